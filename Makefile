@@ -1,0 +1,39 @@
+# One command from a clone to a result. Everything is installed into .venv; nothing else is touched.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CANDIDATES := python3 python3.14 python3.13 python3.12
+
+.PHONY: demo test lint bench clean
+
+demo: $(READY)
+	$(BIN)/bayesgmm demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group benchmarks
+	$(BIN)/python -m benchmarks
+
+$(READY): pyproject.toml constraints.txt
+	@for python in $(CANDIDATES); do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "bayesgmm needs Python 3.12 or newer with the venv module; tried: $(CANDIDATES)" >&2; exit 1; \
+	fi; \
+	echo "installing into $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]" --group dev
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo

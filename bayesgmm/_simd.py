@@ -1,0 +1,207 @@
+"""Eight doubles at once: a numba value type whose arithmetic LLVM maps to the machine's vectors.
+
+An automatic vectoriser neither keeps accumulators in registers nor sees through ``exp``, so the
+kernels say what they mean: ``load``, ``+ - *``, ``fma``, ``store``. LLVM splits the eight lanes into
+whatever the machine has (one AVX-512 register, two of AVX2, four of NEON or SSE2). The type lives only
+inside compiled functions: it is never boxed, returned or stored.
+"""
+
+import math
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 8
+_F64, _I64 = ir.DoubleType(), ir.IntType(64)
+_VF, _VI = ir.VectorType(_F64, LANES), ir.VectorType(_I64, LANES)
+
+
+class _Vec(types.Type):
+    def __init__(self):
+        super().__init__(name="Vec8")
+
+
+VEC = _Vec()
+
+
+@register_model(_Vec)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, _VF)
+
+
+def _const(value, kind=_VF):
+    return ir.Constant(kind, [value] * LANES)
+
+
+def _element_pointer(context, builder, array_type, array, position):
+    view = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
+    return builder.gep(view.data, [position])
+
+
+@intrinsic
+def load(typingctx, array, position):
+    """Eight neighbours of a flat, contiguous float64 array, from ``array[position]`` on."""
+
+    def codegen(context, builder, sig, args):
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+        return builder.load(builder.bitcast(pointer, _VF.as_pointer()), align=8)
+
+    return VEC(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, position, vec):
+    """Write eight neighbours of a flat array."""
+
+    def codegen(context, builder, sig, args):
+        pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
+        builder.store(args[2], builder.bitcast(pointer, _VF.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, VEC), codegen
+
+
+@intrinsic
+def spread(typingctx, scalar):
+    """The same number in all eight lanes."""
+
+    def codegen(context, builder, sig, args):
+        one = builder.insert_element(ir.Constant(_VF, ir.Undefined), args[0], ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.shuffle_vector(one, ir.Constant(_VF, ir.Undefined), mask)
+
+    return VEC(types.float64), codegen
+
+
+def _call(builder, name, args):
+    kind = ir.FunctionType(_VF, [_VF] * len(args))
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f64")
+    return builder.call(function, args)
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """``a * b + c`` in one rounding."""
+    return VEC(VEC, VEC, VEC), lambda context, builder, sig, args: _call(builder, "fma", args)
+
+
+@intrinsic
+def larger(typingctx, a, b):
+    """The larger of each pair of lanes; a NaN gives way to a number."""
+    return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
+
+
+@intrinsic
+def _add(typingctx, a, b):
+    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fadd(*args)
+
+
+@intrinsic
+def _sub(typingctx, a, b):
+    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fsub(*args)
+
+
+@intrinsic
+def _mul(typingctx, a, b):
+    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fmul(*args)
+
+
+@intrinsic
+def _div(typingctx, a, b):
+    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fdiv(*args)
+
+
+for _operator, _function in [
+    (operator.add, _add),
+    (operator.sub, _sub),
+    (operator.mul, _mul),
+    (operator.truediv, _div),
+]:
+
+    def _bind(function):
+        def lowered(a, b):
+            if a is VEC and b is VEC:
+                return lambda a, b: function(a, b)
+
+        return lowered
+
+    overload(_operator, inline="always")(_bind(_function))
+
+
+@intrinsic
+def total(typingctx, a):
+    """Sum of the eight lanes, always in the same order."""
+
+    def codegen(context, builder, sig, args):
+        lanes = [builder.extract_element(args[0], ir.IntType(32)(i)) for i in range(LANES)]
+        while len(lanes) > 1:
+            half = len(lanes) // 2
+            lanes = [builder.fadd(lanes[i], lanes[i + half]) for i in range(half)]
+        return lanes[0]
+
+    return types.float64(VEC), codegen
+
+
+def _horner(builder, x, coefficients):
+    value = _const(coefficients[0])
+    for c in coefficients[1:]:
+        value = _call(builder, "fma", [value, x, _const(c)])
+    return value
+
+
+def _bits(builder, x):
+    return builder.bitcast(x, _VI)
+
+
+def _doubles(builder, x):
+    return builder.bitcast(x, _VF)
+
+
+_MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, held in the low bits
+_MAGIC_BITS = 0x4338000000000000
+_LOG2E = 1.4426950408889634
+_MINUS_LN2_HIGH, _MINUS_LN2_LOW = -6.93147180369123816490e-01, -1.90821492927058770002e-10
+_EXP_TAYLOR = [1 / math.factorial(n) for n in range(13, -1, -1)]
+_ATANH_SERIES = [1 / (2 * n + 1) for n in range(10, -1, -1)]
+_SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
+
+
+@intrinsic
+def exp(typingctx, a):
+    """``e ** a`` to 2 ulp for ``a <= 700``; below -708 it stays at the smallest normal number."""
+
+    def codegen(context, builder, sig, args):
+        x = _call(builder, "maxnum", [args[0], _const(-708.0)])
+        rounded = _call(builder, "fma", [x, _const(_LOG2E), _const(_MAGIC)])
+        n = builder.fsub(rounded, _const(_MAGIC))
+        r = _call(builder, "fma", [n, _const(_MINUS_LN2_HIGH), x])
+        r = _call(builder, "fma", [n, _const(_MINUS_LN2_LOW), r])
+        mantissa = _bits(builder, _horner(builder, r, _EXP_TAYLOR))
+        exponent = builder.shl(_bits(builder, rounded), _const(52, _VI))
+        return _doubles(builder, builder.add(mantissa, exponent))
+
+    return VEC(VEC), codegen
+
+
+@intrinsic
+def log(typingctx, a):
+    """Natural logarithm to 2 ulp of a positive normal number."""
+
+    def codegen(context, builder, sig, args):
+        one = _const(1.0)
+        offset = builder.sub(_bits(builder, args[0]), _const(_SQRT_HALF_BITS, _VI))
+        exponent = builder.ashr(offset, _const(52, _VI))
+        mantissa = builder.sub(_bits(builder, args[0]), builder.shl(exponent, _const(52, _VI)))
+        m = _doubles(builder, mantissa)
+        as_float = _doubles(builder, builder.add(exponent, _const(_MAGIC_BITS, _VI)))
+        n = builder.fsub(as_float, _const(_MAGIC))
+        s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
+        series = _horner(builder, builder.fmul(s, s), _ATANH_SERIES)
+        tail = builder.fmul(builder.fadd(s, s), series)
+        low = _call(builder, "fma", [n, _const(-_MINUS_LN2_LOW), tail])
+        return _call(builder, "fma", [n, _const(-_MINUS_LN2_HIGH), low])
+
+    return VEC(VEC), codegen

@@ -1,0 +1,289 @@
+"""Data at the door: arrays, DataFrames and files become checked points; shift and scale are fixed here, once."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
+from bayesgmm.stats import Array, Blocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST = 1e152  # squares and sums of squares of anything smaller stay finite
+SHOWN = 5  # how many offenders an error lists
+
+
+@dataclass(frozen=True)
+class Points:
+    """Checked points: finite, two-dimensional, with names.
+
+    Parameters
+    ----------
+    values : (N, D) float
+        In the data's own units.
+    columns : D names
+    index : (N,) row labels
+    """
+
+    values: Array
+    columns: tuple[str, ...]
+    index: Any
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of values and column names: two fits with the same one saw the same data."""
+        digest = hashlib.blake2b("\0".join(self.columns).encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.values))
+        return digest.hexdigest()
+
+    @cached_property
+    def summary(self) -> "Summary":
+        """What default priors are made from."""
+        standard = Standard.of(self)
+        z = (self.values - standard.shift) / standard.scale
+        centred = z - z.mean(axis=0)
+        covariance = centred.T @ centred / max(1, len(z) - 1)
+        low, high = self.values.min(axis=0), self.values.max(axis=0)
+        return Summary(
+            self.columns,
+            len(self.values),
+            low / 2 + high / 2,
+            high - low,
+            covariance * np.outer(standard.scale, standard.scale),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Range and spread of the data, in the data's units: all that a default prior may look at."""
+
+    columns: tuple[str, ...]
+    n_points: int
+    midrange: Array
+    range: Array
+    covariance: Array
+
+
+@dataclass(frozen=True)
+class Standard:
+    """The inner coordinates: ``(x - shift) / scale``. Scales are powers of two, so that scaling is exact."""
+
+    shift: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, points: Points, common: bool = False) -> "Standard":
+        """Mean and spread of the points; one common scale for all columns where a family needs that.
+
+        Examples
+        --------
+        >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
+        array([  2., 256.])
+        """
+        shift = np.zeros(points.values.shape[1])
+        spread = np.ones_like(shift)
+        for j, column in enumerate(points.values.T):  # a column at a time: no second copy of the data
+            shift[j] = column.mean()
+            deviation = column - shift[j]
+            size = np.abs(deviation).max()
+            relative = deviation / size if size > 0 else deviation
+            spread[j] = size * np.sqrt(np.square(relative).mean()) or abs(shift[j]) or 1.0
+        exponent = np.log2(spread)
+        if common:
+            exponent = np.full_like(exponent, exponent.mean())
+        return cls(shift, 2.0 ** np.round(exponent))
+
+    def blocks(self, values: Array, weights: Array | None = None) -> Blocks:
+        """Points in data units, laid out in the inner coordinates."""
+        return Blocks.from_rows(values, weights, self.shift, self.scale)
+
+    @property
+    def log_scale(self) -> float:
+        """What a log density in the inner coordinates loses in data units."""
+        return float(np.log(self.scale).sum())
+
+
+def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:
+    """(D,) one number a column, from one number or one for each; an error names ``what``."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and array.size != len(columns)):
+        raise DeclarationError(
+            f"{what} has {array.size} numbers for {len(columns)} columns ({listing(columns)}); "
+            "give one number, or one for each column"
+        )
+    return np.broadcast_to(array, (len(columns),)).copy()
+
+
+def listing(names: Sequence[object]) -> str:
+    """Names as an error shows them: the first few, and how many more."""
+    shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
+    """Check data and give its parts names.
+
+    Parameters
+    ----------
+    data : array, DataFrame, Series or nested list
+        (N, D) numbers; (N,) is one column. An array's columns are called ``x0, x1, ...`` unless told.
+    columns : sequence of str, optional
+        For a DataFrame the columns to use, for an array their names.
+
+    Raises
+    ------
+    DataError
+        For what can't be used: says where it is and what to do about it.
+
+    Examples
+    --------
+    >>> as_points([1.0, 2.0, 4.0]).values.shape
+    (3, 1)
+    >>> as_points([[1.0, float("nan")]])
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DataError: 1 value is missing or infinite: row 0, column 'x1'
+      Drop or impute those rows first, for example X.dropna().
+    """
+    if isinstance(data, Points):
+        return data
+    if hasattr(data, "to_frame") and not hasattr(data, "columns"):
+        data = data.to_frame()
+    if hasattr(data, "columns") and hasattr(data, "index"):
+        frame = select(data, columns)
+        text = [str(c) for c in frame.columns if not _is_numeric(frame[c])]
+        if text:
+            raise DataError(
+                f"{_count(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
+                "  Choose the columns to use, for example columns=[...] or X.select_dtypes('number')."
+            )
+        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+        names, index = [str(c) for c in frame.columns], frame.index.to_numpy()
+    else:
+        values = _as_matrix(data)
+        names = [f"x{j}" for j in range(values.shape[1])] if columns is None else [str(c) for c in columns]
+        index = np.arange(len(values))
+    _check(values, names, index)
+    return Points(values, tuple(names), index)
+
+
+def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFrame":
+    """The named columns of a DataFrame, or all of them."""
+    if columns is None:
+        return frame
+    known = {str(c): c for c in frame.columns}
+    for name in columns:
+        if str(name) not in known:
+            raise DataError(
+                f"there is no column {str(name)!r}; the columns are {allowed(known)}{did_you_mean(name, known)}"
+            )
+    return frame[[known[str(name)] for name in columns]]
+
+
+def _is_numeric(column: Any) -> bool:
+    from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
+
+
+def _as_matrix(data: Any) -> Array:
+    try:
+        raw = np.asarray(data)
+        if raw.dtype.kind in "cSUMm" or raw.ndim == 0:
+            raise TypeError(f"its type is {raw.dtype}" if raw.ndim else "it is a single value")
+        values = raw.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the data are not a table of numbers ({error})\n"
+            "  Give an (N, D) array or a DataFrame with one row a point."
+        ) from None
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2:
+        raise DataError(f"the data have shape {values.shape}; give (N, D), one row a point")
+    return values
+
+
+def _check(values: Array, names: Sequence[str], index: Any) -> None:
+    n_points, n_features = values.shape
+    if len(names) != n_features:
+        raise DataError(f"{len(names)} column names were given for {n_features} columns")
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise DataError(f"column names must differ; more than one is called {listing(twice)}")
+    if n_features == 0:
+        raise DataError("the data have no columns")
+    if n_points == 0:
+        raise DataError(f"the data have no rows (columns: {listing(names)})")
+    low, high = values.min(axis=0), values.max(axis=0)
+    if not np.isfinite(low + high).all():
+        raise DataError(_not_finite(values, names, index))
+    spread = high - low
+    extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
+    if extreme.any():
+        wrong = [name for name, bad in zip(names, extreme, strict=True) if bad]
+        raise DataError(
+            f"{_count(len(wrong), 'column', 'columns')} {listing(wrong)}: values beyond {LARGEST:g}, or that "
+            f"differ by less than {1 / LARGEST:g}, can't be squared\n  Change the units, for example X / X.std()."
+        )
+
+
+def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
+    rows, columns = np.nonzero(~np.isfinite(values))
+    places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]
+    more = f" and {rows.size - SHOWN} more" if rows.size > SHOWN else ""
+    return (
+        f"{_count(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
+        "  Drop or impute those rows first, for example X.dropna()."
+    )
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
+    """Read CSV or Parquet; keep the named columns, or all that are numeric.
+
+    Returns
+    -------
+    frame : DataFrame
+        The columns to use.
+    dropped : list of str
+        Text columns that were left out because nobody named them.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, or holds no column of numbers.
+    """
+    frame = _read_frame(Path(path))
+    if columns is not None:
+        return select(frame, columns), []
+    numeric = [c for c in frame.columns if _is_numeric(frame[c])]
+    dropped = [str(c) for c in frame.columns if c not in numeric]
+    if not numeric:
+        raise DataError(f"{path} has no column of numbers; its columns are {listing(dropped)}")
+    return frame[numeric], dropped
+
+
+def _read_frame(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    parquet = path.suffix.lower() in {".parquet", ".pq"}
+    try:
+        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
+    except Exception as error:  # each parser has its own family of errors
+        kind = "Parquet" if parquet else "CSV"
+        raise DataError(f"{path} can't be read as {kind}: {error}") from error
+    if frame.empty:
+        raise DataError(f"{path} has no rows")
+    return frame

@@ -1,0 +1,74 @@
+"""What can go wrong, as one tree; and ``choose``, the one place where a name is looked up."""
+
+import difflib
+from collections.abc import Mapping
+
+
+class BayesGMMError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class DataError(BayesGMMError, ValueError):
+    """The data can't be used as they are."""
+
+
+class DeclarationError(BayesGMMError, ValueError):
+    """A model or a prior was declared with values that make no sense."""
+
+
+class CardError(DeclarationError):
+    """A model card (TOML) can't be read, or declares what makes no sense."""
+
+
+class UnknownName(DeclarationError):
+    """A name is not in its registry."""
+
+
+class ComponentError(BayesGMMError):
+    """A component can't be estimated from the points that it holds."""
+
+
+class EmptyComponent(ComponentError):
+    """A component holds too few points for its covariance."""
+
+
+class DegenerateComponent(ComponentError):
+    """A component's covariance is singular."""
+
+
+class SamplingError(BayesGMMError):
+    """A sampler could not start, or was stopped before it drew anything."""
+
+
+class FitFileError(BayesGMMError):
+    """A file is not a fit of ours, or is damaged, or can't be written."""
+
+
+class FitWarning(UserWarning):
+    """A fit finished, but should not be trusted as it is."""
+
+
+def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:
+    """Look ``name`` up in ``registry``, or say what is allowed and what was probably meant.
+
+    Examples
+    --------
+    >>> choose("fulll", {"diag": 1, "full": 2}, "covariance")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.UnknownName: covariance='fulll' is not one of 'diag', 'full'; did you mean 'full'?
+    """
+    if isinstance(name, str) and name in registry:
+        return registry[name]
+    raise UnknownName(f"{what}={name!r} is not one of {allowed(registry)}{did_you_mean(name, registry)}")
+
+
+def allowed(registry: Mapping[str, object]) -> str:
+    """The names of a registry, quoted and sorted, as errors show them."""
+    return ", ".join(repr(name) for name in sorted(registry))
+
+
+def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
+    """``"; did you mean 'full'?"`` when a name is close to one that exists, else nothing."""
+    close = difflib.get_close_matches(str(name), list(registry), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

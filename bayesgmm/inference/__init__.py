@@ -1,0 +1,143 @@
+"""The engines, by name, and ``fit``: declaration and data in, a fit out."""
+
+import inspect
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm import diagnosis, posterior, relabelling
+from bayesgmm.data import Points, Standard, as_points
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.errors import DeclarationError, FitWarning, allowed, choose, did_you_mean
+from bayesgmm.inference import em, nuts
+from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
+from bayesgmm.model import MixtureModel
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ENGINES: dict[str, Engine] = {"em": em.fit, "nuts": nuts.fit}
+GIVEN = {"density", "seed", "cores", "progress"}  # what every engine gets; the rest are its settings
+
+
+def settings_of(method: str) -> dict[str, Any]:
+    """The settings of an engine and their defaults."""
+    parameters = inspect.signature(choose(method, ENGINES, "method")).parameters
+    return {name: p.default for name, p in parameters.items() if name not in GIVEN}
+
+
+def fit(
+    model: MixtureModel,
+    data: Any,
+    method: str = "nuts",
+    *,
+    columns: Sequence[str] | None = None,
+    seed: int | None = None,
+    cores: int | None = None,
+    progress: bool | Progress = True,
+    **settings: Any,
+) -> "xr.DataTree":
+    """Fit a mixture.
+
+    Parameters
+    ----------
+    model : MixtureModel
+        The declaration.
+    data : array or DataFrame
+        (N, D), one row a point.
+    method : str
+        ``'nuts'``: draws from the posterior. ``'em'``: the maximum of the likelihood, as a posterior of one draw.
+    columns : sequence of str, optional
+        Columns of a DataFrame to use.
+    seed : int, optional
+        The same seed gives the same draws, whatever ``cores`` is. Stored in the fit.
+    cores : int, optional
+        Threads; all of the machine's unless told.
+    progress : bool
+        Show a progress bar.
+    **settings
+        Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
+        ``n_init=10, max_iter=1000, tol=1e-8`` for EM.
+
+    Returns
+    -------
+    DataTree
+        ``posterior`` with ``weight``, ``mean`` and ``covariance``, label switching undone, heaviest component
+        first; ``sample_stats``; ``observed_data``. Everything that ArviZ does works on it.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        Before any work.
+    ComponentError, SamplingError
+        When the method can't go on.
+
+    Warns
+    -----
+    FitWarning
+        When the result should not be trusted as it is: says what is wrong and what to try.
+    """
+    chosen = _checked(method, settings)
+    points = as_points(data, columns)
+    resolved = model.resolve(points)
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    standard = Standard.of(points, common=resolved.family.isotropic)
+    density = LogPosterior(resolved, standard.blocks(points.values), standard)
+    began = time.perf_counter()
+    with _shown(progress, chosen) as report:
+        estimate = ENGINES[method](density, seed, cores or os.cpu_count() or 1, report, **chosen)
+    info = {
+        "model": resolved.plain(),
+        "method": method,
+        "settings": chosen,
+        "seed": seed,
+        "fingerprint": points.fingerprint,
+        "seconds": round(time.perf_counter() - began, 3),
+        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
+        **estimate.notes,
+    }
+    return _finish(density, points, estimate, info)
+
+
+def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
+    known = settings_of(method)
+    for name, value in settings.items():
+        if name not in known:
+            raise DeclarationError(
+                f"method {method!r} has no setting {name!r}; it has {allowed(known)}{did_you_mean(name, known)}"
+            )
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+            raise DeclarationError(f"{name}={value!r}: must be a positive number, for example {known[name]}")
+        if isinstance(known[name], int) and value != int(value):
+            raise DeclarationError(f"{name}={value!r}: must be a whole number, for example {known[name]}")
+    return known | settings
+
+
+def _shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContextManager[Progress]:
+    if not isinstance(progress, bool):
+        return nullcontext(progress)
+    if not progress:
+        return nullcontext(Silent())
+    from bayesgmm.inference.progress import Bars
+
+    return Bars(settings.get("chains", 0))
+
+
+def _finish(density: LogPosterior, points: Points, estimate: Estimate, info: dict[str, Any]) -> "xr.DataTree":
+    """Undo label switching, pack, and say what is wrong with it."""
+    q, standard = estimate.q, density.standard
+    stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
+    parameters = density.parameters(q)
+    tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
+    order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1))
+    tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats)
+    doubts = [*estimate.warnings, *diagnosis.doubts(tree)]
+    for message in doubts:
+        warnings.warn(message, FitWarning, stacklevel=3)
+    return posterior.annotate(tree, info | {"relabelled": "stephens", "warnings": doubts})

@@ -1,0 +1,53 @@
+"""What an engine is: a log posterior in, draws in its unconstrained coordinates out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bayesgmm.stats import Array
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What every engine returns.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+        Unconstrained coordinates; a point estimate is one draw.
+    stats : dict of (chains, draws) arrays
+        Statistics of the draws by their ArviZ names; ``lp``, the log posterior, is always there.
+    warnings : tuple of str
+        What the user should know before trusting it.
+    notes : dict
+        Facts about the run that the result stores.
+    """
+
+    q: Array
+    stats: dict[str, Array]
+    warnings: tuple[str, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Progress(Protocol):
+    """Where an engine reports how far it is."""
+
+    def stage(self, text: str) -> None:
+        """Say what is being done now."""
+
+    def chains(self, states: list[Any]) -> None:
+        """Take nutpie's report on its chains."""
+
+
+Engine = Callable[..., Estimate]
+
+
+class Silent:
+    """A progress report that nobody sees."""
+
+    def stage(self, text: str) -> None:
+        """Say nothing."""
+
+    def chains(self, states: list[Any]) -> None:
+        """Say nothing."""
+

@@ -1,0 +1,152 @@
+"""The declaration: what a mixture is believed to be, before any data; in Python and as a TOML card."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StrictInt, field_validator
+
+from bayesgmm._declared import Declared, by_name
+from bayesgmm.covariances import COVARIANCE_PRIORS, COVARIANCES, Family, WishartPrecision
+from bayesgmm.data import Points
+from bayesgmm.errors import CardError, DataError, DeclarationError, choose
+from bayesgmm.means import MEANS, NormalMeans
+from bayesgmm.weights import WEIGHTS, Dirichlet
+
+
+class MixtureModel(Declared):
+    r"""A mixture of Gaussians with priors, declared in the data's own units.
+
+    .. math:: p(x) = \sum_{k=1}^K w_k \, \mathrm{Normal}(x \mid \mu_k, \Sigma_k)
+
+    Parameters
+    ----------
+    n_components : int
+        K, at least 1.
+    covariance : str
+        ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``.
+    weights : Dirichlet
+        Prior of the weights.
+    means : NormalMeans
+        Prior of the means. What it leaves open is resolved from the data, to numbers that the fit stores.
+    covariances : WishartPrecision
+        Prior of the covariances; resolved likewise.
+
+    Raises
+    ------
+    DeclarationError
+        All mistakes at once.
+
+    Examples
+    --------
+    >>> MixtureModel(n_components=3).covariance
+    'full'
+    >>> MixtureModel(n_components=0)
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: MixtureModel(...) has 1 problem
+      n_components: must be greater than 0, got 0
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("n_components",)
+    n_components: Annotated[StrictInt, Field(gt=0)]
+    covariance: str = "full"
+    weights: Annotated[Dirichlet, by_name(WEIGHTS)] = Dirichlet()
+    means: Annotated[NormalMeans, by_name(MEANS)] = NormalMeans()
+    covariances: Annotated[WishartPrecision, by_name(COVARIANCE_PRIORS)] = WishartPrecision()
+
+    @field_validator("covariance")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        choose(name, COVARIANCES, "covariance")
+        return name
+
+    @property
+    def family(self) -> Family:
+        """The covariance family."""
+        return COVARIANCES[self.covariance]
+
+    def resolve(self, points: Points) -> "MixtureModel":
+        """The same model with every number explicit.
+
+        Raises
+        ------
+        DataError
+            When there are fewer points than components, or the data can't set a default.
+        """
+        n_points = len(points.values)
+        if n_points < self.n_components:
+            raise DataError(
+                f"{n_points} {'row' if n_points == 1 else 'rows'} can't hold {self.n_components} components; "
+                "give more rows or fewer components"
+            )
+        self.weights.concentrations(self.n_components)
+        return MixtureModel(
+            n_components=self.n_components,
+            covariance=self.covariance,
+            weights=self.weights,
+            covariances=self.covariances.resolve(points.summary, self.family, self.n_components),
+            means=self.means.resolve(points.summary),
+        )
+
+    def to_toml(self) -> str:
+        """The declaration as a card's ``[mixture]`` table."""
+        import tomli_w
+
+        return tomli_w.dumps({"mixture": self.plain()})
+
+
+class DataCard(Declared):
+    """Which data a card is about: a bundled data set, and the columns to use."""
+
+    dataset: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+class Card(Declared):
+    """A model card: a declaration with a title, the data it was made for, and facts it is held to.
+
+    ``expect`` holds facts about the fit of the card's own data set that the tests check, each a lower and an
+    upper bound.
+    """
+
+    title: str = ""
+    about: str = ""
+    data: DataCard = DataCard()
+    mixture: MixtureModel
+    expect: dict[str, tuple[float, float]] = {}
+
+
+def load_card(path: str | Path) -> Card:
+    """Read a TOML model card.
+
+    Raises
+    ------
+    CardError
+        When it can't be read; all mistakes in it at once, each with its place.
+    """
+    path = Path(path)
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CardError(f"{path} can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError(f"{path} is not TOML: {error}") from None
+    try:
+        return Card.parse(values, str(path))
+    except DeclarationError as error:
+        raise CardError(str(error)) from None
+
+
+def card_path(name: str) -> Path:
+    """Where a bundled card is: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    folders = [package / "models", package.parent / "models"]
+    cards = {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    return choose(name, cards, "card")
+
+
+def model_from_json(text: str) -> MixtureModel:
+    """Read back a declaration that a fit has stored."""
+    return MixtureModel.parse(json.loads(text), "the stored declaration")

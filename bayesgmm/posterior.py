@@ -1,0 +1,302 @@
+"""The one schema of results: pack, unpack, save, load. Whoever has a fit has this, whatever made it."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.data import Points, Standard, as_points, listing
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.errors import DataError, FitFileError
+from bayesgmm.model import MixtureModel, model_from_json
+from bayesgmm.stats import Array, Table
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SCHEMA = 1
+DIMS = {
+    "weight": ("component",),
+    "mean": ("component", "feature"),
+    "covariance": ("component", "feature", "feature_bis"),
+}
+
+
+def pack(
+    points: Points,
+    standard: Standard,
+    parameters: Parameters,
+    stats: dict[str, Array],
+) -> "xr.DataTree":
+    """Put draws into the schema.
+
+    Parameters
+    ----------
+    points : Points
+        The data that were fitted.
+    standard : Standard
+        Their shift and scale.
+    parameters : Parameters
+        Draws with leading axes (chain, draw), in data units.
+    stats : dict of (chain, draw) arrays
+        Becomes ``sample_stats``.
+    """
+    import xarray as xr
+
+    features, component = np.array(points.columns), np.arange(parameters.weight.shape[-1])
+    chain, draw = (np.arange(n) for n in parameters.weight.shape[:2])
+    values = {name: getattr(parameters, name) for name in DIMS}
+    posterior = xr.Dataset(
+        {name: (("chain", "draw", *DIMS[name]), value) for name, value in values.items()},
+        coords={
+            "chain": chain,
+            "draw": draw,
+            "component": component,
+            "feature": features,
+            "feature_bis": features,
+        },
+    )
+    sample_stats = xr.Dataset(
+        {name: (("chain", "draw"), value) for name, value in stats.items()},
+        coords={"chain": chain, "draw": draw},
+    )
+    observed = xr.Dataset(
+        {"x": (("point", "feature"), points.values)},
+        coords={"point": _plain_index(points.index), "feature": features},
+    )
+    constant = xr.Dataset(
+        {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
+    )
+    return xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": sample_stats,
+            "observed_data": observed,
+            "constant_data": constant,
+        }
+    )
+
+
+def annotate(fit: "xr.DataTree", info: dict[str, Any]) -> "xr.DataTree":
+    """Store how a fit was made: declaration, method, settings, seed, versions, as JSON."""
+    fit.attrs["bayesgmm"] = json.dumps({"schema": SCHEMA, **info})
+    return fit
+
+
+def _plain_index(index: Any) -> Any:
+    """Row labels that a file can hold: numbers and dates as they are, all else as text."""
+    index = np.asarray(index)
+    return index if index.dtype.kind in "iufM" else np.array([str(label) for label in index])
+
+
+def info(fit: "xr.DataTree") -> dict[str, Any]:
+    """What a fit says of itself: declaration, method, settings, seed, versions, warnings."""
+    return json.loads(fit.attrs.get("bayesgmm", "{}"))
+
+
+def declaration(fit: "xr.DataTree") -> MixtureModel:
+    """The resolved model that was fitted."""
+    return model_from_json(json.dumps(info(fit)["model"]))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The draws of a fit, chains laid end to end, with what is needed to score points.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        (S, ...) draws in data units.
+    columns : tuple of str
+    standard : Standard
+    """
+
+    parameters: Parameters
+    columns: tuple[str, ...]
+    standard: Standard
+
+    @property
+    def n_draws(self) -> int:
+        """S."""
+        return len(self.parameters.weight)
+
+    def thin(self, draws: int | None) -> "Posterior":
+        """At most this many draws, evenly spaced; all when None."""
+        if draws is None or draws >= self.n_draws:
+            return self
+        chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
+        p = self.parameters
+        kept = Parameters(p.weight[chosen], p.mean[chosen], p.covariance[chosen])
+        return Posterior(kept, self.columns, self.standard)
+
+    def tables(self) -> Table:
+        """(S, K) the tables of all draws, in standardised coordinates."""
+        p, (shift, scale) = self.parameters, (self.standard.shift, self.standard.scale)
+        chol = np.linalg.cholesky(p.covariance / np.outer(scale, scale))
+        root = np.linalg.solve(chol, np.broadcast_to(np.eye(len(scale)), chol.shape))
+        with np.errstate(divide="ignore"):  # a weight of zero scores minus infinity, as it should
+            log_weight = np.log(p.weight)
+        return Table.from_parameters(log_weight, (p.mean - shift) / scale, np.tril(root))
+
+
+def unpack(fit: "xr.DataTree") -> Posterior:
+    """Read the draws of any tree of the schema, ours or one that PyMC made.
+
+    Raises
+    ------
+    FitFileError
+        When it is not a tree of the schema.
+    """
+    _require_schema(fit, "this object")
+    posterior = fit["posterior"].to_dataset()
+    values = {
+        name: posterior[name].transpose("chain", "draw", *dims).values for name, dims in DIMS.items()
+    }
+    columns = tuple(str(name) for name in posterior["feature"].values)
+    return Posterior(Parameters(**values).flat(), columns, _standard(fit))
+
+
+def _standard(fit: "xr.DataTree") -> Standard:
+    if "constant_data" in fit.children and "shift" in fit["constant_data"]:
+        constant = fit["constant_data"]
+        return Standard(constant["shift"].values, constant["scale"].values)
+    return Standard.of(observed(fit))
+
+
+def observed(fit: "xr.DataTree") -> Points:
+    """The points that were fitted."""
+    if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
+        raise FitFileError("this fit holds no observed data; give the points to be scored")
+    x = fit["observed_data"]["x"].transpose("point", "feature")
+    columns = tuple(str(name) for name in fit["posterior"]["feature"].values)
+    index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
+    return Points(x.values, columns, index)
+
+
+def points_for(fit: "xr.DataTree", data: Any) -> Points:
+    """New data with the columns of a fit; the fit's own data when there are none.
+
+    Raises
+    ------
+    DataError
+        When the columns are not those of the fit.
+    """
+    if data is None:
+        return observed(fit)
+    columns = [str(name) for name in fit["posterior"]["feature"].values]
+    if not hasattr(data, "columns"):
+        given = np.shape(data)[1:] or (1,)
+        if given != (len(columns),):
+            raise DataError(f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {np.shape(data)}")
+        return as_points(data, columns)
+    missing = [name for name in columns if name not in {str(c) for c in data.columns}]
+    if missing and not isinstance(data, Points):
+        raise DataError(
+            f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
+            f"  They have {listing([str(c) for c in data.columns])}."
+        )
+    return as_points(data, None if isinstance(data, Points) else columns)
+
+
+def _require_schema(fit: Any, what: str) -> None:
+    groups = getattr(fit, "children", {})
+    present = set(fit["posterior"].data_vars) if "posterior" in groups else set()
+    missing = [name for name in DIMS if name not in present]
+    if missing:
+        raise FitFileError(f"{what} is not a fit: its posterior lacks {listing(missing)}")
+    for name, dims in DIMS.items():
+        found = fit["posterior"][name].dims
+        if set(found) != {"chain", "draw", *dims}:
+            raise FitFileError(f"{what} is not a fit: {name} has dims {found}, not {('chain', 'draw', *dims)}")
+
+
+def check_writable(path: str | Path) -> Path:
+    """Find out before the work, not after it, that a result can't be written.
+
+    Raises
+    ------
+    FitFileError
+        When the folder does not exist or can't be written, or the name ends in neither .nc nor .zarr.
+    """
+    path = Path(path)
+    if path.suffix not in {".nc", ".zarr"}:
+        raise FitFileError(f"{path} must end in .nc (NetCDF) or .zarr")
+    return writable(path)
+
+
+def writable(path: str | Path) -> Path:
+    """A path that a file can be written to.
+
+    Raises
+    ------
+    FitFileError
+        When it is a folder, or its folder does not exist or can't be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FitFileError(f"{path} can't be written: there is no folder {path.parent}")
+    if path.is_dir() and path.suffix != ".zarr":
+        raise FitFileError(f"{path} can't be written: it is a folder")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FitFileError(f"{path} can't be written: permission denied")
+    return path
+
+
+def save(fit: "xr.DataTree", path: str | Path) -> Path:
+    """Write a fit as NetCDF (``.nc``) or zarr (``.zarr``): all of it, or nothing.
+
+    Raises
+    ------
+    FitFileError
+        When it can't be written.
+    """
+    path = check_writable(path)
+    _require_schema(fit, "this object")
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        if path.suffix == ".nc":
+            fit.to_netcdf(partial, engine="h5netcdf")
+        else:
+            fit.to_zarr(partial, mode="w", consolidated=False)
+            if path.is_dir():
+                shutil.rmtree(path)
+        partial.replace(path)
+    except OSError as error:
+        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | Path) -> "xr.DataTree":
+    """Read a fit back into memory.
+
+    Raises
+    ------
+    FitFileError
+        When it is not there, damaged, or not a fit.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    if not path.exists():
+        raise FitFileError(f"there is no file {path}")
+    keywords: dict[str, Any] = {"engine": "h5netcdf"}
+    if path.is_dir():
+        keywords = {"engine": "zarr", "consolidated": False}
+    try:
+        with xr.open_datatree(path, **keywords) as tree:
+            fit = tree.load()
+    except Exception as error:  # each format has its own family of errors
+        raise FitFileError(f"{path} can't be read as a fit: it is damaged, or something else ({error})") from error
+    _require_schema(fit, str(path))
+    stored = info(fit).get("schema", SCHEMA)
+    if stored > SCHEMA:
+        raise FitFileError(f"{path} has schema {stored}; this version reads up to {SCHEMA}: upgrade bayesgmm")
+    return fit

@@ -1,0 +1,304 @@
+r"""A table scores points, a fold sums them up: the one sweep that every algorithm here is made of.
+
+.. math:: a_{nk} = o_k - \tfrac12 \lVert R_k (x_n - m_k) \rVert^2, \qquad r_{nk} = \mathrm{softmax}_k\, a_{nk}
+
+``R_k`` (``root``) is the lower-triangular factor of a precision, :math:`\Lambda_k = R_k^\top R_k`, the inverse of
+the Cholesky factor of the covariance. Moments are taken about the table's own means, so that a tight
+component far from the origin loses no digits.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm import _kernels
+from bayesgmm._kernels import BLOCK
+
+Array = NDArray[np.float64]
+LOG_2PI = math.log(2 * math.pi)
+MIN_CHUNK = 256  # blocks: enough work that a thread is worth its start
+MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Points in blocks, features outermost, as the kernels read them.
+
+    Parameters
+    ----------
+    x : (n_blocks * D * BLOCK,) float
+        ``x[block, feature, point]``, flat; the last block is padded with zeros.
+    weight : (n_blocks * BLOCK,) float
+        Row weights; zero for the padding.
+    n_points, n_features : int
+        N and D.
+    """
+
+    x: Array
+    weight: Array
+    n_points: int
+    n_features: int
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: ArrayLike,
+        weights: ArrayLike | None = None,
+        shift: ArrayLike = 0.0,
+        scale: ArrayLike = 1.0,
+    ) -> "Blocks":
+        """Lay out ``(rows - shift) / scale``, a slice at a time, so that no second copy is made.
+
+        Parameters
+        ----------
+        rows : (N, D) float
+            Points.
+        weights : (N,) float, optional
+            How many points each row stands for; 1 unless told.
+        shift, scale : number or (D,) float
+            The coordinates of the blocks.
+
+        Examples
+        --------
+        >>> Blocks.from_rows([[1.0, 2.0], [3.0, 4.0]]).rows()
+        array([[1., 2.],
+               [3., 4.]])
+        """
+        rows = np.asarray(rows, dtype=np.float64)
+        n_points, n_features = rows.shape
+        n_blocks = max(1, -(-n_points // BLOCK))
+        x = np.zeros((n_blocks, n_features, BLOCK))
+        weight = np.zeros(n_blocks * BLOCK)
+        weight[:n_points] = 1.0 if weights is None else weights
+        step = 1024 * BLOCK
+        for start in range(0, n_points, step):
+            part = (rows[start : start + step] - shift) / scale
+            whole = len(part) // BLOCK
+            first = start // BLOCK
+            blocks = part[: whole * BLOCK].reshape(whole, BLOCK, n_features)
+            x[first : first + whole] = blocks.transpose(0, 2, 1)
+            rest = part[whole * BLOCK :]
+            if len(rest):
+                x[first + whole, :, : len(rest)] = rest.T
+        return cls(x.reshape(-1), weight, n_points, n_features)
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return self.weight.size // BLOCK
+
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the row weights: N when there are none."""
+        return float(self.weight.sum())
+
+    def rows(self) -> Array:
+        """(N, D) the points again, one a row."""
+        x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
+        return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Components that score points.
+
+    Parameters
+    ----------
+    offset : (K,) float
+        Log weight plus the log normaliser of the Gaussian.
+    mean : (K, D) float
+        Centres.
+    root : (K, D, D) or (K, D) float
+        Lower-triangular factors of the precisions, or their diagonals.
+    """
+
+    offset: Array
+    mean: Array
+    root: Array
+
+    @classmethod
+    def from_parameters(cls, log_weight: ArrayLike, mean: ArrayLike, root: ArrayLike) -> "Table":
+        """Table of a mixture, from its log weights (K,), means (K, D) and precision roots.
+
+        Examples
+        --------
+        >>> Table.from_parameters([0.0], [[0.0]], [[1.0]]).offset.round(4)
+        array([-0.9189])
+        """
+        log_weight, mean, root = (np.asarray(v, dtype=np.float64) for v in (log_weight, mean, root))
+        diagonal = root if root.ndim == mean.ndim else np.diagonal(root, axis1=-2, axis2=-1)
+        offset = log_weight + np.log(diagonal).sum(-1) - 0.5 * mean.shape[-1] * LOG_2PI
+        return cls(offset, mean, np.ascontiguousarray(root))
+
+    def flat(self) -> tuple[Array, Array, Array]:
+        """``offset, mean, root`` as the kernels take them."""
+        return self.offset.reshape(-1), self.mean.reshape(-1), self.root.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Sufficient statistics of a weighted, softly assigned set of points; they add up.
+
+    Parameters
+    ----------
+    n : (K,) float
+        How many points each component holds.
+    s1 : (K, D) float
+        Sum of ``x - about``.
+    s2 : (K, D, D) or (K, D) float
+        Sum of ``(x - about)(x - about)'``, or of its diagonal.
+    loglik : float
+        Log likelihood of the points under the table.
+    about : (K, D) float
+        The table's means.
+    """
+
+    n: Array
+    s1: Array
+    s2: Array
+    loglik: float
+    about: Array
+
+    def __add__(self, other: "Stats") -> "Stats":
+        if not np.array_equal(self.about, other.about):
+            raise ValueError("statistics of different tables do not add up: fold with the same means")
+        loglik = self.loglik + other.loglik
+        return Stats(self.n + other.n, self.s1 + other.s1, self.s2 + other.s2, loglik, self.about)
+
+    def means(self) -> Array:
+        """(K, D) weighted mean of each component's points."""
+        return self.about + self.s1 / self.n[:, None]
+
+    def scatter(self) -> Array:
+        """Sum of squares about each component's own mean: (K, D, D), or its diagonal (K, D)."""
+        shift = self.s1 / self.n[:, None]
+        if self.s2.ndim == 2:
+            return self.s2 - self.s1 * shift
+        return self.s2 - self.s1[:, :, None] * shift[:, None, :]
+
+
+def unpack_stats(row: Array, about: Array, diagonal: bool) -> Stats:
+    """Read the row of numbers that ``_kernels.fold`` writes."""
+    n_components, n_features = about.shape
+    sums = row[1:].reshape(n_components, -1)
+    if diagonal:
+        pairs = sums[:, 1:].reshape(n_components, n_features, 2)
+        return Stats(sums[:, 0], pairs[:, :, 0], pairs[:, :, 1], float(row[0]), about)
+    i, j = np.tril_indices(n_features)
+    features = np.arange(n_features)
+    row_start = 1 + features + features * (features + 1) // 2
+    s2 = np.empty((n_components, n_features, n_features))
+    s2[:, i, j] = s2[:, j, i] = sums[:, row_start[i] + 1 + j]
+    return Stats(sums[:, 0], sums[:, row_start], s2, float(row[0]), about)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm")
+
+
+def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
+    """Call ``task(start, stop)`` over equal parts of ``range(size)``, a thread each, one of them ours."""
+    cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()
+    *others, own = pairwise(cuts)
+    started = [_pool(len(others)).submit(task, a, b) for a, b in others]
+    task(*own)
+    for other in started:
+        other.result()
+
+
+def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
+    """Score every point, and sum up responsibilities and moments.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Points, in the coordinates of ``table.mean``.
+    table : Table
+        K components.
+    threads : int
+        How many threads share the work. The answer is the same, to the last bit, for any number.
+
+    Examples
+    --------
+    Two unit bumps at 0 and 4; the point halfway is shared.
+
+    >>> bumps = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [4.0]], [[1.0], [1.0]])
+    >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
+    array([1.5, 1.5])
+    """
+    chunk = max(MIN_CHUNK, -(-blocks.n_blocks // MAX_CHUNKS))
+    n_chunks = -(-blocks.n_blocks // chunk)
+    diagonal = table.root.size == table.mean.size
+    width = table.offset.size * _kernels.moments_width(blocks.n_features, diagonal)
+    out = np.empty((n_chunks, 1 + width))
+    args = (blocks.x, blocks.weight, *table.flat(), blocks.n_features, chunk)
+    run_ranges(lambda start, stop: _kernels.fold(*args, start, stop, out), n_chunks, threads)
+    return unpack_stats(out.sum(axis=0), table.mean, table.root.ndim == table.mean.ndim)
+
+
+def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
+    r"""Probability that each point came from each component, averaged over a stack of tables.
+
+    .. math:: r_{nk} = \frac1S \sum_s \mathrm{softmax}_k\, a^{(s)}_{nk}
+
+    Parameters
+    ----------
+    blocks : Blocks
+        N points.
+    tables : Table
+        S tables in one, with a leading axis of draws; or a single table.
+
+    Returns
+    -------
+    (N, K) float
+        Rows sum to one.
+
+    References
+    ----------
+    .. [1] Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39(1), 1-38.
+
+    Examples
+    --------
+    >>> bumps = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [4.0]], [[1.0], [1.0]])
+    >>> responsibilities(Blocks.from_rows([[0.0], [2.0]]), bumps).round(3)
+    array([[1. , 0. ],
+           [0.5, 0.5]])
+    """
+    n_components = tables.mean.shape[-2]
+    out = np.zeros((blocks.n_blocks, n_components, BLOCK))
+    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
+    flat = out.reshape(-1)
+    run_ranges(
+        lambda start, stop: _kernels.average_responsibilities(*args, start, stop, flat),
+        blocks.n_blocks,
+        threads,
+    )
+    return out.transpose(0, 2, 1).reshape(-1, n_components)[: blocks.n_points]
+
+
+def log_densities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
+    """Log density of each point under each of a stack of tables.
+
+    Returns
+    -------
+    (S, N) float
+        In the coordinates of the blocks; S = 1 for a single table.
+    """
+    n_components = tables.mean.shape[-2]
+    n_draws = tables.offset.size // n_components
+    out = np.empty((blocks.n_blocks, n_draws, BLOCK))
+    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
+    flat = out.reshape(-1)
+    run_ranges(
+        lambda start, stop: _kernels.log_densities(*args, start, stop, flat),
+        blocks.n_blocks,
+        threads,
+    )
+    return out.transpose(1, 0, 2).reshape(n_draws, -1)[:, : blocks.n_points]

@@ -1,0 +1,88 @@
+"""A fit as a table that a person can read: one row a component, in the data's own columns."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.diagnosis import convergence
+from bayesgmm.posterior import unpack
+from bayesgmm.predictive import assignments
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from rich.table import Table
+
+
+def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
+    """Weight and mean of every component, with equal-tailed credible intervals.
+
+    Parameters
+    ----------
+    fit : DataTree
+    ci_prob : float
+        Probability of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row a component and quantity (``weight``, then each column of the data); columns ``mean``, ``lower``,
+        ``upper``, in data units.
+    """
+    import pandas as pd
+
+    posterior = unpack(fit)
+    p = posterior.parameters
+    values = np.concatenate([p.weight[:, :, None], p.mean], axis=2)
+    tail = (1 - ci_prob) / 2
+    lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
+    names = ["weight", *posterior.columns]
+    index = pd.MultiIndex.from_product([fit["posterior"]["component"].values, names], names=["component", "quantity"])
+    return pd.DataFrame(
+        {"mean": values.mean(axis=0).ravel(), "lower": lower.ravel(), "upper": upper.ravel()}, index=index
+    )
+
+
+def convergence_line(fit: "xr.DataTree") -> str:
+    """The worst R-hat and effective sample size over weights, means and the log likelihood, in one line."""
+    chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
+    if chains * draws == 1:
+        return "a point estimate: no uncertainty in it"
+    if draws < 4:
+        return f"{chains} chains of {draws} draws"
+    rhat, ess = convergence(fit)
+    worst = np.nanmax(rhat.to_array().max())
+    least = np.nanmin(ess.to_array().min())
+    return f"{chains} chains of {draws} draws; largest R-hat {worst:.3f}; smallest effective sample size {least:.0f}"
+
+
+def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":
+    """The component table for a terminal: a column a component, a row a quantity, intervals below the means."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    numbers = component_table(fit, ci_prob)
+    components = fit["posterior"]["component"].values
+    point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
+    title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table.add_column("")
+    for k in components:
+        table.add_column(f"component {k}", justify="right")
+    sizes = assignments(fit)["probability"].sum("point").values
+    table.add_row("points", *(f"{size:.1f}" for size in sizes))
+    for quantity in numbers.index.unique("quantity"):
+        rows = [numbers.loc[(k, quantity)] for k in components]
+        if point:
+            table.add_row(str(quantity), *(_short(row["mean"]) for row in rows))
+        else:
+            table.add_row(
+                str(quantity),
+                *(f"{_short(r['mean'])}  [{_short(r['lower'])}, {_short(r['upper'])}]" for r in rows),
+                end_section=quantity == "weight",
+            )
+    return table
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if 0.1 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
