@@ -2,7 +2,7 @@
 
 >>> import bayesgmm as bg
 >>> bg.MixtureModel(n_components=2).weights
-Dirichlet(prior='dirichlet', concentration=1.0)
+Dirichlet(concentration=1.0, prior='dirichlet')
 """
 
 import lazy_loader

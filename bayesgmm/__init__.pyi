@@ -1,6 +1,6 @@
 from . import datasets, errors, plots
-from .errors import BayesGMMError, FitWarning
 from .covariances import WishartPrecision
+from .errors import BayesGMMError, FitWarning
 from .inference import fit
 from .means import NormalMeans
 from .model import MixtureModel, load_card

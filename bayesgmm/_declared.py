@@ -1,30 +1,32 @@
 """What every declared value shares: frozen, checked, positional where it reads better, one error for all mistakes."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, Self, dataclass_transform
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
-from bayesgmm.errors import DeclarationError, choose
+from bayesgmm.errors import DeclarationError, allowed, choose
 
 
+@dataclass_transform(kw_only_default=False)
 class Declared(BaseModel):
     """A frozen, validated value that is written alike in Python, TOML and JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    positional: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if len(args) > len(self.positional):
-            raise DeclarationError(
-                f"{type(self).__name__} takes at most {len(self.positional)} positional arguments "
-                f"({', '.join(self.positional) or 'none'}), got {len(args)}"
-            )
-        kwargs.update(zip(self.positional, args, strict=False))
+        fields = list(type(self).model_fields)
+        if len(args) > len(fields):
+            raise DeclarationError(f"{type(self).__name__} takes {', '.join(fields)}; got {len(args)} values")
+        kwargs.update(zip(fields, args, strict=False))
         try:
             super().__init__(**kwargs)
         except ValidationError as error:
             raise _as_ours(error, f"{type(self).__name__}(...)") from None
+
+    # Nested declarations are read from their values, not through our __init__: one error then holds every problem.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
     def parse(cls, values: object, where: str) -> Self:
@@ -36,7 +38,7 @@ class Declared(BaseModel):
 
     def plain(self) -> dict[str, Any]:
         """The declaration as plain values, as a card writes it; what is unset is left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(exclude_none=True)
 
 
 def _as_ours(error: ValidationError, where: str) -> DeclarationError:
@@ -50,7 +52,7 @@ def _as_ours(error: ValidationError, where: str) -> DeclarationError:
 
 
 def _line(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"] if not _is_tag(part))
+    place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{place}: is required"
@@ -61,17 +63,40 @@ def _line(problem: Any) -> str:
     return f"{place}: {message.replace('Input should', 'must')}, got {problem['input']!r}"
 
 
-def _is_tag(part: object) -> bool:
-    """Pydantic adds type names such as 'float' or 'tuple[float, ...]' for the branches of a union."""
-    return isinstance(part, str) and (part in {"float", "int"} or "[" in part)
-
-
 def by_name(registry: Mapping[str, type[Declared]]) -> Any:
     """A validator that reads plain values as the prior that their ``prior`` field names."""
 
     def read(value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        return choose(value.get("prior", ""), registry, "prior").model_validate(value)
+        if "prior" not in value:
+            raise ValueError(f"prior is required: one of {allowed(registry)}")
+        return choose(value["prior"], registry, "prior").model_validate(value)
 
     return BeforeValidator(read)
+
+
+def _numbers(value: Any, most_dims: int, positive: bool) -> Any:
+    """A number, or nested tuples of numbers; lists and arrays are taken too."""
+    try:
+        array = np.asarray(value)
+        fits = array.dtype.kind in "iuf" and array.ndim <= most_dims and array.size > 0
+    except ValueError:  # ragged
+        fits = False
+    if not fits or not np.isfinite(array).all() or (positive and array.ndim < 2 and not (array > 0).all()):
+        kind = "positive number" if positive else "number"
+        raise ValueError(
+            f"must be a {kind}, or {('one for each', 'a row or a matrix of them')[most_dims - 1]}, got {value!r}"
+        )
+    return _tuples(array.astype(np.float64).tolist())
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+Row = tuple[float, ...]
+Numbers = Annotated[float | Row, PlainValidator(lambda value: _numbers(value, 1, positive=False))]
+PositiveNumbers = Annotated[float | Row, PlainValidator(lambda value: _numbers(value, 1, positive=True))]
+Scale = Annotated[float | Row | tuple[Row, ...], PlainValidator(lambda value: _numbers(value, 2, positive=True))]
+Positive = Annotated[float, Field(gt=0)]

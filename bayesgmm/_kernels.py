@@ -244,9 +244,7 @@ def fold(x, w, offset, mean, root, n_features, chunk, start, stop, out):
     for c in range(start, stop):
         sums[:] = 0.0
         last = min((c + 1) * chunk, n_blocks)
-        out[c, 0] = _fold_chunk(
-            x, w, offset, mean, root, n_features, c * chunk, last, d, a, sums
-        )
+        out[c, 0] = _fold_chunk(x, w, offset, mean, root, n_features, c * chunk, last, d, a, sums)
         for t in range(out.shape[1] - 1):
             out[c, t + 1] = simd.total(simd.load(sums, t * _L))
 
@@ -373,9 +371,7 @@ def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, g
 
 
 @long_jit
-def likelihood(
-    x, w, log_weight, mean, v, n_features, diagonal, tied, isotropic, chunk, scratch, n, grad_mean, grad_v
-):
+def likelihood(x, w, log_weight, mean, v, n_features, diagonal, tied, isotropic, chunk, scratch, n, grad_mean, grad_v):
     """Log likelihood from unconstrained coordinates, its gradients, and the counts: one fold."""
     core, root, log_det, offset, out = scratch
     unpack_roots(v, n_features, diagonal, tied, isotropic, core, root, log_det)

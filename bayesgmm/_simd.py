@@ -125,6 +125,7 @@ for _operator, _function in [
         def lowered(a, b):
             if a is VEC and b is VEC:
                 return lambda a, b: function(a, b)
+            return None
 
         return lowered
 

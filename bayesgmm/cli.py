@@ -26,7 +26,9 @@ Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by 
 NewData = Annotated[
     Path | None, typer.Argument(help="New points, CSV or Parquet. [default: the points that were fitted]")
 ]
-TableOut = Annotated[Path, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).", show_default=False)]
+TableOut = Annotated[
+    Path, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).", show_default=False)
+]
 
 
 @app.command()
@@ -49,7 +51,9 @@ def fit(
     posterior.check_writable(output)
     declared, card_columns = _declare(model, components, covariance)
     frame = _read(data, columns.split(",") if columns else card_columns)
-    settings = {name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None}
+    settings: dict[str, Any] = {
+        name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None
+    }
     result = run(declared, frame, method, seed=seed, **settings)
     posterior.save(result, output)
     _show_fit(result)
@@ -80,7 +84,9 @@ def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files it writes.")] = Path("bayesgmm-demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files it writes.")] = Path(
+        "bayesgmm-demo"
+    ),
 ) -> None:
     """Fit the iris measurements with NUTS, and show what comes out."""
     from bayesgmm.demo import run
@@ -121,8 +127,9 @@ def _declare(model: Path | None, components: int | None, covariance: str | None)
 
     if (model is None) == (components is None):
         raise DeclarationError("give either -k (how many components) or --model (a card), for example -k 3")
-    if model is None:
+    if components is not None:
         return MixtureModel(n_components=components, covariance=covariance or "full"), None
+    assert model is not None
     if covariance is not None:
         raise DeclarationError(f"--covariance goes with -k; {model} declares its own")
     card = load_card(model)

@@ -6,13 +6,12 @@ diagonals a component (diag), one number a component (spherical). ``expand`` tur
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 from scipy.special import multigammaln
 
-from bayesgmm._declared import Declared
+from bayesgmm._declared import Declared, Positive, Scale
 from bayesgmm._kernels import jit
 from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
@@ -106,7 +105,7 @@ class Family:
         eye = np.broadcast_to(np.eye(core.shape[-1]), core.shape)
         return np.tril(np.linalg.solve(chol, eye))
 
-    def _require_regular(self, regular: Array) -> None:
+    def _require_regular(self, regular: Any) -> None:
         bad = np.argwhere(~np.atleast_1d(regular))
         if len(bad):
             which = "the tied covariance" if self.tied else f"the covariance of component {bad[0][-1]}"
@@ -166,7 +165,7 @@ COVARIANCES = {
 
 
 @jit
-def wishart_backward(params, core, n_features, diagonal, grad):
+def wishart_backward(params: Array, core: Array, n_features: int, diagonal: bool, grad: Array) -> float:
     """Log density of the roots' coordinates under a Wishart on the precision, and its gradient.
 
     params: dof, the constant of one component, then the scale (a matrix, or its diagonal). In these
@@ -199,10 +198,6 @@ def wishart_backward(params, core, n_features, diagonal, grad):
     return value
 
 
-Positive = Annotated[float, Field(gt=0)]
-Row = tuple[float, ...]
-
-
 class WishartPrecision(Declared):
     r"""Wishart precisions, that is inverse Wishart covariances; conjugate, so every engine takes it.
 
@@ -229,13 +224,12 @@ class WishartPrecision(Declared):
     Examples
     --------
     >>> WishartPrecision(dof=4, scale=2.0).plain()
-    {'prior': 'wishart', 'dof': 4.0, 'scale': 2.0}
+    {'dof': 4.0, 'scale': 2.0, 'prior': 'wishart'}
     """
 
-    positional: ClassVar[tuple[str, ...]] = ("dof", "scale")
-    prior: Literal["wishart"] = "wishart"
     dof: Positive | None = None
-    scale: Positive | Row | tuple[Row, ...] | None = None
+    scale: Scale | None = None
+    prior: Literal["wishart"] = "wishart"
 
     backward: ClassVar = staticmethod(wishart_backward)
 
@@ -255,10 +249,12 @@ class WishartPrecision(Declared):
     def _default_scale(self, data: Summary, family: Family, n_components: int) -> Array:
         constant = [name for name, r in zip(data.columns, data.range, strict=True) if not r > 0]
         if constant:
+            one = len(constant) == 1
+            rows = f"{data.n_points} {'row' if data.n_points == 1 else 'rows'}"
             raise DataError(
-                f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
-                f"{'is' if len(constant) == 1 else 'are'} constant ({data.n_points} rows), so the data can't set the "
-                "scale of a prior.\n  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
+                f"{'column' if one else 'columns'} {listing(constant)} {'is' if one else 'are'} constant ({rows}), "
+                "so the data can't set the scale of a prior.\n"
+                "  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
                 "and covariances=WishartPrecision(scale=...)."
             )
         return np.diag(np.diag(data.covariance)) / n_components**2
@@ -330,4 +326,3 @@ def _plain(value: Array) -> Any:
 
 
 COVARIANCE_PRIORS: dict[str, type[WishartPrecision]] = {"wishart": WishartPrecision}
-

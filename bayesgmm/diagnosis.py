@@ -1,6 +1,7 @@
 """What may be wrong with a fit, in words."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def _mixing(fit: "xr.DataTree") -> str:
     )
 
 
-def _extreme(values: "xr.Dataset", pick: "type[max] | type[min]") -> tuple[str, float]:  # type: ignore[valid-type]
+def _extreme(values: "xr.Dataset", pick: Callable[..., Any]) -> tuple[str, float]:
     """Name and value of the most extreme entry."""
     entries = []
     for name, array in values.data_vars.items():

@@ -33,9 +33,7 @@ class Parameters:
         """All leading axes laid end to end."""
         d = self.mean.shape[-1]
         k = self.weight.shape[-1]
-        return Parameters(
-            self.weight.reshape(-1, k), self.mean.reshape(-1, k, d), self.covariance.reshape(-1, k, d, d)
-        )
+        return Parameters(self.weight.reshape(-1, k), self.mean.reshape(-1, k, d), self.covariance.reshape(-1, k, d, d))
 
 
 @dataclass

@@ -1,21 +1,18 @@
 """Priors of the component means, declared in the data's own units."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from bayesgmm._declared import Declared
+from bayesgmm._declared import Declared, Numbers, PositiveNumbers
 from bayesgmm._kernels import jit
 from bayesgmm.data import Standard, Summary, per_column
 from bayesgmm.stats import LOG_2PI, Array
 
-Positive = Annotated[float, Field(gt=0)]
-
 
 @jit
-def normal_backward(params, q, grad):
+def normal_backward(params: Array, q: Array, grad: Array) -> float:
     """Log density of K means laid end to end, and its gradient; params: locations, then scales."""
     n_features = params.size // 2
     value = 0.0
@@ -52,17 +49,16 @@ class NormalMeans(Declared):
     2.5
     """
 
-    positional: ClassVar[tuple[str, ...]] = ("location", "scale")
+    location: Numbers | None = None
+    scale: PositiveNumbers | None = None
     prior: Literal["normal"] = "normal"
-    location: float | tuple[float, ...] | None = None
-    scale: Positive | tuple[Positive, ...] | None = None
 
     backward: ClassVar = staticmethod(normal_backward)
 
     def resolve(self, data: Summary) -> "NormalMeans":
         """The same prior with one explicit number a column."""
-        location = data.midrange if self.location is None else self.location
-        scale = data.range if self.scale is None else self.scale
+        location: Any = data.midrange if self.location is None else self.location
+        scale: Any = data.range if self.scale is None else self.scale
         return NormalMeans(
             tuple(per_column(location, data.columns, "NormalMeans location").tolist()),
             tuple(per_column(scale, data.columns, "NormalMeans scale").tolist()),
@@ -83,8 +79,8 @@ class NormalMeans(Declared):
 
     def draw(self, rng: np.random.Generator, n_components: int) -> Array:
         """(K, D) means from the resolved prior, in data units."""
-        location = np.asarray(self.location)
-        return rng.normal(location, self.scale, size=(n_components, location.size))
+        location, scale = np.asarray(self.location), np.asarray(self.scale)
+        return rng.normal(location, scale, size=(n_components, location.size))
 
 
 MEANS: dict[str, type[NormalMeans]] = {"normal": NormalMeans}

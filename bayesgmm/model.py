@@ -3,7 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, field_validator
 
@@ -49,7 +49,6 @@ class MixtureModel(Declared):
       n_components: must be greater than 0, got 0
     """
 
-    positional: ClassVar[tuple[str, ...]] = ("n_components",)
     n_components: Annotated[StrictInt, Field(gt=0)]
     covariance: str = "full"
     weights: Annotated[Dirichlet, by_name(WEIGHTS)] = Dirichlet()
@@ -111,11 +110,11 @@ class Card(Declared):
     upper bound.
     """
 
+    mixture: MixtureModel
     title: str = ""
     about: str = ""
     data: DataCard = DataCard()
-    mixture: MixtureModel
-    expect: dict[str, tuple[float, float]] = {}
+    expect: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
 def load_card(path: str | Path) -> Card:

@@ -30,9 +30,7 @@ def colour(component: int) -> str:
     return COLOURS[component % len(COLOURS)]
 
 
-def assignment_data(
-    fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9
-) -> "xr.Dataset":
+def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
     """What ``assignments`` draws.
 
     Returns
@@ -40,8 +38,8 @@ def assignment_data(
     Dataset
         ``x`` [point, feature], ``label`` and ``uncertainty`` [point]; ``grid`` [feature, step], and on it
         ``marginal`` [feature, step, component] (weighted density of each component), ``band`` [feature, step, ci_bound]
-        of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a component, one for each of
-        some draws.
+        of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a
+        component, one for each of some draws.
     """
     import xarray as xr
 
@@ -51,7 +49,9 @@ def assignment_data(
     x = points.values[:, chosen]
     p = posterior.thin(CURVES).parameters
     grids = np.stack([_grid(column) for column in x.T])
-    curves = [_curves(grid, p.weight, p.mean[..., j], p.covariance[..., j, j]) for grid, j in zip(grids, chosen, strict=True)]
+    curves = [
+        _curves(grid, p.weight, p.mean[..., j], p.covariance[..., j, j]) for grid, j in zip(grids, chosen, strict=True)
+    ]
     tail = (1 - ci_prob) / 2
     bands = [np.quantile(curve.sum(axis=1), [tail, 1 - tail], axis=0).T for curve in curves]
     few = posterior.thin(OUTLINES).parameters
@@ -107,9 +107,7 @@ def _ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, s
     return mean[..., pair][..., None] + chol @ circle
 
 
-def assignments(
-    fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9
-) -> "Figure":
+def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Points by cluster, doubtful ones ringed, with the posterior's own doubt about where the clusters are.
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component, with a ring that
@@ -168,7 +166,9 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     crowd = float(np.clip(1500 / len(x), 1, 12))
     axis.scatter(x, y, s=crowd, c=colours, lw=0, alpha=0.85, zorder=2)
     ringed = doubt > RINGED
-    axis.scatter(x[ringed], y[ringed], s=90 * doubt[ringed] + crowd, facecolors="none", edgecolors="0.15", lw=0.8, zorder=3)
+    axis.scatter(
+        x[ringed], y[ringed], s=90 * doubt[ringed] + crowd, facecolors="none", edgecolors="0.15", lw=0.8, zorder=3
+    )
     axis.spines[["top", "right"]].set_visible(False)
 
 

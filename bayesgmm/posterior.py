@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.data import Points, Standard, as_points, listing
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.errors import DataError, FitFileError
+from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, model_from_json
 from bayesgmm.stats import Array, Table
 
@@ -153,16 +153,14 @@ def unpack(fit: "xr.DataTree") -> Posterior:
     """
     _require_schema(fit, "this object")
     posterior = fit["posterior"].to_dataset()
-    values = {
-        name: posterior[name].transpose("chain", "draw", *dims).values for name, dims in DIMS.items()
-    }
+    values = {name: posterior[name].transpose("chain", "draw", *dims).values for name, dims in DIMS.items()}
     columns = tuple(str(name) for name in posterior["feature"].values)
     return Posterior(Parameters(**values).flat(), columns, _standard(fit))
 
 
 def _standard(fit: "xr.DataTree") -> Standard:
     if "constant_data" in fit.children and "shift" in fit["constant_data"]:
-        constant = fit["constant_data"]
+        constant = fit["constant_data"].to_dataset()
         return Standard(constant["shift"].values, constant["scale"].values)
     return Standard.of(observed(fit))
 
@@ -172,7 +170,7 @@ def observed(fit: "xr.DataTree") -> Points:
     if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
         raise FitFileError("this fit holds no observed data; give the points to be scored")
     x = fit["observed_data"]["x"].transpose("point", "feature")
-    columns = tuple(str(name) for name in fit["posterior"]["feature"].values)
+    columns = tuple(str(name) for name in fit["posterior"].coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
     return Points(x.values, columns, index)
 
@@ -187,11 +185,13 @@ def points_for(fit: "xr.DataTree", data: Any) -> Points:
     """
     if data is None:
         return observed(fit)
-    columns = [str(name) for name in fit["posterior"]["feature"].values]
+    columns = [str(name) for name in fit["posterior"].coords["feature"].values]
     if not hasattr(data, "columns"):
         given = np.shape(data)[1:] or (1,)
         if given != (len(columns),):
-            raise DataError(f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {np.shape(data)}")
+            raise DataError(
+                f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {np.shape(data)}"
+            )
         return as_points(data, columns)
     missing = [name for name in columns if name not in {str(c) for c in data.columns}]
     if missing and not isinstance(data, Points):

@@ -1,14 +1,16 @@
 """Answers: which component, how dense, how strange; each averaged over the posterior, each with its uncertainty."""
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm._kernels import BLOCK
 from bayesgmm.data import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.posterior import Posterior, points_for, unpack
-from bayesgmm.stats import BLOCK, Array, log_densities, responsibilities
+from bayesgmm.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,7 +22,7 @@ SLICE = 2_000_000  # numbers held at a time: draws times points
 def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
     r"""Which component each point came from, and how sure that is.
 
-    .. math:: r_{nk} = \mathrm{E}\left[\frac{w_k \mathrm{Normal}(x_n \mid \mu_k, \Sigma_k)}{p(x_n)} \mid \text{data}\right]
+    .. math:: r_{nk} = \mathrm{E}[w_k \, \mathrm{Normal}(x_n \mid \mu_k, \Sigma_k) / p(x_n) \mid \text{data}]
 
     Parameters
     ----------
@@ -50,13 +52,11 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
             "label": ("point", probability.argmax(axis=1)),
             "uncertainty": ("point", np.clip(uncertainty, 0.0, 1.0)),
         },
-        component=fit["posterior"]["component"].values,
+        component=fit["posterior"].coords["component"].values,
     )
 
 
-def density(
-    fit: "xr.DataTree", data: Any = None, *, ci_prob: float = 0.9, draws: int | None = DRAWS
-) -> "xr.Dataset":
+def density(fit: "xr.DataTree", data: Any = None, *, ci_prob: float = 0.9, draws: int | None = DRAWS) -> "xr.Dataset":
     """Density at points, with a credible band.
 
     Parameters
@@ -104,9 +104,9 @@ def anomaly_scores(
 ) -> "xr.Dataset":
     r"""How strange each point is.
 
-    The score of a point is the posterior mean of its log density, :math:`s(x) = \mathrm{E}[\log p(x \mid \theta)]`; its p-value
-    is the posterior predictive probability :math:`P(s(\tilde x) \le s(x))` of a point at least as improbable. New points
-    from the model have uniform p-values.
+    The score of a point is the posterior mean of its log density, :math:`s(x) = \mathrm{E}[\log p(x \mid \theta)]`;
+    its p-value is the posterior predictive probability :math:`P(s(\tilde x) \le s(x))` of a point at least as
+    improbable. New points from the model have uniform p-values.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _mean_log_density(posterior: Posterior, values: Array) -> Array:
     return np.concatenate([log.mean(axis=0) for log in _log_density_slices(posterior, values)])
 
 
-def _log_density_slices(posterior: Posterior, values: Array) -> list[Array] | Any:
+def _log_density_slices(posterior: Posterior, values: Array) -> Iterator[Array]:
     """Log densities (S, n) in data units, for a slice of the points at a time."""
     tables = posterior.tables()
     step = max(BLOCK, SLICE // posterior.n_draws // BLOCK * BLOCK)

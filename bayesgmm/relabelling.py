@@ -1,17 +1,19 @@
 """Label switching undone: component k means the same in every draw of every chain."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data import Points, Standard
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.stats import Array, Blocks, Table, responsibilities
 
+Order = NDArray[np.int64]
 WITNESSES = 500  # points that vote on which component is which: labels need no more
 LEAST = 1e-12  # a responsibility below this says no more than "not here"
 
 
-def stephens(shares: Array, start: Array, max_iter: int = 50) -> Array:
+def stephens(shares: Array, start: Array, max_iter: int = 50) -> Order:
     r"""Permutations that make the draws' responsibilities agree with their common mean.
 
     .. math:: \min_{\pi_1 \dots \pi_S} \sum_{s,n,k} p^{(s)}_{n \pi_s(k)} \log \frac{p^{(s)}_{n \pi_s(k)}}{q_{nk}},
@@ -55,7 +57,7 @@ def stephens(shares: Array, start: Array, max_iter: int = 50) -> Array:
     return order
 
 
-def align(witnesses: Blocks, tables: Table, lp: Array) -> Array:
+def align(witnesses: Blocks, tables: Table, lp: Array) -> Order:
     """(S, K) the order that undoes label switching in S draws.
 
     Parameters
@@ -83,7 +85,7 @@ def witnesses(points: Points, standard: Standard) -> Blocks:
     return standard.blocks(points.values[chosen])
 
 
-def reorder(parameters: Parameters, order: Array) -> Parameters:
+def reorder(parameters: Parameters, order: Order) -> Parameters:
     """Apply an order (S, K) to draws with leading axes that make up S; the heaviest component comes first."""
     lead = parameters.weight.shape[:-1]
     order = order.reshape(*lead, -1)

@@ -50,8 +50,8 @@ class Blocks:
         cls,
         rows: ArrayLike,
         weights: ArrayLike | None = None,
-        shift: ArrayLike = 0.0,
-        scale: ArrayLike = 1.0,
+        shift: Array | float = 0.0,
+        scale: Array | float = 1.0,
     ) -> "Blocks":
         """Lay out ``(rows - shift) / scale``, a slice at a time, so that no second copy is made.
 

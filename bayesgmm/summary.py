@@ -37,7 +37,9 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     tail = (1 - ci_prob) / 2
     lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
     names = ["weight", *posterior.columns]
-    index = pd.MultiIndex.from_product([fit["posterior"]["component"].values, names], names=["component", "quantity"])
+    index = pd.MultiIndex.from_product(
+        [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
+    )
     return pd.DataFrame(
         {"mean": values.mean(axis=0).ravel(), "lower": lower.ravel(), "upper": upper.ravel()}, index=index
     )
@@ -62,7 +64,7 @@ def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":
     from rich.table import Table
 
     numbers = component_table(fit, ci_prob)
-    components = fit["posterior"]["component"].values
+    components = fit["posterior"].coords["component"].values
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
     table = Table(title=title, title_justify="left", box=SIMPLE)

@@ -5,21 +5,18 @@ The sampler's view of a weights prior: ``size(K)`` coordinates; ``forward`` turn
 """
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from bayesgmm._declared import Declared
+from bayesgmm._declared import Declared, PositiveNumbers
 from bayesgmm._kernels import jit
 from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 
-Positive = Annotated[float, Field(gt=0)]
-
 
 @jit
-def softmax_forward(q, log_weight):
+def softmax_forward(q: Array, log_weight: Array) -> None:
     """Log weights of K - 1 logits, the last component being the reference."""
     last = log_weight.size - 1
     top = 0.0
@@ -35,7 +32,7 @@ def softmax_forward(q, log_weight):
 
 
 @jit
-def dirichlet_backward(params, q, log_weight, n, grad):
+def dirichlet_backward(params: Array, q: Array, log_weight: Array, n: Array, grad: Array) -> float:
     """Log density of the logits (the Jacobian adds one power of each weight); gradient with counts n."""
     value = params[-1]
     total = 0.0
@@ -63,18 +60,11 @@ class Dirichlet(Declared):
     np.float64(1.0)
     """
 
-    positional: ClassVar[tuple[str, ...]] = ("concentration",)
+    concentration: PositiveNumbers = 1.0
     prior: Literal["dirichlet"] = "dirichlet"
-    concentration: Positive | tuple[Positive, ...] = 1.0
 
     forward: ClassVar = staticmethod(softmax_forward)
     backward: ClassVar = staticmethod(dirichlet_backward)
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> "Dirichlet":
-        if self.concentration == ():
-            raise ValueError("concentration: must be a positive number or one for each component, got ()")
-        return self
 
     def concentrations(self, n_components: int) -> Array:
         """(K,) the concentration of each component; raises DeclarationError for another number of them."""

@@ -13,10 +13,10 @@ import numpy as np
 
 from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm.data import Points, Standard, as_points
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.errors import DeclarationError, FitWarning, allowed, choose, did_you_mean
 from bayesgmm.inference import em, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
+from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
 
 if TYPE_CHECKING:

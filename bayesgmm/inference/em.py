@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesgmm._kernels import BLOCK
 from bayesgmm.covariances import Family
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.errors import ComponentError
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.stats import BLOCK, Array, Blocks, Stats, Table, fold
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.stats import Array, Blocks, Stats, Table, fold
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 SEEDING_POINTS = 20_000  # k-means++ looks at no more points than these
@@ -24,9 +25,7 @@ class Mixture:
 
     def table(self, family: Family) -> Table:
         """The table that scores points under this mixture."""
-        return Table.from_parameters(
-            np.log(self.weight), self.mean, family.expand(self.core_roots, *self.mean.shape)
-        )
+        return Table.from_parameters(np.log(self.weight), self.mean, family.expand(self.core_roots, *self.mean.shape))
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,7 @@ def run(
     return EMResult(mixture, best, max_iter, False)
 
 
-def seed_mixture(
-    blocks: Blocks, family: Family, n_components: int, rng: np.random.Generator, rows: Array
-) -> Mixture:
+def seed_mixture(blocks: Blocks, family: Family, n_components: int, rng: np.random.Generator, rows: Array) -> Mixture:
     """Centres by k-means++, every covariance a K-th part of the spread of ``rows`` (M, D)."""
     from sklearn.cluster import kmeans_plusplus
 
@@ -180,8 +177,14 @@ def climb(
 
 
 def fit(
-    density: LogPosterior, seed: int, cores: int, progress: Progress, *,
-    n_init: int = 10, max_iter: int = 1000, tol: float = 1e-8,
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    n_init: int = 10,
+    max_iter: int = 1000,
+    tol: float = 1e-8,
 ) -> Estimate:
     """The EM engine: one draw, the maximum of the likelihood. It does not look at the priors.
 
@@ -198,8 +201,12 @@ def fit(
     found = climb(density.blocks, model.family, model.n_components, seed, n_init, max_iter, tol, cores)
     mixture = found.mixture
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]
-    warnings = () if found.converged else (
-        f"EM stopped after {max_iter} iterations before it converged. Try a larger max_iter or fewer components.",
+    warnings = (
+        ()
+        if found.converged
+        else (
+            f"EM stopped after {max_iter} iterations before it converged. Try a larger max_iter or fewer components.",
+        )
     )
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
     return Estimate(q, stats, warnings, {"converged": found.converged})

@@ -50,4 +50,3 @@ class Silent:
 
     def chains(self, states: list[Any]) -> None:
         """Say nothing."""
-

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array
 
 HESSIAN_LIMIT = 3000  # coordinates: beyond it the Hessian costs more than anybody would wait for
@@ -45,6 +45,7 @@ class Whitening:
     repaired: int
 
     def __call__(self, z: Array) -> Array:
+        """Coordinates (..., P) from white ones."""
         return self.mode + z @ self.spread.T
 
 
@@ -86,11 +87,10 @@ def whiten(density: LogPosterior, mode: Array) -> Whitening:
 def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Array]:
     """Where short EM runs under the covariance prior end, each place once, in the sampler's coordinates."""
     model = density.model
+    assert model.covariances.dof is not None  # the model is resolved
     prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
     runs = em.short_runs(density.blocks, model.family, model.n_components, seed, prior, threads=threads)
-    distinct = [
-        run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])
-    ]
+    distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
     return [_coordinates(density, run.mixture) for run in distinct]
 
 

@@ -1,0 +1,143 @@
+"""The fold: against brute force, and the laws that statistics obey."""
+
+import numba as nb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from bayesgmm import _simd
+from bayesgmm.stats import Blocks, Table, fold, log_densities, responsibilities
+
+
+def make_table(rng, n_components, n_features, diagonal=False):
+    weight = rng.dirichlet(np.ones(n_components))
+    mean = rng.normal(size=(n_components, n_features))
+    root = 0.3 * np.tril(rng.normal(size=(n_components, n_features, n_features)), -1)
+    d = np.arange(n_features)
+    root[:, d, d] = rng.uniform(0.5, 2.0, size=(n_components, n_features))
+    if diagonal:
+        return Table.from_parameters(np.log(weight), mean, root[:, d, d])
+    return Table.from_parameters(np.log(weight), mean, root)
+
+
+def full_roots(table):
+    return table.root if table.root.ndim == 3 else table.root[:, :, None] * np.eye(table.mean.shape[1])
+
+
+def brute(x, weights, table):
+    """n, s1, s2 about the table's means, log likelihood, responsibilities: written with scipy."""
+    log_norm = np.log(np.diagonal(full_roots(table), axis1=1, axis2=2)).sum(1) - 0.5 * x.shape[1] * np.log(2 * np.pi)
+    scores = np.stack(
+        [
+            log_weight + multivariate_normal(m, np.linalg.inv(r.T @ r)).logpdf(x).reshape(len(x))
+            for log_weight, m, r in zip(table.offset - log_norm, table.mean, full_roots(table), strict=True)
+        ],
+        axis=1,
+    )
+    total = logsumexp(scores, axis=1)
+    r = np.exp(scores - total[:, None])
+    share = r * weights[:, None]
+    d = x[:, None] - table.mean
+    return share.sum(0), (share[..., None] * d).sum(0), np.einsum("nk,nki,nkj->kij", share, d, d), weights @ total, r
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 5, 8, 31])
+@pytest.mark.parametrize("n_points", [1, 31, 32, 33, 200])
+def test_fold_is_the_sum_that_it_says(n_points, n_features, diagonal):
+    rng = np.random.default_rng(n_points + n_features)
+    x, weights = rng.normal(size=(n_points, n_features)), rng.uniform(0, 3, size=n_points)
+    table = make_table(rng, 3, n_features, diagonal)
+    n, s1, s2, loglik, r = brute(x, weights, table)
+    stats = fold(Blocks.from_rows(x, weights), table)
+    np.testing.assert_allclose(stats.n, n, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(stats.s1, s1, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        stats.s2, np.diagonal(s2, axis1=1, axis2=2) if diagonal else s2, rtol=1e-9, atol=1e-10
+    )
+    np.testing.assert_allclose(stats.loglik, loglik, rtol=1e-12)
+    np.testing.assert_allclose(responsibilities(Blocks.from_rows(x), table), r, rtol=1e-8, atol=1e-13)
+
+
+DATA = np.random.default_rng(0).normal(size=(300, 3))
+TABLE = make_table(np.random.default_rng(1), 4, 3)
+
+
+def same(a, b, rtol=1e-12):
+    for one, other in [(a.n, b.n), (a.s1, b.s1), (a.s2, b.s2), (a.loglik, b.loglik)]:
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-11)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), cut=st.integers(1, 299))
+def test_fold_ignores_order_and_chunking(seed, cut):
+    shuffled = np.random.default_rng(seed).permutation(DATA)
+    whole = fold(Blocks.from_rows(DATA), TABLE)
+    parts = fold(Blocks.from_rows(shuffled[:cut]), TABLE) + fold(Blocks.from_rows(shuffled[cut:]), TABLE)
+    same(parts, whole)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_fold_is_the_same_to_the_last_bit_on_any_number_of_threads(threads):
+    x = np.random.default_rng(2).normal(size=(50_000, 3))
+    one, many = (fold(Blocks.from_rows(x), TABLE, t) for t in (1, threads))
+    for name in ("n", "s1", "s2", "loglik"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(many, name))
+
+
+def test_a_row_of_weight_three_counts_as_three_rows():
+    weights = np.random.default_rng(3).integers(0, 4, size=len(DATA))
+    repeated = np.repeat(DATA, weights, axis=0)
+    same(fold(Blocks.from_rows(DATA, weights), TABLE), fold(Blocks.from_rows(repeated), TABLE))
+
+
+def test_statistics_of_different_tables_do_not_add_up():
+    other = make_table(np.random.default_rng(9), 4, 3)
+    with pytest.raises(ValueError, match="different tables"):
+        fold(Blocks.from_rows(DATA), TABLE) + fold(Blocks.from_rows(DATA), other)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_covariance_keeps_ten_digits_far_from_the_origin(offset):
+    x = np.random.default_rng(4).normal(size=(1000, 2)) + offset
+    table = Table.from_parameters([0.0], [[offset + 0.1, offset]], np.eye(2)[None])
+    stats = fold(Blocks.from_rows(x), table)
+    np.testing.assert_allclose(stats.scatter()[0] / len(x), np.cov((x - offset).T, bias=True), rtol=1e-9)
+
+
+def test_a_component_of_weight_zero_takes_nothing():
+    with np.errstate(divide="ignore"):
+        table = Table.from_parameters(np.log([1.0, 0.0]), [[0.0], [0.0]], [[1.0], [1.0]])
+    stats = fold(Blocks.from_rows(DATA[:, :1]), table)
+    assert stats.n[1] < 1e-200
+    assert np.isfinite(stats.loglik)
+
+
+def test_a_point_beyond_all_numbers_gets_finite_answers():
+    far = Blocks.from_rows([[1e160], [0.0]])
+    table = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [1.0]], [[1.0], [1.0]])
+    assert np.isfinite(responsibilities(far, table)).all()
+    assert np.isfinite(log_densities(far, table)).all()
+
+
+def test_rows_come_back_as_they_went_in():
+    np.testing.assert_array_equal(Blocks.from_rows(DATA).rows(), DATA)
+
+
+@nb.njit
+def _exp_and_log(x, exped, logged):
+    for i in range(0, x.size, 8):
+        _simd.store(exped, i, _simd.exp(_simd.load(x, i)))
+        _simd.store(logged, i, _simd.log(_simd.load(exped, i)))
+
+
+def test_exp_and_log_are_right_to_three_units_in_the_last_place():
+    x = np.concatenate([np.linspace(-700, 700, 8000), np.linspace(-1, 1, 8000)])
+    exped, logged = np.empty_like(x), np.empty_like(x)
+    _exp_and_log(x, exped, logged)
+    assert np.max(np.abs(exped - np.exp(x)) / np.spacing(np.exp(x))) <= 3
+    wanted = np.log(exped)
+    assert np.max(np.abs(logged - wanted) / np.maximum(np.spacing(np.abs(wanted)), 2e-16)) <= 3
