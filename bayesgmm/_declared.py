@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self, dataclass_transform
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bayesgmm.errors import DeclarationError, allowed, choose
 
@@ -96,7 +96,7 @@ def _tuples(value: Any) -> Any:
 
 
 Row = tuple[float, ...]
-Numbers = Annotated[float | Row, PlainValidator(lambda value: _numbers(value, 1, positive=False))]
-PositiveNumbers = Annotated[float | Row, PlainValidator(lambda value: _numbers(value, 1, positive=True))]
-Scale = Annotated[float | Row | tuple[Row, ...], PlainValidator(lambda value: _numbers(value, 2, positive=True))]
+Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, positive=False))]
+PositiveNumbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, positive=True))]
+Scale = Annotated[float | Row | tuple[Row, ...], BeforeValidator(lambda value: _numbers(value, 2, positive=True))]
 Positive = Annotated[float, Field(gt=0)]

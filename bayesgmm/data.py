@@ -156,6 +156,7 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
     if hasattr(data, "to_frame") and not hasattr(data, "columns"):
         data = data.to_frame()
     if hasattr(data, "columns") and hasattr(data, "index"):
+        _require_distinct([str(c) for c in data.columns])
         frame = select(data, columns)
         text = [str(c) for c in frame.columns if not _is_numeric(frame[c])]
         if text:
@@ -214,17 +215,15 @@ def _check(values: Array, names: Sequence[str], index: Any) -> None:
     n_points, n_features = values.shape
     if len(names) != n_features:
         raise DataError(f"{len(names)} column names were given for {n_features} columns")
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise DataError(f"column names must differ; more than one is called {listing(twice)}")
+    _require_distinct(names)
     if n_features == 0:
         raise DataError("the data have no columns")
     if n_points == 0:
         raise DataError(f"the data have no rows (columns: {listing(names)})")
     low, high = values.min(axis=0), values.max(axis=0)
-    if not np.isfinite(low + high).all():
+    if not (np.isfinite(low) & np.isfinite(high)).all():
         raise DataError(_not_finite(values, names, index))
-    spread = high - low
+    spread = high / 2 - low / 2
     extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
     if extreme.any():
         wrong = [name for name, bad in zip(names, extreme, strict=True) if bad]
@@ -242,6 +241,12 @@ def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
         f"{_count(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
         "  Drop or impute those rows first, for example X.dropna()."
     )
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise DataError(f"column names must differ; more than one is called {listing(twice)}")
 
 
 def _count(n: int, one: str, many: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from bayesgmm.errors import SamplingError
+from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.log_posterior import LogPosterior
@@ -142,6 +142,8 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
+    if not target_accept < 1:
+        raise DeclarationError(f"target_accept={target_accept!r}: must be below 1, for example 0.8")
     if density.size > HESSIAN_LIMIT:
         raise SamplingError(
             f"NUTS over {density.size} coordinates is out of reach here (the limit is {HESSIAN_LIMIT}).\n"

@@ -1,0 +1,288 @@
+"""Every engine: same declaration in, same schema out, same answer for the same seed. Then each one's own laws."""
+
+import os
+import signal
+import threading
+import warnings
+
+import arviz as az
+import numpy as np
+import pytest
+from scipy.stats import chisquare, norm
+
+import bayesgmm as bg
+from bayesgmm.data import Standard, as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
+from bayesgmm.inference import ENGINES, em, nuts, settings_of
+from bayesgmm.inference.engine import Silent
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior import info, unpack
+
+SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, seed=1)
+MODEL = bg.MixtureModel(3)
+QUICK = {"nuts": {"draws": 100, "tune": 100, "chains": 2}, "em": {}}
+
+
+def quick_fit(method, model=MODEL, data=SAMPLE.X, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return bg.fit(model, data, method, progress=False, **({"seed": 1} | QUICK[method] | settings))
+
+
+def make_density(model, x):
+    points = as_points(x)
+    resolved = model.resolve(points)
+    standard = Standard.of(points, resolved.family.isotropic)
+    return LogPosterior(resolved, standard.blocks(points.values), standard)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_every_engine_finds_the_truth(method):
+    """Posterior means within 6 posterior standard errors of a clear truth."""
+    fit = quick_fit(method)
+    p = unpack(fit).parameters
+    order = np.argsort(-SAMPLE.weight)
+    count = SAMPLE.weight[order] * len(SAMPLE.X)
+    error = np.sqrt(np.diagonal(SAMPLE.covariance[order], axis1=1, axis2=2) / count[:, None])
+    assert (np.abs(p.mean.mean(axis=0) - SAMPLE.mean[order]) < 6 * error).all()
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_every_engine_takes_every_family(method, covariance):
+    fit = quick_fit(method, bg.MixtureModel(2, covariance))
+    draws = unpack(fit).parameters
+    assert (np.linalg.eigvalsh(draws.covariance) > 0).all()
+    np.testing.assert_allclose(draws.weight.sum(axis=-1), 1)
+    assert {"lp", "loglik"} <= set(fit["sample_stats"].data_vars)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(method):
+    one, two, other = (quick_fit(method, cores=c, seed=s)["posterior"] for c, s in [(1, 7), (2, 7), (1, 8)])
+    np.testing.assert_array_equal(one["mean"].values, two["mean"].values)
+    if method != "em":
+        assert not np.array_equal(one["mean"].values, other["mean"].values)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_a_fit_says_how_it_was_made(method):
+    told = info(quick_fit(method))
+    assert told["method"] == method
+    assert told["seed"] == 1
+    assert told["settings"].keys() == settings_of(method).keys()
+    assert told["fingerprint"] == as_points(SAMPLE.X).fingerprint
+    assert told["model"]["means"]["scale"] is not None
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("n_features", [1, 2])
+def test_every_engine_takes_one_component_and_one_column(method, n_features):
+    fit = quick_fit(method, bg.MixtureModel(1), SAMPLE.X[:, :n_features])
+    np.testing.assert_allclose(fit["posterior"]["weight"], 1)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("power", [-150, 150])
+def test_every_engine_bears_extreme_units(method, power):
+    unit = 10.0**power
+    scaled = unpack(quick_fit(method, data=SAMPLE.X * unit)).parameters.mean / unit
+    np.testing.assert_allclose(scaled.mean(axis=0), unpack(quick_fit(method)).parameters.mean.mean(axis=0), atol=0.2)
+
+
+def test_loglik_is_the_total_of_the_points():
+    fit = quick_fit("nuts")
+    p = unpack(fit).parameters
+    k = SAMPLE.weight.size
+    scores = [
+        np.log(p.weight[7, j]) + bg_logpdf(SAMPLE.X, p.mean[7, j], p.covariance[7, j]) for j in range(k)
+    ]
+    np.testing.assert_allclose(fit["sample_stats"]["loglik"].values.ravel()[7], np.logaddexp.reduce(scores).sum())
+
+
+def bg_logpdf(x, mean, covariance):
+    from scipy.stats import multivariate_normal
+
+    return multivariate_normal(mean, covariance).logpdf(x)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"drawz": 10}, "no setting 'drawz'.*did you mean 'draws'"),
+        ({"draws": 0}, "draws=0: must be a positive number"),
+        ({"draws": 10.5}, "draws=10.5: must be a whole number"),
+        ({"draws": "many"}, "must be a positive number"),
+        ({"chains": True}, "must be a positive number"),
+        ({"target_accept": 1.5}, "target_accept=1.5: must be below 1"),
+    ],
+)
+def test_settings_are_checked_before_the_work(settings, message):
+    with pytest.raises(DeclarationError, match=message):
+        bg.fit(MODEL, SAMPLE.X, "nuts", **settings)
+
+
+def test_an_unknown_engine_gets_a_suggestion():
+    with pytest.raises(UnknownName, match="method='nutz' is not one of 'em', 'nuts'; did you mean 'nuts'"):
+        bg.fit(MODEL, SAMPLE.X, "nutz")
+
+
+# -- EM --
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_em_never_lowers_the_likelihood(covariance):
+    density = make_density(bg.MixtureModel(4, covariance), SAMPLE.X)
+    blocks, family = density.blocks, density.model.family
+    start = em.short_runs(blocks, family, 4, seed=0, n_init=1, max_iter=2)[0].mixture
+    values = []
+    for _ in range(40):
+        result = em.run(blocks, family, start, max_iter=1)
+        values.append(result.loglik)
+        start = result.mixture
+    assert (np.diff(values) > -1e-9).all()
+
+
+def test_em_without_a_component_to_stand_on_says_so():
+    x = np.column_stack([SAMPLE.X, SAMPLE.X.sum(axis=1)])  # collinear
+    with pytest.raises(ComponentError, match="singular"):
+        bg.fit(MODEL, x, "em", progress=False)
+
+
+def test_em_that_stops_early_warns():
+    with pytest.warns(FitWarning, match="EM stopped after 3 iterations"):
+        bg.fit(bg.MixtureModel(5), SAMPLE.X, "em", max_iter=3, seed=1, progress=False)
+
+
+# -- NUTS --
+
+
+def test_nuts_agrees_with_the_exact_posterior_of_one_gaussian():
+    """One Gaussian in one dimension, against quadrature. 5 Monte Carlo errors, 4 numbers: false alarm 2e-6."""
+    x = np.random.default_rng(5).normal(3.0, 2.0, size=25)
+    model = bg.MixtureModel(1, means=bg.NormalMeans(0.0, 2.0), covariances=bg.WishartPrecision(4.0, 3.0))
+    fit = bg.fit(model, x, seed=3, progress=False)
+    mean, variance = np.meshgrid(np.linspace(-2, 7, 600), np.exp(np.linspace(-1.5, 4, 600)), indexing="ij")
+    log = norm(0, 2).logpdf(mean) - (4 / 2 + 1) * np.log(variance) - 3 / (2 * variance) + np.log(variance)  # d log v
+    log = log + norm(mean[..., None], np.sqrt(variance)[..., None]).logpdf(x).sum(axis=-1)
+    share = np.exp(log - log.max())
+    share /= share.sum()
+    for name, grid in [("mean", mean), ("covariance", variance)]:
+        draws = fit["posterior"][name].values.reshape(4, -1)
+        exact = (share * grid).sum()
+        spread = np.sqrt((share * (grid - exact) ** 2).sum())
+        assert abs(draws.mean() - exact) < 5 * spread / np.sqrt(float(az.ess(draws)))
+        assert abs(draws.std() / spread - 1) < 5 / np.sqrt(float(az.ess(draws, method="sd")))
+
+
+def test_nuts_is_calibrated():
+    """Simulation-based calibration (Talts et al. 2018) of label-free quantities: false alarm 1e-4 each.
+
+    40 data sets from the prior; the rank of the truth among the draws is uniform. Breaking the prior or the
+    likelihood by a factor of 3 in scale fails it.
+    """
+    model = bg.MixtureModel(
+        2, weights=bg.Dirichlet(2.0), means=bg.NormalMeans(0.0, 3.0), covariances=bg.WishartPrecision(5.0, 3.0)
+    )
+    ranks = {"mean": [], "spread": [], "loglik": []}
+    for seed in range(40):
+        ranks_of_one(model, seed, ranks)
+    for name, values in ranks.items():
+        counts = np.histogram(values, bins=5, range=(0, 1))[0]
+        assert chisquare(counts).pvalue > 1e-4, (name, counts)
+
+
+def ranks_of_one(model, seed, ranks):
+    rng = np.random.default_rng(1000 + seed)
+    weight = model.weights.draw(rng, 2)
+    mean = rng.normal(0.0, 3.0, size=2)
+    variance = 1 / rng.gamma(5 / 2, 2 / 3, size=2)
+    x = rng.normal(mean[z := rng.choice(2, p=weight, size=20)], np.sqrt(variance[z]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        fit = bg.fit(model, x, seed=seed, chains=2, draws=150, tune=150, progress=False)
+    p = unpack(fit).parameters
+    m, v = p.mean[..., 0], p.covariance[..., 0, 0]
+
+    def spread(w, m, v):
+        return (w * (v + m**2)).sum(-1) - (w * m).sum(-1) ** 2
+
+    truth = norm(mean, np.sqrt(variance)).pdf(x[:, None]) @ weight
+    ranks["mean"].append(((p.weight * m).sum(-1) < weight @ mean).mean())
+    ranks["spread"].append((spread(p.weight, m, v) < spread(weight, mean, variance)).mean())
+    ranks["loglik"].append((fit["sample_stats"]["loglik"].values < np.log(truth).sum()).mean())
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_whitening_makes_the_posterior_round_at_its_mode(covariance):
+    density = make_density(bg.MixtureModel(3, covariance), SAMPLE.X)
+    whitening = nuts.heaviest_mode(density, nuts.starting_points(density, 0, 1))
+    assert whitening.repaired == 0
+    assert np.abs(density(whitening.mode)[1]).max() < 1
+    white = whitening.spread.T @ nuts.hessian(density, whitening.mode) @ whitening.spread
+    np.testing.assert_allclose(white, -np.eye(density.size), atol=1e-3)
+
+
+def test_a_hessian_that_is_not_positive_definite_is_repaired():
+    density = make_density(bg.MixtureModel(3), SAMPLE.X)
+    anywhere = np.random.default_rng(0).normal(size=density.size)
+    whitening = nuts.whiten(density, anywhere)
+    assert whitening.repaired > 0
+    assert np.linalg.matrix_rank(whitening.spread) == density.size
+
+
+def test_the_heaviest_mode_is_taken_not_the_highest():
+    class Hills:
+        """A high narrow hill at -5, a lower wide one at 5."""
+
+        size = 1
+
+        def __call__(self, q):
+            narrow, wide = 2 - 0.5 * 400 * (q[0] + 5) ** 2, -0.5 * (q[0] - 5) ** 2
+            return (narrow, -400 * (q + 5)) if q[0] < 0 else (wide, -(q - 5))
+
+    starts = [np.array([-4.9]), np.array([4.0])]
+    assert nuts.heaviest_mode(Hills(), starts).mode[0] == pytest.approx(5)
+
+
+def test_collinear_and_duplicate_columns_work_because_the_prior_is_proper():
+    x = np.column_stack([SAMPLE.X, SAMPLE.X[:, 0]])
+    fit = quick_fit("nuts", bg.MixtureModel(2), x)
+    assert np.isfinite(fit["posterior"]["mean"]).all()
+
+
+def test_a_constant_column_works_when_priors_are_declared():
+    model = bg.MixtureModel(1, means=bg.NormalMeans(0.0, 10.0), covariances=bg.WishartPrecision(scale=1.0))
+    fit = quick_fit("nuts", model, np.full((20, 1), 3.0))
+    assert abs(float(fit["posterior"]["mean"].mean()) - 3.0) < 0.2
+
+
+def test_too_many_coordinates_are_refused_with_a_way_out():
+    with pytest.raises(SamplingError, match="Try covariance='diag'"):
+        bg.fit(bg.MixtureModel(20), np.random.default_rng(0).normal(size=(500, 20)), progress=False)
+
+
+def test_ctrl_c_keeps_what_was_drawn():
+    class Interrupts(Silent):
+        """Sends Ctrl-C once the first chain has some draws after tuning."""
+
+        sent = False
+
+        def chains(self, states):
+            if not self.sent and any(s.finished_draws > s.total_draws // 4 for s in states):
+                self.sent = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.warns(FitWarning, match=r"Interrupted: kept \d+ of 40000 draws of \d of 4 chains"):
+        fit = bg.fit(MODEL, SAMPLE.X, draws=40_000, tune=100, seed=1, progress=Interrupts())
+    assert 0 < fit["posterior"].sizes["draw"] < 40_000
+    assert np.isfinite(fit["posterior"]["mean"]).all()
+    assert info(fit)["interrupted"]
+
+
+def test_chains_that_disagree_are_reported_in_words():
+    x = np.random.default_rng(0).normal(size=40)
+    with pytest.warns(FitWarning, match="The chains do not agree yet|diverged"):
+        bg.fit(bg.MixtureModel(5), x, draws=20, tune=20, seed=1, progress=False)
