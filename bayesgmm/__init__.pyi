@@ -1,4 +1,4 @@
-from . import datasets, errors, plots
+from . import datasets, errors, model, plots
 from .covariances import WishartPrecision
 from .errors import BayesGMMError, FitWarning
 from .inference import fit
@@ -23,6 +23,7 @@ __all__ = [
     "fit",
     "load",
     "load_card",
+    "model",
     "plots",
     "save",
 ]

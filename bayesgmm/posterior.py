@@ -155,14 +155,17 @@ def unpack(fit: "xr.DataTree") -> Posterior:
     posterior = fit["posterior"].to_dataset()
     values = {name: posterior[name].transpose("chain", "draw", *dims).values for name, dims in DIMS.items()}
     columns = tuple(str(name) for name in posterior["feature"].values)
-    return Posterior(Parameters(**values).flat(), columns, _standard(fit))
+    parameters = Parameters(**values).flat()
+    return Posterior(parameters, columns, _standard(fit, parameters))
 
 
-def _standard(fit: "xr.DataTree") -> Standard:
+def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
+    """The shift and scale that the fit was made with; without them, what its draws look like."""
     if "constant_data" in fit.children and "shift" in fit["constant_data"]:
         constant = fit["constant_data"].to_dataset()
         return Standard(constant["shift"].values, constant["scale"].values)
-    return Standard.of(observed(fit))
+    variance = np.diagonal(parameters.covariance, axis1=-2, axis2=-1)
+    return Standard(parameters.mean.mean(axis=(0, 1)), 2.0 ** np.round(0.5 * np.log2(variance.mean(axis=(0, 1)))))
 
 
 def observed(fit: "xr.DataTree") -> Points:
@@ -183,6 +186,7 @@ def points_for(fit: "xr.DataTree", data: Any) -> Points:
     DataError
         When the columns are not those of the fit.
     """
+    _require_schema(fit, "this object")
     if data is None:
         return observed(fit)
     columns = [str(name) for name in fit["posterior"].coords["feature"].values]

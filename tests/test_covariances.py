@@ -111,7 +111,13 @@ def test_roots_undo_covariances(name):
 @pytest.mark.parametrize("name", ["full", "diag", "spherical"])
 def test_an_empty_component_is_named(name):
     family = COVARIANCES[name]
-    root = np.ones((2, 1)) if name == "spherical" else np.ones((2, 2)) if family.diagonal else np.tile(np.eye(2), (2, 1, 1))
+    root = (
+        np.ones((2, 1))
+        if name == "spherical"
+        else np.ones((2, 2))
+        if family.diagonal
+        else np.tile(np.eye(2), (2, 1, 1))
+    )
     table = Mixture(np.full(2, 0.5), np.array([[0.0, 0.0], [500.0, 500.0]]), root).table(family)
     x = np.random.default_rng(0).normal(size=(50, 2))
     with pytest.raises(EmptyComponent, match=r"component 1 holds 0\.0 points"):

@@ -45,7 +45,10 @@ def test_names_and_row_labels_are_kept():
 NAN, INF = float("nan"), float("inf")
 BAD = {
     "nan": ([[1.0, NAN], [2.0, 3.0]], r"1 value is missing or infinite: row 0, column 'x1'"),
-    "inf": ([[1.0, 2.0], [INF, 3.0], [-INF, NAN]], r"3 values .* row 1, column 'x0'; row 2, column 'x0'; row 2, column 'x1'"),
+    "inf": (
+        [[1.0, 2.0], [INF, 3.0], [-INF, NAN]],
+        r"3 values .* row 1, column 'x0'; row 2, column 'x0'; row 2, column 'x1'",
+    ),
     "labelled nan": (pd.DataFrame({"a": [1.0, NAN]}, index=["u", "v"]), "row v, column 'a'"),
     "nullable": (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "row 1, column 'a'"),
     "text column": (pd.DataFrame({"a": [1.0, 2.0], "b": ["p", "q"]}), r"1 column is not numeric: 'b'\n.*select_dtypes"),

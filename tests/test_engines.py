@@ -95,9 +95,7 @@ def test_loglik_is_the_total_of_the_points():
     fit = quick_fit("nuts")
     p = unpack(fit).parameters
     k = SAMPLE.weight.size
-    scores = [
-        np.log(p.weight[7, j]) + bg_logpdf(SAMPLE.X, p.mean[7, j], p.covariance[7, j]) for j in range(k)
-    ]
+    scores = [np.log(p.weight[7, j]) + bg_logpdf(SAMPLE.X, p.mean[7, j], p.covariance[7, j]) for j in range(k)]
     np.testing.assert_allclose(fit["sample_stats"]["loglik"].values.ravel()[7], np.logaddexp.reduce(scores).sum())
 
 

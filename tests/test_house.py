@@ -27,7 +27,9 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
             inner = node.module.removeprefix(package).lstrip(".")
-            found |= {inner} if inner and inner != "inference" else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
+            found |= (
+                {inner} if inner and inner != "inference" else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
+            )
             if inner == "inference" and any(a.name == "fit" for a in node.names):
                 found = (found - {"inference.fit"}) | {"inference"}
     return found

@@ -42,9 +42,7 @@ def test_every_prior_is_tested():
     assert set(SCALE_PRIORS) == set(COVARIANCE_PRIORS)
 
 
-CASES = list(
-    itertools.product(COVARIANCES, [1, 2, 3, 6], [1, 2, 5], WEIGHT_PRIORS, MEAN_PRIORS, SCALE_PRIORS)
-)
+CASES = list(itertools.product(COVARIANCES, [1, 2, 3, 6], [1, 2, 5], WEIGHT_PRIORS, MEAN_PRIORS, SCALE_PRIORS))
 
 
 @pytest.mark.parametrize(("family", "d", "k", "weights", "means", "covariances"), CASES)
@@ -93,7 +91,9 @@ def test_density_is_what_scipy_says(family, d, k):
     density, x, q = make(family, d, k)
     model, standard, kind = density.model, density.standard, COVARIANCES[family]
     p = density.parameters(q)
-    scores = [np.log(w) + multivariate_normal(m, c).logpdf(x) for w, m, c in zip(p.weight, p.mean, p.covariance, strict=True)]
+    scores = [
+        np.log(w) + multivariate_normal(m, c).logpdf(x) for w, m, c in zip(p.weight, p.mean, p.covariance, strict=True)
+    ]
     loglik = logsumexp(scores, axis=0).sum()
     alpha = model.weights.concentrations(k)
     log_weights = dirichlet(alpha).logpdf(p.weight) + np.log(p.weight).sum() if k > 1 else 0.0
@@ -145,7 +145,12 @@ def test_a_wishart_draw_has_the_declared_mean(family):
     points = as_points(np.random.default_rng(0).normal(size=(50, 2)))
     model = MixtureModel(2, family, covariances=WishartPrecision(9.0, [[2.0, 0.5], [0.5, 1.0]])).resolve(points)
     rng = np.random.default_rng(1)
-    draws = np.array([model.covariances.draw(rng, model.family, 2).reshape(2 if family != "tied" else 1, -1)[0, 0] for _ in range(4000)])
+    draws = np.array(
+        [
+            model.covariances.draw(rng, model.family, 2).reshape(2 if family != "tied" else 1, -1)[0, 0]
+            for _ in range(4000)
+        ]
+    )
     scale = np.atleast_1d(np.asarray(model.covariances.scale)).ravel()[0]
     wanted = scale / (9 - 2) if model.family.diagonal else scale / (9 - 2 - 1)
     assert abs(draws.mean() - wanted) < 6 * draws.std() / np.sqrt(4000)

@@ -55,9 +55,7 @@ def test_fold_is_the_sum_that_it_says(n_points, n_features, diagonal):
     stats = fold(Blocks.from_rows(x, weights), table)
     np.testing.assert_allclose(stats.n, n, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(stats.s1, s1, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(
-        stats.s2, np.diagonal(s2, axis1=1, axis2=2) if diagonal else s2, rtol=1e-9, atol=1e-10
-    )
+    np.testing.assert_allclose(stats.s2, np.diagonal(s2, axis1=1, axis2=2) if diagonal else s2, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(stats.loglik, loglik, rtol=1e-12)
     np.testing.assert_allclose(responsibilities(Blocks.from_rows(x), table), r, rtol=1e-8, atol=1e-13)
 

@@ -20,6 +20,8 @@ SAME = 0.5  # two places whose log densities differ by less are taken for one
 STEP = 1e-4  # of the differences: the gradient is exact, the coordinates are of order one
 LEAST_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
+FEWEST_STARTS, MOST_STARTS = 10, 50  # a mode that is never started near is never found
+STARTS_WORTH = 5_000_000  # points times features times components that the starts together may cost
 WORTH_A_THREAD = 1e-4  # seconds an evaluation
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # nutpie's statistics that ArviZ calls the same
 RENAMED = {"lp": "logp", "tree_depth": "depth"}
@@ -89,7 +91,9 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
     model = density.model
     assert model.covariances.dof is not None  # the model is resolved
     prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
-    runs = em.short_runs(density.blocks, model.family, model.n_components, seed, prior, threads=threads)
+    cost = density.blocks.n_points * density.n_features * model.n_components
+    n_init = int(np.clip(STARTS_WORTH // cost, FEWEST_STARTS, MOST_STARTS))
+    runs = em.short_runs(density.blocks, model.family, model.n_components, seed, prior, n_init, threads=threads)
     distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
     return [_coordinates(density, run.mixture) for run in distinct]
 

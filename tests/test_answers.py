@@ -1,0 +1,194 @@
+"""Assignments, densities, anomaly scores and relabelling: against brute force, and the laws they obey."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kstest, multivariate_normal
+
+import bayesgmm as bg
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import unpack
+from bayesgmm.predictive import simulate
+from bayesgmm.relabelling import reorder, stephens
+from bayesgmm.summary import component_table
+
+
+def component_densities(fit, x):
+    """(S, N, K) weighted component densities, written with scipy."""
+    p = unpack(fit).parameters
+    return np.array(
+        [
+            [w * multivariate_normal(m, c).pdf(x) for w, m, c in zip(*draw, strict=True)]
+            for draw in zip(p.weight, p.mean, p.covariance, strict=True)
+        ]
+    ).transpose(0, 2, 1)
+
+
+@pytest.fixture(scope="module")
+def few(fit):
+    """The fit cut to few draws, for brute force."""
+    return fit.isel(chain=slice(2), draw=slice(15))
+
+
+def test_assignments_are_the_posterior_mean_of_responsibilities(few, iris):
+    x = iris.drop(columns="species").to_numpy()
+    dense = component_densities(few, x)
+    wanted = (dense / dense.sum(axis=2, keepdims=True)).mean(axis=0)
+    answer = bg.assignments(few)
+    np.testing.assert_allclose(answer["probability"], wanted, atol=1e-10)
+    np.testing.assert_array_equal(answer["label"], wanted.argmax(axis=1))
+    assert ((answer["uncertainty"] >= 0) & (answer["uncertainty"] <= 1)).all()
+    most, least = np.argmax(answer["uncertainty"].values), np.argmin(answer["uncertainty"].values)
+    assert wanted[most].max() < wanted[least].max()
+
+
+def test_density_is_the_posterior_mean_with_its_quantiles(few, iris):
+    x = iris.drop(columns="species").to_numpy()
+    dense = component_densities(few, x).sum(axis=2)
+    answer = bg.density(few, ci_prob=0.5)
+    np.testing.assert_allclose(answer["density"], dense.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(np.log(answer["band"]), np.quantile(np.log(dense), [0.25, 0.75], axis=0).T, atol=1e-9)
+
+
+def test_density_integrates_to_one(galaxies_fit):
+    grid = np.linspace(-60_000, 120_000, 20_001)
+    assert np.trapezoid(bg.density(galaxies_fit, grid)["density"], grid) == pytest.approx(1, abs=1e-3)
+
+
+def test_anomaly_scores_are_the_posterior_mean_log_density(few, iris):
+    x = iris.drop(columns="species").to_numpy()
+    dense = component_densities(few, x).sum(axis=2)
+    np.testing.assert_allclose(bg.anomaly_scores(few)["log_density"], np.log(dense).mean(axis=0), rtol=1e-9)
+
+
+def test_p_values_of_new_points_from_the_model_are_uniform(fit):
+    """Kolmogorov-Smirnov on 2,000 simulated points: false alarm 1e-5."""
+    new = simulate(unpack(fit), 2000, np.random.default_rng(5))
+    assert kstest(bg.anomaly_scores(fit, new, seed=6)["p_value"], "uniform").pvalue > 1e-5
+
+
+def test_simulated_points_have_the_moments_of_the_posterior_predictive(fit):
+    """Means of 100,000 points within 6 standard errors: false alarm 2e-9 a column."""
+    posterior = unpack(fit)
+    x = simulate(posterior, 100_000, np.random.default_rng(7))
+    p = posterior.parameters
+    wanted = np.einsum("sk,skd->d", p.weight, p.mean) / posterior.n_draws
+    assert (np.abs(x.mean(axis=0) - wanted) < 6 * x.std(axis=0) / np.sqrt(len(x))).all()
+
+
+def test_an_outlier_is_an_anomaly_and_a_typical_point_is_not(fit):
+    scores = bg.anomaly_scores(fit, [[5.0, 3.4, 1.5, 0.25], [8.0, 2.0, 1.0, 3.0]])
+    assert scores["p_value"][0] > 0.5
+    assert scores["p_value"][1] < 0.001
+    assert scores["log_density"][1] < scores["log_density"][0]
+
+
+def test_points_far_beyond_all_data_get_finite_answers(fit):
+    far = [[1e100] * 4, [-1e100] * 4]
+    assert np.isfinite(bg.assignments(fit, far)["probability"]).all()
+    assert (bg.density(fit, far)["density"] == 0).all()
+    assert (bg.anomaly_scores(fit, far)["p_value"] < 1e-3).all()
+
+
+def test_columns_are_found_by_name_whatever_their_order(fit, iris):
+    shuffled = iris[["species", "petal_width", "sepal_length", "petal_length", "sepal_width"]]
+    np.testing.assert_array_equal(bg.assignments(fit, shuffled)["label"], bg.assignments(fit)["label"])
+
+
+def test_data_with_other_columns_are_refused(fit):
+    with pytest.raises(DataError, match="the data lack 'sepal_length'"):
+        bg.assignments(fit, pd.DataFrame({"a": [1.0]}))
+    with pytest.raises(DataError, match=r"4 columns .* shape \(1, 2\)"):
+        bg.density(fit, [[1.0, 2.0]])
+    with pytest.raises(DataError, match="missing or infinite"):
+        bg.anomaly_scores(fit, [[1.0, 2.0, 3.0, np.nan]])
+
+
+@pytest.mark.parametrize("ci_prob", [0, 1, 95])
+def test_a_probability_lies_between_zero_and_one(fit, ci_prob):
+    with pytest.raises(DeclarationError, match="ci_prob"):
+        bg.density(fit, ci_prob=ci_prob)
+
+
+@pytest.mark.parametrize("answer", [bg.assignments, bg.density, bg.anomaly_scores])
+def test_answers_work_on_a_point_estimate_and_one_component(answer, iris):
+    fit = bg.fit(bg.MixtureModel(1), iris.drop(columns="species"), "em", seed=1, progress=False)
+    assert all(np.isfinite(v).all() for v in answer(fit).data_vars.values())
+
+
+def test_thinned_answers_are_close_to_the_full_ones(fit):
+    thin, full = (bg.assignments(fit, draws=d)["probability"] for d in (200, None))
+    assert float(np.abs(thin - full).max()) < 0.1
+
+
+def test_the_component_table_holds_means_and_intervals(fit):
+    table = component_table(fit, ci_prob=0.8)
+    p = unpack(fit).parameters
+    assert table.loc[(1, "petal_width"), "mean"] == pytest.approx(p.mean[:, 1, 3].mean())
+    assert table.loc[(0, "weight"), "lower"] == pytest.approx(np.quantile(p.weight[:, 0], 0.1))
+
+
+# -- label switching --
+
+
+def test_stephens_undoes_any_switching():
+    rng = np.random.default_rng(0)
+    truth = rng.dirichlet([0.3] * 4, size=60)
+    noisy = truth * rng.uniform(0.7, 1.3, size=(200, 60, 4))
+    noisy /= noisy.sum(axis=2, keepdims=True)
+    switch = np.array([rng.permutation(4) for _ in range(200)])
+    shares = np.take_along_axis(noisy, switch[:, None, :], axis=2)
+    order = stephens(shares, shares[3])
+    undone = np.take_along_axis(switch, order, axis=1)
+    assert (undone == undone[0]).all()
+
+
+def test_stephens_is_as_good_as_trying_every_order():
+    """With two draws fixed, the third gets the order of least divergence among all six."""
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet([1.0] * 3, size=(40, 30))
+    order = stephens(shares, shares[0])
+    centre = np.take_along_axis(shares, order[:, None, :], axis=2).mean(axis=0)
+    for s in range(40):
+        costs = {p: -(shares[s][:, p] * np.log(centre)).sum() for p in itertools.permutations(range(3))}
+        assert costs[tuple(order[s])] <= min(costs.values()) + 1e-9
+
+
+def test_reordering_moves_whole_components_and_puts_the_heaviest_first():
+    rng = np.random.default_rng(2)
+    p = Parameters(
+        np.array([[[0.2, 0.8], [0.7, 0.3]]]), rng.normal(size=(1, 2, 2, 1)), rng.normal(size=(1, 2, 2, 1, 1))
+    )
+    out = reorder(p, np.array([[0, 1], [1, 0]]))
+    np.testing.assert_array_equal(out.weight, [[[0.8, 0.2], [0.7, 0.3]]])
+    np.testing.assert_array_equal(out.mean[0, 0], p.mean[0, 0, ::-1])
+    np.testing.assert_array_equal(out.covariance[0, 1], p.covariance[0, 1])
+
+
+def test_a_switching_chain_is_aligned_end_to_end(fit):
+    """Switch the labels of half of the draws of a fit; the alignment brings them back."""
+    from bayesgmm.posterior import Posterior
+    from bayesgmm.relabelling import align, witnesses
+
+    posterior = unpack(fit)
+    p = posterior.parameters
+    switch = np.tile([0, 1, 2], (posterior.n_draws, 1))
+    switch[::2] = [2, 0, 1]
+    mixed = Posterior(
+        Parameters(
+            np.take_along_axis(p.weight, switch, 1),
+            np.take_along_axis(p.mean, switch[..., None], 1),
+            np.take_along_axis(p.covariance, switch[..., None, None], 1),
+        ),
+        posterior.columns,
+        posterior.standard,
+    )
+    from bayesgmm.posterior import observed
+
+    lp = fit["sample_stats"]["lp"].values.ravel()
+    order = align(witnesses(observed(fit), posterior.standard), mixed.tables(), lp)
+    undone = np.take_along_axis(switch, order, axis=1)
+    assert (undone == undone[0]).all()

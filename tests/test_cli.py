@@ -1,0 +1,96 @@
+"""The terminal: what a stranger types works, and what goes wrong is one message."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+
+
+def run(*args, cwd=None):
+    done = subprocess.run([sys.executable, "-m", "bayesgmm", *map(str, args)], capture_output=True, text=True, cwd=cwd)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, iris):
+    path = tmp_path_factory.mktemp("cli")
+    iris.to_csv(path / "flowers.csv", index=False)
+    iris.drop(columns="species").head(5).to_parquet(path / "new.parquet")
+    iris[["sepal_length"]].to_csv(path / "short.csv", index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(folder):
+    args = ["fit", "flowers.csv", "-k", "3", "-o", "fit.nc", "--draws", "100", "--chains", "2", "--seed", "1"]
+    return run(*args, cwd=folder)
+
+
+def test_fit_writes_a_fit_and_shows_it_in_the_data_s_own_columns(folder, fitted):
+    assert fitted.returncode == 0, fitted.stderr
+    assert "petal_width" in fitted.stdout
+    assert "2 chains of 100 draws" in fitted.stdout
+    assert "not numeric, left out: 'species'; choose with --columns" in fitted.stderr
+    assert bg.load(folder / "fit.nc")["posterior"].sizes["draw"] == 100
+
+
+def test_assign_writes_probabilities(folder, fitted):
+    assert run("assign", "fit.nc", "-o", "labels.csv", cwd=folder).returncode == 0
+    labels = pd.read_csv(folder / "labels.csv")
+    assert len(labels) == 150
+    assert labels.filter(like="probability_").sum(axis=1).between(0.999, 1.001).all()
+    assert run("assign", "fit.nc", "new.parquet", "-o", "labels.parquet", cwd=folder).returncode == 0
+    assert len(pd.read_parquet(folder / "labels.parquet")) == 5
+
+
+def test_score_writes_p_values(folder, fitted):
+    assert run("score", "fit.nc", "new.parquet", "-o", "scores.csv", cwd=folder).returncode == 0
+    assert pd.read_csv(folder / "scores.csv")["p_value"].between(0, 1).all()
+
+
+def test_a_card_is_fitted(folder):
+    done = run(
+        "fit", "flowers.csv", "--model", bg.model.card_path("iris"), "--method", "em", "-o", "card.nc", cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a point estimate" in done.stdout
+
+
+WRONG = [
+    (["fit", "nothing.csv", "-k", 3, "-o", "x.nc"], "there is no file nothing.csv"),
+    (["fit", "flowers.csv", "-o", "x.nc"], "give either -k"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "nowhere/x.nc"], "there is no folder nowhere"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "x.txt"], "must end in .nc"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--columns", "petal"], "there is no column 'petal'"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--columns", "species"], "is not numeric: 'species'"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--covariance", "ful"], "did you mean 'full'"),
+    (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--method", "nut"], "did you mean 'nuts'"),
+    (["fit", "flowers.csv", "-k", 200, "-o", "x.nc"], "150 rows can't hold 200 components"),
+    (["fit", "flowers.csv", "--model", "nothing.toml", "-o", "x.nc"], "nothing.toml can't be read"),
+    (["fit", "flowers.csv", "-k", 2, "--method", "em", "--draws", 5, "-o", "x.nc"], "has no setting 'draws'"),
+    (["assign", "nothing.nc", "-o", "x.csv"], "there is no file nothing.nc"),
+    (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
+    (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
+    (["assign", "fit.nc", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), WRONG, ids=lambda a: " ".join(map(str, a)) if isinstance(a, list) else "")
+def test_what_goes_wrong_is_one_message(folder, fitted, args, message):
+    done = run(*args, cwd=folder)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (folder / "x.nc").exists()
+    assert not (folder / "x.csv").exists()
+
+
+def test_the_demo_shows_and_writes(tmp_path):
+    done = run("demo", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for part in ("petal_width", "adjusted Rand index 0.9", "least sure", "largest R-hat"):
+        assert part in done.stdout
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
