@@ -257,7 +257,7 @@ class WishartPrecision(Declared):
                 "  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
                 "and covariances=WishartPrecision(scale=...)."
             )
-        return np.diag(np.diag(data.covariance)) / n_components**2
+        return np.diag(data.variance) / n_components**2
 
     def _own_scale(self, data: Summary) -> Array:
         n_features = len(data.columns)

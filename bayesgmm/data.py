@@ -45,18 +45,10 @@ class Points:
     @cached_property
     def summary(self) -> "Summary":
         """What default priors are made from."""
-        standard = Standard.of(self)
-        z = (self.values - standard.shift) / standard.scale
-        centred = z - z.mean(axis=0)
-        covariance = centred.T @ centred / max(1, len(z) - 1)
+        n_points = len(self.values)
         low, high = self.values.min(axis=0), self.values.max(axis=0)
-        return Summary(
-            self.columns,
-            len(self.values),
-            low / 2 + high / 2,
-            high - low,
-            covariance * np.outer(standard.scale, standard.scale),
-        )
+        sd = np.array([_centre_and_sd(column)[1] for column in self.values.T])
+        return Summary(self.columns, n_points, low / 2 + high / 2, high - low, sd**2 * n_points / max(1, n_points - 1))
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Summary:
     n_points: int
     midrange: Array
     range: Array
-    covariance: Array
+    variance: Array
 
 
 @dataclass(frozen=True)
@@ -86,15 +78,8 @@ class Standard:
         >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
         array([  2., 256.])
         """
-        shift = np.zeros(points.values.shape[1])
-        spread = np.ones_like(shift)
-        for j, column in enumerate(points.values.T):  # a column at a time: no second copy of the data
-            shift[j] = column.mean()
-            deviation = column - shift[j]
-            size = np.abs(deviation).max()
-            relative = deviation / size if size > 0 else deviation
-            spread[j] = size * np.sqrt(np.square(relative).mean()) or abs(shift[j]) or 1.0
-        exponent = np.log2(spread)
+        shift, sd = np.array([_centre_and_sd(column) for column in points.values.T]).T
+        exponent = np.log2(np.where(sd > 0, sd, np.where(shift != 0, np.abs(shift), 1.0)))
         if common:
             exponent = np.full_like(exponent, exponent.mean())
         return cls(shift, 2.0 ** np.round(exponent))
@@ -107,6 +92,17 @@ class Standard:
     def log_scale(self) -> float:
         """What a log density in the inner coordinates loses in data units."""
         return float(np.log(self.scale).sum())
+
+
+def _centre_and_sd(column: Array) -> tuple[float, float]:
+    """Mean and standard deviation; a column at a time makes no second copy of the data."""
+    centre = float(column.mean())
+    deviation = column - centre
+    size = float(np.abs(deviation).max())
+    if not size > 0:
+        return centre, 0.0
+    deviation /= size  # the squares of a column in tiny units would vanish
+    return centre, size * float(np.sqrt(np.square(deviation, out=deviation).mean()))
 
 
 def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:
