@@ -270,6 +270,21 @@ def average_responsibilities(x, offset, mean, root, n_components, n_features, st
 
 
 @long_jit
+def draw_responsibilities(x, offset, mean, root, n_components, n_features, start, stop, out):
+    """Responsibilities of all blocks under draws start to stop: out[draw, block, component, point]."""
+    n_blocks = x.size // (n_features * BLOCK)
+    d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
+    one = np.ones(BLOCK)
+    for s in range(start, stop):
+        for b in range(n_blocks):
+            at = b * n_features * BLOCK
+            _score_block(x, at, offset, mean, root, n_components, n_features, s * n_components, d, a)
+            _responsibilities(a, n_components, one, 0)
+            to = (s * n_blocks + b) * n_components * BLOCK
+            out[to : to + a.size] = a
+
+
+@long_jit
 def log_densities(x, offset, mean, root, n_components, n_features, start, stop, out):
     """Log density of the points of blocks start to stop under every draw: out[block, draw, point]."""
     n_draws = offset.size // n_components

@@ -17,7 +17,7 @@ from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.stats import Array, Stats
 
-SINGULAR = 1e-10  # a direction whose variance, relative to its columns', is below this has none
+SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,16 @@ class Family:
         if self.diagonal:
             self._require_regular(core.min(-1) > 1e-2 * SINGULAR**2)
             return 1 / np.sqrt(core)
-        sd = np.sqrt(np.diagonal(core, axis1=-2, axis2=-1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            correlation = core / (sd[..., :, None] * sd[..., None, :])
-        self._require_regular(np.isfinite(correlation).all((-1, -2)))
-        self._require_regular(np.linalg.eigvalsh(correlation)[..., 0] > SINGULAR)
-        chol = np.linalg.cholesky(core)
-        eye = np.broadcast_to(np.eye(core.shape[-1]), core.shape)
-        return np.tril(np.linalg.solve(chol, eye))
+        variance = np.diagonal(core, axis1=-2, axis2=-1)
+        self._require_regular((variance > 0).all(-1) & np.isfinite(core).all((-1, -2)))
+        try:
+            chol = np.linalg.cholesky(core)
+        except np.linalg.LinAlgError:
+            self._require_regular([_is_positive_definite(one) for one in core])
+            raise
+        pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # what each column adds to those before it
+        self._require_regular((pivots > SINGULAR * variance).all(-1))
+        return np.tril(np.linalg.inv(chol))
 
     def _require_regular(self, regular: Any) -> None:
         bad = np.argwhere(~np.atleast_1d(regular))
@@ -270,7 +272,7 @@ class WishartPrecision(Declared):
                 "give a number, a diagonal, or a matrix"
             )
         matrix = np.diag(scale) if scale.ndim == 1 else scale
-        if not (np.allclose(matrix, matrix.T) and _positive_definite(matrix)):
+        if not (np.allclose(matrix, matrix.T) and _is_positive_definite(matrix)):
             raise DeclarationError("WishartPrecision scale must be a symmetric, positive definite matrix")
         return matrix
 
@@ -307,11 +309,12 @@ class WishartPrecision(Declared):
         return invgamma(self.dof / 2, scale=scale / 2).rvs((count, scale.size), random_state=rng)
 
 
-def _positive_definite(matrix: Array) -> bool:
-    sd = np.sqrt(np.abs(np.diag(matrix)))
-    if not (np.diag(matrix) > 0).all():
+def _is_positive_definite(matrix: Array) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
         return False
-    return bool(np.linalg.eigvalsh(matrix / np.outer(sd, sd))[0] > 0)
+    return True
 
 
 def _as_family(matrix: Array, family: Family, data: Summary) -> Array:

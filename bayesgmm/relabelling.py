@@ -6,10 +6,10 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data import Points, Standard
 from bayesgmm.log_posterior import Parameters
-from bayesgmm.stats import Array, Blocks, Table, responsibilities
+from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities
 
 Order = NDArray[np.int64]
-WITNESSES = 500  # points that vote on which component is which: labels need no more
+WITNESSES = 300  # points that vote on which component is which: labels need no more
 LEAST = 1e-12  # a responsibility below this says no more than "not here"
 
 
@@ -53,7 +53,12 @@ def stephens(shares: Array, start: Array, max_iter: int = 50) -> Order:
         if np.array_equal(new, order) and centre is not start:
             break
         order = new
-        centre = np.take_along_axis(shares, order[:, None, :], axis=2).mean(axis=0)
+        moved = (order != np.arange(n_components)).any(axis=1)
+        centre = shares.sum(axis=0)
+        if moved.any():
+            switched = shares[moved]
+            centre += np.take_along_axis(switched, order[moved][:, None, :], axis=2).sum(axis=0) - switched.sum(axis=0)
+        centre /= n_draws
     return order
 
 
@@ -72,9 +77,7 @@ def align(witnesses: Blocks, tables: Table, lp: Array) -> Order:
     n_draws, n_components = tables.offset.shape
     if n_components == 1 or n_draws == 1:
         return np.tile(np.arange(n_components), (n_draws, 1))
-    shares = np.empty((n_draws, witnesses.n_points, n_components))
-    for s in range(n_draws):
-        shares[s] = responsibilities(witnesses, Table(tables.offset[s], tables.mean[s], tables.root[s]))
+    shares = draw_responsibilities(witnesses, tables)
     return stephens(shares, shares[int(np.argmax(lp))])
 
 

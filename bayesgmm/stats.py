@@ -283,6 +283,22 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     return out.transpose(0, 2, 1).reshape(-1, n_components)[: blocks.n_points]
 
 
+def draw_responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
+    """Responsibilities under each of a stack of tables.
+
+    Returns
+    -------
+    (S, N, K) float
+        All of them at once: for few points.
+    """
+    n_draws, n_components = tables.offset.shape
+    out = np.empty((n_draws, blocks.n_blocks, n_components, BLOCK))
+    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
+    flat = out.reshape(-1)
+    run_ranges(lambda start, stop: _kernels.draw_responsibilities(*args, start, stop, flat), n_draws, threads)
+    return out.transpose(0, 1, 3, 2).reshape(n_draws, -1, n_components)[:, : blocks.n_points]
+
+
 def log_densities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     """Log density of each point under each of a stack of tables.
 

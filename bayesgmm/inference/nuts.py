@@ -93,7 +93,8 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
     prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
     cost = density.blocks.n_points * density.n_features * model.n_components
     n_init = int(np.clip(STARTS_WORTH // cost, FEWEST_STARTS, MOST_STARTS))
-    runs = em.short_runs(density.blocks, model.family, model.n_components, seed, prior, n_init, threads=threads)
+    family, k = model.family, model.n_components
+    runs = em.short_runs(density.blocks, family, k, seed, prior, n_init, tol=1e-5, threads=threads)
     distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
     return [_coordinates(density, run.mixture) for run in distinct]
 
