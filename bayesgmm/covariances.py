@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import multigammaln
 
 from bayesgmm._declared import Declared, Positive, Scale
-from bayesgmm._kernels import jit
+from bayesgmm._kernels import prior_arguments, prior_kernel
 from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.stats import Array, Stats
@@ -166,13 +166,14 @@ COVARIANCES = {
 }
 
 
-@jit
-def wishart_backward(params: Array, core: Array, n_features: int, diagonal: bool, grad: Array) -> float:
+@prior_kernel
+def wishart_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
     """Log density of the roots' coordinates under a Wishart on the precision, and its gradient.
 
     params: dof, the constant of one component, then the scale (a matrix, or its diagonal). In these
     coordinates a Wishart is Bartlett's decomposition: sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2.
     """
+    _, n_features, diagonal, params, q, core, n, grad = prior_arguments(shape, params, q, natural, n, grad)
     dof, scale = params[0], params[2:]
     value = 0.0
     if diagonal:
@@ -233,7 +234,7 @@ class WishartPrecision(Declared):
     scale: Scale | None = None
     prior: Literal["wishart"] = "wishart"
 
-    backward: ClassVar = staticmethod(wishart_backward)
+    backward: ClassVar = wishart_backward
 
     def resolve(self, data: Summary, family: Family, n_components: int) -> "WishartPrecision":
         """The same prior in explicit numbers: a matrix, a diagonal, or one number, as the family has it."""

@@ -3,15 +3,18 @@
 Coordinates are laid end to end: weights, means (standardised, component by component), roots.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm import _kernels
 from bayesgmm.data import Standard
 from bayesgmm.model import MixtureModel
 from bayesgmm.stats import MAX_CHUNKS, MIN_CHUNK, Array, Blocks
+
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,11 @@ class Parameters:
         return Parameters(self.weight.reshape(-1, k), self.mean.reshape(-1, k, d), self.covariance.reshape(-1, k, d, d))
 
 
-@dataclass
+@dataclass(frozen=True)
 class LogPosterior:
     """Log density of a resolved model given data, over a flat vector of unconstrained coordinates.
 
-    Holds working memory: give each thread its own (``dataclasses.replace(density)``).
+    Any number of threads may call it at once.
 
     Parameters
     ----------
@@ -55,23 +58,61 @@ class LogPosterior:
     model: MixtureModel
     blocks: Blocks
     standard: Standard
-    _scratch: tuple[Array, ...] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        k, d, family = self.n_components, self.n_features, self.model.family
-        width = k * _kernels.moments_width(d, family.diagonal)
-        self._chunk = max(MIN_CHUNK, -(-self.blocks.n_blocks // MAX_CHUNKS))
-        sums = np.empty((-(-self.blocks.n_blocks // self._chunk), 1 + width))
-        core = np.empty(int(np.prod(family.core_shape(k, d))))
-        root = np.empty(k * d if family.diagonal else k * d * d)
-        self._scratch = (core, root, np.empty(k), np.empty(k), sums)
-        self._log_weight, self._n = np.empty(k), np.empty(k)
-        self._weights_params = self.model.weights.params(k)
-        self._means_params = self.model.means.params(self.standard)
-        self._covariances_params = self.model.covariances.params(self.standard)
-        self._loglik_constant = -self.blocks.total_weight * self.standard.log_scale  # taken by standardising
-        self._prior_constant = self.model.means.constant(k, d)
-        self._cuts = (self._weights_size, self._weights_size + k * d)
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        """What the plan points to; kept alive here."""
+        model, k = self.model, self.n_components
+        loglik = -self.blocks.total_weight * self.standard.log_scale  # what standardising took from it
+        return {
+            "x": self.blocks.x,
+            "weight": self.blocks.weight,
+            "weights_params": model.weights.params(k),
+            "means_params": model.means.params(self.standard),
+            "covariances_params": model.covariances.params(self.standard),
+            "constant": np.array([loglik + self._prior_constant]),
+        }
+
+    @cached_property
+    def _prior_constant(self) -> float:
+        return self.model.means.constant(self.n_components, self.n_features)
+
+    @cached_property
+    def plan(self) -> IntArray:
+        """The density as the native code reads it: sizes and addresses, in the order of ``_kernels.Plan``."""
+        model, family, arrays = self.model, self.model.family, self._arrays
+        k, d = self.n_components, self.n_features
+        entries = {
+            "n_components": k,
+            "n_features": d,
+            "diagonal": family.diagonal,
+            "tied": family.tied,
+            "isotropic": family.isotropic,
+            "n_blocks": self.blocks.n_blocks,
+            "chunk": max(MIN_CHUNK, -(-self.blocks.n_blocks // MAX_CHUNKS)),
+            "weights_size": model.weights.size(k),
+            "core_size": int(np.prod(family.core_shape(k, d))),
+            "size": self.size,
+            "weights_forward": model.weights.forward.address,
+            "weights_backward": model.weights.backward.address,
+            "means_backward": model.means.backward.address,
+            "covariances_backward": model.covariances.backward.address,
+        }
+        entries |= {name: array.ctypes.data for name, array in arrays.items()}
+        entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
+        return np.array([entries.get(item.name.lower(), 0) for item in _kernels.Plan], dtype=np.int64)
+
+    @cached_property
+    def _prior_plan(self) -> IntArray:
+        """The plan without data."""
+        plan = self.plan.copy()
+        plan[_kernels.Plan.N_BLOCKS] = 0
+        return plan
+
+    @property
+    def _cuts(self) -> tuple[int, int]:
+        start = self.model.weights.size(self.n_components)
+        return start, start + self.n_components * self.n_features
 
     @property
     def n_components(self) -> int:
@@ -84,60 +125,21 @@ class LogPosterior:
         return self.blocks.n_features
 
     @cached_property
-    def _weights_size(self) -> int:
-        return self.model.weights.size(self.n_components)
-
-    @cached_property
     def size(self) -> int:
         """How many unconstrained coordinates there are."""
         k, d = self.n_components, self.n_features
-        return self._weights_size + self.model.means.size(k, d) + self.model.family.size(k, d)
+        model = self.model
+        return model.weights.size(k) + model.means.size(k, d) + model.family.size(k, d)
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Log posterior density at q (size,), likelihood in data units, and its gradient."""
-        model, grad = self.model, np.zeros(self.size)
-        a, b = self._cuts
-        family = model.family
-        model.weights.forward(q[:a], self._log_weight)
-        value = _kernels.likelihood(
-            self.blocks.x,
-            self.blocks.weight,
-            self._log_weight,
-            q[a:b],
-            q[b:],
-            self.n_features,
-            family.diagonal,
-            family.tied,
-            family.isotropic,
-            self._chunk,
-            self._scratch,
-            self._n,
-            grad[a:b],
-            grad[b:],
-        )
-        return value + self._loglik_constant + self._priors(q, grad), grad
-
-    def _priors(self, q: Array, grad: Array) -> float:
-        """Log prior of the coordinates, whose gradient is added; uses what the likelihood unpacked."""
-        model, (a, b) = self.model, self._cuts
-        return (
-            self._prior_constant
-            + model.weights.backward(self._weights_params, q[:a], self._log_weight, self._n, grad[:a])
-            + model.means.backward(self._means_params, q[a:b], grad[a:b])
-            + model.covariances.backward(
-                self._covariances_params, self._scratch[0], self.n_features, model.family.diagonal, grad[b:]
-            )
-        )
+        grad = np.empty(self.size)
+        return _kernels.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def log_prior(self, q: Array) -> float:
         """Log prior density of the coordinates q (size,): what a log likelihood lacks."""
-        a, b = self._cuts
-        core, root, log_det, *_ = self._scratch
-        family = self.model.family
-        self.model.weights.forward(q[:a], self._log_weight)
-        shape = (self.n_features, family.diagonal, family.tied, family.isotropic)
-        _kernels.unpack_roots(q[b:], *shape, core, root, log_det)
-        return self._priors(q, np.zeros(self.size))
+        value = _kernels.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
+        return value - float(self._arrays["constant"][0]) + self._prior_constant
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""

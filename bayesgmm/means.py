@@ -6,15 +6,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bayesgmm._declared import Declared, Numbers, PositiveNumbers
-from bayesgmm._kernels import jit
+from bayesgmm._kernels import prior_arguments, prior_kernel
 from bayesgmm.data import Standard, Summary, per_column
 from bayesgmm.stats import LOG_2PI, Array
 
 
-@jit
-def normal_backward(params: Array, q: Array, grad: Array) -> float:
+@prior_kernel
+def normal_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
     """Log density of K means laid end to end, and its gradient; params: locations, then scales."""
-    n_features = params.size // 2
+    _, n_features, _, params, q, _, _, grad = prior_arguments(shape, params, q, natural, n, grad)
     value = 0.0
     for j in range(n_features):
         location, scale = params[j], params[n_features + j]
@@ -53,7 +53,7 @@ class NormalMeans(Declared):
     scale: PositiveNumbers | None = None
     prior: Literal["normal"] = "normal"
 
-    backward: ClassVar = staticmethod(normal_backward)
+    backward: ClassVar = normal_backward
 
     def resolve(self, data: Summary) -> "NormalMeans":
         """The same prior with one explicit number a column."""

@@ -9,7 +9,7 @@ from bayesgmm.log_posterior import Parameters
 from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities
 
 Order = NDArray[np.int64]
-WITNESSES = 300  # points that vote on which component is which: labels need no more
+WITNESSES = 200  # points that vote on which component is which: labels need no more
 LEAST = 1e-12  # a responsibility below this says no more than "not here"
 
 
@@ -62,7 +62,7 @@ def stephens(shares: Array, start: Array, max_iter: int = 50) -> Order:
     return order
 
 
-def align(witnesses: Blocks, tables: Table, lp: Array) -> Order:
+def align(witnesses: Blocks, tables: Table, lp: Array, threads: int = 1) -> Order:
     """(S, K) the order that undoes label switching in S draws.
 
     Parameters
@@ -77,7 +77,7 @@ def align(witnesses: Blocks, tables: Table, lp: Array) -> Order:
     n_draws, n_components = tables.offset.shape
     if n_components == 1 or n_draws == 1:
         return np.tile(np.arange(n_components), (n_draws, 1))
-    shares = draw_responsibilities(witnesses, tables)
+    shares = draw_responsibilities(witnesses, tables, threads)
     return stephens(shares, shares[int(np.argmax(lp))])
 
 

@@ -1,23 +1,25 @@
 """Priors of the mixture weights. Each owns its unconstrained coordinates, its density and its draws.
 
 The sampler's view of a weights prior: ``size(K)`` coordinates; ``forward`` turns them into log weights;
-``backward`` returns the log density of the coordinates and adds its gradient and the likelihood's.
+``backward`` returns the log density of the coordinates and adds its gradient and the likelihood's. Both are native
+functions, which see ``params``.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from bayesgmm._declared import Declared, PositiveNumbers
-from bayesgmm._kernels import jit
+from bayesgmm._kernels import prior_arguments, prior_kernel
 from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 
 
-@jit
-def softmax_forward(q: Array, log_weight: Array) -> None:
+@prior_kernel
+def softmax_forward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
     """Log weights of K - 1 logits, the last component being the reference."""
+    _, _, _, _, q, log_weight, _, _ = prior_arguments(shape, params, q, natural, n, grad)
     last = log_weight.size - 1
     top = 0.0
     for k in range(last):
@@ -29,11 +31,13 @@ def softmax_forward(q: Array, log_weight: Array) -> None:
     for k in range(last):
         log_weight[k] = q[k] - log_total
     log_weight[last] = -log_total
+    return 0.0
 
 
-@jit
-def dirichlet_backward(params: Array, q: Array, log_weight: Array, n: Array, grad: Array) -> float:
+@prior_kernel
+def dirichlet_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
     """Log density of the logits (the Jacobian adds one power of each weight); gradient with counts n."""
+    _, _, _, params, q, log_weight, n, grad = prior_arguments(shape, params, q, natural, n, grad)
     value = params[-1]
     total = 0.0
     for k in range(n.size):
@@ -63,8 +67,8 @@ class Dirichlet(Declared):
     concentration: PositiveNumbers = 1.0
     prior: Literal["dirichlet"] = "dirichlet"
 
-    forward: ClassVar = staticmethod(softmax_forward)
-    backward: ClassVar = staticmethod(dirichlet_backward)
+    forward: ClassVar = softmax_forward
+    backward: ClassVar = dirichlet_backward
 
     def concentrations(self, n_components: int) -> Array:
         """(K,) the concentration of each component; raises DeclarationError for another number of them."""

@@ -25,10 +25,11 @@ def data(n_points, n_features, n_components):
 
 
 def run_bayesgmm(sample, n_components):
-    import nutpie  # noqa: F401  what fit imports
+    import nutpie  # noqa: F401  what fit imports where it is used
     import sklearn.cluster  # noqa: F401
 
     import bayesgmm as bg
+    import bayesgmm.inference
 
     start = time.perf_counter()
     fit = bg.fit(bg.MixtureModel(n_components), sample.X, seed=1, progress=False)

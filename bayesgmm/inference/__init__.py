@@ -87,11 +87,12 @@ def fit(
     points = as_points(data, columns)
     resolved = model.resolve(points)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    cores = cores or os.cpu_count() or 1
     standard = Standard.of(points, common=resolved.family.isotropic)
     density = LogPosterior(resolved, standard.blocks(points.values), standard)
     began = time.perf_counter()
     with _shown(progress, chosen) as report:
-        estimate = ENGINES[method](density, seed, cores or os.cpu_count() or 1, report, **chosen)
+        estimate = ENGINES[method](density, seed, cores, report, **chosen)
     info = {
         "model": resolved.plain(),
         "method": method,
@@ -102,7 +103,7 @@ def fit(
         "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         **estimate.notes,
     }
-    return _finish(density, points, estimate, info)
+    return _finish(density, points, estimate, info, cores)
 
 
 def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -129,13 +130,15 @@ def _shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractConte
     return Bars(settings.get("chains", 0))
 
 
-def _finish(density: LogPosterior, points: Points, estimate: Estimate, info: dict[str, Any]) -> "xr.DataTree":
+def _finish(
+    density: LogPosterior, points: Points, estimate: Estimate, info: dict[str, Any], cores: int
+) -> "xr.DataTree":
     """Undo label switching, pack, and say what is wrong with it."""
     q, standard = estimate.q, density.standard
     stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
     parameters = density.parameters(q)
     tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
-    order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1))
+    order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats)
     doubts = [*estimate.warnings, *diagnosis.doubts(tree)]
     for message in doubts:

@@ -108,7 +108,7 @@ def short_runs(
     blocks: Blocks,
     family: Family,
     n_components: int,
-    seed: int,
+    seed: int | tuple[int, int],
     prior: CovariancePrior | None = None,
     n_init: int = 10,
     max_iter: int = SHORT_RUN,

@@ -1,13 +1,12 @@
 """NUTS by nutpie, in coordinates that the mode's own curvature makes round."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 
+from bayesgmm._kernels import Plan, white_draw, white_log_posterior
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
@@ -21,8 +20,8 @@ STEP = 1e-4  # of the differences: the gradient is exact, the coordinates are of
 LEAST_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
 FEWEST_STARTS, MOST_STARTS = 10, 50  # a mode that is never started near is never found
+CLEAR_MAJORITY = 8  # of the fewest starts in one place: no more are needed
 STARTS_WORTH = 5_000_000  # points times features times components that the starts together may cost
-WORTH_A_THREAD = 1e-4  # seconds an evaluation
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # nutpie's statistics that ArviZ calls the same
 RENAMED = {"lp": "logp", "tree_depth": "depth"}
 
@@ -87,16 +86,25 @@ def whiten(density: LogPosterior, mode: Array) -> Whitening:
 
 
 def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Array]:
-    """Where short EM runs under the covariance prior end, each place once, in the sampler's coordinates."""
-    model = density.model
-    assert model.covariances.dof is not None  # the model is resolved
-    prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
-    cost = density.blocks.n_points * density.n_features * model.n_components
-    n_init = int(np.clip(STARTS_WORTH // cost, FEWEST_STARTS, MOST_STARTS))
-    family, k = model.family, model.n_components
-    runs = em.short_runs(density.blocks, family, k, seed, prior, n_init, tol=1e-5, threads=threads)
+    """Where short EM runs under the covariance prior end, each place once, in the sampler's coordinates.
+
+    When most of the first few starts end in the same place, the others are not needed.
+    """
+    runs = _short_runs(density, FEWEST_STARTS, (seed, 0), threads)
+    agreeing = sum(abs(run.loglik - runs[0].loglik) < SAME for run in runs)
+    cost = density.blocks.n_points * density.n_features * density.n_components
+    more = min(STARTS_WORTH // cost, MOST_STARTS) - FEWEST_STARTS
+    if agreeing < CLEAR_MAJORITY and more > 0:
+        runs = sorted(runs + _short_runs(density, more, (seed, 1), threads), key=lambda run: -run.loglik)
     distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
     return [_coordinates(density, run.mixture) for run in distinct]
+
+
+def _short_runs(density: LogPosterior, n_init: int, seed: tuple[int, int], threads: int) -> list[em.EMResult]:
+    model, k = density.model, density.n_components
+    assert model.covariances.dof is not None  # the model is resolved
+    prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
+    return em.short_runs(density.blocks, model.family, k, seed, prior, n_init, tol=1e-5, threads=threads)
 
 
 def _coordinates(density: LogPosterior, mixture: em.Mixture) -> Array:
@@ -164,7 +172,7 @@ def fit(
         draws=draws,
         tune=tune,
         chains=chains,
-        cores=_parallel_chains(density, whitening.mode, min(cores, chains)),
+        cores=min(cores, chains),
         seed=seed,
         target_accept=target_accept,
         save_warmup=False,
@@ -182,44 +190,38 @@ def fit(
     return Estimate(whitening(z), stats, warnings, notes)
 
 
-def _parallel_chains(density: LogPosterior, q: Array, cores: int) -> int:
-    """How many chains at a time: one, when an evaluation is so short that threads would queue for Python."""
-    start = time.perf_counter()
-    for _ in range(5):
-        density(q)
-    return cores if (time.perf_counter() - start) / 5 > WORTH_A_THREAD else 1
-
-
 def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
-    """The density in white coordinates, as nutpie takes it; each chain has working memory of its own."""
-    import nutpie
+    """The density in white coordinates as nutpie takes native code, so that no chain ever waits for Python."""
+    from nutpie.compile_pymc import CompiledPyMCModel
 
-    size, mode = whitening.mode.size, whitening.mode
-    spread, transposed = whitening.spread, np.ascontiguousarray(whitening.spread.T)
-
-    def make_logp() -> Callable[[Array], tuple[float, Array]]:
-        own = replace(density)
-
-        def logp(z: Array) -> tuple[float, Array]:
-            value, grad = own(mode + spread @ z)
-            return value, transposed @ grad
-
-        return logp
-
-    def make_expand(seed1: int, seed2: int, chain: int) -> Callable[[Array], dict[str, Array]]:
-        return lambda z: {"z": np.asarray(z)}
+    size = whitening.mode.size
+    arrays = {
+        Plan.MODE: whitening.mode,
+        Plan.SPREAD: np.ascontiguousarray(whitening.spread),
+        Plan.SPREAD_TRANSPOSED: np.ascontiguousarray(whitening.spread.T),
+    }
+    plan = density.plan.copy()
+    for item, array in arrays.items():
+        plan[item] = array.ctypes.data
 
     def initial_point(seed: int) -> Array:
         return np.random.default_rng(seed).normal(scale=OVERDISPERSION, size=size)
 
-    return nutpie.compiled_pyfunc.from_pyfunc(
-        size,
-        make_logp,
-        make_expand,
-        [np.dtype("float64")],
-        [(size,)],
-        ["z"],
-        make_initial_point_fn=initial_point,
+    return CompiledPyMCModel(
+        dims={},
+        compiled_logp_func=white_log_posterior,
+        compiled_expand_func=white_draw,
+        initial_point_func=initial_point,
+        shared_data={"density": density, "arrays": arrays},  # the plan points into them: kept alive with the model
+        shared_var_keys={},
+        user_data=plan,
+        n_expanded=size,
+        shape_info=(["z"], [slice(0, size)], [(size,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=size,
+        _shapes={"z": (size,)},
+        _coords={},
     )
 
 
