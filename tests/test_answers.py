@@ -71,12 +71,16 @@ def test_p_values_of_new_points_from_the_model_are_uniform(fit):
 
 
 def test_simulated_points_have_the_moments_of_the_posterior_predictive(fit):
-    """Means of 100,000 points within 6 standard errors: false alarm 2e-9 a column."""
+    """Means and covariances of 100,000 points within 6 standard errors: false alarm 2e-9 a number."""
     posterior = unpack(fit)
     x = simulate(posterior, 100_000, np.random.default_rng(7))
     p = posterior.parameters
     wanted = np.einsum("sk,skd->d", p.weight, p.mean) / posterior.n_draws
     assert (np.abs(x.mean(axis=0) - wanted) < 6 * x.std(axis=0) / np.sqrt(len(x))).all()
+    d = p.mean - wanted
+    covariance = np.einsum("sk,skij->ij", p.weight, p.covariance + d[..., :, None] * d[..., None, :]) / posterior.n_draws
+    products = (x - wanted)[:, :, None] * (x - wanted)[:, None, :]
+    assert (np.abs(products.mean(axis=0) - covariance) < 6 * products.std(axis=0) / np.sqrt(len(x))).all()
 
 
 def test_an_outlier_is_an_anomaly_and_a_typical_point_is_not(fit):
