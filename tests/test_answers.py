@@ -78,7 +78,9 @@ def test_simulated_points_have_the_moments_of_the_posterior_predictive(fit):
     wanted = np.einsum("sk,skd->d", p.weight, p.mean) / posterior.n_draws
     assert (np.abs(x.mean(axis=0) - wanted) < 6 * x.std(axis=0) / np.sqrt(len(x))).all()
     d = p.mean - wanted
-    covariance = np.einsum("sk,skij->ij", p.weight, p.covariance + d[..., :, None] * d[..., None, :]) / posterior.n_draws
+    covariance = (
+        np.einsum("sk,skij->ij", p.weight, p.covariance + d[..., :, None] * d[..., None, :]) / posterior.n_draws
+    )
     products = (x - wanted)[:, :, None] * (x - wanted)[:, None, :]
     assert (np.abs(products.mean(axis=0) - covariance) < 6 * products.std(axis=0) / np.sqrt(len(x))).all()
 
