@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CANDIDATES := python3 python3.14 python3.13 python3.12
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm demo
@@ -34,6 +34,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]" --group dev
 	@touch $(READY)
+
+uncache:  # forget compiled code: numba does not notice a change in a function that another file calls
+	find bayesgmm -name '*.nb[ic]' -delete
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo

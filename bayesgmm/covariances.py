@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import multigammaln
 
 from bayesgmm._declared import Declared, Positive, Scale
-from bayesgmm._kernels import prior_arguments, prior_kernel
+from bayesgmm._native import prior_arguments, prior_kernel
 from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.stats import Array, Stats

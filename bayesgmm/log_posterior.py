@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm import _kernels
+from bayesgmm import _native
 from bayesgmm.data import Standard
 from bayesgmm.model import MixtureModel
 from bayesgmm.stats import MAX_CHUNKS, MIN_CHUNK, Array, Blocks
@@ -79,7 +79,7 @@ class LogPosterior:
 
     @cached_property
     def plan(self) -> IntArray:
-        """The density as the native code reads it: sizes and addresses, in the order of ``_kernels.Plan``."""
+        """The density as the native code reads it: sizes and addresses, in the order of ``_native.Plan``."""
         model, family, arrays = self.model, self.model.family, self._arrays
         k, d = self.n_components, self.n_features
         entries = {
@@ -100,13 +100,13 @@ class LogPosterior:
         }
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
         entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
-        return np.array([entries.get(item.name.lower(), 0) for item in _kernels.Plan], dtype=np.int64)
+        return np.array([entries.get(item.name.lower(), 0) for item in _native.Plan], dtype=np.int64)
 
     @cached_property
     def _prior_plan(self) -> IntArray:
         """The plan without data."""
         plan = self.plan.copy()
-        plan[_kernels.Plan.N_BLOCKS] = 0
+        plan[_native.Plan.N_BLOCKS] = 0
         return plan
 
     @property
@@ -134,11 +134,11 @@ class LogPosterior:
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Log posterior density at q (size,), likelihood in data units, and its gradient."""
         grad = np.empty(self.size)
-        return _kernels.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
+        return _native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def log_prior(self, q: Array) -> float:
         """Log prior density of the coordinates q (size,): what a log likelihood lacks."""
-        value = _kernels.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
+        value = _native.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
         return value - float(self._arrays["constant"][0]) + self._prior_constant
 
     def parameters(self, q: Array) -> Parameters:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bayesgmm._declared import Declared, Numbers, PositiveNumbers
-from bayesgmm._kernels import prior_arguments, prior_kernel
+from bayesgmm._native import prior_arguments, prior_kernel
 from bayesgmm.data import Standard, Summary, per_column
 from bayesgmm.stats import LOG_2PI, Array
 

@@ -112,7 +112,8 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component, with a ring that
     grows with the uncertainty of its label; thin outlines hold ``ci_prob`` of a component, one for each of 25 draws.
-    On the diagonal, each column: the data, the components, and a credible band of the density.
+    On the diagonal, each column: the data, the components, and a credible band of the density. A lone column gets a
+    rug of its points.
 
     Parameters
     ----------
@@ -149,9 +150,20 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.fill_between(grid, *data["band"].values[j].T, color="0.35", alpha=0.35, lw=0)
     for k in range(data.sizes["component"]):
         axis.plot(grid, data["marginal"].values[j, :, k], color=colour(k), lw=1.6)
+    if data.sizes["feature"] == 1:
+        _draw_rug(axis, data)
     axis.set_ylim(bottom=0)
     axis.set_yticks([])
     axis.spines[["left", "top", "right"]].set_visible(False)
+
+
+def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:
+    """The points of a lone column, along the bottom."""
+    colours = [colour(k) for k in data["label"].values]
+    height = np.full(data.sizes["point"], 0.02)
+    axis.scatter(
+        data["x"].values[:, 0], height, c=colours, marker="|", s=60, lw=0.8, transform=axis.get_xaxis_transform()
+    )
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
@@ -196,4 +208,4 @@ def _legend(figure: "Figure", data: "xr.Dataset") -> None:
         ring = Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label")
         figure.legend(handles=[*marks, ring], loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98))
     else:
-        figure.legend(handles=marks, loc="outside upper center", ncols=4, frameon=False)
+        figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)

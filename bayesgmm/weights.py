@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bayesgmm._declared import Declared, PositiveNumbers
-from bayesgmm._kernels import prior_arguments, prior_kernel
+from bayesgmm._native import prior_arguments, prior_kernel
 from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 

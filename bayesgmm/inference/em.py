@@ -198,6 +198,7 @@ def fit(
         Stop when an iteration gains less than this in mean log likelihood.
     """
     model = density.model
+    progress.stage("EM")
     found = climb(density.blocks, model.family, model.n_components, seed, n_init, max_iter, tol, cores)
     mixture = found.mixture
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]

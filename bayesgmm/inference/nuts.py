@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from bayesgmm._kernels import Plan, white_draw, white_log_posterior
+from bayesgmm._native import Plan, white_draw, white_log_posterior
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
