@@ -22,13 +22,30 @@ app = typer.Typer(
 
 DataFile = Annotated[Path, typer.Argument(help="CSV or Parquet, one row a point.", show_default=False)]
 FitFile = Annotated[Path, typer.Argument(help="A fit that 'bayesgmm fit' wrote (.nc or .zarr).", show_default=False)]
-Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. [default: all numeric]")]
+Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
 NewData = Annotated[
-    Path | None, typer.Argument(help="New points, CSV or Parquet. [default: the points that were fitted]")
+    Path | None, typer.Argument(help="New points, CSV or Parquet. (default: the points that were fitted)")
 ]
 TableOut = Annotated[
     Path, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).", show_default=False)
 ]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        _say(f"bayesgmm {version('bayesgmm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Bayesian Gaussian mixtures with honest uncertainty."""
 
 
 @app.command()
@@ -37,7 +54,7 @@ def fit(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write (.nc or .zarr).", show_default=False)],
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model card (TOML), in place of -k.")] = None,
-    covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. [default: full]")] = None,
+    covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
     method: Annotated[str, typer.Option(help="nuts or em.")] = "nuts",
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,

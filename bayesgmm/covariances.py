@@ -17,6 +17,7 @@ from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.stats import Array, Stats
 
+VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
 SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
 
 
@@ -86,7 +87,7 @@ class Family:
             )
 
     def roots(self, core: Array) -> Array:
-        """Precision roots of covariances, both in core shape (with any leading axes).
+        """Precision roots of covariances, both in core shape, standardised.
 
         Raises
         ------
@@ -94,10 +95,10 @@ class Family:
             When a covariance is not positive definite to working precision.
         """
         if self.diagonal:
-            self._require_regular(core.min(-1) > 1e-2 * SINGULAR**2)
+            self._require_regular(core.min(-1) > VANISHING)
             return 1 / np.sqrt(core)
         variance = np.diagonal(core, axis1=-2, axis2=-1)
-        self._require_regular((variance > 0).all(-1) & np.isfinite(core).all((-1, -2)))
+        self._require_regular((variance > VANISHING).all(-1) & np.isfinite(core).all((-1, -2)))
         try:
             chol = np.linalg.cholesky(core)
         except np.linalg.LinAlgError:

@@ -198,12 +198,12 @@ def points_for(fit: "xr.DataTree", data: Any) -> Points:
             )
         return as_points(data, columns)
     missing = [name for name in columns if name not in {str(c) for c in data.columns}]
-    if missing and not isinstance(data, Points):
+    if missing:
         raise DataError(
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
             f"  They have {listing([str(c) for c in data.columns])}."
         )
-    return as_points(data, None if isinstance(data, Points) else columns)
+    return as_points(data, columns)
 
 
 def _require_schema(fit: Any, what: str) -> None:

@@ -67,24 +67,31 @@ def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":
     components = fit["posterior"].coords["component"].values
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
-    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("")
     for k in components:
         table.add_column(f"component {k}", justify="right")
     sizes = assignments(fit)["probability"].sum("point").values
     table.add_row("points", *(f"{size:.1f}" for size in sizes))
     for quantity in numbers.index.unique("quantity"):
-        rows = [numbers.loc[(k, quantity)] for k in components]
-        if point:
-            table.add_row(str(quantity), *(_short(row["mean"]) for row in rows))
-        else:
-            table.add_row(
-                str(quantity),
-                *(f"{_short(r['mean'])}  [{_short(r['lower'])}, {_short(r['upper'])}]" for r in rows),
-                end_section=quantity == "weight",
-            )
+        cells = [_with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components]
+        table.add_row(str(quantity), *cells, end_section=quantity == "weight")
     return table
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}" if 0.1 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
+def _with_interval(mean: float, lower: float, upper: float) -> str:
+    """A number and its interval, with the digits that the interval's width deserves.
+
+    Examples
+    --------
+    >>> _with_interval(6.54321, 6.4, 6.69)
+    '6.54 [6.40, 6.69]'
+    >>> _with_interval(21398.2, 20900.0, 21800.0)
+    '21398 [20900, 21800]'
+    """
+    width = upper - lower
+    if not width > 0:
+        return f"{mean:.4g}"
+    digits = -int(np.floor(np.log10(width / 3)))
+    spec = f".{min(max(digits, 0), 6)}f" if abs(mean) < 1e6 and digits < 7 else ".4g"
+    return f"{mean:{spec}} [{lower:{spec}}, {upper:{spec}}]"

@@ -148,6 +148,19 @@ def test_em_without_a_component_to_stand_on_says_so():
         bg.fit(MODEL, x, "em", progress=False)
 
 
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_em_does_not_end_on_a_spike(covariance):
+    """Half of the points are one value: the likelihood has no maximum unless the variance is shared."""
+    x = np.concatenate([np.zeros(50), np.random.default_rng(0).normal(3, 1, size=50)])
+    model = bg.MixtureModel(2, covariance)
+    if covariance == "tied":
+        assert np.isfinite(quick_fit("em", model, x)["sample_stats"]["loglik"]).all()
+    else:
+        with pytest.raises(ComponentError, match="component . is singular"):
+            bg.fit(model, x, "em", seed=1, progress=False)
+    assert np.isfinite(quick_fit("nuts", model, x)["posterior"]["covariance"]).all()
+
+
 def test_em_that_stops_early_warns():
     with pytest.warns(FitWarning, match="EM stopped after 3 iterations"):
         bg.fit(bg.MixtureModel(5), SAMPLE.X, "em", max_iter=3, seed=1, progress=False)

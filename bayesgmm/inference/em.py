@@ -202,13 +202,10 @@ def fit(
     found = climb(density.blocks, model.family, model.n_components, seed, n_init, max_iter, tol, cores)
     mixture = found.mixture
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]
-    warnings = (
-        ()
-        if found.converged
-        else (
-            f"EM stopped after {max_iter} iterations before it converged. Try a larger max_iter or fewer components.",
-        )
-    )
+    warnings: tuple[str, ...] = ()
+    if not found.converged:
+        message = f"EM stopped after {max_iter} iterations before it converged."
+        warnings = (f"{message} Try a larger max_iter or fewer components.",)
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
     return Estimate(q, stats, warnings, {"converged": found.converged})
 
