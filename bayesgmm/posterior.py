@@ -269,6 +269,8 @@ def save(fit: "xr.DataTree", path: str | Path) -> Path:
             if path.is_dir():
                 shutil.rmtree(path)
         partial.replace(path)
+    except ImportError as error:
+        raise FitFileError(f"{path} can't be written: {error}\n  Try pip install 'bayesgmm[zarr]'.") from error
     except OSError as error:
         raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
     finally:

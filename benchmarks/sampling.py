@@ -8,7 +8,9 @@ every side alike. A side that is not done after five minutes is stopped.
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -63,7 +65,7 @@ def run_numpyro(sample, n_components):
     import numpyro
 
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_compilation_cache_dir", "/tmp/bayesgmm-benchmark-jax")
+    jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir()) / "bayesgmm-benchmark-jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     numpyro.set_host_device_count(CHAINS)
     import jax.numpy as jnp

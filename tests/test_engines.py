@@ -9,6 +9,7 @@ import arviz as az
 import numpy as np
 import pytest
 from scipy.stats import chisquare, norm
+from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.data import Standard, as_points
@@ -230,6 +231,18 @@ def ranks_of_one(model, seed, ranks):
     ranks["mean"].append(((p.weight * m).sum(-1) < weight @ mean).mean())
     ranks["spread"].append((spread(p.weight, m, v) < spread(weight, mean, variance)).mean())
     ranks["loglik"].append((fit["sample_stats"]["loglik"].values < np.log(truth).sum()).mean())
+
+
+def test_the_default_scale_keeps_the_species_of_iris_apart(iris):
+    """Why the default is not the data's own covariance: its correlations are those between the clusters."""
+    x = iris.drop(columns="species")
+    correlated = bg.WishartPrecision(6.0, np.cov(x.to_numpy().T) / 3**0.5)
+    agreement = [
+        adjusted_rand_score(iris["species"], bg.assignments(quick_fit("nuts", model, x))["label"].values)
+        for model in (MODEL, bg.MixtureModel(3, covariances=correlated))
+    ]
+    assert agreement[0] > 0.85
+    assert agreement[1] < 0.7
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
