@@ -1,6 +1,8 @@
 """What every declared value shares: frozen, checked, positional where it reads better, one error for all mistakes."""
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Annotated, Any, Self, dataclass_transform
 
 import numpy as np
@@ -76,15 +78,41 @@ def by_name(registry: Mapping[str, type[Declared]]) -> Any:
     return BeforeValidator(read)
 
 
-def _numbers(value: Any, most_dims: int, positive: bool) -> Any:
+def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
+    """A whole number given as an argument, numpy's and 3.0 too; raises DeclarationError for anything else."""
+    if not _is_finite(value) or value != int(value) or not least <= value <= most:
+        limits = f"at least {least}" if most >= 2**63 - 1 else f"from {least} to {most}"
+        raise DeclarationError(f"{name}={value!r}: must be a whole number, {limits}")
+    return int(value)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """A positive, finite number given as an argument."""
+    if not _is_finite(value) or not value > 0:
+        raise DeclarationError(f"{name}={value!r}: must be a positive number")
+    return float(value)
+
+
+def probability(name: str, value: Any) -> float:
+    """A number strictly between 0 and 1 given as an argument."""
+    if not _is_finite(value) or not 0 < value < 1:
+        raise DeclarationError(f"{name}={value!r}: must be between 0 and 1, for example 0.9")
+    return float(value)
+
+
+def _numbers(value: Any, most_dims: int, above_zero: bool) -> Any:
     """A number, or nested tuples of numbers; lists and arrays are taken too."""
     try:
         array = np.asarray(value)
         fits = array.dtype.kind in "iuf" and array.ndim <= most_dims and array.size > 0
     except ValueError:  # ragged
         fits = False
-    if not fits or not np.isfinite(array).all() or (positive and array.ndim < 2 and not (array > 0).all()):
-        kind = "positive number" if positive else "number"
+    if not fits or not np.isfinite(array).all() or (above_zero and array.ndim < 2 and not (array > 0).all()):
+        kind = "positive number" if above_zero else "number"
         raise ValueError(
             f"must be a {kind}, or {('one for each', 'a row or a matrix of them')[most_dims - 1]}, got {value!r}"
         )
@@ -96,7 +124,7 @@ def _tuples(value: Any) -> Any:
 
 
 Row = tuple[float, ...]
-Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, positive=False))]
-PositiveNumbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, positive=True))]
-Scale = Annotated[float | Row | tuple[Row, ...], BeforeValidator(lambda value: _numbers(value, 2, positive=True))]
+Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=False))]
+PositiveNumbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=True))]
+Scale = Annotated[float | Row | tuple[Row, ...], BeforeValidator(lambda value: _numbers(value, 2, above_zero=True))]
 Positive = Annotated[float, Field(gt=0)]

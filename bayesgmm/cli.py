@@ -67,7 +67,8 @@ def fit(
 
     posterior.check_writable(output)
     declared, card_columns = _declare(model, components, covariance)
-    frame = _read(data, columns.split(",") if columns else card_columns)
+    chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns is not None else card_columns
+    frame = _read(data, chosen)
     settings: dict[str, Any] = {
         name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None
     }
@@ -80,10 +81,10 @@ def fit(
 @app.command()
 def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     """Write the component of each point, with probabilities and uncertainty."""
-    from bayesgmm.posterior import load, writable
+    from bayesgmm.posterior import load
     from bayesgmm.predictive import assignments
 
-    writable(output)
+    _check_table(output, fit, data)
     answer = assignments(load(fit), _read_new(data))
     _write(_assignment_frame(answer), output)
 
@@ -91,10 +92,10 @@ def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
 @app.command()
 def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     """Write how strange each point is: log density, and the probability of one at least as strange."""
-    from bayesgmm.posterior import load, writable
+    from bayesgmm.posterior import load
     from bayesgmm.predictive import anomaly_scores
 
-    writable(output)
+    _check_table(output, fit, data)
     answer = anomaly_scores(load(fit), _read_new(data))
     _write(answer.to_dataframe(), output)
 
@@ -163,9 +164,9 @@ def _read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
 
 
 def _read_new(path: Path | None) -> "pd.DataFrame | None":
-    from bayesgmm.data import read_table
+    from bayesgmm.data import read_frame
 
-    return None if path is None else read_table(path)[0]
+    return None if path is None else read_frame(path)
 
 
 def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
@@ -173,6 +174,18 @@ def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
     for k in answer["component"].values:
         frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
     return frame
+
+
+def _check_table(output: Path, *inputs: Path | None) -> None:
+    """Find out before the work that a table can't be written, or would overwrite what it is made from."""
+    from bayesgmm.errors import FitFileError
+    from bayesgmm.posterior import writable
+
+    if output.suffix.lower() not in {".csv", ".parquet", ".pq"}:
+        raise FitFileError(f"{output} must end in .csv or .parquet")
+    if any(path is not None and path.resolve() == output.resolve() for path in inputs):
+        raise FitFileError(f"{output} is what is read; write to another file")
+    writable(output)
 
 
 def _write(frame: "pd.DataFrame", path: Path) -> None:

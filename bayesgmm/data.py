@@ -1,6 +1,7 @@
 """Data at the door: arrays, DataFrames and files become checked points; shift and scale are fixed here, once."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,11 +150,15 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
     """
     if isinstance(data, Points):
         return data
+    if columns is not None:
+        columns = column_names(columns)
+    if np.ma.is_masked(data):
+        data = np.ma.asarray(data, dtype=np.float64).filled(np.nan)
     if hasattr(data, "to_frame") and not hasattr(data, "columns"):
         data = data.to_frame()
     if hasattr(data, "columns") and hasattr(data, "index"):
         _require_distinct([str(c) for c in data.columns])
-        frame = select(data, columns)
+        frame = select(data, columns).infer_objects()
         text = [str(c) for c in frame.columns if not _is_numeric(frame[c])]
         if text:
             raise DataError(
@@ -168,6 +173,23 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
         index = np.arange(len(values))
     _check(values, names, index)
     return Points(values, tuple(names), index)
+
+
+def column_names(columns: Sequence[object]) -> list[str]:
+    """Names of columns given as an argument, as text.
+
+    Raises
+    ------
+    DataError
+        For a lone text (it is not read letter by letter), none, or one name twice.
+    """
+    if isinstance(columns, str):
+        raise DataError(f"columns={columns!r}: give a list of names, for example columns=[{columns!r}]")
+    names = [str(name) for name in columns]
+    if not names:
+        raise DataError("columns=[]: name at least one column")
+    _require_distinct(names)
+    return names
 
 
 def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFrame":
@@ -264,7 +286,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple
     DataError
         When the file can't be read, or holds no column of numbers.
     """
-    frame = _read_frame(Path(path))
+    frame = read_frame(path)
     if columns is not None:
         return select(frame, columns), []
     numeric = [c for c in frame.columns if _is_numeric(frame[c])]
@@ -274,17 +296,52 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple
     return frame[numeric], dropped
 
 
-def _read_frame(path: Path) -> "pd.DataFrame":
+def read_frame(path: str | Path) -> "pd.DataFrame":
+    """Read CSV or Parquet, every column.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, is empty, or is not what its name says.
+    """
     import pandas as pd
 
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_parquet(path) if parquet else pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"{path} has more fields in its rows than names in its first line\n"
+            "  Look for a missing name, a comma at the end of each row, or decimal commas."
+        ) from None
     except Exception as error:  # each parser has its own family of errors
         kind = "Parquet" if parquet else "CSV"
         raise DataError(f"{path} can't be read as {kind}: {error}") from error
     if frame.empty:
         raise DataError(f"{path} has no rows")
+    if not parquet:
+        _require_sound_csv(frame, path)
     return frame
+
+
+def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
+    """What pandas reads without a word, and wrongly."""
+    names = [str(c) for c in frame.columns]
+    for separator, word in {";": "semicolons", "\t": "tabs"}.items():
+        if len(names) == 1 and separator in names[0]:
+            raise DataError(f"{path} is separated by {word}, not commas; write it with commas and decimal points")
+    if all(_is_number(name) for name in names) and not all(name.isdigit() for name in names):
+        raise DataError(f"{path} has no line of column names: its first line is {listing(names)}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

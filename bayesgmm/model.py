@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StrictInt, field_validator
+import numpy as np
+from pydantic import BeforeValidator, Field, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
 from bayesgmm.covariances import COVARIANCE_PRIORS, COVARIANCES, Family, WishartPrecision
@@ -13,6 +14,11 @@ from bayesgmm.data import Points
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.means import MEANS, NormalMeans
 from bayesgmm.weights import WEIGHTS, Dirichlet
+
+
+def _plain_integer(value: Any) -> Any:
+    """Numpy's integers are integers: ``for k in np.arange(1, 6)``."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 class MixtureModel(Declared):
@@ -49,7 +55,7 @@ class MixtureModel(Declared):
       n_components: must be greater than 0, got 0
     """
 
-    n_components: Annotated[StrictInt, Field(gt=0)]
+    n_components: Annotated[StrictInt, BeforeValidator(_plain_integer), Field(gt=0)]
     covariance: str = "full"
     weights: Annotated[Dirichlet, by_name(WEIGHTS)] = Dirichlet()
     means: Annotated[NormalMeans, by_name(MEANS)] = NormalMeans()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data import listing
+from bayesgmm._declared import probability
+from bayesgmm.data import column_names, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior import observed, unpack
 from bayesgmm.predictive import assignments as assign
@@ -43,6 +44,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     """
     import xarray as xr
 
+    ci_prob = probability("ci_prob", ci_prob)
     points, posterior = observed(fit), unpack(fit)
     chosen = _choose_columns(posterior.columns, columns)
     names = [posterior.columns[j] for j in chosen]
@@ -79,11 +81,12 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
 def _choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
     if wanted is None:
         return list(range(min(len(known), MOST_COLUMNS)))
-    for name in wanted:
+    names = column_names(wanted)
+    for name in names:
         if name not in known:
             hint = did_you_mean(name, dict.fromkeys(known))
             raise DataError(f"the fit has no column {name!r}; it has {listing(known)}{hint}")
-    return [known.index(name) for name in wanted]
+    return [known.index(name) for name in names]
 
 
 def _grid(column: Array, steps: int = 200) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm._declared import whole
 from bayesgmm.data import Points, Standard, as_points, listing
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.log_posterior import Parameters
@@ -66,7 +67,7 @@ def pack(
     )
     observed = xr.Dataset(
         {"x": (("point", "feature"), points.values)},
-        coords={"point": _plain_index(points.index), "feature": features},
+        coords={"point": plain_index(points.index), "feature": features},
     )
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
@@ -87,10 +88,14 @@ def annotate(fit: "xr.DataTree", info: dict[str, Any]) -> "xr.DataTree":
     return fit
 
 
-def _plain_index(index: Any) -> Any:
-    """Row labels that a file can hold: numbers and dates as they are, all else as text."""
+def plain_index(index: Any) -> Any:
+    """Row labels that a file can hold: numbers and dates of our centuries as they are, all else as text."""
     index = np.asarray(index)
-    return index if index.dtype.kind in "iufM" else np.array([str(label) for label in index])
+    if index.dtype.kind == "M":
+        years = index.astype("M8[Y]")
+        fits = ~((years < np.datetime64("1678")) | (years > np.datetime64("2261")))
+        return index if fits.all() else np.array([str(label) for label in index])
+    return index if index.dtype.kind in "iuf" else np.array([str(label) for label in index])
 
 
 def info(fit: "xr.DataTree") -> dict[str, Any]:
@@ -126,7 +131,7 @@ class Posterior:
 
     def thin(self, draws: int | None) -> "Posterior":
         """At most this many draws, evenly spaced; all when None."""
-        if draws is None or draws >= self.n_draws:
+        if draws is None or whole("draws", draws) >= self.n_draws:
             return self
         chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
         p = self.parameters
@@ -191,12 +196,12 @@ def points_for(fit: "xr.DataTree", data: Any) -> Points:
         return observed(fit)
     columns = [str(name) for name in fit["posterior"].coords["feature"].values]
     if not hasattr(data, "columns"):
-        given = np.shape(data)[1:] or (1,)
-        if given != (len(columns),):
+        points = as_points(data)
+        if points.values.shape[1] != len(columns):
             raise DataError(
-                f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {np.shape(data)}"
+                f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {points.values.shape}"
             )
-        return as_points(data, columns)
+        return Points(points.values, tuple(columns), points.index)
     missing = [name for name in columns if name not in {str(c) for c in data.columns}]
     if missing:
         raise DataError(
@@ -216,6 +221,12 @@ def _require_schema(fit: Any, what: str) -> None:
         found = fit["posterior"][name].dims
         if set(found) != {"chain", "draw", *dims}:
             raise FitFileError(f"{what} is not a fit: {name} has dims {found}, not {('chain', 'draw', *dims)}")
+    posterior = fit["posterior"].to_dataset()
+    unnamed = [dim for dim in ("component", "feature") if dim not in posterior.coords]
+    if unnamed:
+        raise FitFileError(f"{what} is not a fit: its posterior has no coordinates for {listing(unnamed)}")
+    if posterior.sizes["feature"] != posterior.sizes["feature_bis"]:
+        raise FitFileError(f"{what} is not a fit: its covariances are not square; select feature_bis like feature")
 
 
 def check_writable(path: str | Path) -> Path:

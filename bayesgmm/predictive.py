@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm._declared import probability, whole
 from bayesgmm._kernels import BLOCK
 from bayesgmm.data import Points
-from bayesgmm.errors import DeclarationError
-from bayesgmm.posterior import Posterior, points_for, unpack
+from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
 from bayesgmm.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def density(fit: "xr.DataTree", data: Any = None, *, ci_prob: float = 0.9, draws
         ``density`` [point], the posterior mean, in one over the product of the columns' units; ``log_density``
         [point], its logarithm; ``band`` [point, ci_bound], where ``ci_bound`` is ``lower`` and ``upper``.
     """
-    if not 0 < ci_prob < 1:
-        raise DeclarationError(f"ci_prob={ci_prob!r}: must be between 0 and 1, for example 0.9")
+    ci_prob = probability("ci_prob", ci_prob)
     points, posterior = points_for(fit, data), unpack(fit).thin(draws)
     parts = [_band(log, ci_prob) for log in _log_density_slices(posterior, points.values)]
     log_mean, band = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
@@ -130,6 +129,7 @@ def anomaly_scores(
     .. [1] Box (1980), J. R. Stat. Soc. A 143(4), 383-430.
     """
     points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    simulated, seed = whole("simulated", simulated), whole("seed", seed, least=0)
     score = _mean_log_density(posterior, points.values)
     rng = np.random.default_rng(seed)
     reference = np.sort(_mean_log_density(posterior, simulate(posterior, simulated, rng)))
@@ -172,4 +172,4 @@ def _threads() -> int:
 def _dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
     import xarray as xr
 
-    return xr.Dataset(variables, coords={"point": points.index, **coords})
+    return xr.Dataset(variables, coords={"point": plain_index(points.index), **coords})

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm._declared import probability
 from bayesgmm.diagnosis import convergence
 from bayesgmm.posterior import unpack
 from bayesgmm.predictive import assignments
@@ -31,6 +32,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    ci_prob = probability("ci_prob", ci_prob)
     posterior = unpack(fit)
     p = posterior.parameters
     values = np.concatenate([p.weight[:, :, None], p.mean], axis=2)

@@ -109,14 +109,29 @@ def test_data_with_other_columns_are_refused(fit):
         bg.assignments(fit, pd.DataFrame({"a": [1.0]}))
     with pytest.raises(DataError, match=r"4 columns .* shape \(1, 2\)"):
         bg.density(fit, [[1.0, 2.0]])
+    with pytest.raises(DataError, match="not a table of numbers"):
+        bg.density(fit, [[1.0, 2.0], [3.0]])
     with pytest.raises(DataError, match="missing or infinite"):
         bg.anomaly_scores(fit, [[1.0, 2.0, 3.0, np.nan]])
 
 
-@pytest.mark.parametrize("ci_prob", [0, 1, 95])
+@pytest.mark.parametrize("ci_prob", [0, 1, 95, "0.9", None])
 def test_a_probability_lies_between_zero_and_one(fit, ci_prob):
     with pytest.raises(DeclarationError, match="ci_prob"):
         bg.density(fit, ci_prob=ci_prob)
+
+
+@pytest.mark.parametrize("answer", [bg.assignments, bg.density, bg.anomaly_scores])
+@pytest.mark.parametrize("draws", [0, -3, 1.5, "all"])
+def test_the_number_of_draws_is_checked(fit, answer, draws):
+    with pytest.raises(DeclarationError, match="draws"):
+        answer(fit, draws=draws)
+
+
+@pytest.mark.parametrize("settings", [{"simulated": 0}, {"simulated": 2.5}, {"seed": -1}])
+def test_the_simulation_is_checked(fit, settings):
+    with pytest.raises(DeclarationError, match="must be a whole number"):
+        bg.anomaly_scores(fit, **settings)
 
 
 @pytest.mark.parametrize("answer", [bg.assignments, bg.density, bg.anomaly_scores])

@@ -76,6 +76,10 @@ WRONG = [
     (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
     (["assign", "fit.nc", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
+    (["assign", "fit.nc", "-o", "fit.nc"], "must end in .csv or .parquet"),
+    (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
+    (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--seed", -1], "seed=-1"),
+    (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--columns", "sepal_length, petal"], "no column 'petal'"),
 ]
 
 

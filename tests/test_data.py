@@ -150,6 +150,35 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         read_table(tmp_path / "text.csv")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;b\n1.5;2.5\n", "separated by semicolons"),
+        ("a\tb\n1\t2\n", "separated by tabs"),
+        ("a;b\n0,12;-0,13\n0,64;0,10\n", "semicolons|more fields"),
+        ("a,b\n1,2,3\n4,5,6\n", "more fields in its rows"),
+        ("0.5,-1.5\n2,3\n", "no line of column names"),
+    ],
+)
+def test_a_csv_that_pandas_would_misread_is_refused(tmp_path, text, message):
+    (tmp_path / "odd.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "odd.csv")
+
+
+def test_masked_values_are_missing():
+    with pytest.raises(DataError, match="1 value is missing"):
+        as_points(np.ma.masked_greater([[1.0, 2.0], [3.0, 9.0]], 8))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [("ab", "give a list of names"), ([], "at least one"), (["a", "a"], "more than one")]
+)
+def test_columns_are_a_list_of_different_names(columns, message):
+    with pytest.raises(DataError, match=message):
+        as_points(pd.DataFrame(GOOD, columns=["a", "b"]), columns)
+
+
 def test_the_bundled_data_are_what_they_should_be():
     assert {name: load().shape for name, load in DATASETS.items()} == {
         "galaxies": (82, 1),

@@ -110,16 +110,33 @@ def bg_logpdf(x, mean, covariance):
     ("settings", "message"),
     [
         ({"drawz": 10}, "no setting 'drawz'.*did you mean 'draws'"),
-        ({"draws": 0}, "draws=0: must be a positive number"),
+        ({"draws": 0}, "draws=0: must be a whole number, at least 1"),
         ({"draws": 10.5}, "draws=10.5: must be a whole number"),
-        ({"draws": "many"}, "must be a positive number"),
-        ({"chains": True}, "must be a positive number"),
+        ({"draws": "many"}, "must be a whole number"),
+        ({"draws": float("inf")}, "must be a whole number"),
+        ({"cores": -1}, "cores=-1: must be a whole number, at least 1"),
+        ({"seed": -1}, "seed=-1: must be a whole number, at least 0"),
+        ({"seed": 2**70}, "must be a whole number"),
+        ({"target_accept": 0}, "must be a positive number"),
+        ({"chains": True}, "must be a whole number"),
         ({"target_accept": 1.5}, "target_accept=1.5: must be below 1"),
     ],
 )
 def test_settings_are_checked_before_the_work(settings, message):
     with pytest.raises(DeclarationError, match=message):
         bg.fit(MODEL, SAMPLE.X, "nuts", **settings)
+
+
+def test_numpy_s_numbers_are_numbers():
+    model = bg.MixtureModel(np.int64(2))
+    fit = quick_fit("nuts", model, draws=np.int32(50), chains=2.0, seed=np.int64(3))
+    assert fit["posterior"].sizes["draw"] == 50
+    assert info(fit)["seed"] == 3
+
+
+def test_a_model_is_a_declaration():
+    with pytest.raises(DeclarationError, match="must be a MixtureModel"):
+        bg.fit(3, SAMPLE.X)
 
 
 def test_an_unknown_engine_gets_a_suggestion():

@@ -104,6 +104,23 @@ def test_a_tree_without_our_groups_still_answers(fit, iris):
     np.testing.assert_allclose(new["probability"], bg.assignments(fit)["probability"], atol=1e-9)
 
 
+def test_a_tree_cut_out_of_shape_is_refused(fit):
+    with pytest.raises(FitFileError, match="not square"):
+        bg.density(fit.sel(feature=["petal_width"]), [[1.0]])
+    bare = xr.DataTree.from_dict({"posterior": fit["posterior"].to_dataset().drop_vars("component")})
+    with pytest.raises(FitFileError, match="no coordinates for 'component'"):
+        bg.assignments(bare, [[1.0] * 4])
+
+
+def test_dates_of_any_century_survive_the_disk(tmp_path, iris):
+    import pandas as pd
+
+    for start in ("1500", "2020"):
+        frame = iris.drop(columns="species").set_index(pd.date_range(start, periods=150, unit="s"))
+        bg.save(bg.fit(bg.MixtureModel(2), frame, "em", seed=1, progress=False), tmp_path / "fit.nc")
+        assert str(bg.load(tmp_path / "fit.nc")["observed_data"]["point"].values[0]).startswith(f"{start}-01-01")
+
+
 def test_thinning_keeps_first_and_last(fit):
     posterior = unpack(fit)
     thin = posterior.thin(10)

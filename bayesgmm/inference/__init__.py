@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import diagnosis, posterior, relabelling
+from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, Standard, as_points
 from bayesgmm.errors import DeclarationError, FitWarning, allowed, choose, did_you_mean
 from bayesgmm.inference import em, nuts
@@ -83,11 +84,13 @@ def fit(
     FitWarning
         When the result should not be trusted as it is: says what is wrong and what to try.
     """
+    if not isinstance(model, MixtureModel):
+        raise DeclarationError(f"model={model!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
     chosen = _checked(method, settings)
+    cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
     points = as_points(data, columns)
     resolved = model.resolve(points)
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
-    cores = cores or os.cpu_count() or 1
     standard = Standard.of(points, common=resolved.family.isotropic)
     density = LogPosterior(resolved, standard.blocks(points.values), standard)
     began = time.perf_counter()
@@ -113,18 +116,15 @@ def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
             raise DeclarationError(
                 f"method {method!r} has no setting {name!r}; it has {allowed(known)}{did_you_mean(name, known)}"
             )
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-            raise DeclarationError(f"{name}={value!r}: must be a positive number, for example {known[name]}")
-        if isinstance(known[name], int) and value != int(value):
-            raise DeclarationError(f"{name}={value!r}: must be a whole number, for example {known[name]}")
-    return known | settings
+        known[name] = whole(name, value) if isinstance(known[name], int) else positive(name, value)
+    return known
 
 
 def _shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContextManager[Progress]:
-    if not isinstance(progress, bool):
-        return nullcontext(progress)
     if not progress:
         return nullcontext(Silent())
+    if progress is not True:
+        return nullcontext(progress)
     from bayesgmm.inference.progress import Bars
 
     return Bars(settings.get("chains", 0))
