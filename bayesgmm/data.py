@@ -44,11 +44,17 @@ class Points:
         return digest.hexdigest()
 
     @cached_property
+    def centre_and_sd(self) -> tuple[Array, Array]:
+        """(D,) mean and (D,) standard deviation of each column."""
+        centre, sd = np.array([_centre_and_sd(column) for column in self.values.T]).T
+        return centre, sd
+
+    @cached_property
     def summary(self) -> "Summary":
         """What default priors are made from."""
         n_points = len(self.values)
         low, high = self.values.min(axis=0), self.values.max(axis=0)
-        sd = np.array([_centre_and_sd(column)[1] for column in self.values.T])
+        _, sd = self.centre_and_sd
         return Summary(self.columns, n_points, low / 2 + high / 2, high - low, sd**2 * n_points / max(1, n_points - 1))
 
 
@@ -79,7 +85,7 @@ class Standard:
         >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
         array([  2., 256.])
         """
-        shift, sd = np.array([_centre_and_sd(column) for column in points.values.T]).T
+        shift, sd = points.centre_and_sd
         exponent = np.log2(np.where(sd > 0, sd, np.where(shift != 0, np.abs(shift), 1.0)))
         if common:
             exponent = np.full_like(exponent, exponent.mean())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm import _native
 from bayesgmm.data import Standard
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import MAX_CHUNKS, MIN_CHUNK, Array, Blocks
+from bayesgmm.stats import Array, Blocks
 
 IntArray = NDArray[np.int64]
 
@@ -89,7 +89,7 @@ class LogPosterior:
             "tied": family.tied,
             "isotropic": family.isotropic,
             "n_blocks": self.blocks.n_blocks,
-            "chunk": max(MIN_CHUNK, -(-self.blocks.n_blocks // MAX_CHUNKS)),
+            "chunk": self.blocks.chunk,
             "weights_size": model.weights.size(k),
             "core_size": int(np.prod(family.core_shape(k, d))),
             "size": self.size,

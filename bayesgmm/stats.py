@@ -93,6 +93,11 @@ class Blocks:
         """How many blocks there are."""
         return self.weight.size // BLOCK
 
+    @property
+    def chunk(self) -> int:
+        """Blocks that are summed up together: it depends on nothing but N, so that no sum depends on the threads."""
+        return max(MIN_CHUNK, -(-self.n_blocks // MAX_CHUNKS))
+
     @cached_property
     def total_weight(self) -> float:
         """Sum of the row weights: N when there are none."""
@@ -233,12 +238,11 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
-    chunk = max(MIN_CHUNK, -(-blocks.n_blocks // MAX_CHUNKS))
-    n_chunks = -(-blocks.n_blocks // chunk)
+    n_chunks = -(-blocks.n_blocks // blocks.chunk)
     diagonal = table.root.size == table.mean.size
     width = table.offset.size * _kernels.moments_width(blocks.n_features, diagonal)
     out = np.empty((n_chunks, 1 + width))
-    args = (blocks.x, blocks.weight, *table.flat(), blocks.n_features, chunk)
+    args = (blocks.x, blocks.weight, *table.flat(), blocks.n_features, blocks.chunk)
     run_ranges(lambda start, stop: _kernels.fold(*args, start, stop, out), n_chunks, threads)
     return unpack_stats(out.sum(axis=0), table.mean, table.root.ndim == table.mean.ndim)
 
