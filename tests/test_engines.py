@@ -15,7 +15,7 @@ import bayesgmm as bg
 from bayesgmm.data import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
-from bayesgmm.inference import ENGINES, em, nuts, settings_of
+from bayesgmm.inference import ENGINES, em, laplace, settings_of
 from bayesgmm.inference.engine import Silent
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.posterior import info, unpack
@@ -265,17 +265,17 @@ def test_the_default_scale_keeps_the_species_of_iris_apart(iris):
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_whitening_makes_the_posterior_round_at_its_mode(covariance):
     density = make_density(bg.MixtureModel(3, covariance), SAMPLE.X)
-    whitening = nuts.heaviest_mode(density, nuts.starting_points(density, 0, 1))
+    whitening = laplace.heaviest_mode(density, laplace.starting_points(density, 0, 1))
     assert whitening.repaired == 0
     assert np.abs(density(whitening.mode)[1]).max() < 1
-    white = whitening.spread.T @ nuts.hessian(density, whitening.mode) @ whitening.spread
+    white = whitening.spread.T @ laplace.hessian(density, whitening.mode) @ whitening.spread
     np.testing.assert_allclose(white, -np.eye(density.size), atol=1e-3)
 
 
 def test_a_hessian_that_is_not_positive_definite_is_repaired():
     density = make_density(bg.MixtureModel(3), SAMPLE.X)
     anywhere = np.random.default_rng(0).normal(size=density.size)
-    whitening = nuts.whiten(density, anywhere)
+    whitening = laplace.whiten(density, anywhere)
     assert whitening.repaired > 0
     assert np.linalg.matrix_rank(whitening.spread) == density.size
 
@@ -291,7 +291,7 @@ def test_the_heaviest_mode_is_taken_not_the_highest():
             return (narrow, -400 * (q + 5)) if q[0] < 0 else (wide, -(q - 5))
 
     starts = [np.array([-4.9]), np.array([4.0])]
-    assert nuts.heaviest_mode(Hills(), starts).mode[0] == pytest.approx(5)
+    assert laplace.heaviest_mode(Hills(), starts).mode[0] == pytest.approx(5)
 
 
 def test_collinear_and_duplicate_columns_work_because_the_prior_is_proper():
