@@ -1,19 +1,33 @@
 from . import datasets, errors, model, plots
-from .covariances import WishartPrecision
+from .covariances import LKJCovariance, WishartPrecision
 from .errors import BayesGMMError, FitWarning
 from .inference import fit
-from .means import NormalMeans
+from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
 from .predictive import anomaly_scores, assignments, density
-from .weights import Dirichlet
+from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
+from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
     "BayesGMMError",
+    "ConjugateMeans",
     "Dirichlet",
+    "DirichletProcess",
+    "Exponential",
     "FitWarning",
+    "Gamma",
+    "HalfCauchy",
+    "HalfNormal",
+    "HalfStudentT",
+    "HierarchicalMeans",
+    "InverseGamma",
+    "LKJCovariance",
+    "LogNormal",
     "MixtureModel",
     "NormalMeans",
+    "PitmanYor",
+    "SparseDirichlet",
     "WishartPrecision",
     "anomaly_scores",
     "assignments",

@@ -67,15 +67,16 @@ def _line(problem: Any) -> str:
 
 def by_name(registry: Mapping[str, type[Declared]]) -> Any:
     """A validator that reads plain values as the prior that their ``prior`` field names."""
+    return BeforeValidator(lambda value: read_prior(value, registry))
 
-    def read(value: object) -> object:
-        if not isinstance(value, Mapping):
-            return value
-        if "prior" not in value:
-            raise ValueError(f"prior is required: one of {allowed(registry)}")
-        return choose(value["prior"], registry, "prior").model_validate(value)
 
-    return BeforeValidator(read)
+def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
+    """Plain values as the prior that their ``prior`` field names; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    if "prior" not in value:
+        raise ValueError(f"prior is required: one of {allowed(registry)}")
+    return choose(value["prior"], registry, "prior").model_validate(value)
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
@@ -123,8 +124,17 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def read_positive(value: Any) -> Any:
+    """A positive number, or a row of them, as tuples."""
+    return _numbers(value, 1, above_zero=True)
+
+
+def read_scale(value: Any) -> Any:
+    """A positive number, a row of them, or a matrix, as tuples."""
+    return _numbers(value, 2, above_zero=True)
+
+
 Row = tuple[float, ...]
 Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=False))]
-PositiveNumbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=True))]
-Scale = Annotated[float | Row | tuple[Row, ...], BeforeValidator(lambda value: _numbers(value, 2, above_zero=True))]
+PositiveNumbers = Annotated[float | Row, BeforeValidator(read_positive)]
 Positive = Annotated[float, Field(gt=0)]

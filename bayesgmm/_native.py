@@ -1,10 +1,11 @@
 """The log posterior as native code, so that a sampler's threads never ask for Python.
 
-It reads a *plan*, an array of integers: sizes, addresses of arrays, and addresses of the priors' kernels, which are C
-functions of one signature. A new prior needs no new compilation of the rest, and all of it is cached on disk.
+It reads a *plan*, an array of integers: sizes, addresses of arrays, and addresses of the priors' densities, which are
+C functions of one signature. A new prior needs no new compilation of the rest, and all of it is cached on disk.
 """
 
 import math
+from collections import namedtuple
 from enum import IntEnum
 
 import numba as nb
@@ -17,26 +18,45 @@ from bayesgmm._kernels import BLOCK, fold, jit, long_jit, moments_width
 
 _LOG_2PI = math.log(2 * math.pi)
 _INTS, _FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
-_PRIOR = types.float64(_INTS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS)
 
-prior_kernel = nb.cfunc(_PRIOR, cache=True, error_model="numpy")
-"""A prior's native function: ``f(shape, params, q, natural, n, grad)``; ``prior_arguments`` makes them arrays."""
+prior_density = nb.cfunc(types.float64(_INTS), cache=True, error_model="numpy")
+"""A prior's log density as a native function of a call; ``arguments`` tells what it was called with."""
+
+Arguments = namedtuple(
+    "Arguments",
+    "n_components n_features diagonal params extra log_weight mean core grad_extra grad_log_weight grad_mean grad_core",
+)
+"""What a prior's density sees, and the gradients that it adds to.
+
+``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
+flat) are the mixture, standardised. ``grad_core`` is about the roots' coordinates, the others about what they are
+named after. The density is one over those coordinates, ``extra`` and means and weights: no prior knows how
+weights and means got their values.
+"""
 
 
-@jit
-def prior_arguments(shape, params, q, natural, n, grad):
-    """K, D, whether roots are diagonal, then the arrays that a prior's native function was called with."""
-    sizes = nb.carray(shape, 6)
-    return (
-        sizes[0],
-        sizes[1],
-        sizes[2] != 0,
-        nb.carray(params, sizes[3]),
-        nb.carray(q, sizes[4]),
-        nb.carray(natural, sizes[5]),
-        nb.carray(n, sizes[0]),
-        nb.carray(grad, sizes[4]),
-    )
+class Call(IntEnum):
+    """A call of a prior's density: sizes, then addresses."""
+
+    N_COMPONENTS = 0
+    N_FEATURES = 1
+    DIAGONAL = 2
+    PARAMS_SIZE = 3
+    EXTRA_SIZE = 4
+    CORE_SIZE = 5
+    COORDINATES_SIZE = 6
+    PARAMS = 7
+    EXTRA = 8
+    LOG_WEIGHT = 9
+    MEAN = 10
+    CORE = 11
+    GRAD_EXTRA = 12
+    GRAD_LOG_WEIGHT = 13
+    GRAD_MEAN = 14
+    GRAD_CORE = 15
+
+
+CALL_SIZE = len(Call)
 
 
 @intrinsic
@@ -50,61 +70,129 @@ def _floats_at(typingctx, address):
 
 
 @intrinsic
-def _call_prior(typingctx, address, shape, params, q, natural, n, grad):
-    """Call the prior kernel at an address."""
+def _call_prior(typingctx, address, call, alive):
+    """Call the prior density at an address; ``alive`` are the arrays that ``call`` points to, kept until it returns."""
 
     def codegen(context, builder, sig, args):
-        values = [
-            cgutils.create_struct_proxy(kind)(context, builder, value=value).data
-            for kind, value in zip(sig.args[1:], args[1:], strict=True)
-        ]
-        kind = ir.FunctionType(ir.DoubleType(), [value.type for value in values])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), values)
+        ints = ir.IntType(64).as_pointer()
+        kind = ir.FunctionType(ir.DoubleType(), [ints])
+        data = cgutils.create_struct_proxy(sig.args[1])(context, builder, value=args[1]).data
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [data])
 
-    return types.float64(types.int64, shape, params, q, natural, n, grad), codegen
+    return types.float64(types.int64, call, alive), codegen
+
+
+@jit
+def _floats(call, item, size):
+    return nb.carray(_floats_at(call[item]), size)
+
+
+@jit
+def arguments(call_):
+    """What a prior's density was called with, as arrays."""
+    call = nb.carray(call_, CALL_SIZE)
+    k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]
+    extra = call[Call.EXTRA_SIZE]
+    return Arguments(
+        k,
+        d,
+        call[Call.DIAGONAL] != 0,
+        _floats(call, Call.PARAMS, call[Call.PARAMS_SIZE]),
+        _floats(call, Call.EXTRA, extra),
+        _floats(call, Call.LOG_WEIGHT, k),
+        _floats(call, Call.MEAN, k * d),
+        _floats(call, Call.CORE, core),
+        _floats(call, Call.GRAD_EXTRA, extra),
+        _floats(call, Call.GRAD_LOG_WEIGHT, k),
+        _floats(call, Call.GRAD_MEAN, k * d),
+        _floats(call, Call.GRAD_CORE, v),
+    )
 
 
 class Plan(IntEnum):
-    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior kernels, in this order."""
+    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
 
     N_COMPONENTS = 0
     N_FEATURES = 1
     DIAGONAL = 2
     TIED = 3
     ISOTROPIC = 4
-    N_BLOCKS = 5
-    CHUNK = 6
-    WEIGHTS_SIZE = 7
+    ORDERED = 5
+    N_BLOCKS = 6
+    CHUNK = 7
     CORE_SIZE = 8
-    SIZE = 9
-    WEIGHTS_PARAMS_SIZE = 10
-    MEANS_PARAMS_SIZE = 11
-    COVARIANCES_PARAMS_SIZE = 12
-    X = 13
-    WEIGHT = 14
-    WEIGHTS_PARAMS = 15
-    MEANS_PARAMS = 16
-    COVARIANCES_PARAMS = 17
-    CONSTANT = 18
-    WEIGHTS_FORWARD = 19
-    WEIGHTS_BACKWARD = 20
-    MEANS_BACKWARD = 21
-    COVARIANCES_BACKWARD = 22
-    MODE = 23
-    SPREAD = 24
-    SPREAD_TRANSPOSED = 25
+    COORDINATES_SIZE = 9
+    SIZE = 10
+    WEIGHTS_EXTRA = 11
+    MEANS_EXTRA = 12
+    COVARIANCES_EXTRA = 13
+    WEIGHTS_PARAMS_SIZE = 14
+    MEANS_PARAMS_SIZE = 15
+    COVARIANCES_PARAMS_SIZE = 16
+    X = 17
+    WEIGHT = 18
+    WEIGHTS_PARAMS = 19
+    MEANS_PARAMS = 20
+    COVARIANCES_PARAMS = 21
+    CONSTANT = 22
+    WEIGHTS_DENSITY = 23
+    MEANS_DENSITY = 24
+    COVARIANCES_DENSITY = 25
+    MODE = 26
+    SPREAD = 27
+    SPREAD_TRANSPOSED = 28
 
 
 PLAN_SIZE = len(Plan)
 
 
 @jit
-def _prior(plan, kernel, params, params_size, q, natural, n, grad):
-    shape = np.array(
-        [plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES], plan[Plan.DIAGONAL], plan[params_size], q.size, natural.size]
-    )
-    values = nb.carray(_floats_at(plan[params]), plan[params_size])
-    return _call_prior(plan[kernel], shape, values, q, natural, n, grad)
+def log_softmax(logits, log_weight):
+    """Log weights (K,) of K - 1 logits; the last component is the reference."""
+    last = log_weight.size - 1
+    top = 0.0
+    for k in range(last):
+        top = max(top, logits[k])
+    total = math.exp(-top)
+    for k in range(last):
+        total += math.exp(logits[k] - top)
+    log_total = top + math.log(total)
+    for k in range(last):
+        log_weight[k] = logits[k] - log_total
+    log_weight[last] = -log_total
+
+
+@jit
+def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
+    """Gradient in the logits, and the log Jacobian: each weight once."""
+    value = total = 0.0
+    for k in range(log_weight.size):
+        value += log_weight[k]
+        total += grad_log_weight[k] + 1.0
+    for k in range(grad_logits.size):
+        grad_logits[k] = grad_log_weight[k] + 1.0 - total * math.exp(log_weight[k])
+    return value if grad_logits.size else 0.0
+
+
+@jit
+def place_means(q, ordered, mean):
+    """Means from their coordinates: themselves, or the first and the logarithms of the gaps."""
+    for t in range(mean.size):
+        mean[t] = mean[t - 1] + math.exp(q[t]) if ordered and t else q[t]
+
+
+@jit
+def pull_back_means(q, ordered, grad_mean, grad_q):
+    """Gradient in the coordinates of the means, and the log Jacobian."""
+    value = tail = 0.0
+    for t in range(q.size - 1, -1, -1):
+        tail = tail + grad_mean[t] if ordered else grad_mean[t]
+        if ordered and t:
+            grad_q[t] = tail * math.exp(q[t]) + 1.0
+            value += q[t]
+        else:
+            grad_q[t] = tail
+    return value
 
 
 @jit
@@ -197,33 +285,47 @@ def log_posterior(plan, q, grad):
     """Log posterior density at unconstrained coordinates q, and its gradient: one fold, and what the priors add."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     diagonal, tied, isotropic = plan[Plan.DIAGONAL] != 0, plan[Plan.TIED] != 0, plan[Plan.ISOTROPIC] != 0
-    x = nb.carray(_floats_at(plan[Plan.X]), plan[Plan.N_BLOCKS] * d * BLOCK)
-    w = nb.carray(_floats_at(plan[Plan.WEIGHT]), plan[Plan.N_BLOCKS] * BLOCK)
+    ordered = plan[Plan.ORDERED] != 0
+    x = _floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
+    w = _floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
     core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(k * d if diagonal else k * d * d)
-    log_weight, log_det, offset, n = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+    mean, grad_mean = np.empty(k * d), np.zeros(k * d)
     n_chunks = -(-plan[Plan.N_BLOCKS] // plan[Plan.CHUNK])
     out = np.zeros((max(1, n_chunks), 1 + k * moments_width(d, diagonal)))
-    a, b = plan[Plan.WEIGHTS_SIZE], plan[Plan.WEIGHTS_SIZE] + k * d
-    qw, qm, qv = q[:a], q[a:b], q[b:]
+    # logits, what the weights prior adds, means, what their prior adds, roots, what the covariances prior adds
+    a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
+    b = a + k * d
+    c = b + plan[Plan.MEANS_EXTRA]
+    e = c + plan[Plan.COORDINATES_SIZE]
     grad[:] = 0.0
-    _prior(plan, Plan.WEIGHTS_FORWARD, Plan.WEIGHTS_PARAMS, Plan.WEIGHTS_PARAMS_SIZE, qw, log_weight, n, grad[:a])
-    unpack_roots(qv, d, diagonal, tied, isotropic, core, root, log_det)
-    for c in range(k):
-        offset[c] = log_weight[c] + log_det[c] - 0.5 * d * _LOG_2PI
-    fold(x, w, offset, qm, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
-    for c in range(1, n_chunks):
+    log_softmax(q[: k - 1], log_weight)
+    place_means(q[a:b], ordered, mean)
+    unpack_roots(q[c:e], d, diagonal, tied, isotropic, core, root, log_det)
+    for i in range(k):
+        offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
+    fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
+    for i in range(1, n_chunks):
         for t in range(out.shape[1]):
-            out[0, t] += out[c, t]
-    pull_back(out[0, 1:], root, d, diagonal, tied, isotropic, n, grad[a:b], grad[b:])
-    value = out[0, 0] + nb.carray(_floats_at(plan[Plan.CONSTANT]), 1)[0]
-    value += _prior(
-        plan, Plan.WEIGHTS_BACKWARD, Plan.WEIGHTS_PARAMS, Plan.WEIGHTS_PARAMS_SIZE, qw, log_weight, n, grad[:a]
-    )
-    value += _prior(plan, Plan.MEANS_BACKWARD, Plan.MEANS_PARAMS, Plan.MEANS_PARAMS_SIZE, qm, core, n, grad[a:b])
-    value += _prior(
-        plan, Plan.COVARIANCES_BACKWARD, Plan.COVARIANCES_PARAMS, Plan.COVARIANCES_PARAMS_SIZE, qv, core, n, grad[b:]
-    )
-    return value
+            out[0, t] += out[i, t]
+    pull_back(out[0, 1:], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
+    value = out[0, 0] + _floats(plan, Plan.CONSTANT, 1)[0]
+    call = np.empty(CALL_SIZE, dtype=np.int64)
+    call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.DIAGONAL] = k, d, diagonal
+    call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE] = core.size, e - c
+    call[Call.LOG_WEIGHT], call[Call.GRAD_LOG_WEIGHT] = log_weight.ctypes.data, grad_log_weight.ctypes.data
+    call[Call.MEAN], call[Call.GRAD_MEAN] = mean.ctypes.data, grad_mean.ctypes.data
+    call[Call.CORE], call[Call.GRAD_CORE] = core.ctypes.data, grad[c:e].ctypes.data
+    alive = (log_weight, grad_log_weight, mean, grad_mean, core, q, grad)
+    for prior, start in enumerate((k - 1, b, e)):
+        extra = plan[Plan.WEIGHTS_EXTRA + prior]
+        call[Call.EXTRA_SIZE] = extra
+        call[Call.EXTRA], call[Call.GRAD_EXTRA] = q[start:].ctypes.data, grad[start:].ctypes.data
+        call[Call.PARAMS_SIZE] = plan[Plan.WEIGHTS_PARAMS_SIZE + prior]
+        call[Call.PARAMS] = plan[Plan.WEIGHTS_PARAMS + prior]
+        value += _call_prior(plan[Plan.WEIGHTS_DENSITY + prior], call, alive)
+    value += pull_back_softmax(log_weight, grad_log_weight, grad[: k - 1])
+    return value + pull_back_means(q[a:b], ordered, grad_mean, grad[a:b])
 
 
 @nb.cfunc(types.int64(types.uint64, _FLOATS, _FLOATS, _FLOATS, _INTS), cache=True, error_model="numpy")
@@ -234,7 +336,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
     z, grad = nb.carray(z_, n), nb.carray(grad_, n)
     spread = nb.carray(_floats_at(plan[Plan.SPREAD]), (n, n))
     transposed = nb.carray(_floats_at(plan[Plan.SPREAD_TRANSPOSED]), (n, n))
-    q, slope = nb.carray(_floats_at(plan[Plan.MODE]), n).copy(), np.empty(n)
+    q, slope = _floats(plan, Plan.MODE, n).copy(), np.empty(n)
     for j in range(n):  # by whole rows of the transpose, which vectorises where a dot product doesn't
         for i in range(n):
             q[i] += transposed[j, i] * z[j]

@@ -1,208 +1,188 @@
-"""Covariance families and their priors. No other file asks which family it has in hand.
+"""Priors of the covariances, declared in the data's own units.
 
-A family stores its own roots (``core``): one matrix a component (full), one for all (tied), one row of
-diagonals a component (diag), one number a component (spherical). ``expand`` turns them into what a table needs.
+Their native densities see ``core``, the family's own roots, and are densities of the roots' coordinates: a row-major
+lower triangle with the logarithms of its diagonal.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import multigammaln
+from scipy.special import betaln, multigammaln
 
-from bayesgmm._declared import Declared, Positive, Scale
-from bayesgmm._native import prior_arguments, prior_kernel
+from bayesgmm._declared import Declared, Positive
+from bayesgmm._kernels import jit
+from bayesgmm._native import arguments, prior_density
 from bayesgmm.data import Standard, Summary, listing
-from bayesgmm.errors import DataError, DeclarationError, DegenerateComponent, EmptyComponent
-from bayesgmm.stats import Array, Stats
+from bayesgmm.errors import DeclarationError
+from bayesgmm.families import Family, is_positive_definite
+from bayesgmm.scalars import ENTRIES, AnyScalar, HalfNormal, Scalar, ScaleOrPrior, log_density
+from bayesgmm.stats import Array
 
-VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
-SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
+_LOG_2 = math.log(2)
 
 
-@dataclass(frozen=True)
-class Family:
-    """How the covariances of the components are restricted.
+@prior_density
+def wishart_density(call: Any) -> float:
+    """Wishart on the precision; in these coordinates that is Bartlett's decomposition.
 
-    Parameters
-    ----------
-    name : str
-        scikit-learn's word for it.
-    diagonal, tied, isotropic : bool
-        Are roots diagonal; is there one for all components; is there one number for all features?
+    sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale (a
+    matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
     """
-
-    name: str
-    diagonal: bool = False
-    tied: bool = False
-    isotropic: bool = False
-
-    def core_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        """Shape of the family's own covariances or roots."""
-        count = 1 if self.tied else n_components
-        if self.diagonal:
-            return (count, 1 if self.isotropic else n_features)
-        return (count, n_features, n_features)
-
-    def size(self, n_components: int, n_features: int) -> int:
-        """How many free numbers the covariances have: also how many unconstrained coordinates."""
-        count, rows, *columns = self.core_shape(n_components, n_features)
-        return count * (rows * (rows + 1) // 2 if columns else rows)
-
-    def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None) -> Array:
-        """Covariances (core) that maximise the expected log likelihood, or the posterior's given a prior.
-
-        Parameters
-        ----------
-        stats : Stats
-            From a fold over a table of this family.
-        dof, scale : float, array of one component's core shape, optional
-            Of an inverse Wishart prior; its mode is taken (Fraley & Raftery 2007).
-
-        Raises
-        ------
-        EmptyComponent
-            When a component holds too few points for its covariance and no prior helps.
-        """
-        scatter, n = stats.scatter(), stats.n
-        free = 1 if self.diagonal else scatter.shape[-1]
-        if self.tied:
-            scatter, n = scatter.sum(0, keepdims=True), n.sum(keepdims=True)
-        if self.isotropic:
-            scatter = scatter.mean(-1, keepdims=True)
-        if scale is None:
-            self._require_points(stats.n, n, free)
-            return scatter / _columns(n, scatter)
-        features = stats.s1.shape[1] if self.isotropic else 1
-        return (features * scatter + scale) / _columns(features * n + dof + free + 1, scatter)
-
-    def _require_points(self, each: Array, pooled: Array, free: int) -> None:
-        k = int(np.argmin(each))
-        if not each[k] > 0 or not pooled.min() >= free + 1 - 1e-9:
-            raise EmptyComponent(
-                f"component {k} holds {each[k]:.1f} points; a {self.name!r} covariance in {free} "
-                f"{'dimension' if free == 1 else 'dimensions'} needs {free + 1}.\n"
-                "  Try fewer components, covariance='diag' or 'spherical', or a stronger prior."
-            )
-
-    def roots(self, core: Array) -> Array:
-        """Precision roots of covariances, both in core shape, standardised.
-
-        Raises
-        ------
-        DegenerateComponent
-            When a covariance is not positive definite to working precision.
-        """
-        if self.diagonal:
-            self._require_regular(core.min(-1) > VANISHING)
-            return 1 / np.sqrt(core)
-        variance = np.diagonal(core, axis1=-2, axis2=-1)
-        self._require_regular((variance > VANISHING).all(-1) & np.isfinite(core).all((-1, -2)))
-        try:
-            chol = np.linalg.cholesky(core)
-        except np.linalg.LinAlgError:
-            self._require_regular([_is_positive_definite(one) for one in core])
-            raise
-        pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # what each column adds to those before it
-        self._require_regular((pivots > SINGULAR * variance).all(-1))
-        return np.tril(np.linalg.inv(chol))
-
-    def _require_regular(self, regular: Any) -> None:
-        bad = np.argwhere(~np.atleast_1d(regular))
-        if len(bad):
-            which = "the tied covariance" if self.tied else f"the covariance of component {bad[0][-1]}"
-            raise DegenerateComponent(
-                f"{which} is singular: its points lie on a lower-dimensional set.\n"
-                "  Try fewer components, covariance='diag' or 'spherical', a stronger prior, or drop columns that "
-                "are constant or copies of others."
-            )
-
-    def expand(self, core: Array, n_components: int, n_features: int) -> Array:
-        """Roots for a table, (..., K, D, D) or (..., K, D), from the family's own."""
-        shape = (n_components, n_features) if self.diagonal else (n_components, n_features, n_features)
-        return np.broadcast_to(core, (*core.shape[: -len(shape)], *shape))
-
-    def matrices(self, core_roots: Array, n_components: int, n_features: int) -> Array:
-        """(..., K, D, D) the covariances of roots in core shape."""
-        if self.diagonal:
-            variance = self.expand(core_roots**-2.0, n_components, n_features)
-            return variance[..., None] * np.eye(n_features)
-        chol = np.linalg.solve(core_roots, np.broadcast_to(np.eye(n_features), core_roots.shape))
-        covariance = chol @ np.swapaxes(chol, -1, -2)
-        return self.expand(covariance, n_components, n_features).copy()
-
-    def coordinates(self, core_roots: Array) -> Array:
-        """(size,) unconstrained coordinates of roots in core shape."""
-        if self.diagonal:
-            return np.log(core_roots).reshape(-1)
-        n_features = core_roots.shape[-1]
-        v = core_roots.copy()
-        d = np.arange(n_features)
-        v[:, d, d] = np.log(v[:, d, d])
-        return v[:, *np.tril_indices(n_features)].reshape(-1)
-
-    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
-        """Roots in core shape from coordinates (..., size)."""
-        shape = self.core_shape(n_components, n_features)
-        if self.diagonal:
-            return np.exp(v).reshape(*v.shape[:-1], *shape)
-        root = np.zeros((*v.shape[:-1], *shape))
-        rows, columns = np.tril_indices(n_features)
-        root[..., rows, columns] = v.reshape(*v.shape[:-1], shape[0], -1)
-        d = np.arange(n_features)
-        root[..., d, d] = np.exp(root[..., d, d])
-        return root
-
-
-def _columns(n: Array, like: Array) -> Array:
-    return n.reshape(-1, *[1] * (like.ndim - 1))
-
-
-COVARIANCES = {
-    "full": Family("full"),
-    "tied": Family("tied", tied=True),
-    "diag": Family("diag", diagonal=True),
-    "spherical": Family("spherical", diagonal=True, isotropic=True),
-}
-
-
-@prior_kernel
-def wishart_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
-    """Log density of the roots' coordinates under a Wishart on the precision, and its gradient.
-
-    params: dof, the constant of one component, then the scale (a matrix, or its diagonal). In these
-    coordinates a Wishart is Bartlett's decomposition: sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2.
-    """
-    _, n_features, diagonal, params, q, core, n, grad = prior_arguments(shape, params, q, natural, n, grad)
-    dof, scale = params[0], params[2:]
+    p = arguments(call)
+    d, dof, width = p.n_features, p.params[0], p.extra.size
     value = 0.0
-    if diagonal:
-        for t in range(core.size):
-            half = 0.5 * core[t] ** 2 * scale[t % scale.size]
-            value += dof * math.log(core[t]) - half
-            grad[t] += dof - 2 * half
-        return value + params[1] * (core.size // scale.size)
-    square = n_features * n_features
+    scale = p.params[2:]
+    if width:
+        scale = np.zeros(width if p.diagonal else d * d)
+        for j in range(width):
+            scale[j if p.diagonal else j * d + j] = math.exp(p.extra[j])
+            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
+            value += log_prior
+            p.grad_extra[j] += slope
+    if p.diagonal:
+        for t in range(p.core.size):
+            j = t % scale.size
+            half = 0.5 * p.core[t] ** 2 * scale[j]
+            value += dof * math.log(p.core[t]) - half
+            p.grad_core[t] += dof - 2 * half
+            if width:
+                value += 0.5 * dof * p.extra[j]
+                p.grad_extra[j] += 0.5 * dof - half
+        return value + p.params[1] * (p.core.size // scale.size)
     t = 0
-    for m in range(core.size // square):
-        value += params[1]
-        for i in range(n_features):
-            row = m * square + i * n_features
-            power = dof - n_features + i + 1
-            value += power * math.log(core[row + i])
+    for m in range(p.core.size // (d * d)):
+        value += p.params[1]
+        for i in range(d):
+            row = m * d * d + i * d
+            power = dof - d + i + 1
+            value += power * math.log(p.core[row + i])
             for j in range(i + 1):
                 product = 0.0
                 for l in range(i + 1):
-                    product += core[row + l] * scale[l * n_features + j]
-                value -= 0.5 * product * core[row + j]
-                grad[t] -= product * (core[row + i] if j == i else 1.0)
+                    product += p.core[row + l] * scale[l * d + j]
+                half = 0.5 * product * p.core[row + j]
+                value -= half
+                p.grad_core[t] -= product * (p.core[row + i] if j == i else 1.0)
+                if width:
+                    p.grad_extra[j] -= half
                 t += 1
-            grad[t - 1] += power
+            p.grad_core[t - 1] += power
+            if width:
+                value += 0.5 * dof * p.extra[i]
+                p.grad_extra[i] += 0.5 * dof
     return value
 
 
-class WishartPrecision(Declared):
+@jit
+def invert_lower(root: Any, inverse: Any) -> None:
+    """The inverse (D, D) of a lower-triangular matrix that is laid out flat."""
+    d = inverse.shape[0]
+    for j in range(d):
+        for i in range(d):
+            inverse[i, j] = 0.0
+        inverse[j, j] = 1 / root[j * d + j]
+        for i in range(j + 1, d):
+            total = 0.0
+            for l in range(j, i):
+                total += root[i * d + l] * inverse[l, j]
+            inverse[i, j] = -total / root[i * d + i]
+
+
+@prior_density
+def lkj_density(call: Any) -> float:
+    """LKJ correlations and priors of the standard deviations; params: eta, constant, units, priors of the sds."""
+    p = arguments(call)
+    d, eta = p.n_features, p.params[0]
+    value = 0.0
+    if p.diagonal:
+        width = (p.params.size - 2) // (1 + ENTRIES)
+        for t in range(p.core.size):
+            j = t % width
+            log_sd = math.log(p.params[2 + j]) - math.log(p.core[t])
+            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, log_sd)
+            value += log_prior
+            p.grad_core[t] -= slope
+        return value
+    chol, sd2, slopes = np.empty((d, d)), np.empty(d), np.empty(d)
+    t = 0
+    for m in range(p.core.size // (d * d)):
+        root = p.core[m * d * d : (m + 1) * d * d]
+        invert_lower(root, chol)
+        value += p.params[1]
+        for i in range(d):
+            sd2[i] = 0.0
+            for l in range(i + 1):
+                sd2[i] += chol[i, l] ** 2
+            log_sd = 0.5 * math.log(sd2[i])
+            log_root = math.log(root[i * d + i])
+            log_prior, slope = log_density(p.params, 2 + d + i * ENTRIES, log_sd + math.log(p.params[2 + i]))
+            # (eta - 1) log |R|; from log sd and R to the covariance; from there to the roots' coordinates
+            value += log_prior - (d + 1 + 2 * (eta - 1)) * log_sd
+            value += (i + 2 - 2 * (d + 1) - 2 * (eta - 1)) * log_root
+            slopes[i] = slope - (d + 1 + 2 * (eta - 1))
+        for a in range(d):
+            for b in range(a + 1):
+                grad = 0.0  # d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2
+                for i in range(a, d):
+                    covariance = 0.0
+                    for l in range(min(i, b) + 1):
+                        covariance += chol[i, l] * chol[b, l]
+                    grad -= slopes[i] / sd2[i] * chol[i, a] * covariance
+                if a == b:
+                    grad = grad * root[a * d + a] + (a + 2 - 2 * (d + 1) - 2 * (eta - 1))
+                p.grad_core[t] += grad
+                t += 1
+    return value
+
+
+class CovariancesPrior(Declared):
+    """What every prior of the covariances offers. ``width`` is how many columns a family tells apart: D, or 1."""
+
+    density: ClassVar[Any]
+
+    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:
+        """The same prior in explicit numbers, as many as the family has.
+
+        Raises
+        ------
+        DeclarationError, DataError
+        """
+        raise NotImplementedError
+
+    @property
+    def n_extra(self) -> int:
+        """How many coordinates it has beyond the roots'; the prior must be resolved."""
+        return 0
+
+    def params(self, standard: Standard, family: Family) -> Array:
+        """What the native density reads, in standardised coordinates; the prior must be resolved."""
+        raise NotImplementedError
+
+    def start(self, core_roots: Array) -> Array:
+        """(n_extra,) where to start from, given roots in core shape, standardised."""
+        return np.empty(0)
+
+    def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
+        """What it learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
+        return {}
+
+    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
+        """Degrees of freedom and scale (one component's core shape, standardised) of a Wishart that is like it."""
+        raise NotImplementedError
+
+    def draw(
+        self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
+    ) -> tuple[Array, dict[str, Array]]:
+        """(size, K, D, D) covariances in data units, shape being size, K, D, and what else was drawn."""
+        raise NotImplementedError
+
+    def typical_sd(self) -> Array:
+        """(D,) or (1,) the standard deviation that the resolved prior expects of a component, in data units."""
+        raise NotImplementedError
+
+
+class WishartPrecision(CovariancesPrior):
     r"""Wishart precisions, that is inverse Wishart covariances; conjugate, so every engine takes it.
 
     .. math:: \Sigma_k^{-1} \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1}), \qquad
@@ -215,15 +195,17 @@ class WishartPrecision(Declared):
     ----------
     dof : float, optional
         Degrees of freedom, more than D - 1 (more than 0 for diag and spherical). Unless told, D + 2.
-    scale : float, tuple of float, or tuple of tuples, optional
-        In squared data units: a number (times the identity), a diagonal, or a matrix. Unless told, the variances
-        of the columns divided by :math:`K^2`: the choice of [1]_ for one column, taken column by column. (Their
-        matrix for several columns carries the correlations *between* clusters into every cluster, and on the
-        iris data that merges two species.)
+    scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
+        In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, say
+        ``Gamma(0.2, 10 / range**2)`` [2]_, so that components share a scale that is learned (``covariance_scale`` in
+        the fit). Unless told, the variances of the columns divided by :math:`K^2`: the choice of [1]_ for one column,
+        taken column by column. (Their matrix for several columns carries the correlations *between* clusters into
+        every cluster, and on the iris data that merges two species.)
 
     References
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
+    .. [2] Richardson & Green (1997), J. R. Stat. Soc. B 59(4), 731-792.
 
     Examples
     --------
@@ -232,13 +214,12 @@ class WishartPrecision(Declared):
     """
 
     dof: Positive | None = None
-    scale: Scale | None = None
+    scale: ScaleOrPrior | None = None
     prior: Literal["wishart"] = "wishart"
 
-    backward: ClassVar = wishart_backward
+    density: ClassVar = wishart_density
 
-    def resolve(self, data: Summary, family: Family, n_components: int) -> "WishartPrecision":
-        """The same prior in explicit numbers: a matrix, a diagonal, or one number, as the family has it."""
+    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
         n_features = len(data.columns)
         dof = n_features + 2.0 if self.dof is None else self.dof
         least = 0 if family.diagonal else n_features - 1
@@ -247,21 +228,15 @@ class WishartPrecision(Declared):
                 f"WishartPrecision dof={dof:g} is too small for {family.name!r} covariances of {n_features} columns: "
                 f"it must be more than {least}"
             )
-        scale = self._default_scale(data, family, n_components) if self.scale is None else self._own_scale(data)
-        return WishartPrecision(dof, _plain(_as_family(scale, family, data)))
+        return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_components)})
 
-    def _default_scale(self, data: Summary, family: Family, n_components: int) -> Array:
-        constant = [name for name, r in zip(data.columns, data.range, strict=True) if not r > 0]
-        if constant:
-            one = len(constant) == 1
-            rows = f"{data.n_points} {'row' if data.n_points == 1 else 'rows'}"
-            raise DataError(
-                f"{'column' if one else 'columns'} {listing(constant)} {'is' if one else 'are'} constant ({rows}), "
-                "so the data can't set the scale of a prior.\n"
-                "  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
-                "and covariances=WishartPrecision(scale=...)."
-            )
-        return np.diag(data.variance) / n_components**2
+    def _resolved_scale(self, data: Summary, family: Family, n_components: int) -> Any:
+        if isinstance(self.scale, Scalar):
+            return _for_family(self.scale, data, family, "the scale of spherical covariances")
+        if self.scale is None:
+            data.varied_range()
+            return _plain(_as_family(np.diag(data.variance) / n_components**2, family))
+        return _plain(_as_family(self._own_scale(data), family))
 
     def _own_scale(self, data: Summary) -> Array:
         n_features = len(data.columns)
@@ -274,52 +249,187 @@ class WishartPrecision(Declared):
                 "give a number, a diagonal, or a matrix"
             )
         matrix = np.diag(scale) if scale.ndim == 1 else scale
-        if not (np.allclose(matrix, matrix.T) and _is_positive_definite(matrix)):
+        if not (np.allclose(matrix, matrix.T) and is_positive_definite(matrix)):
             raise DeclarationError("WishartPrecision scale must be a symmetric, positive definite matrix")
         return matrix
 
+    @property
+    def _dof(self) -> float:
+        assert self.dof is not None  # the prior is resolved
+        return self.dof
+
+    @property
+    def n_extra(self) -> int:  # noqa: D102
+        return self.scale.width if isinstance(self.scale, Scalar) else 0
+
     def core_scale(self, standard: Standard) -> Array:
-        """The resolved scale in standardised coordinates: (D, D), (D,) or (1,)."""
+        """The resolved, fixed scale in standardised coordinates: (D, D), (D,) or (1,)."""
         scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
         if scale.ndim == 2:
             return scale / np.outer(standard.scale, standard.scale)
         return scale / standard.scale[: scale.size] ** 2
 
-    def params(self, standard: Standard) -> Array:
-        """What ``backward`` needs: dof, the constant of one component's density, the scale."""
-        assert self.dof is not None
+    def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
+        d, dof = (1 if family.diagonal else standard.scale.size), self._dof
+        one = d * _LOG_2 - multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
+        if isinstance(self.scale, Scalar):
+            width = self.n_extra
+            constant = one * (width if family.diagonal else 1)
+            return np.concatenate([[dof, constant], standard.scale[:width] ** 2, self.scale.params(width)])
         scale = self.core_scale(standard)
         if scale.ndim == 2:
-            n_features = len(scale)
-            log_det = 2 * np.log(np.diagonal(np.linalg.cholesky(scale))).sum()
-            constant = 0.5 * self.dof * (log_det - n_features * math.log(2)) + n_features * math.log(2)
-            constant -= multigammaln(self.dof / 2, n_features)
+            constant = one + dof * np.log(np.diagonal(np.linalg.cholesky(scale))).sum()
         else:
-            constant = float(0.5 * self.dof * np.log(scale / 2).sum())
-            constant += scale.size * (math.log(2) - math.lgamma(self.dof / 2))
-        return np.concatenate([[self.dof, constant], scale.reshape(-1)])
+            constant = one * scale.size + 0.5 * dof * np.log(scale).sum()
+        return np.concatenate([[dof, constant], scale.ravel()])
 
-    def draw(self, rng: np.random.Generator, family: Family, n_components: int) -> Array:
-        """Covariances in core shape from the resolved prior, in data units."""
-        from scipy.stats import invgamma, invwishart
+    def start(self, core_roots: Array) -> Array:
+        """The scale under which these roots are typical."""
+        if not self.n_extra:
+            return np.empty(0)
+        precision = (core_roots**2).sum(axis=-2) if core_roots.ndim == 3 else core_roots**2
+        return np.log(self._dof / precision.mean(axis=0))
 
-        assert self.dof is not None
-        scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
-        count = 1 if family.tied else n_components
-        if scale.ndim == 2:
-            return invwishart(self.dof, scale).rvs(count, random_state=rng).reshape(count, *scale.shape)
-        return invgamma(self.dof / 2, scale=scale / 2).rvs((count, scale.size), random_state=rng)
+    def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
+        return {"covariance_scale": np.exp(q) * standard.scale[: q.shape[-1]] ** 2} if self.n_extra else {}
+
+    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
+        """Itself; a learned scale stands at the upper quartile of its prior."""
+        if not isinstance(self.scale, Scalar):
+            return self._dof, self.core_scale(standard)
+        scale = self.scale.quantile(np.full(self.n_extra, 0.75)) / standard.scale[: self.n_extra] ** 2
+        return self._dof, scale if family.diagonal else np.diag(scale)
+
+    def draw(  # noqa: D102
+        self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
+    ) -> tuple[Array, dict[str, Array]]:
+        size, k, d = shape
+        count = 1 if family.tied else k
+        extras: dict[str, Array] = {}
+        if isinstance(self.scale, Scalar):
+            scale = self.scale.draw(rng, (size, self.n_extra))
+            extras = {"covariance_scale": scale}
+            scale = scale[:, None]
+        else:
+            scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
+        if family.diagonal:
+            variance = scale / rng.chisquare(self._dof, size=(size, k, 1 if family.isotropic else d))
+            return np.broadcast_to(variance, shape)[..., None] * np.eye(d), extras
+        chol = np.linalg.cholesky(scale) if not extras and scale.ndim == 2 else np.sqrt(scale)[..., None] * np.eye(d)
+        bartlett = np.tril(rng.normal(size=(size, count, d, d)), -1)
+        bartlett[..., range(d), range(d)] = np.sqrt(rng.chisquare(self._dof - np.arange(d), size=(size, count, d)))
+        half = chol @ np.swapaxes(np.linalg.inv(bartlett), -1, -2)
+        return np.broadcast_to(half @ np.swapaxes(half, -1, -2), (size, k, d, d)), extras
+
+    def typical_sd(self) -> Array:  # noqa: D102
+        scale = self.scale.quantile(np.full(self.n_extra, 0.5)) if isinstance(self.scale, Scalar) else self.scale
+        array = np.atleast_1d(np.asarray(scale, dtype=np.float64))
+        return np.sqrt((np.diagonal(array) if array.ndim == 2 else array) / self._dof)
 
 
-def _is_positive_definite(matrix: Array) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+class LKJCovariance(CovariancesPrior):
+    r"""Standard deviations and correlations apart.
+
+    .. math:: \Sigma_k = \mathrm{diag}(s_k) R_k \, \mathrm{diag}(s_k), \qquad p(R_k) \propto |R_k|^{\eta - 1}, \qquad
+              s_{kj} \sim \text{sd}
+
+    NUTS and ADVI take it. Diagonal and spherical covariances have no correlations: there ``eta`` says nothing.
+
+    Parameters
+    ----------
+    eta : float
+        1 is uniform over correlation matrices, more shrinks correlations to 0.
+    sd : a prior of a positive number, optional
+        Of the standard deviations, in data units: ``HalfNormal``, ``HalfCauchy``, ``HalfStudentT``, ``Exponential``,
+        ``LogNormal``, ``Gamma`` or ``InverseGamma``, with one number or one for each column in each of its parameters.
+        Unless told, ``HalfNormal`` with the standard deviation of each column.
+
+    References
+    ----------
+    .. [1] Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100(9), 1989-2001.
+    .. [2] Barnard, McCulloch & Meng (2000), Statistica Sinica 10, 1281-1311.
+
+    Examples
+    --------
+    >>> LKJCovariance(2.0, HalfNormal(1.5)).plain()
+    {'eta': 2.0, 'sd': {'sigma': 1.5, 'prior': 'half_normal'}, 'prior': 'lkj'}
+    """
+
+    eta: Positive = 1.0
+    sd: AnyScalar | None = None
+    prior: Literal["lkj"] = "lkj"
+
+    density: ClassVar = lkj_density
+
+    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
+        if self.sd is None:
+            data.varied_range()
+            sigma = np.sqrt(data.variance.mean() if family.isotropic else data.variance)
+            return self.model_copy(update={"sd": HalfNormal(_plain(sigma))})
+        return self.model_copy(update={"sd": _for_family(self.sd, data, family, "the sd of spherical covariances")})
+
+    @property
+    def _sd(self) -> Scalar:
+        assert self.sd is not None  # the prior is resolved
+        return self.sd
+
+    def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
+        width = self._sd.width
+        constant = 0.0 if family.diagonal else -log_lkj_normaliser(self.eta, width)
+        return np.concatenate([[self.eta, constant], standard.scale[:width], self._sd.params(width)])
+
+    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
+        """A Wishart with its mode at the median standard deviations."""
+        width = self._sd.width
+        variance = (self.typical_sd() / standard.scale[:width]) ** 2
+        dof = width + 2.0
+        if family.diagonal:
+            return dof, (dof + 2) * variance
+        return dof, np.diag((dof + width + 1) * variance)
+
+    def draw(  # noqa: D102
+        self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
+    ) -> tuple[Array, dict[str, Array]]:
+        size, k, d = shape
+        count = 1 if family.tied else k
+        sd = self._sd.draw(rng, (size, count, self._sd.width))
+        if family.diagonal:
+            return np.broadcast_to(sd**2, shape)[..., None] * np.eye(d), {}
+        chol = sd[..., None] * draw_correlation_factors(rng, self.eta, (size, count, d))
+        return np.broadcast_to(chol @ np.swapaxes(chol, -1, -2), (size, k, d, d)), {}
+
+    def typical_sd(self) -> Array:  # noqa: D102
+        return self._sd.quantile(np.full(self._sd.width, 0.5))
 
 
-def _as_family(matrix: Array, family: Family, data: Summary) -> Array:
+def log_lkj_normaliser(eta: float, n_features: int) -> float:
+    """Logarithm of the integral of |R|^(eta - 1) over correlation matrices (Lewandowski et al. 2009)."""
+    k = np.arange(1, n_features)
+    b = eta + (n_features - k - 1) / 2
+    return float((((2 * eta - 2 + n_features - k) * _LOG_2 + betaln(b, b)) * (n_features - k)).sum())
+
+
+def draw_correlation_factors(rng: np.random.Generator, eta: float, shape: tuple[int, ...]) -> Array:
+    """(..., D, D) Cholesky factors of LKJ correlation matrices, by partial correlations on a C-vine."""
+    d = shape[-1]
+    chol = np.zeros((*shape, d))
+    chol[..., 0, 0] = 1.0
+    for i in range(1, d):
+        left = np.ones(shape[:-1])  # of the row's squared length
+        for j in range(i):
+            b = eta + (d - j - 2) / 2
+            partial = 2 * rng.beta(b, b, size=shape[:-1]) - 1
+            chol[..., i, j] = partial * np.sqrt(left)
+            left = left * (1 - partial**2)
+        chol[..., i, i] = np.sqrt(left)
+    return chol
+
+
+def _for_family(prior: Scalar, data: Summary, family: Family, what: str) -> Scalar:
+    return prior.single(what) if family.isotropic else prior.per_column(data.columns)
+
+
+def _as_family(matrix: Array, family: Family) -> Array:
     if not family.diagonal:
         return matrix
     return np.array(np.diag(matrix).mean()) if family.isotropic else np.diag(matrix)
@@ -327,7 +437,7 @@ def _as_family(matrix: Array, family: Family, data: Summary) -> Array:
 
 def _plain(value: Array) -> Any:
     """Numbers as pydantic takes them: float, tuple, tuple of tuples."""
-    return tuple(_plain(v) for v in value) if value.ndim else float(value)
+    return tuple(_plain(v) for v in value) if np.ndim(value) else float(value)
 
 
-COVARIANCE_PRIORS: dict[str, type[WishartPrecision]] = {"wishart": WishartPrecision}
+COVARIANCE_PRIORS: dict[str, type[CovariancesPrior]] = {"wishart": WishartPrecision, "lkj": LKJCovariance}

@@ -54,8 +54,9 @@ class Points:
         """What default priors are made from."""
         n_points = len(self.values)
         low, high = self.values.min(axis=0), self.values.max(axis=0)
-        _, sd = self.centre_and_sd
-        return Summary(self.columns, n_points, low / 2 + high / 2, high - low, sd**2 * n_points / max(1, n_points - 1))
+        mean, sd = self.centre_and_sd
+        variance = sd**2 * n_points / max(1, n_points - 1)
+        return Summary(self.columns, n_points, mean, low / 2 + high / 2, high - low, variance)
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,24 @@ class Summary:
 
     columns: tuple[str, ...]
     n_points: int
+    mean: Array
     midrange: Array
     range: Array
     variance: Array
+
+    def varied_range(self) -> Array:
+        """The range of each column; raises DataError when one is constant, so that it can't set a prior's scale."""
+        constant = [name for name, r in zip(self.columns, self.range, strict=True) if not r > 0]
+        if constant:
+            rows = _count(self.n_points, "row", "rows")
+            raise DataError(
+                f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
+                f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
+                "a prior.\n"
+                "  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
+                "and covariances=WishartPrecision(scale=...)."
+            )
+        return self.range
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 Coordinates are laid end to end: weights, means (standardised, component by component), roots.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from bayesgmm import _native
 from bayesgmm.data import Standard
@@ -15,6 +17,8 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.stats import Array, Blocks
 
 IntArray = NDArray[np.int64]
+PRIORS = ("weights", "means", "covariances")
+SMALLEST_GAP = 1e-3  # between ordered means that start in one place
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,23 @@ class Parameters:
     weight : (..., K) float
     mean : (..., K, D) float
     covariance : (..., K, D, D) float
+    extras : dict
+        What the priors learn beyond them, by name: numbers (...), or one a column (..., D).
     """
 
     weight: Array
     mean: Array
     covariance: Array
+    extras: dict[str, Array] = field(default_factory=dict)
 
     def flat(self) -> "Parameters":
         """All leading axes laid end to end."""
         d = self.mean.shape[-1]
         k = self.weight.shape[-1]
-        return Parameters(self.weight.reshape(-1, k), self.mean.reshape(-1, k, d), self.covariance.reshape(-1, k, d, d))
+        leading = self.weight.ndim - 1
+        extras = {name: value.reshape(-1, *value.shape[leading:]) for name, value in self.extras.items()}
+        weight, mean = self.weight.reshape(-1, k), self.mean.reshape(-1, k, d)
+        return Parameters(weight, mean, self.covariance.reshape(-1, k, d, d), extras)
 
 
 @dataclass(frozen=True)
@@ -69,13 +79,14 @@ class LogPosterior:
             "weight": self.blocks.weight,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
-            "covariances_params": model.covariances.params(self.standard),
+            "covariances_params": model.covariances.params(self.standard, model.family),
             "constant": np.array([loglik + self._prior_constant]),
         }
 
     @cached_property
     def _prior_constant(self) -> float:
-        return self.model.means.constant(self.n_components, self.n_features)
+        """What no prior's own density holds: ordered means have K! times the density of means in any order."""
+        return math.lgamma(self.n_components + 1) if self.model.means.is_ordered else 0.0
 
     @cached_property
     def plan(self) -> IntArray:
@@ -90,14 +101,14 @@ class LogPosterior:
             "isotropic": family.isotropic,
             "n_blocks": self.blocks.n_blocks,
             "chunk": self.blocks.chunk,
-            "weights_size": model.weights.size(k),
+            "ordered": model.means.is_ordered,
             "core_size": int(np.prod(family.core_shape(k, d))),
+            "coordinates_size": family.size(k, d),
             "size": self.size,
-            "weights_forward": model.weights.forward.address,
-            "weights_backward": model.weights.backward.address,
-            "means_backward": model.means.backward.address,
-            "covariances_backward": model.covariances.backward.address,
         }
+        for name in PRIORS:
+            prior = getattr(model, name)
+            entries |= {f"{name}_density": prior.density.address, f"{name}_extra": prior.n_extra}
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
         entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
         return np.array([entries.get(item.name.lower(), 0) for item in _native.Plan], dtype=np.int64)
@@ -109,10 +120,12 @@ class LogPosterior:
         plan[_native.Plan.N_BLOCKS] = 0
         return plan
 
-    @property
-    def _cuts(self) -> tuple[int, int]:
-        start = self.model.weights.size(self.n_components)
-        return start, start + self.n_components * self.n_features
+    @cached_property
+    def _cuts(self) -> list[int]:
+        """Where each kind of coordinates ends: logits, the weights prior's extra, means, extra, roots, extra."""
+        k, d, model = self.n_components, self.n_features, self.model
+        sizes = [k - 1, model.weights.n_extra, k * d, model.means.n_extra]
+        return np.cumsum([*sizes, model.family.size(k, d), model.covariances.n_extra]).tolist()
 
     @property
     def n_components(self) -> int:
@@ -124,12 +137,10 @@ class LogPosterior:
         """D."""
         return self.blocks.n_features
 
-    @cached_property
+    @property
     def size(self) -> int:
         """How many unconstrained coordinates there are."""
-        k, d = self.n_components, self.n_features
-        model = self.model
-        return model.weights.size(k) + model.means.size(k, d) + model.family.size(k, d)
+        return self._cuts[-1]
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Log posterior density at q (size,), likelihood in data units, and its gradient."""
@@ -143,22 +154,42 @@ class LogPosterior:
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""
-        k, d, family = self.n_components, self.n_features, self.model.family
-        a, b = self._cuts
+        model, k, d = self.model, self.n_components, self.n_features
         shift, scale = self.standard.shift, self.standard.scale
-        core = family.core_roots(q[..., b:], k, d)
+        logits, weights_extra, mean, means_extra, roots, covariances_extra, _ = np.split(q, self._cuts, axis=-1)
+        core = model.family.core_roots(roots, k, d)
+        if model.means.is_ordered:
+            mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
         return Parameters(
-            self.model.weights.weights(q[..., :a]),
-            q[..., a:b].reshape(*q.shape[:-1], k, d) * scale + shift,
-            family.matrices(core, k, d) * np.outer(scale, scale),
+            softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1),
+            mean.reshape(*q.shape[:-1], k, d) * scale + shift,
+            model.family.matrices(core, k, d) * np.outer(scale, scale),
+            model.weights.extras(weights_extra)
+            | model.means.extras(means_extra, self.standard)
+            | model.covariances.extras(covariances_extra, self.standard),
         )
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:
-        """(size,) coordinates of one mixture, its means and roots standardised."""
+        """(size,) coordinates of one mixture, its means and roots standardised; extra ones where they may start.
+
+        Components come in the order that the priors expect, where they expect one.
+        """
+        model = self.model
+        order = model.order(weight, mean)
+        weight, mean = weight[order], mean[order]
+        core_roots = core_roots if model.family.tied else core_roots[order]
+        log_weight = np.log(weight)
+        placed = mean.reshape(-1)
+        if model.means.is_ordered:
+            gaps = np.maximum(np.diff(placed), SMALLEST_GAP)
+            placed = np.append(placed[0], np.log(gaps))
         return np.concatenate(
             [
-                self.model.weights.coordinates(weight),
-                mean.reshape(-1),
-                self.model.family.coordinates(core_roots),
+                log_weight[:-1] - log_weight[-1],
+                model.weights.start(),
+                placed,
+                model.means.start(mean, self.standard),
+                model.family.coordinates(core_roots),
+                model.covariances.start(core_roots),
             ]
         )

@@ -1,32 +1,152 @@
 """Priors of the component means, declared in the data's own units."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm._declared import Declared, Numbers, PositiveNumbers
-from bayesgmm._native import prior_arguments, prior_kernel
-from bayesgmm.data import Standard, Summary, per_column
+from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers
+from bayesgmm._native import arguments, prior_density
+from bayesgmm.data import Standard, Summary, listing, per_column
+from bayesgmm.errors import DeclarationError
+from bayesgmm.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.stats import LOG_2PI, Array
 
+_LOG_2PI = LOG_2PI
 
-@prior_kernel
-def normal_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
-    """Log density of K means laid end to end, and its gradient; params: locations, then scales."""
-    _, n_features, _, params, q, _, _, grad = prior_arguments(shape, params, q, natural, n, grad)
+
+@prior_density
+def normal_density(call: Any) -> float:
+    """Independent normal means; params: locations, scales."""
+    p = arguments(call)
     value = 0.0
-    for j in range(n_features):
-        location, scale = params[j], params[n_features + j]
-        value -= (q.size // n_features) * math.log(scale)
-        for t in range(j, q.size, n_features):
-            z = (q[t] - location) / scale
-            value -= 0.5 * z * z
-            grad[t] -= z / scale
+    for t in range(p.mean.size):
+        j = t % p.n_features
+        scale = p.params[p.n_features + j]
+        z = (p.mean[t] - p.params[j]) / scale
+        value -= 0.5 * (z * z + _LOG_2PI) + math.log(scale)
+        p.grad_mean[t] -= z / scale
     return value
 
 
-class NormalMeans(Declared):
+@prior_density
+def conjugate_density(call: Any) -> float:
+    """Normal means with the component's covariance divided by a strength; params: locations, strength."""
+    p = arguments(call)
+    d, strength = p.n_features, p.params[p.n_features]
+    per_core = p.core.size // p.n_components  # of a diagonal family, which is never tied
+    shared = p.core.size == d * d
+    y = np.empty(d)
+    value = 0.0
+    for k in range(p.n_components):
+        m = 0 if shared else k
+        value += 0.5 * d * (math.log(strength) - _LOG_2PI)
+        if p.diagonal:
+            for j in range(d):
+                t = m * per_core + j % per_core
+                r = p.core[t]
+                z = r * (p.mean[k * d + j] - p.params[j])
+                value += math.log(r) - 0.5 * strength * z * z
+                p.grad_mean[k * d + j] -= strength * r * z
+                p.grad_core[t] += 1 - strength * z * z
+            continue
+        t = m * (d * (d + 1) // 2)
+        for i in range(d):
+            row = m * d * d + i * d
+            y[i] = 0.0
+            for j in range(i + 1):
+                y[i] += p.core[row + j] * (p.mean[k * d + j] - p.params[j])
+            value += math.log(p.core[row + i]) - 0.5 * strength * y[i] * y[i]
+            for j in range(i + 1):
+                slope = -strength * y[i] * (p.mean[k * d + j] - p.params[j])
+                p.grad_core[t] += slope * p.core[row + i] + 1 if i == j else slope
+                p.grad_mean[k * d + j] -= strength * y[i] * p.core[row + j]
+                t += 1
+    return value
+
+
+@prior_density
+def hierarchical_density(call: Any) -> float:
+    """Normal means about a centre with a spread; params: locations, scales, units, and the spreads' priors."""
+    p = arguments(call)
+    d = p.n_features
+    value = 0.0
+    for j in range(d):
+        centre, log_spread, scale = p.extra[j], p.extra[d + j], p.params[d + j]
+        z = (centre - p.params[j]) / scale
+        log_prior, slope = log_density(p.params, 3 * d + j * ENTRIES, log_spread + math.log(p.params[2 * d + j]))
+        value += log_prior - 0.5 * (z * z + _LOG_2PI) - math.log(scale)
+        p.grad_extra[j] -= z / scale
+        p.grad_extra[d + j] += slope
+        spread = math.exp(log_spread)
+        for t in range(j, p.mean.size, d):
+            z = (p.mean[t] - centre) / spread
+            value -= 0.5 * (z * z + _LOG_2PI) + log_spread
+            p.grad_mean[t] -= z / spread
+            p.grad_extra[j] += z / spread
+            p.grad_extra[d + j] += z * z - 1
+    return value
+
+
+class MeansPrior(Declared):
+    """What every prior of the means offers."""
+
+    location: Numbers | None
+
+    density: ClassVar[Any]
+
+    def resolve(self, data: Summary) -> Self:
+        """The same prior with one explicit number a column."""
+        raise NotImplementedError
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the means increase from component to component."""
+        return bool(getattr(self, "ordered", False))
+
+    @property
+    def n_extra(self) -> int:
+        """How many coordinates it has beyond the means'; the prior must be resolved."""
+        return 0
+
+    def params(self, standard: Standard) -> Array:
+        """What the native density reads, in standardised coordinates; the prior must be resolved."""
+        raise NotImplementedError
+
+    def start(self, mean: Array, standard: Standard) -> Array:
+        """(n_extra,) where to start from, given means (K, D), standardised."""
+        return np.empty(0)
+
+    def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
+        """What it learns beyond the means, in data units, from its coordinates (..., n_extra)."""
+        return {}
+
+    def draw(
+        self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """(size, K, D) means from the resolved prior in data units, given covariances, and what else was drawn."""
+        raise NotImplementedError
+
+    def width(self) -> Array:
+        """(D,) how far from their centre the resolved prior expects the means, in data units; NaN when it can't say."""
+        raise NotImplementedError
+
+    def _located(self, data: Summary, default: Array) -> tuple[float, ...]:
+        location: Any = default if self.location is None else self.location
+        return tuple(per_column(location, data.columns, f"{type(self).__name__} location").tolist())
+
+    def _in_order(self, mean: Array) -> Array:
+        return np.sort(mean, axis=-2) if self.is_ordered else mean
+
+    def _check_order(self, data: Summary) -> None:
+        if self.is_ordered and len(data.columns) > 1:
+            raise DeclarationError(
+                f"ordered=True needs one column, the data have {len(data.columns)} ({listing(data.columns)}): points "
+                "in a plane have no order.\n  Leave it out: fits are relabelled anyway."
+            )
+
+
+class NormalMeans(MeansPrior):
     r"""Independent normal means, the same prior for every component.
 
     .. math:: \mu_{kj} \sim \mathrm{Normal}(\text{location}_j, \text{scale}_j)
@@ -38,6 +158,8 @@ class NormalMeans(Declared):
         of the column's range.
     scale : float or tuple of float, optional
         Prior standard deviation, in the column's units. Unless told, the column's range.
+    ordered : bool
+        For one column: the means of the components increase.
 
     References
     ----------
@@ -51,36 +173,158 @@ class NormalMeans(Declared):
 
     location: Numbers | None = None
     scale: PositiveNumbers | None = None
+    ordered: bool = False
     prior: Literal["normal"] = "normal"
 
-    backward: ClassVar = normal_backward
+    density: ClassVar = normal_density
 
-    def resolve(self, data: Summary) -> "NormalMeans":
-        """The same prior with one explicit number a column."""
-        location: Any = data.midrange if self.location is None else self.location
-        scale: Any = data.range if self.scale is None else self.scale
-        return NormalMeans(
-            tuple(per_column(location, data.columns, "NormalMeans location").tolist()),
-            tuple(per_column(scale, data.columns, "NormalMeans scale").tolist()),
-        )
+    def resolve(self, data: Summary) -> Self:  # noqa: D102
+        self._check_order(data)
+        scale = _positive(self.scale, data, "NormalMeans scale")
+        return self.model_copy(update={"location": self._located(data, data.midrange), "scale": scale})
 
-    def size(self, n_components: int, n_features: int) -> int:
-        """How many unconstrained coordinates there are."""
-        return n_components * n_features
-
-    def params(self, standard: Standard) -> Array:
-        """What ``backward`` needs, in standardised coordinates; the prior must be resolved."""
+    def params(self, standard: Standard) -> Array:  # noqa: D102
         location, scale = np.asarray(self.location), np.asarray(self.scale)
         return np.concatenate([(location - standard.shift) / standard.scale, scale / standard.scale])
 
-    def constant(self, n_components: int, n_features: int) -> float:
-        """The part of the log density that ``backward`` leaves out."""
-        return -0.5 * LOG_2PI * n_components * n_features
-
-    def draw(self, rng: np.random.Generator, n_components: int) -> Array:
-        """(K, D) means from the resolved prior, in data units."""
+    def draw(  # noqa: D102
+        self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
+    ) -> tuple[Array, dict[str, Array]]:
         location, scale = np.asarray(self.location), np.asarray(self.scale)
-        return rng.normal(location, scale, size=(n_components, location.size))
+        return self._in_order(rng.normal(location, scale, size=(size, n_components, location.size))), {}
+
+    def width(self) -> Array:  # noqa: D102
+        return np.asarray(self.scale)
 
 
-MEANS: dict[str, type[NormalMeans]] = {"normal": NormalMeans}
+class ConjugateMeans(MeansPrior):
+    r"""Normal means whose spread is that of their component: wide components may lie further out.
+
+    .. math:: \mu_k \sim \mathrm{Normal}(\text{location}, \Sigma_k / \text{strength})
+
+    With Wishart precisions this is the conjugate prior of a component.
+
+    Parameters
+    ----------
+    location : float or tuple of float, optional
+        Prior centre, in data units. Unless told, the mean of each column.
+    strength : float
+        How many points the prior is worth. Unless told, 0.01.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: the defaults.
+    """
+
+    location: Numbers | None = None
+    strength: Positive = 0.01
+    prior: Literal["conjugate"] = "conjugate"
+
+    density: ClassVar = conjugate_density
+
+    def resolve(self, data: Summary) -> Self:  # noqa: D102
+        return self.model_copy(update={"location": self._located(data, data.mean)})
+
+    def params(self, standard: Standard) -> Array:  # noqa: D102
+        return np.append((np.asarray(self.location) - standard.shift) / standard.scale, self.strength)
+
+    def draw(  # noqa: D102
+        self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        noise = rng.normal(size=covariance.shape[:-1])
+        chol = np.linalg.cholesky(covariance)
+        return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
+
+    def width(self) -> Array:  # noqa: D102
+        return np.full(np.asarray(self.location).size, np.nan)  # it has no scale of its own
+
+
+class HierarchicalMeans(MeansPrior):
+    r"""Normal means about a centre and with a spread that are learned: components share what they have in common.
+
+    .. math:: \mu_{kj} \sim \mathrm{Normal}(m_j, s_j), \qquad
+              m_j \sim \mathrm{Normal}(\text{location}_j, \text{scale}_j), \qquad s_j \sim \text{spread}
+
+    The fit holds ``mean_centre`` and ``mean_spread``.
+
+    Parameters
+    ----------
+    location, scale : float or tuple of float, optional
+        Of the centre, in data units. Unless told, middle and range of each column.
+    spread : a prior of a positive number, optional
+        Of the standard deviation of the means. Unless told, ``InverseGamma(2, range / 2)``, whose mean is half of the
+        column's range and which keeps away from 0.
+    ordered : bool
+        For one column: the means of the components increase.
+
+    References
+    ----------
+    .. [1] Richardson & Green (1997), J. R. Stat. Soc. B 59(4), 731-792.
+    .. [2] Gelman (2006), Bayesian Analysis 1(3), 515-534.
+    """
+
+    location: Numbers | None = None
+    scale: PositiveNumbers | None = None
+    spread: AnyScalar | None = None
+    ordered: bool = False
+    prior: Literal["hierarchical"] = "hierarchical"
+
+    density: ClassVar = hierarchical_density
+
+    def resolve(self, data: Summary) -> Self:  # noqa: D102
+        self._check_order(data)
+        scale = _positive(self.scale, data, "HierarchicalMeans scale")
+        if self.spread is None:
+            spread: Scalar = InverseGamma(2.0, tuple((data.varied_range() / 2).tolist()))
+        else:
+            spread = self.spread.per_column(data.columns)
+        told = {"location": self._located(data, data.midrange), "scale": scale, "spread": spread}
+        return self.model_copy(update=told)
+
+    @property
+    def n_extra(self) -> int:  # noqa: D102
+        return 2 * np.asarray(self.location).size
+
+    @property
+    def _spread(self) -> Scalar:
+        assert self.spread is not None
+        return self.spread
+
+    def params(self, standard: Standard) -> Array:  # noqa: D102
+        location = (np.asarray(self.location) - standard.shift) / standard.scale
+        scale = np.asarray(self.scale) / standard.scale
+        return np.concatenate([location, scale, standard.scale, self._spread.params(location.size)])
+
+    def start(self, mean: Array, standard: Standard) -> Array:
+        """The means' own centre, and the middle of the prior of their spread."""
+        return np.concatenate([mean.mean(axis=0), np.log(self._spread.quantile(0.5) / standard.scale)])
+
+    def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
+        d = q.shape[-1] // 2
+        centre = q[..., :d] * standard.scale + standard.shift
+        return {"mean_centre": centre, "mean_spread": np.exp(q[..., d:]) * standard.scale}
+
+    def draw(  # noqa: D102
+        self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        location, scale = np.asarray(self.location), np.asarray(self.scale)
+        centre = rng.normal(location, scale, size=(size, location.size))
+        spread = self._spread.draw(rng, centre.shape)
+        mean = rng.normal(centre[:, None], spread[:, None], size=(size, n_components, location.size))
+        return self._in_order(mean), {"mean_centre": centre, "mean_spread": spread}
+
+    def width(self) -> Array:  # noqa: D102
+        return np.hypot(np.asarray(self.scale), self._spread.quantile(0.5))
+
+
+def _positive(value: Any, data: Summary, what: str) -> tuple[float, ...]:
+    """One positive number a column: those declared, or the columns' ranges."""
+    numbers = data.varied_range() if value is None else per_column(value, data.columns, what)
+    return tuple(numbers.tolist())
+
+
+MEANS: dict[str, type[MeansPrior]] = {
+    "normal": NormalMeans,
+    "conjugate": ConjugateMeans,
+    "hierarchical": HierarchicalMeans,
+}

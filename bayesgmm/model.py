@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, StrictInt, field_validator
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
-from bayesgmm.covariances import COVARIANCE_PRIORS, COVARIANCES, Family, WishartPrecision
+from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.data import Points
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
-from bayesgmm.means import MEANS, NormalMeans
-from bayesgmm.weights import WEIGHTS, Dirichlet
+from bayesgmm.families import COVARIANCES, Family
+from bayesgmm.means import MEANS, MeansPrior, NormalMeans
+from bayesgmm.stats import Array
+from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
+
+IntArray = NDArray[np.intp]
 
 
 def _plain_integer(value: Any) -> Any:
@@ -32,12 +37,13 @@ class MixtureModel(Declared):
         K, at least 1.
     covariance : str
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``.
-    weights : Dirichlet
-        Prior of the weights.
-    means : NormalMeans
-        Prior of the means. What it leaves open is resolved from the data, to numbers that the fit stores.
-    covariances : WishartPrecision
-        Prior of the covariances; resolved likewise.
+    weights : WeightsPrior
+        ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess`` or ``PitmanYor``.
+    means : MeansPrior
+        ``NormalMeans``, ``ConjugateMeans`` or ``HierarchicalMeans``. What it leaves open is resolved from the data, to
+        numbers that the fit stores.
+    covariances : CovariancesPrior
+        ``WishartPrecision`` or ``LKJCovariance``; resolved likewise.
 
     Raises
     ------
@@ -57,9 +63,9 @@ class MixtureModel(Declared):
 
     n_components: Annotated[StrictInt, BeforeValidator(_plain_integer), Field(gt=0)]
     covariance: str = "full"
-    weights: Annotated[Dirichlet, by_name(WEIGHTS)] = Dirichlet()
-    means: Annotated[NormalMeans, by_name(MEANS)] = NormalMeans()
-    covariances: Annotated[WishartPrecision, by_name(COVARIANCE_PRIORS)] = WishartPrecision()
+    weights: Annotated[SerializeAsAny[WeightsPrior], by_name(WEIGHTS)] = Dirichlet()
+    means: Annotated[SerializeAsAny[MeansPrior], by_name(MEANS)] = NormalMeans()
+    covariances: Annotated[SerializeAsAny[CovariancesPrior], by_name(COVARIANCE_PRIORS)] = WishartPrecision()
 
     @field_validator("covariance")
     @classmethod
@@ -86,14 +92,20 @@ class MixtureModel(Declared):
                 f"{n_points} {'row' if n_points == 1 else 'rows'} can't hold {self.n_components} components; "
                 "give more rows or fewer components"
             )
-        self.weights.concentrations(self.n_components)
-        return MixtureModel(
-            n_components=self.n_components,
-            covariance=self.covariance,
-            weights=self.weights,
-            covariances=self.covariances.resolve(points.summary, self.family, self.n_components),
-            means=self.means.resolve(points.summary),
-        )
+        n_features = len(points.columns)
+        per_component = n_features + (0 if self.family.tied else self.family.size(1, n_features))
+        resolved = {
+            "weights": self.weights.resolve(self.n_components, per_component),
+            "covariances": self.covariances.resolve(points.summary, self.family, self.n_components),
+            "means": self.means.resolve(points.summary),
+        }
+        return self.model_copy(update=resolved)
+
+    def order(self, weight: Array, mean: Array) -> IntArray:
+        """(K,) the order in which the priors expect components of these weights (K,) and means (K, D)."""
+        if self.means.is_ordered:
+            return np.argsort(mean[:, 0], kind="stable")
+        return np.argsort(-weight, kind="stable") if self.weights.heaviest_first else np.arange(weight.size)
 
     def to_toml(self) -> str:
         """The declaration as a card's ``[mixture]`` table."""

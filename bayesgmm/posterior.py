@@ -50,9 +50,11 @@ def pack(
 
     features, component = np.array(points.columns), np.arange(parameters.weight.shape[-1])
     chain, draw = (np.arange(n) for n in parameters.weight.shape[:2])
-    values = {name: getattr(parameters, name) for name in DIMS}
+    values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
+    for name, value in parameters.extras.items():  # a number, or one a column
+        values[name] = ((), ("feature",))[value.ndim - 2], value
     posterior = xr.Dataset(
-        {name: (("chain", "draw", *DIMS[name]), value) for name, value in values.items()},
+        {name: (("chain", "draw", *dims), value) for name, (dims, value) in values.items()},
         coords={
             "chain": chain,
             "draw": draw,
@@ -160,7 +162,7 @@ def unpack(fit: "xr.DataTree") -> Posterior:
     posterior = fit["posterior"].to_dataset()
     values = {name: posterior[name].transpose("chain", "draw", *dims).values for name, dims in DIMS.items()}
     columns = tuple(str(name) for name in posterior["feature"].values)
-    parameters = Parameters(**values).flat()
+    parameters = Parameters(values["weight"], values["mean"], values["covariance"]).flat()
     return Posterior(parameters, columns, _standard(fit, parameters))
 
 

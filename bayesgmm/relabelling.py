@@ -99,4 +99,5 @@ def reorder(parameters: Parameters, order: Order) -> Parameters:
         np.take_along_axis(parameters.weight, order, axis=-1),
         np.take_along_axis(parameters.mean, order[..., None], axis=-2),
         np.take_along_axis(parameters.covariance, order[..., None, None], axis=-3),
+        parameters.extras,
     )

@@ -1,108 +1,320 @@
-"""Priors of the mixture weights. Each owns its unconstrained coordinates, its density and its draws.
-
-The sampler's view of a weights prior: ``size(K)`` coordinates; ``forward`` turns them into log weights;
-``backward`` returns the log density of the coordinates and adds its gradient and the likelihood's. Both are native
-functions, which see ``params``.
-"""
+"""Priors of the mixture weights: a log density over log weights, draws, and what a prior leaves to be learned."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
-from bayesgmm._declared import Declared, PositiveNumbers
-from bayesgmm._native import prior_arguments, prior_kernel
+from bayesgmm._declared import Declared
+from bayesgmm._kernels import jit
+from bayesgmm._native import arguments, prior_density
 from bayesgmm.errors import DeclarationError
+from bayesgmm.scalars import Gamma, NumbersOrPrior, Scalar, log_density
 from bayesgmm.stats import Array
 
 
-@prior_kernel
-def softmax_forward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
-    """Log weights of K - 1 logits, the last component being the reference."""
-    _, _, _, _, q, log_weight, _, _ = prior_arguments(shape, params, q, natural, n, grad)
-    last = log_weight.size - 1
-    top = 0.0
-    for k in range(last):
-        top = max(top, q[k])
-    total = math.exp(-top)
-    for k in range(last):
-        total += math.exp(q[k] - top)
-    log_total = top + math.log(total)
-    for k in range(last):
-        log_weight[k] = q[k] - log_total
-    log_weight[last] = -log_total
-    return 0.0
+@jit
+def digamma(x: float) -> float:
+    """Derivative of the log gamma function at x > 0."""
+    shifted = 0.0
+    while x < 10.0:
+        shifted -= 1.0 / x
+        x += 1.0
+    y = 1.0 / (x * x)
+    series = y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y * (1 / 132 - y * (691 / 32760 - y / 12))))))
+    return shifted + math.log(x) - 0.5 / x - series
 
 
-@prior_kernel
-def dirichlet_backward(shape: Any, params: Any, q: Any, natural: Any, n: Any, grad: Any) -> float:
-    """Log density of the logits (the Jacobian adds one power of each weight); gradient with counts n."""
-    _, _, _, params, q, log_weight, n, grad = prior_arguments(shape, params, q, natural, n, grad)
-    value = params[-1]
-    total = 0.0
-    for k in range(n.size):
-        value += params[k] * log_weight[k]
-        total += n[k] + params[k]
-    for k in range(q.size):
-        grad[k] += n[k] + params[k] - total * math.exp(log_weight[k])
+@prior_density
+def dirichlet_density(call: Any) -> float:
+    """Dirichlet; params: one concentration a component, or the prior of their common one."""
+    p = arguments(call)
+    value = total = slope = 0.0
+    common = p.extra.size > 0
+    for k in range(p.n_components):
+        alpha = math.exp(p.extra[0]) if common else p.params[k]
+        value += (alpha - 1) * p.log_weight[k] - math.lgamma(alpha)
+        total += alpha
+        slope += p.log_weight[k] - digamma(alpha)
+        p.grad_log_weight[k] += alpha - 1
+    value += math.lgamma(total)
+    if common:
+        prior, prior_slope = log_density(p.params, 0, p.extra[0])
+        value += prior
+        p.grad_extra[0] += (slope + p.n_components * digamma(total)) * math.exp(p.extra[0]) + prior_slope
     return value
 
 
-class Dirichlet(Declared):
+@prior_density
+def stick_breaking_density(call: Any) -> float:
+    """Sticks Beta(1 - discount, concentration + k discount); params: discount, then concentration or its prior."""
+    p = arguments(call)
+    k_last = p.n_components - 1
+    discount = p.params[0]
+    alpha = math.exp(p.extra[0]) if p.extra.size else p.params[1]
+    tail = np.empty(p.n_components)  # log of what is left before each stick is broken off
+    tail[k_last] = p.log_weight[k_last]
+    for k in range(k_last - 1, -1, -1):
+        top = max(tail[k + 1], p.log_weight[k])
+        tail[k] = top + math.log(math.exp(tail[k + 1] - top) + math.exp(p.log_weight[k] - top))
+    value = slope = 0.0
+    a = 1 - discount
+    for k in range(k_last):
+        b = alpha + (k + 1) * discount
+        value += math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+        value += (a - 1) * p.log_weight[k] - (a + b - 1) * tail[k] + (b - 1) * tail[k + 1]
+        slope += digamma(a + b) - digamma(b) + tail[k + 1] - tail[k]
+        p.grad_log_weight[k] += a - 1
+        for j in range(k, p.n_components):
+            p.grad_log_weight[j] -= (a + b - 1) * math.exp(p.log_weight[j] - tail[k])
+            if j > k:
+                p.grad_log_weight[j] += (b - 1) * math.exp(p.log_weight[j] - tail[k + 1])
+    if p.extra.size:
+        prior, prior_slope = log_density(p.params, 1, p.extra[0])
+        value += prior
+        p.grad_extra[0] += slope * alpha + prior_slope
+    return value
+
+
+class WeightsPrior(Declared):
+    """What every prior of the weights offers; its ``concentration`` is fixed, or has a prior of its own."""
+
+    concentration: NumbersOrPrior | None
+
+    density: ClassVar[Any]
+    heaviest_first: ClassVar[bool] = False  # does the prior expect the components in an order?
+
+    def resolve(self, n_components: int, per_component: int) -> Self:
+        """The same prior with every number explicit, given how many free numbers a component has.
+
+        Raises
+        ------
+        DeclarationError
+            When it does not fit that number of components.
+        """
+        if isinstance(self.concentration, Scalar):
+            return self.model_copy(update={"concentration": self.concentration.single("a concentration")})
+        self.concentrations(n_components)
+        return self
+
+    def concentrations(self, n_components: int) -> Array:
+        """(K,) the fixed concentration of each component; raises DeclarationError for another number of them."""
+        if isinstance(self.concentration, tuple) and len(self.concentration) != n_components:
+            raise DeclarationError(
+                f"{type(self).__name__} has {len(self.concentration)} concentrations for {n_components} components; "
+                "give one number, or one for each component"
+            )
+        return np.broadcast_to(np.asarray(self.concentration, dtype=np.float64), (n_components,)).copy()
+
+    @property
+    def n_extra(self) -> int:
+        """How many coordinates it has beyond the weights'."""
+        return int(isinstance(self.concentration, Scalar))
+
+    def params(self, n_components: int) -> Array:
+        """What the native density reads."""
+        if isinstance(self.concentration, Scalar):
+            return self.concentration.params(1)
+        return self.concentrations(n_components)
+
+    def start(self) -> Array:
+        """(n_extra,) where to start from."""
+        return np.log([self.concentration.quantile(0.5)]) if isinstance(self.concentration, Scalar) else np.empty(0)
+
+    def extras(self, q: Array) -> dict[str, Array]:
+        """What it learns beyond the weights, from its coordinates (..., n_extra)."""
+        return {"concentration": np.exp(q[..., 0])} if self.n_extra else {}
+
+    def draw(self, rng: np.random.Generator, n_components: int, size: int) -> tuple[Array, dict[str, Array]]:
+        """(size, K) weights from the resolved prior, and what else was drawn with them."""
+        if not isinstance(self.concentration, Scalar):
+            alpha = np.broadcast_to(self.concentrations(n_components), (size, n_components))
+            return self.draw_given(rng, alpha), {}
+        common = self.concentration.draw(rng, (size,))
+        return self.draw_given(rng, np.repeat(common[:, None], n_components, axis=1)), {"concentration": common}
+
+    def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
+        """(size, K) weights given concentrations (size, K)."""
+        raise NotImplementedError
+
+    def truncated_mass(self, concentration: Array, n_components: int) -> Array | None:
+        """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
+        return None
+
+
+class Dirichlet(WeightsPrior):
     r"""Dirichlet weights.
 
     .. math:: p(w) \propto \prod_k w_k^{\alpha_k - 1}
 
     Parameters
     ----------
-    concentration : float or tuple of float
-        One :math:`\alpha` for all components, or one for each. 1 is uniform over the simplex.
+    concentration : float, tuple of float, or a prior of a positive number
+        One :math:`\alpha` for all components, or one for each; or, for instance, ``Gamma(2, 4)``: one for all, to be
+        learned. 1 is uniform over the simplex.
 
     Examples
     --------
-    >>> Dirichlet(1.0).draw(np.random.default_rng(0), 3).sum().round(12)
-    np.float64(1.0)
+    >>> Dirichlet(1.0).draw(np.random.default_rng(0), 3, size=2)[0].sum(axis=1).round(12)
+    array([1., 1.])
     """
 
-    concentration: PositiveNumbers = 1.0
+    concentration: NumbersOrPrior = 1.0
     prior: Literal["dirichlet"] = "dirichlet"
 
-    forward: ClassVar = softmax_forward
-    backward: ClassVar = dirichlet_backward
+    density: ClassVar = dirichlet_density
 
-    def concentrations(self, n_components: int) -> Array:
-        """(K,) the concentration of each component; raises DeclarationError for another number of them."""
-        if isinstance(self.concentration, tuple) and len(self.concentration) != n_components:
+    def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:  # noqa: D102
+        return _draw_dirichlet(rng, concentration)
+
+
+def _draw_dirichlet(rng: np.random.Generator, concentration: Array) -> Array:
+    """(size, K) by Gamma variables, in logarithms: small concentrations would underflow."""
+    # if G is Gamma(alpha + 1) and E exponential, G exp(-E / alpha) is Gamma(alpha)
+    log_gamma = np.log(rng.gamma(concentration + 1)) - rng.exponential(size=concentration.shape) / concentration
+    shares = np.exp(log_gamma - log_gamma.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+class SparseDirichlet(WeightsPrior):
+    r"""A symmetric Dirichlet so sparse that components beyond those that the data need are emptied.
+
+    With more components than clusters, a concentration below half of the number of free parameters a component
+    empties the rest as data come in [1]_; for a number of points that one has, it must be much smaller, or
+    learned [2]_.
+
+    Parameters
+    ----------
+    concentration : float or a prior of a positive number, optional
+        Unless told ``Gamma(10, 10 * K)``, with mean 1 / K [2]_.
+
+    References
+    ----------
+    .. [1] Rousseau & Mengersen (2011), J. R. Stat. Soc. B 73(5), 689-710.
+    .. [2] Malsiner-Walli, Frühwirth-Schnatter & Grün (2016), Stat. Comput. 26, 303-324.
+    """
+
+    concentration: NumbersOrPrior | None = None
+    prior: Literal["sparse_dirichlet"] = "sparse_dirichlet"
+
+    density: ClassVar = dirichlet_density
+
+    def resolve(self, n_components: int, per_component: int) -> Self:
+        """Checks that it is sparse: Rousseau & Mengersen's condition."""
+        _require_one(self)
+        told = Gamma(10.0, 10.0 * n_components) if self.concentration is None else self.concentration
+        typical = float(told.quantile(0.5)) if isinstance(told, Scalar) else float(np.max(told))
+        if n_components > 1 and not typical < per_component / 2:
             raise DeclarationError(
-                f"Dirichlet has {len(self.concentration)} concentrations for {n_components} components; "
-                "give one number, or one for each component"
+                f"SparseDirichlet concentration {typical:g} would not empty a component that is not needed: it must be "
+                f"less than {per_component / 2:g}, half of the {per_component} free numbers of a component.\n"
+                "  Use Dirichlet, or a smaller concentration."
             )
-        return np.broadcast_to(np.asarray(self.concentration, dtype=np.float64), (n_components,)).copy()
+        return super(SparseDirichlet, self.model_copy(update={"concentration": told})).resolve(
+            n_components, per_component
+        )
 
-    def size(self, n_components: int) -> int:
-        """How many unconstrained coordinates there are."""
-        return n_components - 1
+    def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:  # noqa: D102
+        return _draw_dirichlet(rng, concentration)
+
+
+def _require_one(prior: WeightsPrior) -> None:
+    if isinstance(prior.concentration, tuple):
+        raise DeclarationError(
+            f"{type(prior).__name__} takes one concentration for all components, got {prior.concentration}"
+        )
+
+
+class StickBreaking(WeightsPrior):
+    """Sticks broken off one after another, Beta(1 - discount, concentration + k discount), cut off after K."""
+
+    density: ClassVar = stick_breaking_density
+    heaviest_first: ClassVar = True
+
+    @property
+    def _discount(self) -> float:
+        return float(getattr(self, "discount", 0.0))
+
+    def resolve(self, n_components: int, per_component: int) -> Self:
+        """Checks that there is one concentration."""
+        _require_one(self)
+        return super().resolve(n_components, per_component)
 
     def params(self, n_components: int) -> Array:
-        """What ``backward`` needs: the concentrations and the log normaliser."""
-        alpha = self.concentrations(n_components)
-        constant = math.lgamma(alpha.sum()) - sum(map(math.lgamma, alpha))
-        return np.append(alpha, constant)
+        """The discount, then the concentration or its prior."""
+        told = self.concentration
+        return np.append(self._discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
 
-    def coordinates(self, weight: Array) -> Array:
-        """(K - 1,) the logits of weights (K,)."""
-        log_weight = np.log(weight)
-        return log_weight[:-1] - log_weight[-1]
+    def sticks(self, concentration: Array, n_components: int) -> tuple[float, Array]:
+        """The two parameters of the K - 1 Beta sticks, the second by concentration (..., 1)."""
+        return 1 - self._discount, concentration + np.arange(1, n_components) * self._discount
 
-    def weights(self, q: Array) -> Array:
-        """(..., K) the weights of logits (..., K - 1)."""
-        logits = np.concatenate([q, np.zeros((*q.shape[:-1], 1))], axis=-1)
-        unnormalised = np.exp(logits - logits.max(-1, keepdims=True))
-        return unnormalised / unnormalised.sum(-1, keepdims=True)
+    def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
+        """Stick by stick."""
+        a, b = self.sticks(concentration[:, :1], concentration.shape[1])
+        stick = np.concatenate([rng.beta(a, b), np.ones((len(concentration), 1))], axis=1)
+        left = np.concatenate([np.ones((len(stick), 1)), np.cumprod(1 - stick[:, :-1], axis=1)], axis=1)
+        return stick * left
 
-    def draw(self, rng: np.random.Generator, n_components: int) -> Array:
-        """(K,) weights from the prior."""
-        return rng.dirichlet(self.concentrations(n_components))
+    def truncated_mass(self, concentration: Array, n_components: int) -> Array | None:
+        """Mass that is expected beyond the first K - 1 sticks; the last component stands for all of it."""
+        a, b = self.sticks(np.asarray(concentration)[..., None], n_components)
+        return np.prod(b / (a + b), axis=-1)
 
 
-WEIGHTS: dict[str, type[Dirichlet]] = {"dirichlet": Dirichlet}
+class DirichletProcess(StickBreaking):
+    r"""A Dirichlet process, cut off after K components: sticks broken off one after another.
+
+    .. math:: w_k = \beta_k \prod_{j<k} (1 - \beta_j), \qquad \beta_k \sim \mathrm{Beta}(1, \alpha)
+
+    Parameters
+    ----------
+    concentration : float or a prior of a positive number
+        :math:`\alpha`: the prior expects some :math:`\alpha \log(1 + N / \alpha)` clusters among N points. Unless
+        told, ``Gamma(2, 4)``.
+
+    References
+    ----------
+    .. [1] Ishwaran & James (2001), J. Am. Stat. Assoc. 96(453), 161-173.
+    .. [2] Escobar & West (1995), J. Am. Stat. Assoc. 90(430), 577-588: the default.
+
+    Examples
+    --------
+    >>> DirichletProcess(1.0).truncated_mass(np.array(1.0), n_components=11).round(5)
+    np.float64(0.00098)
+    """
+
+    concentration: NumbersOrPrior = Gamma(2.0, 4.0)
+    prior: Literal["dirichlet_process"] = "dirichlet_process"
+
+
+class PitmanYor(StickBreaking):
+    r"""A Pitman-Yor process, cut off after K components: small clusters are likelier than under a Dirichlet process.
+
+    .. math:: \beta_k \sim \mathrm{Beta}(1 - d, \alpha + k d)
+
+    Parameters
+    ----------
+    concentration : float or a prior of a positive number
+        :math:`\alpha`. Unless told, ``Gamma(2, 4)``.
+    discount : float
+        d, from 0 (a Dirichlet process) to below 1: the number of clusters grows like :math:`N^d`.
+
+    References
+    ----------
+    .. [1] Pitman & Yor (1997), Annals of Probability 25(2), 855-900.
+    .. [2] Ishwaran & James (2001), J. Am. Stat. Assoc. 96(453), 161-173.
+    """
+
+    concentration: NumbersOrPrior = Gamma(2.0, 4.0)
+    discount: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    prior: Literal["pitman_yor"] = "pitman_yor"
+
+
+WEIGHTS: dict[str, type[WeightsPrior]] = {
+    "dirichlet": Dirichlet,
+    "sparse_dirichlet": SparseDirichlet,
+    "dirichlet_process": DirichletProcess,
+    "pitman_yor": PitmanYor,
+}

@@ -6,8 +6,8 @@ import time
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from bayesgmm.covariances import COVARIANCES
 from bayesgmm.datasets import make_mixture
+from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.em import Mixture, maximise
 from bayesgmm.stats import Blocks, fold
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from bayesgmm.covariances import COVARIANCES
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
+from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.em import Mixture, maximise, run
 from bayesgmm.stats import Blocks, Table, fold
 

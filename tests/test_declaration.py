@@ -98,7 +98,7 @@ def test_all_mistakes_of_a_card_come_in_one_message(tmp_path):
         "mixture.n_components: must be greater than 0, got 0",
         "mixture.foo: is not a field here",
         "did you mean 'dirichlet'?",
-        "mixture.means: prior is required: one of 'normal'",
+        "mixture.means: prior is required: one of 'conjugate', 'hierarchical', 'normal'",
         "mixture.covariances.dof: must be greater than 0",
     ):
         assert part in message

@@ -231,7 +231,7 @@ def test_nuts_is_calibrated():
 
 def ranks_of_one(model, seed, ranks):
     rng = np.random.default_rng(1000 + seed)
-    weight = model.weights.draw(rng, 2)
+    weight = model.weights.draw(rng, 2, 1)[0][0]
     mean = rng.normal(0.0, 3.0, size=2)
     variance = 1 / rng.gamma(5 / 2, 2 / 3, size=2)
     x = rng.normal(mean[z := rng.choice(2, p=weight, size=4)], np.sqrt(variance[z]))

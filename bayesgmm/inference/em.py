@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesgmm._kernels import BLOCK
-from bayesgmm.covariances import Family
 from bayesgmm.errors import ComponentError
+from bayesgmm.families import Family
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, Stats, Table, fold

@@ -100,8 +100,7 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
 
 def _short_runs(density: LogPosterior, n_init: int, seed: tuple[int, int], threads: int) -> list[em.EMResult]:
     model, k = density.model, density.n_components
-    assert model.covariances.dof is not None  # the model is resolved
-    prior = em.CovariancePrior(model.covariances.dof, model.covariances.core_scale(density.standard))
+    prior = em.CovariancePrior(*model.covariances.conjugate(density.standard, model.family))
     return em.short_runs(density.blocks, model.family, k, seed, prior, n_init, tol=1e-5, threads=threads)
 
 

@@ -1,0 +1,171 @@
+"""Covariance families. No other file but this and ``covariances`` asks which family it has in hand.
+
+A family stores its own roots (``core``): one matrix a component (full), one for all (tied), one row of
+diagonals a component (diag), one number a component (spherical). ``expand`` turns them into what a table needs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.errors import DegenerateComponent, EmptyComponent
+from bayesgmm.stats import Array, Stats
+
+VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
+SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the covariances of the components are restricted.
+
+    Parameters
+    ----------
+    name : str
+        scikit-learn's word for it.
+    diagonal, tied, isotropic : bool
+        Are roots diagonal; is there one for all components; is there one number for all features?
+    """
+
+    name: str
+    diagonal: bool = False
+    tied: bool = False
+    isotropic: bool = False
+
+    def core_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of the family's own covariances or roots."""
+        count = 1 if self.tied else n_components
+        if self.diagonal:
+            return (count, 1 if self.isotropic else n_features)
+        return (count, n_features, n_features)
+
+    def size(self, n_components: int, n_features: int) -> int:
+        """How many free numbers the covariances have: also how many unconstrained coordinates."""
+        count, rows, *columns = self.core_shape(n_components, n_features)
+        return count * (rows * (rows + 1) // 2 if columns else rows)
+
+    def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None) -> Array:
+        """Covariances (core) that maximise the expected log likelihood, or the posterior's given a prior.
+
+        Parameters
+        ----------
+        stats : Stats
+            From a fold over a table of this family.
+        dof, scale : float, array of one component's core shape, optional
+            Of an inverse Wishart prior; its mode is taken (Fraley & Raftery 2007).
+
+        Raises
+        ------
+        EmptyComponent
+            When a component holds too few points for its covariance and no prior helps.
+        """
+        scatter, n = stats.scatter(), stats.n
+        free = 1 if self.diagonal else scatter.shape[-1]
+        if self.tied:
+            scatter, n = scatter.sum(0, keepdims=True), n.sum(keepdims=True)
+        if self.isotropic:
+            scatter = scatter.mean(-1, keepdims=True)
+        if scale is None:
+            self._require_points(stats.n, n, free)
+            return scatter / _columns(n, scatter)
+        features = stats.s1.shape[1] if self.isotropic else 1
+        return (features * scatter + scale) / _columns(features * n + dof + free + 1, scatter)
+
+    def _require_points(self, each: Array, pooled: Array, free: int) -> None:
+        k = int(np.argmin(each))
+        if not each[k] > 0 or not pooled.min() >= free + 1 - 1e-9:
+            raise EmptyComponent(
+                f"component {k} holds {each[k]:.1f} points; a {self.name!r} covariance in {free} "
+                f"{'dimension' if free == 1 else 'dimensions'} needs {free + 1}.\n"
+                "  Try fewer components, covariance='diag' or 'spherical', or a stronger prior."
+            )
+
+    def roots(self, core: Array) -> Array:
+        """Precision roots of covariances, both in core shape, standardised.
+
+        Raises
+        ------
+        DegenerateComponent
+            When a covariance is not positive definite to working precision.
+        """
+        if self.diagonal:
+            self._require_regular(core.min(-1) > VANISHING)
+            return 1 / np.sqrt(core)
+        variance = np.diagonal(core, axis1=-2, axis2=-1)
+        self._require_regular((variance > VANISHING).all(-1) & np.isfinite(core).all((-1, -2)))
+        try:
+            chol = np.linalg.cholesky(core)
+        except np.linalg.LinAlgError:
+            self._require_regular([is_positive_definite(one) for one in core])
+            raise
+        pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # what each column adds to those before it
+        self._require_regular((pivots > SINGULAR * variance).all(-1))
+        return np.tril(np.linalg.inv(chol))
+
+    def _require_regular(self, regular: Any) -> None:
+        bad = np.argwhere(~np.atleast_1d(regular))
+        if len(bad):
+            which = "the tied covariance" if self.tied else f"the covariance of component {bad[0][-1]}"
+            raise DegenerateComponent(
+                f"{which} is singular: its points lie on a lower-dimensional set.\n"
+                "  Try fewer components, covariance='diag' or 'spherical', a stronger prior, or drop columns that "
+                "are constant or copies of others."
+            )
+
+    def expand(self, core: Array, n_components: int, n_features: int) -> Array:
+        """Roots for a table, (..., K, D, D) or (..., K, D), from the family's own."""
+        shape = (n_components, n_features) if self.diagonal else (n_components, n_features, n_features)
+        return np.broadcast_to(core, (*core.shape[: -len(shape)], *shape))
+
+    def matrices(self, core_roots: Array, n_components: int, n_features: int) -> Array:
+        """(..., K, D, D) the covariances of roots in core shape."""
+        if self.diagonal:
+            variance = self.expand(core_roots**-2.0, n_components, n_features)
+            return variance[..., None] * np.eye(n_features)
+        chol = np.linalg.solve(core_roots, np.broadcast_to(np.eye(n_features), core_roots.shape))
+        covariance = chol @ np.swapaxes(chol, -1, -2)
+        return self.expand(covariance, n_components, n_features).copy()
+
+    def coordinates(self, core_roots: Array) -> Array:
+        """(size,) unconstrained coordinates of roots in core shape."""
+        if self.diagonal:
+            return np.log(core_roots).reshape(-1)
+        n_features = core_roots.shape[-1]
+        v = core_roots.copy()
+        d = np.arange(n_features)
+        v[:, d, d] = np.log(v[:, d, d])
+        return v[:, *np.tril_indices(n_features)].reshape(-1)
+
+    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Roots in core shape from coordinates (..., size)."""
+        shape = self.core_shape(n_components, n_features)
+        if self.diagonal:
+            return np.exp(v).reshape(*v.shape[:-1], *shape)
+        root = np.zeros((*v.shape[:-1], *shape))
+        rows, columns = np.tril_indices(n_features)
+        root[..., rows, columns] = v.reshape(*v.shape[:-1], shape[0], -1)
+        d = np.arange(n_features)
+        root[..., d, d] = np.exp(root[..., d, d])
+        return root
+
+
+def _columns(n: Array, like: Array) -> Array:
+    return n.reshape(-1, *[1] * (like.ndim - 1))
+
+
+COVARIANCES = {
+    "full": Family("full"),
+    "tied": Family("tied", tied=True),
+    "diag": Family("diag", diagonal=True),
+    "spherical": Family("spherical", diagonal=True, isotropic=True),
+}
+
+
+def is_positive_definite(matrix: Array) -> bool:
+    """Whether it has a Cholesky factor."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
