@@ -1,5 +1,6 @@
 from . import datasets, errors, model, plots
 from .covariances import LKJCovariance, WishartPrecision
+from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .inference import fit
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
@@ -33,11 +34,13 @@ __all__ = [
     "assignments",
     "datasets",
     "density",
+    "elicit",
     "errors",
     "fit",
     "load",
     "load_card",
     "model",
     "plots",
+    "prior_predictive",
     "save",
 ]

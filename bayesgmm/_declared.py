@@ -71,9 +71,12 @@ def by_name(registry: Mapping[str, type[Declared]]) -> Any:
 
 
 def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
-    """Plain values as the prior that their ``prior`` field names; anything else as it is."""
-    if not isinstance(value, Mapping):
+    """A prior of the registry; from plain values, the one that their ``prior`` field names."""
+    if isinstance(value, tuple(registry.values())):
         return value
+    if not isinstance(value, Mapping):
+        names = ", ".join(sorted(kind.__name__ for kind in registry.values()))
+        raise ValueError(f"must be one of {names}, got {value!r}")
     if "prior" not in value:
         raise ValueError(f"prior is required: one of {allowed(registry)}")
     return choose(value["prior"], registry, "prior").model_validate(value)

@@ -53,9 +53,12 @@ def fit(
     data: DataFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write (.nc or .zarr).", show_default=False)],
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
-    model: Annotated[Path | None, typer.Option(help="A model card (TOML), in place of -k.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'."),
+    ] = None,
     covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
-    method: Annotated[str, typer.Option(help="nuts or em.")] = "nuts",
+    method: Annotated[str, typer.Option(help="nuts, advi, fullrank_advi or em.")] = "nuts",
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
@@ -67,8 +70,7 @@ def fit(
 
     posterior.check_writable(output)
     declared, card_columns = _declare(model, components, covariance)
-    chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns is not None else card_columns
-    frame = _read(data, chosen)
+    frame = _read(data, _chosen(columns, card_columns))
     settings: dict[str, Any] = {
         name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None
     }
@@ -98,6 +100,60 @@ def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     _check_table(output, fit, data)
     answer = anomaly_scores(load(fit), _read_new(data))
     _write(answer.to_dataframe(), output)
+
+
+@app.command()
+def prior(
+    card: Annotated[Path, typer.Argument(help="A model card: a TOML file, or a name.", show_default=False)],
+    data: DataFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.", show_default=False)],
+    columns: Columns = None,
+    draws: Annotated[int, typer.Option(help="Mixtures from the prior.")] = 500,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same picture.")] = 0,
+) -> None:
+    """Look before you fit: draw what a card's priors expect beside the data."""
+    import matplotlib as mpl
+
+    from bayesgmm import plots
+    from bayesgmm.elicitation import prior_predictive
+
+    _check_picture(output, card, data)
+    declared, card_columns = _declare(card, None, None)
+    tree = prior_predictive(declared, _read(data, _chosen(columns, card_columns)), draws, seed=seed)
+    mpl.use("Agg")
+    plots.prior(tree).savefig(output, dpi=150)
+    _say(_expected_clusters(tree))
+    _say(f"wrote {output}")
+
+
+models = typer.Typer(help="The model cards that come with bayesgmm.", invoke_without_command=True)
+app.add_typer(models, name="models")
+
+
+@models.callback()
+def list_models(context: typer.Context) -> None:
+    """List the model cards that come with bayesgmm, and what each is for."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from bayesgmm.model import cards, load_card
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, path in cards().items():
+        card = load_card(path)
+        table.add_row(name, card.title, card.about)
+    Console().print(table)
+    _say("\nbayesgmm models show NAME prints a card; bayesgmm fit data.csv --model NAME uses it.")
+
+
+@models.command()
+def show(name: Annotated[str, typer.Argument(help="Name of a card.", show_default=False)]) -> None:
+    """Print a card, ready to be saved and changed."""
+    from bayesgmm.model import card_path
+
+    _say(card_path(name).read_text(encoding="utf-8").rstrip())
 
 
 @app.command()
@@ -141,7 +197,7 @@ def _warnings_in_words() -> Iterator[None]:
 
 def _declare(model: Path | None, components: int | None, covariance: str | None) -> tuple[Any, list[str] | None]:
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.model import MixtureModel, load_card
+    from bayesgmm.model import MixtureModel, card_path, load_card
 
     if (model is None) == (components is None):
         raise DeclarationError("give either -k (how many components) or --model (a card), for example -k 3")
@@ -150,8 +206,40 @@ def _declare(model: Path | None, components: int | None, covariance: str | None)
     assert model is not None
     if covariance is not None:
         raise DeclarationError(f"--covariance goes with -k; {model} declares its own")
-    card = load_card(model)
+    card = load_card(model if model.exists() or model.suffix else card_path(str(model)))
     return card.mixture, list(card.data.columns) if card.data.columns else None
+
+
+def _chosen(columns: str | None, of_card: list[str] | None) -> list[str] | None:
+    return [name.strip() for name in columns.split(",") if name.strip()] if columns is not None else of_card
+
+
+def _expected_clusters(tree: "xr.DataTree") -> str:
+    from bayesgmm.elicitation import elicit
+    from bayesgmm.posterior import declaration
+
+    count = len(tree["observed_data"]["x"])
+    chance = elicit(declaration(tree), count)["probability"]
+    most = int(chance["n_clusters"].values[chance.values.argmax()])
+    mean = float((chance * chance["n_clusters"]).sum())
+    return f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably"
+
+
+def _check_picture(output: Path, *inputs: Path) -> None:
+    from bayesgmm.errors import FitFileError
+    from bayesgmm.posterior import writable
+
+    if output.suffix.lower() not in {".png", ".pdf", ".svg"}:
+        raise FitFileError(f"{output} must end in .png, .pdf or .svg")
+    _check_other(output, *inputs)
+    writable(output)
+
+
+def _check_other(output: Path, *inputs: Path | None) -> None:
+    from bayesgmm.errors import FitFileError
+
+    if any(path is not None and path.resolve() == output.resolve() for path in inputs):
+        raise FitFileError(f"{output} is what is read; write to another file")
 
 
 def _read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
@@ -183,8 +271,7 @@ def _check_table(output: Path, *inputs: Path | None) -> None:
 
     if output.suffix.lower() not in {".csv", ".parquet", ".pq"}:
         raise FitFileError(f"{output} must end in .csv or .parquet")
-    if any(path is not None and path.resolve() == output.resolve() for path in inputs):
-        raise FitFileError(f"{output} is what is read; write to another file")
+    _check_other(output, *inputs)
     writable(output)
 
 

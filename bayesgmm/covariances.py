@@ -291,7 +291,10 @@ class WishartPrecision(CovariancesPrior):
         return np.log(self._dof / precision.mean(axis=0))
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
-        return {"covariance_scale": np.exp(q) * standard.scale[: q.shape[-1]] ** 2} if self.n_extra else {}
+        if not isinstance(self.scale, Scalar):
+            return {}
+        scale = np.exp(q) * standard.scale[: self.n_extra] ** 2
+        return {"covariance_scale": scale if self.scale.is_per_column else scale[..., 0]}
 
     def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
         """Itself; a learned scale stands at the upper quartile of its prior."""
@@ -308,7 +311,7 @@ class WishartPrecision(CovariancesPrior):
         extras: dict[str, Array] = {}
         if isinstance(self.scale, Scalar):
             scale = self.scale.draw(rng, (size, self.n_extra))
-            extras = {"covariance_scale": scale}
+            extras = {"covariance_scale": scale if self.scale.is_per_column else scale[..., 0]}
             scale = scale[:, None]
         else:
             scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_va
 
 from bayesgmm._declared import Declared, by_name
 from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
-from bayesgmm.data import Points
+from bayesgmm.data import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.families import COVARIANCES, Family
 from bayesgmm.means import MEANS, MeansPrior, NormalMeans
@@ -19,6 +19,9 @@ from bayesgmm.stats import Array
 from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
 
 IntArray = NDArray[np.intp]
+
+
+FAR = 100  # a ratio of scales beyond which one of them must be a mistake
 
 
 def _plain_integer(value: Any) -> Any:
@@ -101,6 +104,28 @@ class MixtureModel(Declared):
         }
         return self.model_copy(update=resolved)
 
+    def contradictions(self, data: Summary) -> list[str]:
+        """Where the resolved priors and the data differ in scale by orders of magnitude, in words."""
+        sd, widths = np.sqrt(data.variance), self.means.width()
+        locations = np.asarray(self.means.location)
+        expected = np.broadcast_to(self.covariances.typical_sd(), sd.shape)
+        found = []
+        for j, name in enumerate(data.columns):
+            if not sd[j] > 0:
+                continue
+            if not sd[j] / (FAR * self.n_components) < expected[j] < FAR * sd[j]:
+                found.append(
+                    f"column {name!r}: the prior expects a component's standard deviation near {expected[j]:.3g}, the "
+                    f"whole column's is {sd[j]:.3g}"
+                )
+            away = abs(data.midrange[j] - locations[j])
+            if away + data.range[j] > FAR * widths[j] or widths[j] > FAR**2 * (away + data.range[j]):
+                found.append(
+                    f"column {name!r}: the prior expects means within some {widths[j]:.3g} of {locations[j]:.3g}, the "
+                    f"column's middle is {data.midrange[j]:.3g} and its range {data.range[j]:.3g}"
+                )
+        return [f"{message}. Is the prior in the data's units?" for message in found]
+
     def order(self, weight: Array, mean: Array) -> IntArray:
         """(K,) the order in which the priors expect components of these weights (K,) and means (K, D)."""
         if self.means.is_ordered:
@@ -158,10 +183,14 @@ def load_card(path: str | Path) -> Card:
 
 def card_path(name: str) -> Path:
     """Where a bundled card is: in the installed package, or beside it in a checkout."""
+    return choose(name, cards(), "card")
+
+
+def cards() -> dict[str, Path]:
+    """The bundled cards by name."""
     package = Path(__file__).parent
     folders = [package / "models", package.parent / "models"]
-    cards = {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
-    return choose(name, cards, "card")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
 
 
 def model_from_json(text: str) -> MixtureModel:

@@ -48,25 +48,60 @@ def pack(
     """
     import xarray as xr
 
-    features, component = np.array(points.columns), np.arange(parameters.weight.shape[-1])
-    chain, draw = (np.arange(n) for n in parameters.weight.shape[:2])
+    groups = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats)}
+    return xr.DataTree.from_dict(groups | _data(points, standard))
+
+
+def pack_prior(points: Points, standard: Standard, parameters: Parameters, simulated: Array) -> "xr.DataTree":
+    """Put draws from the prior (S, ...) into the schema, and data sets (S, M, D) that were simulated from them."""
+    import xarray as xr
+
+    one_chain = Parameters(
+        parameters.weight[None],
+        parameters.mean[None],
+        parameters.covariance[None],
+        {name: value[None] for name, value in parameters.extras.items()},
+    )
+    predictive = xr.Dataset(
+        {"x": (("chain", "draw", "point", "feature"), simulated[None])},
+        coords={
+            "chain": [0],
+            "draw": np.arange(len(simulated)),
+            "point": np.arange(simulated.shape[1]),
+            "feature": np.array(points.columns),
+        },
+    )
+    groups = {"prior": _mixtures(points.columns, one_chain), "prior_predictive": predictive}
+    return xr.DataTree.from_dict(groups | _data(points, standard))
+
+
+def _mixtures(columns: tuple[str, ...], parameters: Parameters) -> "xr.Dataset":
+    import xarray as xr
+
     values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
     for name, value in parameters.extras.items():  # a number, or one a column
         values[name] = ((), ("feature",))[value.ndim - 2], value
-    posterior = xr.Dataset(
+    chain, draw, component = (np.arange(n) for n in parameters.weight.shape)
+    features = np.array(columns)
+    return xr.Dataset(
         {name: (("chain", "draw", *dims), value) for name, (dims, value) in values.items()},
-        coords={
-            "chain": chain,
-            "draw": draw,
-            "component": component,
-            "feature": features,
-            "feature_bis": features,
-        },
+        coords={"chain": chain, "draw": draw, "component": component, "feature": features, "feature_bis": features},
     )
-    sample_stats = xr.Dataset(
-        {name: (("chain", "draw"), value) for name, value in stats.items()},
-        coords={"chain": chain, "draw": draw},
+
+
+def _statistics(stats: dict[str, Array]) -> "xr.Dataset":
+    import xarray as xr
+
+    chain, draw = (np.arange(n) for n in stats["lp"].shape)
+    return xr.Dataset(
+        {name: (("chain", "draw"), value) for name, value in stats.items()}, coords={"chain": chain, "draw": draw}
     )
+
+
+def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
+    import xarray as xr
+
+    features = np.array(points.columns)
     observed = xr.Dataset(
         {"x": (("point", "feature"), points.values)},
         coords={"point": plain_index(points.index), "feature": features},
@@ -74,14 +109,7 @@ def pack(
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
     )
-    return xr.DataTree.from_dict(
-        {
-            "posterior": posterior,
-            "sample_stats": sample_stats,
-            "observed_data": observed,
-            "constant_data": constant,
-        }
-    )
+    return {"observed_data": observed, "constant_data": constant}
 
 
 def annotate(fit: "xr.DataTree", info: dict[str, Any]) -> "xr.DataTree":

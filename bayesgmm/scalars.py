@@ -74,6 +74,11 @@ class Scalar(Declared):
         return type(self)(**{field: np.ravel(value)[0] for field, value in self.parameters.items()})
 
     @property
+    def is_per_column(self) -> bool:
+        """Whether its parameters come as one number a column."""
+        return any(isinstance(value, tuple) for value in self.parameters.values())
+
+    @property
     def width(self) -> int:
         """How many columns it tells apart: 1 when its parameters are single numbers."""
         return max(np.size(value) for value in self.parameters.values())

@@ -138,7 +138,7 @@ class WeightsPrior(Declared):
         """(size, K) weights given concentrations (size, K)."""
         raise NotImplementedError
 
-    def truncated_mass(self, concentration: Array, n_components: int) -> Array | None:
+    def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
         """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
         return None
 
@@ -257,7 +257,7 @@ class StickBreaking(WeightsPrior):
         left = np.concatenate([np.ones((len(stick), 1)), np.cumprod(1 - stick[:, :-1], axis=1)], axis=1)
         return stick * left
 
-    def truncated_mass(self, concentration: Array, n_components: int) -> Array | None:
+    def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
         """Mass that is expected beyond the first K - 1 sticks; the last component stands for all of it."""
         a, b = self.sticks(np.asarray(concentration)[..., None], n_components)
         return np.prod(b / (a + b), axis=-1)
