@@ -1,4 +1,5 @@
 from . import datasets, errors, model, plots
+from .builder import build_model
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
@@ -32,6 +33,7 @@ __all__ = [
     "WishartPrecision",
     "anomaly_scores",
     "assignments",
+    "build_model",
     "datasets",
     "density",
     "elicit",

@@ -8,8 +8,9 @@ import math
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import betaln, multigammaln
+from scipy.special import multigammaln
 
+from bayesgmm import lkj
 from bayesgmm._declared import Declared, Positive
 from bayesgmm._kernels import jit
 from bayesgmm._native import arguments, prior_density
@@ -177,6 +178,10 @@ class CovariancesPrior(Declared):
         """(size, K, D, D) covariances in data units, shape being size, K, D, and what else was drawn."""
         raise NotImplementedError
 
+    def build(self, family: Family, standard: Standard, n_components: int) -> Any:
+        """The same prior in the PyMC model at hand; returns ``covariance`` [component, feature, feature_bis]."""
+        raise NotImplementedError
+
     def typical_sd(self) -> Array:
         """(D,) or (1,) the standard deviation that the resolved prior expects of a component, in data units."""
         raise NotImplementedError
@@ -324,6 +329,18 @@ class WishartPrecision(CovariancesPrior):
         half = chol @ np.swapaxes(np.linalg.inv(bartlett), -1, -2)
         return np.broadcast_to(half @ np.swapaxes(half, -1, -2), (size, k, d, d)), extras
 
+    def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
+        from bayesgmm.prior_distributions import inverse_wishart, variances, with_covariance
+
+        unit = standard.scale[0] ** 2 if family.isotropic else standard.scale**2
+        if isinstance(self.scale, Scalar):
+            dims = () if family.isotropic else ("feature",)
+            scale = self.scale.build("covariance_scale", 1.0, unit, dims)
+        else:
+            scale = np.asarray(self.scale)
+        declare = variances if family.diagonal else inverse_wishart
+        return with_covariance(declare(family, self._dof, scale, standard.scale), family, n_components)
+
     def typical_sd(self) -> Array:  # noqa: D102
         scale = self.scale.quantile(np.full(self.n_extra, 0.5)) if isinstance(self.scale, Scalar) else self.scale
         array = np.atleast_1d(np.asarray(scale, dtype=np.float64))
@@ -378,7 +395,7 @@ class LKJCovariance(CovariancesPrior):
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
         width = self._sd.width
-        constant = 0.0 if family.diagonal else -log_lkj_normaliser(self.eta, width)
+        constant = 0.0 if family.diagonal else -lkj.log_normaliser(self.eta, width)
         return np.concatenate([[self.eta, constant], standard.scale[:width], self._sd.params(width)])
 
     def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
@@ -398,34 +415,21 @@ class LKJCovariance(CovariancesPrior):
         sd = self._sd.draw(rng, (size, count, self._sd.width))
         if family.diagonal:
             return np.broadcast_to(sd**2, shape)[..., None] * np.eye(d), {}
-        chol = sd[..., None] * draw_correlation_factors(rng, self.eta, (size, count, d))
+        chol = sd[..., None] * lkj.draw_factors(rng, self.eta, (size, count, d))
         return np.broadcast_to(chol @ np.swapaxes(chol, -1, -2), (size, k, d, d)), {}
+
+    def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
+        from bayesgmm.prior_distributions import lkj_covariance, with_covariance
+
+        if family.diagonal:
+            unit = standard.scale[0] if family.isotropic else standard.scale
+            core = self._sd.build("sd", -1.0, unit, family.dims) ** 2
+        else:
+            core = lkj_covariance(family, self.eta, self._sd, standard.scale)
+        return with_covariance(core, family, n_components)
 
     def typical_sd(self) -> Array:  # noqa: D102
         return self._sd.quantile(np.full(self._sd.width, 0.5))
-
-
-def log_lkj_normaliser(eta: float, n_features: int) -> float:
-    """Logarithm of the integral of |R|^(eta - 1) over correlation matrices (Lewandowski et al. 2009)."""
-    k = np.arange(1, n_features)
-    b = eta + (n_features - k - 1) / 2
-    return float((((2 * eta - 2 + n_features - k) * _LOG_2 + betaln(b, b)) * (n_features - k)).sum())
-
-
-def draw_correlation_factors(rng: np.random.Generator, eta: float, shape: tuple[int, ...]) -> Array:
-    """(..., D, D) Cholesky factors of LKJ correlation matrices, by partial correlations on a C-vine."""
-    d = shape[-1]
-    chol = np.zeros((*shape, d))
-    chol[..., 0, 0] = 1.0
-    for i in range(1, d):
-        left = np.ones(shape[:-1])  # of the row's squared length
-        for j in range(i):
-            b = eta + (d - j - 2) / 2
-            partial = 2 * rng.beta(b, b, size=shape[:-1]) - 1
-            chol[..., i, j] = partial * np.sqrt(left)
-            left = left * (1 - partial**2)
-        chol[..., i, i] = np.sqrt(left)
-    return chol
 
 
 def _for_family(prior: Scalar, data: Summary, family: Family, what: str) -> Scalar:

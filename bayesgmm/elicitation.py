@@ -1,6 +1,5 @@
 """What a declaration believes before any fit: data that it would expect, and how many clusters."""
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from bayesgmm import posterior
 from bayesgmm._declared import whole
 from bayesgmm.data import Standard, as_points
-from bayesgmm.errors import FitWarning
+from bayesgmm.errors import warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.stats import Array
@@ -67,8 +66,7 @@ def prior_predictive(
     count = min(len(checked.values), MOST_POINTS) if points is None else whole("points", points)
     rng = np.random.default_rng(whole("seed", seed, least=0))
     resolved = model.resolve(checked)
-    for message in resolved.contradictions(checked.summary):
-        warnings.warn(message, FitWarning, stacklevel=2)
+    warn(resolved.contradictions(checked.summary))
     parameters = draw(resolved, rng, draws, len(checked.columns))
     standard = Standard.of(checked, common=resolved.family.isotropic)
     tree = posterior.pack_prior(checked, standard, parameters, simulate(parameters, rng, count))

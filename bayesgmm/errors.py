@@ -1,7 +1,9 @@
 """What can go wrong, as one tree; and ``choose``, the one place where a name is looked up."""
 
 import difflib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 
 class BayesGMMError(Exception):
@@ -46,6 +48,15 @@ class FitFileError(BayesGMMError):
 
 class FitWarning(UserWarning):
     """A fit finished, but should not be trusted as it is."""
+
+
+PACKAGE = str(Path(__file__).parent)
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Warn of what should not be trusted, in the name of the line of the user's that led here."""
+    for message in messages:
+        warnings.warn(message, FitWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:

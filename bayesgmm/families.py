@@ -40,6 +40,12 @@ class Family:
             return (count, 1 if self.isotropic else n_features)
         return (count, n_features, n_features)
 
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes of the family's own covariances."""
+        each = () if self.isotropic else ("feature",) if self.diagonal else ("feature", "feature_bis")
+        return each if self.tied else ("component", *each)
+
     def size(self, n_components: int, n_features: int) -> int:
         """How many free numbers the covariances have: also how many unconstrained coordinates."""
         count, rows, *columns = self.core_shape(n_components, n_features)

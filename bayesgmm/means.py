@@ -127,6 +127,21 @@ class MeansPrior(Declared):
         """(size, K, D) means from the resolved prior in data units, given covariances, and what else was drawn."""
         raise NotImplementedError
 
+    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:
+        """The same prior in the PyMC model at hand; returns ``mean`` [component, feature]."""
+        raise NotImplementedError
+
+    def _build_normal(self, standard: Standard, n_components: int, mu: Any, sigma: Any) -> Any:
+        import pymc as pm
+
+        from bayesgmm.distributions import Affine, OrderedAffine
+        from bayesgmm.prior_distributions import ordered_normal
+
+        if self.is_ordered:
+            return ordered_normal("mean", mu, sigma, OrderedAffine(standard.shift, standard.scale), n_components)
+        transform = Affine(standard.shift, standard.scale)
+        return pm.Normal("mean", mu, sigma, dims=("component", "feature"), default_transform=transform)
+
     def width(self) -> Array:
         """(D,) how far from their centre the resolved prior expects the means, in data units; NaN when it can't say."""
         raise NotImplementedError
@@ -193,6 +208,9 @@ class NormalMeans(MeansPrior):
         location, scale = np.asarray(self.location), np.asarray(self.scale)
         return self._in_order(rng.normal(location, scale, size=(size, n_components, location.size))), {}
 
+    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
+        return self._build_normal(standard, n_components, np.asarray(self.location), np.asarray(self.scale))
+
     def width(self) -> Array:  # noqa: D102
         return np.asarray(self.scale)
 
@@ -234,6 +252,17 @@ class ConjugateMeans(MeansPrior):
         noise = rng.normal(size=covariance.shape[:-1])
         chol = np.linalg.cholesky(covariance)
         return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
+
+    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
+        import pymc as pm
+
+        from bayesgmm.distributions import Affine
+
+        transform = Affine(standard.shift, standard.scale, ndim_supp=1)
+        dims = ("component", "feature")
+        return pm.MvNormal(
+            "mean", np.asarray(self.location), covariance / self.strength, dims=dims, default_transform=transform
+        )
 
     def width(self) -> Array:  # noqa: D102
         return np.full(np.asarray(self.location).size, np.nan)  # it has no scale of its own
@@ -312,6 +341,17 @@ class HierarchicalMeans(MeansPrior):
         spread = self._spread.draw(rng, centre.shape)
         mean = rng.normal(centre[:, None], spread[:, None], size=(size, n_components, location.size))
         return self._in_order(mean), {"mean_centre": centre, "mean_spread": spread}
+
+    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
+        import pymc as pm
+
+        from bayesgmm.distributions import Affine
+
+        location, scale = np.asarray(self.location), np.asarray(self.scale)
+        transform = Affine(standard.shift, standard.scale)
+        centre = pm.Normal("mean_centre", location, scale, dims="feature", default_transform=transform)
+        spread = self._spread.build("mean_spread", 1.0, standard.scale, ("feature",))
+        return self._build_normal(standard, n_components, centre, spread)
 
     def width(self) -> Array:  # noqa: D102
         return np.hypot(np.asarray(self.scale), self._spread.quantile(0.5))

@@ -221,8 +221,8 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     Returns
     -------
     Dataset
-        ``x`` [point, feature], the data; ``grid`` [feature, step], wide enough for both; ``curve`` [feature, draw, step],
-        densities of some mixtures from the prior; ``band`` [feature, ci_bound], between which the prior expects
+        ``x`` [point, feature], the data; ``grid`` [feature, step], wide enough for both; ``curve`` [feature, draw,
+        step], densities of some mixtures from the prior; ``band`` [feature, ci_bound], between which the prior expects
         ``ci_prob`` of new points; ``probability`` [n_clusters], of how many components hold a point.
     """
     import xarray as xr
@@ -230,10 +230,10 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     if "prior_predictive" not in getattr(tree, "children", {}):
         raise FitFileError("there is no prior to draw here; give what prior_predictive returned")
     ci_prob = probability("ci_prob", ci_prob)
-    names = tuple(str(name) for name in tree["observed_data"].coords["feature"].values)
+    names = observed(tree).columns
     chosen = _choose_columns(names, columns)
-    x = tree["observed_data"]["x"].values[:, chosen]
-    simulated = tree["prior_predictive"]["x"].values.reshape(-1, len(names))[:, chosen]
+    x = observed(tree).values[:, chosen]
+    simulated = tree["prior_predictive"].to_dataset()["x"].values.reshape(-1, len(names))[:, chosen]
     tail = (1 - ci_prob) / 2
     bands = np.quantile(simulated, [tail, 1 - tail], axis=0).T
     edges = np.stack([np.minimum(bands[:, 0], x.min(axis=0)), np.maximum(bands[:, 1], x.max(axis=0))], axis=1)
@@ -244,7 +244,7 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
         _curves(grid, weight, mean[..., j], covariance[..., j, j]).sum(axis=1)
         for grid, j in zip(grids, chosen, strict=True)
     ]
-    clusters = elicit(declaration(tree), len(tree["observed_data"]["x"]))["probability"]
+    clusters = elicit(declaration(tree), len(x))["probability"]
     return xr.Dataset(
         {
             "x": (("point", "feature"), x),
@@ -293,17 +293,12 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
 
 def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     grid, curves = data["grid"].values[j], data["curve"].values[j]
-    counts, _, _ = axis.hist(data["x"].values[:, j], bins="auto", density=True, color="0.8", label="data")
-    axis.plot(
-        grid,
-        curves.T,
-        color=COLOURS[0],
-        lw=0.7,
-        alpha=0.5,
-        label=["mixtures from the prior"] + [""] * (len(curves) - 1),
-    )
+    heights, edges = np.histogram(data["x"].values[:, j], bins="auto", density=True)
+    axis.stairs(heights, edges, fill=True, color="0.6", label="data")
+    lines = axis.plot(grid, curves.T, color=COLOURS[0], lw=0.7, alpha=0.4)
+    lines[0].set_label("mixtures from the prior")
     # a spike in one mixture must not flatten the rest
-    axis.set_ylim(0, 1.15 * max(counts.max(), np.quantile(curves.max(axis=1), 0.8)))
+    axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(curves.max(axis=1), 0.8)))
     axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
     axis.set_xlabel(str(data["feature"].values[j]))
     axis.set_yticks([])
@@ -316,5 +311,5 @@ def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
     axis.bar(data["n_clusters"].values, data["probability"].values, color=COLOURS[0])
     axis.set_xlabel(f"clusters among {data.sizes['point']} points")
     axis.set_ylabel("prior probability")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.spines[["top", "right"]].set_visible(False)

@@ -208,7 +208,7 @@ def observed(fit: "xr.DataTree") -> Points:
     if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
         raise FitFileError("this fit holds no observed data; give the points to be scored")
     x = fit["observed_data"]["x"].transpose("point", "feature")
-    columns = tuple(str(name) for name in fit["posterior"].coords["feature"].values)
+    columns = tuple(str(name) for name in x.coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
     return Points(x.values, columns, index)
 

@@ -138,6 +138,24 @@ class WeightsPrior(Declared):
         """(size, K) weights given concentrations (size, K)."""
         raise NotImplementedError
 
+    def build(self, n_components: int) -> Any:
+        """The same prior in the PyMC model at hand; returns ``weight`` [component]."""
+        import pymc as pm
+
+        told = self.concentration
+        concentration = told.build("concentration", 1.0) if isinstance(told, Scalar) else told
+        if n_components == 1:  # no simplex to move on
+            return pm.Deterministic("weight", pm.math.ones(1), dims="component")
+        return self.build_given("weight", concentration, n_components)
+
+    def build_given(self, name: str, concentration: Any, n_components: int) -> Any:
+        """PyMC's weights, given one concentration or one for each component."""
+        import pymc as pm
+
+        from bayesgmm.distributions import Logits
+
+        return pm.Dirichlet(name, concentration * np.ones(n_components), dims="component", default_transform=Logits())
+
     def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
         """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
         return None
@@ -245,6 +263,11 @@ class StickBreaking(WeightsPrior):
         """The discount, then the concentration or its prior."""
         told = self.concentration
         return np.append(self._discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
+
+    def build_given(self, name: str, concentration: Any, n_components: int) -> Any:  # noqa: D102
+        from bayesgmm.prior_distributions import stick_breaking
+
+        return stick_breaking(name, concentration, self._discount, n_components)
 
     def sticks(self, concentration: Array, n_components: int) -> tuple[float, Array]:
         """The two parameters of the K - 1 Beta sticks, the second by concentration (..., 1)."""

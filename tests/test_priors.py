@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import digamma as scipy_digamma
 
 import bayesgmm as bg
-from bayesgmm.covariances import draw_correlation_factors, log_lkj_normaliser
+from bayesgmm import lkj
 from bayesgmm.data import as_points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.scalars import SCALARS, log_density
@@ -69,7 +69,7 @@ def test_drawn_weights_have_the_mean_that_the_paper_gives(prior):
 def test_lkj_draws_and_normaliser(eta):
     """A correlation is Beta(b, b) on (-1, 1), b = eta + D / 2 - 1: Kolmogorov-Smirnov, false alarm 1e-4 each."""
     d = 4
-    chol = draw_correlation_factors(np.random.default_rng(1), eta, (4000, d))
+    chol = lkj.draw_factors(np.random.default_rng(1), eta, (4000, d))
     correlation = chol @ np.swapaxes(chol, -1, -2)
     np.testing.assert_allclose(np.diagonal(correlation, axis1=-2, axis2=-1), 1)
     b = eta + d / 2 - 1
@@ -77,7 +77,7 @@ def test_lkj_draws_and_normaliser(eta):
         assert stats.kstest((correlation[:, i, j] + 1) / 2, stats.beta(b, b).cdf).pvalue > 1e-4
     # with two columns the normaliser is the integral of (1 - r^2)^(eta - 1)
     r = np.polynomial.legendre.leggauss(4000)
-    assert np.exp(log_lkj_normaliser(eta, 2)) == pytest.approx((r[1] * (1 - r[0] ** 2) ** (eta - 1)).sum(), rel=1e-3)
+    assert np.exp(lkj.log_normaliser(eta, 2)) == pytest.approx((r[1] * (1 - r[0] ** 2) ** (eta - 1)).sum(), rel=1e-3)
 
 
 X = as_points(np.random.default_rng(0).normal(size=(30, 2)))

@@ -3,11 +3,9 @@
 import inspect
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, Standard, as_points
-from bayesgmm.errors import DeclarationError, FitWarning, allowed, choose, did_you_mean
+from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import em, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ENGINES: dict[str, Engine] = {"em": em.fit, "nuts": nuts.fit}
-PACKAGE = str(Path(__file__).parents[1])
 LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
 GIVEN = {"density", "seed", "cores", "progress"}  # what every engine gets; the rest are its settings
 
@@ -95,7 +92,7 @@ def fit(
     points = as_points(data, columns)
     resolved = model.resolve(points)
     said = resolved.contradictions(points.summary)
-    _warn(said)
+    warn(said)
     standard = Standard.of(points, common=resolved.family.isotropic)
     density = LogPosterior(resolved, standard.blocks(points.values), standard)
     began = time.perf_counter()
@@ -147,13 +144,8 @@ def _finish(
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats)
     notes, doubts = ({}, []) if info["method"] == "em" else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
-    _warn(doubts)
+    warn(doubts)
     return posterior.annotate(tree, info | notes | {"relabelled": "stephens", "warnings": [*info["warnings"], *doubts]})
-
-
-def _warn(messages: list[str]) -> None:
-    for message in messages:
-        warnings.warn(message, FitWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> tuple[dict[str, Any], list[str]]:

@@ -1,0 +1,76 @@
+"""A declaration as a PyMC model: the same posterior in PyMC's own hands."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm._declared import whole
+from bayesgmm.data import Standard, as_points
+from bayesgmm.errors import warn
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior import plain_index
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+def build_model(
+    model: MixtureModel, data: Any, *, columns: Sequence[str] | None = None, batch_size: int | None = None
+) -> "pm.Model":
+    """The posterior of a declaration as a PyMC model, for any tool of PyMC's.
+
+    Its free variables are ``weight`` [component], ``mean`` [component, feature] and ``covariance`` [component,
+    feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance`` or ``sd``, of which
+    ``covariance`` is made), and what the priors learn beyond them. The one observed variable is ``x`` [point,
+    feature], a ``bayesgmm.distributions.MvNormalMixture`` over the data ``data``, which ``pm.set_data`` can exchange.
+    Everything is in data units; samplers move in standardised coordinates, the same as bayesgmm's own. A trace goes
+    through ``bayesgmm.assignments`` and the other answers as it is.
+
+    Parameters
+    ----------
+    model : MixtureModel
+    data : array or DataFrame
+        (N, D), one row a point.
+    columns : sequence of str, optional
+        Columns of a DataFrame to use.
+    batch_size : int, optional
+        For ``pm.fit``: look at a random minibatch of so many points at a time. Such a model can't be sampled.
+
+    Returns
+    -------
+    pymc.Model
+
+    Raises
+    ------
+    DataError, DeclarationError
+
+    Examples
+    --------
+    >>> pm_model = build_model(MixtureModel(2), [[0.0], [1.0], [5.0], [6.0]])
+    >>> [variable.name for variable in pm_model.free_RVs]
+    ['weight', 'covariance', 'mean']
+    """
+    import pymc as pm
+
+    from bayesgmm.distributions import MvNormalMixture
+
+    points = as_points(data, columns)
+    resolved = model.resolve(points)
+    warn(resolved.contradictions(points.summary))
+    k, n_points = resolved.n_components, len(points.values)
+    standard = Standard.of(points, common=resolved.family.isotropic)
+    features = list(points.columns)
+    coords = {"component": np.arange(k), "feature": features, "feature_bis": features}
+    with pm.Model(coords=coords) as pm_model:
+        weight = resolved.weights.build(k)
+        covariance = resolved.covariances.build(resolved.family, standard, k)
+        mean = resolved.means.build(standard, k, covariance)
+        if batch_size is None:
+            pm_model.add_coord("point", plain_index(points.index))
+            x = pm.Data("data", points.values, dims=("point", "feature"))
+            MvNormalMixture("x", weight, mean, covariance, observed=x, dims=("point", "feature"))
+        else:
+            x = pm.Minibatch(points.values, batch_size=min(whole("batch_size", batch_size), n_points))
+            MvNormalMixture("x", weight, mean, covariance, observed=x, total_size=n_points)
+    return pm_model

@@ -1,0 +1,190 @@
+"""The priors that PyMC lacks, as PyMC variables: sticks, ordered normals, inverse Wishart, LKJ covariances.
+
+Each is drawn by PyTensor's own random variables, so that every backend compiles it, and has a log density over the
+values themselves, written without a look at the native one.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.distributions.shape_utils import rv_size_is_none
+from pytensor.tensor.variable import TensorVariable
+from scipy.special import gammaln, multigammaln
+
+from bayesgmm import lkj
+from bayesgmm._pytensor_ops import covariance_of_root, precision_root
+from bayesgmm.distributions import Logits, LogPower, OrderedAffine, RootCoordinates
+from bayesgmm.families import Family
+from bayesgmm.scalars import Scalar
+
+
+def stick_breaking(name: str, concentration: Any, discount: float, n_components: int) -> TensorVariable:
+    """Weights (K,) from K - 1 sticks Beta(1 - discount, concentration + k discount)."""
+    sticks = partial(_sticks, discount=discount, index=np.arange(1, n_components))
+    return pm.CustomDist(
+        name,
+        concentration,
+        dist=partial(_draw_sticks, sticks),
+        logp=partial(_log_sticks, sticks),
+        signature="()->(k)",
+        class_name="StickBreaking",
+        dims="component",
+        default_transform=Logits(),
+    )
+
+
+Sticks = Callable[[Any], TensorVariable]
+
+
+def _sticks(concentration: Any, size: Any = None, *, discount: float, index: Any) -> TensorVariable:
+    return pm.Beta.dist(1 - discount, concentration + discount * index, size=size)
+
+
+def _draw_sticks(sticks: Sticks, concentration: Any, size: Any) -> TensorVariable:
+    stick = sticks(concentration)
+    left = pt.concatenate([[1.0], pt.cumprod(1 - stick)])
+    return pt.concatenate([stick, [1.0]]) * left
+
+
+def _log_sticks(sticks: Sticks, value: TensorVariable, concentration: Any) -> TensorVariable:
+    left = pt.cumsum(value[::-1])[::-1]  # before each stick is broken off
+    stick = value[:-1] / left[:-1]
+    return pm.logp(sticks(concentration), stick).sum() - pt.log(left[:-1]).sum()
+
+
+def ordered_normal(name: str, mu: Any, sigma: Any, transform: OrderedAffine, n_components: int) -> TensorVariable:
+    """Means (K, 1): independent normals, in increasing order."""
+    return pm.CustomDist(
+        name,
+        mu,
+        sigma,
+        dist=partial(_draw_ordered, n_components=n_components),
+        logp=partial(_log_ordered, n_components=n_components),
+        signature="(d),(d)->(k,d)",
+        class_name="OrderedNormal",
+        dims=("component", "feature"),
+        default_transform=transform,
+    )
+
+
+def _draw_ordered(mu: Any, sigma: Any, size: Any, *, n_components: int) -> TensorVariable:
+    return pt.sort(pm.Normal.dist(mu, sigma, shape=(n_components, 1)), axis=0)
+
+
+def _log_ordered(value: TensorVariable, mu: Any, sigma: Any, *, n_components: int) -> TensorVariable:
+    return pm.logp(pm.Normal.dist(mu, sigma), value).sum() + gammaln(n_components + 1.0)
+
+
+def variances(family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+    """What an inverse Wishart is in one dimension: ``variance``, [component] or [component, feature]."""
+    transform = LogPower(-0.5, unit[0] ** 2 if family.isotropic else unit**2)
+    return pm.InverseGamma("variance", np.float64(dof / 2), scale / 2, dims=family.dims, default_transform=transform)
+
+
+def inverse_wishart(family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+    """Covariances (..., D, D) whose precisions are Wishart(dof, scale^-1); scale is a matrix, or its diagonal."""
+    d = len(unit)
+    return pm.CustomDist(
+        _core_name(family),
+        scale if scale.ndim == 2 else pt.diag(scale),
+        dist=partial(_draw_inverse_wishart, dof=dof, d=d),
+        logp=partial(_log_inverse_wishart, dof=dof, d=d),
+        signature="(d,d)->(d,d)",
+        class_name="InverseWishart",
+        dims=family.dims,
+        default_transform=RootCoordinates(unit),
+    )
+
+
+def _core_name(family: Family) -> str:
+    return "tied_covariance" if family.tied else "covariance"
+
+
+def with_covariance(core: TensorVariable, family: Family, n_components: int) -> TensorVariable:
+    """``covariance`` [component, feature, feature_bis], made of the family's own where those are something else."""
+    if core.name == "covariance":
+        return core
+    d = len(pm.modelcontext(None).coords["feature"])
+    if family.tied:
+        full = pt.broadcast_to(core, (n_components, d, d))
+    else:
+        full = (core[:, None, None] if family.isotropic else core[:, :, None]) * np.eye(d)
+    return pm.Deterministic("covariance", full, dims=("component", "feature", "feature_bis"))
+
+
+def _draw_inverse_wishart(scale: Any, size: Any, *, dof: float, d: int) -> TensorVariable:
+    """By Bartlett's decomposition of the precision, from the bottom row up."""
+    batch = () if rv_size_is_none(size) else tuple(size)
+    noise = pm.Normal.dist(size=(*batch, d, d))
+    length = pt.sqrt(pm.ChiSquared.dist(dof - d + 1 + np.arange(d), size=(*batch, d)))
+    bartlett = pt.tril(noise, -1) + length[..., None] * np.eye(d)
+    root = bartlett @ _root(scale, d)[0]
+    return covariance_of_root(root.reshape((-1, d, d))).reshape((*batch, d, d))
+
+
+def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: int) -> TensorVariable:
+    root = _root(value, d)
+    trace = ((root.mT @ root) * scale.reshape((1, d, d))).sum((-2, -1))
+    constant = -dof * _log_diagonal(_root(scale, d))[0].sum() - 0.5 * dof * d * np.log(2) - multigammaln(dof / 2, d)
+    density = constant + (dof + d + 1) * _log_diagonal(root).sum(-1) - 0.5 * trace
+    return density if value.ndim == 3 else density[0]
+
+
+def lkj_covariance(family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+    """Covariances (..., D, D) with LKJ correlations and the prior ``sd`` of the standard deviations."""
+    d, parameters = len(unit), sd.pymc_parameters()
+    sds = partial(_sds, sd=sd.pymc_class(), names=tuple(parameters))
+    return pm.CustomDist(
+        _core_name(family),
+        *(np.broadcast_to(value, (d,)) for value in parameters.values()),
+        dist=partial(_draw_lkj, sds, eta=eta, d=d),
+        logp=partial(_log_lkj, sds, eta=eta, d=d),
+        signature=f"{','.join(['(d)'] * len(parameters))}->(d,d)",
+        class_name="LKJCovariance",
+        dims=family.dims,
+        default_transform=RootCoordinates(unit),
+    )
+
+
+def _sds(*parameters: Any, sd: Any, names: tuple[str, ...], size: Any = None) -> TensorVariable:
+    return sd.dist(**dict(zip(names, parameters, strict=True)), size=size)
+
+
+def _draw_lkj(sds: Callable[..., TensorVariable], *parameters: Any, eta: float, d: int) -> TensorVariable:
+    """Correlations row by row: a Beta length, a uniform direction (the onion of Lewandowski et al. 2009)."""
+    *parameters_, size = parameters
+    batch = () if rv_size_is_none(size) else tuple(size)
+    index = np.arange(1, d)
+    direction = pt.tril(pm.Normal.dist(size=(*batch, d, d)), -1)[..., 1:, :]
+    direction = direction / pt.sqrt((direction**2).sum(-1, keepdims=True))
+    length = pm.Beta.dist(index / 2, eta + (d - 1 - index) / 2, size=(*batch, d - 1))
+    below = pt.sqrt(length)[..., None] * direction
+    first = pt.zeros((*batch, 1, d))
+    diagonal = pt.concatenate([pt.ones((*batch, 1)), pt.sqrt(1 - length)], axis=-1)
+    chol = pt.concatenate([first, below], axis=-2) + diagonal[..., None] * np.eye(d)
+    scaled = sds(*parameters_, size=(*batch, d))[..., None] * chol
+    return scaled @ scaled.mT
+
+
+def _log_lkj(
+    sds: Callable[..., TensorVariable], value: TensorVariable, *parameters: Any, eta: float, d: int
+) -> TensorVariable:
+    sd = pt.sqrt(pt.diagonal(value, axis1=-2, axis2=-1))
+    log_det = -2 * _log_diagonal(_root(value, d)).sum(-1)
+    log_sd = pt.log(sd).sum(-1)
+    log_det = log_det if value.ndim == 3 else log_det[0]
+    correlations = (eta - 1) * (log_det - 2 * log_sd) - lkj.log_normaliser(eta, d)
+    return correlations + pm.logp(sds(*parameters), sd).sum(-1) - d * (log_sd + np.log(2))
+
+
+def _root(covariance: TensorVariable, d: int) -> TensorVariable:
+    """(..., D, D) as the lower-triangular precision roots (K, D, D)."""
+    return precision_root(covariance if covariance.ndim == 3 else covariance.reshape((-1, d, d)))
+
+
+def _log_diagonal(root: TensorVariable) -> TensorVariable:
+    return pt.log(pt.diagonal(root, axis1=-2, axis2=-1))
