@@ -174,7 +174,7 @@ class LogPower(Transform):
         How many trailing axes one log density covers.
     """
 
-    name = "log_power"
+    name = "logpower"  # PyMC reads a variable's name back from it: no underscores
 
     def __init__(self, power: float, scale: ArrayLike = 1.0, ndim_supp: int = 0) -> None:
         self.power, self.scale, self.ndim_supp = float(power), np.asarray(scale, float), ndim_supp
@@ -205,7 +205,7 @@ class OrderedAffine(Transform):
         ``z = (value - shift) / scale``; scale positive.
     """
 
-    name = "ordered_affine"
+    name = "orderedaffine"
     ndim_supp = 2
 
     def __init__(self, shift: ArrayLike, scale: ArrayLike) -> None:

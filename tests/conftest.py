@@ -7,6 +7,14 @@ import pytest
 import bayesgmm as bg
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-combination",
+        action="store_true",
+        help="hold the two writings of the posterior equal for every combination of priors: hours",
+    )
+
+
 def sampled(model, data, **settings):
     """A fit by NUTS that may be too short to be trusted: tests of what reads it do not care."""
     with warnings.catch_warnings():

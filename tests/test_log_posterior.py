@@ -15,46 +15,7 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.means import MEANS
 from bayesgmm.scalars import SCALARS
 from bayesgmm.weights import WEIGHTS
-
-SDS = (
-    bg.HalfNormal(2.0),
-    bg.HalfStudentT(3.0, 1.5),
-    bg.HalfCauchy(1.0),
-    bg.Gamma(2.0, 4.0),
-    bg.Exponential(0.5),
-    bg.LogNormal(0.3, 0.8),
-    bg.InverseGamma(2.0, 3.0),
-)
-
-
-# Declarations of every registered prior; one that is not here fails test_every_prior_is_tested.
-def weight_priors(k):
-    return [
-        bg.Dirichlet(tuple(1.0 + 0.5 * i for i in range(k))),
-        bg.Dirichlet(bg.Gamma(2.0, 4.0)),
-        bg.SparseDirichlet(),
-        bg.DirichletProcess(2.0),
-        bg.DirichletProcess(bg.HalfCauchy(1.0)),
-        bg.PitmanYor(bg.Gamma(2.0, 4.0), 0.3),
-    ]
-
-
-def mean_priors(d):
-    ordered = [bg.NormalMeans(ordered=True), bg.HierarchicalMeans(ordered=True)] if d == 1 else []
-    return [
-        bg.NormalMeans(tuple(range(d)), tuple(1.0 + i for i in range(d))),
-        bg.ConjugateMeans(0.5, 0.3),
-        bg.HierarchicalMeans(1.0, 2.0, bg.InverseGamma(2.0, tuple(3.0 + i for i in range(d)))),
-        *ordered,
-    ]
-
-
-def covariance_priors(d):
-    return [
-        bg.WishartPrecision(d + 1.5, np.eye(d) + 0.3),
-        bg.WishartPrecision(scale=bg.Gamma(0.7, 0.5)),
-        *(bg.LKJCovariance(2.5, sd) for sd in SDS),
-    ]
+from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
 
 
 def make(family, n_features, n_components, weights=None, means=None, covariances=None, n_points=40):

@@ -1,0 +1,261 @@
+"""The PyMC model: one posterior in two writings, and a trace of PyMC's that our answers read."""
+
+import itertools
+import warnings
+
+import arviz as az
+import cloudpickle
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+from pytensor.compile.mode import Mode
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from bayesgmm.data import Standard, as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import DataError, FitWarning
+from bayesgmm.families import COVARIANCES
+from bayesgmm.log_posterior import LogPosterior
+from tests.declarations import covariance_priors, mean_priors, weight_priors
+
+# In the order of our coordinates.
+VARIABLES = ["weight", "concentration", "mean", "mean_centre", "mean_spread"]
+VARIABLES += ["covariance", "tied_covariance", "variance", "sd", "covariance_scale"]
+INTERPRETED = Mode(linker="py", optimizer="fast_compile")  # compiles in a second, not ten
+
+
+def both_writings(model, x):
+    """The hand-written density, and a function of the same coordinates through PyMC's graph."""
+    points = as_points(x)
+    resolved = model.resolve(points)
+    standard = Standard.of(points, resolved.family.isotropic)
+    ours = LogPosterior(resolved, standard.blocks(points.values), standard)
+    pm_model = bg.build_model(model, x)
+    free = sorted(pm_model.free_RVs, key=lambda variable: VARIABLES.index(variable.name))
+    values = [pm_model.rvs_to_values[variable] for variable in free]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        compiled = pytensor.function(values, [pm_model.logp(), pm_model.dlogp(vars=free)], mode=INTERPRETED)
+    start = pm_model.initial_point()
+    shapes = [start[value.name].shape for value in values]
+
+    def theirs(q):
+        parts = np.split(q, np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
+        return compiled(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+
+    return ours, theirs
+
+
+def check_agreement(model, x):
+    ours, theirs = both_writings(model, x)
+    rng = np.random.default_rng(0)
+    differences = []
+    for q in rng.normal(scale=0.4, size=(3, ours.size)):
+        (value, grad), (value_, grad_) = ours(q), theirs(q)
+        np.testing.assert_allclose(grad, grad_, rtol=1e-7, atol=1e-7 * np.abs(grad).max())
+        differences.append(value - value_)
+    np.testing.assert_allclose(differences, differences[0], atol=1e-7 * abs(value))
+    assert abs(differences[0]) < 1e-5  # even the constants agree
+
+
+def some_combinations(seed):
+    """For every family, D and K one combination of priors; over all of them every pair of priors comes up."""
+    rng = np.random.default_rng(seed)
+    for family, d, k in itertools.product(COVARIANCES, range(1, 5), range(1, 5)):
+        priors = [weight_priors(k), mean_priors(d), covariance_priors(d)]
+        yield family, d, k, tuple(int(rng.integers(len(each))) for each in priors)
+
+
+def every_combination():
+    for family, d, k in itertools.product(COVARIANCES, range(1, 5), range(1, 5)):
+        sizes = (len(weight_priors(k)), len(mean_priors(d)), len(covariance_priors(d)))
+        for chosen in np.ndindex(sizes):
+            yield family, d, k, chosen
+
+
+def pytest_generate_tests(metafunc):
+    if "combination" in metafunc.fixturenames:
+        everything = metafunc.config.getoption("--every-combination")
+        metafunc.parametrize("combination", list(every_combination() if everything else some_combinations(1)))
+
+
+def test_two_writings_are_one_posterior(combination):
+    family, d, k, (w, m, c) = combination
+    x = np.random.default_rng(d * 10 + k).normal(size=(40, d)) * (1 + np.arange(d)) + 10
+    check_agreement(bg.MixtureModel(k, family, weight_priors(k)[w], mean_priors(d)[m], covariance_priors(d)[c]), x)
+
+
+def sampled(pm_model, **settings):
+    with pm_model, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return pm.sample(random_seed=1, progressbar=False, cores=2, chains=2, **settings)
+
+
+DATA = {
+    "two columns": make_mixture(200, 2, 2, overlap=0.02, seed=4).X,
+    "one column": bg.datasets.galaxies(),
+    "four columns": bg.datasets.iris().drop(columns="species"),
+}
+DECLARED = {
+    "two columns": bg.MixtureModel(2, "full", bg.DirichletProcess(), bg.HierarchicalMeans(), bg.LKJCovariance(2.0)),
+    "one column": bg.MixtureModel(
+        1, "diag", means=bg.ConjugateMeans(), covariances=bg.WishartPrecision(scale=bg.Gamma(2.0, 1e-6))
+    ),
+    "four columns": bg.MixtureModel(2, "tied", bg.Dirichlet(bg.Gamma(2.0, 2.0))),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_two_runs_agree(name):
+    """One through each writing: label-free means within 5 Monte Carlo errors, sds within 5: false alarm 1e-5 in all."""
+    model, x = DECLARED[name], DATA[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        ours = bg.fit(model, x, draws=1000, chains=2, seed=1, progress=False)
+        theirs = sampled(bg.build_model(model, x), draws=1000, tune=1000)
+    for quantity in ("mean of the mixture", "log determinants", "concentration"):
+        one, two = (label_free(fit)[quantity] for fit in (ours, theirs))
+        error = np.hypot(az.mcse(one, method="mean"), az.mcse(two, method="mean"))
+        assert abs(one.mean() - two.mean()) < 5 * error, quantity
+        error = np.hypot(az.mcse(one, method="sd"), az.mcse(two, method="sd"))
+        assert abs(one.std() - two.std()) < 5 * error, quantity
+
+
+def label_free(fit):
+    p = fit["posterior"].to_dataset()
+    mean = (p["weight"] * p["mean"]).sum("component").isel(feature=0).values
+    log_det = np.linalg.slogdet(p["covariance"].transpose("chain", "draw", "component", ...).values)[1].sum(-1)
+    extra = [p[name] for name in ("concentration", "covariance_scale", "mean_spread") if name in p]
+    first = np.log(extra[0]).values.reshape(*mean.shape, -1)[..., 0] if extra else mean
+    return {"mean of the mixture": mean, "log determinants": log_det, "concentration": first}
+
+
+@pytest.fixture(scope="module")
+def iris_model(iris):
+    return bg.build_model(bg.MixtureModel(2), iris.drop(columns="species"))
+
+
+@pytest.fixture(scope="module")
+def trace(iris_model):
+    return sampled(iris_model, draws=150, tune=300)
+
+
+def test_names_and_dims_are_those_of_the_schema(iris_model):
+    dims = iris_model.named_vars_to_dims
+    assert dims["weight"] == ("component",)
+    assert dims["mean"] == ("component", "feature")
+    assert dims["covariance"] == ("component", "feature", "feature_bis")
+    assert dims["x"] == ("point", "feature")
+    assert [variable.name for variable in iris_model.observed_RVs] == ["x"]
+    assert iris_model.coords["feature"][0] == "sepal_length"
+
+
+def test_our_answers_read_a_trace_of_pymc_s(trace, iris):
+    answer = bg.assignments(trace)
+    setosa = (iris["species"] == "setosa").to_numpy()
+    assert adjusted_rand_score(setosa, answer["label"].values) > 0.95
+    np.testing.assert_allclose(answer["probability"].sum("component"), 1)
+    assert (bg.density(trace, iris.drop(columns="species"))["density"] > 0).all()
+    far = iris.drop(columns="species").head(1) * 10
+    assert float(bg.anomaly_scores(trace, far)["p_value"][0]) < 0.001
+    assert bg.plots.assignments(trace).axes
+
+
+def test_chains_that_name_components_differently_are_aligned(trace):
+    """A trace of PyMC's has not been relabelled: one chain with its components swapped gives the same answer."""
+    swapped = trace.copy(deep=True)
+    for name in ("weight", "mean", "covariance"):
+        values = swapped["posterior"][name].values
+        values[1] = values[1][:, ::-1]
+    one, two = bg.assignments(trace), bg.assignments(swapped)
+    np.testing.assert_allclose(one["probability"], two["probability"], atol=1e-12)
+
+
+def test_pymc_s_tools_work_on_it(iris_model, trace, iris):
+    x = iris.drop(columns="species")
+    with iris_model, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        few = trace.sel(draw=slice(0, 19))
+        pm.compute_log_likelihood(few, progressbar=False)
+        assert few["log_likelihood"]["x"].shape == (2, 20, 150)
+        assert np.isfinite(az.loo(few).elpd)
+        assert pm.sample_prior_predictive(20)["prior_predictive"]["x"].shape == (1, 20, 150, 4)
+        pm.set_data({"data": x.to_numpy()[:60]}, coords={"point": np.arange(60)})
+        predicted = pm.sample_posterior_predictive(few, progressbar=False)
+        assert predicted["posterior_predictive"]["x"].shape == (2, 20, 60, 4)
+        pm.set_data({"data": x.to_numpy()}, coords={"point": np.arange(150)})
+    again = cloudpickle.loads(cloudpickle.dumps(iris_model))
+    assert again.point_logps() == iris_model.point_logps()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        bg.MixtureModel(3, "full", bg.PitmanYor(1.0, 0.3), bg.ConjugateMeans(strength=1.0), bg.LKJCovariance(2.0)),
+        bg.MixtureModel(2, "tied", bg.SparseDirichlet(0.1), bg.HierarchicalMeans(), bg.WishartPrecision(9.0)),
+        bg.MixtureModel(2, "spherical", covariances=bg.WishartPrecision(6.0, scale=bg.Gamma(3.0, 3.0))),
+    ],
+    ids=lambda model: model.covariance,
+)
+def test_prior_draws_of_pymc_s_are_ours(model):
+    """Quartiles of label-free numbers in 1,000 draws each: within 6 standard errors, 12 numbers: false alarm 2e-8."""
+    x = make_mixture(50, 2, 2, seed=1).X
+    with bg.build_model(model, x):
+        theirs = pm.sample_prior_predictive(1000, random_seed=2)
+    ours = bg.prior_predictive(model, x, draws=1000, seed=3)
+    for statistic in (
+        lambda p: p["weight"].max("component"),
+        spread,
+        lambda p: np.abs(p["mean"]).mean(("component", "feature")),
+    ):
+        one, two = (np.log(statistic(tree["prior"].to_dataset()).values.ravel()) for tree in (ours, theirs))
+        for quarter in (0.25, 0.5, 0.75):
+            below = (two < np.quantile(one, quarter)).mean()
+            assert abs(below - quarter) < 6 * np.sqrt(2 * quarter * (1 - quarter) / 1000)
+
+
+def heaviest(p):
+    return p["weight"].max("component")
+
+
+def distance(p):
+    return np.abs(p["mean"]).mean(("component", "feature"))
+
+
+def spread(p):
+    return p["covariance"].mean("component").isel(feature=0, feature_bis=0)
+
+
+def test_ordered_means_are_ordered_in_prior_and_posterior():
+    model = bg.MixtureModel(3, means=bg.NormalMeans(ordered=True))
+    x = bg.datasets.galaxies()
+    with bg.build_model(model, x):
+        prior = pm.sample_prior_predictive(50, random_seed=1)["prior"]["mean"]
+    assert (np.diff(prior.values[..., 0]) >= 0).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        fit = bg.fit(model, x, draws=100, chains=2, seed=1, progress=False)
+    assert (np.diff(np.sort(fit["posterior"]["mean"].values[..., 0])) > 0).all()
+
+
+def test_minibatches_estimate_the_whole_likelihood():
+    """Mean of 400 minibatch log densities within 6 standard errors of the full one: false alarm 2e-9."""
+    sample = make_mixture(2000, 2, 3, seed=2)
+    model = bg.MixtureModel(3)
+    full = bg.build_model(model, sample.X)
+    batches = bg.build_model(model, sample.X, batch_size=200)
+    point = full.initial_point()
+    whole = full.compile_logp()(point)
+    drawn = batches.compile_logp()
+    values = np.array([drawn(point) for _ in range(400)])
+    assert values.std() > 0
+    assert abs(values.mean() - whole) < 6 * values.std() / 20
+
+
+def test_mistakes_are_said_before_pymc_is_asked():
+    with pytest.raises(DataError, match="missing or infinite"):
+        bg.build_model(bg.MixtureModel(1), [[1.0], [np.nan]])
+    with pytest.warns(FitWarning, match="in the data's units"):
+        bg.build_model(bg.MixtureModel(2, means=bg.NormalMeans(0.0, 1.0)), bg.datasets.galaxies())
