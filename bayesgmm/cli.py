@@ -55,7 +55,7 @@ def fit(
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model card (TOML), in place of -k.")] = None,
     covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
-    method: Annotated[str, typer.Option(help="nuts or em.")] = "nuts",
+    method: Annotated[str, typer.Option(help="nuts, advi, fullrank_advi or em.")] = "nuts",
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,

@@ -32,6 +32,7 @@ def pack(
     standard: Standard,
     parameters: Parameters,
     stats: dict[str, Array],
+    groups: dict[str, dict[str, tuple[str, Array]]] | None = None,
 ) -> "xr.DataTree":
     """Put draws into the schema.
 
@@ -45,6 +46,8 @@ def pack(
         Draws with leading axes (chain, draw), in data units.
     stats : dict of (chain, draw) arrays
         Becomes ``sample_stats``.
+    groups : dict, optional
+        More groups: variables by name, each its dimension and its values.
     """
     import xarray as xr
 
@@ -79,6 +82,7 @@ def pack(
             "observed_data": observed,
             "constant_data": constant,
         }
+        | {name: xr.Dataset(variables) for name, variables in (groups or {}).items()}
     )
 
 
