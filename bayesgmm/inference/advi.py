@@ -1,7 +1,7 @@
 """Variational inference with draws that never change: the Gaussian closest to the posterior, by plain optimisation.
 
-It lives in coordinates that are already round at the heaviest mode, so it starts as Laplace's approximation and has only
-to learn what that misses.
+It lives in coordinates that are already round at the heaviest mode, so it starts as Laplace's approximation, and has
+only to learn what that misses.
 """
 
 from dataclasses import dataclass, field
@@ -11,148 +11,23 @@ import numpy as np
 import scipy.optimize
 
 from bayesgmm.errors import DeclarationError, SamplingError
+from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.inference.laplace import Whitening, round_coordinates
+from bayesgmm.inference.laplace import round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import LOG_2PI, Array, run_ranges
+from bayesgmm.stats import Array
 
-FEWEST_SAMPLES = 64  # of the objective, unless told
+FEWEST_SAMPLES = 64  # of the bound, unless told
+MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte
+OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over fresh ones
 FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
-SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
 JUDGED = 200  # draws that the approximation is judged by when fewer are kept
 HIGH_KHAT = 0.7
+GOOD_SHARE = 0.9  # of the draws
 EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
 REPORTED = 10  # iterations from one report of progress to the next
-
-
-def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, Array]:
-    """Log densities (M,) and gradients (M, P), each row of ``q`` by its own density."""
-    values, grads = np.empty(len(q)), np.empty_like(q)
-
-    def some(start: int, stop: int) -> None:
-        for m in range(start, stop):
-            values[m], grads[m] = densities[m](q[m])
-
-    run_ranges(some, len(q), cores)
-    return values, grads
-
-
-@dataclass
-class Objective:
-    """The evidence lower bound over fixed draws, of a Gaussian's ``params``: its mean, and the numbers of its shape.
-
-    Parameters
-    ----------
-    densities : list of LogDensity
-        One for each fixed draw.
-    whitening : Whitening
-    shape : Shape
-    normals : (M, P) float
-        The fixed draws.
-    cores : int
-    """
-
-    densities: list[LogDensity]
-    whitening: Whitening
-    shape: Shape
-    normals: Array
-    cores: int
-
-    def __post_init__(self) -> None:
-        size = self.normals.shape[1]
-        self._size = size
-        self._log_volume = float(np.linalg.slogdet(self.whitening.spread)[1])
-        self._entropy = self._log_volume + 0.5 * size * (1 + LOG_2PI)
-
-    def draws(self, params: Array, normals: Array) -> Array:
-        """(..., P) draws of the Gaussian in the density's own coordinates."""
-        return self.whitening(params[: self._size] + self.shape.spread(params[self._size :], normals))
-
-    def log_q(self, params: Array, normals: Array) -> Array:
-        """(...) log density of the Gaussian at those draws."""
-        volume = self._log_volume + self.shape.log_det(params[self._size :])
-        return -0.5 * ((normals**2).sum(axis=-1) + self._size * LOG_2PI) - volume
-
-    def start(self) -> Array:
-        """Laplace's approximation, or a narrower one where its draws have no density.
-
-        Raises
-        ------
-        SamplingError
-        """
-        for log_scale in SHRUNK:
-            params = np.concatenate([np.zeros(self._size), self.shape.start(self._size, log_scale)])
-            if np.isfinite(self(params)[0]):
-                return params
-        raise SamplingError("the posterior is not finite around its mode\n  Try a stronger prior or fewer components.")
-
-    def __call__(self, params: Array) -> tuple[float, Array]:
-        numbers = params[self._size :]
-        with np.errstate(over="ignore", invalid="ignore"):
-            values, grads = evaluate(self.densities, self.draws(params, self.normals), self.cores)
-            slopes = grads @ self.whitening.spread
-            value = float(values.mean()) + self.shape.log_det(numbers) + self._entropy
-            grad = np.concatenate([slopes.mean(axis=0), self.shape.gradient(numbers, self.normals, slopes)])
-        if not (np.isfinite(value) and np.isfinite(grad).all()):
-            return -np.inf, np.zeros_like(grad)
-        return value, grad
-
-
-@dataclass
-class Climb:
-    """How far the optimisation came.
-
-    Parameters
-    ----------
-    params : (numbers,) float
-        The best so far.
-    history : list of float
-        The objective at the start and after every iteration.
-    evaluations : int
-        Of the objective.
-    gradient : float
-        The largest slope at the end, in nats for a standard deviation or a factor of e.
-    converged, interrupted : bool
-    """
-
-    params: Array
-    history: list[float] = field(default_factory=list)
-    evaluations: int = 0
-    gradient: float = np.inf
-    converged: bool = False
-    interrupted: bool = False
-
-
-def climb(objective: Objective, max_iter: int, tol: float, progress: Progress) -> Climb:
-    """Maximise by L-BFGS until no slope exceeds ``tol``; Ctrl-C keeps the best so far."""
-    so_far = Climb(objective.start())
-    so_far.history.append(objective(so_far.params)[0])
-
-    def downhill(params: Array) -> tuple[float, Array]:
-        value, grad = objective(params)
-        so_far.evaluations += 1
-        return so_far.history[0] - value, -grad
-
-    def note(intermediate_result: Any) -> None:
-        so_far.params = intermediate_result.x.copy()
-        so_far.history.append(so_far.history[0] - float(intermediate_result.fun))
-        if len(so_far.history) % REPORTED == 1:
-            progress.stage(f"iteration {len(so_far.history) - 1}, ELBO {so_far.history[-1]:.1f}")
-
-    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "gtol": tol, "ftol": 1e-12}
-    try:
-        found = scipy.optimize.minimize(
-            downhill, so_far.params, jac=True, method="L-BFGS-B", callback=note, options=options
-        )
-    except KeyboardInterrupt:
-        so_far.interrupted = True
-        return so_far
-    so_far.gradient = float(np.abs(found.jac).max())
-    # a line search that finds nothing better ends at the precision of the sum over the points
-    so_far.converged = found.status == 0 or so_far.gradient < 10 * tol
-    return so_far
 
 
 @dataclass(frozen=True)
@@ -164,6 +39,74 @@ class Settings:
     max_iter: int
     tol: float
     batch_size: int | None
+
+
+@dataclass
+class Climb:
+    """How far the optimisation came.
+
+    Parameters
+    ----------
+    params : (numbers,) float
+        The best so far.
+    history : list of float
+        The bound at the start and after every iteration.
+    samples : list of int
+        How many fixed draws it was over.
+    evaluations : int
+        Of the log density.
+    gradient : float
+        The largest slope at the end, in nats for a standard deviation or a factor of e.
+    converged, interrupted : bool
+    """
+
+    params: Array
+    history: list[float] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+    evaluations: int = 0
+    gradient: float = np.inf
+    converged: bool = False
+    interrupted: bool = False
+
+    def note(self, params: Array, value: float, samples: int) -> None:
+        """Take an iteration."""
+        self.params = params.copy()
+        self.history.append(value)
+        self.samples.append(samples)
+
+
+def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) -> None:
+    """Maximise by L-BFGS from where ``reached`` is until no slope exceeds ``tol``; Ctrl-C keeps the best so far."""
+    samples = len(bound.normals)
+    level = bound(reached.params)[0]  # subtracted, so that no digits are lost
+    reached.note(reached.params, level, samples)
+
+    def downhill(params: Array) -> tuple[float, Array]:
+        reached.evaluations += samples
+        value, grad = bound(params)
+        return level - value, -grad
+
+    def note(intermediate_result: Any) -> None:
+        reached.note(intermediate_result.x, level - float(intermediate_result.fun), samples)
+        if len(reached.history) % REPORTED == 0:
+            progress.stage(f"iteration {len(reached.history)}, ELBO {reached.history[-1]:.1f}")
+
+    options = {"maxiter": settings.max_iter, "maxfun": 20 * settings.max_iter, "maxcor": 20, "ftol": 1e-12}
+    try:
+        found = scipy.optimize.minimize(
+            downhill,
+            reached.params,
+            jac=True,
+            method="L-BFGS-B",
+            callback=note,
+            options=options | {"gtol": settings.tol},
+        )
+    except KeyboardInterrupt:
+        reached.interrupted = True
+        return
+    reached.gradient = float(np.abs(found.jac).max())
+    # a line search that finds nothing better has come to the precision of the sum over the points
+    reached.converged = found.status == 0 or reached.gradient < 10 * settings.tol
 
 
 def fit_meanfield(
@@ -187,7 +130,8 @@ def fit_meanfield(
     draws : int
         Draws of the approximation that are kept.
     samples : int, optional
-        Fixed draws of the objective; two a coordinate, at least 64, unless told.
+        Fixed draws; two a coordinate, at least 64, unless told, and more when the approximation has fitted itself
+        to them.
     max_iter : int
         Iterations, at most.
     tol : float
@@ -225,7 +169,7 @@ def fit_fullrank(
     Parameters
     ----------
     samples : int, optional
-        At least two a coordinate; four, unless told.
+        At least two a coordinate; four unless told, and more when the approximation has fitted itself to them.
 
     Raises
     ------
@@ -251,27 +195,43 @@ def _fit(
 ) -> Estimate:
     whitening = round_coordinates(density, seed, cores, progress)
     progress.stage("fitting a Gaussian")
-    pairs = -(-(settings.samples or max(FEWEST_SAMPLES, shape.samples_a_coordinate * density.size)) // 2)
-    densities = _densities(density, whitening.mode, pairs, settings.batch_size, seed)
-    objective = Objective(densities, whitening, shape, fixed_draws(2 * pairs, density.size, seed), cores)
-    reached = climb(objective, settings.max_iter, settings.tol, progress)
-    progress.stage("judging it")
-    normals = np.random.default_rng((seed, 4)).normal(size=(max(settings.draws, JUDGED), density.size))
-    q, log_q = objective.draws(reached.params, normals), objective.log_q(reached.params, normals)
-    lp = evaluate([density] * len(q), q, cores)[0]
-    notes = judge(lp - log_q)
-    doubts = tuple(_doubts(reached, notes["pareto_khat"], settings))
-    notes |= {
+    reached: Climb | None = None
+    for samples in _sample_sizes(shape, density.size, settings.samples):
+        normals = fixed_draws(samples, density.size, seed)
+        densities = _densities(density, whitening.mode, samples // 2, settings.batch_size, seed)
+        bound = Bound(densities, whitening, shape, normals, cores)
+        reached = reached or Climb(bound.start())
+        climb(bound, reached, settings, progress)
+        progress.stage("judging it")
+        kept = _draw(density, bound, reached.params, max(settings.draws, JUDGED), seed)
+        verdict = judge(kept["lp"] - kept["log_q"])
+        optimism = reached.history[-1] - verdict["elbo"]
+        if reached.interrupted or optimism < OPTIMISM + 4 * verdict["elbo_se"]:
+            break
+    assert reached is not None
+    notes = verdict | {
         "converged": reached.converged,
         "interrupted": reached.interrupted,
-        "evaluations": reached.evaluations * len(densities),
-        "samples": len(densities),
+        "optimism": optimism,
+        "evaluations": reached.evaluations + len(kept["lp"]),
         "repaired_directions": whitening.repaired,
     }
-    stats = {"lp": lp[None, : settings.draws], "log_q": log_q[None, : settings.draws]}
-    steps = np.arange(len(reached.history))
-    history = {"iteration": ("iteration", steps), "elbo": ("iteration", np.array(reached.history))}
-    return Estimate(q[None, : settings.draws], stats, doubts, notes, {"optimisation": history})
+    stats = {name: kept[name][None, : settings.draws] for name in ("lp", "log_q")}
+    groups = {"optimisation": _history(reached)}
+    return Estimate(kept["q"][None, : settings.draws], stats, tuple(_doubts(reached, notes)), notes, groups)
+
+
+def _sample_sizes(shape: Shape, size: int, wanted: int | None) -> list[int]:
+    """How many fixed draws to try: more when a Gaussian has fitted itself to those that it saw.
+
+    References
+    ----------
+    .. [1] Burroni, Domke & Sheldon (2024), Proc. Mach. Learn. Res. 244, 471-498.
+    """
+    if wanted is not None:
+        return [wanted + wanted % 2]
+    first = max(FEWEST_SAMPLES, shape.samples_a_coordinate * size)
+    return [n for n in (first, 4 * first, 16 * first) if n == first or n * size <= MOST_NUMBERS]
 
 
 def _densities(density: LogPosterior, mode: Array, pairs: int, batch_size: int | None, seed: int) -> list[LogDensity]:
@@ -281,35 +241,68 @@ def _densities(density: LogPosterior, mode: Array, pairs: int, batch_size: int |
     return 2 * draw_minibatches(density, mode, pairs, batch_size, seed)
 
 
+def _draw(density: LogPosterior, bound: Bound, params: Array, draws: int, seed: int) -> dict[str, Array]:
+    """Fresh draws of the Gaussian, the log posterior of all points there, and its own log density."""
+    normals = np.random.default_rng((seed, 4)).normal(size=(draws, density.size))
+    q = bound.draws(params, normals)
+    return {"q": q, "lp": evaluate([density] * draws, q, bound.cores)[0], "log_q": bound.log_q(params, normals)}
+
+
 def judge(log_ratio: Array) -> dict[str, Any]:
-    """The ELBO from fresh draws, its standard error, and the Pareto k-hat of the draws' importance ratios.
+    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
+
+    Returns
+    -------
+    dict
+        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
+        the draws that as many draws of the posterior would be worth.
 
     References
     ----------
     .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
     .. [2] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
+
+    Examples
+    --------
+    >>> judge(np.zeros(1000))["importance_share"]
+    1.0
     """
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
-    with np.errstate(invalid="ignore"):  # a draw without a density
-        log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)
+    log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)  # a draw without a density
+    weight = np.exp(log_ratio - log_ratio.max())
+    with np.errstate(invalid="ignore"):
         error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
-        exact = np.ptp(log_ratio) < EXACT
-    khat = 0.0 if exact else float(array_stats.psislw(-log_ratio)[1])
-    return {"elbo": float(log_ratio.mean()), "elbo_se": error, "pareto_khat": khat}
+    alike = log_ratio.max() - log_ratio.min() < EXACT
+    return {
+        "elbo": float(log_ratio.mean()),
+        "elbo_se": error,
+        "pareto_khat": 0.0 if alike else float(array_stats.psislw(-log_ratio)[1]),
+        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+    }
 
 
-def _doubts(reached: Climb, khat: float, settings: Settings) -> list[str]:
-    iterations = len(reached.history) - 1
-    found = []
+def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
+    columns = {"iteration": range(len(reached.history)), "elbo": reached.history, "samples": reached.samples}
+    return {name: ("iteration", np.array(values)) for name, values in columns.items()}
+
+
+def _doubts(reached: Climb, notes: dict[str, Any]) -> list[str]:
+    khat, count, found = notes["pareto_khat"], len(reached.history), []
     if reached.interrupted:
-        found.append(f"Interrupted: kept the approximation of iteration {iterations}, which has not converged.")
+        found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
     elif not reached.converged:
         found.append(
-            f"ADVI stopped after {iterations} iterations before it converged (the largest slope is "
-            f"{reached.gradient:.2g}; tol is {settings.tol:.2g}). Try a larger max_iter or fewer components."
+            f"ADVI stopped after {count} iterations before it converged (the largest slope is {reached.gradient:.2g}). "
+            "Try a larger max_iter or fewer components."
         )
-    if khat > HIGH_KHAT:
+    if reached.converged and notes["optimism"] > OPTIMISM + 4 * notes["elbo_se"]:
+        found.append(
+            f"The approximation has fitted itself to its {reached.samples[-1]} fixed draws: their ELBO is "
+            f"{notes['optimism']:.1f} nats too high. Try more samples, or method='nuts'."
+        )
+    # k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell
+    if khat > HIGH_KHAT and notes["importance_share"] < GOOD_SHARE:
         found.append(
             f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below "
             f"{HIGH_KHAT}). Trust its means more than its intervals. Try method='nuts', fewer components, or a "

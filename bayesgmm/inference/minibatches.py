@@ -31,6 +31,7 @@ class Minibatch:
     slope: Array
 
     def __call__(self, q: Array) -> tuple[float, Array]:
+        """Log density at q and its gradient."""
         value, grad = self.density(q)
         return value + self.value + float(self.slope @ (q - self.mode)), grad + self.slope
 

@@ -1,0 +1,87 @@
+"""The evidence lower bound of a Gaussian over draws that never change: a plain smooth function."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.errors import SamplingError
+from bayesgmm.inference.gaussians import Shape
+from bayesgmm.inference.laplace import Whitening
+from bayesgmm.inference.minibatches import LogDensity
+from bayesgmm.stats import LOG_2PI, Array, run_ranges
+
+SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
+
+
+def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, Array]:
+    """Log densities (M,) and gradients (M, P), each row of ``q`` by its own density."""
+    values, grads = np.empty(len(q)), np.empty_like(q)
+
+    def some(start: int, stop: int) -> None:
+        for m in range(start, stop):
+            values[m], grads[m] = densities[m](q[m])
+
+    run_ranges(some, len(q), cores)
+    return values, grads
+
+
+@dataclass
+class Bound:
+    """The evidence lower bound over fixed draws, of a Gaussian's ``params``: its mean, and the numbers of its shape.
+
+    Parameters
+    ----------
+    densities : list of LogDensity
+        One for each fixed draw.
+    whitening : Whitening
+    shape : Shape
+    normals : (M, P) float
+        The fixed draws.
+    cores : int
+    """
+
+    densities: list[LogDensity]
+    whitening: Whitening
+    shape: Shape
+    normals: Array
+    cores: int
+
+    def __post_init__(self) -> None:
+        size = self.normals.shape[1]
+        self._size = size
+        self._log_volume = float(np.linalg.slogdet(self.whitening.spread)[1])
+        self._entropy = self._log_volume + 0.5 * size * (1 + LOG_2PI)
+
+    def draws(self, params: Array, normals: Array) -> Array:
+        """(..., P) draws of the Gaussian in the density's own coordinates."""
+        return self.whitening(params[: self._size] + self.shape.spread(params[self._size :], normals))
+
+    def log_q(self, params: Array, normals: Array) -> Array:
+        """(...) log density of the Gaussian at those draws."""
+        volume = self._log_volume + self.shape.log_det(params[self._size :])
+        return -0.5 * ((normals**2).sum(axis=-1) + self._size * LOG_2PI) - volume
+
+    def start(self) -> Array:
+        """Laplace's approximation, or a narrower one where its draws have no density.
+
+        Raises
+        ------
+        SamplingError
+        """
+        for log_scale in SHRUNK:
+            params = np.concatenate([np.zeros(self._size), self.shape.start(self._size, log_scale)])
+            if np.isfinite(self(params)[0]):
+                return params
+        raise SamplingError("the posterior is not finite around its mode\n  Try a stronger prior or fewer components.")
+
+    def __call__(self, params: Array) -> tuple[float, Array]:
+        """The bound and its gradient; minus infinity where a draw has no density."""
+        numbers = params[self._size :]
+        with np.errstate(over="ignore", invalid="ignore"):
+            values, grads = evaluate(self.densities, self.draws(params, self.normals), self.cores)
+            slopes = grads @ self.whitening.spread
+            value = float(values.mean()) + self.shape.log_det(numbers) + self._entropy
+            grad = np.concatenate([slopes.mean(axis=0), self.shape.gradient(numbers, self.normals, slopes)])
+        if not (np.isfinite(value) and np.isfinite(grad).all()):
+            return -np.inf, np.zeros_like(grad)
+        return value, grad
