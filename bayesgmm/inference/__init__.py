@@ -70,7 +70,7 @@ def fit(
         Show a progress bar.
     **settings
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
-        ``draws=1000, samples=None, max_iter=500, tol=1e-3, batch_size=None`` for ADVI;
+        ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
         ``n_init=10, max_iter=1000, tol=1e-8`` for EM.
 
     Returns

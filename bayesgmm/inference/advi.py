@@ -118,7 +118,7 @@ def fit_meanfield(
     draws: int = 1000,
     samples: int | None = None,
     max_iter: int = 500,
-    tol: float = 1e-3,
+    tol: float = 1e-2,
     batch_size: int | None = None,
 ) -> Estimate:
     """The mean-field ADVI engine: coordinates that are independent once they are whitened at the heaviest mode.
@@ -161,7 +161,7 @@ def fit_fullrank(
     draws: int = 1000,
     samples: int | None = None,
     max_iter: int = 500,
-    tol: float = 1e-3,
+    tol: float = 1e-2,
     batch_size: int | None = None,
 ) -> Estimate:
     """The full-rank ADVI engine: a Gaussian with a covariance of its own. Settings as for mean field.

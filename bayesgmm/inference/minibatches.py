@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm._kernels import BLOCK
 from bayesgmm.log_posterior import LogPosterior
@@ -37,26 +38,34 @@ class Minibatch:
 
 
 def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int, seed: int) -> list[LogDensity]:
-    """Random minibatches, each of whole blocks drawn without replacement; together they copy count x points points.
+    """Random minibatches, each of whole blocks without replacement, and apart from each other while the data last.
+
+    They are windows on one shuffled copy, which holds ``count`` x ``points`` points, at most all of them.
 
     References
     ----------
     .. [1] Baker, Fearnhead, Fox & Nemeth (2019), Stat. Comput. 29, 599-615.
     """
-    rng, blocks = np.random.default_rng((seed, 3)), density.blocks
+    n, length = density.blocks.n_blocks, -(-points // BLOCK)
+    size = min(n, count * length)
+    shuffled = _take(density.blocks, np.random.default_rng((seed, 3)).permutation(n)[:size], n / length)
     value, grad = density(mode)
     found: list[LogDensity] = []
-    for _ in range(count):
-        chosen = np.sort(rng.choice(blocks.n_blocks, -(-points // BLOCK), replace=False))
-        part = replace(density, blocks=_take(blocks, chosen))
+    for start in np.linspace(0, size - length, count).astype(int):
+        part = replace(density, blocks=_window(shuffled, start, start + length))
         part_value, part_grad = part(mode)
         found.append(Minibatch(part, mode, value - part_value, grad - part_grad))
     return found
 
 
-def _take(blocks: Blocks, chosen: np.ndarray) -> Blocks:
-    """Some of the blocks, weighted up to stand for all."""
-    n = blocks.n_blocks
-    x = blocks.x.reshape(n, -1)[chosen].reshape(-1)
-    weight = blocks.weight.reshape(n, BLOCK)[chosen].reshape(-1) * (n / len(chosen))
+def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
+    """A copy of some of the blocks, each point worth ``weight`` times as much."""
+    rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
+    return Blocks(blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1), rows, rows.size, blocks.n_features)
+
+
+def _window(blocks: Blocks, start: int, stop: int) -> Blocks:
+    """Blocks that lie next to each other, not copied."""
+    x = blocks.x.reshape(blocks.n_blocks, -1)[start:stop].reshape(-1)
+    weight = blocks.weight[start * BLOCK : stop * BLOCK]
     return Blocks(x, weight, weight.size, blocks.n_features)
