@@ -241,6 +241,7 @@ def elbo(fit: "xr.DataTree") -> "Figure":
     went on with four times as many.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     data = elbo_data(fit)
     samples, values = data["samples"].values, data["elbo"].values
@@ -255,7 +256,7 @@ def elbo(fit: "xr.DataTree") -> "Figure":
     axis.set_xlabel("iteration")
     axis.set_ylabel("evidence lower bound (nats)")
     axis.ticklabel_format(axis="y", useOffset=False)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="lower right")
     return figure

@@ -68,6 +68,11 @@ class Climb:
     converged: bool = False
     interrupted: bool = False
 
+    @property
+    def iterations(self) -> int:
+        """How many there were; each number of draws starts with none."""
+        return len(self.history) - len(set(self.samples))
+
     def note(self, params: Array, value: float, samples: int) -> None:
         """Take an iteration."""
         self.params = params.copy()
@@ -88,8 +93,8 @@ def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) 
 
     def note(intermediate_result: Any) -> None:
         reached.note(intermediate_result.x, level - float(intermediate_result.fun), samples)
-        if len(reached.history) % REPORTED == 0:
-            progress.stage(f"iteration {len(reached.history)}, ELBO {reached.history[-1]:.1f}")
+        if reached.iterations % REPORTED == 0:
+            progress.stage(f"iteration {reached.iterations}, ELBO {reached.history[-1]:.1f}")
 
     options = {"maxiter": settings.max_iter, "maxfun": 20 * settings.max_iter, "maxcor": 20, "ftol": 1e-12}
     try:
@@ -288,7 +293,7 @@ def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
 
 
 def _doubts(reached: Climb, notes: dict[str, Any]) -> list[str]:
-    khat, count, found = notes["pareto_khat"], len(reached.history), []
+    khat, count, found = notes["pareto_khat"], reached.iterations, []
     if reached.interrupted:
         found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
     elif not reached.converged:
