@@ -96,6 +96,7 @@ def test_the_bound_s_gradient_is_its_slope(shape):
     params = params + 0.1 * np.random.default_rng(0).normal(size=params.size)
     direction = np.random.default_rng(1).normal(size=params.size)
     step = 1e-5 * direction
+    assert bound(params) is bound(params.copy())
     slope = (bound(params + step)[0] - bound(params - step)[0]) / 2e-5
     assert bound(params)[1] @ direction == pytest.approx(slope, rel=1e-5)
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.optimize
 
 from bayesgmm.errors import DeclarationError, SamplingError
-from bayesgmm.inference.elbo import Bound, evaluate
+from bayesgmm.inference.elbo import Bound, evaluate, judge
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
 from bayesgmm.inference.laplace import round_coordinates
@@ -26,7 +26,6 @@ FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million n
 JUDGED = 200  # draws that the approximation is judged by when fewer are kept
 HIGH_KHAT = 0.7
 GOOD_SHARE = 0.9  # of the draws
-EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
 REPORTED = 10  # iterations from one report of progress to the next
 
 
@@ -53,8 +52,6 @@ class Climb:
         The bound at the start and after every iteration.
     samples : list of int
         How many fixed draws it was over.
-    evaluations : int
-        Of the log density.
     gradient : float
         The largest slope at the end, in nats for a standard deviation or a factor of e.
     converged, interrupted : bool
@@ -63,7 +60,6 @@ class Climb:
     params: Array
     history: list[float] = field(default_factory=list)
     samples: list[int] = field(default_factory=list)
-    evaluations: int = 0
     gradient: float = np.inf
     converged: bool = False
     interrupted: bool = False
@@ -82,12 +78,11 @@ class Climb:
 
 def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) -> None:
     """Maximise by L-BFGS from where ``reached`` is until no slope exceeds ``tol``; Ctrl-C keeps the best so far."""
-    samples = len(bound.normals)
+    samples, reached.converged = len(bound.normals), False
     level = bound(reached.params)[0]  # subtracted, so that no digits are lost
     reached.note(reached.params, level, samples)
 
     def downhill(params: Array) -> tuple[float, Array]:
-        reached.evaluations += samples
         value, grad = bound(params)
         return level - value, -grad
 
@@ -201,6 +196,7 @@ def _fit(
     whitening = round_coordinates(density, seed, cores, progress)
     progress.stage("fitting a Gaussian")
     reached: Climb | None = None
+    evaluations = 0  # of log densities, after the mode was found
     for samples in _sample_sizes(shape, density.size, settings.samples):
         normals = fixed_draws(samples, density.size, seed)
         densities = _densities(density, whitening.mode, samples // 2, settings.batch_size, seed)
@@ -209,6 +205,7 @@ def _fit(
         climb(bound, reached, settings, progress)
         progress.stage("judging it")
         kept = _draw(density, bound, reached.params, max(settings.draws, JUDGED), seed)
+        evaluations += bound.evaluations + len(kept["lp"])
         verdict = judge(kept["lp"] - kept["log_q"])
         optimism = reached.history[-1] - verdict["elbo"]
         if reached.interrupted or optimism < OPTIMISM + 4 * verdict["elbo_se"]:
@@ -218,7 +215,7 @@ def _fit(
         "converged": reached.converged,
         "interrupted": reached.interrupted,
         "optimism": optimism,
-        "evaluations": reached.evaluations + len(kept["lp"]),
+        "evaluations": evaluations,
         "repaired_directions": whitening.repaired,
     }
     stats = {name: kept[name][None, : settings.draws] for name in ("lp", "log_q")}
@@ -251,40 +248,6 @@ def _draw(density: LogPosterior, bound: Bound, params: Array, draws: int, seed: 
     normals = np.random.default_rng((seed, 4)).normal(size=(draws, density.size))
     q = bound.draws(params, normals)
     return {"q": q, "lp": evaluate([density] * draws, q, bound.cores)[0], "log_q": bound.log_q(params, normals)}
-
-
-def judge(log_ratio: Array) -> dict[str, Any]:
-    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
-
-    Returns
-    -------
-    dict
-        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
-        the draws that as many draws of the posterior would be worth.
-
-    References
-    ----------
-    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
-    .. [2] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
-
-    Examples
-    --------
-    >>> judge(np.zeros(1000))["importance_share"]
-    1.0
-    """
-    from arviz_stats.base.array import array_stats
-
-    log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)  # a draw without a density
-    weight = np.exp(log_ratio - log_ratio.max())
-    with np.errstate(invalid="ignore"):
-        error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
-    alike = log_ratio.max() - log_ratio.min() < EXACT
-    return {
-        "elbo": float(log_ratio.mean()),
-        "elbo_se": error,
-        "pareto_khat": 0.0 if alike else float(array_stats.psislw(-log_ratio)[1]),
-        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
-    }
 
 
 def _history(reached: Climb) -> dict[str, tuple[str, Array]]:

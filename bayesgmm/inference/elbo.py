@@ -1,6 +1,7 @@
 """The evidence lower bound of a Gaussian over draws that never change: a plain smooth function."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from bayesgmm.inference.minibatches import LogDensity
 from bayesgmm.stats import LOG_2PI, Array, run_ranges
 
 SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
+EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
 
 
 def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, Array]:
@@ -51,6 +53,8 @@ class Bound:
         self._size = size
         self._log_volume = float(np.linalg.slogdet(self.whitening.spread)[1])
         self._entropy = self._log_volume + 0.5 * size * (1 + LOG_2PI)
+        self.evaluations = 0  # of the log density
+        self._last: tuple[Array, tuple[float, Array]] | None = None
 
     def draws(self, params: Array, normals: Array) -> Array:
         """(..., P) draws of the Gaussian in the density's own coordinates."""
@@ -75,7 +79,16 @@ class Bound:
         raise SamplingError("the posterior is not finite around its mode\n  Try a stronger prior or fewer components.")
 
     def __call__(self, params: Array) -> tuple[float, Array]:
-        """The bound and its gradient; minus infinity where a draw has no density."""
+        """The bound and its gradient; minus infinity where a draw has no density.
+
+        The last answer is kept: a sweep over the data for each draw is dear, and optimisers ask twice.
+        """
+        if self._last is None or not np.array_equal(self._last[0], params):
+            self._last = params.copy(), self._evaluate(params)
+            self.evaluations += len(self.normals)
+        return self._last[1]
+
+    def _evaluate(self, params: Array) -> tuple[float, Array]:
         numbers = params[self._size :]
         with np.errstate(over="ignore", invalid="ignore"):
             values, grads = evaluate(self.densities, self.draws(params, self.normals), self.cores)
@@ -85,3 +98,37 @@ class Bound:
         if not (np.isfinite(value) and np.isfinite(grad).all()):
             return -np.inf, np.zeros_like(grad)
         return value, grad
+
+
+def judge(log_ratio: Array) -> dict[str, Any]:
+    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
+
+    Returns
+    -------
+    dict
+        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
+        the draws that as many draws of the posterior would be worth.
+
+    References
+    ----------
+    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
+    .. [2] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
+
+    Examples
+    --------
+    >>> judge(np.zeros(1000))["importance_share"]
+    1.0
+    """
+    from arviz_stats.base.array import array_stats
+
+    log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)  # a draw without a density
+    weight = np.exp(log_ratio - log_ratio.max())
+    with np.errstate(invalid="ignore"):
+        error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
+    alike = log_ratio.max() - log_ratio.min() < EXACT
+    return {
+        "elbo": float(log_ratio.mean()),
+        "elbo_se": error,
+        "pareto_khat": 0.0 if alike else float(array_stats.psislw(-log_ratio)[1]),
+        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+    }
