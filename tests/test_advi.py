@@ -16,7 +16,7 @@ from bayesgmm.data import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, SamplingError
 from bayesgmm.inference import advi, laplace
-from bayesgmm.inference.elbo import Bound
+from bayesgmm.inference.elbo import Bound, judge
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
 from bayesgmm.inference.minibatches import draw_minibatches
@@ -200,6 +200,13 @@ def test_log_q_is_the_density_of_the_draws():
     np.testing.assert_allclose(bound.log_q(params, normals), lp)
 
 
+@pytest.mark.parametrize("k", [0.3, 0.9])
+def test_khat_is_the_shape_of_the_ratios_tail(k):
+    """Ratios of an exact Pareto tail; 5 standard errors, (1 + k) / sqrt(tail of 3 sqrt(100,000))."""
+    ratios = -k * np.log(np.random.default_rng(0).uniform(size=100_000))
+    assert judge(ratios)["pareto_khat"] == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
+
+
 # -- minibatches --
 
 
@@ -221,9 +228,12 @@ def test_minibatches_are_exact_at_the_mode_and_right_on_average(points):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_minibatches_agree_with_all_points(method):
+def test_minibatches_agree_with_all_points(method, monkeypatch):
+    """Coordinates from 5,000 points of 20,000, and batches of 1,024."""
+    monkeypatch.setattr(advi, "ROUGH", 5000)
     x = make_mixture(n_points=20_000, n_features=2, n_components=3, overlap=0.05, seed=1).X
     whole, part = (approximation(method, x, draws=4000, batch_size=size) for size in (None, 1024))
+    assert not np.array_equal(whole["posterior"]["mean"], part["posterior"]["mean"])
     assert abs(info(whole)["elbo"] - info(part)["elbo"]) < 0.3
     for name in ("weight", "mean", "covariance"):
         a, b = whole["posterior"][name], part["posterior"][name]

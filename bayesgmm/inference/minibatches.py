@@ -58,6 +58,13 @@ def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int
     return found
 
 
+def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
+    """The log posterior of random blocks, weighted up to stand for all."""
+    n, length = density.blocks.n_blocks, -(-points // BLOCK)
+    chosen = np.random.default_rng((seed, 5)).permutation(n)[:length]
+    return replace(density, blocks=_take(density.blocks, chosen, n / length))
+
+
 def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
     """A copy of some of the blocks, each point worth ``weight`` times as much."""
     rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
