@@ -102,8 +102,8 @@ def fit(
     standard = Standard.of(points, common=resolved.family.isotropic)
     density = LogPosterior(resolved, standard.blocks(points.values), standard)
     began = time.perf_counter()
-    # Threads are ours to hold: BLAS's own, in an optimiser's small vectors, only wait for each other (80 times slower
-    # on a busy machine), and round differently for another number of them.
+    # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
+    # a search for modes took 80 times as long), and sums round differently for another number of them.
     with _shown(progress, chosen) as report, threadpool_limits(limits=1, user_api="blas"):
         estimate = ENGINES[method](density, seed, cores, report, **chosen)
     info = {
