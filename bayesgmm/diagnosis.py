@@ -16,16 +16,21 @@ SHOWN = 3
 def doubts(fit: "xr.DataTree") -> list[str]:
     """Why the draws of a fit should not be trusted as they are: what, how bad, what to try.
 
-    Nothing for a point estimate.
+    Nothing for a point estimate, or for independent draws of an approximation: what is wrong there is not in the draws.
 
     References
     ----------
     .. [1] Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), Bayesian Analysis 16(2), 667-718.
     """
-    if fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1:
+    if fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1 or approximate(fit):
         return []
     found = [_divergences(fit), _mixing(fit)]
     return [message for message in found if message]
+
+
+def approximate(fit: "xr.DataTree") -> bool:
+    """Whether the draws are independent ones of an approximation, whose density is then known."""
+    return "log_q" in fit["sample_stats"]
 
 
 def convergence(fit: "xr.DataTree") -> "tuple[xr.Dataset, xr.Dataset]":

@@ -32,6 +32,7 @@ def pack(
     standard: Standard,
     parameters: Parameters,
     stats: dict[str, Array],
+    groups: dict[str, dict[str, tuple[str, Array]]] | None = None,
 ) -> "xr.DataTree":
     """Put draws into the schema.
 
@@ -45,11 +46,14 @@ def pack(
         Draws with leading axes (chain, draw), in data units.
     stats : dict of (chain, draw) arrays
         Becomes ``sample_stats``.
+    groups : dict, optional
+        More groups: variables by name, each its dimension and its values.
     """
     import xarray as xr
 
-    groups = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats)}
-    return xr.DataTree.from_dict(groups | _data(points, standard))
+    more = {name: xr.Dataset(variables) for name, variables in (groups or {}).items()}
+    own = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats)}
+    return xr.DataTree.from_dict(own | _data(points, standard) | more)
 
 
 def pack_prior(points: Points, standard: Standard, parameters: Parameters, simulated: Array) -> "xr.DataTree":

@@ -10,6 +10,7 @@ from bayesgmm._declared import probability, whole
 from bayesgmm._kernels import BLOCK
 from bayesgmm.data import Points
 from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
+from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
         ``probability`` [point, component]; ``label`` [point], the most probable component; ``uncertainty`` [point],
         the entropy of the probabilities relative to its largest value: 0 when sure, 1 when all are alike.
     """
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
     probability = responsibilities(blocks, posterior.tables(), _threads())
     n_components = probability.shape[1]

@@ -1,12 +1,18 @@
 """Label switching undone: component k means the same in every draw of every chain."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data import Points, Standard
 from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import Posterior, info, observed, unpack
 from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Order = NDArray[np.int64]
 WITNESSES = 200  # points that vote on which component is which: labels need no more
@@ -86,6 +92,16 @@ def witnesses(points: Points, standard: Standard) -> Blocks:
     n_points = len(points.values)
     chosen = np.linspace(0, n_points - 1, min(n_points, WITNESSES)).astype(int)
     return standard.blocks(points.values[chosen])
+
+
+def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
+    """The draws of a fit, at most so many, with label switching undone: also those that PyMC made, which has not."""
+    posterior = unpack(fit).thin(draws)
+    if "relabelled" in info(fit) or "observed_data" not in fit.children:
+        return posterior
+    points = observed(fit)
+    order = align(witnesses(points, posterior.standard), posterior.tables(), np.zeros(posterior.n_draws))
+    return Posterior(reorder(posterior.parameters, order), posterior.columns, posterior.standard)
 
 
 def reorder(parameters: Parameters, order: Order) -> Parameters:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.diagnosis import convergence
-from bayesgmm.posterior import unpack
+from bayesgmm.diagnosis import approximate, convergence
+from bayesgmm.posterior import info
 from bayesgmm.predictive import assignments
+from bayesgmm.relabelling import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     import pandas as pd
 
     ci_prob = probability("ci_prob", ci_prob)
-    posterior = unpack(fit)
+    posterior = aligned(fit)
     p = posterior.parameters
     values = np.concatenate([p.weight[:, :, None], p.mean], axis=2)
     tail = (1 - ci_prob) / 2
@@ -48,8 +49,18 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
 
 
 def convergence_line(fit: "xr.DataTree") -> str:
-    """The worst R-hat and effective sample size over weights, means and the log likelihood, in one line."""
+    """How far a fit is to be trusted, in one line.
+
+    The worst R-hat and effective sample size over weights, means and the log likelihood; of an approximation, the
+    lower bound of the log evidence and how well it covers the posterior.
+    """
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
+    if approximate(fit):
+        told = info(fit)
+        return (
+            f"{draws} draws of a Gaussian approximation; ELBO {told['elbo']:.1f} ± {told['elbo_se']:.1g}; "
+            f"Pareto k-hat {told['pareto_khat']:.2f}"
+        )
     if chains * draws == 1:
         return "a point estimate: no uncertainty in it"
     if draws < 4:

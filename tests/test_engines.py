@@ -22,7 +22,12 @@ from bayesgmm.posterior import info, unpack
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, seed=1)
 MODEL = bg.MixtureModel(3)
-QUICK = {"nuts": {"draws": 100, "tune": 100, "chains": 2}, "em": {}}
+QUICK = {
+    "nuts": {"draws": 100, "tune": 100, "chains": 2},
+    "em": {},
+    "advi": {"draws": 100},
+    "fullrank_advi": {"draws": 100},
+}
 
 
 def quick_fit(method, model=MODEL, data=SAMPLE.X, **settings):
@@ -140,7 +145,9 @@ def test_a_model_is_a_declaration():
 
 
 def test_an_unknown_engine_gets_a_suggestion():
-    with pytest.raises(UnknownName, match="method='nutz' is not one of 'em', 'nuts'; did you mean 'nuts'"):
+    with pytest.raises(
+        UnknownName, match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'nuts'; did you mean 'nuts'"
+    ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
 
 

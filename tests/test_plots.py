@@ -6,7 +6,8 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.errors import DataError
-from bayesgmm.plots import COLOURS, assignment_data, colour
+from bayesgmm.plots import assignment_data
+from bayesgmm.plots.style import COLOURS, colour
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

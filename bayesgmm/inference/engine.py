@@ -21,12 +21,15 @@ class Estimate:
         What the user should know before trusting it.
     notes : dict
         Facts about the run that the result stores.
+    groups : dict
+        More groups of the result: variables by name, each its dimension and its values.
     """
 
     q: Array
     stats: dict[str, Array]
     warnings: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
 
 
 class Progress(Protocol):

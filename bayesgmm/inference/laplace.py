@@ -3,6 +3,7 @@
 What NUTS samples in, and what variational inference starts from.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ class Whitening:
         return self.mode + z @ self.spread.T
 
 
-def find_mode(density: LogPosterior, start: Array) -> Array:
+def find_mode(density: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
     """Climb from ``start`` to a mode of the log posterior by L-BFGS."""
 
     def downhill(q: Array) -> tuple[float, Array]:

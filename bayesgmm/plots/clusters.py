@@ -1,4 +1,4 @@
-"""Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
+"""The points by cluster, and how sure that is."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.data import column_names, listing
-from bayesgmm.elicitation import elicit
-from bayesgmm.errors import DataError, FitFileError, did_you_mean
-from bayesgmm.posterior import declaration, observed, unpack
+from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
+from bayesgmm.posterior import observed
 from bayesgmm.predictive import assignments as assign
+from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
@@ -19,17 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008): told apart by every kind of colour vision. A component has its colour in every figure.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-OUTLINES = 25  # draws whose outlines are shown
 CURVES = 400  # draws that a band is made from
-MOST_COLUMNS = 6  # more panels than this cannot be read
 RINGED = 0.1  # uncertainty from which a point gets a ring
-
-
-def colour(component: int) -> str:
-    """The colour of a component."""
-    return COLOURS[component % len(COLOURS)]
 
 
 def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
@@ -46,17 +36,15 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     import xarray as xr
 
     ci_prob = probability("ci_prob", ci_prob)
-    points, posterior = observed(fit), unpack(fit)
-    chosen = _choose_columns(posterior.columns, columns)
+    points, posterior = observed(fit), aligned(fit)
+    chosen = choose_columns(posterior.columns, columns)
     names = [posterior.columns[j] for j in chosen]
     x = points.values[:, chosen]
     p = posterior.thin(CURVES).parameters
-    grids = np.stack([_grid(column) for column in x.T])
-    curves = [
-        _curves(grid, p.weight, p.mean[..., j], p.covariance[..., j, j]) for grid, j in zip(grids, chosen, strict=True)
-    ]
+    grids = np.stack([grid(column) for column in x.T])
+    lines = [curves(at, p.weight, p.mean[..., j], p.covariance[..., j, j]) for at, j in zip(grids, chosen, strict=True)]
     tail = (1 - ci_prob) / 2
-    bands = [np.quantile(curve.sum(axis=1), [tail, 1 - tail], axis=0).T for curve in curves]
+    bands = [np.quantile(curve.sum(axis=1), [tail, 1 - tail], axis=0).T for curve in lines]
     few = posterior.thin(OUTLINES).parameters
     pairs = list(combinations(range(len(chosen)), 2))
     outlines = [_ellipses(few.mean, few.covariance, [chosen[a], chosen[b]], ci_prob) for a, b in pairs]
@@ -67,7 +55,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
             "label": ("point", labels["label"].values),
             "uncertainty": ("point", labels["uncertainty"].values),
             "grid": (("feature", "step"), grids),
-            "marginal": (("feature", "step", "component"), np.stack([c.mean(axis=0).T for c in curves])),
+            "marginal": (("feature", "step", "component"), np.stack([c.mean(axis=0).T for c in lines])),
             "band": (("feature", "step", "ci_bound"), np.stack(bands)),
         },
         coords={"feature": names, "ci_bound": ["lower", "upper"], "component": labels["component"].values},
@@ -77,28 +65,6 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     dims = ("pair", "draw", "component", "axis", "angle")
     pair_names = [f"{names[a]}, {names[b]}" for a, b in pairs]
     return data.assign(outline=(dims, np.stack(outlines))).assign_coords(pair=pair_names)
-
-
-def _choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
-    if wanted is None:
-        return list(range(min(len(known), MOST_COLUMNS)))
-    names = column_names(wanted)
-    for name in names:
-        if name not in known:
-            hint = did_you_mean(name, dict.fromkeys(known))
-            raise DataError(f"the fit has no column {name!r}; it has {listing(known)}{hint}")
-    return [known.index(name) for name in names]
-
-
-def _grid(column: Array, steps: int = 200) -> Array:
-    margin = 0.08 * (np.ptp(column) or 1.0)
-    return np.linspace(column.min() - margin, column.max() + margin, steps)
-
-
-def _curves(grid: Array, weight: Array, mean: Array, variance: Array) -> Array:
-    """(S, K, steps) weighted one-dimensional densities."""
-    z = (grid - mean[..., None]) / np.sqrt(variance)[..., None]
-    return weight[..., None] * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi * variance)[..., None]
 
 
 def _ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, steps: int = 73) -> Array:
@@ -213,103 +179,3 @@ def _legend(figure: "Figure", data: "xr.Dataset") -> None:
         figure.legend(handles=[*marks, ring], loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98))
     else:
         figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)
-
-
-def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
-    """What ``prior`` draws.
-
-    Returns
-    -------
-    Dataset
-        ``x`` [point, feature], the data; ``grid`` [feature, step], wide enough for both; ``curve`` [feature, draw,
-        step], densities of some mixtures from the prior; ``band`` [feature, ci_bound], between which the prior expects
-        ``ci_prob`` of new points; ``probability`` [n_clusters], of how many components hold a point.
-    """
-    import xarray as xr
-
-    if "prior_predictive" not in getattr(tree, "children", {}):
-        raise FitFileError("there is no prior to draw here; give what prior_predictive returned")
-    ci_prob = probability("ci_prob", ci_prob)
-    names = observed(tree).columns
-    chosen = _choose_columns(names, columns)
-    x = observed(tree).values[:, chosen]
-    simulated = tree["prior_predictive"].to_dataset()["x"].values.reshape(-1, len(names))[:, chosen]
-    tail = (1 - ci_prob) / 2
-    bands = np.quantile(simulated, [tail, 1 - tail], axis=0).T
-    edges = np.stack([np.minimum(bands[:, 0], x.min(axis=0)), np.maximum(bands[:, 1], x.max(axis=0))], axis=1)
-    grids = np.stack([_grid(edge) for edge in edges])
-    some = tree["prior"].to_dataset().isel(chain=0, draw=slice(OUTLINES))
-    weight, mean, covariance = (some[name].values for name in ("weight", "mean", "covariance"))
-    curves = [
-        _curves(grid, weight, mean[..., j], covariance[..., j, j]).sum(axis=1)
-        for grid, j in zip(grids, chosen, strict=True)
-    ]
-    clusters = elicit(declaration(tree), len(x))["probability"]
-    return xr.Dataset(
-        {
-            "x": (("point", "feature"), x),
-            "grid": (("feature", "step"), grids),
-            "curve": (("feature", "draw", "step"), np.stack(curves)),
-            "band": (("feature", "ci_bound"), bands),
-            "probability": ("n_clusters", clusters.values),
-        },
-        coords={
-            "feature": [names[j] for j in chosen],
-            "ci_bound": ["lower", "upper"],
-            "n_clusters": clusters["n_clusters"].values,
-        },
-        attrs={"ci_prob": ci_prob},
-    )
-
-
-def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
-    """What the priors expect, beside the data, before any fit.
-
-    A panel a column: the data (grey), the densities of 25 mixtures from the prior, and a bar under the range where
-    the prior expects ``ci_prob`` of new points. The last panel: how many clusters it expects among as many points.
-
-    Parameters
-    ----------
-    tree : DataTree
-        From ``prior_predictive``.
-    columns : sequence of str, optional
-        Columns to show; the first six unless told.
-    ci_prob : float
-    """
-    import matplotlib.pyplot as plt
-
-    data = prior_data(tree, columns, ci_prob)
-    panels = data.sizes["feature"] + 1
-    across = min(panels, 3)
-    down = -(-panels // across)
-    figure, axes = plt.subplots(down, across, figsize=(4.0 * across, 2.9 * down), squeeze=False, layout="constrained")
-    for j, axis in enumerate(axes.flat[: panels - 1]):
-        _draw_prior(axis, data, j)
-    _draw_clusters(axes.flat[panels - 1], data)
-    for axis in axes.flat[panels:]:
-        axis.set_visible(False)
-    return figure
-
-
-def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
-    grid, curves = data["grid"].values[j], data["curve"].values[j]
-    heights, edges = np.histogram(data["x"].values[:, j], bins="auto", density=True)
-    axis.stairs(heights, edges, fill=True, color="0.6", label="data")
-    lines = axis.plot(grid, curves.T, color=COLOURS[0], lw=0.7, alpha=0.4)
-    lines[0].set_label("mixtures from the prior")
-    # a spike in one mixture must not flatten the rest
-    axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(curves.max(axis=1), 0.8)))
-    axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
-    axis.set_xlabel(str(data["feature"].values[j]))
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
-    if j == 0:
-        axis.legend(frameon=False, fontsize="small")
-
-
-def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
-    axis.bar(data["n_clusters"].values, data["probability"].values, color=COLOURS[0])
-    axis.set_xlabel(f"clusters among {data.sizes['point']} points")
-    axis.set_ylabel("prior probability")
-    axis.locator_params(axis="x", integer=True)
-    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,295 @@
+"""Variational inference with draws that never change: the Gaussian closest to the posterior, by plain optimisation.
+
+It lives in coordinates that are already round at the heaviest mode, so it starts as Laplace's approximation, and has
+only to learn what that misses.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from bayesgmm.errors import DeclarationError, SamplingError
+from bayesgmm.inference.elbo import Bound, evaluate, judge
+from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
+from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
+from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.stats import Array
+
+FEWEST_SAMPLES = 64  # of the bound, unless told
+MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte
+OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over fresh ones
+FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
+JUDGED = 200  # draws that the approximation is judged by when fewer are kept
+HIGH_KHAT = 0.7
+GOOD_SHARE = 0.9  # of the draws
+ROUGH = 100_000  # points that the mode is first looked for in, with minibatches
+REPORTED = 10  # iterations from one report of progress to the next
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What both engines take; see ``fit_meanfield``."""
+
+    draws: int
+    samples: int | None
+    max_iter: int
+    tol: float
+    batch_size: int | None
+
+
+@dataclass
+class Climb:
+    """How far the optimisation came.
+
+    Parameters
+    ----------
+    params : (numbers,) float
+        The best so far.
+    history : list of float
+        The bound at the start and after every iteration.
+    samples : list of int
+        How many fixed draws it was over.
+    gradient : float
+        The largest slope at the end, in nats for a standard deviation or a factor of e.
+    converged, interrupted : bool
+    """
+
+    params: Array
+    history: list[float] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+    gradient: float = np.inf
+    converged: bool = False
+    interrupted: bool = False
+
+    @property
+    def iterations(self) -> int:
+        """How many there were; each number of draws starts with none."""
+        return len(self.history) - len(set(self.samples))
+
+    def note(self, params: Array, value: float, samples: int) -> None:
+        """Take an iteration."""
+        self.params = params.copy()
+        self.history.append(value)
+        self.samples.append(samples)
+
+
+def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) -> None:
+    """Maximise by L-BFGS from where ``reached`` is until no slope exceeds ``tol``; Ctrl-C keeps the best so far."""
+    samples, reached.converged = len(bound.normals), False
+    level = bound(reached.params)[0]  # subtracted, so that no digits are lost
+    reached.note(reached.params, level, samples)
+
+    def downhill(params: Array) -> tuple[float, Array]:
+        value, grad = bound(params)
+        return level - value, -grad
+
+    def note(intermediate_result: Any) -> None:
+        reached.note(intermediate_result.x, level - float(intermediate_result.fun), samples)
+        if reached.iterations % REPORTED == 0:
+            progress.stage(f"iteration {reached.iterations}, ELBO {reached.history[-1]:.1f}")
+
+    options = {"maxiter": settings.max_iter, "maxfun": 20 * settings.max_iter, "maxcor": 20, "ftol": 1e-12}
+    try:
+        found = scipy.optimize.minimize(
+            downhill,
+            reached.params,
+            jac=True,
+            method="L-BFGS-B",
+            callback=note,
+            options=options | {"gtol": settings.tol},
+        )
+    except KeyboardInterrupt:
+        reached.interrupted = True
+        return
+    reached.gradient = float(np.abs(found.jac).max())
+    # a line search that finds nothing better has come to the precision of the sum over the points
+    reached.converged = found.status == 0 or reached.gradient < 10 * settings.tol
+
+
+def fit_meanfield(
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    draws: int = 1000,
+    samples: int | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-2,
+    batch_size: int | None = None,
+) -> Estimate:
+    """The mean-field ADVI engine: coordinates that are independent once they are whitened at the heaviest mode.
+
+    The correlations that the posterior has at the mode are in the whitening, and so in the draws.
+
+    Parameters
+    ----------
+    draws : int
+        Draws of the approximation that are kept.
+    samples : int, optional
+        Fixed draws; two a coordinate, at least 64, unless told, and more when the approximation has fitted itself
+        to them.
+    max_iter : int
+        Iterations, at most.
+    tol : float
+        Stop when no slope exceeds this, in nats for a standard deviation.
+    batch_size : int, optional
+        Points that each antithetic pair of fixed draws sees, in place of all; the coordinates then come from
+        100,000 points.
+
+    Raises
+    ------
+    SamplingError
+
+    References
+    ----------
+    .. [1] Giordano, Ingram & Broderick (2024), J. Mach. Learn. Res. 25(18), 1-39.
+    .. [2] Kucukelbir, Tran, Ranganath, Gelman & Blei (2017), J. Mach. Learn. Res. 18(14), 1-45.
+    """
+    settings = Settings(draws, samples, max_iter, tol, batch_size)
+    return _fit(MeanField(), density, seed, cores, progress, settings)
+
+
+def fit_fullrank(
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    draws: int = 1000,
+    samples: int | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-2,
+    batch_size: int | None = None,
+) -> Estimate:
+    """The full-rank ADVI engine: a Gaussian with a covariance of its own. Settings as for mean field.
+
+    Parameters
+    ----------
+    samples : int, optional
+        At least two a coordinate; four unless told, and more when the approximation has fitted itself to them.
+
+    Raises
+    ------
+    SamplingError
+        When there are too many coordinates for a factor.
+    """
+    if density.size > FULL_RANK_LIMIT:
+        raise SamplingError(
+            f"the posterior has {density.size} coordinates, too many for full-rank ADVI (the limit is "
+            f"{FULL_RANK_LIMIT}).\n  Use method='advi': it keeps the correlations that the posterior has at its mode."
+        )
+    if samples is not None and samples < 2 * density.size:
+        raise DeclarationError(
+            f"samples={samples}: full rank needs at least two a coordinate, here {2 * density.size}; "
+            "method='advi' takes fewer"
+        )
+    settings = Settings(draws, samples, max_iter, tol, batch_size)
+    return _fit(FullRank(), density, seed, cores, progress, settings)
+
+
+def _fit(
+    shape: Shape, density: LogPosterior, seed: int, cores: int, progress: Progress, settings: Settings
+) -> Estimate:
+    whitening = _coordinates(density, seed, cores, progress, settings.batch_size)
+    progress.stage("fitting a Gaussian")
+    reached: Climb | None = None
+    evaluations = 0  # of log densities, after the mode was found
+    for samples in _sample_sizes(shape, density.size, settings.samples):
+        normals = fixed_draws(samples, density.size, seed)
+        densities = _densities(density, whitening.mode, samples // 2, settings.batch_size, seed)
+        bound = Bound(densities, whitening, shape, normals, cores)
+        reached = reached or Climb(bound.start())
+        climb(bound, reached, settings, progress)
+        progress.stage("judging it")
+        kept = _draw(density, bound, reached.params, max(settings.draws, JUDGED), seed)
+        evaluations += bound.evaluations + len(kept["lp"])
+        verdict = judge(kept["lp"] - kept["log_q"])
+        optimism = reached.history[-1] - verdict["elbo"]
+        if reached.interrupted or optimism < OPTIMISM + 4 * verdict["elbo_se"]:
+            break
+    assert reached is not None
+    notes = verdict | {
+        "converged": reached.converged,
+        "interrupted": reached.interrupted,
+        "optimism": optimism,
+        "evaluations": evaluations,
+        "repaired_directions": whitening.repaired,
+    }
+    stats = {name: kept[name][None, : settings.draws] for name in ("lp", "log_q")}
+    groups = {"optimisation": _history(reached)}
+    return Estimate(kept["q"][None, : settings.draws], stats, tuple(_doubts(reached, notes)), notes, groups)
+
+
+def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
+    """Whitened at the heaviest mode: of all points, or of a part whose mode all points then move to theirs."""
+    points = max(ROUGH, batch_size or 0)
+    if batch_size is None or density.blocks.n_points < 2 * points:
+        return round_coordinates(density, seed, cores, progress)
+    rough = round_coordinates(subsample(density, points, seed), seed, cores, progress)
+
+    def white(z: Array) -> tuple[float, Array]:
+        value, grad = density(rough(z))
+        return value, grad @ rough.spread
+
+    return replace(rough, mode=rough(find_mode(white, np.zeros(density.size))))
+
+
+def _sample_sizes(shape: Shape, size: int, wanted: int | None) -> list[int]:
+    """How many fixed draws to try: more when a Gaussian has fitted itself to those that it saw.
+
+    References
+    ----------
+    .. [1] Burroni, Domke & Sheldon (2024), Proc. Mach. Learn. Res. 244, 471-498.
+    """
+    if wanted is not None:
+        return [wanted + wanted % 2]
+    first = max(FEWEST_SAMPLES, shape.samples_a_coordinate * size)
+    return [n for n in (first, 4 * first, 16 * first) if n == first or n * size <= MOST_NUMBERS]
+
+
+def _densities(density: LogPosterior, mode: Array, pairs: int, batch_size: int | None, seed: int) -> list[LogDensity]:
+    """One for each fixed draw. A pair shares its minibatch: its errors in the curvature cancel in the mean."""
+    if batch_size is None or batch_size >= density.blocks.n_points:
+        return [density] * (2 * pairs)
+    return 2 * draw_minibatches(density, mode, pairs, batch_size, seed)
+
+
+def _draw(density: LogPosterior, bound: Bound, params: Array, draws: int, seed: int) -> dict[str, Array]:
+    """Fresh draws of the Gaussian, the log posterior of all points there, and its own log density."""
+    normals = np.random.default_rng((seed, 4)).normal(size=(draws, density.size))
+    q = bound.draws(params, normals)
+    return {"q": q, "lp": evaluate([density] * draws, q, bound.cores)[0], "log_q": bound.log_q(params, normals)}
+
+
+def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
+    columns = {"iteration": range(len(reached.history)), "elbo": reached.history, "samples": reached.samples}
+    return {name: ("iteration", np.array(values)) for name, values in columns.items()}
+
+
+def _doubts(reached: Climb, notes: dict[str, Any]) -> list[str]:
+    khat, count, found = notes["pareto_khat"], reached.iterations, []
+    if reached.interrupted:
+        found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
+    elif not reached.converged:
+        found.append(
+            f"ADVI stopped after {count} iterations before it converged (the largest slope is {reached.gradient:.2g}). "
+            "Try a larger max_iter or fewer components."
+        )
+    if reached.converged and notes["optimism"] > OPTIMISM + 4 * notes["elbo_se"]:
+        found.append(
+            f"The approximation has fitted itself to its {reached.samples[-1]} fixed draws: their ELBO is "
+            f"{notes['optimism']:.1f} nats too high. Try more samples, or method='nuts'."
+        )
+    # k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell
+    if khat > HIGH_KHAT and notes["importance_share"] < GOOD_SHARE:
+        found.append(
+            f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below "
+            f"{HIGH_KHAT}). Trust its means more than its intervals. Try method='nuts', fewer components, or a "
+            "stronger prior."
+        )
+    return found

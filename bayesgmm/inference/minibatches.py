@@ -1,0 +1,78 @@
+"""Log posteriors of random parts of the data, made exact to first order at the mode."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm._kernels import BLOCK
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.stats import Array, Blocks
+
+LogDensity = Callable[[Array], tuple[float, Array]]
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The log posterior of some of the points, made exact to first order at the mode by a control variate.
+
+    Parameters
+    ----------
+    density : LogPosterior
+        Of the chosen points, weighted up to stand for all.
+    mode : (P,) float
+    value, slope : float, (P,) float
+        What the log posterior and its gradient there are more than this batch says.
+    """
+
+    density: LogPosterior
+    mode: Array
+    value: float
+    slope: Array
+
+    def __call__(self, q: Array) -> tuple[float, Array]:
+        """Log density at q and its gradient."""
+        value, grad = self.density(q)
+        return value + self.value + float(self.slope @ (q - self.mode)), grad + self.slope
+
+
+def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int, seed: int) -> list[LogDensity]:
+    """Random minibatches, each of whole blocks without replacement, and apart from each other while the data last.
+
+    They are windows on one shuffled copy, which holds ``count`` x ``points`` points, at most all of them.
+
+    References
+    ----------
+    .. [1] Baker, Fearnhead, Fox & Nemeth (2019), Stat. Comput. 29, 599-615.
+    """
+    n, length = density.blocks.n_blocks, -(-points // BLOCK)
+    size = min(n, count * length)
+    shuffled = _take(density.blocks, np.random.default_rng((seed, 3)).permutation(n)[:size], n / length)
+    value, grad = density(mode)
+    found: list[LogDensity] = []
+    for start in np.linspace(0, size - length, count).astype(int):
+        part = replace(density, blocks=_window(shuffled, start, start + length))
+        part_value, part_grad = part(mode)
+        found.append(Minibatch(part, mode, value - part_value, grad - part_grad))
+    return found
+
+
+def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
+    """The log posterior of random blocks, weighted up to stand for all."""
+    n, length = density.blocks.n_blocks, -(-points // BLOCK)
+    chosen = np.random.default_rng((seed, 5)).permutation(n)[:length]
+    return replace(density, blocks=_take(density.blocks, chosen, n / length))
+
+
+def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
+    """A copy of some of the blocks, each point worth ``weight`` times as much."""
+    rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
+    return Blocks(blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1), rows, rows.size, blocks.n_features)
+
+
+def _window(blocks: Blocks, start: int, stop: int) -> Blocks:
+    """Blocks that lie next to each other, not copied."""
+    x = blocks.x.reshape(blocks.n_blocks, -1)[start:stop].reshape(-1)
+    weight = blocks.weight[start * BLOCK : stop * BLOCK]
+    return Blocks(x, weight, weight.size, blocks.n_features)

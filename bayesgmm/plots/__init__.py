@@ -1,0 +1,7 @@
+"""Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
+
+from bayesgmm.plots.clusters import assignment_data, assignments
+from bayesgmm.plots.optimisation import elbo, elbo_data
+from bayesgmm.plots.priors import prior, prior_data
+
+__all__ = ["assignment_data", "assignments", "elbo", "elbo_data", "prior", "prior_data"]

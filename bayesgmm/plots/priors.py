@@ -1,0 +1,116 @@
+"""What the priors expect, beside the data."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm._declared import probability
+from bayesgmm.elicitation import elicit
+from bayesgmm.errors import FitFileError
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
+from bayesgmm.posterior import declaration, observed
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
+    """What ``prior`` draws.
+
+    Returns
+    -------
+    Dataset
+        ``x`` [point, feature], the data; ``grid`` [feature, step], wide enough for both; ``curve`` [feature, draw,
+        step], densities of some mixtures from the prior; ``band`` [feature, ci_bound], between which the prior expects
+        ``ci_prob`` of new points; ``probability`` [n_clusters], of how many components hold a point.
+    """
+    import xarray as xr
+
+    if "prior_predictive" not in getattr(tree, "children", {}):
+        raise FitFileError("there is no prior to draw here; give what prior_predictive returned")
+    ci_prob = probability("ci_prob", ci_prob)
+    names = observed(tree).columns
+    chosen = choose_columns(names, columns)
+    x = observed(tree).values[:, chosen]
+    simulated = tree["prior_predictive"].to_dataset()["x"].values.reshape(-1, len(names))[:, chosen]
+    tail = (1 - ci_prob) / 2
+    bands = np.quantile(simulated, [tail, 1 - tail], axis=0).T
+    edges = np.stack([np.minimum(bands[:, 0], x.min(axis=0)), np.maximum(bands[:, 1], x.max(axis=0))], axis=1)
+    grids = np.stack([grid(edge) for edge in edges])
+    some = tree["prior"].to_dataset().isel(chain=0, draw=slice(OUTLINES))
+    weight, mean, covariance = (some[name].values for name in ("weight", "mean", "covariance"))
+    lines = [
+        curves(at, weight, mean[..., j], covariance[..., j, j]).sum(axis=1) for at, j in zip(grids, chosen, strict=True)
+    ]
+    clusters = elicit(declaration(tree), len(x))["probability"]
+    return xr.Dataset(
+        {
+            "x": (("point", "feature"), x),
+            "grid": (("feature", "step"), grids),
+            "curve": (("feature", "draw", "step"), np.stack(lines)),
+            "band": (("feature", "ci_bound"), bands),
+            "probability": ("n_clusters", clusters.values),
+        },
+        coords={
+            "feature": [names[j] for j in chosen],
+            "ci_bound": ["lower", "upper"],
+            "n_clusters": clusters["n_clusters"].values,
+        },
+        attrs={"ci_prob": ci_prob},
+    )
+
+
+def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+    """What the priors expect, beside the data, before any fit.
+
+    A panel a column: the data (grey), the densities of 25 mixtures from the prior, and a bar under the range where
+    the prior expects ``ci_prob`` of new points. The last panel: how many clusters it expects among as many points.
+
+    Parameters
+    ----------
+    tree : DataTree
+        From ``prior_predictive``.
+    columns : sequence of str, optional
+        Columns to show; the first six unless told.
+    ci_prob : float
+    """
+    import matplotlib.pyplot as plt
+
+    data = prior_data(tree, columns, ci_prob)
+    panels = data.sizes["feature"] + 1
+    across = min(panels, 3)
+    down = -(-panels // across)
+    figure, axes = plt.subplots(down, across, figsize=(4.0 * across, 2.9 * down), squeeze=False, layout="constrained")
+    for j, axis in enumerate(axes.flat[: panels - 1]):
+        _draw_prior(axis, data, j)
+    _draw_clusters(axes.flat[panels - 1], data)
+    for axis in axes.flat[panels:]:
+        axis.set_visible(False)
+    return figure
+
+
+def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
+    at, lines = data["grid"].values[j], data["curve"].values[j]
+    heights, edges = np.histogram(data["x"].values[:, j], bins="auto", density=True)
+    axis.stairs(heights, edges, fill=True, color="0.6", label="data")
+    drawn = axis.plot(at, lines.T, color=COLOURS[0], lw=0.7, alpha=0.4)
+    drawn[0].set_label("mixtures from the prior")
+    # a spike in one mixture must not flatten the rest
+    axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(lines.max(axis=1), 0.8)))
+    axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
+    axis.set_xlabel(str(data["feature"].values[j]))
+    axis.set_yticks([])
+    axis.spines[["left", "top", "right"]].set_visible(False)
+    if j == 0:
+        axis.legend(frameon=False, fontsize="small")
+
+
+def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
+    axis.bar(data["n_clusters"].values, data["probability"].values, color=COLOURS[0])
+    axis.set_xlabel(f"clusters among {data.sizes['point']} points")
+    axis.set_ylabel("prior probability")
+    axis.locator_params(axis="x", integer=True)
+    axis.spines[["top", "right"]].set_visible(False)
