@@ -254,15 +254,11 @@ class ConjugateMeans(MeansPrior):
         return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
 
     def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
-        import pymc as pm
-
         from bayesgmm.distributions import Affine
+        from bayesgmm.prior_distributions import conjugate_normal
 
         transform = Affine(standard.shift, standard.scale, ndim_supp=1)
-        dims = ("component", "feature")
-        return pm.MvNormal(
-            "mean", np.asarray(self.location), covariance / self.strength, dims=dims, default_transform=transform
-        )
+        return conjugate_normal("mean", np.asarray(self.location), covariance, self.strength, transform)
 
     def width(self) -> Array:  # noqa: D102
         return np.full(np.asarray(self.location).size, np.nan)  # it has no scale of its own

@@ -17,7 +17,7 @@ from scipy.special import gammaln, multigammaln
 
 from bayesgmm import lkj
 from bayesgmm._pytensor_ops import covariance_of_root, precision_root
-from bayesgmm.distributions import Logits, LogPower, OrderedAffine, RootCoordinates
+from bayesgmm.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
 from bayesgmm.families import Family
 from bayesgmm.scalars import Scalar
 
@@ -77,6 +77,34 @@ def _draw_ordered(mu: Any, sigma: Any, size: Any, *, n_components: int) -> Tenso
 
 def _log_ordered(value: TensorVariable, mu: Any, sigma: Any, *, n_components: int) -> TensorVariable:
     return pm.logp(pm.Normal.dist(mu, sigma), value).sum() + gammaln(n_components + 1.0)
+
+
+def conjugate_normal(name: str, mu: Any, covariance: Any, strength: float, transform: Affine) -> TensorVariable:
+    """Means (K, D), each normal with its component's covariance divided by ``strength``."""
+    return pm.CustomDist(
+        name,
+        mu,
+        covariance,
+        dist=partial(_draw_conjugate, strength=strength),
+        logp=partial(_log_conjugate, strength=strength),
+        signature="(d),(d,d)->(d)",
+        class_name="ConjugateNormal",
+        dims=("component", "feature"),
+        default_transform=transform,
+    )
+
+
+def _draw_conjugate(mu: Any, covariance: Any, size: Any, *, strength: float) -> TensorVariable:
+    chol = covariance @ precision_root(covariance).mT
+    noise = pm.Normal.dist(size=tuple(covariance.shape)[:2])
+    return mu + (chol * noise[..., None, :]).sum(-1) / np.sqrt(strength)
+
+
+def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength: float) -> TensorVariable:
+    root = precision_root(covariance)
+    y = (root * (value - mu)[:, None, :]).sum(-1)
+    each = 0.5 * np.log(strength / (2 * np.pi)) - 0.5 * strength * y**2
+    return _log_diagonal(root).sum(-1) + each.sum(-1)
 
 
 def variances(family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
