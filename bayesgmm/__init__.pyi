@@ -1,5 +1,5 @@
 from . import datasets, errors, model, plots
-from .builder import build_model
+from .builder import build_model, initial_point
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
@@ -39,6 +39,7 @@ __all__ = [
     "elicit",
     "errors",
     "fit",
+    "initial_point",
     "load",
     "load_card",
     "model",

@@ -182,6 +182,17 @@ class CovariancesPrior(Declared):
         """The same prior in the PyMC model at hand; returns ``covariance`` [component, feature, feature_bis]."""
         raise NotImplementedError
 
+    def values(self, covariance: Array, family: Family) -> dict[str, Array]:
+        """The variable that ``build`` declares, by name, given covariances (K, D, D)."""
+        if not family.diagonal:
+            return {"tied_covariance": covariance[0]} if family.tied else {"covariance": covariance}
+        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+        return self.diagonal_values(variance[:, 0] if family.isotropic else variance)
+
+    def diagonal_values(self, variance: Array) -> dict[str, Array]:
+        """The same for a family of diagonal covariances, given variances."""
+        return {"variance": variance}
+
     def typical_sd(self) -> Array:
         """(D,) or (1,) the standard deviation that the resolved prior expects of a component, in data units."""
         raise NotImplementedError
@@ -427,6 +438,9 @@ class LKJCovariance(CovariancesPrior):
         else:
             core = lkj_covariance(family, self.eta, self._sd, standard.scale)
         return with_covariance(core, family, n_components)
+
+    def diagonal_values(self, variance: Array) -> dict[str, Array]:  # noqa: D102
+        return {"sd": np.sqrt(variance)}
 
     def typical_sd(self) -> Array:  # noqa: D102
         return self._sd.quantile(np.full(self._sd.width, 0.5))

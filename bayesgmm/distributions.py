@@ -51,11 +51,14 @@ class MvNormalMixtureRV(SymbolicRandomVariable):
 
 def _unpadded(*parameters: Any) -> list[TensorVariable]:
     """Weight (K,), mean (K, D) and cov (K, D, D) without the axes of length 1 that PyMC puts before them."""
-    parameters = [pt.as_tensor(p) for p in parameters]
-    extra = [max(0, p.ndim - ndim) for p, ndim in zip(parameters, (1, 2, 3), strict=True)]
+    tensors = [pt.as_tensor(p).astype("float64") for p in parameters]
+    for name, tensor, ndim in zip(("weight", "mean", "cov"), tensors, (1, 2, 3), strict=True):
+        extra = tensor.type.shape[: max(0, tensor.ndim - ndim)]
+        if tensor.ndim < ndim or any(n not in (1, None) for n in extra):
+            raise ValueError(f"{name} must have {ndim} axes, got one of shape {tensor.type.shape}; see MvNormalMixture")
     return [
-        pt.squeeze(p, axis=tuple(range(n))) if n else p
-        for p, n in zip((p.astype("float64") for p in parameters), extra, strict=True)
+        t.squeeze(tuple(range(t.ndim - ndim))) if t.ndim > ndim else t
+        for t, ndim in zip(tensors, (1, 2, 3), strict=True)
     ]
 
 
@@ -75,6 +78,7 @@ class MvNormalMixture(Continuous):
 
     Examples
     --------
+    >>> import pymc as pm
     >>> x = MvNormalMixture.dist([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]], shape=(2, 1))
     >>> pm.logp(x, [[2.0], [2.0]]).eval().round(4)
     array([-2.9189, -2.9189])
@@ -174,7 +178,7 @@ class LogPower(Transform):
         How many trailing axes one log density covers.
     """
 
-    name = "logpower"  # PyMC reads a variable's name back from it: no underscores
+    name = "logpower"  # no underscore: PyMC takes what stands before the last one for the variable's name
 
     def __init__(self, power: float, scale: ArrayLike = 1.0, ndim_supp: int = 0) -> None:
         self.power, self.scale, self.ndim_supp = float(power), np.asarray(scale, float), ndim_supp
@@ -205,7 +209,7 @@ class OrderedAffine(Transform):
         ``z = (value - shift) / scale``; scale positive.
     """
 
-    name = "orderedaffine"
+    name = "ordered"
     ndim_supp = 2
 
     def __init__(self, shift: ArrayLike, scale: ArrayLike) -> None:

@@ -87,10 +87,11 @@ def test_two_writings_are_one_posterior(combination):
     check_agreement(bg.MixtureModel(k, family, weight_priors(k)[w], mean_priors(d)[m], covariance_priors(d)[c]), x)
 
 
-def sampled(pm_model, **settings):
-    with pm_model, warnings.catch_warnings():
+def sampled(model, x, **settings):
+    with bg.build_model(model, x), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return pm.sample(random_seed=1, progressbar=False, cores=2, chains=2, **settings)
+        start = bg.initial_point(model, x)
+        return pm.sample(random_seed=1, progressbar=False, cores=2, chains=2, initvals=start, init="adapt_diag", **settings)
 
 
 DATA = {
@@ -114,7 +115,7 @@ def test_two_runs_agree(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         ours = bg.fit(model, x, draws=1000, chains=2, seed=1, progress=False)
-        theirs = sampled(bg.build_model(model, x), draws=1000, tune=1000)
+        theirs = sampled(model, x, draws=1000, tune=1000)
     for quantity in ("mean of the mixture", "log determinants", "concentration"):
         one, two = (label_free(fit)[quantity] for fit in (ours, theirs))
         error = np.hypot(az.mcse(one, method="mean"), az.mcse(two, method="mean"))
@@ -138,8 +139,8 @@ def iris_model(iris):
 
 
 @pytest.fixture(scope="module")
-def trace(iris_model):
-    return sampled(iris_model, draws=150, tune=300)
+def trace(iris):
+    return sampled(bg.MixtureModel(2), iris.drop(columns="species"), draws=150, tune=300)
 
 
 def test_names_and_dims_are_those_of_the_schema(iris_model):

@@ -1,0 +1,232 @@
+"""The fold over rows of data, and small matrix functions, compiled: the bodies of the PyTensor Ops.
+
+They take no lock and start no threads: whoever calls them holds the threads.
+"""
+
+import math
+
+import numba as nb
+import numpy as np
+
+from bayesgmm import _kernels
+from bayesgmm._kernels import BLOCK, moments_width
+from bayesgmm._native import pull_back
+
+_LOG_2PI = math.log(2 * math.pi)
+_CHUNK = 64  # blocks laid out at once: they stay in the second-level cache
+
+# Not numba's disk cache: it would miss a change in the files above, and PyTensor's is told of it.
+_jit = nb.njit(error_model="numpy", nogil=True)
+
+
+@_jit
+def _check_shapes(x, row_weight, log_weight, mean, root):
+    """Nothing below looks where it reads."""
+    k, d = mean.shape
+    if x.shape[1] != d or root.shape != (k, d, d):
+        raise ValueError("points, means and covariances have different numbers of features or components")
+    if log_weight.size != k or row_weight.size != x.shape[0]:
+        raise ValueError("weights have another length than what they weigh")
+
+
+@_jit
+def _table(log_weight, mean, root, offset, flat_mean, flat_root):
+    """Write what the sweep reads; say whether it describes a density."""
+    n_components, n_features = mean.shape
+    checked = 0.0
+    proper = True
+    for k in range(n_components):
+        offset[k] = log_weight[k] - 0.5 * n_features * _LOG_2PI
+        proper &= log_weight[k] < math.inf
+        for i in range(n_features):
+            flat_mean[k * n_features + i] = mean[k, i]
+            checked += 0.0 * mean[k, i]
+            for j in range(n_features):
+                p = root[k, i, j] if j <= i else 0.0
+                flat_root[(k * n_features + i) * n_features + j] = p
+                checked += 0.0 * p
+            proper &= root[k, i, i] > 0.0
+            offset[k] += math.log(root[k, i, i])
+    return proper and checked == 0.0  # an infinity or a NaN times zero is a NaN
+
+
+@_jit
+def _lay_out(x, d, row_weight, start, blocks, weights):
+    """Lay out rows from ``start`` on in blocks, as many as there is room for; return how many blocks."""
+    n = row_weight.size
+    n_blocks = min(_CHUNK, -(-(n - start) // BLOCK))
+    for b in range(n_blocks):
+        first = start + b * BLOCK
+        size = min(BLOCK, n - first)
+        for j in range(d):
+            at = (b * d + j) * BLOCK
+            for p in range(size):
+                blocks[at + p] = x[(first + p) * d + j]
+            for p in range(size, BLOCK):
+                blocks[at + p] = 0.0
+    size = min(n_blocks * BLOCK, n - start)
+    weights[:size] = row_weight[start : start + size]
+    weights[size:] = 0.0
+    return n_blocks
+
+
+@_jit
+def fold_rows(x, row_weight, log_weight, mean, root):
+    """Weighted log likelihood of rows, and its gradients; -inf and zeros where the parameters make no density."""
+    k, d = mean.shape
+    _check_shapes(x, row_weight, log_weight, mean, root)
+    offset, flat_mean, flat_root = np.empty(k), np.empty(k * d), np.empty(k * d * d)
+    n, d_mean, d_root, d_packed = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)), np.zeros(k * d * (d + 1) // 2)
+    if not _table(log_weight, mean, root, offset, flat_mean, flat_root):
+        return np.array(-np.inf), n, d_mean, d_root
+    blocks, weights = np.empty(_CHUNK * BLOCK * d), np.empty(_CHUNK * BLOCK)
+    out, sums = np.empty((1, 1 + k * moments_width(d, False))), np.zeros(k * moments_width(d, False))
+    value = 0.0
+    rows = np.ascontiguousarray(x).reshape(-1)
+    for start in range(0, x.shape[0], _CHUNK * BLOCK):
+        n_blocks = _lay_out(rows, d, row_weight, start, blocks, weights)
+        _kernels.fold(blocks, weights, offset, flat_mean, flat_root, d, n_blocks, 0, 1, out)
+        value += out[0, 0]
+        for t in range(sums.size):
+            sums[t] += out[0, t + 1]
+    pull_back(sums, flat_root, d, False, False, False, n, d_mean.reshape(-1), d_packed)
+    t = 0
+    for c in range(k):
+        for i in range(d):
+            for j in range(i + 1):
+                d_root[c, i, j] = d_packed[t]
+                t += 1
+            d_root[c, i, i] /= root[c, i, i]
+    return np.array(value), n, d_mean, d_root
+
+
+@_jit
+def score_rows(x, log_weight, mean, root):
+    """Log density of each row."""
+    k, d = mean.shape
+    offset, flat_mean, flat_root = np.empty(k), np.empty(k * d), np.empty(k * d * d)
+    result = np.full(x.shape[0], -np.inf)
+    _check_shapes(x, result, log_weight, mean, root)
+    if not _table(log_weight, mean, root, offset, flat_mean, flat_root):
+        return result
+    blocks, weights = np.empty(_CHUNK * BLOCK * d), np.empty(_CHUNK * BLOCK)
+    out = np.empty(_CHUNK * BLOCK)
+    rows = np.ascontiguousarray(x).reshape(-1)
+    for start in range(0, x.shape[0], _CHUNK * BLOCK):
+        n_blocks = _lay_out(rows, d, result, start, blocks, weights)
+        _kernels.log_densities(blocks, offset, flat_mean, flat_root, k, d, 0, n_blocks, out)
+        for p in range(min(n_blocks * BLOCK, x.shape[0] - start)):
+            result[start + p] = out[p]
+    return result
+
+
+@_jit
+def _invert_root(root, inverse):
+    """Inverse of a lower triangle."""
+    d = root.shape[0]
+    for j in range(d):
+        for i in range(j):
+            inverse[i, j] = 0.0
+        inverse[j, j] = 1.0 / root[j, j]
+        for i in range(j + 1, d):
+            total = 0.0
+            for l in range(j, i):
+                total += root[i, l] * inverse[l, j]
+            inverse[i, j] = -total / root[i, i]
+
+
+@_jit
+def precision_roots(cov):
+    """Cholesky's algorithm on the lower triangle of the symmetric part, then the inverse; NaN where it fails."""
+    k, d = cov.shape[0], cov.shape[1]
+    roots, chol = np.empty((k, d, d)), np.zeros((d, d))
+    for c in range(k):
+        proper = True
+        for i in range(d):
+            for j in range(i + 1):
+                total = 0.5 * (cov[c, i, j] + cov[c, j, i])
+                for l in range(j):
+                    total -= chol[i, l] * chol[j, l]
+                if i == j:
+                    proper &= total > 0.0
+                    chol[i, i] = math.sqrt(total) if total > 0.0 else math.nan
+                else:
+                    chol[i, j] = total / chol[j, j]
+        _invert_root(chol, roots[c])
+        if not proper:
+            roots[c] = math.nan
+    return roots
+
+
+@_jit
+def covariances_of_roots(root):
+    """The inverse of P'P."""
+    k, d = root.shape[0], root.shape[1]
+    cov, chol = np.empty((k, d, d)), np.empty((d, d))
+    for c in range(k):
+        _invert_root(root[c], chol)
+        for i in range(d):
+            for j in range(i + 1):
+                total = 0.0
+                for l in range(j + 1):
+                    total += chol[i, l] * chol[j, l]
+                cov[c, i, j] = cov[c, j, i] = total
+    return cov
+
+
+@_jit
+def pull_back_precision_roots(root, cotangent):
+    """From dP = -Φ(P dS P') P, where Φ is the lower triangle with half its diagonal."""
+    k, d = root.shape[0], root.shape[1]
+    out, inner, half = np.empty((k, d, d)), np.empty((d, d)), np.empty((d, d))
+    for c in range(k):
+        p, g = root[c], cotangent[c]
+        for i in range(d):
+            for j in range(i + 1):
+                total = 0.0
+                for l in range(j + 1):
+                    total += g[i, l] * p[j, l]
+                inner[i, j] = total if j < i else 0.5 * total
+        for i in range(d):
+            for j in range(d):
+                half[i, j] = 0.0
+                for l in range(j, i + 1):
+                    half[i, j] += inner[i, l] * p[l, j]
+        for i in range(d):
+            for j in range(d):
+                total = 0.0
+                for l in range(d):
+                    total += p[l, i] * half[l, j]
+                inner[i, j] = total
+        for i in range(d):
+            for j in range(d):
+                out[c, i, j] = -0.5 * (inner[i, j] + inner[j, i])
+    return out
+
+
+@_jit
+def unpack_roots(packed, scale):
+    """Rows of a lower triangle with logarithms on the diagonal become roots, and columns are divided by ``scale``."""
+    k, d = packed.shape[0], scale.size
+    root = np.zeros((k, d, d))
+    for c in range(k):
+        t = 0
+        for i in range(d):
+            for j in range(i + 1):
+                root[c, i, j] = (math.exp(packed[c, t]) if i == j else packed[c, t]) / scale[j]
+                t += 1
+    return root
+
+
+@_jit
+def pull_back_unpacked(packed, scale, root, cotangent):
+    """From a cotangent of the roots to one of the coordinates."""
+    k, d = packed.shape[0], scale.size
+    out = np.empty(packed.shape)
+    for c in range(k):
+        t = 0
+        for i in range(d):
+            for j in range(i + 1):
+                out[c, t] = cotangent[c, i, j] * (root[c, i, i] if i == j else 1.0 / scale[j])
+                t += 1
+    return out
