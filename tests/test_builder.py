@@ -91,7 +91,9 @@ def sampled(model, x, **settings):
     with bg.build_model(model, x), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         start = bg.initial_point(model, x)
-        return pm.sample(random_seed=1, progressbar=False, cores=2, chains=2, initvals=start, init="adapt_diag", **settings)
+        return pm.sample(
+            random_seed=1, progressbar=False, cores=2, chains=2, initvals=start, init="adapt_diag", **settings
+        )
 
 
 DATA = {

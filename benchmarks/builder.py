@@ -1,0 +1,75 @@
+"""The PyMC model that ``build_model`` makes against ``pm.Mixture``: compile time, and ESS a second by one sampler.
+
+Both sides hold the same posterior, start at the truth, and are sampled by nutpie, each in a process of its own,
+twice: the first run fills the caches on disk. Imports are not counted. A side that is not done after five minutes is
+stopped.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from bayesgmm.datasets import make_mixture
+from benchmarks.peers import by_hand, fused
+from benchmarks.processes import LIMIT, measured
+
+TITLE = "## The same sampler on our PyMC model and on pm.Mixture"
+CASES = [((1_000, 2, 3), 1), ((10_000, 5, 5), 5)]
+DRAWS, TUNE, CHAINS = 1000, 1000, 2
+SIDES = {"build_model": fused, "pm.Mixture": by_hand}
+
+
+def measure(side, case):
+    """Say when it is compiled, then when it is sampled: seconds, smallest bulk ESS, posterior means and sds."""
+    import arviz as az
+    import nutpie
+
+    n_points, n_features, n_components = case
+    sample = make_mixture(n_points, n_features, n_components, overlap=0.05, seed=3)
+    start = time.perf_counter()
+    model, point = SIDES[side](sample, n_components)
+    compiled = nutpie.compile_pymc_model(model, initial_points=point, jitter_rvs=set())
+    print(json.dumps({"compile": time.perf_counter() - start}), flush=True)
+    tree = nutpie.sample(compiled, draws=DRAWS, tune=TUNE, chains=CHAINS, cores=CHAINS, seed=1, progress_bar=False)
+    taken = time.perf_counter() - start
+    posterior = tree["posterior"]
+    if "mean" in posterior:
+        mean = posterior["mean"].values
+    else:
+        mean = np.stack([posterior[f"mean_{k}"].values for k in range(n_components)], 2)
+    draws = np.concatenate([posterior["weight"].values[..., None], mean], axis=-1)
+    flat = draws.reshape(*draws.shape[:2], -1)
+    ess = min(float(az.ess(flat[:, :, i])) for i in range(flat.shape[2]))
+    centre, spread = flat.mean(axis=(0, 1)), flat.std(axis=(0, 1))
+    print(json.dumps({"seconds": taken, "ess": ess, "mean": centre.tolist(), "sd": spread.tolist()}))
+
+
+def check_same_answer(ours, theirs):
+    """One posterior: means within a fifth of its sd (some 400 effective draws a side give a twentieth)."""
+    off = np.abs(np.array(ours["mean"]) - theirs["mean"]) / ours["sd"]
+    assert off.max() < 0.2, off.max()
+
+
+def main():
+    print("| N, D, K | side | compile, s | in all, s | smallest ESS | ESS a second | times better | wanted |")
+    print("|---|---|---|---|---|---|---|---|")
+    for case, wanted in CASES:
+        name = ", ".join(f"{n:,}" for n in case)
+        ours, theirs = (measured("benchmarks.builder", side, case) for side in SIDES)
+        rate = ours["ess"] / ours["seconds"]
+        row = f"{ours['compile']:.1f} | {ours['seconds']:.1f} | {ours['ess']:.0f} | {rate:.1f}"
+        print(f"| {name} | build_model | {row} | | |")
+        if "ess" in theirs:
+            check_same_answer(ours, theirs)
+            peer = theirs["ess"] / theirs["seconds"]
+            row = f"{theirs['seconds']:.1f} | {theirs['ess']:.0f} | {peer:.1f} | {rate / peer:.0f}"
+        else:  # had it drawn one effective draw at the end of its time
+            row = f"stopped at {LIMIT} | none | < {1 / LIMIT:.4f} | > {rate * LIMIT:.0f}"
+        compiled = f"{theirs['compile']:.1f}" if "compile" in theirs else "not done"
+        print(f"| {name} | pm.Mixture | {compiled} | {row} | {wanted} |", flush=True)
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1], json.loads(sys.argv[2]))

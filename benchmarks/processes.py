@@ -1,0 +1,23 @@
+"""A side of a benchmark in a process of its own, run twice: the first run fills the caches on disk."""
+
+import json
+import subprocess
+import sys
+
+LIMIT = 300
+
+
+def measured(module, side, case):
+    """All that the second of two runs has said, line by line, before it ended or was stopped."""
+    command = [sys.executable, "-W", "ignore", "-m", module, side, json.dumps(case)]
+    said = {}
+    for _ in range(2):
+        try:
+            output = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
+        except subprocess.TimeoutExpired as stopped:
+            output = (stopped.stdout or b"").decode()
+        said = {}
+        for line in output.splitlines():
+            if line.startswith("{"):
+                said |= json.loads(line)
+    return said
