@@ -29,7 +29,7 @@ def doubts(fit: "xr.DataTree") -> list[str]:
 
 
 def approximate(fit: "xr.DataTree") -> bool:
-    """Whether the draws are independent ones of an approximation, whose density is then known."""
+    """Whether the draws come from an approximation, independently, whose density is then known."""
     return "log_q" in fit["sample_stats"]
 
 

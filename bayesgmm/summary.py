@@ -1,6 +1,6 @@
 """A fit as a table that a person can read: one row a component, in the data's own columns."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,10 +57,8 @@ def convergence_line(fit: "xr.DataTree") -> str:
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     if approximate(fit):
         told = info(fit)
-        return (
-            f"{draws} draws of a Gaussian approximation; ELBO {told['elbo']:.1f} ± {told['elbo_se']:.1g}; "
-            f"Pareto k-hat {told['pareto_khat']:.2f}"
-        )
+        elbo = f"ELBO {told['elbo']:.1f} ± {told['elbo_se']:.1g}"
+        return f"{_origin(draws, told)}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
     if chains * draws == 1:
         return "a point estimate: no uncertainty in it"
     if draws < 4:
@@ -69,6 +67,23 @@ def convergence_line(fit: "xr.DataTree") -> str:
     worst = np.nanmax(rhat.to_array().max())
     least = np.nanmin(ess.to_array().min())
     return f"{chains} chains of {draws} draws; largest R-hat {worst:.3f}; smallest effective sample size {least:.0f}"
+
+
+def _origin(draws: int, told: dict[str, Any]) -> str:
+    """Where an approximation's draws come from.
+
+    Examples
+    --------
+    >>> _origin(1000, {"resampled": {"proposals": 20000, "effective": 681.2}})
+    '1000 draws, picked from 20000 of a Gaussian approximation and worth 681 independent ones'
+    """
+    resampled = told["resampled"]
+    if not resampled:
+        return f"{draws} draws of a Gaussian approximation"
+    return (
+        f"{draws} draws, picked from {resampled['proposals']} of a Gaussian approximation and worth "
+        f"{resampled['effective']:.0f} independent ones"
+    )
 
 
 def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":

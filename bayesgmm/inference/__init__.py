@@ -60,7 +60,8 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time. ``'em'``: the maximum of the likelihood, as a posterior of one draw.
+        a fraction of the time, resampled where it is not close. ``'em'``: the maximum of the likelihood, as a
+        posterior of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     seed : int, optional

@@ -1,9 +1,10 @@
 """Variational inference with draws that never change: the Gaussian closest to the posterior, by plain optimisation.
 
 It lives in coordinates that are already round at the heaviest mode, so it starts as Laplace's approximation, and has
-only to learn what that misses.
+only to learn what that misses. Where it is still not close, its draws are resampled.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 import scipy.optimize
 
 from bayesgmm.errors import DeclarationError, SamplingError
-from bayesgmm.inference.elbo import Bound, evaluate, judge
+from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
+from bayesgmm.inference.importance import GOOD_SHARE, Draws, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.log_posterior import LogPosterior
@@ -25,7 +27,8 @@ OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over 
 FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
 JUDGED = 200  # draws that the approximation is judged by when fewer are kept
 HIGH_KHAT = 0.7
-GOOD_SHARE = 0.9  # of the draws
+FEW_EFFECTIVE = 100  # kept draws
+PROPOSALS_WORTH = 3_000_000_000  # points times features times components that resampling may cost
 ROUGH = 100_000  # points that the mode is first looked for in, with minibatches
 REPORTED = 10  # iterations from one report of progress to the next
 
@@ -129,7 +132,8 @@ def fit_meanfield(
     Parameters
     ----------
     draws : int
-        Draws of the approximation that are kept.
+        Draws that are kept: of the approximation, or, where that is not close, picked from many more of them by their
+        importance ratios, some more than once. ``log_q`` stays the density of the approximation.
     samples : int, optional
         Fixed draws; two a coordinate, at least 64, unless told, and more when the approximation has fitted itself
         to them.
@@ -197,6 +201,26 @@ def _fit(
 ) -> Estimate:
     whitening = _coordinates(density, seed, cores, progress, settings.batch_size)
     progress.stage("fitting a Gaussian")
+    reached, judged, propose, notes = _closest(shape, density, whitening, seed, cores, progress, settings)
+    progress.stage("resampling")
+    kept, told = keep(judged, settings.draws, _affordable(density), propose, np.random.default_rng((seed, 6)))
+    notes |= told | {"repaired_directions": whitening.repaired}
+    notes["evaluations"] += told["resampled"]["proposals"] - len(judged) if told["resampled"] else 0
+    stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
+    groups = {"optimisation": _history(reached)}
+    return Estimate(kept.q[None], stats, tuple(_doubts(reached, notes, settings.draws)), notes, groups)
+
+
+def _closest(
+    shape: Shape,
+    density: LogPosterior,
+    whitening: Whitening,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    settings: Settings,
+) -> tuple[Climb, Draws, Callable[[int], Draws], dict[str, Any]]:
+    """The Gaussian over as many fixed draws as it takes, its first fresh draws, a source of more, and the verdict."""
     reached: Climb | None = None
     evaluations = 0  # of log densities, after the mode was found
     for samples in _sample_sizes(shape, density.size, settings.samples):
@@ -206,23 +230,16 @@ def _fit(
         reached = reached or Climb(bound.start())
         climb(bound, reached, settings, progress)
         progress.stage("judging it")
-        kept = _draw(density, bound, reached.params, max(settings.draws, JUDGED), seed)
-        evaluations += bound.evaluations + len(kept["lp"])
-        verdict = judge(kept["lp"] - kept["log_q"])
+        propose = _proposals(density, bound, reached.params, seed)
+        judged = propose(max(settings.draws, JUDGED))
+        evaluations += bound.evaluations + len(judged)
+        verdict = judge(judged.log_ratio)
         optimism = reached.history[-1] - verdict["elbo"]
         if reached.interrupted or optimism < OPTIMISM + 4 * verdict["elbo_se"]:
             break
     assert reached is not None
-    notes = verdict | {
-        "converged": reached.converged,
-        "interrupted": reached.interrupted,
-        "optimism": optimism,
-        "evaluations": evaluations,
-        "repaired_directions": whitening.repaired,
-    }
-    stats = {name: kept[name][None, : settings.draws] for name in ("lp", "log_q")}
-    groups = {"optimisation": _history(reached)}
-    return Estimate(kept["q"][None, : settings.draws], stats, tuple(_doubts(reached, notes)), notes, groups)
+    facts = {"converged": reached.converged, "interrupted": reached.interrupted, "optimism": optimism}
+    return reached, judged, propose, verdict | facts | {"evaluations": evaluations}
 
 
 def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
@@ -259,11 +276,22 @@ def _densities(density: LogPosterior, mode: Array, pairs: int, batch_size: int |
     return 2 * draw_minibatches(density, mode, pairs, batch_size, seed)
 
 
-def _draw(density: LogPosterior, bound: Bound, params: Array, draws: int, seed: int) -> dict[str, Array]:
-    """Fresh draws of the Gaussian, the log posterior of all points there, and its own log density."""
-    normals = np.random.default_rng((seed, 4)).normal(size=(draws, density.size))
-    q = bound.draws(params, normals)
-    return {"q": q, "lp": evaluate([density] * draws, q, bound.cores)[0], "log_q": bound.log_q(params, normals)}
+def _proposals(density: LogPosterior, bound: Bound, params: Array, seed: int) -> Callable[[int], Draws]:
+    """Gives fresh draws of the Gaussian, as many as it is asked for, with the log posterior of all points there."""
+    rng = np.random.default_rng((seed, 4))
+
+    def propose(count: int) -> Draws:
+        normals = rng.normal(size=(count, density.size))
+        q = bound.draws(params, normals)
+        return Draws(q, evaluate([density] * count, q, bound.cores)[0], bound.log_q(params, normals))
+
+    return propose
+
+
+def _affordable(density: LogPosterior) -> int:
+    """Draws that may be proposed in all."""
+    cost = density.blocks.n_points * density.n_features * density.n_components
+    return min(PROPOSALS_WORTH // cost, MOST_NUMBERS // density.size)
 
 
 def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
@@ -271,8 +299,12 @@ def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts(reached: Climb, notes: dict[str, Any]) -> list[str]:
-    khat, count, found = notes["pareto_khat"], reached.iterations, []
+def _doubts(reached: Climb, notes: dict[str, Any], draws: int) -> list[str]:
+    return [*_doubts_of_the_climb(reached, notes), *_doubts_of_the_draws(notes, draws)]
+
+
+def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
+    count, found = reached.iterations, []
     if reached.interrupted:
         found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
     elif not reached.converged:
@@ -285,11 +317,22 @@ def _doubts(reached: Climb, notes: dict[str, Any]) -> list[str]:
             f"The approximation has fitted itself to its {reached.samples[-1]} fixed draws: their ELBO is "
             f"{notes['optimism']:.1f} nats too high. Try more samples, or method='nuts'."
         )
+    return found
+
+
+def _doubts_of_the_draws(notes: dict[str, Any], draws: int) -> list[str]:
+    khat, resampled, found = notes["pareto_khat"], notes["resampled"], []
     # k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell
     if khat > HIGH_KHAT and notes["importance_share"] < GOOD_SHARE:
         found.append(
             f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below "
-            f"{HIGH_KHAT}). Trust its means more than its intervals. Try method='nuts', fewer components, or a "
-            "stronger prior."
+            f"{HIGH_KHAT}), and resampling can't bring back what was never drawn. Trust its means more than its "
+            "intervals. Try method='nuts', fewer components, or a stronger prior."
+        )
+    if resampled and resampled["effective"] < (needed := min(FEW_EFFECTIVE, draws / 2)):
+        found.append(
+            f"The {draws} draws, picked from {resampled['proposals']} of the approximation, are worth only "
+            f"{resampled['effective']:.0f} independent ones ({needed:.0f} wanted). Their intervals are rough. "
+            "Try method='nuts', or more draws."
         )
     return found

@@ -1,7 +1,6 @@
 """The evidence lower bound of a Gaussian over draws that never change: a plain smooth function."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from bayesgmm.inference.minibatches import LogDensity
 from bayesgmm.stats import LOG_2PI, Array, run_ranges
 
 SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
-EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
 
 
 def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, Array]:
@@ -98,37 +96,3 @@ class Bound:
         if not (np.isfinite(value) and np.isfinite(grad).all()):
             return -np.inf, np.zeros_like(grad)
         return value, grad
-
-
-def judge(log_ratio: Array) -> dict[str, Any]:
-    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
-
-    Returns
-    -------
-    dict
-        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
-        the draws that as many draws of the posterior would be worth.
-
-    References
-    ----------
-    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
-    .. [2] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
-
-    Examples
-    --------
-    >>> judge(np.zeros(1000))["importance_share"]
-    1.0
-    """
-    from arviz_stats.base.array import array_stats
-
-    log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)  # a draw without a density
-    weight = np.exp(log_ratio - log_ratio.max())
-    with np.errstate(invalid="ignore"):
-        error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
-    alike = log_ratio.max() - log_ratio.min() < EXACT
-    return {
-        "elbo": float(log_ratio.mean()),
-        "elbo_se": error,
-        "pareto_khat": 0.0 if alike else float(array_stats.psislw(-log_ratio)[1]),
-        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
-    }

@@ -1,0 +1,196 @@
+"""Importance ratios of the posterior and an approximation: how good it is, and better draws from its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.stats import Array
+
+IntArray = NDArray[np.intp]
+
+EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
+GOOD_SHARE = 0.9  # of the draws: they stay as they are
+PLENTY = 4  # proposals for each that one draw of the posterior costs: most chosen draws are then distinct
+MOST_PROPOSALS = 20  # for a draw that is kept
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of an approximation.
+
+    Parameters
+    ----------
+    q : (M, P) float
+    lp, log_q : (M,) float
+        Log density there of the posterior, up to a constant, and of the approximation.
+    """
+
+    q: Array
+    lp: Array
+    log_q: Array
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    @property
+    def log_ratio(self) -> Array:
+        """(M,) log importance ratios."""
+        return self.lp - self.log_q
+
+    def take(self, chosen: IntArray | slice) -> "Draws":
+        """Some of them."""
+        return Draws(self.q[chosen], self.lp[chosen], self.log_q[chosen])
+
+    def __add__(self, other: "Draws") -> "Draws":
+        return Draws(
+            np.concatenate([self.q, other.q]),
+            np.concatenate([self.lp, other.lp]),
+            np.concatenate([self.log_q, other.log_q]),
+        )
+
+
+def smooth(log_ratio: Array) -> tuple[Array, float]:
+    """Importance weights (M,), which sum to one, the largest of them smoothed; and the k-hat of their tail.
+
+    The largest ratios are replaced by the quantiles of the Pareto distribution that fits them: noise in the few draws
+    that matter most gives way to a small bias.
+
+    References
+    ----------
+    .. [1] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
+
+    Examples
+    --------
+    >>> smooth(np.zeros(4))
+    (array([0.25, 0.25, 0.25, 0.25]), 0.0)
+    """
+    from arviz_stats.base.array import array_stats
+
+    log_ratio = _certain(log_ratio)
+    weight, khat = np.exp(log_ratio - log_ratio.max()), 0.0
+    if log_ratio.max() - log_ratio.min() > EXACT:
+        with np.errstate(all="ignore"):
+            log_weight, fitted = array_stats.psislw(-log_ratio)
+        khat = float(fitted) if np.isfinite(fitted) else np.inf  # all weight on a draw or two leaves no tail to fit
+        weight = np.exp(log_weight) if np.isfinite(log_weight).any() and not np.isnan(log_weight).any() else weight
+    return weight / weight.sum(), khat
+
+
+def judge(log_ratio: Array) -> dict[str, Any]:
+    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
+
+    Returns
+    -------
+    dict
+        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
+        the draws that as many draws of the posterior would be worth.
+
+    References
+    ----------
+    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
+    .. [2] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
+
+    Examples
+    --------
+    >>> judge(np.zeros(1000))["importance_share"]
+    1.0
+    """
+    log_ratio = _certain(log_ratio)
+    weight = np.exp(log_ratio - log_ratio.max())
+    with np.errstate(invalid="ignore"):
+        error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
+    return {
+        "elbo": float(log_ratio.mean()),
+        "elbo_se": error,
+        "pareto_khat": smooth(log_ratio)[1],
+        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
+    }
+
+
+def _certain(log_ratio: Array) -> Array:
+    """A draw where the posterior has no density weighs nothing."""
+    return np.where(np.isnan(log_ratio), -np.inf, log_ratio)
+
+
+def resample(weight: Array, draws: int, rng: np.random.Generator) -> IntArray:
+    """Which draws to keep, in random order: each as often as its weight says, rounded down or up.
+
+    So a draw is taken twice only when its weight demands it, and the expectations are still exactly the weighted ones.
+    (Drawing without replacement would have no repeats and give the heaviest draws too little: intervals stay too
+    narrow.)
+
+    References
+    ----------
+    .. [1] Kitagawa (1996), J. Comput. Graph. Stat. 5(1), 1-25.
+
+    Examples
+    --------
+    >>> np.sort(resample(np.array([0.5, 0.0, 0.25, 0.25]), 4, np.random.default_rng(0)))
+    array([0, 0, 2, 3])
+    """
+    steps = np.cumsum(weight)
+    at = (rng.uniform() + np.arange(draws)) / draws * steps[-1]
+    return rng.permutation(np.minimum(np.searchsorted(steps, at, side="right"), len(weight) - 1))
+
+
+def effective(chosen: IntArray) -> float:
+    """How many independent draws the chosen ones are worth, repeats being worth nothing new.
+
+    Examples
+    --------
+    >>> effective(np.array([1, 2, 3])), effective(np.array([1, 1]))
+    (3.0, 1.0)
+    """
+    counts = np.unique(chosen, return_counts=True)[1]
+    return float(len(chosen) ** 2 / (counts**2).sum())
+
+
+def wanted(share: float, draws: int) -> int:
+    """Proposals that ``draws`` draws take, when each is worth ``share`` of one of the posterior."""
+    return min(int(np.ceil(PLENTY * draws / share)), MOST_PROPOSALS * draws)
+
+
+def keep(
+    judged: Draws, draws: int, affordable: int, propose: Callable[[int], Draws], rng: np.random.Generator
+) -> tuple[Draws, dict[str, Any]]:
+    """The draws that a fit keeps: the judged ones where they are good, and otherwise the pick of many more.
+
+    Parameters
+    ----------
+    judged : Draws
+        At least ``draws``.
+    affordable : int
+        Draws that there may be in all, unless more were judged.
+    propose : function
+        Gives that many more. Ctrl-C makes do with those that there are.
+
+    Returns
+    -------
+    Draws, dict
+        What to say about them: ``resampled`` is None, or tells how many ``proposals`` they were picked from, how many
+        are ``distinct``, and how many independent draws they are worth (``effective``). ``pareto_khat`` and
+        ``importance_share`` are those of all proposals.
+
+    References
+    ----------
+    .. [1] Rubin (1987), J. Am. Stat. Assoc. 82(398), 543-546.
+    .. [2] Zhang, Carpenter, Gelman & Vehtari (2022), J. Mach. Learn. Res. 23(306), 1-49.
+    """
+    share = judge(judged.log_ratio)["importance_share"]
+    if share >= GOOD_SHARE:
+        return judged.take(slice(draws)), {"resampled": None}
+    proposals = judged
+    try:
+        while (missing := min(wanted(share, draws), affordable) - len(proposals)) > 0:
+            proposals += propose(min(missing, len(judged)))
+    except KeyboardInterrupt:
+        pass
+    chosen = resample(smooth(proposals.log_ratio)[0], draws, rng)
+    told = {"proposals": len(proposals), "distinct": len(np.unique(chosen)), "effective": effective(chosen)}
+    verdict = judge(proposals.log_ratio)
+    return proposals.take(chosen), {"resampled": told} | {
+        name: verdict[name] for name in ("pareto_khat", "importance_share")
+    }
