@@ -8,16 +8,21 @@ LIMIT = 300
 
 
 def measured(module, side, case):
-    """All that the second of two runs has said, line by line, before it ended or was stopped."""
+    """All that the second of two runs has said, line by line; or the first, when that was stopped."""
     command = [sys.executable, "-W", "ignore", "-m", module, side, json.dumps(case)]
     said = {}
     for _ in range(2):
         try:
             output = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
         except subprocess.TimeoutExpired as stopped:
-            output = (stopped.stdout or b"").decode()
-        said = {}
-        for line in output.splitlines():
-            if line.startswith("{"):
-                said |= json.loads(line)
+            return _read((stopped.stdout or b"").decode())
+        said = _read(output)
+    return said
+
+
+def _read(output):
+    said = {}
+    for line in output.splitlines():
+        if line.startswith("{"):
+            said |= json.loads(line)
     return said

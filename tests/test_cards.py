@@ -11,6 +11,7 @@ import bayesgmm as bg
 from bayesgmm.diagnosis import convergence
 from bayesgmm.errors import UnknownName
 from bayesgmm.model import card_path
+from bayesgmm.posterior import info
 
 CARDS = sorted(Path(__file__).parents[1].joinpath("models").glob("*.toml"))
 CLASSES = {"iris": "species", "wine": "cultivar"}
@@ -24,7 +25,13 @@ def facts(fit, classes):
         "smallest_weight": float(weight.min()),
         "largest_weight": float(weight.max()),
         "largest_rhat": float(np.nanmax(rhat.to_array().max())),
+        "loglik_rhat": float(rhat["loglik"]),
+        "clusters": len(set(bg.assignments(fit)["label"].values)),
     }
+    if "concentration" in fit["posterior"]:
+        found["concentration"] = float(fit["posterior"]["concentration"].mean())
+    if "truncation" in info(fit):
+        found["truncated_mass"] = info(fit)["truncation"]["mass"]
     if classes is not None:
         found["adjusted_rand_index"] = adjusted_rand_score(classes, bg.assignments(fit)["label"].values)
     return found
