@@ -280,6 +280,13 @@ def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, g
                 grad_mean[k * n_features + j] += root[square + i * n_features + j] * y[i]
 
 
+@jit
+def _sum_rows(out, n_rows):
+    for i in range(1, n_rows):
+        for t in range(out.shape[1]):
+            out[0, t] += out[i, t]
+
+
 @long_jit
 def log_posterior(plan, q, grad):
     """Log posterior density at unconstrained coordinates q, and its gradient: one fold, and what the priors add."""
@@ -293,7 +300,7 @@ def log_posterior(plan, q, grad):
     mean, grad_mean = np.empty(k * d), np.zeros(k * d)
     n_chunks = -(-plan[Plan.N_BLOCKS] // plan[Plan.CHUNK])
     out = np.zeros((max(1, n_chunks), 1 + k * moments_width(d, diagonal)))
-    # logits, what the weights prior adds, means, what their prior adds, roots, what the covariances prior adds
+    # logits, what their prior adds, means, what their prior adds, roots, what their prior adds
     a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
     b = a + k * d
     c = b + plan[Plan.MEANS_EXTRA]
@@ -305,9 +312,7 @@ def log_posterior(plan, q, grad):
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
     fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
-    for i in range(1, n_chunks):
-        for t in range(out.shape[1]):
-            out[0, t] += out[i, t]
+    _sum_rows(out, n_chunks)
     pull_back(out[0, 1:], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
     value = out[0, 0] + _floats(plan, Plan.CONSTANT, 1)[0]
     call = np.empty(CALL_SIZE, dtype=np.int64)

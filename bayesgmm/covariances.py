@@ -1,10 +1,7 @@
-"""Priors of the covariances, declared in the data's own units.
-
-Their native densities see ``core``, the family's own roots, and are densities of the roots' coordinates: a row-major
-lower triangle with the logarithms of its diagonal.
-"""
+"""Priors of the covariances, declared in the data's own units."""
 
 import math
+from abc import abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -12,129 +9,14 @@ from scipy.special import multigammaln
 
 from bayesgmm import lkj
 from bayesgmm._declared import Declared, Positive
-from bayesgmm._kernels import jit
-from bayesgmm._native import arguments, prior_density
+from bayesgmm.covariance_densities import lkj_density, wishart_density
 from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families import Family, is_positive_definite
-from bayesgmm.scalars import ENTRIES, AnyScalar, HalfNormal, Scalar, ScaleOrPrior, log_density
+from bayesgmm.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.stats import Array
 
 _LOG_2 = math.log(2)
-
-
-@prior_density
-def wishart_density(call: Any) -> float:
-    """Wishart on the precision; in these coordinates that is Bartlett's decomposition.
-
-    sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale (a
-    matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
-    """
-    p = arguments(call)
-    d, dof, width = p.n_features, p.params[0], p.extra.size
-    value = 0.0
-    scale = p.params[2:]
-    if width:
-        scale = np.zeros(width if p.diagonal else d * d)
-        for j in range(width):
-            scale[j if p.diagonal else j * d + j] = math.exp(p.extra[j])
-            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
-            value += log_prior
-            p.grad_extra[j] += slope
-    if p.diagonal:
-        for t in range(p.core.size):
-            j = t % scale.size
-            half = 0.5 * p.core[t] ** 2 * scale[j]
-            value += dof * math.log(p.core[t]) - half
-            p.grad_core[t] += dof - 2 * half
-            if width:
-                value += 0.5 * dof * p.extra[j]
-                p.grad_extra[j] += 0.5 * dof - half
-        return value + p.params[1] * (p.core.size // scale.size)
-    t = 0
-    for m in range(p.core.size // (d * d)):
-        value += p.params[1]
-        for i in range(d):
-            row = m * d * d + i * d
-            power = dof - d + i + 1
-            value += power * math.log(p.core[row + i])
-            for j in range(i + 1):
-                product = 0.0
-                for l in range(i + 1):
-                    product += p.core[row + l] * scale[l * d + j]
-                half = 0.5 * product * p.core[row + j]
-                value -= half
-                p.grad_core[t] -= product * (p.core[row + i] if j == i else 1.0)
-                if width:
-                    p.grad_extra[j] -= half
-                t += 1
-            p.grad_core[t - 1] += power
-            if width:
-                value += 0.5 * dof * p.extra[i]
-                p.grad_extra[i] += 0.5 * dof
-    return value
-
-
-@jit
-def invert_lower(root: Any, inverse: Any) -> None:
-    """The inverse (D, D) of a lower-triangular matrix that is laid out flat."""
-    d = inverse.shape[0]
-    for j in range(d):
-        for i in range(d):
-            inverse[i, j] = 0.0
-        inverse[j, j] = 1 / root[j * d + j]
-        for i in range(j + 1, d):
-            total = 0.0
-            for l in range(j, i):
-                total += root[i * d + l] * inverse[l, j]
-            inverse[i, j] = -total / root[i * d + i]
-
-
-@prior_density
-def lkj_density(call: Any) -> float:
-    """LKJ correlations and priors of the standard deviations; params: eta, constant, units, priors of the sds."""
-    p = arguments(call)
-    d, eta = p.n_features, p.params[0]
-    value = 0.0
-    if p.diagonal:
-        width = (p.params.size - 2) // (1 + ENTRIES)
-        for t in range(p.core.size):
-            j = t % width
-            log_sd = math.log(p.params[2 + j]) - math.log(p.core[t])
-            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, log_sd)
-            value += log_prior
-            p.grad_core[t] -= slope
-        return value
-    chol, sd2, slopes = np.empty((d, d)), np.empty(d), np.empty(d)
-    t = 0
-    for m in range(p.core.size // (d * d)):
-        root = p.core[m * d * d : (m + 1) * d * d]
-        invert_lower(root, chol)
-        value += p.params[1]
-        for i in range(d):
-            sd2[i] = 0.0
-            for l in range(i + 1):
-                sd2[i] += chol[i, l] ** 2
-            log_sd = 0.5 * math.log(sd2[i])
-            log_root = math.log(root[i * d + i])
-            log_prior, slope = log_density(p.params, 2 + d + i * ENTRIES, log_sd + math.log(p.params[2 + i]))
-            # (eta - 1) log |R|; from log sd and R to the covariance; from there to the roots' coordinates
-            value += log_prior - (d + 1 + 2 * (eta - 1)) * log_sd
-            value += (i + 2 - 2 * (d + 1) - 2 * (eta - 1)) * log_root
-            slopes[i] = slope - (d + 1 + 2 * (eta - 1))
-        for a in range(d):
-            for b in range(a + 1):
-                grad = 0.0  # d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2
-                for i in range(a, d):
-                    covariance = 0.0
-                    for l in range(min(i, b) + 1):
-                        covariance += chol[i, l] * chol[b, l]
-                    grad -= slopes[i] / sd2[i] * chol[i, a] * covariance
-                if a == b:
-                    grad = grad * root[a * d + a] + (a + 2 - 2 * (d + 1) - 2 * (eta - 1))
-                p.grad_core[t] += grad
-                t += 1
-    return value
 
 
 class CovariancesPrior(Declared):
@@ -142,6 +24,7 @@ class CovariancesPrior(Declared):
 
     density: ClassVar[Any]
 
+    @abstractmethod
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:
         """The same prior in explicit numbers, as many as the family has.
 
@@ -149,16 +32,15 @@ class CovariancesPrior(Declared):
         ------
         DeclarationError, DataError
         """
-        raise NotImplementedError
 
     @property
     def n_extra(self) -> int:
         """How many coordinates it has beyond the roots'; the prior must be resolved."""
         return 0
 
+    @abstractmethod
     def params(self, standard: Standard, family: Family) -> Array:
         """What the native density reads, in standardised coordinates; the prior must be resolved."""
-        raise NotImplementedError
 
     def start(self, core_roots: Array) -> Array:
         """(n_extra,) where to start from, given roots in core shape, standardised."""
@@ -168,19 +50,19 @@ class CovariancesPrior(Declared):
         """What it learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
         return {}
 
+    @abstractmethod
     def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
         """Degrees of freedom and scale (one component's core shape, standardised) of a Wishart that is like it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
         """(size, K, D, D) covariances in data units, shape being size, K, D, and what else was drawn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, family: Family, standard: Standard, n_components: int) -> Any:
         """The same prior in the PyMC model at hand; returns ``covariance`` [component, feature, feature_bis]."""
-        raise NotImplementedError
 
     def values(self, covariance: Array, family: Family) -> dict[str, Array]:
         """The variable that ``build`` declares, by name, given covariances (K, D, D)."""
@@ -193,9 +75,9 @@ class CovariancesPrior(Declared):
         """The same for a family of diagonal covariances, given variances."""
         return {"variance": variance}
 
+    @abstractmethod
     def typical_sd(self) -> Array:
         """(D,) or (1,) the standard deviation that the resolved prior expects of a component, in data units."""
-        raise NotImplementedError
 
 
 class WishartPrecision(CovariancesPrior):

@@ -1,6 +1,7 @@
 """Priors of the component means, declared in the data's own units."""
 
 import math
+from abc import abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -95,9 +96,9 @@ class MeansPrior(Declared):
 
     density: ClassVar[Any]
 
+    @abstractmethod
     def resolve(self, data: Summary) -> Self:
         """The same prior with one explicit number a column."""
-        raise NotImplementedError
 
     @property
     def is_ordered(self) -> bool:
@@ -109,9 +110,9 @@ class MeansPrior(Declared):
         """How many coordinates it has beyond the means'; the prior must be resolved."""
         return 0
 
+    @abstractmethod
     def params(self, standard: Standard) -> Array:
         """What the native density reads, in standardised coordinates; the prior must be resolved."""
-        raise NotImplementedError
 
     def start(self, mean: Array, standard: Standard) -> Array:
         """(n_extra,) where to start from, given means (K, D), standardised."""
@@ -121,15 +122,15 @@ class MeansPrior(Declared):
         """What it learns beyond the means, in data units, from its coordinates (..., n_extra)."""
         return {}
 
+    @abstractmethod
     def draw(
         self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
     ) -> tuple[Array, dict[str, Array]]:
         """(size, K, D) means from the resolved prior in data units, given covariances, and what else was drawn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:
         """The same prior in the PyMC model at hand; returns ``mean`` [component, feature]."""
-        raise NotImplementedError
 
     def _build_normal(self, standard: Standard, n_components: int, mu: Any, sigma: Any) -> Any:
         import pymc as pm
@@ -142,9 +143,9 @@ class MeansPrior(Declared):
         transform = Affine(standard.shift, standard.scale)
         return pm.Normal("mean", mu, sigma, dims=("component", "feature"), default_transform=transform)
 
+    @abstractmethod
     def width(self) -> Array:
         """(D,) how far from their centre the resolved prior expects the means, in data units; NaN when it can't say."""
-        raise NotImplementedError
 
     def _located(self, data: Summary, default: Array) -> tuple[float, ...]:
         location: Any = default if self.location is None else self.location

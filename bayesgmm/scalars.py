@@ -1,6 +1,7 @@
 """Priors of one positive number: a standard deviation, a concentration, a scale. PyMC's names and parameters."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -49,13 +50,13 @@ class Scalar(Declared):
         """The parameters by PyMC's names for them."""
         return {name: getattr(self, name) for name in type(self).model_fields if name != "prior"}
 
+    @abstractmethod
     def entries(self) -> tuple[Any, Any]:
         """The two parameters that native code sees."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantile(self, p: ArrayLike) -> Array:
         """The value below which a share p of the prior lies."""
-        raise NotImplementedError
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Numbers from the prior; the last axis is that of the columns when there are several."""

@@ -1,6 +1,7 @@
 """Priors of the mixture weights: a log density over log weights, draws, and what a prior leaves to be learned."""
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -134,9 +135,9 @@ class WeightsPrior(Declared):
         common = self.concentration.draw(rng, (size,))
         return self.draw_given(rng, np.repeat(common[:, None], n_components, axis=1)), {"concentration": common}
 
+    @abstractmethod
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
         """(size, K) weights given concentrations (size, K)."""
-        raise NotImplementedError
 
     def build(self, n_components: int) -> Any:
         """The same prior in the PyMC model at hand; returns ``weight`` [component]."""

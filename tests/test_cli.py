@@ -60,6 +60,28 @@ def test_a_card_is_fitted(folder):
     assert "a point estimate" in done.stdout
 
 
+def test_models_are_listed_and_shown(folder):
+    listed = run("models").stdout
+    for path in bg.model.cards():
+        assert path in listed
+    (folder / "mine.toml").write_text(run("models", "show", "iris").stdout)
+    assert bg.load_card(folder / "mine.toml").mixture.n_components == 3
+
+
+def test_a_card_s_prior_is_drawn(folder):
+    done = run("prior", "iris", "flowers.csv", "-o", "prior.png", "--draws", "50", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "3.0 clusters are expected among 150 points" in done.stdout
+    assert (folder / "prior.png").stat().st_size > 10_000
+
+
+def test_advi_from_a_named_card(folder):
+    args = ["--model", "iris", "--method", "advi", "--draws", "100", "--seed", "1"]
+    done = run("fit", "flowers.csv", *args, "-o", "advi.nc", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "ELBO" in done.stdout
+
+
 WRONG = [
     (["fit", "nothing.csv", "-k", 3, "-o", "x.nc"], "there is no file nothing.csv"),
     (["fit", "flowers.csv", "-o", "x.nc"], "give either -k"),
@@ -72,6 +94,10 @@ WRONG = [
     (["fit", "flowers.csv", "-k", 200, "-o", "x.nc"], "150 rows can't hold 200 components"),
     (["fit", "flowers.csv", "--model", "nothing.toml", "-o", "x.nc"], "nothing.toml can't be read"),
     (["fit", "flowers.csv", "-k", 2, "--method", "em", "--draws", 5, "-o", "x.nc"], "has no setting 'draws'"),
+    (["fit", "flowers.csv", "--model", "irsi", "-o", "x.nc"], "did you mean 'iris'"),
+    (["models", "show", "wime"], "did you mean 'wine'"),
+    (["prior", "iris", "flowers.csv", "-o", "x.txt"], "must end in .png, .pdf or .svg"),
+    (["prior", "iris", "short.csv", "-o", "x.png"], "there is no column 'sepal_width'"),
     (["assign", "nothing.nc", "-o", "x.csv"], "there is no file nothing.nc"),
     (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),

@@ -1,0 +1,153 @@
+"""Native densities of the covariances' priors.
+
+They see ``core``, the family's own roots, and are densities of the roots' coordinates: a row-major lower triangle with
+the logarithms of its diagonal.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bayesgmm._kernels import jit
+from bayesgmm._native import arguments, prior_density
+from bayesgmm.scalars import ENTRIES, log_density
+
+
+@jit
+def _diagonal_wishart(p: Any, dof: float, scale: Any) -> float:
+    """One Gamma a precision."""
+    value = p.params[1] * (p.core.size // scale.size)
+    for t in range(p.core.size):
+        j = t % scale.size
+        half = 0.5 * p.core[t] ** 2 * scale[j]
+        value += dof * math.log(p.core[t]) - half
+        p.grad_core[t] += dof - 2 * half
+        if p.extra.size:
+            value += 0.5 * dof * p.extra[j]
+            p.grad_extra[j] += 0.5 * dof - half
+    return value
+
+
+@jit
+def _full_wishart(p: Any, dof: float, scale: Any) -> float:
+    """Row by row of every root."""
+    d, value, t = p.n_features, 0.0, 0
+    for m in range(p.core.size // (d * d)):
+        value += p.params[1]
+        for i in range(d):
+            row = m * d * d + i * d
+            power = dof - d + i + 1
+            value += power * math.log(p.core[row + i])
+            for j in range(i + 1):
+                product = 0.0
+                for l in range(i + 1):
+                    product += p.core[row + l] * scale[l * d + j]
+                half = 0.5 * product * p.core[row + j]
+                value -= half
+                p.grad_core[t] -= product * (p.core[row + i] if j == i else 1.0)
+                if p.extra.size:
+                    p.grad_extra[j] -= half
+                t += 1
+            p.grad_core[t - 1] += power
+            if p.extra.size:
+                value += 0.5 * dof * p.extra[i]
+                p.grad_extra[i] += 0.5 * dof
+    return value
+
+
+@prior_density
+def wishart_density(call: Any) -> float:
+    """Wishart on the precision; in these coordinates that is Bartlett's decomposition.
+
+    sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale (a
+    matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
+    """
+    p = arguments(call)
+    d, dof, width = p.n_features, p.params[0], p.extra.size
+    value = 0.0
+    scale = p.params[2:]
+    if width:
+        scale = np.zeros(width if p.diagonal else d * d)
+        for j in range(width):
+            scale[j if p.diagonal else j * d + j] = math.exp(p.extra[j])
+            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
+            value += log_prior
+            p.grad_extra[j] += slope
+    if p.diagonal:
+        return value + _diagonal_wishart(p, dof, scale)
+    return value + _full_wishart(p, dof, scale)
+
+
+@jit
+def invert_lower(root: Any, inverse: Any) -> None:
+    """The inverse (D, D) of a lower-triangular matrix that is laid out flat."""
+    d = inverse.shape[0]
+    for j in range(d):
+        for i in range(d):
+            inverse[i, j] = 0.0
+        inverse[j, j] = 1 / root[j * d + j]
+        for i in range(j + 1, d):
+            total = 0.0
+            for l in range(j, i):
+                total += root[i * d + l] * inverse[l, j]
+            inverse[i, j] = -total / root[i * d + i]
+
+
+@jit
+def _add_sd_gradient(p: Any, root: Any, chol: Any, slopes: Any, power: float, t: int) -> int:
+    """Add the gradient of one component: d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2, slopes hold the rest.
+
+    ``power`` is that of the root's diagonal entries, less their row. Returns where the next component's begins.
+    """
+    d = p.n_features
+    for a in range(d):
+        for b in range(a + 1):
+            grad = 0.0
+            for i in range(a, d):
+                covariance = 0.0
+                for l in range(min(i, b) + 1):
+                    covariance += chol[i, l] * chol[b, l]
+                grad -= slopes[i] * chol[i, a] * covariance
+            if a == b:
+                grad = grad * root[a * d + a] + a + power
+            p.grad_core[t] += grad
+            t += 1
+    return t
+
+
+@prior_density
+def lkj_density(call: Any) -> float:
+    """LKJ correlations and priors of the standard deviations; params: eta, constant, units, priors of the sds."""
+    p = arguments(call)
+    d, eta = p.n_features, p.params[0]
+    value = 0.0
+    if p.diagonal:
+        width = (p.params.size - 2) // (1 + ENTRIES)
+        for t in range(p.core.size):
+            j = t % width
+            log_sd = math.log(p.params[2 + j]) - math.log(p.core[t])
+            log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, log_sd)
+            value += log_prior
+            p.grad_core[t] -= slope
+        return value
+    chol, sd2, slopes = np.empty((d, d)), np.empty(d), np.empty(d)
+    power = 2.0 - 2 * (d + 1) - 2 * (eta - 1)  # of the root's diagonal entries, with their row added
+    t = 0
+    for m in range(p.core.size // (d * d)):
+        root = p.core[m * d * d : (m + 1) * d * d]
+        invert_lower(root, chol)
+        value += p.params[1]
+        for i in range(d):
+            sd2[i] = 0.0
+            for l in range(i + 1):
+                sd2[i] += chol[i, l] ** 2
+            log_sd = 0.5 * math.log(sd2[i])
+            log_root = math.log(root[i * d + i])
+            log_prior, slope = log_density(p.params, 2 + d + i * ENTRIES, log_sd + math.log(p.params[2 + i]))
+            # (eta - 1) log |R|; from log sd and R to the covariance; from there to the roots' coordinates
+            value += log_prior - (d + 1 + 2 * (eta - 1)) * log_sd
+            value += (i + power) * log_root
+            slopes[i] = (slope - (d + 1 + 2 * (eta - 1))) / sd2[i]
+        t = _add_sd_gradient(p, root, chol, slopes, power, t)
+    return value

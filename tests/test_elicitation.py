@@ -1,0 +1,100 @@
+"""Before any fit: what the priors expect, in data and in the number of clusters."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from scipy.special import digamma
+
+import bayesgmm as bg
+from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
+from bayesgmm.posterior import info
+from tests.conftest import sampled
+
+mpl.use("Agg")
+
+LIVELY = bg.MixtureModel(
+    5, weights=bg.DirichletProcess(), means=bg.HierarchicalMeans(), covariances=bg.LKJCovariance(2.0)
+)
+
+
+@pytest.fixture(scope="module")
+def tree(iris):
+    return bg.prior_predictive(LIVELY, iris.drop(columns="species"), draws=200, seed=1)
+
+
+def test_prior_predictive_has_the_schema_s_names(tree):
+    assert tree["prior"]["weight"].dims == ("chain", "draw", "component")
+    assert tree["prior"]["covariance"].shape == (1, 200, 5, 4, 4)
+    assert {"concentration", "mean_centre", "mean_spread"} <= set(tree["prior"].data_vars)
+    assert tree["prior_predictive"]["x"].dims == ("chain", "draw", "point", "feature")
+    assert np.isfinite(tree["prior_predictive"]["x"]).all()
+
+
+def test_simulated_points_follow_their_mixtures():
+    """Mean and variance of 100,000 points of one mixture within 6 standard errors: false alarm 4e-9."""
+    model = bg.MixtureModel(2)
+    tree = bg.prior_predictive(model, [[0.0], [1.0], [4.0]], draws=1, points=100_000, seed=3)
+    p = tree["prior"].to_dataset().isel(chain=0, draw=0)
+    w, m, v = (p[name].values.reshape(2) for name in ("weight", "mean", "covariance"))
+    mean = w @ m
+    variance = w @ (v + m**2) - mean**2
+    x = tree["prior_predictive"]["x"].values.ravel()
+    assert abs(x.mean() - mean) < 6 * np.sqrt(variance / x.size)
+    assert abs(x.var() / variance - 1) < 6 * np.sqrt(((x - mean) ** 4).mean() / variance**2 / x.size)
+
+
+def test_elicit_agrees_with_the_dirichlet_process():
+    """Antoniak (1974): E[clusters] = alpha (psi(alpha + N) - psi(alpha)). 10,000 simulations, 6 errors: 2e-9."""
+    alpha, n = 1.5, 100
+    answer = bg.elicit(bg.MixtureModel(60, weights=bg.DirichletProcess(alpha)), n)
+    clusters = answer["n_clusters"].values
+    mean = float((answer["probability"].values * clusters).sum())
+    spread = np.sqrt((answer["probability"].values * (clusters - mean) ** 2).sum())
+    assert abs(mean - alpha * (digamma(alpha + n) - digamma(alpha))) < 6 * spread / 100
+    assert answer["probability"].sum() == pytest.approx(1)
+    assert (np.diff(answer["weight"]) <= 0).all()
+
+
+def test_the_picture_of_the_prior_shows_data_and_beliefs(tree):
+    data = bg.plots.prior_data(tree)
+    assert data["curve"].shape == (4, 25, 200)
+    inside = (data["x"] >= data["grid"].min("step")) & (data["x"] <= data["grid"].max("step"))
+    assert inside.all()
+    figure = bg.plots.prior(tree)
+    assert [axis.get_xlabel() for axis in figure.axes[:4]] == list(tree["observed_data"]["feature"].values)
+    assert "150 points" in figure.axes[4].get_xlabel()
+
+
+def test_a_fit_is_not_a_prior(fit):
+    with pytest.raises(FitFileError, match="give what prior_predictive returned"):
+        bg.plots.prior(fit)
+
+
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"seed": -1}, {"points": 0}])
+def test_arguments_are_checked(wrong):
+    with pytest.raises(DeclarationError, match="must be a whole number"):
+        bg.prior_predictive(bg.MixtureModel(1), [[0.0], [1.0]], **wrong)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (bg.MixtureModel(2, means=bg.NormalMeans(0.0, 1.0)), "expects means within some 1 of 0, the column's middle"),
+        (bg.MixtureModel(2, covariances=bg.LKJCovariance(sd=bg.HalfNormal(1.0))), "near 0.674, the whole column's is"),
+        (bg.MixtureModel(2, covariances=bg.WishartPrecision(scale=1e18)), "standard deviation near"),
+    ],
+)
+def test_a_prior_in_other_units_than_the_data_is_noticed(model, message):
+    with pytest.warns(FitWarning, match=message):
+        bg.prior_predictive(model, bg.datasets.galaxies(), draws=2)
+
+
+def test_a_process_that_was_cut_off_too_early_says_so():
+    x = bg.datasets.galaxies()
+    model = bg.MixtureModel(3, weights=bg.DirichletProcess(5.0))
+    told = info(sampled(model, x, draws=50, chains=2, seed=1))
+    assert any("of 3 sticks holds" in message for message in told["warnings"])
+    assert told["truncation"]["mass"] == pytest.approx((5 / 6) ** 2)
+    assert told["truncation"]["error_bound"] == 2.0
+    long = info(sampled(bg.MixtureModel(12, weights=bg.DirichletProcess(0.3)), x, draws=50, chains=2, seed=1))
+    assert not any("sticks" in message for message in long["warnings"])
