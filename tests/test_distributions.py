@@ -487,8 +487,8 @@ def test_every_transform_survives_pickling():
 
 
 def test_a_model_is_drawn(model):
-    pytest.importorskip("graphviz")
-    assert "MvNormalMixture" in pm.model_to_graphviz(model).source
+
+    assert "Mv_normal_mixture" in pm.model_to_graphviz(model).source  # PyMC writes the name of the Op so
 
 
 def test_full_covariances_are_sampled_in_root_coordinates():

@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayesgmm as bg
 from bayesgmm.data import Standard, as_points
 from bayesgmm.datasets import make_mixture
+from bayesgmm.elicitation import draw, simulate
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
 from bayesgmm.inference import ENGINES, em, laplace, settings_of
 from bayesgmm.inference.engine import Silent
@@ -219,29 +220,43 @@ def test_nuts_agrees_with_the_exact_posterior_of_one_gaussian():
         assert abs(draws.std() / spread - 1) < 5 / np.sqrt(float(az.ess(draws, method="sd")))
 
 
-def test_nuts_is_calibrated():
+CALIBRATED = {
+    "dirichlet, normal, wishart": bg.MixtureModel(
+        2, "full", bg.Dirichlet(2.0), bg.NormalMeans(0.0, 3.0), bg.WishartPrecision(5.0, 3.0)
+    ),
+    "process, hierarchical, lkj": bg.MixtureModel(
+        3,
+        "full",
+        bg.DirichletProcess(bg.Gamma(2.0, 2.0)),
+        bg.HierarchicalMeans(0.0, 2.0, bg.InverseGamma(3.0, 4.0)),
+        bg.LKJCovariance(1.0, bg.LogNormal(0.0, 0.4)),
+    ),
+    "sparse, conjugate, learned scale": bg.MixtureModel(
+        2, "diag", bg.SparseDirichlet(0.4), bg.ConjugateMeans(0.0, 0.5), bg.WishartPrecision(5.0, bg.Gamma(3.0, 1.0))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_nuts_is_calibrated(name):
     """Simulation-based calibration (Talts et al. 2018) of label-free quantities: false alarm 1e-4 each.
 
     100 data sets of 4 points from the prior; the rank of the truth among the draws is uniform. So few points that
     the prior counts: one of the means that is three times as wide fails it.
     """
-    model = bg.MixtureModel(
-        2, weights=bg.Dirichlet(2.0), means=bg.NormalMeans(0.0, 3.0), covariances=bg.WishartPrecision(5.0, 3.0)
-    )
     ranks = {"mean": [], "spread": [], "loglik": []}
     for seed in range(100):
-        ranks_of_one(model, seed, ranks)
-    for name, values in ranks.items():
+        ranks_of_one(CALIBRATED[name], seed, ranks)
+    for quantity, values in ranks.items():
         counts = np.histogram(values, bins=5, range=(0, 1))[0]
-        assert chisquare(counts).pvalue > 1e-4, (name, counts)
+        assert chisquare(counts).pvalue > 1e-4, (quantity, counts)
 
 
 def ranks_of_one(model, seed, ranks):
     rng = np.random.default_rng(1000 + seed)
-    weight = model.weights.draw(rng, 2, 1)[0][0]
-    mean = rng.normal(0.0, 3.0, size=2)
-    variance = 1 / rng.gamma(5 / 2, 2 / 3, size=2)
-    x = rng.normal(mean[z := rng.choice(2, p=weight, size=4)], np.sqrt(variance[z]))
+    drawn = draw(model, rng, 1, n_features=1)
+    weight, mean, variance = drawn.weight[0], drawn.mean[0, :, 0], drawn.covariance[0, :, 0, 0]
+    x = simulate(drawn, rng, 4)[0, :, 0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         fit = bg.fit(model, x, seed=seed, chains=2, draws=150, tune=150, progress=False)
