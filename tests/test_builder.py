@@ -197,7 +197,7 @@ def test_pymc_s_tools_work_on_it(iris_model, trace, iris):
     "model",
     [
         bg.MixtureModel(3, "full", bg.PitmanYor(1.0, 0.3), bg.ConjugateMeans(strength=1.0), bg.LKJCovariance(2.0)),
-        bg.MixtureModel(2, "tied", bg.SparseDirichlet(0.1), bg.HierarchicalMeans(), bg.WishartPrecision(9.0)),
+        bg.MixtureModel(2, "tied", bg.SparseDirichlet(0.1), bg.HierarchicalMeans(), bg.WishartPrecision(2.5)),
         bg.MixtureModel(2, "spherical", covariances=bg.WishartPrecision(6.0, scale=bg.Gamma(3.0, 3.0))),
     ],
     ids=lambda model: model.covariance,
