@@ -109,6 +109,24 @@ def arguments(call_):
     )
 
 
+@prior_density
+def flat_density(call):
+    """No prior: what maximum likelihood climbs."""
+    return 0.0
+
+
+@prior_density
+def flat_weights_density(call):
+    """No prior over the weights' logits: takes back the Jacobian that every prior of the weights gets."""
+    p = arguments(call)
+    value = 0.0
+    if p.n_components > 1:
+        for k in range(p.n_components):
+            value -= p.log_weight[k]
+            p.grad_log_weight[k] -= 1.0
+    return value
+
+
 class Plan(IntEnum):
     """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
 

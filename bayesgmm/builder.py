@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import whole
-from bayesgmm.data import Points, Standard, as_points
+from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import warn
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
@@ -57,7 +57,9 @@ def build_model(
 
     from bayesgmm.distributions import MvNormalMixture
 
-    points, resolved, standard = _resolved(model, data, columns)
+    points = as_points(data, columns)
+    resolved = model.resolve(points)
+    standard = Standard.of(points, common=resolved.family.isotropic)
     warn(resolved.contradictions(points.summary))
     k, n_points = resolved.n_components, len(points.values)
     features = list(points.columns)
@@ -103,15 +105,9 @@ def initial_point(
     """
     from bayesgmm.inference.laplace import find_mode, starting_points
 
-    points, resolved, standard = _resolved(model, data, columns)
-    density = LogPosterior(resolved, standard.blocks(points.values), standard)
+    density = LogPosterior.of(model, as_points(data, columns))
+    resolved = density.model
     start = starting_points(density, whole("seed", seed, least=0), threads=1)[0]
     found = density.parameters(find_mode(density, start))
     values = {"mean": found.mean, **resolved.covariances.values(found.covariance, resolved.family), **found.extras}
     return values if resolved.n_components == 1 else {"weight": found.weight, **values}
-
-
-def _resolved(model: MixtureModel, data: Any, columns: Sequence[str] | None) -> tuple[Points, MixtureModel, Standard]:
-    points = as_points(data, columns)
-    resolved = model.resolve(points)
-    return points, resolved, Standard.of(points, common=resolved.family.isotropic)

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,33 +30,62 @@ class Points:
         In the data's own units.
     columns : D names
     index : (N,) row labels
+    weights : (N,) float, optional
+        How many points each row stands for; 1 unless told.
     """
 
     values: Array
     columns: tuple[str, ...]
     index: Any
+    weights: Array | None = None
+
+    def weighed(self, weights: Any) -> "Points":
+        """The same points, each row standing for so many; None for one each.
+
+        Raises
+        ------
+        DataError
+            When there are more or fewer weights than rows, or one is negative or not finite, or all are zero.
+
+        Examples
+        --------
+        >>> as_points([1.0, 5.0]).weighed([3, 1]).centre_and_sd[0]
+        array([2.])
+        """
+        return self if weights is None else replace(self, weights=_as_weights(weights, len(self.values)))
+
+    @property
+    def counted(self) -> Array:
+        """The rows that count for something."""
+        return self.values if self.weights is None or (self.weights > 0).all() else self.values[self.weights > 0]
+
+    @cached_property
+    def total_weight(self) -> float:
+        """How many points all rows stand for: N when they have no weights."""
+        return float(len(self.values) if self.weights is None else self.weights.sum())
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of values and column names: two fits with the same one saw the same data."""
+        """A hash of values, weights and column names: two fits with the same one saw the same data."""
         digest = hashlib.blake2b("\0".join(self.columns).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(self.values))
+        digest.update(b"" if self.weights is None else self.weights)
         return digest.hexdigest()
 
     @cached_property
     def centre_and_sd(self) -> tuple[Array, Array]:
         """(D,) mean and (D,) standard deviation of each column."""
-        centre, sd = np.array([_centre_and_sd(column) for column in self.values.T]).T
+        centre, sd = np.array([_centre_and_sd(column, self.weights) for column in self.values.T]).T
         return centre, sd
 
     @cached_property
     def summary(self) -> "Summary":
         """What default priors are made from."""
-        n_points = len(self.values)
-        low, high = self.values.min(axis=0), self.values.max(axis=0)
+        low, high = self.counted.min(axis=0), self.counted.max(axis=0)
         mean, sd = self.centre_and_sd
-        variance = sd**2 * n_points / max(1, n_points - 1)
-        return Summary(self.columns, n_points, mean, low / 2 + high / 2, high - low, variance)
+        count = self.total_weight
+        variance = sd**2 * (count / (count - 1) if count >= 2 else 1)  # weights may be shares that sum to one
+        return Summary(self.columns, len(self.counted), mean, low / 2 + high / 2, high - low, variance)
 
 
 @dataclass(frozen=True)
@@ -108,7 +137,7 @@ class Standard:
         return cls(shift, 2.0 ** np.round(exponent))
 
     def blocks(self, values: Array, weights: Array | None = None) -> Blocks:
-        """Points in data units, laid out in the inner coordinates."""
+        """Points in data units, laid out in the inner coordinates, each standing for as many as its weight says."""
         return Blocks.from_rows(values, weights, self.shift, self.scale)
 
     @property
@@ -117,15 +146,37 @@ class Standard:
         return float(np.log(self.scale).sum())
 
 
-def _centre_and_sd(column: Array) -> tuple[float, float]:
+def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
     """Mean and standard deviation; a column at a time makes no second copy of the data."""
-    centre = float(column.mean())
+    if weights is not None:
+        column, weights = column[weights > 0], weights[weights > 0]
+    centre = float(np.average(column, weights=weights))
     deviation = column - centre
     size = float(np.abs(deviation).max())
     if not size > 0:
         return centre, 0.0
     deviation /= size  # the squares of a column in tiny units would vanish
-    return centre, size * float(np.sqrt(np.square(deviation, out=deviation).mean()))
+    return centre, size * float(np.sqrt(np.average(np.square(deviation, out=deviation), weights=weights)))
+
+
+def _as_weights(weights: Any, n_points: int) -> Array:
+    try:
+        array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"sample_weight={weights!r}: give one number a row, {n_points} in all") from None
+    if array.ndim == 0:
+        array = np.full(n_points, array)
+    if array.shape != (n_points,):
+        raise DataError(f"sample_weight has shape {array.shape} for {n_points} rows; give one number a row")
+    wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
+    if wrong.size:
+        raise DataError(
+            f"{_count(wrong.size, 'row has a weight', 'rows have weights')} that can't be: "
+            f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight says how many points a row stands for: give 0 or more."
+        )
+    if not array.any():
+        raise DataError("all rows have weight zero: no point is left to be fitted")
+    return array.copy()
 
 
 def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:

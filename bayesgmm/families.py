@@ -66,17 +66,31 @@ class Family:
         EmptyComponent
             When a component holds too few points for its covariance and no prior helps.
         """
-        scatter, n = stats.scatter(), stats.n
+        scatter, n = self._pooled(stats)
         free = 1 if self.diagonal else scatter.shape[-1]
-        if self.tied:
-            scatter, n = scatter.sum(0, keepdims=True), n.sum(keepdims=True)
-        if self.isotropic:
-            scatter = scatter.mean(-1, keepdims=True)
         if scale is None:
             self._require_points(stats.n, n, free)
             return scatter / _columns(n, scatter)
         features = stats.s1.shape[1] if self.isotropic else 1
         return (features * scatter + scale) / _columns(features * n + dof + free + 1, scatter)
+
+    def moments(self, stats: Stats) -> Array:
+        """The same covariances however few points there are; singular where there are too few."""
+        scatter, n = self._pooled(stats)
+        return scatter / _columns(n, scatter)
+
+    def widen(self, core: Array, floor: Array) -> Array:
+        """Covariances in core shape, with floor (D,) added to their variances."""
+        if self.isotropic:
+            return core + floor.mean()
+        return core + (floor if self.diagonal else np.diag(floor))
+
+    def _pooled(self, stats: Stats) -> tuple[Array, Array]:
+        """Scatter, and how many points it is of, in core shape."""
+        scatter, n = stats.scatter(), stats.n
+        if self.tied:
+            scatter, n = scatter.sum(0, keepdims=True), n.sum(keepdims=True)
+        return (scatter.mean(-1, keepdims=True) if self.isotropic else scatter), n
 
     def _require_points(self, each: Array, pooled: Array, free: int) -> None:
         k = int(np.argmin(each))

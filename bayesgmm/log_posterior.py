@@ -6,13 +6,16 @@ Coordinates are laid end to end: weights, means (standardised, component by comp
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Self, override
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bayesgmm import _native
-from bayesgmm.data import Standard
+from bayesgmm.covariances import WishartPrecision
+from bayesgmm.data import Points, Standard
+from bayesgmm.means import NormalMeans
 from bayesgmm.model import MixtureModel
 from bayesgmm.stats import Array, Blocks
 
@@ -69,6 +72,19 @@ class LogPosterior:
     blocks: Blocks
     standard: Standard
 
+    @classmethod
+    def of(cls, model: MixtureModel, points: Points) -> Self:
+        """Of a declaration and the data, both as the user gave them.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            When the declaration does not fit the data.
+        """
+        resolved = model.resolve(points)
+        standard = Standard.of(points, common=resolved.family.isotropic)
+        return cls(resolved, standard.blocks(points.values, points.weights), standard)
+
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         """What the plan points to; kept alive here."""
@@ -87,6 +103,10 @@ class LogPosterior:
     def _prior_constant(self) -> float:
         """What no prior's own density holds: ordered means have K! times the density of means in any order."""
         return math.lgamma(self.n_components + 1) if self.model.means.is_ordered else 0.0
+
+    def _density(self, name: str) -> Any:
+        """Native code of a prior's density."""
+        return getattr(self.model, name).density
 
     @cached_property
     def plan(self) -> IntArray:
@@ -107,8 +127,7 @@ class LogPosterior:
             "size": self.size,
         }
         for name in PRIORS:
-            prior = getattr(model, name)
-            entries |= {f"{name}_density": prior.density.address, f"{name}_extra": prior.n_extra}
+            entries |= {f"{name}_density": self._density(name).address, f"{name}_extra": getattr(model, name).n_extra}
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
         entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
         return np.array([entries.get(item.name.lower(), 0) for item in _native.Plan], dtype=np.int64)
@@ -154,20 +173,26 @@ class LogPosterior:
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""
-        model, k, d = self.model, self.n_components, self.n_features
-        shift, scale = self.standard.shift, self.standard.scale
-        logits, weights_extra, mean, means_extra, roots, covariances_extra, _ = np.split(q, self._cuts, axis=-1)
-        core = model.family.core_roots(roots, k, d)
-        if model.means.is_ordered:
-            mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
+        model, (shift, scale) = self.model, (self.standard.shift, self.standard.scale)
+        weight, mean, core_roots = self.mixture(q)
+        weights_extra, means_extra, covariances_extra = np.split(q, self._cuts, axis=-1)[1:6:2]
         return Parameters(
-            softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1),
-            mean.reshape(*q.shape[:-1], k, d) * scale + shift,
-            model.family.matrices(core, k, d) * np.outer(scale, scale),
+            weight,
+            mean * scale + shift,
+            model.family.matrices(core_roots, self.n_components, self.n_features) * np.outer(scale, scale),
             model.weights.extras(weights_extra)
             | model.means.extras(means_extra, self.standard)
             | model.covariances.extras(covariances_extra, self.standard),
         )
+
+    def mixture(self, q: Array) -> tuple[Array, Array, Array]:
+        """Weights (..., K), means (..., K, D) and roots (..., in core shape), standardised: what the blocks see."""
+        k, d = self.n_components, self.n_features
+        logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=-1)
+        if self.model.means.is_ordered:
+            mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
+        weight = softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1)
+        return weight, mean.reshape(*q.shape[:-1], k, d), self.model.family.core_roots(roots, k, d)
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:
         """(size,) coordinates of one mixture, its means and roots standardised; extra ones where they may start.
@@ -193,3 +218,17 @@ class LogPosterior:
                 model.covariances.start(core_roots),
             ]
         )
+
+    def likelihood(self) -> "LogLikelihood":
+        """The same without the priors and their own coordinates."""
+        bare = MixtureModel(n_components=self.n_components, covariance=self.model.covariance)
+        plain = {"means": NormalMeans(0.0, 1.0), "covariances": WishartPrecision(self.n_features + 2.0, 1.0)}
+        return LogLikelihood(bare.model_copy(update=plain), self.blocks, self.standard)
+
+
+class LogLikelihood(LogPosterior):
+    """Log likelihood over the logits, means and roots of a mixture; its model's priors only lend their coordinates."""
+
+    @override
+    def _density(self, name: str) -> Any:
+        return _native.flat_weights_density if name == "weights" else _native.flat_density

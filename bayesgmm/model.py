@@ -89,7 +89,7 @@ class MixtureModel(Declared):
         DataError
             When there are fewer points than components, or the data can't set a default.
         """
-        n_points = len(points.values)
+        n_points = points.summary.n_points
         if n_points < self.n_components:
             raise DataError(
                 f"{n_points} {'row' if n_points == 1 else 'rows'} can't hold {self.n_components} components; "

@@ -106,10 +106,10 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
     import xarray as xr
 
     features = np.array(points.columns)
-    observed = xr.Dataset(
-        {"x": (("point", "feature"), points.values)},
-        coords={"point": plain_index(points.index), "feature": features},
-    )
+    values: dict[str, Any] = {"x": (("point", "feature"), points.values)}
+    if points.weights is not None:
+        values["sample_weight"] = ("point", points.weights)
+    observed = xr.Dataset(values, coords={"point": plain_index(points.index), "feature": features})
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
     )
@@ -211,10 +211,11 @@ def observed(fit: "xr.DataTree") -> Points:
     """The points that were fitted."""
     if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
         raise FitFileError("this fit holds no observed data; give the points to be scored")
-    x = fit["observed_data"]["x"].transpose("point", "feature")
+    data = fit["observed_data"].to_dataset()
+    x = data["x"].transpose("point", "feature")
     columns = tuple(str(name) for name in x.coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
-    return Points(x.values, columns, index)
+    return Points(x.values, columns, index, data["sample_weight"].values if "sample_weight" in data else None)
 
 
 def points_for(fit: "xr.DataTree", data: Any) -> Points:

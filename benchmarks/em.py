@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 from bayesgmm.datasets import make_mixture
 from bayesgmm.families import COVARIANCES
-from bayesgmm.inference.em import Mixture, maximise
+from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.stats import Blocks, fold
 
 TITLE = "## One EM iteration, against scikit-learn's"

@@ -12,7 +12,7 @@ import pytest
 from scipy.integrate import quad
 
 import bayesgmm as bg
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, SamplingError
 from bayesgmm.inference import advi, importance, laplace
@@ -34,10 +34,7 @@ MODEL = bg.MixtureModel(3)
 
 
 def make_density(model, x):
-    points = as_points(x)
-    resolved = model.resolve(points)
-    standard = Standard.of(points, resolved.family.isotropic)
-    return LogPosterior(resolved, standard.blocks(points.values), standard)
+    return LogPosterior.of(model, as_points(x))
 
 
 def approximation(method, x=APART.X, model=MODEL, **settings):

@@ -13,7 +13,7 @@ from pytensor.compile.mode import Mode
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, FitWarning
 from bayesgmm.families import COVARIANCES
@@ -28,10 +28,7 @@ INTERPRETED = Mode(linker="py", optimizer="fast_compile")  # compiles in a secon
 
 def both_writings(model, x):
     """The hand-written density, and a function of the same coordinates through PyMC's graph."""
-    points = as_points(x)
-    resolved = model.resolve(points)
-    standard = Standard.of(points, resolved.family.isotropic)
-    ours = LogPosterior(resolved, standard.blocks(points.values), standard)
+    ours = LogPosterior.of(model, as_points(x))
     pm_model = bg.build_model(model, x)
     free = sorted(pm_model.free_RVs, key=lambda variable: VARIABLES.index(variable.name))
     values = [pm_model.rvs_to_values[variable] for variable in free]

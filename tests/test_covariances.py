@@ -6,7 +6,8 @@ from sklearn.mixture import GaussianMixture
 
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
 from bayesgmm.families import COVARIANCES
-from bayesgmm.inference.em import Mixture, maximise, run
+from bayesgmm.inference.em import Sweep, run
+from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.stats import Blocks, Table, fold
 
 K, D, N = 3, 3, 400
@@ -64,7 +65,7 @@ def test_a_long_em_run_ends_where_sklearn_ends(name):
     family = COVARIANCES[name]
     blocks, stats = blocks_and_stats(family, seed=5)
     start = maximise(family, stats)
-    ours = run(blocks, family, start, max_iter=5000, tol=1e-11)
+    ours = run(Sweep(blocks, family), start, max_iter=5000, tol=1e-11)
     root = family.expand(start.core_roots, K, D)
     precision = np.swapaxes(root, -1, -2) @ root if not family.diagonal else root**2
     init = {"full": precision, "tied": precision[0], "diag": precision, "spherical": precision[:, 0]}

@@ -12,7 +12,7 @@ from scipy.stats import chisquare, norm
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.elicitation import draw, simulate
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
@@ -38,10 +38,7 @@ def quick_fit(method, model=MODEL, data=SAMPLE.X, **settings):
 
 
 def make_density(model, x):
-    points = as_points(x)
-    resolved = model.resolve(points)
-    standard = Standard.of(points, resolved.family.isotropic)
-    return LogPosterior(resolved, standard.blocks(points.values), standard)
+    return LogPosterior.of(model, as_points(x))
 
 
 @pytest.mark.parametrize("method", ENGINES)
@@ -159,10 +156,11 @@ def test_an_unknown_engine_gets_a_suggestion():
 def test_em_never_lowers_the_likelihood(covariance):
     density = make_density(bg.MixtureModel(4, covariance), SAMPLE.X)
     blocks, family = density.blocks, density.model.family
-    start = em.short_runs(blocks, family, 4, seed=0, n_init=1, max_iter=2)[0].mixture
+    sweep = em.Sweep(blocks, family)
+    start = em.short_runs(sweep, 4, seed=0, n_init=1, max_iter=2)[0].mixture
     values = []
     for _ in range(40):
-        result = em.run(blocks, family, start, max_iter=1)
+        result = em.run(sweep, start, max_iter=1)
         values.append(result.loglik)
         start = result.mixture
     assert (np.diff(values) > -1e-9).all()
@@ -194,7 +192,8 @@ def test_em_that_stops_early_warns():
 
 def test_short_runs_come_best_first():
     density = make_density(bg.MixtureModel(4), SAMPLE.X)
-    values = [run.loglik for run in em.short_runs(density.blocks, density.model.family, 4, seed=0, n_init=6)]
+    sweep = em.Sweep(density.blocks, density.model.family)
+    values = [run.loglik for run in em.short_runs(sweep, 4, seed=0, n_init=6)]
     assert values == sorted(values, reverse=True)
     assert values[0] > values[-1]
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
-from bayesgmm.data import Points, Standard, as_points
+from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
@@ -45,6 +45,7 @@ def fit(
     method: str = "nuts",
     *,
     columns: Sequence[str] | None = None,
+    sample_weight: Any = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
@@ -64,6 +65,8 @@ def fit(
         posterior of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
+    sample_weight : (N,) float, optional
+        How many points each row stands for; 1 unless told. A row of weight 3 is the row three times.
     seed : int, optional
         The same seed gives the same draws, whatever ``cores`` is. Stored in the fit.
     cores : int, optional
@@ -98,12 +101,11 @@ def fit(
     chosen = _checked(method, settings)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
-    points = as_points(data, columns)
-    resolved = model.resolve(points)
+    points = as_points(data, columns).weighed(sample_weight)
+    density = LogPosterior.of(model, points)
+    resolved = density.model
     said = resolved.contradictions(points.summary)
     warn(said)
-    standard = Standard.of(points, common=resolved.family.isotropic)
-    density = LogPosterior(resolved, standard.blocks(points.values), standard)
     began = time.perf_counter()
     # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
     # a search for modes took 80 times as long), and sums round differently for another number of them.

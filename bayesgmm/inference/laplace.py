@@ -12,6 +12,7 @@ import scipy.optimize
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.mixtures import CovariancePrior, Mixture
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array
 
@@ -100,12 +101,13 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
 
 
 def _short_runs(density: LogPosterior, n_init: int, seed: tuple[int, int], threads: int) -> list[em.EMResult]:
-    model, k = density.model, density.n_components
-    prior = em.CovariancePrior(*model.covariances.conjugate(density.standard, model.family))
-    return em.short_runs(density.blocks, model.family, k, seed, prior, n_init, tol=1e-5, threads=threads)
+    model = density.model
+    prior = CovariancePrior(*model.covariances.conjugate(density.standard, model.family))
+    sweep = em.Sweep(density.blocks, model.family, prior, threads=threads)
+    return em.short_runs(sweep, density.n_components, seed, n_init, tol=1e-5)
 
 
-def _coordinates(density: LogPosterior, mixture: em.Mixture) -> Array:
+def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
     weight = np.maximum(mixture.weight, 1e-3 / mixture.weight.size)  # an empty component has no logit
     return density.coordinates(weight / weight.sum(), mixture.mean, mixture.core_roots)
 

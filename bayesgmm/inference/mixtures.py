@@ -1,0 +1,57 @@
+"""One mixture in the coordinates of the blocks, and the M step that makes it from statistics."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesgmm.families import Family
+from bayesgmm.stats import Array, Stats, Table
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One mixture in the coordinates of the blocks: weights (K,), means (K, D), roots in core shape."""
+
+    weight: Array
+    mean: Array
+    core_roots: Array
+
+    def table(self, family: Family) -> Table:
+        """The table that scores points under this mixture."""
+        with np.errstate(divide="ignore"):  # a component without weight takes no point
+            log_weight = np.log(self.weight)
+        return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape))
+
+
+@dataclass(frozen=True)
+class CovariancePrior:
+    """An inverse Wishart on each covariance, in the coordinates of the blocks."""
+
+    dof: float
+    scale: Array
+
+
+def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None, floor: Array | None = None) -> Mixture:
+    """The M step: the mixture that explains the statistics best.
+
+    Parameters
+    ----------
+    family : Family
+    stats : Stats
+    prior : CovariancePrior, optional
+        Its mode is then what is maximised.
+    floor : (D,) float, optional
+        Is added to the variances, so that no component is too small.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        When a component can't be estimated, and neither prior nor floor helps.
+    """
+    if prior is None and floor is None:
+        core = family.maximise(stats)
+    else:  # a trace of a point keeps an empty component where it is
+        stats = replace(stats, n=np.maximum(stats.n, 1e-10))
+        core = family.moments(stats) if prior is None else family.maximise(stats, prior.dof, prior.scale)
+    core = core if floor is None else family.widen(core, floor)
+    return Mixture(stats.n / stats.n.sum(), stats.means(), family.roots(core))

@@ -1,0 +1,98 @@
+"""Where EM starts: rough mixtures from a part of the data, by scikit-learn's names for how they are found."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bayesgmm._kernels import BLOCK
+from bayesgmm.families import Family
+from bayesgmm.inference.mixtures import Mixture, maximise
+from bayesgmm.stats import Array, Blocks, Stats
+
+SEEDING_POINTS = 20_000  # a start looks at no more points than these
+LEAST_SPREAD = 1e-12
+
+
+def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]:
+    """(M, D) at most SEEDING_POINTS points that count, whole blocks drawn without replacement, and their weights (M,).
+
+    They are sorted, so that neither the order of the rows nor writing one twice, in place of giving it weight two,
+    changes what a start makes of them.
+    """
+    n_blocks, wanted = blocks.n_blocks, SEEDING_POINTS // BLOCK
+    if n_blocks <= wanted:
+        rows, weight = blocks.rows(), blocks.weight[: blocks.n_points]
+    else:
+        chosen = np.sort(rng.choice(n_blocks - 1, wanted, replace=False))  # the last block may be padded
+        x = blocks.x.reshape(n_blocks, blocks.n_features, BLOCK)[chosen]
+        rows = x.transpose(0, 2, 1).reshape(-1, blocks.n_features)
+        weight = blocks.weight.reshape(n_blocks, BLOCK)[chosen].reshape(-1)
+    order = np.lexsort(rows.T[::-1])
+    order = order[weight[order] > 0]
+    return rows[order], weight[order]
+
+
+def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> Mixture:
+    """Equal weights at centres (K, D), every covariance a K-th part of the spread of the rows (M, D)."""
+    n_components, n_features = centres.shape
+    about = np.average(rows, axis=0, weights=weight)
+    variance = float(np.average((rows - about) ** 2, axis=0, weights=weight).mean())
+    spread = max(variance, LEAST_SPREAD) / n_components ** (2 / n_features)
+    shape = family.core_shape(n_components, n_features)
+    root = np.ones(shape) if family.diagonal else np.broadcast_to(np.eye(n_features), shape).copy()
+    return Mixture(np.full(n_components, 1 / n_components), centres, root / np.sqrt(spread))
+
+
+def from_responsibilities(
+    rows: Array, weight: Array, shares: Array, family: Family, floor: Array | None = None
+) -> Mixture:
+    """The M step of responsibilities (M, K) of weighted rows (M, D)."""
+    weighted = shares * weight[:, None]
+    n = np.maximum(weighted.sum(axis=0), 1e-10)
+    about = weighted.T @ rows / n[:, None]
+    if family.diagonal:
+        s2 = np.array([r @ (rows - m) ** 2 for r, m in zip(weighted.T, about, strict=True)])
+    else:
+        s2 = np.array([(rows - m).T @ ((rows - m) * r[:, None]) for r, m in zip(weighted.T, about, strict=True)])
+    return maximise(family, Stats(n, np.zeros_like(about), s2, -np.inf, about), None, floor)
+
+
+def spread_out_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """(K, D) points far from each other.
+
+    References
+    ----------
+    .. [1] Arthur & Vassilvitskii (2007), Proc. 18th ACM-SIAM Symp. Discrete Algorithms, 1027-1035.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    seed = int(rng.integers(2**31))
+    return np.asarray(kmeans_plusplus(rows, n_components, sample_weight=weight, random_state=seed)[0])
+
+
+def kmeans_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """(K, D) the centres of k-means clusters."""
+    from sklearn.cluster import KMeans
+
+    kmeans = KMeans(n_components, n_init=1, random_state=int(rng.integers(2**31)))
+    return np.asarray(kmeans.fit(rows, sample_weight=weight).cluster_centers_)
+
+
+def random_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """(K, D) points drawn at random."""
+    return rows[rng.choice(len(rows), n_components, replace=False, p=weight / weight.sum())]
+
+
+def random_means(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """(K, D) the means of the points under random responsibilities: all near the middle."""
+    shares = rng.uniform(size=(len(rows), n_components)) * weight[:, None]
+    return shares.T @ rows / shares.sum(axis=0)[:, None]
+
+
+Centres = Callable[[Array, Array, int, np.random.Generator], Array]
+CENTRES: dict[str, Centres] = {
+    "k-means++": spread_out_centres,
+    "kmeans": kmeans_centres,
+    "random": random_means,
+    "random_from_data": random_centres,
+}
