@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import ComponentError, choose
 from bayesgmm.families import Family
+from bayesgmm.inference.acceleration import to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
@@ -14,9 +15,7 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, fold
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
-REGULAR = 3  # gains in a row whose rates are looked at
 PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
-SLOWEST = 0.9999  # a rate of EM that is closer to one can't be told from it
 ROUNDING = 1e-15  # a relative gain that may be rounding alone
 CLEAR = 1e-3  # a floor that is less than this share of every variance does not shape the maximum
 
@@ -92,17 +91,12 @@ def take_steps(
 ) -> EMResult:
     """Plain EM, until what is left to gain is less than ``tol`` in mean log likelihood, or it takes too long.
 
-    What is left is told by Aitken's extrapolation: gains shrink by a constant factor at the end, so one small step does
-    not say that the maximum is near.
+    What is left is told by Aitken's extrapolation.
 
     Parameters
     ----------
     patience : float
         Stop where more steps than this are still to come, once gains are regular.
-
-    References
-    ----------
-    .. [1] Böhning, Dietz, Schaub, Schlattmann & Lindsay (1994), Ann. Inst. Stat. Math. 46, 373-388.
     """
     wanted = tol * max(1.0, sweep.blocks.total_weight)
     history: list[float] = []
@@ -112,28 +106,13 @@ def take_steps(
         loglik, following = sweep(mixture)
         gains += [abs(loglik - history[-1])] if history else []
         history.append(loglik)
-        left, rate = _to_be_gained(gains)
+        left, rate = to_be_gained(gains)
         if left < wanted or (gains and gains[-1] < ROUNDING * abs(loglik)):
             return EMResult(mixture, loglik, iteration, True, tuple(history))
         if left < np.inf and np.log(wanted / left) / np.log(rate) > patience:
             return EMResult(mixture, loglik, iteration, False, tuple(history))
         mixture = following
     return EMResult(mixture, history[-1], max_iter, False, tuple(history))
-
-
-def _to_be_gained(gains: list[float]) -> tuple[float, float]:
-    """What further steps will gain in all, and the factor by which gains shrink: the slowest of the last few.
-
-    Examples
-    --------
-    >>> _to_be_gained([8.0, 4.0, 2.0, 1.0, 0.5])
-    (0.5, 0.5)
-    """
-    if len(gains) <= REGULAR:
-        return np.inf, SLOWEST
-    last = np.array(gains[-REGULAR - 1 :])
-    rate = min(float((last[1:] / np.maximum(last[:-1], np.finfo(float).tiny)).max()), SLOWEST)
-    return float(last[-1]) * rate / (1 - rate), rate
 
 
 def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -> EMResult:
