@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.errors import ComponentError, choose
+from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families import Family
 from bayesgmm.inference.acceleration import to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
@@ -175,6 +175,8 @@ def short_runs(
     """
     rng = np.random.default_rng(seed)
     rows, weight = sample_rows(sweep.blocks, rng)
+    if sweep.prior is None and sweep.floor is None:
+        _require_distinct(rows, n_components)
     results: list[EMResult] = []
     failure: ComponentError | None = None
     for _ in range(n_init):
@@ -186,6 +188,15 @@ def short_runs(
     if failure is not None and not results:
         raise failure
     return sorted(results, key=lambda result: -result.loglik)
+
+
+def _require_distinct(rows: Array, n_components: int) -> None:
+    distinct = 1 + int((np.diff(rows, axis=0) != 0).any(axis=1).sum())  # they are sorted
+    if distinct < n_components:
+        raise DegenerateComponent(
+            f"{distinct} distinct {'row' if distinct == 1 else 'rows'} can't hold {n_components} components: a "
+            "component needs points that differ.\n  Try fewer components, or a method with priors, such as 'nuts'."
+        )
 
 
 def climb(
