@@ -125,7 +125,15 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
     EmptyComponent, DegenerateComponent
         When a component can't be estimated, and neither prior nor floor helps.
     """
-    found = take_steps(sweep, start, max_iter, tol, PATIENCE)
+    found = leap(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
+    if found.converged or found.n_iter >= max_iter:
+        return found
+    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
+    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+
+
+def leap(sweep: Sweep, found: EMResult, max_iter: int, tol: float) -> EMResult:
+    """Quasi-Newton steps from where EM came to, until they have converged or help no more."""
     phases = 0
     while not found.converged and found.n_iter + 2 < max_iter and sweep.is_smooth(found.mixture):
         try:
@@ -135,10 +143,7 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
         if len(further.history) == len(found.history):
             break
         found, phases = further, phases + 1
-    if found.converged or found.n_iter >= max_iter:
-        return found
-    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
-    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+    return found
 
 
 def _ascended(sweep: Sweep, found: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
