@@ -15,7 +15,7 @@ from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
-from bayesgmm.inference import advi, em, nuts
+from bayesgmm.inference import advi, em, mle, modes, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, Engine] = {
     "em": em.fit,
+    "mle": mle.fit,
+    "map": modes.fit,
     "nuts": nuts.fit,
     "advi": advi.fit_meanfield,
     "fullrank_advi": advi.fit_fullrank,
@@ -61,8 +63,9 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'em'``: the maximum of the likelihood, as a
-        posterior of one draw.
+        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, its
+        slopes solved for zero (``standard_errors`` reads them); ``'em'``: the same by expectation maximisation; ``'map'``:
+        the highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
@@ -76,7 +79,8 @@ def fit(
     **settings
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
         ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
-        ``n_init=10, max_iter=1000, tol=1e-8`` for EM.
+        ``n_init=10, max_iter=1000, tol=1e-8`` for EM; ``n_init=10, max_iter=500, tol=1e-8`` for maximum likelihood;
+        ``max_iter=500, tol=1e-8`` for MAP.
 
     Returns
     -------
@@ -162,7 +166,8 @@ def _finish(
     tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
     order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
-    notes, doubts = ({}, []) if info["method"] == "em" else _truncation(density, parameters)
+    by_likelihood = info.get("maximum") == "likelihood"  # which knows no process
+    notes, doubts = ({}, []) if by_likelihood else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
     warn(doubts)
     return posterior.annotate(tree, info | notes | {"relabelled": "stephens", "warnings": [*info["warnings"], *doubts]})

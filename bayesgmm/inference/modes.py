@@ -1,0 +1,158 @@
+"""Maximum a posteriori: the highest mode of the posterior, in the sampler's unconstrained coordinates."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bayesgmm.errors import ComponentError
+from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.laplace import SAME, starting_points
+from bayesgmm.inference.maxima import Maximum, climb, polish
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.stats import Array
+
+EMPTIED = 1.0  # points that a component is left with when we ask whether the posterior would rather do without it
+FAR = (-200.0, -400.0)  # logarithms of a spread that two looks at it, on its way to zero, are taken from
+LARGE = (20.0, 24.0)  # logarithms of a concentration, on its way to infinity
+
+Climb = Callable[[Array], Maximum | None]
+
+
+def fit(
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    max_iter: int = 500,
+    tol: float = 1e-8,
+) -> Estimate:
+    """The maximum a posteriori engine: one draw, the highest mode of the posterior under all of the priors.
+
+    A mode depends on the coordinates. This one is that of the density in which NUTS moves (``lp``), weights as logits
+    and covariances as roots, so that it exists where sparse weights have none on the simplex, and no draw lies above
+    it. It is not the mode in any other coordinates, nor where most of the posterior's mass has to be.
+
+    Parameters
+    ----------
+    max_iter : int
+        Iterations of each climb, at most.
+    tol : float
+        Stop when no slope of the log posterior, divided by the number of points, exceeds this.
+
+    Raises
+    ------
+    DegenerateComponent
+        When every climb shrinks a component onto a point, which a prior that does not keep away from zero lets it.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
+    """
+    progress.stage("looking for modes")
+    starts = starting_points(density, seed, cores)
+    found, shrunk = highest(density, starts, max_iter, tol)
+    stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
+    notes = {"maximum": "posterior", "converged": found.converged, "gradient": found.gradient}
+    warnings = (*found.doubts("The search for the mode", "posterior"), *shrunk, *unbounded(density, found.q))
+    return Estimate(found.q[None, None], stats, warnings, notes)
+
+
+def highest(density: LogPosterior, starts: list[Array], max_iter: int, tol: float) -> tuple[Maximum, tuple[str, ...]]:
+    """The highest mode that can be reached, and a doubt when a climb had to be given up.
+
+    Raises
+    ------
+    DegenerateComponent
+        When all had.
+    """
+    failures: list[ComponentError] = []
+
+    def try_climb(start: Array) -> Maximum | None:
+        try:
+            return climb(density, start, max_iter, tol, watch)
+        except ComponentError as error:
+            failures.append(error)
+            return None
+
+    def watch(q: Array) -> None:
+        _require_regular(density, q)
+
+    modes = [mode for start in starts if (mode := try_climb(start))]
+    if not modes:
+        raise failures[-1]
+    best = _without_idle(density, max(modes, key=lambda mode: mode.value), try_climb)
+    found = polish(density, best, max_iter, tol, watch)
+    return found, _given_up(failures)
+
+
+def _require_regular(density: LogPosterior, q: Array) -> None:
+    """Raise DegenerateComponent where a covariance is singular to working precision."""
+    family, k, d = density.model.family, density.n_components, density.n_features
+    core_roots = density.mixture(q)[2]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        family.roots(family.cores(family.matrices(core_roots, k, d)))
+
+
+def _given_up(failures: list[ComponentError]) -> tuple[str, ...]:
+    if not failures:
+        return ()
+    what = str(failures[-1]).split(":")[0]
+    return (
+        f"The posterior density may have no largest value: on another climb {what} became singular, and the density "
+        "kept growing. This is the highest mode beside that. Try covariances=WishartPrecision(...), a prior whose sd "
+        "keeps away from zero (LogNormal, InverseGamma), or method='nuts'.",
+    )
+
+
+def _without_idle(density: LogPosterior, best: Maximum, try_climb: Climb) -> Maximum:
+    """Empty one component after another as long as that leads to a higher mode: sparse priors have theirs there."""
+    while density.n_components > 1:
+        climbs = [try_climb(_emptied(density, best.q, k)) for k in range(density.n_components)]
+        higher = [mode for mode in climbs if mode and mode.value > best.value + SAME]
+        if not higher:
+            break
+        best = max(higher, key=lambda mode: mode.value)
+    return best
+
+
+def _emptied(density: LogPosterior, q: Array, k: int) -> Array:
+    """The same mixture with component k in the middle of the data, as wide as they are, and nearly without weight."""
+    weight, mean, core_roots = (part.copy() for part in density.mixture(q))
+    total = max(density.blocks.total_weight, 2.0 * EMPTIED)
+    weight[k] = 0.0
+    weight *= (1 - EMPTIED / total) / weight.sum()
+    weight[k] = EMPTIED / total
+    mean[k] = 0.0  # standardised
+    if not density.model.family.tied:
+        core_roots[k] = np.eye(density.n_features) if core_roots.ndim == 3 else 1.0
+    return density.coordinates(weight, mean, core_roots)
+
+
+def unbounded(density: LogPosterior, q: Array) -> tuple[str, ...]:
+    """Where a prior that is learned lets the density grow without bound; the mode is then the highest beside that.
+
+    Two places are seldom looked at by a climb: all means in one place while their spread goes to zero, and all weights
+    equal while their concentration goes to infinity.
+    """
+    weight, mean, core_roots = density.mixture(q)
+    together = density.coordinates(weight, np.broadcast_to(mean.mean(axis=0), mean.shape), core_roots)
+    equal = density.coordinates(np.full_like(weight, 1 / weight.size), mean, core_roots)
+    means, weights = density.extra("means"), density.extra("weights")
+    rays = [
+        ("spread of the means goes to zero", together, means[means.size // 2 :], FAR),
+        ("concentration of the weights grows", equal, weights, LARGE),
+    ]
+    growing = [what for what, start, moved, looks in rays if moved.size and _grows(density, start, moved, looks)]
+    return tuple(
+        f"The posterior density has no largest value: it grows without bound as the {what}. This is the highest mode "
+        "beside that. For what is learned use method='nuts', or a prior that keeps away from there (InverseGamma, "
+        "LogNormal)."
+        for what in growing
+    )
+
+
+def _grows(density: LogPosterior, q: Array, moved: Array, looks: tuple[float, float]) -> bool:
+    near, far = q.copy(), q.copy()
+    near[moved], far[moved] = looks
+    return density(far)[0] > density(near)[0] + 1.0
