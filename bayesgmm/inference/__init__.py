@@ -63,9 +63,9 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, its
-        slopes solved for zero (``standard_errors`` reads them); ``'em'``: the same by expectation maximisation; ``'map'``:
-        the highest mode of the posterior. These three are posteriors of one draw.
+        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, to
+        the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation maximisation; ``'map'``: the
+        highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional

@@ -159,9 +159,7 @@ def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch:
     gtol = tol if density.size > HESSIAN_LIMIT else max(tol, ROUGH)
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "ftol": 0.0, "gtol": gtol}
     with np.errstate(over="ignore", invalid="ignore"):
-        found = scipy.optimize.minimize(
-            downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options
-        )
+        found = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options)
     watch(found.x)
     value, grad = density(found.x)
     gradient = _largest(grad) / total

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bayesgmm.errors import ComponentError
+from bayesgmm.errors import ComponentError, DegenerateComponent
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import SAME, starting_points
 from bayesgmm.inference.maxima import Maximum, climb, polish
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.log_posterior import IntArray, LogPosterior
 from bayesgmm.stats import Array
 
 EMPTIED = 1.0  # points that a component is left with when we ask whether the posterior would rather do without it
+VANISHED = -16.0  # logarithm of a spread of the means, where the data's is of order one, from which it is none
 FAR = (-200.0, -400.0)  # logarithms of a spread that two looks at it, on its way to zero, are taken from
 LARGE = (20.0, 24.0)  # logarithms of a concentration, on its way to infinity
 
@@ -87,21 +88,32 @@ def highest(density: LogPosterior, starts: list[Array], max_iter: int, tol: floa
 
 
 def _require_regular(density: LogPosterior, q: Array) -> None:
-    """Raise DegenerateComponent where a covariance is singular to working precision."""
+    """Raise DegenerateComponent where a covariance is singular to working precision, or all means are in one place."""
     family, k, d = density.model.family, density.n_components, density.n_features
     core_roots = density.mixture(q)[2]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         family.roots(family.cores(family.matrices(core_roots, k, d)))
+    if (q[_spreads(density)] < VANISHED).any():
+        raise DegenerateComponent(
+            "the spread of the means is zero: its prior lets the density grow without bound there.\n"
+            "  Try a prior that keeps away from zero (spread=InverseGamma(...), LogNormal), or method='nuts'."
+        )
+
+
+def _spreads(density: LogPosterior) -> IntArray:
+    """Which coordinates are the logarithms of a learned spread of the means: they follow its centre."""
+    own = density.extra("means")
+    return own[own.size // 2 :]
 
 
 def _given_up(failures: list[ComponentError]) -> tuple[str, ...]:
     if not failures:
         return ()
-    what = str(failures[-1]).split(":")[0]
+    where = str(failures[-1]).split(":")[0]
     return (
-        f"The posterior density may have no largest value: on another climb {what} became singular, and the density "
-        "kept growing. This is the highest mode beside that. Try covariances=WishartPrecision(...), a prior whose sd "
-        "keeps away from zero (LogNormal, InverseGamma), or method='nuts'.",
+        f"The posterior density may have no largest value: another climb ended where {where}. This is the highest mode "
+        "beside that. Try covariances=WishartPrecision(...), a prior whose sd keeps away from zero (LogNormal, "
+        "InverseGamma), or method='nuts'.",
     )
 
 
@@ -138,10 +150,9 @@ def unbounded(density: LogPosterior, q: Array) -> tuple[str, ...]:
     weight, mean, core_roots = density.mixture(q)
     together = density.coordinates(weight, np.broadcast_to(mean.mean(axis=0), mean.shape), core_roots)
     equal = density.coordinates(np.full_like(weight, 1 / weight.size), mean, core_roots)
-    means, weights = density.extra("means"), density.extra("weights")
     rays = [
-        ("spread of the means goes to zero", together, means[means.size // 2 :], FAR),
-        ("concentration of the weights grows", equal, weights, LARGE),
+        ("spread of the means goes to zero", together, _spreads(density), FAR),
+        ("concentration of the weights grows", equal, density.extra("weights"), LARGE),
     ]
     growing = [what for what, start, moved, looks in rays if moved.size and _grows(density, start, moved, looks)]
     return tuple(
@@ -152,7 +163,7 @@ def unbounded(density: LogPosterior, q: Array) -> tuple[str, ...]:
     )
 
 
-def _grows(density: LogPosterior, q: Array, moved: Array, looks: tuple[float, float]) -> bool:
+def _grows(density: LogPosterior, q: Array, moved: IntArray, looks: tuple[float, float]) -> bool:
     near, far = q.copy(), q.copy()
     near[moved], far[moved] = looks
     return density(far)[0] > density(near)[0] + 1.0
