@@ -14,6 +14,7 @@ from bayesgmm.stats import Array
 ROUGH = 1e-5  # slope that L-BFGS leaves to Newton, which doubles the digits at every step
 TINY = 1e-8  # step that only asks how large a curvature is
 FLAT = 1e-7  # a curvature below this share of the largest can't be told from none
+NO_CURVATURE = 1e-14  # of a point
 LONGEST = 2.0  # Newton step, in units of the coordinates' own scales
 HALVINGS = 40
 WATCHED = 5  # iterations of L-BFGS from one look at the components to the next
@@ -35,7 +36,8 @@ class Maximum:
         The largest slope, in any coordinate, of the log density divided by the total weight of the points.
     n_iter : int
     converged : bool
-        Whether that slope is as small as was asked.
+        Whether that slope is as small as was asked, or is so for a step of the coordinate's own scale: the mean of
+        a component that is a million times as tight as the data moves by so much less.
     curvature : Curvature, optional
         There; None beyond HESSIAN_LIMIT coordinates.
     """
@@ -74,6 +76,7 @@ class Curvature:
     Parameters
     ----------
     scale : (P,) float
+        How far each coordinate moves before the density notices.
     values : (P, P) float
         Minus the Hessian, divided by the total weight of the points.
     """
@@ -85,7 +88,7 @@ class Curvature:
     def of(cls, density: LogPosterior, q: Array, scale: Array | None = None) -> "Curvature":
         """By central differences of the analytic gradient, with steps in proportion to the scales."""
         scale = _scale(density, q) if scale is None else scale
-        second = hessian(density, q, STEP * scale) * np.outer(scale, scale)
+        second = hessian(density, q, STEP * np.minimum(scale, 1.0)) * np.outer(scale, scale)
         return cls(scale, -second / density.blocks.total_weight)
 
     @cached_property
@@ -120,13 +123,13 @@ class Curvature:
 
 
 def _scale(density: LogPosterior, q: Array) -> Array:
-    """(P,) how far each coordinate moves before the density notices: one, or less in a tight component."""
+    """(P,) one over the root of each coordinate's own curvature, roughly."""
     diagonal = np.empty(q.size)
     for i in range(q.size):
         step = np.zeros_like(q)
         step[i] = TINY
         diagonal[i] = (density(q + step)[1][i] - density(q - step)[1][i]) / (2 * TINY)
-    return 1 / np.sqrt(np.maximum(np.abs(diagonal) / density.blocks.total_weight, 1.0))
+    return 1 / np.sqrt(np.maximum(np.abs(diagonal) / density.blocks.total_weight, NO_CURVATURE))
 
 
 def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
@@ -191,7 +194,8 @@ def polish(density: LogPosterior, reached: Maximum, max_iter: int, tol: float, w
         n_iter += 1
         curvature = Curvature.of(density, q, curvature.scale)
     gradient = _largest(grad) / total
-    return Maximum(q, value, gradient, n_iter, gradient <= tol, curvature)
+    own = _largest(np.minimum(curvature.scale, 1.0) * grad) / total  # what is left when rounding stops the steps
+    return Maximum(q, value, gradient, n_iter, min(gradient, own) <= tol, curvature)
 
 
 Place = tuple[Array, float, Array]

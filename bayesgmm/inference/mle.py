@@ -37,7 +37,8 @@ def fit(
     tol : float
         Stop when no slope of the mean log likelihood (that is, of the log likelihood divided by N) exceeds this, in
         the unconstrained coordinates: logits, standardised means, precision roots. The slope reached is ``gradient``
-        in the fit's notes.
+        in the fit's notes; that of a component far tighter than the data may end larger, at the precision of the
+        sum over the points, and then counts by the component's own width.
 
     Raises
     ------
