@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
+from threadpoolctl import threadpool_limits
 
 from bayesgmm._declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
@@ -79,7 +80,8 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
     likelihood = LogPosterior.of(declaration(fit), observed(fit)).likelihood()
     quantities = Quantities(likelihood, posterior.columns)
     q = _coordinates(likelihood, posterior)
-    found = _maximum(likelihood, q)
+    with threadpool_limits(limits=1, user_api="blas"):  # small matrices: its threads would wait for each other
+        found = _maximum(likelihood, q)
     curvature = found.curvature
     assert curvature is not None
     if not curvature.is_definite:

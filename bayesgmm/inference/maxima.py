@@ -7,11 +7,13 @@ from functools import cached_property
 import numpy as np
 import scipy.optimize
 
+from bayesgmm.errors import ComponentError
 from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array
 
 ROUGH = 1e-5  # slope that L-BFGS leaves to Newton, which doubles the digits at every step
+FINEST = 1e-7  # slope that L-BFGS can reach by itself, before its gains are lost in the sum over the points
 TINY = 1e-8  # step that only asks how large a curvature is
 FLAT = 1e-7  # a curvature below this share of the largest can't be told from none
 NO_CURVATURE = 1e-14  # of a point
@@ -132,6 +134,42 @@ def _scale(density: LogPosterior, q: Array) -> Array:
     return 1 / np.sqrt(np.maximum(np.abs(diagonal) / density.blocks.total_weight, NO_CURVATURE))
 
 
+def highest(
+    density: LogPosterior, starts: list[Array], max_iter: int, tol: float, watch: Watch
+) -> tuple[Maximum, list[ComponentError]]:
+    """Climb from every start, polish the highest place, and tell which climbs were given up.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    starts : list of (P,) float
+    max_iter : int
+        Iterations of each climb, at most.
+    tol : float
+        Slope of the mean log density that may be left.
+    watch : callable
+        Sees where a climb is, and raises ComponentError where it is hopeless.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        When every climb was given up.
+    """
+    reached: list[Maximum] = []
+    failures: list[ComponentError] = []
+    for start in starts:
+        try:
+            reached.append(climb(density, start, max_iter, tol, watch))
+        except ComponentError as error:
+            failures.append(error)
+    for rough in sorted(reached, key=lambda maximum: -maximum.value):
+        try:
+            return polish(density, rough, max_iter, tol, watch), failures
+        except ComponentError as error:
+            failures.append(error)
+    raise failures[-1]
+
+
 def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
     """Climb from ``start`` by L-BFGS, roughly where Newton can follow.
 
@@ -159,21 +197,22 @@ def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch:
         if count % WATCHED == 0:
             watch(q)
 
-    gtol = tol if density.size > HESSIAN_LIMIT else max(tol, ROUGH)
+    alone = density.size > HESSIAN_LIMIT
+    gtol = max(tol, FINEST if alone else ROUGH)
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "ftol": 0.0, "gtol": gtol}
     with np.errstate(over="ignore", invalid="ignore"):
         found = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options)
     watch(found.x)
     value, grad = density(found.x)
     gradient = _largest(grad) / total
-    return Maximum(found.x, value, gradient, int(found.nit), gradient <= tol)
+    return Maximum(found.x, value, gradient, int(found.nit), gradient <= (gtol if alone else tol))
 
 
 def polish(density: LogPosterior, reached: Maximum, max_iter: int, tol: float, watch: Watch) -> Maximum:
     """Newton's method from where a climb ended, until no slope of the mean log density exceeds ``tol``.
 
     Steps go uphill along directions that curve up, and are halved until they gain. Beyond HESSIAN_LIMIT coordinates
-    nothing is done: the climb itself was to ``tol``.
+    nothing is done: the climb went as far as L-BFGS can, to a slope of 1e-7.
 
     References
     ----------

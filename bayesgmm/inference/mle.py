@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from bayesgmm.errors import ComponentError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import SAME
-from bayesgmm.inference.maxima import Maximum, climb, polish
+from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.stats import Array
@@ -56,7 +55,7 @@ def fit(
     runs = em.short_runs(sweep, density.n_components, seed, n_init)
     progress.stage("climbing the likelihood")
     mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
-    found = highest(likelihood, sweep, mixtures, max_iter, tol)
+    found = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(found.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
     notes = {"maximum": "likelihood", "converged": found.converged, "gradient": found.gradient}
@@ -67,7 +66,7 @@ def _differs(run: em.EMResult, others: list[em.EMResult]) -> bool:
     return all(abs(run.loglik - other.loglik) > SAME for other in others)
 
 
-def highest(
+def maximise(
     likelihood: LogLikelihood, sweep: em.Sweep, starts: list[Mixture], max_iter: int = 500, tol: float = 1e-8
 ) -> Maximum:
     """The highest maximum that climbs from these starts reach without shrinking a component.
@@ -81,18 +80,5 @@ def highest(
     def watch(q: Array) -> None:
         sweep(Mixture(*likelihood.mixture(q)))  # one EM step tells what each component has to stand on
 
-    reached: list[Maximum] = []
-    failure: ComponentError | None = None
-    for start in starts:
-        q = likelihood.coordinates(start.weight, start.mean, start.core_roots)
-        try:
-            reached.append(climb(likelihood, q, max_iter, tol, watch))
-        except ComponentError as error:
-            failure = error
-    for rough in sorted(reached, key=lambda maximum: -maximum.value):
-        try:
-            return polish(likelihood, rough, max_iter, tol, watch)
-        except ComponentError as error:
-            failure = error
-    assert failure is not None  # there is a start, and it failed
-    raise failure
+    places = [likelihood.coordinates(start.weight, start.mean, start.core_roots) for start in starts]
+    return highest(likelihood, places, max_iter, tol, watch)[0]

@@ -1,22 +1,17 @@
 """Maximum a posteriori: the highest mode of the posterior, in the sampler's unconstrained coordinates."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from bayesgmm.errors import ComponentError, DegenerateComponent
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.laplace import SAME, starting_points
-from bayesgmm.inference.maxima import Maximum, climb, polish
+from bayesgmm.inference.laplace import starting_points
+from bayesgmm.inference.maxima import highest
 from bayesgmm.log_posterior import IntArray, LogPosterior
 from bayesgmm.stats import Array
 
-EMPTIED = 1.0  # points that a component is left with when we ask whether the posterior would rather do without it
 VANISHED = -16.0  # logarithm of a spread of the means, where the data's is of order one, from which it is none
 FAR = (-200.0, -400.0)  # logarithms of a spread that two looks at it, on its way to zero, are taken from
 LARGE = (20.0, 24.0)  # logarithms of a concentration, on its way to infinity
-
-Climb = Callable[[Array], Maximum | None]
 
 
 def fit(
@@ -44,7 +39,8 @@ def fit(
     Raises
     ------
     DegenerateComponent
-        When every climb shrinks a component onto a point, which a prior that does not keep away from zero lets it.
+        When every climb shrinks a component onto a point, or all means to one place: a prior that does not keep away
+        from zero lets it.
 
     References
     ----------
@@ -52,42 +48,14 @@ def fit(
     """
     progress.stage("looking for modes")
     starts = starting_points(density, seed, cores)
-    found, shrunk = highest(density, starts, max_iter, tol)
+    found, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
     notes = {"maximum": "posterior", "converged": found.converged, "gradient": found.gradient}
-    warnings = (*found.doubts("The search for the mode", "posterior"), *shrunk, *unbounded(density, found.q))
-    return Estimate(found.q[None, None], stats, warnings, notes)
+    doubts = (*found.doubts("The search for the mode", "posterior"), *_given_up(failures), *unbounded(density, found.q))
+    return Estimate(found.q[None, None], stats, doubts, notes)
 
 
-def highest(density: LogPosterior, starts: list[Array], max_iter: int, tol: float) -> tuple[Maximum, tuple[str, ...]]:
-    """The highest mode that can be reached, and a doubt when a climb had to be given up.
-
-    Raises
-    ------
-    DegenerateComponent
-        When all had.
-    """
-    failures: list[ComponentError] = []
-
-    def try_climb(start: Array) -> Maximum | None:
-        try:
-            return climb(density, start, max_iter, tol, watch)
-        except ComponentError as error:
-            failures.append(error)
-            return None
-
-    def watch(q: Array) -> None:
-        _require_regular(density, q)
-
-    modes = [mode for start in starts if (mode := try_climb(start))]
-    if not modes:
-        raise failures[-1]
-    best = _without_idle(density, max(modes, key=lambda mode: mode.value), try_climb)
-    found = polish(density, best, max_iter, tol, watch)
-    return found, _given_up(failures)
-
-
-def _require_regular(density: LogPosterior, q: Array) -> None:
+def require_regular(density: LogPosterior, q: Array) -> None:
     """Raise DegenerateComponent where a covariance is singular to working precision, or all means are in one place."""
     family, k, d = density.model.family, density.n_components, density.n_features
     core_roots = density.mixture(q)[2]
@@ -115,30 +83,6 @@ def _given_up(failures: list[ComponentError]) -> tuple[str, ...]:
         "beside that. Try covariances=WishartPrecision(...), a prior whose sd keeps away from zero (LogNormal, "
         "InverseGamma), or method='nuts'.",
     )
-
-
-def _without_idle(density: LogPosterior, best: Maximum, try_climb: Climb) -> Maximum:
-    """Empty one component after another as long as that leads to a higher mode: sparse priors have theirs there."""
-    while density.n_components > 1:
-        climbs = [try_climb(_emptied(density, best.q, k)) for k in range(density.n_components)]
-        higher = [mode for mode in climbs if mode and mode.value > best.value + SAME]
-        if not higher:
-            break
-        best = max(higher, key=lambda mode: mode.value)
-    return best
-
-
-def _emptied(density: LogPosterior, q: Array, k: int) -> Array:
-    """The same mixture with component k in the middle of the data, as wide as they are, and nearly without weight."""
-    weight, mean, core_roots = (part.copy() for part in density.mixture(q))
-    total = max(density.blocks.total_weight, 2.0 * EMPTIED)
-    weight[k] = 0.0
-    weight *= (1 - EMPTIED / total) / weight.sum()
-    weight[k] = EMPTIED / total
-    mean[k] = 0.0  # standardised
-    if not density.model.family.tied:
-        core_roots[k] = np.eye(density.n_features) if core_roots.ndim == 3 else 1.0
-    return density.coordinates(weight, mean, core_roots)
 
 
 def unbounded(density: LogPosterior, q: Array) -> tuple[str, ...]:
