@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from bayesgmm._declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
-from bayesgmm.inference.maxima import Curvature, Maximum, polish
+from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
 from bayesgmm.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.posterior import Posterior, declaration, info, observed, unpack
 from bayesgmm.stats import Array
@@ -54,7 +54,7 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
     Raises
     ------
     NotAMaximum
-        When the fit holds draws or the mode of a posterior, or ended before the maximum.
+        When the fit holds draws or the mode of a posterior, or ended before the maximum or on a saddle.
     SingularInformation
         When the data can't tell some quantities apart.
 
@@ -85,7 +85,7 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
     curvature = found.curvature
     assert curvature is not None
     if not curvature.is_definite:
-        raise SingularInformation(_singular(quantities, found.q, curvature))
+        raise _indefinite(quantities, found.q, curvature)
     jacobian = quantities.jacobian(found.q, curvature.scale)
     covariance = curvature.inverse() / likelihood.blocks.total_weight
     error = np.sqrt(np.einsum("ip,pr,ir->i", jacobian, covariance, jacobian))
@@ -195,16 +195,28 @@ def _too_far(how: str) -> NotAMaximum:
     )
 
 
-def _singular(quantities: Quantities, q: Array, curvature: Curvature) -> str:
-    """What the data can't tell apart: the quantities that move most where the log likelihood does not fall."""
-    moved = np.abs(quantities.jacobian(q, curvature.scale) @ curvature.flattest)
-    chosen = [i for i in np.argsort(-moved, kind="stable")[:NAMED] if moved[i] > 0.1 * moved.max()]
-    width = len(quantities.names)
-    named = "; ".join(f"{quantities.names[i % width]} of component {i // width}" for i in chosen)
-    return (
-        f"the data can't tell these apart: {named}. The log likelihood does not fall when they move together.\n"
+def _indefinite(quantities: Quantities, q: Array, curvature: Curvature) -> SingularInformation | NotAMaximum:
+    """Says which quantities move where the log likelihood is flat; or, where it is nowhere flat, where it rises."""
+    jacobian = quantities.jacobian(q, curvature.scale)
+    share, flat = curvature.flattest
+    if share > FLAT:
+        named = _named(quantities, jacobian @ curvature.rising)
+        return NotAMaximum(
+            f"this fit is on a saddle: the log likelihood rises when these move together: {named}.\n"
+            "  Use method='mle' with another seed or a larger n_init, or fewer components."
+        )
+    return SingularInformation(
+        f"the data can't tell these apart: {_named(quantities, jacobian @ flat)}. The log likelihood stays the same "
+        "when they move together.\n"
         "  Try fewer components, covariance='tied' or 'diag', more points, or method='nuts', whose priors say the rest."
     )
+
+
+def _named(quantities: Quantities, moved: Array) -> str:
+    """Those that move most."""
+    size, width = np.abs(moved), len(quantities.names)
+    chosen = [i for i in np.argsort(-size, kind="stable")[:NAMED] if size[i] > 0.1 * size.max()]
+    return "; ".join(f"{quantities.names[i % width]} of component {i // width}" for i in chosen)
 
 
 def _table(quantities: Quantities, components: Array, estimate: Array, error: Array, ci_prob: float) -> "pd.DataFrame":

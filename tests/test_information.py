@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 from bayesgmm.data import as_points
@@ -20,6 +21,13 @@ from bayesgmm.posterior import unpack
 from bayesgmm.predictive import simulate
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=2, overlap=0.1, seed=4)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread():
+    """As in a fit: its threads would wait for each other."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def maximum(n_components=2, covariance="full", x=SAMPLE.X, method="mle", **settings):
@@ -161,7 +169,9 @@ def test_it_reads_the_fit_alone(tmp_path):
 
 
 def test_draws_and_modes_are_sent_elsewhere():
-    draws = bg.fit(bg.MixtureModel(1), SAMPLE.X, draws=50, tune=50, chains=2, seed=1, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        draws = bg.fit(bg.MixtureModel(1), SAMPLE.X, draws=50, tune=50, chains=2, seed=1, progress=False)
     with pytest.raises(NotAMaximum, match=r"posterior of 100 draws(.|\n)*component_table"):
         bg.standard_errors(draws)
     with pytest.raises(NotAMaximum, match="the mode of a posterior"):

@@ -106,8 +106,15 @@ class Curvature:
         return bool(values.size == 0 or values[0] > FLAT * values[-1])
 
     @property
-    def flattest(self) -> Array:
-        """(P,) the direction that curves down least."""
+    def flattest(self) -> tuple[float, Array]:
+        """The curvature next to none, as a share of the largest, and (P,) its direction."""
+        values, directions = self.spectrum
+        at = int(np.argmin(np.abs(values)))
+        return float(np.abs(values[at]) / np.abs(values).max()), self.scale * directions[:, at]
+
+    @property
+    def rising(self) -> Array:
+        """(P,) the direction that curves up most, or down least."""
         return self.scale * self.spectrum[1][:, 0]
 
     def solve(self, grad: Array) -> Array:
