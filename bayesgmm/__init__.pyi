@@ -4,6 +4,7 @@ from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .inference import fit
+from .information import standard_errors
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
@@ -46,4 +47,5 @@ __all__ = [
     "plots",
     "prior_predictive",
     "save",
+    "standard_errors",
 ]
