@@ -116,8 +116,8 @@ def bootstrap_test(
 
     .. math:: -2 \log \lambda = 2 (\ell_{\text{against}} - \ell_{\text{n\_components}})
 
-    Its distribution is not chi-squared [1]_: under the null hypothesis a component more has no place of its own. So data
-    sets of the same size are drawn from the smaller mixture, both are fitted to each of them, and the p-value is
+    Its distribution is not chi-squared [1]_: under the null hypothesis a component more has no place of its own. So
+    data sets of the same size are drawn from the smaller mixture, both are fitted to each of them, and the p-value is
     (1 + how many ratios are at least as large) / (1 + replicates).
 
     Parameters

@@ -227,7 +227,8 @@ def _leave_one_out(name: str, fit: Opened, points: Points) -> Row:
     with np.errstate(all="ignore"):  # a point that all draws explain alike has no tail to fit
         parts = [leave_out(log.T) for log in _pointwise(fit.posterior.thin(draws), points)]
     elpd, khat, p_loo = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    warn(_doubts(name, khat, draws))
+    khat = np.where(np.isnan(khat), np.inf, khat)  # all weight on a draw or two leaves no tail to fit
+    warn(_doubts(name, khat, draws, points.index))
     total, error, effective, _ = array_stats.loo_summary(elpd, p_loo)
     row = {"elpd_loo": total, "elpd_loo_se": error, "p_loo": effective, "pareto_khat": khat.max()}
     return {column: float(value) for column, value in row.items()}
@@ -238,11 +239,12 @@ def _leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
     from arviz_stats.base.array import array_stats
 
     if "sample_stats" in fit.tree.children and approximate(fit.tree) and not fit.told.get("resampled"):
-        log_p, log_q = (fit.tree["sample_stats"][name].values.ravel()[chosen] for name in ("lp", "log_q"))
+        stats = fit.tree["sample_stats"].to_dataset()
+        log_p, log_q = (stats[name].values.ravel()[chosen] for name in ("lp", "log_q"))
 
         def corrected(log: Array) -> tuple[Array, Array, Array]:
-            one_each = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
-            return array_stats.loo_approximate_posterior(log, *one_each, chain_axis=None)
+            p, q = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
+            return array_stats.loo_approximate_posterior(log, p, q, chain_axis=None)
 
         return corrected
     r_eff = _relative_efficiency(fit)
@@ -261,14 +263,14 @@ def _relative_efficiency(fit: Opened) -> float:
     return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
 
 
-def _doubts(name: str, khat: Array, draws: int) -> list[str]:
+def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
     limit = min(1 - 1 / math.log10(draws), HIGH_KHAT)
-    high = np.flatnonzero(~(khat <= limit))
+    high = np.flatnonzero(khat > limit)
     if not high.size:
         return []
-    worst = int(np.nan_to_num(khat, nan=np.inf).argmax())
+    worst = int(khat.argmax())
     return [
         f"{name!r}: leaving out {'one point' if high.size == 1 else f'each of {high.size} points'} moves the posterior "
-        f"too far for its draws to tell (Pareto k-hat {khat[worst]:.2f} at row {worst}; it should stay below "
-        f"{limit:.2f}). Take elpd_loo for a rough guide."
+        f"too far for its draws to tell (Pareto k-hat {khat[worst]:.3f} at row {index[worst]}; it should stay below "
+        f"{limit:.3f}). Take elpd_loo for a rough guide."
     ]

@@ -56,23 +56,23 @@ class Candidates:
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
         """One choice: its criteria, or why there are none."""
         model = MixtureModel(n_components=n_components, covariance=covariance)
-        named = {"n_components": n_components, "covariance": covariance}
+        size = n_parameters(model.family, n_components, len(self.points.columns))
+        named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
         try:
             standard, blocks = self.layouts[model.family.isotropic]
             density = LogPosterior(model.resolve(self.points), blocks, standard)
-            row = named | self._maximum(density, stop)
+            row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
         return row | (self._bound(density, row["problem"]) if BOUND in inference.ENGINES else {})
 
-    def _maximum(self, density: LogPosterior, stop: Event) -> Row:
-        blocks, family = density.blocks, density.model.family
-        found = find_maximum(blocks, family, density.n_components, self.seed, self.n_init, stop)
+    def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
+        blocks = density.blocks
+        found = find_maximum(blocks, density.model.family, density.n_components, self.seed, self.n_init, stop)
         loglik = found.loglik - blocks.total_weight * density.standard.log_scale
-        size = n_parameters(family, density.n_components, density.n_features)
         criteria = information_criteria(loglik, size, blocks.total_weight, found.entropy)
         problem = "" if found.converged else f"EM stopped after {found.n_iter} iterations before it converged."
-        return {"loglik": loglik, "n_parameters": size, **criteria, "problem": problem}
+        return {"loglik": loglik, **criteria, "problem": problem}
 
     def _bound(self, density: LogPosterior, problem: str) -> Row:
         settings = inference.settings_of(BOUND)
@@ -133,7 +133,7 @@ def select(
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
         ``n_parameters``, ``bic``, ``aic``, ``icl``; where there is an engine ``'vb'``, ``elbo``, its lower bound of
         the log evidence under the default priors, plus log K! because it covers one of K! equal labellings [1]_; and
-        ``problem``, in words: a choice that can't be fitted has no numbers, and comes last.
+        ``problem``, in words: a choice that can't be fitted has no criteria, and comes last.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def select(
 
 
 def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
-    """Best first, those without numbers last, otherwise in the order that they were asked for."""
+    """Best first, those without it last, otherwise in the order that they were asked for."""
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]

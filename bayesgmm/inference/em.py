@@ -179,4 +179,4 @@ def fit(
         message = f"EM stopped after {max_iter} iterations before it converged."
         warnings = (f"{message} Try a larger max_iter or fewer components.",)
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
-    return Estimate(q, stats, warnings, {"converged": found.converged})
+    return Estimate(q, stats, warnings, {"converged": found.converged, "maximum": "likelihood"})
