@@ -76,8 +76,9 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
           not tell components apart it covers one of K! equal labellings: to compare numbers of components add log K!;
         - ``elpd_loo``, ``elpd_loo_se``, ``p_loo``, ``pareto_khat``: expected log density of new points by leaving one
           out (higher is better), its standard error, the effective number of parameters, and the worst k-hat of a
-          point (PSIS-LOO [1]_; of draws of an approximation, with its own density [2]_). At least 100 draws; thinned on
-          more than 5,000 points; not on more than 20,000, nor where rows have weights: a row is then not one point;
+          point (PSIS-LOO [1]_; draws of an approximation that were not resampled are weighted by its density [2]_).
+          Not with fewer than 100 draws, on more than 20,000 points, or where rows have weights: a row is then not one
+          point. Draws are thinned so that they and the points make 20 million log densities at most;
         - ``agreement``: adjusted Rand index of its labels with those of the reference, 1 for the same partition;
         - ``seconds``: what it took.
 
@@ -224,10 +225,14 @@ def _leave_one_out(name: str, fit: Opened, points: Points) -> Row:
         return {}
     chosen = np.linspace(0, fit.posterior.n_draws - 1, draws).round().astype(int)
     leave_out = _leave_outs(fit, chosen)
-    with np.errstate(all="ignore"):  # a point that all draws explain alike has no tail to fit
-        parts = [leave_out(log.T) for log in _pointwise(fit.posterior.thin(draws), points)]
+    try:
+        with np.errstate(all="ignore"):
+            parts = [leave_out(log.T) for log in _pointwise(fit.posterior.thin(draws), points)]
+    except ValueError:  # ArviZ's: "All tail values are the same"
+        warn([f"{name!r}: its draws are copies of a few, so no point can be left out. Try method='nuts'."])
+        return {}
     elpd, khat, p_loo = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    khat = np.where(np.isnan(khat), np.inf, khat)  # all weight on a draw or two leaves no tail to fit
+    khat = np.where(np.isnan(khat), np.inf, khat)  # one draw, many times, leaves no tail to fit
     warn(_doubts(name, khat, draws, points.index))
     total, error, effective, _ = array_stats.loo_summary(elpd, p_loo)
     row = {"elpd_loo": total, "elpd_loo_se": error, "p_loo": effective, "pareto_khat": khat.max()}
@@ -238,17 +243,17 @@ def _leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
     """ArviZ's estimator for draws of this kind: log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     from arviz_stats.base.array import array_stats
 
-    if "sample_stats" in fit.tree.children and approximate(fit.tree) and not fit.told.get("resampled"):
-        stats = fit.tree["sample_stats"].to_dataset()
-        log_p, log_q = (stats[name].values.ravel()[chosen] for name in ("lp", "log_q"))
+    if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.told.get("resampled"):
+        r_eff = _relative_efficiency(fit)
+        return lambda log: array_stats.loo(log, chain_axis=None, r_eff=r_eff)
+    stats = fit.tree["sample_stats"].to_dataset()
+    log_p, log_q = (stats[name].values.ravel()[chosen] for name in ("lp", "log_q"))
 
-        def corrected(log: Array) -> tuple[Array, Array, Array]:
-            p, q = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
-            return array_stats.loo_approximate_posterior(log, p, q, chain_axis=None)
+    def weighted(log: Array) -> tuple[Array, Array, Array]:
+        p, q = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
+        return array_stats.loo_approximate_posterior(log, p, q, chain_axis=None)
 
-        return corrected
-    r_eff = _relative_efficiency(fit)
-    return lambda log: array_stats.loo(log, chain_axis=None, r_eff=r_eff)
+    return weighted
 
 
 def _relative_efficiency(fit: Opened) -> float:
