@@ -47,7 +47,7 @@ def assignment_entropy(stats: Stats, table: Table) -> float:
     >>> round(assignment_entropy(fold(Blocks.from_rows([[0.0], [1.0], [5.0]]), twins), twins) / 3, 4)
     0.6931
     """
-    held = stats.n > 0  # a component without weight scores minus infinity, and holds nothing
+    held = np.isfinite(table.offset)  # a component without weight scores minus infinity, and holds nothing
     scores = table.offset[held] @ stats.n[held] - 0.5 * _squared_lengths(table.root, stats.s2)[held].sum()
     return max(0.0, stats.loglik - float(scores))
 
