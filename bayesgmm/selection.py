@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+SLACK = 0.1  # nats that EM may stop short of a maximum
 BOUND = "vb"  # the engine whose lower bound of the evidence is shown, where there is one
 
 
@@ -143,7 +145,8 @@ def select(
     Warns
     -----
     FitWarning
-        When Ctrl-C came: the table then has the choices that were done.
+        When Ctrl-C came: the table then has the choices that were done. When the likelihood falls as components are
+        added: EM then missed a maximum.
 
     References
     ----------
@@ -163,9 +166,23 @@ def select(
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
     rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
     done = [row for row in rows if row is not None]
-    if interrupted:
-        warn([f"Interrupted: the table has {len(done)} of {len(tasks)} choices."])
+    stopped = [f"Interrupted: the table has {len(done)} of {len(tasks)} choices."] if interrupted else []
+    warn([*stopped, *_missed(done, n_init)])
     return _table(done, criterion)
+
+
+def _missed(rows: list[Row], n_init: int) -> list[str]:
+    """Where a mixture with more components fits worse: it holds the smaller one, so its maximum was not found."""
+    found = []
+    for name in dict.fromkeys(row["covariance"] for row in rows):
+        fitted = sorted((r["n_components"], r["loglik"]) for r in rows if r["covariance"] == name and "loglik" in r)
+        falls = [f"{k} to {more}" for (k, before), (more, after) in pairwise(fitted) if after < before - SLACK]
+        if falls:
+            found.append(
+                f"covariance={name!r}: the likelihood falls from {', '.join(falls)} components, so EM missed its "
+                f"maximum there. Try n_init={3 * n_init}."
+            )
+    return found
 
 
 def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":

@@ -145,6 +145,19 @@ def test_a_fit_that_has_not_converged_says_so(monkeypatch):
     assert np.isfinite(table["bic"][0])
 
 
+def test_a_maximum_that_was_missed_is_seen(monkeypatch):
+    """The larger mixture holds the smaller one: it can't fit worse."""
+    find = searches.find_maximum
+
+    def careless(blocks, family, n_components, *args):
+        return find(blocks, family, 1 if n_components == 3 else n_components, *args)
+
+    monkeypatch.setattr(selection, "find_maximum", careless)
+    message = r"covariance='diag': the likelihood falls from 2 to 3 components.* Try n_init=12"
+    with pytest.warns(bg.FitWarning, match=message):
+        choose(covariance="diag", n_init=4)
+
+
 def test_one_number_and_one_covariance_are_taken():
     assert len(choose(n_components=2, covariance="tied")) == 1
     assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bayesgmm.model import MixtureModel
 
 SHOWN = 12  # rows
+HEADINGS = {"n_components": "k", "n_parameters": "parameters"}  # short, so that a table fits a terminal
 MaybeTable = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the table (.csv or .parquet).")]
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same table.")]
 
@@ -88,8 +89,8 @@ def _show_selection(table: "pd.DataFrame", criterion: str) -> None:
     if fitted.empty:
         say(f"no choice has a {criterion}")
     else:
-        best = in_words(fitted.head(SHOWN).drop(columns="problem"))
-        show(best.set_axis(range(1, len(best) + 1)), f"The best by {criterion}")
+        best = in_words(fitted.head(SHOWN).drop(columns="problem")).rename(columns=HEADINGS)
+        show(best.set_index("k"), f"The best by {criterion}")
     if len(fitted) > SHOWN:
         say(f"and {len(fitted) - SHOWN} more: -o writes all of them")
     for row in table[table["problem"] != ""].itertuples():

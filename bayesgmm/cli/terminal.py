@@ -107,6 +107,7 @@ def write(frame: "pd.DataFrame", path: Path) -> None:
 
 
 FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a column; one decimal unless told
+LARGE = 1e5  # numbers that need no decimals
 
 
 def cell(column: str, value: Any) -> str:
@@ -121,7 +122,8 @@ def cell(column: str, value: Any) -> str:
         return value
     if value != value:
         return ""
-    return f"{value:.0f}" if column.startswith("n_") else f"{value:{FORMATS.get(column, '.1f')}}"
+    whole = column.startswith("n_") or abs(value) >= LARGE
+    return f"{value:.0f}" if whole else f"{value:{FORMATS.get(column, '.1f')}}"
 
 
 def in_words(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -133,13 +135,13 @@ def in_words(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def show(frame: "pd.DataFrame", title: str) -> None:
-    """Print a table of words; its index comes first."""
+    """Print a table of words; its index comes first, under its name where it has one."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column("")
+    table.add_column(frame.index.name or "")
     for column in frame.columns:
         table.add_column(str(column), justify="right")
     for label, row in frame.iterrows():
