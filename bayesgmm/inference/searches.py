@@ -127,20 +127,21 @@ def run_all[T](
     ([0, 1, 4, 9], False)
     """
     stop = Event()
+    futures: list[Future[T]] = []
     # BLAS's own threads would only wait for each other, and sums round differently for another number of them.
     with (
         threadpool_limits(limits=1, user_api="blas"),
         ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-fit") as pool,
     ):
-        futures = [pool.submit(task, stop) for task in tasks]
         try:
+            futures.extend(pool.submit(task, stop) for task in tasks)
             _watch(futures, title, progress)
         except BaseException as error:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    results = [_result(future) for future in futures]
+    results = [_result(future) for future in futures] + [None] * (len(tasks) - len(futures))
     if stop.is_set() and all(result is None for result in results):
         raise KeyboardInterrupt
     return results, stop.is_set()
