@@ -28,6 +28,7 @@ QUICK = {
     "em": {},
     "advi": {"draws": 100},
     "fullrank_advi": {"draws": 100},
+    "vb": {"draws": 100},
 }
 
 
@@ -144,7 +145,8 @@ def test_a_model_is_a_declaration():
 
 def test_an_unknown_engine_gets_a_suggestion():
     with pytest.raises(
-        UnknownName, match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'nuts'; did you mean 'nuts'"
+        UnknownName,
+        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'nuts', 'vb'; did you mean 'nuts'",
     ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
 
