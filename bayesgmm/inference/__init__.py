@@ -3,7 +3,7 @@
 import inspect
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, nuts, variational
-from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
+from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel
 
@@ -31,8 +31,8 @@ ENGINES: dict[str, Engine] = {
     "vb": variational.fit,
 }
 IGNORE_PRIORS = {"em"}  # no way out for somebody who has declared one
-LIMITS: dict[str, Callable[[MixtureModel], dict[str, str]]] = {  # what an engine can't take: others take everything
-    "vb": variational.not_conjugate,
+LIMITS = {  # engines that are not here take every declaration
+    "vb": Limit(variational.not_conjugate, "coordinate ascent needs conjugate priors"),
 }
 LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
 GIVEN = {"density", "seed", "cores", "progress"}  # what every engine gets; the rest are its settings
@@ -151,13 +151,13 @@ def _check_priors(method: str, model: MixtureModel) -> None:
     able = {name: engine for name, engine in ENGINES.items() if name not in IGNORE_PRIORS and not _refused(name, model)}
     instead = " and ".join(dict.fromkeys(wrong.values()))
     raise DeclarationError(
-        f"method {method!r} can't take {' and '.join(wrong)}: coordinate ascent needs conjugate priors.\n"
+        f"method {method!r} can't take {' and '.join(wrong)}: {LIMITS[method].because}.\n"
         f"  Methods that can: {allowed(able)}. Or declare {instead}."
     )
 
 
 def _refused(method: str, model: MixtureModel) -> dict[str, str]:
-    return LIMITS[method](model) if method in LIMITS else {}
+    return LIMITS[method].wrong(model) if method in LIMITS else {}
 
 
 def _setting(name: str, value: Any, default: Any) -> Any:

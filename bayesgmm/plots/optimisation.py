@@ -34,7 +34,7 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
 
 
 def elbo(fit: "xr.DataTree") -> "Figure":
-    """How the evidence lower bound rose, and where it was at the end; of ADVI, by fresh draws, with two standard errors.
+    """How the evidence lower bound rose, and where it ended; of ADVI, by fresh draws, with two standard errors.
 
     It never falls, but for where it changes colour: there ADVI had fitted itself to its fixed draws, and went on with
     four times as many. Over minibatches it is noisy.
