@@ -24,6 +24,7 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.posterior import info
 from bayesgmm.stats import Blocks
 from bayesgmm.summary import convergence_line
+from tests.declarations import SDS
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -267,6 +268,17 @@ def test_a_learned_concentration_of_a_process_is_a_gamma():
     np.testing.assert_allclose(log_q, reference.logpdf(np.exp(drawn)) + drawn, atol=0.02)
     for p in (0.05, 0.5, 0.95):
         assert np.mean(np.exp(drawn) < reference.ppf(p)) == pytest.approx(p, abs=5 * np.sqrt(p * (1 - p) / 20_000))
+
+
+@pytest.mark.parametrize("prior", [*SDS, bg.LogNormal(0.0, 1e-3), bg.LogNormal(0.0, 8.0)], ids=repr)
+def test_the_grid_of_a_concentration_holds_its_prior(prior):
+    """However narrow or wide it is: without anything to learn from, the factor is the prior."""
+    factor = Concentration.of(prior, bg.DirichletProcess(prior).shares(1))
+    assert factor.solve(0.0)[0] == pytest.approx(0, abs=1e-8)
+    drawn = factor.draw(np.random.default_rng(0), 20_000, 0.0)[0]
+    for p in (0.05, 0.5, 0.95):
+        below = np.mean(np.exp(drawn) < prior.quantile(p))
+        assert below == pytest.approx(p, abs=5 * np.sqrt(p * (1 - p) / 20_000))
 
 
 def test_means_are_those_of_nuts_where_components_are_apart():

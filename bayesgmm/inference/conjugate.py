@@ -19,7 +19,7 @@ from bayesgmm.weights import Shares, WeightsPrior
 
 GRID = 2001  # points of a concentration's factor
 TAIL = 1e-12  # of a concentration's prior on either side ...
-BEYOND = np.log(1e3)  # ... and how far beyond that the grid goes
+BEYOND = np.log(1e3)  # ... and how far beyond that the grid goes, unless that is more than the prior is wide
 LEAST_TILT = 1e-300
 
 
@@ -248,7 +248,8 @@ class Concentration:
     def of(cls, prior: Scalar, shares: Shares) -> "Concentration":
         """Of a concentration's prior and the Dirichlets that it is the concentration of."""
         low, high = np.log(prior.quantile(np.array([TAIL, 1 - TAIL])))
-        grid = np.linspace(low - BEYOND, high + BEYOND, GRID)
+        beyond = min(BEYOND, high - low)
+        grid = np.linspace(low - beyond, high + beyond, GRID)
         entries = prior.params(1)
         log_prior = np.array([log_density(entries, 0, point)[0] for point in grid])
         parameters = shares.base + shares.slope * np.exp(grid)[:, None, None]
