@@ -468,5 +468,5 @@ def test_the_elbo_is_drawn_with_its_history():
 
 
 def test_a_fit_without_an_elbo_says_so(fit):
-    with pytest.raises(FitFileError, match="no ELBO history; fit with method='advi'"):
+    with pytest.raises(FitFileError, match="no ELBO history; fit with method='vb', 'advi'"):
         bg.plots.elbo(fit)

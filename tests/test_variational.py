@@ -6,8 +6,9 @@ import warnings
 import matplotlib as mpl
 import numpy as np
 import pytest
-from scipy.special import betaln, gammaln, logsumexp
-from scipy.stats import gamma, multivariate_t
+from scipy.linalg import block_diag
+from scipy.special import betaln, gammaln, log_softmax, logsumexp
+from scipy.stats import beta, dirichlet, gamma, multivariate_normal, multivariate_t
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 
@@ -16,7 +17,7 @@ from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational
-from bayesgmm.inference.conjugate import Concentration, Layout
+from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
@@ -103,6 +104,49 @@ def test_the_divergence_is_that_of_the_draws_from_the_prior_s_own_density(family
     gap = log_q - np.array([ascent.density.log_prior(row) for row in q])
     assert gap.mean() == pytest.approx(ascent.divergence(belief), abs=5 * gap.std() / np.sqrt(len(gap)))
     assert gap.std() < 20
+
+
+@pytest.mark.parametrize(
+    ("prior", "parameters"),
+    [
+        (bg.Dirichlet(1.0), np.array([[0.3, 1.5, 4.0]])),
+        (bg.DirichletProcess(2.0), np.array([[0.4, 3.0], [2.0, 0.7]])),
+    ],
+    ids=["dirichlet", "sticks"],
+)
+def test_drawn_weights_are_those_of_their_shares(prior, parameters):
+    """Weights, their logarithms, and the density of the logits. 5 standard errors: 6e-7 each, 12 of them."""
+    factor = WeightsFactor.of(prior, 3)
+    logits, log_q = factor.draw(np.random.default_rng(0), 20_000, parameters, np.empty(0))
+    log_weight = log_softmax(np.column_stack([logits, np.zeros(len(logits))]), axis=1)
+    share = np.log(parameters / parameters.sum(axis=1, keepdims=True))
+    expected = np.exp(np.einsum("kmj,mj->k", factor.shares.path, share))
+    for drawn, exact in ((np.exp(log_weight), expected), (log_weight, factor.log_weight(parameters))):
+        assert (abs(drawn.mean(axis=0) - exact) < 5 * drawn.std(axis=0) / np.sqrt(len(drawn))).all()
+    weight = np.exp(log_weight)
+    if len(parameters) == 1:
+        density = dirichlet(parameters[0]).logpdf(weight.T)
+    else:
+        left = 1 - weight[:, 0]
+        density = beta(*parameters[0]).logpdf(weight[:, 0]) + beta(*parameters[1]).logpdf(weight[:, 1] / left)
+        density -= np.log(left)
+    middle = (weight.min(axis=1) > 1e-6) & (weight.max(axis=1) < 1 - 1e-6)  # scipy's own rounding elsewhere
+    np.testing.assert_allclose(log_q[middle], (density + log_weight.sum(axis=1))[middle], atol=1e-6)
+    assert middle.mean() > 0.5
+
+
+@every_component
+def test_drawn_means_have_the_density_that_they_say(family, means):
+    ascent = make_ascent(family, means)
+    now, layout = start_of(ascent).components, ascent.layout
+    root = now.precision.draw(np.random.default_rng(0), 5)[0]
+    drawn, log_q = ascent.means.draw(np.random.default_rng(1), now, root)
+    for s in range(5):
+        own = layout.spread(np.swapaxes(root[s], -1, -2) @ root[s])
+        precision = now.spread if now.spread.ndim > 1 else now.spread[:, None, None, None] * own
+        covariance = [block_diag(*np.linalg.inv(blocks)) for blocks in precision]
+        terms = [multivariate_normal(now.mean[k], covariance[k]).logpdf(drawn[s, k]) for k in range(3)]
+        assert log_q[s] == pytest.approx(sum(terms), abs=1e-9)
 
 
 @every_declaration
