@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, war
 from bayesgmm.inference import advi, em, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
-from bayesgmm.model import MixtureModel
+from bayesgmm.model import MixtureModel, as_model
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +77,7 @@ def fit(
     **settings
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
         ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
-        ``n_init=10, max_iter=1000, tol=1e-8`` for EM.
+        ``n_init=10, init="k-means++", max_iter=1000, tol=1e-8`` for EM.
 
     Returns
     -------
@@ -96,8 +97,7 @@ def fit(
     FitWarning
         When the result should not be trusted as it is: says what is wrong and what to try.
     """
-    if not isinstance(model, MixtureModel):
-        raise DeclarationError(f"model={model!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
+    as_model(model)
     chosen = _checked(method, settings)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
@@ -136,7 +136,9 @@ def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(name: str, value: Any, default: Any) -> Any:
-    """A setting of the kind that its default is: a whole number, a positive one, or a whole number that may be None."""
+    """A setting of the kind that its default is: a word, a whole number, a positive one, or a whole number or None."""
+    if isinstance(default, str):
+        return value  # the engine knows its words
     if default is None:
         return None if value is None else whole(name, value)
     return whole(name, value) if isinstance(default, int) else positive(name, value)
@@ -159,10 +161,12 @@ def _finish(
     q, standard = estimate.q, density.standard
     stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
     parameters = density.parameters(q)
+    if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
+        parameters = replace(parameters, extras={})
     tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
     order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
-    notes, doubts = ({}, []) if info["method"] == "em" else _truncation(density, parameters)
+    notes, doubts = ({}, []) if of_likelihood else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
     warn(doubts)
     return posterior.annotate(tree, info | notes | {"relabelled": "stephens", "warnings": [*info["warnings"], *doubts]})
