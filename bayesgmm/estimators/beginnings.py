@@ -16,6 +16,14 @@ NOWHERE = -1  # the label of a row that belongs to no component
 Labels = NDArray[np.int64]
 
 
+def without_weightless(points: Points) -> Points:
+    """The rows that count: a row of weight zero is no row, and must not be drawn."""
+    if points.weights is None or points.weights.all():
+        return points
+    kept = points.weights > 0
+    return Points(points.values[kept], points.columns, points.index[kept], points.weights[kept])
+
+
 def kmeans_labels(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
     """(N,) the k-means cluster of each point."""
     from sklearn.cluster import KMeans

@@ -2,22 +2,23 @@
 
 import os
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.data import Points, Standard
-from bayesgmm.errors import ComponentError
-from bayesgmm.estimators import arguments, shapes, watching
-from bayesgmm.estimators.beginnings import ASSIGN, from_assignment
+from bayesgmm.errors import PACKAGE, ComponentError
+from bayesgmm.estimators import arguments, shapes
+from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weightless
+from bayesgmm.estimators.climbing import Climbed, Report, climb
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.estimators.estimates import Fitted, one_draw
 from bayesgmm.families import Family
-from bayesgmm.estimators.watching import Watched
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
@@ -73,11 +74,11 @@ class GaussianMixture(MixtureEstimator):
         ``precisions_[k] = precisions_cholesky_[k] @ precisions_cholesky_[k].T``.
     converged_ : bool
     n_iter_ : int
-        How often the best fit looked at the data.
+        Iterations of the best fit.
     lower_bound_ : float
-        Mean log likelihood when it last did.
+        Mean log likelihood before its last M step.
     lower_bounds_ : list of float
-        The same for each time.
+        The same for each iteration.
     n_features_in_, feature_names_in_ : int, (D,) str
     posterior_ : DataTree
         The fit as a posterior of one draw, made when it is asked for: ``assignments``, ``density``,
@@ -90,8 +91,6 @@ class GaussianMixture(MixtureEstimator):
 
     - ``fit`` takes ``sample_weight``; ``score``, ``bic`` and ``aic`` do, too.
     - It computes in double precision whatever X is: scikit-learn's results for float32 are float32.
-    - ``n_iter_``, and with a loose ``tol`` the last digits, need not be the same: the rule for stopping is the same, the
-      iterations need not be. With a tight ``tol`` the results agree.
     - 'k-means++' and 'random_from_data' start from K points that stand alone. scikit-learn then takes the tied
       covariance from sums of squares about the origin; ours is about the points, wherever the origin is.
     - Constants are subtracted before anything is squared: data far from the origin keep their digits.
@@ -153,30 +152,44 @@ class GaussianMixture(MixtureEstimator):
 
     def _learn(self, X: Any, sample_weight: Any) -> None:
         arguments.check_search(self)
-        continuing = self.warm_start and hasattr(self, "converged_")
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
         arguments.require_rows(points, self.n_components)
         given = self._given(points.values.shape[1])
         standard = Standard.of(points, common=self._family.isotropic)
+        floor = self.reg_covar / standard.scale**2
         blocks = standard.blocks(points.values, points.weights)
-        random = check_random_state(self.random_state)
-        best: tuple[em.EMResult, Watched] | None = None
+        sweep = em.Sweep(blocks, self._family, floor=floor, threads=os.cpu_count() or 1)
+        if self.warm_start and hasattr(self, "converged_"):
+            last = self._mixture(self.weights_, self.means_, self.precisions_cholesky_, standard)
+            best = self._best(sweep, lambda: last, 1, standard.log_scale, self.lower_bound_)
+        else:
+            random = check_random_state(self.random_state)
+            start = partial(self._start, points, standard, floor, given, random)
+            best = self._best(sweep, start, self.n_init, standard.log_scale)
+        self._keep(points, standard, best)
+
+    def _best(
+        self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
+    ) -> Climbed:
+        """The highest of the climbs that do not end in a component that can't be estimated."""
+        report = Report(arguments.verbosity(self.verbose), self.verbose_interval)
+        best: Climbed | None = None
         failure: ComponentError | None = None
-        for init in range(1 if continuing else self.n_init):
-            if self.verbose:
-                print(f"Initialization {init}")
+        for number in range(n_init):
+            report.start(number)
             try:
-                start = self._last(standard) if continuing else self._start(points, standard, given, random)
-                found = self._climb(blocks, standard, start, continuing)
+                found = climb(
+                    sweep, start(), self.max_iter, self.tol, log_scale=log_scale, last=last, tell=report.iteration
+                )
             except ComponentError as error:
                 failure = error
                 continue
-            if best is None or found[0].loglik > best[0].loglik:
-                best = found
+            report.end(found)
+            best = found if best is None or found.bound > best.bound else best
         if best is None:
             assert failure is not None  # there is at least one start
             raise type(failure)(f"{failure}\n  Or increase reg_covar, or scale the data.") from None
-        self._keep(points, standard, *best)
+        return best
 
     def _given(self, n_features: int) -> dict[str, Array]:
         """What the user gave of the start, checked."""
@@ -191,67 +204,40 @@ class GaussianMixture(MixtureEstimator):
         return given
 
     def _start(
-        self, points: Points, standard: Standard, given: dict[str, Array], random: np.random.RandomState
+        self, points: Points, standard: Standard, floor: Array, given: dict[str, Array], random: np.random.RandomState
     ) -> Mixture:
         """The mixture to start from, in the coordinates of the blocks."""
         if len(given) == 3:
             return self._mixture(given["weight"], given["mean"], given["factors"], standard)
-        counted = points
-        if points.weights is not None and not points.weights.all():
-            kept = points.weights > 0
-            counted = Points(points.values[kept], points.columns, points.index[kept], points.weights[kept])
+        counted = without_weightless(points)
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, self.n_components, random)
-        found = from_assignment(counted, assigned, self.n_components, standard, self._family, self._floor(standard))
-        factors = shapes.precisions_cholesky(found.core_roots, self._family, standard)
+        found = from_assignment(counted, assigned, self.n_components, standard, self._family, floor)
         return self._mixture(
             given.get("weight", found.weight),
             given.get("mean", found.mean * standard.scale + standard.shift),
-            given.get("factors", factors),
+            given.get("factors", shapes.precisions_cholesky(found.core_roots, self._family, standard)),
             standard,
         )
-
-    def _last(self, standard: Standard) -> Mixture:
-        """Where the last fit ended."""
-        return self._mixture(self.weights_, self.means_, self.precisions_cholesky_, standard)
 
     def _mixture(self, weight: Array, mean: Array, factors: Array, standard: Standard) -> Mixture:
         core_roots = shapes.core_roots(factors, self._family, standard)
         return Mixture(weight, (mean - standard.shift) / standard.scale, core_roots)
 
-    def _floor(self, standard: Standard) -> Array:
-        return self.reg_covar / standard.scale**2
-
-    def _climb(
-        self, blocks: Blocks, standard: Standard, start: Mixture, continuing: bool
-    ) -> tuple[em.EMResult, Watched]:
-        sweep = Watched(
-            blocks,
-            self._family,
-            floor=self._floor(standard),
-            threads=os.cpu_count() or 1,
-            offset=standard.log_scale,
-            verbose=arguments.verbosity(self.verbose),
-            verbose_interval=self.verbose_interval,
-        )
-        with threadpool_limits(limits=1, user_api="blas"):  # our threads are enough
-            last = self.lower_bound_ if continuing else None
-            return watching.run(sweep, start, self.max_iter, self.tol, last), sweep
-
-    def _keep(self, points: Points, standard: Standard, found: em.EMResult, sweep: Watched) -> None:
-        family, mixture = self._family, found.mixture
+    def _keep(self, points: Points, standard: Standard, best: Climbed) -> None:
+        family, mixture = self._family, best.mixture
         self.weights_ = mixture.weight
         self.means_ = mixture.mean * standard.scale + standard.shift
         self.precisions_cholesky_ = shapes.precisions_cholesky(mixture.core_roots, family, standard)
         self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
         self.covariances_ = shapes.covariances(self.precisions_cholesky_, family)
-        self.converged_ = found.converged
-        self.n_iter_ = found.n_iter
-        self.lower_bound_ = found.loglik / sweep.blocks.total_weight - standard.log_scale
-        self.lower_bounds_ = sweep.seen
+        self.converged_ = best.converged
+        self.n_iter_ = len(best.bounds)
+        self.lower_bound_ = best.bound
+        self.lower_bounds_ = list(best.bounds)
         self._fitted = Fitted.of(points, standard)
         self._posterior: xr.DataTree | None = None
-        if not found.converged and self.max_iter > 0:
-            warnings.warn(NOT_CONVERGED, ConvergenceWarning, stacklevel=4)
+        if not best.converged and self.max_iter > 0:
+            warnings.warn(NOT_CONVERGED, ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
 
     # -- answers --
 
@@ -326,7 +312,9 @@ class GaussianMixture(MixtureEstimator):
     def _as_posterior(self) -> "xr.DataTree":
         info = {
             "method": "em",
-            "settings": {name: getattr(self, name) for name in ("n_init", "max_iter", "tol", "reg_covar", "init_params")},
+            "settings": {
+                name: getattr(self, name) for name in ("n_init", "max_iter", "tol", "reg_covar", "init_params")
+            },
             "seed": self.random_state if isinstance(self.random_state, int) else None,
             "converged": self.converged_,
             "warnings": [] if self.converged_ else [NOT_CONVERGED],
