@@ -3,6 +3,7 @@ from .builder import build_model, initial_point
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
+from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
@@ -12,13 +13,16 @@ from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, I
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
+    "AnomalyDetector",
     "BayesGMMError",
+    "BayesianGaussianMixture",
     "ConjugateMeans",
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
     "FitWarning",
     "Gamma",
+    "GaussianMixture",
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
@@ -26,6 +30,7 @@ __all__ = [
     "InverseGamma",
     "LKJCovariance",
     "LogNormal",
+    "MixtureClassifier",
     "MixtureModel",
     "NormalMeans",
     "PitmanYor",
