@@ -1,10 +1,11 @@
 """What the estimators are given, checked: every error says what was given, what is allowed, what to try."""
 
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm._declared import whole
 from bayesgmm.data import Points, as_points
@@ -13,8 +14,7 @@ from bayesgmm.families import COVARIANCES, Family, is_positive_definite
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.stats import Array
 
-SLACK = {np.dtype(np.float32): 1e-6}  # how far weights in single precision may be from a sum of one
-TIGHT = 1e-8
+TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in double and in single precision
 
 
 def points_of(estimator: Any, X: Any, *, fitting: bool, sample_weight: Any = None, least: int = 1) -> Points:
@@ -32,14 +32,22 @@ def points_of(estimator: Any, X: Any, *, fitting: bool, sample_weight: Any = Non
     values = validate_data(
         estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=least
     )
-    names = getattr(estimator, "feature_names_in_", None)
-    distinct = names is not None and len(set(names)) == len(names)
-    return _as_points(values, list(names) if distinct else None).weighed(sample_weight)
+    return _as_points(estimator, values).weighed(sample_weight)
 
 
-def _as_points(values: Array, names: list[str] | None) -> Points:
+def points_and_labels(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Points, NDArray]:
+    """The same for data to be fitted that come with labels (N,)."""
+    from sklearn.utils.validation import validate_data
+
+    values, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite=False)
+    return _as_points(estimator, values).weighed(sample_weight), labels
+
+
+def _as_points(estimator: Any, values: Array) -> Points:
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    distinct = names and len(set(names)) == len(names)
     try:
-        return as_points(values, names)
+        return as_points(values, names if distinct else None)
     except DataError as error:
         if "missing or infinite" in str(error):  # scikit-learn's word for it is what people search for
             raise DataError(f"X contains NaN or infinity: {error}") from None
@@ -63,7 +71,7 @@ def family_of(covariance_type: Any) -> Family:
 
 def not_negative(name: str, value: Any) -> float:
     """A number of at least 0."""
-    if isinstance(value, bool) or not np.isscalar(value) or not np.isreal(value) or not 0 <= float(value) < np.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
         raise DeclarationError(f"{name}={value!r}: must be a number, 0 or more")
     return float(value)
 
@@ -129,7 +137,7 @@ def check_weights(value: Any, n_components: int) -> Array:
             f"weights_init must lie in [0, 1]; it goes from {weights.min():g} to {weights.max():g}\n"
             "  Give the share of the points that each component holds."
         )
-    slack = SLACK.get(getattr(value, "dtype", None), TIGHT)
+    slack = SINGLE if getattr(value, "dtype", None) == np.float32 else TIGHT
     if abs(weights.sum() - 1) > slack:
         raise DeclarationError(
             f"weights_init must be normalized: it sums to {weights.sum():.8g}, not 1\n"

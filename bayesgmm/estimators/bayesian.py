@@ -226,9 +226,8 @@ class BayesianGaussianMixture(MixtureEstimator):
             return positive("covariance_prior", self.covariance_prior)
         n_features = points.values.shape[1]
         shape = family.core_shape(1, n_features)[1:]
-        return arguments.numbers(
-            "covariance_prior", self.covariance_prior, shape, f"that of {family.name!r} components"
-        )
+        meaning = f"what one of {family.name!r} covariances has"
+        return arguments.numbers("covariance_prior", self.covariance_prior, shape, meaning)
 
     def _keep(self, tree: "xr.DataTree", family: Family) -> None:
         told, draws = info(tree), unpack(tree).parameters
@@ -240,7 +239,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.converged_ = bool(told.get("converged", not told["warnings"]))
         self.n_iter_ = _iterations(tree)
         if "optimisation" in tree.children:
-            self.lower_bounds_ = tree["optimisation"]["elbo"].values.tolist()
+            self.lower_bounds_ = [float(elbo) for elbo in tree["optimisation"].to_dataset()["elbo"]]
             self.lower_bound_ = told["elbo"]
         if not self.converged_ and told.get("converged") is not None:
             warnings.warn(

@@ -86,7 +86,7 @@ def from_assignment(
 
     n = np.maximum(sum(shares.sum(axis=0) for _, shares in slices()), 1e-10)
     about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
-    s2 = sum(_second_moments(x, shares, about, family.diagonal) for x, shares in slices())
+    s2 = np.asarray(sum(_second_moments(x, shares, about, family.diagonal) for x, shares in slices()))
     return maximise(family, Stats(n, np.zeros_like(about), s2, -np.inf, about), None, floor)
 
 

@@ -100,7 +100,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         weight = np.ones(len(labels)) if points.weights is None else points.weights
         self.classes_, index = np.unique(labels[weight > 0], return_inverse=True)
         counted = Points(points.values[weight > 0], points.columns, points.index[weight > 0], weight[weight > 0])
-        self.priors_ = self._priors(np.bincount(index, weights=counted.weights))
+        self.priors_ = self._priors(np.bincount(index, weights=weight[weight > 0]).astype(np.float64))
         model = MixtureModel(self.n_components, self.covariance_type)
         model = fits.proper(model, counted, _within(counted, index))
         self.posteriors_ = [self._fit_class(model, counted, index == c) for c in range(len(self.classes_))]

@@ -64,7 +64,8 @@ def one_draw(
     """
     points = fitted.points
     total = np.array([[mean_loglik * fitted.total_weight]])
-    parameters = Parameters(*(values[None, None] for values in mixture))
+    weight, mean, covariance = (values[None, None] for values in mixture)
+    parameters = Parameters(weight, mean, covariance)
     tree = pack(points, fitted.standard, parameters, {"lp": total, "loglik": total.copy()})
     known = len(points.values) > 0
     if not known:

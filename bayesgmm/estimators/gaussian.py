@@ -27,6 +27,7 @@ from bayesgmm.stats import Array, Blocks, Table, log_densities, responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
+SETTINGS = ("n_init", "max_iter", "tol", "reg_covar", "init_params")
 NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
@@ -312,9 +313,7 @@ class GaussianMixture(MixtureEstimator):
     def _as_posterior(self) -> "xr.DataTree":
         info = {
             "method": "em",
-            "settings": {
-                name: getattr(self, name) for name in ("n_init", "max_iter", "tol", "reg_covar", "init_params")
-            },
+            "settings": {name: getattr(self, name) for name in SETTINGS},
             "seed": self.random_state if isinstance(self.random_state, int) else None,
             "converged": self.converged_,
             "warnings": [] if self.converged_ else [NOT_CONVERGED],
