@@ -71,7 +71,7 @@ def family_of(covariance_type: Any) -> Family:
 
 def not_negative(name: str, value: Any) -> float:
     """A number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
         raise DeclarationError(f"{name}={value!r}: must be a number, 0 or more")
     return float(value)
 

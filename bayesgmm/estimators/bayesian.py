@@ -118,9 +118,10 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     Examples
     --------
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0], [10, 3]])
-    >>> mixture = BayesianGaussianMixture(n_components=2, method="advi", random_state=0).fit(X)
-    >>> mixture.predict([[10, 2], [1, 2]])
+    >>> X = np.concatenate([np.linspace(0, 1, 40), np.linspace(9, 10, 20)])[:, None]
+    >>> finite = {"weight_concentration_prior_type": "dirichlet_distribution", "covariance_prior": [[0.1]]}
+    >>> mixture = BayesianGaussianMixture(2, method="advi", random_state=0, **finite).fit(X)
+    >>> mixture.predict([[0.3], [9.2]])
     array([0, 1])
     """
 

@@ -26,18 +26,13 @@ class Fitted:
     points : Points
         The data (not a copy); none of them once they are forgotten.
     standard : Standard
-    total_weight : float
-        How many points there were.
+    loglik : float
+        Total log likelihood of the points under the estimate, in data units.
     """
 
     points: Points
     standard: Standard
-    total_weight: float
-
-    @classmethod
-    def of(cls, points: Points, standard: Standard) -> "Fitted":
-        """From the data."""
-        return cls(points, standard, points.total_weight)
+    loglik: float
 
     def forgotten(self) -> "Fitted":
         """The same without the data."""
@@ -46,24 +41,23 @@ class Fitted:
 
 
 def one_draw(
-    fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], mean_loglik: float, info: dict[str, Any]
+    fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: dict[str, Any]
 ) -> "xr.DataTree":
     """A mixture as a fit; its components keep their order.
 
     Parameters
     ----------
     fitted : Fitted
-        Without data, the fit holds no ``observed_data``.
+        Without data, the fit holds no ``observed_data``. With no prior looked at, the log likelihood stands for the log
+        posterior, too.
     model : MixtureModel
     mixture : (K,), (K, D) and (K, D, D) float
         Weights, means, covariances, in data units.
-    mean_loglik : float
-        Mean log likelihood; with no prior looked at, it stands for the log posterior too.
     info : dict
         How it was made, beyond what is the same for all.
     """
     points = fitted.points
-    total = np.array([[mean_loglik * fitted.total_weight]])
+    total = np.array([[fitted.loglik]])
     weight, mean, covariance = (values[None, None] for values in mixture)
     parameters = Parameters(weight, mean, covariance)
     tree = pack(points, fitted.standard, parameters, {"lp": total, "loglik": total.copy()})

@@ -13,7 +13,7 @@ from bayesgmm.estimators.estimates import Fitted, one_draw
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import CovariancePrior
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array
+from bayesgmm.stats import Array, fold
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,5 +88,6 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
         "maximum": "posterior",
         "warnings": [],
     }
-    loglik = found.loglik / sweep.blocks.total_weight - standard.log_scale
-    return one_draw(Fitted.of(points, standard), model, (mixture.weight, mean, covariance), loglik, info)
+    loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
+    fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)
+    return one_draw(fitted, model, (mixture.weight, mean, covariance), info)

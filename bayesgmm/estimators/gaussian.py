@@ -22,7 +22,7 @@ from bayesgmm.families import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array, Blocks, Table, log_densities, responsibilities
+from bayesgmm.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -167,7 +167,7 @@ class GaussianMixture(MixtureEstimator):
             random = check_random_state(self.random_state)
             start = partial(self._start, points, standard, floor, given, random)
             best = self._best(sweep, start, self.n_init, standard.log_scale)
-        self._keep(points, standard, best)
+        self._keep(points, standard, blocks, best)
 
     def _best(
         self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
@@ -224,7 +224,7 @@ class GaussianMixture(MixtureEstimator):
         core_roots = shapes.core_roots(factors, self._family, standard)
         return Mixture(weight, (mean - standard.shift) / standard.scale, core_roots)
 
-    def _keep(self, points: Points, standard: Standard, best: Climbed) -> None:
+    def _keep(self, points: Points, standard: Standard, blocks: Blocks, best: Climbed) -> None:
         family, mixture = self._family, best.mixture
         self.weights_ = mixture.weight
         self.means_ = mixture.mean * standard.scale + standard.shift
@@ -235,7 +235,8 @@ class GaussianMixture(MixtureEstimator):
         self.n_iter_ = len(best.bounds)
         self.lower_bound_ = best.bound
         self.lower_bounds_ = list(best.bounds)
-        self._fitted = Fitted.of(points, standard)
+        loglik = fold(blocks, mixture.table(family), os.cpu_count() or 1).loglik
+        self._fitted = Fitted(points, standard, loglik - blocks.total_weight * standard.log_scale)
         self._posterior: xr.DataTree | None = None
         if not best.converged and self.max_iter > 0:
             warnings.warn(NOT_CONVERGED, ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
@@ -322,7 +323,6 @@ class GaussianMixture(MixtureEstimator):
             self._fitted,
             MixtureModel(len(self.means_), self.covariance_type),
             (self.weights_, self.means_, shapes.matrices(self.precisions_cholesky_, self._family, *self.means_.shape)),
-            self.lower_bound_,
             info,
         )
 
