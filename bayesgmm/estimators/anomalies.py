@@ -50,6 +50,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         The fit.
     n_features_in_, feature_names_in_ : int, (D,) str
 
+    Notes
+    -----
+    With ``method='em'`` and components to spare, an anomaly far from all else gets one for itself, and is none then: learn
+    with few components, from data that are known to be good, or by another method.
+
     References
     ----------
     .. [1] Box (1980), J. R. Stat. Soc. A 143(4), 383-430: predictive p-values.
