@@ -52,8 +52,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    With ``method='em'`` and components to spare, an anomaly far from all else gets one for itself, and is none then: learn
-    with few components, from data that are known to be good, or by another method.
+    With ``method='em'`` and components to spare, an anomaly far from all else gets one for itself, and is none then:
+    learn with few components, from data that are known to be good, or by another method.
 
     References
     ----------
