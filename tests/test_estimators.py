@@ -200,6 +200,20 @@ def test_every_method_answers_from_its_posterior(method):
         assert np.isfinite(fitted.lower_bound_)
 
 
+@pytest.mark.skipif("vb" not in ENGINES, reason="needs the engine for variational Bayes")
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_variational_bayes_finds_what_scikit_learn_finds(covariance_type):
+    """The same priors, the same optimum; means of 1,000 draws within 6 of their errors, 9 numbers: false alarm 2e-8."""
+    settings = {"covariance_type": covariance_type, "max_iter": 2000, "tol": 1e-8, **FINITE}
+    ours = quiet(bayes(method="vb", **settings), X)
+    theirs = mixture.BayesianGaussianMixture(n_components=3, random_state=0, **settings).fit(X)
+    order = np.argsort(-theirs.weights_)
+    for name, values in [("weight", theirs.weights_), ("mean", theirs.means_)]:
+        draws = ours.posterior_["posterior"][name].values[0]
+        assert (np.abs(draws.mean(axis=0) - values[order]) < 6 * draws.std(axis=0) / np.sqrt(len(draws))).all()
+    np.testing.assert_array_equal(ours.predict(X), np.argsort(order)[theirs.predict(X)])
+
+
 @pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_attributes_are_those_of_the_family(covariance_type):
     fitted = quiet(bayes(covariance_type=covariance_type), X)
