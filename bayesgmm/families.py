@@ -203,6 +203,20 @@ class Family:
         root = self.expand(core_roots, *vectors.shape)
         return root**2 * vectors if self.diagonal else np.einsum("kij,kil,kl->kj", root, root, vectors)
 
+    def cores(self, covariance: Array) -> Array:
+        """Covariances in core shape from those of every component (K, D, D): ``matrices`` undone.
+
+        Examples
+        --------
+        >>> COVARIANCES["tied"].cores(np.stack([np.eye(2), np.eye(2)])).shape
+        (1, 2, 2)
+        """
+        own = covariance[:1] if self.tied else covariance
+        if not self.diagonal:
+            return own
+        variance = np.diagonal(own, axis1=-2, axis2=-1)
+        return variance.mean(axis=-1, keepdims=True) if self.isotropic else variance
+
     def coordinates(self, core_roots: Array) -> Array:
         """(size,) unconstrained coordinates of roots in core shape."""
         if self.diagonal:

@@ -219,6 +219,11 @@ class LogPosterior:
             ]
         )
 
+    def extra(self, name: str) -> IntArray:
+        """Which coordinates are what a prior (``'weights'``, ``'means'``, ``'covariances'``) learns beyond its own."""
+        at = 2 * PRIORS.index(name)
+        return np.arange(self._cuts[at], self._cuts[at + 1])
+
     def likelihood(self) -> "LogLikelihood":
         """The same without the priors and their own coordinates."""
         bare = MixtureModel(n_components=self.n_components, covariance=self.model.covariance)

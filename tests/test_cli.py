@@ -82,6 +82,53 @@ def test_advi_from_a_named_card(folder):
     assert "ELBO" in done.stdout
 
 
+def test_select_shows_writes_and_draws(folder):
+    args = ["-k", "1-3,5", "--covariance", "full,diag", "--seed", "1", "-o", "table.csv", "--plot", "table.png"]
+    done = run("select", "flowers.csv", *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "The best by bic" in done.stdout
+    table = pd.read_csv(folder / "table.csv")
+    assert sorted(set(table["n_components"])) == [1, 2, 3, 5]
+    assert (table["n_components"][0], table["covariance"][0]) == (2, "full")
+    assert table["bic"].is_monotonic_increasing
+    assert f"{table['bic'][0]:.1f}" in done.stdout
+    assert (folder / "table.png").stat().st_size > 10_000
+
+
+def test_select_says_what_can_not_be_fitted(folder):
+    done = run("select", "flowers.csv", "-k", "2,100", "--covariance", "full", "--criterion", "icl", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "100 components, full: component" in done.stderr
+    assert "The best by icl" in done.stdout
+    none = run("select", "flowers.csv", "-k", "100", "--covariance", "full", cwd=folder)
+    assert none.returncode == 0
+    assert "no choice has a bic" in none.stdout
+
+
+def test_compare_shows_methods_side_by_side(folder):
+    args = ["--methods", "em,advi", "--seed", "1", "-o", "compared.parquet"]
+    done = run("compare", "flowers.csv", "--model", "iris", *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_parquet(folder / "compared.parquet")
+    assert list(table.index) == ["em", "advi"]
+    for method, column in {"em": "bic", "advi": "elpd_loo"}.items():
+        assert f"{table.loc[method, column]:.1f}" in done.stdout
+    assert table["bic"].isna().tolist() == [False, True]
+    assert "labels with those of em" in done.stdout
+
+
+def test_compare_goes_on_when_a_method_fails(folder):
+    args = ["-k", "40", "--methods", "em,advi", "--covariance", "diag", "--columns", "petal_width", "--seed", "1"]
+    done = run("compare", "flowers.csv", *args, "-o", "half.csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(folder / "half.csv", index_col="fit")
+    assert "Try fewer components" in table.loc["em", "problem"]
+    assert table.drop(columns="problem").loc["em"].isna().all()
+    assert table.loc["advi", "agreement"] == 1
+    assert "em: " in done.stderr
+    assert "labels with those of advi" in done.stdout
+
+
 WRONG = [
     (["fit", "nothing.csv", "-k", 3, "-o", "x.nc"], "there is no file nothing.csv"),
     (["fit", "flowers.csv", "-o", "x.nc"], "give either -k"),
@@ -106,6 +153,20 @@ WRONG = [
     (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--seed", -1], "seed=-1"),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--columns", "sepal_length, petal"], "no column 'petal'"),
+    (["select", "flowers.csv", "-k", "3-1"], "-k 3-1: '3-1' is not a number of components; give 3, or 2,4,6, or 1-9"),
+    (["select", "flowers.csv", "-k", "1,two"], "-k 1,two: 'two' is not a number of components"),
+    (["select", "flowers.csv", "-k", ""], "'' is not a number of components"),
+    (["select", "flowers.csv", "-k", "0"], "'0' is not a number of components"),
+    (["select", "flowers.csv", "--criterion", "bik"], "did you mean 'bic'"),
+    (["select", "flowers.csv", "--covariance", "full,tide"], "did you mean 'tied'"),
+    (["select", "flowers.csv", "-o", "x.nc"], "must end in .csv or .parquet"),
+    (["select", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
+    (["select", "flowers.csv", "--plot", "x.csv"], "must end in .png, .pdf or .svg"),
+    (["compare", "flowers.csv"], "give either -k"),
+    (["compare", "flowers.csv", "-k", 2, "--methods", "em,nut"], "did you mean 'nuts'"),
+    (["compare", "flowers.csv", "-k", 2, "--methods", ","], "--methods ,: name at least one"),
+    (["compare", "flowers.csv", "-k", 2, "--methods", "em", "--columns", "petal"], "there is no column 'petal'"),
+    (["compare", "flowers.csv", "-k", 200, "--methods", "em,nuts"], "150 rows can't hold 200 components"),
 ]
 
 

@@ -92,6 +92,12 @@ def test_em_that_may_look_often_enough_only_for_a_few_steps_stops_in_time():
         assert em.run(sweep, start, most).n_iter <= most + 25  # a line search that has begun is finished
 
 
+def test_more_components_than_distinct_rows_are_refused():
+    x = np.repeat([[0.0, 1.0], [2.0, 3.0], [4.0, 9.0]], 20, axis=0)
+    with pytest.raises(ComponentError, match="3 distinct rows can't hold 4 components"):
+        bg.fit(bg.MixtureModel(4), x, "em", progress=False)
+
+
 # -- row weights --
 
 

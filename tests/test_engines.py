@@ -28,7 +28,10 @@ QUICK = {
     "em": {},
     "advi": {"draws": 100},
     "fullrank_advi": {"draws": 100},
+    "mle": {},
+    "map": {},
 }
+MAXIMA = {"em", "mle", "map"}  # every seed may lead to the same one
 
 
 def quick_fit(method, model=MODEL, data=SAMPLE.X, **settings):
@@ -66,7 +69,7 @@ def test_every_engine_takes_every_family(method, covariance):
 def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(method):
     one, two, other = (quick_fit(method, cores=c, seed=s)["posterior"] for c, s in [(1, 7), (2, 7), (1, 8)])
     np.testing.assert_array_equal(one["mean"].values, two["mean"].values)
-    if method != "em":
+    if method not in MAXIMA:
         assert not np.array_equal(one["mean"].values, other["mean"].values)
 
 
@@ -144,7 +147,8 @@ def test_a_model_is_a_declaration():
 
 def test_an_unknown_engine_gets_a_suggestion():
     with pytest.raises(
-        UnknownName, match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'nuts'; did you mean 'nuts'"
+        UnknownName,
+        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts'; did you mean 'nuts'",
     ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
 

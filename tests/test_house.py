@@ -11,7 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
 PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
-MAY_BE_HEAVY = {"cli", "_pytensor_ops", "distributions", "prior_distributions"}  # typer, PyMC: that is their job
+MAY_BE_HEAVY = {
+    "cli",
+    "cli.selection",
+    "cli.terminal",
+    "_pytensor_ops",
+    "distributions",
+    "prior_distributions",
+}  # typer, PyMC: that is their job
 MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
 
 

@@ -16,7 +16,7 @@ from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
-from bayesgmm.inference import advi, em, nuts
+from bayesgmm.inference import advi, em, mle, modes, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel, as_model
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, Engine] = {
     "em": em.fit,
+    "mle": mle.fit,
+    "map": modes.fit,
     "nuts": nuts.fit,
     "advi": advi.fit_meanfield,
     "fullrank_advi": advi.fit_fullrank,
@@ -62,8 +64,9 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'em'``: the maximum of the likelihood, as a
-        posterior of one draw.
+        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, to
+        the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation maximisation; ``'map'``: the
+        highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
@@ -77,7 +80,8 @@ def fit(
     **settings
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
         ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
-        ``n_init=10, init="k-means++", max_iter=1000, tol=1e-8`` for EM.
+        ``n_init=10, init="k-means++", max_iter=1000, tol=1e-8`` for EM; ``n_init=10, max_iter=500, tol=1e-8`` for
+        maximum likelihood; ``max_iter=500, tol=1e-8`` for MAP.
 
     Returns
     -------

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.errors import ComponentError, choose
+from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families import Family
+from bayesgmm.inference.acceleration import to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
@@ -14,9 +15,7 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, fold
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
-REGULAR = 3  # gains in a row whose rates are looked at
 PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
-SLOWEST = 0.9999  # a rate of EM that is closer to one can't be told from it
 ROUNDING = 1e-15  # a relative gain that may be rounding alone
 CLEAR = 1e-3  # a floor that is less than this share of every variance does not shape the maximum
 
@@ -92,17 +91,12 @@ def take_steps(
 ) -> EMResult:
     """Plain EM, until what is left to gain is less than ``tol`` in mean log likelihood, or it takes too long.
 
-    What is left is told by Aitken's extrapolation: gains shrink by a constant factor at the end, so one small step does
-    not say that the maximum is near.
+    What is left is told by Aitken's extrapolation.
 
     Parameters
     ----------
     patience : float
         Stop where more steps than this are still to come, once gains are regular.
-
-    References
-    ----------
-    .. [1] Böhning, Dietz, Schaub, Schlattmann & Lindsay (1994), Ann. Inst. Stat. Math. 46, 373-388.
     """
     wanted = tol * max(1.0, sweep.blocks.total_weight)
     history: list[float] = []
@@ -112,28 +106,13 @@ def take_steps(
         loglik, following = sweep(mixture)
         gains += [abs(loglik - history[-1])] if history else []
         history.append(loglik)
-        left, rate = _to_be_gained(gains)
+        left, rate = to_be_gained(gains)
         if left < wanted or (gains and gains[-1] < ROUNDING * abs(loglik)):
             return EMResult(mixture, loglik, iteration, True, tuple(history))
         if left < np.inf and np.log(wanted / left) / np.log(rate) > patience:
             return EMResult(mixture, loglik, iteration, False, tuple(history))
         mixture = following
     return EMResult(mixture, history[-1], max_iter, False, tuple(history))
-
-
-def _to_be_gained(gains: list[float]) -> tuple[float, float]:
-    """What further steps will gain in all, and the factor by which gains shrink: the slowest of the last few.
-
-    Examples
-    --------
-    >>> _to_be_gained([8.0, 4.0, 2.0, 1.0, 0.5])
-    (0.5, 0.5)
-    """
-    if len(gains) <= REGULAR:
-        return np.inf, SLOWEST
-    last = np.array(gains[-REGULAR - 1 :])
-    rate = min(float((last[1:] / np.maximum(last[:-1], np.finfo(float).tiny)).max()), SLOWEST)
-    return float(last[-1]) * rate / (1 - rate), rate
 
 
 def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -> EMResult:
@@ -146,7 +125,15 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
     EmptyComponent, DegenerateComponent
         When a component can't be estimated, and neither prior nor floor helps.
     """
-    found = take_steps(sweep, start, max_iter, tol, PATIENCE)
+    found = leap(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
+    if found.converged or found.n_iter >= max_iter:
+        return found
+    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
+    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+
+
+def leap(sweep: Sweep, found: EMResult, max_iter: int, tol: float) -> EMResult:
+    """Quasi-Newton steps from where EM came to, until they have converged or help no more."""
     phases = 0
     while not found.converged and found.n_iter + 2 < max_iter and sweep.is_smooth(found.mixture):
         try:
@@ -156,10 +143,7 @@ def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -
         if len(further.history) == len(found.history):
             break
         found, phases = further, phases + 1
-    if found.converged or found.n_iter >= max_iter:
-        return found
-    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
-    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+    return found
 
 
 def _ascended(sweep: Sweep, found: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
@@ -196,6 +180,8 @@ def short_runs(
     """
     rng = np.random.default_rng(seed)
     rows, weight = sample_rows(sweep.blocks, rng)
+    if sweep.prior is None and sweep.floor is None:
+        _require_distinct(rows, n_components)
     results: list[EMResult] = []
     failure: ComponentError | None = None
     for _ in range(n_init):
@@ -207,6 +193,15 @@ def short_runs(
     if failure is not None and not results:
         raise failure
     return sorted(results, key=lambda result: -result.loglik)
+
+
+def _require_distinct(rows: Array, n_components: int) -> None:
+    distinct = 1 + int((np.diff(rows, axis=0) != 0).any(axis=1).sum())  # they are sorted
+    if distinct < n_components:
+        raise DegenerateComponent(
+            f"{distinct} distinct {'row' if distinct == 1 else 'rows'} can't hold {n_components} components: a "
+            "component needs points that differ.\n  Try fewer components, or a method with priors, such as 'nuts'."
+        )
 
 
 def climb(

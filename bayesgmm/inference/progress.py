@@ -59,3 +59,35 @@ class Bars:
             if state.divergences:
                 note = f"{state.divergences} divergent"
             self._bars.update(task, completed=state.finished_draws, note=note)
+
+
+class Count:
+    """Progress of many fits: one bar, how many are done, how long the rest will take.
+
+    Parameters
+    ----------
+    title : str
+    total : int
+    """
+
+    def __init__(self, title: str, total: int) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self._task = self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self) -> None:
+        """One more is done."""
+        self._bar.advance(self._task)

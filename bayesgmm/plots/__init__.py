@@ -3,5 +3,15 @@
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.optimisation import elbo, elbo_data
 from bayesgmm.plots.priors import prior, prior_data
+from bayesgmm.plots.selection import selection, selection_data
 
-__all__ = ["assignment_data", "assignments", "elbo", "elbo_data", "prior", "prior_data"]
+__all__ = [
+    "assignment_data",
+    "assignments",
+    "elbo",
+    "elbo_data",
+    "prior",
+    "prior_data",
+    "selection",
+    "selection_data",
+]

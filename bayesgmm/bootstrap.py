@@ -1,0 +1,213 @@
+"""Is one more component worth it? The likelihood ratio, against its distribution under the smaller mixture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from bayesgmm._declared import whole
+from bayesgmm.data import Standard, as_points
+from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
+from bayesgmm.families import COVARIANCES, Family
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all, seed_of
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior import Posterior
+from bayesgmm.predictive import simulate
+from bayesgmm.stats import Array, Blocks
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapTest:
+    """What ``bootstrap_test`` found.
+
+    Parameters
+    ----------
+    n_components, against : int
+        Of the null hypothesis, and of the alternative.
+    covariance : str
+    statistic : float
+        Twice the log likelihood ratio of the data.
+    replicates : (B,) float
+        The same of data sets that were drawn from the null hypothesis.
+    """
+
+    n_components: int
+    against: int
+    covariance: str
+    statistic: float
+    replicates: Array
+
+    @property
+    def p_value(self) -> float:
+        """Share of the data sets, the observed one among them, with a ratio at least as large.
+
+        Examples
+        --------
+        >>> BootstrapTest(1, 2, "full", 9.0, np.array([1.0, 4.0, 9.0])).p_value
+        0.5
+        """
+        return float((1 + (self.replicates >= self.statistic).sum()) / (1 + self.replicates.size))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_components} against {self.against} components ({self.covariance}): -2 log lambda = "
+            f"{self.statistic:.2f}, p = {self.p_value:.3g} ({self.replicates.size} replicates)"
+        )
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """Two numbers of components, and how both are fitted: the same way to the data and to every replicate.
+
+    Parameters
+    ----------
+    family : Family
+    n_components, against : int
+    seed, n_init : int
+    """
+
+    family: Family
+    n_components: int
+    against: int
+    seed: int
+    n_init: int
+
+    def fit(self, blocks: Blocks, n_components: int, stop: Event | None = None) -> Maximum:
+        """One of the two, to some points."""
+        return find_maximum(blocks, self.family, n_components, self.seed, self.n_init, stop)
+
+    def statistic(self, blocks: Blocks, stop: Event | None = None) -> tuple[float, Mixture]:
+        """Twice the log likelihood ratio, and the mixture of the null hypothesis.
+
+        The larger mixture holds the smaller one, so the ratio is never below one: where EM found less, it is one.
+        """
+        null = self.fit(blocks, self.n_components, stop)
+        other = self.fit(blocks, self.against, stop)
+        return max(0.0, 2 * (other.loglik - null.loglik)), null.mixture
+
+    def replicate(self, null: Posterior, size: int, number: int, stop: Event) -> float:
+        """The statistic of points from the null hypothesis; NaN where one of the two can't be fitted to them."""
+        rows = simulate(null, size, np.random.default_rng((self.seed, number)))
+        try:
+            return self.statistic(Blocks.from_rows(rows), stop)[0]
+        except ComponentError:
+            return float("nan")
+
+
+def bootstrap_test(
+    X: Any,
+    n_components: int,
+    against: int | None = None,
+    covariance: str = "full",
+    *,
+    replicates: int = 199,
+    columns: Sequence[str] | None = None,
+    seed: int | None = None,
+    cores: int | None = None,
+    progress: bool = True,
+    n_init: int = 10,
+) -> BootstrapTest:
+    r"""Test a number of components against a larger one, by parametric bootstrap of the likelihood ratio.
+
+    .. math:: -2 \log \lambda = 2 (\ell_{\text{against}} - \ell_{\text{n\_components}})
+
+    Its distribution is not chi-squared [1]_: under the null hypothesis a component more has no place of its own. So
+    data sets of the same size are drawn from the smaller mixture, both are fitted to each of them, and the p-value is
+    (1 + how many ratios are at least as large) / (1 + replicates).
+
+    Parameters
+    ----------
+    X : array or DataFrame
+        (N, D), one row a point.
+    n_components : int
+        Of the null hypothesis.
+    against : int, optional
+        Of the alternative; one more unless told.
+    covariance : str
+        ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``.
+    replicates : int
+        Data sets that are drawn; the p-value can't be smaller than 1 / (1 + replicates).
+    columns : sequence of str, optional
+        Columns of a DataFrame to use.
+    seed : int, optional
+        The same seed gives the same answer, whatever ``cores`` is.
+    cores : int, optional
+        Replicates side by side; as many as the machine has cores unless told.
+    progress : bool
+        Show a progress bar.
+    n_init : int
+        Starts of EM for each fit. With few, the larger mixture's maximum is missed, and the test has less power.
+
+    Returns
+    -------
+    BootstrapTest
+        ``statistic``, ``replicates`` (B,), ``p_value``.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        Before any work.
+    ComponentError
+        When one of the two can't be fitted to the data.
+
+    Warns
+    -----
+    FitWarning
+        When Ctrl-C came, or a replicate could not be fitted: the p-value then is of those that were.
+
+    References
+    ----------
+    .. [1] McLachlan (1987), J. R. Stat. Soc. C 36(3), 318-324.
+
+    Examples
+    --------
+    >>> heaps = [0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 52.0, 53.0]
+    >>> bootstrap_test(heaps, 1, covariance="tied", replicates=19, seed=1, progress=False).p_value
+    0.05
+    """
+    pair = _hypotheses(n_components, against, covariance, seed, n_init)
+    replicates, cores = whole("replicates", replicates), cores_of(cores)
+    points = as_points(X, columns)
+    MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
+    blocks = Standard.of(points, common=pair.family.isotropic).blocks(points.values)
+    observed, mixture = pair.statistic(blocks)
+    null, size = _standardised(mixture, pair.family), len(points.values)
+    tasks = [partial(pair.replicate, null, size, b) for b in range(replicates)]
+    values, interrupted = run_all(tasks, "bootstrap", cores, progress)
+    done = np.array([value for value in values if value is not None])
+    kept = done[np.isfinite(done)]
+    warn(_doubts(len(tasks), len(done), len(kept), interrupted))
+    return BootstrapTest(pair.n_components, pair.against, covariance, observed, kept)
+
+
+def _hypotheses(n_components: int, against: int | None, covariance: str, seed: int | None, n_init: int) -> Hypotheses:
+    n_components = whole("n_components", n_components)
+    against = n_components + 1 if against is None else whole("against", against)
+    if not against > n_components:
+        raise DeclarationError(f"against={against}: must be more than n_components={n_components}")
+    family = choose(covariance, COVARIANCES, "covariance")
+    return Hypotheses(family, n_components, against, seed_of(seed), whole("n_init", n_init))
+
+
+def _standardised(mixture: Mixture, family: Family) -> Posterior:
+    """A mixture as a posterior of one draw, in the coordinates of the blocks: the ratio is the same in any units."""
+    n_components, n_features = mixture.mean.shape
+    covariance = family.matrices(mixture.core_roots, n_components, n_features)
+    parameters = Parameters(mixture.weight[None], mixture.mean[None], covariance[None])
+    names = tuple(f"x{j}" for j in range(n_features))
+    return Posterior(parameters, names, Standard(np.zeros(n_features), np.ones(n_features)))
+
+
+def _doubts(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
+    found = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
+    if kept < done:
+        found.append(
+            f"{done - kept} of {done} replicates could not be fitted, and do not count: a component held too few of "
+            "their points. Try fewer components, or a covariance with fewer numbers."
+        )
+    return found

@@ -1,0 +1,170 @@
+"""The commands that lay fits side by side: how many components, and which method."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.terminal import (
+    Columns,
+    DataFile,
+    check_picture,
+    check_table,
+    chosen_columns,
+    declare,
+    in_words,
+    names_of,
+    read,
+    say,
+    show,
+    write,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from bayesgmm.model import MixtureModel
+
+SHOWN = 12  # rows
+HEADINGS = {"n_components": "k", "n_parameters": "parameters"}  # short, so that a table fits a terminal
+MaybeTable = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the table (.csv or .parquet).")]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same table.")]
+
+
+def select(
+    data: DataFile,
+    components: Annotated[str, typer.Option("-k", "--components", help="How many: 3, or 2,4,6, or 1-9.")] = "1-9",
+    output: MaybeTable = None,
+    covariance: Annotated[str, typer.Option(help="Separated by commas.")] = "full,tied,diag,spherical",
+    criterion: Annotated[str, typer.Option(help="What the best one is best by: bic, aic, icl or elbo.")] = "bic",
+    plot: Annotated[Path | None, typer.Option(help="Draw the criterion: a .png, .pdf or .svg file.")] = None,
+    columns: Columns = None,
+    seed: Seed = None,
+) -> None:
+    """How many components? Fit each choice by EM, and show the criteria, the best one first."""
+    from bayesgmm.selection import select as run
+
+    counts = component_counts(components)
+    if output is not None:
+        check_table(output, data)
+    if plot is not None:
+        check_picture(plot, data)
+    frame = read(data, chosen_columns(columns, None))
+    table = run(frame, counts, names_of(covariance), criterion=criterion, seed=seed)
+    _show_selection(table, criterion)
+    if output is not None:
+        write(table.set_index("n_components"), output)
+    if plot is not None:
+        _draw(table, criterion, plot)
+
+
+def component_counts(text: str) -> list[int]:
+    """Numbers of components as ``-k`` takes them.
+
+    Examples
+    --------
+    >>> component_counts("1-3,6")
+    [1, 2, 3, 6]
+    >>> component_counts("4-2")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: -k 4-2: '4-2' is not a number of components; give 3, or 2,4,6, or 1-9
+    """
+    from bayesgmm.errors import DeclarationError
+
+    counts: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= first <= last:
+            raise DeclarationError(f"-k {text}: {part!r} is not a number of components; give 3, or 2,4,6, or 1-9")
+        counts += range(first, last + 1)
+    return [*dict.fromkeys(counts)]
+
+
+def _show_selection(table: "pd.DataFrame", criterion: str) -> None:
+    fitted = table[table[criterion].notna()]
+    if fitted.empty:
+        say(f"no choice has a {criterion}")
+    else:
+        best = in_words(fitted.head(SHOWN).drop(columns="problem")).rename(columns=HEADINGS)
+        show(best.set_index("k"), f"The best by {criterion}")
+    if len(fitted) > SHOWN:
+        say(f"and {len(fitted) - SHOWN} more: -o writes all of them")
+    for row in table[table["problem"] != ""].itertuples():
+        say(f"{row.n_components} components, {row.covariance}: {row.problem}", err=True)
+
+
+def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
+    import matplotlib as mpl
+
+    from bayesgmm import plots
+
+    mpl.use("Agg")
+    plots.selection(table, criterion).savefig(path, dpi=150)
+    say(f"wrote {path}")
+
+
+def compare(
+    data: DataFile,
+    components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
+    methods: Annotated[str, typer.Option(help="Separated by commas.")] = "em,advi,nuts",
+    output: MaybeTable = None,
+    covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'.")
+    ] = None,
+    columns: Columns = None,
+    seed: Seed = None,
+) -> None:
+    """Which method? Fit one mixture by several, and show them side by side."""
+    from bayesgmm import inference
+    from bayesgmm.comparison import compare as lay_out
+    from bayesgmm.errors import DeclarationError, choose
+
+    chosen = names_of(methods)
+    if not chosen:
+        raise DeclarationError(f"--methods {methods}: name at least one, for example em,nuts")
+    for method in chosen:
+        choose(method, inference.ENGINES, "method")
+    if output is not None:
+        check_table(output, data)
+    declared, card_columns = declare(model, components, covariance)
+    frame = read(data, chosen_columns(columns, card_columns))
+    fits, problems = _fitted(declared, frame, chosen, seed)
+    table = lay_out(fits).reindex(chosen)
+    table["problem"] = [problems.get(method, "") for method in chosen]
+    _show_comparison(table, next(iter(fits)))
+    if output is not None:
+        write(table, output)
+
+
+def _fitted(
+    model: "MixtureModel", frame: "pd.DataFrame", methods: list[str], seed: int | None
+) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":
+    """A fit by each method that can, and why the others can't; raises what the last one did when none can."""
+    from bayesgmm.errors import BayesGMMError
+    from bayesgmm.inference import fit
+
+    fits, problems = {}, {}
+    for method in methods:
+        say(f"fitting with {method}", err=True)
+        try:
+            fits[method] = fit(model, frame, method, seed=seed)
+        except BayesGMMError as error:
+            problems[method] = " ".join(str(error).split())
+            if len(problems) == len(methods):
+                raise
+    return fits, problems
+
+
+def _show_comparison(table: "pd.DataFrame", reference: str) -> None:
+    """A column a method, so that it fits a terminal; what no method has is left out."""
+    shown = table.drop(columns=["problem", "method"]).dropna(axis=1, how="all")
+    show(in_words(shown).T, f"One mixture by {'one method' if len(table) == 1 else f'{len(table)} methods'}")
+    say(f"agreement: adjusted Rand index of the labels with those of {reference}")
+    for method, problem in table["problem"].items():
+        if problem:
+            say(f"{method}: {problem}", err=True)

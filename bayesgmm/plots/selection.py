@@ -1,0 +1,115 @@
+"""A criterion over the number of components, a line for each kind of covariance."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.criteria import CRITERIA
+from bayesgmm.errors import DataError, choose
+from bayesgmm.families import COVARIANCES
+from bayesgmm.plots.style import colour
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKS = "osD^v<>P"  # a covariance each
+MOST_TICKS = 20
+NAMES = {
+    "bic": "BIC (lower is better)",
+    "aic": "AIC (lower is better)",
+    "icl": "ICL (lower is better)",
+    "elbo": "lower bound of the log evidence (higher is better)",
+}
+
+
+def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset":
+    """What ``selection`` draws.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``select``.
+    criterion : str
+        One of its columns: ``'bic'``, ``'aic'``, ``'icl'`` or ``'elbo'``.
+
+    Returns
+    -------
+    Dataset
+        ``value`` [covariance, n_components], NaN where there is none; ``failed`` [covariance, n_components], where the
+        choice was tried and has none; ``best`` [covariance, n_components], True for one of them, or for none.
+
+    Raises
+    ------
+    UnknownName, DataError
+        When there is no such criterion, or the table does not hold it.
+    """
+    import xarray as xr
+
+    choose(criterion, CRITERIA, "criterion")
+    missing = [name for name in ("n_components", "covariance", criterion, "problem") if name not in table]
+    if missing:
+        raise DataError(f"the table has no column {missing[0]!r}; give one that select returned")
+    wide = table.pivot(index="covariance", columns="n_components", values=[criterion, "problem"])
+    wide = wide.reindex([name for name in COVARIANCES if name in wide.index])
+    value = wide[criterion].to_numpy(np.float64)
+    failed = wide["problem"].notna().to_numpy() & ~np.isfinite(value)
+    best = np.zeros(value.shape, dtype=bool)
+    if np.isfinite(value).any():
+        best.flat[np.nanargmin(CRITERIA[criterion] * value)] = True
+    dims = ("covariance", "n_components")
+    return xr.Dataset(
+        {"value": (dims, value), "failed": (dims, failed), "best": (dims, best)},
+        coords={"covariance": wide.index.to_list(), "n_components": wide[criterion].columns.to_numpy()},
+        attrs={"criterion": criterion},
+    )
+
+
+def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
+    """A criterion over the number of components: a line for each kind of covariance, a ring round the best.
+
+    Choices that could not be fitted are crosses above.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``select``.
+    criterion : str
+        ``'bic'``, ``'aic'``, ``'icl'`` or ``'elbo'``.
+    """
+    import matplotlib.pyplot as plt
+
+    data = selection_data(table, criterion)
+    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    for i, name in enumerate(data["covariance"].values):
+        _draw_line(axis, data.sel(covariance=name), i)
+    if data["failed"].any():
+        axis.plot([], [], ls="", marker="x", ms=5, color="0.35", label="no fit")
+    _draw_best(axis, data)
+    axis.set_xlabel("components")
+    axis.set_ylabel(NAMES[criterion])
+    if np.ptp(data["n_components"].values) <= MOST_TICKS:
+        axis.set_xticks(data["n_components"].values)
+    axis.ticklabel_format(axis="y", useOffset=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _draw_line(axis: "Axes", line: "xr.Dataset", number: int) -> None:
+    """One kind of covariance, with gaps where there is no fit, and its own row of crosses above."""
+    at, name = line["n_components"].values, str(line["covariance"].values)
+    axis.plot(at, line["value"].values, color=colour(number), marker=MARKS[number], lw=1.6, ms=4.5, label=name)
+    failed = at[line["failed"].values]
+    height = np.full(failed.size, 1.03 + 0.035 * number)
+    above: dict[str, Any] = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+    axis.plot(failed, height, ls="", marker="x", ms=5, color=colour(number), **above)
+
+
+def _draw_best(axis: "Axes", data: "xr.Dataset") -> None:
+    for i, j in np.argwhere(data["best"].values):
+        at, value = data["n_components"].values[j], data["value"].values[i, j]
+        label = f"best: {at}, {data['covariance'].values[i]}"
+        axis.plot(at, value, ls="", marker="o", ms=13, mfc="none", mec="0.15", mew=1.2, label=label)

@@ -1,0 +1,218 @@
+"""How many components, and which covariances: a fit for each choice, and the criteria side by side."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm import inference
+from bayesgmm._declared import whole
+from bayesgmm.criteria import CRITERIA, information_criteria, n_parameters
+from bayesgmm.data import Points, Standard, as_points
+from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
+from bayesgmm.families import COVARIANCES
+from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.model import MixtureModel
+from bayesgmm.stats import Blocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+SLACK = 0.1  # nats that EM may stop short of a maximum
+BOUND = "vb"  # the engine whose lower bound of the evidence is shown, where there is one
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What every choice is fitted to, and how.
+
+    Parameters
+    ----------
+    points : Points
+    layouts : dict
+        For families that need one common scale for all columns (True), and for the others: the coordinates, and the
+        points laid out in them.
+    seed, n_init : int
+    """
+
+    points: Points
+    layouts: dict[bool, tuple[Standard, Blocks]]
+    seed: int
+    n_init: int
+
+    @classmethod
+    def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int) -> "Candidates":
+        """Lay the points out once for each kind of family."""
+        standards = {c: Standard.of(points, common=c) for c in {COVARIANCES[name].isotropic for name in covariances}}
+        layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
+        return cls(points, layouts, seed, n_init)
+
+    def row(self, n_components: int, covariance: str, stop: Event) -> Row:
+        """One choice: its criteria, or why there are none."""
+        model = MixtureModel(n_components=n_components, covariance=covariance)
+        size = n_parameters(model.family, n_components, len(self.points.columns))
+        named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
+        try:
+            standard, blocks = self.layouts[model.family.isotropic]
+            density = LogPosterior(model.resolve(self.points), blocks, standard)
+            row = named | self._maximum(density, size, stop)
+        except BayesGMMError as error:
+            return named | {"problem": _plain(error)}
+        return row | (self._bound(density, row["problem"]) if BOUND in inference.ENGINES else {})
+
+    def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
+        blocks = density.blocks
+        found = find_maximum(blocks, density.model.family, density.n_components, self.seed, self.n_init, stop)
+        loglik = found.loglik - blocks.total_weight * density.standard.log_scale
+        criteria = information_criteria(loglik, size, blocks.total_weight, found.entropy)
+        problem = "" if found.converged else f"EM stopped after {found.n_iter} iterations before it converged."
+        return {"loglik": loglik, **criteria, "problem": problem}
+
+    def _bound(self, density: LogPosterior, problem: str) -> Row:
+        settings = inference.settings_of(BOUND)
+        try:
+            estimate = inference.ENGINES[BOUND](density, self.seed, 1, Silent(), **settings)
+        except BayesGMMError as error:
+            return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
+        return {"elbo": estimate.notes["elbo"] + math.lgamma(density.n_components + 1)}
+
+
+def _plain(error: BayesGMMError) -> str:
+    """An error on one line."""
+    return " ".join(str(error).split())
+
+
+def select(
+    X: Any,
+    n_components: int | Iterable[int] = range(1, 10),
+    covariance: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
+    *,
+    criterion: str = "bic",
+    columns: Sequence[str] | None = None,
+    sample_weight: Any = None,
+    seed: int | None = None,
+    cores: int | None = None,
+    progress: bool = True,
+    n_init: int = 10,
+) -> "pd.DataFrame":
+    """How many components, and which covariances: maximum likelihood for each choice, the best one first.
+
+    Parameters
+    ----------
+    X : array or DataFrame
+        (N, D), one row a point.
+    n_components : int or iterable of int
+        Numbers of components to try.
+    covariance : str or sequence of str
+        Covariance families to try.
+    criterion : str
+        What to sort by: ``'bic'`` (densities), ``'icl'`` (clusters that are apart), ``'aic'``: lower is better; or
+        ``'elbo'``: higher is better.
+    columns : sequence of str, optional
+        Columns of a DataFrame to use.
+    sample_weight : (N,) float, optional
+        How many points each row stands for; the criteria then count their sum as N.
+    seed : int, optional
+        The same seed gives the same table, whatever ``cores`` is.
+    cores : int, optional
+        Fits side by side; as many as the machine has cores unless told.
+    progress : bool
+        Show a progress bar.
+    n_init : int
+        Starts of EM for each choice.
+
+    Returns
+    -------
+    DataFrame
+        A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
+        ``n_parameters``, ``bic``, ``aic``, ``icl``; where there is an engine ``'vb'``, ``elbo``, its lower bound of
+        the log evidence under the default priors, plus log K! because it covers one of K! equal labellings [1]_; and
+        ``problem``, in words: a choice that can't be fitted has no criteria, and comes last.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        Before any work.
+
+    Warns
+    -----
+    FitWarning
+        When Ctrl-C came: the table then has the choices that were done. When the likelihood falls as components are
+        added: EM then missed a maximum.
+
+    References
+    ----------
+    .. [1] Bishop (2006), Pattern Recognition and Machine Learning, section 10.2.4.
+
+    Examples
+    --------
+    >>> table = select([0.0, 1.0, 2.0, 50.0, 51.0, 53.0], [1, 2], "tied", seed=1, progress=False)
+    >>> int(table["n_components"][0])
+    2
+    """
+    counts, covariances = _counts(n_components), _covariances(covariance)
+    _require_criterion(criterion)
+    points = as_points(X, columns).weighed(sample_weight)
+    _ = points.summary  # made once, before threads ask for it
+    candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
+    tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
+    rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
+    done = [row for row in rows if row is not None]
+    stopped = [f"Interrupted: the table has {len(done)} of {len(tasks)} choices."] if interrupted else []
+    warn([*stopped, *_missed(done, n_init)])
+    return _table(done, criterion)
+
+
+def _missed(rows: list[Row], n_init: int) -> list[str]:
+    """Where a mixture with more components fits worse: it holds the smaller one, so its maximum was not found."""
+    found = []
+    for name in dict.fromkeys(row["covariance"] for row in rows):
+        fitted = sorted((r["n_components"], r["loglik"]) for r in rows if r["covariance"] == name and "loglik" in r)
+        falls = [f"{k} to {more}" for (k, before), (more, after) in pairwise(fitted) if after < before - SLACK]
+        if falls:
+            found.append(
+                f"covariance={name!r}: the likelihood falls from {', '.join(falls)} components, so EM missed its "
+                f"maximum there. Try n_init={3 * n_init}."
+            )
+    return found
+
+
+def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
+    """Best first, those without it last, otherwise in the order that they were asked for."""
+    import pandas as pd
+
+    names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
+    shown = [name for name in names if name != "elbo" or BOUND in inference.ENGINES]
+    table = pd.DataFrame(rows, columns=shown)
+    order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _require_criterion(criterion: str) -> None:
+    known = {name: sign for name, sign in CRITERIA.items() if name != "elbo" or BOUND in inference.ENGINES}
+    choose(criterion, known, "criterion")
+
+
+def _counts(n_components: int | Iterable[int]) -> list[int]:
+    given = [*n_components] if isinstance(n_components, Iterable) else [n_components]
+    counts = [*dict.fromkeys(whole("n_components", k) for k in given)]
+    if not counts:
+        raise DeclarationError(f"n_components={n_components!r}: give at least one number, for example range(1, 10)")
+    return counts
+
+
+def _covariances(covariance: str | Sequence[str]) -> list[str]:
+    names = [covariance] if isinstance(covariance, str) else [*dict.fromkeys(covariance)]
+    for name in names:
+        choose(name, COVARIANCES, "covariance")
+    if not names:
+        raise DeclarationError("covariance=(): give at least one family, for example 'full'")
+    return names

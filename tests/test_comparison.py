@@ -1,0 +1,252 @@
+"""Fits side by side: against scikit-learn, against ArviZ on brute-force log densities, and refusals."""
+
+import warnings
+
+import arviz as az
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import multivariate_normal
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+import bayesgmm as bg
+from bayesgmm import comparison
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import DataError, DeclarationError, FitFileError, UnknownName
+from bayesgmm.inference import ENGINES, settings_of
+from bayesgmm.posterior import annotate, info, unpack
+
+SAMPLE = make_mixture(n_points=120, n_features=2, n_components=3, overlap=0.3, seed=1)
+CRITERIA = ["bic", "aic", "icl"]
+LOO = ["elpd_loo", "elpd_loo_se", "p_loo", "pareto_khat"]
+
+
+def quick_fit(method, covariance="full", n_components=3, data=SAMPLE.X, **settings):
+    settings = {"draws": 200, "tune": 100, "chains": 2, "progress": False, "seed": 1} | settings
+    known = settings_of(method).keys() | {"progress", "seed", "sample_weight", "columns"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        chosen = {name: value for name, value in settings.items() if name in known}
+        return bg.fit(bg.MixtureModel(n_components, covariance), data, method, **chosen)
+
+
+def quietly(fits, **arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.compare(fits, **arguments)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    return {method: quick_fit(method, draws=200 if method == "nuts" else 1000) for method in ENGINES}
+
+
+@pytest.fixture(scope="module")
+def table(fits):
+    return quietly(fits)
+
+
+def as_scikit_learn(fit, covariance):
+    """scikit-learn's mixture with the parameters of a fit."""
+    p = unpack(fit).parameters
+    precision = np.linalg.inv(p.covariance[0])
+    theirs = GaussianMixture(p.weight.shape[1], covariance_type=covariance)
+    theirs.weights_, theirs.means_ = p.weight[0], p.mean[0]
+    roots = np.linalg.cholesky(precision)
+    variance = np.diagonal(precision, axis1=1, axis2=2)
+    theirs.precisions_cholesky_ = {
+        "full": roots,
+        "tied": roots[0],
+        "diag": np.sqrt(variance),
+        "spherical": np.sqrt(variance[:, 0]),
+    }[covariance]
+    return theirs
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_criteria_of_em_are_those_of_scikit_learn(covariance):
+    fit = quick_fit("em", covariance)
+    row = bg.compare({"em": fit}).loc["em"]
+    theirs = as_scikit_learn(fit, covariance)
+    shares = theirs.predict_proba(SAMPLE.X)
+    entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum()
+    assert row["loglik"] == pytest.approx(theirs.score(SAMPLE.X) * 120)
+    assert row["n_parameters"] == theirs._n_parameters()
+    assert row["bic"] == pytest.approx(theirs.bic(SAMPLE.X))
+    assert row["aic"] == pytest.approx(theirs.aic(SAMPLE.X))
+    assert entropy > 1
+    assert row["icl"] == pytest.approx(theirs.bic(SAMPLE.X) + 2 * entropy)
+
+
+def test_criteria_are_for_a_maximum_of_the_likelihood_alone(fits, table):
+    for method, fit in fits.items():
+        finite = np.isfinite(table.loc[method, CRITERIA].astype(float))
+        assert finite.all() if info(fit).get("maximum") == "likelihood" else not finite.any(), method
+    assert info(fits["em"])["maximum"] == "likelihood"
+    mode = annotate(fits["em"].copy(), info(fits["em"]) | {"maximum": "posterior"})
+    row = bg.compare({"mode": mode}).loc["mode"]
+    assert row[CRITERIA].isna().all()
+    assert row["loglik"] == pytest.approx(table.loc["em", "loglik"])
+
+
+def log_likelihood(fit):
+    """(chain, draw, point), written with scipy."""
+    draws = fit["posterior"]
+    chains, count = draws.sizes["chain"], draws.sizes["draw"]
+    p = unpack(fit).parameters
+    log = [
+        np.logaddexp.reduce(
+            [np.log(w) + multivariate_normal(m, c).logpdf(SAMPLE.X) for w, m, c in zip(*draw, strict=True)]
+        )
+        for draw in zip(p.weight, p.mean, p.covariance, strict=True)
+    ]
+    return xr.DataArray(np.reshape(log, (chains, count, -1)), dims=("chain", "draw", "point"))
+
+
+def with_log_likelihood(fit, log):
+    tree = fit.copy()
+    tree["log_likelihood"] = xr.DataTree(xr.Dataset({"x": log}))
+    return tree
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_leaving_one_out_is_arviz_s_on_brute_force_log_densities(fits, table):
+    fit, row = fits["nuts"], table.loc["nuts"]
+    log = log_likelihood(fit)
+    reff = float(az.ess(log.sum("point"), method="mean")) / 400
+    theirs = az.loo(with_log_likelihood(fit, log), reff=reff, pointwise=True)
+    assert row["elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
+    assert row["elpd_loo_se"] == pytest.approx(theirs.se, rel=1e-9)
+    assert row["p_loo"] == pytest.approx(theirs.p, rel=1e-6)
+    assert row["pareto_khat"] == pytest.approx(float(theirs.pareto_k.max()), rel=1e-6)
+    assert row["loglik"] == pytest.approx(float(log.sum("point").mean()))
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_draws_of_an_approximation_are_weighted_by_its_density(fits):
+    fit = annotate(fits["advi"].copy(), info(fits["advi"]) | {"resampled": None})
+    stats = fit["sample_stats"].to_dataset()
+    tree = with_log_likelihood(fit, log_likelihood(fit))
+    theirs = az.loo_approximate_posterior(tree, log_p=stats["lp"].values, log_q=stats["log_q"].values, pointwise=True)
+    row = quietly({"advi": fit}).loc["advi"]
+    assert row["elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
+    assert row["p_loo"] == pytest.approx(theirs.p, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_resampled_draws_count_as_what_they_are_worth(fits):
+    fit, row = fits["advi"], quietly({"advi": fits["advi"]}).loc["advi"]
+    worth = info(fit)["resampled"]["effective"]
+    assert worth < 900
+    theirs = az.loo(with_log_likelihood(fit, log_likelihood(fit)), reff=worth / 1000, pointwise=True)
+    assert row["elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
+    assert row["pareto_khat"] == pytest.approx(float(theirs.pareto_k.max()))
+
+
+def test_copies_of_a_few_draws_leave_no_point_out():
+    fit = quick_fit("advi", draws=100).isel(draw=np.repeat([0, 1], 100))
+    with pytest.warns(bg.FitWarning, match="'advi': its draws are copies of a few"):
+        assert bg.compare({"advi": fit}).loc["advi", LOO].isna().all()
+
+
+def test_slices_do_not_change_the_answer(fits, table, monkeypatch):
+    monkeypatch.setattr(comparison, "SLICE", 1)
+    again = quietly({"nuts": fits["nuts"]}).loc["nuts"]
+    np.testing.assert_allclose(again[LOO].astype(float), table.loc["nuts", LOO].astype(float))
+
+
+def test_what_a_fit_can_not_have_is_missing(fits, table):
+    for method, fit in fits.items():
+        row, many = table.loc[method], fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] > 1
+        assert np.isfinite(row[LOO].astype(float)).all() == many, method
+        assert np.isfinite(row["elbo"]) == ("elbo" in info(fit)), method
+        assert row["method"] == method
+        assert row["seconds"] == info(fit)["seconds"]
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_many_points_thin_the_draws_and_then_forgo_leaving_out(fits, monkeypatch):
+    fit, log = fits["nuts"], log_likelihood(fits["nuts"])
+    reff = float(az.ess(log.sum("point"), method="mean")) / 400
+    chosen = np.linspace(0, 399, 200).round().astype(int)
+    thinned = xr.DataArray(log.values.reshape(1, 400, -1)[:, chosen], dims=("chain", "draw", "point"))
+    theirs = az.loo(with_log_likelihood(fit.isel(chain=[0]), thinned), reff=reff)
+    monkeypatch.setattr(comparison, "ENOUGH_DRAWS", 100)
+    monkeypatch.setattr(comparison, "WORTH", 120 * 200)
+    assert quietly({"nuts": fit}).loc["nuts", "elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
+    monkeypatch.setattr(comparison, "WORTH", 120 * 99)
+    assert quietly({"nuts": fit}).loc["nuts", LOO].isna().all()
+
+
+def test_agreement_is_the_adjusted_rand_index_with_the_reference(fits):
+    other = quick_fit("em", "spherical", 2)
+    table = quietly({"em": fits["em"], "two": other}, reference="two")
+    labels = [bg.assignments(fit)["label"].values for fit in (fits["em"], other)]
+    assert table.loc["two", "agreement"] == 1
+    assert table.loc["em", "agreement"] == pytest.approx(adjusted_rand_score(*labels))
+    assert table.loc["em", "agreement"] < 0.95
+    assert list(table.index) == ["em", "two"]
+    assert list(table["n_components"]) == [3, 2]
+
+
+def test_a_row_of_weight_two_is_the_row_twice():
+    weight = np.where(np.arange(120) < 40, 2.0, 1.0)
+    twice = np.repeat(SAMPLE.X, weight.astype(int), axis=0)
+    one = bg.compare({"em": quick_fit("em", sample_weight=weight)}).loc["em"]
+    other = bg.compare({"em": quick_fit("em", data=twice)}).loc["em"]
+    same = ["loglik", *CRITERIA]
+    np.testing.assert_allclose(one[same].astype(float), other[same].astype(float), rtol=1e-6)
+    weighted = quick_fit("nuts", sample_weight=weight)
+    row = quietly({"nuts": weighted}).loc["nuts"]
+    assert row[LOO].isna().all()
+    bare = weighted.drop_nodes("sample_stats")
+    assert quietly({"bare": bare}).loc["bare", "loglik"] == pytest.approx(row["loglik"])
+
+
+def test_a_trace_that_someone_else_made_takes_part(fits, table):
+    """A posterior with our names, and the data: what plain PyMC leaves."""
+    posterior = fits["nuts"]["posterior"].to_dataset().assign_attrs(inference_library="pymc", sampling_time=2.5)
+    foreign = xr.DataTree.from_dict(
+        {"posterior": posterior, "observed_data": fits["nuts"]["observed_data"].to_dataset()}
+    )
+    row = quietly({"ours": fits["nuts"], "theirs": foreign}).loc["theirs"]
+    assert (row["method"], row["seconds"], row["agreement"]) == ("pymc", 2.5, 1.0)
+    assert row[["covariance", "n_parameters", "elbo", *CRITERIA]].isna().all()
+    assert row["loglik"] == pytest.approx(table.loc["nuts", "loglik"])
+    assert row["elpd_loo"] == pytest.approx(table.loc["nuts", "elpd_loo"], abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"data": SAMPLE.X[:100]}, "'b' differs from 'a' in its rows: 100, not 120"),
+        ({"data": SAMPLE.X[:, :1]}, r"in its columns: \['x0'\], not \['x0', 'x1'\]"),
+        ({"data": SAMPLE.X + (np.arange(120) < 7)[:, None]}, "in the values of 7 rows"),
+        ({"sample_weight": np.full(120, 2.0)}, "in its sample weights"),
+    ],
+)
+def test_fits_of_different_data_are_refused(fits, data, message):
+    with pytest.raises(DataError, match=message):
+        bg.compare({"a": fits["em"], "b": quick_fit("em", **data)})
+
+
+def test_what_is_not_a_fit_is_named(fits):
+    with pytest.raises(FitFileError, match="'b': this object is not a fit"):
+        bg.compare({"a": fits["em"], "b": xr.DataTree()})
+    with pytest.raises(FitFileError, match="'b' holds no observed data"):
+        bg.compare({"a": fits["em"], "b": fits["em"].drop_nodes("observed_data")})
+    with pytest.raises(DeclarationError, match="give fits by name"):
+        bg.compare([fits["em"]])
+    with pytest.raises(DeclarationError, match="give fits by name"):
+        bg.compare({})
+    with pytest.raises(UnknownName, match="reference='c' is not one of 'a'"):
+        bg.compare({"a": fits["em"]}, reference="c")
+
+
+def test_a_point_that_its_draws_can_not_do_without_is_named():
+    x = np.append(SAMPLE.X[:, 0], 60.0)
+    fit = quick_fit("nuts", n_components=1, data=x)
+    with pytest.warns(bg.FitWarning, match=r"'far': leaving out .* at row 120; it should stay below 0.6"):
+        table = bg.compare({"far": fit})
+    assert table.loc["far", "pareto_khat"] > 0.6

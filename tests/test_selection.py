@@ -1,0 +1,432 @@
+"""Choosing a model: criteria against scikit-learn, the search itself, the bootstrap test, the picture of it."""
+
+import math
+import os
+import signal
+import threading
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import xlogy
+from scipy.stats import binom, multivariate_normal
+from sklearn.mixture import GaussianMixture
+
+import bayesgmm as bg
+from bayesgmm import bootstrap, inference, selection
+from bayesgmm.criteria import CRITERIA, assignment_entropy, n_parameters
+from bayesgmm.data import as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
+from bayesgmm.families import COVARIANCES
+from bayesgmm.inference import searches
+from bayesgmm.inference.engine import Estimate
+from bayesgmm.plots import selection_data
+from bayesgmm.posterior import info, unpack
+from bayesgmm.stats import Blocks, Table, fold
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+SAMPLE = make_mixture(n_points=200, n_features=2, n_components=3, overlap=0.01, seed=1)
+OVERLAPPING = make_mixture(n_points=200, n_features=2, n_components=3, overlap=0.2, seed=1).X
+SPIKE = np.concatenate([np.zeros(50), np.random.default_rng(0).normal(3, 1, size=50)])  # no maximum with K > 1
+NUMBERS = ["loglik", "bic", "aic", "icl"]
+
+
+def choose(x=SAMPLE.X, n_components=(1, 2, 3), covariance=("full", "diag"), **arguments):
+    return bg.select(x, n_components, covariance, **({"seed": 1, "progress": False} | arguments))
+
+
+@pytest.fixture(scope="module")
+def table():
+    return choose()
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_free_numbers_are_counted_as_scikit_learn_counts_them(covariance):
+    theirs = GaussianMixture(3, covariance_type=covariance).fit(np.random.default_rng(0).normal(size=(50, 4)))
+    assert n_parameters(COVARIANCES[covariance], 3, 4) == theirs._n_parameters()
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_entropy_from_statistics_is_that_of_the_responsibilities(diagonal):
+    rng = np.random.default_rng(0)
+    x, weight, row_weight = rng.normal(size=(70, 2)), np.array([0.2, 0.3, 0.5]), rng.uniform(0, 3, size=70)
+    mean, chol = rng.normal(size=(3, 2)), np.tril(rng.normal(size=(3, 2, 2))) + 2 * np.eye(2)
+    covariance = np.array([np.diag(np.diag(c @ c.T)) if diagonal else c @ c.T for c in chol])
+    root = np.linalg.inv(np.linalg.cholesky(covariance))
+    dense = np.array([w * multivariate_normal(m, c).pdf(x) for w, m, c in zip(weight, mean, covariance, strict=True)])
+    shares = dense / dense.sum(axis=0)
+    wanted = -(row_weight * xlogy(shares, shares)).sum()
+    table = Table.from_parameters(np.log(weight), mean, np.diagonal(root, 0, 1, 2).copy() if diagonal else root)
+    assert assignment_entropy(fold(Blocks.from_rows(x, row_weight), table), table) == pytest.approx(wanted)
+
+
+def test_a_component_without_weight_adds_no_entropy():
+    with np.errstate(divide="ignore"):
+        table = Table.from_parameters(np.log([1.0, 0.0]), [[0.0], [9.0]], [[1.0], [1.0]])
+    assert assignment_entropy(fold(Blocks.from_rows([[0.0], [1.0]]), table), table) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_criteria_are_those_of_scikit_learn_at_the_same_maximum(covariance):
+    row = choose(OVERLAPPING, 3, covariance).iloc[0]
+    p = unpack(bg.fit(bg.MixtureModel(3, covariance), OVERLAPPING, "em", seed=1, progress=False)).parameters
+    theirs = GaussianMixture(3, covariance_type=covariance, tol=1e-8, max_iter=1000, reg_covar=0)
+    theirs.set_params(weights_init=p.weight[0], means_init=p.mean[0]).fit(OVERLAPPING)
+    shares = theirs.predict_proba(OVERLAPPING)
+    assert row["bic"] == pytest.approx(theirs.bic(OVERLAPPING), rel=1e-5)
+    assert row["aic"] == pytest.approx(theirs.aic(OVERLAPPING), rel=1e-5)
+    assert row["icl"] == pytest.approx(theirs.bic(OVERLAPPING) - 2 * xlogy(shares, shares).sum(), rel=1e-4)
+    assert row["icl"] > row["bic"] + 1
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_choice_is_the_fit_that_em_makes_of_it(covariance):
+    x = SAMPLE.X * [1.0, 50.0]
+    fit = bg.fit(bg.MixtureModel(2, covariance), x, "em", seed=1, progress=False)
+    row, compared = choose(x, 2, covariance).iloc[0], bg.compare({"em": fit}).loc["em"]
+    for name in [*NUMBERS, "n_parameters"]:
+        assert row[name] == pytest.approx(compared[name], rel=1e-9), name
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+def test_the_best_comes_first_and_the_truth_is_found(criterion):
+    table = choose(n_components=range(1, 5), criterion=criterion)
+    assert table[criterion].is_monotonic_increasing
+    assert len(table) == 8
+    if criterion != "aic":  # which takes too many, now and then
+        assert table["n_components"][0] == 3
+
+
+def test_units_change_no_choice():
+    """Densities in other units differ by a constant, the same for all choices."""
+    one, other = choose(covariance=list(COVARIANCES)), choose(1000 * SAMPLE.X, covariance=list(COVARIANCES))
+    constant = 2 * 200 * 2 * math.log(1000)
+    one, other = (t.sort_values(["n_components", "covariance"]) for t in (one, other))
+    np.testing.assert_allclose(other["bic"].to_numpy(), one["bic"].to_numpy() + constant, rtol=1e-5)
+
+
+def test_a_row_of_weight_two_is_the_row_twice():
+    weight = np.where(np.arange(200) < 50, 2.0, 1.0)
+    twice = np.repeat(SAMPLE.X, weight.astype(int), axis=0)
+    one, other = choose(sample_weight=weight), choose(twice)
+    np.testing.assert_allclose(one[NUMBERS], other[NUMBERS], rtol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_table_on_any_number_of_cores(table):
+    pd.testing.assert_frame_equal(choose(cores=1), choose(cores=3), check_exact=True)
+    pd.testing.assert_frame_equal(choose(cores=2), table, check_exact=True)
+
+
+def test_a_choice_that_can_not_be_fitted_says_why_and_stops_no_other():
+    table = choose(SPIKE, [1, 2, 200], ["full", "tied"])
+    failed = table[table["problem"] != ""]
+    assert set(zip(failed["n_components"], failed["covariance"], strict=True)) == {
+        (2, "full"),
+        (200, "full"),
+        (200, "tied"),
+    }
+    assert failed[NUMBERS].isna().all(axis=None)
+    assert failed["n_parameters"].notna().all()
+    assert list(table.index[:3]) == [0, 1, 2]
+    assert table["problem"][:3].tolist() == ["", "", ""]
+    reasons = failed.set_index(["n_components", "covariance"])["problem"]
+    assert "singular" in reasons[2, "full"]
+    assert "100 rows can't hold 200 components" in reasons[200, "tied"]
+
+
+def test_a_fit_that_has_not_converged_says_so(monkeypatch):
+    climb = searches.em.climb
+    monkeypatch.setattr(searches.em, "climb", lambda *args: climb(*args, max_iter=3))
+    table = choose(n_components=5, covariance="full")
+    assert table["problem"][0] == "EM stopped after 3 iterations before it converged."
+    assert np.isfinite(table["bic"][0])
+
+
+def test_a_maximum_that_was_missed_is_seen(monkeypatch):
+    """The larger mixture holds the smaller one: it can't fit worse."""
+    find = searches.find_maximum
+
+    def careless(blocks, family, n_components, *args):
+        return find(blocks, family, 1 if n_components == 3 else n_components, *args)
+
+    monkeypatch.setattr(selection, "find_maximum", careless)
+    message = r"covariance='diag': the likelihood falls from 2 to 3 components.* Try n_init=12"
+    with pytest.warns(bg.FitWarning, match=message):
+        choose(covariance="diag", n_init=4)
+
+
+def test_one_number_and_one_covariance_are_taken():
+    assert len(choose(n_components=2, covariance="tied")) == 1
+    assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2
+    assert len(choose(n_components=[2, 2, 1], covariance=["tied", "tied"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_components": []}, DeclarationError, "give at least one number"),
+        ({"n_components": [0, 1]}, DeclarationError, "n_components=0: must be a whole number"),
+        ({"covariance": []}, DeclarationError, "give at least one family"),
+        ({"covariance": ["fulll"]}, UnknownName, "did you mean 'full'"),
+        ({"criterion": "bik"}, UnknownName, "did you mean 'bic'"),
+        ({"columns": ["z"]}, DataError, "1 column names were given for 2 columns"),
+        ({"n_init": 0}, DeclarationError, "n_init=0"),
+        ({"cores": 0}, DeclarationError, "cores=0"),
+        ({"seed": -1}, DeclarationError, "seed=-1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(arguments, error, message):
+    with pytest.raises(error, match=message):
+        choose(**arguments)
+
+
+@pytest.fixture
+def with_bound(monkeypatch):
+    """A registry whose 'vb' is a stand-in that says what it was given."""
+
+    def engine(density, seed, cores, progress, *, tol=1.0):
+        if density.n_components == 2:
+            raise ComponentError("no bound\n  for two")
+        return Estimate(np.zeros((1, 1, 1)), {}, notes={"elbo": 100.0 * density.n_components})
+
+    monkeypatch.setitem(inference.ENGINES, "vb", engine)
+
+
+def test_the_bound_covers_all_equal_labellings(with_bound):
+    table = choose(covariance="full", criterion="elbo")
+    assert list(table["n_components"]) == [3, 1, 2]
+    assert table["elbo"][0] == pytest.approx(300 + math.log(6))
+    assert table["elbo"][1] == pytest.approx(100)
+    assert np.isnan(table["elbo"][2])
+    assert table["problem"][2] == "No elbo: no bound for two"
+    assert np.isfinite(table["bic"]).all()
+
+
+@pytest.mark.skipif("vb" not in inference.ENGINES, reason="there is no engine 'vb'")
+def test_the_bound_is_that_of_the_engine():
+    row = choose(n_components=2, covariance="full").iloc[0]
+    fit = bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", seed=1, progress=False)
+    assert row["elbo"] == pytest.approx(info(fit)["elbo"] + math.log(2))
+
+
+@pytest.mark.skipif("vb" in inference.ENGINES, reason="there is an engine 'vb'")
+def test_without_an_engine_there_is_no_bound(table):
+    assert "elbo" not in table
+    with pytest.raises(UnknownName, match="criterion='elbo' is not one of 'aic', 'bic', 'icl'"):
+        choose(criterion="elbo")
+
+
+# -- Ctrl-C --
+
+
+def interrupt_after(monkeypatch, calls):
+    """Send Ctrl-C when so many fits have been made."""
+    find, count, lock = searches.find_maximum, [0], threading.Lock()
+
+    def counted(*args):
+        with lock:
+            count[0] += 1
+            if count[0] == calls + 1:
+                os.kill(os.getpid(), signal.SIGINT)
+                args[-1].wait(10)  # until the search is told to stop
+        return find(*args)
+
+    for module in (selection, bootstrap):
+        monkeypatch.setattr(module, "find_maximum", counted)
+
+
+def test_ctrl_c_keeps_the_choices_that_are_done(monkeypatch, table):
+    interrupt_after(monkeypatch, 3)
+    with pytest.warns(bg.FitWarning, match="Interrupted: the table has 3 of 6 choices"):
+        kept = choose(cores=1)
+    pd.testing.assert_frame_equal(kept, table.merge(kept[["n_components", "covariance"]]), check_exact=True)
+
+
+def test_ctrl_c_before_anything_is_done_is_ctrl_c(monkeypatch):
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        choose(cores=1)
+
+
+def test_ctrl_c_before_all_tasks_are_handed_out_stops_the_others():
+    def patient(stop):
+        assert stop.wait(10)
+        raise searches.Stopped
+
+    class Tasks(list):
+        """Ctrl-C comes while the third is asked for."""
+
+        def __iter__(self):
+            yield from self[:2]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        searches.run_all(Tasks([patient] * 3), "", cores=2, progress=False)
+
+
+def test_ctrl_c_stops_a_long_fit_in_the_middle():
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(searches.Stopped):
+        searches.find_maximum(Blocks.from_rows(SAMPLE.X), COVARIANCES["full"], 2, 0, 1, stop)
+
+
+def test_a_mistake_in_a_task_is_not_swallowed():
+    def mistaken(stop):
+        raise ZeroDivisionError
+
+    def patient(stop):
+        return stop.wait(10)
+
+    with pytest.raises(ZeroDivisionError):
+        searches.run_all([mistaken, patient, patient], "", cores=2, progress=False)
+
+
+# -- the bootstrap test --
+
+
+def test_the_p_value_is_uniform_under_the_null_hypothesis():
+    """One Gaussian: the ratio has one distribution, whatever its mean and variance, so the test is exact.
+
+    100 data sets, 7 replicates: a p-value of at most one half is a coin toss. False alarm: 4e-5 (fewer than 30 or
+    more than 70 of them).
+    """
+    rng = np.random.default_rng(3)
+    settings = {"covariance": "tied", "replicates": 7, "n_init": 1, "progress": False}
+    p_values = [bg.bootstrap_test(rng.normal(size=20), 1, seed=i, **settings).p_value for i in range(100)]
+    assert binom.cdf(29, 100, 0.5) + binom.sf(70, 100, 0.5) < 4e-5
+    assert 30 <= int((np.array(p_values) <= 0.5).sum()) <= 70
+
+
+def test_clear_clusters_are_found_and_no_more():
+    """Two bumps, eight standard deviations apart. The second p-value falls to 1 / 20 by chance in 1 of 20 data sets."""
+    bumps = np.random.default_rng(1).normal([0.0, 8.0], size=(50, 2)).ravel()
+    test = bg.bootstrap_test(bumps, 1, covariance="tied", replicates=19, seed=1, n_init=5, progress=False)
+    assert test.p_value == 1 / 20
+    assert (test.n_components, test.against, test.replicates.shape) == (1, 2, (19,))
+    enough = bg.bootstrap_test(bumps, 2, 4, "tied", replicates=19, seed=1, n_init=5, progress=False)
+    assert enough.p_value > 1 / 20
+    assert enough.against == 4
+    assert "2 against 4 components (tied)" in str(enough)
+
+
+def test_the_statistic_is_twice_the_log_ratio(table):
+    loglik = table[table["covariance"] == "diag"].set_index("n_components")["loglik"]
+    test = bg.bootstrap_test(SAMPLE.X, 1, 3, "diag", replicates=1, seed=1, progress=False)
+    assert test.statistic == pytest.approx(2 * (loglik[3] - loglik[1]))
+
+
+def test_replicates_are_drawn_from_the_null_hypothesis(monkeypatch):
+    """The points of the replicates have the data's moments: 5 standard errors, 5 numbers: false alarm 3e-6."""
+    drawn = []
+    statistic = bootstrap.Hypotheses.statistic
+    monkeypatch.setattr(
+        bootstrap.Hypotheses, "statistic", lambda self, blocks, *a: drawn.append(blocks) or statistic(self, blocks, *a)
+    )
+    bg.bootstrap_test(SAMPLE.X, 1, covariance="tied", replicates=30, seed=1, n_init=1, progress=False)
+    data, *replicates = (blocks.rows() for blocks in drawn)
+    assert {rows.shape for rows in replicates} == {data.shape}
+    rows = np.concatenate(replicates)
+    covariance, size = np.cov(data.T, bias=True), len(rows)
+    error = np.sqrt(np.diag(covariance) / size)
+    assert (np.abs(rows.mean(axis=0) - data.mean(axis=0)) < 5 * error).all()
+    variance = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
+    assert (np.abs(np.cov(rows.T) - covariance) < 5 * np.sqrt(variance / size)).all()
+
+
+def test_the_bootstrap_is_the_same_on_any_number_of_cores():
+    one, two, other = (
+        bg.bootstrap_test(SAMPLE.X, 1, replicates=6, seed=s, cores=c, n_init=2, progress=False)
+        for s, c in [(1, 1), (1, 3), (2, 2)]
+    )
+    np.testing.assert_array_equal(one.replicates, two.replicates)
+    assert len(set(one.replicates)) == 6
+    assert not np.array_equal(one.replicates, other.replicates)
+
+
+def test_ctrl_c_keeps_the_replicates_that_are_done(monkeypatch):
+    interrupt_after(monkeypatch, 2 + 2 * 4)
+    with pytest.warns(bg.FitWarning, match="Interrupted: 4 of 50 replicates were done"):
+        test = bg.bootstrap_test(SAMPLE.X, 1, replicates=50, seed=1, cores=1, n_init=1, progress=False)
+    assert test.replicates.shape == (4,)
+    assert test.p_value >= 0.2
+
+
+def test_replicates_that_can_not_be_fitted_do_not_count(monkeypatch):
+    replicate = bootstrap.Hypotheses.fit
+
+    def fails(self, blocks, n_components, stop=None):
+        if stop is not None and blocks.x[0] > 0:
+            raise ComponentError("no")
+        return replicate(self, blocks, n_components, stop)
+
+    monkeypatch.setattr(bootstrap.Hypotheses, "fit", fails)
+    with pytest.warns(bg.FitWarning, match=r"\d of 9 replicates could not be fitted, and do not count"):
+        test = bg.bootstrap_test(SAMPLE.X, 1, replicates=9, seed=1, n_init=1, progress=False)
+    assert 0 < test.replicates.size < 9
+    assert np.isfinite(test.replicates).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_components": 2, "against": 2}, DeclarationError, "against=2: must be more than n_components=2"),
+        ({"n_components": 0}, DeclarationError, "n_components=0"),
+        ({"n_components": 1, "replicates": 0}, DeclarationError, "replicates=0"),
+        ({"n_components": 1, "covariance": "dia"}, UnknownName, "did you mean 'diag'"),
+        ({"n_components": 200}, DataError, "200 rows can't hold 201 components"),
+        ({"n_components": 150}, ComponentError, "Try fewer components"),
+    ],
+)
+def test_a_test_that_makes_no_sense_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        bg.bootstrap_test(SAMPLE.X, progress=False, seed=1, **arguments)
+
+
+# -- its picture --
+
+
+def test_the_picture_s_data_are_the_table_s():
+    table = choose(SPIKE, [1, 2, 3], ["full", "tied"])
+    data = selection_data(table, "icl")
+    for row in table.itertuples():
+        cell = data.sel(covariance=row.covariance, n_components=row.n_components)
+        assert bool(cell["failed"]) == (row.problem != "")
+        np.testing.assert_equal(float(cell["value"]), row.icl)
+    assert int(data["best"].sum()) == 1
+    assert float(data["value"].where(data["best"]).max()) == table["icl"].min()
+
+
+def test_the_best_bound_is_the_highest(with_bound):
+    data = selection_data(choose(covariance="full"), "elbo")
+    assert float(data["value"].where(data["best"]).max()) == pytest.approx(300 + math.log(6))
+    assert CRITERIA["elbo"] < 0
+    assert bool(data["failed"].sel(n_components=2, covariance="full"))
+
+
+def test_selection_draws_a_line_a_covariance_and_marks_best_and_failed():
+    table = choose(SPIKE, [1, 2, 3], ["full", "tied"])
+    figure = bg.plots.selection(table)
+    (axis,) = figure.axes
+    texts = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert texts == ["full", "tied", "no fit", "best: 3, tied"]
+    assert "BIC" in axis.get_ylabel()
+    plt.close(figure)
+    failed = table[table["problem"] != ""]
+    plt.close(bg.plots.selection(failed))  # nothing to mark
+
+
+def test_a_table_without_the_criterion_is_refused(table):
+    with pytest.raises(UnknownName, match="did you mean 'icl'"):
+        selection_data(table, "icll")
+    with pytest.raises(DataError, match="the table has no column 'bic'"):
+        selection_data(table.drop(columns="bic"))
+
+
+def test_points_are_checked_once_and_may_be_points_already():
+    points = as_points(SAMPLE.X, ["a", "b"])
+    pd.testing.assert_frame_equal(choose(points, [1], "full"), choose(n_components=[1], covariance="full"))
