@@ -5,6 +5,7 @@ from .comparison import compare
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
+from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
@@ -16,13 +17,16 @@ from .selection import select
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
+    "AnomalyDetector",
     "BayesGMMError",
+    "BayesianGaussianMixture",
     "ConjugateMeans",
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
     "FitWarning",
     "Gamma",
+    "GaussianMixture",
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
@@ -30,6 +34,7 @@ __all__ = [
     "InverseGamma",
     "LKJCovariance",
     "LogNormal",
+    "MixtureClassifier",
     "MixtureModel",
     "NormalMeans",
     "PitmanYor",

@@ -26,7 +26,7 @@ class UnknownName(DeclarationError):
     """A name is not in its registry."""
 
 
-class ComponentError(BayesGMMError):
+class ComponentError(BayesGMMError, ValueError):
     """A component can't be estimated from the points that it holds."""
 
 

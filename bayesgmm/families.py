@@ -101,8 +101,22 @@ class Family:
                 "  Try fewer components, covariance='diag' or 'spherical', or a stronger prior."
             )
 
-    def roots(self, core: Array) -> Array:
+    def squeezed(self, core: Array) -> Array:
+        """Covariances or roots in scikit-learn's shape, from core shape: without the axes that hold one entry."""
+        return core[0] if self.tied else core[:, 0] if self.isotropic else core
+
+    def unsqueezed(self, values: Array) -> Array:
+        """Covariances or roots in core shape, from scikit-learn's."""
+        return values[None] if self.tied else values[:, None] if self.isotropic else values
+
+    def roots(self, core: Array, vanishing: float = VANISHING, singular: float = SINGULAR) -> Array:
         """Precision roots of covariances, both in core shape, standardised.
+
+        Parameters
+        ----------
+        core : covariances in core shape
+        vanishing, singular : float
+            What a variance, and the share of a column's variance that the columns before it leave, must exceed.
 
         Raises
         ------
@@ -110,17 +124,17 @@ class Family:
             When a covariance is not positive definite to working precision.
         """
         if self.diagonal:
-            self._require_regular(core.min(-1) > VANISHING)
+            self._require_regular(core.min(-1) > vanishing)
             return 1 / np.sqrt(core)
         variance = np.diagonal(core, axis1=-2, axis2=-1)
-        self._require_regular((variance > VANISHING).all(-1) & np.isfinite(core).all((-1, -2)))
+        self._require_regular((variance > vanishing).all(-1) & np.isfinite(core).all((-1, -2)))
         try:
             chol = np.linalg.cholesky(core)
         except np.linalg.LinAlgError:
             self._require_regular([is_positive_definite(one) for one in core])
             raise
         pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # what each column adds to those before it
-        self._require_regular((pivots > SINGULAR * variance).all(-1))
+        self._require_regular((pivots > singular * variance).all(-1))
         return np.tril(np.linalg.inv(chol))
 
     def _require_regular(self, regular: Any) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from bayesgmm._declared import probability, whole
 from bayesgmm._kernels import BLOCK
@@ -143,6 +145,11 @@ def anomaly_scores(
 
 def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array:
     """(size, D) points from the posterior predictive, each from a draw of its own."""
+    return simulate_labelled(posterior, size, rng)[0]
+
+
+def simulate_labelled(posterior: Posterior, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+    """(size, D) points from the posterior predictive, and which component each came from."""
     p = posterior.parameters
     draw = rng.integers(posterior.n_draws, size=size)
     cumulative = p.weight.cumsum(axis=1)[draw]
@@ -150,7 +157,20 @@ def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array
     scale = posterior.standard.scale
     chol = cholesky(p.covariance / np.outer(scale, scale))[draw, component]
     noise = np.einsum("nij,nj->ni", chol, rng.normal(size=(size, len(scale))))
-    return p.mean[draw, component] + noise * scale
+    return p.mean[draw, component] + noise * scale, component
+
+
+def log_mean_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
+    """(N,) logarithm of the posterior mean density, in data units: that of ``density``, without its band."""
+    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    slices = _log_density_slices(posterior, points.values)
+    return np.concatenate([logsumexp(log, axis=0) for log in slices]) - np.log(posterior.n_draws)
+
+
+def mean_log_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
+    """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``, without its p-value."""
+    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    return _mean_log_density(posterior, points.values)
 
 
 def _mean_log_density(posterior: Posterior, values: Array) -> Array:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
     "cli.selection",
@@ -18,6 +19,7 @@ MAY_BE_HEAVY = {
     "distributions",
     "prior_distributions",
 }  # typer, PyMC: that is their job
+MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
 
 
 def floors(text: str) -> dict[str, int]:
@@ -34,9 +36,8 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
             inner = node.module.removeprefix(package).lstrip(".")
-            found |= (
-                {inner} if inner and inner != "inference" else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            )
+            whole = inner and inner not in PACKAGES
+            found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
             if inner == "inference" and any(a.name == "fit" for a in node.names):
                 found = (found - {"inference.fit"}) | {"inference"}
     return found

@@ -53,5 +53,8 @@ def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None,
     else:  # a trace of a point keeps an empty component where it is
         stats = replace(stats, n=np.maximum(stats.n, 1e-10))
         core = family.moments(stats) if prior is None else family.maximise(stats, prior.dof, prior.scale)
-    core = core if floor is None else family.widen(core, floor)
-    return Mixture(stats.n / stats.n.sum(), stats.means(), family.roots(core))
+    if floor is None or not floor.any():
+        roots = family.roots(core)
+    else:  # what the floor holds up is no accident, however small
+        roots = family.roots(family.widen(core, floor), vanishing=0.0, singular=0.0)
+    return Mixture(stats.n / stats.n.sum(), stats.means(), roots)

@@ -1,0 +1,8 @@
+"""The mixtures as scikit-learn estimators: changing the import is the whole migration."""
+
+from bayesgmm.estimators.anomalies import AnomalyDetector
+from bayesgmm.estimators.bayesian import BayesianGaussianMixture
+from bayesgmm.estimators.classifier import MixtureClassifier
+from bayesgmm.estimators.gaussian import GaussianMixture
+
+__all__ = ["AnomalyDetector", "BayesianGaussianMixture", "GaussianMixture", "MixtureClassifier"]

@@ -1,0 +1,199 @@
+"""What the estimators are given, checked: every error says what was given, what is allowed, what to try."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm._declared import whole
+from bayesgmm.data import Points, as_points
+from bayesgmm.errors import DataError, DeclarationError, choose
+from bayesgmm.families import COVARIANCES, Family, is_positive_definite
+from bayesgmm.inference.starts import CENTRES
+from bayesgmm.stats import Array
+
+TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in double and in single precision
+
+
+def points_of(estimator: Any, X: Any, *, fitting: bool, sample_weight: Any = None, least: int = 1) -> Points:
+    """Data as scikit-learn takes them, checked as we check them; sets or compares the features' names and number.
+
+    Raises
+    ------
+    DataError
+        When a value is missing or infinite, or a weight makes no sense: says where.
+    ValueError
+        scikit-learn's own, for anything that is not a table of the features that were fitted.
+    """
+    from sklearn.utils.validation import validate_data
+
+    values = validate_data(
+        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=least
+    )
+    return _as_points(estimator, values).weighed(sample_weight)
+
+
+def points_and_labels(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Points, NDArray]:
+    """The same for data to be fitted that come with labels (N,)."""
+    from sklearn.utils.validation import validate_data
+
+    values, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite=False)
+    return _as_points(estimator, values).weighed(sample_weight), labels
+
+
+def _as_points(estimator: Any, values: Array) -> Points:
+    names = list(getattr(estimator, "feature_names_in_", ()))
+    distinct = names and len(set(names)) == len(names)
+    try:
+        return as_points(values, names if distinct else None)
+    except DataError as error:
+        if "missing or infinite" in str(error):  # scikit-learn's word for it is what people search for
+            raise DataError(f"X contains NaN or infinity: {error}") from None
+        raise
+
+
+def require_rows(points: Points, n_components: int) -> None:
+    """Raise DataError when there are fewer rows that count than components."""
+    n_rows = len(points.counted)
+    if n_rows < n_components:
+        raise DataError(
+            f"n_components={n_components} for n_samples = {n_rows}: there must be n_samples >= n_components\n"
+            "  Give more rows, or try fewer components."
+        )
+
+
+def family_of(covariance_type: Any) -> Family:
+    """The covariance family of that name."""
+    return choose(covariance_type, COVARIANCES, "covariance_type")
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+        raise DeclarationError(f"{name}={value!r}: must be a number, 0 or more")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise DeclarationError(f"{name}={value!r}: must be True or False")
+    return bool(value)
+
+
+def check_search(estimator: Any) -> None:
+    """The parameters that scikit-learn's mixtures share: how the search starts, ends and reports.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    whole("n_components", estimator.n_components)
+    family_of(estimator.covariance_type)
+    not_negative("tol", estimator.tol)
+    not_negative("reg_covar", estimator.reg_covar)
+    whole("max_iter", estimator.max_iter, least=0)
+    whole("n_init", estimator.n_init)
+    choose(estimator.init_params, CENTRES, "init_params")
+    flag("warm_start", estimator.warm_start)
+    whole("verbose", verbosity(estimator.verbose), least=0)
+    whole("verbose_interval", estimator.verbose_interval)
+
+
+def verbosity(verbose: Any) -> Any:
+    """``verbose`` may be a truth value, too."""
+    return int(verbose) if isinstance(verbose, bool | np.bool_) else verbose
+
+
+def numbers(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> Array:
+    """Finite numbers of a shape; ``meaning`` says what the shape is."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DeclarationError(f"{name}={value!r}: give numbers of shape {shape}, {meaning}") from None
+    if array.shape != shape:
+        raise DeclarationError(f"{name} has shape {array.shape}; it must be {shape}: {meaning}")
+    if not np.isfinite(array).all():
+        raise DeclarationError(f"{name} holds missing or infinite values; give {meaning}")
+    return array
+
+
+def check_weights(value: Any, n_components: int) -> Array:
+    """(K,) mixture weights.
+
+    Examples
+    --------
+    >>> check_weights([0.5, 0.25], 2)
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: weights_init must be normalized: it sums to 0.75, not 1
+      Try weights_init / weights_init.sum().
+    """
+    weights = numbers("weights_init", value, (n_components,), "one number a component")
+    if (weights < 0).any() or (weights > 1).any():
+        raise DeclarationError(
+            f"weights_init must lie in [0, 1]; it goes from {weights.min():g} to {weights.max():g}\n"
+            "  Give the share of the points that each component holds."
+        )
+    slack = SINGLE if getattr(value, "dtype", None) == np.float32 else TIGHT
+    if abs(weights.sum() - 1) > slack:
+        raise DeclarationError(
+            f"weights_init must be normalized: it sums to {weights.sum():.8g}, not 1\n"
+            "  Try weights_init / weights_init.sum()."
+        )
+    return weights
+
+
+def check_means(value: Any, n_components: int, n_features: int) -> Array:
+    """(K, D) means."""
+    return numbers("means_init", value, (n_components, n_features), "one row a component, one number a feature")
+
+
+def check_precisions(value: Any, family: Family, n_components: int, n_features: int) -> Array:
+    """Precisions in scikit-learn's shape.
+
+    Raises
+    ------
+    DeclarationError
+        When a matrix is not symmetric and positive definite, or a number not positive.
+    """
+    shape = family.squeezed(np.empty(family.core_shape(n_components, n_features))).shape
+    precisions = numbers("precisions_init", value, shape, f"the precisions of {family.name!r} components")
+    if family.diagonal:
+        if not (precisions > 0).all():
+            raise DeclarationError(f"precisions_init must be positive; its smallest number is {precisions.min():g}")
+        return precisions
+    for k, matrix in enumerate(family.unsqueezed(precisions)):
+        if not (np.allclose(matrix, matrix.T) and is_positive_definite(matrix)):
+            which = "precisions_init" if family.tied else f"precisions_init[{k}]"
+            raise DeclarationError(
+                f"{which} must be symmetric, positive-definite; it is not\n"
+                "  Give the inverse of a covariance matrix, for example numpy.linalg.inv(covariance)."
+            )
+    return precisions
+
+
+def settings_named(settings: Any) -> dict[str, Any]:
+    """The settings of a method, by name."""
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping):
+        raise DeclarationError(f"settings={settings!r}: give a dict, for example settings={{'draws': 500}}")
+    return dict(settings)
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed from scikit-learn's ``random_state``: the same for the same whole number.
+
+    Examples
+    --------
+    >>> seed_of(0) == seed_of(0)
+    True
+    """
+    from sklearn.utils import check_random_state
+
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        whole("random_state", random_state, least=0, most=2**32 - 1)
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,0 +1,163 @@
+"""A mixture for each class, and Bayes' rule."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from bayesgmm.data import Points
+from bayesgmm.errors import DeclarationError
+from bayesgmm.estimators import arguments, fits
+from bayesgmm.model import MixtureModel
+from bayesgmm.predictive import log_mean_density
+from bayesgmm.stats import Array
+
+LOOKED_AT = 10_000  # rows of a class that are looked at for how many of them differ
+
+
+class MixtureClassifier(ClassifierMixin, BaseEstimator):
+    r"""Each class is a mixture; a point belongs to the class that makes it most probable.
+
+    .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)
+
+    With one component it is quadratic discriminant analysis; ``covariance_type='diag'``, naive Bayes.
+
+    Parameters
+    ----------
+    n_components : int
+        Of each class; a class that has fewer different rows gets as many as those.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+        What the components of one class share.
+    priors : (n_classes,) float, optional
+        Probabilities of the classes, in the order of ``classes_``; their shares among the training points unless told.
+    method : str
+        'em': the mode under a prior of the covariances, whose scale is the spread within the classes, so that a
+        class of one row has a density, too; or any method of ``bayesgmm.fit``, under that prior.
+    random_state : int, RandomState or None
+    settings : dict, optional
+        Settings of the method, by the names that ``bayesgmm.fit`` has for them.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) labels
+    priors_ : (n_classes,) float
+    posteriors_ : list of DataTree
+        The fit of each class: ``assignments``, ``density``, ``anomaly_scores``, ``save`` and the plots take it.
+    n_features_in_, feature_names_in_ : int, (D,) str
+
+    References
+    ----------
+    .. [1] Hastie & Tibshirani (1996), J. R. Stat. Soc. B 58(1), 155-176.
+    .. [2] Fraley & Raftery (2002), J. Am. Stat. Assoc. 97(458), 611-631.
+
+    Examples
+    --------
+    >>> X = [[0.0], [0.2], [0.4], [5.0], [5.2], [5.4]]
+    >>> classifier = MixtureClassifier().fit(X, ["low", "low", "low", "high", "high", "high"])
+    >>> classifier.predict([[0.3], [5.1]])
+    array(['low', 'high'], dtype='<U4')
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        priors: Any = None,
+        method: str = "em",
+        random_state: Any = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.priors = priors
+        self.method = method
+        self.random_state = random_state
+        self.settings = settings
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit a mixture to each class.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        y : (N,) labels
+        sample_weight : (N,) float, optional
+            How many points each row stands for; a class without weight is no class.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            All are ValueErrors, and say what was given, what is allowed and what to try.
+        """
+        arguments.family_of(self.covariance_type)
+        points, labels = arguments.points_and_labels(self, X, y, sample_weight)
+        check_classification_targets(labels)
+        weight = np.ones(len(labels)) if points.weights is None else points.weights
+        self.classes_, index = np.unique(labels[weight > 0], return_inverse=True)
+        counted = Points(points.values[weight > 0], points.columns, points.index[weight > 0], weight[weight > 0])
+        self.priors_ = self._priors(np.bincount(index, weights=weight[weight > 0]).astype(np.float64))
+        model = MixtureModel(self.n_components, self.covariance_type)
+        model = fits.proper(model, counted, _within(counted, index))
+        self.posteriors_ = [self._fit_class(model, counted, index == c) for c in range(len(self.classes_))]
+        return self
+
+    def _fit_class(self, model: MixtureModel, points: Points, rows: NDArray[np.bool_]) -> Any:
+        assert points.weights is not None
+        own = Points(points.values[rows], points.columns, points.index[rows], points.weights[rows])
+        different = len(np.unique(own.values[:LOOKED_AT], axis=0)) if model.n_components > 1 else 1
+        model = model.model_copy(update={"n_components": min(model.n_components, different)})
+        return fits.fit(model, own, self.method, self.random_state, self.settings)
+
+    def _priors(self, count: Array) -> Array:
+        if self.priors is None:
+            return count / count.sum()
+        priors = arguments.numbers("priors", self.priors, count.shape, "one probability a class, as classes_ has them")
+        if (priors < 0).any() or abs(priors.sum() - 1) > 1e-8:
+            raise DeclarationError(
+                f"priors={self.priors!r}: must be at least 0 and sum to 1; they sum to {priors.sum():.8g}\n"
+                "  Try priors / sum(priors)."
+            )
+        return priors
+
+    def _log_joint(self, X: Any) -> Array:
+        """(N, n_classes) log of the probability of a class times the density of the point in it."""
+        check_is_fitted(self)
+        points = arguments.points_of(self, X, fitting=False)
+        density = np.column_stack([log_mean_density(fit, points.values) for fit in self.posteriors_])
+        with np.errstate(divide="ignore"):  # a class may have probability zero
+            return density + np.log(self.priors_)
+
+    def decision_function(self, X: Any) -> Array:
+        """Log odds of the second class (N,) where there are two, else log joint probabilities (N, n_classes)."""
+        joint = self._log_joint(X)
+        return joint[:, 1] - joint[:, 0] if len(self.classes_) == 2 else joint
+
+    def predict(self, X: Any) -> NDArray:
+        """(N,) the most probable class of each point."""
+        best = self._log_joint(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """(N, n_classes) logarithm of the probability of each class."""
+        return log_softmax(self._log_joint(X), axis=1)
+
+    def predict_proba(self, X: Any) -> Array:
+        """(N, n_classes) probability of each class; rows sum to one."""
+        return np.exp(self.predict_log_proba(X))
+
+
+def _within(points: Points, index: NDArray[np.intp]) -> Array:
+    """(D,) variance of the points about the means of their classes."""
+    weight = points.weights
+    assert weight is not None
+    total = np.bincount(index, weights=weight)
+    variance = np.empty(points.values.shape[1])
+    for j, column in enumerate(points.values.T):
+        mean = np.bincount(index, weights=weight * column) / total
+        variance[j] = np.average((column - mean[index]) ** 2, weights=weight)
+    return variance

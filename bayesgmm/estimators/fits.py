@@ -1,0 +1,93 @@
+"""Fits for estimators that are given what they get: few rows, copies of rows, columns that never change."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm import inference
+from bayesgmm.data import Points, Standard, Summary
+from bayesgmm.errors import DeclarationError, allowed, did_you_mean
+from bayesgmm.estimators import arguments
+from bayesgmm.estimators.estimates import Fitted, one_draw
+from bayesgmm.inference import em
+from bayesgmm.inference.mixtures import CovariancePrior
+from bayesgmm.model import MixtureModel
+from bayesgmm.stats import Array, fold
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LEAST_SHARE = 1e-9  # of the largest variance: what a column counts for that never changes; GaussianNB's share
+EM = {"n_init": 10, "max_iter": 1000, "tol": 1e-8}  # settings
+
+
+def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
+    """The declaration with every prior that keeps a component from collapsing as numbers, whatever the points are.
+
+    Parameters
+    ----------
+    model : MixtureModel
+    points : Points
+        All that there are; their middle and range set the priors of means.
+    within : (D,) float
+        Variances that set those of covariances; where they vanish, a trace of the largest.
+    """
+    told = points.summary
+    variance = np.maximum(within, LEAST_SHARE * told.variance.max())
+    variance = np.where(variance > 0, variance, 1.0)
+    spread = np.where(told.range > 0, told.range, np.sqrt(variance))
+    summary = Summary(told.columns, told.n_points, told.mean, told.midrange, spread, variance)
+    covariances = model.covariances.resolve(summary, model.family, model.n_components)
+    return model.model_copy(update={"means": model.means.resolve(summary), "covariances": covariances})
+
+
+def fit(
+    model: MixtureModel, points: Points, method: str, random_state: Any, settings: dict[str, Any] | None
+) -> "xr.DataTree":
+    """A fit by any method; 'em' is here held by the covariances' prior, so that it never fails.
+
+    Raises
+    ------
+    DeclarationError
+        For a method, or a setting, that does not exist.
+    """
+    inference.settings_of(method)
+    seed, told = arguments.seed_of(random_state), arguments.settings_named(settings)
+    if method == "em":
+        return _most_probable(model, points, seed, told)
+    return inference.fit(model, points, method, seed=seed, progress=False, **told)
+
+
+def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dict[str, Any]) -> "xr.DataTree":
+    """EM to the mode under the covariances' prior, as a posterior of one draw.
+
+    References
+    ----------
+    .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
+    """
+    for name in settings:
+        if name not in EM:
+            raise DeclarationError(f"method 'em' has no setting {name!r}; it has {allowed(EM)}{did_you_mean(name, EM)}")
+    chosen: dict[str, Any] = EM | settings
+    family = model.family
+    standard = Standard.of(points, common=family.isotropic)
+    prior = CovariancePrior(*model.covariances.conjugate(standard, family))
+    sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
+    if model.n_components == 1:
+        chosen = chosen | {"n_init": 1}  # all starts end in one place
+    found = em.climb(sweep, model.n_components, seed, **chosen)
+    mixture = found.mixture
+    mean = mixture.mean * standard.scale + standard.shift
+    covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
+    info = {
+        "method": "em",
+        "settings": chosen,
+        "seed": seed,
+        "converged": found.converged,
+        "maximum": "posterior",
+        "warnings": [],
+    }
+    loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
+    fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)
+    return one_draw(fitted, model, (mixture.weight, mean, covariance), info)

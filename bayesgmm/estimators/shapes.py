@@ -1,0 +1,78 @@
+"""scikit-learn's arrays and ours: the same mixtures in two languages.
+
+scikit-learn factors a precision as U U', U upper triangular (``precisions_cholesky_``), in data units; we as R' R,
+R lower triangular, in standardised coordinates. So U is the transpose of R with its rows divided by the scale.
+"""
+
+import numpy as np
+
+from bayesgmm.data import Standard
+from bayesgmm.families import Family
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.stats import Array, Table
+
+
+def precisions_cholesky(core_roots: Array, family: Family, standard: Standard) -> Array:
+    """U in scikit-learn's shape and data units, from roots in core shape."""
+    scale = standard.scale
+    if family.diagonal:
+        return family.squeezed(core_roots / scale[: core_roots.shape[-1]])
+    return family.squeezed(np.swapaxes(core_roots, -1, -2) / scale[:, None])
+
+
+def core_roots(factors: Array, family: Family, standard: Standard) -> Array:
+    """Roots in core shape, from U in scikit-learn's shape and data units."""
+    core = family.unsqueezed(np.asarray(factors, dtype=np.float64))
+    if family.diagonal:
+        return core * standard.scale[: core.shape[-1]]
+    return np.swapaxes(core, -1, -2) * standard.scale
+
+
+def factors_of_precisions(precisions: Array, family: Family) -> Array:
+    """U of precisions, both in scikit-learn's shape.
+
+    The Cholesky factor of a matrix whose rows and columns are reversed, reversed again.
+    """
+    if family.diagonal:
+        return np.sqrt(precisions)
+    return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
+
+
+def precisions(factors: Array, family: Family) -> Array:
+    """U U', in scikit-learn's shape."""
+    return np.square(factors) if family.diagonal else factors @ np.swapaxes(factors, -1, -2)
+
+
+def covariances(factors: Array, family: Family) -> Array:
+    """The inverse of U U', in scikit-learn's shape."""
+    if family.diagonal:
+        return 1 / np.square(factors)
+    inverse = np.linalg.inv(factors)
+    return np.swapaxes(inverse, -1, -2) @ inverse
+
+
+def matrices(factors: Array, family: Family, n_components: int, n_features: int) -> Array:
+    """(K, D, D) covariances, from U in scikit-learn's shape."""
+    unit = Standard(np.zeros(n_features), np.ones(n_features))
+    return family.matrices(core_roots(factors, family, unit), n_components, n_features)
+
+
+def table(weights: Array, means: Array, factors: Array, family: Family, shift: Array) -> Table:
+    """What scores points, in data units about ``shift``."""
+    unit = Standard(shift, np.ones_like(shift))
+    centred = Mixture(np.asarray(weights), np.asarray(means) - shift, core_roots(factors, family, unit))
+    return centred.table(family)
+
+
+def covariances_from_matrices(matrices: Array, family: Family) -> Array:
+    """Covariances in scikit-learn's shape, from (K, D, D) of which each is in the family."""
+    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
+    core = matrices if not family.diagonal else diagonal[:, :1] if family.isotropic else diagonal
+    return family.squeezed(core)
+
+
+def factors_of_covariances(values: Array, family: Family) -> Array:
+    """U of covariances, both in scikit-learn's shape."""
+    if family.diagonal:
+        return 1 / np.sqrt(values)
+    return np.swapaxes(np.linalg.inv(np.linalg.cholesky(values)), -1, -2)
