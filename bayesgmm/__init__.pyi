@@ -6,6 +6,7 @@ from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .inference import fit
+from .information import standard_errors
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
@@ -52,4 +53,5 @@ __all__ = [
     "prior_predictive",
     "save",
     "select",
+    "standard_errors",
 ]

@@ -21,6 +21,8 @@ class Declared(BaseModel):
         fields = list(type(self).model_fields)
         if len(args) > len(fields):
             raise DeclarationError(f"{type(self).__name__} takes {', '.join(fields)}; got {len(args)} values")
+        if twice := [name for name in fields[: len(args)] if name in kwargs]:
+            raise DeclarationError(f"{type(self).__name__} got {', '.join(twice)} twice: by place and by name")
         kwargs.update(zip(fields, args, strict=False))
         try:
             super().__init__(**kwargs)
@@ -123,6 +125,12 @@ def _numbers(value: Any, most_dims: int, above_zero: bool) -> Any:
     return _tuples(array.astype(np.float64).tolist())
 
 
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        raise ValueError(f"must be a number, got {value!r}")
+    return value
+
+
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
@@ -140,4 +148,4 @@ def read_scale(value: Any) -> Any:
 Row = tuple[float, ...]
 Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=False))]
 PositiveNumbers = Annotated[float | Row, BeforeValidator(read_positive)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0)]

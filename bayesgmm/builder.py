@@ -9,7 +9,7 @@ from bayesgmm._declared import whole
 from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import warn
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.model import MixtureModel
+from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import plain_index
 from bayesgmm.stats import Array
 
@@ -58,7 +58,7 @@ def build_model(
     from bayesgmm.distributions import MvNormalMixture
 
     points = as_points(data, columns)
-    resolved = model.resolve(points)
+    resolved = as_model(model).resolve(points)
     standard = Standard.of(points, common=resolved.family.isotropic)
     warn(resolved.contradictions(points.summary))
     k, n_points = resolved.n_components, len(points.values)
@@ -107,7 +107,8 @@ def initial_point(
 
     density = LogPosterior.of(model, as_points(data, columns))
     resolved = density.model
-    start = starting_points(density, whole("seed", seed, least=0), threads=1)[0]
-    found = density.parameters(find_mode(density, start))
+    starts = starting_points(density, whole("seed", seed, least=0), threads=1)
+    modes = [find_mode(density, start) for start in starts]
+    found = density.parameters(max(modes, key=lambda q: density(q)[0]))
     values = {"mean": found.mean, **resolved.covariances.values(found.covariance, resolved.family), **found.extras}
     return values if resolved.n_components == 1 else {"weight": found.weight, **values}

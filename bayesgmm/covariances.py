@@ -81,7 +81,7 @@ class CovariancesPrior(Declared):
 
 
 class WishartPrecision(CovariancesPrior):
-    r"""Wishart precisions, that is inverse Wishart covariances; conjugate, so every engine takes it.
+    r"""Wishart precisions, that is inverse Wishart covariances.
 
     .. math:: \Sigma_k^{-1} \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1}), \qquad
               \mathrm{E}[\Sigma_k] = \text{scale} / (\text{dof} - D - 1)
@@ -95,10 +95,10 @@ class WishartPrecision(CovariancesPrior):
         Degrees of freedom, more than D - 1 (more than 0 for diag and spherical). Unless told, D + 2.
     scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
         In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, say
-        ``Gamma(0.2, 10 / range**2)`` [2]_, so that components share a scale that is learned (``covariance_scale`` in
-        the fit). Unless told, the variances of the columns divided by :math:`K^2`: the choice of [1]_ for one column,
-        taken column by column. (Their matrix for several columns carries the correlations *between* clusters into
-        every cluster, and on the iris data that merges two species.)
+        ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_, so that components share a scale that is learned
+        (``covariance_scale`` in the fit). Unless told, the variances of the columns divided by :math:`K^2`: the choice
+        of [1]_ for one column, taken column by column. (Their matrix for several columns carries the correlations
+        *between* clusters into every cluster, and on the iris data that merges two species.)
 
     References
     ----------
@@ -246,7 +246,7 @@ class LKJCovariance(CovariancesPrior):
     .. math:: \Sigma_k = \mathrm{diag}(s_k) R_k \, \mathrm{diag}(s_k), \qquad p(R_k) \propto |R_k|^{\eta - 1}, \qquad
               s_{kj} \sim \text{sd}
 
-    NUTS and ADVI take it. Diagonal and spherical covariances have no correlations: there ``eta`` says nothing.
+    Diagonal and spherical covariances have no correlations: there ``eta`` says nothing.
 
     Parameters
     ----------

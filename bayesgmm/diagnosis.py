@@ -34,10 +34,11 @@ def approximate(fit: "xr.DataTree") -> bool:
 
 
 def convergence(fit: "xr.DataTree") -> "tuple[xr.Dataset, xr.Dataset]":
-    """R-hat and bulk ESS of weights, means and the total log likelihood."""
+    """R-hat and bulk ESS of weights, means, what the priors learn, and the total log likelihood."""
     import arviz as az
 
-    chosen = fit["posterior"].to_dataset()[["weight", "mean"]]
+    chosen = fit["posterior"].to_dataset()
+    chosen = chosen.drop_vars([name for name in chosen.data_vars if "feature_bis" in chosen[name].dims])
     if "loglik" in fit["sample_stats"]:
         chosen = chosen.assign(loglik=fit["sample_stats"]["loglik"])
     with np.errstate(invalid="ignore", divide="ignore"):  # the weight of a lone component never moves: NaN

@@ -7,10 +7,10 @@ import numpy as np
 from bayesgmm import posterior
 from bayesgmm._declared import whole
 from bayesgmm.data import Standard, as_points
-from bayesgmm.errors import warn
+from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.log_posterior import Parameters
-from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array
+from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.stats import Array, cholesky
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,16 +61,36 @@ def prior_predictive(
     >>> tree["prior_predictive"]["x"].shape
     (1, 10, 3, 1)
     """
+    as_model(model)
     checked = as_points(data, columns)
     draws = whole("draws", draws)
     count = min(len(checked.values), MOST_POINTS) if points is None else whole("points", points)
     rng = np.random.default_rng(whole("seed", seed, least=0))
     resolved = model.resolve(checked)
     warn(resolved.contradictions(checked.summary))
-    parameters = draw(resolved, rng, draws, len(checked.columns))
+    parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
     standard = Standard.of(checked, common=resolved.family.isotropic)
-    tree = posterior.pack_prior(checked, standard, parameters, simulate(parameters, rng, count))
+    tree = posterior.pack_prior(checked, standard, parameters, simulated)
     return posterior.annotate(tree, {"model": resolved.plain(), "seed": seed, "fingerprint": checked.fingerprint})
+
+
+def _drawn(
+    model: MixtureModel, rng: np.random.Generator, draws: int, count: int, n_features: int
+) -> tuple[Parameters, Array]:
+    """Mixtures and data sets from the prior; a prior that draws what no computer can hold is refused."""
+    try:
+        with np.errstate(all="ignore"):
+            parameters = draw(model, rng, draws, n_features)
+            simulated = simulate(parameters, rng, count)
+    except (np.linalg.LinAlgError, ValueError):
+        simulated = np.full(1, np.nan)
+    if not np.isfinite(simulated).all():
+        raise DeclarationError(
+            "the prior draws weights or covariances that are singular or infinite: it is too wide.\n"
+            "  Try a larger dof (WishartPrecision), a larger eta (LKJCovariance), or priors of standard deviations and "
+            "concentrations that keep away from zero and infinity."
+        )
+    return parameters, simulated
 
 
 def draw(model: MixtureModel, rng: np.random.Generator, size: int, n_features: int) -> Parameters:
@@ -87,7 +107,7 @@ def simulate(parameters: Parameters, rng: np.random.Generator, count: int) -> Ar
     cumulative = parameters.weight.cumsum(axis=1)
     size, d = len(cumulative), parameters.mean.shape[-1]
     chosen = (rng.random((size, count, 1)) * cumulative[:, None, -1:] > cumulative[:, None]).sum(axis=-1)
-    chol = np.linalg.cholesky(parameters.covariance)
+    chol = cholesky(parameters.covariance)
     row = np.arange(size)[:, None]
     noise = np.einsum("snij,snj->sni", chol[row, chosen], rng.normal(size=(size, count, d)))
     return parameters.mean[row, chosen] + noise
@@ -124,9 +144,12 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
     """
     import xarray as xr
 
-    n_points, draws, k = whole("n_points", n_points), whole("draws", draws), model.n_components
+    n_points, draws, k = whole("n_points", n_points), whole("draws", draws), as_model(model).n_components
     rng = np.random.default_rng(whole("seed", seed, least=0))
-    weight, _ = model.weights.resolve(k, per_component=2**31).draw(rng, k, draws)
+    with np.errstate(all="ignore"):
+        weight, _ = model.weights.resolve(k, per_component=2**31).draw(rng, k, draws)
+    if not np.isfinite(weight).all():
+        raise DeclarationError("the prior draws concentrations that are zero or infinite: it is too wide; narrow it")
     occupied = (rng.multinomial(n_points, weight) > 0).sum(axis=1)
     return xr.Dataset(
         {

@@ -42,6 +42,14 @@ class SamplingError(BayesGMMError):
     """A sampler could not start, or was stopped before it drew anything."""
 
 
+class NotAMaximum(BayesGMMError):
+    """A fit is not at a maximum of the likelihood, where standard errors are read off."""
+
+
+class SingularInformation(BayesGMMError):
+    """The data can't tell some quantities of a mixture apart: the log likelihood is flat in a direction."""
+
+
 class FitFileError(BayesGMMError):
     """A file is not a fit of ours, or is damaged, or can't be written."""
 

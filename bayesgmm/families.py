@@ -147,6 +147,62 @@ class Family:
         covariance = chol @ np.swapaxes(chol, -1, -2)
         return self.expand(covariance, n_components, n_features).copy()
 
+    def compose(self, change: Array, core_roots: Array) -> Array:
+        """Roots ``change root``, all in core shape: a change of what a root makes of a point."""
+        return change * core_roots if self.diagonal else change @ core_roots
+
+    def information(self, n: Array, n_features: int) -> Array:
+        """(size,) what points of known component, n (K,) of each, tell about a change's coordinates at none."""
+        count = n.sum(keepdims=True) if self.tied else n
+        if self.diagonal:
+            return np.repeat(2 * count * (n_features if self.isotropic else 1), 1 if self.isotropic else n_features)
+        rows, columns = np.tril_indices(n_features)
+        return np.outer(count, np.where(rows == columns, 2.0, 1.0)).reshape(-1)
+
+    def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:
+        """(size,) slope of the log likelihood in the coordinates of a change that made these roots of ``base``."""
+        root = self.expand(core_roots, *stats.s1.shape)
+        if self.diagonal:
+            slope = stats.n[:, None] - root**2 * stats.s2
+            return (slope.sum(axis=1) if self.isotropic else slope).reshape(-1)
+        slope = -root @ stats.s2 @ np.swapaxes(self.expand(base, *stats.s1.shape), 1, 2)
+        n = stats.n
+        if self.tied:
+            slope, n = slope.sum(axis=0, keepdims=True), n.sum(keepdims=True)
+        rows, columns = np.tril_indices(root.shape[-1])
+        d = np.arange(root.shape[-1])
+        slope[:, d, d] = slope[:, d, d] * (core_roots[:, d, d] / base[:, d, d]) + n[:, None]
+        return slope[:, rows, columns].reshape(-1)
+
+    def stretch(self, core_roots: Array, steps: Array) -> Array:
+        """(K, D) steps in standard deviations, ``root x``, as steps x."""
+        root = self.expand(core_roots, *steps.shape)
+        return steps / root if self.diagonal else np.linalg.solve(root, steps[:, :, None])[:, :, 0]
+
+    def stretch_transposed(self, core_roots: Array, slopes: Array) -> Array:
+        """(K, D) slopes in x as slopes in ``root x``."""
+        root = self.expand(core_roots, *slopes.shape)
+        return slopes / root if self.diagonal else np.linalg.solve(np.swapaxes(root, 1, 2), slopes[:, :, None])[:, :, 0]
+
+    def precision_times(self, core_roots: Array, vectors: Array) -> Array:
+        """(K, D) the precisions of the roots, ``root' root``, times vectors (K, D)."""
+        root = self.expand(core_roots, *vectors.shape)
+        return root**2 * vectors if self.diagonal else np.einsum("kij,kil,kl->kj", root, root, vectors)
+
+    def cores(self, covariance: Array) -> Array:
+        """Covariances in core shape from those of every component (K, D, D): ``matrices`` undone.
+
+        Examples
+        --------
+        >>> COVARIANCES["tied"].cores(np.stack([np.eye(2), np.eye(2)])).shape
+        (1, 2, 2)
+        """
+        own = covariance[:1] if self.tied else covariance
+        if not self.diagonal:
+            return own
+        variance = np.diagonal(own, axis1=-2, axis2=-1)
+        return variance.mean(axis=-1, keepdims=True) if self.isotropic else variance
+
     def coordinates(self, core_roots: Array) -> Array:
         """(size,) unconstrained coordinates of roots in core shape."""
         if self.diagonal:

@@ -16,7 +16,7 @@ from bayesgmm import _native
 from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data import Points, Standard
 from bayesgmm.means import NormalMeans
-from bayesgmm.model import MixtureModel
+from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.stats import Array, Blocks
 
 IntArray = NDArray[np.int64]
@@ -81,7 +81,7 @@ class LogPosterior:
         DataError, DeclarationError
             When the declaration does not fit the data.
         """
-        resolved = model.resolve(points)
+        resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.isotropic)
         return cls(resolved, standard.blocks(points.values, points.weights), standard)
 
@@ -218,6 +218,11 @@ class LogPosterior:
                 model.covariances.start(core_roots),
             ]
         )
+
+    def extra(self, name: str) -> IntArray:
+        """Which coordinates are what a prior (``'weights'``, ``'means'``, ``'covariances'``) learns beyond its own."""
+        at = 2 * PRIORS.index(name)
+        return np.arange(self._cuts[at], self._cuts[at + 1])
 
     def likelihood(self) -> "LogLikelihood":
         """The same without the priors and their own coordinates."""

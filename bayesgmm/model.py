@@ -139,6 +139,18 @@ class MixtureModel(Declared):
         return tomli_w.dumps({"mixture": self.plain()})
 
 
+def as_model(value: Any) -> MixtureModel:
+    """A declaration, or what to give instead.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    if not isinstance(value, MixtureModel):
+        raise DeclarationError(f"model={value!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
+    return value
+
+
 class DataCard(Declared):
     """Which data a card is about: a bundled data set, and the columns to use."""
 

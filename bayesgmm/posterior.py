@@ -14,7 +14,7 @@ from bayesgmm.data import Points, Standard, as_points, listing
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, model_from_json
-from bayesgmm.stats import Array, Table
+from bayesgmm.stats import Array, Table, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,7 +175,7 @@ class Posterior:
     def tables(self) -> Table:
         """(S, K) the tables of all draws, in standardised coordinates."""
         p, (shift, scale) = self.parameters, (self.standard.shift, self.standard.scale)
-        chol = np.linalg.cholesky(p.covariance / np.outer(scale, scale))
+        chol = cholesky(p.covariance / np.outer(scale, scale))
         root = np.linalg.solve(chol, np.broadcast_to(np.eye(len(scale)), chol.shape))
         with np.errstate(divide="ignore"):  # a weight of zero scores minus infinity, as it should
             log_weight = np.log(p.weight)
@@ -209,13 +209,20 @@ def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
 
 def observed(fit: "xr.DataTree") -> Points:
     """The points that were fitted."""
-    if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
+    if not holds_points(fit):
         raise FitFileError("this fit holds no observed data; give the points to be scored")
     data = fit["observed_data"].to_dataset()
     x = data["x"].transpose("point", "feature")
     columns = tuple(str(name) for name in x.coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
     return Points(x.values, columns, index, data["sample_weight"].values if "sample_weight" in data else None)
+
+
+def holds_points(fit: "xr.DataTree") -> bool:
+    """Whether a fit has the points that it was made from; PyMC's minibatches leave none."""
+    if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
+        return False
+    return set(fit["observed_data"]["x"].dims) == {"point", "feature"}
 
 
 def points_for(fit: "xr.DataTree", data: Any) -> Points:

@@ -11,7 +11,7 @@ from bayesgmm._kernels import BLOCK
 from bayesgmm.data import Points
 from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, log_densities, responsibilities
+from bayesgmm.stats import Array, cholesky, log_densities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -148,7 +148,7 @@ def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array
     cumulative = p.weight.cumsum(axis=1)[draw]
     component = (rng.random((size, 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
     scale = posterior.standard.scale
-    chol = np.linalg.cholesky(p.covariance / np.outer(scale, scale))[draw, component]
+    chol = cholesky(p.covariance / np.outer(scale, scale))[draw, component]
     noise = np.einsum("nij,nj->ni", chol, rng.normal(size=(size, len(scale))))
     return p.mean[draw, component] + noise * scale
 

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data import Points, Standard
 from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior, info, observed, unpack
+from bayesgmm.posterior import Posterior, holds_points, info, observed, unpack
 from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def witnesses(points: Points, standard: Standard) -> Blocks:
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
     """The draws of a fit, at most so many, with label switching undone: also those that PyMC made, which has not."""
     posterior = unpack(fit).thin(draws)
-    if "relabelled" in info(fit) or "observed_data" not in fit.children:
+    if "relabelled" in info(fit) or not holds_points(fit):
         return posterior
     points = observed(fit)
     order = align(witnesses(points, posterior.standard), posterior.tables(), np.zeros(posterior.n_draws))

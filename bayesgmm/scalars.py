@@ -127,7 +127,7 @@ class HalfNormal(Scalar):
         return 0.0, self.sigma
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
-        return special.ndtri(0.5 + 0.5 * np.asarray(p)) * self.sigma
+        return special.ndtri(0.5 + 0.5 * np.asarray(p)) * np.asarray(self.sigma)
 
 
 class HalfStudentT(Scalar):
@@ -153,7 +153,7 @@ class HalfStudentT(Scalar):
         return self.nu, self.sigma
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
-        return special.stdtrit(self.nu, 0.5 + 0.5 * np.asarray(p)) * self.sigma
+        return special.stdtrit(np.asarray(self.nu), 0.5 + 0.5 * np.asarray(p)) * np.asarray(self.sigma)
 
 
 class HalfCauchy(Scalar):
@@ -177,7 +177,7 @@ class HalfCauchy(Scalar):
         return 1.0, self.beta
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
-        return np.tan(0.5 * np.pi * np.asarray(p)) * self.beta
+        return np.tan(0.5 * np.pi * np.asarray(p)) * np.asarray(self.beta)
 
 
 class Gamma(Scalar):

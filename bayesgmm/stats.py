@@ -26,6 +26,34 @@ MIN_CHUNK = 256  # blocks: enough work that a thread is worth its start
 MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
 
 
+RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations whose factor rounding has taken
+
+
+def cholesky(covariance: Array) -> Array:
+    """(..., D, D) lower-triangular factors of covariances, also of those that are singular but for rounding.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        When one is no covariance at all.
+
+    Examples
+    --------
+    >>> cholesky(np.ones((2, 2))).round(6)
+    array([[1., 0.],
+           [1., 0.]])
+    """
+    sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = covariance / (sd[..., :, None] * sd[..., None, :])
+    for ridge in RIDGES:
+        try:
+            return np.linalg.cholesky(correlation + ridge * np.eye(sd.shape[-1])) * sd[..., :, None]
+        except np.linalg.LinAlgError as error:
+            failure = error
+    raise failure
+
+
 @dataclass(frozen=True)
 class Blocks:
     """Points in blocks, features outermost, as the kernels read them.

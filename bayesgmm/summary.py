@@ -51,8 +51,8 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
 def convergence_line(fit: "xr.DataTree") -> str:
     """How far a fit is to be trusted, in one line.
 
-    The worst R-hat and effective sample size over weights, means and the log likelihood; of an approximation, the
-    lower bound of the log evidence and how well it covers the posterior.
+    The worst R-hat and effective sample size over weights, means, what the priors learn and the log likelihood; of an
+    approximation, the lower bound of the log evidence and how well it covers the posterior.
     """
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     if approximate(fit):

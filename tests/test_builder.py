@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayesgmm as bg
 from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
-from bayesgmm.errors import DataError, FitWarning
+from bayesgmm.errors import DataError, FitFileError, FitWarning
 from bayesgmm.families import COVARIANCES
 from bayesgmm.log_posterior import LogPosterior
 from tests.declarations import covariance_priors, mean_priors, weight_priors
@@ -252,6 +252,16 @@ def test_minibatches_estimate_the_whole_likelihood():
     values = np.array([drawn(point) for _ in range(400)])
     assert values.std() > 0
     assert abs(values.mean() - whole) < 6 * values.std() / 20
+
+
+def test_a_trace_by_minibatches_answers_for_points_that_are_given():
+    model = bg.MixtureModel(2)
+    with bg.build_model(model, DATA["two columns"], batch_size=50), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        trace = pm.fit(50, progressbar=False, random_seed=1).sample(20, random_seed=1)
+    assert bg.assignments(trace, DATA["two columns"])["label"].size == 200
+    with pytest.raises(FitFileError, match="holds no observed data"):
+        bg.assignments(trace)
 
 
 def test_mistakes_are_said_before_pymc_is_asked():

@@ -110,3 +110,13 @@ def test_cards_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "broken.toml").write_text("[mixture")
     with pytest.raises(CardError, match="is not TOML"):
         load_card(tmp_path / "broken.toml")
+
+
+def test_a_value_given_twice_is_refused():
+    with pytest.raises(DeclarationError, match="got n_components twice"):
+        bg.MixtureModel(2, n_components=3)
+
+
+def test_a_boolean_is_no_number():
+    with pytest.raises(DeclarationError, match="must be a number, got True"):
+        bg.LKJCovariance(True)

@@ -1,5 +1,7 @@
 """Before any fit: what the priors expect, in data and in the number of clusters."""
 
+import warnings
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -98,3 +100,34 @@ def test_a_process_that_was_cut_off_too_early_says_so():
     assert told["truncation"]["error_bound"] == 2.0
     long = info(sampled(bg.MixtureModel(12, weights=bg.DirichletProcess(0.3)), x, draws=50, chains=2, seed=1))
     assert not any("sticks" in message for message in long["warnings"])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        bg.MixtureModel(3, covariances=bg.LKJCovariance(0.1)),
+        bg.MixtureModel(3, covariances=bg.WishartPrecision(dof=3.01)),
+        bg.MixtureModel(3, covariances=bg.LKJCovariance(2.0, bg.InverseGamma(0.01, 0.01))),
+        bg.MixtureModel(3, "diag", covariances=bg.WishartPrecision(dof=0.01)),
+    ],
+)
+def test_a_prior_too_wide_for_a_computer_works_or_says_so(model, iris):
+    x = iris.drop(columns="species")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        try:
+            drawn = bg.prior_predictive(model, x, draws=200)["prior_predictive"]["x"]
+        except DeclarationError as error:
+            drawn = str(error)
+    assert "too wide" in drawn if isinstance(drawn, str) else np.isfinite(drawn).all()
+
+
+def test_concentrations_too_wide_for_a_computer_are_refused():
+    with pytest.raises(DeclarationError, match="too wide"):
+        bg.elicit(bg.MixtureModel(5, weights=bg.Dirichlet(bg.InverseGamma(0.001, 0.001))), 100)
+
+
+@pytest.mark.parametrize("call", [bg.prior_predictive, bg.build_model, bg.initial_point, bg.fit])
+def test_what_is_no_declaration_is_refused(call):
+    with pytest.raises(DeclarationError, match="must be a MixtureModel"):
+        call("iris", [[0.0], [1.0]])

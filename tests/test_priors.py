@@ -9,8 +9,10 @@ import bayesgmm as bg
 from bayesgmm import lkj
 from bayesgmm.data import as_points
 from bayesgmm.errors import DeclarationError
+from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.scalars import SCALARS, log_density
 from bayesgmm.weights import digamma
+from tests.declarations import SDS
 
 ORACLES = {
     "half_normal": (bg.HalfNormal(2.0), stats.halfnorm(scale=2)),
@@ -126,3 +128,10 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(model, message):
 def test_parameters_that_make_no_sense_are_refused(declare, message):
     with pytest.raises(DeclarationError, match=message):
         declare()
+
+
+@pytest.mark.parametrize("spread", SDS, ids=lambda prior: type(prior).__name__)
+def test_every_scalar_prior_can_be_that_of_the_means_spread(spread):
+    density = LogPosterior.of(bg.MixtureModel(2, means=bg.HierarchicalMeans(spread=spread)), X)
+    assert np.isfinite(density(np.zeros(density.size))[0])
+    assert (np.asarray(density.model.means.spread.quantile(0.5)) > 0).all()

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,18 @@ from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
-from bayesgmm.inference import advi, em, nuts
+from bayesgmm.inference import advi, em, mle, modes, nuts
 from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
-from bayesgmm.model import MixtureModel
+from bayesgmm.model import MixtureModel, as_model
 
 if TYPE_CHECKING:
     import xarray as xr
 
 ENGINES: dict[str, Engine] = {
     "em": em.fit,
+    "mle": mle.fit,
+    "map": modes.fit,
     "nuts": nuts.fit,
     "advi": advi.fit_meanfield,
     "fullrank_advi": advi.fit_fullrank,
@@ -61,8 +64,9 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'em'``: the maximum of the likelihood, as a
-        posterior of one draw.
+        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, to
+        the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation maximisation; ``'map'``: the
+        highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
@@ -76,7 +80,8 @@ def fit(
     **settings
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
         ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
-        ``n_init=10, max_iter=1000, tol=1e-8`` for EM.
+        ``n_init=10, init="k-means++", max_iter=1000, tol=1e-8`` for EM; ``n_init=10, max_iter=500, tol=1e-8`` for
+        maximum likelihood; ``max_iter=500, tol=1e-8`` for MAP.
 
     Returns
     -------
@@ -96,8 +101,7 @@ def fit(
     FitWarning
         When the result should not be trusted as it is: says what is wrong and what to try.
     """
-    if not isinstance(model, MixtureModel):
-        raise DeclarationError(f"model={model!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
+    as_model(model)
     chosen = _checked(method, settings)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
@@ -136,7 +140,9 @@ def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(name: str, value: Any, default: Any) -> Any:
-    """A setting of the kind that its default is: a whole number, a positive one, or a whole number that may be None."""
+    """A setting of the kind that its default is: a word, a whole number, a positive one, or a whole number or None."""
+    if isinstance(default, str):
+        return value  # the engine knows its words
     if default is None:
         return None if value is None else whole(name, value)
     return whole(name, value) if isinstance(default, int) else positive(name, value)
@@ -159,10 +165,12 @@ def _finish(
     q, standard = estimate.q, density.standard
     stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
     parameters = density.parameters(q)
+    if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
+        parameters = replace(parameters, extras={})
     tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
     order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
-    notes, doubts = ({}, []) if info["method"] == "em" else _truncation(density, parameters)
+    notes, doubts = ({}, []) if of_likelihood else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
     warn(doubts)
     return posterior.annotate(tree, info | notes | {"relabelled": "stephens", "warnings": [*info["warnings"], *doubts]})

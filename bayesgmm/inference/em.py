@@ -4,15 +4,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.errors import ComponentError
+from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families import Family
+from bayesgmm.inference.acceleration import to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
+from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, fold
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
+PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
+ROUNDING = 1e-15  # a relative gain that may be rounding alone
+CLEAR = 1e-3  # a floor that is less than this share of every variance does not shape the maximum
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,15 @@ class Sweep:
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
         return stats.loglik, maximise(self.family, stats, self.prior, self.floor)
 
+    def is_smooth(self, mixture: Mixture) -> bool:
+        """Whether EM climbs the likelihood itself here, so that its gradient shows the way."""
+        if self.prior is not None:
+            return False
+        if self.floor is None:
+            return True
+        variance = np.diagonal(self.family.matrices(mixture.core_roots, *mixture.mean.shape), axis1=1, axis2=2)
+        return bool((self.floor < CLEAR * variance).all())
+
 
 @dataclass(frozen=True)
 class EMResult:
@@ -61,23 +75,87 @@ class EMResult:
     n_iter : int
         How many times EM looked at all of the data.
     converged : bool
+    history : tuple of float
+        Log likelihood after each step.
     """
 
     mixture: Mixture
     loglik: float
     n_iter: int
     converged: bool
+    history: tuple[float, ...] = ()
+
+
+def take_steps(
+    sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8, patience: float = np.inf
+) -> EMResult:
+    """Plain EM, until what is left to gain is less than ``tol`` in mean log likelihood, or it takes too long.
+
+    What is left is told by Aitken's extrapolation.
+
+    Parameters
+    ----------
+    patience : float
+        Stop where more steps than this are still to come, once gains are regular.
+    """
+    wanted = tol * max(1.0, sweep.blocks.total_weight)
+    history: list[float] = []
+    gains: list[float] = []
+    mixture = start
+    for iteration in range(1, max_iter + 1):
+        loglik, following = sweep(mixture)
+        gains += [abs(loglik - history[-1])] if history else []
+        history.append(loglik)
+        left, rate = to_be_gained(gains)
+        if left < wanted or (gains and gains[-1] < ROUNDING * abs(loglik)):
+            return EMResult(mixture, loglik, iteration, True, tuple(history))
+        if left < np.inf and np.log(wanted / left) / np.log(rate) > patience:
+            return EMResult(mixture, loglik, iteration, False, tuple(history))
+        mixture = following
+    return EMResult(mixture, history[-1], max_iter, False, tuple(history))
 
 
 def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -> EMResult:
-    """Iterate until the mean log likelihood gains less than ``tol``."""
-    mixture, best = start, -np.inf
-    for iteration in range(1, max_iter + 1):
-        loglik, following = sweep(mixture)
-        if abs(loglik - best) < tol * max(1.0, sweep.blocks.total_weight):
-            return EMResult(mixture, loglik, iteration, True)
-        best, mixture = loglik, following
-    return EMResult(mixture, best, max_iter, False)
+    """EM until what is left to gain is less than ``tol`` in mean log likelihood; quasi-Newton steps where it is slow.
+
+    The likelihood never falls, and each phase of quasi-Newton steps ends in one of EM, which refuses what EM refuses.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        When a component can't be estimated, and neither prior nor floor helps.
+    """
+    found = leap(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
+    if found.converged or found.n_iter >= max_iter:
+        return found
+    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
+    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+
+
+def leap(sweep: Sweep, found: EMResult, max_iter: int, tol: float) -> EMResult:
+    """Quasi-Newton steps from where EM came to, until they have converged or help no more."""
+    phases = 0
+    while not found.converged and found.n_iter + 2 < max_iter and sweep.is_smooth(found.mixture):
+        try:
+            further = _ascended(sweep, found, phases, max_iter, tol)
+        except ComponentError:  # EM itself may still find its way
+            break
+        if len(further.history) == len(found.history):
+            break
+        found, phases = further, phases + 1
+    return found
+
+
+def _ascended(sweep: Sweep, found: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
+    """A phase of quasi-Newton steps; over when it thinks the gap small, and has itself gained less than that."""
+    wanted = tol * max(1.0, sweep.blocks.total_weight)
+    n = fold(sweep.blocks, found.mixture.table(sweep.family), sweep.threads).n
+    anchor = Anchor(sweep.blocks, sweep.family, found.mixture, np.maximum(n, 1.0), sweep.threads)
+    reached = ascend(anchor, wanted, phase, max_iter - found.n_iter - 2)
+    loglik, _ = sweep(reached.mixture)
+    over = reached.gap < wanted and loglik - found.loglik < wanted
+    n_iter = found.n_iter + reached.evaluations + 2
+    return EMResult(reached.mixture, loglik, n_iter, over, (*found.history, *reached.history))
 
 
 def short_runs(
@@ -102,17 +180,28 @@ def short_runs(
     """
     rng = np.random.default_rng(seed)
     rows, weight = sample_rows(sweep.blocks, rng)
+    if sweep.prior is None and sweep.floor is None:
+        _require_distinct(rows, n_components)
     results: list[EMResult] = []
     failure: ComponentError | None = None
     for _ in range(n_init):
         start = from_centres(rows, weight, CENTRES[init](rows, weight, n_components, rng), sweep.family)
         try:
-            results.append(run(sweep, start, max_iter, tol))
+            results.append(take_steps(sweep, start, max_iter, tol))
         except ComponentError as error:
             failure = error
     if failure is not None and not results:
         raise failure
     return sorted(results, key=lambda result: -result.loglik)
+
+
+def _require_distinct(rows: Array, n_components: int) -> None:
+    distinct = 1 + int((np.diff(rows, axis=0) != 0).any(axis=1).sum())  # they are sorted
+    if distinct < n_components:
+        raise DegenerateComponent(
+            f"{distinct} distinct {'row' if distinct == 1 else 'rows'} can't hold {n_components} components: a "
+            "component needs points that differ.\n  Try fewer components, or a method with priors, such as 'nuts'."
+        )
 
 
 def climb(
@@ -155,6 +244,7 @@ def fit(
     progress: Progress,
     *,
     n_init: int = 10,
+    init: str = "k-means++",
     max_iter: int = 1000,
     tol: float = 1e-8,
 ) -> Estimate:
@@ -164,14 +254,17 @@ def fit(
     ----------
     n_init : int
         Starts.
+    init : str
+        How they are found: ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``, as in scikit-learn.
     max_iter : int
-        Iterations, at most.
+        Times that all of the data are looked at, at most.
     tol : float
-        Stop when an iteration gains less than this in mean log likelihood.
+        Stop when less than this is left to be gained in mean log likelihood.
     """
+    choose(init, CENTRES, "init")
     progress.stage("EM")
     sweep = Sweep(density.blocks, density.model.family, threads=cores)
-    found = climb(sweep, density.n_components, seed, n_init, max_iter, tol)
+    found = climb(sweep, density.n_components, seed, n_init, max_iter, tol, init)
     mixture = found.mixture
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]
     warnings: tuple[str, ...] = ()

@@ -63,13 +63,13 @@ def find_mode(density: Callable[[Array], tuple[float, Array]], start: Array) -> 
     return found.x
 
 
-def hessian(density: LogPosterior, q: Array) -> Array:
-    """(P, P) second derivatives, by central differences of the analytic gradient."""
+def hessian(density: LogPosterior, q: Array, steps: float | Array = STEP) -> Array:
+    """(P, P) second derivatives, by central differences of the analytic gradient; one step, or one a coordinate."""
     rows = np.empty((q.size, q.size))
-    for i in range(q.size):
+    for i, size in enumerate(np.broadcast_to(steps, q.shape)):
         step = np.zeros_like(q)
-        step[i] = STEP
-        rows[i] = (density(q + step)[1] - density(q - step)[1]) / (2 * STEP)
+        step[i] = size
+        rows[i] = (density(q + step)[1] - density(q - step)[1]) / (2 * size)
     return (rows + rows.T) / 2
 
 

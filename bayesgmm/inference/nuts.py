@@ -12,6 +12,7 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array
 
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
+FARTHEST = 2.5  # nats a coordinate below the mode: a normal posterior has 1.1 there, a heavy tail may have thousands
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # nutpie's statistics that ArviZ calls the same
 RENAMED = {"lp": "logp", "tree_depth": "depth"}
 
@@ -89,8 +90,13 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
     for item, array in arrays.items():
         plan[item] = array.ctypes.data
 
+    top = density(whitening.mode)[0]
+
     def initial_point(seed: int) -> Array:
-        return np.random.default_rng(seed).normal(scale=OVERDISPERSION, size=size)
+        z = np.random.default_rng(seed).normal(scale=OVERDISPERSION, size=size)
+        while not top - density(whitening(z))[0] < FARTHEST * size:  # where all is flat, no sampler finds back
+            z /= 2
+        return z
 
     return CompiledPyMCModel(
         dims={},

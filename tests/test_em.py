@@ -1,0 +1,166 @@
+"""EM: never down, soon there, and there for sure."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.data import Standard, as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import ComponentError, DataError
+from bayesgmm.families import COVARIANCES
+from bayesgmm.inference import em, starts
+from bayesgmm.inference.quasi_newton import Anchor
+from bayesgmm.posterior import observed
+from bayesgmm.stats import fold
+from tests.test_engines import quick_fit
+
+OVERLAPPING = make_mixture(2000, 2, 3, overlap=0.4, seed=5).X
+
+
+def sweep_and_start(x, n_components, family, seed=0, **settings):
+    points = as_points(x)
+    standard = Standard.of(points, COVARIANCES[family].isotropic)
+    blocks = standard.blocks(points.values, points.weights)
+    rng = np.random.default_rng(seed)
+    rows, weight = starts.sample_rows(blocks, rng)
+    centres = starts.spread_out_centres(rows, weight, n_components, rng)
+    start = starts.from_centres(rows, weight, centres, COVARIANCES[family])
+    return em.Sweep(blocks, COVARIANCES[family], **settings), start
+
+
+@pytest.mark.parametrize("family", COVARIANCES)
+def test_the_gradient_around_an_anchor_is_that_of_the_likelihood(family):
+    sweep, start = sweep_and_start(OVERLAPPING, 3, family)
+    mixture = em.take_steps(sweep, start, 5).mixture
+    n = fold(sweep.blocks, mixture.table(sweep.family)).n
+    anchor = Anchor(sweep.blocks, sweep.family, mixture, n, threads=1)
+    z = np.random.default_rng(0).normal(scale=3, size=anchor.size)
+    grad = anchor.downhill(z)[1]
+    steps = 1e-4 * np.eye(anchor.size)
+    differences = [(anchor.downhill(z + step)[0] - anchor.downhill(z - step)[0]) / 2e-4 for step in steps]
+    np.testing.assert_allclose(grad, differences, atol=1e-6 * np.abs(grad).max())
+
+
+@pytest.mark.parametrize("family", COVARIANCES)
+def test_an_anchor_s_coordinates_have_unit_information_when_components_are_apart(family):
+    """The diagonal of the Hessian at the maximum, where every point's component is known."""
+    x = make_mixture(2000, 2, 2, overlap=1e-6, seed=3).X
+    sweep, start = sweep_and_start(x, 2, family)
+    mixture = em.run(sweep, start).mixture
+    n = fold(sweep.blocks, mixture.table(sweep.family)).n
+    anchor = Anchor(sweep.blocks, sweep.family, mixture, n, threads=1)
+    steps = 1e-3 * np.eye(anchor.size)
+    curvature = [(anchor.downhill(s)[1] - anchor.downhill(-s)[1]) @ s / (2 * 1e-6) for s in steps]
+    logits, rest = np.split(np.array(curvature), [2])
+    np.testing.assert_allclose(rest, 1.0, atol=0.01)
+    np.testing.assert_allclose(logits, 1 - mixture.weight, atol=0.01)  # the weights share one constraint
+
+
+@pytest.mark.parametrize(("family", "n_components"), [*itertools.product(COVARIANCES, [2, 4])])
+def test_em_never_falls_and_ends_no_lower_than_plain_em(family, n_components):
+    """Plain EM until its own extrapolation sees 1e-11 a point left; 6 data sets."""
+    better = []
+    for seed in range(6):
+        x = make_mixture(500, 2, n_components, overlap=0.3, seed=seed).X
+        sweep, start = sweep_and_start(x, n_components, family, seed)
+        plain, fast = em.take_steps(sweep, start, 20_000, 1e-11), em.run(sweep, start, 20_000)
+        assert fast.converged
+        assert (np.diff(fast.history) > -1e-9).all()
+        better.append((fast.loglik - plain.loglik) / len(x))
+    assert np.sum(np.array(better) > -2e-8) >= 5  # from one start the two may still climb different hills
+
+
+def test_em_takes_a_tenth_of_plain_em_s_sweeps_where_components_overlap():
+    x = make_mixture(5000, 2, 3, overlap=0.6, seed=1).X
+    sweep, start = sweep_and_start(x, 3, "full")
+    assert em.run(sweep, start, 20_000).n_iter * 10 < em.take_steps(sweep, start, 20_000).n_iter
+
+
+@pytest.mark.parametrize("family", COVARIANCES)
+def test_the_maximum_is_the_same_to_the_last_bit_on_two_threads(family):
+    x = make_mixture(20_000, 2, 3, overlap=0.4, seed=2).X
+    results = [em.run(*sweep_and_start(x, 3, family, threads=threads)) for threads in (1, 2)]
+    np.testing.assert_array_equal(results[0].mixture.mean, results[1].mixture.mean)
+    assert results[0].loglik == results[1].loglik
+
+
+def test_em_that_may_look_often_enough_only_for_a_few_steps_stops_in_time():
+    sweep, start = sweep_and_start(OVERLAPPING, 3, "full")
+    for most in (1, 5, 20):
+        assert em.run(sweep, start, most).n_iter <= most + 25  # a line search that has begun is finished
+
+
+def test_more_components_than_distinct_rows_are_refused():
+    x = np.repeat([[0.0, 1.0], [2.0, 3.0], [4.0, 9.0]], 20, axis=0)
+    with pytest.raises(ComponentError, match="3 distinct rows can't hold 4 components"):
+        bg.fit(bg.MixtureModel(4), x, "em", progress=False)
+
+
+# -- row weights --
+
+
+@pytest.mark.parametrize("method", ["em", "nuts", "advi"])
+def test_a_row_of_weight_three_is_the_row_three_times(method):
+    weight = np.random.default_rng(1).integers(0, 4, size=len(OVERLAPPING))
+    model = bg.MixtureModel(2, means=bg.NormalMeans(0.0, 5.0), covariances=bg.WishartPrecision(5.0, 1.0))
+    weighed = quick_fit(method, model, OVERLAPPING, sample_weight=weight)
+    repeated = quick_fit(method, model, np.repeat(OVERLAPPING, weight, axis=0))
+    centre, spread = (getattr(repeated["posterior"]["mean"], name)(("chain", "draw")) for name in ("mean", "std"))
+    tolerance = 1e-4 if method == "em" else 1.0 * spread.values
+    assert (np.abs(weighed["posterior"]["mean"].mean(("chain", "draw")) - centre).values < tolerance).all()
+    if method == "em":
+        assert weighed["sample_stats"]["loglik"].item() == pytest.approx(repeated["sample_stats"]["loglik"].item())
+
+
+def test_a_start_does_not_depend_on_the_order_of_the_rows_or_on_how_they_are_counted():
+    weight = np.random.default_rng(1).integers(0, 3, size=len(OVERLAPPING))
+    order = np.random.default_rng(2).permutation(len(OVERLAPPING))
+    counted = sweep_and_start(OVERLAPPING, 3, "full")[1]
+    np.testing.assert_allclose(sweep_and_start(OVERLAPPING[order], 3, "full")[1].mean, counted.mean, atol=1e-12)
+
+    def centres(values, weights=None):
+        blocks = Standard(np.zeros(2), np.ones(2)).blocks(values, weights)
+        rng = np.random.default_rng(4)
+        return starts.spread_out_centres(*starts.sample_rows(blocks, rng), 3, rng)
+
+    np.testing.assert_allclose(
+        centres(OVERLAPPING, weight.astype(float)), centres(np.repeat(OVERLAPPING, weight, axis=0)), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, 2.0], r"sample_weight has shape \(2,\) for 2000 rows"),
+        (np.full(2000, -1.0), "2000 rows have weights that can't be: row 0 has -1"),
+        (np.r_[np.ones(1999), np.nan], "1 row has a weight that can't be: row 1999 has nan"),
+        (np.zeros(2000), "all rows have weight zero"),
+        ("heavy", "give one number a row, 2000 in all"),
+        (np.r_[np.ones(1), np.zeros(1999)], "1 row can't hold 3 components"),
+    ],
+)
+def test_weights_that_make_no_sense_are_refused(weights, message):
+    with pytest.raises(DataError, match=message):
+        bg.fit(bg.MixtureModel(3), OVERLAPPING, "em", sample_weight=weights)
+
+
+def test_a_fit_keeps_the_weights_of_its_rows():
+    weight = np.linspace(0, 1, len(OVERLAPPING))
+    fit = quick_fit("em", data=OVERLAPPING, sample_weight=weight)
+    np.testing.assert_array_equal(observed(fit).weights, weight)
+
+
+# -- floors --
+
+
+def test_a_floor_holds_up_a_component_of_one_point():
+    x = np.r_[np.random.default_rng(0).normal(size=(50, 2)), [[100.0, 100.0]]]
+    sweep, start = sweep_and_start(x, 2, "full")
+    with pytest.raises(ComponentError):
+        em.run(sweep, start)
+    held, _ = sweep_and_start(x, 2, "full", floor=np.array([1e-4, 1e-4]))
+    found = em.run(held, start)
+    variance = np.diagonal(held.family.matrices(found.mixture.core_roots, 2, 2), axis1=1, axis2=2)
+    assert variance.min() == pytest.approx(1e-4)
