@@ -231,7 +231,7 @@ def _table(quantities: Quantities, components: Array, estimate: Array, error: Ar
 
 
 def _interval(estimate: Array, error: Array, transform: Transform, ci_prob: float) -> tuple[Array, Array]:
-    """Ends of intervals that are symmetric on a scale; a number that is known exactly is its own interval.
+    """Ends of intervals that are symmetric on a scale; the weight of a lone component is known, and its own interval.
 
     Examples
     --------

@@ -108,6 +108,15 @@ def test_a_row_of_weight_three_is_the_row_three_times(method):
         np.testing.assert_allclose(getattr(once, name), getattr(thrice, name), rtol=1e-6, atol=1e-7)
 
 
+def test_the_maximum_of_the_likelihood_does_not_look_at_the_priors():
+    """Nor does it warn of what they say: a process that is cut off, an order."""
+    plain = unpack(fitted(bg.MixtureModel(3), GALAXIES, "mle")).parameters
+    for priors in [{"weights": bg.DirichletProcess()}, {"means": bg.NormalMeans(0.0, 9.0, ordered=True)}]:
+        other = unpack(fitted(bg.MixtureModel(3, **priors), GALAXIES, "mle")).parameters
+        np.testing.assert_allclose(other.mean, plain.mean, rtol=1e-6)
+        np.testing.assert_allclose(other.covariance, plain.covariance, rtol=1e-5)
+
+
 @pytest.mark.parametrize("spread", [1e-3, 1e-5])
 def test_a_component_that_is_far_tighter_than_the_data_is_solved_for(spread):
     rng = np.random.default_rng(0)

@@ -26,8 +26,9 @@ def fit(
     """The maximum a posteriori engine: one draw, the highest mode of the posterior under all of the priors.
 
     A mode depends on the coordinates. This one is that of the density in which NUTS moves (``lp``), weights as logits
-    and covariances as roots, so that it exists where sparse weights have none on the simplex, and no draw lies above
-    it. It is not the mode in any other coordinates, nor where most of the posterior's mass has to be.
+    and covariances as roots, so that it exists where sparse weights have none on the simplex, and a draw
+    above it would mean that a higher mode was missed. It is not the mode in any other coordinates, nor where most of
+    the posterior's mass has to be.
 
     Parameters
     ----------
