@@ -57,7 +57,7 @@ def convergence_line(fit: "xr.DataTree") -> str:
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     if approximate(fit):
         told = info(fit)
-        elbo = f"ELBO {told['elbo']:.1f} ± {told['elbo_se']:.1g}"
+        elbo = f"ELBO {told['elbo']:.1f}" + (f" ± {told['elbo_se']:.1g}" if told["elbo_se"] else "")
         return f"{_origin(draws, told)}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
     if chains * draws == 1:
         return "a point estimate: no uncertainty in it"
@@ -76,12 +76,14 @@ def _origin(draws: int, told: dict[str, Any]) -> str:
     --------
     >>> _origin(1000, {"resampled": {"proposals": 20000, "effective": 681.2}})
     '1000 draws, picked from 20000 of a Gaussian approximation and worth 681 independent ones'
+    >>> _origin(1000, {"approximation": "the variational posterior", "resampled": None})
+    '1000 draws of the variational posterior'
     """
-    resampled = told["resampled"]
+    resampled, source = told["resampled"], told.get("approximation", "a Gaussian approximation")
     if not resampled:
-        return f"{draws} draws of a Gaussian approximation"
+        return f"{draws} draws of {source}"
     return (
-        f"{draws} draws, picked from {resampled['proposals']} of a Gaussian approximation and worth "
+        f"{draws} draws, picked from {resampled['proposals']} of {source} and worth "
         f"{resampled['effective']:.0f} independent ones"
     )
 

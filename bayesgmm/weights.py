@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -76,6 +77,23 @@ def stick_breaking_density(call: Any) -> float:
         value += prior
         p.grad_extra[0] += slope * alpha + prior_slope
     return value
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Weights as products of shares that independent Dirichlets hand out: what makes a prior of them conjugate.
+
+    Parameters
+    ----------
+    path : (K, M, J) float
+        Which log shares add up to a component's log weight: ones and zeros.
+    base, slope : (M, J) float
+        The M Dirichlets have the parameters ``base + slope * concentration``.
+    """
+
+    path: Array
+    base: Array
+    slope: Array
 
 
 class WeightsPrior(Declared):
@@ -156,6 +174,13 @@ class WeightsPrior(Declared):
         from bayesgmm.distributions import Logits
 
         return pm.Dirichlet(name, concentration * np.ones(n_components), dims="component", default_transform=Logits())
+
+    def shares(self, n_components: int) -> Shares:
+        """The weights as what one Dirichlet hands out; the prior must be resolved."""
+        path = np.eye(n_components)[:, None]
+        if isinstance(self.concentration, Scalar):
+            return Shares(path, np.zeros((1, n_components)), np.ones((1, n_components)))
+        return Shares(path, self.concentrations(n_components)[None], np.zeros((1, n_components)))
 
     def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
         """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
@@ -273,6 +298,19 @@ class StickBreaking(WeightsPrior):
     def sticks(self, concentration: Array, n_components: int) -> tuple[float, Array]:
         """The two parameters of the K - 1 Beta sticks, the second by concentration (..., 1)."""
         return 1 - self._discount, concentration + np.arange(1, n_components) * self._discount
+
+    def shares(self, n_components: int) -> Shares:
+        """Sticks: what is broken off and what is left. A component's path is what was left, then its stick."""
+        path = np.zeros((n_components, n_components - 1, 2))
+        path[:-1, :, 0] = np.eye(n_components - 1)
+        path[..., 1] = np.tri(n_components, n_components - 1, -1)
+        a, b = self.sticks(np.zeros(1), n_components)
+        base = np.column_stack([np.full_like(b, a), b])
+        slope = np.zeros_like(base)
+        slope[:, 1] = 1.0
+        if isinstance(self.concentration, Scalar):
+            return Shares(path, base, slope)
+        return Shares(path, base + slope * np.asarray(self.concentration), np.zeros_like(base))
 
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
         """Stick by stick."""

@@ -30,6 +30,7 @@ QUICK = {
     "fullrank_advi": {"draws": 100},
     "mle": {},
     "map": {},
+    "vb": {"draws": 100},
 }
 MAXIMA = {"em", "mle", "map"}  # every seed may lead to the same one
 
@@ -148,7 +149,7 @@ def test_a_model_is_a_declaration():
 def test_an_unknown_engine_gets_a_suggestion():
     with pytest.raises(
         UnknownName,
-        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts'; did you mean 'nuts'",
+        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts', 'vb'; did you mean 'nu",
     ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
 

@@ -79,7 +79,7 @@ def test_criteria_are_those_of_scikit_learn_at_the_same_maximum(covariance):
     shares = theirs.predict_proba(OVERLAPPING)
     assert row["bic"] == pytest.approx(theirs.bic(OVERLAPPING), rel=1e-5)
     assert row["aic"] == pytest.approx(theirs.aic(OVERLAPPING), rel=1e-5)
-    assert row["icl"] == pytest.approx(theirs.bic(OVERLAPPING) - 2 * xlogy(shares, shares).sum(), rel=1e-4)
+    assert row["icl"] == pytest.approx(theirs.bic(OVERLAPPING) - 2 * xlogy(shares, shares).sum(), abs=1)
     assert row["icl"] > row["bic"] + 1
 
 
@@ -206,18 +206,10 @@ def test_the_bound_covers_all_equal_labellings(with_bound):
     assert np.isfinite(table["bic"]).all()
 
 
-@pytest.mark.skipif("vb" not in inference.ENGINES, reason="there is no engine 'vb'")
 def test_the_bound_is_that_of_the_engine():
     row = choose(n_components=2, covariance="full").iloc[0]
     fit = bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", seed=1, progress=False)
     assert row["elbo"] == pytest.approx(info(fit)["elbo"] + math.log(2))
-
-
-@pytest.mark.skipif("vb" in inference.ENGINES, reason="there is an engine 'vb'")
-def test_without_an_engine_there_is_no_bound(table):
-    assert "elbo" not in table
-    with pytest.raises(UnknownName, match="criterion='elbo' is not one of 'aic', 'bic', 'icl'"):
-        choose(criterion="elbo")
 
 
 # -- Ctrl-C --

@@ -65,7 +65,7 @@ def fit(
         typer.Option(help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'."),
     ] = None,
     covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
-    method: Annotated[str, typer.Option(help="nuts, advi, fullrank_advi, map, mle or em.")] = "nuts",
+    method: Annotated[str, typer.Option(help="nuts, advi, fullrank_advi, vb, map, mle or em.")] = "nuts",
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,

@@ -16,8 +16,8 @@ from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
-from bayesgmm.inference import advi, em, mle, modes, nuts
-from bayesgmm.inference.engine import Engine, Estimate, Progress, Silent
+from bayesgmm.inference import advi, em, mle, modes, nuts, variational
+from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Silent
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel, as_model
 
@@ -31,6 +31,11 @@ ENGINES: dict[str, Engine] = {
     "nuts": nuts.fit,
     "advi": advi.fit_meanfield,
     "fullrank_advi": advi.fit_fullrank,
+    "vb": variational.fit,
+}
+IGNORE_PRIORS = {"em", "mle"}  # no way out for somebody who has declared one
+LIMITS = {  # engines that are not here take every declaration
+    "vb": Limit(variational.not_conjugate, "coordinate ascent needs conjugate priors"),
 }
 LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
 GIVEN = {"density", "seed", "cores", "progress"}  # what every engine gets; the rest are its settings
@@ -64,9 +69,10 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'mle'``: the maximum of the likelihood, to
-        the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation maximisation; ``'map'``: the
-        highest mode of the posterior. These three are posteriors of one draw.
+        a fraction of the time, resampled where it is not close. ``'vb'``: draws from the closest posterior in which
+        weights, means and assignments know nothing of each other: the quickest, for conjugate priors. ``'mle'``: the
+        maximum of the likelihood, to the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation
+        maximisation; ``'map'``: the highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
@@ -81,7 +87,8 @@ def fit(
         Of the method: ``draws=1000, tune=300, chains=4, target_accept=0.8`` for NUTS;
         ``draws=1000, samples=None, max_iter=500, tol=0.01, batch_size=None`` for ADVI;
         ``n_init=10, init="k-means++", max_iter=1000, tol=1e-8`` for EM; ``n_init=10, max_iter=500, tol=1e-8`` for
-        maximum likelihood; ``max_iter=500, tol=1e-8`` for MAP.
+        maximum likelihood; ``max_iter=500, tol=1e-8`` for MAP;
+        ``draws=1000, n_init=10, max_iter=1000, tol=1e-8, batch_size=None, delay=10, forget=0.7`` for variational Bayes.
 
     Returns
     -------
@@ -103,6 +110,7 @@ def fit(
     """
     as_model(model)
     chosen = _checked(method, settings)
+    _check_priors(method, model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
     points = as_points(data, columns).weighed(sample_weight)
@@ -137,6 +145,23 @@ def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
             )
         known[name] = _setting(name, value, known[name])
     return known
+
+
+def _check_priors(method: str, model: MixtureModel) -> None:
+    """An engine asked for what it can't take says so, and names those that can."""
+    wrong = _refused(method, model)
+    if not wrong:
+        return
+    able = {name: engine for name, engine in ENGINES.items() if name not in IGNORE_PRIORS and not _refused(name, model)}
+    instead = " and ".join(dict.fromkeys(wrong.values()))
+    raise DeclarationError(
+        f"method {method!r} can't take {' and '.join(wrong)}: {LIMITS[method].because}.\n"
+        f"  Methods that can: {allowed(able)}. Or declare {instead}."
+    )
+
+
+def _refused(method: str, model: MixtureModel) -> dict[str, str]:
+    return LIMITS[method].wrong(model) if method in LIMITS else {}
 
 
 def _setting(name: str, value: Any, default: Any) -> Any:

@@ -15,7 +15,7 @@ from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.inference.importance import GOOD_SHARE, Draws, judge, keep
+from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.log_posterior import LogPosterior
@@ -25,8 +25,6 @@ FEWEST_SAMPLES = 64  # of the bound, unless told
 MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte
 OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over fresh ones
 FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
-JUDGED = 200  # draws that the approximation is judged by when fewer are kept
-HIGH_KHAT = 0.7
 FEW_EFFECTIVE = 100  # kept draws
 PROPOSALS_WORTH = 3_000_000_000  # points times features times components that resampling may cost
 ROUGH = 100_000  # points that the mode is first looked for in, with minibatches
@@ -321,14 +319,8 @@ def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
 
 
 def _doubts_of_the_draws(notes: dict[str, Any], draws: int) -> list[str]:
-    khat, resampled, found = notes["pareto_khat"], notes["resampled"], []
-    # k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell
-    if khat > HIGH_KHAT and notes["importance_share"] < GOOD_SHARE:
-        found.append(
-            f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below "
-            f"{HIGH_KHAT}), and resampling can't bring back what was never drawn. Trust its means more than its "
-            "intervals. Try method='nuts', fewer components, or a stronger prior."
-        )
+    resampled = notes["resampled"]
+    found = doubts(notes, "and resampling can't bring back what was never drawn")
     if resampled and resampled["effective"] < (needed := min(FEW_EFFECTIVE, draws / 2)):
         found.append(
             f"The {draws} draws, picked from {resampled['proposals']} of the approximation, are worth only "

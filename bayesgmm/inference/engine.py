@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bayesgmm.model import MixtureModel
 from bayesgmm.stats import Array
 
 
@@ -43,6 +44,21 @@ class Progress(Protocol):
 
 
 Engine = Callable[..., Estimate]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an engine can't take.
+
+    Parameters
+    ----------
+    wrong : function
+        What of a declaration it is, and what to declare instead; nothing when the engine takes it all.
+    because : str
+    """
+
+    wrong: Callable[[MixtureModel], dict[str, str]]
+    because: str
 
 
 class Silent:

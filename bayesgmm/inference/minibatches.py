@@ -1,6 +1,6 @@
 """Log posteriors of random parts of the data, made exact to first order at the mode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,6 +63,13 @@ def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
     n, length = density.blocks.n_blocks, -(-points // BLOCK)
     chosen = np.random.default_rng((seed, 5)).permutation(n)[:length]
     return replace(density, blocks=_take(density.blocks, chosen, n / length))
+
+
+def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[Blocks]:
+    """All blocks once, in random order, some ``points`` at a time, each batch weighted up to stand for all."""
+    n, length = blocks.n_blocks, -(-points // BLOCK)
+    for chosen in np.array_split(rng.permutation(n), -(-n // length)):
+        yield _take(blocks, chosen, n / len(chosen))
 
 
 def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:

@@ -1,0 +1,244 @@
+"""The factors of means and precisions, for each prior of the means that has a conjugate update."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self, override
+
+import numpy as np
+
+from bayesgmm.data import Standard
+from bayesgmm.inference.conjugate import (
+    Layout,
+    Wisharts,
+    diagonal_of,
+    from_log_cholesky,
+    log_cholesky,
+    outer,
+    quadratic,
+    trace_of_product,
+)
+from bayesgmm.means import ConjugateMeans, MeansPrior, NormalMeans
+from bayesgmm.stats import LOG_2PI, Array, Stats
+
+
+@dataclass(frozen=True)
+class Components:
+    """Factors of the means and precisions.
+
+    Parameters
+    ----------
+    mean : (K, D) float
+        Expected means.
+    spread : array
+        How sure the means are, in the words of their factor: points that each is worth (K,), or precisions
+        (K, G, p, p).
+    precision : Wisharts
+        The family's own.
+    """
+
+    mean: Array
+    spread: Array
+    precision: Wisharts
+
+
+class MeansFactor(Protocol):
+    """What a prior of the means makes of means and precisions."""
+
+    @classmethod
+    def of(cls, prior: MeansPrior, standard: Standard, layout: Layout) -> Self:
+        """Of a resolved prior, in standardised coordinates."""
+
+    def update(self, now: Components, prior: Wisharts, stats: Stats, rate: float = 1.0) -> Components:
+        """The best factors given the statistics; or a step of that size towards them in the natural parameters."""
+
+    def spread_cost(self, now: Components) -> Array:
+        """(K,) what the means' own variance adds to the expected squared distance of a point."""
+
+    def divergence(self, now: Components) -> float:
+        """Kullback-Leibler divergence of the means' factors from their prior."""
+
+    def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
+        """(S, K, D) means given the precisions' roots (S, M, W, p, p), and their log densities (S,)."""
+
+    def flatten(self, spread: Array) -> Array:
+        """``Components.spread`` as numbers without bounds."""
+
+    def unflatten(self, numbers: Array) -> Array:
+        """The inverse of ``flatten``."""
+
+    def spread_size(self) -> int:
+        """How many numbers those are."""
+
+
+def scatter(layout: Layout, stats: Stats, mean: Array) -> Array:
+    """(K, G, p, p) sum of the squares of the points about ``mean`` (K, D)."""
+    shift, s1 = layout.vectors(mean - stats.about), layout.vectors(stats.s1)
+    cross = s1[..., :, None] * shift[..., None, :]
+    squares = stats.n[:, None, None, None] * outer(shift)
+    return layout.blocks(stats.s2) - cross - np.swapaxes(cross, -1, -2) + squares
+
+
+def _dof(layout: Layout, prior: Wisharts, n: Array) -> Array:
+    """Degrees of freedom after n points a component (K,)."""
+    return prior.dof + layout.pool(np.repeat(n[:, None], layout.n_groups, axis=1))
+
+
+@dataclass(frozen=True)
+class JointMeans(MeansFactor):
+    r"""A normal-Wishart of mean and precision: the exact posterior, given the assignments.
+
+    .. math:: q(\mu_k \mid \Lambda_k) = \mathrm{Normal}(m_k, (\beta_k \Lambda_k)^{-1})
+
+    Parameters
+    ----------
+    layout : Layout
+    location : (D,) float
+    strength : float
+    """
+
+    layout: Layout
+    location: Array
+    strength: float
+
+    @override
+    @classmethod
+    def of(cls, prior: MeansPrior, standard: Standard, layout: Layout) -> Self:
+        *location, strength = prior.params(standard)
+        return cls(layout, np.array(location), float(strength))
+
+    @override
+    def update(self, now: Components, prior: Wisharts, stats: Stats, rate: float = 1.0) -> Components:
+        layout = self.layout
+        strength = self.strength + stats.n
+        total = self.strength * self.location + stats.n[:, None] * stats.about + stats.s1
+        mean = total / strength[:, None]
+        away = outer(layout.vectors(mean - self.location))
+        scale = prior.scale + layout.pool(scatter(layout, stats, mean) + self.strength * away)
+        best = Components(mean, strength, Wisharts(_dof(layout, prior, stats.n), scale))
+        return best if rate == 1 else self._toward(now, best, rate)
+
+    def _toward(self, now: Components, best: Components, rate: float) -> Components:
+        """A step in strength, strength mean, dof, and scale + strength mean mean'."""
+        old, new = (1 - rate) * now.spread, rate * best.spread
+        mean = (old[:, None] * now.mean + new[:, None] * best.mean) / (old + new)[:, None]
+        between = outer(self.layout.vectors(now.mean - best.mean)) * (old * new / (old + new))[:, None, None, None]
+        moved = now.precision.toward(best.precision, rate)
+        return Components(mean, old + new, Wisharts(moved.dof, moved.scale + self.layout.pool(between)))
+
+    @override
+    def spread_cost(self, now: Components) -> Array:
+        return now.mean.shape[1] / now.spread
+
+    @override
+    def divergence(self, now: Components) -> float:
+        ratio = self.strength / now.spread
+        away = self.layout.vectors(now.mean - self.location)
+        distance = quadratic(self.layout.spread(now.precision.mean), away).sum()
+        per_column = ratio - 1 - np.log(ratio)
+        return 0.5 * float(now.mean.shape[1] * per_column.sum() + self.strength * distance)
+
+    @override
+    def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
+        shape = (len(root), self.layout.n_components, self.layout.n_groups)
+        spread_root = np.broadcast_to(root, (*shape, *root.shape[-2:]))
+        scaled = spread_root * np.sqrt(now.spread)[:, None, None, None]
+        return _draw_normal(rng, now.mean, scaled)
+
+    @override
+    def flatten(self, spread: Array) -> Array:
+        return np.log(spread)
+
+    @override
+    def unflatten(self, numbers: Array) -> Array:
+        return np.exp(numbers)
+
+    @override
+    def spread_size(self) -> int:
+        return self.layout.n_components
+
+
+@dataclass(frozen=True)
+class ApartMeans(MeansFactor):
+    r"""Means and precisions apart: a normal prior of the means alone is conjugate given the precisions.
+
+    .. math:: q(\mu_k, \Lambda_k) = \mathrm{Normal}(\mu_k \mid m_k, C_k^{-1}) \, q(\Lambda_k)
+
+    Parameters
+    ----------
+    layout : Layout
+    location, precision : (D,) float
+        Of the prior.
+    """
+
+    layout: Layout
+    location: Array
+    precision: Array
+
+    @override
+    @classmethod
+    def of(cls, prior: MeansPrior, standard: Standard, layout: Layout) -> Self:
+        location, scale = np.split(prior.params(standard), 2)
+        return cls(layout, location, scale**-2.0)
+
+    @property
+    def _prior_precision(self) -> Array:
+        """(G, p, p)."""
+        return self.layout.vectors(self.precision)[..., None] * np.eye(self.layout.side)
+
+    @override
+    def update(self, now: Components, prior: Wisharts, stats: Stats, rate: float = 1.0) -> Components:
+        layout, n = self.layout, stats.n
+        expected = layout.spread(now.precision.mean)
+        pull = expected @ layout.vectors(n[:, None] * stats.about + stats.s1)[..., None]
+        pull = pull[..., 0] + layout.vectors(self.precision * self.location)
+        certainty = self._prior_precision + n[:, None, None, None] * expected
+        old = np.einsum("kgij,kgj->kgi", now.spread, layout.vectors(now.mean))
+        certainty = (1 - rate) * now.spread + rate * certainty
+        pull = (1 - rate) * old + rate * pull
+        mean = np.linalg.solve(certainty, pull[..., None])[..., 0].reshape(now.mean.shape)
+        own = n[:, None, None, None] * np.linalg.inv(certainty)
+        best = Wisharts(_dof(layout, prior, n), prior.scale + layout.pool(scatter(layout, stats, mean) + own))
+        return Components(mean, certainty, best if rate == 1 else now.precision.toward(best, rate))
+
+    @override
+    def spread_cost(self, now: Components) -> Array:
+        expected = self.layout.spread(now.precision.mean)
+        return trace_of_product(expected, np.linalg.inv(now.spread)).sum(axis=1)
+
+    @override
+    def divergence(self, now: Components) -> float:
+        away = self.layout.vectors(now.mean - self.location)
+        prior = self._prior_precision
+        chol = np.linalg.cholesky(now.spread)
+        log_ratio = 2 * np.log(diagonal_of(chol)).sum() - len(now.mean) * np.log(self.precision).sum()
+        own = trace_of_product(prior, np.linalg.inv(now.spread)).sum() - now.mean.size
+        return 0.5 * float(own + log_ratio + quadratic(prior, away).sum())
+
+    @override
+    def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
+        upper = np.swapaxes(np.linalg.cholesky(now.spread), -1, -2)
+        return _draw_normal(rng, now.mean, np.broadcast_to(upper, (len(root), *upper.shape)))
+
+    @override
+    def flatten(self, spread: Array) -> Array:
+        return log_cholesky(np.linalg.cholesky(spread)).ravel()
+
+    @override
+    def unflatten(self, numbers: Array) -> Array:
+        layout = self.layout
+        factor = from_log_cholesky(numbers.reshape(layout.n_components, layout.n_groups, -1), layout.side)
+        return factor @ np.swapaxes(factor, -1, -2)
+
+    @override
+    def spread_size(self) -> int:
+        return self.layout.n_components * self.layout.n_groups * self.layout.side * (self.layout.side + 1) // 2
+
+
+def _draw_normal(rng: np.random.Generator, mean: Array, root: Array) -> tuple[Array, Array]:
+    """(S, K, D) normal draws, and their log densities (S,), given triangular roots (S, K, G, p, p) of precisions."""
+    noise = rng.normal(size=root.shape[:-1])
+    drawn = mean + np.linalg.solve(root, noise[..., None])[..., 0].reshape(len(root), *mean.shape)
+    log_root = np.log(diagonal_of(root)).sum(axis=(-1, -2, -3))
+    return drawn, log_root - 0.5 * ((noise**2).sum(axis=(-1, -2, -3)) + mean.size * LOG_2PI)
+
+
+MEANS_FACTORS: dict[type[MeansPrior], type[MeansFactor]] = {NormalMeans: ApartMeans, ConjugateMeans: JointMeans}

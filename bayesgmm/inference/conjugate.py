@@ -1,0 +1,349 @@
+r"""The factors of a mean-field approximation: Dirichlets, Wisharts, and one number on a grid.
+
+Precisions come in square blocks, so that one formula serves every family: a full family has one block of D x D a
+component, a diagonal one D blocks of 1 x 1. A family that shares precisions has fewer blocks of its own; they are
+*spread* over components and features, and what the data say of each is *pooled*.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import digamma, gammaln, logsumexp, multigammaln
+
+from bayesgmm.errors import DegenerateComponent
+from bayesgmm.families import Family
+from bayesgmm.scalars import Scalar, log_density
+from bayesgmm.stats import Array
+from bayesgmm.weights import Shares, WeightsPrior
+
+GRID = 2001  # points of a concentration's factor
+TAIL = 1e-12  # of a concentration's prior on either side ...
+BEYOND = np.log(1e3)  # ... and how far beyond that the grid goes, unless that is more than the prior is wide
+LEAST_TILT = 1e-300
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a family's own precisions spread over components and features.
+
+    Parameters
+    ----------
+    n_components, n_groups, side : int
+        K, G, p: a component's precision is G blocks of p x p, and D = G p.
+    own : (int, int)
+        How many of the K and of the G a family tells apart.
+
+    Examples
+    --------
+    >>> from bayesgmm.families import COVARIANCES
+    >>> layout = Layout.of(COVARIANCES["tied"], n_components=3, n_features=2)
+    >>> layout.spread(np.eye(2)[None, None]).shape
+    (3, 1, 2, 2)
+    >>> layout.pool(np.ones((3, 1)))
+    array([[3.]])
+    """
+
+    n_components: int
+    n_groups: int
+    side: int
+    own: tuple[int, int]
+
+    @classmethod
+    def of(cls, family: Family, n_components: int, n_features: int) -> "Layout":
+        """The layout of a family."""
+        count, width = family.core_shape(n_components, n_features)[:2]
+        if family.diagonal:
+            return cls(n_components, n_features, 1, (count, width))
+        return cls(n_components, 1, n_features, (count, 1))
+
+    def spread(self, own: Array) -> Array:
+        """(K, G, ...) from the family's own (M, W, ...)."""
+        return np.broadcast_to(own, (self.n_components, self.n_groups, *own.shape[2:]))
+
+    def pool(self, each: Array) -> Array:
+        """(M, W, ...) sums of (K, G, ...) over what shares a precision."""
+        shared = tuple(i for i in (0, 1) if self.own[i] < each.shape[i])
+        return each.sum(axis=shared, keepdims=True)
+
+    def blocks(self, square: Array) -> Array:
+        """(K, G, p, p) from a table's squares: (K, D, D), or their diagonals (K, D)."""
+        return square[:, None] if square.ndim == 3 else square[:, :, None, None]
+
+    def vectors(self, rows: Array) -> Array:
+        """(..., G, p) from (..., D)."""
+        return rows.reshape(*rows.shape[:-1], self.n_groups, self.side)
+
+    def table_roots(self, own: Array) -> Array:
+        """Roots as a table takes them, (K, D, D) or (K, D), from the family's own (M, W, p, p)."""
+        roots = self.spread(own)
+        return roots[:, :, 0, 0] if self.side == 1 and self.n_groups > 1 else roots[:, 0]
+
+
+def log_cholesky(factor: Array) -> Array:
+    """(..., p (p + 1) / 2) a lower-triangular matrix without bounds: by rows, with the logarithms of its diagonal."""
+    side = factor.shape[-1]
+    logged = factor.copy()
+    logged[..., range(side), range(side)] = np.log(logged[..., range(side), range(side)])
+    return logged[..., *np.tril_indices(side)]
+
+
+def from_log_cholesky(numbers: Array, side: int) -> Array:
+    """(..., p, p) the inverse of ``log_cholesky``."""
+    factor = np.zeros((*numbers.shape[:-1], side, side))
+    factor[..., *np.tril_indices(side)] = numbers
+    factor[..., range(side), range(side)] = np.exp(factor[..., range(side), range(side)])
+    return factor
+
+
+def outer(vector: Array) -> Array:
+    """(..., p, p) vector times itself."""
+    return vector[..., :, None] * vector[..., None, :]
+
+
+def quadratic(matrix: Array, vector: Array) -> Array:
+    """(...) vector' matrix vector."""
+    return np.einsum("...i,...ij,...j->...", vector, matrix, vector)
+
+
+def trace_of_product(a: Array, b: Array) -> Array:
+    """(...) trace of the product of two symmetric matrices."""
+    return (a * b).sum(axis=(-1, -2))
+
+
+def diagonal_of(matrix: Array) -> Array:
+    """(..., p) diagonal."""
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+@dataclass(frozen=True)
+class Wisharts:
+    r"""Independent Wisharts of precisions, :math:`\Lambda \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1})`.
+
+    Parameters
+    ----------
+    dof : (M, W) float
+    scale : (M, W, p, p) float
+
+    Examples
+    --------
+    >>> Wisharts(np.array([[4.0]]), np.array([[[[2.0]]]])).mean
+    array([[[[2.]]]])
+    """
+
+    dof: Array
+    scale: Array
+
+    @property
+    def side(self) -> int:
+        """Rows of a precision."""
+        return self.scale.shape[-1]
+
+    @cached_property
+    def chol(self) -> Array:
+        """Cholesky factors of the scales.
+
+        Raises
+        ------
+        DegenerateComponent
+            When a scale is not positive definite to working precision.
+        """
+        try:
+            return np.linalg.cholesky(self.scale)
+        except np.linalg.LinAlgError:
+            raise DegenerateComponent(
+                "the scale of a precision is singular to working precision.\n"
+                "  Try a stronger prior of the covariances, or drop columns that are copies of others."
+            ) from None
+
+    @cached_property
+    def inverse_chol(self) -> Array:
+        """Inverses of ``chol``, lower triangular."""
+        return np.tril(np.linalg.inv(self.chol))
+
+    @property
+    def root(self) -> Array:
+        """Lower-triangular roots of the expected precisions."""
+        return np.sqrt(self.dof)[..., None, None] * self.inverse_chol
+
+    @cached_property
+    def inverse_scale(self) -> Array:
+        """(M, W, p, p)."""
+        return np.swapaxes(self.inverse_chol, -1, -2) @ self.inverse_chol
+
+    @property
+    def mean(self) -> Array:
+        """Expected precisions."""
+        return self.dof[..., None, None] * self.inverse_scale
+
+    @property
+    def _log_det_scale(self) -> Array:
+        return 2 * np.log(diagonal_of(self.chol)).sum(axis=-1)
+
+    @cached_property
+    def log_det(self) -> Array:
+        """(M, W) expected log determinants of the precisions."""
+        i = np.arange(self.side)
+        series = digamma((self.dof[..., None] - i) / 2).sum(axis=-1)
+        return series + self.side * np.log(2) - self._log_det_scale
+
+    @property
+    def _log_constant(self) -> Array:
+        """(M, W) logarithm of what makes the density in the precision integrate to one."""
+        half = self.dof / 2
+        return half * (self._log_det_scale - self.side * np.log(2)) - multigammaln_of(half, self.side)
+
+    def divergence(self, prior: "Wisharts") -> float:
+        """Kullback-Leibler divergence from another such set, which may be one Wishart for all."""
+        gap = self._log_constant - prior._log_constant + 0.5 * (self.dof - prior.dof) * self.log_det
+        ratio = trace_of_product(np.broadcast_to(prior.scale, self.scale.shape), self.inverse_scale)
+        return float((gap - 0.5 * self.dof * (self.side - ratio)).sum())
+
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+        """Roots (size, M, W, p, p), and their log densities (size,) in their logarithmic coordinates.
+
+        By Bartlett's decomposition from the bottom: for a scale of one the root's entries are independent.
+        """
+        side = self.side
+        powers = self.dof[..., None] - side + 1 + np.arange(side)
+        bartlett = np.tril(rng.normal(size=(size, *self.scale.shape)), -1)
+        bartlett[..., range(side), range(side)] = np.sqrt(rng.chisquare(powers, size=(size, *powers.shape)))
+        root = bartlett @ self.inverse_chol
+        value = (powers * np.log(diagonal_of(root))).sum(axis=-1) - 0.5 * (bartlett**2).sum(axis=(-1, -2))
+        # twice the root for the precision, once a row; then the root for its logarithm is in the powers
+        return root, (value + self._log_constant + side * np.log(2)).sum(axis=(-1, -2))
+
+    def toward(self, other: "Wisharts", rate: float) -> "Wisharts":
+        """A step of that size in the natural parameters."""
+        dof = (1 - rate) * self.dof + rate * other.dof
+        return Wisharts(dof, (1 - rate) * self.scale + rate * other.scale)
+
+
+def multigammaln_of(a: Array, side: int) -> Array:
+    """Logarithm of the multivariate gamma function, of arrays."""
+    return np.asarray(multigammaln(a, side)) if a.size else np.zeros_like(a)
+
+
+@dataclass(frozen=True)
+class Concentration:
+    r"""The factor of a concentration: a density of its logarithm, normalised by sums over a grid.
+
+    .. math:: q(\log \alpha) \propto p(\log \alpha) \, e^{g(\alpha) + \alpha t}
+
+    where g is the log normaliser of the weights' Dirichlets, and the *tilt* t the expectation of their log shares, so
+    that nothing is approximated but the integral.
+
+    Parameters
+    ----------
+    log_alpha : (G,) float
+        Evenly spaced.
+    base : (G,) float
+        ``log p + g`` there.
+    """
+
+    log_alpha: Array
+    base: Array
+
+    @classmethod
+    def of(cls, prior: Scalar, shares: Shares) -> "Concentration":
+        """Of a concentration's prior and the Dirichlets that it is the concentration of."""
+        low, high = np.log(prior.quantile(np.array([TAIL, 1 - TAIL])))
+        beyond = min(BEYOND, high - low)
+        grid = np.linspace(low - beyond, high + beyond, GRID)
+        entries = prior.params(1)
+        log_prior = np.array([log_density(entries, 0, point)[0] for point in grid])
+        parameters = shares.base + shares.slope * np.exp(grid)[:, None, None]
+        normaliser = (gammaln(parameters.sum(-1)) - gammaln(parameters).sum(-1)).sum(-1)
+        return cls(grid, log_prior + normaliser)
+
+    @property
+    def _step(self) -> float:
+        return float(self.log_alpha[1] - self.log_alpha[0])
+
+    def solve(self, tilt: float) -> tuple[float, float]:
+        """Log normaliser, and the expected concentration."""
+        log_mass = self.base + np.exp(self.log_alpha) * tilt
+        total = logsumexp(log_mass)
+        return float(total + np.log(self._step)), float(np.exp(logsumexp(log_mass + self.log_alpha) - total))
+
+    def draw(self, rng: np.random.Generator, size: int, tilt: float) -> tuple[Array, Array]:
+        """(size,) log concentrations and the log density of each: linear between the points of the grid."""
+        log_mass = self.base + np.exp(self.log_alpha) * tilt
+        mass = np.exp(log_mass - logsumexp(log_mass))
+        chosen = self.log_alpha[rng.choice(mass.size, size=size, p=mass / mass.sum())]
+        drawn = chosen + self._step * (rng.uniform(size=size) + rng.uniform(size=size) - 1)  # a hat on each point
+        return drawn, np.log(np.interp(drawn, self.log_alpha, mass / self._step))
+
+
+@dataclass(frozen=True)
+class WeightsFactor:
+    """The factors of the weights' shares (Dirichlets) and of their concentration, if it is learned.
+
+    Parameters
+    ----------
+    shares : Shares
+    concentration : Concentration, optional
+    """
+
+    shares: Shares
+    concentration: Concentration | None
+
+    @classmethod
+    def of(cls, prior: WeightsPrior, n_components: int) -> "WeightsFactor":
+        """Of a resolved prior."""
+        shares = prior.shares(n_components)
+        told = prior.concentration
+        return cls(shares, Concentration.of(told, shares) if isinstance(told, Scalar) else None)
+
+    def expected_prior(self, tilt: Array) -> tuple[float, Array]:
+        """What the prior's log normaliser counts for, and the expected parameters of the Dirichlets (M, J)."""
+        if self.concentration is None:
+            base = self.shares.base
+            return float((gammaln(base.sum(-1)) - gammaln(base).sum(-1)).sum()), base
+        log_normaliser, alpha = self.concentration.solve(float(tilt[0]))
+        return log_normaliser - alpha * float(tilt[0]), self.shares.base + self.shares.slope * alpha
+
+    def log_shares(self, parameters: Array) -> Array:
+        """(M, J) expected log shares."""
+        return digamma(parameters) - digamma(parameters.sum(axis=-1, keepdims=True))
+
+    def log_weight(self, parameters: Array) -> Array:
+        """(K,) expected log weights."""
+        return np.einsum("kmj,mj->k", self.shares.path, self.log_shares(parameters))
+
+    def update(self, parameters: Array, tilt: Array, n: Array, rate: float = 1.0) -> tuple[Array, Array]:
+        """Both factors, one after the other, given how many points each component holds (K,)."""
+        counts = np.einsum("kmj,k->mj", self.shares.path, n)
+        parameters = (1 - rate) * parameters + rate * (self.expected_prior(tilt)[1] + counts)
+        return parameters, (1 - rate) * tilt + rate * self.best_tilt(parameters)
+
+    def best_tilt(self, parameters: Array) -> Array:
+        """(1,) the tilt that the shares ask for; (0,) when the concentration is fixed."""
+        if self.concentration is None:
+            return np.empty(0)
+        return np.array([(self.shares.slope * self.log_shares(parameters)).sum()])
+
+    def divergence(self, parameters: Array, tilt: Array) -> float:
+        """Kullback-Leibler divergence from the prior."""
+        constant, expected = self.expected_prior(tilt)
+        own = gammaln(parameters.sum(axis=-1)).sum() - gammaln(parameters).sum()
+        return float(own - constant + ((parameters - expected) * self.log_shares(parameters)).sum())
+
+    def draw(self, rng: np.random.Generator, size: int, parameters: Array, tilt: Array) -> tuple[Array, Array]:
+        """(size, K - 1 or K) logits and the log concentration, and their log densities (size,).
+
+        Logits of sticks and logits of weights differ by a triangular map with ones on its diagonal, so the density is
+        the same in both.
+        """
+        # if G is Gamma(a + 1) and E exponential, G exp(-E / a) is Gamma(a): small parameters would underflow
+        shape = (size, *parameters.shape)
+        log_gamma = np.log(rng.gamma(parameters + 1, size=shape)) - rng.exponential(size=shape) / parameters
+        log_share = log_gamma - logsumexp(log_gamma, axis=-1, keepdims=True) if log_gamma.size else log_gamma
+        log_weight = np.einsum("kmj,smj->sk", self.shares.path, log_share)
+        log_q = (parameters * log_share).sum(axis=(-1, -2))
+        log_q += gammaln(parameters.sum(axis=-1)).sum() - gammaln(parameters).sum()
+        logits = log_weight[:, :-1] - log_weight[:, -1:]
+        if self.concentration is None:
+            return logits, log_q
+        log_alpha, log_q_alpha = self.concentration.draw(rng, size, float(tilt[0]))
+        return np.column_stack([logits, log_alpha]), log_q + log_q_alpha

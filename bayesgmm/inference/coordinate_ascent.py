@@ -1,0 +1,193 @@
+r"""Coordinate ascent on the evidence lower bound: the fold under expected natural parameters, and conjugate updates.
+
+.. math:: q(z, \theta) = q(z) \, q(w) \, q(\alpha) \prod_k q(\mu_k, \Lambda_k)
+
+The fold's log likelihood, under a table of expected natural parameters, is what the points and their best
+assignments add to the bound; all else is a divergence from the priors, in closed form.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from bayesgmm.covariances import WishartPrecision
+from bayesgmm.inference.component_factors import MEANS_FACTORS, Components, MeansFactor
+from bayesgmm.inference.conjugate import LEAST_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A mean-field approximation of the posterior, in the coordinates of the blocks.
+
+    Parameters
+    ----------
+    shares : (M, J) float
+        Parameters of the Dirichlets that hand out the weights.
+    tilt : (0,) or (1,) float
+        Of the factor of a concentration that is learned.
+    components : Components
+        Factors of means and precisions.
+    """
+
+    shares: Array
+    tilt: Array
+    components: Components
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Coordinate ascent for a declaration and data.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    threads : int
+        The answer is the same for any number.
+    """
+
+    density: LogPosterior
+    threads: int = 1
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How precisions are shared."""
+        return Layout.of(self.density.model.family, self.density.n_components, self.density.n_features)
+
+    @cached_property
+    def weights(self) -> WeightsFactor:
+        """The weights' side."""
+        return WeightsFactor.of(self.density.model.weights, self.density.n_components)
+
+    @cached_property
+    def means(self) -> MeansFactor:
+        """The means' side."""
+        prior = self.density.model.means
+        return MEANS_FACTORS[type(prior)].of(prior, self.density.standard, self.layout)
+
+    @cached_property
+    def precision_prior(self) -> Wisharts:
+        """The prior of every precision, one for all components."""
+        prior, side = self.density.model.covariances, self.layout.side
+        assert isinstance(prior, WishartPrecision)
+        dof, scale = prior.conjugate(self.density.standard, self.density.model.family)
+        scale = scale.reshape(1, -1, side, side)
+        return Wisharts(np.full(scale.shape[:2], dof), scale)
+
+    def table(self, belief: Belief) -> Table:
+        """Expected natural parameters, as a table that scores points."""
+        components = belief.components
+        log_det = self.layout.spread(components.precision.log_det).sum(axis=1)
+        offset = self.weights.log_weight(belief.shares) + 0.5 * (log_det - self.density.n_features * LOG_2PI)
+        offset -= 0.5 * self.means.spread_cost(components)
+        root = self.layout.table_roots(components.precision.root)
+        return Table(offset, components.mean, np.ascontiguousarray(root))
+
+    def divergence(self, belief: Belief) -> float:
+        """Kullback-Leibler divergence of all factors from the prior."""
+        components = belief.components
+        own = components.precision.divergence(self.precision_prior) + self.means.divergence(components)
+        return own + self.weights.divergence(belief.shares, belief.tilt)
+
+    def elbo(self, belief: Belief, stats: Stats) -> float:
+        """The evidence lower bound, in data units, given the statistics of all points under the belief's table."""
+        scaled = self.density.blocks.total_weight * self.density.standard.log_scale
+        return stats.loglik - scaled - self.divergence(belief)
+
+    def fold(self, belief: Belief, blocks: Blocks | None = None) -> Stats:
+        """Statistics of the points under a belief."""
+        return fold(self.density.blocks if blocks is None else blocks, self.table(belief), self.threads)
+
+    def update(self, belief: Belief, stats: Stats, rate: float = 1.0) -> Belief:
+        """Each factor in turn as good as it can be; or a step of that size towards it in the natural parameters."""
+        components = self.means.update(belief.components, self.precision_prior, stats, rate)
+        return Belief(*self.weights.update(belief.shares, belief.tilt, stats.n, rate), components)
+
+    def step(self, belief: Belief) -> tuple[float, Belief]:
+        """The bound of a belief, and the belief after it."""
+        stats = self.fold(belief)
+        return self.elbo(belief, stats), self.update(belief, stats)
+
+    def first(self, mixture: Mixture) -> Belief:
+        """The belief after the points were assigned under a mixture."""
+        stats = fold(self.density.blocks, mixture.table(self.density.model.family), self.threads)
+        return self.update(self._at(mixture), stats)
+
+    def _at(self, mixture: Mixture) -> Belief:
+        """A belief whose expected precisions are those of a mixture; only the update's first step looks at it."""
+        layout, prior = self.layout, self.precision_prior
+        root = mixture.core_roots.reshape(*layout.own, layout.side, layout.side)
+        chol = np.linalg.inv(root)
+        dof = np.broadcast_to(prior.dof, layout.own)
+        scale = dof[..., None, None] * (chol @ np.swapaxes(chol, -1, -2))
+        spread = layout.spread(np.swapaxes(root, -1, -2) @ root)
+        tilt = np.empty(0)
+        shares = self.weights.shares.base + self.weights.shares.slope
+        if self.weights.concentration is not None:
+            tilt = self.weights.best_tilt(shares)
+        return Belief(shares, tilt, Components(mixture.mean, spread, Wisharts(dof, scale)))
+
+    def in_order(self, belief: Belief) -> Belief:
+        """The belief with its components in the order that sticks fit best.
+
+        The heaviest comes first [1]_, but for the last: it takes what all sticks leave, and any may be it.
+
+        References
+        ----------
+        .. [1] Kurihara, Welling & Teh (2007), Proc. 20th IJCAI, 2796-2801.
+        """
+        n, now = self.fold(belief).n, belief.components
+        heaviest_first = np.argsort(-n, kind="stable").tolist()
+        orders = [[k for k in heaviest_first if k != last] + [last] for last in reversed(heaviest_first)]
+        order = max(orders, key=lambda order: self._weights_share(belief, n[order]))
+        precision = now.precision
+        if self.layout.own[0] > 1:
+            precision = Wisharts(precision.dof[order], precision.scale[order])
+        shares, tilt = self.weights.update(belief.shares, belief.tilt, n[order])
+        return Belief(shares, tilt, Components(now.mean[order], now.spread[order], precision))
+
+    def _weights_share(self, belief: Belief, n: Array) -> float:
+        """What the weights' best factors add to the bound, given how many points each component holds (K,)."""
+        shares, tilt = self.weights.update(belief.shares, belief.tilt, n)
+        return float(n @ self.weights.log_weight(shares)) - self.weights.divergence(shares, tilt)
+
+    def flatten(self, belief: Belief) -> Array:
+        """The belief as numbers without bounds."""
+        now = belief.components
+        precision = now.precision
+        parts = [
+            np.log(belief.shares),
+            np.log(np.maximum(-belief.tilt, LEAST_TILT)),
+            now.mean,
+            self.means.flatten(now.spread),
+            np.log(precision.dof - (precision.side - 1)),
+            log_cholesky(precision.chol),
+        ]
+        return np.concatenate([part.ravel() for part in parts])
+
+    def unflatten(self, numbers: Array) -> Belief:
+        """The inverse of ``flatten``."""
+        layout, d = self.layout, self.density.n_features
+        base, own = self.weights.shares.base, layout.own
+        learned = int(self.weights.concentration is not None)
+        sizes = [base.size, learned, layout.n_components * d, self.means.spread_size(), own[0] * own[1]]
+        shares, tilt, mean, spread, dof, scale = np.split(numbers, np.cumsum(sizes))
+        chol = from_log_cholesky(scale.reshape(*own, -1), layout.side)
+        precision = Wisharts(np.exp(dof).reshape(own) + layout.side - 1, chol @ np.swapaxes(chol, -1, -2))
+        components = Components(mean.reshape(-1, d), self.means.unflatten(spread), precision)
+        return Belief(np.exp(shares).reshape(base.shape), -np.exp(tilt), components)
+
+    def draw(self, rng: np.random.Generator, belief: Belief, size: int) -> tuple[Array, Array]:
+        """(size, P) draws in the coordinates of the log posterior, and their log densities there (size,)."""
+        logits, log_q_weights = self.weights.draw(rng, size, belief.shares, belief.tilt)
+        root, log_q_roots = belief.components.precision.draw(rng, size)
+        mean, log_q_means = self.means.draw(rng, belief.components, root)
+        q = [logits, mean.reshape(size, -1), log_cholesky(root).reshape(size, -1)]
+        return np.concatenate(q, axis=1), log_q_weights + log_q_roots + log_q_means
+
+    def on(self, density: LogPosterior) -> "Ascent":
+        """The same over other points."""
+        return replace(self, density=density)

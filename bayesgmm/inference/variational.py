@@ -1,0 +1,315 @@
+"""Variational Bayes: the closest posterior whose factors know nothing of each other, for conjugate priors.
+
+Coordinate ascent over all points, or natural-gradient steps over minibatches.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.covariances import WishartPrecision
+from bayesgmm.errors import DeclarationError
+from bayesgmm.inference.component_factors import MEANS_FACTORS
+from bayesgmm.inference.coordinate_ascent import Ascent, Belief
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.importance import JUDGED, doubts, judge
+from bayesgmm.inference.minibatches import one_pass, subsample
+from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.model import MixtureModel
+from bayesgmm.scalars import Scalar
+from bayesgmm.stats import Array
+
+Step = Callable[[Belief], tuple[float, Belief]]
+
+SHORT_RUN = 20  # iterations that a start gets to show its worth
+ROUGH = 100_000  # points that starts for minibatches are tried on
+SETTLED = 1e-5  # gain in mean ELBO below which passes over minibatches have done what they can
+CLOSE = 1e-6  # the same of the sweeps over all points that follow,
+LAST_SWEEPS = 10  # and how many of them there are, at most
+REPORTED = 10  # iterations from one report of progress to the next
+
+
+def not_conjugate(model: MixtureModel) -> dict[str, str]:
+    """What of a declaration coordinate ascent can't take, and what to declare instead."""
+    found: dict[str, str] = {}
+    if type(model.means) not in MEANS_FACTORS:
+        found[type(model.means).__name__] = "means=NormalMeans(...) or ConjugateMeans(...)"
+    elif model.means.is_ordered:
+        found[f"{type(model.means).__name__} in order"] = "means=NormalMeans(...) without ordered=True"
+    covariances = model.covariances
+    if not isinstance(covariances, WishartPrecision):
+        found[type(covariances).__name__] = "covariances=WishartPrecision(...)"
+    elif isinstance(covariances.scale, Scalar):
+        found["a WishartPrecision whose scale is learned"] = "covariances=WishartPrecision(...) with a fixed scale"
+    return found
+
+
+@dataclass
+class Ascended:
+    """How far the ascent came.
+
+    Parameters
+    ----------
+    belief : Belief
+    history : list of float
+        The bound before every iteration; the last is that of ``belief``.
+    batches : list of int
+        How many minibatches each iteration went through, 1 for all points at once.
+    converged, interrupted : bool
+    """
+
+    belief: Belief
+    history: list[float] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    converged: bool = False
+    interrupted: bool = False
+
+    @property
+    def elbo(self) -> float:
+        """The bound at the end."""
+        return self.history[-1]
+
+    @property
+    def n_iter(self) -> int:
+        """How many times the ascent went through the points."""
+        return len(self.history)
+
+    def note(self, belief: Belief, elbo: float, batches: int = 1) -> None:
+        """Take an iteration."""
+        self.belief = belief
+        self.history.append(elbo)
+        self.batches.append(batches)
+
+    def then(self, other: "Ascended") -> "Ascended":
+        """What came after it, with its history."""
+        history, batches = self.history + other.history, self.batches + other.batches
+        return Ascended(other.belief, history, batches, other.converged, other.interrupted)
+
+
+def ascend(step: Step, start: Belief, max_iter: int, tol: float) -> Ascended:
+    """Iterate until the bound gains less than ``tol``, in nats; Ctrl-C keeps the best so far."""
+    reached, following = Ascended(start), start
+    try:
+        for _ in range(max_iter):
+            belief, (elbo, following) = following, step(following)
+            gain = elbo - reached.elbo if reached.history else np.inf
+            reached.note(belief, elbo)
+            if abs(gain) < tol:
+                reached.converged = True
+                break
+    except KeyboardInterrupt:
+        if not reached.history:
+            raise
+        reached.interrupted = True
+    return reached
+
+
+def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float) -> list[Ascended]:
+    """Short ascents, each from its own start, best first."""
+    density, rng = ascent.density, np.random.default_rng(seed)
+    rows, weight = sample_rows(density.blocks, rng)
+    found = []
+    for _ in range(n_init):
+        centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
+        start = ascent.first(from_centres(rows, weight, centres, density.model.family))
+        if density.model.weights.heaviest_first:
+            start = ascent.in_order(start)
+        found.append(ascend(ascent.step, start, max_iter, tol))
+    return sorted(found, key=lambda reached: -reached.elbo)
+
+
+def to_the_top(ascent: Ascent, start: Ascended, max_iter: int, tol: float, progress: Progress) -> Ascended:
+    """From a short run to the end; sticks are put in order, and the ascent goes on as long as that helps."""
+    best = start
+    while not best.interrupted and best.n_iter < max_iter:
+        best = _put_in_order(ascent, best, tol)
+        if best.converged:
+            break
+        step = _reported(ascent.step, best.n_iter, progress)
+        best = best.then(ascend(step, best.belief, max_iter - best.n_iter, tol))
+    return best
+
+
+def _put_in_order(ascent: Ascent, reached: Ascended, tol: float) -> Ascended:
+    """The same with the heaviest components first, where the prior expects that and the bound is higher for it."""
+    if not ascent.density.model.weights.heaviest_first:
+        return reached
+    ordered = ascent.in_order(reached.belief)
+    elbo = ascent.step(ordered)[0]
+    return reached if elbo < reached.elbo + tol else reached.then(Ascended(ordered, [elbo], [1]))
+
+
+def _reported(step: Step, before: int, progress: Progress) -> Step:
+    """The same step, telling every so often how far it is."""
+    count = before
+
+    def told(belief: Belief) -> tuple[float, Belief]:
+        nonlocal count
+        elbo, following = step(belief)
+        count += 1
+        if count % REPORTED == 0:
+            progress.stage(f"iteration {count}, ELBO {elbo:.1f}")
+        return elbo, following
+
+    return told
+
+
+@dataclass(frozen=True)
+class Minibatches:
+    """Settings of the stochastic ascent; see ``fit``."""
+
+    size: int
+    delay: float
+    forget: float
+
+
+def stochastic_passes(
+    ascent: Ascent, start: Belief, batches: Minibatches, max_iter: int, seed: int, progress: Progress
+) -> Ascended:
+    """Natural-gradient steps over random minibatches until a pass gains next to nothing in the mean of their bounds.
+
+    The bound that it notes for a pass is that mean: noisy, and of beliefs on the way.
+
+    References
+    ----------
+    .. [1] Hoffman, Blei, Wang & Paisley (2013), J. Mach. Learn. Res. 14, 1303-1347.
+    """
+    rng, reached, taken = np.random.default_rng((seed, 7)), Ascended(start), 0
+    belief, blocks = start, ascent.density.blocks
+    total = blocks.total_weight
+    try:
+        for number in range(1, max_iter + 1):
+            bounds = []
+            for batch in one_pass(blocks, batches.size, rng):
+                taken += 1
+                stats = ascent.fold(belief, batch)
+                bounds.append(ascent.elbo(belief, stats))
+                belief = ascent.update(belief, stats, (taken + batches.delay) ** -batches.forget)
+            gain = np.mean(bounds) - reached.elbo if reached.history else np.inf
+            reached.note(belief, float(np.mean(bounds)), len(bounds))
+            progress.stage(f"pass {number}, ELBO about {reached.elbo:.1f}")
+            if gain < SETTLED * total:
+                reached.converged = True
+                break
+    except KeyboardInterrupt:
+        reached.belief, reached.interrupted = belief, True
+    return reached
+
+
+def _stochastic(
+    ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, batches: Minibatches, progress: Progress
+) -> Ascended:
+    """Starts on a part of the points, passes over minibatches, and a few sweeps over all points, the last in order."""
+    density, total = ascent.density, ascent.density.blocks.total_weight
+    part = ascent.on(subsample(density, max(ROUGH, batches.size), seed))
+    start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].belief
+    passed = stochastic_passes(ascent, start, batches, max_iter, seed, progress)
+    if passed.interrupted:
+        reached = passed.then(ascend(ascent.step, passed.belief, 1, 0.0))
+        reached.interrupted = True
+        return reached
+    progress.stage("last sweeps over all points")
+    belief = ascent.in_order(passed.belief) if density.model.weights.heaviest_first else passed.belief
+    last = ascend(ascent.step, belief, LAST_SWEEPS, max(tol, CLOSE) * total)
+    return passed.then(last)
+
+
+def fit(
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    draws: int = 1000,
+    n_init: int = 10,
+    max_iter: int = 1000,
+    tol: float = 1e-8,
+    batch_size: int | None = None,
+    delay: float = 10.0,
+    forget: float = 0.7,
+) -> Estimate:
+    """The variational Bayes engine, for conjugate priors: the best of several short ascents, taken to the end.
+
+    ``elbo`` is the bound in closed form, in data units, with every constant. ``marginal_elbo``, from the draws, is
+    that of the same factors with the assignments summed out: higher, still a bound, and what ADVI's ``elbo`` is.
+
+    Parameters
+    ----------
+    draws : int
+        Draws of the approximation.
+    n_init : int
+        Starts.
+    max_iter : int
+        Iterations, at most; passes over the data with minibatches.
+    tol : float
+        Stop when an iteration gains less than this in mean ELBO a point.
+    batch_size : int, optional
+        Points (rounded up to whole blocks of 32) that a step sees, in place of all. Starts are then tried on 100,000
+        points, the passes end when one gains less than 1e-5 in mean ELBO a point, and up to 10 sweeps over all points
+        follow, until one gains less than 1e-6.
+    delay, forget : float
+        The t-th step over a minibatch has the size (t + delay) ** -forget; forget is more than 0.5, at most 1.
+
+    References
+    ----------
+    .. [1] Attias (2000), Advances in Neural Information Processing Systems 12, 209-215.
+    .. [2] Bishop (2006), Pattern Recognition and Machine Learning, chapter 10.2.
+    .. [3] Blei & Jordan (2006), Bayesian Analysis 1(1), 121-143.
+    """
+    if not 0.5 < forget <= 1:
+        raise DeclarationError(f"forget={forget}: must be more than 0.5 and at most 1, or the steps never settle")
+    ascent, points = Ascent(density, cores), density.blocks.total_weight
+    progress.stage("variational Bayes")
+    if batch_size is None or batch_size >= density.blocks.n_points:
+        start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points)[0]
+        reached = to_the_top(ascent, start, max_iter, tol * points, progress)
+    else:
+        batches = Minibatches(batch_size, delay, forget)
+        reached = _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
+    return _estimate(ascent, reached, draws, seed, progress)
+
+
+def _estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress: Progress) -> Estimate:
+    """Draws of the belief, and the verdict."""
+    progress.stage("judging it")
+    density = ascent.density
+    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), reached.belief, max(draws, JUDGED))
+    lp = evaluate([density] * len(q), q, ascent.threads)[0]
+    verdict = judge(lp - log_q)
+    notes = {
+        **verdict,
+        "elbo": reached.elbo,
+        "elbo_se": 0.0,
+        "marginal_elbo": verdict["elbo"],
+        "marginal_elbo_se": verdict["elbo_se"],
+        "approximation": "the variational posterior",
+        "resampled": None,
+        "converged": reached.converged,
+        "interrupted": reached.interrupted,
+        "n_iter": reached.n_iter,
+    }
+    stats = {"lp": lp[None, :draws], "log_q": log_q[None, :draws]}
+    return Estimate(
+        q[None, :draws], stats, tuple(_doubts(reached, verdict)), notes, {"optimisation": _history(reached)}
+    )
+
+
+def _history(reached: Ascended) -> dict[str, tuple[str, Array]]:
+    columns = {"iteration": range(reached.n_iter), "elbo": reached.history, "batches": reached.batches}
+    return {name: ("iteration", np.array(values)) for name, values in columns.items()}
+
+
+def _doubts(reached: Ascended, verdict: dict[str, Any]) -> list[str]:
+    found = []
+    if reached.interrupted:
+        found.append(f"Interrupted: kept the approximation of iteration {reached.n_iter}, which has not converged.")
+    elif not reached.converged:
+        found.append(
+            f"Variational Bayes stopped after {reached.n_iter} iterations before it converged. "
+            "Try a larger max_iter or fewer components."
+        )
+    return [*found, *doubts(verdict, "as factors that know nothing of each other do")]

@@ -1,0 +1,378 @@
+"""Variational Bayes: a true bound that never falls, exact where it can be, and plain about what it misses."""
+
+import itertools
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from scipy.special import betaln, logsumexp
+from scipy.stats import multivariate_t
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import BayesianGaussianMixture
+
+import bayesgmm as bg
+from bayesgmm.data import as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import DeclarationError, FitWarning
+from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational
+from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.inference.engine import Silent
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior import info
+from bayesgmm.summary import convergence_line
+from tests.ascents import (
+    FAMILIES,
+    MEANS,
+    SAMPLE,
+    SCALE,
+    converged,
+    every_component,
+    every_declaration,
+    make_ascent,
+    start_of,
+)
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def vb(model, x, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return bg.fit(model, x, "vb", **({"seed": 1, "progress": False} | settings))
+
+
+# -- the bound --
+
+
+@every_declaration
+def test_the_bound_never_falls(family, means, weights):
+    ascent = make_ascent(family, means, weights)
+    history = variational.ascend(ascent.step, start_of(ascent), 30, 0.0).history
+    assert np.diff(history).max() > 1e-6
+    assert np.diff(history).min() > -1e-9
+
+
+@every_declaration
+def test_every_number_of_the_optimum_beats_its_neighbours(family, means, weights):
+    """Every factor, coordinate by coordinate: each is the best given the others."""
+    ascent = make_ascent(family, means, weights)
+    reached = converged(ascent)
+    numbers = ascent.flatten(reached.belief)
+    for i, step in itertools.product(range(numbers.size), (-0.02, 0.02)):
+        moved = numbers.copy()
+        moved[i] += step
+        assert ascent.step(ascent.unflatten(moved))[0] < reached.elbo, i
+
+
+def log_predictive(family, x, location, strength, dof, scale):
+    """Log evidence of one component under a conjugate prior, point after point: each is a Student t."""
+    total, d = 0.0, x.shape[1]
+    for point in x:
+        away, grown = point - location, (1 + strength) / strength
+        if family in ("full", "tied"):
+            free = dof - d + 1
+            total += multivariate_t(location, grown * scale / free, df=free).logpdf(point)
+            scale, dof = scale + strength / (1 + strength) * np.outer(away, away), dof + 1
+        elif family == "diag":
+            total += sum(
+                multivariate_t(m, grown * s / dof, df=dof).logpdf(p)
+                for p, m, s in zip(point, location, scale, strict=True)
+            )
+            scale, dof = scale + strength / (1 + strength) * away**2, dof + 1
+        else:
+            total += multivariate_t(location, grown * scale / dof * np.eye(d), df=dof).logpdf(point)
+            scale, dof = scale + strength / (1 + strength) * away @ away, dof + d
+        location, strength = (strength * location + point) / (1 + strength), strength + 1
+    return float(total)
+
+
+SCALES = {"full": np.eye(2) + 0.3, "tied": np.eye(2) + 0.3, "diag": np.array([1.3, 0.4]), "spherical": 0.7}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_conjugate_component_is_exact(family):
+    """The bound is the log evidence, and so is every importance ratio."""
+    model = bg.MixtureModel(1, family, bg.Dirichlet(1.0), MEANS["conjugate"], bg.WishartPrecision(4.5, SCALES[family]))
+    x = 3 * SAMPLE.X[:30]
+    exact = log_predictive(family, x, np.full(2, 0.5), 0.3, 4.5, SCALES[family])
+    fit = bg.fit(model, x, "vb", seed=1, progress=False, draws=300)
+    assert info(fit)["elbo"] == pytest.approx(exact, abs=1e-8)
+    assert info(fit)["n_iter"] == 2
+    ratio = (fit["sample_stats"]["lp"] - fit["sample_stats"]["log_q"]).values
+    np.testing.assert_allclose(ratio, exact, atol=1e-8)
+
+
+def exact_evidence(weights, x, location, strength, dof, scale):
+    """Log evidence of two components in one dimension, by summing over all assignments."""
+    terms = []
+    for z in itertools.product([0, 1], repeat=len(x)):
+        n = np.bincount(z, minlength=2)
+        a, b = (1.0, 2.0) if isinstance(weights, bg.DirichletProcess) else (1.5, 1.5)
+        groups = [x[np.array(z) == k] for k in (0, 1)]
+        parts = [log_predictive("full", g, location, strength, dof, scale) for g in groups]
+        terms.append(betaln(a + n[0], b + n[1]) - betaln(a, b) + sum(parts))
+    return float(logsumexp(terms))
+
+
+@pytest.mark.parametrize("weights", [bg.Dirichlet(1.5), bg.DirichletProcess(2.0)], ids=["dirichlet", "process"])
+def test_the_bound_is_below_the_exact_log_evidence(weights):
+    """7 points, all 128 assignments; the marginal bound lies between the two. 5 standard errors: 3e-7."""
+    x = np.array([-2.2, -1.9, -1.0, 0.4, 1.8, 2.4, 2.9])[:, None]
+    means, covariances = bg.ConjugateMeans(0.0, 0.2), bg.WishartPrecision(4.0, 1.5)
+    exact = exact_evidence(weights, x, np.zeros(1), 0.2, 4.0, np.array([[1.5]]))
+    told = info(vb(bg.MixtureModel(2, "full", weights, means, covariances), x, draws=4000))
+    assert exact - 3 < told["elbo"] < exact
+    assert told["elbo"] < told["marginal_elbo"] + 5 * told["marginal_elbo_se"]
+    assert told["marginal_elbo"] < exact + 5 * told["marginal_elbo_se"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_bound_is_in_data_units(family):
+    """Default priors go with the data, so in other units the density of each point is that much smaller."""
+    model = bg.MixtureModel(3, family)
+    one, other = (info(vb(model, unit * SAMPLE.X, draws=1))["elbo"] for unit in (1.0, 1000.0))
+    assert one - other == pytest.approx(SAMPLE.X.size * np.log(1000), rel=1e-9)
+
+
+@every_component
+def test_a_row_of_weight_two_is_the_row_twice(family, means):
+    model = bg.MixtureModel(3, family, means=MEANS[means], covariances=SCALE)
+    twice = vb(model, np.repeat(SAMPLE.X, 2, axis=0), tol=1e-12)
+    weighed = vb(model, SAMPLE.X, sample_weight=np.full(len(SAMPLE.X), 2.0), tol=1e-12)
+    assert info(twice)["elbo"] == pytest.approx(info(weighed)["elbo"], abs=1e-6)
+    assert info(twice)["elbo"] < 1.5 * info(vb(model, SAMPLE.X))["elbo"] < 0
+
+
+# -- against others --
+
+
+def test_scikit_learn_ends_in_the_same_place():
+    """The same model: full covariances, a Dirichlet of fixed concentration. Its lower bound leaves out constants.
+
+    Its other models are others: 'tied' counts N / K points to the degrees of freedom, 'diag' and 'spherical' take
+    the expected log determinant of a full Wishart, and its Dirichlet process has a last stick that is not one.
+    """
+    x = SAMPLE.X
+    theirs = BayesianGaussianMixture(
+        n_components=3,
+        covariance_type="full",
+        tol=1e-13,
+        reg_covar=0,
+        max_iter=5000,
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=0.7,
+        mean_precision_prior=0.3,
+        mean_prior=np.full(2, 0.5),
+        degrees_of_freedom_prior=5.0,
+        covariance_prior=np.eye(2) + 0.3,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs.fit(x)
+    model = bg.MixtureModel(3, "full", bg.Dirichlet(0.7), MEANS["conjugate"], SCALE)
+    ascent = Ascent(LogPosterior.of(model, as_points(x)))
+    standard = ascent.density.standard
+    belief = converged(ascent, 1e-12, their_belief(ascent, theirs, x)).belief
+    now = belief.components
+    np.testing.assert_allclose(belief.shares[0], theirs.weight_concentration_, rtol=1e-6)
+    np.testing.assert_allclose(now.mean * standard.scale + standard.shift, theirs.means_, atol=1e-6)
+    np.testing.assert_allclose(now.spread, theirs.mean_precision_, rtol=1e-6)
+    np.testing.assert_allclose(now.precision.dof[:, 0], theirs.degrees_of_freedom_, rtol=1e-6)
+    covariance = now.precision.scale[:, 0] * np.outer(standard.scale, standard.scale) / now.precision.dof[:, :, None]
+    np.testing.assert_allclose(covariance, theirs.covariances_, atol=1e-6)
+
+
+def their_belief(ascent, theirs, x):
+    """A start near where scikit-learn ended: its responsibilities, muddled with equal ones."""
+    from bayesgmm.inference.starts import from_responsibilities
+
+    shares = 0.9 * theirs.predict_proba(x) + 0.1 / 3
+    rows = ascent.density.blocks.rows()
+    return ascent.first(from_responsibilities(rows, np.ones(len(x)), shares, ascent.density.model.family))
+
+
+def test_means_are_those_of_nuts_where_components_are_apart():
+    """0.15 posterior sd, of which 4 Monte Carlo errors of 4,000 draws are 0.06."""
+    x = make_mixture(n_points=600, n_features=2, n_components=3, overlap=0.01, seed=2).X
+    model = bg.MixtureModel(3)
+    reference = bg.fit(model, x, draws=1000, seed=4, progress=False)["posterior"]
+    fit = vb(model, x, draws=4000)["posterior"]
+    for name in ("weight", "mean", "covariance"):
+        mean, sd = reference[name].mean(["chain", "draw"]), reference[name].std(["chain", "draw"])
+        assert float((abs(fit[name].mean(["chain", "draw"]) - mean) / sd).max()) < 0.15
+
+
+# -- steps and orders --
+
+
+@every_component
+def test_small_steps_lead_to_the_same_place(family, means):
+    ascent = make_ascent(family, means, "process, learned")
+    reached = converged(ascent)
+    belief = start_of(ascent)
+    bounds = []
+    for _ in range(600):
+        stats = ascent.fold(belief)
+        bounds.append(ascent.elbo(belief, stats))
+        belief = ascent.update(belief, stats, 0.6)
+    assert np.diff(bounds).min() > -1e-9
+    assert ascent.step(belief)[0] == pytest.approx(reached.elbo, abs=1e-4)
+
+
+def permuted(belief, order):
+    now = belief.components
+    precision = type(now.precision)(now.precision.dof[order], now.precision.scale[order])
+    return type(belief)(belief.shares, belief.tilt, type(now)(now.mean[order], now.spread[order], precision))
+
+
+@pytest.mark.parametrize("weights", ["process", "process, learned", "pitman yor, learned"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sticks_are_put_in_the_best_of_all_orders(weights, seed):
+    """Of the 24 orders of four components, each with the weights' best factors."""
+    ascent = make_ascent(weights=weights, k=4)
+    belief = variational.ascend(ascent.step, start_of(ascent, seed), 10, 0.0).belief
+    n = ascent.fold(belief).n
+    values = [ascent._weights_share(belief, n[list(order)]) for order in itertools.permutations(range(4))]
+    ordered = ascent.in_order(belief)
+    found = [int(np.argmin(abs(belief.components.mean - mean).sum(axis=1))) for mean in ordered.components.mean]
+    assert ascent._weights_share(belief, n[found]) == pytest.approx(max(values), abs=1e-9)
+    assert max(values) > min(values) + 0.1
+
+
+def test_an_ascent_leaves_a_bad_order_of_the_sticks():
+    """Where coordinate ascent alone has converged."""
+    ascent = make_ascent(weights="process, learned", k=5)
+    belief = converged(ascent).belief
+    worst = permuted(belief, np.argsort(ascent.fold(belief).n))
+    worse = converged(ascent, 1e-9, ascent.update(worst, ascent.fold(worst)))
+    better = variational.to_the_top(ascent, worse, 20_000, 1e-9, Silent())
+    assert better.elbo > worse.elbo + 0.1
+    assert np.diff(better.history).min() > -1e-9
+
+
+# -- minibatches --
+
+MANY = make_mixture(n_points=20_000, n_features=3, n_components=5, overlap=0.05, seed=2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("means", [bg.NormalMeans(), bg.ConjugateMeans()], ids=["normal", "conjugate"])
+def test_minibatches_reach_the_bound_of_all_points(family, means):
+    """20,000 points: within 0.01 nats after a few sweeps over all of them (2e-4 at most), and 1 before (0.14)."""
+    model = bg.MixtureModel(5, family, means=means)
+    told = info(vb(model, MANY.X, draws=200))
+    batched = vb(model, MANY.X, draws=200, batch_size=1024)
+    assert info(batched)["elbo"] == pytest.approx(told["elbo"], abs=0.01)
+    batches, elbo = batched["optimisation"]["batches"].values, batched["optimisation"]["elbo"].values
+    assert 2 <= (batches > 1).sum() <= 20
+    assert (batches == 1).sum() <= variational.LAST_SWEEPS
+    assert elbo[batches == 1][0] == pytest.approx(told["elbo"], abs=1)
+
+
+def test_steps_that_never_settle_are_refused():
+    with pytest.raises(DeclarationError, match=r"forget=0.4: must be more than 0.5 and at most 1"):
+        bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", forget=0.4, progress=False)
+
+
+# -- the engine --
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"covariances": bg.LKJCovariance()}, r"can't take LKJCovariance: .*Or declare covariances=WishartPrecision\("),
+        (
+            {"covariances": bg.WishartPrecision(scale=bg.Gamma(1, 1))},
+            "can't take a WishartPrecision whose scale is learned",
+        ),
+        ({"means": bg.HierarchicalMeans()}, "can't take HierarchicalMeans"),
+        ({"means": bg.NormalMeans(ordered=True)}, "can't take NormalMeans in order"),
+        (
+            {"means": bg.HierarchicalMeans(), "covariances": bg.LKJCovariance()},
+            "can't take HierarchicalMeans and LKJCovariance",
+        ),
+    ],
+)
+def test_priors_that_are_not_conjugate_are_refused_with_a_way_out(declared, message):
+    """Before any work: the data are not looked at."""
+    with pytest.raises(DeclarationError, match=f"(?s)method 'vb' {message}") as error:
+        bg.fit(bg.MixtureModel(2, **declared), None, "vb")
+    for name in ENGINES:
+        assert (f"{name!r}" in str(error.value).split("Methods that can")[1]) == (
+            name not in LIMITS and name not in IGNORE_PRIORS
+        )
+
+
+def test_a_fit_says_how_good_it_is():
+    x = make_mixture(n_points=600, n_features=2, n_components=3, overlap=0.01, seed=2).X
+    fit = bg.fit(bg.MixtureModel(3), x, "vb", seed=1, draws=3, progress=False)  # a warning would be an error
+    told = info(fit)
+    assert told["converged"]
+    assert told["importance_share"] > 0.3
+    assert told["elbo"] < told["marginal_elbo"] < told["elbo"] + 5
+    assert convergence_line(fit) == (
+        f"3 draws of the variational posterior; ELBO {told['elbo']:.1f}; Pareto k-hat {told['pareto_khat']:.2f}"
+    )
+    assert fit["posterior"].sizes["draw"] == 3
+
+
+def test_the_extras_that_are_learned_are_in_the_fit():
+    fit = vb(bg.MixtureModel(4, weights=bg.DirichletProcess()), SAMPLE.X)
+    assert (fit["posterior"]["concentration"] > 0).all()
+    assert "truncation" in info(fit)
+
+
+def test_the_history_ends_in_the_bound_and_is_drawn():
+    fit = vb(bg.MixtureModel(3), SAMPLE.X)
+    history = fit["optimisation"]["elbo"].values
+    assert history[-1] == info(fit)["elbo"]
+    assert np.diff(history).min() > -1e-9
+    figure = bg.plots.elbo(fit)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["over all points", "at the end"]
+    plt.close(figure)
+
+
+def test_a_picture_tells_minibatches_from_all_points():
+    figure = bg.plots.elbo(vb(bg.MixtureModel(2), MANY.X[:4000], batch_size=512, draws=50))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["over 8 minibatches, one after another", "over all points", "at the end"]
+    plt.close(figure)
+
+
+def test_an_ascent_that_stops_early_warns():
+    fit = vb(bg.MixtureModel(5), SAMPLE.X, max_iter=3)
+    assert info(fit)["warnings"][0].startswith("Variational Bayes stopped after 3 iterations before it converged.")
+    assert info(fit)["n_iter"] == 3
+
+
+def test_a_posterior_that_independent_factors_miss_is_reported():
+    with pytest.warns(FitWarning, match=r"misses part of the posterior \(Pareto k-hat .* factors that know nothing"):
+        bg.fit(bg.MixtureModel(6), bg.datasets.galaxies(), "vb", seed=1, progress=False)
+
+
+@pytest.mark.parametrize("batch_size", [None, 512])
+def test_ctrl_c_keeps_the_best_so_far(monkeypatch, batch_size):
+    """It comes in the fourth update after the starts."""
+    starts, update, left = variational.short_runs, Ascent.update, [np.inf]
+
+    def then_count(*args):
+        found = starts(*args)
+        left[0] = 4
+        return found
+
+    def counted(*args):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return update(*args)
+
+    monkeypatch.setattr(variational, "short_runs", then_count)
+    monkeypatch.setattr(Ascent, "update", counted)
+    told = info(vb(bg.MixtureModel(8), MANY.X[:5000], n_init=2, tol=1e-12, batch_size=batch_size))
+    assert told["warnings"][0].startswith("Interrupted: kept the approximation of iteration")
+    assert told["interrupted"]
+    assert np.isfinite(told["elbo"])
