@@ -44,6 +44,6 @@ def start_of(ascent, seed=0):
 
 
 def converged(ascent, tol=1e-10, start=None):
-    reached = variational.ascend(ascent.step, start or start_of(ascent), 20_000, tol)
+    reached = variational.ascend(ascent, start or start_of(ascent), 20_000, tol)
     assert reached.converged
     return reached

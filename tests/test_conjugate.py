@@ -26,7 +26,7 @@ def test_precisions_are_pooled_as_they_are_shared(family):
 def test_the_divergence_is_that_of_the_draws_from_the_prior_s_own_density(family, means, weights):
     """Native code against closed forms, and draws against their density. 5 standard errors: 6e-7 each, 56 of them."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    belief = variational.ascend(ascent.step, start_of(ascent), 5, 0.0).belief
+    belief = variational.ascend(ascent, start_of(ascent), 5, 0.0).belief
     q, log_q = ascent.draw(np.random.default_rng(1), belief, 4000)
     gap = log_q - np.array([ascent.density.log_prior(row) for row in q])
     assert gap.mean() == pytest.approx(ascent.divergence(belief), abs=5 * gap.std() / np.sqrt(len(gap)))
@@ -119,7 +119,7 @@ def test_the_grid_of_a_concentration_holds_its_prior(prior):
 def test_the_table_holds_expected_log_densities(family, means, weights):
     """Of points that lie anywhere, over draws. 5 standard errors: 6e-7 each, 12 points and components, 56 times."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    belief = variational.ascend(ascent.step, start_of(ascent), 5, 0.0).belief
+    belief = variational.ascend(ascent, start_of(ascent), 5, 0.0).belief
     q = ascent.draw(np.random.default_rng(2), belief, 4000)[0]
     density = ascent.density
     weight, mean, core = density.mixture(q)

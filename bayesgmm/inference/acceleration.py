@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.stats import Array
 
+ROUNDING = 1e-15  # a relative gain that may be rounding alone
 REGULAR = 3  # gains in a row whose rates are looked at
 SLOWEST = 0.9999  # a rate that is closer to one can't be told from it
 
@@ -64,8 +65,9 @@ def squared_steps[State](
         best, last = step(middle)
         yield best, middle
         try:
-            leapt = unflatten(_leap(flatten(state), flatten(middle), flatten(last)))
-            value, following = step(leapt)
+            with np.errstate(all="ignore"):
+                leapt = unflatten(_leap(flatten(state), flatten(middle), flatten(last)))
+                value, following = step(leapt)
         except (ArithmeticError, np.linalg.LinAlgError):
             value = -np.inf
         if value >= best:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families import Family
-from bayesgmm.inference.acceleration import to_be_gained
+from bayesgmm.inference.acceleration import ROUNDING, to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
@@ -16,7 +16,6 @@ from bayesgmm.stats import Array, Blocks, fold
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
-ROUNDING = 1e-15  # a relative gain that may be rounding alone
 CLEAR = 1e-3  # a floor that is less than this share of every variance does not shape the maximum
 
 

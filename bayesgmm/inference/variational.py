@@ -3,14 +3,15 @@
 Coordinate ascent over all points, or natural-gradient steps over minibatches.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from bayesgmm.covariances import WishartPrecision
 from bayesgmm.errors import DeclarationError
+from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
 from bayesgmm.inference.component_factors import MEANS_FACTORS
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.elbo import evaluate
@@ -22,8 +23,6 @@ from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
 from bayesgmm.scalars import Scalar
 from bayesgmm.stats import Array
-
-Step = Callable[[Belief], tuple[float, Belief]]
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 ROUGH = 100_000  # points that starts for minibatches are tried on
@@ -90,16 +89,24 @@ class Ascended:
         return Ascended(other.belief, history, batches, other.converged, other.interrupted)
 
 
-def ascend(step: Step, start: Belief, max_iter: int, tol: float) -> Ascended:
-    """Iterate until the bound gains less than ``tol``, in nats; Ctrl-C keeps the best so far."""
-    reached, following = Ascended(start), start
+def ascend(ascent: Ascent, start: Belief, max_iter: int, tol: float, progress: Progress | None = None) -> Ascended:
+    """Iterate, with leaps where coordinate ascent creeps, until less than ``tol`` nats are left to be gained.
+
+    Ctrl-C keeps the best so far.
+    """
+    reached = Ascended(start)
+    gains: list[float] = []
+    walk = squared_steps(ascent.step, start, ascent.flatten, ascent.unflatten)
     try:
-        for _ in range(max_iter):
-            belief, (elbo, following) = following, step(following)
-            gain = elbo - reached.elbo if reached.history else np.inf
+        for elbo, belief in islice(walk, max_iter):
             reached.note(belief, elbo)
-            if abs(gain) < tol:
-                reached.converged = True
+            if progress is not None and reached.n_iter % REPORTED == 0:
+                progress.stage(f"iteration {reached.n_iter}, ELBO {elbo:.1f}")
+            if reached.n_iter % 2 and reached.n_iter > 1:  # after a leap: a plain step and a leap gain alike each time
+                gains.append(abs(elbo - reached.history[-3]))
+            last = abs(elbo - reached.history[-2]) if reached.n_iter > 1 else np.inf
+            reached.converged = to_be_gained(gains)[0] < tol or last < ROUNDING * abs(elbo)
+            if reached.converged:
                 break
     except KeyboardInterrupt:
         if not reached.history:
@@ -118,7 +125,7 @@ def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float
         start = ascent.first(from_centres(rows, weight, centres, density.model.family))
         if density.model.weights.heaviest_first:
             start = ascent.in_order(start)
-        found.append(ascend(ascent.step, start, max_iter, tol))
+        found.append(ascend(ascent, start, max_iter, tol))
     return sorted(found, key=lambda reached: -reached.elbo)
 
 
@@ -129,8 +136,7 @@ def to_the_top(ascent: Ascent, start: Ascended, max_iter: int, tol: float, progr
         best = _put_in_order(ascent, best, tol)
         if best.converged:
             break
-        step = _reported(ascent.step, best.n_iter, progress)
-        best = best.then(ascend(step, best.belief, max_iter - best.n_iter, tol))
+        best = best.then(ascend(ascent, best.belief, max_iter - best.n_iter, tol, progress))
     return best
 
 
@@ -141,21 +147,6 @@ def _put_in_order(ascent: Ascent, reached: Ascended, tol: float) -> Ascended:
     ordered = ascent.in_order(reached.belief)
     elbo = ascent.step(ordered)[0]
     return reached if elbo < reached.elbo + tol else reached.then(Ascended(ordered, [elbo], [1]))
-
-
-def _reported(step: Step, before: int, progress: Progress) -> Step:
-    """The same step, telling every so often how far it is."""
-    count = before
-
-    def told(belief: Belief) -> tuple[float, Belief]:
-        nonlocal count
-        elbo, following = step(belief)
-        count += 1
-        if count % REPORTED == 0:
-            progress.stage(f"iteration {count}, ELBO {elbo:.1f}")
-        return elbo, following
-
-    return told
 
 
 @dataclass(frozen=True)
@@ -209,12 +200,12 @@ def _stochastic(
     start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].belief
     passed = stochastic_passes(ascent, start, batches, max_iter, seed, progress)
     if passed.interrupted:
-        reached = passed.then(ascend(ascent.step, passed.belief, 1, 0.0))
+        reached = passed.then(ascend(ascent, passed.belief, 1, 0.0))
         reached.interrupted = True
         return reached
     progress.stage("last sweeps over all points")
     belief = ascent.in_order(passed.belief) if density.model.weights.heaviest_first else passed.belief
-    last = ascend(ascent.step, belief, LAST_SWEEPS, max(tol, CLOSE) * total)
+    last = ascend(ascent, belief, LAST_SWEEPS, max(tol, CLOSE) * total)
     return passed.then(last)
 
 
