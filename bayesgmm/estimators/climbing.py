@@ -110,7 +110,7 @@ def climb(
         if abs(gain) < tol:
             return Climbed(mixture, tuple(bounds), True)
         gains.append(abs(gain))
-        if _creeps(gains, tol) and sweep.is_smooth(mixture):
+        if _creeps(gains, tol) and sweep.is_smooth(mixture) and len(bounds) + 2 < max_iter:
             leapt = em.leap(sweep, em.EMResult(before, loglik, len(bounds), False), max_iter, tol * LOOK)
             mixture, gains = leapt.mixture, []
             bounds += [value / sweep.blocks.total_weight - log_scale for value in leapt.history]
