@@ -1,5 +1,6 @@
 """Every engine: same declaration in, same schema out, same answer for the same seed. Then each one's own laws."""
 
+import inspect
 import os
 import signal
 import threading
@@ -152,6 +153,27 @@ def test_an_unknown_engine_gets_a_suggestion():
         match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts', 'vb'; did you mean 'nu",
     ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
+
+
+CLIMBERS = [name for name, engine in ENGINES.items() if "start" in inspect.signature(engine).parameters]
+
+
+@pytest.mark.parametrize("method", CLIMBERS)
+def test_an_engine_that_climbs_goes_on_from_a_fit(method):
+    there = quick_fit(method)
+    again = quick_fit(method, start=there)
+    assert again["sample_stats"]["lp"].item() == pytest.approx(there["sample_stats"]["lp"].item(), abs=1e-3)
+    np.testing.assert_allclose(again["posterior"]["mean"], there["posterior"]["mean"], atol=1e-3)
+    if method == "em":
+        assert again["sample_stats"]["n_iter"].item() < there["sample_stats"]["n_iter"].item()
+
+
+def test_a_start_that_does_not_fit_is_refused():
+    two = quick_fit("em", bg.MixtureModel(2))
+    with pytest.raises(DeclarationError, match="start is a fit of 2 components .* needed are 3"):
+        quick_fit("em", start=two)
+    with pytest.raises(DeclarationError, match="method 'nuts' takes no start; those that do are 'em'"):
+        quick_fit("nuts", start=two)
 
 
 # -- EM --

@@ -14,10 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import diagnosis, posterior, relabelling
 from bayesgmm._declared import positive, whole
-from bayesgmm.data import Points, as_points
+from bayesgmm.data import Points, as_points, listing
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
 from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Silent
+from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel, as_model
 
@@ -38,7 +39,7 @@ LIMITS = {  # engines that are not here take every declaration
     "vb": Limit(variational.not_conjugate, "coordinate ascent needs conjugate priors"),
 }
 LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
-GIVEN = {"density", "seed", "cores", "progress"}  # what every engine gets; the rest are its settings
+GIVEN = {"density", "seed", "cores", "progress", "start"}  # what an engine gets from ``fit``; the rest are its settings
 
 
 def settings_of(method: str) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def fit(
     *,
     columns: Sequence[str] | None = None,
     sample_weight: Any = None,
+    start: "xr.DataTree | None" = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
@@ -77,6 +79,8 @@ def fit(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         How many points each row stands for; 1 unless told. A row of weight 3 is the row three times.
+    start : DataTree, optional
+        A fit of as many components in the same columns, to go on from in place of new starts: for methods that climb.
     seed : int, optional
         The same seed gives the same draws, whatever ``cores`` is. Stored in the fit.
     cores : int, optional
@@ -116,13 +120,14 @@ def fit(
     points = as_points(data, columns).weighed(sample_weight)
     density = LogPosterior.of(model, points)
     resolved = density.model
+    given = {} if start is None else {"start": _started(method, start, density, points)}
     said = resolved.contradictions(points.summary)
     warn(said)
     began = time.perf_counter()
     # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
     # a search for modes took 80 times as long), and sums round differently for another number of them.
     with _shown(progress, chosen) as report, threadpool_limits(limits=1, user_api="blas"):
-        estimate = ENGINES[method](density, seed, cores, report, **chosen)
+        estimate = ENGINES[method](density, seed, cores, report, **chosen, **given)
     info = {
         "model": resolved.plain(),
         "method": method,
@@ -145,6 +150,24 @@ def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
             )
         known[name] = _setting(name, value, known[name])
     return known
+
+
+def _started(method: str, start: "xr.DataTree", density: LogPosterior, points: Points) -> Mixture:
+    """The mixture that an engine starts from: the mean of a fit's draws, in standardised coordinates."""
+    able = [name for name, engine in ENGINES.items() if "start" in inspect.signature(engine).parameters]
+    if method not in able:
+        raise DeclarationError(f"method {method!r} takes no start; those that do are {allowed(dict.fromkeys(able))}")
+    earlier = relabelling.aligned(start)
+    p, k = earlier.parameters, density.n_components
+    if earlier.columns != points.columns or p.weight.shape[1] != k:
+        raise DeclarationError(
+            f"start is a fit of {p.weight.shape[1]} components in columns {listing(earlier.columns)}; needed are {k} "
+            f"in {listing(points.columns)}"
+        )
+    family, standard = density.model.family, density.standard
+    covariance = p.covariance.mean(axis=0) / np.outer(standard.scale, standard.scale)
+    mean = (p.mean.mean(axis=0) - standard.shift) / standard.scale
+    return Mixture(p.weight.mean(axis=0), mean, family.roots(family.cores(covariance)))
 
 
 def _check_priors(method: str, model: MixtureModel) -> None:

@@ -246,6 +246,7 @@ def fit(
     init: str = "k-means++",
     max_iter: int = 1000,
     tol: float = 1e-8,
+    start: Mixture | None = None,
 ) -> Estimate:
     """The EM engine: one draw, the maximum of the likelihood. It does not look at the priors.
 
@@ -259,11 +260,16 @@ def fit(
         Times that all of the data are looked at, at most.
     tol : float
         Stop when less than this is left to be gained in mean log likelihood.
+    start : Mixture, optional
+        In place of all others.
     """
     choose(init, CENTRES, "init")
     progress.stage("EM")
     sweep = Sweep(density.blocks, density.model.family, threads=cores)
-    found = climb(sweep, density.n_components, seed, n_init, max_iter, tol, init)
+    if start is None:
+        found = climb(sweep, density.n_components, seed, n_init, max_iter, tol, init)
+    else:
+        found = run(sweep, start, max_iter, tol)
     mixture = found.mixture
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]
     warnings: tuple[str, ...] = ()

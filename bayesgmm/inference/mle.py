@@ -20,6 +20,7 @@ def fit(
     n_init: int = 10,
     max_iter: int = 500,
     tol: float = 1e-8,
+    start: Mixture | None = None,
 ) -> Estimate:
     """The maximum likelihood engine: one draw, where no slope of the log likelihood is left. It ignores the priors.
 
@@ -39,6 +40,9 @@ def fit(
         in the fit's notes; that of a component far tighter than the data may end larger, at the precision of the
         sum over the points, and then counts by the component's own width.
 
+    start : Mixture, optional
+        In place of all others.
+
     Raises
     ------
     EmptyComponent, DegenerateComponent
@@ -49,12 +53,14 @@ def fit(
     .. [1] Redner & Walker (1984), SIAM Review 26(2), 195-239.
     .. [2] Day (1969), Biometrika 56(3), 463-474: the likelihood is unbounded.
     """
-    progress.stage("short EM runs")
     likelihood = density.likelihood()
     sweep = em.Sweep(density.blocks, density.model.family, threads=cores)
-    runs = em.short_runs(sweep, density.n_components, seed, n_init)
+    mixtures = [] if start is None else [start]
+    if not mixtures:
+        progress.stage("short EM runs")
+        runs = em.short_runs(sweep, density.n_components, seed, n_init)
+        mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
     progress.stage("climbing the likelihood")
-    mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
     found = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(found.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}

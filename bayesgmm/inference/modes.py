@@ -6,6 +6,7 @@ from bayesgmm.errors import ComponentError, DegenerateComponent
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import starting_points
 from bayesgmm.inference.maxima import highest
+from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import IntArray, LogPosterior
 from bayesgmm.stats import Array
 
@@ -22,6 +23,7 @@ def fit(
     *,
     max_iter: int = 500,
     tol: float = 1e-8,
+    start: Mixture | None = None,
 ) -> Estimate:
     """The maximum a posteriori engine: one draw, the highest mode of the posterior under all of the priors.
 
@@ -36,6 +38,8 @@ def fit(
         Iterations of each climb, at most.
     tol : float
         Stop when no slope of the log posterior, divided by the number of points, exceeds this.
+    start : Mixture, optional
+        In place of all others.
 
     Raises
     ------
@@ -48,7 +52,10 @@ def fit(
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
     """
     progress.stage("looking for modes")
-    starts = starting_points(density, seed, cores)
+    if start is None:
+        starts = starting_points(density, seed, cores)
+    else:
+        starts = [density.coordinates(start.weight, start.mean, start.core_roots)]
     found, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
     notes = {"maximum": "posterior", "converged": found.converged, "gradient": found.gradient}
