@@ -1,11 +1,9 @@
-"""Data at the door: arrays, DataFrames and files become checked points; shift and scale are fixed here, once."""
+"""Data at the door: arrays and DataFrames become checked points; shift and scale are fixed here, once."""
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -232,7 +230,7 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
     if hasattr(data, "columns") and hasattr(data, "index"):
         _require_distinct([str(c) for c in data.columns])
         frame = select(data, columns).infer_objects()
-        text = [str(c) for c in frame.columns if not _is_numeric(frame[c])]
+        text = [str(c) for c in frame.columns if not is_numeric(frame[c])]
         if text:
             raise DataError(
                 f"{_count(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
@@ -278,7 +276,8 @@ def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFram
     return frame[[known[str(name)] for name in columns]]
 
 
-def _is_numeric(column: Any) -> bool:
+def is_numeric(column: Any) -> bool:
+    """Whether a column holds real numbers."""
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
@@ -342,79 +341,3 @@ def _require_distinct(names: Sequence[str]) -> None:
 
 def _count(n: int, one: str, many: str) -> str:
     return f"{n} {one if n == 1 else many}"
-
-
-def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
-    """Read CSV or Parquet; keep the named columns, or all that are numeric.
-
-    Returns
-    -------
-    frame : DataFrame
-        The columns to use.
-    dropped : list of str
-        Text columns that were left out because nobody named them.
-
-    Raises
-    ------
-    DataError
-        When the file can't be read, or holds no column of numbers.
-    """
-    frame = read_frame(path)
-    if columns is not None:
-        return select(frame, columns), []
-    numeric = [c for c in frame.columns if _is_numeric(frame[c])]
-    dropped = [str(c) for c in frame.columns if c not in numeric]
-    if not numeric:
-        raise DataError(f"{path} has no column of numbers; its columns are {listing(dropped)}")
-    return frame[numeric], dropped
-
-
-def read_frame(path: str | Path) -> "pd.DataFrame":
-    """Read CSV or Parquet, every column.
-
-    Raises
-    ------
-    DataError
-        When the file can't be read, is empty, or is not what its name says.
-    """
-    import pandas as pd
-
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
-    parquet = path.suffix.lower() in {".parquet", ".pq"}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_parquet(path) if parquet else pd.read_csv(path, index_col=False)
-    except pd.errors.ParserWarning:
-        raise DataError(
-            f"{path} has more fields in its rows than names in its first line\n"
-            "  Look for a missing name, a comma at the end of each row, or decimal commas."
-        ) from None
-    except Exception as error:  # each parser has its own family of errors
-        kind = "Parquet" if parquet else "CSV"
-        raise DataError(f"{path} can't be read as {kind}: {error}") from error
-    if frame.empty:
-        raise DataError(f"{path} has no rows")
-    if not parquet:
-        _require_sound_csv(frame, path)
-    return frame
-
-
-def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
-    """What pandas reads without a word, and wrongly."""
-    names = [str(c) for c in frame.columns]
-    for separator, word in {";": "semicolons", "\t": "tabs"}.items():
-        if len(names) == 1 and separator in names[0]:
-            raise DataError(f"{path} is separated by {word}, not commas; write it with commas and decimal points")
-    if all(_is_number(name) for name in names) and not all(name.isdigit() for name in names):
-        raise DataError(f"{path} has no line of column names: its first line is {listing(names)}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -71,7 +71,8 @@ def check_other(output: Path, *inputs: Path | None) -> None:
 
 def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     """The columns to use of a file; says which were left out."""
-    from bayesgmm.data import listing, read_table
+    from bayesgmm.data import listing
+    from bayesgmm.tables import read_table
 
     frame, dropped = read_table(path, columns)
     if dropped:
@@ -81,7 +82,7 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
 
 def read_new(path: Path | None) -> "pd.DataFrame | None":
     """New points, all columns; None for those that were fitted."""
-    from bayesgmm.data import read_frame
+    from bayesgmm.tables import read_frame
 
     return None if path is None else read_frame(path)
 

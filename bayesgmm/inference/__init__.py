@@ -71,10 +71,11 @@ def fit(
         (N, D), one row a point.
     method : str
         ``'nuts'``: draws from the posterior. ``'advi'``, ``'fullrank_advi'``: draws from the Gaussian closest to it, in
-        a fraction of the time, resampled where it is not close. ``'vb'``: draws from the closest posterior in which
-        weights, means and assignments know nothing of each other: the quickest, for conjugate priors. ``'mle'``: the
-        maximum of the likelihood, to the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation
-        maximisation; ``'map'``: the highest mode of the posterior. These three are posteriors of one draw.
+        a fraction of the time, resampled where it is not close; tails heavier than a Gaussian's are cut short, and no
+        verdict can see what was never drawn. ``'vb'``: draws from the closest posterior in which weights, means and
+        assignments know nothing of each other: the quickest, for conjugate priors. ``'mle'``: the maximum of the
+        likelihood, to the last digits (``standard_errors`` reads it); ``'em'``: the same by expectation maximisation;
+        ``'map'``: the highest mode of the posterior. These three are posteriors of one draw.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional

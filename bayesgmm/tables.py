@@ -1,0 +1,88 @@
+"""Files of tables: CSV and Parquet, and what pandas reads of them without a word, and wrongly."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesgmm.data import is_numeric, listing, select
+from bayesgmm.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
+    """Read CSV or Parquet; keep the named columns, or all that are numeric.
+
+    Returns
+    -------
+    frame : DataFrame
+        The columns to use.
+    dropped : list of str
+        Text columns that were left out because nobody named them.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, or holds no column of numbers.
+    """
+    frame = read_frame(path)
+    if columns is not None:
+        return select(frame, columns), []
+    numeric = [c for c in frame.columns if is_numeric(frame[c])]
+    dropped = [str(c) for c in frame.columns if c not in numeric]
+    if not numeric:
+        raise DataError(f"{path} has no column of numbers; its columns are {listing(dropped)}")
+    return frame[numeric], dropped
+
+
+def read_frame(path: str | Path) -> "pd.DataFrame":
+    """Read CSV or Parquet, every column.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, is empty, or is not what its name says.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    parquet = path.suffix.lower() in {".parquet", ".pq"}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_parquet(path) if parquet else pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"{path} has more fields in its rows than names in its first line\n"
+            "  Look for a missing name, a comma at the end of each row, or decimal commas."
+        ) from None
+    except Exception as error:  # each parser has its own family of errors
+        kind = "Parquet" if parquet else "CSV"
+        raise DataError(f"{path} can't be read as {kind}: {error}") from error
+    if frame.empty:
+        raise DataError(f"{path} has no rows")
+    if not parquet:
+        _require_sound_csv(frame, path)
+    return frame
+
+
+def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
+    """What pandas reads without a word, and wrongly."""
+    names = [str(c) for c in frame.columns]
+    for separator, word in {";": "semicolons", "\t": "tabs"}.items():
+        if len(names) == 1 and separator in names[0]:
+            raise DataError(f"{path} is separated by {word}, not commas; write it with commas and decimal points")
+    if all(_is_number(name) for name in names) and not all(name.isdigit() for name in names):
+        raise DataError(f"{path} has no line of column names: its first line is {listing(names)}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
