@@ -23,6 +23,7 @@ from bayesgmm._kernels import BLOCK
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
 MIN_CHUNK = 256  # blocks: enough work that a thread is worth its start
+SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
 MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
 
 
@@ -104,7 +105,7 @@ class Blocks:
         x = np.zeros((n_blocks, n_features, BLOCK))
         weight = np.zeros(n_blocks * BLOCK)
         weight[:n_points] = 1.0 if weights is None else weights
-        step = 1024 * BLOCK
+        step = SLICE * BLOCK
         for start in range(0, n_points, step):
             part = (rows[start : start + step] - shift) / scale
             whole = len(part) // BLOCK
