@@ -36,7 +36,7 @@ def conjugate_density(call: Any) -> float:
     p = arguments(call)
     d, strength = p.n_features, p.params[p.n_features]
     per_core = p.core.size // p.n_components  # of a diagonal family, which is never tied
-    shared = p.core.size == d * d
+    shared = not p.diagonal and p.core.size == d * d
     y = np.empty(d)
     value = 0.0
     for k in range(p.n_components):

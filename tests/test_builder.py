@@ -58,7 +58,13 @@ def check_agreement(model, x):
 
 
 def some_combinations(seed):
-    """For every family, D and K one combination of priors; over all of them every pair of priors comes up."""
+    """For every family, D and K one combination of priors, and every prior of the means where K is D or its square.
+
+    There sizes do not tell which family it is: K rows of D numbers are then as many as a matrix has.
+    """
+    for family, (d, k) in itertools.product(COVARIANCES, [(2, 2), (3, 3), (2, 4)]):
+        for m in range(len(mean_priors(d))):
+            yield family, d, k, (0, m, 0)
     rng = np.random.default_rng(seed)
     for family, d, k in itertools.product(COVARIANCES, range(1, 5), range(1, 5)):
         priors = [weight_priors(k), mean_priors(d), covariance_priors(d)]
