@@ -1,4 +1,4 @@
-"""``python -m benchmarks [em] [sampling] [builder] ...``: run what is named, or all; print docs/benchmarks.md."""
+"""``python -m benchmarks [em] [fits] ...``: run what is named, or all; print docs/benchmarks.md."""
 
 import os
 import platform
@@ -6,9 +6,17 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, memory, sampling
+from benchmarks import advi, builder, em, fits, memory, sampling, sweeps
 
-PARTS = {"em": em, "sampling": sampling, "builder": builder, "advi": advi, "memory": memory}
+PARTS = {
+    "em": em,
+    "sweeps": sweeps,
+    "fits": fits,
+    "sampling": sampling,
+    "builder": builder,
+    "advi": advi,
+    "memory": memory,
+}
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 
 
