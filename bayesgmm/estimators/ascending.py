@@ -124,9 +124,10 @@ class Approximation:
         return self.belief.components.spread.copy() if isinstance(self.model.means, ConjugateMeans) else None
 
     @property
-    def degrees_of_freedom(self) -> Array:
+    def degrees_of_freedom(self) -> Array | np.float64:
         """(K,) of each precision's Wishart, or one number of a tied one."""
-        return self.model.family.squeezed(self.belief.components.precision.dof[:, :1])[..., 0]
+        each = self.belief.components.precision.dof[:, 0]
+        return each[0] if self.model.family.tied else each.copy()
 
     @property
     def precisions_cholesky(self) -> Array:

@@ -27,7 +27,7 @@ from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.means import ConjugateMeans
-from bayesgmm.model import MixtureModel
+from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import Posterior, info, unpack
 from bayesgmm.predictive import DRAWS, assignments, log_mean_density, simulate_labelled
 from bayesgmm.stats import Array, log_densities, responsibilities
@@ -223,9 +223,9 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _approximated(self, model: MixtureModel, points: Points) -> Approximation:
         """The search of variational Bayes, and no draws."""
-        density = LogPosterior.of(model, points)
-        inference.check_priors("vb", model)
+        inference.check_priors("vb", as_model(model))
         chosen = inference.checked("vb", self._settings(points.total_weight))
+        density = LogPosterior.of(model, points)
         said = density.model.contradictions(points.summary)
         warn(said)
         began, ascent = time.perf_counter(), Ascent(density, os.cpu_count() or 1)
@@ -327,6 +327,12 @@ class BayesianGaussianMixture(MixtureEstimator):
             )
 
     # -- answers --
+
+    def __dir__(self) -> list[str]:
+        """Without ``posterior_`` until it was read: scikit-learn reads all that is listed when it shows an estimator."""
+        made = getattr(self, "_posterior", None) is not None
+        listed = (name for name in object.__dir__(self) if made or name != "posterior_")
+        return [name for name in listed if hasattr(self, name)]
 
     @property
     def posterior_(self) -> "xr.DataTree":
