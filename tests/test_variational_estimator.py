@@ -13,7 +13,7 @@ import bayesgmm as bg
 from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
-from bayesgmm.estimators.ascending import SLOW, Approximation, carried_over
+from bayesgmm.estimators.ascending import PLAIN, Approximation, carried_over
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.posterior import info
@@ -157,7 +157,7 @@ def test_stopping_early_is_said():
 def test_a_warm_start_goes_on(kind):
     """Plain iterations, so that four and four are eight; sticks start in order, and stay so while it lasts."""
     settings = {"tol": 0, "weight_concentration_prior_type": kind}
-    assert SLOW > 8
+    assert PLAIN > 8
     through = fit(max_iter=8, **settings)
     estimator = fit(max_iter=4, warm_start=True, **settings)
     with warnings.catch_warnings():

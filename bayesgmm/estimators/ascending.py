@@ -26,14 +26,14 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.stats import Array, Blocks, Table
 from bayesgmm.weights import StickBreaking
 
-SLOW = 20  # plain iterations, scikit-learn's own, before the first leap
+PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
 
 
 def _settled(history: list[float], tol: float) -> bool:
     return len(history) > 1 and abs(history[-1] - history[-2]) < tol
 
 
-SCIKIT_LEARN = Rule(SLOW, _settled)
+SCIKIT_LEARN = Rule(PLAIN, _settled)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     - ``sample`` draws from the posterior predictive.
     - ``lower_bound_`` is a lower bound of the log evidence with every constant, so that it compares models, and that of
       the attributes: scikit-learn's is from before its last E step.
-    - Where coordinate ascent is still under way after 20 iterations, it leaps, and the bound does not fall: ``n_iter_``
+    - Where coordinate ascent is still under way after 10 iterations, it leaps, and the bound does not fall: ``n_iter_``
       may be smaller. A leap may also end on another hill.
     - 'tied' and 'spherical' count every point: scikit-learn's update divides the points of a tied covariance by the
       number of components, and counts a point of a spherical one once, not once a feature.
@@ -329,7 +329,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     # -- answers --
 
     def __dir__(self) -> list[str]:
-        """Without ``posterior_`` until it was read: scikit-learn reads all that is listed when it shows an estimator."""
+        """Without ``posterior_`` until it was read: scikit-learn reads all that is listed to show a value."""
         made = getattr(self, "_posterior", None) is not None
         listed = (name for name in object.__dir__(self) if made or name != "posterior_")
         return [name for name in listed if hasattr(self, name)]
