@@ -14,8 +14,9 @@ from sklearn.mixture import BayesianGaussianMixture
 import bayesgmm as bg
 from bayesgmm.data import as_points
 from bayesgmm.datasets import make_mixture
-from bayesgmm.errors import DeclarationError, FitWarning
+from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
 from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational
+from bayesgmm.inference.acceleration import squared_steps
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
 from bayesgmm.log_posterior import LogPosterior
@@ -52,6 +53,19 @@ def test_the_bound_never_falls(family, means, weights):
     history = variational.ascend(ascent, start_of(ascent), 30, 0.0).history
     assert np.diff(history).max() > 1e-6
     assert np.diff(history).min() > -1e-9
+
+
+def test_a_leap_onto_no_state_is_taken_back():
+    """A tenth of the way at each step, so that the first leap would land on 1."""
+
+    def step(state):
+        if state > 0.999:
+            raise DegenerateComponent("singular")
+        return state, state + (1 - state) / 10
+
+    walk = squared_steps(step, 0.0, lambda state: np.array([state]), lambda numbers: float(numbers[0]))
+    values = [value for value, _ in itertools.islice(walk, 9)]
+    np.testing.assert_allclose(values, 1 - 0.9 ** np.arange(9))
 
 
 @every_declaration

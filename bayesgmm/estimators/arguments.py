@@ -1,6 +1,6 @@
 """What the estimators are given, checked: every error says what was given, what is allowed, what to try."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm._declared import whole
 from bayesgmm.data import Points, as_points
 from bayesgmm.errors import DataError, DeclarationError, choose
+from bayesgmm.estimators.beginnings import SLICE
 from bayesgmm.families import COVARIANCES, Family, is_positive_definite
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.stats import Array
@@ -197,3 +198,21 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
         whole("random_state", random_state, least=0, most=2**32 - 1)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def spread(points: Points, family: Family, reg_covar: float) -> Any:
+    """The covariance of the points, in the shape of one component's, each row counted as often as its weight says."""
+    total = points.total_weight
+    free = total - 1 if total >= 2 else total  # weights may be shares that sum to one
+    if family.diagonal:
+        variance = points.summary.variance + reg_covar
+        return float(variance.mean()) if family.isotropic else variance
+    return sum(_squares(points)) / free + reg_covar * np.eye(len(points.columns))
+
+
+def _squares(points: Points) -> Iterator[Array]:
+    """(D, D) sums of squares about the mean, of a slice of the rows at a time: there is no second copy of the data."""
+    for first in range(0, len(points.values), SLICE):
+        rows = slice(first, first + SLICE)
+        deviation = points.values[rows] - points.centre_and_sd[0]
+        yield (deviation if points.weights is None else deviation * points.weights[rows, None]).T @ deviation

@@ -1,25 +1,36 @@
 """scikit-learn's BayesianGaussianMixture over any of our engines: one declaration, and its posterior."""
 
+import os
+import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
 from bayesgmm._declared import positive
 from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data import Points
-from bayesgmm.errors import PACKAGE, DeclarationError, choose
+from bayesgmm.errors import PACKAGE, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments, shapes
+from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.families import Family
+from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.inference.engine import Run, Silent
+from bayesgmm.inference.variational import estimate
+from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.means import ConjugateMeans
-from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import info, unpack
-from bayesgmm.predictive import assignments, log_mean_density, simulate_labelled
-from bayesgmm.stats import Array
+from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior import Posterior, info, unpack
+from bayesgmm.predictive import DRAWS, assignments, log_mean_density, simulate_labelled
+from bayesgmm.stats import Array, log_densities, responsibilities
 from bayesgmm.weights import Dirichlet, DirichletProcess, WeightsPrior
 
 if TYPE_CHECKING:
@@ -29,6 +40,7 @@ WEIGHTS: dict[str, type[WeightsPrior]] = {
     "dirichlet_process": DirichletProcess,
     "dirichlet_distribution": Dirichlet,
 }
+FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
 TINY = 1e-300  # a tol of zero is never reached
 CLIMBS: dict[str, Callable[[float, float], float]] = {  # engines that climb as scikit-learn's do, and their own tol
     "vb": lambda tol, total: tol / total,  # a gain in the mean over the points; scikit-learn's is of the total
@@ -44,13 +56,14 @@ class BayesianGaussianMixture(MixtureEstimator):
     n_components : int
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     tol, max_iter, n_init : float, int, int
-        For ``method='vb'``: stop when an iteration gains less than this in the lower bound; iterations, at most; starts
-        ('em': the same, of the mean log likelihood). The other methods have settings of their own: see ``settings``.
+        For ``method='vb'``: stop when the lower bound changes by less than this from one iteration to the next;
+        iterations, at most; starts ('em': the same, of the mean log likelihood). The other methods have settings of
+        their own: see ``settings``.
     reg_covar : float
         Added to the diagonal of the ``covariance_prior`` that is taken from the data, so that it is a proper one. The
         prior keeps every covariance from collapsing; nothing is added to them.
-    init_params : str
-        Checked, and not used: our engines start from k-means++.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}
+        Where ``method='vb'`` starts, drawn as scikit-learn draws it. The other methods have starts of their own.
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}
     weight_concentration_prior : float, optional
         1 / n_components unless told.
@@ -65,7 +78,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         of X unless told.
     random_state : int, RandomState or None
     warm_start : bool
-        Must be False: a posterior is found anew each time.
+        Whether ``method='vb'`` goes on from where the last fit ended. Must be False for other methods.
     verbose : int
         1 shows how far a method is.
     verbose_interval : int
@@ -81,16 +94,22 @@ class BayesianGaussianMixture(MixtureEstimator):
     ----------
     posterior_ : DataTree
         The fit, heaviest component first: ``assignments``, ``density``, ``anomaly_scores``, ``save``, ArviZ and the
-        plots take it.
+        plots take it. For ``method='vb'`` it is made when it is first read: draws of the factors, the verdict on them,
+        and a FitWarning where they should not be trusted.
     weights_, means_, covariances_ : float arrays
-        Posterior means; shapes as for ``GaussianMixture``.
+        Shapes as for ``GaussianMixture``. Posterior means; for ``method='vb'`` those of the factors, exactly, but
+        ``covariances_`` are then the inverses of the expected precisions: scikit-learn's.
     precisions_, precisions_cholesky_ : float arrays
         Of ``covariances_``: their inverses, and the upper triangular factors of those.
+    weight_concentration_, mean_precision_, degrees_of_freedom_
+        For ``method='vb'``, the parameters of the factors. Of a process ``weight_concentration_`` holds both parameters
+        of every stick, (K,) and (K,), and the last stick is surely one: Beta(1, 0). ``mean_precision_`` (K,) exists
+        for ``ConjugateMeans``, which is what scikit-learn's parameters declare.
     converged_ : bool
     n_iter_ : int
         Iterations; draws of a chain for a method that draws.
     lower_bound_, lower_bounds_ : float, list of float
-        Of the log evidence, for methods that have one: in the end, and at every iteration.
+        Of the log evidence, for methods that have one: in the end, and after every iteration.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
         The priors as numbers, unless ``model`` was given.
     n_features_in_, feature_names_in_ : int, (D,) str
@@ -99,16 +118,22 @@ class BayesianGaussianMixture(MixtureEstimator):
     -----
     What differs from scikit-learn, and why:
 
-    - Answers are averaged over the posterior: ``predict_proba`` is the posterior mean of the assignment probabilities,
-      ``score_samples`` the logarithm of the posterior mean density. scikit-learn plugs expected parameters in; its
-      ``score_samples`` is not the log of a density that integrates to one.
-    - ``sample`` draws from the posterior predictive, each point from a draw of its own.
-    - ``lower_bound_`` is a lower bound of the log evidence with every constant, so that it compares models.
+    - With ``method='vb'`` answers are scikit-learn's: ``predict_proba`` is the factor of the assignments,
+      ``score_samples`` the logarithm of its normaliser, which is not the log of a density that integrates to one. With
+      all other methods they are averaged over the posterior: the posterior mean of the assignment probabilities, and
+      the logarithm of the posterior mean density. ``bayesgmm.density(posterior_, X)`` has that for every method.
+    - ``sample`` draws from the posterior predictive.
+    - ``lower_bound_`` is a lower bound of the log evidence with every constant, so that it compares models, and that of
+      the attributes: scikit-learn's is from before its last E step.
+    - Where coordinate ascent is still under way after 10 iterations, it leaps, and the bound does not fall: ``n_iter_``
+      may be smaller. A leap may also end on another hill.
     - 'tied' and 'spherical' count every point: scikit-learn's update divides the points of a tied covariance by the
       number of components, and counts a point of a spherical one once, not once a feature.
-    - ``weight_concentration_``, ``mean_precision_`` and ``degrees_of_freedom_`` do not exist: the posterior is there as
-      draws.
-    - Components come heaviest first.
+    - The last of a process's sticks is one, so that the weights sum to one; scikit-learn divides by their sum. The
+      sticks are put in the order that raises the bound, the heaviest first. With other methods, and in ``posterior_``,
+      components always come heaviest first.
+    - 'diag' and 'spherical' precisions have Gamma factors, one for each number; scikit-learn takes the expected log
+      determinant of a full Wishart.
     - ``fit`` takes ``sample_weight``.
 
     References
@@ -174,15 +199,18 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _learn(self, X: Any, sample_weight: Any) -> None:
         arguments.check_search(self)
-        if self.warm_start:
+        if self.warm_start and self.method != "vb":
             raise DeclarationError(
-                "warm_start=True: a posterior is found anew each time; leave it False, or use GaussianMixture"
+                f"warm_start=True: method={self.method!r} finds a posterior anew each time; leave it False, or use 'vb'"
             )
         inference.settings_of(self.method)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
         model = self._declared(points) if self.model is None else self.model
         if isinstance(model, MixtureModel):
             arguments.require_rows(points, model.n_components)
+        if self.method == "vb":
+            self._keep_factors(self._approximated(model, points))
+            return
         tree = inference.fit(
             model,
             points,
@@ -192,6 +220,27 @@ class BayesianGaussianMixture(MixtureEstimator):
             **self._settings(points.total_weight),
         )
         self._keep(tree, model.family)
+
+    def _approximated(self, model: MixtureModel, points: Points) -> Approximation:
+        """The search of variational Bayes, and no draws."""
+        inference.check_priors("vb", as_model(model))
+        chosen = inference.checked("vb", self._settings(points.total_weight))
+        density = LogPosterior.of(model, points)
+        said = density.model.contradictions(points.summary)
+        warn(said)
+        began, ascent = time.perf_counter(), Ascent(density, os.cpu_count() or 1)
+        random = check_random_state(self.random_state)
+        visible = bool(arguments.verbosity(self.verbose))
+        with inference.shown(visible, chosen) as progress, threadpool_limits(limits=1, user_api="blas"):
+            last = carried_over(self._last(), ascent) if self.warm_start else None
+            reached = search(ascent, points, chosen, Start(self.init_params, random, last), progress)
+        seed = arguments.seed_of(self.random_state)
+        run = Run("vb", chosen | {"init_params": self.init_params}, seed, time.perf_counter() - began, said)
+        return Approximation(points, density.model, density.standard, reached, run)
+
+    def _last(self) -> Approximation | None:
+        """The factors of the last fit, if it had any."""
+        return getattr(self, "_approximation", None)
 
     def _settings(self, total: float) -> dict[str, Any]:
         """What the method gets: its own settings, over scikit-learn's where they mean the same."""
@@ -222,7 +271,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _covariance_prior(self, points: Points, family: Family) -> Any:
         if self.covariance_prior is None:
-            return _spread(points, family, self.reg_covar)
+            return arguments.spread(points, family, self.reg_covar)
         if family.isotropic:
             return positive("covariance_prior", self.covariance_prior)
         n_features = points.values.shape[1]
@@ -232,7 +281,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _keep(self, tree: "xr.DataTree", family: Family) -> None:
         told, draws = info(tree), unpack(tree).parameters
-        self.posterior_ = tree
+        self._set(tree, None)
         self.weights_, self.means_ = draws.weight.mean(axis=0), draws.mean.mean(axis=0)
         self.covariances_ = shapes.covariances_from_matrices(draws.covariance.mean(axis=0), family)
         self.precisions_cholesky_ = shapes.factors_of_covariances(self.covariances_, family)
@@ -242,7 +291,34 @@ class BayesianGaussianMixture(MixtureEstimator):
         if "optimisation" in tree.children:
             self.lower_bounds_ = [float(elbo) for elbo in tree["optimisation"].to_dataset()["elbo"]]
             self.lower_bound_ = told["elbo"]
-        if not self.converged_ and told.get("converged") is not None:
+        if told.get("converged") is not None:
+            self._warn_unless_converged()
+
+    def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:
+        """What answers are read from; what only an earlier fit had is forgotten."""
+        for name in FORGOTTEN:
+            self.__dict__.pop(name, None)
+        self._posterior, self._approximation = tree, found
+
+    def _keep_factors(self, found: Approximation) -> None:
+        family, reached = found.model.family, found.reached
+        self._set(None, found)
+        self.weights_, self.means_ = found.weights, found.means
+        self.precisions_cholesky_ = found.precisions_cholesky
+        self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
+        self.covariances_ = shapes.covariances(self.precisions_cholesky_, family)
+        self.weight_concentration_ = found.weight_concentration
+        self.degrees_of_freedom_ = found.degrees_of_freedom
+        if found.mean_precision is not None:
+            self.mean_precision_ = found.mean_precision
+        self.converged_ = reached.converged
+        self.lower_bounds_ = found.lower_bounds
+        self.lower_bound_ = reached.elbo
+        self.n_iter_ = len(self.lower_bounds_)
+        self._warn_unless_converged()
+
+    def _warn_unless_converged(self) -> None:
+        if not self.converged_:
             warnings.warn(
                 f"method={self.method!r} stopped after {self.n_iter_} iterations before it converged. Try a larger "
                 "max_iter or tol, or fewer components.",
@@ -252,34 +328,59 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     # -- answers --
 
+    def __dir__(self) -> list[str]:
+        """Without ``posterior_`` until it was read: scikit-learn reads all that is listed to show a value."""
+        made = getattr(self, "_posterior", None) is not None
+        listed = (name for name in object.__dir__(self) if made or name != "posterior_")
+        return [name for name in listed if hasattr(self, name)]
+
+    @property
+    def posterior_(self) -> "xr.DataTree":
+        """The fit as draws from the posterior, heaviest component first."""
+        check_is_fitted(self)
+        if self._posterior is None:
+            assert self._approximation is not None  # a fit sets one of the two
+            self._posterior = _drawn(self._approximation)
+        return self._posterior
+
     def _log_density(self, points: Points) -> Array:
-        return log_mean_density(self.posterior_, points.values)
+        found = self._approximation
+        if found is None:
+            return log_mean_density(self.posterior_, points.values)
+        log = log_densities(found.standard.blocks(points.values), found.table, os.cpu_count() or 1)[0]
+        return log - found.standard.log_scale
 
     def _probability(self, points: Points) -> Array:
-        return assignments(self.posterior_, points.values)["probability"].values
+        found = self._approximation
+        if found is None:
+            return assignments(self.posterior_, points.values)["probability"].values
+        return responsibilities(found.standard.blocks(points.values), found.table, os.cpu_count() or 1)
 
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         seeded = np.random.default_rng(random.randint(2**31 - 1))
-        x, labels = simulate_labelled(unpack(self.posterior_), size, seeded)
+        found = self._approximation
+        if found is None:
+            posterior = unpack(self.posterior_)
+        else:
+            posterior = Posterior(found.draw(seeded, DRAWS), found.points.columns, found.standard)
+        x, labels = simulate_labelled(posterior, size, seeded)
         order = np.argsort(labels, kind="stable")
         return x[order], labels[order]
+
+
+def _drawn(found: Approximation) -> "xr.DataTree":
+    """Draws of the factors and the verdict, as any fit has them."""
+    run, threads, began = found.run, os.cpu_count() or 1, time.perf_counter()
+    ascent = found.over_points(threads)
+    with threadpool_limits(limits=1, user_api="blas"):
+        drawn = estimate(ascent, found.reached, run.settings["draws"], run.seed, Silent())
+    run = replace(run, seconds=run.seconds + time.perf_counter() - began)
+    return inference.finish(ascent.density, found.points, drawn, run, threads)
 
 
 def _number(estimator: Any, name: str, default: float) -> float:
     value = getattr(estimator, name)
     return default if value is None else positive(name, value)
-
-
-def _spread(points: Points, family: Family, reg_covar: float) -> Any:
-    """The covariance of the points, in the shape of one component's, each row counted as often as its weight says."""
-    about, total = points.centre_and_sd[0], points.total_weight
-    free = total - 1 if total >= 2 else total  # weights may be shares that sum to one
-    if family.diagonal:
-        variance = points.summary.variance + reg_covar
-        return float(variance.mean()) if family.isotropic else variance
-    deviation = points.values - about
-    weighted = deviation if points.weights is None else deviation * points.weights[:, None]
-    return weighted.T @ deviation / free + reg_covar * np.eye(about.size)
 
 
 def _iterations(tree: "xr.DataTree") -> int:

@@ -70,7 +70,12 @@ ASSIGN: dict[str, Assign] = {
 def from_assignment(
     points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family, floor: Array
 ) -> Mixture:
-    """The M step of labels (N,) or responsibilities (N, K) of the points that count.
+    """The M step of labels (N,) or responsibilities (N, K) of the points that count."""
+    return maximise(family, statistics(points, assigned, n_components, standard, family), None, floor)
+
+
+def statistics(points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family) -> Stats:
+    """What labels (N,) or responsibilities (N, K) of the points that count add up to, in standardised coordinates.
 
     Points that stand alone for their component count once, whatever their weight.
     """
@@ -87,7 +92,7 @@ def from_assignment(
     n = np.maximum(sum(shares.sum(axis=0) for _, shares in slices()), 1e-10)
     about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
     s2 = np.asarray(sum(_second_moments(x, shares, about, family.diagonal) for x, shares in slices()))
-    return maximise(family, Stats(n, np.zeros_like(about), s2, -np.inf, about), None, floor)
+    return Stats(n, np.zeros_like(about), s2, -np.inf, about)
 
 
 def _second_moments(x: Array, shares: Array, about: Array, diagonal: bool) -> Array:

@@ -17,7 +17,7 @@ from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points, listing
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
-from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Silent
+from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel, as_model
@@ -114,8 +114,8 @@ def fit(
         When the result should not be trusted as it is: says what is wrong and what to try.
     """
     as_model(model)
-    chosen = _checked(method, settings)
-    _check_priors(method, model)
+    chosen = checked(method, settings)
+    check_priors(method, model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
     points = as_points(data, columns).weighed(sample_weight)
@@ -127,22 +127,20 @@ def fit(
     began = time.perf_counter()
     # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
     # a search for modes took 80 times as long), and sums round differently for another number of them.
-    with _shown(progress, chosen) as report, threadpool_limits(limits=1, user_api="blas"):
+    with shown(progress, chosen) as report, threadpool_limits(limits=1, user_api="blas"):
         estimate = ENGINES[method](density, seed, cores, report, **chosen, **given)
-    info = {
-        "model": resolved.plain(),
-        "method": method,
-        "settings": chosen,
-        "seed": seed,
-        "fingerprint": points.fingerprint,
-        "seconds": round(time.perf_counter() - began, 3),
-        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
-        **estimate.notes,
-    }
-    return _finish(density, points, estimate, info | {"warnings": said}, cores)
+    run = Run(method, chosen, seed, time.perf_counter() - began, said)
+    return finish(density, points, estimate, run, cores)
 
 
-def _checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
+def checked(method: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Every setting of a method: those that are given, checked, over the defaults.
+
+    Raises
+    ------
+    DeclarationError
+        For a setting that does not exist, or a value that can't be.
+    """
     known = settings_of(method)
     for name, value in settings.items():
         if name not in known:
@@ -171,8 +169,13 @@ def _started(method: str, start: "xr.DataTree", density: LogPosterior, points: P
     return Mixture(p.weight.mean(axis=0), mean, family.roots(family.cores(covariance)))
 
 
-def _check_priors(method: str, model: MixtureModel) -> None:
-    """An engine asked for what it can't take says so, and names those that can."""
+def check_priors(method: str, model: MixtureModel) -> None:
+    """An engine asked for what it can't take says so, and names those that can.
+
+    Raises
+    ------
+    DeclarationError
+    """
     wrong = _refused(method, model)
     if not wrong:
         return
@@ -197,7 +200,8 @@ def _setting(name: str, value: Any, default: Any) -> Any:
     return whole(name, value) if isinstance(default, int) else positive(name, value)
 
 
-def _shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContextManager[Progress]:
+def shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContextManager[Progress]:
+    """Where a method with these settings reports how far it is: a progress bar, one's own, or nowhere."""
     if not progress:
         return nullcontext(Silent())
     if progress is not True:
@@ -207,10 +211,13 @@ def _shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractConte
     return Bars(settings.get("chains", 0))
 
 
-def _finish(
-    density: LogPosterior, points: Points, estimate: Estimate, info: dict[str, Any], cores: int
-) -> "xr.DataTree":
-    """Undo label switching, pack, and say what is wrong with it."""
+def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
+    """An estimate as a fit: label switching undone, packed, and what is wrong with it said.
+
+    Warns
+    -----
+    FitWarning
+    """
     q, standard = estimate.q, density.standard
     stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
     parameters = density.parameters(q)
@@ -222,7 +229,18 @@ def _finish(
     notes, doubts = ({}, []) if of_likelihood else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
     warn(doubts)
-    return posterior.annotate(tree, info | notes | {"relabelled": "stephens", "warnings": [*info["warnings"], *doubts]})
+    info = {
+        "model": density.model.plain(),
+        "method": run.method,
+        "settings": run.settings,
+        "seed": run.seed,
+        "fingerprint": points.fingerprint,
+        "seconds": round(run.seconds, 3),
+        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
+        **estimate.notes,
+        **notes,
+    }
+    return posterior.annotate(tree, info | {"relabelled": "stephens", "warnings": [*run.said, *doubts]})
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> tuple[dict[str, Any], list[str]]:

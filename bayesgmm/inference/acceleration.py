@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from bayesgmm.errors import DegenerateComponent
 from bayesgmm.stats import Array
 
 ROUNDING = 1e-15  # a relative gain that may be rounding alone
@@ -50,8 +51,8 @@ def squared_steps[State](
         Gives the value of a state, and the state after it, whose value is no smaller.
     start : State
     flatten, unflatten : function
-        A state as numbers without bounds, and back; numbers that are no state may raise ArithmeticError or
-        LinAlgError.
+        A state as numbers without bounds, and back; numbers that are no state may raise ArithmeticError,
+        LinAlgError or DegenerateComponent, here or in the step after.
 
     References
     ----------
@@ -68,7 +69,7 @@ def squared_steps[State](
             with np.errstate(all="ignore"):
                 leapt = unflatten(_leap(flatten(state), flatten(middle), flatten(last)))
                 value, following = step(leapt)
-        except (ArithmeticError, np.linalg.LinAlgError):
+        except (ArithmeticError, np.linalg.LinAlgError, DegenerateComponent):
             value = -np.inf
         if value >= best:
             state = leapt

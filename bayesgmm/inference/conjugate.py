@@ -311,6 +311,20 @@ class WeightsFactor:
         """(K,) expected log weights."""
         return np.einsum("kmj,mj->k", self.shares.path, self.log_shares(parameters))
 
+    def mean_weight(self, parameters: Array) -> Array:
+        """(K,) expected weights: products of expected shares, because the Dirichlets are independent.
+
+        Examples
+        --------
+        Sticks Beta(1, 1) and Beta(3, 1): a half, three quarters of the rest, and what is left.
+
+        >>> from bayesgmm.weights import DirichletProcess
+        >>> WeightsFactor.of(DirichletProcess(1.0), 3).mean_weight(np.array([[1.0, 1.0], [3.0, 1.0]]))
+        array([0.5  , 0.375, 0.125])
+        """
+        share = parameters / parameters.sum(axis=-1, keepdims=True)
+        return np.where(self.shares.path > 0, share, 1.0).prod(axis=(1, 2))
+
     def update(self, parameters: Array, tilt: Array, n: Array, rate: float = 1.0) -> tuple[Array, Array]:
         """Both factors, one after the other, given how many points each component holds (K,)."""
         counts = np.einsum("kmj,k->mj", self.shares.path, n)

@@ -113,7 +113,10 @@ class Ascent:
 
     def first(self, mixture: Mixture) -> Belief:
         """The belief after the points were assigned under a mixture."""
-        stats = fold(self.density.blocks, mixture.table(self.density.model.family), self.threads)
+        return self.given(mixture, fold(self.density.blocks, mixture.table(self.density.model.family), self.threads))
+
+    def given(self, mixture: Mixture, stats: Stats) -> Belief:
+        """The belief after statistics of assigned points; factors that need others' precisions take the mixture's."""
         return self.update(self._at(mixture), stats)
 
     def _at(self, mixture: Mixture) -> Belief:

@@ -33,6 +33,28 @@ class Estimate:
     groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Run:
+    """How an estimate was made: what a fit stores of it.
+
+    Parameters
+    ----------
+    method : str
+    settings : dict
+        Every setting of the method.
+    seed : int
+    seconds : float
+    said : list of str
+        What was already warned of: contradictions of declaration and data.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    seconds: float
+    said: list[str]
+
+
 class Progress(Protocol):
     """Where an engine reports how far it is."""
 

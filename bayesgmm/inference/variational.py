@@ -3,6 +3,7 @@
 Coordinate ascent over all points, or natural-gradient steps over minibatches.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -89,23 +90,60 @@ class Ascended:
         return Ascended(other.belief, history, batches, other.converged, other.interrupted)
 
 
-def ascend(ascent: Ascent, start: Belief, max_iter: int, tol: float, progress: Progress | None = None) -> Ascended:
-    """Iterate, with leaps where coordinate ascent creeps, until less than ``tol`` nats are left to be gained.
+def little_is_left(history: list[float], tol: float) -> bool:
+    """Whether less than ``tol`` is foreseen to be gained: a plain step and a leap together gain alike."""
+    return to_be_gained(np.abs(np.diff(history[::2])).tolist())[0] < tol
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an ascent goes on, and when it is over.
+
+    Parameters
+    ----------
+    plain : int
+        Iterations before the first leap.
+    over : function
+        Of the bounds so far and ``tol``.
+    """
+
+    plain: int = 0
+    over: Callable[[list[float], float], bool] = little_is_left
+
+
+LEAPING = Rule()
+
+
+def walk(ascent: Ascent, start: Belief, plain: int) -> Iterator[tuple[float, Belief]]:
+    """Beliefs with ever larger bounds, each with its bound: plain steps, then leaps where coordinate ascent creeps."""
+    belief = start
+    for _ in range(plain):
+        elbo, following = ascent.step(belief)
+        yield elbo, belief
+        belief = following
+    yield from squared_steps(ascent.step, belief, ascent.flatten, ascent.unflatten)
+
+
+def ascend(
+    ascent: Ascent,
+    start: Belief,
+    max_iter: int,
+    tol: float,
+    progress: Progress | None = None,
+    rule: Rule = LEAPING,
+) -> Ascended:
+    """Iterate until the rule says that it is over: unless told, when less than ``tol`` nats are left to be gained.
 
     Ctrl-C keeps the best so far.
     """
     reached = Ascended(start)
-    gains: list[float] = []
-    walk = squared_steps(ascent.step, start, ascent.flatten, ascent.unflatten)
     try:
-        for elbo, belief in islice(walk, max_iter):
+        for elbo, belief in islice(walk(ascent, start, rule.plain), max_iter):
             reached.note(belief, elbo)
             if progress is not None and reached.n_iter % REPORTED == 0:
                 progress.stage(f"iteration {reached.n_iter}, ELBO {elbo:.1f}")
-            if reached.n_iter % 2 and reached.n_iter > 1:  # after a leap: a plain step and a leap gain alike each time
-                gains.append(abs(elbo - reached.history[-3]))
             last = abs(elbo - reached.history[-2]) if reached.n_iter > 1 else np.inf
-            reached.converged = to_be_gained(gains)[0] < tol or last < ROUNDING * abs(elbo)
+            reached.converged = rule.over(reached.history, tol) or last < ROUNDING * abs(elbo)
             if reached.converged:
                 break
     except KeyboardInterrupt:
@@ -129,14 +167,16 @@ def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float
     return sorted(found, key=lambda reached: -reached.elbo)
 
 
-def to_the_top(ascent: Ascent, start: Ascended, max_iter: int, tol: float, progress: Progress) -> Ascended:
+def to_the_top(
+    ascent: Ascent, start: Ascended, max_iter: int, tol: float, progress: Progress, rule: Rule = LEAPING
+) -> Ascended:
     """From a short run to the end; sticks are put in order, and the ascent goes on as long as that helps."""
     best = start
     while not best.interrupted and best.n_iter < max_iter:
         best = _put_in_order(ascent, best, tol)
         if best.converged:
             break
-        best = best.then(ascend(ascent, best.belief, max_iter - best.n_iter, tol, progress))
+        best = best.then(ascend(ascent, best.belief, max_iter - best.n_iter, tol, progress, rule))
     return best
 
 
@@ -153,9 +193,20 @@ def _put_in_order(ascent: Ascent, reached: Ascended, tol: float) -> Ascended:
 class Minibatches:
     """Settings of the stochastic ascent; see ``fit``."""
 
-    size: int
+    size: int | None
     delay: float
     forget: float
+
+    def __post_init__(self) -> None:
+        """Raises DeclarationError where the steps would never settle."""
+        if not 0.5 < self.forget <= 1:
+            raise DeclarationError(
+                f"forget={self.forget}: must be more than 0.5 and at most 1, or the steps never settle"
+            )
+
+    def fewer_than(self, n_points: int) -> bool:
+        """Whether a step sees fewer than all points."""
+        return self.size is not None and self.size < n_points
 
 
 def stochastic_passes(
@@ -175,7 +226,7 @@ def stochastic_passes(
     try:
         for number in range(1, max_iter + 1):
             bounds = []
-            for batch in one_pass(blocks, batches.size, rng):
+            for batch in one_pass(blocks, batches.size or blocks.n_points, rng):
                 taken += 1
                 stats = ascent.fold(belief, batch)
                 bounds.append(ascent.elbo(belief, stats))
@@ -196,7 +247,7 @@ def _stochastic(
 ) -> Ascended:
     """Starts on a part of the points, passes over minibatches, and a few sweeps over all points, the last in order."""
     density, total = ascent.density, ascent.density.blocks.total_weight
-    part = ascent.on(subsample(density, max(ROUGH, batches.size), seed))
+    part = ascent.on(subsample(density, max(ROUGH, batches.size or 0), seed))
     start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].belief
     passed = stochastic_passes(ascent, start, batches, max_iter, seed, progress)
     if passed.interrupted:
@@ -251,21 +302,26 @@ def fit(
     .. [2] Bishop (2006), Pattern Recognition and Machine Learning, chapter 10.2.
     .. [3] Blei & Jordan (2006), Bayesian Analysis 1(1), 121-143.
     """
-    if not 0.5 < forget <= 1:
-        raise DeclarationError(f"forget={forget}: must be more than 0.5 and at most 1, or the steps never settle")
-    ascent, points = Ascent(density, cores), density.blocks.total_weight
+    ascent = Ascent(density, cores)
     progress.stage("variational Bayes")
-    if batch_size is None or batch_size >= density.blocks.n_points:
-        start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points)[0]
-        reached = to_the_top(ascent, start, max_iter, tol * points, progress)
-    else:
-        batches = Minibatches(batch_size, delay, forget)
-        reached = _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
-    return _estimate(ascent, reached, draws, seed, progress)
+    batches = Minibatches(batch_size, delay, forget)
+    reached = find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
+    return estimate(ascent, reached, draws, seed, progress)
 
 
-def _estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress: Progress) -> Estimate:
-    """Draws of the belief, and the verdict."""
+def find(
+    ascent: Ascent, seed: int, progress: Progress, *, n_init: int, max_iter: int, tol: float, batches: Minibatches
+) -> Ascended:
+    """The search alone: the best of several short ascents, taken to the end; settings as for ``fit``."""
+    if batches.fewer_than(ascent.density.blocks.n_points):
+        return _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
+    points = ascent.density.blocks.total_weight
+    start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points)[0]
+    return to_the_top(ascent, start, max_iter, tol * points, progress)
+
+
+def estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress: Progress) -> Estimate:
+    """Draws of the belief, and the verdict: each is a sweep over the data, so they cost more than the search."""
     progress.stage("judging it")
     density = ascent.density
     q, log_q = ascent.draw(np.random.default_rng((seed, 8)), reached.belief, max(draws, JUDGED))

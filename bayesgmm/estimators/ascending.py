@@ -1,0 +1,221 @@
+"""Variational Bayes by scikit-learn's rules: where it starts, when it stops, and what it calls the factors.
+
+Here a ``tol`` means what it means to scikit-learn: the change of the total lower bound from one iteration to the next.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.data import Points, Standard
+from bayesgmm.errors import DataError
+from bayesgmm.estimators import shapes
+from bayesgmm.estimators.beginnings import ASSIGN, statistics, without_weightless
+from bayesgmm.inference.component_factors import Components
+from bayesgmm.inference.conjugate import Wisharts, outer
+from bayesgmm.inference.coordinate_ascent import Ascent, Belief
+from bayesgmm.inference.engine import Progress, Run
+from bayesgmm.inference.mixtures import CovariancePrior, maximise
+from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
+from bayesgmm.log_posterior import LogPosterior, Parameters
+from bayesgmm.means import ConjugateMeans
+from bayesgmm.model import MixtureModel
+from bayesgmm.stats import Array, Blocks, Table
+from bayesgmm.weights import StickBreaking
+
+PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
+
+
+def _settled(history: list[float], tol: float) -> bool:
+    return len(history) > 1 and abs(history[-1] - history[-2]) < tol
+
+
+SCIKIT_LEARN = Rule(PLAIN, _settled)
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """The factors that variational Bayes found, and what they were found from.
+
+    Parameters
+    ----------
+    points : Points
+        The data (not a copy).
+    model : MixtureModel
+        Resolved.
+    standard : Standard
+    reached : Ascended
+    run : Run
+    """
+
+    points: Points
+    model: MixtureModel
+    standard: Standard
+    reached: Ascended
+    run: Run
+
+    @cached_property
+    def ascent(self) -> Ascent:
+        """The factors' formulas, without the data: none of them needs any."""
+        nowhere = Blocks.from_rows(np.zeros((1, self.standard.shift.size)))
+        return Ascent(LogPosterior(self.model, nowhere, self.standard))
+
+    def over_points(self, threads: int) -> Ascent:
+        """The formulas and the data.
+
+        Raises
+        ------
+        DataError
+            When the array that was fitted holds other numbers now.
+        """
+        points = self.points
+        if not np.array_equal(replace(points).centre_and_sd, points.centre_and_sd):  # a copy that has nothing cached
+            raise DataError(
+                "the array that was fitted has changed since\n  Read posterior_ before changing it, or fit a copy."
+            )
+        blocks = self.standard.blocks(points.values, points.weights)
+        return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
+
+    @property
+    def belief(self) -> Belief:
+        """The factors, in standardised coordinates."""
+        return self.reached.belief
+
+    @cached_property
+    def table(self) -> Table:
+        """Expected natural parameters, in standardised coordinates."""
+        return self.ascent.table(self.belief)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Parameters:
+        """Independent mixtures (size,) from the factors, in data units."""
+        return self.ascent.density.parameters(self.ascent.draw(rng, self.belief, size)[0])
+
+    @property
+    def lower_bounds(self) -> list[float]:
+        """The bound after every iteration; that of the start comes before the first, but for minibatches."""
+        return self.reached.history[int(self.reached.batches[0] == 1) :]
+
+    # -- scikit-learn's names --
+
+    @property
+    def weights(self) -> Array:
+        """(K,) expected weights."""
+        return self.ascent.weights.mean_weight(self.belief.shares)
+
+    @property
+    def weight_concentration(self) -> Array | tuple[Array, Array]:
+        """(K,) of a Dirichlet; or both parameters (K,) of sticks, the last of which is surely one: Beta(1, 0)."""
+        shares = self.belief.shares
+        if not isinstance(self.model.weights, StickBreaking):
+            return shares[0].copy()
+        return np.append(shares[:, 0], 1.0), np.append(shares[:, 1], 0.0)
+
+    @property
+    def means(self) -> Array:
+        """(K, D) expected means."""
+        return self.belief.components.mean * self.standard.scale + self.standard.shift
+
+    @property
+    def mean_precision(self) -> Array | None:
+        """(K,) how many points each mean is worth; none when means and precisions have factors of their own."""
+        return self.belief.components.spread.copy() if isinstance(self.model.means, ConjugateMeans) else None
+
+    @property
+    def degrees_of_freedom(self) -> Array | np.float64:
+        """(K,) of each precision's Wishart, or one number of a tied one."""
+        each = self.belief.components.precision.dof[:, 0]
+        return each[0] if self.model.family.tied else each.copy()
+
+    @property
+    def precisions_cholesky(self) -> Array:
+        """Factors of the expected precisions."""
+        family, (n_components, n_features) = self.model.family, self.belief.components.mean.shape
+        roots = self.belief.components.precision.root.reshape(family.core_shape(n_components, n_features))
+        return shapes.precisions_cholesky(roots, family, self.standard)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an ascent begins.
+
+    Parameters
+    ----------
+    init_params : str
+        scikit-learn's name of a rule that assigns points.
+    random : RandomState
+        Drawn from in scikit-learn's order.
+    last : Belief, optional
+        The factors to go on from, in place of any start.
+    """
+
+    init_params: str
+    random: np.random.RandomState
+    last: Belief | None = None
+
+    def __call__(self, ascent: Ascent, points: Points) -> Belief:
+        """The factors after the points were assigned; sticks are put in order."""
+        if self.last is not None:
+            return self.last
+        counted, density = without_weightless(points), ascent.density
+        n_components, family, standard = density.n_components, density.model.family, density.standard
+        assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
+        stats = statistics(counted, assigned, n_components, standard, family)
+        prior = CovariancePrior(*density.model.covariances.conjugate(standard, family))
+        belief = ascent.given(maximise(family, stats, prior), stats)
+        return ascent.in_order(belief) if density.model.weights.heaviest_first else belief
+
+
+def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> Ascended:
+    """Where the ascent ends under settings of the engine; with minibatches it is the engine's own search."""
+    n_init, max_iter, tol = (chosen[name] for name in ("n_init", "max_iter", "tol"))
+    batches = Minibatches(chosen["batch_size"], chosen["delay"], chosen["forget"])
+    if batches.fewer_than(len(points.values)):
+        seed = int(start.random.randint(2**31 - 1))
+        return find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
+    starts = n_init if start.last is None else 1
+    return climb(ascent, lambda: start(ascent, points), starts, max_iter, tol * points.total_weight, progress)
+
+
+def climb(
+    ascent: Ascent, begin: Callable[[], Belief], n_init: int, max_iter: int, tol: float, progress: Progress
+) -> Ascended:
+    """The best of ``n_init`` ascents, none of more than ``max_iter`` iterations after its start.
+
+    Ctrl-C keeps the best so far.
+    """
+    best: Ascended | None = None
+    for number in range(n_init):
+        progress.stage(f"variational Bayes, start {number + 1} of {n_init}")
+        first = ascend(ascent, begin(), max_iter + 1, tol, progress, SCIKIT_LEARN)
+        found = to_the_top(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
+        best = found if best is None or found.elbo > best.elbo else best
+        if found.interrupted:
+            best = replace(best, converged=False, interrupted=True)
+            break
+    assert best is not None  # n_init is at least one
+    return best
+
+
+def carried_over(last: Approximation | None, ascent: Ascent) -> Belief | None:
+    """The factors of an earlier fit in another's coordinates; None where there are none of its shapes."""
+    if last is None:
+        return None
+    old, new, belief = last.ascent, ascent, last.belief
+    if old.layout != new.layout or not _alike(old.density.model, new.density.model):
+        return None
+    stretch = last.standard.scale / new.density.standard.scale
+    ratio = outer(new.layout.vectors(stretch))
+    now = belief.components
+    mean = (last.means - new.density.standard.shift) / new.density.standard.scale
+    spread = now.spread if now.spread.ndim == 1 else now.spread / ratio
+    scale = now.precision.scale * ratio[: now.precision.scale.shape[1]]
+    return replace(belief, components=Components(mean, spread, Wisharts(now.precision.dof, scale)))
+
+
+def _alike(one: MixtureModel, other: MixtureModel) -> bool:
+    """Whether the factors of one are factors of the other."""
+    kinds = [(type(model.weights), type(model.means), model.weights.n_extra) for model in (one, other)]
+    return kinds[0] == kinds[1]
