@@ -87,9 +87,9 @@ def by_mclust(sample, n_components, tol):
 
 
 def by_vb(kind, sample, n_components, tol):
-    settings = {"tol": tol * len(sample.X), "max_iter": MOST, "random_state": 0, "n_init": 1}
-    prior = {"weight_concentration_prior_type": "dirichlet_distribution", "init_params": "k-means++"}
-    return timed(kind(n_components, **settings, **prior), sample.X)
+    settings = {"tol": tol * len(sample.X), "max_iter": MOST, "random_state": 0, "init_params": "random_from_data"}
+    prior = {"weight_concentration_prior_type": "dirichlet_distribution"}
+    return timed(kind(n_components=n_components, **prior, **settings), sample.X)
 
 
 def main():
@@ -111,8 +111,9 @@ def main():
                 f"| {theirs.score(sample.X):.7f} | {seconds / best:.0f} | {wanted} |",
                 flush=True,
             )
+            # the lower bounds lack constants on their side; plugged-in densities at the same maximum are alike
+            assert reached > theirs.score(sample.X) - (2 * tol if method == "EM" else 1e-3)
             if method == "EM":
-                assert reached > theirs.score(sample.X) - 2 * tol
                 _show_mclust(case, sample, n_components, tol, best, reached)
 
 
