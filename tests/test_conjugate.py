@@ -180,3 +180,12 @@ def test_a_batch_stands_for_all_points():
     assert sorted(np.concatenate([batch.rows().ravel() for batch in passed])) == list(range(64 * 32))
     assert len(passed) == 10
     assert not np.array_equal(passed[0].rows().ravel(), np.arange(224))
+
+
+def test_numbers_at_the_limit_of_the_degrees_of_freedom_are_no_belief():
+    """A leap may land there: it is then taken back, in place of ending the fit."""
+    ascent = make_ascent()
+    numbers = ascent.flatten(start_of(ascent))
+    assert ascent.unflatten(numbers).components.precision.dof.min() > 1
+    with pytest.raises(FloatingPointError, match="no belief"):
+        ascent.unflatten(numbers - 1e4)

@@ -179,7 +179,11 @@ class Ascent:
         sizes = [base.size, learned, layout.n_components * d, self.means.spread_size(), own[0] * own[1]]
         shares, tilt, mean, spread, dof, scale = np.split(numbers, np.cumsum(sizes))
         chol = from_log_cholesky(scale.reshape(*own, -1), layout.side)
-        precision = Wisharts(np.exp(dof).reshape(own) + layout.side - 1, chol @ np.swapaxes(chol, -1, -2))
+        least = layout.side - 1.0
+        degrees = np.exp(dof).reshape(own) + least
+        if not ((degrees > least) & np.isfinite(degrees)).all():
+            raise FloatingPointError("these numbers are no belief: degrees of freedom at their limit")
+        precision = Wisharts(degrees, chol @ np.swapaxes(chol, -1, -2))
         components = Components(mean.reshape(-1, d), self.means.unflatten(spread), precision)
         return Belief(np.exp(shares).reshape(base.shape), -np.exp(tilt), components)
 
