@@ -97,6 +97,8 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
 
 def _second_moments(x: Array, shares: Array, about: Array, diagonal: bool) -> Array:
     """Of one slice, about each component's mean: (K, D) or (K, D, D)."""
+    own = [r > 0 for r in shares.T]  # with labels each point is one component's
+    parts = [(x[rows] - m, r[rows]) for rows, r, m in zip(own, shares.T, about, strict=True)]
     if diagonal:
-        return np.array([r @ (x - m) ** 2 for r, m in zip(shares.T, about, strict=True)])
-    return np.array([((x - m) * r[:, None]).T @ (x - m) for r, m in zip(shares.T, about, strict=True)])
+        return np.array([r @ y**2 for y, r in parts])
+    return np.array([(y * r[:, None]).T @ y for y, r in parts])

@@ -187,7 +187,7 @@ class Wisharts:
         series = digamma((self.dof[..., None] - i) / 2).sum(axis=-1)
         return series + self.side * np.log(2) - self._log_det_scale
 
-    @property
+    @cached_property
     def _log_constant(self) -> Array:
         """(M, W) logarithm of what makes the density in the precision integrate to one."""
         half = self.dof / 2
