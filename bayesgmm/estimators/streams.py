@@ -126,7 +126,8 @@ def begin(estimator: Any, points: Points, steps: Steps) -> Stream:
     found = climb(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
     settings = {"init_params": estimator.init_params, "total_samples": steps.total}
     run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, said)
-    reached = Ascended(found.belief, [found.elbo], [1])
+    elbo, belief = natural_step(ascent, found.belief, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
+    reached = Ascended(belief, [elbo], [1])
     return Stream(points.forgotten(), density.model, density.standard, reached, run, points.total_weight, total)
 
 
