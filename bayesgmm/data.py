@@ -52,6 +52,10 @@ class Points:
         """
         return self if weights is None else replace(self, weights=_as_weights(weights, len(self.values)))
 
+    def forgotten(self) -> "Points":
+        """The same without the rows: columns alone."""
+        return Points(self.values[:0].copy(), self.columns, self.index[:0])
+
     @property
     def counted(self) -> Array:
         """The rows that count for something."""

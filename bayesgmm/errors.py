@@ -14,6 +14,10 @@ class DataError(BayesGMMError, ValueError):
     """The data can't be used as they are."""
 
 
+class ForgottenData(DataError, AttributeError):
+    """An answer needs the data, and they were not kept. An AttributeError too: to ``hasattr`` it is not there."""
+
+
 class DeclarationError(BayesGMMError, ValueError):
     """A model or a prior was declared with values that make no sense."""
 

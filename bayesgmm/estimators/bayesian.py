@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,32 +14,25 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
-from bayesgmm._declared import positive
-from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data import Points
-from bayesgmm.errors import PACKAGE, DeclarationError, choose, warn
-from bayesgmm.estimators import arguments, shapes
+from bayesgmm.errors import PACKAGE, DeclarationError, warn
+from bayesgmm.estimators import arguments, shapes, streams
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
+from bayesgmm.estimators.declarations import declared
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.families import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.means import ConjugateMeans
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import Posterior, info, unpack
 from bayesgmm.predictive import DRAWS, assignments, log_mean_density, simulate_labelled
 from bayesgmm.stats import Array, log_densities, responsibilities
-from bayesgmm.weights import Dirichlet, DirichletProcess, WeightsPrior
 
 if TYPE_CHECKING:
     import xarray as xr
 
-WEIGHTS: dict[str, type[WeightsPrior]] = {
-    "dirichlet_process": DirichletProcess,
-    "dirichlet_distribution": Dirichlet,
-}
 FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
 TINY = 1e-300  # a tol of zero is never reached
 CLIMBS: dict[str, Callable[[float, float], float]] = {  # engines that climb as scikit-learn's do, and their own tol
@@ -89,6 +82,12 @@ class BayesianGaussianMixture(MixtureEstimator):
         A whole declaration, in place of all the parameters above that describe the mixture and its priors.
     settings : dict, optional
         Settings of the method, by the names that ``bayesgmm.fit`` has for them: ``{'draws': 500}``.
+    total_samples : float, optional
+        For ``partial_fit``: how many points the whole stream has, and so how narrow the posterior is. Unless told, as
+        many as were seen so far; tell it when you go through the same points more than once.
+    learning_offset, learning_decay : float
+        For ``partial_fit``: the t-th step has the size (t + learning_offset) ** -learning_decay; the decay is more than
+        0.5, at most 1.
 
     Attributes
     ----------
@@ -106,10 +105,12 @@ class BayesianGaussianMixture(MixtureEstimator):
         of every stick, (K,) and (K,), and the last stick is surely one: Beta(1, 0). ``mean_precision_`` (K,) exists
         for ``ConjugateMeans``, which is what scikit-learn's parameters declare.
     converged_ : bool
+        False for a stream: it has no end.
     n_iter_ : int
-        Iterations; draws of a chain for a method that draws.
+        Iterations; batches of a stream; draws of a chain for a method that draws.
     lower_bound_, lower_bounds_ : float, list of float
-        Of the log evidence, for methods that have one: in the end, and after every iteration.
+        Of the log evidence, for methods that have one: in the end, and after every iteration. Of a stream, what each
+        batch says of the factors before its step.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
         The priors as numbers, unless ``model`` was given.
     n_features_in_, feature_names_in_ : int, (D,) str
@@ -173,6 +174,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         method: str = "vb",
         model: MixtureModel | None = None,
         settings: dict[str, Any] | None = None,
+        total_samples: float | None = None,
+        learning_offset: float = 10.0,
+        learning_decay: float = 0.7,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -194,8 +198,41 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.method = method
         self.model = model
         self.settings = settings
+        self.total_samples = total_samples
+        self.learning_offset = learning_offset
+        self.learning_decay = learning_decay
 
     # -- fitting --
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from one batch of a stream by ``method='vb'``; the batch is not kept.
+
+        The first batch sets the start (by coordinate ascent) and, for good, the coordinates and the priors that data
+        set. Every other is one natural-gradient step (Hoffman, Blei, Wang & Paisley 2013, J. Mach. Learn. Res. 14,
+        1303-1347). After ``fit`` it goes on from there. Batches must be random parts of one whole: a step forgets a
+        share of what was before it, so the last count most. The posterior does not know of the noise of that, some
+        ``sqrt(total / batch * step / 2)`` of its standard deviations. With ``learning_decay=1, learning_offset=0``
+        all batches count alike.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        y : ignored
+        sample_weight : (N,) float, optional
+            As for ``fit``.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            Also for another method. ``posterior_`` then raises ForgottenData: it would need all points.
+        """
+        arguments.check_search(self)
+        steps, last = streams.Steps.of(self), self._last()
+        first = last is None
+        points = arguments.points_of(self, X, fitting=first, sample_weight=sample_weight, least=2 if first else 1)
+        with threadpool_limits(limits=1, user_api="blas"):
+            self._keep_factors(streams.follow(self, last, points, steps))
+        return self
 
     def _learn(self, X: Any, sample_weight: Any) -> None:
         arguments.check_search(self)
@@ -205,11 +242,12 @@ class BayesianGaussianMixture(MixtureEstimator):
             )
         inference.settings_of(self.method)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
-        model = self._declared(points) if self.model is None else self.model
+        model = declared(self, points) if self.model is None else self.model
         if isinstance(model, MixtureModel):
             arguments.require_rows(points, model.n_components)
         if self.method == "vb":
             self._keep_factors(self._approximated(model, points))
+            self._warn_unless_converged()
             return
         tree = inference.fit(
             model,
@@ -250,35 +288,6 @@ class BayesianGaussianMixture(MixtureEstimator):
             shared = {"n_init": self.n_init, "max_iter": self.max_iter, "tol": tol}
         return shared | arguments.settings_named(self.settings)
 
-    def _declared(self, points: Points) -> MixtureModel:
-        """The declaration that scikit-learn's parameters stand for."""
-        family, n_features = arguments.family_of(self.covariance_type), points.values.shape[1]
-        kind = choose(self.weight_concentration_prior_type, WEIGHTS, "weight_concentration_prior_type")
-        self.weight_concentration_prior_ = _number(self, "weight_concentration_prior", 1.0 / self.n_components)
-        self.mean_precision_prior_ = _number(self, "mean_precision_prior", 1.0)
-        self.degrees_of_freedom_prior_ = _number(self, "degrees_of_freedom_prior", float(n_features))
-        self.mean_prior_ = points.centre_and_sd[0]
-        if self.mean_prior is not None:
-            self.mean_prior_ = arguments.numbers("mean_prior", self.mean_prior, (n_features,), "one number a feature")
-        self.covariance_prior_ = self._covariance_prior(points, family)
-        return MixtureModel(
-            self.n_components,
-            family.name,
-            kind(self.weight_concentration_prior_),
-            ConjugateMeans(tuple(self.mean_prior_), self.mean_precision_prior_),
-            WishartPrecision(self.degrees_of_freedom_prior_, self.covariance_prior_),
-        )
-
-    def _covariance_prior(self, points: Points, family: Family) -> Any:
-        if self.covariance_prior is None:
-            return arguments.spread(points, family, self.reg_covar)
-        if family.isotropic:
-            return positive("covariance_prior", self.covariance_prior)
-        n_features = points.values.shape[1]
-        shape = family.core_shape(1, n_features)[1:]
-        meaning = f"what one of {family.name!r} covariances has"
-        return arguments.numbers("covariance_prior", self.covariance_prior, shape, meaning)
-
     def _keep(self, tree: "xr.DataTree", family: Family) -> None:
         told, draws = info(tree), unpack(tree).parameters
         self._set(tree, None)
@@ -315,7 +324,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.lower_bounds_ = found.lower_bounds
         self.lower_bound_ = reached.elbo
         self.n_iter_ = len(self.lower_bounds_)
-        self._warn_unless_converged()
 
     def _warn_unless_converged(self) -> None:
         if not self.converged_:
@@ -376,11 +384,6 @@ def _drawn(found: Approximation) -> "xr.DataTree":
         drawn = estimate(ascent, found.reached, run.settings["draws"], run.seed, Silent())
     run = replace(run, seconds=run.seconds + time.perf_counter() - began)
     return inference.finish(ascent.density, found.points, drawn, run, threads)
-
-
-def _number(estimator: Any, name: str, default: float) -> float:
-    value = getattr(estimator, name)
-    return default if value is None else positive(name, value)
 
 
 def _iterations(tree: "xr.DataTree") -> int:

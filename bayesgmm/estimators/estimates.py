@@ -36,8 +36,7 @@ class Fitted:
 
     def forgotten(self) -> "Fitted":
         """The same without the data."""
-        none = Points(self.points.values[:0].copy(), self.points.columns, self.points.index[:0])
-        return replace(self, points=none)
+        return replace(self, points=self.points.forgotten())
 
 
 def one_draw(

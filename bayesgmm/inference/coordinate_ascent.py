@@ -106,6 +106,23 @@ class Ascent:
         components = self.means.update(belief.components, self.precision_prior, stats, rate)
         return Belief(*self.weights.update(belief.shares, belief.tilt, stats.n, rate), components)
 
+    def stretched(self, belief: Belief, ratio: float) -> Belief:
+        """The belief as if there had been ``ratio`` times as many points like those that it stands for.
+
+        In the natural parameters it is that many times as far from the prior.
+        """
+        expected = self.weights.expected_prior(belief.tilt)[1]
+        shares = expected + ratio * np.maximum(belief.shares - expected, 0.0)
+        none = self._no_points(belief.components.mean)
+        components = self.means.update(belief.components, self.precision_prior, none, 1 - ratio)
+        return Belief(shares, self.weights.best_tilt(shares), components)
+
+    def _no_points(self, mean: Array) -> Stats:
+        """Statistics of nothing, about means (K, D)."""
+        k, d = mean.shape
+        s2 = np.zeros((k, d) if self.density.model.family.diagonal else (k, d, d))
+        return Stats(np.zeros(k), np.zeros((k, d)), s2, 0.0, mean)
+
     def step(self, belief: Belief) -> tuple[float, Belief]:
         """The bound of a belief, and the belief after it."""
         stats = self.fold(belief)

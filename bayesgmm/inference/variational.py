@@ -23,7 +23,7 @@ from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
 from bayesgmm.scalars import Scalar
-from bayesgmm.stats import Array
+from bayesgmm.stats import Array, Blocks
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 ROUGH = 100_000  # points that starts for minibatches are tried on
@@ -204,9 +204,26 @@ class Minibatches:
                 f"forget={self.forget}: must be more than 0.5 and at most 1, or the steps never settle"
             )
 
+    def rate(self, step: int) -> float:
+        """The size of a step; they count from 1."""
+        return float((step + self.delay) ** -self.forget)
+
     def fewer_than(self, n_points: int) -> bool:
         """Whether a step sees fewer than all points."""
         return self.size is not None and self.size < n_points
+
+
+def natural_step(ascent: Ascent, belief: Belief, batch: Blocks, rate: float) -> tuple[float, Belief]:
+    """A batch's estimate of a belief's bound, and the belief after a step of that size along the natural gradient.
+
+    The batch is weighted up to stand for all points.
+
+    References
+    ----------
+    .. [1] Hoffman, Blei, Wang & Paisley (2013), J. Mach. Learn. Res. 14, 1303-1347.
+    """
+    stats = ascent.fold(belief, batch)
+    return ascent.elbo(belief, stats), ascent.update(belief, stats, rate)
 
 
 def stochastic_passes(
@@ -215,10 +232,6 @@ def stochastic_passes(
     """Natural-gradient steps over random minibatches until a pass gains next to nothing in the mean of their bounds.
 
     The bound that it notes for a pass is that mean: noisy, and of beliefs on the way.
-
-    References
-    ----------
-    .. [1] Hoffman, Blei, Wang & Paisley (2013), J. Mach. Learn. Res. 14, 1303-1347.
     """
     rng, reached, taken = np.random.default_rng((seed, 7)), Ascended(start), 0
     belief, blocks = start, ascent.density.blocks
@@ -228,9 +241,8 @@ def stochastic_passes(
             bounds = []
             for batch in one_pass(blocks, batches.size or blocks.n_points, rng):
                 taken += 1
-                stats = ascent.fold(belief, batch)
-                bounds.append(ascent.elbo(belief, stats))
-                belief = ascent.update(belief, stats, (taken + batches.delay) ** -batches.forget)
+                elbo, belief = natural_step(ascent, belief, batch, batches.rate(taken))
+                bounds.append(elbo)
             gain = np.mean(bounds) - reached.elbo if reached.history else np.inf
             reached.note(belief, float(np.mean(bounds)), len(bounds))
             progress.stage(f"pass {number}, ELBO about {reached.elbo:.1f}")

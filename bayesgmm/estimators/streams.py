@@ -1,0 +1,157 @@
+"""Variational Bayes of a stream: points come a batch at a time, and are not kept."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, Self, override
+
+import numpy as np
+
+from bayesgmm import inference
+from bayesgmm._declared import positive
+from bayesgmm.data import Points
+from bayesgmm.errors import DeclarationError, ForgottenData, warn
+from bayesgmm.estimators import arguments
+from bayesgmm.estimators.ascending import Approximation, Start, climb
+from bayesgmm.estimators.declarations import declared
+from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.inference.engine import Run, Silent
+from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
+from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.model import as_model
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How large the steps are, and how many points the posterior is of.
+
+    Parameters
+    ----------
+    total : float, optional
+        All points of the stream; as many as were seen unless told.
+    sizes : Minibatches
+    """
+
+    total: float | None
+    sizes: Minibatches
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Of an estimator's parameters.
+
+        Raises
+        ------
+        DeclarationError
+            Also when its method is not variational Bayes.
+        """
+        if estimator.method != "vb":
+            raise DeclarationError(
+                f"method={estimator.method!r} can't learn from a part of the points: partial_fit needs method='vb'\n"
+                "  Or give all points to fit."
+            )
+        total, decay = estimator.total_samples, estimator.learning_decay
+        if isinstance(decay, bool) or not isinstance(decay, Real) or not 0.5 < float(decay) <= 1:
+            raise DeclarationError(
+                f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps never settle"
+            )
+        offset = arguments.not_negative("learning_offset", estimator.learning_offset)
+        told = None if total is None else positive("total_samples", total)
+        return cls(told, Minibatches(None, offset, float(decay)))
+
+    def total_after(self, seen: float) -> float:
+        """How many points the factors stand for once so many were seen."""
+        return seen if self.total is None else self.total
+
+
+@dataclass(frozen=True)
+class Stream(Approximation):
+    """The factors after some batches; ``points`` has no rows.
+
+    Parameters
+    ----------
+    seen : float
+        Points that went by.
+    total : float
+        Points that the factors stand for.
+    """
+
+    seen: float
+    total: float
+
+    @classmethod
+    def after(cls, found: Approximation) -> "Stream":
+        """A fit, taken for the first batch."""
+        if isinstance(found, Stream):
+            return found
+        seen = found.points.total_weight
+        reached = Ascended(found.belief, [found.reached.elbo], [1])
+        return cls(found.points.forgotten(), found.model, found.standard, reached, found.run, seen, seen)
+
+    @property
+    @override
+    def lower_bounds(self) -> list[float]:
+        return self.reached.history
+
+    @override
+    def over_points(self, threads: int) -> Ascent:
+        raise ForgottenData(
+            "posterior_ needs the points, and partial_fit does not keep them\n"
+            "  Read weights_, means_ and the other attributes, ask predict_proba or score_samples, or fit all points."
+        )
+
+
+def follow(estimator: Any, last: Approximation | None, points: Points, steps: Steps) -> Stream:
+    """The factors after a batch: the first, or one more."""
+    return begin(estimator, points, steps) if last is None else go_on(last, points, steps)
+
+
+def begin(estimator: Any, points: Points, steps: Steps) -> Stream:
+    """The start of a stream: coordinate ascent on its first batch, weighted up to stand for all points.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        When the declaration does not fit the batch, or has a prior that is not conjugate.
+    """
+    model = declared(estimator, points) if estimator.model is None else as_model(estimator.model)
+    arguments.require_rows(points, model.n_components)
+    inference.check_priors("vb", model)
+    density, began = LogPosterior.of(model, points), time.perf_counter()
+    said = density.model.contradictions(points.summary)
+    warn(said)
+    total = steps.total_after(points.total_weight)
+    ascent = Ascent(_weighted_up(density, points, total), os.cpu_count() or 1)
+    start = Start(estimator.init_params, _random(estimator.random_state))
+    found = climb(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
+    settings = {"init_params": estimator.init_params, "total_samples": steps.total}
+    run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, said)
+    elbo, belief = natural_step(ascent, found.belief, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
+    reached = Ascended(belief, [elbo], [1])
+    return Stream(points.forgotten(), density.model, density.standard, reached, run, points.total_weight, total)
+
+
+def go_on(last: Approximation, points: Points, steps: Steps) -> Stream:
+    """The factors after one more batch: they come to stand for as many points as there now are, and take a step."""
+    stream = Stream.after(last)
+    seen = stream.seen + points.total_weight
+    total, reached = steps.total_after(seen), stream.reached
+    density = _weighted_up(stream.ascent.density, points, total)
+    ascent = replace(stream.ascent.on(density), threads=os.cpu_count() or 1)
+    belief = reached.belief if total == stream.total else ascent.stretched(reached.belief, total / stream.total)
+    elbo, belief = natural_step(ascent, belief, density.blocks, steps.sizes.rate(reached.n_iter + 1))
+    further = Ascended(belief, [*reached.history, elbo], [*reached.batches, 1])
+    return replace(stream, reached=further, seen=seen, total=total)
+
+
+def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPosterior:
+    """The log posterior of other points in the same coordinates, weighted up to stand for ``total`` of them."""
+    weights = np.ones(len(points.values)) if points.weights is None else points.weights
+    blocks = density.standard.blocks(points.values, weights * (total / points.total_weight))
+    return replace(density, blocks=blocks)
+
+
+def _random(random_state: Any) -> np.random.RandomState:
+    from sklearn.utils import check_random_state
+
+    return check_random_state(random_state)
