@@ -9,6 +9,9 @@ from bayesgmm.stats import Array
 
 ROUNDING = 1e-15  # a relative gain that may be rounding alone
 REGULAR = 3  # gains in a row whose rates are looked at
+LONGER = (
+    4.0  # a leap that is taken lets the next be so many times as long, one that is taken back so many times shorter
+)
 SLOWEST = 0.9999  # a rate that is closer to one can't be told from it
 
 
@@ -42,8 +45,8 @@ def squared_steps[State](
 ) -> Iterator[tuple[float, State]]:
     """States of ever larger value, each with its value, for as long as they are asked for.
 
-    Two plain steps tell how fast the iteration creeps and where to; the third leaps there, and is taken back if it
-    lands lower.
+    Two plain steps tell how fast the iteration creeps and where to; the third leaps there, as far as the leaps before
+    it have earned, and is taken back if it lands lower.
 
     Parameters
     ----------
@@ -60,27 +63,29 @@ def squared_steps[State](
     """
     value, following = step(start)
     yield value, start
-    state = start
+    state, longest = start, 1.0
     while True:
         middle = following
         best, last = step(middle)
         yield best, middle
         try:
             with np.errstate(all="ignore"):
-                leapt = unflatten(_leap(flatten(state), flatten(middle), flatten(last)))
+                factor, numbers = _leap(flatten(state), flatten(middle), flatten(last), longest)
+                leapt = unflatten(numbers)
                 value, following = step(leapt)
         except (ArithmeticError, np.linalg.LinAlgError, DegenerateComponent):
             value = -np.inf
         if value >= best:
-            state = leapt
+            state, longest = leapt, max(longest, LONGER * factor)
         else:
-            state = last
+            state, longest = last, max(1.0, longest / LONGER)
             value, following = step(last)
         yield value, state
 
 
-def _leap(start: Array, middle: Array, last: Array) -> Array:
+def _leap(start: Array, middle: Array, last: Array, longest: float) -> tuple[float, Array]:
+    """How far to go, in steps, and where that leads."""
     first, change = middle - start, last - 2 * middle + start
     length = np.linalg.norm(change)
-    factor = max(1.0, float(np.linalg.norm(first) / length)) if length > 0 else 1.0
-    return start + 2 * factor * first + factor**2 * change
+    factor = min(max(1.0, float(np.linalg.norm(first) / length)), longest) if length > 0 else 1.0
+    return factor, start + 2 * factor * first + factor**2 * change
