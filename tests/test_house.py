@@ -23,11 +23,11 @@ MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayes
 
 
 def floors(text: str) -> dict[str, int]:
-    """Read module -> floor from the drawing in docs/architecture.md."""
+    """Read module -> floor from the drawing in docs/architecture.md, lowest first."""
     drawing = re.search(r"```floors\n(.*?)```", text, re.DOTALL)
     assert drawing
-    lines = [line.split() for line in drawing[1].strip().splitlines()]
-    return {module: int(line[0]) for line in lines for module in line[1:]}
+    lines = drawing[1].strip().splitlines()
+    return {module: floor for floor, line in enumerate(lines) for module in line.split()}
 
 
 def imported(source: str, package: str = "bayesgmm") -> set[str]:

@@ -206,7 +206,7 @@ def shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContex
         return nullcontext(Silent())
     if progress is not True:
         return nullcontext(progress)
-    from bayesgmm.inference.progress import Bars
+    from bayesgmm.progress import Bars
 
     return Bars(settings.get("chains", 0))
 

@@ -160,7 +160,7 @@ def _shown(title: str, total: int, progress: bool) -> Iterator[Callable[[], None
     if not progress:
         yield lambda: None
         return
-    from bayesgmm.inference.progress import Count
+    from bayesgmm.progress import Count
 
     with Count(title, total) as count:
         yield count.step

@@ -1,9 +1,44 @@
-"""A bar a chain, in the terminal or the notebook."""
+"""How far a long work is: on the terminal's error stream or in the notebook, and nowhere else."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Timer
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+PATIENCE = 2.0  # seconds that nobody needs a bar for
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show no progress within, whatever is asked for."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def _bars(*columns: "ProgressColumn | str") -> "Progress":
+    """Bars of rich's, that show nothing where nobody watches: in a file, a pipe, a test."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        *columns,
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        disable=_quiet.get() or not (console.is_terminal or console.is_jupyter),
+    )
 
 
 class Bars:
@@ -16,13 +51,7 @@ class Bars:
     """
 
     def __init__(self, chains: int) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
+        self._bars = _bars("{task.fields[note]}")
         self._n_chains = chains
         self._stage: TaskID | None = None
         self._tasks: list[TaskID] = []
@@ -62,7 +91,7 @@ class Bars:
 
 
 class Count:
-    """Progress of many fits: one bar, how many are done, how long the rest will take.
+    """Progress of work in equal steps: one bar, how many are done, how long the rest will take; after two seconds.
 
     Parameters
     ----------
@@ -71,23 +100,39 @@ class Count:
     """
 
     def __init__(self, title: str, total: int) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
+        self._bar = _bars()
         self._task = self._bar.add_task(title, total=total)
+        self._later = Timer(PATIENCE, self._bar.start)
+        self._later.daemon = True
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._later.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._later.cancel()
+        self._later.join()
         self._bar.stop()
 
     def step(self) -> None:
         """One more is done."""
         self._bar.advance(self._task)
+
+
+def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[T]:
+    """Each of some items, with a bar where the work on them takes longer than two seconds.
+
+    Examples
+    --------
+    >>> [i * i for i in track(range(4), "squares")]
+    [0, 1, 4, 9]
+    """
+    if not progress:
+        yield from items
+        return
+    with Count(title, len(items)) as count:
+        for item in items:
+            yield item
+            count.step()
