@@ -1,6 +1,8 @@
 """Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
 
 from bayesgmm.plots.clusters import assignment_data, assignments
+from bayesgmm.plots.forests import weights, weights_data
+from bayesgmm.plots.mixtures import pairs, pairs_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import selection, selection_data
@@ -10,8 +12,12 @@ __all__ = [
     "assignments",
     "elbo",
     "elbo_data",
+    "pairs",
+    "pairs_data",
     "prior",
     "prior_data",
     "selection",
     "selection_data",
+    "weights",
+    "weights_data",
 ]
