@@ -1,6 +1,6 @@
 """The weights of the components, with what the prior says of them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -152,7 +152,12 @@ def _write_chances(axis: "Axes", data: "xr.Dataset") -> None:
     chances = data["occupied"].values
     if np.isnan(chances).all():
         return
-    place = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "center", "fontsize": "small"}
+    place: dict[str, Any] = {
+        "transform": axis.get_yaxis_transform(),
+        "ha": "right",
+        "va": "center",
+        "fontsize": "small",
+    }
     axis.text(1.14, -0.8, "occupied", **{**place, "va": "bottom"})
     for k, chance in enumerate(chances):
         axis.text(1.14, k, percent(chance), **place)

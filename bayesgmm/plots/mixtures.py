@@ -89,7 +89,7 @@ def contour_height(density: Array, level: float) -> float:
     """
     sorted_heights = np.sort(density.ravel())[::-1]
     share = sorted_heights.cumsum() / sorted_heights.sum()
-    return float(sorted_heights[min(np.searchsorted(share, level), share.size - 1)])
+    return float(sorted_heights[min(int(np.searchsorted(share, level)), share.size - 1)])
 
 
 def region(draws: Array, level: float, steps: int = 73) -> Array:
@@ -196,7 +196,7 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
     from matplotlib.patches import Patch
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
-    names, held = data["component"].values, np.flatnonzero(counts)
+    names, held = data["component"].values, np.flatnonzero(counts).tolist()
     marks: list[Any] = [
         Line2D([], [], marker="o", lw=1.6, ms=4, color=colour(k), label=f"component {names[k]} ({counts[k]} points)")
         for k in held
