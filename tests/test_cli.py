@@ -1,18 +1,14 @@
 """The terminal: what a stranger types works, and what goes wrong is one message."""
 
-import subprocess
-import sys
+import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
-
-
-def run(*args, cwd=None):
-    done = subprocess.run([sys.executable, "-m", "bayesgmm", *map(str, args)], capture_output=True, text=True, cwd=cwd)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+from bayesgmm.summary import component_table, convergence_line
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +173,69 @@ def test_what_goes_wrong_is_one_message(folder, fitted, args, message):
     assert message in done.stderr
     assert not (folder / "x.nc").exists()
     assert not (folder / "x.csv").exists()
+
+
+def document(done):
+    """The one JSON document that is all of stdout."""
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_fit_tells_a_machine_the_component_table(folder):
+    args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "machine.nc", "--json"]
+    done = run(*args, cwd=folder)
+    told, fit = document(done), bg.load(folder / "machine.nc")
+    assert (told["command"], told["method"], told["seed"]) == ("fit", "nuts", 1)
+    table = pd.DataFrame(told["components"]).set_index(["component", "quantity"])
+    expected = component_table(fit)
+    assert list(table.index) == list(expected.index)
+    np.testing.assert_array_equal(table.to_numpy(), expected.to_numpy())
+    assert told["points"] == pytest.approx(bg.assignments(fit)["probability"].sum("point").values)
+    assert (told["convergence"]["chains"], told["convergence"]["draws"]) == (2, 40)
+    assert f"{told['convergence']['rhat']:.3f}" in convergence_line(fit)
+    assert told["wrote"] == [{"path": "machine.nc"}]
+    assert "not numeric, left out: 'species'; choose with --columns" in told["warnings"]
+    assert any("The chains do not agree yet" in warning for warning in told["warnings"])
+    for warning in told["warnings"]:
+        assert warning in done.stderr
+
+
+@pytest.mark.parametrize("command", ["assign", "score"])
+def test_what_is_written_is_told_to_a_machine(folder, fitted, command):
+    told = document(run(command, "fit.nc", "new.parquet", "-o", f"{command}_told.csv", "--json", cwd=folder))
+    assert told["wrote"] == [{"path": f"{command}_told.csv", "rows": 5}]
+    pd.testing.assert_frame_equal(pd.DataFrame(told["points"]), pd.read_csv(folder / f"{command}_told.csv"))
+
+
+def test_select_and_compare_tell_all_rows_and_no_nan(folder):
+    told = document(run("select", "flowers.csv", "-k", "1,100", "--covariance", "full", "--json", cwd=folder))
+    assert [row["n_components"] for row in told["choices"]] == [1, 100]
+    assert told["choices"][1]["bic"] is None
+    assert "100 components, full: component" in told["warnings"][-1]
+    args = ["-k", 2, "--methods", "em,vb", "--seed", 1, "-o", "told.csv", "--json"]
+    told = document(run("compare", "flowers.csv", *args, cwd=folder))
+    assert [row["fit"] for row in told["methods"]] == ["em", "vb"]
+    assert (told["methods"][0]["elbo"], told["reference"]) == (None, "em")
+
+
+def test_prior_and_models_tell_a_machine(folder):
+    told = document(run("prior", "iris", "flowers.csv", "-o", "told.png", "--draws", 20, "--json", cwd=folder))
+    assert told["expected_clusters"] == pytest.approx(3)
+    assert told["wrote"] == [{"path": "told.png"}]
+    assert [card["name"] for card in document(run("models", "--json"))["models"]] == list(bg.model.cards())
+    told = document(run("models", "show", "iris", "--json"))
+    assert (told["command"], told["card"]["mixture"]["n_components"]) == ("models show", 3)
+
+
+def test_quiet_leaves_out_what_is_in_a_file_but_no_warning(folder):
+    args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "quiet.nc"]
+    done = run(*args, "--quiet", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "The chains do not agree yet" in done.stderr
+    args = ["select", "flowers.csv", "-k", "1,2", "--covariance", "full", "--seed", 1]
+    assert "The best by bic" in run(*args, "-q", cwd=folder).stdout
+    assert run(*args, "-q", "-o", "quiet.csv", cwd=folder).stdout == ""
+    assert run("models", "show", "iris", "-q").stdout.startswith('title = "Iris"')
 
 
 def test_the_demo_shows_and_writes(tmp_path):

@@ -165,9 +165,10 @@ def list_models(context: typer.Context) -> None:
     from bayesgmm.model import cards, load_card
 
     table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
+    table.add_column(no_wrap=True)
     for name, path in cards().items():
         card = load_card(path)
-        table.add_row(name, card.title, card.about)
+        table.add_row(name, card.about)
         known.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
     tell(models=known)
     show_table(table)
