@@ -98,7 +98,7 @@ def run(app: Callable[..., Any], arguments: list[str]) -> int:
     _make_speakable()
     with _warnings_in_words(), _interrupts_noted():
         code = _outcome(app, arguments)
-        if session().interrupted:
+        if session().interrupted or code == INTERRUPTED:
             code = _stopped()
     return _last_words(code)
 

@@ -64,6 +64,7 @@ def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """
     whole = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     names = [str(name) for name in whole.columns]
+    whole = whole.astype(object).where(whole.notna(), None)
     columns = [plain(whole.iloc[:, j].tolist()) for j in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
