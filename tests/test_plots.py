@@ -10,10 +10,12 @@ from bayesgmm.errors import DataError
 from bayesgmm.plots import assignment_data, pairs_data, weights_data
 from bayesgmm.plots.mixtures import plane_density
 from bayesgmm.plots.style import COLOURS, colour
-from bayesgmm.posterior import declaration
+from bayesgmm.posterior import declaration, unpack
+from bayesgmm.predictive import simulate
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.path import Path
 
 
 def test_marginals_are_densities_inside_their_band(fit):
@@ -28,8 +30,6 @@ def test_marginals_are_densities_inside_their_band(fit):
 def test_outlines_hold_the_share_that_they_say(fit):
     """An ellipse of 90 % of a component, by its Mahalanobis distance."""
     from scipy.stats import chi2
-
-    from bayesgmm.posterior import unpack
 
     data = assignment_data(fit, ["sepal_length", "petal_width"], ci_prob=0.9)
     p = unpack(fit).parameters
@@ -68,9 +68,6 @@ def test_pairs_contours_hold_the_share_of_new_points_that_they_say(fit):
     """Simulated points inside a contour. False alarm: 1e-4 (4 sd), and 0.02 for the grid and the thinned draws."""
     from scipy.interpolate import RegularGridInterpolator
 
-    from bayesgmm.posterior import unpack
-    from bayesgmm.predictive import simulate
-
     data = pairs_data(fit, ["sepal_length", "petal_width"], ci_prob=0.8)
     x, y = data["coarse"].values
     density = data["density"].values[0]
@@ -97,8 +94,6 @@ def test_plane_density_is_scipy_s():
 
 
 def test_regions_of_the_means_hold_the_draws_that_they_say(fit):
-    from matplotlib.path import Path
-
     data = pairs_data(fit, ["sepal_length", "petal_width"], ci_prob=0.8)
     for k in range(3):
         inside = Path(data["region"].values[0, k].T).contains_points(data["centre"].values[:, k])
@@ -115,10 +110,16 @@ def test_pairs_uses_both_triangles_and_lays_the_upper_one_on_its_side(fit):
             assert low <= data["centre"].values[..., column].min() < data["centre"].values[..., column].max() <= high
     upper = axes[0, 2].collections[-1].get_offsets()  # means of the last component
     np.testing.assert_array_equal(upper, data["centre"].values[:, 2][:, [2, 0]])
-    inner, lower = (data["ellipse"].sel(level=level).values[1, 0] for level in (0.5, 0.9))  # pair 1: columns 0 and 2
+    region = Path(axes[0, 2].lines[-1].get_xydata())
+    assert region.contains_points(upper).mean() == pytest.approx(0.9, abs=0.01)
+    inner = [Path(polygon) for polygon in axes[0, 2].collections[0].get_paths()[1].to_polygons()]
+    new = simulate(unpack(fit), 4000, np.random.default_rng(1))[:, [2, 0]]
+    held = np.any([part.contains_points(new) for part in inner], axis=0).mean()
+    assert held == pytest.approx(0.5, abs=0.06)  # 4 sd are 0.03, the grid is coarse
+    inner, outer = (data["ellipse"].sel(level=level).values[1, 0] for level in (0.5, 0.9))  # pair 1: columns 0 and 2
     drawn = [line.get_xydata().T for line in axes[2, 0].lines]
     assert any(np.array_equal(inner, line) for line in drawn)
-    assert any(np.array_equal(lower, line) for line in drawn)
+    assert any(np.array_equal(outer, line) for line in drawn)
     plt.close(figure)
 
 

@@ -341,12 +341,26 @@ def test_ctrl_c_keeps_what_was_drawn_and_says_so(flowers, tmp_path):
     assert "part.nc" in seen
 
 
-def test_quiet_shows_no_progress_in_a_terminal(flowers, tmp_path):
-    args = ["-m", "bayesgmm", "fit", flowers, "-k", 2, "--draws", 200, "--chains", 1, "-o", tmp_path / "q.nc"]
-    assert "chain 0" in watch(args)[0]
-    seen, code = watch([*args, "--quiet"])
-    assert code == 0
-    assert "chain 0" not in seen
+COMMAND = """
+import sys, time
+from bayesgmm import progress
+from bayesgmm.cli.application import App, run
+progress.PATIENCE = 0.2
+app = App()
+@app.callback()
+def group(): ...
+@app.command()
+def work():
+    for _ in progress.track(range(6), "slow work"):
+        time.sleep(0.1)
+sys.exit(run(app, sys.argv[1:]))
+"""
+
+
+def test_quiet_shows_no_progress_in_a_terminal():
+    assert "slow work" in watch(["-c", COMMAND, "work"])[0]
+    assert "slow work" in watch(["-c", COMMAND, "work", "--json"])[0]
+    assert watch(["-c", COMMAND, "work", "--quiet"]) == ("", 0)
 
 
 @pytest.mark.parametrize(
