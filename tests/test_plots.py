@@ -160,7 +160,8 @@ def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
     from bayesgmm.relabelling import aligned
 
     few = galaxies_fit.copy()
-    few["observed_data"] = xr.DataTree(galaxies_fit["observed_data"].to_dataset().isel(point=slice(10, 14)))
+    places = galaxies_fit["observed_data"].to_dataset().isel(point=slice(4))
+    few["observed_data"] = xr.DataTree(places.assign(x=places["x"] * 0 + [[13_000.0], [14_000], [28_000], [29_000]]))
     chance = weights_data(few)["occupied"].values
     posterior = aligned(few)
     x, p = few["observed_data"]["x"].values[:, 0], posterior.parameters
@@ -172,7 +173,7 @@ def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
     for _ in range(20):
         label = (rng.random((*shares.shape[:2], 1)) > shares).sum(axis=-1)
         held += [(label == k).any(axis=0).mean() / 20 for k in range(3)]
-    assert (chance < 0.99).any()
+    assert ((chance > 0.2) & (chance < 0.8)).any(), chance
     np.testing.assert_allclose(chance, held, atol=4 * np.sqrt(0.25 / (20 * posterior.n_draws)))
 
 

@@ -118,6 +118,15 @@ def test_wrong_usage_is_exit_code_2_also_for_machines():
     assert run("no-such-command").returncode == 2
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as a terminal has it: whatever starts the tests in the background switches it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_that_a_command_survives_is_still_exit_code_130(tmp_path):
     """What was reached is kept and written; a script must be able to tell that it is not all."""
 
@@ -271,8 +280,9 @@ def test_a_reader_who_goes_away_hears_no_complaint():
 
 
 OWN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
