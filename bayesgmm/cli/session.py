@@ -75,6 +75,7 @@ def plain(value: Any) -> Any:
     Examples
     --------
     >>> import numpy as np
+    >>> from pathlib import Path
     >>> plain({"rhat": np.float64("nan"), "n": np.int64(3), "path": Path("fit.nc"), 1: (True, None)})
     {'rhat': None, 'n': 3, 'path': 'fit.nc', '1': [True, None]}
     """
