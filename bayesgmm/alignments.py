@@ -1,7 +1,8 @@
-"""How label switching is undone: for every draw, the order of its components that agrees best with what they are called."""
+"""How label switching is undone: for every draw, the order of its components that agrees best with the others'."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Votes:
         return out
 
     def squares(self) -> Array:
-        r"""(S, K) sum over the points of their squared probabilities of a component: :math:`\sum_n w_n (p^{(s)}_{nk})^2`."""
+        r"""(S, K) squared probabilities of a component, summed over the points: :math:`\sum_n w_n (p^{(s)}_{nk})^2`."""
         return self._by_draw(_label_kernels.squared_memberships)
 
     def log_empty(self) -> Array:
@@ -101,8 +102,12 @@ class Votes:
 
     def _sweep(self, task: Callable[[int, int], object], size: int) -> None:
         cuts = np.linspace(0, size, PARTS + 1 if self.progress else 2).astype(int).tolist()
-        for start, stop in track(list(zip(cuts, cuts[1:], strict=False)), "relabelling", self.progress):
-            run_ranges(lambda a, b, start=start: task(start + a, start + b), stop - start, self.threads)
+        for start, stop in track(list(pairwise(cuts)), "relabelling", self.progress):
+            run_ranges(_shifted(task, start), stop - start, self.threads)
+
+
+def _shifted(task: Callable[[int, int], object], start: int) -> Callable[[int, int], object]:
+    return lambda a, b: task(start + a, start + b)
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,9 @@ def stephens(case: Switched) -> Agreement:
 
 
 def ecr(case: Switched, partition: Any = None) -> Agreement:
-    r"""The draws' allocations agree with one partition on as many points as they can (equivalence class representatives).
+    r"""The draws' allocations agree with one partition on as many points as they can.
+
+    (Equivalence class representatives.)
 
     .. math:: \max_{\pi_1 \dots \pi_S} \sum_{s,n} w_n \Pr(z^{(s)}_n = \pi_s(z^*_n)),
               \qquad z^*_n = \operatorname{argmax}_k \sum_s p^{(s)}_{n \pi_s(k)}
@@ -271,18 +278,17 @@ def _as_centre(partition: NDArray[np.int64], votes: Votes) -> Array:
 
 
 def coordinates(posterior: Posterior) -> Array:
-    """(S, K, C) weight, means, log standard deviations and correlations, each in units of its spread over all components.
+    """(S, K, C) weight, means in units of their column's spread, log standard deviations, correlations.
 
-    What never varies does not count.
+    In units that mean the same everywhere: scaled by their own spread, what is all noise would count like what tells
+    components apart.
     """
     p, scale = posterior.parameters, posterior.standard.scale
     sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
     i, j = np.tril_indices(len(scale), -1)
     correlation = p.covariance[..., i, j] / (sd[..., i] * sd[..., j])
     mean = (p.mean - posterior.standard.shift) / scale
-    values = np.concatenate([p.weight[..., None], mean, np.log(sd / scale), correlation], axis=-1)
-    spread = values.std(axis=(0, 1))
-    return values[..., spread > 0] / spread[spread > 0]
+    return np.concatenate([p.weight[..., None], mean, np.log(sd / scale), correlation], axis=-1)
 
 
 def pivot(case: Switched) -> Agreement:
@@ -290,7 +296,7 @@ def pivot(case: Switched) -> Agreement:
 
     .. math:: \min_\pi \sum_k \lVert v^{(s)}_{\pi(k)} - v^*_k \rVert^2
 
-    ``v`` holds a component's weight, means, log standard deviations and correlations, each in units of its spread.
+    ``v`` holds a component's weight, means in units of their column's spread, log standard deviations, correlations.
 
     References
     ----------

@@ -26,8 +26,8 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
     """R-hat and bulk effective sample size as the draws were drawn, after relabelling, and of what needs no labels.
 
     Chains that call components differently have a large R-hat as drawn and a good one after relabelling. Where it stays
-    large, look at the label-free rows: when they are good, the labels mean nothing (``info(fit)["labels"]`` says which); when they
-    are not, the chains are in different places, and no relabelling helps.
+    large, look at the label-free rows: when they are good, the labels mean nothing (``info(fit)["labels"]`` says
+    which); when they are not, the chains are in different places, and no relabelling helps.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
     Returns
     -------
     DataFrame
-        Columns ``rhat_drawn``, ``rhat``, ``ess_drawn``, ``ess``. Rows by ``kind`` and ``quantity``: ``"labelled"``: every
-        component's ``weight``, ``mean`` and ``variance``, under ArviZ's names, ``mean[0, petal_width]``; ``"label-free"``:
-        what ``label_free`` returns, ``log_density[3]``, alike in both. NaN for what never varies, for R-hat of one chain,
-        with fewer than four draws, and as drawn in a file that does not tell.
+        Columns ``rhat_drawn``, ``rhat``, ``ess_drawn``, ``ess``. Rows by ``kind`` and ``quantity``: ``"labelled"``:
+        every component's ``weight``, ``mean`` and ``variance``, under ArviZ's names, ``mean[0, petal_width]``;
+        ``"label-free"``: what ``label_free`` returns, ``log_density[3]``, alike in both. NaN for what never varies, for
+        R-hat of one chain, with fewer than four draws, and as drawn in a file that does not tell.
 
     References
     ----------
@@ -67,17 +67,17 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
 def label_free(fit: "xr.DataTree", *, progress: bool = True) -> "xr.Dataset":
     r"""What chains can be compared by whatever their components are called.
 
-    Of more than 10,000 points, evenly spaced ones are asked for all (but the total log likelihood that a fit of ours holds is of
-    all).
+    Of more than 10,000 points, evenly spaced ones are asked for all (but the total log likelihood that a fit of ours
+    holds is of all).
 
     Returns
     -------
     Dataset
         For every [chain, draw]: ``loglik``, the total log likelihood; ``log_density`` [reference], at 20 points of the
         data from one end to the other along their longest axis; ``n_occupied``, how many components have any of the
-        points, on average over the allocations, :math:`\sum_k 1 - \prod_n (1 - p_{nk})`; ``together`` [pair], the probability
-        that two neighbours among the 20 are of one component. Nothing in a fit without observed data but ``loglik``,
-        where it holds that.
+        points, on average over the allocations, :math:`\sum_k 1 - \prod_n (1 - p_{nk})`; ``together`` [pair], the
+        probability that two neighbours among the 20 are of one component. Nothing in a fit without observed data but
+        ``loglik``, where it holds that.
     """
     import xarray as xr
 
@@ -87,7 +87,7 @@ def label_free(fit: "xr.DataTree", *, progress: bool = True) -> "xr.Dataset":
     if "sample_stats" in fit.children and "loglik" in fit["sample_stats"]:
         found["loglik"] = fit["sample_stats"]["loglik"].transpose(*dims).values
     if holds_points(fit):
-        found = _of_points(unpack(fit), observed(fit), "loglik" not in found, progress) | found
+        found |= _of_points(unpack(fit), observed(fit), "loglik" not in found, progress)
     inner = {"log_density": ("reference",), "together": ("pair",)}
     named = {
         name: (
@@ -115,7 +115,7 @@ def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress
     }
     if with_loglik:
         scaled = votes.logliks() * _total(points) / votes.blocks.total_weight
-        found["loglik"] = scaled - standard.log_scale * _total(points)
+        found = {"loglik": scaled - standard.log_scale * _total(points)} | found
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whether labels mean anything: are the draws, and the draws with two labels exchanged, two heaps or one?"""
+"""Whether labels mean anything: whether the draws, and the draws with two labels exchanged, are two heaps or one."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from bayesgmm.stats import Array
 BINS = 512
 FEWEST = 20  # draws: with fewer a valley between heaps can't be seen
 INDISTINCT = 0.1  # two labels that may be the wrong way round more often than this can't be told apart
-CONSTANT = 0.5  # a label that has less in common in two draws is none
+CONSTANT = 0.6  # a label that has less in common in two draws is none
 WEIGHTY = (
     0.01  # weight of labels without meaning from which it matters: what is left over in an emptied component does not
 )
@@ -64,7 +64,7 @@ def misnamed(gap: Array) -> float:
     low, high = np.quantile(size, [0.25, 0.75])
     width = 0.9 * min(size.std(), (high - low) / 1.34) * size.size**-0.2
     counts, _ = np.histogram(size, bins=BINS, range=(0.0, top))
-    density = gaussian_filter1d(counts / size.size, BINS * width / top, mode="reflect")
+    density = gaussian_filter1d(counts / size.size, max(BINS * width / top, 0.5), mode="reflect")
     halfway = float(np.minimum(density, density[0]).sum()) / 2
     return min(0.5, max(halfway, float((gap < 0).mean())))
 
@@ -99,8 +99,8 @@ def constancy(votes: Votes, order: Order, centre: Array) -> Array:
     .. math:: \frac{\sum_n q_{nk}^2}{2 P_k - \sum_n q_{nk}^2}, \qquad
               P_k = \frac1S \sum_{s,n} \bigl(p^{(s)}_{n \pi_s(k)}\bigr)^2
 
-    1 when it does; a cluster for which it is below a half is called dissolved. Points that stay in doubt between
-    two components that stay where they are do not lower it.
+    1 when it does; clusters for which it is below 0.6 should not be trusted, and below 0.5 they are called dissolved.
+    Points that stay in doubt between two components that stay where they are do not lower it.
 
     References
     ----------
@@ -125,11 +125,11 @@ def judge(votes: Votes, agreement: Agreement, weight: Array) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``agreement``: the probability that a point's label in a draw is the one that the draws agree on, over points and
-        draws. ``constancy``: how far each label holds the same points in all draws (K numbers from 0 to 1);
-        ``inconstant``: the components for which that is less than a half. ``confusion``: K rows of K, at most how often two
-        labels are the wrong way round (0.5: a coin toss), or None with fewer than 20 draws; ``indistinct``: lists of components
-        that can't be told apart, for which that is more than 0.1. ``doubtful_weight``: the weight of
+        ``agreement``: the probability that a point's label in a draw is the one that the draws agree on, over points
+        and draws. ``constancy``: how far each label holds the same points in all draws (K numbers from 0 to 1);
+        ``inconstant``: the components for which that is less than 0.6. ``confusion``: K rows of K, at most how often
+        two labels are the wrong way round (0.5: a coin toss), or None with fewer than 20 draws; ``indistinct``: lists
+        of components that can't be told apart, for which that is more than 0.1. ``doubtful_weight``: the weight of
         inconstant components and of all but the heaviest of each list. ``points``: how many points were asked.
     """
     order = agreement.order
@@ -168,9 +168,10 @@ def doubts(labels: dict[str, Any]) -> list[str]:
         one = len(labels["inconstant"]) == 1
         found.append(f"{_listed(labels['inconstant'])} {'holds' if one else 'hold'} other points in every draw")
     return [
-        f"No order of the components undoes label switching: {'; '.join(found)} ({labels['doubtful_weight']:.0%} of the "
-        "weight). What is said of one of them alone, its weight, its mean, its points, means nothing; densities, "
-        "anomaly scores and clusterings do not depend on labels. Try fewer components."
+        f"No order of the components gives all labels a meaning: {'; '.join(found)} "
+        f"({labels['doubtful_weight']:.0%} of the weight). What is said of one of them alone, its weight, its mean, "
+        "its points, means nothing; densities, anomaly scores and clusterings do not depend on labels. "
+        "Try fewer components."
     ]
 
 

@@ -39,10 +39,10 @@ def relabel(
     points: int | None = POINTS,
     progress: bool = True,
 ) -> "xr.DataTree":
-    """Undo label switching: name the components of every draw so that names mean the same in all of them, all chains alike.
+    """Undo label switching: name the components so that a name means the same in every draw of every chain.
 
-    Every fit of ours comes relabelled by ``'stephens'``. Another method starts from the draws as they were drawn, so that
-    the order of calls does not matter. A point estimate keeps its names (but ``'ordered'`` orders it), and so does
+    Every fit of ours comes relabelled by ``'stephens'``. Another method starts from the draws as they were drawn, so
+    that the order of calls does not matter. A point estimate keeps its names (but ``'ordered'`` orders it), and so does
     a single component.
 
     Parameters
@@ -51,8 +51,9 @@ def relabel(
         Whatever made it; every variable of its posterior that has components follows them.
     method : str
         ``'stephens'``: responsibilities agree (Stephens 2000), the most careful. ``'ecr'``: allocations agree with a
-        partition (Papastamoulis & Iliopoulos 2010). ``'pivot'``: parameters are close to those of the most probable draw (Marin
-        et al. 2005); needs no points. ``'ordered'``: by a column's mean or by weight; only as good as that tells them apart.
+        partition (Papastamoulis & Iliopoulos 2010). ``'pivot'``: parameters are close to those of the most probable
+        draw (Marin et al. 2005); needs no points. ``'ordered'``: by a column's mean or by weight; only as good as that
+        tells components apart.
     by : str, optional
         For ``'ordered'``: a column, or ``'weight'`` (heaviest first).
     partition : (N,) array, optional
@@ -60,8 +61,8 @@ def relabel(
     data : (N, D) array or DataFrame, optional
         The points that are asked; those that were fitted unless told.
     points : int, optional
-        Ask at most so many points, as many of each component, each for those that it stands for; all when None. A thousand
-        settle the order of nearly every draw, in a hundredth of the time that 100,000 take.
+        Ask about so many points, as many of each component, each for those that it stands for; all when None. A
+        thousand settle the order of nearly every draw, in a hundredth of the time that 100,000 take.
     progress : bool
         Show how far it is where it takes longer than two seconds.
 
@@ -70,9 +71,9 @@ def relabel(
     DataTree
         The same with components renamed, heaviest first (but for ``'ordered'``). ``sample_stats`` holds
         ``component_order`` [chain, draw, component]: which component of the draw as it was drawn that is. What
-        ``info(fit)["labels"]`` says of how sure the labels are: ``method``, ``agreement``, ``constancy``, ``inconstant``,
-        ``confusion``, ``indistinct``, ``doubtful_weight``, ``points``, as ``label_confusion.judge`` tells them; where nobody
-        can be asked (one draw, one component, no points) only ``method``.
+        ``info(fit)["labels"]`` says of how sure the labels are: ``method``, ``agreement``, ``constancy``,
+        ``inconstant``, ``confusion``, ``indistinct``, ``doubtful_weight``, ``points``, as ``label_confusion.judge``
+        tells them; where nobody can be asked (one draw, one component, no points) only ``method``.
 
     Raises
     ------
@@ -256,7 +257,7 @@ def _as_labels(partition: Any, n_points: int, n_components: int) -> NDArray[np.i
 
 def _best(fit: "xr.DataTree") -> int:
     """The most probable draw, where the fit says which; else the first."""
-    stats = fit["sample_stats"] if "sample_stats" in fit.children else {}
+    stats: Any = fit["sample_stats"] if "sample_stats" in fit.children else {}
     for name in ("lp", "logp"):
         if name in stats and set(stats[name].dims) == {"chain", "draw"}:
             return int(np.argmax(stats[name].transpose("chain", "draw").values))

@@ -14,8 +14,8 @@ Rows = NDArray[np.int64]
 def choose_witnesses(points: Points, standard: Standard, table: Table, size: int | None) -> tuple[Rows, Blocks]:
     """Rows of some points, and these points with the weight of all: evenly spaced among those of each component.
 
-    So a component of ten points in a million has a voice, and a sum over all points is estimated without knowing more of
-    it than how many points each component has.
+    So a component of ten points in a million has a voice, and a sum over all points is estimated by what each component
+    has of them.
 
     Parameters
     ----------
