@@ -46,10 +46,11 @@ def label_costs(x, w, offset, mean, root, target, n_components, n_features, star
 
 
 @long_jit
-def named_responsibilities(x, offset, mean, root, order, n_components, n_features, start, stop, out):
+def named_responsibilities(x, w, offset, mean, root, order, n_components, n_features, start, stop, out, squares):
     """Mean over draws of what each label holds of the points of blocks start to stop: out[block, label, point].
 
-    Label k of draw s is its component ``order[s * n_components + k]``.
+    Label k of draw s is its component ``order[s * n_components + k]``. Weighted by ``w``, the mean over draws of their
+    squares goes to squares[block, label].
     """
     n_draws = offset.size // n_components
     d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
@@ -63,8 +64,12 @@ def named_responsibilities(x, offset, mean, root, order, n_components, n_feature
             for k in range(n_components):
                 to = (b * n_components + k) * BLOCK
                 named = order[first + k] * BLOCK
+                square = simd.spread(0.0)
                 for p in range(0, BLOCK, _L):
-                    simd.store(out, to + p, simd.load(out, to + p) + simd.load(a, named + p))
+                    r = simd.load(a, named + p)
+                    simd.store(out, to + p, simd.load(out, to + p) + r)
+                    square = simd.fma(simd.load(w, b * BLOCK + p) * r, r, square)
+                squares[b * n_components + k] += simd.total(square) * n_draws
 
 
 @jit
@@ -92,34 +97,6 @@ def log_empty(x, w, offset, mean, root, n_components, n_features, start, stop, o
             _score_block(x, at, offset, mean, root, n_components, n_features, s * n_components, d, a)
             _responsibilities(a, n_components, one, 0)
             _log_absent(a, n_components, w, b * BLOCK, sums)
-        for k in range(n_components):
-            out[s * n_components + k] = simd.total(simd.load(sums, k * _L))
-
-
-@jit
-def _add_squares(a, n_components, w, at, sums):
-    """Add Σ_p w_p r_kp^2 of one block to the eight-lane sums of component k."""
-    for k in range(n_components):
-        sum_ = simd.load(sums, k * _L)
-        for p in range(0, BLOCK, _L):
-            r = simd.load(a, k * BLOCK + p)
-            sum_ = simd.fma(simd.load(w, at + p) * r, r, sum_)
-        simd.store(sums, k * _L, sum_)
-
-
-@long_jit
-def squared_memberships(x, w, offset, mean, root, n_components, n_features, start, stop, out):
-    """out[draw, component] = Σ_n w_n r^2 for draws start to stop."""
-    n_blocks = w.size // BLOCK
-    d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
-    one, sums = np.ones(BLOCK), np.empty(n_components * _L)
-    for s in range(start, stop):
-        sums[:] = 0.0
-        for b in range(n_blocks):
-            at = b * n_features * BLOCK
-            _score_block(x, at, offset, mean, root, n_components, n_features, s * n_components, d, a)
-            _responsibilities(a, n_components, one, 0)
-            _add_squares(a, n_components, w, b * BLOCK, sums)
         for k in range(n_components):
             out[s * n_components + k] = simd.total(simd.load(sums, k * _L))
 

@@ -25,6 +25,26 @@ NO_GAIN = 1e-10  # of its cost: a draw whose order gains less than this keeps th
 
 
 @dataclass(frozen=True)
+class Consensus:
+    """What draws agree on, once their components have names.
+
+    Parameters
+    ----------
+    share : (blocks, K, BLOCK) float
+        Mean over the draws of the probability that a point has a label.
+    squares : (K,) float
+        Mean over the draws of the squares of that probability, summed over the points.
+    """
+
+    share: Array
+    squares: Array
+
+    def renamed(self, names: NDArray[np.int64]) -> "Consensus":
+        """What was called ``names[k]`` is called k."""
+        return Consensus(self.share[:, names], self.squares[names])
+
+
+@dataclass(frozen=True)
 class Votes:
     """Points that vote, under every draw, on which component is which; their responsibilities are never held.
 
@@ -64,20 +84,18 @@ class Votes:
         self._sweep(lambda start, stop: _label_kernels.label_costs(*args, start, stop, flat), n_draws)
         return out
 
-    def consensus(self, order: Order) -> Array:
-        """(blocks, K, BLOCK) mean over the draws of the probability that a point has a label."""
+    def consensus(self, order: Order) -> "Consensus":
+        """What the draws agree on, called by these names."""
         k, d = self.shape[1], self.blocks.n_features
         out = np.zeros((self.blocks.n_blocks, k, BLOCK))
-        args = (self.blocks.x, *self.tables.flat(), order.reshape(-1), k, d)
-        flat = out.reshape(-1)
+        squares = np.zeros((self.blocks.n_blocks, k))
+        args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), order.reshape(-1), k, d)
+        flat, held = out.reshape(-1), squares.reshape(-1)
         self._sweep(
-            lambda start, stop: _label_kernels.named_responsibilities(*args, start, stop, flat), self.blocks.n_blocks
+            lambda start, stop: _label_kernels.named_responsibilities(*args, start, stop, flat, held),
+            self.blocks.n_blocks,
         )
-        return out
-
-    def squares(self) -> Array:
-        r"""(S, K) squared probabilities of a component, summed over the points: :math:`\sum_n w_n (p^{(s)}_{nk})^2`."""
-        return self._by_draw(_label_kernels.squared_memberships)
+        return Consensus(out, squares.sum(axis=0))
 
     def log_empty(self) -> Array:
         """(S, K) log probability that a component has none of the points."""
@@ -95,8 +113,8 @@ class Votes:
         self._sweep(lambda start, stop: kernel(*args, start, stop, flat), n_draws)
         return out
 
-    def of_draw(self, draw: int) -> Array:
-        """(blocks, K, BLOCK) responsibilities under one draw, by its own names."""
+    def of_draw(self, draw: int) -> "Consensus":
+        """What one draw alone says, by its own names."""
         alone = Votes(self.blocks, self.tables.draw(draw), self.threads)
         return alone.consensus(np.arange(self.shape[1])[None])
 
@@ -154,7 +172,7 @@ class Agreement:
     ----------
     order : (S, K) int
         ``order[s, k]``: which component of draw s is called k.
-    centre : (blocks, K, BLOCK) float, optional
+    centre : Consensus, optional
         What the draws agree on, where points were asked.
     cost : (S, K, K) float, optional
         What Stephens' divergence charges each draw for calling component j label k, given that.
@@ -163,13 +181,14 @@ class Agreement:
     """
 
     order: Order
-    centre: Array | None = None
+    centre: Consensus | None = None
     cost: Array | None = None
     objective: tuple[float, ...] = ()
 
     def renamed(self, names: NDArray[np.int64]) -> "Agreement":
         """What was called ``names[k]`` is called k."""
-        centre, cost = (None if part is None else part[:, names] for part in (self.centre, self.cost))
+        centre = None if self.centre is None else self.centre.renamed(names)
+        cost = None if self.cost is None else self.cost[:, names]
         return replace(self, order=self.order[:, names], centre=centre, cost=cost)
 
 
@@ -207,11 +226,11 @@ def disagreement(centre: Array) -> Array:
     return -(centre.argmax(axis=1)[:, None] == np.arange(centre.shape[1])[:, None]).astype(float)
 
 
-def settle(votes: Votes, charge: Callable[[Array], Array], centre: Array, start: Order | None = None) -> Agreement:
+def settle(votes: Votes, charge: Callable[[Array], Array], centre: Consensus, start: Order | None = None) -> Agreement:
     """Best orders given what is agreed on, and what is agreed on given the orders, in turns until nothing moves."""
     order, objective = start, []
     for _ in range(MAX_ITER):
-        cost = votes.costs(charge(centre))
+        cost = votes.costs(charge(centre.share))
         new = cheapest(cost)
         if order is not None:
             paid = price(cost, order)

@@ -7,7 +7,7 @@ from scipy.cluster.hierarchy import complete, fcluster
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import squareform
 
-from bayesgmm.alignments import Agreement, Order, Votes, divergence
+from bayesgmm.alignments import Agreement, Consensus, Order, Votes, divergence
 from bayesgmm.stats import Array
 
 BINS = 512
@@ -93,7 +93,7 @@ def groups(confused: Array) -> list[list[int]]:
     return sorted(members for members in together if len(members) > 1)
 
 
-def constancy(votes: Votes, order: Order, centre: Array) -> Array:
+def constancy(centre: Consensus, weight: Array) -> Array:
     r"""(K,) how far a label holds the same points in all draws: the Jaccard index of two draws, for soft memberships.
 
     .. math:: \frac{\sum_n q_{nk}^2}{2 P_k - \sum_n q_{nk}^2}, \qquad
@@ -106,10 +106,9 @@ def constancy(votes: Votes, order: Order, centre: Array) -> Array:
     ----------
     .. [1] Hennig (2007), Comput. Stat. Data Anal. 52, 258-271: thresholds of the Jaccard index.
     """
-    common = (votes.blocks.weight.reshape(len(centre), 1, -1) * centre**2).sum(axis=(0, 2))
-    held = np.take_along_axis(votes.squares(), order, axis=1).mean(axis=0)
-    apart = 2 * held - common
-    return np.clip(np.divide(common, apart, out=np.zeros_like(held), where=apart > 0), 0.0, 1.0)
+    common = (weight.reshape(len(centre.share), 1, -1) * centre.share**2).sum(axis=(0, 2))
+    apart = 2 * centre.squares - common
+    return np.clip(np.divide(common, apart, out=np.zeros_like(common), where=apart > 0), 0.0, 1.0)
 
 
 def judge(votes: Votes, agreement: Agreement, weight: Array) -> dict[str, Any]:
@@ -134,17 +133,17 @@ def judge(votes: Votes, agreement: Agreement, weight: Array) -> dict[str, Any]:
     """
     order = agreement.order
     centre = agreement.centre if agreement.centre is not None else votes.consensus(order)
-    constant = constancy(votes, order, centre)
+    constant = constancy(centre, votes.blocks.weight)
     confused, together = None, []
     if len(order) >= FEWEST:
-        cost = agreement.cost if agreement.cost is not None else votes.costs(divergence(centre))
+        cost = agreement.cost if agreement.cost is not None else votes.costs(divergence(centre.share))
         confused = confusion(exchange_gaps(cost, order))
         together = groups(confused)
     inconstant = np.flatnonzero(constant < CONSTANT).tolist()
     lighter = [sorted(members, key=lambda k: -weight[k])[1:] for members in together]
     doubtful = sorted(set(inconstant).union(*lighter))
     return {
-        "agreement": round(_agreement(centre, votes.blocks.weight), 4),
+        "agreement": round(_agreement(centre.share, votes.blocks.weight), 4),
         "constancy": constant.round(4).tolist(),
         "inconstant": inconstant,
         "confusion": None if confused is None else confused.round(4).tolist(),
