@@ -11,8 +11,8 @@ import bayesgmm as bg
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import unpack
-from bayesgmm.predictive import simulate
 from bayesgmm.relabelling import reorder, stephens
+from bayesgmm.replication import simulate
 from bayesgmm.summary import component_table
 
 

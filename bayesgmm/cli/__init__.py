@@ -9,25 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.terminal import (
     Columns,
     DataFile,
-    FitFile,
-    NewData,
-    TableOut,
     check_picture,
-    check_table,
     chosen_columns,
     declare,
     read,
-    read_new,
     say,
-    write,
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 app = typer.Typer(
@@ -88,28 +82,6 @@ def fit(
 
 
 @app.command()
-def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write the component of each point, with probabilities and uncertainty."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import assignments
-
-    check_table(output, fit, data)
-    answer = assignments(load(fit), read_new(data))
-    write(_assignment_frame(answer), output)
-
-
-@app.command()
-def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write how strange each point is: log density, and the probability of one at least as strange."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import anomaly_scores
-
-    check_table(output, fit, data)
-    answer = anomaly_scores(load(fit), read_new(data))
-    write(answer.to_dataframe(), output)
-
-
-@app.command()
 def prior(
     card: Annotated[Path, typer.Argument(help="A model card: a TOML file, or a name.", show_default=False)],
     data: DataFile,
@@ -133,8 +105,8 @@ def prior(
     say(f"wrote {output}")
 
 
-app.command()(select)
-app.command()(compare)
+for command in (assign, score, density, select, compare):
+    app.command()(command)
 
 
 models = typer.Typer(help="The model cards that come with bayesgmm.", invoke_without_command=True)
@@ -211,13 +183,6 @@ def _expected_clusters(tree: "xr.DataTree") -> str:
     most = int(chance["n_clusters"].values[chance.values.argmax()])
     mean = float((chance * chance["n_clusters"]).sum())
     return f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably"
-
-
-def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = answer[["label", "uncertainty"]].to_dataframe()
-    for k in answer["component"].values:
-        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
-    return frame
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
