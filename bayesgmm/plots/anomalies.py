@@ -112,7 +112,7 @@ def _draw_points(axis: "Axes", found: "xr.Dataset") -> None:
         axis.set_yscale("log")
     count = int(called.sum())
     axis.set_title(
-        f"{count} of {len(x)} points called at a false discovery rate of {found.attrs['fdr']:g}",
+        f"{count} of {len(x)} points called at a false discovery rate of {found.attrs['fdr']:g} (darker: stranger)",
         fontsize=10,
         loc="left",
     )

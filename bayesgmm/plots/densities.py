@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm._declared import probability
 from bayesgmm.data import as_points
-from bayesgmm.densities import kept, spread
+from bayesgmm.densities import DRAWS, kept, spread
 from bayesgmm.errors import DataError
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior import Posterior, holds_points, observed
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES = 400  # draws that a band is made from
 STEPS = 60  # points of a grid along each of two columns
 HELD = (0.5, 0.8, 0.95)  # probabilities that filled contours hold
 MOST_SHOWN = 5_000  # points
@@ -46,7 +45,7 @@ def density_data(
     """
     import xarray as xr
 
-    ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, CURVES)
+    ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, DRAWS)
     given = {str(name): float(value) for name, value in (given or {}).items()}
     posterior = _conditional(posterior, given, columns)
     values = observed(fit).values if holds_points(fit) and not given else None
@@ -185,7 +184,7 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
                 data["x"].values[:, 0], np.zeros(data.sizes["point"]), "|", color="0.3", ms=9, mew=0.7, clip_on=False
             )
     for k in range(data.sizes["component"]):
-        axis.plot(at, data["component_density"].values[j, :, k], color=colour(k), lw=1, ls="--", zorder=2)
+        axis.plot(at, data["component_density"].values[j, :, k], color=colour(k), lw=1.2, ls="--", zorder=5)
     axis.fill_between(at, *data["band"].values[j].T, color="0.3", alpha=0.35, lw=0, zorder=3)
     axis.plot(at, data["density"].values[j], color="black", lw=1.6, zorder=4)
     axis.set_ylim(bottom=0)
