@@ -95,7 +95,7 @@ def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[
     with np.errstate(over="ignore", invalid="ignore"):
         z = np.linalg.solve(chol[..., :n_given, :n_given], value[..., None])[..., 0]
         moved = np.einsum("skij,skj->ski", chol[..., n_given:, :n_given], z)
-    if not (np.abs(moved) < LARGEST).all() or not np.isfinite(z).all():
+    if not ((np.abs(moved) < LARGEST).all() and (np.abs(z) < LARGEST).all()):
         raise DataError(f"given={dict(given)}: that far from all components no density can be told")
     rest, scale = chol[..., n_given:, n_given:], standard.scale[n_given:]
     covariance = rest @ rest.swapaxes(-1, -2) * np.outer(scale, scale)
@@ -105,11 +105,7 @@ def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[
 
 
 def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
-    """(S, K) weights times the densities of what is given, normalised; also where those are all too small."""
-    size = np.maximum(np.abs(z).max(axis=(1, 2), keepdims=True), 1.0)
-    with np.errstate(divide="ignore", over="ignore"):
-        log = np.log(weight) - np.log(diagonal).sum(axis=-1)
-        square = np.where(weight > 0, np.square(z / size).sum(axis=-1), np.inf)
-        farther = square - square.min(axis=1, keepdims=True)
-        log = log - 0.5 * farther * size[..., 0] * size[..., 0]
+    """(S, K) weights times the densities of what is given, normalised; also where those are all zero to a number."""
+    with np.errstate(divide="ignore"):
+        log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
     return softmax(log, axis=1)

@@ -51,6 +51,13 @@ def test_a_p_value_is_the_share_of_reference_points_at_least_as_strange(learned)
     np.testing.assert_allclose(bg.anomaly_scores(learned, few, draws=300, calibration=reference)["p_value"], wanted)
 
 
+def test_a_point_is_as_strange_as_its_copy_among_the_reference_points(learned):
+    """Rounded data have ties: of M different points the strangest has p-value 2 / (M + 1), the most normal one 1."""
+    x = WORLD.X[500:700]
+    p_value = bg.anomaly_scores(learned, x, calibration=x)["p_value"].values
+    np.testing.assert_allclose(np.sort(p_value), np.arange(2, 202) / 201)
+
+
 def test_p_values_of_the_world_s_new_points_are_uniform(learned):
     """Against the world, not the fit: 500 points teach it well enough. KS on 2,000 points: false alarm 1e-4 if exact.
 

@@ -252,6 +252,9 @@ def test_a_steep_line_leads_beyond_all_numbers():
     np.testing.assert_allclose(condition(posterior, {"a": 3.0}, ["b"]).parameters.mean, 3000)
     with pytest.raises(DataError, match="that far from all components"):
         condition(posterior, {"a": 1e152}, ["b"])
+    tight = Parameters(np.ones((1, 1)), np.zeros((1, 1, 2)), 1e-20 * np.eye(2)[None, None])
+    with pytest.raises(DataError, match="that far from all components"):
+        condition(Posterior(tight, COLUMNS[:2], posterior.standard), {"a": 1e150}, ["b"])
 
 
 # -- replicated data --
