@@ -190,8 +190,8 @@ def conditional_density(
     >>> flowers = bg.datasets.iris().drop(columns="species")
     >>> fit = bg.fit(bg.MixtureModel(1), flowers, "em", progress=False)
     >>> answer = conditional_density(fit, given={"petal_width": 1.2}, over="petal_length")
-    >>> float(answer["x"][answer["density"].argmax()].round(1).item())  # the regression line there
-    3.8
+    >>> answer["x"].values[answer["density"].values.argmax()].round(1)  # the regression line there
+    array([3.8])
     """
     ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
     names = column_names([over] if isinstance(over, str) else over)
