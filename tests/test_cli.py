@@ -48,12 +48,43 @@ def test_score_writes_p_values(folder, fitted):
     assert pd.read_csv(folder / "scores.csv")["p_value"].between(0, 1).all()
 
 
+def test_score_calls_anomalies_at_a_rate(folder, fitted):
+    done = run("score", "fit.nc", "new.parquet", "-o", "called.csv", "--fdr", "0.2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 5 points called at a false discovery rate of 0.2" in done.stdout
+    assert set(pd.read_csv(folder / "called.csv").columns) >= {"p_value", "q_value", "anomaly"}
+    args = ["--calibration", "flowers.csv"]
+    done = run("score", "fit.nc", "new.parquet", "-o", "conformal.csv", *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "150 of 150 calibration points coincide with fitted ones" in done.stderr
+    assert (pd.read_csv(folder / "conformal.csv")["p_value"] * 151).round(6).mod(1).eq(0).all()
+
+
 def test_a_card_is_fitted(folder):
     done = run(
         "fit", "flowers.csv", "--model", bg.model.card_path("iris"), "--method", "em", "-o", "card.nc", cwd=folder
     )
     assert done.returncode == 0, done.stderr
     assert "a point estimate" in done.stdout
+
+
+def test_density_writes_points_and_grids(folder, fitted):
+    fit = bg.load(folder / "fit.nc")
+    assert run("density", "fit.nc", "-o", "density.csv", cwd=folder).returncode == 0
+    table = pd.read_csv(folder / "density.csv")
+    np.testing.assert_allclose(table["density"], bg.density(fit)["density"])
+    assert (table["lower"] < table["upper"]).all()
+    assert run("density", "fit.nc", "new.parquet", "-o", "some.csv", "--ci-prob", "0.5", cwd=folder).returncode == 0
+    assert len(pd.read_csv(folder / "some.csv")) == 5
+    args = ["--over", "petal_length", "--given", "petal_width=1.2, sepal_width=3"]
+    assert run("density", "fit.nc", "-o", "grid.csv", *args, cwd=folder).returncode == 0
+    table = pd.read_csv(folder / "grid.csv")
+    answer = bg.conditional_density(fit, {"petal_width": 1.2, "sepal_width": 3.0}, "petal_length")
+    np.testing.assert_allclose(table["petal_length"], answer["x"][:, 0])
+    np.testing.assert_allclose(table["upper"], answer["band"].sel(ci_bound="upper"))
+    done = run("density", "card.nc", "-o", "alone.csv", "--over", "petal_length", cwd=folder)
+    assert "one draw has no spread: there is no band" in done.stderr
+    assert pd.read_csv(folder / "alone.csv")["lower"].isna().all()
 
 
 def test_models_are_listed_and_shown(folder):
@@ -144,6 +175,13 @@ WRONG = [
     (["assign", "nothing.nc", "-o", "x.csv"], "there is no file nothing.nc"),
     (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
+    (["score", "fit.nc", "-o", "x.csv", "--fdr", 2], "fdr=2.0: must be between 0 and 1"),
+    (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is what is read"),
+    (["density", "fit.nc", "-o", "x.csv", "--given", "a=1"], "--given a=1 goes with --over"),
+    (["density", "fit.nc", "-o", "x.csv", "--over", "petal_length", "--given", "a"], "'a' is not column=number"),
+    (["density", "fit.nc", "-o", "x.csv", "--over", "petal"], "no column 'petal'"),
+    (["density", "fit.nc", "new.parquet", "-o", "x.csv", "--over", "petal_length"], "give either points"),
+    (["density", "fit.nc", "-o", "x.csv", "--ci-prob", 2], "ci_prob=2.0: must be between 0 and 1"),
     (["assign", "fit.nc", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
     (["assign", "fit.nc", "-o", "fit.nc"], "must end in .csv or .parquet"),
     (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is what is read"),

@@ -14,6 +14,7 @@ PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
     "cli.application",
+    "cli.predictions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

@@ -8,6 +8,7 @@ import typer
 
 from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.completion import FITS, card_names, files
+from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
@@ -15,28 +16,21 @@ from bayesgmm.cli.terminal import (
     Columns,
     Covariance,
     DataFile,
-    FitFile,
     Method,
-    NewData,
-    TableOut,
     check_picture,
-    check_table,
     chosen_columns,
     declare,
     read,
-    read_new,
     remark,
     say,
     session,
     show,
     show_table,
     tell,
-    write,
     wrote,
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 app = App(
@@ -99,28 +93,6 @@ def fit(
 
 
 @app.command()
-def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write the component of each point, with probabilities and uncertainty."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import assignments
-
-    check_table(output, fit, data)
-    answer = assignments(load(fit), read_new(data))
-    write(_assignment_frame(answer), output, "points")
-
-
-@app.command()
-def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write how strange each point is: log density, and the probability of one at least as strange."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import anomaly_scores
-
-    check_table(output, fit, data)
-    answer = anomaly_scores(load(fit), read_new(data))
-    write(answer.to_dataframe(), output, "points")
-
-
-@app.command()
 def prior(
     card: Annotated[
         Path,
@@ -147,8 +119,8 @@ def prior(
     wrote(output)
 
 
-app.command()(select)
-app.command()(compare)
+for command in (assign, score, density, select, compare):
+    app.command()(command)
 
 
 models = App(help="The model cards that come with bayesgmm.", invoke_without_command=True)
@@ -216,13 +188,6 @@ def _show_expected_clusters(tree: "xr.DataTree") -> None:
     mean = float((chance * chance["n_clusters"]).sum())
     tell(n_points=count, expected_clusters=mean, probability=records(chance.to_dataframe()))
     say(f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably")
-
-
-def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = answer[["label", "uncertainty"]].to_dataframe()
-    for k in answer["component"].values:
-        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
-    return frame
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
