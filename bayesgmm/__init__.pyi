@@ -1,15 +1,20 @@
 from . import datasets, errors, model, plots
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .co_clusterings import co_clustering
 from .comparison import compare
 from .covariances import LKJCovariance, WishartPrecision
+from .credible_balls import credible_ball
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
+from .label_draws import n_clusters
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
+from .merging import merge_components
 from .model import MixtureModel, load_card
+from .partitions import partition
 from .posterior import load, save
 from .predictive import anomaly_scores, assignments, density
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
@@ -44,7 +49,9 @@ __all__ = [
     "assignments",
     "bootstrap_test",
     "build_model",
+    "co_clustering",
     "compare",
+    "credible_ball",
     "datasets",
     "density",
     "elicit",
@@ -53,7 +60,10 @@ __all__ = [
     "initial_point",
     "load",
     "load_card",
+    "merge_components",
     "model",
+    "n_clusters",
+    "partition",
     "plots",
     "prior_predictive",
     "save",
