@@ -1,6 +1,7 @@
 """Clusters that take more than one Gaussian: components that overlap are merged, two by two."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from bayesgmm._declared import probability
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
@@ -21,13 +22,14 @@ Groups = NDArray[np.int64]
 DRAWS = 1000  # draws that responsibilities are averaged over, unless told
 BAND_DRAWS = 200  # draws whose own entropy is looked at
 SLICE = 10_000_000  # responsibilities held at a time
-OVERLAP = 0.2  # of a pair below which it is not one cluster: as two equal, round Gaussians some three sd apart
+OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.4 sd apart
 
 
 def merge_components(
     fit: "xr.DataTree",
     data: Any = None,
     *,
+    rule: str = "overlap",
     overlap: float = OVERLAP,
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
@@ -36,10 +38,11 @@ def merge_components(
 
     .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc}, \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
 
-    The number of clusters is where the curve of :math:`E` against the number of points that the mergers so far have joined
-    has its elbow: two straight lines, fitted by least squares. An elbow is there even when no two components overlap,
-    so mergers also need an ``overlap``: the entropy that they remove, divided by what it would be were the two
-    components alike (0 when they are apart, 1 when they are the same).
+    The paper reads the number of clusters off the elbow of this curve: two straight lines that share a point, fitted by least squares.
+    There is always one, also where no two components overlap or where the curve bends slowly. So unless told otherwise mergers end
+    where none of the components of the one cluster overlaps any of the other: the entropy that merging two components removes,
+    divided by what it would be were they alike, is 0 when they are apart and 1 when they are the same. Overlap says that components
+    touch; whether what touches is one thing is for you to say.
 
     Components that are expected to hold less than one point have no curve of their own: each goes first to the cluster that it
     overlaps most.
@@ -49,8 +52,12 @@ def merge_components(
     fit : DataTree
     data : (N, D) array or DataFrame, optional
         Points; those that were fitted unless told.
+    rule : str
+        What the number of clusters is chosen by: ``'overlap'``; ``'elbow'``, of the entropy against the number of clusters;
+        ``'elbow_points'``, of the entropy against the number of points that all mergers so far have joined, as in the paper for
+        components of different sizes (where a cluster is a chain of many, its points are joined again and again, which hides it).
     overlap : float
-        Pairs that overlap less are not merged unless you select fewer clusters yourself.
+        The least for which ``'overlap'`` merges.
     ci_prob : float
         Probability of the band of the entropy over the draws.
     draws : int, optional
@@ -61,9 +68,9 @@ def merge_components(
     Dataset
         For each ``n_clusters``: ``cluster`` [n_clusters, component], which components form it, the largest first; ``label``
         [n_clusters, point]; ``entropy`` [n_clusters], in nats; ``band`` [n_clusters, ci_bound], of the draws' own entropies
-        (each is surer than their average); ``overlap`` [n_clusters] of the two that were merged last, and
+        (each is surer than their average); ``overlap`` [n_clusters], of the two components through which the last merger went; and
         ``n_merged`` [n_clusters], points joined by all mergers so far.
-        Attributes: ``n_clusters``, the choice, and ``elbow``, that of the curve alone. Give it to ``partition``,
+        Attributes: ``n_clusters``, the choice, and ``rule``. Give it to ``partition``,
         ``co_clustering`` and ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
 
     References
@@ -72,12 +79,12 @@ def merge_components(
     """
     import xarray as xr
 
+    choice = choose(rule, RULES, "rule")
     overlap, ci_prob = probability("overlap", overlap), probability("ci_prob", ci_prob)
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
     share = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
     path = merge_path(share, points.weights)
-    chosen, bend = choose_number(path, overlap)
     tail = (1 - ci_prob) / 2
     entropies = _draws_entropies(posterior.thin(BAND_DRAWS), blocks, path.clusters, points.weights)
     at = ("n_clusters",)
@@ -96,7 +103,12 @@ def merge_components(
             "point": plain_index(points.index),
             "ci_bound": ["lower", "upper"],
         },
-        attrs={"n_clusters": chosen, "elbow": bend, "draws": posterior.n_draws, "ci_prob": ci_prob},
+        attrs={
+            "n_clusters": choice(path, overlap),
+            "rule": rule,
+            "draws": posterior.n_draws,
+            "ci_prob": ci_prob,
+        },
     )
 
 
@@ -110,7 +122,7 @@ class Path:
         The cluster of each component, the largest cluster first.
     entropy : (M,) float
     overlap : (M,) float
-        Of the pair whose merging led here; NaN where it all began.
+        The largest between a component of the one and of the other cluster whose merging led here; NaN where it all began.
     n_merged : (M,) float
         Points joined by all mergers so far; 0 where it all began.
     """
@@ -119,6 +131,11 @@ class Path:
     entropy: Array
     overlap: Array
     n_merged: Array
+
+    @property
+    def n_clusters(self) -> Array:
+        """(M,) 1 to M."""
+        return np.arange(1.0, len(self.entropy) + 1)
 
 
 def merge_path(share: Array, weight: Array | None = None) -> Path:
@@ -142,18 +159,21 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
     groups = [[k] for k in range(share.shape[1])]
     parts = [share[:, k] for k in range(share.shape[1])]
     _merge_empty(groups, parts, weight)
-    drop = _drops(parts, weight)
+    drop = _pairs(parts, weight, _drop)
+    overlap = _pairs(parts, weight, _overlap)
     steps = [(_numbered(groups, parts, weight), _entropy(parts, weight), np.nan, 0.0)]
     while len(groups) > 1:
         a, b = (int(i) for i in np.unravel_index(np.argmax(drop), drop.shape))
-        joined, overlap = weight @ (parts[a] + parts[b]), _overlap(parts[a], parts[b], drop[a, b], weight)
+        through, joined = overlap[a, b], weight @ (parts[a] + parts[b])
         _join(groups, parts, a, b)
-        drop = np.delete(np.delete(drop, b, axis=0), b, axis=1)
+        closest = np.delete(np.maximum(overlap[a], overlap[b]), b)
+        drop, overlap = (np.delete(np.delete(pairs, b, axis=0), b, axis=1) for pairs in (drop, overlap))
+        overlap[a], overlap[:, a] = closest, closest
         for other in range(len(parts)):
             if other != a:
-                drop[min(a, other), max(a, other)] = _drop(parts[a], parts[other], weight)
+                drop[a, other] = drop[other, a] = _drop(parts[a], parts[other], weight)
         entropy = _entropy(parts, weight)
-        steps.append((_numbered(groups, parts, weight), entropy, overlap, steps[-1][3] + joined))
+        steps.append((_numbered(groups, parts, weight), entropy, through, steps[-1][3] + joined))
     clusters, entropies, overlaps, n_merged = zip(*reversed(steps), strict=True)
     return Path(np.stack(clusters), np.array(entropies), np.array(overlaps), np.array(n_merged))
 
@@ -180,20 +200,20 @@ def _drop(a: Array, b: Array, weight: Array) -> float:
     return float(weight @ (xlogy(a + b, a + b) - xlogy(a, a) - xlogy(b, b)))
 
 
-def _drops(parts: list[Array], weight: Array) -> Array:
-    """(K, K) of all pairs; minus infinity on and below the diagonal."""
-    drop = np.full((len(parts), len(parts)), -np.inf)
-    for a in range(len(parts)):
-        for b in range(a + 1, len(parts)):
-            drop[a, b] = _drop(parts[a], parts[b], weight)
-    return drop
-
-
-def _overlap(a: Array, b: Array, drop: float, weight: Array) -> float:
+def _overlap(a: Array, b: Array, weight: Array) -> float:
     """The drop as a share of what it would be, by Jensen's inequality, at most: were all points shared alike."""
     n_a, n_b = weight @ a, weight @ b
     most = xlogy(n_a + n_b, n_a + n_b) - xlogy(n_a, n_a) - xlogy(n_b, n_b)
-    return float(np.clip(drop / most, 0.0, 1.0)) if most > 0 else 0.0
+    return float(np.clip(_drop(a, b, weight) / most, 0.0, 1.0)) if most > 0 else 0.0
+
+
+def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, Array], float]) -> Array:
+    """(K, K) of all pairs; minus infinity on the diagonal."""
+    out = np.full((len(parts), len(parts)), -np.inf)
+    for a in range(len(parts)):
+        for b in range(a):
+            out[a, b] = out[b, a] = measure(parts[a], parts[b], weight)
+    return out
 
 
 def _entropy(parts: list[Array], weight: Array) -> float:
@@ -209,36 +229,41 @@ def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Gro
     return number
 
 
-def choose_number(path: Path, least_overlap: float) -> tuple[int, int]:
-    """The number of clusters where the curve has its elbow and every pair that was merged overlaps, and the elbow alone."""
-    most = len(path.entropy)
-    bend = elbow(path.n_merged, path.entropy)
-    chosen = most
-    while chosen > bend and path.overlap[chosen - 2] >= least_overlap:
+def _by_overlap(path: Path, least: float) -> int:
+    """The number of clusters before the first merger that no overlap speaks for."""
+    chosen = len(path.entropy)
+    while chosen > 1 and path.overlap[chosen - 2] >= least:
         chosen -= 1
-    return chosen, bend
+    return chosen
 
 
-def elbow(n_merged: Array, entropy: Array) -> int:
+def elbow(at: Array, entropy: Array) -> int:
     """The number of clusters where two straight lines, which share that point, fit the curve best; M without a bend.
 
     Parameters
     ----------
-    n_merged, entropy : (M,) float
-        For 1 to M clusters.
+    at, entropy : (M,) float
+        The curve, for 1 to M clusters.
 
     Examples
     --------
     Steep from five clusters to three, flat from there.
 
-    >>> elbow(np.array([40.0, 30.0, 20.0, 10.0, 0.0]), np.array([0.0, 1.0, 2.0, 20.0, 38.0]))
+    >>> elbow(np.arange(5.0), np.array([0.0, 1.0, 2.0, 20.0, 38.0]))
     3
     """
     most = len(entropy)
     if most < 3:
         return most
-    misfit = [_misfit(n_merged[:c], entropy[:c]) + _misfit(n_merged[c - 1 :], entropy[c - 1 :]) for c in range(2, most)]
+    misfit = [_misfit(at[:c], entropy[:c]) + _misfit(at[c - 1 :], entropy[c - 1 :]) for c in range(2, most)]
     return 2 + int(np.argmin(misfit))
+
+
+RULES: dict[str, Callable[[Path, float], int]] = {
+    "overlap": _by_overlap,
+    "elbow": lambda path, least: elbow(path.n_clusters, path.entropy),
+    "elbow_points": lambda path, least: elbow(path.n_merged, path.entropy),
+}
 
 
 def line(x: Array, y: Array) -> Array:

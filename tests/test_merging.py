@@ -1,14 +1,16 @@
 """Merged components: against the definition, and on a cluster that no Gaussian fits."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import xlogy
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import DeclarationError, UnknownName
 from bayesgmm.label_draws import n_clusters
-from bayesgmm.merging import elbow, merge_path
+from bayesgmm.merging import RULES, elbow, merge_path
 
 
 def entropy(share):
@@ -65,6 +67,18 @@ def test_the_elbow_of_two_lines():
     x = np.array([100.0, 80, 60, 40, 20, 0])
     assert elbow(x, np.where(x >= 40, 1 + 0.01 * (100 - x), 1.6 + 2 * (40 - x))) == 4
     assert elbow(x[:2], x[:2]) == 2
+    assert elbow(np.arange(1.0, 8), np.array([0.0, 0, 0, 0, 5, 10, 15])) == 4
+
+
+def test_rules_are_chosen_by_name(overfitted):
+    found = {rule: bg.merge_components(overfitted, rule=rule) for rule in RULES}
+    curve = found["elbow"]
+    assert found["elbow"].attrs["n_clusters"] == elbow(curve["n_clusters"].values * 1.0, curve["entropy"].values)
+    assert found["elbow_points"].attrs["n_clusters"] == elbow(curve["n_merged"].values, curve["entropy"].values)
+    strict = bg.merge_components(overfitted, overlap=0.99)
+    assert strict.attrs["n_clusters"] == 7
+    with pytest.raises(UnknownName, match="did you mean 'elbow'"):
+        bg.merge_components(overfitted, rule="elbw")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +93,9 @@ def banana():
 
 @pytest.fixture(scope="module")
 def overfitted(banana):
-    return bg.fit(bg.MixtureModel(7), banana[0], "vb", seed=1, draws=400, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(bg.MixtureModel(7), banana[0], "vb", seed=1, draws=400, progress=False)
 
 
 def test_a_banana_of_several_gaussians_becomes_one_cluster(banana, overfitted):
@@ -108,7 +124,8 @@ def test_clusters_that_are_apart_are_not_merged():
     truth = bg.datasets.make_mixture(300, 2, 4, overlap=0.001, seed=3)
     fit = bg.fit(bg.MixtureModel(4), truth.X, "em", seed=1, progress=False)
     found = bg.merge_components(fit)
-    assert found.attrs["elbow"] < found.attrs["n_clusters"] == 4
+    assert found.attrs["n_clusters"] == 4
+    assert bg.merge_components(fit, rule="elbow").attrs["n_clusters"] < 4  # an elbow is always there
     np.testing.assert_array_equal(found["cluster"].sel(n_clusters=4), [0, 1, 2, 3])
 
 

@@ -112,7 +112,7 @@ def test_a_single_start_is_improved_until_no_point_wants_to_move(name):
         draws = random_draws(rng, 25, 40, 4)
         allocations = Allocations.of(draws)
         loss, start = Loss(name), rng.integers(6, size=25)
-        best = Search(allocations, loss, 8, seed, 1).improve([start])
+        best = Search(allocations, loss, 25, seed, 1).improve([start])
         at = loss.expected(best, allocations)
         assert at <= loss.expected(start, allocations) + 1e-12
         for i, k in itertools.product(range(25), range(best.max() + 2)):
