@@ -22,6 +22,7 @@ DRAWS = 1000  # draws that an answer averages over, unless told
 MOST_POINTS = 20_000  # whose matrix takes 1.6 GB
 TILE = 1024  # points: a tile of the matrix, and its product, stay in the cache
 SLAB = 4_000_000  # responsibilities that are laid out at a time
+LEAST = 1e-12  # of a responsibility: products of smaller ones underflow, which processors are slow at
 
 
 def co_clustering(
@@ -117,12 +118,16 @@ def _rows(share: NDArray[np.float64], clusters: Groups | None) -> Matrix:
     """(N, S K) responsibilities (S, N, K) side by side, those of merged components added up."""
     if clusters is not None:
         share = share @ (clusters[:, None] == np.arange(clusters.max() + 1)).astype(np.float64)
+    share[share < LEAST] = 0.0
     return share.transpose(1, 0, 2).reshape(share.shape[1], -1).astype(np.float32)
 
 
 def _add(out: Matrix, rows: Matrix, tiles: list[tuple[slice, slice]]) -> None:
+    product = np.empty((TILE, TILE), np.float32)  # once: fresh memory costs more than the arithmetic
     for a, b in tiles:
-        out[a, b] += rows[a] @ rows[b].T
+        left, right = rows[a], rows[b]
+        part = product[: len(left), : len(right)]
+        out[a, b] += np.matmul(left, right.T, out=part)
 
 
 def _finish(out: Matrix, tiles: list[tuple[slice, slice]], n_draws: int) -> None:

@@ -22,7 +22,7 @@ Groups = NDArray[np.int64]
 DRAWS = 1000  # draws that responsibilities are averaged over, unless told
 BAND_DRAWS = 200  # draws whose own entropy is looked at
 SLICE = 10_000_000  # responsibilities held at a time
-OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.4 sd apart
+OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.5 sd apart
 
 
 def merge_components(

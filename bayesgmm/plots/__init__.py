@@ -1,15 +1,32 @@
 """Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
 
 from bayesgmm.plots.clusters import assignment_data, assignments
+from bayesgmm.plots.merging import entropy, entropy_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
+from bayesgmm.plots.partitions import (
+    co_clustering,
+    co_clustering_data,
+    n_clusters,
+    n_clusters_data,
+    partition,
+    partition_data,
+)
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import selection, selection_data
 
 __all__ = [
     "assignment_data",
     "assignments",
+    "co_clustering",
+    "co_clustering_data",
     "elbo",
     "elbo_data",
+    "entropy",
+    "entropy_data",
+    "n_clusters",
+    "n_clusters_data",
+    "partition",
+    "partition_data",
     "prior",
     "prior_data",
     "selection",
