@@ -1,7 +1,7 @@
 """Labels drawn from responsibilities, compiled.
 
-The random number of a draw and a point is a hash of the seed and of both their numbers (SplitMix64: Steele, Lea & Flood 2014),
-so that labels do not depend on who draws them, or in what order.
+The random number of a draw and a point is a hash of the seed and of both their numbers (SplitMix64: Steele, Lea &
+Flood 2014), so that labels do not depend on who draws them, or in what order.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
 """Clusterings compared and searched for, compiled: plain arrays in, plain arrays out.
 
-Draws come as ``z[point, draw]``, their clusters numbered from 0 to less than ``n_groups``. A loss is a convex function f of counts
-(x log2 x, or x squared), so that everything is made of ``count[draw, group, cluster]``: how many points of a draw's group lie in a cluster.
-``gain[x] = f(x + 1) - f(x)``; ``value`` holds the gain of every count, eight clusters side by side, so that the change which
-a point would make in each of eight clusters is one vector addition a draw.
+Draws come as ``z[point, draw]``, their clusters numbered from 0 to less than ``n_groups``. A loss is a convex
+function f of counts (x log2 x, or x squared), so that everything is made of ``count[draw, group, cluster]``: how many
+points of a draw's group lie in a cluster. ``gain[x] = f(x + 1) - f(x)``; ``value`` holds the gain of every count,
+eight clusters side by side, so that the change which a point would make in each of eight clusters is one vector
+addition a draw.
 
 A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (labels, count, value, size, acc, order).
 """
@@ -19,7 +20,7 @@ _TOLERANCE = 1e-9  # of the loss times N: what rounding can't make
 
 @long_jit
 def compress(labels, out):
-    """Number each draw's own clusters from 0: labels[draw, point] become out[point, draw]; return the most that one has."""
+    """Number each draw's clusters from 0: labels[draw, point] become out[point, draw]; return the most that one has."""
     n_draws, n_points = labels.shape
     most = 0
     number = np.empty(labels.max() + 1, np.int64)
@@ -187,7 +188,7 @@ def _sweep(problem, state, key, counter, max_sweeps):
 
 @jit
 def _dissolve(problem, state, key, counter, cluster):
-    """Take a cluster apart and allocate its points anew, in random order, unless that is worse; return the next counter."""
+    """Take a cluster apart and allocate its points anew, unless that is worse; return the next counter."""
     labels, order = state[0], state[5]
     counter = _shuffle(order, key, counter)
     members = order[labels[order] == cluster]
@@ -210,8 +211,9 @@ def _dissolve(problem, state, key, counter, cluster):
 def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_zeal, labels):
     """Improve a clustering in place until no point wants to move; points labelled -1 are allocated first.
 
-    Sequential allocation in random order, sweeps over all points in random orders, then clusters dissolved and allocated anew
-    (Dahl, Johnson & Mueller 2022). ``most`` clusters at most. What it ends with is never worse than what it was given.
+    Sequential allocation in random order, sweeps over all points in random orders, then clusters dissolved and
+    allocated anew (Dahl, Johnson & Mueller 2022). ``most`` clusters at most. What it ends with is never worse than
+    what it was given.
     """
     n_points, n_draws = z.shape
     width = (most + _L - 1) // _L * _L

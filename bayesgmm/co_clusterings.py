@@ -1,6 +1,7 @@
 """The probability that two points belong together, for every pair of points."""
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +39,8 @@ def co_clustering(
 
     .. math:: P_{ij} = \frac1S \sum_s \sum_k r^{(s)}_{ik} r^{(s)}_{jk} \quad (i \ne j), \qquad P_{ii} = 1
 
-    Given the parameters, labels are independent, so that their products are averaged exactly and no label is drawn. It does not
-    matter how components are numbered.
+    Given the parameters, labels are independent, so that their products are averaged exactly and no label is drawn.
+    It does not matter how components are numbered.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def co_clustering(
     Returns
     -------
     Dataset
-        ``probability`` [point, point_bis], float32. Attributes: ``draws``, and ``n_points``, of how many points these are.
+        ``probability`` [point, point_bis], float32. Attributes: ``draws``, and ``n_points``, of how many points these
+        are.
 
     Warns
     -----
@@ -108,8 +110,8 @@ def together(
         for start in track(range(0, posterior.n_draws, step), "co-clustering", progress):
             slab = Table(*(value[start : start + step] for value in (tables.offset, tables.mean, tables.root)))
             rows = _rows(draw_responsibilities(blocks, slab, cores), clusters)
-            run_ranges(lambda first, last, rows=rows: _add(out, rows, tiles[first:last]), len(tiles), cores)
-    run_ranges(lambda first, last: _finish(out, tiles[first:last], posterior.n_draws), len(tiles), cores)
+            run_ranges(partial(_add, out, rows, tiles), len(tiles), cores)
+    run_ranges(partial(_finish, out, posterior.n_draws, tiles), len(tiles), cores)
     np.fill_diagonal(out, 1.0)
     return out
 
@@ -122,17 +124,17 @@ def _rows(share: NDArray[np.float64], clusters: Groups | None) -> Matrix:
     return share.transpose(1, 0, 2).reshape(share.shape[1], -1).astype(np.float32)
 
 
-def _add(out: Matrix, rows: Matrix, tiles: list[tuple[slice, slice]]) -> None:
+def _add(out: Matrix, rows: Matrix, tiles: list[tuple[slice, slice]], first: int, last: int) -> None:
     product = np.empty((TILE, TILE), np.float32)  # once: fresh memory costs more than the arithmetic
-    for a, b in tiles:
+    for a, b in tiles[first:last]:
         left, right = rows[a], rows[b]
         part = product[: len(left), : len(right)]
         out[a, b] += np.matmul(left, right.T, out=part)
 
 
-def _finish(out: Matrix, tiles: list[tuple[slice, slice]], n_draws: int) -> None:
+def _finish(out: Matrix, n_draws: int, tiles: list[tuple[slice, slice]], first: int, last: int) -> None:
     """Sums become means, and the lower triangle the mirror of the upper one."""
-    for a, b in tiles:
+    for a, b in tiles[first:last]:
         out[a, b] = np.minimum(out[a, b] / np.float32(n_draws), 1.0)
         if a != b:
             out[b, a] = out[a, b].T

@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm._declared import probability
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.partition_losses import Allocations, Clustering, Loss, by_size
-from bayesgmm.partitions import allocations, drawn
+from bayesgmm.partitions import allocations, drawn, merge_of
 from bayesgmm.posterior import plain_index, points_for
 from bayesgmm.stats import Array
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 BOUNDS = ("horizontal", "vertical_upper", "vertical_lower")
 
 
-def credible_ball(
-    fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, ci_prob: float = 0.95
-) -> "xr.Dataset":
-    r"""The smallest ball of clusterings around the optimal one that holds ``ci_prob`` of the posterior, by its extremes.
+def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, ci_prob: float = 0.95) -> "xr.Dataset":
+    r"""Extremes of the smallest ball around the optimal clustering that holds ``ci_prob`` of the posterior.
 
-    .. math:: B = \{c : \ell(\hat c, c) \le \epsilon\}, \qquad \epsilon = \min \{\epsilon : P(B_\epsilon \mid \text{data}) \ge \text{ci\_prob}\}
+    .. math:: B = \{c : \ell(\hat c, c) \le \epsilon\},
+              \qquad \epsilon = \min \{\epsilon : P(B_\epsilon) \ge \text{ci\_prob}\}
 
     Parameters
     ----------
@@ -39,10 +38,10 @@ def credible_ball(
     Returns
     -------
     Dataset
-        ``label`` [bound, point], three clusterings in the ball: ``horizontal``, the one farthest from the best; ``vertical_upper``,
-        with the fewest clusters, and ``vertical_lower``, with the most (the farthest of these, and of those the first draw);
-        ``distance`` and ``n_clusters`` [bound]; ``radius``; ``draw_distance`` [draw], of every draw from the best. Labels have
-        the largest cluster first.
+        ``label`` [bound, point], three clusterings in the ball: ``horizontal``, the one farthest from the best;
+        ``vertical_upper``, with the fewest clusters, and ``vertical_lower``, with the most (the farthest of these,
+        and of those the first draw); ``distance`` and ``n_clusters`` [bound]; ``radius``; ``draw_distance`` [draw],
+        of every draw from the best. Labels have the largest cluster first.
 
     Raises
     ------
@@ -83,10 +82,7 @@ def _drawn_again(fit: "xr.DataTree", best: "xr.Dataset", data: Any) -> tuple[Clu
             f"best is a partition of {best.sizes['point']} points, not of these {len(points.values)}\n"
             "  Give the points that partition was given, as data=..."
         )
-    merge = None
-    if "component_cluster" in best:
-        merge = best[["component_cluster"]].rename(component_cluster="cluster").assign_coords(n_clusters=0)
-        merge.attrs = {"draws": told["merge_draws"]}
+    merge = merge_of(best)
     posterior = drawn(fit, merge, told["draws"], len(points.values))
     clusters = None if merge is None else best["component_cluster"].values
     loss = Loss(told["loss"], told["split_cost"], told["join_cost"])
@@ -106,7 +102,7 @@ def ball_radius(distance: Array, ci_prob: float) -> float:
 
 
 def bounds(distance: Array, n_clusters: Clustering, radius: float) -> list[int]:
-    """The draws in the ball that are farthest from its centre: of all, of those with the fewest clusters, with the most.
+    """The draws farthest from the centre in the ball: of all, of those with the fewest clusters, with the most.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def n_clusters(
 ) -> "xr.DataArray":
     r"""Posterior of the number of occupied components: those that hold at least one of the points.
 
-    .. math:: P(K_+ = k \mid \text{data}) = \frac1S \sum_s \mathbb{1}\bigl[\, |\{z^{(s)}_1, \dots, z^{(s)}_N\}| = k \bigr]
+    .. math:: P(K_+ = k) = \frac1S \sum_s \mathbb{1}\bigl[\, |\{z^{(s)}_1, \dots, z^{(s)}_N\}| = k \bigr]
 
     Parameters
     ----------

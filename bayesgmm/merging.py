@@ -36,16 +36,18 @@ def merge_components(
 ) -> "xr.Dataset":
     r"""Merge components into clusters, those two first whose merging takes most doubt about labels away.
 
-    .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc}, \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
+    .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc},
+              \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
 
-    The paper reads the number of clusters off the elbow of this curve: two straight lines that share a point, fitted by least squares.
-    There is always one, also where no two components overlap or where the curve bends slowly. So unless told otherwise mergers end
-    where none of the components of the one cluster overlaps any of the other: the entropy that merging two components removes,
-    divided by what it would be were they alike, is 0 when they are apart and 1 when they are the same. Overlap says that components
-    touch; whether what touches is one thing is for you to say.
+    The paper reads the number of clusters off the elbow of this curve: two straight lines that share a point, fitted
+    by least squares. There is always one, also where no two components overlap or where the curve bends slowly. So
+    unless told otherwise mergers end where none of the components of the one cluster overlaps any of the other: the
+    entropy that merging two components removes, divided by what it would be were they alike, is 0 when they are apart
+    and 1 when they are the same. Overlap says that components touch; whether what touches is one thing is for you to
+    say.
 
-    Components that are expected to hold less than one point have no curve of their own: each goes first to the cluster that it
-    overlaps most.
+    Components that are expected to hold less than one point have no curve of their own: each goes first to the
+    cluster that it overlaps most.
 
     Parameters
     ----------
@@ -53,9 +55,10 @@ def merge_components(
     data : (N, D) array or DataFrame, optional
         Points; those that were fitted unless told.
     rule : str
-        What the number of clusters is chosen by: ``'overlap'``; ``'elbow'``, of the entropy against the number of clusters;
-        ``'elbow_points'``, of the entropy against the number of points that all mergers so far have joined, as in the paper for
-        components of different sizes (where a cluster is a chain of many, its points are joined again and again, which hides it).
+        What the number of clusters is chosen by: ``'overlap'``; ``'elbow'``, of the entropy against the number of
+        clusters; ``'elbow_points'``, of the entropy against the number of points that all mergers so far have joined,
+        as in the paper for components of different sizes (where a cluster is a chain of many, its points are joined
+        again and again, which hides it).
     overlap : float
         The least for which ``'overlap'`` merges.
     ci_prob : float
@@ -66,10 +69,10 @@ def merge_components(
     Returns
     -------
     Dataset
-        For each ``n_clusters``: ``cluster`` [n_clusters, component], which components form it, the largest first; ``label``
-        [n_clusters, point]; ``entropy`` [n_clusters], in nats; ``band`` [n_clusters, ci_bound], of the draws' own entropies
-        (each is surer than their average); ``overlap`` [n_clusters], of the two components through which the last merger went; and
-        ``n_merged`` [n_clusters], points joined by all mergers so far.
+        For each ``n_clusters``: ``cluster`` [n_clusters, component], which components form it, the largest first;
+        ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats; ``band`` [n_clusters, ci_bound], of the
+        draws' own entropies (each is surer than their average); ``overlap`` [n_clusters], of the two components
+        through which the last merger went; and ``n_merged`` [n_clusters], points joined by all mergers so far.
         Attributes: ``n_clusters``, the choice, and ``rule``. Give it to ``partition``,
         ``co_clustering`` and ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
 
@@ -122,7 +125,8 @@ class Path:
         The cluster of each component, the largest cluster first.
     entropy : (M,) float
     overlap : (M,) float
-        The largest between a component of the one and of the other cluster whose merging led here; NaN where it all began.
+        The largest between a component of the one and of the other cluster whose merging led here; NaN where it all
+        began.
     n_merged : (M,) float
         Points joined by all mergers so far; 0 where it all began.
     """
@@ -164,7 +168,7 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
     steps = [(_numbered(groups, parts, weight), _entropy(parts, weight), np.nan, 0.0)]
     while len(groups) > 1:
         a, b = (int(i) for i in np.unravel_index(np.argmax(drop), drop.shape))
-        through, joined = overlap[a, b], weight @ (parts[a] + parts[b])
+        through, joined = float(overlap[a, b]), float(weight @ (parts[a] + parts[b]))
         _join(groups, parts, a, b)
         closest = np.delete(np.maximum(overlap[a], overlap[b]), b)
         drop, overlap = (np.delete(np.delete(pairs, b, axis=0), b, axis=1) for pairs in (drop, overlap))
@@ -318,7 +322,7 @@ def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | N
 
 
 def posterior_for(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None) -> Posterior:
-    """The draws of a fit; with their labels undone, just as they were when components were merged, where that matters."""
+    """The draws of a fit; where components were merged, labelled just as they were then."""
     if merge is None:
         return unpack(fit).thin(draws)
     merged_clusters(merge, fit["posterior"].sizes["component"])

@@ -1,13 +1,13 @@
 r"""How far two clusterings are apart, and a clustering from the posterior: the losses that a partition is optimal for.
 
-With :math:`n_k` the sizes of the clusters of one, :math:`m_j` those of the other and :math:`n_{jk}` the points that both have in
-common, every loss here is
+With :math:`n_k` the sizes of the clusters of one, :math:`m_j` those of the other and :math:`n_{jk}` the points that
+both have in common, every loss here is
 
 .. math:: \ell(c, z) = a \sum_j f(m_j) + b \sum_k f(n_k) - (a + b) \sum_{jk} f(n_{jk}), \qquad a = b = 1,
 
-with a convex f: :math:`x \log_2(x) / N` is the variation of information in bits [1]_, :math:`x^2 / N^2` Binder's loss [2]_, the share of
-pairs of points that are together in one of the two alone. Both are distances. Other costs weigh the two kinds of error: ``a`` is what it costs
-to split in c what is together in z, ``b`` to join what is apart.
+with a convex f: :math:`x \log_2(x) / N` is the variation of information in bits [1]_, :math:`x^2 / N^2` Binder's loss
+[2]_, the share of pairs of points that are together in one of the two alone. Both are distances. Other costs weigh
+the two kinds of error: ``a`` is what it costs to split in c what is together in z, ``b`` to join what is apart.
 
 .. [1] Meilă (2007), J. Multivar. Anal. 98(5), 873-895.
 .. [2] Binder (1978), Biometrika 65(1), 31-38.

@@ -65,7 +65,7 @@ class Search:
 
 
 def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = True) -> Clustering:
-    """The best clustering that is found: from the best draw, the most probable labels, hierarchical clusterings, and anew.
+    """The best that is found: from the best draw, the most probable labels, hierarchical clusterings, and from nothing.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = 
 
     Notes
     -----
-    Of more than 2,000 points so many, evenly spaced, are searched first; the others are allocated to what came of them, then
-    all points move, and the best draw and the likely labels are given the same chance.
+    Of more than 2,000 points so many, evenly spaced, are searched first; the others are allocated to what came of
+    them, then all points move, and the best draw and the likely labels are given the same chance.
     """
     n_points = search.draws.n_points
     own = [_numbered(likely), best_draw(search)]

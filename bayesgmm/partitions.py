@@ -41,10 +41,10 @@ def partition(
 
     .. math:: \hat c = \arg\min_c \frac1S \sum_s \ell(c, z^{(s)})
 
-    over labels :math:`z^{(s)}` that are drawn from the posterior. It needs no labels that mean the same in every draw, and
-    finds its own number of clusters. The search is greedy, from many starts (SALSO [1]_): it is never worse than what it
-    starts from, which is the most probable components, the best draw (the best of as many as a second allows), and the best cuts of
-    average and complete linkage over the probabilities of being apart.
+    over labels :math:`z^{(s)}` that are drawn from the posterior. It needs no labels that mean the same in every
+    draw, and finds its own number of clusters. The search is greedy, from many starts (SALSO [1]_): it is never worse
+    than what it starts from, which is the most probable components, the best draw (the best of as many as a second
+    allows), and the best cuts of average and complete linkage over the probabilities of being apart.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def partition(
     data : (N, D) array or DataFrame, optional
         Points; those that were fitted unless told.
     loss : str
-        ``'vi'``, the variation of information in bits [2]_, or ``'binder'``, the share of pairs that are wrong [3]_, which likes
-        small clusters.
+        ``'vi'``, the variation of information in bits [2]_, or ``'binder'``, the share of pairs that are wrong [3]_,
+        which likes small clusters.
     merge : Dataset, optional
         From ``merge_components``: clusters are then made of its clusters, not of single components.
     max_clusters : int, optional
@@ -73,9 +73,9 @@ def partition(
     Returns
     -------
     Dataset
-        ``label`` [point], the largest cluster first; ``uncertainty`` [point], the share of a point's company that is expected to be wrong:
-        the mean Jaccard distance between the points in its cluster here and in a draw; ``size`` [cluster];
-        ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws``, ``seed``, costs.
+        ``label`` [point], the largest cluster first; ``uncertainty`` [point], the share of a point's company that is
+        expected to be wrong: the mean Jaccard distance between the points in its cluster here and in a draw; ``size``
+        [cluster]; ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws``, ``seed``, costs.
 
     References
     ----------
@@ -117,6 +117,14 @@ def allocations(posterior: Posterior, points: Points, seed: int, clusters: Clust
     """Labels drawn for the points; of clusters, where components are merged."""
     labels = draw_labels(posterior, posterior.standard.blocks(points.values), seed)
     return Allocations.of(labels if clusters is None else clusters.astype(np.int16)[labels])
+
+
+def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
+    """The merged components that a partition was made of, as ``merge_components`` gives them; None without."""
+    if "component_cluster" not in best:
+        return None
+    merge = best[["component_cluster"]].rename(component_cluster="cluster").assign_coords(n_clusters=0)
+    return merge.assign_attrs(draws=best.attrs["merge_draws"])
 
 
 def _likely(posterior: Posterior, points: Points, clusters: Clustering | None) -> Clustering:

@@ -203,7 +203,7 @@ def test_drawn_labels_have_the_responsibilities_as_their_frequencies(few):
 
 
 def test_labels_of_points_are_independent_given_the_parameters():
-    """All uniform numbers of one draw, and of neighbours: correlations of 100,000 within 5 sd; false alarm 6e-7 each."""
+    """Correlations of 100,000 neighbours and of two seeds within 5 sd: false alarm 6e-7 each."""
     key = key_of(3)
     u = np.array([_label_kernels.uniform(key, i) for i in range(100_000)])
     assert 0 <= u.min() < u.max() < 1

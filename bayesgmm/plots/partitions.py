@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.co_clusterings import co_clustering as probabilities
 from bayesgmm.credible_balls import credible_ball
 from bayesgmm.label_draws import n_clusters as count_clusters
+from bayesgmm.partitions import merge_of
 from bayesgmm.partitions import partition as best_partition
 from bayesgmm.plots.style import choose_columns, colour
 from bayesgmm.posterior import points_for
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Labels = NDArray[np.int64]
 SHOWN = 1000  # points a side: more than a picture can show
 RINGED = 0.25  # uncertainty from which a point gets a ring
+MOST_RINGS = 40
 MOST_PAIRS = 3
 TITLES = {
     "best": "optimal",
@@ -46,29 +48,21 @@ def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, 
     Returns
     -------
     Dataset
-        ``probability`` [point, point_bis] of at most 1,000 points, and their ``label`` [point], in the order of the labels; within a cluster
-        the points that are surest of it come first. ``component`` [cluster], whose colour a cluster has.
+        ``probability`` [point, point_bis] of at most 1,000 points, and their ``label`` [point], in the order of the
+        labels; within a cluster the points that are surest of it come first. ``component`` [cluster], whose colour a
+        cluster has.
     """
     best = best_partition(fit, seed=seed) if best is None else best
     n_points = best.sizes["point"]
     chosen = np.linspace(0, n_points - 1, min(n_points, SHOWN)).round().astype(int)
     data = points_for(fit, None).values[chosen]
-    matrix = probabilities(fit, data, merge=_merge_of(best), progress=False)["probability"].values
+    matrix = probabilities(fit, data, merge=merge_of(best), progress=False)["probability"].values
     label = best["label"].values[chosen]
     inside = (matrix * (label[:, None] == label)).sum(axis=1)
     order = np.lexsort((-inside, label))
     return _coloured(fit, best, label[order]).assign(
         probability=(("point", "point_bis"), matrix[np.ix_(order, order)]), label=("point", label[order])
     )
-
-
-def _merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
-    """The merged components that a partition was made of, as ``merge_components`` gives them."""
-    if "component_cluster" not in best:
-        return None
-    merge = best[["component_cluster"]].rename(component_cluster="cluster").assign_coords(n_clusters=0)
-    merge.attrs = {"draws": best.attrs["merge_draws"]}
-    return merge
 
 
 def _coloured(fit: "xr.DataTree", best: "xr.Dataset", label: Labels) -> "xr.Dataset":
@@ -99,8 +93,8 @@ def matched(label: Labels, reference: Labels) -> Labels:
 def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """The probability of being together for every pair of points, ordered by the optimal partition.
 
-    A sure cluster is a black square; grey between two squares says that their points may belong together. The bars along
-    the sides are the clusters.
+    A sure cluster is a black square; grey between two squares says that their points may belong together. The bars
+    along the sides are the clusters.
 
     Parameters
     ----------
@@ -143,9 +137,9 @@ def partition_data(
     Returns
     -------
     Dataset
-        ``x`` [point, feature]; ``uncertainty`` [point]; ``label`` [clustering, point], of the optimal clustering and the three
-        bounds of its credible ball, numbered so that colours agree: as components, and as the optimal clustering; ``n_clusters`` and
-        ``distance`` [clustering] from the optimal one.
+        ``x`` [point, feature]; ``uncertainty`` [point]; ``label`` [clustering, point], of the optimal clustering and
+        the three bounds of its credible ball, numbered so that colours agree: as components, and as the optimal
+        clustering; ``n_clusters`` and ``distance`` [clustering] from the optimal one.
     """
     import xarray as xr
 
@@ -177,8 +171,8 @@ def partition(
 ) -> "Figure":
     """The optimal clustering, and beside it the extremes of its credible ball: clusterings that are still plausible.
 
-    A row for each pair of columns; the first column of panels is the optimal clustering, with a ring around points whose company is
-    in doubt. A lone column is drawn as a histogram, stacked by cluster.
+    A row for each pair of columns; the first column of panels is the optimal clustering, with a ring around the
+    points (at most 40) whose company is most in doubt. A lone column is drawn as a histogram, stacked by cluster.
 
     Parameters
     ----------
@@ -194,7 +188,8 @@ def partition(
     import matplotlib.pyplot as plt
 
     data = partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed)
-    pairs: list[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MOST_PAIRS] or [(0,)]
+    pairs: Sequence[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MOST_PAIRS]
+    pairs = pairs or [(0,)]
     across = data.sizes["clustering"]
     size = (2.9 * across, 0.6 + 2.6 * len(pairs))
     figure, axes = plt.subplots(
@@ -214,7 +209,7 @@ def _title(one: "xr.Dataset") -> str:
     name, count = str(one["clustering"].values), int(one["n_clusters"])
     clusters = f"{count} cluster{'s' if count > 1 else ''}"
     unit = " bits" if one.attrs["loss"] == "vi" else ""
-    away = f"{one.attrs['ci_prob']:.0%} ball" if name == "best" else f"{float(one['distance']):.2g}{unit} away"
+    away = f"{float(one['distance']):.2f}{unit} away"
     return f"{TITLES[name]}: {clusters}" if name == "best" else f"{TITLES[name]}: {clusters},\n{away}"
 
 
@@ -224,7 +219,8 @@ def _draw_points(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column
     crowd = float(np.clip(1500 / len(x), 1, 12))
     axis.scatter(x, y, s=crowd, c=[colour(k) for k in label], lw=0, alpha=0.85)
     if column == 0:
-        ringed = doubt > RINGED
+        ringed = np.argsort(-doubt, kind="stable")[:MOST_RINGS]
+        ringed = ringed[doubt[ringed] > RINGED]
         rings: dict[str, Any] = {"facecolors": "none", "edgecolors": "0.15", "lw": 0.7}
         axis.scatter(x[ringed], y[ringed], s=60 * doubt[ringed] + crowd, **rings)
         axis.set_ylabel(str(data["feature"].values[pair[1]]))
@@ -235,7 +231,7 @@ def _draw_stack(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column:
     x, label = data["x"].values[:, 0], data["label"].values[column]
     edges = np.histogram_bin_edges(x, bins=min(40, max(10, len(x) // 3)))
     numbers = np.unique(label)
-    axis.hist([x[label == k] for k in numbers], edges, stacked=True, color=[colour(k) for k in numbers])
+    axis.hist([x[label == k] for k in numbers], edges.tolist(), stacked=True, color=[colour(k) for k in numbers])
     axis.set_xlabel(str(data["feature"].values[0]))
     if column == 0:
         axis.set_ylabel("points")
