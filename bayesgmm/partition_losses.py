@@ -80,6 +80,13 @@ class Allocations:
         """(N,) one of them."""
         return self.z[:, s].astype(np.int64)
 
+    def thin(self, draws: int) -> "Allocations":
+        """At most so many of the draws, evenly spaced."""
+        if draws >= self.n_draws:
+            return self
+        chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
+        return Allocations.of(np.ascontiguousarray(self.z[:, chosen].T))
+
     def of_points(self, chosen: NDArray[np.integer]) -> "Allocations":
         """The same draws of some points alone."""
         return Allocations.of(np.ascontiguousarray(self.z[chosen].T))

@@ -14,7 +14,8 @@ from bayesgmm.stats import Array, run_ranges
 SWEEPS = 100  # over all points, at most: a handful is what it takes
 ZEAL = 10  # clusters that are dissolved and allocated anew
 SEARCHED = 2_000  # points: of more, a part is searched, and the best of it extended
-LISTED = 1_000_000_000  # points times draws times candidates that looking for the best draw may cost: a second
+RESTART_DRAWS = 1_000  # that starts from nothing look at: what is best of them is then improved over all draws
+LISTED = 250_000_000  # points times draws times candidates that looking for the best draw may cost: half a second
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Search:
         """The same search over some of the points."""
         return Search(self.draws.of_points(chosen), self.loss, self.most, self.seed, self.threads)
 
+    def over(self, draws: int) -> "Search":
+        """The same search over at most so many of the draws."""
+        return Search(self.draws.thin(draws), self.loss, self.most, self.seed, self.threads)
+
 
 def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = True) -> Clustering:
     """The best that is found: from the best draw, the most probable labels, hierarchical clusterings, and from nothing.
@@ -77,6 +82,7 @@ def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = 
 
     Notes
     -----
+    Starts from nothing look at 1,000 draws at most; the best of them is improved over all, as the other starts are.
     Of more than 2,000 points so many, evenly spaced, are searched first; the others are allocated to what came of
     them, then all points move, and the best draw and the likely labels are given the same chance.
     """
@@ -93,11 +99,17 @@ def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = 
 
 
 def _searched(search: Search, own: list[Clustering], restarts: int, progress: bool) -> Clustering:
-    nothing = np.full(search.draws.n_points, -1)
-    starts = [*own, *hierarchical(search), *[nothing] * restarts]
+    starts = [*own, *hierarchical(search)]
+    if restarts > 0:
+        starts.append(_from_nothing(search.over(RESTART_DRAWS), restarts, progress))
+    return search.improve(starts)
+
+
+def _from_nothing(search: Search, restarts: int, progress: bool) -> Clustering:
+    starts = [np.full(search.draws.n_points, -1)] * restarts
     if not progress:
         return search.improve(starts)
-    with Count("searching partitions", len(starts)) as count:
+    with Count("searching partitions", restarts) as count:
         return search.improve(starts, count)
 
 
