@@ -15,6 +15,7 @@ MAY_BE_HEAVY = {
     "cli",
     "cli.application",
     "cli.predictions",
+    "cli.partitions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",
