@@ -3,6 +3,7 @@ from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .comparison import compare
 from .covariances import LKJCovariance, WishartPrecision
+from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
@@ -47,6 +48,7 @@ __all__ = [
     "compare",
     "datasets",
     "density",
+    "diagnose",
     "elicit",
     "errors",
     "fit",

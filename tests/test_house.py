@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
+PACKAGES = {"inference", "estimators", "diagnosis"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
+    "cli.diagnosis",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

@@ -15,6 +15,7 @@ from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
@@ -320,7 +321,7 @@ def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
 
 def _doubts_of_the_draws(notes: dict[str, Any], draws: int) -> list[str]:
     resampled = notes["resampled"]
-    found = doubts(notes, "and resampling can't bring back what was never drawn")
+    found = doubts(notes, BECAUSE_RESAMPLED)
     if resampled and resampled["effective"] < (needed := min(FEW_EFFECTIVE, draws / 2)):
         found.append(
             f"The {draws} draws, picked from {resampled['proposals']} of the approximation, are worth only "

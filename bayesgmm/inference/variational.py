@@ -17,6 +17,7 @@ from bayesgmm.inference.component_factors import MEANS_FACTORS
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.inference.importance import JUDGED, doubts, judge
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
@@ -371,4 +372,4 @@ def _doubts(reached: Ascended, verdict: dict[str, Any]) -> list[str]:
             f"Variational Bayes stopped after {reached.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
-    return [*found, *doubts(verdict, "as factors that know nothing of each other do")]
+    return [*found, *doubts(verdict, BECAUSE_FACTORS)]
