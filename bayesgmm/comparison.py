@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from bayesgmm._kernels import BLOCK
 from bayesgmm.criteria import assignment_entropy, information_criteria, n_parameters
 from bayesgmm.data import Points
-from bayesgmm.mixing import approximate
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose, warn
 from bayesgmm.families import COVARIANCES
+from bayesgmm.mixing import approximate
 from bayesgmm.posterior import Posterior, info, observed, unpack
 from bayesgmm.predictive import assignments
 from bayesgmm.stats import Array, Table, fold, log_densities

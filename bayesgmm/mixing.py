@@ -40,7 +40,9 @@ def sampled(fit: "xr.DataTree") -> bool:
 
 def statistic(fit: "xr.DataTree", *names: str) -> "xr.DataArray | None":
     """A sample statistic under the first of its names that the fit has; None when it has none."""
-    stats = fit["sample_stats"] if "sample_stats" in fit.children else {}
+    if "sample_stats" not in fit.children:
+        return None
+    stats = fit["sample_stats"].to_dataset()
     return next((stats[name] for name in names if name in stats), None)
 
 
@@ -127,13 +129,13 @@ def divergences(fit: "xr.DataTree") -> list[Finding]:
 
 def mixing(fit: "xr.DataTree") -> list[Finding]:
     """Whether the chains tell the same, and how much: R-hat and effective sample sizes."""
-    chains, draws = size(fit)
+    draws = size(fit)[1]
     if draws < LEAST_DRAWS:
         few = f"There {'is' if draws == 1 else 'are'} only {draws} draw{'' if draws == 1 else 's'} a chain"
         what = f"{few}: too few to tell whether the chains agree."
         return [Finding("problem", "mixing", what, "No uncertainty can be read off so few.", "Draw more.")]
-    free = _trouble(fit, *_judged(label_free(fit)), "Averages and intervals would come out differently in another run.")
-    if free:
+    why = "Averages and intervals would come out differently in another run."
+    if free := _trouble(fit, *_judged(label_free(fit)), why):
         return free
     why = "They agree on the density of the data, and not on single components: what is said of those is uncertain."
     return _trouble(fit, *convergence(fit), why)

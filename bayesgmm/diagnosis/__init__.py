@@ -125,7 +125,7 @@ def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progres
 
     Works for every engine, for a point estimate, and for a trace that PyMC made; a check that this fit gives nothing
     to is skipped, and says why (``.skipped``). The comparison of the data with the model looks at 2,000 points and at
-    100 draws at most, leave-one-out at 2,000 points and 1,000 draws, so that large data take seconds too.
+    100 draws at most, leave-one-out at 1,000 points and 1,000 draws, so that large data take seconds too.
 
     Parameters
     ----------

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import size
-from bayesgmm.posterior import Posterior, info, observed
+from bayesgmm.posterior import info, observed
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array, draw_responsibilities
 
@@ -46,7 +45,7 @@ def last_stick(fit: "xr.DataTree") -> list[Finding]:
 
 
 def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
-    """Responsibilities (S, n, K) of some points under some draws, labels aligned, and how many points each stands for."""
+    """Responsibilities (S, n, K) of some points under some draws, labels aligned, and what each point stands for."""
     points, posterior = observed(fit), aligned(fit).thin(DRAWS)
     at = np.linspace(0, len(points.values) - 1, min(len(points.values), POINTS)).round().astype(int)
     weights = np.ones(len(at)) if points.weights is None else points.weights[at]
@@ -70,7 +69,9 @@ def emptied(fit: "xr.DataTree") -> list[Finding]:
     )
     advice = "" if wanted else f"Try n_components={max(1, usual)}, or a SparseDirichlet prior, which expects it."
     counts = np.bincount(occupied, minlength=total + 1) / len(occupied)
-    return [Finding("note" if wanted else "doubt", "empty components", what, why, advice, {"occupied": counts.tolist()})]
+    return [
+        Finding("note" if wanted else "doubt", "empty components", what, why, advice, {"occupied": counts.tolist()})
+    ]
 
 
 def thin(fit: "xr.DataTree") -> list[Finding]:
@@ -88,7 +89,9 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
         told = ", ".join(f"component {names[k]} holds {usual[k]:.1f}" for k in few)
         what = f"Few points: {told}; a covariance of {d} column{'s' if d > 1 else ''} takes {d + 1} or more."
         why = "Its covariance is mostly the prior's, and it may be a handful of outliers and not a cluster."
-        found.append(Finding("doubt", "thin components", what, why, "Try fewer components.", {"points": usual.tolist()}))
+        found.append(
+            Finding("doubt", "thin components", what, why, "Try fewer components.", {"points": usual.tolist()})
+        )
     if flat.size:
         told = ", ".join(f"component {names[k]} ({width[k]:.1g} of the data's)" for k in flat)
         what = f"Nearly singular, much narrower than the data in some direction: {told}."

@@ -41,7 +41,7 @@ def groups(fit: "xr.DataTree") -> list[list[int]]:
     apart = separation(fit)
     if len(apart) == 1:
         return [[0]]
-    tree = linkage(squareform(np.minimum(apart, 1e6) - 1, checks=False), method="average")
+    tree = linkage(squareform(np.clip(apart - 1, 0.0, 1e6), checks=False), method="average")
     label = fcluster(tree, APART - 1, criterion="distance")
     found = [np.flatnonzero(label == one).tolist() for one in np.unique(label)]
     return sorted(found, key=lambda group: (-len(group), group))
@@ -55,7 +55,6 @@ def stacking(fit: "xr.DataTree") -> Array:
     .. [1] Yao, Vehtari & Gelman (2022), J. Mach. Learn. Res. 23(79), 1-45: Stacking for non-mixing Bayesian
        computations.
     """
-    import logging
     import warnings
 
     import arviz as az
@@ -74,7 +73,6 @@ def stacking(fit: "xr.DataTree") -> Array:
             tree = xr.DataTree.from_dict({"log_likelihood": group, "posterior": group.mean("point")})
             left_out[str(chain)] = az.loo(tree, pointwise=True, reff=1.0)
         table = az.compare(left_out, method="stacking")
-    logging.getLogger("arviz_stats")
     return table["weight"].reindex([str(chain) for chain in range(chains)]).to_numpy()
 
 
@@ -86,7 +84,9 @@ def different_modes(fit: "xr.DataTree") -> list[Finding]:
     modes = _weighed(fit, found)
     told = "; ".join(_described(mode) for mode in modes)
     what = f"The chains settled in {len(found)} different modes: {told}."
-    why = "How many chains end in a mode says where they started, not how probable it is: averages over all are no posterior."
+    why = (
+        "How many chains end in a mode tells where they started, not how probable it is: their average is no posterior."
+    )
     best = max(modes, key=lambda mode: mode["stacking_weight"])
     advice = (
         f"Try more chains, fewer components or a stronger prior; or weigh the chains by their stacking weights, which "

@@ -1,4 +1,4 @@
-"""Points that stand out: those that no component explains, those that rule the fit, and rounded columns."""
+"""Points that stand out: those that no component explains, those that weigh much, and rounded columns."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import gammaincc
 
 from bayesgmm.data import listing
+from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
 from bayesgmm.mixing import approximate, statistic
 from bayesgmm.posterior import Posterior, info, observed, unpack
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 FALSE_DISCOVERIES = 0.01  # share of the points that are called, and are the model's after all
 DRAWS = 100
 CANDIDATES = 1000  # points that are looked at under all draws
-LOO_POINTS = 2000
+LOO_POINTS = 1000
 LOO_DRAWS = 1000
 LEAST_DRAWS = 100  # that leave-one-out is tried with
 HIGH_KHAT = 0.7
-TIED = 0.5  # share of rows that share their value with another, from which a column is rounded
 
 
 def farness(values: Array, posterior: Posterior) -> Array:
@@ -62,7 +62,8 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     called = called[np.argsort(rate[called], kind="stable")]
     rows = listing([_plain(points.index[i]) for i in called])
     one = called.size == 1
-    what = f"{'One point lies' if one else f'{called.size} points lie'} where the model expects none: row{'' if one else 's'} {rows}."
+    who = f"One point lies where the model expects none: row {rows}."
+    what = who if one else f"{called.size} points lie where the model expects none: rows {rows}."
     why = "They may be errors, or a group that the model lacks; what is not explained pulls at the components."
     advice = "Look at them; then mend them, leave them out, or try one more component."
     evidence = {"rows": [_plain(points.index[i]) for i in called], "p_values": p_value[called].tolist()}
@@ -76,7 +77,7 @@ def _plain(label: Any) -> Any:
 def leave_one_out(fit: "xr.DataTree") -> tuple[Array, Array, Array]:
     """Log densities of points (n,) when each is left out of the fit, their k-hats, and which rows they are.
 
-    At most 2,000 points, evenly spaced, and 1,000 draws.
+    At most 1,000 points, evenly spaced, and 1,000 draws.
 
     References
     ----------
@@ -91,15 +92,15 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[Array, Array, Array]:
     log = log_densities(few.standard.blocks(values[rows]), few.tables()).T - few.standard.log_scale
     with np.errstate(all="ignore"):
         if approximate(fit) and not info(fit).get("resampled"):
-            ratio = [np.broadcast_to(_flat(fit, name)[draws], log.shape) for name in ("lp", "log_q")]
-            elpd, khat, _ = array_stats.loo_approximate_posterior(log, *ratio, chain_axis=None)
+            log_p, log_q = (np.broadcast_to(_flat(fit, name)[draws], log.shape) for name in ("lp", "log_q"))
+            elpd, khat, _ = array_stats.loo_approximate_posterior(log, log_p, log_q, chain_axis=None)
         else:
             elpd, khat, _ = array_stats.loo(log, chain_axis=None, r_eff=_efficiency(fit))
     return elpd, np.where(np.isnan(khat), np.inf, khat), rows
 
 
 def _flat(fit: "xr.DataTree", name: str) -> Array:
-    return fit["sample_stats"][name].values.ravel()
+    return fit["sample_stats"].to_dataset()[name].values.ravel()
 
 
 def _efficiency(fit: "xr.DataTree") -> float:
@@ -113,7 +114,7 @@ def _efficiency(fit: "xr.DataTree") -> float:
 
 
 def influential(fit: "xr.DataTree") -> list[Finding]:
-    """Points that rule the fit: to leave one out would move the posterior farther than its draws can tell."""
+    """Points that weigh much: to leave one out would move the posterior farther than its draws can tell."""
     points = observed(fit)
     try:
         _, khat, rows = leave_one_out(fit)
@@ -124,12 +125,13 @@ def influential(fit: "xr.DataTree") -> list[Finding]:
     if not high.size:
         return []
     shown = listing([_plain(points.index[i]) for i in high])
+    one = high.size == 1
     what = (
-        f"{'One point rules' if high.size == 1 else f'{high.size} points rule'} the fit (Pareto k-hat up to "
-        f"{khat.max():.2f}; it should stay below {limit:.2f}): row{'' if high.size == 1 else 's'} {shown}."
+        f"{'One point weighs' if one else f'{high.size} points weigh'} much in the fit (Pareto k-hat up to "
+        f"{khat.max():.2f}; it should stay below {limit:.2f}): row{'' if one else 's'} {shown}."
     )
-    why = "Without such a point the posterior would be another one: leave-one-out comparisons are rough there."
-    advice = "Look at them; try a stronger prior of the covariances, or fewer components."
+    why = "Without such a point the posterior would be another one, and leave-one-out comparisons are rough there."
+    advice = "Look at it: is it an error?" if one else "Look at them: are they errors?"
     evidence = {"rows": [_plain(points.index[i]) for i in high], "pareto_khat": float(khat.max()), "limit": limit}
     severity = "note" if high.size <= max(1, len(khat) // 50) else "doubt"
     return [Finding(severity, "influential points", what, why, advice, evidence)]
@@ -144,7 +146,8 @@ def rounding(fit: "xr.DataTree") -> list[Finding]:
         step = rounded_to(points.values[:, j])
         sd = float(np.median(np.where(counted, np.sqrt(p.covariance[..., j, j]), np.inf).min(axis=1)))
         if step > sd:
-            worst.append((step / sd, f"{name!r} comes in steps of {step:.3g}, and a component's standard deviation is {sd:.2g}"))
+            told = f"{name!r} comes in steps of {step:.3g}, and a component's standard deviation is {sd:.2g}"
+            worst.append((step / sd, told))
     if not worst:
         return []
     worst.sort(reverse=True)
@@ -153,17 +156,3 @@ def rounding(fit: "xr.DataTree") -> list[Finding]:
     advice = "Try fewer components, or a prior that expects wider ones."
     severity = "doubt" if worst[0][0] > 2 else "note"
     return [Finding(severity, "rounding", what, why, advice, {"ratio": worst[0][0]})]
-
-
-def rounded_to(column: Array) -> float:
-    """The step that a column was rounded to; 0 when most of its values are all different.
-
-    Examples
-    --------
-    >>> rounded_to(np.array([1.0, 1.5, 1.5, 2.0, 2.0, 1.0])), rounded_to(np.array([1.0, 1.1, 1.3, 1.7]))
-    (0.5, 0.0)
-    """
-    values, counts = np.unique(column, return_counts=True)
-    if len(values) < 2 or counts[counts > 1].sum() < TIED * len(column):
-        return 0.0
-    return float(np.median(np.diff(values)))

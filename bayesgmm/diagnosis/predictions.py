@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr
 
-from bayesgmm.diagnosis.discrepancies import IntArray, TAIL, combine, dependence, either, evenness, holm, tails, within
-from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt
+from bayesgmm.diagnosis.discrepancies import (
+    TAIL,
+    IntArray,
+    combine,
+    dependence,
+    either,
+    evenness,
+    holm,
+    shape,
+    tails,
+    within,
+)
+from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import Posterior, info, observed, unpack
 from bayesgmm.stats import Array, cholesky, draw_responsibilities
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2000  # more show misfits that no answer suffers from
 MOST_DRAWS, LEAST_DRAWS = 100, 10
-WORTH = 20_000_000  # distribution functions of one component at one point: some two seconds
+WORTH = 10_000_000  # distribution functions of one component at one point: some two seconds
 LEVEL = 0.05  # chance that any of the tests of a right model raises a false alarm
 HOPELESS = 1e-6  # below, the model is wrong beyond doubt
 SHOWN = 3
@@ -49,29 +60,34 @@ class Misfit:
 
 
 def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
-    """Points (n, D) and draws that the comparisons look at: evenly spaced, so many that it takes a few seconds."""
+    """Points (n, D) and draws that the comparisons look at: evenly spaced, so many that it takes a few seconds.
+
+    Rounded columns are spread over their steps.
+    """
     values, posterior = observed(fit).values, unpack(fit)
     k, d = posterior.parameters.mean.shape[1:]
     n_points = min(len(values), MOST_POINTS)
     a_draw = n_points * k * (d + d + d * (d - 1))
     posterior = posterior.thin(int(np.clip(WORTH // a_draw, LEAST_DRAWS, MOST_DRAWS)))
     at = np.linspace(0, len(values) - 1, n_points).round().astype(int)
-    return values[at], posterior
+    return unrounded(values[at]), posterior
 
 
 def misfits(fit: "xr.DataTree") -> list[Misfit]:
     """All comparisons of a fit's data with the model, with their p-values."""
     x, posterior = thinned(fit)
     parameters, names = posterior.parameters, posterior.columns
+    label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
     found = []
     for j, name in enumerate(names):
-        u = rosenblatt(x, parameters, [j])[..., 0]
-        found.append(Misfit("margin", (name,), float(combine(evenness(u)))))
+        u, inside = rosenblatt(x, parameters, [j])[..., 0], deviations(x, posterior, label, [j])[..., 0]
+        found.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
         outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
         found.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
-    label = drawn_labels(x, posterior)
     for i, j in combinations(range(len(names)), 2):
-        found.append(Misfit("pair", (names[i], names[j]), _pair(x, posterior, label, (i, j))))
+        u, inside = rosenblatt(x, parameters, [i, j]), ndtr(deviations(x, posterior, label, [i, j]))
+        p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
+        found.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
     if len(names) > 1:
         far = distances(rosenblatt(x, parameters))
         found.append(Misfit("distance", names, float(combine(evenness(far)))))
@@ -79,18 +95,12 @@ def misfits(fit: "xr.DataTree") -> list[Misfit]:
     return [replace(misfit, adjusted=float(p)) for misfit, p in zip(found, adjusted, strict=True)]
 
 
-def _pair(x: Array, posterior: Posterior, label: IntArray, pair: tuple[int, int]) -> float:
-    """P-value of the dependence of two columns: over all points, and within the components."""
-    p, chosen = posterior.parameters, list(pair)
-    over_all = rosenblatt(x, p, chosen)
-    k = p.weight.shape[1]
-    rows = np.arange(posterior.n_draws)[:, None]
-    chol = cholesky(p.covariance[..., chosen, :][..., chosen])[rows, label]
-    away = x[None, :, chosen] - p.mean[..., chosen][rows, label]
-    first = away[..., 0] / chol[..., 0, 0]
-    second = (away[..., 1] - chol[..., 1, 0] * first) / chol[..., 1, 1]
-    inside = within(ndtr(first), ndtr(second), label, k)
-    return float(combine(either(dependence(over_all[..., 0], over_all[..., 1]), inside)))
+def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:
+    """(S, n, d) how far each point is from its component's mean in its standard deviations, given columns before it."""
+    p, rows = posterior.parameters, np.arange(posterior.n_draws)[:, None]
+    chol = cholesky(p.covariance[..., columns, :][..., columns])[rows, label]
+    away = x[None, :, columns] - p.mean[..., columns][rows, label]
+    return np.linalg.solve(chol, away[..., None])[..., 0]
 
 
 def drawn_labels(x: Array, posterior: Posterior, seed: int = 0) -> IntArray:
@@ -165,5 +175,7 @@ def _advice(fit: "xr.DataTree", kind: str, worst: Misfit) -> str:
     if kind == "pair" and restricted:
         return "Try covariance='full'; plots.check(fit) shows where it is worst."
     if kind == "tails" and worst.outside > 2 * TAIL:
-        return "Try another component for the far points, or a transformation (a logarithm?); plots.check(fit) shows it."
+        return (
+            "Try another component for the far points, or a transformation (a logarithm?); plots.check(fit) shows it."
+        )
     return "Try more components, or a transformation of these columns; plots.check(fit) shows where it is worst."

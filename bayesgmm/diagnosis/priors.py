@@ -88,12 +88,13 @@ def ruling_prior(fit: "xr.DataTree") -> list[Finding]:
         return []
     of_data = float(np.nan_to_num(by_data[name].values).max())
     weak = of_data < SENSITIVE
-    what = f"The prior has a say in the answers: sensitivity {value:.2f} of the {name.replace('_', ' ')} (up to {SENSITIVE} is little)."
+    told = f"sensitivity {value:.2f} of the {str(name).replace('_', ' ')}; below {SENSITIVE} is little"
+    what = f"The prior has a say in the answers ({told})."
     why = (
         "The data hardly tell about it, so the prior decides."
         if weak
-        else "Prior and data both pull at it, perhaps in different directions."
+        else "Prior and data both pull at it, perhaps in different directions; with few points that is common."
     )
-    advice = "Make sure that you mean your priors (plots.prior shows them before any data), or fit with another one and compare."
+    advice = "Make sure that you mean your priors (plots.prior draws them), or fit with others and compare."
     evidence = {"prior": {k: float(v) for v, k in flat.values()}, "likelihood": of_data}
     return [Finding("doubt" if weak else "note", "prior", what, why, advice, evidence)]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample

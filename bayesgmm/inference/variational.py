@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.covariances import WishartPrecision
+from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.errors import DeclarationError
 from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
 from bayesgmm.inference.component_factors import MEANS_FACTORS
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.inference.importance import JUDGED, doubts, judge
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows

@@ -1,4 +1,4 @@
-"""Whether data from the model would look like the data: each column's distribution function, and the pairs of columns."""
+"""Whether data from the model would look like the data: column by column, and pair by pair."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ def check_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
     Dataset
         ``pit`` [feature, point], the posterior mean of each column's distribution function at the points; ``level``
         [step] and ``difference`` [feature, step], how much larger a share of the points lies below each level than
-        should; ``band`` [step, ci_bound], simultaneous; ``p_value`` [feature, feature_bis], corrected: of a column's own
-        distribution on the diagonal, of how two columns go together beside it; ``tail_p_value`` [feature].
+        should; ``band`` [step, ci_bound], simultaneous; ``p_value`` [feature, feature_bis], corrected: of a column by
+        itself on the diagonal, of how two columns go together beside it; ``tail_p_value`` [feature].
 
     References
     ----------
@@ -113,6 +113,7 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
         _draw_pairs(figure, axes.flat[d], data)
     for axis in axes.flat[panels:]:
         axis.set_visible(False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -124,13 +125,14 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     out = (curve < band[:, 0] - 1e-12) | (curve > band[:, 1] + 1e-12)
     axis.plot(level[out], curve[out], ls="", marker=".", ms=4, color=COLOURS[5], label="outside the band")
     margin, tail = float(data["p_value"].values[j, j]), float(data["tail_p_value"].values[j])
-    axis.set_title(f"{data['feature'].values[j]}\nshape p = {_shown(margin)}, tails p = {_shown(tail)}", fontsize="medium")
+    axis.set_title(
+        f"{data['feature'].values[j]}\nshape p = {_shown(margin)}, tails p = {_shown(tail)}", fontsize="medium"
+    )
     axis.set_ylim(-largest, largest)
     axis.set_xlabel("quantile of the model")
     axis.spines[["top", "right"]].set_visible(False)
     if j == 0:
         axis.set_ylabel("share of the data below it,\ntoo much or too little")
-        axis.legend(frameon=False, fontsize="small", loc="lower left")
 
 
 def _draw_pairs(figure: "Figure", axis: "Axes", data: "xr.Dataset") -> None:
