@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, sampling, sweeps
+from benchmarks import advi, builder, diagnosis, em, fits, memory, sampling, sweeps
 
 PARTS = {
     "em": em,
@@ -16,6 +16,7 @@ PARTS = {
     "builder": builder,
     "advi": advi,
     "memory": memory,
+    "diagnosis": diagnosis,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

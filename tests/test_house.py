@@ -39,8 +39,9 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
             inner = node.module.removeprefix(package).lstrip(".")
             whole = inner and inner not in PACKAGES
             found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            if inner == "inference" and any(a.name == "fit" for a in node.names):
-                found = (found - {"inference.fit"}) | {"inference"}
+            for whole, function in (("inference", "fit"), ("diagnosis", "diagnose")):
+                if inner == whole and any(a.name == function for a in node.names):
+                    found = (found - {f"{whole}.{function}"}) | {whole}
     return found
 
 

@@ -161,4 +161,4 @@ def _shown(p_value: float) -> str:
     >>> _shown(0.0312), _shown(1.0), _shown(2e-9)
     ('0.031', '1', '<1e-4')
     """
-    return f"<{FLOOR:.0e}".replace("e-0", "e-") if p_value < FLOOR else f"{p_value:.2g}"
+    return f"<{FLOOR:.0e}".replace("e-0", "e-") if p_value < FLOOR else f"{p_value:.{2 if p_value >= 0.01 else 1}g}"
