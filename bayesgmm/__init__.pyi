@@ -2,6 +2,7 @@ from . import datasets, errors, model, plots
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .comparison import compare
+from .convergence import label_convergence
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
@@ -12,6 +13,7 @@ from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
 from .predictive import anomaly_scores, assignments, density
+from .relabelling import relabel
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
@@ -51,11 +53,13 @@ __all__ = [
     "errors",
     "fit",
     "initial_point",
+    "label_convergence",
     "load",
     "load_card",
     "model",
     "plots",
     "prior_predictive",
+    "relabel",
     "save",
     "select",
     "standard_errors",
