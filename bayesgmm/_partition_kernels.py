@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesgmm import _simd as simd
 from bayesgmm._kernels import _L, jit, long_jit
-from bayesgmm._label_kernels import uniform
+from bayesgmm._label_draw_kernels import uniform
 
 _TOLERANCE = 1e-9  # of the loss times N: what rounding can't make
 

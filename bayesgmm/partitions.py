@@ -61,8 +61,8 @@ def partition(
     split_cost, join_cost : float
         What it costs to split what is together, and to join what is apart, where these differ.
     restarts : int
-        Starts from nothing, in random order, over 1,000 draws at most; the best of them is improved over all. Of
-        more than 2,000 points so many are searched, and the rest follows.
+        Starts from nothing, in random order, over 1,000 draws at most; the best of them is improved over all. Of more
+        than 2,000 points so many are searched, and the rest follows.
     draws : int, optional
         Posterior draws, evenly spaced; all when None. Fewer than 100 are used more than once; above 100 million
         points times draws there are fewer.

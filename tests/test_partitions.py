@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import mutual_info_score, rand_score
 
 import bayesgmm as bg
-from bayesgmm import _label_kernels
+from bayesgmm import _label_draw_kernels
 from bayesgmm.co_clusterings import together as probability_together
 from bayesgmm.credible_balls import ball_radius, bounds
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
@@ -205,12 +205,12 @@ def test_drawn_labels_have_the_responsibilities_as_their_frequencies(few):
 def test_labels_of_points_are_independent_given_the_parameters():
     """Correlations of 100,000 neighbours and of two seeds within 5 sd: false alarm 6e-7 each."""
     key = key_of(3)
-    u = np.array([_label_kernels.uniform(key, i) for i in range(100_000)])
+    u = np.array([_label_draw_kernels.uniform(key, i) for i in range(100_000)])
     assert 0 <= u.min() < u.max() < 1
     assert abs(u.mean() - 0.5) < 5 / np.sqrt(12 * len(u))
     for lag in (1, 2, 150):
         assert abs(np.corrcoef(u[:-lag], u[lag:])[0, 1]) < 5 / np.sqrt(len(u))
-    other = np.array([_label_kernels.uniform(key_of(4), i) for i in range(100_000)])
+    other = np.array([_label_draw_kernels.uniform(key_of(4), i) for i in range(100_000)])
     assert abs(np.corrcoef(u, other)[0, 1]) < 5 / np.sqrt(len(u))
 
 
