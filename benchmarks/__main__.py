@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, relabelling, sampling, sweeps
+from benchmarks import advi, builder, em, fits, memory, predictions, relabelling, sampling, sweeps
 
 PARTS = {
     "em": em,
@@ -17,6 +17,7 @@ PARTS = {
     "advi": advi,
     "relabelling": relabelling,
     "memory": memory,
+    "predictions": predictions,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

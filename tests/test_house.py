@@ -13,6 +13,8 @@ HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray"
 PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
+    "cli.application",
+    "cli.predictions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",
