@@ -9,15 +9,16 @@ import xarray as xr
 from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
+from bayesgmm.alignments import divergence
 from bayesgmm.convergence import label_free
 from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import FitWarning
-from bayesgmm.label_confusion import misnamed
+from bayesgmm.label_confusion import exchange_gaps, misnamed
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import info, unpack
 from bayesgmm.relabelling import KEPT, component_order, inverse, reorder
 from benchmarks.relabelling import same_names
-from tests.switching import as_fit, draws_of, relabelled, shuffled, two_modes, votes_of
+from tests.switching import as_fit, draws_of, in_rows, relabelled, shares_of, shuffled, two_modes, votes_of
 
 
 def test_two_heaps_are_told_from_one():
@@ -33,6 +34,17 @@ def test_two_heaps_are_told_from_one():
     assert 0.1 < misnamed(partly) < 0.25  # a tenth is the wrong way round
     assert misnamed(np.where(rng.random(4000) < 0.3, -5.0, 5.0)) == pytest.approx(0.3, abs=0.03)
     assert misnamed(np.zeros(10)) == 0.5
+
+
+def test_a_gap_is_what_an_exchange_costs():
+    fit, _ = shuffled(draws_of(gap=1.0))
+    votes, order = votes_of(fit), component_order(relabelled(fit))
+    q = votes.consensus(order).share
+    gaps = exchange_gaps(votes.costs(divergence(q)), order)
+    p, q = np.take_along_axis(shares_of(votes), order[:, None, :], axis=2), in_rows(q, 90)
+    for j, k in [(0, 1), (2, 0), (1, 1)]:
+        wanted = ((p[..., j] - p[..., k]) * np.log(q[:, j] / q[:, k])).sum(axis=1)
+        np.testing.assert_allclose(gaps[:, j, k], wanted, atol=1e-9)
 
 
 def test_components_apart_are_sure():

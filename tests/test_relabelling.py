@@ -132,6 +132,14 @@ def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
     assert -found.objective[-1] == pytest.approx(best.sum())
 
 
+def test_a_given_partition_is_read_at_the_points_that_are_asked():
+    fit = draws_of()
+    mixed, order = shuffled(fit)
+    partition = bg.assignments(fit)["label"].values
+    found = bg.relabel(mixed, "ecr", partition=partition, points=30, progress=False)
+    assert same_names(component_order(found), inverse(order))
+
+
 def test_ecr_finds_the_partition_that_its_draws_agree_on():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
     _, found = solved("ecr", fit)
