@@ -6,7 +6,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, diagnosis, em, fits, memory, sampling, sweeps
+from benchmarks import (
+    advi,
+    builder,
+    diagnosis,
+    em,
+    fits,
+    memory,
+    partitions,
+    predictions,
+    relabelling,
+    sampling,
+    sweeps,
+)
 
 PARTS = {
     "em": em,
@@ -15,8 +27,11 @@ PARTS = {
     "sampling": sampling,
     "builder": builder,
     "advi": advi,
+    "relabelling": relabelling,
     "memory": memory,
     "diagnosis": diagnosis,
+    "predictions": predictions,
+    "partitions": partitions,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

@@ -14,6 +14,9 @@ PACKAGES = {"inference", "estimators", "diagnosis"}  # what is imported from the
 MAY_BE_HEAVY = {
     "cli",
     "cli.diagnosis",
+    "cli.application",
+    "cli.predictions",
+    "cli.partitions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",
