@@ -282,3 +282,41 @@ def test_the_demo_shows_and_writes(tmp_path):
     for part in ("petal_width", "adjusted Rand index 0.9", "least sure", "largest R-hat"):
         assert part in done.stdout
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
+
+
+def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
+    done = run("partition", "fit.nc", "-o", "clusters.csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    clusters = pd.read_csv(folder / "clusters.csv")
+    assert list(clusters.columns) == ["point", "label", "uncertainty"]
+    assert len(clusters) == 150
+    assert "Optimal clustering: 3 clusters" in done.stdout
+    assert "3 (1.00)" in done.stdout
+    assert "95% credible ball: radius" in done.stdout
+    merged = run("partition", "fit.nc", "new.parquet", "-o", "few.csv", "--merge", "--loss", "binder", cwd=folder)
+    assert merged.returncode == 0, merged.stderr
+    assert "3 components merged into" in merged.stdout
+    assert len(pd.read_csv(folder / "few.csv")) == 5
+    assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr
+
+
+def test_diagnose_says_what_may_be_wrong(folder, fitted):
+    done = run("diagnose", "fit.nc", "-o", "findings.csv", "--plot", "check.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing found by:" in done.stdout
+    assert "Not checked: last stick" in done.stdout
+    assert (folder / "check.png").stat().st_size > 10_000
+    assert list(pd.read_csv(folder / "findings.csv").columns) == ["severity", "check", "what", "why", "advice"]
+    told = json.loads(run("diagnose", "fit.nc", "--json", cwd=folder).stdout)
+    assert told["skipped"]["last stick"]
+    assert {finding["check"] for finding in told["findings"]} | set(told["passed"]) >= {"mixing", "predictive fit"}
+
+
+def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):
+    short = ["fit", "flowers.csv", "-k", "3", "-o", "short.nc", "--draws", "3", "--chains", "2", "--seed", "1"]
+    assert run(*short, cwd=folder).returncode == 0
+    done = run("diagnose", "short.nc", "--strict", cwd=folder)
+    assert done.returncode == 1
+    assert "Do not trust these answers yet" in done.stdout
+    assert run("diagnose", "short.nc", cwd=folder).returncode == 0
+    assert "there is no file" in run("diagnose", "missing.nc", cwd=folder).stderr

@@ -8,6 +8,8 @@ import typer
 
 from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.completion import FITS, card_names, files
+from bayesgmm.cli.diagnosis import diagnose
+from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
@@ -119,7 +121,7 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, select, compare):
+for command in (assign, score, density, partition, diagnose, select, compare):
     app.command()(command)
 
 
