@@ -104,19 +104,19 @@ def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":
     sizes = assignments(fit)["probability"].sum("point").values
     table.add_row("points", *(f"{size:.1f}" for size in sizes))
     for quantity in numbers.index.unique("quantity"):
-        cells = [_with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components]
+        cells = [with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components]
         table.add_row(str(quantity), *cells, end_section=quantity == "weight")
     return table
 
 
-def _with_interval(mean: float, lower: float, upper: float) -> str:
+def with_interval(mean: float, lower: float, upper: float) -> str:
     """A number and its interval, with the digits that the interval's width deserves.
 
     Examples
     --------
-    >>> _with_interval(6.54321, 6.4, 6.69)
+    >>> with_interval(6.54321, 6.4, 6.69)
     '6.54 [6.40, 6.69]'
-    >>> _with_interval(21398.2, 20900.0, 21800.0)
+    >>> with_interval(21398.2, 20900.0, 21800.0)
     '21398 [20900, 21800]'
     """
     width = upper - lower

@@ -1,0 +1,240 @@
+"""May the draws be trusted? ArviZ's diagnostics of the numbers that mix worst, and of the sampler."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.diagnosis import HIGH_RHAT, LOW_ESS
+from bayesgmm.plots.optimisation import elbo as draw_elbo
+from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
+from bayesgmm.reports.mathematics import number
+from bayesgmm.reports.pictures import picture
+from bayesgmm.reports.quantities import Quantities
+from bayesgmm.reports.subject import Subject, listed, plural, share
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ROWS = 200  # of the summary; the worst are kept
+LEAST_DRAWS = 20  # of a chain, for its pictures
+LOW_BFMI = 0.3
+
+
+def _chains(subject: Subject) -> Quantities:
+    """The numbers, where there are chains."""
+    if subject.is_point:
+        raise LeftOut("This is a point estimate: there are no draws to look at.")
+    if subject.is_approximation:
+        raise LeftOut("The draws are independent, of an approximation: there are no chains that could disagree.")
+    if subject.n_draws < LEAST_DRAWS:
+        raise LeftOut(f"{plural(subject.n_draws, 'draw')} a chain are too few to look at chains; {LEAST_DRAWS} are needed.")
+    return subject.quantities
+
+
+def convergence(subject: Subject) -> list[Block]:
+    """The worst R-hat and ESS, in a sentence."""
+    asked = _chains(subject)
+    r_hat, ess = asked.diagnostics["r_hat"], asked.diagnostics["ess_bulk"]
+    if not np.isfinite(ess).any():
+        raise LeftOut("No number has a finite effective sample size: the draws do not move.")
+    low, wanted = int(np.nanargmin(ess)), LOW_ESS * subject.n_chains
+    told = [
+        f"The smallest bulk effective sample size is {ess[low]:,.0f} ({asked.names[low]}); {wanted:,} are wanted, "
+        f"100 for each chain.{' That is too few.' if ess[low] < wanted else ''}"
+    ]
+    if subject.n_chains == 1:
+        told.insert(0, "There is a single chain: nothing tells whether another would have gone elsewhere.")
+    elif np.isfinite(r_hat).any():
+        high = int(np.nanargmax(r_hat))
+        over = int((r_hat > HIGH_RHAT).sum())
+        good = f"All {len(r_hat)} R-hat are below {HIGH_RHAT}: the chains agree. The largest is"
+        bad = f"{over} of {len(r_hat)} R-hat are above {HIGH_RHAT}: the chains do not agree. The largest is"
+        told.insert(0, f"{bad if over else good} {r_hat[high]:.3f} ({asked.names[high]}).")
+    why = (
+        "R-hat compares the spread between the chains with that within them, and is 1 when they have found the same "
+        "posterior. The effective sample size is how many independent draws these are worth."
+    )
+    return [Paragraph(" ".join(told)), Paragraph(why)]
+
+
+def ranks(subject: Subject) -> list[Block]:
+    """Marginals and rank plots of the numbers that mix worst."""
+    asked = _chains(subject)
+    chosen = asked.worst()
+    names = [asked.names[i] for i in chosen]
+    if subject.n_chains < 2:
+        raise LeftOut("Ranks compare chains, and there is a single one.")
+    import arviz as az
+
+    def draw() -> Any:
+        tree, labeller = _tree(subject, asked, chosen)
+        size = {"figsize": (9.0, 1.5 * len(chosen) + 0.6)}
+        collection = az.plot_rank_dist(tree, compact=False, labeller=labeller, figure_kwargs=size)
+        return collection.viz["figure"].item()
+
+    worst = asked.diagnostics["r_hat"][chosen]
+    return [
+        picture(
+            draw,
+            title="Densities and ranks of the numbers that mix worst",
+            alt=f"Density and rank curve of each of {subject.n_chains} chains, for {listed(names)}.",
+            reading="Left, the density of a number in each chain: the curves should lie on each other. Right, how far "
+            "the ranks of a chain's draws among all draws are from even: a curve should wander about zero. A chain that "
+            "stays above or below has seen another part of the posterior.",
+            verdict=f"The largest R-hat among these {len(chosen)} is {np.nanmax(worst):.3f}"
+            + (": the curves agree." if np.nanmax(worst) <= HIGH_RHAT else ": look for the chain that stands apart."),
+        )
+    ]
+
+
+def traces(subject: Subject) -> list[Block]:
+    """The draws one after another."""
+    asked = _chains(subject)
+    chosen = asked.worst()
+    names = [asked.names[i] for i in chosen]
+    import arviz as az
+
+    def draw() -> Any:
+        tree, labeller = _tree(subject, asked, chosen)
+        size = {"figsize": (9.0, 1.8 * -(-len(chosen) // 2) + 0.4)}
+        collection = az.plot_trace(tree, labeller=labeller, col_wrap=2, figure_kwargs=size)
+        return collection.viz["figure"].item()
+
+    divergences = _divergences(subject)
+    return [
+        picture(
+            draw,
+            title="Traces",
+            alt=f"Traces of {plural(subject.n_chains, 'chain')} over {subject.n_draws:,} draws, for {listed(names)}.",
+            reading="Every draw in the order in which it was made. Good chains look like grass: they forget quickly where "
+            "they were, and cover the same ground. Steps, drifts and chains apart are signs of a posterior that is not "
+            "explored.",
+            verdict=divergences,
+            vectors=False,
+        )
+    ]
+
+
+def _divergences(subject: Subject) -> str:
+    stats = subject.fit["sample_stats"].to_dataset() if "sample_stats" in subject.fit.children else {}
+    if "diverging" not in stats:
+        return "The sampler left no record of divergences."
+    count, total = int(stats["diverging"].sum()), stats["diverging"].size
+    if not count:
+        return f"None of {total:,} draws diverged."
+    return f"{count:,} of {total:,} draws ({share(count / total)}) diverged: parts of the posterior may be missing."
+
+
+def _tree(subject: Subject, asked: Quantities, chosen: list[int]) -> "tuple[xr.DataTree, Any]":
+    """The chosen numbers as ArviZ takes them, each a variable under a harmless name, and a labeller with the real ones."""
+    import xarray as xr
+    from arviz_base.labels import MapLabeller
+
+    variables = {f"q{i}": (("chain", "draw"), asked.draws[i]) for i in chosen}
+    coords = {"chain": np.arange(subject.n_chains), "draw": np.arange(subject.n_draws)}
+    groups = {"posterior": xr.Dataset(variables, coords=coords)}
+    return xr.DataTree.from_dict(groups), MapLabeller(var_name_map={f"q{i}": asked.names[i] for i in chosen})
+
+
+def energy(subject: Subject) -> list[Block]:
+    """Whether the sampler's energy moves as far in a step as it does at all."""
+    _chains(subject)
+    if "sample_stats" not in subject.fit.children or "energy" not in subject.fit["sample_stats"]:
+        raise LeftOut("The sampler left no energies.")
+    import arviz as az
+    import xarray as xr
+
+    stats = subject.fit["sample_stats"].to_dataset()[["energy"]]
+    tree = xr.DataTree.from_dict({"sample_stats": stats})
+    bfmi = np.atleast_1d(az.bfmi(tree)["energy"].values)
+
+    def draw() -> Any:
+        return az.plot_energy(tree, figure_kwargs={"figsize": (9.0, 2.6)}).viz["figure"].item()
+
+    least = float(np.min(bfmi))
+    good = f"The smallest is {least:.2f}: above {LOW_BFMI}, the sampler reaches the tails."
+    bad = f"The smallest is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Reparametrise, or draw more."
+    return [
+        picture(
+            draw,
+            title="Energy",
+            alt=f"Energy distribution and transition, and the estimated fraction of missing information of "
+            f"{plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(bfmi)):.2f}.",
+            reading="The two densities should be about as wide: then a single step of the sampler can go anywhere. BFMI is "
+            "the ratio of their variances for each chain.",
+            verdict=good if least >= LOW_BFMI else bad,
+        )
+    ]
+
+
+def effective(subject: Subject) -> list[Block]:
+    """How the effective sample size grows with the draws."""
+    asked = _chains(subject)
+    chosen = asked.worst()
+    import arviz as az
+
+    def draw() -> Any:
+        tree, labeller = _tree(subject, asked, chosen)
+        size = {"figsize": (9.0, 2.0 * -(-len(chosen) // 3) + 0.4)}
+        collection = az.plot_ess_evolution(
+            tree, labeller=labeller, col_wrap=3, figure_kwargs=size, min_ess=LOW_ESS * subject.n_chains
+        )
+        return collection.viz["figure"].item()
+
+    bulk, tail = (asked.diagnostics[name][chosen] for name in ("ess_bulk", "ess_tail"))
+    return [
+        picture(
+            draw,
+            title="Effective sample size as draws come in",
+            alt=f"Bulk and tail effective sample size against the number of draws, for "
+            f"{listed([asked.names[i] for i in chosen])}.",
+            reading="Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a number "
+            "that the chains have not explored, and more draws alone will not help.",
+            verdict=f"At the end, bulk {np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f} and tail {np.nanmin(tail):,.0f} to "
+            f"{np.nanmax(tail):,.0f} of {subject.posterior.n_draws:,} draws.",
+        )
+    ]
+
+
+def summary(subject: Subject) -> list[Block]:
+    """ArviZ's summary of every number, the worst first."""
+    if subject.is_point:
+        raise LeftOut("This is a point estimate: the table of components says all that there is.")
+    import arviz as az
+
+    asked = subject.quantities
+    order = [*dict.fromkeys([*asked.worst(len(asked.names)), *range(len(asked.names))])][:ROWS]
+    with np.errstate(all="ignore"):
+        kind = "all" if subject.is_chains and subject.n_draws >= 4 else "stats"
+        frame = az.summary(asked.dataset(order), kind=kind, round_to="none")
+    columns = ("", *(str(name).replace("_", " ") for name in frame.columns))
+    rows = [
+        (asked.names[i], *(number(float(value), 3) for value in values))
+        for i, values in zip(order, frame.to_numpy(), strict=True)
+    ]
+    rest = len(asked.names) - len(order)
+    note = f"{rest:,} further numbers are left out." if rest else ""
+    grid = Grid("Summary by ArviZ, the numbers that mix worst first", columns, tuple(rows), note)
+    return [Fold(f"Summary of {plural(len(rows), 'number')}", (grid,))]
+
+
+def elbo(subject: Subject) -> list[Block]:
+    """How an approximation's lower bound rose."""
+    if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
+        raise LeftOut("Nothing was optimised that left a history.")
+    history = subject.fit["optimisation"]["elbo"].values
+    khat = subject.told.get("pareto_khat")
+    of_khat = ""
+    if isinstance(khat, float):
+        good = "below 0.7: the approximation covers the posterior"
+        bad = "above 0.7: the approximation misses parts of the posterior; use NUTS for intervals"
+        of_khat = f" Pareto's k-hat of the approximation is {khat:.2f}, {good if khat < 0.7 else bad}."
+    return [
+        picture(
+            lambda: draw_elbo(subject.fit),
+            title="The lower bound of the log evidence",
+            alt=f"The evidence lower bound over {len(history):,} iterations, from {history[0]:,.1f} to {history[-1]:,.1f}.",
+            reading="The better the approximation, the higher the bound; it should have levelled out.",
+            verdict=f"It ended at {float(subject.told['elbo']):,.1f} nats after {plural(len(history), 'iteration')}.{of_khat}",
+        )
+    ]

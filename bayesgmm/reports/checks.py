@@ -1,0 +1,172 @@
+"""Does the model fit the data? Replicated data, leave-one-out checks, and what the prior had to do with it."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.reports.blocks import Block, LeftOut
+from bayesgmm.reports.pictures import picture
+from bayesgmm.reports.predictions import prior_draws
+from bayesgmm.reports.subject import Subject, listed, plural, share
+from bayesgmm.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+REPLICATED = 50  # data sets that a picture shows
+GOOD_KHAT = 0.7
+SHOWN = 6  # numbers whose priors are drawn
+
+
+def replicates(subject: Subject) -> list[Block]:
+    """Data sets that the fitted model would make, beside the data, column by column."""
+    tree, labeller = subject.predictive
+    names = subject.telling
+    import arviz as az
+
+    def draw() -> Any:
+        size = {"figsize": (9.0, 2.4 * -(-len(names) // 3) + 0.3)}
+        collection = az.plot_ppc_dist(tree, labeller=labeller, num_samples=REPLICATED, col_wrap=3, figure_kwargs=size)
+        return collection.viz["figure"].item()
+
+    outside = _outside(subject)
+    worst = int(np.argmax(np.abs(outside - 0.1)))
+    return [
+        picture(
+            draw,
+            title="Replicated data",
+            alt=f"Densities of {REPLICATED} replicated data sets and of the data, for {listed(names)}.",
+            reading="Each thin line is the density of a data set of the same size, made by one draw of the posterior; the "
+            "dark line is the data. Where the data leave the bundle, the model does not describe them.",
+            verdict=f"In each column, 10 % of the points should lie outside the central 90 % of the replicated ones: it is "
+            f"{share(float(outside.min()))} to {share(float(outside.max()))}, furthest off in {names[worst]}.",
+        )
+    ]
+
+
+def _outside(subject: Subject) -> Array:
+    """(D,) share of the data outside of the central 90 % of the replicates, by column that is drawn."""
+    tree, _ = subject.predictive
+    found = []
+    for name in tree["observed_data"].data_vars:
+        lower, upper = np.quantile(tree["posterior_predictive"][name].values, [0.05, 0.95])
+        x = tree["observed_data"][name].values
+        found.append(float(((x < lower) | (x > upper)).mean()))
+    return np.array(found)
+
+
+def leave_one_out(subject: Subject) -> list[Block]:
+    """How much each point moves the posterior."""
+    elpd = subject.loo
+    import arviz as az
+
+    def draw() -> Any:
+        return az.plot_khat(elpd, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item()
+
+    khat = elpd.pareto_k.values.ravel()
+    worst = int(np.nanargmax(khat))
+    limit = float(elpd.good_k)
+    over = int((khat > limit).sum())
+    rows = [subject.labels[i] for i in subject.shown_rows]
+    good = f"All are below {limit:.2f}: no single point rules the posterior"
+    bad = f"{plural(over, 'point')} above {limit:.2f}: outliers, or points that a component exists for"
+    return [
+        picture(
+            draw,
+            title="How much each point matters (Pareto k-hat)",
+            alt=f"Pareto k-hat of {len(khat):,} points; the largest is {khat[worst]:.2f}, {over} above {limit:.2f}.",
+            reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving that "
+            f"point out can't be computed from these draws, and the model is surprised by it.{subject.thinned}",
+            verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row {rows[worst]}. The "
+            f"expected log density of a new point is {float(elpd.elpd) / len(khat):.3f} nats "
+            f"(± {float(elpd.se) / len(khat):.3f}).",
+        )
+    ]
+
+
+def calibration(subject: Subject) -> list[Block]:
+    """Where each point falls in its own leave-one-out predictive distribution."""
+    tree, labeller = subject.predictive
+    subject.loo
+    names = subject.telling
+    import arviz as az
+
+    def draw() -> Any:
+        size = {"figsize": (9.0, 2.4 * -(-len(names) // 3) + 0.3)}
+        return az.plot_loo_pit(tree, labeller=labeller, col_wrap=3, figure_kwargs=size).viz["figure"].item()
+
+    return [
+        picture(
+            draw,
+            title="Calibration (LOO-PIT)",
+            alt=f"Deviation of the leave-one-out probability transform from uniform, for {listed(names)}.",
+            reading="Each point's place in the distribution that the other points predict for it should be uniform: the line "
+            "should stay within the band. A line that falls and rises (or rises and falls) through the middle means too "
+            "wide (or too narrow) predictions; a line on one side means that they are off to the other.",
+            verdict=f"Drawn for {plural(len(names), 'column')}.{subject.thinned}",
+        )
+    ]
+
+
+def priors(subject: Subject) -> list[Block]:
+    """What was learned: priors beside posteriors."""
+    names, prior, posterior = _learned(subject)
+    import arviz as az
+    import xarray as xr
+    from arviz_base.labels import MapLabeller
+
+    labeller = MapLabeller(var_name_map={f"q{i}": name for i, name in enumerate(names)})
+
+    def group(values: list[Array]) -> "xr.Dataset":
+        return xr.Dataset({f"q{i}": (("chain", "draw"), value[None]) for i, value in enumerate(values)})
+
+    def draw() -> Any:
+        tree = xr.DataTree.from_dict({"prior": group(prior), "posterior": group(posterior)})
+        size = {"figsize": (9.0, 2.2 * -(-len(names) // 3) + 0.3)}
+        collection = az.plot_prior_posterior(tree, labeller=labeller, col_wrap=3, figure_kwargs=size)
+        return collection.viz["figure"].item()
+
+    narrower = [float(np.std(a)) / float(np.std(b)) for a, b in zip(prior, posterior, strict=True) if np.std(b) > 0]
+    return [
+        picture(
+            draw,
+            title="Prior and posterior",
+            alt=f"Prior and posterior densities of {listed(names)}.",
+            reading="Where the posterior is much narrower than the prior, the data have spoken. Where both are alike, the "
+            "answer is what was put in.",
+            verdict=f"The posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} times narrower than the priors.",
+        )
+    ]
+
+
+def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
+    """What the first component, and what the priors learn: names, prior draws, posterior draws."""
+    if subject.model is None:
+        raise LeftOut("The fit holds no declaration, so its prior is unknown.")
+    if subject.is_point:
+        raise LeftOut("A point estimate has no posterior to be compared with its prior.")
+    drawn = prior_draws(subject.model, subject.points).isel(chain=0)
+    names, prior, posterior = [], [], []
+    telling = [subject.names.index(name) for name in subject.telling][:2]
+    asked = subject.quantities
+    for i, key in enumerate(asked.keys):
+        before = _of_prior(drawn, key, telling)
+        if before is not None and len(names) < SHOWN:
+            names.append(asked.names[i])
+            prior.append(before)
+            posterior.append(asked.draws[i].ravel())
+    return names, prior, posterior
+
+
+def _of_prior(drawn: "xr.Dataset", key: tuple[Any, ...], telling: list[int]) -> Array | None:
+    """The prior's draws of a number; None for one that is not shown."""
+    kind, *at = key
+    if kind == "weight" and at[0] < 1:
+        return drawn["weight"].values[:, at[0]]
+    if kind == "mean" and at[0] < 1 and at[1] in telling:
+        return drawn["mean"].values[:, at[0], at[1]]
+    if kind == "sd" and at[0] < 1 and at[1] in telling:
+        return np.sqrt(drawn["covariance"].values[:, at[0], at[1], at[1]])
+    if kind in drawn and len(key) == 1 and drawn[kind].ndim == 1:
+        return drawn[kind].values
+    return None

@@ -1,0 +1,133 @@
+"""The clusters: how large, where, how wide, how sure; and pictures of them."""
+
+import numpy as np
+
+from bayesgmm.plots.clusters import RINGED
+from bayesgmm.plots.clusters import assignments as draw_assignments
+from bayesgmm.reports.blocks import Block, Fold, Grid, Items, LeftOut, Paragraph
+from bayesgmm.reports.mathematics import number
+from bayesgmm.reports.pictures import component_colour, picture
+from bayesgmm.reports.subject import MANY, Subject, listed, plural, share
+from bayesgmm.stats import Array
+from bayesgmm.summary import with_interval
+
+CI_PROB = 0.9
+APART = 0.5  # standard deviations of a column from which a component is called high or low in it
+LEAST_CERTAIN = 10  # points that a table shows
+
+
+def table(subject: Subject) -> list[Block]:
+    """Weight, points, means and standard deviations of every component."""
+    rows = _rows(subject)
+    columns = ("", *(f"component {name}" for name in subject.components))
+    colours = (None, *(component_colour(k) for k in range(subject.n_components)))
+    what = "Estimates; a point estimate has no intervals." if subject.is_point else (
+        f"Posterior means, with intervals that hold each number with probability {CI_PROB:g}."
+    )
+    first, rest = rows[: 2 + 2 * MANY], rows[2 + 2 * MANY :]
+    blocks: list[Block] = [Grid(f"The components. {what}", columns, tuple(first), colours=colours)]
+    if rest:
+        blocks.append(Fold("The other columns", (Grid("The components, continued", columns, tuple(rest), "", colours),)))
+    return blocks
+
+
+def _rows(subject: Subject) -> list[tuple[str, ...]]:
+    p = subject.posterior.parameters
+    rows = [("share of the points", *_cells(p.weight))]
+    if subject.has_points:
+        rows.append(("expected points", *(f"{size:,.1f}" for size in subject.sizes)))
+    sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
+    for j, name in enumerate(subject.columns):
+        rows += [(f"{name}: mean", *_cells(p.mean[..., j])), (f"{name}: standard deviation", *_cells(sd[..., j]))]
+    return rows
+
+
+def _cells(draws: Array) -> list[str]:
+    """A cell for each component: its mean and interval, from draws (S, K)."""
+    tail = (1 - CI_PROB) / 2
+    lower, upper = np.quantile(draws, [tail, 1 - tail], axis=0)
+    numbers = zip(draws.mean(axis=0), lower, upper, strict=True)
+    return [with_interval(*(float(v) for v in three)).replace("-", "−") for three in numbers]
+
+
+def portraits(subject: Subject) -> list[Block]:
+    """What sets each component apart, in a sentence."""
+    if subject.n_components == 1:
+        raise LeftOut("With one component there is nothing to set it apart from.")
+    p = subject.posterior.parameters
+    weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
+    variance = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
+    centre = weight @ mean
+    sd = np.sqrt(weight @ (variance + (mean - centre) ** 2))
+    texts = [
+        f"Component {name} ({share(float(weight[k]))} of the points) {_portrait(subject, mean[k], centre, sd)}."
+        for k, name in enumerate(subject.components)
+    ]
+    return [Paragraph("What sets each component apart from the mixture as a whole:"), Items(tuple(texts))]
+
+
+def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
+    """Where a component lies high or low, the strongest columns first."""
+    z = (mean - centre) / sd
+    strongest = [j for j in np.argsort(-np.abs(z), kind="stable")[:3] if abs(z[j]) >= APART]
+    if not strongest:
+        return "lies in the middle of every column: its width or shape sets it apart, not its place"
+    parts = [
+        f"{'high' if z[j] > 0 else 'low'} in {subject.columns[j]} ({number(mean[j], 3)}, overall {number(centre[j], 3)})"
+        for j in strongest
+    ]
+    return f"is {listed(parts)}"
+
+
+def pairs(subject: Subject) -> list[Block]:
+    """The points by component, pair by pair."""
+    tree, points = subject.drawn, subject.points
+    columns = subject.telling
+    left_out = subject.n_features - len(columns)
+    chosen = f" The {len(columns)} columns in which the components differ most are drawn." if left_out else ""
+    ringed = int((subject.assignments["uncertainty"].values > RINGED).sum())
+    counts = np.bincount(subject.assignments["label"].values, minlength=subject.n_components)
+    sizes = listed([f"{count:,} of component {name}" for name, count in zip(subject.components, counts, strict=True)])
+    of_pairs = (
+        "Below the diagonal, every pair of columns: a point has the colour of its most probable component, and a ring "
+        "where its label is uncertain; each thin ellipse holds 90 % of a component in one draw, so the width of a "
+        "bundle is the posterior's doubt about it. On the diagonal, each column: "
+    )
+    reading = (
+        f"{of_pairs if subject.n_features > 1 else ''}The histogram is the data, the lines are the components, the grey "
+        f"band is their sum with its 90 % band.{chosen}{subject.thinned}"
+    )
+    verdict = (
+        f"{plural(ringed, 'point')} of {len(points.values):,} {'has' if ringed == 1 else 'have'} an uncertain label"
+        + (": no components lie so close that points change hands." if ringed == 0 else ", where components overlap.")
+    )
+    return [
+        picture(
+            lambda: draw_assignments(tree, columns),
+            title="Points and components",
+            alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
+            f"component: {sizes}. {plural(ringed, 'point')} ringed as uncertain.",
+            reading=reading,
+            verdict=verdict,
+            vectors=subject.n_features == 1,
+        )
+    ]
+
+
+def least_certain(subject: Subject) -> list[Block]:
+    """The points whose labels are least certain."""
+    if subject.n_components == 1:
+        raise LeftOut("With one component there is no doubt about labels.")
+    answer, points = subject.assignments, subject.points
+    doubt = answer["uncertainty"].values
+    chosen = np.argsort(-doubt, kind="stable")[: min(LEAST_CERTAIN, len(doubt))]
+    shown = [subject.names.index(name) for name in subject.telling]
+    rows = []
+    for i in chosen:
+        probability = answer["probability"].values[i]
+        first, second = np.argsort(-probability, kind="stable")[:2]
+        halves = [f"{subject.components[k]} ({share(float(probability[k]))})" for k in (first, second)]
+        rows.append((subject.labels[i], *halves, *(number(v) for v in points.values[i, shown])))
+    columns = ("row", "most probably", "next", *(subject.columns[j] for j in shown))
+    caption = f"The {len(rows)} points whose component is least certain, the least certain first."
+    return [Grid(caption, columns, tuple(rows))]

@@ -1,0 +1,102 @@
+"""Figures as data URIs: vectors where they are small, dots on a light ground where they are not."""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bayesgmm.plots.style import COLOURS
+from bayesgmm.reports.blocks import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDEST = 2000  # dots across
+HEAVY = 250_000  # bytes of vectors from which dots are lighter
+CHAINS = ("#332288", "#117733", "#CC6677", "#88CCEE", "#999933", "#882255")  # Tol (2021): not those of the components
+STYLE = {
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 10.0,
+    "legend.fontsize": 9.0,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.usetex": False,
+    "text.parse_math": False,  # a column called $x_1$ is no formula
+    "svg.fonttype": "path",  # it looks alike where the font is missing
+    "svg.hashsalt": "bayesgmm",  # the same fit gives the same bytes
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures of a report: one look, whatever the user's settings; names are never read as mathematics."""
+    import matplotlib as mpl
+    from cycler import cycler
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=CHAINS)})
+        yield
+
+
+def picture(
+    draw: "Callable[[], Figure]", *, title: str, alt: str, reading: str, verdict: str, vectors: bool = True
+) -> Picture:
+    """A figure as part of a report.
+
+    Parameters
+    ----------
+    draw : callable
+        Makes the figure, in the report's style; it is closed afterwards.
+    title, alt, reading, verdict : str
+        Its heading; what is seen, for who can't see it; how to read it; what it says of this fit.
+    vectors : bool
+        Whether to try vectors: not where thousands of points are drawn.
+    """
+    import matplotlib.pyplot as plt
+
+    with style():
+        figure = draw()
+        try:
+            source, width, height = _encoded(figure, vectors)
+        finally:
+            plt.close(figure)
+    return Picture(title, source, width, height, alt, reading, verdict)
+
+
+def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
+    """The data URI, and the size in pixels that it is meant for."""
+    if vectors:
+        text = io.BytesIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+        if len(text.getvalue()) <= HEAVY:
+            width, height = _svg_size(text.getvalue())
+            return _uri("image/svg+xml", text.getvalue()), width, height
+    dots = io.BytesIO()
+    resolution = min(200.0, WIDEST / figure.get_size_inches()[0])
+    figure.savefig(dots, format="png", dpi=resolution, metadata={"Software": None}, bbox_inches="tight")
+    across, down = (int.from_bytes(dots.getvalue()[at : at + 4]) for at in (16, 20))
+    scale = 96 / resolution
+    return _uri("image/png", dots.getvalue()), round(across * scale), round(down * scale)
+
+
+def _svg_size(text: bytes) -> tuple[int, int]:
+    """Width and height in pixels; matplotlib writes points."""
+    found = re.search(rb'<svg[^>]*?\bheight="([\d.]+)pt"', text), re.search(rb'<svg[^>]*?\bwidth="([\d.]+)pt"', text)
+    height, width = (round(float(match[1]) * 96 / 72) if match else 0 for match in found)
+    return width, height
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def component_colour(k: int) -> str:
+    """The colour that a component has in every picture."""
+    return COLOURS[k % len(COLOURS)]

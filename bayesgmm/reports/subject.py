@@ -1,0 +1,276 @@
+"""The fit that a report is about, and what several of its parts ask of it, each computed once."""
+
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Points
+from bayesgmm.diagnosis import approximate
+from bayesgmm.errors import FitFileError
+from bayesgmm.findings import Finding
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
+from bayesgmm.predictive import assignments
+from bayesgmm.relabelling import aligned
+from bayesgmm.reports.blocks import LeftOut
+from bayesgmm.reports.predictions import predictive_tree
+from bayesgmm.reports.quantities import Quantities, quantities
+from bayesgmm.stats import Array
+from bayesgmm.summary import component_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+IntArray = NDArray[np.intp]
+WORK = 100_000_000  # draws times points that one answer may cost: seconds
+LEAST_DRAWS = 20  # for checks by replicated data
+LEAST_LOO = 100  # for leaving points out
+DRAWN = 2000  # points that a picture shows
+PANELS = 5  # columns that a picture of pairs shows
+LONG = 28  # characters of a name that fit a picture or the heading of a table
+MANY = 12  # columns that a table shows at once
+
+
+class Findings(list[Finding]):
+    @property
+    def verdict(self) -> str:
+        if not self:
+            return "No check found anything to say against it."
+        return f"It should not be trusted as it is: {self[0].what}"
+
+
+def diagnose(fit):
+    from bayesgmm.diagnosis import doubts
+    return Findings([Finding("doubt", "doubts", text, "", "") for text in doubts(fit)])
+
+
+class Subject:
+    """A fit and its answers.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Of the schema; whatever made it.
+    """
+
+    def __init__(self, fit: "xr.DataTree") -> None:
+        self.fit = fit
+        self.told: dict[str, Any] = info(fit)
+        self.posterior: Posterior = aligned(fit)
+        self.columns = self.posterior.columns
+        self.components = [str(name) for name in fit["posterior"].coords["component"].values]
+        self.n_chains = fit["posterior"].sizes["chain"]
+        self.n_draws = fit["posterior"].sizes["draw"]
+        self.n_components = len(self.components)
+        self.n_features = len(self.columns)
+
+    @cached_property
+    def points(self) -> Points:
+        """The data; a part that needs them is left out where the fit has none."""
+        if not holds_points(self.fit):
+            raise LeftOut("The fit holds no observed data.")
+        try:
+            return observed(self.fit)
+        except FitFileError as error:
+            raise LeftOut(f"The fit's observed data can't be read: {error}") from None
+
+    @property
+    def has_points(self) -> bool:
+        """Whether the fit holds the points that it was made from."""
+        return holds_points(self.fit)
+
+    @property
+    def n_points(self) -> int:
+        """N."""
+        return len(self.points.values)
+
+    @cached_property
+    def labels(self) -> "tuple[str, ...]":
+        """The rows' own names."""
+        return tuple(str(label) for label in np.asarray(self.points.index))
+
+    @cached_property
+    def model(self) -> MixtureModel | None:
+        """The declaration, where the fit holds one."""
+        return declaration(self.fit) if "model" in self.told else None
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is a point estimate: one draw."""
+        return self.posterior.n_draws == 1
+
+    @cached_property
+    def is_approximation(self) -> bool:
+        """Whether the draws come from an approximation, independently."""
+        return "sample_stats" in self.fit.children and approximate(self.fit)
+
+    @property
+    def is_chains(self) -> bool:
+        """Whether the draws come from Markov chains."""
+        return not (self.is_point or self.is_approximation)
+
+    @property
+    def method(self) -> str:
+        """The engine, or what PyMC says that it was."""
+        foreign = self.fit["posterior"].attrs.get("inference_library", "")
+        return str(self.told.get("method", foreign) or "unknown")
+
+    def bounded(self, most: int = 1000) -> int:
+        """Draws that an answer about every point averages over."""
+        points = self.n_points if self.has_points else 1
+        return int(np.clip(WORK // points, 50, most))
+
+    @cached_property
+    def assignments(self) -> "xr.Dataset":
+        """Probabilities of the components, labels and uncertainties, of the points that were fitted."""
+        return assignments(self.fit, self.points.values, draws=self.bounded())
+
+    @cached_property
+    def sizes(self) -> Array:
+        """(K,) how many points each component is expected to hold, weights counted."""
+        weights = self.points.weights
+        probability = self.assignments["probability"].values
+        return probability.sum(axis=0) if weights is None else weights @ probability
+
+    @cached_property
+    def certain(self) -> float:
+        """Share of the points that belong to one component with probability above 0.9."""
+        return float((self.assignments["probability"].values.max(axis=1) > 0.9).mean())
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """Weight and mean of every component, with intervals."""
+        return component_table(self.fit)
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """The single numbers of the posterior, and which of them mix worst."""
+        return quantities(self.fit, self.posterior, self.names)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, cut to what fits a picture, each still different from the others."""
+        cut = [short(name) for name in self.columns]
+        return tuple(name if cut.count(name) == 1 else f"{name[: LONG - 5]} ({j})" for j, name in enumerate(cut))
+
+    @cached_property
+    def drawn(self) -> "xr.DataTree":
+        """The same fit to be drawn: at most 2,000 of its points, evenly spaced, and names that fit."""
+        import xarray as xr
+
+        groups = {}
+        for group in ("posterior", "sample_stats", "observed_data", "constant_data", "optimisation"):
+            if group not in self.fit.children:
+                continue
+            dataset = self.fit[group].to_dataset()
+            named = {dim: list(self.names) for dim in ("feature", "feature_bis") if dim in dataset.dims}
+            groups[group] = dataset.assign_coords(named)
+        if self.n_points > DRAWN:
+            groups["observed_data"] = groups["observed_data"].isel(point=self.shown_rows)
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = dict(self.fit.attrs)
+        return tree
+
+    @cached_property
+    def telling(self) -> list[str]:
+        """The columns (by their names in pictures) in which the components differ most, in the data's order."""
+        p = self.posterior.parameters
+        weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
+        within = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
+        between = weight @ (mean - weight @ mean) ** 2
+        apart = between / (weight @ within)
+        return [self.names[j] for j in sorted(np.argsort(-apart, kind="stable")[:PANELS])]
+
+    @property
+    def shown_rows(self) -> IntArray:
+        """Which rows pictures show."""
+        return np.linspace(0, self.n_points - 1, min(self.n_points, DRAWN)).round().astype(int)
+
+    @cached_property
+    def predictive(self) -> "tuple[xr.DataTree, Any]":
+        """Replicated data of the columns that are drawn, and a labeller with their names."""
+        from arviz_base.labels import MapLabeller
+
+        if self.posterior.n_draws < LEAST_DRAWS:
+            raise LeftOut(f"Checks by replicated data need {LEAST_DRAWS} draws; there are {self.posterior.n_draws}.")
+        if self.points.weights is not None:
+            raise LeftOut("The rows have weights: a row is then not one point, and can't be replicated or left out.")
+        chosen = [self.names.index(name) for name in self.telling]
+        few = observed(self.drawn)
+        tree = predictive_tree(self.posterior, few, self.n_chains, chosen)
+        return tree, MapLabeller(var_name_map={f"q{i}": name for i, name in enumerate(self.telling)})
+
+    @cached_property
+    def loo(self) -> Any:
+        """ArviZ's leave-one-out."""
+        import arviz as az
+
+        tree, _ = self.predictive
+        if self.posterior.n_draws < LEAST_LOO:
+            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # k-hat is what the report shows
+            return az.loo(tree, var_name="q0", pointwise=True)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the checks have to say."""
+        return diagnose(self.fit)
+
+    @property
+    def thinned(self) -> str:
+        """A sentence where not all points are drawn."""
+        return f" {DRAWN:,} of the {self.n_points:,} points are drawn." if self.n_points > DRAWN else ""
+
+
+def short(name: str, long: int = LONG) -> str:
+    """A name cut to what fits; its end goes.
+
+    Examples
+    --------
+    >>> short("width"), short("a very long name indeed", 10)
+    ('width', 'a very lo…')
+    """
+    name = " ".join(name.split())
+    return name if len(name) <= long else f"{name[: long - 1]}…"
+
+
+def share(value: float) -> str:
+    """A probability as a reader says it: no certainty that is only rounding.
+
+    Examples
+    --------
+    >>> share(0.333), share(0.9996), share(1.0), share(0.0)
+    ('33.3 %', '> 99.9 %', '100 %', '0 %')
+    """
+    if value in {0.0, 1.0}:
+        return f"{value:.0%}".replace("%", " %")
+    if value > 0.9995:
+        return "> 99.9 %"
+    return "< 0.1 %" if value < 0.0005 else f"{value:.1%}".replace("%", " %")
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "point"), plural(1200, "point")
+    ('1 point', '1,200 points')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """Parts as a sentence lists them.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else "none"
