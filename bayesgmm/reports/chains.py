@@ -8,9 +8,10 @@ from bayesgmm.diagnosis import HIGH_RHAT, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
-from bayesgmm.reports.pictures import picture
+from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.quantities import Quantities
 from bayesgmm.reports.subject import Subject, listed, plural, share
+from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ROWS = 200  # of the summary; the worst are kept
 LEAST_DRAWS = 20  # of a chain, for its pictures
 LOW_BFMI = 0.3
+UNEVEN = 0.01  # p-value, shared among all numbers, below which ranks are called uneven
 
 
 def _chains(subject: Subject) -> Quantities:
@@ -58,33 +60,51 @@ def convergence(subject: Subject) -> list[Block]:
 
 
 def ranks(subject: Subject) -> list[Block]:
-    """Marginals and rank plots of the numbers that mix worst."""
+    """Rank plots of the numbers that mix worst."""
     asked = _chains(subject)
-    chosen = asked.worst()
-    names = [asked.names[i] for i in chosen]
     if subject.n_chains < 2:
         raise LeftOut("Ranks compare chains, and there is a single one.")
     import arviz as az
 
-    def draw() -> Any:
-        tree, labeller = _tree(subject, asked, chosen)
-        size = {"figsize": (9.0, 1.5 * len(chosen) + 0.6)}
-        collection = az.plot_rank_dist(tree, compact=False, labeller=labeller, figure_kwargs=size)
-        return collection.viz["figure"].item()
+    chosen = asked.worst()
+    names = [asked.names[i] for i in chosen]
+    tree = _tree(subject, asked, chosen)
+    p_values = _evenness(tree["posterior"].to_dataset())
+    least = int(np.argmin(p_values))
+    limit = UNEVEN / len(asked.names)  # these were chosen as the worst of all
 
-    worst = asked.diagnostics["r_hat"][chosen]
+    def draw() -> Any:
+        collection = az.plot_rank(tree, col_wrap=2, figure_kwargs={"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)})
+        return arrange(collection.viz["figure"].item(), names)
+
+    even = "as even as those of independent draws of one posterior are"
     return [
         picture(
             draw,
-            title="Densities and ranks of the numbers that mix worst",
-            alt=f"Density and rank curve of each of {subject.n_chains} chains, for {listed(names)}.",
-            reading="Left, the density of a number in each chain: the curves should lie on each other. Right, how far "
-            "the ranks of a chain's draws among all draws are from even: a curve should wander about zero. A chain that "
-            "stays above or below has seen another part of the posterior.",
-            verdict=f"The largest R-hat among these {len(chosen)} is {np.nanmax(worst):.3f}"
-            + (": the curves agree." if np.nanmax(worst) <= HIGH_RHAT else ": look for the chain that stands apart."),
+            title="Ranks of the numbers that mix worst",
+            alt=f"Rank curves of {subject.n_chains} chains, for {listed(names)}. The smallest p-value is "
+            f"{number(p_values[least], 2)}.",
+            reading="Each line is a chain: how far the ranks of its draws, among all draws, are from even. It should wander "
+            "about zero; a chain that stays above or below has seen another part of the posterior. p is the probability of "
+            "lines as far from zero if the chains agree, and black marks the ranks that speak most against it.",
+            verdict=f"The smallest of {len(chosen)} p-values is {number(p_values[least], 2)} ({names[least]}): "
+            + (f"the ranks are {even}." if p_values[least] > limit else f"the ranks are not {even}."),
         )
     ]
+
+
+def _evenness(draws: "xr.Dataset") -> Array:
+    """(Q,) ArviZ's p-values for the ranks of each number being even in all chains."""
+    import arviz_stats  # noqa: F401  it registers the accessor
+
+    dims = ["chain", "draw"]
+    ranked = draws.azstats.compute_ranks(dim=dims, relative=True)
+    p_values, _, _ = ranked.azstats.mchain_uniformity_test(dim=dims)
+    return np.array([float(p_values[name]) for name in draws.data_vars])
+
+
+def _rows(chosen: list[int], across: int = 2) -> int:
+    return -(-len(chosen) // across)
 
 
 def traces(subject: Subject) -> list[Block]:
@@ -95,21 +115,21 @@ def traces(subject: Subject) -> list[Block]:
     import arviz as az
 
     def draw() -> Any:
-        tree, labeller = _tree(subject, asked, chosen)
-        size = {"figsize": (9.0, 1.8 * -(-len(chosen) // 2) + 0.4)}
-        collection = az.plot_trace(tree, labeller=labeller, col_wrap=2, figure_kwargs=size)
-        return collection.viz["figure"].item()
+        size = {"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)}
+        thin = {"trace": {"alpha": 0.6, "width": 0.6}, "xlabel": False}
+        tree = _tree(subject, asked, chosen)
+        return arrange(az.plot_trace(tree, col_wrap=2, figure_kwargs=size, visuals=thin).viz["figure"].item(), names)
 
-    divergences = _divergences(subject)
     return [
         picture(
             draw,
             title="Traces",
-            alt=f"Traces of {plural(subject.n_chains, 'chain')} over {subject.n_draws:,} draws, for {listed(names)}.",
-            reading="Every draw in the order in which it was made. Good chains look like grass: they forget quickly where "
-            "they were, and cover the same ground. Steps, drifts and chains apart are signs of a posterior that is not "
-            "explored.",
-            verdict=divergences,
+            alt=f"Traces of {plural(subject.n_chains, 'chain')} over {subject.n_draws:,} draws, for {listed(names)}. "
+            f"{_divergences(subject)}",
+            reading="Every draw in the order in which it was made, a colour for each chain. Good chains look like grass: "
+            "they forget quickly where they were, and cover the same ground. Steps, drifts and chains apart are signs of a "
+            "posterior that is not explored.",
+            verdict=_divergences(subject),
             vectors=False,
         )
     ]
@@ -125,15 +145,13 @@ def _divergences(subject: Subject) -> str:
     return f"{count:,} of {total:,} draws ({share(count / total)}) diverged: parts of the posterior may be missing."
 
 
-def _tree(subject: Subject, asked: Quantities, chosen: list[int]) -> "tuple[xr.DataTree, Any]":
-    """The chosen numbers as ArviZ takes them, each a variable under a harmless name, and a labeller with the real ones."""
+def _tree(subject: Subject, asked: Quantities, chosen: list[int]) -> "xr.DataTree":
+    """The chosen numbers as ArviZ takes them, each a variable under a harmless name."""
     import xarray as xr
-    from arviz_base.labels import MapLabeller
 
     variables = {f"q{i}": (("chain", "draw"), asked.draws[i]) for i in chosen}
     coords = {"chain": np.arange(subject.n_chains), "draw": np.arange(subject.n_draws)}
-    groups = {"posterior": xr.Dataset(variables, coords=coords)}
-    return xr.DataTree.from_dict(groups), MapLabeller(var_name_map={f"q{i}": asked.names[i] for i in chosen})
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(variables, coords=coords)})
 
 
 def energy(subject: Subject) -> list[Block]:
@@ -149,7 +167,11 @@ def energy(subject: Subject) -> list[Block]:
     bfmi = np.atleast_1d(az.bfmi(tree)["energy"].values)
 
     def draw() -> Any:
-        return az.plot_energy(tree, figure_kwargs={"figsize": (9.0, 2.6)}).viz["figure"].item()
+        from matplotlib.ticker import MaxNLocator
+
+        figure = arrange(az.plot_energy(tree, figure_kwargs={"figsize": (9.0, 2.6)}).viz["figure"].item())
+        figure.axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+        return figure
 
     least = float(np.min(bfmi))
     good = f"The smallest is {least:.2f}: above {LOW_BFMI}, the sampler reaches the tails."
@@ -173,13 +195,16 @@ def effective(subject: Subject) -> list[Block]:
     chosen = asked.worst()
     import arviz as az
 
+    names = [asked.names[i] for i in chosen]
+
     def draw() -> Any:
-        tree, labeller = _tree(subject, asked, chosen)
-        size = {"figsize": (9.0, 2.0 * -(-len(chosen) // 3) + 0.4)}
+        size = {"figsize": (9.0, 1.9 * _rows(chosen) + 0.4)}
+        wanted = LOW_ESS * subject.n_chains
+        tree = _tree(subject, asked, chosen)
         collection = az.plot_ess_evolution(
-            tree, labeller=labeller, col_wrap=3, figure_kwargs=size, min_ess=LOW_ESS * subject.n_chains
+            tree, col_wrap=2, figure_kwargs=size, min_ess=wanted, visuals={"xlabel": False}
         )
-        return collection.viz["figure"].item()
+        return arrange(collection.viz["figure"].item(), names)
 
     bulk, tail = (asked.diagnostics[name][chosen] for name in ("ess_bulk", "ess_tail"))
     return [
@@ -187,8 +212,8 @@ def effective(subject: Subject) -> list[Block]:
             draw,
             title="Effective sample size as draws come in",
             alt=f"Bulk and tail effective sample size against the number of draws, for "
-            f"{listed([asked.names[i] for i in chosen])}.",
-            reading="Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a number "
+            f"{listed(names)}.",
+            reading="Bulk (blue) for the middle of a distribution, tail (green) for its ends, against the number of draws. Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a number "
             "that the chains have not explored, and more draws alone will not help.",
             verdict=f"At the end, bulk {np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f} and tail {np.nanmin(tail):,.0f} to "
             f"{np.nanmax(tail):,.0f} of {subject.posterior.n_draws:,} draws.",
@@ -221,7 +246,7 @@ def summary(subject: Subject) -> list[Block]:
 def elbo(subject: Subject) -> list[Block]:
     """How an approximation's lower bound rose."""
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
-        raise LeftOut("Nothing was optimised that left a history.")
+        raise LeftOut("")
     history = subject.fit["optimisation"]["elbo"].values
     khat = subject.told.get("pareto_khat")
     of_khat = ""

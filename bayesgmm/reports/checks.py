@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.reports.blocks import Block, LeftOut
-from bayesgmm.reports.pictures import picture
+from bayesgmm.reports.mathematics import number
+from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
 from bayesgmm.reports.subject import Subject, listed, plural, share
 from bayesgmm.stats import Array
@@ -14,20 +15,21 @@ if TYPE_CHECKING:
     import xarray as xr
 
 REPLICATED = 50  # data sets that a picture shows
-GOOD_KHAT = 0.7
+ALPHA = 0.01  # p-value, shared among the columns, below which calibration is called off
 SHOWN = 6  # numbers whose priors are drawn
 
 
 def replicates(subject: Subject) -> list[Block]:
     """Data sets that the fitted model would make, beside the data, column by column."""
-    tree, labeller = subject.predictive
-    names = subject.telling
+    tree, names = subject.predictive, subject.telling
     import arviz as az
 
     def draw() -> Any:
-        size = {"figsize": (9.0, 2.4 * -(-len(names) // 3) + 0.3)}
-        collection = az.plot_ppc_dist(tree, labeller=labeller, num_samples=REPLICATED, col_wrap=3, figure_kwargs=size)
-        return collection.viz["figure"].item()
+        visuals = {"predictive_dist": {"alpha": 0.3, "width": 0.7}, "observed_dist": {"width": 2.2}}
+        collection = az.plot_ppc_dist(
+            tree, num_samples=REPLICATED, col_wrap=2, figure_kwargs=_size(names), visuals=visuals
+        )
+        return arrange(collection.viz["figure"].item(), names)
 
     outside = _outside(subject)
     worst = int(np.argmax(np.abs(outside - 0.1)))
@@ -44,9 +46,14 @@ def replicates(subject: Subject) -> list[Block]:
     ]
 
 
+def _size(names: list[str]) -> dict[str, Any]:
+    """Of a figure with two panels in a row."""
+    return {"figsize": (9.0, 2.1 * -(-len(names) // 2) + 0.4)}
+
+
 def _outside(subject: Subject) -> Array:
     """(D,) share of the data outside of the central 90 % of the replicates, by column that is drawn."""
-    tree, _ = subject.predictive
+    tree = subject.predictive
     found = []
     for name in tree["observed_data"].data_vars:
         lower, upper = np.quantile(tree["posterior_predictive"][name].values, [0.05, 0.95])
@@ -61,7 +68,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
     import arviz as az
 
     def draw() -> Any:
-        return az.plot_khat(elpd, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item()
+        return arrange(az.plot_khat(elpd, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
 
     khat = elpd.pareto_k.values.ravel()
     worst = int(np.nanargmax(khat))
@@ -78,32 +85,44 @@ def leave_one_out(subject: Subject) -> list[Block]:
             reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving that "
             f"point out can't be computed from these draws, and the model is surprised by it.{subject.thinned}",
             verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row {rows[worst]}. The "
-            f"expected log density of a new point is {float(elpd.elpd) / len(khat):.3f} nats "
-            f"(± {float(elpd.se) / len(khat):.3f}).",
+            f"expected log density of a new point is {number(float(elpd.elpd) / len(khat), 3)} nats "
+            f"(± {number(float(elpd.se) / len(khat), 2)}).",
         )
     ]
 
 
 def calibration(subject: Subject) -> list[Block]:
     """Where each point falls in its own leave-one-out predictive distribution."""
-    tree, labeller = subject.predictive
-    subject.loo
     names = subject.telling
     import arviz as az
+    import arviz_stats  # noqa: F401  it registers the accessor
+    import xarray as xr
+
+    subject.loo  # as many draws are needed
+    pit = az.loo_pit(subject.predictive, pareto_pit=True)
+    tested, _, _ = pit.azstats.uniformity_test(dim=["point"])
+    p_values = np.array([float(tested[name]) for name in pit.data_vars])
+    worst, limit = int(np.argmin(p_values)), ALPHA / len(names)
 
     def draw() -> Any:
-        size = {"figsize": (9.0, 2.4 * -(-len(names) // 3) + 0.3)}
-        return az.plot_loo_pit(tree, labeller=labeller, col_wrap=3, figure_kwargs=size).viz["figure"].item()
+        tree = xr.DataTree.from_dict({"loo_pit": pit})
+        collection = az.plot_ecdf_pit(
+            tree, group="loo_pit", sample_dims=["point"], col_wrap=2, figure_kwargs=_size(names), visuals={"xlabel": False}
+        )
+        return arrange(collection.viz["figure"].item(), names)
 
+    said = f"The smallest of {plural(len(names), 'p-value')} is {number(p_values[worst], 2)} ({names[worst]})"
     return [
         picture(
             draw,
             title="Calibration (LOO-PIT)",
-            alt=f"Deviation of the leave-one-out probability transform from uniform, for {listed(names)}.",
-            reading="Each point's place in the distribution that the other points predict for it should be uniform: the line "
-            "should stay within the band. A line that falls and rises (or rises and falls) through the middle means too "
-            "wide (or too narrow) predictions; a line on one side means that they are off to the other.",
-            verdict=f"Drawn for {plural(len(names), 'column')}.{subject.thinned}",
+            alt=f"Deviation from uniform of the leave-one-out probability transform, for {listed(names)}. {said}.",
+            reading="The place of each point in the distribution that the others predict for it should be uniform, so the "
+            "line should stay near zero. p is the probability of a line as far off if the model is right, and black marks "
+            "the points that speak most against it. A line that is first above and then below zero means that the "
+            f"predictions are too narrow, the other way round too wide.{subject.thinned}",
+            verdict=f"{said}: "
+            + ("nothing against the model." if p_values[worst] > limit else "the model's predictions are off there."),
         )
     ]
 
@@ -113,18 +132,14 @@ def priors(subject: Subject) -> list[Block]:
     names, prior, posterior = _learned(subject)
     import arviz as az
     import xarray as xr
-    from arviz_base.labels import MapLabeller
-
-    labeller = MapLabeller(var_name_map={f"q{i}": name for i, name in enumerate(names)})
 
     def group(values: list[Array]) -> "xr.Dataset":
         return xr.Dataset({f"q{i}": (("chain", "draw"), value[None]) for i, value in enumerate(values)})
 
     def draw() -> Any:
-        tree = xr.DataTree.from_dict({"prior": group(prior), "posterior": group(posterior)})
-        size = {"figsize": (9.0, 2.2 * -(-len(names) // 3) + 0.3)}
-        collection = az.plot_prior_posterior(tree, labeller=labeller, col_wrap=3, figure_kwargs=size)
-        return collection.viz["figure"].item()
+        tree = xr.DataTree.from_dict({"prior": group([_middle(value) for value in prior]), "posterior": group(posterior)})
+        size = {"figsize": (9.0, 1.7 * -(-len(names) // 3) + 0.6)}
+        return arrange(az.plot_prior_posterior(tree, col_wrap=3, figure_kwargs=size).viz["figure"].item(), names)
 
     narrower = [float(np.std(a)) / float(np.std(b)) for a, b in zip(prior, posterior, strict=True) if np.std(b) > 0]
     return [
@@ -156,6 +171,12 @@ def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
             prior.append(before)
             posterior.append(asked.draws[i].ravel())
     return names, prior, posterior
+
+
+def _middle(values: Array) -> Array:
+    """Draws without the ends that would leave no room for the middle."""
+    lower, upper = np.quantile(values, [0.005, 0.975])
+    return values[(values >= lower) & (values <= upper)]
 
 
 def _of_prior(drawn: "xr.Dataset", key: tuple[Any, ...], telling: list[int]) -> Array | None:

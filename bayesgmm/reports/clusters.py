@@ -91,11 +91,11 @@ def pairs(subject: Subject) -> list[Block]:
     of_pairs = (
         "Below the diagonal, every pair of columns: a point has the colour of its most probable component, and a ring "
         "where its label is uncertain; each thin ellipse holds 90 % of a component in one draw, so the width of a "
-        "bundle is the posterior's doubt about it. On the diagonal, each column: "
+        "bundle is the posterior's doubt about it. On the diagonal, each column. "
     )
     reading = (
         f"{of_pairs if subject.n_features > 1 else ''}The histogram is the data, the lines are the components, the grey "
-        f"band is their sum with its 90 % band.{chosen}{subject.thinned}"
+        f"band holds their sum with probability 0.9.{chosen}{subject.thinned}"
     )
     verdict = (
         f"{plural(ringed, 'point')} of {len(points.values):,} {'has' if ringed == 1 else 'have'} an uncertain label"

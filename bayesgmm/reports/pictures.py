@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from bayesgmm.reports.blocks import Picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDEST = 2000  # dots across
+WIDEST = 1700  # dots across
 HEAVY = 250_000  # bytes of vectors from which dots are lighter
 CHAINS = ("#332288", "#117733", "#CC6677", "#88CCEE", "#999933", "#882255")  # Tol (2021): not those of the components
 STYLE = {
@@ -70,6 +70,15 @@ def picture(
     return Picture(title, source, width, height, alt, reading, verdict)
 
 
+def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
+    """A figure of ArviZ's so that its labels don't lie on each other, its panels under these titles."""
+    figure.set_layout_engine("constrained")
+    panels = [axis for axis in figure.axes if axis.get_visible() and axis.has_data()]
+    for axis, title in zip(panels, titles, strict=False):
+        axis.set_title(title, fontsize=9.5)
+    return figure
+
+
 def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
     """The data URI, and the size in pixels that it is meant for."""
     if vectors:
@@ -78,12 +87,21 @@ def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
         if len(text.getvalue()) <= HEAVY:
             width, height = _svg_size(text.getvalue())
             return _uri("image/svg+xml", text.getvalue()), width, height
-    dots = io.BytesIO()
     resolution = min(200.0, WIDEST / figure.get_size_inches()[0])
-    figure.savefig(dots, format="png", dpi=resolution, metadata={"Software": None}, bbox_inches="tight")
-    across, down = (int.from_bytes(dots.getvalue()[at : at + 4]) for at in (16, 20))
+    dots, across, down = _dots(figure, resolution)
     scale = 96 / resolution
-    return _uri("image/png", dots.getvalue()), round(across * scale), round(down * scale)
+    return _uri("image/png", dots), round(across * scale), round(down * scale)
+
+
+def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
+    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight")
+    with Image.open(full) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+        return small.getvalue(), *image.size
 
 
 def _svg_size(text: bytes) -> tuple[int, int]:

@@ -93,10 +93,10 @@ def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str])
     sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
     for k, component in enumerate(components):
         if len(components) > 1:
-            add(f"weight of {component}", p.weight[:, k], "weight", k)
+            add(f"component {component}: weight", p.weight[:, k], "weight", k)
         for j, column in enumerate(columns):
-            add(f"mean of {column} in {component}", p.mean[:, k, j], "mean", k, j)
-            add(f"sd of {column} in {component}", sd[:, k, j], "sd", k, j)
+            add(f"component {component}: mean of {column}", p.mean[:, k, j], "mean", k, j)
+            add(f"component {component}: sd of {column}", sd[:, k, j], "sd", k, j)
     for name, value in _learned(fit, columns).items():
         add(name, value, *name.split())
     if "sample_stats" in fit.children:

@@ -31,7 +31,7 @@ LEAST_DRAWS = 20  # for checks by replicated data
 LEAST_LOO = 100  # for leaving points out
 DRAWN = 2000  # points that a picture shows
 PANELS = 5  # columns that a picture of pairs shows
-LONG = 28  # characters of a name that fit a picture or the heading of a table
+LONG = 26  # characters of a name that fit a picture or the heading of a table
 MANY = 12  # columns that a table shows at once
 
 
@@ -191,25 +191,22 @@ class Subject:
         return np.linspace(0, self.n_points - 1, min(self.n_points, DRAWN)).round().astype(int)
 
     @cached_property
-    def predictive(self) -> "tuple[xr.DataTree, Any]":
-        """Replicated data of the columns that are drawn, and a labeller with their names."""
-        from arviz_base.labels import MapLabeller
-
+    def predictive(self) -> "xr.DataTree":
+        """Replicated data and log likelihoods of the columns and points that are drawn."""
         if self.posterior.n_draws < LEAST_DRAWS:
             raise LeftOut(f"Checks by replicated data need {LEAST_DRAWS} draws; there are {self.posterior.n_draws}.")
         if self.points.weights is not None:
             raise LeftOut("The rows have weights: a row is then not one point, and can't be replicated or left out.")
         chosen = [self.names.index(name) for name in self.telling]
         few = observed(self.drawn)
-        tree = predictive_tree(self.posterior, few, self.n_chains, chosen)
-        return tree, MapLabeller(var_name_map={f"q{i}": name for i, name in enumerate(self.telling)})
+        return predictive_tree(self.posterior, few, self.n_chains, chosen)
 
     @cached_property
     def loo(self) -> Any:
         """ArviZ's leave-one-out."""
         import arviz as az
 
-        tree, _ = self.predictive
+        tree = self.predictive
         if self.posterior.n_draws < LEAST_LOO:
             raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
         with warnings.catch_warnings(), np.errstate(all="ignore"):
