@@ -12,6 +12,7 @@ from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
 from .predictive import anomaly_scores, assignments, density
+from .reports import report
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
@@ -56,6 +57,7 @@ __all__ = [
     "model",
     "plots",
     "prior_predictive",
+    "report",
     "save",
     "select",
     "standard_errors",

@@ -55,8 +55,7 @@ def report(fit: "xr.DataTree", path: str | Path, *, title: str | None = None, pr
         raise DeclarationError(f"title={title!r}: must be some words, for example 'Galaxies'")
     subject = Subject(fit)
     filled = [
-        Filled(section.name, section.title, section.blocks(subject))
-        for section in track(SECTIONS, "report", progress)
+        Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
     ]
     text = page(title or _title(subject), filled, date.today())
     return _write(text, path)

@@ -1,4 +1,4 @@
-"""What a report is made of: paragraphs, tables, pictures, formulas. Each is values alone; a template of its name shows it."""
+"""What a report is made of: paragraphs, tables, pictures, formulas; values, shown by the template of their name."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from bayesgmm.findings import Finding
 
 
-class LeftOut(Exception):  # noqa: N818
+class LeftOut(Exception):
     """Raised by a part of a report that this fit can't have; its text says why, and the report says it."""
 
 

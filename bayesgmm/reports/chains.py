@@ -29,7 +29,9 @@ def _chains(subject: Subject) -> Quantities:
     if subject.is_approximation:
         raise LeftOut("The draws are independent, of an approximation: there are no chains that could disagree.")
     if subject.n_draws < LEAST_DRAWS:
-        raise LeftOut(f"{plural(subject.n_draws, 'draw')} a chain are too few to look at chains; {LEAST_DRAWS} are needed.")
+        raise LeftOut(
+            f"{plural(subject.n_draws, 'draw')} a chain are too few to look at chains; {LEAST_DRAWS} are needed."
+        )
     return subject.quantities
 
 
@@ -84,11 +86,13 @@ def ranks(subject: Subject) -> list[Block]:
             title="Ranks of the numbers that mix worst",
             alt=f"Rank curves of {subject.n_chains} chains, for {listed(names)}. The smallest p-value is "
             f"{number(p_values[least], 2)}.",
-            reading="Each line is a chain: how far the ranks of its draws, among all draws, are from even. It should wander "
-            "about zero; a chain that stays above or below has seen another part of the posterior. p is the probability of "
-            "lines as far from zero if the chains agree, and black marks the ranks that speak most against it.",
+            reading="Each line is a chain: how far the ranks of its draws, among all draws, are from even. It should "
+            "wander about zero; a chain that stays above or below has seen another part of the posterior. p is the "
+            "probability of lines as far from zero if the chains agree, and black marks the ranks that speak most "
+            "against it.",
             verdict=f"The smallest of {len(chosen)} p-values is {number(p_values[least], 2)} ({names[least]}): "
             + (f"the ranks are {even}." if p_values[least] > limit else f"the ranks are not {even}."),
+            vectors=False,
         )
     ]
 
@@ -126,9 +130,9 @@ def traces(subject: Subject) -> list[Block]:
             title="Traces",
             alt=f"Traces of {plural(subject.n_chains, 'chain')} over {subject.n_draws:,} draws, for {listed(names)}. "
             f"{_divergences(subject)}",
-            reading="Every draw in the order in which it was made, a colour for each chain. Good chains look like grass: "
-            "they forget quickly where they were, and cover the same ground. Steps, drifts and chains apart are signs of a "
-            "posterior that is not explored.",
+            reading="Every draw in the order in which it was made, a colour for each chain. Good chains look like "
+            "grass: they forget quickly where they were, and cover the same ground. Steps, drifts and chains apart "
+            "are signs of a posterior that is not explored.",
             verdict=_divergences(subject),
             vectors=False,
         )
@@ -175,15 +179,15 @@ def energy(subject: Subject) -> list[Block]:
 
     least = float(np.min(bfmi))
     good = f"The smallest is {least:.2f}: above {LOW_BFMI}, the sampler reaches the tails."
-    bad = f"The smallest is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Reparametrise, or draw more."
+    bad = f"The smallest is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Draw more."
     return [
         picture(
             draw,
             title="Energy",
             alt=f"Energy distribution and transition, and the estimated fraction of missing information of "
             f"{plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(bfmi)):.2f}.",
-            reading="The two densities should be about as wide: then a single step of the sampler can go anywhere. BFMI is "
-            "the ratio of their variances for each chain.",
+            reading="The two densities should be about as wide: then a single step of the sampler can go anywhere. "
+            "BFMI is the ratio of their variances for each chain.",
             verdict=good if least >= LOW_BFMI else bad,
         )
     ]
@@ -211,12 +215,12 @@ def effective(subject: Subject) -> list[Block]:
         picture(
             draw,
             title="Effective sample size as draws come in",
-            alt=f"Bulk and tail effective sample size against the number of draws, for "
-            f"{listed(names)}.",
-            reading="Bulk (blue) for the middle of a distribution, tail (green) for its ends, against the number of draws. Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a number "
-            "that the chains have not explored, and more draws alone will not help.",
-            verdict=f"At the end, bulk {np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f} and tail {np.nanmin(tail):,.0f} to "
-            f"{np.nanmax(tail):,.0f} of {subject.posterior.n_draws:,} draws.",
+            alt=f"Bulk and tail effective sample size against the number of draws, for {listed(names)}.",
+            reading="Bulk (blue) for the middle of a distribution, tail (green) for its ends, against the number of "
+            "draws. Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a "
+            "number that the chains have not explored, and more draws alone will not help.",
+            verdict=f"At the end, bulk {np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f} and tail "
+            f"{np.nanmin(tail):,.0f} to {np.nanmax(tail):,.0f} of {subject.posterior.n_draws:,} draws.",
         )
     ]
 
@@ -247,7 +251,7 @@ def elbo(subject: Subject) -> list[Block]:
     """How an approximation's lower bound rose."""
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
         raise LeftOut("")
-    history = subject.fit["optimisation"]["elbo"].values
+    history = subject.fit["optimisation"].to_dataset()["elbo"].values
     khat = subject.told.get("pareto_khat")
     of_khat = ""
     if isinstance(khat, float):
@@ -258,8 +262,10 @@ def elbo(subject: Subject) -> list[Block]:
         picture(
             lambda: draw_elbo(subject.fit),
             title="The lower bound of the log evidence",
-            alt=f"The evidence lower bound over {len(history):,} iterations, from {history[0]:,.1f} to {history[-1]:,.1f}.",
+            alt=f"The evidence lower bound over {len(history):,} iterations, from {history[0]:,.1f} to "
+            f"{history[-1]:,.1f}.",
             reading="The better the approximation, the higher the bound; it should have levelled out.",
-            verdict=f"It ended at {float(subject.told['elbo']):,.1f} nats after {plural(len(history), 'iteration')}.{of_khat}",
+            verdict=f"It ended at {float(subject.told['elbo']):,.1f} nats after "
+            f"{plural(len(history), 'iteration')}.{of_khat}",
         )
     ]

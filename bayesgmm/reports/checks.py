@@ -24,11 +24,11 @@ def replicates(subject: Subject) -> list[Block]:
     tree, names = subject.predictive, subject.telling
     import arviz as az
 
+    count = min(REPLICATED, tree["posterior_predictive"].sizes["chain"] * tree["posterior_predictive"].sizes["draw"])
+
     def draw() -> Any:
         visuals = {"predictive_dist": {"alpha": 0.3, "width": 0.7}, "observed_dist": {"width": 2.2}}
-        collection = az.plot_ppc_dist(
-            tree, num_samples=REPLICATED, col_wrap=2, figure_kwargs=_size(names), visuals=visuals
-        )
+        collection = az.plot_ppc_dist(tree, num_samples=count, col_wrap=2, figure_kwargs=_size(names), visuals=visuals)
         return arrange(collection.viz["figure"].item(), names)
 
     outside = _outside(subject)
@@ -37,11 +37,12 @@ def replicates(subject: Subject) -> list[Block]:
         picture(
             draw,
             title="Replicated data",
-            alt=f"Densities of {REPLICATED} replicated data sets and of the data, for {listed(names)}.",
-            reading="Each thin line is the density of a data set of the same size, made by one draw of the posterior; the "
-            "dark line is the data. Where the data leave the bundle, the model does not describe them.",
-            verdict=f"In each column, 10 % of the points should lie outside the central 90 % of the replicated ones: it is "
-            f"{share(float(outside.min()))} to {share(float(outside.max()))}, furthest off in {names[worst]}.",
+            alt=f"Densities of {count} replicated data sets and of the data, for {listed(names)}.",
+            reading="Each thin line is the density of a data set of the same size, made by one draw of the posterior; "
+            "the dark line is the data. Where the data leave the bundle, the model does not describe them.",
+            verdict=f"In each column, 10 % of the points should lie outside the central 90 % of the replicated ones: "
+            f"it is {share(float(outside.min()))} to {share(float(outside.max()))}, furthest off in {names[worst]}.",
+            vectors=False,
         )
     ]
 
@@ -55,9 +56,9 @@ def _outside(subject: Subject) -> Array:
     """(D,) share of the data outside of the central 90 % of the replicates, by column that is drawn."""
     tree = subject.predictive
     found = []
-    for name in tree["observed_data"].data_vars:
-        lower, upper = np.quantile(tree["posterior_predictive"][name].values, [0.05, 0.95])
-        x = tree["observed_data"][name].values
+    observed, replicated = (tree[group].to_dataset() for group in ("observed_data", "posterior_predictive"))
+    for name, x in observed.data_vars.items():
+        lower, upper = np.quantile(replicated[name].values, [0.05, 0.95])
         found.append(float(((x < lower) | (x > upper)).mean()))
     return np.array(found)
 
@@ -82,8 +83,8 @@ def leave_one_out(subject: Subject) -> list[Block]:
             draw,
             title="How much each point matters (Pareto k-hat)",
             alt=f"Pareto k-hat of {len(khat):,} points; the largest is {khat[worst]:.2f}, {over} above {limit:.2f}.",
-            reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving that "
-            f"point out can't be computed from these draws, and the model is surprised by it.{subject.thinned}",
+            reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving "
+            f"that point out can't be computed from these draws, and the model is surprised by it.{subject.thinned}",
             verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row {rows[worst]}. The "
             f"expected log density of a new point is {number(float(elpd.elpd) / len(khat), 3)} nats "
             f"(± {number(float(elpd.se) / len(khat), 2)}).",
@@ -98,7 +99,7 @@ def calibration(subject: Subject) -> list[Block]:
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
 
-    subject.loo  # as many draws are needed
+    subject.need_loo()
     pit = az.loo_pit(subject.predictive, pareto_pit=True)
     tested, _, _ = pit.azstats.uniformity_test(dim=["point"])
     p_values = np.array([float(tested[name]) for name in pit.data_vars])
@@ -107,7 +108,12 @@ def calibration(subject: Subject) -> list[Block]:
     def draw() -> Any:
         tree = xr.DataTree.from_dict({"loo_pit": pit})
         collection = az.plot_ecdf_pit(
-            tree, group="loo_pit", sample_dims=["point"], col_wrap=2, figure_kwargs=_size(names), visuals={"xlabel": False}
+            tree,
+            group="loo_pit",
+            sample_dims=["point"],
+            col_wrap=2,
+            figure_kwargs=_size(names),
+            visuals={"xlabel": False},
         )
         return arrange(collection.viz["figure"].item(), names)
 
@@ -117,10 +123,10 @@ def calibration(subject: Subject) -> list[Block]:
             draw,
             title="Calibration (LOO-PIT)",
             alt=f"Deviation from uniform of the leave-one-out probability transform, for {listed(names)}. {said}.",
-            reading="The place of each point in the distribution that the others predict for it should be uniform, so the "
-            "line should stay near zero. p is the probability of a line as far off if the model is right, and black marks "
-            "the points that speak most against it. A line that is first above and then below zero means that the "
-            f"predictions are too narrow, the other way round too wide.{subject.thinned}",
+            reading="The place of each point in the distribution that the others predict for it should be uniform, so "
+            "the line should stay near zero. p is the probability of a line as far off if the model is right, and "
+            "black marks the points that speak most against it. A line that is first above and then below zero means "
+            f"that the predictions are too narrow, the other way round too wide.{subject.thinned}",
             verdict=f"{said}: "
             + ("nothing against the model." if p_values[worst] > limit else "the model's predictions are off there."),
         )
@@ -137,7 +143,9 @@ def priors(subject: Subject) -> list[Block]:
         return xr.Dataset({f"q{i}": (("chain", "draw"), value[None]) for i, value in enumerate(values)})
 
     def draw() -> Any:
-        tree = xr.DataTree.from_dict({"prior": group([_middle(value) for value in prior]), "posterior": group(posterior)})
+        tree = xr.DataTree.from_dict(
+            {"prior": group([_middle(value) for value in prior]), "posterior": group(posterior)}
+        )
         size = {"figsize": (9.0, 1.7 * -(-len(names) // 3) + 0.6)}
         return arrange(az.plot_prior_posterior(tree, col_wrap=3, figure_kwargs=size).viz["figure"].item(), names)
 
@@ -147,8 +155,8 @@ def priors(subject: Subject) -> list[Block]:
             draw,
             title="Prior and posterior",
             alt=f"Prior and posterior densities of {listed(names)}.",
-            reading="Where the posterior is much narrower than the prior, the data have spoken. Where both are alike, the "
-            "answer is what was put in.",
+            reading="Where the posterior is much narrower than the prior, the data have spoken. Where both are alike, "
+            "the answer is what was put in.",
             verdict=f"The posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} times narrower than the priors.",
         )
     ]
@@ -161,7 +169,9 @@ def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
     if subject.is_point:
         raise LeftOut("A point estimate has no posterior to be compared with its prior.")
     drawn = prior_draws(subject.model, subject.points).isel(chain=0)
-    names, prior, posterior = [], [], []
+    names: list[str] = []
+    prior: list[Array] = []
+    posterior: list[Array] = []
     telling = [subject.names.index(name) for name in subject.telling][:2]
     asked = subject.quantities
     for i, key in enumerate(asked.keys):

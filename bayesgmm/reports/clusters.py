@@ -17,28 +17,41 @@ LEAST_CERTAIN = 10  # points that a table shows
 
 
 def table(subject: Subject) -> list[Block]:
-    """Weight, points, means and standard deviations of every component."""
-    rows = _rows(subject)
-    columns = ("", *(f"component {name}" for name in subject.components))
-    colours = (None, *(component_colour(k) for k in range(subject.n_components)))
-    what = "Estimates; a point estimate has no intervals." if subject.is_point else (
-        f"Posterior means, with intervals that hold each number with probability {CI_PROB:g}."
-    )
-    first, rest = rows[: 2 + 2 * MANY], rows[2 + 2 * MANY :]
-    blocks: list[Block] = [Grid(f"The components. {what}", columns, tuple(first), colours=colours)]
-    if rest:
-        blocks.append(Fold("The other columns", (Grid("The components, continued", columns, tuple(rest), "", colours),)))
+    """Weight, points, means and standard deviations of every component that holds points; of the others on demand."""
+    if subject.is_point:
+        what = "Estimates; a point estimate has no intervals."
+    else:
+        what = f"Posterior means, with intervals that hold each number with probability {CI_PROB:g}."
+    blocks = _tables(subject, f"The components. {what}", subject.occupied, "The other columns")
+    empty = [k for k in range(subject.n_components) if k not in subject.occupied]
+    if empty:
+        said = f"{plural(len(empty), 'empty component')}"
+        why = "No point most probably belongs to them: where they lie is what the prior says."
+        blocks.append(Fold(said, (Paragraph(why), *_tables(subject, "Empty components.", empty, "The other columns"))))
     return blocks
 
 
-def _rows(subject: Subject) -> list[tuple[str, ...]]:
+def _tables(subject: Subject, caption: str, chosen: list[int], more: str) -> list[Block]:
+    """A table of some components, the columns beyond the first few folded away."""
+    rows = _rows(subject, chosen)
+    columns = ("", *(f"component {subject.components[k]}" for k in chosen))
+    colours = (None, *(component_colour(k) for k in chosen))
+    first, rest = rows[: 2 + 2 * MANY], rows[2 + 2 * MANY :]
+    blocks: list[Block] = [Grid(caption, columns, tuple(first), colours=colours)]
+    if rest:
+        blocks.append(Fold(more, (Grid(f"{caption} Continued", columns, tuple(rest), "", colours),)))
+    return blocks
+
+
+def _rows(subject: Subject, chosen: list[int]) -> list[tuple[str, ...]]:
     p = subject.posterior.parameters
-    rows = [("share of the points", *_cells(p.weight))]
+    rows = [("share of the points", *_cells(p.weight[:, chosen]))]
     if subject.has_points:
-        rows.append(("expected points", *(f"{size:,.1f}" for size in subject.sizes)))
-    sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
+        rows.append(("expected points", *(f"{subject.sizes[k]:,.1f}" for k in chosen)))
+    mean = p.mean[:, chosen]
+    sd = np.sqrt(np.diagonal(p.covariance[:, chosen], axis1=-2, axis2=-1))
     for j, name in enumerate(subject.columns):
-        rows += [(f"{name}: mean", *_cells(p.mean[..., j])), (f"{name}: standard deviation", *_cells(sd[..., j]))]
+        rows += [(f"{name}, mean", *_cells(mean[..., j])), (f"{name}, standard deviation", *_cells(sd[..., j]))]
     return rows
 
 
@@ -52,7 +65,7 @@ def _cells(draws: Array) -> list[str]:
 
 def portraits(subject: Subject) -> list[Block]:
     """What sets each component apart, in a sentence."""
-    if subject.n_components == 1:
+    if len(subject.occupied) == 1:
         raise LeftOut("With one component there is nothing to set it apart from.")
     p = subject.posterior.parameters
     weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
@@ -60,8 +73,9 @@ def portraits(subject: Subject) -> list[Block]:
     centre = weight @ mean
     sd = np.sqrt(weight @ (variance + (mean - centre) ** 2))
     texts = [
-        f"Component {name} ({share(float(weight[k]))} of the points) {_portrait(subject, mean[k], centre, sd)}."
-        for k, name in enumerate(subject.components)
+        f"Component {subject.components[k]} ({share(float(weight[k]))} of the points) "
+        f"{_portrait(subject, mean[k], centre, sd)}."
+        for k in subject.occupied
     ]
     return [Paragraph("What sets each component apart from the mixture as a whole:"), Items(tuple(texts))]
 
@@ -73,7 +87,8 @@ def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
     if not strongest:
         return "lies in the middle of every column: its width or shape sets it apart, not its place"
     parts = [
-        f"{'high' if z[j] > 0 else 'low'} in {subject.columns[j]} ({number(mean[j], 3)}, overall {number(centre[j], 3)})"
+        f"{'high' if z[j] > 0 else 'low'} in {subject.columns[j]} ({number(mean[j], 3)}, overall "
+        f"{number(centre[j], 3)})"
         for j in strongest
     ]
     return f"is {listed(parts)}"
@@ -87,15 +102,15 @@ def pairs(subject: Subject) -> list[Block]:
     chosen = f" The {len(columns)} columns in which the components differ most are drawn." if left_out else ""
     ringed = int((subject.assignments["uncertainty"].values > RINGED).sum())
     counts = np.bincount(subject.assignments["label"].values, minlength=subject.n_components)
-    sizes = listed([f"{count:,} of component {name}" for name, count in zip(subject.components, counts, strict=True)])
+    sizes = listed([f"{counts[k]:,} of component {subject.components[k]}" for k in subject.occupied])
     of_pairs = (
         "Below the diagonal, every pair of columns: a point has the colour of its most probable component, and a ring "
         "where its label is uncertain; each thin ellipse holds 90 % of a component in one draw, so the width of a "
         "bundle is the posterior's doubt about it. On the diagonal, each column. "
     )
     reading = (
-        f"{of_pairs if subject.n_features > 1 else ''}The histogram is the data, the lines are the components, the grey "
-        f"band holds their sum with probability 0.9.{chosen}{subject.thinned}"
+        f"{of_pairs if subject.n_features > 1 else ''}The histogram is the data, the lines are the components, the "
+        f"grey band holds their sum with probability 0.9.{chosen}{subject.thinned}"
     )
     verdict = (
         f"{plural(ringed, 'point')} of {len(points.values):,} {'has' if ringed == 1 else 'have'} an uncertain label"

@@ -9,7 +9,8 @@ METHODS = {
     "nuts": "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",
     "advi": "draws from the Gaussian without correlations that is closest to the posterior (mean-field ADVI)",
     "fullrank_advi": "draws from the Gaussian that is closest to the posterior (full-rank ADVI)",
-    "vb": "draws from the closest posterior in which weights, means and assignments are independent (variational Bayes)",
+    "vb": "draws from the closest posterior in which weights, means and assignments are independent (variational "
+    "Bayes)",
     "mle": "the maximum of the likelihood: one estimate, no priors, no uncertainty",
     "em": "the maximum of the likelihood by expectation maximisation: one estimate, no priors, no uncertainty",
     "map": "the highest mode of the posterior: one estimate, no uncertainty",
@@ -65,9 +66,7 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
     if not found:
         return None
     columns = ("column j", *(symbol for symbol, _ in found))
-    rows = tuple(
-        (name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.columns)
-    )
+    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.columns))
     grid = Grid("The numbers of the priors, in the data's units", columns, rows)
     return grid if len(rows) <= MANY else Fold("The numbers of the priors, column by column", (grid,))
 
@@ -101,4 +100,3 @@ def _foreign_versions(subject: Subject) -> dict[str, str]:
     attrs = subject.fit["posterior"].attrs
     known = {attrs.get("inference_library"): attrs.get("inference_library_version")}
     return {str(name): str(version) for name, version in known.items() if name and version}
-

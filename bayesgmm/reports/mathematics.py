@@ -76,7 +76,7 @@ class _Reader:
             return row
         if token[0].isdigit():
             return _element("mn", escape(token))
-        if token.isascii() and token.isalpha() or GREEK.match(token):
+        if (token.isascii() and token.isalpha()) or GREEK.match(token):
             return _element("mi", escape(token))
         return _element("mo", escape(token))
 

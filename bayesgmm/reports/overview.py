@@ -20,8 +20,15 @@ def _found(subject: Subject) -> str:
     data = f"{plural(subject.n_points, 'point')} in {columns}" if subject.has_points else f"data in {columns}"
     if subject.n_components == 1:
         return f"One Gaussian was fitted to {data}."
-    sizes = [share(float(w)) for w in weight[:SHOWN]] + (["…"] if len(weight) > SHOWN else [])
-    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; they hold {listed(sizes)} of them."
+    occupied = subject.occupied
+    sizes = [share(float(weight[k])) for k in occupied[:SHOWN]] + (["…"] if len(occupied) > SHOWN else [])
+    all_of_them = "they hold" if len(occupied) == subject.n_components else _hold(len(occupied))
+    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; {all_of_them} {listed(sizes)} of them."
+
+
+def _hold(count: int) -> str:
+    """Those that hold points, where some are empty."""
+    return "one is not empty, and holds" if count == 1 else f"{count} are not empty, and hold"
 
 
 def _certainty(subject: Subject) -> str:

@@ -3,9 +3,11 @@
 import base64
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.plots.style import COLOURS
 from bayesgmm.reports.blocks import Picture
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 
 WIDEST = 1700  # dots across
 HEAVY = 250_000  # bytes of vectors from which dots are lighter
+SCRIPTS = re.compile(
+    r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
+)
+MOST_FONTS = 8
 CHAINS = ("#332288", "#117733", "#CC6677", "#88CCEE", "#999933", "#882255")  # Tol (2021): not those of the components
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.size": 10.0,
     "axes.titlesize": 10.0,
     "axes.labelsize": 10.0,
@@ -39,10 +45,22 @@ def style() -> Iterator[None]:
     import matplotlib as mpl
     from cycler import cycler
 
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from font", UserWarning
+        )  # a box in a picture: no reason to fail
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE | {"axes.prop_cycle": cycler(color=CHAINS)})
+        settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
+        mpl.rcParams.update(settings)
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """The plain font, then those of this machine that have the letters that it lacks."""
+    from matplotlib.font_manager import get_font_names
+
+    return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if SCRIPTS.match(name))][:MOST_FONTS]
 
 
 def picture(

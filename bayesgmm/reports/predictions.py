@@ -50,7 +50,7 @@ def replicated(posterior: Posterior, n_points: int, seed: int = 0) -> Array:
 
 
 def predictive_tree(posterior: Posterior, points: Points, chains: int, columns: list[int]) -> "xr.DataTree":
-    """Data, replicates and log likelihoods of some columns, each a variable ``q0``, ``q1``, ... [chain, draw, point]."""
+    """Data, replicates and log likelihoods of some columns: variables ``q0``, ``q1``, ... [chain, draw, point]."""
     import xarray as xr
 
     few, kept = thinned(posterior, chains)

@@ -107,7 +107,11 @@ def _scalar_words(prior: Scalar) -> str:
 def _concentration(told: Any) -> tuple[str, str, list[str]]:
     """The concentration in a formula, in words, and the formulas of its own prior."""
     if isinstance(told, Scalar):
-        return "α", f"The concentration α is learned; before the data it is {_scalar_words(told)}.", [f"α ∼ {_scalar_formula(told)}"]
+        return (
+            "α",
+            f"The concentration α is learned; before the data it is {_scalar_words(told)}.",
+            [f"α ∼ {_scalar_formula(told)}"],
+        )
     values = np.ravel(np.asarray(told, float))
     if np.ptp(values) == 0:
         return number(values[0]), "", []
@@ -245,7 +249,9 @@ def _wishart(prior: WishartPrecision, family: Family, n_features: int) -> Saying
     assert prior.dof is not None
     one = family.isotropic or n_features == 1
     scale, columns, learned, told = _wishart_scale(prior.scale, one)
-    symbol = f"σ_{{{_index(family, n_features)}}}^{{−2}}" if family.diagonal else f"Σ{'' if family.tied else '_k'}^{{−1}}"
+    symbol = (
+        f"σ_{{{_index(family, n_features)}}}^{{−2}}" if family.diagonal else f"Σ{'' if family.tied else '_k'}^{{−1}}"
+    )
     if family.diagonal:
         of_column = scale if one or not scale.isalpha() else f"{scale}_{{j j}}"
         formula = f"{symbol} ∼ Gamma({number(prior.dof / 2)}, {of_column} / 2)"

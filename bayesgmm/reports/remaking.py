@@ -11,17 +11,17 @@ from bayesgmm.reports.subject import Subject
 
 WORKS = {
     "labels": "Stephens, M. (2000). Dealing with label switching in mixture models. J. R. Stat. Soc. B 62(4), 795–809.",
-    "arviz": "Kumar, R., Carroll, C., Hartikainen, A. & Martin, O. (2019). ArviZ: a unified library for exploratory analysis "
-    "of Bayesian models in Python. J. Open Source Softw. 4(33), 1143.",
-    "rhat": "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. & Bürkner, P.-C. (2021). Rank-normalization, folding, and "
-    "localization: an improved R-hat. Bayesian Analysis 16(2), 667–718.",
+    "arviz": "Kumar, R., Carroll, C., Hartikainen, A. & Martin, O. (2019). ArviZ: a unified library for exploratory "
+    "analysis of Bayesian models in Python. J. Open Source Softw. 4(33), 1143.",
+    "rhat": "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. & Bürkner, P.-C. (2021). Rank-normalization, "
+    "folding, and localization: an improved R-hat. Bayesian Analysis 16(2), 667–718.",
     "loo": "Vehtari, A., Gelman, A. & Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out "
     "cross-validation and WAIC. Stat. Comput. 27(5), 1413–1432.",
     "nuts": "Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",
-    "advi": "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation variational "
-    "inference. J. Mach. Learn. Res. 18(14), 1–45.",
-    "vb": "Attias, H. (2000). A variational Bayesian framework for graphical models. Adv. Neural Inf. Process. Syst. 12, "
-    "209–215.",
+    "advi": "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
+    "variational inference. J. Mach. Learn. Res. 18(14), 1–45.",
+    "vb": "Attias, H. (2000). A variational Bayesian framework for graphical models. Adv. Neural Inf. Process. Syst. "
+    "12, 209–215.",
     "em": "Dempster, A., Laird, N. & Rubin, D. (1977). Maximum likelihood from incomplete data via the EM algorithm. "
     "J. R. Stat. Soc. B 39(1), 1–38.",
 }

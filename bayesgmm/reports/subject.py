@@ -36,15 +36,20 @@ MANY = 12  # columns that a table shows at once
 
 
 class Findings(list[Finding]):
+    """Until diagnose is there."""
+
     @property
     def verdict(self) -> str:
+        """Said in a sentence."""
         if not self:
             return "No check found anything to say against it."
         return f"It should not be trusted as it is: {self[0].what}"
 
 
-def diagnose(fit):
+def diagnose(fit: "xr.DataTree") -> Findings:
+    """Until diagnose is there."""
     from bayesgmm.diagnosis import doubts
+
     return Findings([Finding("doubt", "doubts", text, "", "") for text in doubts(fit)])
 
 
@@ -137,6 +142,18 @@ class Subject:
         return probability.sum(axis=0) if weights is None else weights @ probability
 
     @cached_property
+    def occupied(self) -> list[int]:
+        """Components that some point most probably belongs to; all of them where there are no points."""
+        if not self.has_points:
+            return list(range(self.n_components))
+        return sorted({int(k) for k in self.assignments["label"].values})
+
+    @property
+    def n_drawn(self) -> int:
+        """How many components pictures show: up to the last that is occupied, so that colours stay."""
+        return max(self.occupied) + 1
+
+    @cached_property
     def certain(self) -> float:
         """Share of the points that belong to one component with probability above 0.9."""
         return float((self.assignments["probability"].values.max(axis=1) > 0.9).mean())
@@ -159,7 +176,10 @@ class Subject:
 
     @cached_property
     def drawn(self) -> "xr.DataTree":
-        """The same fit to be drawn: at most 2,000 of its points, evenly spaced, and names that fit."""
+        """The same fit to be drawn: at most 2,000 of its points, evenly spaced, and names that fit.
+
+        The components behind the last occupied one are left out: where they are is what the prior says.
+        """
         import xarray as xr
 
         groups = {}
@@ -169,6 +189,7 @@ class Subject:
             dataset = self.fit[group].to_dataset()
             named = {dim: list(self.names) for dim in ("feature", "feature_bis") if dim in dataset.dims}
             groups[group] = dataset.assign_coords(named)
+        groups["posterior"] = groups["posterior"].isel(component=slice(self.n_drawn))
         if self.n_points > DRAWN:
             groups["observed_data"] = groups["observed_data"].isel(point=self.shown_rows)
         tree = xr.DataTree.from_dict(groups)
@@ -201,17 +222,20 @@ class Subject:
         few = observed(self.drawn)
         return predictive_tree(self.posterior, few, self.n_chains, chosen)
 
+    def need_loo(self) -> None:
+        """Leave a part out for which there are too few draws to leave points out."""
+        if self.posterior.n_draws < LEAST_LOO:
+            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+
     @cached_property
     def loo(self) -> Any:
         """ArviZ's leave-one-out."""
         import arviz as az
 
-        tree = self.predictive
-        if self.posterior.n_draws < LEAST_LOO:
-            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+        self.need_loo()
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # k-hat is what the report shows
-            return az.loo(tree, var_name="q0", pointwise=True)
+            return az.loo(self.predictive, var_name="q0", pointwise=True)
 
     @cached_property
     def findings(self) -> Findings:
@@ -237,18 +261,20 @@ def short(name: str, long: int = LONG) -> str:
 
 
 def share(value: float) -> str:
-    """A probability as a reader says it: no certainty that is only rounding.
+    """A probability as a reader says it: no certainty that is only rounding; the space does not break.
 
     Examples
     --------
-    >>> share(0.333), share(0.9996), share(1.0), share(0.0)
-    ('33.3 %', '> 99.9 %', '100 %', '0 %')
+    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.333, 0.9996, 1.0, 0.0)]
+    ['33.3 %', '> 99.9 %', '100 %', '0 %']
     """
     if value in {0.0, 1.0}:
-        return f"{value:.0%}".replace("%", " %")
-    if value > 0.9995:
-        return "> 99.9 %"
-    return "< 0.1 %" if value < 0.0005 else f"{value:.1%}".replace("%", " %")
+        said = f"{100 * value:.0f}"
+    elif value > 0.9995:
+        said = "> 99.9"
+    else:
+        said = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
+    return f"{said} %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def plural(count: int, word: str) -> str:
