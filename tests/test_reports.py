@@ -179,7 +179,7 @@ def test_the_table_of_components_holds_the_posterior_means(page, fit):
     rows = {said(row.find(f"{HTML}th")): [said(cell) for cell in find(row, "td")] for row in find(table, "tr")[1:]}
     mean = fit["posterior"]["mean"].mean(("chain", "draw")).sel(feature="petal_length").values
     shown = [float(cell.split()[0]) for cell in rows["petal_length, mean"]]
-    np.testing.assert_allclose(shown, mean, atol=0.01)
+    np.testing.assert_allclose(shown, mean, atol=0.06)  # as many digits as its interval deserves
     assert sum(float(cell) for cell in rows["expected points"]) == pytest.approx(150, abs=0.2)
 
 
@@ -386,7 +386,7 @@ def test_names_from_the_data_break_nothing(hostile_report):
     assert said(find(page, "h1")[0]) == "<b>&\"'"
     heads = [said(head) for head in find(page, "th")]
     for name in HOSTILE:
-        assert f"{' '.join(name.split())}, mean" in heads
+        assert " ".join(f"{name}, mean".split()) in heads
     assert "could not be made" not in said(page)
 
 
@@ -447,11 +447,12 @@ def test_what_is_no_fit_and_no_title_is_refused(galaxies_fit, tmp_path):
 def test_the_command_writes_it(galaxies_fit, tmp_path):
     bg.save(galaxies_fit, tmp_path / "fit.nc")
     run = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o"]
-    done = subprocess.run([*run, "galaxies.html", "--title", "Galaxies"], capture_output=True, text=True, cwd=tmp_path)
+    words = {"capture_output": True, "text": True, "cwd": tmp_path}
+    done = subprocess.run([*run, "galaxies.html", "--title", "Galaxies"], **words)
     assert done.returncode == 0, done.stderr
     assert "wrote galaxies.html" in done.stdout
     assert said(find(parse((tmp_path / "galaxies.html").read_text(encoding="utf-8")), "h1")[0]) == "Galaxies"
-    done = subprocess.run([*run, "fit.nc"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([*run, "fit.nc"], **words)
     assert done.returncode == 1
     assert "is what is read" in done.stderr
 

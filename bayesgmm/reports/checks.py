@@ -99,8 +99,7 @@ def calibration(subject: Subject) -> list[Block]:
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
 
-    subject.need_loo()
-    pit = az.loo_pit(subject.predictive, pareto_pit=True)
+    pit = subject.pit
     tested, _, _ = pit.azstats.uniformity_test(dim=["point"])
     p_values = np.array([float(tested[name]) for name in pit.data_vars])
     worst, limit = int(np.argmin(p_values)), ALPHA / len(names)

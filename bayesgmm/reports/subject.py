@@ -222,20 +222,27 @@ class Subject:
         few = observed(self.drawn)
         return predictive_tree(self.posterior, few, self.n_chains, chosen)
 
-    def need_loo(self) -> None:
-        """Leave a part out for which there are too few draws to leave points out."""
-        if self.posterior.n_draws < LEAST_LOO:
-            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
-
     @cached_property
     def loo(self) -> Any:
         """ArviZ's leave-one-out."""
         import arviz as az
 
-        self.need_loo()
+        if self.posterior.n_draws < LEAST_LOO:
+            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # k-hat is what the report shows
-            return az.loo(self.predictive, var_name="q0", pointwise=True)
+            try:
+                return az.loo(self.predictive, var_name="q0", pointwise=True)
+            except ValueError:  # ArviZ's: "All tail values are the same"
+                raise LeftOut("The draws are copies of a few: no point can be left out.") from None
+
+    @cached_property
+    def pit(self) -> "xr.Dataset":
+        """Where each point falls in the distribution that the others predict for it, by column that is drawn."""
+        import arviz as az
+
+        _ = self.loo  # what it leaves out, this leaves out
+        return az.loo_pit(self.predictive, pareto_pit=True)
 
     @cached_property
     def findings(self) -> Findings:
