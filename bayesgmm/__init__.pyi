@@ -1,17 +1,22 @@
 from . import datasets, errors, model, plots
+from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .comparison import compare
+from .convergence import label_convergence
 from .covariances import LKJCovariance, WishartPrecision
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
+from .log_likelihoods import log_likelihood
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .model import MixtureModel, load_card
 from .posterior import load, save
-from .predictive import anomaly_scores, assignments, density
+from .predictive import assignments, conditional_density, density
+from .relabelling import relabel
+from .replication import posterior_predictive
 from .reports import report
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
@@ -46,17 +51,22 @@ __all__ = [
     "bootstrap_test",
     "build_model",
     "compare",
+    "conditional_density",
     "datasets",
     "density",
     "elicit",
     "errors",
     "fit",
     "initial_point",
+    "label_convergence",
     "load",
     "load_card",
+    "log_likelihood",
     "model",
     "plots",
+    "posterior_predictive",
     "prior_predictive",
+    "relabel",
     "report",
     "save",
     "select",

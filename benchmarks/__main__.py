@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, sampling, sweeps
+from benchmarks import advi, builder, em, fits, memory, predictions, relabelling, sampling, sweeps
 
 PARTS = {
     "em": em,
@@ -15,7 +15,9 @@ PARTS = {
     "sampling": sampling,
     "builder": builder,
     "advi": advi,
+    "relabelling": relabelling,
     "memory": memory,
+    "predictions": predictions,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

@@ -15,6 +15,8 @@ ENTRANCES = {"inference.fit", "reports.report", "reports.check_report"}  # funct
 MAY_BE_HEAVY = {
     "cli",
     "cli.reports",
+    "cli.application",
+    "cli.predictions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

@@ -223,8 +223,9 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     parameters = density.parameters(q)
     if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
         parameters = replace(parameters, extras={})
-    tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
-    order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
+    drawn = posterior.Posterior(parameters.flat(), points.columns, standard)
+    order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
+    stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
     notes, doubts = ({}, []) if of_likelihood else _truncation(density, parameters)
     doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
@@ -240,7 +241,8 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         **estimate.notes,
         **notes,
     }
-    return posterior.annotate(tree, info | {"relabelled": "stephens", "warnings": [*run.said, *doubts]})
+    info |= {"relabelled": labels["method"], "labels": labels, "warnings": [*run.said, *doubts]}
+    return posterior.annotate(tree, info)
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> tuple[dict[str, Any], list[str]]:
