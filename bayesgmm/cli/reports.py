@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, check_other, say
+from bayesgmm.cli.completion import files
+from bayesgmm.cli.terminal import FitFile, check_other, wrote
 
-ReportOut = Annotated[Path, typer.Option("-o", "--output", help="Where to write (.html).", show_default=False)]
+ReportOut = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--output", help="Where to write (.html).", show_default=False, autocompletion=files(".html", ".htm")
+    ),
+]
 
 
 def report(
@@ -27,6 +33,6 @@ def report(
     check_report(output)
     mpl.use("Agg")
     path = write_report(load(fit), output, title=title)
-    say(f"wrote {path}: {path.stat().st_size / 2**20:.1f} MiB")
+    wrote(path)
     if open_it:
         typer.launch(path.resolve().as_uri())

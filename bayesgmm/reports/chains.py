@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.diagnosis import HIGH_RHAT, LOW_ESS
+from bayesgmm.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
@@ -16,9 +16,9 @@ from bayesgmm.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
+RANKED = 1000  # draws whose ranks are compared
 ROWS = 200  # of the summary; the worst are kept
 LEAST_DRAWS = 20  # of a chain, for its pictures
-LOW_BFMI = 0.3
 UNEVEN = 0.01  # p-value, shared among all numbers, below which ranks are called uneven
 
 
@@ -70,7 +70,7 @@ def ranks(subject: Subject) -> list[Block]:
 
     chosen = asked.worst()
     names = [asked.names[i] for i in chosen]
-    tree = _tree(subject, asked, chosen)
+    tree = _tree(subject, asked, chosen, RANKED // subject.n_chains)
     p_values = _evenness(tree["posterior"].to_dataset())
     least = int(np.argmin(p_values))
     limit = UNEVEN / len(asked.names)  # these were chosen as the worst of all
@@ -149,12 +149,13 @@ def _divergences(subject: Subject) -> str:
     return f"{count:,} of {total:,} draws ({share(count / total)}) diverged: parts of the posterior may be missing."
 
 
-def _tree(subject: Subject, asked: Quantities, chosen: list[int]) -> "xr.DataTree":
-    """The chosen numbers as ArviZ takes them, each a variable under a harmless name."""
+def _tree(subject: Subject, asked: Quantities, chosen: list[int], most: int | None = None) -> "xr.DataTree":
+    """The chosen numbers as ArviZ takes them, each a variable under a harmless name; at most so many draws a chain."""
     import xarray as xr
 
-    variables = {f"q{i}": (("chain", "draw"), asked.draws[i]) for i in chosen}
-    coords = {"chain": np.arange(subject.n_chains), "draw": np.arange(subject.n_draws)}
+    kept = np.linspace(0, subject.n_draws - 1, min(subject.n_draws, most or subject.n_draws)).round().astype(int)
+    variables = {f"q{i}": (("chain", "draw"), asked.draws[i][:, kept]) for i in chosen}
+    coords = {"chain": np.arange(subject.n_chains), "draw": np.arange(len(kept))}
     return xr.DataTree.from_dict({"posterior": xr.Dataset(variables, coords=coords)})
 
 

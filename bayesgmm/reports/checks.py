@@ -8,15 +8,73 @@ from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
-from bayesgmm.reports.subject import Subject, listed, plural, share
+from bayesgmm.reports.subject import DRAWN, Subject, listed, plural, share
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-REPLICATED = 50  # data sets that a picture shows
+FDR = 0.05
+NAMED = 8  # strange points that a sentence names
+MISFIT = 0.01  # p-value below which a sentence says so
+REPLICATED = 30  # data sets that a picture shows
 ALPHA = 0.01  # p-value, shared among the columns, below which calibration is called off
 SHOWN = 6  # numbers whose priors are drawn
+
+
+def margins(subject: Subject) -> list[Block]:
+    """Whether data from the model would look like the data, column by column and pair by pair."""
+    from bayesgmm.plots import check, check_data
+
+    if subject.points.weights is not None:
+        raise LeftOut("The rows have weights: a row is then not one point, and can't be compared with points.")
+    names = subject.telling
+    data = check_data(subject.few, names)
+    chance = data["p_value"].values
+    at = np.unravel_index(int(np.nanargmin(chance)), chance.shape)
+    where = f"in {names[at[0]]}" if at[0] == at[1] else f"in how {names[at[0]]} and {names[at[1]]} go together"
+    least = float(chance[at])
+    said = f"The smallest p-value is {number(least, 2)}, {where}"
+    return [
+        picture(
+            lambda: check(subject.few, names),
+            title="The data against the model",
+            alt=f"Difference between the data's and the model's distribution in {listed(names)}, with a 95 % band. "
+            f"{said}.",
+            reading="By how much a larger share of the points lies below each of the model's quantiles than should. A "
+            "right model's curve stays in the band; a hill and then a valley is a column that the model makes too "
+            "wide, a curve that leaves the band at the ends has other tails. The p-values are corrected for their "
+            f"number.{subject.thinned}",
+            verdict=f"{said}: "
+            + ("nothing speaks against the model." if least > MISFIT else "the model does not describe that."),
+        )
+    ]
+
+
+def strange(subject: Subject) -> list[Block]:
+    """Points that the model finds improbable."""
+    from bayesgmm.plots import anomalies, anomaly_data
+
+    found = anomaly_data(subject.few, columns=subject.telling[:2], fdr=FDR)
+    called = np.flatnonzero(found["anomaly"].values)
+    order = called[np.argsort(found["p_value"].values[called], kind="stable")]
+    rows = [subject.labels[subject.rows(DRAWN)[i]] for i in order[:NAMED]]
+    more = f" and {len(called) - NAMED} more" if len(called) > NAMED else ""
+    least = float(found["p_value"].min())
+    good = f"No point is called strange; the smallest p-value is {number(least, 2)}."
+    return [
+        picture(
+            lambda: anomalies(subject.few, columns=subject.telling[:2], fdr=FDR),
+            title="Strange points",
+            alt=f"Points by their p-value, and the ordered p-values against uniform ones. "
+            f"{plural(len(called), 'point')} called strange at a false discovery rate of {FDR:.0%}.",
+            reading="The p-value of a point is the probability that the model makes one at least as improbable. Left, "
+            "where the strange points are; right, all p-values in order: those of a good model follow the diagonal, "
+            f"inside the band.{subject.thinned}",
+            verdict=f"Strange at a false discovery rate of {FDR:.0%}: row {listed(rows)}{more}." if rows else good,
+            vectors=False,
+        )
+    ]
 
 
 def replicates(subject: Subject) -> list[Block]:
@@ -75,7 +133,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
     worst = int(np.nanargmax(khat))
     limit = float(elpd.good_k)
     over = int((khat > limit).sum())
-    rows = [subject.labels[i] for i in subject.shown_rows]
+    rows = [subject.labels[i] for i in subject.rows(DRAWN)]
     good = f"All are below {limit:.2f}: no single point rules the posterior"
     bad = f"{plural(over, 'point')} above {limit:.2f}: outliers, or points that a component exists for"
     return [

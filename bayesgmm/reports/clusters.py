@@ -3,7 +3,11 @@
 import numpy as np
 
 from bayesgmm.plots.clusters import RINGED
-from bayesgmm.plots.clusters import assignments as draw_assignments
+from bayesgmm.plots.densities import density as draw_density
+from bayesgmm.plots.densities import density_data
+from bayesgmm.plots.forests import weights as draw_weights
+from bayesgmm.plots.forests import weights_data
+from bayesgmm.plots.mixtures import pairs as draw_pairs
 from bayesgmm.reports.blocks import Block, Fold, Grid, Items, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import component_colour, picture
@@ -96,35 +100,102 @@ def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
 
 def pairs(subject: Subject) -> list[Block]:
     """The points by component, pair by pair."""
-    tree, points = subject.drawn, subject.points
-    columns = subject.telling
-    left_out = subject.n_features - len(columns)
-    chosen = f" The {len(columns)} columns in which the components differ most are drawn." if left_out else ""
+    columns, points = subject.telling, subject.points
     ringed = int((subject.assignments["uncertainty"].values > RINGED).sum())
     counts = np.bincount(subject.assignments["label"].values, minlength=subject.n_components)
     sizes = listed([f"{counts[k]:,} of component {subject.components[k]}" for k in subject.occupied])
     of_pairs = (
-        "Below the diagonal, every pair of columns: a point has the colour of its most probable component, and a ring "
-        "where its label is uncertain; each thin ellipse holds 90 % of a component in one draw, so the width of a "
-        "bundle is the posterior's doubt about it. On the diagonal, each column. "
+        "Below the diagonal, every pair of columns: a point has the colour of its most probable component; ellipses "
+        "hold 50 % and 90 % of a component, and thin ones are those of 25 draws, so the width of a bundle is the "
+        "posterior's doubt about it. Above the diagonal: contours of the density of a new point, and where the "
+        "components' means may lie. On the diagonal, each column: "
     )
-    reading = (
-        f"{of_pairs if subject.n_features > 1 else ''}The histogram is the data, the lines are the components, the "
-        f"grey band holds their sum with probability 0.9.{chosen}{subject.thinned}"
+    panel = (
+        "the histogram is the data, the lines are the components, the grey band holds their sum with probability 0.9."
     )
+    reading = f"{of_pairs}{panel}" if subject.n_features > 1 else panel.capitalize()
     verdict = (
         f"{plural(ringed, 'point')} of {len(points.values):,} {'has' if ringed == 1 else 'have'} an uncertain label"
         + (": no components lie so close that points change hands." if ringed == 0 else ", where components overlap.")
     )
     return [
         picture(
-            lambda: draw_assignments(tree, columns),
+            lambda: draw_pairs(subject.drawn, columns),
             title="Points and components",
             alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
-            f"component: {sizes}. {plural(ringed, 'point')} ringed as uncertain.",
-            reading=reading,
+            f"component: {sizes}. {plural(ringed, 'label')} uncertain.",
+            reading=f"{reading}{_chosen(subject)}{subject.thinned}",
             verdict=verdict,
             vectors=subject.n_features == 1,
+        )
+    ]
+
+
+def _chosen(subject: Subject) -> str:
+    """A sentence where not all columns are drawn."""
+    count = len(subject.telling)
+    return f" The {count} columns in which the components differ most are drawn." if count < subject.n_features else ""
+
+
+def density(subject: Subject) -> list[Block]:
+    """The density, and what is uncertain about it."""
+    columns = subject.telling
+    wide, tops = [], []
+    for name in columns:
+        data = density_data(subject.few, [name]).isel(feature=0)
+        at = int(data["density"].values.argmax())
+        wide.append(float(np.ptp(data["band"].values[at]) / data["density"].values[at]))
+        tops.append(number(float(data["grid"].values[at]), 3))
+    most = int(np.argmax(wide))
+    pairs_read = (
+        " Below, each pair: shades hold 50, 80 and 95 % of the probability; each thin line is the edge of the 95 % of "
+        "one draw, so where the lines scatter, the edge is uncertain."
+    )
+    certainty = (
+        "A point estimate has no band."
+        if subject.is_point
+        else f"At its top the density is known to within {share(wide[most] / 2)} up or down in {columns[most]}, the "
+        "least sure"
+    )
+    return [
+        picture(
+            lambda: draw_density(subject.few, columns),
+            title="Density",
+            alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
+            reading="On the diagonal, each column: the data as a histogram, the density with a band that holds it with "
+            f"probability 0.9 at each place, and the components.{pairs_read if subject.n_features > 1 else ''}"
+            f"{_chosen(subject)}{subject.thinned}",
+            verdict=certainty if subject.is_point else f"{certainty}.",
+            vectors=subject.n_features == 1,
+        )
+    ]
+
+
+def weights(subject: Subject) -> list[Block]:
+    """How heavy each component is."""
+    if subject.n_components == 1:
+        raise LeftOut("")
+    data = weights_data(subject.few)
+    low, high = data["interval"].values[:, -1].T
+    middle = data["mean"].values
+    listing = [
+        f"component {name} {share(float(middle[k]))}"
+        for k, name in enumerate(subject.components)
+        if k in subject.occupied
+    ]
+    apart = [k for k in range(len(middle) - 1) if low[k] > high[k + 1]]
+    order = "Their order by weight is certain" if len(apart) == len(middle) - 1 else "Neighbours' intervals overlap"
+    return [
+        picture(
+            lambda: draw_weights(subject.few),
+            title="Weights",
+            alt=f"Weights with intervals: {listed(listing)}.",
+            reading="A thick line holds a weight with probability 0.5, a thin one with 0.9. Where the model has a "
+            "prior of the weights, the band behind is what it says of any one of them; at the right is the chance "
+            "that a component holds a point at all.",
+            verdict="A point estimate has no intervals."
+            if subject.is_point
+            else f"{order}{'' if len(apart) == len(middle) - 1 else ': which of them is heavier is not certain'}.",
         )
     ]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesgmm.reports.blocks import Block, Findings, Paragraph
+from bayesgmm.reports.blocks import Block, Findings, Fold, Items, Paragraph
 from bayesgmm.reports.subject import Subject, listed, plural, share
 
 SHOWN = 6  # components that a sentence lists
@@ -53,7 +53,13 @@ def _trust(subject: Subject) -> str:
 
 def findings(subject: Subject) -> list[Block]:
     """What every check found, the worst first."""
-    found = tuple(subject.findings)
-    if not found:
-        return [Paragraph("No check found anything to say against this fit.")]
-    return [Findings(found)]
+    found = subject.findings
+    blocks: list[Block] = [Findings(tuple(found))] if len(found) else []
+    if found.passed:
+        blocks.append(
+            Paragraph(f"Nothing was found by {plural(len(found.passed), 'check')}: {listed([*found.passed])}.")
+        )
+    if found.skipped:
+        why = tuple(f"{name}: {reason}." for name, reason in found.skipped.items())
+        blocks.append(Fold(f"{plural(len(why), 'check')} could not be made", (Items(why),)))
+    return blocks

@@ -116,9 +116,9 @@ def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight")
+    figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight", pil_kwargs={"compress_level": 1})
     with Image.open(full) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+        image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, format="png")
         return small.getvalue(), *image.size
 
 

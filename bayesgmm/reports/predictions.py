@@ -1,17 +1,15 @@
 """What ArviZ's predictive checks take: replicated data, log likelihoods, and draws from the prior."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.comparison import _pointwise
 from bayesgmm.data import Points
 from bayesgmm.elicitation import prior_predictive
-from bayesgmm.log_posterior import Parameters
+from bayesgmm.log_likelihoods import log_likelihood
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import Posterior
-from bayesgmm.stats import Array, cholesky
+from bayesgmm.replication import posterior_predictive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,56 +17,29 @@ if TYPE_CHECKING:
 DRAWS = 1000  # that checks look at
 
 
-def thinned(posterior: Posterior, chains: int) -> tuple[Posterior, int]:
-    """At most 1,000 draws, as many of each chain, and how many of each."""
-    per_chain = posterior.n_draws // chains
-    kept = min(per_chain, max(1, DRAWS // chains))
-    chosen = np.linspace(0, per_chain - 1, kept).round().astype(int)
-    rows = (np.arange(chains)[:, None] * per_chain + chosen).ravel()
-    p = posterior.parameters
-    return Posterior(
-        Parameters(p.weight[rows], p.mean[rows], p.covariance[rows]), posterior.columns, posterior.standard
-    ), kept
-
-
-def replicated(posterior: Posterior, n_points: int, seed: int = 0) -> Array:
-    """(S, N, D) a data set from each draw."""
-    rng = np.random.default_rng(seed)
-    p = posterior.parameters
-    n_draws, n_components, n_features = p.mean.shape
-    edges = p.weight.cumsum(axis=1)
-    chance = rng.random((n_draws, n_points, 1)) * edges[:, None, -1:]
-    component = (chance > edges[:, None]).sum(axis=2)
-    noise = rng.normal(size=(n_draws, n_points, n_features))
-    chol = cholesky(p.covariance)
-    out = np.empty_like(noise)
-    for k in range(n_components):
-        of = component == k
-        draw = np.nonzero(of)[0]
-        out[of] = p.mean[draw, k] + np.einsum("nij,nj->ni", chol[draw, k], noise[of])
-    return out
-
-
-def predictive_tree(posterior: Posterior, points: Points, chains: int, columns: list[int]) -> "xr.DataTree":
+def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
     """Data, replicates and log likelihoods of some columns: variables ``q0``, ``q1``, ... [chain, draw, point]."""
     import xarray as xr
 
-    few, kept = thinned(posterior, chains)
-    shape = (chains, kept, len(points.values))
-    log = np.concatenate(list(_pointwise(few, points)), axis=1).reshape(shape)
-    new = replicated(few, len(points.values))
-    dims = ("chain", "draw", "point")
-    groups: dict[str, Any] = {
-        "observed_data": {f"q{i}": ("point", points.values[:, j]) for i, j in enumerate(columns)},
-        "posterior_predictive": {f"q{i}": (dims, new[..., j].reshape(shape)) for i, j in enumerate(columns)},
-        "log_likelihood": {f"q{i}": (dims, log) for i in range(len(columns))},
+    draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
+    new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"]["x"]
+    log = log_likelihood(fit, draws, progress=False)["log_likelihood"]["x"]
+    x = fit["observed_data"]["x"]
+
+    def each(values: "xr.DataArray") -> "xr.Dataset":
+        chosen = {f"q{i}": values.isel(feature=j, drop=True) for i, j in enumerate(columns)}
+        return xr.Dataset(chosen).drop_vars(["point"], errors="ignore")
+
+    same = log.drop_vars(["point"], errors="ignore")
+    groups = {
+        "observed_data": each(x),
+        "posterior_predictive": each(new),
+        "log_likelihood": xr.Dataset({f"q{i}": same for i in range(len(columns))}),
     }
-    draws = {"chain": np.arange(chains), "draw": np.arange(kept)}
-    datasets = {name: xr.Dataset(values) for name, values in groups.items()}
-    for name in ("posterior_predictive", "log_likelihood"):
-        datasets[name] = datasets[name].assign_coords(draws)
-    datasets["posterior"] = xr.Dataset({"weight": (("chain", "draw"), few.parameters.weight[:, 0].reshape(shape[:2]))})
-    return xr.DataTree.from_dict(datasets)
+    first = fit["posterior"]["weight"].isel(component=0, drop=True)
+    kept = np.linspace(0, first.sizes["draw"] - 1, same.sizes["draw"]).round().astype(int)
+    groups["posterior"] = xr.Dataset({"weight": first.isel(draw=kept)})
+    return xr.DataTree.from_dict(groups)
 
 
 def prior_draws(model: MixtureModel, points: Points, draws: int = DRAWS) -> "xr.Dataset":

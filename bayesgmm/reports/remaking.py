@@ -17,6 +17,10 @@ WORKS = {
     "folding, and localization: an improved R-hat. Bayesian Analysis 16(2), 667–718.",
     "loo": "Vehtari, A., Gelman, A. & Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out "
     "cross-validation and WAIC. Stat. Comput. 27(5), 1413–1432.",
+    "vi": "Wade, S. & Ghahramani, Z. (2018). Bayesian cluster analysis: point estimation and credible balls. Bayesian "
+    "Analysis 13(2), 559–626.",
+    "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
+    "J. Comput. Graph. Stat. 31(4), 1189–1201.",
     "nuts": "Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",
     "advi": "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
     "variational inference. J. Mach. Learn. Res. 18(14), 1–45.",
@@ -90,5 +94,5 @@ def citations(subject: Subject) -> list[Block]:
     if subject.is_chains:
         works.append(WORKS["rhat"])
     if not subject.is_point:
-        works.append(WORKS["loo"])
+        works += [WORKS["loo"], WORKS["vi"], WORKS["salso"]]
     return [Paragraph("What this report rests on:"), Items(tuple(works))]

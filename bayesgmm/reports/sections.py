@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bayesgmm.errors import warn
-from bayesgmm.reports import chains, checks, clusters, declared, overview, remaking
+from bayesgmm.reports import chains, checks, clusters, declared, groupings, overview, remaking
 from bayesgmm.reports.blocks import Block, LeftOut, Paragraph
 from bayesgmm.reports.subject import Subject
 
@@ -48,8 +48,11 @@ def _made(part: Part, subject: Subject) -> tuple[list[Block], str]:
 SECTIONS = (
     Section("verdict", "In short", (overview.verdict,)),
     Section("clusters", "The clusters", (clusters.table, clusters.portraits)),
-    Section("pictures", "The clusters in pictures", (clusters.pairs,)),
+    Section("pictures", "The clusters in pictures", (clusters.pairs, clusters.density, clusters.weights)),
     Section("points", "The least certain points", (clusters.least_certain,)),
+    Section(
+        "together", "Which points belong together", (groupings.how_many, groupings.clusterings, groupings.together)
+    ),
     Section("findings", "What the checks found", (overview.findings,)),
     Section("fitted", "What was fitted", (declared.model, declared.engine, declared.data)),
     Section(
@@ -57,7 +60,11 @@ SECTIONS = (
         "Can the draws be trusted?",
         (chains.convergence, chains.ranks, chains.traces, chains.effective, chains.energy, chains.elbo, chains.summary),
     ),
-    Section("fit", "Does the model fit the data?", (checks.replicates, checks.calibration, checks.leave_one_out)),
+    Section(
+        "fit",
+        "Does the model fit the data?",
+        (checks.margins, checks.replicates, checks.calibration, checks.leave_one_out, checks.strange),
+    ),
     Section("priors", "What the prior had to do with it", (checks.priors,)),
     Section("again", "How to do it again", (remaking.declaration,)),
     Section("cite", "How to cite", (remaking.citations,)),

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data import Points
-from bayesgmm.diagnosis import approximate
+from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import FitFileError
-from bayesgmm.findings import Finding
+from bayesgmm.findings import Findings
+from bayesgmm.mixing import approximate
 from bayesgmm.model import MixtureModel
+from bayesgmm.partitions import partition
 from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
@@ -30,27 +32,11 @@ WORK = 100_000_000  # draws times points that one answer may cost: seconds
 LEAST_DRAWS = 20  # for checks by replicated data
 LEAST_LOO = 100  # for leaving points out
 DRAWN = 2000  # points that a picture shows
+PAIRED = 500  # points where every pair of them is looked at
+ENOUGH = 500  # draws for that
 PANELS = 5  # columns that a picture of pairs shows
 LONG = 26  # characters of a name that fit a picture or the heading of a table
 MANY = 12  # columns that a table shows at once
-
-
-class Findings(list[Finding]):
-    """Until diagnose is there."""
-
-    @property
-    def verdict(self) -> str:
-        """Said in a sentence."""
-        if not self:
-            return "No check found anything to say against it."
-        return f"It should not be trusted as it is: {self[0].what}"
-
-
-def diagnose(fit: "xr.DataTree") -> Findings:
-    """Until diagnose is there."""
-    from bayesgmm.diagnosis import doubts
-
-    return Findings([Finding("doubt", "doubts", text, "", "") for text in doubts(fit)])
 
 
 class Subject:
@@ -148,11 +134,6 @@ class Subject:
             return list(range(self.n_components))
         return sorted({int(k) for k in self.assignments["label"].values})
 
-    @property
-    def n_drawn(self) -> int:
-        """How many components pictures show: up to the last that is occupied, so that colours stay."""
-        return max(self.occupied) + 1
-
     @cached_property
     def certain(self) -> float:
         """Share of the points that belong to one component with probability above 0.9."""
@@ -175,11 +156,24 @@ class Subject:
         return tuple(name if cut.count(name) == 1 else f"{name[: LONG - 5]} ({j})" for j, name in enumerate(cut))
 
     @cached_property
-    def drawn(self) -> "xr.DataTree":
-        """The same fit to be drawn: at most 2,000 of its points, evenly spaced, and names that fit.
+    def few(self) -> "xr.DataTree":
+        """The same fit to be drawn: at most 2,000 of its points, and names that fit."""
+        return self._sparse(DRAWN)
 
-        The components behind the last occupied one are left out: where they are is what the prior says.
-        """
+    @cached_property
+    def drawn(self) -> "xr.DataTree":
+        """The same without the components behind the last occupied one: where those are is what the prior says."""
+        tree = self.few.copy()
+        tree["posterior"] = self.few["posterior"].isel(component=slice(max(self.occupied) + 1))
+        return tree
+
+    @cached_property
+    def company(self) -> "xr.DataTree":
+        """The same with at most 500 points: for what looks at every pair of them."""
+        return self._sparse(PAIRED)
+
+    def _sparse(self, most: int) -> "xr.DataTree":
+        """The fit with at most so many of its points, evenly spaced, and with the names of pictures."""
         import xarray as xr
 
         groups = {}
@@ -189,12 +183,15 @@ class Subject:
             dataset = self.fit[group].to_dataset()
             named = {dim: list(self.names) for dim in ("feature", "feature_bis") if dim in dataset.dims}
             groups[group] = dataset.assign_coords(named)
-        groups["posterior"] = groups["posterior"].isel(component=slice(self.n_drawn))
-        if self.n_points > DRAWN:
-            groups["observed_data"] = groups["observed_data"].isel(point=self.shown_rows)
+        if self.n_points > most:
+            groups["observed_data"] = groups["observed_data"].isel(point=self.rows(most))
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = dict(self.fit.attrs)
         return tree
+
+    def rows(self, most: int) -> IntArray:
+        """Which rows are looked at where there may be so many."""
+        return np.linspace(0, self.n_points - 1, min(self.n_points, most)).round().astype(int)
 
     @cached_property
     def telling(self) -> list[str]:
@@ -206,10 +203,12 @@ class Subject:
         apart = between / (weight @ within)
         return [self.names[j] for j in sorted(np.argsort(-apart, kind="stable")[:PANELS])]
 
-    @property
-    def shown_rows(self) -> IntArray:
-        """Which rows pictures show."""
-        return np.linspace(0, self.n_points - 1, min(self.n_points, DRAWN)).round().astype(int)
+    @cached_property
+    def partition(self) -> "xr.Dataset":
+        """The optimal clustering of at most 500 points."""
+        if self.is_point:
+            raise LeftOut("A point estimate says nothing of other clusterings that are plausible.")
+        return partition(self.company, draws=ENOUGH, restarts=4, progress=False)
 
     @cached_property
     def predictive(self) -> "xr.DataTree":
@@ -219,8 +218,7 @@ class Subject:
         if self.points.weights is not None:
             raise LeftOut("The rows have weights: a row is then not one point, and can't be replicated or left out.")
         chosen = [self.names.index(name) for name in self.telling]
-        few = observed(self.drawn)
-        return predictive_tree(self.posterior, few, self.n_chains, chosen)
+        return predictive_tree(self.few, chosen)
 
     @cached_property
     def loo(self) -> Any:
@@ -247,12 +245,16 @@ class Subject:
     @cached_property
     def findings(self) -> Findings:
         """What the checks have to say."""
-        return diagnose(self.fit)
+        return diagnose(self.fit, progress=False)
 
     @property
     def thinned(self) -> str:
         """A sentence where not all points are drawn."""
-        return f" {DRAWN:,} of the {self.n_points:,} points are drawn." if self.n_points > DRAWN else ""
+        return self.limited(DRAWN)
+
+    def limited(self, most: int) -> str:
+        """A sentence where not all points are looked at."""
+        return f" {most:,} of the {self.n_points:,} points are drawn." if self.n_points > most else ""
 
 
 def short(name: str, long: int = LONG) -> str:
