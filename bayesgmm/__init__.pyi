@@ -2,17 +2,22 @@ from . import datasets, errors, model, plots
 from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .co_clusterings import co_clustering
 from .comparison import compare
 from .convergence import label_convergence
 from .covariances import LKJCovariance, WishartPrecision
+from .credible_balls import credible_ball
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
+from .label_draws import n_clusters
 from .log_likelihoods import log_likelihood
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
+from .merging import merge_components
 from .model import MixtureModel, load_card
+from .partitions import partition
 from .posterior import load, save
 from .predictive import assignments, conditional_density, density
 from .relabelling import relabel
@@ -50,8 +55,10 @@ __all__ = [
     "assignments",
     "bootstrap_test",
     "build_model",
+    "co_clustering",
     "compare",
     "conditional_density",
+    "credible_ball",
     "datasets",
     "density",
     "elicit",
@@ -62,7 +69,10 @@ __all__ = [
     "load",
     "load_card",
     "log_likelihood",
+    "merge_components",
     "model",
+    "n_clusters",
+    "partition",
     "plots",
     "posterior_predictive",
     "prior_predictive",

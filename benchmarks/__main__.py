@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, predictions, relabelling, sampling, sweeps
+from benchmarks import advi, builder, em, fits, memory, partitions, predictions, relabelling, sampling, sweeps
 
 PARTS = {
     "em": em,
@@ -18,6 +18,7 @@ PARTS = {
     "relabelling": relabelling,
     "memory": memory,
     "predictions": predictions,
+    "partitions": partitions,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

@@ -282,3 +282,19 @@ def test_the_demo_shows_and_writes(tmp_path):
     for part in ("petal_width", "adjusted Rand index 0.9", "least sure", "largest R-hat"):
         assert part in done.stdout
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
+
+
+def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
+    done = run("partition", "fit.nc", "-o", "clusters.csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    clusters = pd.read_csv(folder / "clusters.csv")
+    assert list(clusters.columns) == ["point", "label", "uncertainty"]
+    assert len(clusters) == 150
+    assert "Optimal clustering: 3 clusters" in done.stdout
+    assert "3 (1.00)" in done.stdout
+    assert "95% credible ball: radius" in done.stdout
+    merged = run("partition", "fit.nc", "new.parquet", "-o", "few.csv", "--merge", "--loss", "binder", cwd=folder)
+    assert merged.returncode == 0, merged.stderr
+    assert "3 components merged into" in merged.stdout
+    assert len(pd.read_csv(folder / "few.csv")) == 5
+    assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr

@@ -17,6 +17,7 @@ MAY_BE_HEAVY = {
     "cli.reports",
     "cli.application",
     "cli.predictions",
+    "cli.partitions",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

@@ -6,10 +6,20 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.errors import DataError
-from bayesgmm.plots import assignment_data, density_data, pairs_data, weights_data
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.plots import (
+    assignment_data,
+    co_clustering_data,
+    density_data,
+    entropy_data,
+    n_clusters_data,
+    pairs_data,
+    partition_data,
+    weights_data,
+)
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.mixtures import plane_density
+from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
 from bayesgmm.posterior import declaration, unpack
 from bayesgmm.replication import simulate
@@ -236,3 +246,61 @@ def test_density_draws_a_panel_for_every_pair(fit, galaxies_fit, iris):
     texts = [text.get_text() for text in bg.plots.density(one).legends[0].get_texts()]
     assert not any("band" in text or "one draw" in text for text in texts)
     plt.close("all")
+
+
+def test_co_clustering_is_drawn_in_the_order_of_the_partition(fit):
+    best = bg.partition(fit, draws=100)
+    data = co_clustering_data(fit, best)
+    label, matrix = data["label"].values, data["probability"].values
+    assert (np.diff(label) >= 0).all()
+    assert np.bincount(label).tolist() == best["size"].values.tolist()
+    np.testing.assert_array_equal(matrix, matrix.T)
+    same = label[:, None] == label
+    assert matrix[same].mean() > 0.9 > 0.1 > matrix[~same].mean()
+    figure = bg.plots.co_clustering(fit, best)
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), matrix)
+    plt.close(figure)
+
+
+def test_a_cluster_has_the_colour_of_its_component_in_every_panel(fit):
+    data = partition_data(fit, bg.partition(fit, draws=100))
+    labels = bg.assignments(fit)["label"].values
+    assert ((data["label"] == labels).mean("point") > 0.8).all()
+    assert data["distance"].values[0] == 0
+    assert (data["distance"].values[1:] > 0).all()
+
+
+def test_a_number_of_its_own_for_a_cluster_without_partner():
+    found = matched(np.array([0, 0, 1, 2, 3]), np.array([1, 1, 0, 0, 0]))
+    assert len(set(found.tolist())) == 4
+    assert found[0] == 1
+
+
+def test_partition_draws_a_row_for_each_pair_or_a_histogram(fit, galaxies_fit):
+    figure = bg.plots.partition(fit, bg.partition(fit, draws=100), ["petal_length", "petal_width", "sepal_width"])
+    assert len(figure.axes) == 12
+    lone = bg.plots.partition(galaxies_fit, bg.partition(galaxies_fit, draws=100))
+    assert len(lone.axes) == 4
+    counts = sum(patch.get_height() for patch in lone.axes[0].patches)
+    assert counts == 82
+    plt.close("all")
+
+
+def test_n_clusters_is_drawn_as_it_is(galaxies_fit):
+    data = n_clusters_data(galaxies_fit)
+    assert float(data["probability"].sum()) == pytest.approx(1)
+    figure = bg.plots.n_clusters(galaxies_fit)
+    np.testing.assert_allclose([bar.get_height() for bar in figure.axes[0].patches], data["probability"])
+    plt.close(figure)
+
+
+def test_the_entropy_curve_has_its_elbow_where_its_lines_meet_best(fit):
+    merged = bg.merge_components(fit)
+    data = entropy_data(merged)
+    assert int(data["elbow"]) == 2
+    np.testing.assert_allclose(data["line"].values @ [1, 2], data["entropy"].values[1], atol=1e-9)
+    figure = bg.plots.entropy(merged)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["clusters", "clusters"]
+    plt.close(figure)
+    with pytest.raises(DeclarationError, match="merge_components"):
+        entropy_data(fit)
