@@ -331,7 +331,7 @@ def test_a_fit_gets_a_report_whatever_it_lacks(galaxies_fit, name, tmp_path, coa
     assert [section.get("id") for section in find(page, "section")] == [section.name for section in SECTIONS]
     for section in find(page, "section"):
         assert len(list(section)) > 1, section.get("id")  # more than its heading: a sentence why, at least
-    assert "could not be made" not in said(page)
+    assert "Left out:" not in said(page)
 
 
 @pytest.mark.parametrize("method", ["mle", "vb", "advi"])
@@ -341,7 +341,7 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
         warnings.simplefilter("ignore", FitWarning)
         made = bg.fit(model, bg.datasets.galaxies(), method, seed=1, progress=False)
     page = parse(bg.report(made, tmp_path / "report.html", progress=False).read_text(encoding="utf-8"))
-    assert "could not be made" not in said(page)
+    assert "Left out:" not in said(page)
 
 
 def many(n_points, n_features, n_components):
@@ -368,7 +368,7 @@ def many(n_points, n_features, n_components):
 def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, coarse):
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
-    assert "could not be made" not in said(page)
+    assert "Left out:" not in said(page)
     assert path.stat().st_size < 5 * 2**20
     assert ("2,000 of the 100,000 points are drawn" in said(page)) == (n_points == 100_000)
 
@@ -387,7 +387,7 @@ def test_names_from_the_data_break_nothing(hostile_report):
     heads = [said(head) for head in find(page, "th")]
     for name in HOSTILE:
         assert " ".join(f"{name}, mean".split()) in heads
-    assert "could not be made" not in said(page)
+    assert "Left out:" not in said(page)
 
 
 def test_a_part_that_fails_is_said_and_the_rest_is_there(galaxies_fit, tmp_path, monkeypatch):
