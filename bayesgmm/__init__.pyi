@@ -7,6 +7,7 @@ from .comparison import compare
 from .convergence import label_convergence
 from .covariances import LKJCovariance, WishartPrecision
 from .credible_balls import credible_ball
+from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
@@ -61,6 +62,7 @@ __all__ = [
     "credible_ball",
     "datasets",
     "density",
+    "diagnose",
     "elicit",
     "errors",
     "fit",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bayesgmm.criteria import n_parameters
 from bayesgmm.data import Points
 from bayesgmm.densities import slices, spread
-from bayesgmm.diagnosis import approximate
 from bayesgmm.errors import warn
 from bayesgmm.families import COVARIANCES
+from bayesgmm.mixing import approximate
 from bayesgmm.posterior import Posterior
 from bayesgmm.stats import Array
 

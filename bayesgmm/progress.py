@@ -34,7 +34,7 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
     wide = console.width >= WIDE
     return Progress(
         TextColumn("{task.description:<22}" if wide else "{task.description}"),
-        BarColumn(bar_width=32 if wide else 6),
+        BarColumn(bar_width=32 if wide else 4),
         MofNCompleteColumn(),
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.diagnosis import approximate, convergence
+from bayesgmm.mixing import approximate, convergence
 from bayesgmm.posterior import info
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned

@@ -6,7 +6,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, partitions, predictions, relabelling, sampling, sweeps
+from benchmarks import (
+    advi,
+    builder,
+    diagnosis,
+    em,
+    fits,
+    memory,
+    partitions,
+    predictions,
+    relabelling,
+    sampling,
+    sweeps,
+)
 
 PARTS = {
     "em": em,
@@ -19,6 +31,7 @@ PARTS = {
     "memory": memory,
     "predictions": predictions,
     "partitions": partitions,
+    "diagnosis": diagnosis,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
 

@@ -298,3 +298,22 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     assert "3 components merged into" in merged.stdout
     assert len(pd.read_csv(folder / "few.csv")) == 5
     assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr
+
+
+def test_diagnose_says_what_may_be_wrong(folder, fitted):
+    done = run("diagnose", "fit.nc", "-o", "findings.csv", "--plot", "check.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing found by:" in done.stdout
+    assert "Not checked: last stick" in done.stdout
+    assert (folder / "check.png").stat().st_size > 10_000
+    assert list(pd.read_csv(folder / "findings.csv").columns) == ["severity", "check", "what", "why", "advice"]
+
+
+def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):
+    short = ["fit", "flowers.csv", "-k", "3", "-o", "short.nc", "--draws", "3", "--chains", "2", "--seed", "1"]
+    assert run(*short, cwd=folder).returncode == 0
+    done = run("diagnose", "short.nc", "--strict", cwd=folder)
+    assert done.returncode == 1
+    assert "Do not trust these answers yet" in done.stdout
+    assert run("diagnose", "short.nc", cwd=folder).returncode == 0
+    assert "there is no file" in run("diagnose", "missing.nc", cwd=folder).stderr

@@ -10,14 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-PACKAGES = {"inference", "estimators", "reports"}  # what is imported from them are modules
-ENTRANCES = {"inference.fit", "reports.report", "reports.check_report"}  # functions of a package itself
+PACKAGES = {"inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
+ENTRANCES = {
+    "inference.fit",
+    "diagnosis.diagnose",
+    "reports.report",
+    "reports.check_report",
+}  # functions of a package itself
 MAY_BE_HEAVY = {
     "cli",
     "cli.reports",
     "cli.application",
     "cli.predictions",
     "cli.partitions",
+    "cli.diagnosis",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

@@ -8,6 +8,7 @@ import typer
 
 from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.completion import FITS, card_names, files
+from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.reports import report
@@ -121,7 +122,7 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, select, compare, report):
+for command in (assign, score, density, partition, diagnose, report, select, compare):
     app.command()(command)
 
 

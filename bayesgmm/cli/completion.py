@@ -35,8 +35,8 @@ def some_of(*names: str) -> Completer:
 
     Examples
     --------
-    >>> some_of("full", "tied", "diag")("full,t")
-    ['full,tied']
+    >>> some_of("full", "tied", "diag")("full,")
+    ['full,tied', 'full,diag']
     """
 
     def complete(incomplete: str) -> list[str]:

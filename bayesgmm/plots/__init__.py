@@ -1,6 +1,7 @@
 """Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
 
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
+from bayesgmm.plots.checks import check, check_data
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.densities import density, density_data
 from bayesgmm.plots.forests import weights, weights_data
@@ -23,6 +24,8 @@ __all__ = [
     "anomaly_data",
     "assignment_data",
     "assignments",
+    "check",
+    "check_data",
     "co_clustering",
     "co_clustering_data",
     "density",
