@@ -1,0 +1,5 @@
+from .speech import SpeechClassifier
+
+__all__ = [
+    "SpeechClassifier",
+]
