@@ -154,7 +154,9 @@ class _Corpus:
         return padded[exists]
 
 
-def train(parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: Shape, columns: tuple[str, ...]) -> Words:
+def train(
+    parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: Shape, columns: tuple[str, ...]
+) -> Words:
     """Words from recordings.
 
     Which frame is in which state is not known: it is found by expectation maximisation, in which each state's mixture
@@ -190,7 +192,7 @@ def train(parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: 
 
 
 def _corpus(parts: Sequence[Array], weight: Array, chosen: NDArray[np.bool_], standard: Standard) -> _Corpus:
-    own = [parts[r] for r in np.flatnonzero(chosen)]
+    own = [part for part, wanted in zip(parts, chosen, strict=True) if wanted]
     return _Corpus(standard.blocks(np.concatenate(own)), np.array([len(part) for part in own]), weight[chosen])
 
 
@@ -238,7 +240,7 @@ class _Training:
     def _maximise(self) -> None:
         stats = self._folds()
         every = [one for states in stats for one in states]
-        scatter = sum(one.scatter().sum(axis=0) for one in every) / sum(one.n.sum() for one in every)
+        scatter = np.sum([one.scatter().sum(axis=0) for one in every], axis=0) / np.sum([one.n.sum() for one in every])
         self.within = np.diag(scatter) if scatter.ndim == 1 else scatter
         prior = self._prior()
         self.mixtures = [[maximise(self.shape.family, one, prior) for one in states] for states in stats]
@@ -297,8 +299,8 @@ class _Training:
             model = self._declared()
             n_states = range(self.shape.n_states)
             draws = [[self._fitted(model, c, s) for s in n_states] for c in range(len(self.corpora))]
-        values = (np.array([[getattr(p, name) for p in states] for states in draws]) for name in NAMES)
-        return Words(*values, self.stay, self.standard, self.points.columns)
+        weight, mean, covariance = (np.array([[getattr(p, name) for p in s] for s in draws]) for name in NAMES)
+        return Words(weight, mean, covariance, self.stay, self.standard, self.points.columns)
 
     def _as_found(self, mixture: Mixture) -> Parameters:
         mean = mixture.mean * self.standard.scale + self.standard.shift
