@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
+HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax", "librosa"}
+PACKAGES = {"apps", "inference", "estimators"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
     "cli.selection",
@@ -19,6 +19,7 @@ MAY_BE_HEAVY = {
     "distributions",
     "prior_distributions",
 }  # typer, PyMC: that is their job
+MAY_BE_HEAVY |= {"apps.speech", "cli.speech"}  # an estimator, and typer
 MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
 
 

@@ -1,6 +1,6 @@
 """Recordings with labels: what a model is trained from, read, checked and heard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -14,6 +14,7 @@ from bayesgmm.apps import audio
 from bayesgmm.apps.cepstra import Frames, Hearing, frames
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments
+from bayesgmm.progress import track
 from bayesgmm.stats import Array
 
 TOUCHING = 0.1  # seconds between parts of a file of which one follows the other
@@ -22,9 +23,9 @@ MOST_RATE = 16_000  # Hz: unless told, what recordings are brought down to
 
 @dataclass(frozen=True)
 class Corpus:
-    """Recordings to learn from, with a label, a group and a weight for each."""
+    """Recordings to learn from, or why they can't be; with a label, a group and a weight for each."""
 
-    recordings: list[audio.Recording]
+    recordings: list[Any]
     labels: NDArray
     groups: NDArray
     weight: Array
@@ -37,42 +38,42 @@ class Corpus:
         return Corpus(recordings, self.labels[chosen], self.groups[chosen], self.weight[chosen], self.rate)
 
 
-def corpus_of(items: list[Any], y: Any, groups: Any, sample_weight: Any, rate: int | None, skip: bool) -> Corpus:
-    """Read and check what a model is trained from.
+def corpus_of(items: list[Any], y: Any, groups: Any, sample_weight: Any, rate: int | None) -> Corpus:
+    """Read what a model is trained from; what is broken is said by ``hear``, together with what is too short.
 
     Raises
     ------
     DataError
-        When labels, groups or weights don't go with the recordings; BrokenRecording when those can't be used.
+        When labels, groups or weights don't go with the recordings.
     """
+    if not items:
+        raise DataError("there are no recordings; give at least two")
     labels = _as_labels("y", y, len(items))
     together = None if groups is None else _as_labels("groups", groups, len(items))
     weight = np.ones(len(items)) if sample_weight is None else _as_weight(sample_weight, len(items))
-    counted = [i for i in range(len(items)) if weight[i] > 0]
+    rows = [row for row in range(len(items)) if weight[row] > 0]
     reader = cache(audio.read)
+    opened = [_opened(items[row], reader) for row in rows]
+    names = [_own_name(items[row], one, row) for one, row in zip(opened, rows, strict=True)]
+    rates = [one.rate for one in opened if isinstance(one, audio.Recording)]
+    own = np.array(names) if together is None else together[rows]
+    return Corpus(opened, labels[rows], own, weight[rows], rate or min([MOST_RATE, *rates]))
 
-    def read(place: int) -> audio.Recording:
-        item = items[place]
+
+def _opened(item: Any, reader: Callable[[Path], audio.Recording]) -> "audio.Recording | audio.BrokenRecording":
+    try:
         if isinstance(item, tuple | list) and len(item) == 3:
             return audio.checked(replace(reader(Path(item[0])), start=float(item[1]), stop=float(item[2])))
         return audio.recording_of(item)
-
-    good = audio.each_sound(counted, read, skip)
-    rows = [counted[place] for place in good]
-    recordings = list(good.values())
-    names = np.array([_own_name(items[r], one, r) for one, r in zip(recordings, rows, strict=True)])
-    return Corpus(
-        recordings,
-        labels[rows],
-        names if together is None else together[rows],
-        weight[rows],
-        rate or min(MOST_RATE, *(one.rate for one in recordings)),
-    )
+    except audio.BrokenRecording as error:
+        return error
 
 
-def _own_name(item: Any, recording: audio.Recording, place: int) -> str:
+def _own_name(item: Any, recording: Any, place: int) -> str:
     """What a recording is held out with: all parts of its file; one that has no file is alone."""
-    return f"{recording.name} {place}" if isinstance(item, audio.Recording) else recording.name
+    if isinstance(item, audio.Recording) or not isinstance(recording, audio.Recording):
+        return f"recording {place}"
+    return recording.name
 
 
 def _as_labels(name: str, values: Any, count: int) -> NDArray:
@@ -95,10 +96,23 @@ def _as_weight(sample_weight: Any, count: int) -> Array:
     return weight
 
 
-def hear(corpus: Corpus, hearings: list[Hearing], least: int, skip: bool) -> tuple[Corpus, list[list[Frames]]]:
-    """Frames of all recordings by each hearing; without those that are too short, where such are skipped."""
-    good = audio.each_sound(corpus.recordings, lambda one: [frames(one, hearing, least) for hearing in hearings], skip)
-    heard = [[all_[h] for all_ in good.values()] for h in range(len(hearings))]
+def hear(
+    corpus: Corpus, hearings: list[Hearing], least: int, skip: bool, progress: bool = True
+) -> tuple[Corpus, list[list[Frames]]]:
+    """Frames of all recordings by each hearing; those that are broken or too short are an error, or left out.
+
+    Raises
+    ------
+    BrokenRecording
+    """
+
+    def listen(one: Any) -> list[Frames]:
+        if isinstance(one, audio.BrokenRecording):
+            raise one
+        return [frames(one, hearing, least) for hearing in hearings]
+
+    good = audio.each_sound(track(corpus.recordings, "listening", progress), listen, skip)
+    heard = [[every[h] for every in good.values()] for h in range(len(hearings))]
     return corpus.only(list(good)), heard
 
 

@@ -17,7 +17,7 @@ from bayesgmm.stats import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-PAUSE = 0.2  # probability of silence after a word
+PAUSE = 0.5  # probability of silence after a word
 PAUSE_STAYS = 0.9  # and of another frame of it: 0.1 s on average
 FAINTEST = 40.0  # nats below a frame's best state: no frame rules a state out for good
 FORBIDDEN = 1e-300  # transitions that are less probable do not exist
@@ -49,28 +49,31 @@ class Network:
     exponent: float
 
     def transitions(self) -> tuple[Array, Array]:
-        """Probabilities of the states to begin with (n,), and of a state after another (n, n); silence is the last.
+        """Weights of the states to begin with (n,), and of a state after another (n, n); silence is the last.
 
-        A word takes as long as its states do: the sum of S geometric times, none less than a frame.
+        A word takes as long as its states do: the sum of S geometric times, none less than a frame. How long it takes
+        belongs to the density of its frames, and has the same exponent; which word it is does not.
         """
         n_words, n_states = self.words.stay.shape
         size = n_words * n_states + 1
         first = np.arange(n_words) * n_states
-        chain = np.zeros((size, size))
-        stay = self.words.stay.reshape(-1)
-        chain[np.arange(size - 1), np.arange(size - 1)] = stay
-        chain[np.arange(size - 2), np.arange(1, size - 1)] = 1 - stay[:-1]
         last = first + n_states - 1
-        chain[last, :] = 0.0
-        chain[last, last] = stay[last]
-        leave = (1 - stay[last])[:, None]
-        chain[np.ix_(last, first)] += leave * (1 - PAUSE) * self.follows
-        chain[last, -1] = leave[:, 0] * PAUSE
-        chain[-1, first] = (1 - PAUSE_STAYS) * self.prior
-        chain[-1, -1] = PAUSE_STAYS
+        stay = np.append(self.words.stay.reshape(-1), PAUSE_STAYS)
+        stays, leaves = stay**self.exponent, (1 - stay) ** self.exponent
+        chain = np.diag(stays)
+        chain[np.arange(size - 1), np.arange(1, size)] = leaves[:-1]
+        chain[last, -1] = leaves[last] * PAUSE
+        chain[last[:-1], last[:-1] + 1] = 0.0
+        chain[np.ix_(last, first)] += leaves[last][:, None] * (1 - PAUSE) * self.follows
+        chain[-1, first] = leaves[-1] * self.prior
         begin = np.zeros(size)
         begin[first], begin[-1] = self.prior / 2, 0.5
-        return begin, chain / chain.sum(axis=1, keepdims=True)
+        return begin, chain
+
+    def log_weights(self, values: Array) -> Array:
+        """(T, n) logarithm of what frames (T, D) weigh in each state."""
+        words = self.words.log_density(values).reshape(len(values), -1)
+        return self.exponent * np.column_stack([words, self.silence.log_density(values)[:, 0]])
 
     def path(self, values: Array) -> NDArray[np.int64]:
         """(T,) the state of each frame (T, D) on the most probable way.
@@ -81,12 +84,11 @@ class Network:
         """
         librosa = extra("librosa", "librosa")
         begin, chain = self.transitions()
-        log = np.column_stack(
-            [self.words.log_density(values).reshape(len(values), -1), self.silence.log_density(values)[:, 0]]
-        )
-        log = self.exponent * (log - log.max(axis=1, keepdims=True))
+        total = chain.sum(axis=1)  # librosa wants rows that sum to one: what that takes is given back with each frame
+        log = self.log_weights(values) + np.log(total)
+        log -= log.max(axis=1, keepdims=True)
         emitted = np.exp(np.maximum(log, -FAINTEST)).T
-        path = librosa.sequence.viterbi(emitted, chain, p_init=begin, transition_min_prob=FORBIDDEN)
+        path = librosa.sequence.viterbi(emitted, chain / total[:, None], p_init=begin, transition_min_prob=FORBIDDEN)
         return path.astype(np.int64)
 
     def transcribe(self, values: Array, seconds: float) -> "pd.DataFrame":

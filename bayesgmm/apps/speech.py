@@ -158,7 +158,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         """
         shape, rate = self._shape(), self._rate_told()
         with self._shown():
-            corpus = corpus_of(list(X), y, groups, sample_weight, rate, self.skip_broken)
+            corpus = corpus_of(list(X), y, groups, sample_weight, rate)
             hearings = [Hearing(corpus.rate, self.n_cepstra, name) for name in self._normalisations()]
             corpus, heard = hear(corpus, hearings, shape.n_states, self.skip_broken)
             self.classes_, word = np.unique(corpus.labels, return_inverse=True)

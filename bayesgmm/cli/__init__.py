@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.selection import compare, select
+from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
     Columns,
     DataFile,
@@ -135,6 +136,7 @@ def prior(
 
 app.command()(select)
 app.command()(compare)
+app.add_typer(speech, name="speech")
 
 
 models = typer.Typer(help="The model cards that come with bayesgmm.", invoke_without_command=True)
