@@ -120,7 +120,6 @@ def _backward(emitted: Padded, stay: Array) -> Array:
             behind[:, t, :-1] = np.logaddexp(after[:, :-1] + log_stay[..., :-1], after[:, 1:] + log_leave[..., :-1])
             behind[:, t, -1] = after[:, -1] + log_stay[..., -1]
         ends = emitted.ends(t)
-        behind[ends, t] = -np.inf
         behind[ends, t, -1] = last[ends]
     return behind
 
