@@ -10,9 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax", "librosa"}
-PACKAGES = {"apps", "inference", "estimators"}  # what is imported from them are modules
+PACKAGES = {"apps", "inference", "estimators", "diagnosis"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
+    "cli.application",
+    "cli.predictions",
+    "cli.partitions",
+    "cli.diagnosis",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",
@@ -39,8 +43,9 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
             inner = node.module.removeprefix(package).lstrip(".")
             whole = inner and inner not in PACKAGES
             found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            if inner == "inference" and any(a.name == "fit" for a in node.names):
-                found = (found - {"inference.fit"}) | {"inference"}
+            for whole, function in (("inference", "fit"), ("diagnosis", "diagnose")):
+                if inner == whole and any(a.name == function for a in node.names):
+                    found = (found - {f"{whole}.{function}"}) | {whole}
     return found
 
 

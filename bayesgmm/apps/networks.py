@@ -84,8 +84,9 @@ class Network:
         """
         librosa = extra("librosa", "librosa")
         begin, chain = self.transitions()
-        total = chain.sum(axis=1)  # librosa wants rows that sum to one: what that takes is given back with each frame
-        log = self.log_weights(values) + np.log(total)
+        total = chain.sum(axis=1)  # librosa wants rows that sum to one: what that takes is given back with the frame
+        log = self.log_weights(values)
+        log[:-1] += np.log(total)
         log -= log.max(axis=1, keepdims=True)
         emitted = np.exp(np.maximum(log, -FAINTEST)).T
         path = librosa.sequence.viterbi(emitted, chain / total[:, None], p_init=begin, transition_min_prob=FORBIDDEN)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import check_other, check_table, names_of, say, show, write
+from bayesgmm.cli.application import App
+from bayesgmm.cli.terminal import check_other, check_table, names_of, remark, say, show, tell, write, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.speech_files import Trained
     from bayesgmm.stats import Array
 
-speech = typer.Typer(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
+speech = App(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
 SHOWN = 40  # rows
 
 
@@ -57,7 +58,8 @@ def train(
         options = {"n_components": components, "covariance_type": covariance, "method": method, "random_state": seed}
         trained, _ = train_table(found, label, used, **options)
         speech_files.save(trained, output)
-        say(f"wrote {output}: {len(found)} rows, {len(trained.labels)} labels")
+        say(f"{len(found)} rows, {len(trained.labels)} labels")
+        wrote(output)
         return
     classifier = SpeechClassifier(
         states,
@@ -73,19 +75,25 @@ def train(
     classifier.fit(found.recordings, found.labels, found.speakers)
     _show_training(classifier, found)
     classifier.save(output)
-    say(f"wrote {output}")
+    wrote(output)
 
 
 def _show_training(classifier: "SpeechClassifier", found: "Listing") -> None:
     info = classifier.trained_.info
     by = f", {len(set(found.speakers))} speakers" if found.speakers else ""
     say(f"{info['recordings']} recordings, {len(classifier.classes_)} labels{by}")
+    tell(accuracy=info["accuracy"], exponent=classifier.exponent_)
     if info["accuracy"] is None:
         return
     table = classifier.reliability_.copy()
     for name in ("probability", "right", "error"):
         table[name] = table[name].map("{:.2f}".format)
-    show(table.astype(str).set_index("answers"), "How sure it is of recordings it has not heard, and how often right")
+    show(
+        table.astype(str).set_index("answers"),
+        "How sure it is of recordings it has not heard, and how often right",
+        name="reliability",
+        values=classifier.reliability_.set_index("answers"),
+    )
     held = "speakers held out" if found.speakers and len(set(found.speakers)) > 1 else "recordings held out"
     say(f"{held}: {info['accuracy']:.1%} right; frames count {classifier.exponent_:.3g} each")
 
@@ -107,15 +115,15 @@ def recognise(
     trained = speech_files.load(model)
     frame = _answers(trained, recordings, sequence)
     if output is not None:
-        write(frame, output)
+        write(frame, output, "answers")
         return
     shown = frame[[name for name in frame.columns if not name.startswith("probability_")]].head(SHOWN).copy()
     for name, places in {"start": 2, "end": 2, "probability": 3}.items():
         if name in shown:
             shown[name] = shown[name].map(f"{{:.{places}f}}".format)
-    show(shown.astype(str), "What was said")
+    show(shown.astype(str), "What was said", name="answers", values=frame)
     if len(frame) > SHOWN:
-        say(f"and {len(frame) - SHOWN} more: -o writes all of them")
+        remark(f"and {len(frame) - SHOWN} more: -o writes all of them")
 
 
 def _answers(trained: "Trained", recordings: list[Path], sequence: bool) -> "pd.DataFrame":
