@@ -128,8 +128,10 @@ def along_longest_axis(rows: Array, size: int) -> Rows:
 
     Examples
     --------
+    Of four rows in the order 1, 0, 3, 2, the second and the fourth.
+
     >>> along_longest_axis(np.array([[0.0, 5.0], [0.0, 1.0], [0.1, 9.0], [0.0, 7.0]]), 2)
-    array([0, 3])
+    array([0, 2])
     """
     centred = rows - rows.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)

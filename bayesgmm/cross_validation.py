@@ -81,7 +81,7 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
     if points.weights is not None or draws < LEAST_DRAWS:
         return None
     chosen = np.linspace(0, fit.posterior.n_draws - 1, draws).round().astype(int)
-    leave_out = _leave_outs(fit, chosen)
+    leave_out = leave_outs(fit, chosen)
     logs = slices(fit.posterior.thin(draws), points.values[rows], f"leaving out, {name}")
     try:
         with np.errstate(all="ignore"):
@@ -122,7 +122,7 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
     return float(total), float(error), float(effective)
 
 
-def _leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
+def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
     """ArviZ's estimator for draws of this kind: log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     from arviz_stats.base.array import array_stats
 

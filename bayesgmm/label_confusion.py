@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import squareform
 
 from bayesgmm.alignments import Agreement, Consensus, Order, Votes, divergence
+from bayesgmm.findings import Finding
 from bayesgmm.stats import Array
 
 BINS = 512
@@ -159,19 +160,27 @@ def _agreement(centre: Array, weight: Array) -> float:
 
 
 def doubts(labels: dict[str, Any]) -> list[str]:
-    """That labels mean nothing, and which: when they bear weight."""
+    """That labels mean nothing, and which, in words: when they bear weight."""
+    return [str(finding) for finding in meaningless(labels)]
+
+
+def meaningless(labels: dict[str, Any]) -> list[Finding]:
+    """That labels (what ``judge`` returns) mean nothing, and which: when they bear weight."""
     if labels.get("doubtful_weight", 0.0) < WEIGHTY:
         return []
     found = [f"{_listed(members)} can't be told apart" for members in labels["indistinct"]]
     if labels["inconstant"]:
         one = len(labels["inconstant"]) == 1
         found.append(f"{_listed(labels['inconstant'])} {'holds' if one else 'hold'} other points in every draw")
-    return [
+    what = (
         f"No order of the components gives all labels a meaning: {'; '.join(found)} "
-        f"({labels['doubtful_weight']:.0%} of the weight). What is said of one of them alone, its weight, its mean, "
-        "its points, means nothing; densities, anomaly scores and clusterings do not depend on labels. "
-        "Try fewer components."
-    ]
+        f"({labels['doubtful_weight']:.0%} of the weight)."
+    )
+    why = (
+        "What is said of one of them alone, its weight, its mean, its points, means nothing; densities, anomaly scores "
+        "and clusterings do not depend on labels."
+    )
+    return [Finding("doubt", "labels", what, why, "Try fewer components.", dict(labels))]
 
 
 def _listed(members: list[int]) -> str:

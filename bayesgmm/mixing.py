@@ -68,7 +68,7 @@ def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
     return chosen
 
 
-def label_free(fit: "xr.DataTree") -> "xr.Dataset":
+def watched(fit: "xr.DataTree") -> "xr.Dataset":
     """What no relabelling moves, draw by draw: the total log likelihood, and log densities at some of the points.
 
     Returns
@@ -135,7 +135,7 @@ def mixing(fit: "xr.DataTree") -> list[Finding]:
         what = f"{few}: too few to tell whether the chains agree."
         return [Finding("problem", "mixing", what, "No uncertainty can be read off so few.", "Draw more.")]
     why = "Averages and intervals would come out differently in another run."
-    if free := _trouble(fit, *_judged(label_free(fit)), why):
+    if free := _trouble(fit, *_judged(watched(fit)), why):
         return free
     why = "They agree on the density of the data, and not on single components: what is said of those is uncertain."
     return _trouble(fit, *convergence(fit), why)

@@ -42,7 +42,7 @@ class Search:
         found = [start.copy() for start in starts]
         gain = np.diff(self.loss.table(self.draws.n_points))
         costs = (self.loss.split_cost, self.loss.join_cost)
-        keys = [key_of(self.seed) + np.uint64(i << 40) for i in range(len(starts))]
+        keys = [key_of(self.seed) ^ np.uint64(i << 40) for i in range(len(starts))]
 
         def search(first: int, last: int) -> None:
             for i in range(first, last):

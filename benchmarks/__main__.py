@@ -17,6 +17,7 @@ from benchmarks import (
     predictions,
     relabelling,
     sampling,
+    speech,
     sweeps,
 )
 
@@ -32,8 +33,9 @@ PARTS = {
     "predictions": predictions,
     "partitions": partitions,
     "diagnosis": diagnosis,
+    "speech": speech,
 }
-PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
+PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax", "librosa", "hmmlearn")
 
 
 def machine() -> str:

@@ -87,7 +87,10 @@ def main():
                 if method != "ordered":
                     assert same_names(order, np.argsort(shuffle, axis=1)), method
                 limit = WANTED.get((n_points, method, asked), "")
-                print(f"| {n_points:,} | {method} | {asked or 'all'} | {seconds:.2f} | {limit} |", flush=True)
+                print(
+                    f"| {n_points:,} | {method} | {asked or 'all'} | {seconds:.2f} | {limit} |".replace("  |", " |"),
+                    flush=True,
+                )
         if n_points <= POINTS:
             seconds, order = timed(lambda drawn=drawn, points=points: plain(points, drawn))
             assert same_names(order, np.argsort(shuffle, axis=1))

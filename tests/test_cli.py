@@ -307,6 +307,9 @@ def test_diagnose_says_what_may_be_wrong(folder, fitted):
     assert "Not checked: last stick" in done.stdout
     assert (folder / "check.png").stat().st_size > 10_000
     assert list(pd.read_csv(folder / "findings.csv").columns) == ["severity", "check", "what", "why", "advice"]
+    told = json.loads(run("diagnose", "fit.nc", "--json", cwd=folder).stdout)
+    assert told["skipped"]["last stick"]
+    assert {finding["check"] for finding in told["findings"]} | set(told["passed"]) >= {"mixing", "predictive fit"}
 
 
 def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):

@@ -245,13 +245,14 @@ def test_thin_and_singular_components():
 
 
 def test_labels_of_components_that_overlap_mean_nothing():
-    x = three([200])
-    same = draws_of(x, [0.5, 0.5], [[0.0], [0.01]], np.full((2, 1, 1), 0.25))
-    (found,) = bg.diagnose(same, ["labels"])
-    assert found.evidence["agreement"] == pytest.approx([0.5, 0.5], abs=0.02)
-    apart = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25))
-    assert components.label_agreement(apart)[0] == pytest.approx([1, 1], abs=1e-3)
-    assert not bg.diagnose(apart, ["labels"])
+    same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1, told={})
+    bare = posterior.annotate(same, {})
+    (found,) = bg.diagnose(bare, ["labels"])
+    assert found.what.startswith("No order of the components gives all labels a meaning: components 0 and 1 can't")
+    two = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25), noise=0.05)
+    assert not bg.diagnose(two, ["labels"])
+    told = {"labels": {"doubtful_weight": 0.3, "indistinct": [[0, 1]], "inconstant": []}}
+    assert bg.diagnose(posterior.annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
 
 
 def test_a_last_stick_that_holds_mass():

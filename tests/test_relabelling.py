@@ -1,90 +1,32 @@
-"""Label switching: every method against its definition, how sure labels are, and what chains agree on without them."""
-
-import itertools
-import warnings
+"""Label switching: every method against its definition, on anybody's trace, and what cannot be done."""
 
 import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.special import softmax
-from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
 from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
-from bayesgmm.convergence import label_free
 from bayesgmm.data import Standard, as_points
-from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
-from bayesgmm.label_confusion import misnamed
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import info, pack, unpack
+from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.posterior import info, observed, unpack
 from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.stats import BLOCK, Blocks, Table
 from bayesgmm.witnesses import choose_witnesses
 from benchmarks.relabelling import plain_stephens, same_names, switched
-
-SETTINGS = {"stephens": {}, "ecr": {}, "pivot": {}, "ordered": {"by": "a"}}
-
-
-def draws_of(n_draws=60, n_points=90, gap=4.0, wobble=0.1, seed=0, k=3, d=2):
-    """A fit of two chains whose draws lie around k components in a row, and their points."""
-    rng = np.random.default_rng(seed)
-    centre = np.zeros((k, d))
-    centre[:, 0] = gap * np.arange(k)
-    x = centre[rng.integers(k, size=n_points)] + rng.normal(size=(n_points, d))
-    weight = rng.dirichlet(np.arange(2.0, k + 2) * 30, size=n_draws)
-    mean = centre + wobble * rng.normal(size=(n_draws, k, d))
-    covariance = np.eye(d) * np.exp(wobble * rng.normal(size=(n_draws, k, 1, 1)))
-    return as_fit(Parameters(weight, mean, covariance), x)
-
-
-def as_fit(p, x, chains=2, sample_weight=None):
-    """Draws (S, ...) as somebody else's trace: nothing is said of labels."""
-    points = as_points(np.asarray(x), ["a", "b", "c"][: np.shape(x)[1]]).weighed(sample_weight)
-    shaped = Parameters(
-        *(v.reshape(chains, -1, *v.shape[1:]) for v in (p.weight, p.mean, p.covariance)),
-    )
-    lp = np.random.default_rng(9).normal(size=shaped.weight.shape[:2])
-    return pack(points, Standard.of(points), shaped, {"lp": lp})
-
-
-def shuffled(fit, seed=1):
-    """The same draws, components of each in a random order; and that order."""
-    p = unpack(fit).parameters
-    rng = np.random.default_rng(seed)
-    order = np.array([rng.permutation(p.weight.shape[1]) for _ in p.weight])
-    rows = fit["observed_data"]["x"].values
-    return as_fit(reorder(p, order), rows), order
-
-
-def votes_of(fit, threads=1, weights=None):
-    posterior = unpack(fit)
-    return Votes(posterior.standard.blocks(fit["observed_data"]["x"].values, weights), posterior.tables(), threads)
-
-
-def shares_of(votes):
-    """(S, N, K) responsibilities, written with numpy."""
-    x, t = votes.blocks.rows(), votes.tables
-    y = np.einsum("skij,sknj->skni", t.root, x[None, None] - t.mean[:, :, None])
-    return softmax(t.offset[:, :, None] - 0.5 * (y**2).sum(axis=-1), axis=1).transpose(0, 2, 1)
-
-
-def in_blocks(rows):
-    """(N, K) as the blocks have it."""
-    padded = np.zeros((-(-len(rows) // BLOCK) * BLOCK, rows.shape[1]))
-    padded[: len(rows)] = rows
-    return np.ascontiguousarray(padded.reshape(-1, BLOCK, rows.shape[1]).transpose(0, 2, 1))
-
-
-def in_rows(blocks, n_points):
-    return blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])[:n_points]
-
-
-def orders(k):
-    return np.array(list(itertools.permutations(range(k))))
-
-
-# -- what is summed up --
+from tests.switching import (
+    SETTINGS,
+    as_fit,
+    as_fit_of,
+    draws_of,
+    in_blocks,
+    in_rows,
+    orders,
+    relabelled,
+    shares_of,
+    shuffled,
+    votes_of,
+)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -190,6 +132,18 @@ def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
     assert -found.objective[-1] == pytest.approx(best.sum())
 
 
+def test_a_given_partition_is_read_at_the_points_that_are_asked():
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    partition = np.random.default_rng(0).integers(3, size=90)
+    drawn = unpack(fit)
+    best = int(fit["sample_stats"]["lp"].values.argmax())
+    tables = drawn.tables()
+    rows, blocks = choose_witnesses(observed(fit), drawn.standard, tables.draw(best), 30)
+    wanted = METHODS["ecr"](Switched(drawn, best, Votes(blocks, tables)), partition=partition[rows])
+    found = relabelled(fit, "ecr", partition=partition, points=30)
+    assert same_names(component_order(found), wanted.order)
+
+
 def test_ecr_finds_the_partition_that_its_draws_agree_on():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
     _, found = solved("ecr", fit)
@@ -210,16 +164,9 @@ def test_pivot_is_as_near_to_the_best_draw_as_any_order():
 @pytest.mark.parametrize("by", ["a", "b", "weight"])
 def test_ordered_is_ordered(by):
     fit, _ = shuffled(draws_of(gap=1.0, wobble=1.0))
-    p = aligned(bg_relabel(fit, "ordered", by=by)).parameters
+    p = aligned(relabelled(fit, "ordered", by=by)).parameters
     values = -p.weight if by == "weight" else p.mean[:, :, "ab".index(by)]
     assert (np.diff(values, axis=1) >= 0).all()
-
-
-def bg_relabel(fit, method="stephens", **settings):
-    """Whatever it has to say of the labels."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        return bg.relabel(fit, method, progress=False, **settings)
 
 
 # -- relabel --
@@ -243,8 +190,8 @@ def test_what_components_were_called_changes_nothing(method):
     """Nor which chain comes first, where the best draw stays the best."""
     fit = draws_of(gap=1.5, wobble=0.5)
     mixed, _ = shuffled(fit, seed=8)
-    one, other = (bg_relabel(f, method, **SETTINGS[method]) for f in (fit, mixed))
-    swapped = bg_relabel(mixed.isel(chain=[1, 0]), method, **SETTINGS[method]).isel(chain=[1, 0])
+    one, other = (relabelled(f, method, **SETTINGS[method]) for f in (fit, mixed))
+    swapped = relabelled(mixed.isel(chain=[1, 0]), method, **SETTINGS[method]).isel(chain=[1, 0])
     for name in ("weight", "mean", "covariance"):
         np.testing.assert_array_equal(one["posterior"][name], other["posterior"][name])
         np.testing.assert_array_equal(one["posterior"][name], swapped["posterior"][name])
@@ -259,12 +206,6 @@ def test_stephens_and_ecr_and_pivot_agree_where_clusters_are_apart_and_at_many_c
         assert same_names(order, np.argsort(shuffle, axis=1))
 
 
-def as_fit_of(drawn, points):
-    p = drawn.parameters
-    lead = Parameters(p.weight[None], p.mean[None], p.covariance[None])
-    return pack(points, drawn.standard, lead, {"lp": np.zeros((1, drawn.n_draws))})
-
-
 def test_all_of_many_points_start_from_what_some_say():
     points, drawn, shuffle = switched(5_000, n_draws=20)
     found = bg.relabel(as_fit_of(drawn, points), points=None, progress=False)
@@ -274,8 +215,8 @@ def test_all_of_many_points_start_from_what_some_say():
 
 def test_each_method_starts_from_the_draws_as_they_were_drawn():
     mixed, _ = shuffled(draws_of(gap=1.5, wobble=0.5))
-    once = bg_relabel(mixed)
-    twice = bg_relabel(bg_relabel(bg_relabel(mixed, "ordered", by="b"), "pivot"))
+    once = relabelled(mixed)
+    twice = relabelled(relabelled(relabelled(mixed, "ordered", by="b"), "pivot"))
     assert twice["posterior"].identical(once["posterior"])
     assert twice["sample_stats"].identical(once["sample_stats"])
     back = reorder(unpack(twice).parameters, inverse(component_order(twice)))
@@ -334,9 +275,9 @@ def test_a_row_of_weight_three_votes_three_times():
     trees = [as_fit(p, x, sample_weight=w), as_fit(p, np.repeat(x, w, axis=0))]
     for tree in trees:  # the same coordinates, so that sums are alike
         tree["constant_data"]["shift"].values[:] = standard.shift
-    one, other = (bg_relabel(tree, points=None) for tree in trees)
+    one, other = (relabelled(tree, points=None) for tree in trees)
     np.testing.assert_array_equal(component_order(one), component_order(other))
-    plain = bg_relabel(mixed, points=None)
+    plain = relabelled(mixed, points=None)
     for key in ("agreement", "constancy", "confusion"):
         np.testing.assert_allclose(info(one)["labels"][key], info(other)["labels"][key], atol=2e-4)
     assert info(one)["labels"]["agreement"] != info(plain)["labels"]["agreement"]
@@ -375,7 +316,7 @@ def test_one_draw_and_one_component_keep_their_names(iris):
 
 def test_one_column_is_the_column_to_order_by():
     p = draws_of(d=1)
-    assert info(bg_relabel(p, "ordered"))["labels"]["method"] == "ordered"
+    assert info(relabelled(p, "ordered"))["labels"]["method"] == "ordered"
 
 
 # -- bad input --
@@ -431,195 +372,6 @@ def test_every_component_has_witnesses_and_they_stand_for_all():
     assert stood[few].sum() == pytest.approx(weights[20_000:].sum())
     assert stood[~few].sum() == pytest.approx(weights[:20_000].sum())
     assert len(choose_witnesses(points, Standard(np.zeros(1), np.ones(1)), table, None)[0]) == len(x)
-
-
-# -- how sure --
-
-
-def test_two_heaps_are_told_from_one():
-    """The bound holds the true probability, is tight where heaps are apart, and 1/2 where there is one."""
-    rng = np.random.default_rng(0)
-    for apart in (2.0, 2.5, 3.0, 4.0):
-        found = misnamed(np.abs(rng.normal(apart, 1.0, size=4000)))
-        assert norm.cdf(-apart) <= found + 2e-3
-    assert found < 0.02
-    for single in (rng.normal(size=4000), rng.uniform(-1, 1, size=4000), rng.exponential(size=4000)):
-        assert misnamed(np.abs(single)) > 0.45
-    partly = np.where(rng.random(4000) < 0.2, rng.uniform(0, 1, 4000), rng.normal(3.0, 0.2, 4000))
-    assert 0.1 < misnamed(partly) < 0.25  # a tenth is the wrong way round
-    assert misnamed(np.where(rng.random(4000) < 0.3, -5.0, 5.0)) == pytest.approx(0.3, abs=0.03)
-    assert misnamed(np.zeros(10)) == 0.5
-
-
-def test_components_apart_are_sure():
-    labels = info(bg.relabel(draws_of(n_draws=200), progress=False))["labels"]
-    assert labels["agreement"] > 0.95
-    assert min(labels["constancy"]) > 0.95
-    assert np.max(labels["confusion"]) < 0.01
-    assert labels["doubtful_weight"] == 0
-
-
-def test_overlapping_components_that_stay_where_they_are_keep_their_labels():
-    """A tight one in a wide one: points are in doubt, labels are not."""
-    rng = np.random.default_rng(0)
-    x = np.concatenate([3 * rng.normal(size=(300, 2)), 0.5 * rng.normal(size=(150, 2))])
-    s = 400
-    weight = rng.dirichlet([300, 150], size=s)
-    mean = 0.05 * rng.normal(size=(s, 2, 2))
-    covariance = np.array([9.0, 0.25])[:, None, None] * np.eye(2) * np.exp(0.05 * rng.normal(size=(s, 2, 1, 1)))
-    mixed, order = shuffled(as_fit(Parameters(weight, mean, covariance), x))
-    found = bg.relabel(mixed, progress=False)
-    assert same_names(component_order(found), inverse(order))
-    labels = info(found)["labels"]
-    assert labels["agreement"] < 0.97
-    assert labels["doubtful_weight"] == 0
-    assert min(labels["constancy"]) > 0.9
-
-
-def one_gaussian_in_two():
-    rng = np.random.default_rng(0)
-    model = bg.MixtureModel(2, weights=bg.Dirichlet(50.0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        return bg.fit(model, rng.normal(size=(300, 2)), draws=500, seed=1, progress=False)
-
-
-def test_two_components_on_one_gaussian_cannot_be_told_apart():
-    fit = one_gaussian_in_two()
-    with pytest.warns(FitWarning, match="components 0 and 1 can't be told apart"):
-        found = bg.relabel(fit, progress=False)
-    labels = info(found)["labels"]
-    assert labels["indistinct"] == [[0, 1]]
-    assert labels["confusion"][0][1] > 0.3
-    assert labels["doubtful_weight"] > 0.3
-    said = [text for text in info(found)["warnings"] if "told apart" in text]
-    again = bg_relabel(found)
-    assert [text for text in info(again)["warnings"] if "told apart" in text] == said  # once
-
-
-def test_a_component_that_is_elsewhere_in_every_draw_is_named():
-    fit = draws_of(n_draws=200)
-    p = unpack(fit).parameters
-    rng = np.random.default_rng(0)
-    weight = p.weight.copy()
-    weight[:, 2], weight[:, 1] = 0.1, weight[:, 1] + weight[:, 2] - 0.1
-    mean, covariance = p.mean.copy(), p.covariance.copy()
-    x = fit["observed_data"]["x"].values
-    mean[:, 2] = x[rng.integers(len(x), size=200)]
-    covariance[:, 2] *= 0.05
-    wandering = as_fit(Parameters(weight, mean, covariance), x)
-    with pytest.warns(FitWarning, match="component 2 holds other points in every draw"):
-        labels = info(bg.relabel(wandering, progress=False))["labels"]
-    assert labels["inconstant"] == [2]
-
-
-def two_modes():
-    """One chain cuts a cloud this way, the other that way."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(200, 2))
-    mean = np.zeros((400, 2, 2))
-    mean[:200, :, 0] = mean[200:, :, 1] = [-1, 1]
-    covariance = np.zeros((400, 2, 2, 2))
-    covariance[:200] = np.diag([0.1, 1.0])
-    covariance[200:] = np.diag([1.0, 0.1])
-    mean += 0.05 * rng.normal(size=mean.shape)
-    return as_fit(Parameters(rng.dirichlet([100, 100], size=400), mean, covariance), x)
-
-
-def test_chains_in_different_modes_have_no_common_labels():
-    """They share half of what they hold, or a third; R-hat says the rest."""
-    labels = info(bg_relabel(two_modes()))["labels"]
-    assert max(labels["constancy"]) < 0.7
-
-
-def test_few_draws_are_not_judged():
-    labels = info(bg.relabel(draws_of(n_draws=10), progress=False))["labels"]
-    assert labels["confusion"] is None
-    assert labels["indistinct"] == []
-
-
-# -- convergence --
-
-
-def test_switched_chains_agree_after_relabelling_and_without_labels_always():
-    fit = draws_of(n_draws=400)
-    p = unpack(fit).parameters
-    order = np.tile([0, 1, 2], (400, 1))
-    order[200:] = [1, 2, 0]
-    switching = as_fit(reorder(p, order), fit["observed_data"]["x"].values)
-    plain, mixed = bg.label_convergence(fit, progress=False), bg.label_convergence(switching, progress=False)
-    labelled = mixed.loc["labelled"]
-    assert list(mixed.columns) == ["rhat_drawn", "rhat", "ess_drawn", "ess"]
-    assert labelled.loc["mean[0, a]", "rhat_drawn"] > 1.5
-    assert labelled["rhat"].max() < 1.05
-    assert labelled.loc["mean[0, a]", "ess"] > 100 > labelled.loc["mean[0, a]", "ess_drawn"]
-    np.testing.assert_allclose(mixed["rhat"], plain["rhat"], atol=1e-6)
-    free = mixed.loc["label-free"]
-    np.testing.assert_array_equal(free["rhat"], free["rhat_drawn"])
-    assert free["rhat"].max() < 1.05
-    again = bg.label_convergence(bg.relabel(switching, progress=False), progress=False)
-    np.testing.assert_array_equal(again, mixed)
-    wanted = az.rhat(bg.relabel(switching, progress=False)["posterior"]["weight"].to_dataset())["weight"]
-    np.testing.assert_allclose(labelled.loc[[f"weight[{k}]" for k in range(3)], "rhat"], wanted)
-
-
-def test_chains_in_different_modes_disagree_without_labels():
-    free = bg.label_convergence(bg_relabel(two_modes()), progress=False).loc["label-free"]
-    assert free.loc[[f"together[{i}]" for i in range(19)], "rhat"].max() > 1.5
-    assert free.loc[[f"log_density[{i}]" for i in range(20)], "rhat"].max() > 1.5
-
-
-def test_numbers_without_labels_are_what_they_say():
-    fit, _ = shuffled(draws_of(n_draws=6, n_points=40, gap=1.0))
-    found, p, x = label_free(fit, progress=False), unpack(fit).parameters, fit["observed_data"]["x"].values
-    dense = np.array(
-        [
-            [w * multivariate_normal(m, c).pdf(x) for w, m, c in zip(*draw, strict=True)]
-            for draw in zip(p.weight, p.mean, p.covariance, strict=True)
-        ]
-    )
-    shares = dense / dense.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found["loglik"].values.ravel(), np.log(dense.sum(axis=1)).sum(axis=1), rtol=1e-10)
-    np.testing.assert_allclose(
-        found["n_occupied"].values.ravel(), (1 - np.prod(1 - shares, axis=2)).sum(axis=1), rtol=1e-9
-    )
-    log = np.log(dense.sum(axis=1))
-    looked_at = found["log_density"].values.reshape(6, -1)
-    rows = [int(np.abs(log - one[:, None]).sum(axis=0).argmin()) for one in looked_at.T]
-    assert len(set(rows)) == 20
-    np.testing.assert_allclose(looked_at, log[:, rows], rtol=1e-9)
-    together = np.einsum("skn,skn->sn", shares[:, :, rows[1:]], shares[:, :, rows[:-1]])
-    np.testing.assert_allclose(found["together"].values.reshape(6, -1), together, rtol=1e-8)
-
-
-def test_row_weights_count_without_labels():
-    fit = draws_of(n_draws=6, n_points=40, gap=1.0)
-    w, x, p = np.arange(40) % 4, fit["observed_data"]["x"].values, unpack(fit).parameters
-    one, other = (label_free(f, progress=False) for f in (as_fit(p, x, 2, w), as_fit(p, np.repeat(x, w, axis=0), 2)))
-    for name in ("loglik", "n_occupied"):
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-9)
-
-
-def test_a_long_table_stands_on_some_of_its_points():
-    rng = np.random.default_rng(0)
-    p = Parameters(rng.dirichlet([9, 9], size=8), rng.normal(size=(8, 2, 1)), np.ones((8, 2, 1, 1)))
-    x = rng.normal(size=(30_000, 1))
-    some, own = (
-        label_free(as_fit(p, x), progress=False)["loglik"].values,
-        votes_of(as_fit(p, x)).logliks().reshape(2, 4),
-    )
-    own -= Standard.of(as_points(x)).log_scale * len(x)
-    np.testing.assert_allclose(some, own, rtol=0.02)
-
-
-def test_convergence_of_a_point_estimate_and_of_an_older_file_is_not_known(iris):
-    point = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
-    assert bg.label_convergence(point, progress=False).isna().all(axis=None)
-    older = bg.relabel(draws_of(), progress=False)
-    older["sample_stats"] = xr.DataTree(older["sample_stats"].to_dataset().drop_vars(KEPT))
-    table = bg.label_convergence(older, progress=False).loc["labelled"]
-    assert table["rhat_drawn"].isna().all()
-    assert table["rhat"].notna().all()
 
 
 def test_a_block_of_nobody_changes_nothing():

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, check_picture, check_table, say, write
+from bayesgmm.cli.session import records
+from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, session, tell, write, wrote
 
 if TYPE_CHECKING:
     from bayesgmm.findings import Finding, Findings
@@ -31,9 +32,9 @@ def diagnose(
         check_picture(plot, fit)
     tree = load(fit)
     findings = run(tree)
-    _show(findings)
+    _show(findings, saved=output is not None)
     if output is not None:
-        write(findings.table.set_index("severity"), output)
+        write(findings.table.set_index("severity"), output, "findings")
     if plot is not None:
         import matplotlib as mpl
 
@@ -41,24 +42,30 @@ def diagnose(
 
         mpl.use("Agg")
         plots.check(tree).savefig(plot, dpi=150)
-        say(f"wrote {plot}")
+        wrote(plot)
     if strict and findings.worst == "problem":
         raise typer.Exit(1)
 
 
-def _show(findings: "Findings") -> None:
-    from rich.console import Console
+def _show(findings: "Findings", saved: bool) -> None:
+    """Print all of it; with ``--quiet``, the verdict alone where the rest is in a file."""
+    if session().json:
+        tell(verdict=findings.verdict, worst=findings.worst, findings=records(findings.table))
+        tell(passed=list(findings.passed), skipped=findings.skipped)
+        return
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(findings.verdict, style="bold"))
+    screen = console()
+    screen.print(Text(findings.verdict, style="bold"))
+    if saved and session().quiet:
+        return
     for finding in findings:
-        console.print()
-        console.print(_paragraph(finding))
+        screen.print()
+        screen.print(_paragraph(finding))
     if findings.passed:
-        console.print(Text(f"\nNothing found by: {', '.join(findings.passed)}.", style="green"))
+        screen.print(Text(f"\nNothing found by: {', '.join(findings.passed)}.", style="green"))
     for name, why in findings.skipped.items():
-        console.print(Text(f"Not checked: {name} ({why}).", style="dim"))
+        screen.print(Text(f"Not checked: {name} ({why}).", style="dim"))
 
 
 def _paragraph(finding: "Finding") -> object:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesgmm import mixing
+from bayesgmm.cross_validation import LEAST_DRAWS
 from bayesgmm.diagnosis import components, engines, modes, points, predictions, priors
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
@@ -67,15 +68,15 @@ def _several_components(fit: "xr.DataTree") -> str:
 
 
 def _many_draws(fit: "xr.DataTree") -> str:
-    few = unpack(fit).n_draws < points.LEAST_DRAWS
-    return _unweighted(fit) or (f"fewer than {points.LEAST_DRAWS} draws" if few else "")
+    few = unpack(fit).n_draws < LEAST_DRAWS
+    return _unweighted(fit) or (f"fewer than {LEAST_DRAWS} draws" if few else "")
 
 
 def _prior_known(fit: "xr.DataTree") -> str:
     if "model" not in info(fit):
         return "the fit stores no declaration, so its priors are not known"
-    if unpack(fit).n_draws < points.LEAST_DRAWS:
-        return f"fewer than {points.LEAST_DRAWS} draws"
+    if unpack(fit).n_draws < LEAST_DRAWS:
+        return f"fewer than {LEAST_DRAWS} draws"
     stored = all(mixing.statistic(fit, name) is not None for name in ("lp", "loglik"))
     return _points(fit) if stored else "the fit stores no log posterior and log likelihood"
 
@@ -111,7 +112,7 @@ CHECKS: dict[str, Check] = {
     "last stick": Check(components.last_stick, _truncated),
     "empty components": Check(components.emptied, _points),
     "thin components": Check(components.thin, _points),
-    "labels": Check(components.meaningless, _several_components),
+    "labels": Check(components.labels, _several_components),
     "prior": Check(priors.ruling_prior, _prior_known),
     "predictive fit": Check(predictions.predictive_misfit, _unweighted),
     "unexplained points": Check(points.unexplained, _points),

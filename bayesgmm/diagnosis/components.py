@@ -1,12 +1,15 @@
 """Components that are empty, thin, singular or without meaning, and sticks that were cut off too early."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.errors import FitWarning
 from bayesgmm.findings import Finding
+from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed
-from bayesgmm.relabelling import aligned
+from bayesgmm.relabelling import aligned, relabel
 from bayesgmm.stats import Array, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ LAST_STICK = 0.01  # weight of the last stick of a truncated process from which 
 DRAWS = 200
 POINTS = 1000
 OFTEN = 0.5  # share of the draws
-LABEL_MEANS = 0.6  # how often a component's own points must go to it again, for its label to mean something
 NARROW = 1e-3  # of the data's own spread in some direction
 EMPTYING = ("sparse_dirichlet", "dirichlet_process", "pitman_yor")  # priors that want components empty
 
@@ -81,7 +83,7 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     names = fit["posterior"].coords["component"].values
     d = fit["posterior"].sizes["feature"]
     usual = np.median(counts, axis=0)
-    few = np.flatnonzero((usual >= 1) & (usual < d + 1))
+    few = np.flatnonzero((usual >= 1) & (usual < d + 0.95))  # by what is shown of it
     width = np.median(narrowness(fit), axis=0)
     flat = np.flatnonzero((width < NARROW) & (usual >= 1))
     found = []
@@ -112,26 +114,11 @@ def narrowness(fit: "xr.DataTree") -> Array:
     return np.sqrt(np.maximum(np.linalg.eigvalsh(whiten.T @ p.covariance @ whiten)[..., 0], 0.0))
 
 
-def meaningless(fit: "xr.DataTree") -> list[Finding]:
-    """Components whose label says little: their points go to others as often as not."""
-    agreement, weight = label_agreement(fit)
-    low = np.flatnonzero((agreement < LABEL_MEANS) & (weight >= 1))
-    if not low.size:
-        return []
-    names = fit["posterior"].coords["component"].values
-    told = ", ".join(f"component {names[k]} ({agreement[k]:.0%})" for k in low)
-    what = f"Labels without meaning: of the points of {told} so many would get the same label again."
-    why = "The components overlap, or stand for different things in different draws: their numbers are no clusters'."
-    advice = "Read the density and not the labels, or try fewer components."
-    return [Finding("doubt", "labels", what, why, advice, {"agreement": agreement.tolist()})]
-
-
-def label_agreement(fit: "xr.DataTree") -> tuple[Array, Array]:
-    r"""How often two independent draws give a point of a component the same label (K,), and how many points it holds.
-
-    .. math:: a_k = \sum_n q_{nk}^2 / \sum_n q_{nk}, \qquad q_{nk} = \mathrm{E}[r_{nk}]
-    """
-    share, weights = shares(fit)
-    mean = share.mean(axis=0)
-    held = weights @ mean
-    return weights @ mean**2 / np.maximum(held, 1e-300), held
+def labels(fit: "xr.DataTree") -> list[Finding]:
+    """Whether labels mean anything: as relabelling told when it named the components; asked now where it did not."""
+    told = info(fit).get("labels", {})
+    if "doubtful_weight" not in told:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # the finding says it
+            told = info(relabel(fit, progress=False)).get("labels", {})
+    return meaningless(told)

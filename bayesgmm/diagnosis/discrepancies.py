@@ -113,7 +113,7 @@ def tails(uniform: Array) -> Array:
     Two of a hundred are expected out there, and nine are found.
 
     >>> tails(np.concatenate([np.full(91, 0.5), np.full(9, 0.999)])).round(4)
-    np.float64(0.0019)
+    np.float64(0.0004)
     """
     outside = ((uniform < TAIL) | (uniform > 1 - TAIL)).sum(axis=-1).astype(float)
     return _two_sided(outside, uniform.shape[-1], 2 * TAIL)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.convergence import label_free
+from bayesgmm.cross_validation import LeftOut, stacking_weights
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import label_free, size, statistic
+from bayesgmm.mixing import size, statistic
 from bayesgmm.posterior import observed, unpack
 from bayesgmm.stats import Array, log_densities
 
@@ -23,7 +25,10 @@ def separation(fit: "xr.DataTree") -> Array:
     from arviz_stats.base.array import array_stats
 
     chains, draws = size(fit)
-    arrays = [v.transpose("chain", "draw", ...).values.reshape(chains, draws, -1) for v in label_free(fit).values()]
+    arrays = [
+        v.transpose("chain", "draw", ...).values.reshape(chains, draws, -1)
+        for v in label_free(fit, progress=False).values()
+    ]
     values = np.concatenate(arrays, axis=2)
     out = np.ones((chains, chains))
     for a, b in combinations(range(chains), 2):
@@ -55,10 +60,7 @@ def stacking(fit: "xr.DataTree") -> Array:
     .. [1] Yao, Vehtari & Gelman (2022), J. Mach. Learn. Res. 23(79), 1-45: Stacking for non-mixing Bayesian
        computations.
     """
-    import warnings
-
-    import arviz as az
-    import xarray as xr
+    from arviz_stats.base.array import array_stats
 
     values, posterior, (chains, draws) = observed(fit).values, unpack(fit), size(fit)
     rows = np.linspace(0, len(values) - 1, min(len(values), STACKED_POINTS)).round().astype(int)
@@ -66,14 +68,13 @@ def stacking(fit: "xr.DataTree") -> Array:
     log = log_densities(posterior.standard.blocks(values[rows]), posterior.tables())
     log = log.reshape(chains, draws, len(rows))[:, kept]
     left_out = {}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # a point's k-hat is another check's
-        for chain in range(chains):
-            group = xr.Dataset({"x": (("chain", "draw", "point"), log[[chain]])})
-            tree = xr.DataTree.from_dict({"log_likelihood": group, "posterior": group.mean("point")})
-            left_out[str(chain)] = az.loo(tree, pointwise=True, reff=1.0)
-        table = az.compare(left_out, method="stacking")
-    return table["weight"].reindex([str(chain) for chain in range(chains)]).to_numpy()
+    for chain in range(chains):
+        with np.errstate(all="ignore"):  # a point's k-hat is another check's
+            elpd, khat, effective = array_stats.loo(log[chain].T, chain_axis=None)
+        error = float(elpd.std() * np.sqrt(len(elpd)))
+        left_out[str(chain)] = LeftOut(elpd, khat, float(elpd.sum()), error, float(effective.sum()))
+    weight = stacking_weights(left_out)
+    return np.array([weight[str(chain)] for chain in range(chains)])
 
 
 def different_modes(fit: "xr.DataTree") -> list[Finding]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import label_free, size
+from bayesgmm.mixing import size, watched
 from bayesgmm.posterior import declaration, unpack
 from bayesgmm.stats import Array, cholesky
 
@@ -54,7 +54,7 @@ def quantities(fit: "xr.DataTree") -> "xr.Dataset":
     """What the prior might rule, and no relabelling moves: log densities at some points, the weights' sizes."""
     import xarray as xr
 
-    found = label_free(fit).drop_vars("loglik", errors="ignore")
+    found = watched(fit).drop_vars("loglik", errors="ignore")
     weight = unpack(fit).parameters.weight.reshape(*size(fit), -1)
     if weight.shape[-1] > 1:
         ranked = -np.sort(-weight, axis=-1)

@@ -1,0 +1,7 @@
+from . import synthesis
+from .speech import SpeechClassifier
+
+__all__ = [
+    "SpeechClassifier",
+    "synthesis",
+]
