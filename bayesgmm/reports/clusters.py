@@ -164,8 +164,8 @@ def density(subject: Subject) -> list[Block]:
             lambda: draw_density(subject.few, columns),
             title="Density",
             alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
-            reading=f"{where}: the data as a histogram, the density with a band that holds it with probability 0.9 at each "
-            f"place, and the components.{pairs_read if subject.n_features > 1 else ''}"
+            reading=f"{where}: the data as a histogram, the density with a band that holds it with probability 0.9 "
+            f"at each place, and the components.{pairs_read if subject.n_features > 1 else ''}"
             f"{_chosen(subject)}{subject.thinned}",
             verdict=certainty if subject.is_point else f"{certainty}.",
             vectors=subject.n_features == 1,
