@@ -1,4 +1,4 @@
-from . import datasets, errors, model, plots
+from . import apps, datasets, errors, model, plots
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .comparison import compare
@@ -41,6 +41,7 @@ __all__ = [
     "SparseDirichlet",
     "WishartPrecision",
     "anomaly_scores",
+    "apps",
     "assignments",
     "bootstrap_test",
     "build_model",

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax", "skimage", "PIL"}
 PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
 MAY_BE_HEAVY = {
     "cli",
+    "cli.applications",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",

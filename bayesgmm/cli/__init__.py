@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.applications import segment
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.terminal import (
     Columns,
@@ -135,6 +136,7 @@ def prior(
 
 app.command()(select)
 app.command()(compare)
+app.command()(segment)
 
 
 models = typer.Typer(help="The model cards that come with bayesgmm.", invoke_without_command=True)
