@@ -172,6 +172,8 @@ def _tiff(source: Any, name: str) -> Picture | None:
         return None
     try:
         values = extra("tifffile", "tifffile").imread(source)
+        if values.size == 0:
+            raise ValueError("it holds no page")
     except Exception as error:  # every compression has its own family of errors
         raise DataError(f"{name} can't be read as a picture: it is damaged, or something else ({error})") from error
     return _from_array(values, name)

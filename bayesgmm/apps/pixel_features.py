@@ -83,7 +83,7 @@ def _contrast(strip: Strip, scale: float) -> tuple[Plane, ...]:
 
 
 def _directions(strip: Strip, scale: float) -> tuple[Plane, ...]:
-    r"""Which way lightness changes, J its structure tensor: :math:`(J_{rr} - J_{cc}, 2 J_{rc}) / (1 + J_{rr} + J_{cc})`.
+    r"""Which way lightness changes, by a structure tensor: :math:`(J_{rr} - J_{cc}, 2 J_{rc}) / (1 + \mathrm{tr} J)`.
 
     Points of a disc: its middle is no direction, and lines turned by 180 degrees are the same lines.
     """

@@ -47,9 +47,8 @@ def edge_weights(lab: Plane, spread: float) -> Plane:
     out = np.zeros((height + 2, width + 2, len(STEPS)), dtype=np.float32)
     for i, (down, right) in enumerate(STEPS):
         here, there = _pair(lab, down, right)
-        weight = np.exp(((here - there) ** 2).sum(axis=2) * np.float32(-0.5 / spread)) / np.float32(
-            np.hypot(down, right)
-        )
+        alike = np.exp(((here - there) ** 2).sum(axis=2) * np.float32(-0.5 / spread))
+        weight = alike / np.float32(np.hypot(down, right))
         left = max(0, -right)
         out[1 : 1 + weight.shape[0], 1 + left : 1 + left + weight.shape[1], i] = weight
     return out
@@ -114,7 +113,7 @@ def smooth(probability: Plane, weights: Plane, strength: float, sweeps: int, fir
 
 
 @long_jit
-def _sweep(own, there, weights, strength, first, q):
+def _sweep(own: Plane, there: NDArray[np.bool_], weights: Plane, strength: np.float32, first: int, q: Plane) -> None:
     height, width, n_labels = own.shape
     pull = np.empty(n_labels, dtype=np.float32)
     for turn in range(4):
@@ -126,7 +125,7 @@ def _sweep(own, there, weights, strength, first, q):
 
 
 @jit
-def _pull(q, w, i, j, pull):
+def _pull(q: Plane, w: Plane, i: int, j: int, pull: Plane) -> None:
     """pull[k] = sum over the eight neighbours of w q[k]."""
     right, left, down, up = w[i, j, 0], w[i, j - 1, 0], w[i, j, 1], w[i - 1, j, 1]
     down_right, up_left, down_left, up_right = w[i, j, 2], w[i - 1, j - 1, 2], w[i, j, 3], w[i - 1, j + 1, 3]
@@ -137,7 +136,7 @@ def _pull(q, w, i, j, pull):
 
 
 @jit
-def _settle(own, strength, i, j, pull, q):
+def _settle(own: Plane, strength: np.float32, i: int, j: int, pull: Plane, q: Plane) -> None:
     """The pixel's probabilities, given what its neighbours pull."""
     top = np.float32(-np.inf)
     for k in range(pull.size):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOWHERE = 255  # the index of what is transparent in labels.png
 TINT = 0.2  # how much of a region's colour an overlay takes
+GREY = (128, 128, 128)
 SWATCH = 56  # pixels
 Labels = NDArray[np.int16]
 
@@ -88,15 +89,15 @@ def perimeters(label: Labels, n_components: int) -> Array:
 
     .. math:: L = \frac\pi8 \sum_{\text{directions}} \Delta_d N_d
 
-    where N counts the pairs of neighbours that differ, and Δ is how far apart the lines are: 1, and 1 / √2 on diagonals.
+    where N counts the pairs of neighbours that differ, and Δ is how far apart the lines are: 1, on diagonals 1 / √2.
 
     Examples
     --------
     A straight border of 100 pixels: 100 crossings along rows, and 99 along each diagonal.
 
     >>> halves = np.repeat(np.array([[0, 1]], dtype=np.int16), 100, axis=0)
-    >>> perimeters(halves, 2).round(1)
-    array([94.2, 94.2])
+    >>> perimeters(halves, 2).round()
+    array([94., 94.])
     """
     total = np.zeros(n_components)
     for one, other, apart in (
@@ -140,9 +141,8 @@ def boundaries(label: Labels, width: int = 1) -> NDArray[np.bool_]:
 
 def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[np.uint8]:
     """A picture (H, W, 3) with each region tinted, and its boundary drawn, in the region's colour."""
-    palette = np.array(
-        [_rgb(colour(k)) for k in range(max(int(label.max()), 0) + 1)] + [(128, 128, 128)], dtype=np.uint8
-    )
+    known = [_rgb(colour(k)) for k in range(max(int(label.max()), 0) + 1)]
+    palette = np.array([*known, GREY], dtype=np.uint8)  # the last is also that of label -1
     out = np.empty_like(image)
     edge = boundaries(label, width)
     rows = max(1, 1_000_000 // label.shape[1])  # a part at a time: mixing colours takes numbers of four bytes
@@ -171,8 +171,8 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     segments : Dataset
         From ``segment_image``.
     folder : path
-        Made where it is not there. Gets ``labels.png`` (the number of each pixel's component, in a palette; 255 where the
-        picture is transparent), ``uncertainty.png`` (grey: 0 is sure, 255 means that all components are alike),
+        Made where it is not there. Gets ``labels.png`` (the number of each pixel's component, in a palette; 255 where
+        the picture is transparent), ``uncertainty.png`` (grey: 0 is sure, 255 means that all components are alike),
         ``overlay.png``, ``palette.png`` and ``regions.csv``.
 
     Raises

@@ -4,7 +4,6 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,23 +12,22 @@ from numpy.typing import NDArray
 from bayesgmm import inference
 from bayesgmm._declared import whole
 from bayesgmm.apps.images import Picture, as_picture
+from bayesgmm.apps.labelling import Field, Mixture, label_pixels, strips_of
 from bayesgmm.apps.pixel_features import LEAST_RANGE, feature_names, pixel_features, to_lab
-from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
 from bayesgmm.data import Points, listing
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count
-from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, responsibilities, run_ranges
+from bayesgmm.stats import Array, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Features = str | Sequence[str]
 DEFAULT: Features = "colour"
-STRIP = 250_000  # pixels at a time in a thread: bounds the memory, whatever the size of the picture
 PAIRS = 20_000  # neighbours that tell what difference is usual between neighbours
 LEAST_SPREAD = 1.0  # of CIELAB, squared: a difference that an eye just sees
+MOST = 32_767  # components that a label of 16 bits can name
 DRAWS = 20  # of the posterior that probabilities are averaged over
 
 
@@ -75,9 +73,8 @@ def fit_pixels(
     """
     picture, names = as_picture(image), feature_names(features)
     sample, seed = whole("sample", sample), whole("seed", seed, least=0)
-    model = (
-        n_components if isinstance(n_components, MixtureModel) else MixtureModel(whole("n_components", n_components))
-    )
+    if not isinstance(n_components, MixtureModel):
+        n_components = MixtureModel(whole("n_components", n_components, most=MOST))
     pixels = _sampled(picture, sample, np.random.default_rng(seed))
     values = _features_at(picture, names, pixels, _threads(cores), progress)
     kept = np.ptp(values, axis=0) > LEAST_RANGE
@@ -86,12 +83,12 @@ def fit_pixels(
             f"nothing varies in this picture ({len(pixels)} pixels; {listing(names)}): it is one region\n"
             "  Give another picture, or other features."
         )
-    if len(pixels) < model.n_components:
-        raise DataError(f"{len(pixels)} pixels can't hold {model.n_components} components")
+    if len(pixels) < n_components.n_components:
+        raise DataError(f"{len(pixels)} pixels can't hold {n_components.n_components} components")
     columns = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     points = Points(np.ascontiguousarray(values[:, kept]), columns, pixels)
     with _irrelevant_doubts_unsaid():
-        return inference.fit(model, points, method, seed=seed, cores=cores, progress=progress, **settings)
+        return inference.fit(n_components, points, method, seed=seed, cores=cores, progress=progress, **settings)
 
 
 @contextmanager
@@ -102,12 +99,11 @@ def _irrelevant_doubts_unsaid() -> Iterator[None]:
             warnings.simplefilter("always")
             yield
     finally:
+        ours = [str(one.message) for one in said if issubclass(one.category, FitWarning)]
+        warn(text for text in ours if "k-hat" not in text)
         for one in said:
             if not issubclass(one.category, FitWarning):
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        warn(
-            str(one.message) for one in said if issubclass(one.category, FitWarning) and "k-hat" not in str(one.message)
-        )
 
 
 def segment_image(
@@ -116,6 +112,7 @@ def segment_image(
     *,
     features: Features = DEFAULT,
     fit: "xr.DataTree | None" = None,
+    merge: "xr.Dataset | Sequence[int] | None" = None,
     smoothing: float = 0.5,
     sweeps: int = 5,
     probability: bool = False,
@@ -141,6 +138,8 @@ def segment_image(
         Of ``fit_pixels``.
     fit : DataTree, optional
         From ``fit_pixels``, of this picture or another; in place of a new one.
+    merge : Dataset or sequence of int, optional
+        What merging components of ``fit`` gave, or the number of the region, from 0, that each component is part of.
     smoothing : float
         How strongly neighbours pull; 0 for not at all. The noise of photographs is not independent from pixel to pixel,
         and the more they are smoothed, the surer the answer is beyond what it should be.
@@ -181,134 +180,26 @@ def segment_image(
     if isinstance(smoothing, bool) or not 0 <= smoothing < np.inf:
         raise DeclarationError(f"smoothing={smoothing!r}: must be 0 or a positive number")
     picture, sweeps, draws = as_picture(image), whole("sweeps", sweeps, least=0), whole("draws", draws)
+    reused = fit is not None
     if fit is None:
-        given = {"features": features, "method": method, "sample": sample, "seed": seed, "cores": cores}
+        given: dict[str, Any] = {"features": features, "method": method, "sample": sample, "seed": seed, "cores": cores}
         fit = fit_pixels(picture, n_components, **given, progress=progress, **settings)
-    mixture = _Mixture.of(fit, draws)
-    field = _Field(float(smoothing), sweeps, _usual_difference(picture, np.random.default_rng(whole("seed", seed, 0))))
-    regions = _segmented(picture, mixture, field, probability, _threads(cores), progress)
+    mixture = Mixture.of(fit, draws, merge)
+    field = Field(float(smoothing), sweeps, _usual_difference(picture, np.random.default_rng(whole("seed", seed, 0))))
+    regions = label_pixels(picture, mixture, field, probability, _threads(cores), progress)
     return regions.assign_attrs(
-        features=", ".join(mixture.names), smoothing=field.strength, sweeps=sweeps, notes="; ".join(picture.notes)
+        features=", ".join(mixture.names),
+        left_out="" if reused else ", ".join(left_out(fit, features)),
+        smoothing=field.strength,
+        sweeps=sweeps,
+        notes="; ".join(picture.notes),
     )
 
 
-@dataclass(frozen=True)
-class _Mixture:
-    """What labels pixels: features, and the tables of some draws.
-
-    ``names`` of features; ``components``, their labels; ``tables`` in the coordinates of ``standard``.
-    """
-
-    names: tuple[str, ...]
-    components: NDArray[Any]
-    tables: Any
-    standard: Any
-
-    @classmethod
-    def of(cls, fit: "xr.DataTree", draws: int) -> "_Mixture":
-        posterior = aligned(fit, draws)
-        feature_names(posterior.columns)  # a fit of something else says so here
-        return cls(
-            posterior.columns, fit["posterior"].coords["component"].values, posterior.tables(), posterior.standard
-        )
-
-    def probability(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(h, W, K) of features (h, W, D)."""
-        height, width, n_features = features.shape
-        blocks = self.standard.blocks(features.reshape(-1, n_features))
-        return responsibilities(blocks, self.tables).astype(np.float32).reshape(height, width, -1)
-
-
-@dataclass(frozen=True)
-class _Field:
-    """The random field: how strongly neighbours pull, how many sweeps, which squared difference of colours is usual."""
-
-    strength: float
-    sweeps: int
-    spread: float
-
-    @property
-    def reach(self) -> int:
-        """How many rows beyond its own a pixel's probabilities depend on."""
-        return ROWS_A_SWEEP * self.sweeps if self.strength else 0
-
-
-def _segmented(
-    picture: Picture, mixture: _Mixture, field: _Field, keep: bool, threads: int, progress: bool
-) -> "xr.Dataset":
-    import xarray as xr
-
-    (height, width), n_components = picture.size, len(mixture.components)
-    label = np.empty((height, width), dtype=np.int16)
-    uncertainty = np.empty((height, width), dtype=np.float32)
-    probability = np.empty((height, width, n_components), dtype=np.float32) if keep else None
-    strips = _strips(height, width, field.reach)
-    sums: list[Array] = [np.empty(0)] * len(strips)
-    with Count("segmenting", len(strips)) if progress else nullcontext() as count:
-
-        def task(first: int, last: int) -> None:
-            for i in range(first, last):
-                own, features, lab, q = _strip(picture, mixture, field, *strips[i])
-                label[own], uncertainty[own] = _labels(q)
-                if probability is not None:
-                    probability[own] = q
-                sums[i] = _sums(label[own], np.concatenate([lab, features], axis=2), n_components)
-                if count is not None:
-                    count.step()
-
-        run_ranges(task, len(strips), threads)
-    total = sum(sums[1:], sums[0])
-    mean = total[:, 1:] / np.where(total[:, :1] > 0, total[:, :1], np.nan)
-    values: dict[str, Any] = {
-        "label": (("y", "x"), label),
-        "uncertainty": (("y", "x"), uncertainty),
-        "image": (("y", "x", "channel"), picture.bytes()),
-        "share": ("component", total[:, 0] / total[:, 0].sum()),
-        "mean_lab": (("component", "lab"), mean[:, :3]),
-        "feature_mean": (("component", "feature"), mean[:, 3:]),
-    }
-    if probability is not None:
-        values["probability"] = (("y", "x", "component"), probability)
-    names = {"channel": ["red", "green", "blue"], "lab": ["lightness", "green_red", "blue_yellow"]}
-    return xr.Dataset(values, coords={"component": mixture.components, "feature": list(mixture.names), **names})
-
-
-def _strip(
-    picture: Picture, mixture: _Mixture, field: _Field, start: int, stop: int
-) -> tuple[slice, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Some rows: where they are, their features, colours in CIELAB, and probabilities as those of the whole picture."""
-    first, last = max(0, start - field.reach), min(picture.size[0], stop + field.reach)
-    features, lab = pixel_features(picture, mixture.names, first, last)
-    q = mixture.probability(features)
-    if picture.visible is not None:
-        q[~picture.visible[first:last]] = 0.0
-    if field.reach:
-        weights = edge_weights(lab, field.spread)
-        q = smooth(q, weights, field.strength, field.sweeps, first)
-    own = slice(start - first, stop - first)
-    return slice(start, stop), features[own], lab[own], q[own]
-
-
-def _labels(q: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Most probable component and relative entropy of probabilities (h, W, K); -1 and 0 where there are none."""
-    there, n_components = q.any(axis=2), q.shape[2]
-    entropy = -(q * np.log(np.maximum(q, np.float32(1e-30)))).sum(axis=2) / max(np.log(n_components), 1e-30)
-    label = np.where(there, q.argmax(axis=2), -1)
-    return label.astype(np.int16), np.clip(entropy, 0, 1)
-
-
-def _sums(label: NDArray[np.int16], values: NDArray[np.float32], n_components: int) -> Array:
-    """(K, 1 + D) how many pixels each component has, and the sums of their values (h, W, D)."""
-    there = label >= 0
-    held, rows = label[there], values[there]
-    counted = [np.bincount(held, minlength=n_components).astype(np.float64)]
-    return np.stack(counted + [np.bincount(held, rows[:, j], n_components) for j in range(rows.shape[1])], axis=1)
-
-
-def _strips(height: int, width: int, reach: int) -> list[tuple[int, int]]:
-    """Rows that are worked on at a time: not many more than they need of their neighbours would be a waste."""
-    rows = max(STRIP // width, 2 * reach, 1)
-    return [(start, min(start + rows, height)) for start in range(0, height, rows)]
+def left_out(fit: "xr.DataTree", features: Features) -> list[str]:
+    """Features that were asked for, and that a fit of pixels left out because they vary nowhere."""
+    used = {str(name) for name in fit["posterior"].coords["feature"].values}
+    return [name for name in feature_names(features) if name not in used]
 
 
 def _sampled(picture: Picture, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -324,7 +215,7 @@ def _features_at(picture: Picture, names: list[str], pixels: NDArray[np.int64], 
     """(M, D) features of some pixels, whose places are in order."""
     height, width = picture.size
     out = np.empty((len(pixels), len(names)))
-    strips = _strips(height, width, 0)
+    strips = strips_of(height, width, 0)
     with Count("looking at the pixels", len(strips)) if progress else nullcontext() as count:
 
         def task(first: int, last: int) -> None:

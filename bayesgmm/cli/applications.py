@@ -32,7 +32,8 @@ def segment(
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
     from bayesgmm.apps.images import as_picture
     from bayesgmm.apps.regions import prepare_folder, save_regions
-    from bayesgmm.apps.segmentation import fit_pixels, segment_image
+    from bayesgmm.apps.segmentation import fit_pixels, left_out, segment_image
+    from bayesgmm.data import listing
     from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior import load, save
 
@@ -44,10 +45,14 @@ def segment(
         say(f"note: {note}", err=True)
     if mixture is None:
         wanted = names_of(features)
-        mixture = fit_pixels(picture, components or 5, features=wanted, method=method, sample=sample, seed=seed)
+        mixture = fit_pixels(
+            picture, 5 if components is None else components, features=wanted, method=method, sample=sample, seed=seed
+        )
         save(mixture, folder / "fit.nc")
+        if missing := left_out(mixture, wanted):
+            say(f"left out, the same everywhere: {listing(missing)}", err=True)
     regions = segment_image(picture, fit=mixture, smoothing=smoothing, seed=seed)
-    written = save_regions(regions, folder)
+    written = [*([] if fit else [folder / "fit.nc"]), *save_regions(regions, folder)]
     _show(regions)
     say(f"wrote {', '.join(path.name for path in written)} into {folder}")
 
