@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, sampling, sweeps
+from benchmarks import advi, builder, em, fits, memory, sampling, segmentation, sweeps
 
 PARTS = {
     "em": em,
@@ -16,8 +16,9 @@ PARTS = {
     "builder": builder,
     "advi": advi,
     "memory": memory,
+    "segmentation": segmentation,
 }
-PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax")
+PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "scikit-image", "nutpie", "pymc", "numpyro", "jax")
 
 
 def machine() -> str:

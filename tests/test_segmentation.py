@@ -259,9 +259,9 @@ def test_strips_threads_and_seeds_change_nothing(monkeypatch, image):
 
 
 def test_components_are_merged_before_neighbours_are_asked(image, fit, segments):
-    regions = segment_image(image, fit=fit, merge=[0, 1, 1, 0], smoothing=0, probability=True, progress=False)
+    regions = segment_image(image, fit=fit, merge=[0, 1, 1, 1], smoothing=0, probability=True, progress=False)
     apart = segment_image(image, fit=fit, smoothing=0, probability=True, progress=False)["probability"].values
-    together = np.stack([apart[..., 0] + apart[..., 3], apart[..., 1] + apart[..., 2]], axis=2)
+    together = np.stack([apart[..., 0], apart[..., 1:].sum(axis=2)], axis=2)
     np.testing.assert_allclose(regions["probability"], together, atol=1e-6)
     assert regions["share"].sum() == pytest.approx(1)
     for wrong in ([0, 1, 1], [0, 1, 3, 3], [0.0, 1, 1, 0], 2):
@@ -551,6 +551,8 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     again = CliRunner().invoke(app, ["segment", str(path), "--fit", str(out / "fit.nc"), "-o", str(tmp_path / "two")])
     assert again.exit_code == 0, again.exception
     assert (tmp_path / "two" / "labels.png").exists()
+    refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
+    assert "is what is read; write to another file" in str(refused.exception)
     for arguments in (["none.png"], [str(path), "-k", "3", "--fit", str(out / "fit.nc")], [str(path), "-k", "0"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
         assert isinstance(wrong.exception, BayesGMMError)

@@ -21,6 +21,7 @@ NOWHERE = 255  # the index of what is transparent in labels.png
 TINT = 0.2  # how much of a region's colour an overlay takes
 GREY = (128, 128, 128)
 SWATCH = 56  # pixels
+WRITTEN = ("labels.png", "uncertainty.png", "overlay.png", "palette.png", "regions.csv")
 Labels = NDArray[np.int16]
 
 
@@ -187,19 +188,14 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     doubt = np.round(segments["uncertainty"].values * np.float32(255)).astype(np.uint8)
     table = region_table(segments)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
-    pictures = {
-        "labels.png": _indexed(label),
-        "uncertainty.png": Image.fromarray(doubt),
-        "overlay.png": Image.fromarray(drawn),
-        "palette.png": _palette(table),
-    }
+    pictures = (_indexed(label), Image.fromarray(doubt), Image.fromarray(drawn), _palette(table))
     try:
-        for name, picture in pictures.items():
+        for name, picture in zip(WRITTEN, pictures, strict=False):
             picture.save(folder / name, compress_level=3)
-        table.to_csv(folder / "regions.csv")
+        table.to_csv(folder / WRITTEN[-1])
     except OSError as error:
         raise FitFileError(f"{folder} can't be written: {error.strerror or error}") from error
-    return [folder / name for name in (*pictures, "regions.csv")]
+    return [folder / name for name in WRITTEN]
 
 
 def prepare_folder(folder: str | Path) -> Path:

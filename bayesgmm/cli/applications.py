@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import names_of, say, show
+from bayesgmm.cli.terminal import check_other, names_of, say, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def segment(
 ) -> None:
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
     from bayesgmm.apps.images import as_picture
-    from bayesgmm.apps.regions import prepare_folder, save_regions
+    from bayesgmm.apps.regions import WRITTEN, prepare_folder, save_regions
     from bayesgmm.apps.segmentation import fit_pixels, left_out, segment_image
     from bayesgmm.data import listing
     from bayesgmm.errors import DeclarationError
@@ -39,6 +39,8 @@ def segment(
 
     if fit is not None and components is not None:
         raise DeclarationError("give -k, or the --fit of another picture, not both")
+    for name in WRITTEN:
+        check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None
     folder = prepare_folder(output)
     for note in picture.notes:
