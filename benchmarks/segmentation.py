@@ -1,8 +1,8 @@
 """A photograph in regions, against scikit-learn's mixture on the same features, made for it beforehand.
 
-Fit and predict are compared on the same pixels: on all of them, and with the fit on the same sample. ``segment_image`` as a
-whole does more (it makes the features, averages over the posterior, and lets neighbours agree), and is shown beside
-them. Likelihoods are of all pixels.
+Fit and predict are compared on the same pixels: on all of them, and with the fit on the same sample. ``segment_image``
+as a whole does more (it makes the features, averages over the posterior, and lets neighbours agree), and is shown
+beside them. Likelihoods are of all pixels.
 """
 
 import os
