@@ -1,17 +1,29 @@
 from . import apps, datasets, errors, model, plots
+from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .co_clusterings import co_clustering
 from .comparison import compare
+from .convergence import label_convergence
 from .covariances import LKJCovariance, WishartPrecision
+from .credible_balls import credible_ball
+from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
+from .label_draws import n_clusters
+from .log_likelihoods import log_likelihood
 from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
+from .merging import merge_components
 from .model import MixtureModel, load_card
+from .partitions import partition
 from .posterior import load, save
-from .predictive import anomaly_scores, assignments, density
+from .predictive import assignments, conditional_density, density
+from .relabelling import relabel
+from .replication import posterior_predictive
+from .reports import report
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
@@ -45,18 +57,30 @@ __all__ = [
     "assignments",
     "bootstrap_test",
     "build_model",
+    "co_clustering",
     "compare",
+    "conditional_density",
+    "credible_ball",
     "datasets",
     "density",
+    "diagnose",
     "elicit",
     "errors",
     "fit",
     "initial_point",
+    "label_convergence",
     "load",
     "load_card",
+    "log_likelihood",
+    "merge_components",
     "model",
+    "n_clusters",
+    "partition",
     "plots",
+    "posterior_predictive",
     "prior_predictive",
+    "relabel",
+    "report",
     "save",
     "select",
     "standard_errors",

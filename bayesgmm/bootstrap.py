@@ -17,7 +17,7 @@ from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import Posterior
-from bayesgmm.predictive import simulate
+from bayesgmm.replication import simulate
 from bayesgmm.stats import Array, Blocks
 
 

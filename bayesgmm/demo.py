@@ -12,7 +12,7 @@ from bayesgmm.errors import FitFileError
 from bayesgmm.inference import fit
 from bayesgmm.model import card_path, load_card
 from bayesgmm.predictive import assignments
-from bayesgmm.summary import convergence_line, rich_table
+from bayesgmm.summary import component_table, component_words, convergence_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,28 +20,41 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEAST_SURE = 8  # flowers shown
+WRITTEN = {
+    "iris.nc": "the fit: bayesgmm.load() reads it, and so does ArviZ",
+    "iris.csv": "each flower's component, probabilities and uncertainty",
+    "iris.png": "the picture",
+}
 
 
-def run(folder: Path, say: Callable[[str], None]) -> None:
-    """Fit, show, and write a fit file, a table of assignments and a picture into a folder."""
-    from rich.console import Console
+def run(
+    folder: Path,
+    say: Callable[[str], None],
+    show: Callable[..., None],
+    show_table: Callable[["Table"], None],
+    wrote: Callable[[Path], None],
+) -> None:
+    """Fit, show, and write a fit file, a table of assignments and a picture into a folder.
 
+    How is the terminal's business: it hands in what prints a line, a table, one of Rich's, and what was written.
+    """
     _prepare(folder)
-    console, flowers = Console(), iris()
+    flowers = iris()
     card = load_card(card_path("iris"))
     say(f"{card.title}: {card.about}\n")
     result = fit(card.mixture, flowers.drop(columns="species"), method="nuts", seed=1)
     answer = assignments(result)
-    console.print(rich_table(result))
+    title, words = component_words(result)
+    show(words, title, name="components", values=component_table(result), saved=True, end_after=("weight",))
     say(convergence_line(result) + "\n")
-    console.print(_species_table(flowers, answer))
-    console.print(_doubt_table(flowers, answer))
+    show_table(_species_table(flowers, answer))
+    show_table(_doubt_table(flowers, answer))
     posterior.save(result, folder / "iris.nc")
     _assignment_frame(flowers, answer).to_csv(folder / "iris.csv")
     plots.assignments(result).savefig(folder / "iris.png", dpi=110)
-    say(f"\nwrote {folder / 'iris.nc'}   the fit: bayesgmm.load() reads it, and so does ArviZ")
-    say(f"wrote {folder / 'iris.csv'}  each flower's component, probabilities and uncertainty")
-    say(f"wrote {folder / 'iris.png'}  the picture")
+    for name, what in WRITTEN.items():
+        wrote(folder / name)
+        say(f"  {what}")
 
 
 def _prepare(folder: Path) -> None:

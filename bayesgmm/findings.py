@@ -1,9 +1,17 @@
 """A finding: what a check saw, how bad it is, why it matters, and what to try."""
 
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEVERITIES = ("problem", "doubt", "note")  # the answers are wrong; may be wrong; good to know
+WIDTH = 100
+NAMED = 3  # checks that a verdict names
 
 
 @dataclass(frozen=True)
@@ -40,3 +48,128 @@ class Finding:
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.what, self.why, self.advice) if part)
+
+
+class Findings(Sequence[Finding]):
+    """All that the checks found, the worst first; prints as a text, shows as a list in a notebook.
+
+    Parameters
+    ----------
+    found : iterable of Finding
+    passed : iterable of str
+        Names of the checks that found nothing.
+    skipped : mapping of str to str
+        Checks that this fit gives nothing to, and why.
+
+    Examples
+    --------
+    >>> few = Finding("doubt", "divergences", "3 draws diverged.", "Parts may be missing.", "Draw slower.")
+    >>> print(Findings([few], passed=["mixing"]).verdict)
+    Use these answers with care: 3 draws diverged. Draw slower. The other check that ran found nothing.
+    """
+
+    def __init__(
+        self, found: Sequence[Finding] = (), passed: Sequence[str] = (), skipped: Mapping[str, str] | None = None
+    ) -> None:
+        self._found = tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+        self.passed = tuple(passed)
+        self.skipped = dict(skipped or {})
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, at: int) -> Finding: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, at: int | slice) -> Finding | tuple[Finding, ...]:
+        return self._found[at]
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._found)
+
+    def of(self, severity: str) -> tuple[Finding, ...]:
+        """Those of one severity."""
+        return tuple(finding for finding in self if finding.severity == severity)
+
+    @property
+    def worst(self) -> str | None:
+        """The severity of the worst, None when there is nothing."""
+        return self[0].severity if self else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether to trust the answers, in three sentences or so."""
+        if not self.passed and not self:
+            return "Nothing could be checked: this fit gives the checks nothing to look at."
+        if not self or self.worst == "note":
+            told = f" {_count(len(self), 'note')} below." if self else ""
+            return (
+                f"{_count(len(self.passed), 'check')} found nothing wrong: nothing speaks against these answers.{told}"
+            )
+        opening = "Do not trust these answers yet" if self.worst == "problem" else "Use these answers with care"
+        worst = self.of(str(self.worst))
+        told = " ".join(part for part in (_lower(worst[0].what), worst[0].advice, self._others(worst)) if part)
+        return f"{opening}: {told}"
+
+    def _others(self, worst: tuple[Finding, ...]) -> str:
+        """What a verdict says of the findings that it does not spell out."""
+        rest = [f for f in self if f is not worst[0] and f.severity != "note"]
+        if rest:
+            names = [*dict.fromkeys(finding.check for finding in rest)]
+            shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+            return f"See also: {shown}."
+        if not self.passed:
+            return ""
+        alone = len(self.passed) == 1
+        return "The other check that ran found nothing." if alone else "The other checks that ran found nothing."
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row a finding: ``severity``, ``check``, ``what``, ``why``, ``advice``."""
+        import pandas as pd
+
+        columns = ["severity", "check", "what", "why", "advice"]
+        return pd.DataFrame([[getattr(finding, name) for name in columns] for finding in self], columns=columns)
+
+    def __str__(self) -> str:
+        parts = [_wrapped(self.verdict, "")]
+        parts += [_as_text(finding) for finding in self]
+        if self.passed:
+            parts.append(_wrapped(f"Nothing found by: {', '.join(self.passed)}.", ""))
+        if self.skipped:
+            parts.append("\n".join(["Not checked:"] + [f"  {name}: {why}" for name, why in self.skipped.items()]))
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(_count(len(self.of(name)), name) for name in SEVERITIES if self.of(name))
+        return f"<Findings: {counts or 'nothing'} ({len(self.passed)} passed, {len(self.skipped)} skipped)>"
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li><b>{finding.severity}</b>: {escape(finding.what)} <i>{escape(finding.why)}</i> "
+            f"{escape(finding.advice)}</li>"
+            for finding in self
+        )
+        skipped = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.skipped.items())
+        more = f"<details><summary>Not checked</summary><ul>{skipped}</ul></details>" if skipped else ""
+        return f"<p>{escape(self.verdict)}</p><ul>{items}</ul>{more}"
+
+
+def _lower(sentence: str) -> str:
+    """A sentence as it goes on after a colon; names such as BFMI stay as they are."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _as_text(finding: Finding) -> str:
+    head = _wrapped(f"{finding.severity.upper()} ({finding.check}): {finding.what}", "")
+    rest = [_wrapped(part, "    ") for part in (finding.why, finding.advice) if part]
+    return "\n".join([head, *rest])

@@ -44,7 +44,7 @@ def pack(
         Their shift and scale.
     parameters : Parameters
         Draws with leading axes (chain, draw), in data units.
-    stats : dict of (chain, draw) arrays
+    stats : dict of (chain, draw) or (chain, draw, component) arrays
         Becomes ``sample_stats``.
     groups : dict, optional
         More groups: variables by name, each its dimension and its values.
@@ -52,7 +52,7 @@ def pack(
     import xarray as xr
 
     more = {name: xr.Dataset(variables) for name, variables in (groups or {}).items()}
-    own = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats)}
+    own = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats, parameters)}
     return xr.DataTree.from_dict(own | _data(points, standard) | more)
 
 
@@ -93,12 +93,14 @@ def _mixtures(columns: tuple[str, ...], parameters: Parameters) -> "xr.Dataset":
     )
 
 
-def _statistics(stats: dict[str, Array]) -> "xr.Dataset":
+def _statistics(stats: dict[str, Array], parameters: Parameters) -> "xr.Dataset":
     import xarray as xr
 
-    chain, draw = (np.arange(n) for n in stats["lp"].shape)
+    dims = ("chain", "draw", "component")
+    named = {name: (dims[: value.ndim], value) for name, value in stats.items()}
+    used = dims[: max(value.ndim for value in stats.values())]
     return xr.Dataset(
-        {name: (("chain", "draw"), value) for name, value in stats.items()}, coords={"chain": chain, "draw": draw}
+        named, coords={name: np.arange(n) for name, n in zip(used, parameters.weight.shape, strict=False)}
     )
 
 

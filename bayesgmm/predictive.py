@@ -1,25 +1,26 @@
-"""Answers: which component, how dense, how strange; each averaged over the posterior, each with its uncertainty."""
+"""Answers at points: which component, how dense, how dense given other columns; each averaged over the posterior."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayesgmm._declared import probability, whole
-from bayesgmm._kernels import BLOCK
-from bayesgmm.data import Points
-from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
+from bayesgmm.data import Points, as_points, column_names, listing
+from bayesgmm.densities import DRAWS, dataset, kept, spread
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.posterior import Posterior, observed, points_for, unpack
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, cholesky, log_densities, responsibilities
+from bayesgmm.replication import simulate
+from bayesgmm.stats import Array, responsibilities
+from bayesgmm.subsets import condition, marginal, places
 
 if TYPE_CHECKING:
     import xarray as xr
 
-DRAWS = 1000  # draws that an answer averages over, unless told: more change the third digit
-SLICE = 2_000_000  # numbers held at a time: draws times points
+STEPS = {1: 200, 2: 60}  # of a default grid along each column, by how many columns there are
+SEEN = 5_000  # simulated points that a default grid covers
 
 
 def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
@@ -43,12 +44,12 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
-    probability = responsibilities(blocks, posterior.tables(), _threads())
+    probability = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
     n_components = probability.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(probability > 0, probability * np.log(probability), 0.0).sum(axis=1)
     uncertainty = entropy / np.log(n_components) if n_components > 1 else entropy
-    return _dataset(
+    return dataset(
         points,
         {
             "probability": (("point", "component"), probability),
@@ -59,7 +60,16 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
     )
 
 
-def density(fit: "xr.DataTree", data: Any = None, *, ci_prob: float = 0.9, draws: int | None = DRAWS) -> "xr.Dataset":
+def density(
+    fit: "xr.DataTree",
+    data: Any = None,
+    *,
+    columns: Sequence[str] | None = None,
+    ci_prob: float = 0.9,
+    draws: int | None = DRAWS,
+    keep_draws: bool = False,
+    progress: bool = True,
+) -> "xr.Dataset":
     """Density at points, with a credible band.
 
     Parameters
@@ -67,130 +77,174 @@ def density(fit: "xr.DataTree", data: Any = None, *, ci_prob: float = 0.9, draws
     fit : DataTree
     data : (N, D) array or DataFrame, optional
         Where; the points that were fitted unless told.
+    columns : sequence of str, optional
+        Columns whose joint density is wanted, the others integrated out; all unless told. An array has these columns.
     ci_prob : float
         Probability of the equal-tailed band at each point.
     draws : int, optional
         Posterior draws to look at, evenly spaced; all when None.
+    keep_draws : bool
+        Also return the log density of every draw. Without it memory does not grow with the draws.
+    progress : bool
+        Whether to show how far it is, where it takes longer than two seconds.
 
     Returns
     -------
     Dataset
         ``density`` [point], the posterior mean, in one over the product of the columns' units; ``log_density``
-        [point], its logarithm; ``band`` [point, ci_bound], where ``ci_bound`` is ``lower`` and ``upper``.
+        [point], its logarithm; ``band`` [point, ci_bound], where ``ci_bound`` is ``lower`` and ``upper``. A single draw
+        (a point estimate) has no band: NaN, and ``attrs["note"]`` says so. With ``keep_draws`` also
+        ``log_density_draws`` [draw, point].
+
+    Raises
+    ------
+    DataError
+        When the data do not have the columns, or the draws would take more than 2 GiB.
     """
-    ci_prob = probability("ci_prob", ci_prob)
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
-    parts = [_band(log, ci_prob) for log in _log_density_slices(posterior, points.values)]
-    log_mean, band = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return _dataset(
-        points,
-        {
-            "density": ("point", np.exp(log_mean)),
-            "log_density": ("point", log_mean),
-            "band": (("point", "ci_bound"), band),
-        },
-        ci_bound=["lower", "upper"],
-    ).assign_attrs(ci_prob=ci_prob)
+    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
+    if columns is None:
+        points = points_for(fit, data)
+    else:
+        names = column_names(columns)
+        posterior = marginal(posterior, names)
+        points = _own_columns(fit, names) if data is None else as_points(data, names)
+    return _density(posterior, points, ci_prob, keep_draws, progress)
 
 
-def _band(log: Array, ci_prob: float) -> tuple[Array, Array]:
-    """Log of the mean density, (N,), and its quantiles, (N, 2), from log densities (S, N)."""
-    top = log.max(axis=0)
-    log_mean = top + np.log(np.exp(log - top).mean(axis=0))
-    tail = (1 - ci_prob) / 2
-    return log_mean, np.exp(np.quantile(log, [tail, 1 - tail], axis=0).T)
+def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
+    points = observed(fit)
+    at = places(points.columns, names)
+    return Points(points.values[:, at], tuple(names), points.index)
 
 
-def anomaly_scores(
-    fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS, simulated: int = 10_000, seed: int = 0
+def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: bool, progress: bool) -> "xr.Dataset":
+    found = spread(posterior, points.values, ci_prob, progress)
+    with np.errstate(over="ignore"):  # in tiny units a density may be beyond all numbers; its logarithm is there
+        variables: dict[str, Any] = {
+            "density": ("point", np.exp(found.log_mean)),
+            "log_density": ("point", found.log_mean),
+            "band": (("point", "ci_bound"), np.exp(found.log_band)),
+        }
+    if keep_draws:
+        variables["log_density_draws"] = (("draw", "point"), kept(posterior, points.values, progress=progress))
+    answer = dataset(points, variables, ci_bound=["lower", "upper"]).assign_attrs(ci_prob=ci_prob)
+    return answer if posterior.n_draws > 1 else answer.assign_attrs(note="one draw has no spread: there is no band")
+
+
+def conditional_density(
+    fit: "xr.DataTree",
+    given: Mapping[str, float],
+    over: str | Sequence[str],
+    grid: Any = None,
+    *,
+    steps: int | None = None,
+    ci_prob: float = 0.9,
+    draws: int | None = DRAWS,
+    keep_draws: bool = False,
+    progress: bool = True,
 ) -> "xr.Dataset":
-    r"""How strange each point is.
+    r"""Density of some columns given the values of others, with a credible band.
 
-    The score of a point is the posterior mean of its log density, :math:`s(x) = \mathrm{E}[\log p(x \mid \theta)]`;
-    its p-value is the posterior predictive probability :math:`P(s(\tilde x) \le s(x))` of a point at least as
-    improbable. New points from the model have uniform p-values.
+    .. math:: p(x_o \mid x_g, \theta) = \sum_k w'_k \, \mathrm{Normal}(x_o \mid \mu'_k, \Sigma'_k), \qquad
+              w'_k \propto w_k \, \mathrm{Normal}(x_g \mid \mu_{k,g}, \Sigma_{k,gg})
+
+    averaged over the posterior of :math:`\theta`. The values given are looked at, not learned from: draws are not
+    weighted by how well they foresaw them. Columns that are neither given nor asked for are integrated out.
 
     Parameters
     ----------
     fit : DataTree
-    data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+    given : mapping of column to number
+        Values in data units, for example ``{"petal_width": 1.2}``; with ``{}`` it is the density of ``over`` alone.
+    over : str or sequence of str
+        The column, or columns, whose density is wanted.
+    grid : (M,) or (M, len(over)) array or DataFrame, optional
+        Where. Unless told: 200 points along a column, or 60 along each of two, the last one fastest, over nearly all of
+        the probability.
+    steps : int, optional
+        Points of the default grid along each column.
+    ci_prob : float
+        Probability of the equal-tailed band at each point.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
-    simulated : int
-        Points from the posterior predictive that all p-values are read from; none is below 1 / (simulated + 1).
-    seed : int
-        Of the simulation.
+        Posterior draws to look at, evenly spaced; all when None.
+    keep_draws : bool
+        Also return the draws themselves.
+    progress : bool
+        Whether to show how far it is, where it takes longer than two seconds.
 
     Returns
     -------
     Dataset
-        ``log_density`` [point], the score in data units (lower is stranger); ``p_value`` [point].
+        That of ``density``, at points ``x`` [point, feature]. What is given is in its ``attrs``.
 
-    References
-    ----------
-    .. [1] Box (1980), J. R. Stat. Soc. A 143(4), 383-430.
+    Raises
+    ------
+    DataError
+        When there is no such column, one is both given and asked for, or a value is no number.
+    DeclarationError
+        When ``given`` is no mapping, or the grid is left out for more than two columns.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> flowers = bg.datasets.iris().drop(columns="species")
+    >>> fit = bg.fit(bg.MixtureModel(1), flowers, "em", progress=False)
+    >>> answer = conditional_density(fit, given={"petal_width": 1.2}, over="petal_length")
+    >>> answer["x"].values[answer["density"].values.argmax()].round(1)  # the regression line there
+    array([3.8])
     """
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
-    simulated, seed = whole("simulated", simulated), whole("seed", seed, least=0)
-    score = _mean_log_density(posterior, points.values)
-    rng = np.random.default_rng(seed)
-    reference = np.sort(_mean_log_density(posterior, simulate(posterior, simulated, rng)))
-    at_least_as_strange = np.searchsorted(reference, score, side="right")
-    return _dataset(
-        points,
-        {"log_density": ("point", score), "p_value": ("point", (1 + at_least_as_strange) / (1 + simulated))},
+    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
+    names = column_names([over] if isinstance(over, str) else over)
+    values = _given(given, posterior.columns, names)
+    conditional = condition(posterior, values, names)
+    points = default_grid(conditional, steps) if grid is None else as_points(grid, names)
+    answer = _density(conditional, points, ci_prob, keep_draws, progress)
+    return (
+        answer.assign(x=(("point", "feature"), points.values))
+        .assign_coords(feature=names)
+        .assign_attrs(given=", ".join(f"{name} = {value:g}" for name, value in values.items()))
     )
 
 
-def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array:
-    """(size, D) points from the posterior predictive, each from a draw of its own."""
-    return simulate_labelled(posterior, size, rng)[0]
+def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str]) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise DeclarationError(f"given={given!r}: give values by column, for example given={{{columns[0]!r}: 1.0}}")
+    values = {str(name): value for name, value in given.items()}
+    places(columns, [*values])
+    if both := [name for name in names if name in values]:
+        raise DataError(f"{listing(both)} can't be both given and asked for (over={listing(names)})")
+    if values:  # finite, and such that they can be squared
+        as_points(np.array([_number(name, value) for name, value in values.items()])[None], [*values])
+    return {name: float(value) for name, value in values.items()}
 
 
-def simulate_labelled(posterior: Posterior, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
-    """(size, D) points from the posterior predictive, and which component each came from."""
-    p = posterior.parameters
-    draw = rng.integers(posterior.n_draws, size=size)
-    cumulative = p.weight.cumsum(axis=1)[draw]
-    component = (rng.random((size, 1)) * cumulative[:, -1:] > cumulative).sum(axis=1)
-    scale = posterior.standard.scale
-    chol = cholesky(p.covariance / np.outer(scale, scale))[draw, component]
-    noise = np.einsum("nij,nj->ni", chol, rng.normal(size=(size, len(scale))))
-    return p.mean[draw, component] + noise * scale, component
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"given={{{name!r}: {value!r}}}: give one number for each column") from None
+
+
+def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
+    """Points over nearly all of the predictive probability of one or two columns, the last column fastest."""
+    n_columns = len(posterior.columns)
+    if n_columns not in STEPS:
+        raise DeclarationError(
+            f"there is no default grid over {listing(posterior.columns)}: give grid=, or ask for two"
+        )
+    steps = STEPS[n_columns] if steps is None else whole("steps", steps, least=2)
+    seen = simulate(posterior, SEEN, np.random.default_rng(0))
+    low, high = np.quantile(seen, [0.001, 0.999], axis=0)
+    margin = 0.05 * (high - low)
+    axes = np.linspace(low - margin, high + margin, steps).T
+    return as_points(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, n_columns), posterior.columns)
 
 
 def log_mean_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) logarithm of the posterior mean density, in data units: that of ``density``, without its band."""
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
-    slices = _log_density_slices(posterior, points.values)
-    return np.concatenate([logsumexp(log, axis=0) for log in slices]) - np.log(posterior.n_draws)
+    return spread(unpack(fit).thin(draws), points_for(fit, data).values).log_mean
 
 
 def mean_log_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``, without its p-value."""
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
-    return _mean_log_density(posterior, points.values)
-
-
-def _mean_log_density(posterior: Posterior, values: Array) -> Array:
-    return np.concatenate([log.mean(axis=0) for log in _log_density_slices(posterior, values)])
-
-
-def _log_density_slices(posterior: Posterior, values: Array) -> Iterator[Array]:
-    """Log densities (S, n) in data units, for a slice of the points at a time."""
-    tables = posterior.tables()
-    step = max(BLOCK, SLICE // posterior.n_draws // BLOCK * BLOCK)
-    for start in range(0, len(values), step):
-        blocks = posterior.standard.blocks(values[start : start + step])
-        yield log_densities(blocks, tables, _threads()) - posterior.standard.log_scale
-
-
-def _threads() -> int:
-    return os.cpu_count() or 1
-
-
-def _dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
-    import xarray as xr
-
-    return xr.Dataset(variables, coords={"point": plain_index(points.index), **coords})
+    return spread(unpack(fit).thin(draws), points_for(fit, data).values).mean_log

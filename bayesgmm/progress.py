@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
 PATIENCE = 2.0  # seconds that nobody needs a bar for
+WIDE = 76  # columns below which the bars are short, so that the time that is left is not cut off
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
@@ -30,9 +31,10 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    wide = console.width >= WIDE
     return Progress(
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=32),
+        TextColumn("{task.description:<22}" if wide else "{task.description}"),
+        BarColumn(bar_width=32 if wide else 4),
         MofNCompleteColumn(),
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),

@@ -170,6 +170,11 @@ class Table:
         offset = log_weight + np.log(diagonal).sum(-1) - 0.5 * mean.shape[-1] * LOG_2PI
         return cls(offset, mean, np.ascontiguousarray(root))
 
+    def draw(self, number: int) -> "Table":
+        """One of a stack of tables, as a stack of one."""
+        one = slice(number, number + 1)
+        return Table(self.offset[one], self.mean[one], self.root[one])
+
     def flat(self) -> tuple[Array, Array, Array]:
         """``offset, mean, root`` as the kernels take them."""
         return self.offset.reshape(-1), self.mean.reshape(-1), self.root.reshape(-1)

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.diagnosis import approximate, convergence
+from bayesgmm.mixing import approximate, convergence
 from bayesgmm.posterior import info
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
+from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from rich.table import Table
 
 
 def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
@@ -48,25 +48,47 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     )
 
 
+def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
+    """How far a fit is to be trusted, in numbers.
+
+    Returns
+    -------
+    dict
+        ``chains``, ``draws`` (a chain); for draws of NUTS ``rhat`` and ``ess``, the worst over weights, means, what the
+        priors learn and the log likelihood; for an approximation ``elbo``, ``elbo_se`` and ``pareto_khat``.
+    """
+    chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
+    numbers = {"chains": chains, "draws": draws}
+    if approximate(fit):
+        return numbers | {name: info(fit)[name] for name in ("elbo", "elbo_se", "pareto_khat")}
+    if draws < 4:
+        return numbers
+    rhat, ess = convergence(fit)
+    return numbers | {
+        "rhat": float(np.nanmax(rhat.to_array().max())),
+        "ess": float(np.nanmin(ess.to_array().min())),
+    }
+
+
 def convergence_line(fit: "xr.DataTree") -> str:
     """How far a fit is to be trusted, in one line.
 
     The worst R-hat and effective sample size over weights, means, what the priors learn and the log likelihood; of an
     approximation, the lower bound of the log evidence and how well it covers the posterior.
     """
-    chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
-    if approximate(fit):
-        told = info(fit)
+    told = convergence_numbers(fit)
+    chains, draws = told["chains"], told["draws"]
+    if "elbo" in told:
         elbo = f"ELBO {told['elbo']:.1f}" + (f" ± {told['elbo_se']:.1g}" if told["elbo_se"] else "")
-        return f"{_origin(draws, told)}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
+        return f"{_origin(draws, info(fit))}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
     if chains * draws == 1:
         return "a point estimate: no uncertainty in it"
-    if draws < 4:
+    if "rhat" not in told:
         return f"{chains} chains of {draws} draws"
-    rhat, ess = convergence(fit)
-    worst = np.nanmax(rhat.to_array().max())
-    least = np.nanmin(ess.to_array().min())
-    return f"{chains} chains of {draws} draws; largest R-hat {worst:.3f}; smallest effective sample size {least:.0f}"
+    return (
+        f"{chains} chains of {draws} draws; largest R-hat {told['rhat']:.3f}; "
+        f"smallest effective sample size {told['ess']:.0f}"
+    )
 
 
 def _origin(draws: int, told: dict[str, Any]) -> str:
@@ -88,35 +110,35 @@ def _origin(draws: int, told: dict[str, Any]) -> str:
     )
 
 
-def rich_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Table":
-    """The component table for a terminal: a column a component, a row a quantity, intervals below the means."""
-    from rich.box import SIMPLE
-    from rich.table import Table
+def component_sizes(fit: "xr.DataTree") -> Array:
+    """(K,) how many of the fitted points each component holds, shares of points included."""
+    return assignments(fit)["probability"].sum("point").values
+
+
+def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.DataFrame]":
+    """The component table as people read it, and its title: a column a component, intervals behind the means."""
+    import pandas as pd
 
     numbers = component_table(fit, ci_prob)
     components = fit["posterior"].coords["component"].values
+    rows = {"points": [f"{size:.1f}" for size in component_sizes(fit)]}
+    for quantity in numbers.index.unique("quantity"):
+        rows[str(quantity)] = [
+            with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components
+        ]
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
-    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column("")
-    for k in components:
-        table.add_column(f"component {k}", justify="right")
-    sizes = assignments(fit)["probability"].sum("point").values
-    table.add_row("points", *(f"{size:.1f}" for size in sizes))
-    for quantity in numbers.index.unique("quantity"):
-        cells = [_with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components]
-        table.add_row(str(quantity), *cells, end_section=quantity == "weight")
-    return table
+    return title, pd.DataFrame.from_dict(rows, orient="index", columns=[f"component {k}" for k in components])
 
 
-def _with_interval(mean: float, lower: float, upper: float) -> str:
+def with_interval(mean: float, lower: float, upper: float) -> str:
     """A number and its interval, with the digits that the interval's width deserves.
 
     Examples
     --------
-    >>> _with_interval(6.54321, 6.4, 6.69)
+    >>> with_interval(6.54321, 6.4, 6.69)
     '6.54 [6.40, 6.69]'
-    >>> _with_interval(21398.2, 20900.0, 21800.0)
+    >>> with_interval(21398.2, 20900.0, 21800.0)
     '21398 [20900, 21800]'
     """
     width = upper - lower

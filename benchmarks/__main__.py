@@ -6,7 +6,20 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import advi, builder, em, fits, memory, sampling, segmentation, sweeps
+from benchmarks import (
+    advi,
+    builder,
+    diagnosis,
+    em,
+    fits,
+    memory,
+    partitions,
+    predictions,
+    relabelling,
+    sampling,
+    segmentation,
+    sweeps,
+)
 
 PARTS = {
     "em": em,
@@ -15,7 +28,11 @@ PARTS = {
     "sampling": sampling,
     "builder": builder,
     "advi": advi,
+    "relabelling": relabelling,
     "memory": memory,
+    "predictions": predictions,
+    "partitions": partitions,
+    "diagnosis": diagnosis,
     "segmentation": segmentation,
 }
 PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "scikit-image", "nutpie", "pymc", "numpyro", "jax")

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.diagnosis import convergence
 from bayesgmm.errors import UnknownName
+from bayesgmm.mixing import convergence
 from bayesgmm.model import card_path
 from bayesgmm.posterior import info
 

@@ -1,18 +1,14 @@
 """The terminal: what a stranger types works, and what goes wrong is one message."""
 
-import subprocess
-import sys
+import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
-
-
-def run(*args, cwd=None):
-    done = subprocess.run([sys.executable, "-m", "bayesgmm", *map(str, args)], capture_output=True, text=True, cwd=cwd)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+from bayesgmm.summary import component_table, convergence_line
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +48,43 @@ def test_score_writes_p_values(folder, fitted):
     assert pd.read_csv(folder / "scores.csv")["p_value"].between(0, 1).all()
 
 
+def test_score_calls_anomalies_at_a_rate(folder, fitted):
+    done = run("score", "fit.nc", "new.parquet", "-o", "called.csv", "--fdr", "0.2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 5 points called at a false discovery rate of 0.2" in done.stdout
+    assert set(pd.read_csv(folder / "called.csv").columns) >= {"p_value", "q_value", "anomaly"}
+    args = ["--calibration", "flowers.csv"]
+    done = run("score", "fit.nc", "new.parquet", "-o", "conformal.csv", *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "150 of 150 calibration points coincide with fitted ones" in done.stderr
+    assert (pd.read_csv(folder / "conformal.csv")["p_value"] * 151).round(6).mod(1).eq(0).all()
+
+
 def test_a_card_is_fitted(folder):
     done = run(
         "fit", "flowers.csv", "--model", bg.model.card_path("iris"), "--method", "em", "-o", "card.nc", cwd=folder
     )
     assert done.returncode == 0, done.stderr
     assert "a point estimate" in done.stdout
+
+
+def test_density_writes_points_and_grids(folder, fitted):
+    fit = bg.load(folder / "fit.nc")
+    assert run("density", "fit.nc", "-o", "density.csv", cwd=folder).returncode == 0
+    table = pd.read_csv(folder / "density.csv")
+    np.testing.assert_allclose(table["density"], bg.density(fit)["density"])
+    assert (table["lower"] < table["upper"]).all()
+    assert run("density", "fit.nc", "new.parquet", "-o", "some.csv", "--ci-prob", "0.5", cwd=folder).returncode == 0
+    assert len(pd.read_csv(folder / "some.csv")) == 5
+    args = ["--over", "petal_length", "--given", "petal_width=1.2, sepal_width=3"]
+    assert run("density", "fit.nc", "-o", "grid.csv", *args, cwd=folder).returncode == 0
+    table = pd.read_csv(folder / "grid.csv")
+    answer = bg.conditional_density(fit, {"petal_width": 1.2, "sepal_width": 3.0}, "petal_length")
+    np.testing.assert_allclose(table["petal_length"], answer["x"][:, 0])
+    np.testing.assert_allclose(table["upper"], answer["band"].sel(ci_bound="upper"))
+    done = run("density", "card.nc", "-o", "alone.csv", "--over", "petal_length", cwd=folder)
+    assert "one draw has no spread: there is no band" in done.stderr
+    assert pd.read_csv(folder / "alone.csv")["lower"].isna().all()
 
 
 def test_models_are_listed_and_shown(folder):
@@ -118,15 +145,15 @@ def test_compare_shows_methods_side_by_side(folder):
 
 
 def test_compare_goes_on_when_a_method_fails(folder):
-    args = ["-k", "40", "--methods", "em,advi", "--covariance", "diag", "--columns", "petal_width", "--seed", "1"]
+    args = ["-k", "23", "--methods", "em,vb", "--covariance", "diag", "--columns", "petal_width", "--seed", "1"]
     done = run("compare", "flowers.csv", *args, "-o", "half.csv", cwd=folder)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(folder / "half.csv", index_col="fit")
     assert "Try fewer components" in table.loc["em", "problem"]
     assert table.drop(columns="problem").loc["em"].isna().all()
-    assert table.loc["advi", "agreement"] == 1
+    assert table.loc["vb", "agreement"] == 1
     assert "em: " in done.stderr
-    assert "labels with those of advi" in done.stdout
+    assert "labels with those of vb" in done.stdout
 
 
 WRONG = [
@@ -148,6 +175,13 @@ WRONG = [
     (["assign", "nothing.nc", "-o", "x.csv"], "there is no file nothing.nc"),
     (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
+    (["score", "fit.nc", "-o", "x.csv", "--fdr", 2], "fdr=2.0: must be between 0 and 1"),
+    (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is what is read"),
+    (["density", "fit.nc", "-o", "x.csv", "--given", "a=1"], "--given a=1 goes with --over"),
+    (["density", "fit.nc", "-o", "x.csv", "--over", "petal_length", "--given", "a"], "'a' is not column=number"),
+    (["density", "fit.nc", "-o", "x.csv", "--over", "petal"], "no column 'petal'"),
+    (["density", "fit.nc", "new.parquet", "-o", "x.csv", "--over", "petal_length"], "give either points"),
+    (["density", "fit.nc", "-o", "x.csv", "--ci-prob", 2], "ci_prob=2.0: must be between 0 and 1"),
     (["assign", "fit.nc", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
     (["assign", "fit.nc", "-o", "fit.nc"], "must end in .csv or .parquet"),
     (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
@@ -179,9 +213,110 @@ def test_what_goes_wrong_is_one_message(folder, fitted, args, message):
     assert not (folder / "x.csv").exists()
 
 
+def document(done):
+    """The one JSON document that is all of stdout."""
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_fit_tells_a_machine_the_component_table(folder):
+    args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "machine.nc", "--json"]
+    done = run(*args, cwd=folder)
+    told, fit = document(done), bg.load(folder / "machine.nc")
+    assert (told["command"], told["method"], told["seed"]) == ("fit", "nuts", 1)
+    table = pd.DataFrame(told["components"]).set_index(["component", "quantity"])
+    expected = component_table(fit)
+    assert list(table.index) == list(expected.index)
+    np.testing.assert_array_equal(table.to_numpy(), expected.to_numpy())
+    assert told["points"] == pytest.approx(bg.assignments(fit)["probability"].sum("point").values)
+    assert (told["convergence"]["chains"], told["convergence"]["draws"]) == (2, 40)
+    assert f"{told['convergence']['rhat']:.3f}" in convergence_line(fit)
+    assert told["wrote"] == [{"path": "machine.nc"}]
+    assert "not numeric, left out: 'species'; choose with --columns" in told["warnings"]
+    assert any("The chains do not agree yet" in warning for warning in told["warnings"])
+    for warning in told["warnings"]:
+        assert warning in done.stderr
+
+
+@pytest.mark.parametrize("command", ["assign", "score"])
+def test_what_is_written_is_told_to_a_machine(folder, fitted, command):
+    told = document(run(command, "fit.nc", "new.parquet", "-o", f"{command}_told.csv", "--json", cwd=folder))
+    assert told["wrote"] == [{"path": f"{command}_told.csv", "rows": 5}]
+    pd.testing.assert_frame_equal(pd.DataFrame(told["points"]), pd.read_csv(folder / f"{command}_told.csv"))
+
+
+def test_select_and_compare_tell_all_rows_and_no_nan(folder):
+    told = document(run("select", "flowers.csv", "-k", "1,100", "--covariance", "full", "--json", cwd=folder))
+    assert [row["n_components"] for row in told["choices"]] == [1, 100]
+    assert told["choices"][1]["bic"] is None
+    assert "100 components, full: component" in told["warnings"][-1]
+    args = ["-k", 2, "--methods", "em,vb", "--seed", 1, "-o", "told.csv", "--json"]
+    told = document(run("compare", "flowers.csv", *args, cwd=folder))
+    assert [row["fit"] for row in told["methods"]] == ["em", "vb"]
+    assert (told["methods"][0]["elbo"], told["reference"]) == (None, "em")
+
+
+def test_prior_and_models_tell_a_machine(folder):
+    told = document(run("prior", "iris", "flowers.csv", "-o", "told.png", "--draws", 20, "--json", cwd=folder))
+    assert told["expected_clusters"] == pytest.approx(3)
+    assert told["wrote"] == [{"path": "told.png"}]
+    assert [card["name"] for card in document(run("models", "--json"))["models"]] == list(bg.model.cards())
+    told = document(run("models", "show", "iris", "--json"))
+    assert (told["command"], told["card"]["mixture"]["n_components"]) == ("models show", 3)
+
+
+def test_quiet_leaves_out_what_is_in_a_file_but_no_warning(folder):
+    args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "quiet.nc"]
+    done = run(*args, "--quiet", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "The chains do not agree yet" in done.stderr
+    args = ["select", "flowers.csv", "-k", "1,2", "--covariance", "full", "--seed", 1]
+    assert "The best by bic" in run(*args, "-q", cwd=folder).stdout
+    assert run(*args, "-q", "-o", "quiet.csv", cwd=folder).stdout == ""
+    assert run("models", "show", "iris", "-q").stdout.startswith('title = "Iris"')
+
+
 def test_the_demo_shows_and_writes(tmp_path):
     done = run("demo", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for part in ("petal_width", "adjusted Rand index 0.9", "least sure", "largest R-hat"):
         assert part in done.stdout
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
+
+
+def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
+    done = run("partition", "fit.nc", "-o", "clusters.csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    clusters = pd.read_csv(folder / "clusters.csv")
+    assert list(clusters.columns) == ["point", "label", "uncertainty"]
+    assert len(clusters) == 150
+    assert "Optimal clustering: 3 clusters" in done.stdout
+    assert "3 (1.00)" in done.stdout
+    assert "95% credible ball: radius" in done.stdout
+    merged = run("partition", "fit.nc", "new.parquet", "-o", "few.csv", "--merge", "--loss", "binder", cwd=folder)
+    assert merged.returncode == 0, merged.stderr
+    assert "3 components merged into" in merged.stdout
+    assert len(pd.read_csv(folder / "few.csv")) == 5
+    assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr
+
+
+def test_diagnose_says_what_may_be_wrong(folder, fitted):
+    done = run("diagnose", "fit.nc", "-o", "findings.csv", "--plot", "check.png", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing found by:" in done.stdout
+    assert "Not checked: last stick" in done.stdout
+    assert (folder / "check.png").stat().st_size > 10_000
+    assert list(pd.read_csv(folder / "findings.csv").columns) == ["severity", "check", "what", "why", "advice"]
+    told = json.loads(run("diagnose", "fit.nc", "--json", cwd=folder).stdout)
+    assert told["skipped"]["last stick"]
+    assert {finding["check"] for finding in told["findings"]} | set(told["passed"]) >= {"mixing", "predictive fit"}
+
+
+def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):
+    short = ["fit", "flowers.csv", "-k", "3", "-o", "short.nc", "--draws", "3", "--chains", "2", "--seed", "1"]
+    assert run(*short, cwd=folder).returncode == 0
+    done = run("diagnose", "short.nc", "--strict", cwd=folder)
+    assert done.returncode == 1
+    assert "Do not trust these answers yet" in done.stdout
+    assert run("diagnose", "short.nc", cwd=folder).returncode == 0
+    assert "there is no file" in run("diagnose", "missing.nc", cwd=folder).stderr

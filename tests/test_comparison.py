@@ -6,12 +6,13 @@ import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm import comparison
+from bayesgmm import cross_validation, densities
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, UnknownName
 from bayesgmm.inference import ENGINES, settings_of
@@ -151,7 +152,7 @@ def test_copies_of_a_few_draws_leave_no_point_out():
 
 
 def test_slices_do_not_change_the_answer(fits, table, monkeypatch):
-    monkeypatch.setattr(comparison, "SLICE", 1)
+    monkeypatch.setattr(densities, "SLICE", 1)
     again = quietly({"nuts": fits["nuts"]}).loc["nuts"]
     np.testing.assert_allclose(again[LOO].astype(float), table.loc["nuts", LOO].astype(float))
 
@@ -166,17 +167,101 @@ def test_what_a_fit_can_not_have_is_missing(fits, table):
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
-def test_many_points_thin_the_draws_and_then_forgo_leaving_out(fits, monkeypatch):
+def test_many_points_thin_the_draws(fits, monkeypatch):
     fit, log = fits["nuts"], log_likelihood(fits["nuts"])
     reff = float(az.ess(log.sum("point"), method="mean")) / 400
     chosen = np.linspace(0, 399, 200).round().astype(int)
     thinned = xr.DataArray(log.values.reshape(1, 400, -1)[:, chosen], dims=("chain", "draw", "point"))
     theirs = az.loo(with_log_likelihood(fit.isel(chain=[0]), thinned), reff=reff)
-    monkeypatch.setattr(comparison, "ENOUGH_DRAWS", 100)
-    monkeypatch.setattr(comparison, "WORTH", 120 * 200)
+    monkeypatch.setattr(cross_validation, "ENOUGH_DRAWS", 100)
+    monkeypatch.setattr(cross_validation, "WORTH", 120 * 200)
     assert quietly({"nuts": fit}).loc["nuts", "elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
-    monkeypatch.setattr(comparison, "WORTH", 120 * 99)
-    assert quietly({"nuts": fit}).loc["nuts", LOO].isna().all()
+
+
+@pytest.fixture
+def only_forty(monkeypatch):
+    """Pretend that 120 points are too many to leave each of them out: 40 are."""
+    monkeypatch.setattr(cross_validation, "WORTH", 120 * 1000 - 1)
+    monkeypatch.setattr(cross_validation, "LEFT_OUT", 40)
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
+def test_of_many_points_a_sample_is_left_out_as_arviz_does_it(fits, only_forty):
+    fit, row = fits["nuts"], quietly({"nuts": fits["nuts"]}).loc["nuts"]
+    log = log_likelihood(fit)
+    reff = float(az.ess(log.sum("point"), method="mean")) / 400
+    rows = cross_validation.sampled_rows(120)
+    assert len(set(rows)) == row["n_left_out"] == 40
+    theirs = az.loo_subsample(with_log_likelihood(fit, log), observations=rows, reff=reff, pointwise=True)
+    assert row["elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
+    assert row["elpd_loo_se"] == pytest.approx(theirs.se, rel=1e-9)
+    assert row["p_loo"] == pytest.approx(theirs.p, rel=1e-6)
+    assert row["pareto_khat"] == pytest.approx(float(theirs.pareto_k.max()))
+
+
+def test_the_sampled_sum_is_close_to_the_whole(fits, table, only_forty, monkeypatch):
+    """Within four standard errors of the choice of 40 points of 120, also from rough densities: false alarm 6e-5."""
+    whole, elpd = table.loc["nuts", "elpd_loo"], logsumexp(log_likelihood(fits["nuts"]).values[0], axis=0)
+    for rough in (10**9, 120 * 25):
+        monkeypatch.setattr(cross_validation, "ROUGH_WORTH", rough)
+        differences = []
+        for seed in range(8):
+            rows = np.random.default_rng(seed).choice(120, 40, replace=False)
+            monkeypatch.setattr(cross_validation, "sampled_rows", lambda n, rows=rows: rows)
+            differences.append(quietly({"nuts": fits["nuts"]}).loc["nuts", "elpd_loo"] - whole)
+        assert abs(np.mean(differences)) < 4 * np.std(differences, ddof=1) / np.sqrt(8) + 1e-9
+        assert np.std(differences) < 0.4 * 120 * elpd.std() * np.sqrt(1 / 40 - 1 / 120), "a bare sample is worse"
+
+
+# -- stacking --
+
+
+def mixture_weights(density, rounds=20_000):
+    """EM for the weights alone: the same maximum, another way."""
+    weight = np.full(density.shape[1], 1 / density.shape[1])
+    for _ in range(rounds):
+        shares = density * weight
+        weight = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+    return weight
+
+
+@pytest.fixture(scope="module")
+def unlike():
+    """Fits that foresee different points: each knows the spread of one of two columns."""
+    rng = np.random.default_rng(3)
+    x = np.where(rng.random(100)[:, None] < 0.6, rng.normal(0, 1, (100, 1)), rng.normal(6, 0.3, (100, 1)))
+    return {str(k): quick_fit("nuts", n_components=k, data=x, draws=100) for k in (1, 2)} | {
+        "em": quick_fit("em", n_components=2, data=x)
+    }
+
+
+def test_stacking_weights_are_the_best_mixture_of_predictions(unlike):
+    table = quietly(unlike)
+    assert table["weight"].sum() == pytest.approx(1)
+    assert np.isnan(table.loc["em", "weight"])
+    assert table["weight"].idxmax() == "2"
+    rng = np.random.default_rng(4)
+    elpd = rng.normal(-3, 1.5, (200, 3)) - [0.0, 0.1, 0.4]
+    fits = {str(m): cross_validation.LeftOut(e, e, e.sum(), 1.0, 1.0) for m, e in enumerate(elpd.T)}
+    weights = cross_validation.stacking_weights(fits)
+    np.testing.assert_allclose([weights[str(m)] for m in range(3)], mixture_weights(np.exp(elpd)), atol=2e-3)
+
+
+def test_stacking_does_not_depend_on_the_units():
+    """Log densities of -2,000 and 2,000 are both beyond what a density can be written as."""
+    elpd = np.random.default_rng(5).normal(-3, 1.5, (200, 2))
+
+    def weight(shift):
+        fits = {str(m): cross_validation.LeftOut(e, e, e.sum(), 1.0, 1.0) for m, e in enumerate((elpd + shift).T)}
+        return cross_validation.stacking_weights(fits)["0"]
+
+    assert weight(-2000) == pytest.approx(weight(0), abs=1e-6)
+    assert weight(2000) == pytest.approx(weight(0), abs=1e-6)
+
+
+def test_a_lone_fit_takes_all_the_weight(fits):
+    assert quietly({"nuts": fits["nuts"], "em": fits["em"]}).loc["nuts", "weight"] == 1
+    assert quietly({"em": fits["em"]})["weight"].isna().all()
 
 
 def test_agreement_is_the_adjusted_rand_index_with_the_reference(fits):

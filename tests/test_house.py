@@ -9,11 +9,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax", "skimage", "PIL"}
-PACKAGES = {"inference", "estimators"}  # what is imported from them are modules
+HEAVY = {
+    "arviz",
+    "jinja2",
+    "matplotlib",
+    "nutpie",
+    "pandas",
+    "sklearn",
+    "typer",
+    "xarray",
+    "pymc",
+    "jax",
+    "skimage",
+    "PIL",
+}
+PACKAGES = {"inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
+ENTRANCES = {
+    "inference.fit",
+    "diagnosis.diagnose",
+    "reports.report",
+    "reports.check_report",
+}  # functions of a package itself
 MAY_BE_HEAVY = {
     "cli",
+    "cli.reports",
+    "cli.application",
     "cli.applications",
+    "cli.predictions",
+    "cli.partitions",
+    "cli.diagnosis",
     "cli.selection",
     "cli.terminal",
     "_pytensor_ops",
@@ -39,8 +63,8 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
             inner = node.module.removeprefix(package).lstrip(".")
             whole = inner and inner not in PACKAGES
             found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            if inner == "inference" and any(a.name == "fit" for a in node.names):
-                found = (found - {"inference.fit"}) | {"inference"}
+            for function in ENTRANCES & {f"{inner}.{a.name}" for a in node.names}:
+                found = (found - {function}) | {inner}
     return found
 
 

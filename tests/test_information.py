@@ -19,7 +19,7 @@ from bayesgmm.inference.maxima import Curvature
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.posterior import unpack
-from bayesgmm.predictive import simulate
+from bayesgmm.replication import simulate
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=2, overlap=0.1, seed=4)
 

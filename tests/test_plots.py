@@ -3,14 +3,30 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.errors import DataError
-from bayesgmm.plots import assignment_data
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.plots import (
+    assignment_data,
+    co_clustering_data,
+    density_data,
+    entropy_data,
+    n_clusters_data,
+    pairs_data,
+    partition_data,
+    weights_data,
+)
+from bayesgmm.plots.densities import held_by
+from bayesgmm.plots.mixtures import plane_density
+from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
+from bayesgmm.posterior import declaration, unpack
+from bayesgmm.replication import simulate
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.path import Path
 
 
 def test_marginals_are_densities_inside_their_band(fit):
@@ -25,8 +41,6 @@ def test_marginals_are_densities_inside_their_band(fit):
 def test_outlines_hold_the_share_that_they_say(fit):
     """An ellipse of 90 % of a component, by its Mahalanobis distance."""
     from scipy.stats import chi2
-
-    from bayesgmm.posterior import unpack
 
     data = assignment_data(fit, ["sepal_length", "petal_width"], ci_prob=0.9)
     p = unpack(fit).parameters
@@ -59,3 +73,234 @@ def test_columns_can_be_chosen_and_misspelt(fit):
 
 def test_colours_come_round_again():
     assert colour(0) == COLOURS[0] == colour(len(COLOURS))
+
+
+def test_pairs_contours_hold_the_share_of_new_points_that_they_say(fit):
+    """Simulated points inside a contour. False alarm: 1e-4 (4 sd), and 0.02 for the grid and the thinned draws."""
+    from scipy.interpolate import RegularGridInterpolator
+
+    data = pairs_data(fit, ["sepal_length", "petal_width"], ci_prob=0.8)
+    x, y = data["coarse"].values
+    density = data["density"].values[0]
+    assert np.trapezoid(np.trapezoid(density, x), y) == pytest.approx(1, abs=0.05)
+    new = simulate(unpack(fit), 20_000, np.random.default_rng(3))[:, [0, 3]]
+    at = RegularGridInterpolator((y, x), density, bounds_error=False, fill_value=0.0)(new[:, ::-1])
+    for level, height in zip(data["level"].values, data["height"].values[0], strict=True):
+        assert (at > height).mean() == pytest.approx(level, abs=0.02 + 4 * np.sqrt(0.25 / len(new)))
+
+
+def test_plane_density_is_scipy_s():
+    from scipy.stats import multivariate_normal
+
+    rng = np.random.default_rng(0)
+    weight, mean = rng.dirichlet([1, 1], size=3), rng.normal(size=(3, 2, 2))
+    root = rng.normal(size=(3, 2, 2, 2))
+    covariance = root @ root.swapaxes(-1, -2) + np.eye(2)
+    x, y = np.linspace(-1, 1, 4), np.linspace(0, 3, 5)
+    at = np.stack(np.meshgrid(x, y), axis=-1)
+    expected = sum(
+        weight[s, k] * multivariate_normal(mean[s, k], covariance[s, k]).pdf(at) for s in range(3) for k in range(2)
+    )
+    np.testing.assert_allclose(plane_density(x, y, weight, mean, covariance), expected / 3)
+
+
+def test_regions_of_the_means_hold_the_draws_that_they_say(fit):
+    data = pairs_data(fit, ["sepal_length", "petal_width"], ci_prob=0.8)
+    for k in range(3):
+        inside = Path(data["region"].values[0, k].T).contains_points(data["centre"].values[:, k])
+        assert inside.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_pairs_uses_both_triangles_and_lays_the_upper_one_on_its_side(fit):
+    figure = bg.plots.pairs(fit, ["sepal_length", "petal_width", "petal_length"])
+    axes = np.array(figure.axes).reshape(3, 3)
+    data = pairs_data(fit, ["sepal_length", "petal_width", "petal_length"])
+    for row in range(3):
+        for column in range(3):
+            low, high = axes[row, column].get_xlim()
+            assert low <= data["centre"].values[..., column].min() < data["centre"].values[..., column].max() <= high
+    upper = axes[0, 2].collections[-1].get_offsets()  # means of the last component
+    np.testing.assert_array_equal(upper, data["centre"].values[:, 2][:, [2, 0]])
+    region = Path(axes[0, 2].lines[-1].get_xydata())
+    assert region.contains_points(upper).mean() == pytest.approx(0.9, abs=0.01)
+    inner = [Path(polygon) for polygon in axes[0, 2].collections[0].get_paths()[1].to_polygons()]
+    new = simulate(unpack(fit), 4000, np.random.default_rng(1))[:, [2, 0]]
+    held = np.any([part.contains_points(new) for part in inner], axis=0).mean()
+    assert held == pytest.approx(0.5, abs=0.06)  # 4 sd are 0.03, the grid is coarse
+    inner, outer = (data["ellipse"].sel(level=level).values[1, 0] for level in (0.5, 0.9))  # pair 1: columns 0 and 2
+    drawn = [line.get_xydata().T for line in axes[2, 0].lines]
+    assert any(np.array_equal(inner, line) for line in drawn)
+    assert any(np.array_equal(outer, line) for line in drawn)
+    plt.close(figure)
+
+
+def test_a_point_estimate_has_means_but_no_regions(iris):
+    best = bg.fit(bg.MixtureModel(2), iris[["sepal_length", "petal_width"]], method="em", seed=1, progress=False)
+    assert np.isnan(pairs_data(best)["region"]).all()
+    figure = bg.plots.pairs(best)
+    plt.close(figure)
+    data = weights_data(best)
+    np.testing.assert_array_equal(data["interval"].values[..., 0], data["interval"].values[..., 1])
+    assert np.isnan(data["prior_interval"]).all()  # EM knows no prior
+    plt.close(bg.plots.weights(best))
+
+
+def test_one_column_of_pairs_is_its_margin(galaxies_fit):
+    figure = bg.plots.pairs(galaxies_fit)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["velocity"]
+    plt.close(figure)
+
+
+def test_weights_and_their_prior_are_in_closed_form(fit):
+    """A Dirichlet's margins are Beta. False alarm: 1e-4 (60,000 draws, of which 20,000 are independent)."""
+    from scipy.stats import beta
+
+    data = weights_data(fit, ci_prob=0.8)
+    weight = fit["posterior"]["weight"].values.reshape(-1, 3)
+    np.testing.assert_allclose(data["interval"].values[:, 1, 0], np.quantile(weight, 0.1, axis=0))
+    np.testing.assert_allclose(data["mean"], weight.mean(axis=0))
+    concentration = declaration(fit).weights.concentration
+    margin = beta(concentration, 2 * concentration)
+    assert float(data["prior_mean"]) == pytest.approx(1 / 3, abs=1e-9)
+    for bound, p in zip(data["prior_interval"].values, (0.1, 0.9), strict=True):
+        assert margin.cdf(bound) == pytest.approx(p, abs=4 * np.sqrt(0.09 / 20_000))
+
+
+def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
+    """Labels by simulation, for a thin third component. False alarm: 1e-4 (4 sd)."""
+    from bayesgmm.relabelling import aligned
+
+    few = galaxies_fit.copy()
+    places = galaxies_fit["observed_data"].to_dataset().isel(point=slice(4))
+    few["observed_data"] = xr.DataTree(places.assign(x=places["x"] * 0 + [[13_000.0], [14_000], [28_000], [29_000]]))
+    chance = weights_data(few)["occupied"].values
+    posterior = aligned(few)
+    x, p = few["observed_data"]["x"].values[:, 0], posterior.parameters
+    variance = p.covariance[..., 0, 0]
+    density = p.weight * np.exp(-0.5 * (x[:, None, None] - p.mean[..., 0]) ** 2 / variance) / np.sqrt(variance)
+    shares = (density / density.sum(axis=-1, keepdims=True)).cumsum(axis=-1)
+    rng = np.random.default_rng(0)
+    held = np.zeros(3)
+    for _ in range(20):
+        label = (rng.random((*shares.shape[:2], 1)) > shares).sum(axis=-1)
+        held += [(label == k).any(axis=0).mean() / 20 for k in range(3)]
+    assert ((chance > 0.2) & (chance < 0.8)).any(), chance
+    np.testing.assert_allclose(chance, held, atol=4 * np.sqrt(0.25 / (20 * posterior.n_draws)))
+
+
+def test_weights_draws_a_row_a_component_in_its_colour(fit):
+    figure = bg.plots.weights(fit)
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["component 0", "component 1", "component 2"]
+    thick = [line for line in axis.lines if line.get_linewidth() == 5]
+    assert [line.get_color() for line in thick] == list(COLOURS[:3])
+    assert sum(text.get_text() == "100 %" for text in axis.texts) == 3
+    plt.close(figure)
+
+
+# -- densities --
+
+
+def test_the_density_picture_shows_densities(fit, galaxies_fit):
+    data = density_data(fit)
+    for j, name in enumerate(data["feature"].values):
+        grid, mean = data["grid"].values[j], data["density"].values[j]
+        wanted = bg.density(fit, grid, columns=[name])
+        np.testing.assert_allclose(mean, wanted["density"], rtol=1e-9)
+        np.testing.assert_allclose(data["band"].values[j], wanted["band"], rtol=1e-9)
+        np.testing.assert_allclose(data["component_density"].values[j].sum(axis=1), mean, rtol=1e-9)
+    pair = list(data["pair"].values).index("sepal_width, petal_width")
+    across, up = data["place"].values[pair]
+    at = np.array([[across[10], up[40]], [across[40], up[10]]])
+    wanted = bg.density(fit, at, columns=["sepal_width", "petal_width"])["density"]
+    cells = data["pair_density"].values[pair]
+    np.testing.assert_allclose([cells[10, 40], cells[40, 10]], wanted, rtol=1e-9)
+    few = density_data(galaxies_fit)
+    assert "pair_density" not in few
+    np.testing.assert_array_equal(few["x"], galaxies_fit["observed_data"]["x"])
+
+
+def test_given_values_the_picture_shows_what_is_left(fit):
+    data = density_data(fit, given={"petal_width": 1.2})
+    assert list(data["feature"].values) == ["sepal_length", "sepal_width", "petal_length"]
+    assert "x" not in data
+    wanted = bg.conditional_density(fit, {"petal_width": 1.2}, "petal_length", data["grid"].values[2])["density"]
+    np.testing.assert_allclose(data["density"].values[2], wanted, rtol=1e-9)
+    with pytest.raises(DataError, match="all columns are given"):
+        density_data(fit, given=dict.fromkeys(data["feature"].values, 1.0) | {"petal_width": 1.0})
+
+
+def test_levels_hold_the_share_that_they_say(fit):
+    cells = density_data(fit, ["petal_length", "petal_width"])["pair_density"].values[0]
+    for share, level in zip((0.5, 0.95), held_by(cells, [0.5, 0.95]), strict=True):
+        assert cells[cells >= level].sum() / cells.sum() == pytest.approx(share, abs=0.01)
+
+
+def test_density_draws_a_panel_for_every_pair(fit, galaxies_fit, iris):
+    figure = bg.plots.density(fit)
+    assert len([axis for axis in figure.axes if axis.get_visible()]) == 10
+    assert [axis.get_xlabel() for axis in bg.plots.density(galaxies_fit).axes] == ["velocity"]
+    given = bg.plots.density(fit, ["sepal_length", "petal_length"], given={"petal_width": 1.2})
+    assert given.legends[0].get_title().get_text() == "given petal_width = 1.2"
+    one = bg.fit(bg.MixtureModel(2), iris[["petal_length", "petal_width"]], "em", seed=1, progress=False)
+    texts = [text.get_text() for text in bg.plots.density(one).legends[0].get_texts()]
+    assert not any("band" in text or "one draw" in text for text in texts)
+    plt.close("all")
+
+
+def test_co_clustering_is_drawn_in_the_order_of_the_partition(fit):
+    best = bg.partition(fit, draws=100)
+    data = co_clustering_data(fit, best)
+    label, matrix = data["label"].values, data["probability"].values
+    assert (np.diff(label) >= 0).all()
+    assert np.bincount(label).tolist() == best["size"].values.tolist()
+    np.testing.assert_array_equal(matrix, matrix.T)
+    same = label[:, None] == label
+    assert matrix[same].mean() > 0.9 > 0.1 > matrix[~same].mean()
+    figure = bg.plots.co_clustering(fit, best)
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), matrix)
+    plt.close(figure)
+
+
+def test_a_cluster_has_the_colour_of_its_component_in_every_panel(fit):
+    data = partition_data(fit, bg.partition(fit, draws=100))
+    labels = bg.assignments(fit)["label"].values
+    assert ((data["label"] == labels).mean("point") > 0.8).all()
+    assert data["distance"].values[0] == 0
+    assert (data["distance"].values[1:] > 0).all()
+
+
+def test_a_number_of_its_own_for_a_cluster_without_partner():
+    found = matched(np.array([0, 0, 1, 2, 3]), np.array([1, 1, 0, 0, 0]))
+    assert len(set(found.tolist())) == 4
+    assert found[0] == 1
+
+
+def test_partition_draws_a_row_for_each_pair_or_a_histogram(fit, galaxies_fit):
+    figure = bg.plots.partition(fit, bg.partition(fit, draws=100), ["petal_length", "petal_width", "sepal_width"])
+    assert len(figure.axes) == 12
+    lone = bg.plots.partition(galaxies_fit, bg.partition(galaxies_fit, draws=100))
+    assert len(lone.axes) == 4
+    counts = sum(patch.get_height() for patch in lone.axes[0].patches)
+    assert counts == 82
+    plt.close("all")
+
+
+def test_n_clusters_is_drawn_as_it_is(galaxies_fit):
+    data = n_clusters_data(galaxies_fit)
+    assert float(data["probability"].sum()) == pytest.approx(1)
+    figure = bg.plots.n_clusters(galaxies_fit)
+    np.testing.assert_allclose([bar.get_height() for bar in figure.axes[0].patches], data["probability"])
+    plt.close(figure)
+
+
+def test_the_entropy_curve_has_its_elbow_where_its_lines_meet_best(fit):
+    merged = bg.merge_components(fit)
+    data = entropy_data(merged)
+    assert int(data["elbow"]) == 2
+    np.testing.assert_allclose(data["line"].values @ [1, 2], data["entropy"].values[1], atol=1e-9)
+    figure = bg.plots.entropy(merged)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["clusters", "clusters"]
+    plt.close(figure)
+    with pytest.raises(DeclarationError, match="merge_components"):
+        entropy_data(fit)

@@ -269,17 +269,18 @@ def test_components_are_merged_before_neighbours_are_asked(image, fit, segments)
             segment_image(image, fit=fit, merge=wrong, progress=False)
 
 
-def test_a_merge_may_come_as_the_dataset_that_holds_every_number_of_clusters(image, fit):
-    import xarray as xr
-
-    clusters = xr.Dataset(
-        {"cluster": (("n_clusters", "component"), [[0, 0, 0, 0], [0, 1, 1, 0]])},
-        coords={"n_clusters": [1, 2]},
-        attrs={"n_clusters": 2},
-    )
-    by_name = segment_image(image, fit=fit, merge=clusters, progress=False)
-    by_hand = segment_image(image, fit=fit, merge=[0, 1, 1, 0], progress=False)
-    np.testing.assert_array_equal(by_name["label"], by_hand["label"])
+def test_components_that_overlap_are_one_region():
+    """Three flat colours and six components: some are copies of others."""
+    flag = np.zeros((40, 60, 3), np.uint8)
+    flag[:, 20:], flag[25:, 40:] = (255, 0, 0), (0, 0, 255)
+    fit = fit_pixels(flag, 6, progress=False)
+    merge = bg.merge_components(fit)
+    regions = segment_image(flag, fit=fit, merge=merge, progress=False)
+    assert merge.attrs["n_clusters"] == regions.sizes["component"] == 3
+    assert region_table(regions)["colour"].tolist() == ["#ff0000", "#000000", "#0000ff"]
+    np.testing.assert_allclose(regions["share"], [1300 / 2400, 800 / 2400, 300 / 2400])
+    by_hand = segment_image(flag, fit=fit, merge=merge["cluster"].sel(n_clusters=3).values, progress=False)
+    np.testing.assert_array_equal(regions["label"], by_hand["label"])
 
 
 def test_what_is_transparent_has_no_label_and_no_say(truth):

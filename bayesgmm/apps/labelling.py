@@ -12,6 +12,7 @@ from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
 from bayesgmm.data import Standard, listing
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.merging import merged_clusters
 from bayesgmm.progress import Count
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array, Table, responsibilities, run_ranges
@@ -77,9 +78,7 @@ class Mixture:
 
 def _groups(merge: Any, n_components: int) -> Plane:
     """(K, G) which region each component is part of."""
-    if "cluster" in getattr(merge, "data_vars", {}):
-        merge = merge["cluster"].sel(n_clusters=merge.attrs["n_clusters"]).values
-    region = np.asarray(merge)
+    region = np.asarray(merged_clusters(merge, n_components) if hasattr(merge, "data_vars") else merge)
     whole_numbers = region.shape == (n_components,) and region.dtype.kind in "iu"
     if not whole_numbers or set(region.tolist()) != set(range(int(region.max()) + 1)):
         raise DeclarationError(

@@ -1,40 +1,46 @@
 """The terminal: parse, call, show. Nothing is computed here."""
 
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
+from bayesgmm.cli.completion import FITS, card_names, files
+from bayesgmm.cli.diagnosis import diagnose
+from bayesgmm.cli.partitions import partition
+from bayesgmm.cli.predictions import assign, density, score
+from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
+from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
+    CardName,
     Columns,
+    Covariance,
     DataFile,
-    FitFile,
-    NewData,
-    TableOut,
+    Method,
     check_picture,
-    check_table,
     chosen_columns,
     declare,
     read,
-    read_new,
+    remark,
     say,
-    write,
+    session,
+    show,
+    show_table,
+    tell,
+    wrote,
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
-app = typer.Typer(
+app = App(
     help="Bayesian Gaussian mixtures with honest uncertainty.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -59,14 +65,16 @@ def options(
 @app.command()
 def fit(
     data: DataFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write (.nc or .zarr).", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Where to write (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
+        ),
+    ],
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'."),
-    ] = None,
-    covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
-    method: Annotated[str, typer.Option(help="nuts, advi, fullrank_advi, vb, map, mle or em.")] = "nuts",
+    model: CardName = None,
+    covariance: Covariance = None,
+    method: Method = "nuts",
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
@@ -74,7 +82,7 @@ def fit(
 ) -> None:
     """Fit a mixture to a table."""
     from bayesgmm import posterior
-    from bayesgmm.inference import fit as run
+    from bayesgmm.inference import fit as fit_mixture
 
     posterior.check_writable(output)
     declared, card_columns = declare(model, components, covariance)
@@ -82,37 +90,18 @@ def fit(
     settings: dict[str, Any] = {
         name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None
     }
-    result = run(declared, frame, method, seed=seed, **settings)
+    result = fit_mixture(declared, frame, method, seed=seed, **settings)
     posterior.save(result, output)
     _show_fit(result)
-    say(f"wrote {output}")
-
-
-@app.command()
-def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write the component of each point, with probabilities and uncertainty."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import assignments
-
-    check_table(output, fit, data)
-    answer = assignments(load(fit), read_new(data))
-    write(_assignment_frame(answer), output)
-
-
-@app.command()
-def score(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write how strange each point is: log density, and the probability of one at least as strange."""
-    from bayesgmm.posterior import load
-    from bayesgmm.predictive import anomaly_scores
-
-    check_table(output, fit, data)
-    answer = anomaly_scores(load(fit), read_new(data))
-    write(answer.to_dataframe(), output)
+    wrote(output)
 
 
 @app.command()
 def prior(
-    card: Annotated[Path, typer.Argument(help="A model card: a TOML file, or a name.", show_default=False)],
+    card: Annotated[
+        Path,
+        typer.Argument(help="A model card: a TOML file, or a name.", show_default=False, autocompletion=card_names),
+    ],
     data: DataFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.", show_default=False)],
     columns: Columns = None,
@@ -130,16 +119,15 @@ def prior(
     tree = prior_predictive(declared, read(data, chosen_columns(columns, card_columns)), draws, seed=seed)
     mpl.use("Agg")
     plots.prior(tree).savefig(output, dpi=150)
-    say(_expected_clusters(tree))
-    say(f"wrote {output}")
+    _show_expected_clusters(tree)
+    wrote(output)
 
 
-app.command()(select)
-app.command()(compare)
-app.command()(segment)
+for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
+    app.command()(command)
 
 
-models = typer.Typer(help="The model cards that come with bayesgmm.", invoke_without_command=True)
+models = App(help="The model cards that come with bayesgmm.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 
@@ -148,25 +136,33 @@ def list_models(context: typer.Context) -> None:
     """List the model cards that come with bayesgmm, and what each is for."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
     from rich.table import Table
 
     from bayesgmm.model import cards, load_card
 
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
+    table.add_column(no_wrap=True)
     for name, path in cards().items():
         card = load_card(path)
-        table.add_row(name, card.title, card.about)
-    Console().print(table)
-    say("\nbayesgmm models show NAME prints a card; bayesgmm fit data.csv --model NAME uses it.")
+        table.add_row(name, card.about)
+        known.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
+    tell(models=known)
+    show_table(table)
+    remark("\nbayesgmm models show NAME prints a card; bayesgmm fit data.csv --model NAME uses it.")
 
 
-@models.command()
-def show(name: Annotated[str, typer.Argument(help="Name of a card.", show_default=False)]) -> None:
+@models.command("show")
+def show_card(
+    name: Annotated[str, typer.Argument(help="Name of a card.", show_default=False, autocompletion=card_names)],
+) -> None:
     """Print a card, ready to be saved and changed."""
-    from bayesgmm.model import card_path
+    from bayesgmm.model import card_path, load_card
 
-    say(card_path(name).read_text(encoding="utf-8").rstrip())
+    path = card_path(name)
+    tell(name=name, path=path, card=load_card(path).plain())
+    text = path.read_text(encoding="utf-8").rstrip()
+    if not session().json:
+        say(text)
 
 
 @app.command()
@@ -176,35 +172,17 @@ def demo(
     ),
 ) -> None:
     """Fit the iris measurements with NUTS, and show what comes out."""
-    from bayesgmm.demo import run
+    from bayesgmm import demo
 
-    run(output, say)
+    demo.run(output, remark, show, show_table, wrote)
 
 
 def main() -> None:
-    """Run the command line; what goes wrong on purpose is one message, not a traceback."""
-    from bayesgmm.errors import BayesGMMError
-
-    try:
-        with _warnings_in_words():
-            app()
-    except BayesGMMError as error:
-        say(f"error: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        say("interrupted; nothing was written", err=True)
-        sys.exit(130)
+    """Run the command line."""
+    sys.exit(run(app, sys.argv[1:]))
 
 
-@contextmanager
-def _warnings_in_words() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}", err=True)
-        yield
-
-
-def _expected_clusters(tree: "xr.DataTree") -> str:
+def _show_expected_clusters(tree: "xr.DataTree") -> None:
     from bayesgmm.elicitation import elicit
     from bayesgmm.posterior import declaration
 
@@ -212,20 +190,23 @@ def _expected_clusters(tree: "xr.DataTree") -> str:
     chance = elicit(declaration(tree), count)["probability"]
     most = int(chance["n_clusters"].values[chance.values.argmax()])
     mean = float((chance * chance["n_clusters"]).sum())
-    return f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably"
-
-
-def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = answer[["label", "uncertainty"]].to_dataframe()
-    for k in answer["component"].values:
-        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
-    return frame
+    tell(n_points=count, expected_clusters=mean, probability=records(chance.to_dataframe()))
+    say(f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably")
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
-    from rich.console import Console
+    from bayesgmm.posterior import info
+    from bayesgmm.summary import (
+        component_sizes,
+        component_table,
+        component_words,
+        convergence_line,
+        convergence_numbers,
+    )
 
-    from bayesgmm.summary import convergence_line, rich_table
-
-    Console().print(rich_table(fit))
-    say(convergence_line(fit))
+    told, (title, words) = info(fit), component_words(fit)
+    tell(**{name: told.get(name) for name in ("method", "seed", "seconds")})
+    show(words, title, name="components", values=component_table(fit), saved=True, end_after=("weight",))
+    if session().json:
+        tell(points=component_sizes(fit), convergence=convergence_numbers(fit))
+    remark(convergence_line(fit))

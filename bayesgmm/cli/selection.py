@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayesgmm.cli.completion import COVARIANCES, CRITERIA, METHODS, one_of, some_of
+from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
+    CardName,
     Columns,
+    Covariance,
     DataFile,
     check_picture,
     check_table,
@@ -16,9 +20,12 @@ from bayesgmm.cli.terminal import (
     in_words,
     names_of,
     read,
+    remark,
     say,
     show,
+    tell,
     write,
+    wrote,
 )
 
 if TYPE_CHECKING:
@@ -37,8 +44,13 @@ def select(
     data: DataFile,
     components: Annotated[str, typer.Option("-k", "--components", help="How many: 3, or 2,4,6, or 1-9.")] = "1-9",
     output: MaybeTable = None,
-    covariance: Annotated[str, typer.Option(help="Separated by commas.")] = "full,tied,diag,spherical",
-    criterion: Annotated[str, typer.Option(help="What the best one is best by: bic, aic, icl or elbo.")] = "bic",
+    covariance: Annotated[
+        str, typer.Option(help="Separated by commas.", autocompletion=some_of(*COVARIANCES))
+    ] = "full,tied,diag,spherical",
+    criterion: Annotated[
+        str,
+        typer.Option(help="What the best one is best by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
+    ] = "bic",
     plot: Annotated[Path | None, typer.Option(help="Draw the criterion: a .png, .pdf or .svg file.")] = None,
     columns: Columns = None,
     seed: Seed = None,
@@ -53,9 +65,9 @@ def select(
         check_picture(plot, data)
     frame = read(data, chosen_columns(columns, None))
     table = run(frame, counts, names_of(covariance), criterion=criterion, seed=seed)
-    _show_selection(table, criterion)
+    _show_selection(table, criterion, saved=output is not None)
     if output is not None:
-        write(table.set_index("n_components"), output)
+        write(table.set_index("n_components"), output, "choices")
     if plot is not None:
         _draw(table, criterion, plot)
 
@@ -84,15 +96,16 @@ def component_counts(text: str) -> list[int]:
     return [*dict.fromkeys(counts)]
 
 
-def _show_selection(table: "pd.DataFrame", criterion: str) -> None:
+def _show_selection(table: "pd.DataFrame", criterion: str, saved: bool) -> None:
     fitted = table[table[criterion].notna()]
+    tell(criterion=criterion, choices=records(table))
     if fitted.empty:
         say(f"no choice has a {criterion}")
     else:
         best = in_words(fitted.head(SHOWN).drop(columns="problem")).rename(columns=HEADINGS)
-        show(best.set_index("k"), f"The best by {criterion}")
+        show(best.set_index("k"), f"The best by {criterion}", name="choices", values=table, saved=saved)
     if len(fitted) > SHOWN:
-        say(f"and {len(fitted) - SHOWN} more: -o writes all of them")
+        remark(f"and {len(fitted) - SHOWN} more" + ("" if saved else ": -o writes all of them"))
     for row in table[table["problem"] != ""].itertuples():
         say(f"{row.n_components} components, {row.covariance}: {row.problem}", err=True)
 
@@ -104,18 +117,18 @@ def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
 
     mpl.use("Agg")
     plots.selection(table, criterion).savefig(path, dpi=150)
-    say(f"wrote {path}")
+    wrote(path)
 
 
 def compare(
     data: DataFile,
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
-    methods: Annotated[str, typer.Option(help="Separated by commas.")] = "em,advi,nuts",
+    methods: Annotated[
+        str, typer.Option(help="Separated by commas.", autocompletion=some_of(*METHODS))
+    ] = "em,advi,nuts",
     output: MaybeTable = None,
-    covariance: Annotated[str | None, typer.Option(help="full, tied, diag or spherical. (default: full)")] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'.")
-    ] = None,
+    covariance: Covariance = None,
+    model: CardName = None,
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
@@ -136,9 +149,9 @@ def compare(
     fits, problems = _fitted(declared, frame, chosen, seed)
     table = lay_out(fits).reindex(chosen)
     table["problem"] = [problems.get(method, "") for method in chosen]
-    _show_comparison(table, next(iter(fits)))
+    _show_comparison(table, next(iter(fits)), saved=output is not None)
     if output is not None:
-        write(table, output)
+        write(table, output, "methods")
 
 
 def _fitted(
@@ -150,7 +163,7 @@ def _fitted(
 
     fits, problems = {}, {}
     for method in methods:
-        say(f"fitting with {method}", err=True)
+        remark(f"fitting with {method}", err=True)
         try:
             fits[method] = fit(model, frame, method, seed=seed)
         except BayesGMMError as error:
@@ -160,11 +173,13 @@ def _fitted(
     return fits, problems
 
 
-def _show_comparison(table: "pd.DataFrame", reference: str) -> None:
+def _show_comparison(table: "pd.DataFrame", reference: str, saved: bool) -> None:
     """A column a method, so that it fits a terminal; what no method has is left out."""
     shown = table.drop(columns=["problem", "method"]).dropna(axis=1, how="all")
-    show(in_words(shown).T, f"One mixture by {'one method' if len(table) == 1 else f'{len(table)} methods'}")
-    say(f"agreement: adjusted Rand index of the labels with those of {reference}")
+    title = f"One mixture by {'one method' if len(table) == 1 else f'{len(table)} methods'}"
+    tell(reference=reference)
+    show(in_words(shown).T, title, name="methods", values=table, saved=saved)
+    remark(f"agreement: adjusted Rand index of the labels with those of {reference}")
     for method, problem in table["problem"].items():
         if problem:
             say(f"{method}: {problem}", err=True)

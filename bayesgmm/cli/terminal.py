@@ -1,27 +1,96 @@
-"""What the commands share: files in and out, what is said, and options that mean the same everywhere."""
+"""What the commands share: files in and out, what is said, and options that mean the same everywhere.
 
+Whatever a command has to say goes through ``say``, ``remark``, ``show``, ``tell``, ``write`` and ``wrote``: they print
+for people, or, with ``--json``, keep it for the one document.
+"""
+
+import numbers
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, card_names, files, one_of
+from bayesgmm.cli.session import Session, records
+
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
 
-DataFile = Annotated[Path, typer.Argument(help="CSV or Parquet, one row a point.", show_default=False)]
-FitFile = Annotated[Path, typer.Argument(help="A fit that 'bayesgmm fit' wrote (.nc or .zarr).", show_default=False)]
+DataFile = Annotated[
+    Path,
+    typer.Argument(help="CSV or Parquet, one row a point.", show_default=False, autocompletion=files(*TABLES)),
+]
+FitFile = Annotated[
+    Path,
+    typer.Argument(
+        help="A fit that 'bayesgmm fit' wrote (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
+    ),
+]
 Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
 NewData = Annotated[
-    Path | None, typer.Argument(help="New points, CSV or Parquet. (default: the points that were fitted)")
+    Path | None,
+    typer.Argument(
+        help="New points, CSV or Parquet. (default: the points that were fitted)", autocompletion=files(*TABLES)
+    ),
 ]
 TableOut = Annotated[
-    Path, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).", show_default=False)
+    Path,
+    typer.Option(
+        "-o", "--output", help="Where to write (.csv or .parquet).", show_default=False, autocompletion=files(*TABLES)
+    ),
 ]
+CardName = Annotated[
+    Path | None,
+    typer.Option(
+        help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'.", autocompletion=card_names
+    ),
+]
+Covariance = Annotated[
+    str | None,
+    typer.Option(help="full, tied, diag or spherical. (default: full)", autocompletion=one_of(*COVARIANCES)),
+]
+Method = Annotated[
+    str, typer.Option(help="nuts, advi, fullrank_advi, vb, map, mle or em.", autocompletion=one_of(*METHODS))
+]
+UNBOUNDED = 10_000  # columns of what is no terminal: a table in a file is not cut
+
+_session = Session()
+
+
+def session() -> Session:
+    """What this run of the command line was asked for, and what it has told so far."""
+    return _session
+
+
+def start_session(new: Session) -> None:
+    """Forget what an earlier run was asked for."""
+    global _session
+    _session = new
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print a line; ``err`` for what is not the answer."""
+    """Print a line of the answer; ``err`` for a warning, which goes to stderr."""
+    if err:
+        session().warnings.append(text.removeprefix("warning: "))
+    elif session().json:
+        session().said.append(text)
+        return
     typer.echo(text, err=err)
+
+
+def remark(text: str, err: bool = False) -> None:
+    """Print a line that is good to know for a person, and nothing else: not for ``--quiet``, not for machines."""
+    if not (session().quiet or session().json):
+        typer.echo(text, err=err)
+
+
+def tell(**results: Any) -> None:
+    """Keep results by name for the document; a person sees nothing of it."""
+    session().results.update(results)
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None) -> tuple[Any, list[str] | None]:
@@ -98,13 +167,21 @@ def check_table(output: Path, *inputs: Path | None) -> None:
     writable(output)
 
 
-def write(frame: "pd.DataFrame", path: Path) -> None:
-    """Write a table, and say so."""
+def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
+    """Write a table, and say so; in the document its rows are under ``name``."""
     if path.suffix.lower() in {".parquet", ".pq"}:
         frame.to_parquet(path)
     else:
         frame.to_csv(path)
-    say(f"wrote {path}: {len(frame)} rows")
+    if session().json:
+        tell(**{name: records(frame)})
+    wrote(path, len(frame))
+
+
+def wrote(path: Path, rows: int | None = None) -> None:
+    """Say that a file was written."""
+    session().files.append({"path": str(path)} | ({} if rows is None else {"rows": rows}))
+    remark(f"wrote {path}" if rows is None else f"wrote {path}: {rows} rows")
 
 
 FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a column; one decimal unless told
@@ -119,8 +196,9 @@ def cell(column: str, value: Any) -> str:
     >>> cell("bic", 574.0178), cell("n_parameters", 29.0), cell("bic", float("nan")), cell("method", "em")
     ('574.0', '29', '', 'em')
     """
-    if isinstance(value, str):
-        return value
+    if isinstance(value, bool | numbers.Integral) or not isinstance(value, numbers.Real):
+        return "" if value is None else str(value)
+    value = float(value)
     if value != value:
         return ""
     whole = column.startswith("n_") or abs(value) >= LARGE
@@ -135,16 +213,95 @@ def in_words(frame: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(cells, index=frame.index, dtype=object)
 
 
-def show(frame: "pd.DataFrame", title: str) -> None:
-    """Print a table of words; its index comes first, under its name where it has one."""
-    from rich.box import SIMPLE
+def show(
+    frame: "pd.DataFrame",
+    title: str,
+    *,
+    name: str | None = None,
+    values: "pd.DataFrame | None" = None,
+    saved: bool = False,
+    end_after: Collection[str] = (),
+) -> None:
+    """Print a table; its index comes first, under its name where it has one.
+
+    Columns that do not fit beside each other come below each other.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Words, or numbers, which become words as ``in_words`` has it.
+    title : str
+    name : str, optional
+        What it is called in the document; its title in small letters unless told.
+    values : DataFrame, optional
+        What the document holds in place of the words.
+    saved : bool
+        It is in a file that the command writes, so ``--quiet`` leaves it out.
+    end_after : collection of str
+        Rows that a line comes below.
+    """
+    if session().json:
+        tell(**{name or slug(title): records(frame if values is None else values)})
+    elif not (session().quiet and saved):
+        screen = console()
+        for table in _side_by_side(in_words(frame), title, end_after, screen):
+            screen.print(table)
+
+
+def slug(title: str) -> str:
+    """A title as a name.
+
+    Examples
+    --------
+    >>> slug("The best, by BIC")
+    'the_best_by_bic'
+    """
+    return re.sub(r"\W+", "_", title.lower()).strip("_")
+
+
+def show_table(table: "Table") -> None:
+    """Print a table that Rich knows; machines are told by other means."""
+    if not session().json:
+        console().print(table)
+
+
+def console() -> "Console":
+    """The terminal, as wide as it is; a file or a pipe as wide as what goes there, unless COLUMNS says otherwise."""
+    import os
+
     from rich.console import Console
+
+    screen = Console()
+    return screen if screen.is_terminal or "COLUMNS" in os.environ else Console(width=UNBOUNDED)
+
+
+def _side_by_side(
+    frame: "pd.DataFrame", title: str, end_after: Collection[str], screen: "Console"
+) -> "Iterator[Table]":
+    """The table, or several with a part of its columns each, so that each fits the screen if it can."""
+    from rich.measure import Measurement
+
+    first, count = 0, len(frame.columns)
+    while first < max(count, 1):
+        last = count
+        while last > first + 1:
+            table = _rich_table(frame.iloc[:, first:last], title, end_after)
+            if Measurement.get(screen, screen.options.update(width=UNBOUNDED), table).maximum <= screen.width:
+                break
+            last -= 1
+        yield _rich_table(frame.iloc[:, first:last], title if first == 0 else "", end_after)
+        first = max(last, first + 1)
+
+
+def _rich_table(frame: "pd.DataFrame", title: str, end_after: Collection[str]) -> "Table":
+    from rich.box import SIMPLE
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(frame.index.name or "")
+    table = Table(title=escape(title) or None, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column(escape(str(frame.index.name or "")))
     for column in frame.columns:
-        table.add_column(str(column), justify="right")
-    for label, row in frame.iterrows():
-        table.add_row(str(label), *row)
-    Console().print(table)
+        table.add_column(escape(str(column)), justify="right")
+    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
+        table.add_row(escape(str(label)), *map(escape, row), end_section=str(label) in end_after)
+    return table

@@ -8,12 +8,14 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm._declared import probability
+from bayesgmm.anomalies import anomaly_scores
 from bayesgmm.data import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import unpack
-from bayesgmm.predictive import anomaly_scores, mean_log_density, simulate
+from bayesgmm.predictive import mean_log_density
+from bayesgmm.replication import simulate
 from bayesgmm.stats import Array
 
 SIMULATED = 10_000  # points that p-values are read from

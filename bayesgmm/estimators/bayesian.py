@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
 from bayesgmm.data import Points
+from bayesgmm.densities import DRAWS
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, shapes, streams
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
@@ -27,7 +28,8 @@ from bayesgmm.inference.variational import estimate
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import Posterior, info, unpack
-from bayesgmm.predictive import DRAWS, assignments, log_mean_density, simulate_labelled
+from bayesgmm.predictive import assignments, log_mean_density
+from bayesgmm.replication import simulate_labelled
 from bayesgmm.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:

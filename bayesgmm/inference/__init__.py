@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm import diagnosis, posterior, relabelling
+from bayesgmm import mixing, posterior, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points, as_points, listing
+from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
 from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Run, Silent
@@ -38,7 +39,6 @@ IGNORE_PRIORS = {"em", "mle"}  # no way out for somebody who has declared one
 LIMITS = {  # engines that are not here take every declaration
     "vb": Limit(variational.not_conjugate, "coordinate ascent needs conjugate priors"),
 }
-LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
 GIVEN = {"density", "seed", "cores", "progress", "start"}  # what an engine gets from ``fit``; the rest are its settings
 
 
@@ -223,12 +223,10 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     parameters = density.parameters(q)
     if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
         parameters = replace(parameters, extras={})
-    tables = posterior.Posterior(parameters.flat(), points.columns, standard).tables()
-    order = relabelling.align(relabelling.witnesses(points, standard), tables, stats["lp"].reshape(-1), cores)
+    drawn = posterior.Posterior(parameters.flat(), points.columns, standard)
+    order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
+    stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
     tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
-    notes, doubts = ({}, []) if of_likelihood else _truncation(density, parameters)
-    doubts = [*estimate.warnings, *doubts, *diagnosis.doubts(tree)]
-    warn(doubts)
     info = {
         "model": density.model.plain(),
         "method": run.method,
@@ -238,13 +236,16 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         "seconds": round(run.seconds, 3),
         "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         **estimate.notes,
-        **notes,
+        **({} if of_likelihood else _truncation(density, parameters)),
     }
-    return posterior.annotate(tree, info | {"relabelled": "stephens", "warnings": [*run.said, *doubts]})
+    doubts = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
+    warn(doubts)
+    info |= {"relabelled": labels["method"], "labels": labels, "warnings": [*run.said, *doubts]}
+    return posterior.annotate(tree, info)
 
 
-def _truncation(density: LogPosterior, parameters: Parameters) -> tuple[dict[str, Any], list[str]]:
-    """What a truncated process leaves out; a doubt when the last of its sticks, which stands for that, holds mass.
+def _truncation(density: LogPosterior, parameters: Parameters) -> dict[str, Any]:
+    """What a truncated process leaves out, and the weight of its last stick, which stands for that.
 
     The marginal density of N points differs from that of the process, in integrated absolute difference, by at most
     4 N times the mass left out, and by at most 2 (Ishwaran & James 2001, J. Am. Stat. Assoc. 96, 161-173).
@@ -253,13 +254,7 @@ def _truncation(density: LogPosterior, parameters: Parameters) -> tuple[dict[str
     learned = parameters.extras.get("concentration")
     mass = weights.truncated_mass(weights.concentration if learned is None else learned, density.n_components)
     if mass is None:
-        return {}, []
+        return {}
     last = float(parameters.weight[..., -1].mean())
     error = min(2.0, 4 * density.blocks.total_weight * float(mass.mean()))
-    notes = {"truncation": {"last_weight": last, "mass": float(mass.mean()), "error_bound": error}}
-    if last < LAST_STICK:
-        return notes, []
-    return notes, [
-        f"The last of {density.n_components} sticks holds {last:.1%} of the mass: the process was cut off too early. "
-        f"Try n_components={2 * density.n_components}, or a smaller concentration."
-    ]
+    return {"truncation": {"last_weight": last, "mass": float(mass.mean()), "error_bound": error}}

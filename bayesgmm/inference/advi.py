@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
@@ -320,7 +321,7 @@ def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
 
 def _doubts_of_the_draws(notes: dict[str, Any], draws: int) -> list[str]:
     resampled = notes["resampled"]
-    found = doubts(notes, "and resampling can't bring back what was never drawn")
+    found = doubts(notes, BECAUSE_RESAMPLED)
     if resampled and resampled["effective"] < (needed := min(FEW_EFFECTIVE, draws / 2)):
         found.append(
             f"The {draws} draws, picked from {resampled['proposals']} of the approximation, are worth only "

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.diagnosis.engines import GOOD_SHARE, too_narrow
 from bayesgmm.stats import Array
 
 IntArray = NDArray[np.intp]
 
 EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
-GOOD_SHARE = 0.9  # of the draws: they stay as they are
-HIGH_KHAT = 0.7
 JUDGED = 200  # draws that an approximation is judged by when fewer are kept
 PLENTY = 4  # proposals for each that one draw of the posterior costs: most chosen draws are then distinct
 MOST_PROPOSALS = 20  # for a draw that is kept
@@ -113,18 +112,8 @@ def judge(log_ratio: Array) -> dict[str, Any]:
 
 
 def doubts(verdict: dict[str, Any], because: str) -> list[str]:
-    """What is wrong with the draws of an approximation that the verdict (of ``judge``) finds too narrow.
-
-    k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell.
-    """
-    khat = verdict["pareto_khat"]
-    if not khat > HIGH_KHAT or verdict["importance_share"] >= GOOD_SHARE:
-        return []
-    return [
-        f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below "
-        f"{HIGH_KHAT}), {because}. Trust its means more than its intervals. Try method='nuts', fewer components, or "
-        "a stronger prior."
-    ]
+    """What is wrong with the draws of an approximation that the verdict (of ``judge``) finds too narrow."""
+    return [str(finding) for finding in too_narrow(verdict, because)]
 
 
 def _certain(log_ratio: Array) -> Array:

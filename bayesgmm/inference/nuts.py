@@ -14,7 +14,7 @@ from bayesgmm.stats import Array
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
 FARTHEST = 2.5  # nats a coordinate below the mode: a normal posterior has 1.1 there, a heavy tail may have thousands
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # nutpie's statistics that ArviZ calls the same
-RENAMED = {"lp": "logp", "tree_depth": "depth"}
+RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
 
 
 def fit(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.covariances import WishartPrecision
+from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.errors import DeclarationError
 from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
 from bayesgmm.inference.component_factors import MEANS_FACTORS
@@ -371,4 +372,4 @@ def _doubts(reached: Ascended, verdict: dict[str, Any]) -> list[str]:
             f"Variational Bayes stopped after {reached.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
-    return [*found, *doubts(verdict, "as factors that know nothing of each other do")]
+    return [*found, *doubts(verdict, BECAUSE_FACTORS)]

@@ -1,17 +1,49 @@
 """Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
 
+from bayesgmm.plots.anomalies import anomalies, anomaly_data
+from bayesgmm.plots.checks import check, check_data
 from bayesgmm.plots.clusters import assignment_data, assignments
+from bayesgmm.plots.densities import density, density_data
+from bayesgmm.plots.forests import weights, weights_data
+from bayesgmm.plots.merging import entropy, entropy_data
+from bayesgmm.plots.mixtures import pairs, pairs_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
+from bayesgmm.plots.partitions import (
+    co_clustering,
+    co_clustering_data,
+    n_clusters,
+    n_clusters_data,
+    partition,
+    partition_data,
+)
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import selection, selection_data
 
 __all__ = [
+    "anomalies",
+    "anomaly_data",
     "assignment_data",
     "assignments",
+    "check",
+    "check_data",
+    "co_clustering",
+    "co_clustering_data",
+    "density",
+    "density_data",
     "elbo",
     "elbo_data",
+    "entropy",
+    "entropy_data",
+    "n_clusters",
+    "n_clusters_data",
+    "pairs",
+    "pairs_data",
+    "partition",
+    "partition_data",
     "prior",
     "prior_data",
     "selection",
     "selection_data",
+    "weights",
+    "weights_data",
 ]

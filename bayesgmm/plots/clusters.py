@@ -47,7 +47,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     bands = [np.quantile(curve.sum(axis=1), [tail, 1 - tail], axis=0).T for curve in lines]
     few = posterior.thin(OUTLINES).parameters
     pairs = list(combinations(range(len(chosen)), 2))
-    outlines = [_ellipses(few.mean, few.covariance, [chosen[a], chosen[b]], ci_prob) for a, b in pairs]
+    outlines = [ellipses(few.mean, few.covariance, [chosen[a], chosen[b]], ci_prob) for a, b in pairs]
     labels = assign(fit)
     data = xr.Dataset(
         {
@@ -67,7 +67,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     return data.assign(outline=(dims, np.stack(outlines))).assign_coords(pair=pair_names)
 
 
-def _ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, steps: int = 73) -> Array:
+def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, steps: int = 73) -> Array:
     """(S, K, 2, steps) outlines in the plane of two columns."""
     from scipy.stats import chi2
 
@@ -105,16 +105,17 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
             if column > row:
                 axis.set_visible(False)
             elif column == row:
-                _draw_marginal(axis, data, row)
+                draw_marginal(axis, data, row)
             else:
                 _draw_pair(axis, data, row, column)
                 axis.sharex(axes[column, column])
-            _label_axes(axis, data, row, column)
+            label_axes(axis, data, row, column)
     _legend(figure, data)
     return figure
 
 
-def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
+def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
+    """One column: the data, the components, a credible band of the density."""
     grid = data["grid"].values[j]
     axis.hist(data["x"].values[:, j], bins="auto", density=True, color="0.88", zorder=0)
     axis.fill_between(grid, *data["band"].values[j].T, color="0.35", alpha=0.35, lw=0)
@@ -154,7 +155,8 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    """Names and numbers at the left and the bottom of a square of panels, and nowhere else."""
     names, last = data["feature"].values, data.sizes["feature"] - 1
     if row == last:
         axis.set_xlabel(names[column])

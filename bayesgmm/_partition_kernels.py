@@ -1,0 +1,237 @@
+"""Clusterings compared and searched for, compiled: plain arrays in, plain arrays out.
+
+Draws come as ``z[point, draw]``, their clusters numbered from 0 to less than ``n_groups``. A loss is a convex
+function f of counts (x log2 x, or x squared), so that everything is made of ``count[draw, group, cluster]``: how many
+points of a draw's group lie in a cluster. ``gain[x] = f(x + 1) - f(x)``; ``value`` holds the gain of every count,
+eight clusters side by side, so that the change which a point would make in each of eight clusters is one vector
+addition a draw.
+
+A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (labels, count, value, size, acc, order).
+"""
+
+import numpy as np
+
+from bayesgmm import _simd as simd
+from bayesgmm._kernels import _L, jit, long_jit
+from bayesgmm._label_draw_kernels import uniform
+
+_TOLERANCE = 1e-9  # of the loss times N: what rounding can't make
+
+
+@long_jit
+def compress(labels, out):
+    """Number each draw's clusters from 0: labels[draw, point] become out[point, draw]; return the most that one has."""
+    n_draws, n_points = labels.shape
+    most = 0
+    number = np.empty(labels.max() + 1, np.int64)
+    for s in range(n_draws):
+        number[:] = -1
+        found = 0
+        for i in range(n_points):
+            k = labels[s, i]
+            if number[k] < 0:
+                number[k] = found
+                found += 1
+            out[i, s] = number[k]
+        most = max(most, found)
+    return most
+
+
+@long_jit
+def tabulate(z, labels, start, stop, count):
+    """Fill count[draw, group, cluster] for draws start to stop."""
+    count[start:stop] = 0
+    for i in range(z.shape[0]):
+        k = labels[i]
+        for s in range(start, stop):
+            count[s, z[i, s], k] += 1
+
+
+@long_jit
+def agreement(z, labels, f, start, stop, count, out):
+    """The sum of f over the counts of each draw, start to stop: out[draw]."""
+    tabulate(z, labels, start, stop, count)
+    for s in range(start, stop):
+        sum_ = 0.0
+        for j in range(count.shape[1]):
+            for k in range(count.shape[2]):
+                sum_ += f[count[s, j, k]]
+        out[s] = sum_
+
+
+@long_jit
+def wrong_companions(z, labels, count, group_size, size, start, stop, out):
+    """Mean Jaccard distance between the company of points start to stop in a clustering and in the draws."""
+    n_draws = z.shape[1]
+    for i in range(start, stop):
+        sum_ = 0.0
+        k = labels[i]
+        for s in range(n_draws):
+            j = z[i, s]
+            both = count[s, j, k]
+            sum_ += both / (size[k] + group_size[s, j] - both)
+        out[i] = 1.0 - sum_ / n_draws
+
+
+@jit
+def _scan(problem, state, i, used):
+    """acc[cluster]: the gains that point i would find there, summed over the draws."""
+    z, n_groups = problem[:2]
+    _, _, value, size, acc, _ = state
+    width, n_draws = size.size, z.shape[1]
+    even = n_draws - n_draws % 2
+    for c in range(0, used, _L):
+        v = w = simd.spread(0.0)
+        for s in range(0, even, 2):
+            v = v + simd.load(value, (s * n_groups + z[i, s]) * width + c)
+            w = w + simd.load(value, ((s + 1) * n_groups + z[i, s + 1]) * width + c)
+        if even < n_draws:
+            v = v + simd.load(value, (even * n_groups + z[i, even]) * width + c)
+        simd.store(acc, c, v + w)
+
+
+@jit
+def _stay(problem, state, i):
+    """What point i adds to the loss (times N) where it is."""
+    z, n_groups, gain, split_cost, join_cost, _ = problem
+    labels, count, _, size, _, _ = state
+    k, width = labels[i], size.size
+    sum_ = 0.0
+    for s in range(z.shape[1]):
+        sum_ += gain[count[(s * n_groups + z[i, s]) * width + k] - 1]
+    return join_cost * gain[size[k] - 1] - (split_cost + join_cost) / z.shape[1] * sum_
+
+
+@jit
+def _put(problem, state, i, k):
+    """Put point i, which is nowhere, into cluster k."""
+    state[0][i] = k
+    _change(problem, state, i, k, 1)
+
+
+@jit
+def _take(problem, state, i):
+    """Take point i out of its cluster."""
+    _change(problem, state, i, state[0][i], -1)
+    state[0][i] = -1
+
+
+@jit
+def _change(problem, state, i, k, by):
+    z, n_groups, gain = problem[:3]
+    _, count, value, size, _, _ = state
+    size[k] += by
+    for s in range(z.shape[1]):
+        at = (s * n_groups + z[i, s]) * size.size + k
+        count[at] += by
+        value[at] = gain[count[at]]
+
+
+@jit
+def _used(size):
+    used = size.size
+    while used > 0 and size[used - 1] == 0:
+        used -= 1
+    return used
+
+
+@jit
+def _best(problem, state, i):
+    """The best cluster for point i, and what the point adds to the loss (times N) there.
+
+    A point that is nowhere yet has the label -1. For one that is alone in its cluster a new one would change nothing.
+    """
+    z, _, gain, split_cost, join_cost, most = problem
+    labels, size, acc = state[0], state[3], state[4]
+    used, current = _used(size), labels[i]
+    _scan(problem, state, i, used)
+    best, least = -1, np.inf
+    may_found = True
+    if current >= 0:
+        best, least, may_found = current, _stay(problem, state, i), size[current] > 1
+    for k in range(min(used + 1, most)):
+        if k == current or (size[k] == 0 and not may_found):
+            continue
+        cost = join_cost * gain[size[k]] - (split_cost + join_cost) / z.shape[1] * acc[k]
+        if size[k] == 0:
+            cost, may_found = -split_cost * gain[0], False  # one empty cluster is as good as another
+        if cost < least - _TOLERANCE:
+            best, least = k, cost
+    return best, least
+
+
+@jit
+def _shuffle(order, key, counter):
+    for i in range(order.size - 1, 0, -1):
+        j = int(uniform(key, counter + i) * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    return counter + order.size
+
+
+@jit
+def _sweep(problem, state, key, counter, max_sweeps):
+    """Let every point move to where it is best, in random order, until none does; return the next counter."""
+    labels, order = state[0], state[5]
+    for _ in range(max_sweeps):
+        moved = False
+        counter = _shuffle(order, key, counter)
+        for i in order:
+            k, _ = _best(problem, state, i)
+            if k != labels[i]:
+                _take(problem, state, i)
+                _put(problem, state, i, k)
+                moved = True
+        if not moved:
+            break
+    return counter
+
+
+@jit
+def _dissolve(problem, state, key, counter, cluster):
+    """Take a cluster apart and allocate its points anew, unless that is worse; return the next counter."""
+    labels, order = state[0], state[5]
+    counter = _shuffle(order, key, counter)
+    members = order[labels[order] == cluster]
+    change = 0.0
+    for i in members:
+        change -= _stay(problem, state, i)
+        _take(problem, state, i)
+    for i in members:
+        k, cost = _best(problem, state, i)
+        change += cost
+        _put(problem, state, i, k)
+    if change > -_TOLERANCE:
+        for i in members:
+            _take(problem, state, i)
+            _put(problem, state, i, cluster)
+    return counter
+
+
+@long_jit
+def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_zeal, labels):
+    """Improve a clustering in place until no point wants to move; points labelled -1 are allocated first.
+
+    Sequential allocation in random order, sweeps over all points in random orders, then clusters dissolved and
+    allocated anew (Dahl, Johnson & Mueller 2022). ``most`` clusters at most. What it ends with is never worse than
+    what it was given.
+    """
+    n_points, n_draws = z.shape
+    width = (most + _L - 1) // _L * _L
+    cells = n_draws * n_groups * width
+    count, value = np.zeros(cells, np.int32), np.full(cells, gain[0])
+    size, acc, order = np.zeros(width, np.int64), np.empty(width), np.arange(n_points)
+    problem = (z, n_groups, gain, split_cost, join_cost, most)
+    state = (labels, count, value, size, acc, order)
+    for i in range(n_points):
+        if labels[i] >= 0:
+            _change(problem, state, i, labels[i], 1)
+    counter = _shuffle(order, key, 0)
+    for i in order:
+        if labels[i] < 0:
+            k, _ = _best(problem, state, i)
+            _put(problem, state, i, k)
+    counter = _sweep(problem, state, key, counter, max_sweeps)
+    for _ in range(max_zeal):
+        cluster = int(uniform(key, counter) * _used(size))
+        counter = _dissolve(problem, state, key, counter + 1, cluster)
+    _sweep(problem, state, key, counter, max_sweeps)

@@ -1,0 +1,211 @@
+"""Running a command: the options that all of them take, and how each ends.
+
+Options that hold for every command (``--quiet``, ``--json``, ``--debug``) are added to each when it is registered, so
+that they may stand before the command or after it, are listed in each ``--help``, and are completed by the shell.
+"""
+
+import codecs
+import functools
+import inspect
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from bayesgmm.cli.session import Session
+from bayesgmm.cli.terminal import say, session, start_session
+from bayesgmm.progress import quiet as no_progress
+
+FINE, WRONG, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130  # exit codes; 70 is EX_SOFTWARE, 130 is 128 + SIGINT
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 something was wrong, said in words; 2 wrong usage; 70 a bug; 130 interrupted (what was "
+    "reached by then is kept where that is possible, and said)."
+)
+PANEL = "Options of every command"
+SHARED = {
+    "quiet": Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="No progress, no remarks, no table that is in a file anyway.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "json": Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout, for machines.", rich_help_panel=PANEL)
+    ],
+    "debug": Annotated[
+        bool, typer.Option("--debug", help="A traceback when something goes wrong.", rich_help_panel=PANEL)
+    ],
+}
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+PLAINLY = {"±": "+/-", "…": "...", "–": "-", "—": "-", "’": "'", "≤": "<=", "≥": ">="}  # where ASCII is all there is
+
+
+class App(typer.Typer):
+    """A Typer application whose commands all take the shared options."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
+        """Register a command; the function itself stays as it is."""
+        return _registering(super().command(*args, **kwargs))
+
+    def callback(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
+        """Register what a group of commands does before any of them."""
+        return _registering(super().callback(*args, **kwargs))
+
+
+def _registering(register: Callable[..., Any]) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        register(with_shared_options(function))
+        return function
+
+    return decorate
+
+
+def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with the options of every command behind its own: they go to the session, the rest to the command."""
+    own = list(inspect.signature(function).parameters.values())
+    named = next((p.name for p in own if p.annotation is typer.Context), None)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(name, keyword, default=False, annotation=kind) for name, kind in SHARED.items()]
+    if named is None:
+        more.append(inspect.Parameter("context", keyword, annotation=typer.Context))
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        session().ask(**{name: given.pop(name) for name in SHARED})
+        context = given[named] if named else given.pop("context")
+        session().command = context.command_path.partition(" ")[2]
+        with no_progress() if session().quiet else nullcontext():
+            return function(**given)
+
+    command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
+    return command
+
+
+def run(app: Callable[..., Any], arguments: list[str]) -> int:
+    """Run a command line; returns the exit code. What goes wrong on purpose is one message, not a traceback."""
+    start_session(Session())
+    _make_speakable()
+    with _warnings_in_words(), _interrupts_noted():
+        code = _outcome(app, arguments)
+        if session().interrupted or code == INTERRUPTED:
+            code = _stopped()
+    return _last_words(code)
+
+
+def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
+    from bayesgmm.errors import BayesGMMError
+
+    machine = "--json" in arguments  # only Typer's own errors need it before the command line is read
+    try:
+        return app(arguments, prog_name="bayesgmm", standalone_mode=not machine) or FINE
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FINE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (BayesGMMError, OSError, MemoryError) as error:
+        return _failed(error, _in_words(error), WRONG)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # Typer's
+            session().json = True
+            return _failed(error, error.format_message(), getattr(error, "exit_code", USAGE))
+        return _failed(error, f"this is a bug in bayesgmm: {type(error).__name__}: {error}{_hint()}", BUG)
+
+
+def _hint() -> str:
+    return "" if session().debug else "\n  Run it again with --debug for the traceback, and report it."
+
+
+def _in_words(error: Exception) -> str:
+    """What the system says of a file or of memory, as one says it.
+
+    Examples
+    --------
+    >>> _in_words(PermissionError(13, "Permission denied", "fit.nc"))
+    'fit.nc: Permission denied'
+    """
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); use fewer rows, draws or components" if str(error) else "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _failed(error: Exception, message: str, code: int) -> int:
+    if session().debug:
+        traceback.print_exception(error)
+    session().error = {"kind": type(error).__name__, "message": message}
+    typer.echo(f"error: {message}", err=True)
+    return code
+
+
+def _stopped() -> int:
+    if not session().files:
+        session().error = {"kind": "Interrupted", "message": "interrupted; nothing was written"}
+        typer.echo("interrupted; nothing was written", err=True)
+    return INTERRUPTED
+
+
+def _last_words(code: int) -> int:
+    """The document, if one was asked for; a reader who has gone away gets nothing more, and no complaint."""
+    try:
+        if session().json:
+            print(session().document())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG
+    return code
+
+
+def _make_speakable() -> None:
+    """Where a terminal knows fewer characters than we use, others stand for them; none is an error."""
+    codecs.register_error("plainly", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="plainly")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(PLAINLY.get(character, "?") for character in missing), error.end
+
+
+@contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)  # of libraries, to those who write programs
+        warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}", err=True)
+        yield
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[None]:
+    """Note that Ctrl-C came, also where what was reached by then is kept and the command goes on."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        session().interrupted = True
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

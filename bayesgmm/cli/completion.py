@@ -1,0 +1,71 @@
+"""What the shell offers when somebody presses Tab. It must come at once, so nothing heavy is imported.
+
+The names are those of the registries; a test holds them equal.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+METHODS = ("nuts", "advi", "fullrank_advi", "vb", "map", "mle", "em")
+COVARIANCES = ("full", "tied", "diag", "spherical")
+CRITERIA = ("bic", "aic", "icl", "elbo")
+LOSSES = ("vi", "binder")
+TABLES = (".csv", ".parquet", ".pq")
+FITS = (".nc", ".zarr")
+Completer = Callable[[str], list[str]]
+
+
+def one_of(*names: str) -> Completer:
+    """Complete one name.
+
+    Examples
+    --------
+    >>> one_of("mle", "map", "em")("m")
+    ['mle', 'map']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def some_of(*names: str) -> Completer:
+    """Complete names that are separated by commas, each once.
+
+    Examples
+    --------
+    >>> some_of("full", "tied", "diag")("full,")
+    ['full,tied', 'full,diag']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        *before, last = incomplete.split(",")
+        return [",".join([*before, name]) for name in names if name.startswith(last) and name not in before]
+
+    return complete
+
+
+def files(*suffixes: str) -> Completer:
+    """Complete files of some kinds; nothing where a folder would fit too: shells are better at those."""
+
+    def complete(incomplete: str) -> list[str]:
+        folder, _, start = incomplete.rpartition("/")
+        try:
+            found = list(Path(folder or ("/" if "/" in incomplete else ".")).iterdir())
+        except OSError:
+            return []
+        fitting = sorted(path for path in found if path.name.startswith(start) and not path.name.startswith("."))
+        if any(path.is_dir() and path.suffix not in suffixes for path in fitting):
+            return []
+        before = incomplete[: len(incomplete) - len(start)]
+        return [before + path.name for path in fitting if path.suffix.lower() in suffixes]
+
+    return complete
+
+
+def card_names(incomplete: str) -> list[str]:
+    """Complete the names of the cards that come with bayesgmm, or TOML files."""
+    package = Path(__file__).parents[1]
+    names = {path.stem for folder in (package, package.parent) for path in (folder / "models").glob("*.toml")}
+    return sorted(name for name in names if name.startswith(incomplete)) + files(".toml")(incomplete)

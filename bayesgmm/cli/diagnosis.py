@@ -1,0 +1,79 @@
+"""The command that says what may be wrong with a fit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.session import records
+from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, session, tell, write, wrote
+
+if TYPE_CHECKING:
+    from bayesgmm.findings import Finding, Findings
+
+COLOURS = {"problem": "bold red", "doubt": "yellow", "note": "cyan"}
+
+
+def diagnose(
+    fit: FitFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where to write the findings (.csv or .parquet).")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the data against the model: .png, .pdf or .svg.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there is a problem: for scripts.")] = False,
+) -> None:
+    """What may be wrong with a fit, in words: what, how bad, why, what to try."""
+    from bayesgmm.diagnosis import diagnose as run
+    from bayesgmm.posterior import load
+
+    if output is not None:
+        check_table(output, fit)
+    if plot is not None:
+        check_picture(plot, fit)
+    tree = load(fit)
+    findings = run(tree)
+    _show(findings, saved=output is not None)
+    if output is not None:
+        write(findings.table.set_index("severity"), output, "findings")
+    if plot is not None:
+        import matplotlib as mpl
+
+        from bayesgmm import plots
+
+        mpl.use("Agg")
+        plots.check(tree).savefig(plot, dpi=150)
+        wrote(plot)
+    if strict and findings.worst == "problem":
+        raise typer.Exit(1)
+
+
+def _show(findings: "Findings", saved: bool) -> None:
+    """Print all of it; with ``--quiet``, the verdict alone where the rest is in a file."""
+    if session().json:
+        tell(verdict=findings.verdict, worst=findings.worst, findings=records(findings.table))
+        tell(passed=list(findings.passed), skipped=findings.skipped)
+        return
+    from rich.text import Text
+
+    screen = console()
+    screen.print(Text(findings.verdict, style="bold"))
+    if saved and session().quiet:
+        return
+    for finding in findings:
+        screen.print()
+        screen.print(_paragraph(finding))
+    if findings.passed:
+        screen.print(Text(f"\nNothing found by: {', '.join(findings.passed)}.", style="green"))
+    for name, why in findings.skipped.items():
+        screen.print(Text(f"Not checked: {name} ({why}).", style="dim"))
+
+
+def _paragraph(finding: "Finding") -> object:
+    from rich.text import Text
+
+    colour = COLOURS[finding.severity]
+    text = Text.assemble((finding.severity.upper(), colour), f" ({finding.check}): {finding.what}")
+    for part, style in ((finding.why, "dim"), (finding.advice, "")):
+        if part:
+            text.append(f"\n  {part}", style=style)
+    return text

@@ -1,0 +1,78 @@
+"""The command that reports one clustering, and how sure it is."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, read_new, say, show, write
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LEAST_SHOWN = 0.005  # probability of a number of clusters
+MOST_SHOWN = 20  # clusters
+
+
+def partition(
+    fit: FitFile,
+    output: TableOut,
+    data: NewData = None,
+    loss: Annotated[
+        str, typer.Option(help="vi (variation of information) or binder (pairs of points that are wrong).")
+    ] = "vi",
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge components that overlap: clusters need not be Gaussian.")
+    ] = False,
+    max_clusters: Annotated[int | None, typer.Option(help="At most so many clusters.")] = None,
+    ci_prob: Annotated[float, typer.Option(help="Posterior probability of the credible ball.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
+) -> None:
+    """Write the optimal clustering of the points, and how sure each is of its company."""
+    from bayesgmm.credible_balls import credible_ball
+    from bayesgmm.label_draws import n_clusters
+    from bayesgmm.merging import merge_components
+    from bayesgmm.partitions import partition as find
+    from bayesgmm.posterior import load
+
+    check_table(output, fit, data)
+    read, points = load(fit), read_new(data)
+    merged = merge_components(read, points) if merge else None
+    best = find(read, points, loss=loss, merge=merged, max_clusters=max_clusters, seed=seed)
+    ball = credible_ball(read, best, points, ci_prob=ci_prob)
+    _show_sizes(best, merged)
+    _show_numbers(n_clusters(read, points, merge=merged, seed=seed), merge)
+    _say_loss(best, ball)
+    write(best[["label", "uncertainty"]].to_dataframe(), output)
+
+
+def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
+    import pandas as pd
+
+    names = best["cluster"].values[:MOST_SHOWN]
+    doubt = best["uncertainty"].groupby(best["label"]).mean().values
+    table = pd.DataFrame(
+        {
+            "points": [str(size) for size in best["size"].values[:MOST_SHOWN]],
+            "uncertainty": [f"{value:.2f}" for value in doubt[:MOST_SHOWN]],
+        },
+        index=pd.Index(names, name="cluster"),
+    )
+    if merged is not None:
+        say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
+    show(table, f"Optimal clustering: {best.attrs['n_clusters']} clusters")
+    if best.sizes["cluster"] > MOST_SHOWN:
+        say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")
+
+
+def _show_numbers(chance: "xr.DataArray", merged: bool) -> None:
+    likely = chance[chance >= LEAST_SHOWN]
+    numbers = ", ".join(f"{int(n)} ({p:.2f})" for n, p in zip(likely["n_clusters"].values, likely.values, strict=True))
+    say(f"occupied {'clusters' if merged else 'components'}, with probabilities: {numbers}")
+
+
+def _say_loss(best: "xr.Dataset", ball: "xr.Dataset") -> None:
+    unit = " bits" if best.attrs["loss"] == "vi" else ""
+    few, many = (int(ball["n_clusters"].sel(bound=f"vertical_{name}")) for name in ("upper", "lower"))
+    clusters = f"{few} clusters" if few == many else f"{few} to {many} clusters"
+    say(f"expected loss ({best.attrs['loss']}): {float(best['expected_loss']):.3f}{unit}")
+    say(f"{ball.attrs['ci_prob']:.0%} credible ball: radius {float(ball['radius']):.3f}{unit}, {clusters}")

@@ -1,0 +1,123 @@
+"""The commands that answer at points: which component, how strange, how dense."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, read_new, say, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+Seed = Annotated[int, typer.Option(help="Of the simulation: the same seed gives the same table.")]
+
+
+def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
+    """Write the component of each point, with probabilities and uncertainty."""
+    from bayesgmm.posterior import load
+    from bayesgmm.predictive import assignments
+
+    check_table(output, fit, data)
+    answer = assignments(load(fit), read_new(data))
+    write(_assignment_frame(answer), output, "points")
+
+
+def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
+    frame = answer[["label", "uncertainty"]].to_dataframe()
+    for k in answer["component"].values:
+        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
+    return frame
+
+
+def score(
+    fit: FitFile,
+    output: TableOut,
+    data: NewData = None,
+    fdr: Annotated[
+        float | None, typer.Option(help="Call anomalies: the share of good points tolerated among those called.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Good points that were not fitted, CSV or Parquet: for p-values valid by them.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write how strange each point is: log density, and the probability of one at least as strange."""
+    from bayesgmm.anomalies import anomaly_scores
+    from bayesgmm.posterior import load
+
+    check_table(output, fit, data, calibration)
+    held_out = read_new(calibration)
+    answer = anomaly_scores(load(fit), read_new(data), fdr=fdr, calibration=held_out, seed=seed)
+    if fdr is not None:
+        count = int(answer["anomaly"].sum())
+        say(f"{count} of {answer.sizes['point']} points called at a false discovery rate of {fdr:g}")
+    write(answer.to_dataframe(), output, "points")
+
+
+def density(
+    fit: FitFile,
+    output: TableOut,
+    data: NewData = None,
+    over: Annotated[
+        str | None, typer.Option(help="One or two columns: their density on a grid, in place of that at points.")
+    ] = None,
+    given: Annotated[
+        str | None, typer.Option(help="With --over: values of other columns, for example width=1.2,height=4.")
+    ] = None,
+    ci_prob: Annotated[float, typer.Option(help="Probability of the band.")] = 0.9,
+) -> None:
+    """Write how dense points are, with a credible band; or a grid of one or two columns, given others."""
+    from bayesgmm import predictive
+    from bayesgmm.errors import DeclarationError
+    from bayesgmm.posterior import load
+
+    if over is None and given is not None:
+        raise DeclarationError(f"--given {given} goes with --over: which columns' density?")
+    if over is not None and data is not None:
+        raise DeclarationError(f"give either points ({data}) or --over {over}, which makes a grid")
+    values = given_values(given)
+    check_table(output, fit, data)
+    if over is None:
+        answer = predictive.density(load(fit), read_new(data), ci_prob=ci_prob)
+    else:
+        answer = predictive.conditional_density(load(fit), values, names_of(over), ci_prob=ci_prob)
+    if "note" in answer.attrs:
+        say(answer.attrs["note"], err=True)
+    write(_density_frame(answer), output, "points")
+
+
+def given_values(text: str | None) -> dict[str, float]:
+    """Values of columns as ``--given`` takes them.
+
+    Examples
+    --------
+    >>> given_values("petal_width=1.2, petal_length=4")
+    {'petal_width': 1.2, 'petal_length': 4.0}
+    >>> given_values("petal_width")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: --given petal_width: 'petal_width' is not column=number
+    """
+    from bayesgmm.errors import DeclarationError
+
+    values = {}
+    for part in names_of(text or ""):
+        name, _, value = part.rpartition("=")
+        try:
+            values[name.strip()] = float(value)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise DeclarationError(f"--given {text}: {part!r} is not column=number")
+    return values
+
+
+def _density_frame(answer: "xr.Dataset") -> "pd.DataFrame":
+    frame = answer[["density", "log_density"]].to_dataframe()
+    for bound in ("lower", "upper"):
+        frame[bound] = answer["band"].sel(ci_bound=bound).values
+    for place, name in enumerate(answer["feature"].values if "x" in answer else []):
+        frame.insert(place, str(name), answer["x"].values[:, place], allow_duplicates=True)
+    return frame

@@ -1,0 +1,90 @@
+"""What one command was asked for, and what it has to tell a machine: one JSON document."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Session:
+    """One run of the command line.
+
+    Parameters
+    ----------
+    quiet : bool
+        No progress, no remarks, and no table that is in a file anyway.
+    json : bool
+        One JSON document on stdout, and nothing else there.
+    debug : bool
+        Tracebacks.
+    """
+
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+    interrupted: bool = False
+    command: str = ""
+    results: dict[str, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    error: dict[str, str] | None = None
+
+    def ask(self, quiet: bool, json: bool, debug: bool) -> None:
+        """Take flags; one that was given before the command stays given."""
+        self.quiet, self.json, self.debug = self.quiet or quiet, self.json or json, self.debug or debug
+
+    def document(self) -> str:
+        """All that was told, as JSON.
+
+        Examples
+        --------
+        >>> Session(command="fit", results={"seed": 1}).document()
+        '{"command": "fit", "seed": 1, "said": [], "warnings": [], "wrote": []}'
+        """
+        ends: dict[str, Any] = {"interrupted": True} if self.interrupted else {}
+        ends |= {"error": self.error} if self.error else {}
+        body = {"said": self.said, "warnings": self.warnings, "wrote": self.files}
+        return json.dumps({"command": self.command, **plain(self.results), **body, **ends}, allow_nan=False)
+
+
+def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A table as a list of its rows; an index that has a name is a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> records(pd.DataFrame({"bic": [1.5, float("nan")]}, index=pd.Index(["em", "nuts"], name="fit")))
+    [{'fit': 'em', 'bic': 1.5}, {'fit': 'nuts', 'bic': None}]
+    """
+    whole = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    names = [str(name) for name in whole.columns]
+    whole = whole.astype(object).where(whole.notna(), None)
+    columns = [plain(whole.iloc[:, j].tolist()) for j in range(len(names))]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: what is no finite number is null.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> plain({"rhat": np.float64("nan"), "n": np.int64(3), "path": Path("fit.nc"), 1: (True, None)})
+    {'rhat': None, 'n': 3, 'path': 'fit.nc', '1': [True, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy's numbers and arrays
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)

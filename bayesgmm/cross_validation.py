@@ -1,0 +1,213 @@
+"""Leaving points out, by ArviZ's estimators: how well a fit foresees what it has not seen."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.criteria import n_parameters
+from bayesgmm.data import Points
+from bayesgmm.densities import slices, spread
+from bayesgmm.errors import warn
+from bayesgmm.families import COVARIANCES
+from bayesgmm.mixing import approximate
+from bayesgmm.posterior import Posterior
+from bayesgmm.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+IntArray = NDArray[np.intp]
+LeaveOut = Callable[[Array], tuple[Array, Array, Array]]
+LEAST_DRAWS = 100  # that leave-one-out is tried with
+ENOUGH_DRAWS = 1000  # more are thinned when there are many points
+HIGH_KHAT = 0.7
+WORTH = 20_000_000  # draws times points that leave-one-out may cost: some ten seconds
+LEFT_OUT = 5_000  # points, where there are too many to leave each of them out
+ROUGH_WORTH = 200_000_000  # draws times points that the densities of all points may cost then
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A fit, its draws, and what it says of itself."""
+
+    tree: "xr.DataTree"
+    posterior: Posterior
+    told: dict[str, Any]
+
+    @property
+    def size(self) -> int | float:
+        """Free numbers of the mixture, where its covariance family is known."""
+        if "model" not in self.told:
+            return math.nan
+        family = COVARIANCES[self.told["model"]["covariance"]]
+        return n_parameters(family, *self.posterior.parameters.mean.shape[1:])
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Log densities of points that were left out, one at a time.
+
+    Parameters
+    ----------
+    elpd, khat : (m,) float
+        Of each of these points: the log density, and how hard it was to leave it out.
+    total, error, effective : float
+        Of all points: the sum, its standard error, and the effective number of parameters.
+    """
+
+    elpd: Array
+    khat: Array
+    total: float
+    error: float
+    effective: float
+
+    def summary(self) -> dict[str, float]:
+        """The columns of ``compare``."""
+        row = {"elpd_loo": self.total, "elpd_loo_se": self.error, "p_loo": self.effective}
+        return row | {"pareto_khat": float(self.khat.max()), "n_left_out": len(self.elpd)}
+
+
+def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
+    """PSIS-LOO of a fit; of a fixed sample of the points where there are many, None where it can't be."""
+    n_points = len(points.values)
+    many = n_points * ENOUGH_DRAWS > WORTH
+    rows = sampled_rows(n_points) if many else np.arange(n_points)
+    draws = min(fit.posterior.n_draws, max(ENOUGH_DRAWS, WORTH // len(rows)))
+    if points.weights is not None or draws < LEAST_DRAWS:
+        return None
+    chosen = np.linspace(0, fit.posterior.n_draws - 1, draws).round().astype(int)
+    leave_out = leave_outs(fit, chosen)
+    logs = slices(fit.posterior.thin(draws), points.values[rows], f"leaving out, {name}")
+    try:
+        with np.errstate(all="ignore"):
+            parts = [leave_out(log.T) for log in logs]
+    except ValueError:  # ArviZ's: "All tail values are the same"
+        warn([f"{name!r}: its draws are copies of a few, so no point can be left out. Try method='nuts'."])
+        return None
+    elpd, khat, p_loo = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    khat = np.where(np.isnan(khat), np.inf, khat)  # one draw, many times, leaves no tail to fit
+    warn(_doubts(name, khat, draws, points.index[rows]))
+    return LeftOut(elpd, khat, *(_from_sample(fit, points, rows, elpd, p_loo) if many else _sums(elpd, p_loo)))
+
+
+def sampled_rows(n_points: int) -> IntArray:
+    """The rows that stand for all where there are many: the same for every fit, so that fits are compared on them."""
+    return np.sort(np.random.default_rng(0).choice(n_points, min(LEFT_OUT, n_points), replace=False))
+
+
+def _sums(elpd: Array, p_loo: Array) -> tuple[float, float, float]:
+    from arviz_stats.base.array import array_stats
+
+    total, error, effective, _ = array_stats.loo_summary(elpd, p_loo)
+    return float(total), float(error), float(effective)
+
+
+def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo: Array) -> tuple[float, float, float]:
+    """The difference estimator: densities of all points that leave nothing out, corrected by what the sample shows.
+
+    Unbiased over the choice of rows however few draws the densities of all points are made of.
+    """
+    from arviz_stats.base.array import array_stats
+
+    n_points = len(points.values)
+    rough = fit.posterior.thin(max(LEAST_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
+    approximate_elpd = spread(rough, points.values).log_mean
+    total, _, error = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
+    effective, _, _ = array_stats.srs_estimator(p_loo, n_points)
+    return float(total), float(error), float(effective)
+
+
+def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
+    """ArviZ's estimator for draws of this kind: log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
+    from arviz_stats.base.array import array_stats
+
+    if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.told.get("resampled"):
+        r_eff = _relative_efficiency(fit)
+        return lambda log: array_stats.loo(log, chain_axis=None, r_eff=r_eff)
+    stats = fit.tree["sample_stats"].to_dataset()
+    log_p, log_q = (stats[name].values.ravel()[chosen] for name in ("lp", "log_q"))
+
+    def weighted(log: Array) -> tuple[Array, Array, Array]:
+        p, q = (np.broadcast_to(density, log.shape) for density in (log_p, log_q))
+        return array_stats.loo_approximate_posterior(log, p, q, chain_axis=None)
+
+    return weighted
+
+
+def _relative_efficiency(fit: Opened) -> float:
+    """How many independent draws one is worth: by the total log likelihood, which no label switching moves."""
+    if resampled := fit.told.get("resampled"):
+        return resampled["effective"] / fit.posterior.n_draws
+    if "sample_stats" not in fit.tree.children or "loglik" not in fit.tree["sample_stats"]:
+        return 1.0
+    import arviz as az
+
+    ess = float(az.ess(fit.tree["sample_stats"]["loglik"], method="mean"))
+    return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
+
+
+def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
+    limit = min(1 - 1 / math.log10(draws), HIGH_KHAT)
+    high = np.flatnonzero(khat > limit)
+    if not high.size:
+        return []
+    worst = int(khat.argmax())
+    return [
+        f"{name!r}: leaving out {'one point' if high.size == 1 else f'each of {high.size} points'} moves the posterior "
+        f"too far for its draws to tell (Pareto k-hat {khat[worst]:.3f} at row {index[worst]}; it should stay below "
+        f"{limit:.3f}). Take elpd_loo for a rough guide."
+    ]
+
+
+def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
+    r"""Weights of the mixture of fits that best foresees the points that were left out.
+
+    .. math:: \max_w \sum_n \log \sum_m w_m \, p_m(x_n \mid x_{-n}), \qquad w_m \ge 0, \ \sum_m w_m = 1
+
+    References
+    ----------
+    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Bayesian Anal. 13(3), 917-1007.
+
+    Examples
+    --------
+    Each of two fits foresees three of four points; swapping them changes nothing.
+
+    >>> one, other = np.log([0.4, 0.4, 0.1, 0.1]), np.log([0.1, 0.1, 0.4, 0.4])
+    >>> fits = {"a": LeftOut(one, one, one.sum(), 1.0, 1.0), "b": LeftOut(other, other, other.sum(), 1.0, 1.0)}
+    >>> {name: round(weight, 3) for name, weight in stacking_weights(fits).items()}
+    {'a': 0.5, 'b': 0.5}
+    """
+    if len(fits) < 2:
+        return dict.fromkeys(fits, 1.0)
+    import arviz as az
+
+    best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves may be beyond all numbers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is not asked for here: ranks, and chance among many models
+        table = az.compare({name: _as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
+    weight = {name: float(np.clip(table.loc[name, "weight"], 0.0, 1.0)) for name in fits}
+    return {name: value / sum(weight.values()) for name, value in weight.items()}
+
+
+def _as_arviz(fit: LeftOut, best: Array) -> Any:
+    import xarray as xr
+    from arviz_stats.utils import ELPDDataLOO
+
+    elpd = fit.elpd - best
+    n_points = len(elpd)
+    return ELPDDataLOO(
+        elpd=elpd.sum(),
+        se=fit.error,
+        p=fit.effective,
+        n_samples=1,
+        n_data_points=n_points,
+        scale="log",
+        warning=False,
+        good_k=HIGH_KHAT,
+        elpd_i=xr.DataArray(elpd, dims="point"),
+    )

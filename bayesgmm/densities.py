@@ -1,0 +1,145 @@
+"""Log densities of points under the draws of a posterior: the one place where they are computed."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm import _density_kernels
+from bayesgmm._kernels import BLOCK
+from bayesgmm.data import Points
+from bayesgmm.errors import DataError
+from bayesgmm.posterior import Posterior, plain_index
+from bayesgmm.progress import track
+from bayesgmm.stats import Array, Blocks, Table, log_densities, run_ranges
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DRAWS = 1000  # draws that an answer averages over, unless told: more change the third digit
+SLICE = 2_000_000  # numbers held at a time: draws times points
+STRETCH = 20_000_000  # draws times points between two steps of a progress bar: a second or so
+MOST_KEPT = 2**31  # bytes that an answer may hold
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What the draws say of the density at points, in data units.
+
+    Parameters
+    ----------
+    mean_log : (N,) float
+        Posterior mean of the log density.
+    log_mean : (N,) float
+        Logarithm of the posterior mean density.
+    log_band : (N, 2) float
+        Quantiles of the log density; NaN where there is one draw, which has no spread, and where none were asked for.
+    """
+
+    mean_log: Array
+    log_mean: Array
+    log_band: Array
+
+
+def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, progress: bool = True) -> Spread:
+    r"""Density at points over all draws: its mean, and an equal-tailed band.
+
+    .. math:: \mathrm{E}[\log p(x \mid \theta)], \quad \log \mathrm{E}[p(x \mid \theta)], \quad
+              Q_{\alpha/2}, Q_{1 - \alpha/2}[\log p(x \mid \theta)]
+
+    Parameters
+    ----------
+    posterior : Posterior
+        S draws.
+    values : (N, D) float
+        Points in data units.
+    ci_prob : float, optional
+        Probability of the band; none unless told.
+
+    Returns
+    -------
+    Spread
+        In memory that does not grow with the draws. The same, to the last bit, for any number of threads.
+    """
+    tables, threads = posterior.tables(), os.cpu_count() or 1
+    tail = 0.0 if ci_prob is None else (1 - ci_prob) / 2
+    parts = []
+    for start, stop in track(_cuts(len(values), posterior.n_draws, STRETCH), "densities", progress):
+        blocks = posterior.standard.blocks(values[start:stop])
+        out = np.full((blocks.n_blocks, 4, BLOCK), np.nan)
+        _fill(out, blocks, tables, tail, threads)
+        parts.append(out.transpose(1, 0, 2).reshape(4, -1)[:, : stop - start])
+    mean_log, log_mean, lower, upper = np.concatenate(parts, axis=1) - posterior.standard.log_scale
+    return Spread(mean_log, log_mean, np.column_stack([lower, upper]))
+
+
+def _fill(out: Array, blocks: Blocks, tables: Table, tail: float, threads: int) -> None:
+    args = (blocks.x, *tables.flat(), tables.mean.shape[-2], blocks.n_features, tail)
+    flat = out.reshape(-1)
+    run_ranges(lambda start, stop: _density_kernels.sum_up(*args, start, stop, flat), blocks.n_blocks, threads)
+
+
+def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:
+    """Ranges of whole blocks of points, each of about so many points times draws.
+
+    Examples
+    --------
+    >>> _cuts(100, 10, 640)
+    [(0, 64), (64, 100)]
+    """
+    step = max(BLOCK, size // n_draws // BLOCK * BLOCK)
+    return [(start, min(start + step, n_points)) for start in range(0, n_points, step)]
+
+
+def slices(posterior: Posterior, values: Array, title: str = "densities", progress: bool = True) -> Iterator[Array]:
+    """Log densities (S, n) in data units, of a slice of the points at a time."""
+    tables, standard = posterior.tables(), posterior.standard
+    for start, stop in track(_cuts(len(values), posterior.n_draws, SLICE), title, progress):
+        yield log_densities(standard.blocks(values[start:stop]), tables, os.cpu_count() or 1) - standard.log_scale
+
+
+def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress: bool = True) -> Array:
+    """(S, N) log densities in data units, all of them.
+
+    Raises
+    ------
+    DataError
+        When they would take more than 2 GiB.
+    """
+    n_points, n_draws = len(values), posterior.n_draws
+    require_room(
+        n_draws * n_points * np.dtype(dtype).itemsize, f"log densities of {n_points} points in {n_draws} draws"
+    )
+    out: Array = np.empty((n_draws, n_points), dtype)
+    start = 0
+    for log in slices(posterior, values, progress=progress):
+        out[:, start : start + log.shape[1]] = log
+        start += log.shape[1]
+    return out
+
+
+def require_room(n_bytes: int, what: str) -> None:
+    """Refuse to hold more than 2 GiB.
+
+    Examples
+    --------
+    >>> require_room(2**33, "log densities")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DataError: log densities take 8.0 GiB; at most 2 GiB are held at once
+      Take fewer draws (draws=...), or a part of the points at a time.
+    """
+    if n_bytes > MOST_KEPT:
+        raise DataError(
+            f"{what} take {n_bytes / 2**30:.1f} GiB; at most {MOST_KEPT / 2**30:.0f} GiB are held at once\n"
+            "  Take fewer draws (draws=...), or a part of the points at a time."
+        )
+
+
+def dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
+    """Answers at points, under the points' own row labels."""
+    import xarray as xr
+
+    return xr.Dataset(variables, coords={"point": plain_index(points.index), **coords})

@@ -1,0 +1,56 @@
+"""What an engine told of its own work when it made the fit."""
+
+from typing import TYPE_CHECKING, Any
+
+from bayesgmm.findings import Finding
+from bayesgmm.posterior import info
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+HIGH_KHAT = 0.7
+GOOD_SHARE = 0.9  # of the draws that as many draws of the posterior are worth: they need no mending
+BECAUSE_RESAMPLED = "and resampling can't bring back what was never drawn"
+BECAUSE_FACTORS = "as factors that know nothing of each other do"
+
+
+def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
+    """Whether an approximation misses part of the posterior, by the importance ratios of its draws.
+
+    k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell.
+
+    Parameters
+    ----------
+    told : dict
+        ``pareto_khat`` and ``importance_share``.
+    because : str
+        Why such an approximation does.
+
+    References
+    ----------
+    .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
+    """
+    khat, share = told["pareto_khat"], told["importance_share"]
+    if not khat > HIGH_KHAT or share >= GOOD_SHARE:
+        return []
+    what = (
+        f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below {HIGH_KHAT}), "
+        f"{because}."
+    )
+    advice = "Try method='nuts', fewer components, or a stronger prior."
+    evidence = {"pareto_khat": khat, "importance_share": share}
+    why = "Trust its means more than its intervals."
+    return [Finding("doubt", "approximation", what, why, advice, evidence)]
+
+
+def approximation(fit: "xr.DataTree") -> list[Finding]:
+    """``too_narrow`` of what the fit stores."""
+    told = info(fit)
+    return too_narrow(told, BECAUSE_FACTORS if "approximation" in told else BECAUSE_RESAMPLED)
+
+
+def said(fit: "xr.DataTree", found: list[Finding]) -> list[Finding]:
+    """What was warned of when the fit was made, but for what the checks have found again."""
+    known = {str(finding) for finding in found}
+    messages = [message for message in info(fit).get("warnings", []) if message not in known]
+    return [Finding("doubt", "said when fitted", message, "", "") for message in messages]

@@ -1,0 +1,102 @@
+"""Points of a Gaussian mixture as independent uniform numbers: where the model is right."""
+
+import numpy as np
+from scipy.special import ndtr
+
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.stats import LOG_2PI, Array, cholesky
+
+TINY = 1e-16  # what a double can tell from one
+TIED = 0.5  # share of rows that share their value with another, from which a column is rounded
+
+
+def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = None) -> Array:
+    r"""Each column's distribution function given the columns before it, at the points, under each of some mixtures.
+
+    .. math:: u_{nd} = P(X_d \le x_{nd} \mid X_1 = x_{n1} \dots X_{d-1} = x_{n,d-1})
+              = \sum_k w_{nk}^{(d)} \, \Phi(e_{nkd}), \qquad
+              w_{nk}^{(d+1)} \propto w_{nk}^{(d)} \, \varphi(e_{nkd}) / l_{kdd}
+
+    where :math:`e_{nk} = L_k^{-1} (x_n - \mu_k)` and :math:`L_k` is the Cholesky factor of :math:`\Sigma_k`. Under the
+    mixture that made the points all :math:`u_{nd}` are independent and uniform.
+
+    Parameters
+    ----------
+    x : (N, D) float
+        Points, in data units.
+    parameters : Parameters
+        S mixtures.
+    columns : list of int, optional
+        Which columns, in which order: the mixture's own margin in them is taken. All unless told.
+
+    Returns
+    -------
+    (S, N, d) float
+
+    References
+    ----------
+    .. [1] Rosenblatt (1952), Ann. Math. Stat. 23(3), 470-472.
+
+    Examples
+    --------
+    A point in the middle of both columns, and one that is high only for its first column.
+
+    >>> lone = Parameters(np.ones((1, 1)), np.zeros((1, 1, 2)), np.array([[[[1.0, 0.8], [0.8, 1.0]]]]))
+    >>> rosenblatt(np.array([[0.0, 0.0], [1.0, 0.8]]), lone).round(3)
+    array([[[0.5  , 0.5  ],
+            [0.841, 0.5  ]]])
+    """
+    chosen = list(range(x.shape[1])) if columns is None else columns
+    mean = parameters.mean[..., chosen]
+    chol = cholesky(parameters.covariance[..., chosen, :][..., chosen])
+    with np.errstate(divide="ignore"):
+        log_weight = np.broadcast_to(np.log(parameters.weight)[:, None, :], (len(mean), len(x), mean.shape[1])).copy()
+    out = np.empty((len(mean), len(x), len(chosen)))
+    errors: list[Array] = []
+    for d, column in enumerate(chosen):
+        known = sum((chol[:, None, :, d, j] * errors[j] for j in range(d)), start=np.zeros(1))
+        error = (x[None, :, None, column] - mean[:, None, :, d] - known) / chol[:, None, :, d, d]
+        weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+        out[..., d] = (weight * ndtr(error)).sum(axis=-1) / weight.sum(axis=-1)
+        log_weight -= 0.5 * (error**2 + LOG_2PI) + np.log(chol[:, None, :, d, d])
+        errors.append(error)
+    return np.clip(out, 0.0, 1.0)
+
+
+def distances(uniform: Array) -> Array:
+    r"""How far out each point lies, as a number that is uniform under the model: that of :math:`\sum_d z_{nd}^2`.
+
+    Parameters
+    ----------
+    uniform : (..., N, D) float
+        From ``rosenblatt``.
+
+    Returns
+    -------
+    (..., N) float
+        Near 1 far out, near 0 in the very middle.
+    """
+    from scipy.special import gammainc, ndtri
+
+    z = ndtri(np.clip(uniform, TINY, 1 - TINY))
+    return gammainc(uniform.shape[-1] / 2, (z**2).sum(axis=-1) / 2)
+
+
+def unrounded(x: Array, seed: int = 0) -> Array:
+    """Points (N, D), those of rounded columns spread evenly over a step: rounding is no misfit of a model."""
+    steps = np.array([rounded_to(column) for column in x.T])
+    return x + steps * (np.random.default_rng(seed).random(x.shape) - 0.5)
+
+
+def rounded_to(column: Array) -> float:
+    """The step that a column was rounded to; 0 when most of its values are all different.
+
+    Examples
+    --------
+    >>> rounded_to(np.array([1.0, 1.5, 1.5, 2.0, 2.0, 1.0])), rounded_to(np.array([1.0, 1.1, 1.3, 1.7]))
+    (0.5, 0.0)
+    """
+    values, counts = np.unique(column, return_counts=True)
+    if len(values) < 2 or counts[counts > 1].sum() < TIED * len(column):
+        return 0.0
+    return float(np.median(np.diff(values)))

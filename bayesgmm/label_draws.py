@@ -1,0 +1,139 @@
+"""Labels of points, drawn exactly from the parameters: never stored, always the same from the same seed."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm import _label_draw_kernels
+from bayesgmm._declared import whole
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.merging import merged_clusters, posterior_for
+from bayesgmm.posterior import Posterior, points_for
+from bayesgmm.stats import Array, Blocks, run_ranges
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Labels = NDArray[np.int16]
+Key = np.uint64
+DRAWS = 1000  # draws that an answer averages over, unless told
+LEAST_DRAWS = 100  # of labels: fewer draws of the parameters are used more than once
+MOST_COMPONENTS = 2**15 - 1  # what a label can count to
+
+
+def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> Labels:
+    r"""Draw which component each point came from, under each draw of the parameters.
+
+    .. math:: z^{(s)}_n \sim \mathrm{Categorical}(r^{(s)}_{n1}, \dots, r^{(s)}_{nK})
+
+    Given the parameters, labels are independent, so these are draws from their posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        S draws.
+    blocks : Blocks
+        N points, from ``posterior.standard.blocks``.
+    seed : int
+    threads : int, optional
+        All cores unless told; the labels do not depend on it.
+
+    Returns
+    -------
+    (S, N) int16
+    """
+    out = np.empty((posterior.n_draws, blocks.n_points), np.int16)
+    _run(_label_draw_kernels.draw_labels, posterior, blocks, seed, threads, out)
+    return out
+
+
+def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> NDArray[np.int64]:
+    """(S, K) how many points each component holds by the labels of ``draw_labels``, which need no memory here."""
+    out = np.zeros(posterior.parameters.weight.shape, np.int64)
+    _run(_label_draw_kernels.count_labels, posterior, blocks, seed, threads, out)
+    return out
+
+
+def _run(kernel: Any, posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: Any) -> None:
+    n_draws, n_components = posterior.parameters.weight.shape
+    key, tables = key_of(seed), posterior.tables()
+    args = (blocks.x, *tables.flat(), n_components, blocks.n_features, blocks.n_points, key)
+    run_ranges(lambda start, stop: kernel(*args, start, stop, out), n_draws, threads or os.cpu_count() or 1)
+
+
+def key_of(seed: int) -> Key:
+    """The number that a seed is to compiled code."""
+    return Key(np.random.SeedSequence(whole("seed", seed, least=0)).generate_state(1, np.uint64)[0])
+
+
+def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
+    """The same draws, each so often that there are at least so many: a point estimate too has more than one labelling.
+
+    Examples
+    --------
+    >>> from bayesgmm.data import Standard
+    >>> one = Parameters(np.ones((1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1, 1)))
+    >>> enough(Posterior(one, ("x",), Standard(np.zeros(1), np.ones(1))), 3).n_draws
+    3
+    """
+    if posterior.n_draws >= least:
+        return posterior
+    again = np.repeat(np.arange(posterior.n_draws), -(-least // posterior.n_draws))
+    p = posterior.parameters
+    return Posterior(
+        Parameters(p.weight[again], p.mean[again], p.covariance[again]), posterior.columns, posterior.standard
+    )
+
+
+def n_clusters(
+    fit: "xr.DataTree",
+    data: Any = None,
+    *,
+    merge: "xr.Dataset | None" = None,
+    draws: int | None = None,
+    seed: int = 0,
+) -> "xr.DataArray":
+    r"""Posterior of the number of occupied components: those that hold at least one of the points.
+
+    .. math:: P(K_+ = k) = \frac1S \sum_s \mathbb{1}\bigl[\, |\{z^{(s)}_1, \dots, z^{(s)}_N\}| = k \bigr]
+
+    Parameters
+    ----------
+    fit : DataTree
+    data : (N, D) array or DataFrame, optional
+        Points; those that were fitted unless told.
+    merge : Dataset, optional
+        From ``merge_components``: count its clusters, not their components.
+    draws : int, optional
+        Posterior draws, evenly spaced; all when None. Fewer than 100 are used more than once.
+    seed : int
+        Of the labels.
+
+    Returns
+    -------
+    DataArray
+        ``probability`` [n_clusters], from 1 to the number of components.
+
+    References
+    ----------
+    .. [1] Malsiner-Walli, Frühwirth-Schnatter & Grün (2016), Stat. Comput. 26(1), 303-324.
+    """
+    import xarray as xr
+
+    points = points_for(fit, data)
+    posterior = enough(posterior_for(fit, merge, draws))
+    counts = count_labels(posterior, posterior.standard.blocks(points.values), seed)
+    clusters = merged_clusters(merge, counts.shape[1])
+    if clusters is not None:
+        counts = counts @ (clusters[:, None] == np.arange(clusters.max() + 1))
+    found = np.bincount((counts > 0).sum(axis=1), minlength=counts.shape[1] + 1)[1:]
+    chance: Array = found / found.sum()
+    return xr.DataArray(
+        chance,
+        dims="n_clusters",
+        coords={"n_clusters": np.arange(1, len(chance) + 1)},
+        name="probability",
+        attrs={"draws": posterior.n_draws, "seed": seed},
+    )

@@ -1,0 +1,329 @@
+"""Clusters that take more than one Gaussian: components that overlap are merged, two by two."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from bayesgmm._declared import probability
+from bayesgmm.errors import DeclarationError, choose
+from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
+from bayesgmm.relabelling import aligned
+from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Groups = NDArray[np.int64]
+DRAWS = 1000  # draws that responsibilities are averaged over, unless told
+BAND_DRAWS = 200  # draws whose own entropy is looked at
+SLICE = 10_000_000  # responsibilities held at a time
+OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.5 sd apart
+
+
+def merge_components(
+    fit: "xr.DataTree",
+    data: Any = None,
+    *,
+    rule: str = "overlap",
+    overlap: float = OVERLAP,
+    ci_prob: float = 0.9,
+    draws: int | None = DRAWS,
+) -> "xr.Dataset":
+    r"""Merge components into clusters, those two first whose merging takes most doubt about labels away.
+
+    .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc},
+              \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
+
+    The paper reads the number of clusters off the elbow of this curve: two straight lines that share a point, fitted
+    by least squares. There is always one, also where no two components overlap or where the curve bends slowly. So
+    unless told otherwise mergers end where none of the components of the one cluster overlaps any of the other: the
+    entropy that merging two components removes, divided by what it would be were they alike, is 0 when they are apart
+    and 1 when they are the same. Overlap says that components touch; whether what touches is one thing is for you to
+    say.
+
+    Components that are expected to hold less than one point have no curve of their own: each goes first to the
+    cluster that it overlaps most.
+
+    Parameters
+    ----------
+    fit : DataTree
+    data : (N, D) array or DataFrame, optional
+        Points; those that were fitted unless told.
+    rule : str
+        What the number of clusters is chosen by: ``'overlap'``; ``'elbow'``, of the entropy against the number of
+        clusters; ``'elbow_points'``, of the entropy against the number of points that all mergers so far have joined,
+        as in the paper for components of different sizes (where a cluster is a chain of many, its points are joined
+        again and again, which hides it).
+    overlap : float
+        The least for which ``'overlap'`` merges.
+    ci_prob : float
+        Probability of the band of the entropy over the draws.
+    draws : int, optional
+        Posterior draws to average over, evenly spaced; all when None.
+
+    Returns
+    -------
+    Dataset
+        For each ``n_clusters``: ``cluster`` [n_clusters, component], which components form it, the largest first;
+        ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats; ``band`` [n_clusters, ci_bound], of the
+        draws' own entropies (each is surer than their average); ``overlap`` [n_clusters], of the two components
+        through which the last merger went; and ``n_merged`` [n_clusters], points joined by all mergers so far.
+        Attributes: ``n_clusters``, the choice, and ``rule``. Give it to ``partition``,
+        ``co_clustering`` and ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
+
+    References
+    ----------
+    .. [1] Baudry, Raftery, Celeux, Lo & Gottardo (2010), J. Comput. Graph. Stat. 19(2), 332-353.
+    """
+    import xarray as xr
+
+    choice = choose(rule, RULES, "rule")
+    overlap, ci_prob = probability("overlap", overlap), probability("ci_prob", ci_prob)
+    points, posterior = points_for(fit, data), aligned(fit, draws)
+    blocks = posterior.standard.blocks(points.values)
+    share = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
+    path = merge_path(share, points.weights)
+    tail = (1 - ci_prob) / 2
+    entropies = _draws_entropies(posterior.thin(BAND_DRAWS), blocks, path.clusters, points.weights)
+    at = ("n_clusters",)
+    return xr.Dataset(
+        {
+            "cluster": ((*at, "component"), path.clusters),
+            "label": ((*at, "point"), np.stack([_merged(share, c).argmax(axis=1) for c in path.clusters])),
+            "entropy": (at, path.entropy),
+            "band": ((*at, "ci_bound"), np.quantile(entropies, [tail, 1 - tail], axis=0).T),
+            "overlap": (at, path.overlap),
+            "n_merged": (at, path.n_merged),
+        },
+        coords={
+            "n_clusters": np.arange(1, len(path.clusters) + 1),
+            "component": fit["posterior"].coords["component"].values,
+            "point": plain_index(points.index),
+            "ci_bound": ["lower", "upper"],
+        },
+        attrs={
+            "n_clusters": choice(path, overlap),
+            "rule": rule,
+            "draws": posterior.n_draws,
+            "ci_prob": ci_prob,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Path:
+    """All mergers, from one cluster (row 0) to as many as there are components that hold points.
+
+    Parameters
+    ----------
+    clusters : (M, K) int
+        The cluster of each component, the largest cluster first.
+    entropy : (M,) float
+    overlap : (M,) float
+        The largest between a component of the one and of the other cluster whose merging led here; NaN where it all
+        began.
+    n_merged : (M,) float
+        Points joined by all mergers so far; 0 where it all began.
+    """
+
+    clusters: Groups
+    entropy: Array
+    overlap: Array
+    n_merged: Array
+
+    @property
+    def n_clusters(self) -> Array:
+        """(M,) 1 to M."""
+        return np.arange(1.0, len(self.entropy) + 1)
+
+
+def merge_path(share: Array, weight: Array | None = None) -> Path:
+    """Merge, two by two, the clusters whose merging lowers the entropy most.
+
+    Parameters
+    ----------
+    share : (N, K) float
+        Probability of each component for each point.
+    weight : (N,) float, optional
+        How many points a row stands for.
+
+    Examples
+    --------
+    The first two components share every point, the third has one of its own.
+
+    >>> merge_path(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])).clusters[1]
+    array([0, 0, 1])
+    """
+    weight = np.ones(len(share)) if weight is None else weight
+    groups = [[k] for k in range(share.shape[1])]
+    parts = [share[:, k] for k in range(share.shape[1])]
+    _merge_empty(groups, parts, weight)
+    drop = _pairs(parts, weight, _drop)
+    overlap = _pairs(parts, weight, _overlap)
+    steps = [(_numbered(groups, parts, weight), _entropy(parts, weight), np.nan, 0.0)]
+    while len(groups) > 1:
+        a, b = (int(i) for i in np.unravel_index(np.argmax(drop), drop.shape))
+        through, joined = float(overlap[a, b]), float(weight @ (parts[a] + parts[b]))
+        _join(groups, parts, a, b)
+        closest = np.delete(np.maximum(overlap[a], overlap[b]), b)
+        drop, overlap = (np.delete(np.delete(pairs, b, axis=0), b, axis=1) for pairs in (drop, overlap))
+        overlap[a], overlap[:, a] = closest, closest
+        for other in range(len(parts)):
+            if other != a:
+                drop[a, other] = drop[other, a] = _drop(parts[a], parts[other], weight)
+        entropy = _entropy(parts, weight)
+        steps.append((_numbered(groups, parts, weight), entropy, through, steps[-1][3] + joined))
+    clusters, entropies, overlaps, n_merged = zip(*reversed(steps), strict=True)
+    return Path(np.stack(clusters), np.array(entropies), np.array(overlaps), np.array(n_merged))
+
+
+def _merge_empty(groups: list[list[int]], parts: list[Array], weight: Array) -> None:
+    """Components without a point of their own go to those that they overlap most."""
+    while len(parts) > 1:
+        size = [float(weight @ part) for part in parts]
+        k = int(np.argmin(size))
+        if size[k] >= 1:
+            return
+        drop = [-np.inf if j == k else _drop(parts[j], parts[k], weight) for j in range(len(parts))]
+        _join(groups, parts, int(np.argmax(drop)), k)
+
+
+def _join(groups: list[list[int]], parts: list[Array], a: int, b: int) -> None:
+    parts[a] = parts[a] + parts[b]
+    groups[a] = groups[a] + groups[b]
+    del parts[b], groups[b]
+
+
+def _drop(a: Array, b: Array, weight: Array) -> float:
+    """How much the entropy falls when two clusters become one."""
+    return float(weight @ (xlogy(a + b, a + b) - xlogy(a, a) - xlogy(b, b)))
+
+
+def _overlap(a: Array, b: Array, weight: Array) -> float:
+    """The drop as a share of what it would be, by Jensen's inequality, at most: were all points shared alike."""
+    n_a, n_b = weight @ a, weight @ b
+    most = xlogy(n_a + n_b, n_a + n_b) - xlogy(n_a, n_a) - xlogy(n_b, n_b)
+    return float(np.clip(_drop(a, b, weight) / most, 0.0, 1.0)) if most > 0 else 0.0
+
+
+def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, Array], float]) -> Array:
+    """(K, K) of all pairs; minus infinity on the diagonal."""
+    out = np.full((len(parts), len(parts)), -np.inf)
+    for a in range(len(parts)):
+        for b in range(a):
+            out[a, b] = out[b, a] = measure(parts[a], parts[b], weight)
+    return out
+
+
+def _entropy(parts: list[Array], weight: Array) -> float:
+    return max(0.0, -sum(float(weight @ xlogy(part, part)) for part in parts))
+
+
+def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Groups:
+    """The cluster of each component, the largest cluster first."""
+    by_size = np.argsort([-float(weight @ part) for part in parts], kind="stable")
+    number = np.empty(sum(map(len, groups)), np.int64)
+    for new, old in enumerate(by_size):
+        number[groups[old]] = new
+    return number
+
+
+def _by_overlap(path: Path, least: float) -> int:
+    """The number of clusters before the first merger that no overlap speaks for."""
+    chosen = len(path.entropy)
+    while chosen > 1 and path.overlap[chosen - 2] >= least:
+        chosen -= 1
+    return chosen
+
+
+def elbow(at: Array, entropy: Array) -> int:
+    """The number of clusters where two straight lines, which share that point, fit the curve best; M without a bend.
+
+    Parameters
+    ----------
+    at, entropy : (M,) float
+        The curve, for 1 to M clusters.
+
+    Examples
+    --------
+    Steep from five clusters to three, flat from there.
+
+    >>> elbow(np.arange(5.0), np.array([0.0, 1.0, 2.0, 20.0, 38.0]))
+    3
+    """
+    most = len(entropy)
+    if most < 3:
+        return most
+    misfit = [_misfit(at[:c], entropy[:c]) + _misfit(at[c - 1 :], entropy[c - 1 :]) for c in range(2, most)]
+    return 2 + int(np.argmin(misfit))
+
+
+RULES: dict[str, Callable[[Path, float], int]] = {
+    "overlap": _by_overlap,
+    "elbow": lambda path, least: elbow(path.n_clusters, path.entropy),
+    "elbow_points": lambda path, least: elbow(path.n_merged, path.entropy),
+}
+
+
+def line(x: Array, y: Array) -> Array:
+    """(2,) intercept and slope of the least-squares line."""
+    return np.linalg.lstsq(np.stack([np.ones_like(x), x], axis=1), y)[0]
+
+
+def _misfit(x: Array, y: Array) -> float:
+    intercept, slope = line(x, y)
+    return float(((y - intercept - slope * x) ** 2).sum())
+
+
+def _draws_entropies(posterior: Posterior, blocks: Blocks, clusters: Groups, weight: Array | None) -> Array:
+    """(S, M) the entropy of every draw's own responsibilities, for each number of clusters."""
+    weight = np.ones(blocks.n_points) if weight is None else weight
+    tables = posterior.tables()
+    step = max(1, SLICE // (blocks.n_points * tables.offset.shape[1]))
+    rows: list[Array] = []
+    for start in range(0, posterior.n_draws, step):
+        part = Table(*(value[start : start + step] for value in (tables.offset, tables.mean, tables.root)))
+        share = draw_responsibilities(blocks, part, os.cpu_count() or 1)
+        rows += [np.array([_entropy(list(_merged(s, c).T), weight) for c in clusters]) for s in share]
+    return np.stack(rows)
+
+
+def _merged(share: Array, clusters: Groups) -> Array:
+    """(N, n_clusters) probabilities of clusters, from (N, K) of components."""
+    return share @ (clusters[:, None] == np.arange(clusters.max() + 1)).astype(float)
+
+
+def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | None:
+    """(K,) the cluster of each component that a user means by ``merge``; None for the components themselves.
+
+    Raises
+    ------
+    DeclarationError
+        When it is not what ``merge_components`` returned, or was made for another number of components.
+    """
+    if merge is None:
+        return None
+    if "cluster" not in getattr(merge, "data_vars", {}) or "n_clusters" not in merge.coords:
+        raise DeclarationError(f"merge={type(merge).__name__}: must be what merge_components(fit) returned")
+    cluster = merge["cluster"]
+    if "n_clusters" in cluster.dims:
+        cluster = cluster.sel(n_clusters=merge.attrs["n_clusters"])
+    if cluster.shape != (n_components,):
+        raise DeclarationError(
+            f"merge was made for {merge.sizes['component']} components, the fit has {n_components}; "
+            "give what merge_components returned for this fit"
+        )
+    return cluster.values.astype(np.int64)
+
+
+def posterior_for(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None) -> Posterior:
+    """The draws of a fit; where components were merged, labelled just as they were then."""
+    if merge is None:
+        return unpack(fit).thin(draws)
+    merged_clusters(merge, fit["posterior"].sizes["component"])
+    return aligned(fit, merge.attrs.get("draws")).thin(draws)

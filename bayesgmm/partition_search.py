@@ -1,0 +1,153 @@
+"""The clustering of least expected loss, searched for greedily from many starts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm import _partition_kernels
+from bayesgmm.label_draws import key_of
+from bayesgmm.partition_losses import Allocations, Clustering, Loss
+from bayesgmm.progress import Count
+from bayesgmm.stats import Array, run_ranges
+
+SWEEPS = 100  # over all points, at most: a handful is what it takes
+ZEAL = 10  # clusters that are dissolved and allocated anew
+SEARCHED = 2_000  # points: of more, a part is searched, and the best of it extended
+RESTART_DRAWS = 1_000  # that starts from nothing look at: what is best of them is then improved over all draws
+LISTED = 250_000_000  # points times draws times candidates that looking for the best draw may cost: half a second
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how.
+
+    Parameters
+    ----------
+    draws : Allocations
+    loss : Loss
+    most : int
+        Clusters, at most.
+    seed, threads : int
+    """
+
+    draws: Allocations
+    loss: Loss
+    most: int
+    seed: int
+    threads: int
+
+    def improve(self, starts: list[Clustering], count: Count | None = None) -> Clustering:
+        """The best of what greedy search makes of some starts, -1 in them for points to allocate."""
+        found = [start.copy() for start in starts]
+        gain = np.diff(self.loss.table(self.draws.n_points))
+        costs = (self.loss.split_cost, self.loss.join_cost)
+        keys = [key_of(self.seed) ^ np.uint64(i << 40) for i in range(len(starts))]
+
+        def search(first: int, last: int) -> None:
+            for i in range(first, last):
+                _partition_kernels.search(
+                    self.draws.z, self.draws.n_groups, gain, *costs, self.most, keys[i], SWEEPS, ZEAL, found[i]
+                )
+                if count is not None:
+                    count.step()
+
+        run_ranges(search, len(starts), self.threads)
+        return self.best([_numbered(one) for one in found])
+
+    def best(self, clusterings: list[Clustering]) -> Clustering:
+        """The one of least expected loss."""
+        loss = [self.loss.expected(one, self.draws, self.threads) for one in clusterings]
+        return clusterings[int(np.argmin(loss))]
+
+    def of_points(self, chosen: NDArray[np.integer]) -> "Search":
+        """The same search over some of the points."""
+        return Search(self.draws.of_points(chosen), self.loss, self.most, self.seed, self.threads)
+
+    def over(self, draws: int) -> "Search":
+        """The same search over at most so many of the draws."""
+        return Search(self.draws.thin(draws), self.loss, self.most, self.seed, self.threads)
+
+
+def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = True) -> Clustering:
+    """The best that is found: from the best draw, the most probable labels, hierarchical clusterings, and from nothing.
+
+    Parameters
+    ----------
+    search : Search
+    likely : (N,) int
+        Labels to begin with, for example the most probable components.
+    restarts : int
+        Starts from nothing.
+
+    Notes
+    -----
+    Starts from nothing look at 1,000 draws at most; the best of them is improved over all, as the other starts are.
+    Of more than 2,000 points so many, evenly spaced, are searched first; the others are allocated to what came of
+    them, then all points move, and the best draw and the likely labels are given the same chance.
+    """
+    n_points = search.draws.n_points
+    own = [_numbered(likely), best_draw(search)]
+    own = [one for one in own if one.max() < search.most] or [np.zeros(n_points, np.int64)]
+    nothing = np.full(n_points, -1)
+    if n_points > SEARCHED:
+        chosen = np.linspace(0, n_points - 1, SEARCHED).round().astype(int)
+        part = search.of_points(chosen)
+        nothing[chosen] = _searched(part, [_numbered(one[chosen]) for one in own], restarts, progress)
+        return search.improve([*own, nothing])
+    return _searched(search, own, restarts, progress)
+
+
+def _searched(search: Search, own: list[Clustering], restarts: int, progress: bool) -> Clustering:
+    starts = [*own, *hierarchical(search)]
+    if restarts > 0:
+        starts.append(_from_nothing(search.over(RESTART_DRAWS), restarts, progress))
+    return search.improve(starts)
+
+
+def _from_nothing(search: Search, restarts: int, progress: bool) -> Clustering:
+    starts = [np.full(search.draws.n_points, -1)] * restarts
+    if not progress:
+        return search.improve(starts)
+    with Count("searching partitions", restarts) as count:
+        return search.improve(starts, count)
+
+
+def best_draw(search: Search) -> Clustering:
+    """The draw of least expected loss, among all of them; among so many, evenly spaced, as a second allows."""
+    draws = search.draws
+    affordable = max(20, LISTED // (draws.n_points * draws.n_draws))
+    chosen = np.unique(np.linspace(0, draws.n_draws - 1, min(draws.n_draws, affordable)).round().astype(int))
+    loss = [search.loss.expected(draws.draw(s), draws, search.threads) for s in chosen]
+    return draws.draw(int(chosen[int(np.argmin(loss))]))
+
+
+def together(draws: Allocations) -> Array:
+    """(N, N) the share of the draws in which two points are together: exact, so the same on any machine."""
+    n_points = draws.n_points
+    counts = np.zeros((n_points, n_points), np.float32)
+    step = max(1, 20_000_000 // (n_points * draws.n_groups))
+    for start in range(0, draws.n_draws, step):
+        z = draws.z[:, start : start + step]
+        hot = (z[:, :, None] == np.arange(draws.n_groups, dtype=np.int16)).reshape(n_points, -1).astype(np.float32)
+        counts += hot @ hot.T
+    return counts.astype(np.float64) / draws.n_draws
+
+
+def hierarchical(search: Search) -> list[Clustering]:
+    """The best cut of average and of complete linkage, over the probability of being apart."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    n_points = search.draws.n_points
+    if n_points < 2:
+        return []
+    apart = squareform(1 - together(search.draws), checks=False)
+    most = min(search.most, n_points)
+    trees = [linkage(apart, method) for method in ("average", "complete")]
+    cuts = [[fcluster(tree, k, "maxclust").astype(np.int64) - 1 for k in range(1, most + 1)] for tree in trees]
+    return [search.best(of_tree) for of_tree in cuts]
+
+
+def _numbered(clustering: Clustering) -> Clustering:
+    return np.unique(clustering, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,243 @@
+"""Where a mixture is dense, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm._declared import probability
+from bayesgmm.data import as_points
+from bayesgmm.densities import DRAWS, kept, spread
+from bayesgmm.errors import DataError
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
+from bayesgmm.posterior import Posterior, holds_points, observed
+from bayesgmm.predictive import default_grid
+from bayesgmm.relabelling import aligned
+from bayesgmm.stats import Array
+from bayesgmm.subsets import condition, marginal, places
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STEPS = 60  # points of a grid along each of two columns
+HELD = (0.5, 0.8, 0.95)  # probabilities that filled contours hold
+MOST_SHOWN = 5_000  # points
+
+
+def density_data(
+    fit: "xr.DataTree",
+    columns: Sequence[str] | None = None,
+    given: Mapping[str, float] | None = None,
+    ci_prob: float = 0.9,
+) -> "xr.Dataset":
+    """What ``density`` draws.
+
+    Returns
+    -------
+    Dataset
+        ``x`` [point, feature], the data (not where something is given); ``grid`` [feature, step], and on it ``density``
+        [feature, step], ``band`` [feature, step, ci_bound] and ``component_density`` [feature, step, component]; for
+        each pair of columns ``place`` [pair, axis, cell], ``pair_density`` [pair, cell, cell_bis] (the first column of
+        the pair along ``cell``), and ``pair_draws`` [pair, draw, cell, cell_bis] of some draws.
+    """
+    import xarray as xr
+
+    ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, DRAWS)
+    given = {str(name): float(value) for name, value in (given or {}).items()}
+    posterior = _conditional(posterior, given, columns)
+    values = observed(fit).values if holds_points(fit) and not given else None
+    at = places(observed(fit).columns, posterior.columns) if values is not None else []
+    x = None if values is None else values[:, at]
+    grids = np.stack([_axis(posterior, j, x) for j in range(len(posterior.columns))])
+    data = _marginals(posterior, grids, ci_prob)
+    if x is not None:
+        data = data.assign(x=(("point", "feature"), x))
+    pairs = list(combinations(range(len(posterior.columns)), 2))
+    if pairs:
+        data = xr.merge([data, _pairs(posterior, grids, pairs)])
+    return data.assign_attrs(ci_prob=ci_prob, given=", ".join(f"{name} = {value:g}" for name, value in given.items()))
+
+
+def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequence[str] | None) -> Posterior:
+    places(posterior.columns, [*given])
+    free = tuple(name for name in posterior.columns if name not in given)
+    if not free:
+        raise DataError(f"all columns are given ({', '.join(given)}): none is left to be drawn")
+    names = [free[j] for j in choose_columns(free, columns)]
+    return condition(posterior, given, names)
+
+
+def _axis(posterior: Posterior, j: int, x: Array | None) -> Array:
+    """Points along a column: over the data, or where nearly all of the probability is."""
+    if x is not None:
+        return grid(x[:, j])
+    return default_grid(marginal(posterior, [posterior.columns[j]])).values[:, 0]
+
+
+def _marginals(posterior: Posterior, grids: Array, ci_prob: float) -> "xr.Dataset":
+    import xarray as xr
+
+    p = posterior.parameters
+    found = [
+        spread(marginal(posterior, [name]), at[:, None], ci_prob)
+        for name, at in zip(posterior.columns, grids, strict=True)
+    ]
+    lines = [curves(at, p.weight, p.mean[..., j], p.covariance[..., j, j]).mean(axis=0).T for j, at in enumerate(grids)]
+    return xr.Dataset(
+        {
+            "grid": (("feature", "step"), grids),
+            "density": (("feature", "step"), np.exp([of.log_mean for of in found])),
+            "band": (("feature", "step", "ci_bound"), np.exp([of.log_band for of in found])),
+            "component_density": (("feature", "step", "component"), np.stack(lines)),
+        },
+        coords={"feature": list(posterior.columns), "ci_bound": ["lower", "upper"]},
+    )
+
+
+def _pairs(posterior: Posterior, grids: Array, pairs: list[tuple[int, int]]) -> "xr.Dataset":
+    import xarray as xr
+
+    names = posterior.columns
+    coarse = np.stack([np.linspace(at[0], at[-1], STEPS) for at in grids])
+    means, draws = [], []
+    for a, b in pairs:
+        of_pair = marginal(posterior, [names[a], names[b]])
+        cells = np.stack(np.meshgrid(coarse[a], coarse[b], indexing="ij"), axis=-1).reshape(-1, 2)
+        points = as_points(cells, of_pair.columns).values
+        means.append(np.exp(spread(of_pair, points).log_mean).reshape(STEPS, STEPS))
+        draws.append(np.exp(kept(of_pair.thin(OUTLINES), points)).reshape(-1, STEPS, STEPS))
+    return xr.Dataset(
+        {
+            "place": (("pair", "axis", "cell"), np.stack([coarse[[a, b]] for a, b in pairs])),
+            "pair_density": (("pair", "cell", "cell_bis"), np.stack(means)),
+            "pair_draws": (("pair", "draw", "cell", "cell_bis"), np.stack(draws)),
+        },
+        coords={"pair": [f"{names[a]}, {names[b]}" for a, b in pairs]},
+    )
+
+
+def held_by(values: Array, shares: Sequence[float]) -> Array:
+    """Levels of a density on a regular grid above which it holds these shares of its total.
+
+    Examples
+    --------
+    >>> held_by(np.array([[4.0, 3.0], [2.0, 1.0]]), [0.4, 0.7])
+    array([4., 3.])
+    """
+    ordered = np.sort(values, axis=None)[::-1]
+    total = ordered.cumsum() / ordered.sum()
+    return np.array([ordered[np.searchsorted(total, share * (1 - 1e-12))] for share in shares])
+
+
+def density(
+    fit: "xr.DataTree",
+    columns: Sequence[str] | None = None,
+    given: Mapping[str, float] | None = None,
+    ci_prob: float = 0.9,
+) -> "Figure":
+    """The density with what is uncertain about it, for each column and each pair of columns.
+
+    On the diagonal, each column: the data as a histogram, the posterior mean density with its credible band, and the
+    components that make it up. Below, each pair: shades hold 50, 80 and 95 % of the probability; each thin line is the
+    edge of the 95 % of one of 25 draws, so where the lines scatter, the edge is uncertain.
+
+    Parameters
+    ----------
+    fit : DataTree
+    columns : sequence of str, optional
+        Columns to show; the first six unless told.
+    given : mapping of column to number, optional
+        Show the densities given these values of other columns.
+    ci_prob : float
+        Probability of the band.
+    """
+    import matplotlib.pyplot as plt
+
+    data = density_data(fit, columns, given, ci_prob)
+    d = data.sizes["feature"]
+    size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
+    figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
+    for row in range(d):
+        for column in range(d):
+            axis = axes[row, column]
+            if column > row:
+                axis.set_visible(False)
+            elif column == row:
+                _draw_marginal(axis, data, row)
+            else:
+                _draw_pair(axis, data, row, column)
+                axis.sharex(axes[column, column])
+            _label(axis, data, row, column)
+    _legend(figure, data)
+    return figure
+
+
+def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
+    at = data["grid"].values[j]
+    if "x" in data:
+        axis.hist(data["x"].values[:, j], bins="auto", density=True, color="0.9", zorder=0)
+        if data.sizes["feature"] == 1:
+            axis.plot(
+                data["x"].values[:, 0], np.zeros(data.sizes["point"]), "|", color="0.3", ms=9, mew=0.7, clip_on=False
+            )
+    for k in range(data.sizes["component"]):
+        axis.plot(at, data["component_density"].values[j, :, k], color=colour(k), lw=1.2, ls="--", zorder=5)
+    axis.fill_between(at, *data["band"].values[j].T, color="0.3", alpha=0.35, lw=0, zorder=3)
+    axis.plot(at, data["density"].values[j], color="black", lw=1.6, zorder=4)
+    axis.set_ylim(bottom=0)
+    axis.set_xlim(at[0], at[-1])
+    axis.set_yticks([])
+    axis.spines[["left", "top", "right"]].set_visible(False)
+
+
+def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    pair = list(combinations(range(data.sizes["feature"]), 2)).index((column, row))
+    across, up = data["place"].values[pair]
+    mean = data["pair_density"].values[pair].T
+    levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
+    shades = ("#D6E6F2", "#9CC4E0", "#4F95C6")[-(len(levels) - 1) :]
+    axis.contourf(across, up, mean, levels=levels, colors=shades, zorder=0)
+    for draw in data["pair_draws"].values[pair]:
+        axis.contour(
+            across, up, draw.T, levels=held_by(draw, HELD[-1:]), colors=[COLOURS[0]], linewidths=0.4, alpha=0.45
+        )
+    if "x" in data:
+        shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MOST_SHOWN)).astype(int)
+        x = data["x"].values[shown]
+        crowd = float(np.clip(900 / len(x), 0.5, 8))
+        axis.scatter(x[:, column], x[:, row], s=crowd, color="0.15", lw=0, alpha=0.8, zorder=3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _label(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    names, last = data["feature"].values, data.sizes["feature"] - 1
+    if row == last:
+        axis.set_xlabel(names[column])
+    else:
+        axis.tick_params(labelbottom=False)
+    if column == 0 and row > 0:
+        axis.set_ylabel(names[row])
+    elif column != row:
+        axis.tick_params(labelleft=False)
+
+
+def _legend(figure: "Figure", data: "xr.Dataset") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    marks: list[Line2D | Patch] = [Line2D([], [], color="black", lw=1.6, label="density, posterior mean")]
+    if np.isfinite(data["band"].values).all():
+        marks.append(Patch(color="0.3", alpha=0.35, lw=0, label=f"{data.attrs['ci_prob']:.0%} credible band"))
+    marks.append(Line2D([], [], color="0.4", lw=1, ls="--", label="components"))
+    title = f"given {data.attrs['given']}" if data.attrs["given"] else None
+    if data.sizes["feature"] == 1:
+        figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, title=title)
+        return
+    shares = zip(("#4F95C6", "#9CC4E0", "#D6E6F2"), HELD, strict=True)
+    marks += [Patch(color=shade, lw=0, label=f"holds {share:.0%}") for shade, share in shares]
+    if data.sizes["draw"] > 1:
+        marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95%, one draw"))
+    figure.legend(handles=marks, loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98), title=title)

@@ -1,0 +1,178 @@
+"""The weights of the components, with what the prior says of them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm._declared import probability
+from bayesgmm.plots.style import colour
+from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
+from bayesgmm.relabelling import aligned
+from bayesgmm.stats import Array, Table, draw_responsibilities
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INNER = 0.5  # probability of the thick intervals
+PRIOR_DRAWS = 20_000
+MOST_SHARES = 50_000_000  # responsibilities that are looked at for the chance that a component is occupied
+SLICE = 2_000_000  # of them held at a time
+
+
+def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
+    r"""What ``weights`` draws.
+
+    A component is occupied when it holds a point. For N points in draws s, its chance is
+    :math:`\mathrm{E}_s[1 - \prod_n (1 - r_{nk}^{(s)})]`.
+
+    Parameters
+    ----------
+    fit : DataTree
+    ci_prob : float
+        Probability of the outer intervals and of the prior's.
+
+    Returns
+    -------
+    Dataset
+        ``mean`` [component]; ``interval`` [component, level, ci_bound], equal-tailed, at levels 0.5 and ``ci_prob``;
+        ``occupied`` [component], NaN without points; ``prior_mean`` and ``prior_interval`` [ci_bound], of the weight of
+        any one component, NaN where no prior was declared or a fit ignores it.
+    """
+    import xarray as xr
+
+    ci_prob = probability("ci_prob", ci_prob)
+    posterior = aligned(fit)
+    weight, levels = posterior.parameters.weight, [INNER, ci_prob]
+    prior = _prior_weights(fit)
+    return xr.Dataset(
+        {
+            "mean": ("component", weight.mean(axis=0)),
+            "interval": (("component", "level", "ci_bound"), np.stack([_interval(weight, p) for p in levels], axis=1)),
+            "occupied": ("component", _occupied(fit, posterior)),
+            "prior_mean": prior.mean(),
+            "prior_interval": ("ci_bound", _interval(prior, ci_prob)),
+        },
+        coords={
+            "component": fit["posterior"].coords["component"].values,
+            "level": levels,
+            "ci_bound": ["lower", "upper"],
+        },
+        attrs={"draws": posterior.n_draws},
+    )
+
+
+def _interval(values: Array, level: float) -> Array:
+    """(..., 2) equal-tailed interval over the first axis.
+
+    Examples
+    --------
+    >>> _interval(np.arange(101.0), 0.9)
+    array([ 5., 95.])
+    """
+    tail = (1 - level) / 2
+    return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def _prior_weights(fit: "xr.DataTree") -> Array:
+    """Draws of the weight of a component from the prior, whichever it is: components are named by their size."""
+    told = info(fit)
+    if "model" not in told or told.get("maximum") == "likelihood":
+        return np.array([np.nan])
+    model = declaration(fit)
+    drawn, _ = model.weights.draw(np.random.default_rng(0), model.n_components, PRIOR_DRAWS)
+    return drawn.ravel()
+
+
+def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
+    """(K,) probability that a component holds a point, over as many draws as large data allow."""
+    n_components = posterior.parameters.weight.shape[1]
+    if not holds_points(fit):
+        return np.full(n_components, np.nan)
+    points = observed(fit)
+    each = len(points.values) * n_components
+    few = posterior.thin(max(10, min(posterior.n_draws, MOST_SHARES // each)))
+    blocks, tables = few.standard.blocks(points.values), few.tables()
+    step, chances = max(1, SLICE // each), []
+    for first in range(0, few.n_draws, step):
+        some = slice(first, first + step)
+        shares = draw_responsibilities(blocks, Table(tables.offset[some], tables.mean[some], tables.root[some]))
+        with np.errstate(divide="ignore"):
+            empty = np.log1p(-np.minimum(shares, 1.0))
+        counts = 1.0 if points.weights is None else points.weights[:, None]
+        chances.append(-np.expm1((empty * counts).sum(axis=1)))
+    return np.concatenate(chances).mean(axis=0)
+
+
+def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
+    """How heavy each component is: its mean and two intervals, and the chance that it holds any point at all.
+
+    A thick line holds 50 % of a weight, a thin one ``ci_prob``. The band behind is what the prior says of the weight of
+    any component, and the dashed line its mean. A point estimate has dots only.
+
+    Parameters
+    ----------
+    fit : DataTree
+    ci_prob : float
+        Probability of the thin intervals, and of the prior's band.
+    """
+    import matplotlib.pyplot as plt
+
+    data = weights_data(fit, ci_prob)
+    count = data.sizes["component"]
+    figure, axis = plt.subplots(figsize=(6.5, 1.6 + 0.36 * max(count, 2)), layout="constrained")
+    _draw_prior(axis, data, ci_prob)
+    for k in range(count):
+        thick, thin = data["interval"].values[k]
+        axis.plot(thin, [k, k], color=colour(k), lw=1.5, solid_capstyle="butt")
+        axis.plot(thick, [k, k], color=colour(k), lw=5, solid_capstyle="butt")
+        axis.plot(data["mean"].values[k], k, "o", ms=6, mfc="white", mec=colour(k), mew=1.6)
+    _write_chances(axis, data)
+    axis.set_yticks(range(count), [f"component {name}" for name in data["component"].values])
+    axis.set_ylim(count - 0.4, -0.6)
+    axis.set_xlim(left=-0.012 * axis.get_xlim()[1])
+    axis.set_xlabel("weight")
+    axis.tick_params(axis="y", length=0)
+    axis.spines[["left", "top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw_prior(axis: "Axes", data: "xr.Dataset", ci_prob: float) -> None:
+    lower, upper = data["prior_interval"].values
+    if not lower < upper:
+        return
+    axis.axvspan(lower, upper, color="0.93", lw=0, label=f"prior, {ci_prob:.0%}")
+    axis.axvline(float(data["prior_mean"]), color="0.6", lw=1, ls="--", label="prior mean")
+    axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize="small")
+
+
+def _write_chances(axis: "Axes", data: "xr.Dataset") -> None:
+    """The chance of being occupied, in a column on the right."""
+    chances = data["occupied"].values
+    if np.isnan(chances).all():
+        return
+    place: dict[str, Any] = {
+        "transform": axis.get_yaxis_transform(),
+        "ha": "right",
+        "va": "center",
+        "fontsize": "small",
+    }
+    axis.text(1.14, -0.8, "occupied", **{**place, "va": "bottom"})
+    for k, chance in enumerate(chances):
+        axis.text(1.14, k, percent(chance), **place)
+
+
+def percent(chance: float) -> str:
+    """A probability for people: neither nearly certain nor nearly impossible is rounded to certain or impossible.
+
+    Examples
+    --------
+    >>> percent(0.42), percent(0.9999), percent(1.0), percent(0.002), percent(0.0)
+    ('42 %', '> 99 %', '100 %', '< 1 %', '0 %')
+    """
+    if 0.99 < chance < 1 - 1e-6:
+        return "> 99 %"
+    if 1e-6 < chance < 0.01:
+        return "< 1 %"
+    return f"{chance:.0%}".replace("%", " %")

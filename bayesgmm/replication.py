@@ -1,0 +1,140 @@
+"""New data from a posterior: points, and whole data sets that the fit would not be surprised by."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm._declared import whole
+from bayesgmm.densities import SLICE, require_room
+from bayesgmm.posterior import Posterior, holds_points, observed, plain_index, unpack
+from bayesgmm.progress import track
+from bayesgmm.stats import Array, cholesky
+from bayesgmm.subsets import thinned
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+REPLICATES = 200  # data sets, unless told: enough for a tail probability to a percent or two
+AT_ONCE = 50_000  # points whose factors are laid out at a time
+
+
+def posterior_predictive(
+    fit: "xr.DataTree", draws: int | None = REPLICATES, *, size: int | None = None, seed: int = 0, progress: bool = True
+) -> "xr.DataTree":
+    r"""Data sets that the posterior expects: one from each of some draws.
+
+    .. math:: \tilde x_n^{(s)} \sim \sum_k w_k^{(s)} \, \mathrm{Normal}(\mu_k^{(s)}, \Sigma_k^{(s)}),
+              \quad n = 1 \dots N
+
+    Parameters
+    ----------
+    fit : DataTree
+    draws : int, optional
+        How many data sets, from evenly spaced draws, the same number of each chain; one from every draw when None.
+    size : int, optional
+        Points in each; as many as were fitted unless told.
+    seed : int
+        The same seed gives the same data sets.
+    progress : bool
+        Whether to show how far it is, where it takes longer than two seconds.
+
+    Returns
+    -------
+    DataTree
+        The fit with a group ``posterior_predictive``: ``x`` [chain, draw, point, feature], in data units. ArviZ's
+        predictive checks read it as it is (``az.plot_ppc_dist``).
+
+    Raises
+    ------
+    DataError
+        When the data sets would take more than 2 GiB: ``replicates`` yields them a few at a time.
+    FitFileError
+        When the fit holds no data, and ``size`` is not told.
+
+    References
+    ----------
+    .. [1] Gelman, Meng & Stern (1996), Stat. Sinica 6(4), 733-760.
+    """
+    import xarray as xr
+
+    few = thinned(fit, draws)
+    index = np.arange(whole("size", size)) if size is not None else _fitted_index(fit)
+    posterior = unpack(few)
+    n_features = len(posterior.columns)
+    what = f"{posterior.n_draws} data sets of {len(index)} points"
+    require_room(8 * posterior.n_draws * len(index) * n_features, what)
+    x = np.concatenate(list(replicates(posterior, len(index), seed, progress)))
+    of = few["posterior"]
+    shape = of.sizes["chain"], of.sizes["draw"], len(index), n_features
+    coords = {
+        "chain": of["chain"].values,
+        "draw": of["draw"].values,
+        "point": plain_index(index),
+        "feature": list(posterior.columns),
+    }
+    tree = fit.copy()
+    data = xr.Dataset({"x": (("chain", "draw", "point", "feature"), x.reshape(shape))}, coords=coords)
+    tree["posterior_predictive"] = xr.DataTree(data)
+    return tree
+
+
+def _fitted_index(fit: "xr.DataTree") -> NDArray:
+    """Row labels of the data; observed() says what to do where there are none."""
+    return np.asarray(observed(fit).index) if holds_points(fit) else observed(fit).index
+
+
+def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: bool = True) -> Iterator[Array]:
+    """Data sets from each draw in turn, a few draws at a time: (b, n_points, D), some 2 million numbers.
+
+    The data set of a draw depends on the seed and the draw's place alone.
+
+    Raises
+    ------
+    DeclarationError
+        When the seed or the number of points is none.
+    """
+    seed, n_points = whole("seed", seed, least=0), whole("n_points", n_points)
+    scale = posterior.standard.scale
+    chol = cholesky(posterior.parameters.covariance / np.outer(scale, scale))
+    step = max(1, SLICE // (n_points * len(scale)))
+    starts = range(0, posterior.n_draws, step)
+    for start in track(starts, "data sets", progress):
+        draws = range(start, min(start + step, posterior.n_draws))
+        yield np.stack([_replicate(posterior, chol[s], s, n_points, np.random.default_rng((seed, s))) for s in draws])
+
+
+def _replicate(posterior: Posterior, chol: Array, s: int, n_points: int, rng: np.random.Generator) -> Array:
+    """(n_points, D) one data set from draw s."""
+    weight, mean = posterior.parameters.weight[s], posterior.parameters.mean[s]
+    component = rng.choice(len(weight), size=n_points, p=weight / weight.sum())
+    x = rng.normal(size=(n_points, mean.shape[1]))
+    for k in range(len(weight)):
+        x[component == k] = mean[k] + (x[component == k] @ chol[k].T) * posterior.standard.scale
+    return x
+
+
+def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array:
+    """(size, D) points from the posterior predictive, each from a draw of its own."""
+    return simulate_labelled(posterior, size, rng)[0]
+
+
+def simulate_labelled(posterior: Posterior, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+    """(size, D) points from the posterior predictive, and which component each came from."""
+    scale = posterior.standard.scale
+    chol = cholesky(posterior.parameters.covariance / np.outer(scale, scale))
+    cumulative = posterior.parameters.weight.cumsum(axis=1)
+    parts = [
+        _labelled(posterior, chol, cumulative, min(AT_ONCE, size - start), rng) for start in range(0, size, AT_ONCE)
+    ]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([component for _, component in parts])
+
+
+def _labelled(
+    posterior: Posterior, chol: Array, cumulative: Array, size: int, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.intp]]:
+    draw = rng.integers(posterior.n_draws, size=size)
+    component = (rng.random((size, 1)) * cumulative[draw, -1:] > cumulative[draw]).sum(axis=1)
+    noise = np.einsum("nij,nj->ni", chol[draw, component], rng.normal(size=(size, chol.shape[-1])))
+    return posterior.parameters.mean[draw, component] + noise * posterior.standard.scale, component

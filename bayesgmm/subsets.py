@@ -1,0 +1,111 @@
+"""Parts of a posterior: some of its draws, some of its columns, some columns given others."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from bayesgmm._declared import whole
+from bayesgmm.data import LARGEST, Standard, listing
+from bayesgmm.errors import DataError, did_you_mean
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import Posterior
+from bayesgmm.stats import Array, cholesky
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def thinned(fit: "xr.DataTree", draws: int | None) -> "xr.DataTree":
+    """A fit cut to at most so many draws, evenly spaced, the same number of each chain; in all groups that hold them.
+
+    With fewer draws than chains, one of each of the first chains.
+    """
+    import xarray as xr
+
+    of = fit["posterior"].to_dataset()
+    n_chains, n_draws = of.sizes["chain"], of.sizes["draw"]
+    if draws is None or whole("draws", draws) >= n_chains * n_draws:
+        return fit.copy()
+    each = max(1, draws // n_chains)
+    chosen = {
+        "chain": np.arange(min(draws, n_chains)),
+        "draw": np.linspace(0, n_draws - 1, each).round().astype(int),
+    }
+    groups = {}
+    for node in fit.subtree:
+        data = node.to_dataset(inherit=False)
+        same = all(dim in data.dims and data[dim].equals(of[dim]) for dim in chosen)
+        groups[node.path] = data.isel(chosen) if same else data
+    return xr.DataTree.from_dict(groups)
+
+
+def marginal(posterior: Posterior, names: Sequence[str]) -> Posterior:
+    """The draws of some columns alone; in the order of the names.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    """
+    at = places(posterior.columns, names)
+    p, standard = posterior.parameters, posterior.standard
+    parameters = Parameters(p.weight, p.mean[..., at], p.covariance[..., at, :][..., at])
+    return Posterior(parameters, tuple(names), Standard(standard.shift[at], standard.scale[at]))
+
+
+def places(known: tuple[str, ...], names: Sequence[str]) -> list[int]:
+    """Where columns are among those of a fit."""
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, dict.fromkeys(known))
+            raise DataError(f"the fit has no column {name!r}; it has {listing(known)}{hint}")
+    return [known.index(name) for name in names]
+
+
+def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[str]) -> Posterior:
+    r"""The draws of some columns given the values of others; those that are neither are integrated out.
+
+    With :math:`L` the Cholesky factor of a component's covariance, the given columns first, and
+    :math:`z = L_{gg}^{-1} (x_g - \mu_g)`:
+
+    .. math:: w'_k \propto \frac{w_k}{|L_{gg}|} e^{-\frac12 z'z}, \quad \mu' = \mu_o + L_{og} z, \quad
+              \Sigma' = L_{oo} L_{oo}'
+
+    Parameters
+    ----------
+    posterior : Posterior
+        S draws.
+    given : mapping of column to number
+    names : sequence of str
+        The columns whose distribution is wanted.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or a value is too far away for a number to hold its distance.
+    """
+    part = marginal(posterior, [*given, *names])
+    if not given:
+        return part
+    p, standard, n_given = part.parameters, part.standard, len(given)
+    chol = cholesky(p.covariance / np.outer(standard.scale, standard.scale))
+    value = (np.array([*given.values()]) - p.mean[..., :n_given]) / standard.scale[:n_given]
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = np.linalg.solve(chol[..., :n_given, :n_given], value[..., None])[..., 0]
+        moved = np.einsum("skij,skj->ski", chol[..., n_given:, :n_given], z)
+    if not ((np.abs(moved) < LARGEST).all() and (np.abs(z) < LARGEST).all()):
+        raise DataError(f"given={dict(given)}: that far from all components no density can be told")
+    rest, scale = chol[..., n_given:, n_given:], standard.scale[n_given:]
+    covariance = rest @ rest.swapaxes(-1, -2) * np.outer(scale, scale)
+    weight = _updated(p.weight, np.diagonal(chol, axis1=-2, axis2=-1)[..., :n_given], z)
+    parameters = Parameters(weight, p.mean[..., n_given:] + moved * scale, covariance)
+    return Posterior(parameters, tuple(names), Standard(standard.shift[n_given:], scale))
+
+
+def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
+    """(S, K) weights times the densities of what is given, normalised; also where those are all zero to a number."""
+    with np.errstate(divide="ignore"):
+        log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
+    return softmax(log, axis=1)

@@ -1,0 +1,65 @@
+"""Points that are asked for all of the data: as many of each component, each for those that it stands for."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Points, Standard
+from bayesgmm.stats import Array, Blocks, Table, responsibilities
+
+SLICE = 65_536  # points that are scored at a time
+
+Rows = NDArray[np.int64]
+
+
+def choose_witnesses(points: Points, standard: Standard, table: Table, size: int | None) -> tuple[Rows, Blocks]:
+    """Rows of some points, and these points with the weight of all: evenly spaced among those of each component.
+
+    So a component of ten points in a million has a voice, and a sum over all points is estimated by what each component
+    has of them.
+
+    Parameters
+    ----------
+    points : Points
+        N of them.
+    standard : Standard
+    table : Table
+        K components.
+    size : int, optional
+        How many, about; all N when None, or when N is no more than that.
+    """
+    weight = np.ones(len(points.values)) if points.weights is None else points.weights
+    rows = np.arange(len(weight))
+    if size is not None and size < len(rows):
+        label = _labels(points, standard, table)
+        rows, weight = _stratified(label, weight, size)
+    return rows, standard.blocks(points.values[rows], weight)
+
+
+def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Rows, Array]:
+    """Rows from each stratum, and how many points each stands for.
+
+    Examples
+    --------
+    >>> _stratified(np.array([0, 0, 0, 0, 1, 1], dtype=np.int16), np.ones(6), 4)
+    (array([0, 3, 4, 5]), array([2., 2., 1., 1.]))
+    """
+    present = np.unique(label[weight > 0])
+    each = -(-size // len(present))
+    strata = [evenly(np.flatnonzero((label == k) & (weight > 0)), each) for k in present]
+    shares = [weight[label == k].sum() / weight[rows].sum() for k, rows in zip(present, strata, strict=True)]
+    rows = np.concatenate(strata)
+    stands_for = weight[rows] * np.repeat(shares, [len(part) for part in strata])
+    order = np.argsort(rows)
+    return rows[order], stands_for[order]
+
+
+def evenly(rows: Rows, size: int) -> Rows:
+    """At most so many of some rows, evenly spaced."""
+    return rows if len(rows) <= size else rows[np.linspace(0, len(rows) - 1, size).round().astype(int)]
+
+
+def _labels(points: Points, standard: Standard, table: Table) -> NDArray[np.int16]:
+    """(N,) the most probable component of every point."""
+    starts = range(0, len(points.values), SLICE)
+    slices = (standard.blocks(points.values[start : start + SLICE]) for start in starts)
+    return np.concatenate([responsibilities(part, table).argmax(axis=1).astype(np.int16) for part in slices])

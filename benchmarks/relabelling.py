@@ -1,0 +1,101 @@
+"""Label switching undone, all points asked, against Stephens' algorithm as one writes it with numpy and scipy."""
+
+import os
+import time
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from bayesgmm.alignments import LEAST, METHODS
+from bayesgmm.data import Points, Standard
+from bayesgmm.datasets import make_mixture
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import Posterior
+from bayesgmm.relabelling import POINTS, Naming, name_components
+from bayesgmm.stats import Blocks, draw_responsibilities
+
+TITLE = "## Relabelling: seconds for 4,000 draws of 10 components"
+DRAWS, D, K = 4_000, 5, 10
+CASES = [1_000, 10_000]  # points
+WANTED = {(10_000, "stephens", None): 10}  # seconds
+
+
+def switched(n_points, n_draws=DRAWS, seed=0):
+    """Points, draws around the truth as wide as so many points leave them, and the order in which each was shuffled."""
+    sample = make_mixture(n_points, D, K, overlap=0.05, seed=seed)
+    rng = np.random.default_rng(seed)
+    held = sample.weight * n_points
+    weight = rng.dirichlet(held, size=n_draws)
+    sd = np.sqrt(np.diagonal(sample.covariance, axis1=1, axis2=2))
+    mean = sample.mean + sd / np.sqrt(held)[:, None] * rng.normal(size=(n_draws, K, D))
+    width = np.exp(rng.normal(size=(n_draws, K)) / np.sqrt(D * held))
+    covariance = sample.covariance * width[:, :, None, None]
+    shuffle = np.array([rng.permutation(K) for _ in range(n_draws)])
+    parameters = Parameters(
+        np.take_along_axis(weight, shuffle, 1),
+        np.take_along_axis(mean, shuffle[..., None], 1),
+        np.take_along_axis(covariance, shuffle[..., None, None], 1),
+    )
+    columns = tuple(f"x{j}" for j in range(D))
+    points = Points(sample.X, columns, np.arange(n_points))
+    return points, Posterior(parameters, columns, Standard.of(points)), shuffle
+
+
+def plain_stephens(shares, start, max_iter=50):
+    """(S, K) orders from responsibilities (S, N, K) held in memory: algorithm 2 of Stephens (2000), word for word."""
+    order, centre = None, start
+    for _ in range(max_iter):
+        cost = [-np.log(np.maximum(centre, LEAST)).T @ share for share in shares]
+        new = np.array([linear_sum_assignment(one)[1] for one in cost])
+        if order is not None and np.array_equal(new, order):
+            break
+        order = new
+        centre = np.mean([share[:, one] for share, one in zip(shares, order, strict=True)], axis=0)
+    return order
+
+
+def plain(points, drawn):
+    blocks = Blocks.from_rows((points.values - drawn.standard.shift) / drawn.standard.scale)
+    shares = draw_responsibilities(blocks, drawn.tables(), os.cpu_count())
+    return plain_stephens(shares, shares[0])
+
+
+def same_names(order, other):
+    """Whether two relabellings differ by what they call each component, and by nothing else."""
+    return bool((np.take_along_axis(np.argsort(other, axis=1), order, axis=1) == np.argsort(other[0])[order[0]]).all())
+
+
+def timed(task):
+    start = time.perf_counter()
+    out = task()
+    return time.perf_counter() - start, out
+
+
+def main():
+    print("| points | method | asked | seconds | seconds wanted |\n|---|---|---|---|---|")
+    points, drawn, _ = switched(200, n_draws=50)  # loads what is compiled
+    name_components(drawn, 0, points, Naming())
+    for n_points in CASES:
+        points, drawn, shuffle = switched(n_points)
+        for method in METHODS:
+            settings = {"by": "weight"} if method == "ordered" else {}
+            for asked in [None, POINTS] if n_points > POINTS else [None]:
+                how = Naming(method, settings, asked, os.cpu_count())
+                seconds, (order, _) = timed(
+                    lambda how=how, drawn=drawn, points=points: name_components(drawn, 0, points, how)
+                )
+                if method != "ordered":
+                    assert same_names(order, np.argsort(shuffle, axis=1)), method
+                limit = WANTED.get((n_points, method, asked), "")
+                print(
+                    f"| {n_points:,} | {method} | {asked or 'all'} | {seconds:.2f} | {limit} |".replace("  |", " |"),
+                    flush=True,
+                )
+        if n_points <= POINTS:
+            seconds, order = timed(lambda drawn=drawn, points=points: plain(points, drawn))
+            assert same_names(order, np.argsort(shuffle, axis=1))
+            print(f"| {n_points:,} | stephens, by numpy and scipy | all | {seconds:.2f} | |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Draws whose components have no common names."""
+
+import itertools
+import warnings
+
+import numpy as np
+from scipy.special import softmax
+
+import bayesgmm as bg
+from bayesgmm.alignments import Votes
+from bayesgmm.data import Standard, as_points
+from bayesgmm.errors import FitWarning
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import pack, unpack
+from bayesgmm.relabelling import reorder
+from bayesgmm.stats import BLOCK
+
+SETTINGS = {"stephens": {}, "ecr": {}, "pivot": {}, "ordered": {"by": "a"}}
+
+
+def draws_of(n_draws=60, n_points=90, gap=4.0, wobble=0.1, seed=0, k=3, d=2):
+    """A fit of two chains whose draws lie around k components in a row, and their points."""
+    rng = np.random.default_rng(seed)
+    centre = np.zeros((k, d))
+    centre[:, 0] = gap * np.arange(k)
+    x = centre[rng.integers(k, size=n_points)] + rng.normal(size=(n_points, d))
+    weight = rng.dirichlet(np.arange(2.0, k + 2) * 30, size=n_draws)
+    mean = centre + wobble * rng.normal(size=(n_draws, k, d))
+    covariance = np.eye(d) * np.exp(wobble * rng.normal(size=(n_draws, k, 1, 1)))
+    return as_fit(Parameters(weight, mean, covariance), x)
+
+
+def as_fit(p, x, chains=2, sample_weight=None):
+    """Draws (S, ...) as somebody else's trace: nothing is said of labels."""
+    points = as_points(np.asarray(x), ["a", "b", "c"][: np.shape(x)[1]]).weighed(sample_weight)
+    shaped = Parameters(
+        *(v.reshape(chains, -1, *v.shape[1:]) for v in (p.weight, p.mean, p.covariance)),
+    )
+    lp = np.random.default_rng(9).normal(size=shaped.weight.shape[:2])
+    return pack(points, Standard.of(points), shaped, {"lp": lp})
+
+
+def shuffled(fit, seed=1):
+    """The same draws, components of each in a random order; and that order."""
+    p = unpack(fit).parameters
+    rng = np.random.default_rng(seed)
+    order = np.array([rng.permutation(p.weight.shape[1]) for _ in p.weight])
+    rows = fit["observed_data"]["x"].values
+    return as_fit(reorder(p, order), rows), order
+
+
+def votes_of(fit, threads=1, weights=None):
+    posterior = unpack(fit)
+    return Votes(posterior.standard.blocks(fit["observed_data"]["x"].values, weights), posterior.tables(), threads)
+
+
+def shares_of(votes):
+    """(S, N, K) responsibilities, written with numpy."""
+    x, t = votes.blocks.rows(), votes.tables
+    y = np.einsum("skij,sknj->skni", t.root, x[None, None] - t.mean[:, :, None])
+    return softmax(t.offset[:, :, None] - 0.5 * (y**2).sum(axis=-1), axis=1).transpose(0, 2, 1)
+
+
+def in_blocks(rows):
+    """(N, K) as the blocks have it."""
+    padded = np.zeros((-(-len(rows) // BLOCK) * BLOCK, rows.shape[1]))
+    padded[: len(rows)] = rows
+    return np.ascontiguousarray(padded.reshape(-1, BLOCK, rows.shape[1]).transpose(0, 2, 1))
+
+
+def in_rows(blocks, n_points):
+    return blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])[:n_points]
+
+
+def orders(k):
+    return np.array(list(itertools.permutations(range(k))))
+
+
+def relabelled(fit, method="stephens", **settings):
+    """Whatever it has to say of the labels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return bg.relabel(fit, method, progress=False, **settings)
+
+
+def as_fit_of(drawn, points):
+    p = drawn.parameters
+    lead = Parameters(p.weight[None], p.mean[None], p.covariance[None])
+    return pack(points, drawn.standard, lead, {"lp": np.zeros((1, drawn.n_draws))})
+
+
+def two_modes():
+    """One chain cuts a cloud this way, the other that way."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    mean = np.zeros((400, 2, 2))
+    mean[:200, :, 0] = mean[200:, :, 1] = [-1, 1]
+    covariance = np.zeros((400, 2, 2, 2))
+    covariance[:200] = np.diag([0.1, 1.0])
+    covariance[200:] = np.diag([1.0, 0.1])
+    mean += 0.05 * rng.normal(size=mean.shape)
+    return as_fit(Parameters(rng.dirichlet([100, 100], size=400), mean, covariance), x)

@@ -1,0 +1,198 @@
+"""p-values of points: uniform where they should be, exact to their simulation, and which points to call."""
+
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import beta, false_discovery_control, kstest
+
+import bayesgmm as bg
+from bayesgmm import anomalies
+from bayesgmm.datasets import make_mixture
+from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.plots import anomaly_data
+from bayesgmm.posterior import unpack
+from bayesgmm.replication import simulate
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+WORLD = make_mixture(n_points=3000, n_features=2, n_components=2, overlap=0.1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A fit of the first 500 points of a world that has 2,500 more."""
+    model = bg.MixtureModel(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(model, WORLD.X[:500], draws=200, chains=2, tune=200, seed=1, progress=False)
+
+
+HEAVY = np.random.default_rng(2).standard_t(2, size=3000)  # tails that no mixture of one component has
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    """A fit of one component to points with heavy tails: a poor model."""
+    return bg.fit(bg.MixtureModel(1), HEAVY[:500], "em", seed=1, progress=False)
+
+
+def test_a_p_value_is_the_share_of_reference_points_at_least_as_strange(learned):
+    few = WORLD.X[500:530]
+    reference = simulate(unpack(learned).thin(300), 999, np.random.default_rng(4))
+    score = bg.anomaly_scores(learned, few, draws=300)["log_density"].values
+    of_reference = bg.anomaly_scores(learned, reference, draws=300)["log_density"].values
+    wanted = [(1 + (of_reference <= s).sum()) / 1000 for s in score]
+    answer = bg.anomaly_scores(learned, few, draws=300, simulated=999, seed=4)
+    np.testing.assert_allclose(answer["p_value"], wanted)
+    np.testing.assert_allclose(bg.anomaly_scores(learned, few, draws=300, calibration=reference)["p_value"], wanted)
+
+
+def test_a_point_is_as_strange_as_its_copy_among_the_reference_points(learned):
+    """Rounded data have ties: of M different points the strangest has p-value 2 / (M + 1), the most normal one 1."""
+    x = WORLD.X[500:700]
+    p_value = bg.anomaly_scores(learned, x, calibration=x)["p_value"].values
+    np.testing.assert_allclose(np.sort(p_value), np.arange(2, 202) / 201)
+
+
+def test_p_values_of_the_world_s_new_points_are_uniform(learned):
+    """Against the world, not the fit: 500 points teach it well enough. KS on 2,000 points: false alarm 1e-4 if exact.
+
+    The reference has M = 10,000 points; the model's own error moves the p-values by about 1 %.
+    """
+    p_value = bg.anomaly_scores(learned, WORLD.X[500:2500])["p_value"]
+    assert kstest(p_value, "uniform").statistic < 0.05
+    assert kstest(p_value, "uniform").pvalue > 1e-4
+
+
+def test_conformal_p_values_are_uniform_though_the_model_is_wrong(wrong):
+    """1,200 new points, 1,300 held out: the share below a level, within 4 standard errors (false alarm 6e-5 a level).
+
+    The model's own p-values are far from uniform there.
+    """
+    new, held_out = HEAVY[500:1700], HEAVY[1700:]
+    conformal = bg.anomaly_scores(wrong, new, calibration=held_out)["p_value"].values
+    own = bg.anomaly_scores(wrong, new)["p_value"].values
+    for level in (0.01, 0.05, 0.2, 0.5, 0.8):
+        error = np.sqrt(level * (1 - level) * (1 / 1200 + 1 / 1300))
+        assert abs((conformal <= level).mean() - level) < 4 * error
+    assert kstest(own, "uniform").pvalue < 1e-12
+
+
+def test_p_values_of_fitted_points_are_not_below_their_place():
+    """Twelve points a world: fitted ones look more normal than new ones do; over 20 worlds, 3 standard errors apart."""
+    inside, outside = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(12, 2))
+        fit = bg.fit(bg.MixtureModel(1), x, "map", seed=1, progress=False)
+        inside.append(float((bg.anomaly_scores(fit, simulated=500)["p_value"] < 0.1).mean()))
+        outside.append(float((bg.anomaly_scores(fit, rng.normal(size=(12, 2)), simulated=500)["p_value"] < 0.1).mean()))
+    gap = np.subtract(outside, inside)
+    assert gap.mean() > 3 * gap.std(ddof=1) / np.sqrt(len(gap))
+
+
+@pytest.mark.parametrize("size", [1e6, -1e6, 1e100, 1e150])
+@pytest.mark.parametrize("simulated", [10, 10_000])
+def test_a_point_far_away_has_the_smallest_p_value_there_is(learned, size, simulated):
+    answer = bg.anomaly_scores(learned, [[size, -size]], simulated=simulated)
+    assert answer["p_value"].item() == 1 / (simulated + 1)
+    assert np.isfinite(answer["log_density"].item())
+
+
+def test_a_value_that_can_not_be_squared_is_refused(learned):
+    with pytest.raises(DataError, match="values beyond 1e"):
+        bg.anomaly_scores(learned, [[1e200, 0.0]])
+
+
+@pytest.mark.parametrize("method", ["bh", "by"])
+def test_q_values_are_scipy_s(learned, method):
+    strange = np.vstack([WORLD.X[500:600], WORLD.X[500:505] + 40])
+    answer = bg.anomaly_scores(learned, strange, fdr=0.1, fdr_method=method)
+    np.testing.assert_array_equal(answer["q_value"], false_discovery_control(answer["p_value"], method=method))
+    np.testing.assert_array_equal(answer["anomaly"], answer["q_value"] <= 0.1)
+    assert answer["anomaly"][-5:].all()
+    assert answer.attrs["fdr"] == 0.1
+    assert "q_value" not in bg.anomaly_scores(learned, strange)
+
+
+@pytest.mark.parametrize("conformal", [False, True])
+def test_of_what_is_called_few_are_good(learned, conformal):
+    """20 worlds of 190 good points and 10 strange ones at fdr = 0.2: the mean share of good ones among those called.
+
+    At most 0.19 is expected (0.2 times 190 / 200); the mean of 20 shares, of sd 0.12 at most, lies within 4 of its
+    standard errors: false alarm 3e-5.
+    """
+    rng, shares = np.random.default_rng(8), []
+    for _ in range(20):
+        good = WORLD.X[500 + rng.choice(1200, 190, replace=False)]
+        far = WORLD.X[500 + rng.choice(1200, 10)] + 30
+        calibration = WORLD.X[1700 + rng.choice(1300, 900, replace=False)] if conformal else None
+        called = bg.anomaly_scores(learned, np.vstack([good, far]), fdr=0.2, calibration=calibration)["anomaly"].values
+        assert called[190:].all()
+        shares.append(called[:190].sum() / called.sum())
+    assert 0.02 < np.mean(shares) < 0.19 + 4 * 0.12 / np.sqrt(20)
+
+
+def test_enough_points_are_simulated_to_call_one_lone_anomaly(learned, monkeypatch):
+    data = np.vstack([WORLD.X[500:1500], [[80.0, -80.0]]])
+    answer = bg.anomaly_scores(learned, data, fdr=0.01, draws=50)
+    assert answer.attrs["n_reference"] == 100_100
+    assert answer["anomaly"][-1]
+    monkeypatch.setattr(anomalies, "MOST_SIMULATED", 50_000)
+    with pytest.warns(
+        bg.FitWarning, match="1 point is stranger than all 50000 reference points, and those are too few"
+    ):
+        assert not bg.anomaly_scores(learned, data, fdr=0.01, draws=50)["anomaly"].any()
+
+
+def test_fitted_points_are_no_calibration(learned):
+    with pytest.warns(bg.FitWarning, match=r"500 of 500 calibration points coincide with fitted ones \(row 0, 1, 2"):
+        bg.anomaly_scores(learned, WORLD.X[500:510], calibration=WORLD.X[:500])
+    mixed = np.vstack([WORLD.X[:2], WORLD.X[600:700]])
+    assert bg.anomaly_scores(learned, WORLD.X[500:510], calibration=mixed).attrs["reference"] == "split conformal"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"fdr": 0}, DeclarationError, "fdr=0: must be between 0 and 1"),
+        ({"fdr": 5}, DeclarationError, "fdr=5"),
+        ({"fdr": 0.1, "fdr_method": "bonferroni"}, UnknownName, "fdr_method='bonferroni' is not one of 'bh', 'by'"),
+        ({"calibration": [[1.0, 2.0]], "simulated": 10}, DeclarationError, "leave it out, or leave out calibration"),
+        ({"calibration": [[1.0]]}, DataError, "the fit has 2 columns"),
+        ({"calibration": pd.DataFrame({"x0": [1.0]})}, DataError, "the data lack 'x1'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(learned, settings, error, message):
+    with pytest.raises(error, match=message):
+        bg.anomaly_scores(learned, WORLD.X[:5], **settings)
+
+
+# -- the picture --
+
+
+def test_the_picture_s_data_are_in_place(learned):
+    data = np.vstack([WORLD.X[500:600], [[60.0, 60.0]]])
+    found = anomaly_data(learned, data, fdr=0.1)
+    np.testing.assert_array_equal(found["x"], data)
+    order = np.argsort(found["rank"].values)
+    assert (np.diff(found["p_value"].values[order]) >= 0).all()
+    assert sorted(found["rank"].values) == list(range(1, 102))
+    np.testing.assert_allclose(found["band"][0], beta(1, 101).ppf([0.025, 0.975]))
+    np.testing.assert_array_equal(found["anomaly"], bg.anomaly_scores(learned, data, fdr=0.1)["anomaly"])
+
+
+def test_called_points_are_labelled(learned, galaxies_fit):
+    figure = bg.plots.anomalies(learned, np.vstack([WORLD.X[500:600], [[60.0, 60.0]]]))
+    left, right = figure.axes
+    assert [text.get_text() for text in left.texts] == ["100"]
+    assert left.get_title(loc="left").startswith("1 of 101 points called")
+    assert (left.get_xlabel(), left.get_ylabel()) == ("x0", "x1")
+    assert right.get_xscale() == right.get_yscale() == "log"
+    one = bg.plots.anomalies(galaxies_fit)
+    assert (one.axes[0].get_xlabel(), one.axes[0].get_ylabel()) == ("velocity", "p-value")
+    plt.close("all")

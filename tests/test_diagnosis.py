@@ -1,0 +1,387 @@
+"""Diagnosis: each check sees what it is for, and not what is not there; nothing that can be fitted breaks it."""
+
+import numpy as np
+import pytest
+from scipy import stats as st
+
+import bayesgmm as bg
+from bayesgmm import mixing, posterior
+from bayesgmm.data import Standard, as_points
+from bayesgmm.diagnosis import CHECKS, components, modes, points, priors
+from bayesgmm.errors import FitFileError, UnknownName
+from bayesgmm.findings import Finding, Findings
+from bayesgmm.log_posterior import Parameters
+from tests.conftest import sampled
+
+
+def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=None, told=None, seed=0):
+    """A fit whose draws are one mixture, shaken a little: weights (K,), means (K, D), covariances (K, D, D)."""
+    rng = np.random.default_rng(seed)
+    weight, mean, covariance = (np.asarray(v, float) for v in (weight, mean, covariance))
+    shape = (chains, draws)
+    means = mean + noise * rng.normal(size=(*shape, *mean.shape))
+    parameters = Parameters(
+        np.broadcast_to(weight, (*shape, *weight.shape)).copy(),
+        means,
+        np.broadcast_to(covariance, (*shape, *covariance.shape)).copy(),
+    )
+    data = as_points(x)
+    tree = posterior.pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
+    return posterior.annotate(tree, {"relabelled": "stephens"} | (told or {}))
+
+
+@pytest.fixture(scope="module")
+def blob():
+    """As close to a standard normal as 300 points come: means 0, covariance the identity."""
+    x = np.random.default_rng(3).normal(size=(300, 2))
+    x -= x.mean(axis=0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T
+
+
+@pytest.fixture(scope="module")
+def right(blob):
+    """The right model of a blob."""
+    return draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06)
+
+
+def checks_of(findings, severity=None):
+    return {finding.check for finding in findings if severity in (None, finding.severity)}
+
+
+# ---- the whole ----
+
+
+def test_a_right_model_passes(right):
+    found = bg.diagnose(right, progress=False)
+    assert not checks_of(found, "problem") | checks_of(found, "doubt"), str(found)
+    assert "nothing speaks against these answers" in found.verdict
+    assert {"mixing", "predictive fit", "unexplained points", "rounding"} <= set(found.passed)
+
+
+def test_every_check_runs_or_says_why_not(fit):
+    found = bg.diagnose(fit, progress=False)
+    told = set(found.passed) | set(found.skipped) | checks_of(found)
+    assert set(CHECKS) <= told
+    assert checks_of(found) <= set(CHECKS) | {"said when fitted"}
+    assert all(found.skipped.values())
+
+
+def test_only_the_checks_that_are_asked_for_run(right):
+    found = bg.diagnose(right, ["mixing"], progress=False)
+    assert (found.passed, found.skipped, len(found)) == (("mixing",), {}, 0)
+    with pytest.raises(UnknownName, match="did you mean 'mixing'"):
+        bg.diagnose(right, ["mixng"])
+    with pytest.raises(FitFileError, match="is not a fit"):
+        bg.diagnose({"a": 1})
+
+
+def test_two_runs_find_the_same(fit):
+    assert str(bg.diagnose(fit, progress=False)) == str(bg.diagnose(fit, progress=False))
+
+
+def test_what_was_said_when_it_was_fitted_is_not_said_twice(galaxies_fit):
+    """Fit and diagnosis write the same sentences, so those of the checks are recognised, and the rest is kept."""
+    tree = galaxies_fit.copy()
+    told = posterior.info(tree)
+    again = [*mixing.doubts(tree), "Interrupted: kept 3 of 9 draws."]
+    posterior.annotate(tree, {k: v for k, v in told.items() if k != "schema"} | {"warnings": again})
+    said = [f.what for f in bg.diagnose(tree, progress=False) if f.check == "said when fitted"]
+    assert said == ["Interrupted: kept 3 of 9 draws."]
+
+
+@pytest.mark.parametrize("method", ["em", "map", "vb", "advi"])
+def test_every_engine_can_be_diagnosed(method, iris):
+    found = bg.diagnose(
+        sampled(bg.MixtureModel(3), iris.drop(columns="species"), method=method, seed=1), progress=False
+    )
+    assert "predictive fit" not in found.skipped
+    expected = "a point estimate has no chains" if method in {"em", "map"} else "its draws are independent"
+    assert expected in found.skipped["mixing"]
+
+
+def test_a_point_estimate_that_misfits_is_seen(iris):
+    one = sampled(bg.MixtureModel(1), iris[["petal_length"]], method="em", seed=1)
+    assert "predictive fit" in checks_of(bg.diagnose(one, progress=False))
+
+
+def foreign(fit):
+    """A fit as a trace that PyMC made would be: no declaration, other names, and labels that switch between chains."""
+    import xarray as xr
+
+    draws = fit["posterior"].to_dataset().copy(deep=True)
+    for name in ("weight", "mean", "covariance"):
+        values = draws[name].values
+        values[1] = np.roll(values[1], 1, axis=1)
+    stats = fit["sample_stats"].to_dataset().drop_vars(["lp", "loglik"]).assign(logp=fit["sample_stats"]["lp"])
+    observed = fit["observed_data"].to_dataset()
+    return xr.DataTree.from_dict({"posterior": draws, "sample_stats": stats, "observed_data": observed})
+
+
+def test_a_trace_of_pymc_s_is_diagnosed(fit):
+    """README has one that PyMC did make."""
+    found = bg.diagnose(foreign(fit), progress=False)
+    assert "no declaration" in found.skipped["prior"]
+    assert "mixing" not in checks_of(found, "problem"), str(found)
+    assert "modes" in found.passed
+    assert "labels" in found.passed
+
+
+def test_a_fit_without_data_is_checked_as_far_as_it_goes(fit):
+    tree = fit.copy()
+    del tree["observed_data"]
+    found = bg.diagnose(tree, progress=False)
+    assert "holds no observed data" in found.skipped["predictive fit"]
+    assert "divergences" in set(found.passed) | checks_of(found)
+
+
+def test_a_file_that_was_read_back_is_diagnosed_alike(fit, tmp_path):
+    bg.save(fit, tmp_path / "fit.nc")
+    assert str(bg.diagnose(bg.load(tmp_path / "fit.nc"), progress=False)) == str(bg.diagnose(fit, progress=False))
+
+
+def test_row_weights_leave_out_what_counts_rows(blob):
+    weighted = sampled(bg.MixtureModel(1), blob, sample_weight=np.full(300, 2.0), draws=60, chains=2, seed=1)
+    found = bg.diagnose(weighted, progress=False)
+    assert "rows have weights" in found.skipped["predictive fit"]
+
+
+# ---- chains ----
+
+
+def test_one_chain_few_draws_and_all_divergent(blob):
+    alone = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], chains=1, noise=0.06)
+    assert "chains" in checks_of(bg.diagnose(alone, progress=False), "doubt")
+    few = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], chains=2, draws=3, noise=0.06)
+    assert "mixing" in checks_of(bg.diagnose(few, progress=False), "problem")
+    diverging = {"diverging": np.ones((4, 100), bool)}
+    wild = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=diverging)
+    (found,) = bg.diagnose(wild, ["divergences"])
+    assert (found.severity, found.what[:3]) == ("problem", "All")
+    some = {"diverging": np.arange(400).reshape(4, 100) < 3}
+    (found,) = bg.diagnose(draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=some), ["divergences"])
+    assert (found.severity, found.evidence["count"]) == ("doubt", 3)
+
+
+def test_low_energy_and_cut_trajectories(blob):
+    rng = np.random.default_rng(0)
+    walk = {"energy": rng.normal(size=(4, 100)).cumsum(axis=1), "reached_max_treedepth": rng.random((4, 100)) < 0.2}
+    slow = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=walk)
+    assert checks_of(bg.diagnose(slow, ["energy", "tree depth"])) == {"energy", "tree depth"}
+    fine = {"energy": rng.normal(size=(4, 100)), "reached_max_treedepth": np.zeros((4, 100), bool)}
+    fast = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=fine)
+    assert not bg.diagnose(fast, ["energy", "tree depth"])
+
+
+def test_nuts_stores_which_trajectories_were_cut_short(fit):
+    assert "reached_max_treedepth" in fit["sample_stats"]
+
+
+def apart(blob, gap):
+    """Four chains, of which two sit a little elsewhere."""
+    tree = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.05, stats={"loglik": np.zeros((4, 100))})
+    mean = tree["posterior"]["mean"].values
+    mean[2:] += gap
+    loglik = mixing._log_densities(tree, blob).sum(axis=1).reshape(4, 100)
+    tree["sample_stats"]["lp"].values[:] = tree["sample_stats"]["loglik"].values[:] = loglik
+    return tree
+
+
+def test_chains_in_different_modes_are_told_apart_and_weighed(blob):
+    (found,) = bg.diagnose(apart(blob, 1.0), ["modes"])
+    near, far = found.evidence["modes"]
+    assert (near["chains"], far["chains"], near["share"]) == ([0, 1], [2, 3], 0.5)
+    assert near["lp"] > far["lp"]
+    assert near["stacking_weight"] > 0.95
+    assert found.severity == "problem"
+    assert not bg.diagnose(apart(blob, 0.0), ["modes"])
+
+
+def test_stacking_weights_are_those_of_the_chains_predictive_densities(blob):
+    """Chains so sure that leaving a point out changes nothing: the weights maximise the log score of their mixture.
+
+    Half the points are near 0 and half near 4, and so are the chains' means.
+    """
+    x = np.concatenate([blob[:, :1], blob[:100, :1] + 4])
+    tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3)
+    tree["posterior"]["mean"].values[1] += 4
+    near, far = st.norm.pdf(x[:, 0]), st.norm.pdf(x[:, 0], 4)
+    grid = np.linspace(0.01, 0.99, 981)
+    best = grid[np.argmax([np.log(w * near + (1 - w) * far).sum() for w in grid])]
+    assert modes.stacking(tree) == pytest.approx([best, 1 - best], abs=0.01)
+
+
+# ---- components ----
+
+
+def three(counts, seed=5):
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(5 * k, 0.5, size=(n, 1)) for k, n in enumerate(counts)])
+
+
+def test_empty_components_are_counted_and_expected_under_a_sparse_prior():
+    x = three([100, 60])
+    weight = [0.62, 0.37, 0.01]
+    tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25))
+    (found,) = bg.diagnose(tree, ["empty components"])
+    assert (found.severity, found.evidence["occupied"]) == ("doubt", [0, 0, 1, 0])
+    sparse = {"model": {"weights": {"prior": "sparse_dirichlet"}}}
+    tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25), told=sparse)
+    (found,) = bg.diagnose(tree, ["empty components"])
+    assert found.severity == "note"
+    assert not bg.diagnose(draws_of(x, [0.6, 0.4], [[0.0], [5.0]], np.full((2, 1, 1), 0.25)), ["empty components"])
+
+
+def test_thin_and_singular_components():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    x[0] = 9
+    share = [0.99, 0.01]
+    (found,) = bg.diagnose(draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)]), ["thin components"])
+    assert "component 1 holds 1.0" in found.what
+    spike = [np.eye(2), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])]
+    x[:50, 1] = x[:50, 0]
+    found = bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], spike), ["thin components"])
+    assert "Nearly singular" in found[0].what
+    assert not bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], [np.eye(2), np.eye(2)]), ["thin components"])
+
+
+def test_labels_of_components_that_overlap_mean_nothing():
+    same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1, told={})
+    bare = posterior.annotate(same, {})
+    (found,) = bg.diagnose(bare, ["labels"])
+    assert found.what.startswith("No order of the components gives all labels a meaning: components 0 and 1 can't")
+    two = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25), noise=0.05)
+    assert not bg.diagnose(two, ["labels"])
+    told = {"labels": {"doubtful_weight": 0.3, "indistinct": [[0, 1]], "inconstant": []}}
+    assert bg.diagnose(posterior.annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
+
+
+def test_a_last_stick_that_holds_mass():
+    told = {"truncation": {"last_weight": 0.2}, "model": {"n_components": 4}}
+    (found,) = components.cut_off(told)
+    assert "The last of 4 sticks holds 20.0% of the mass" in found.what
+    assert not components.cut_off({"truncation": {"last_weight": 0.001}, "model": {"n_components": 4}})
+    assert not components.cut_off({})
+
+
+# ---- the prior ----
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize(
+    ("weights", "d"), [(bg.Dirichlet(2.0), 2), (bg.Dirichlet(bg.Gamma(2, 4)), 1), (bg.DirichletProcess(), 2)]
+)
+def test_the_log_prior_is_that_of_weights_means_and_covariances(covariance, weights, d):
+    """Against the priors' own densities by scipy, where the stored ones differ by the change of coordinates."""
+    x = np.random.default_rng(1).normal(size=(60, d)) + 3 * (np.arange(60) % 2)[:, None]
+    model = bg.MixtureModel(2, covariance=covariance, weights=weights, covariances=bg.WishartPrecision(d + 3.0, 0.5))
+    fit = sampled(model, x, draws=20, chains=2, seed=1)
+    resolved = posterior.declaration(fit)
+    p = posterior.unpack(fit).parameters
+    expected = np.array([density_of(resolved, fit, p, s) for s in range(40)])
+    difference = priors.log_prior(fit).ravel() - expected
+    assert np.ptp(difference) < 1e-6 * (1 + np.abs(expected).max())
+
+
+def density_of(model, fit, p, s):
+    """Log prior density of draw s, up to a constant, in weights, means, covariances and the concentration."""
+    means, covariances = model.means, model.covariances
+    total = st.norm.logpdf(p.mean[s], means.location, means.scale).sum()
+    count = 1 if model.family.tied else 2
+    scale = np.broadcast_to(np.asarray(covariances.scale), (p.mean.shape[-1],) * 2) * np.eye(p.mean.shape[-1])
+    dof = covariances.dof
+    for k in range(count):
+        cov = p.covariance[s, k]
+        if model.family.diagonal:
+            size = 1 if model.family.isotropic else len(cov)
+            total += st.invgamma.logpdf(np.diag(cov)[:size], dof / 2, scale=np.diag(scale)[:size] / 2).sum()
+        else:
+            total += st.invwishart.logpdf(cov, dof, scale)
+    alpha = fit["posterior"]["concentration"].values.ravel()[s] if "concentration" in fit["posterior"] else None
+    if model.weights.prior == "dirichlet_process":
+        prior = model.weights.concentration
+        stick = st.beta.logpdf(p.weight[s, 0], 1, alpha)
+        return total + stick + st.gamma.logpdf(alpha, prior.alpha, scale=1 / prior.beta)
+    if alpha is not None:
+        prior = model.weights.concentration
+        total += st.gamma.logpdf(alpha, prior.alpha, scale=1 / prior.beta)
+    return total + st.dirichlet.logpdf(p.weight[s], [2.0 if alpha is None else alpha] * 2)
+
+
+def test_a_prior_that_rules_is_seen(blob):
+    """A prior sure of another place than 20 points: its power moves the density."""
+    weak = bg.MixtureModel(1, means=bg.NormalMeans(0.0, 10.0), covariances=bg.WishartPrecision(3.0, 1.0))
+    tame = sampled(weak, blob[:, :1], draws=250, chains=2, seed=1)
+    strong = weak.model_copy(update={"means": bg.NormalMeans(3.0, 0.2)})
+    ruled = sampled(strong, blob[:20, :1], draws=250, chains=2, seed=1)
+    assert not bg.diagnose(tame, ["prior"], progress=False)
+    (found,) = bg.diagnose(ruled, ["prior"], progress=False)
+    assert max(found.evidence["prior"].values()) > 0.1
+
+
+# ---- points ----
+
+
+def test_points_that_no_component_explains_are_called(blob):
+    x = blob.copy()
+    x[[7, 40]] = [[8.0, 8.0], [-9.0, 5.0]]
+    (found,) = bg.diagnose(draws_of(x, [1.0], [[0, 0]], [np.eye(2)], noise=0.06), ["unexplained points"])
+    assert sorted(found.evidence["rows"]) == [7, 40]
+    far = np.array([[1e6, 0.0]])
+    assert points.farness(far, posterior.unpack(draws_of(x, [1.0], [[0, 0]], [np.eye(2)]))).max() == 0.0
+
+
+def test_farness_is_uniform_for_one_component_and_larger_for_more():
+    """Kolmogorov-Smirnov at 0.001, in one direction for two: points are nearer to the nearest than to their own."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(2000, 3))
+    one = posterior.unpack(draws_of(x, [1.0], [[0, 0, 0]], [np.eye(3)], chains=1, draws=1))
+    assert st.kstest(points.farness(x, one)[0], "uniform").pvalue > 0.001
+    x[:1000, 0] += 2
+    two = posterior.unpack(draws_of(x, [0.5, 0.5], [[0, 0, 0], [2, 0, 0]], [np.eye(3)] * 2, chains=1, draws=1))
+    assert st.kstest(points.farness(x, two)[0], "uniform", alternative="greater").pvalue > 0.001
+
+
+def test_points_that_rule_the_fit(blob):
+    """Sixty draws' worth of one chain, and a point so far that it alone decides."""
+    x = blob[:40, :1].copy()
+    x[3] = 30.0
+    ruled = sampled(bg.MixtureModel(1), x, draws=250, chains=2, seed=1)
+    (found,) = bg.diagnose(ruled, ["influential points"], progress=False)
+    assert found.evidence["rows"] == [3]
+    calm = sampled(bg.MixtureModel(1), blob, draws=250, chains=2, seed=1)
+    assert not bg.diagnose(calm, ["influential points"], progress=False)
+
+
+def test_rounding_as_coarse_as_a_component(blob):
+    coarse = np.round(blob[:, :1] * 0.3)
+    (found,) = bg.diagnose(draws_of(coarse, [1.0], [[0.0]], [[[0.09]]]), ["rounding"])
+    assert "steps of 1" in found.what
+    assert not bg.diagnose(draws_of(np.round(blob, 1), [1.0], [[0, 0]], [np.eye(2)]), ["rounding"])
+
+
+# ---- words ----
+
+
+def test_findings_read_well():
+    worst = Finding("problem", "mixing", "The chains do not agree.", "Averages would differ.", "Draw more.")
+    small = Finding("note", "tree <depth>", "Cut & short.", "", "")
+    found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
+    assert [f.severity for f in found] == ["problem", "note"]
+    assert found.verdict == (
+        "Do not trust these answers yet: the chains do not agree. Draw more. The other check that ran found nothing."
+    )
+    text = str(found)
+    assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("Nothing found by: energy")
+    assert "prior: no declaration" in text
+    assert max(map(len, text.splitlines())) <= 100
+    html = found._repr_html_()
+    assert "Cut &amp; short" in html
+    assert "<details>" in html
+    assert list(found.table["check"]) == ["mixing", "tree <depth>"]
+    assert repr(found) == "<Findings: 1 problem, 1 note (1 passed, 1 skipped)>"
+
+
+def test_an_empty_diagnosis_says_so():
+    assert "Nothing could be checked" in Findings().verdict
+    assert "1 check found nothing wrong" in Findings([], ["mixing"]).verdict
+    assert list(Findings().table.columns) == ["severity", "check", "what", "why", "advice"]

@@ -1,0 +1,154 @@
+"""Merged components: against the definition, and on a cluster that no Gaussian fits."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import xlogy
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from bayesgmm.errors import DeclarationError, UnknownName
+from bayesgmm.label_draws import n_clusters
+from bayesgmm.merging import RULES, elbow, merge_path
+
+
+def entropy(share):
+    return -xlogy(share, share).sum()
+
+
+def random_shares(rng, n_points, n_components):
+    return rng.dirichlet(np.full(n_components, 0.4), n_points)
+
+
+def merged(share, clusters):
+    return np.stack([share[:, clusters == c].sum(axis=1) for c in range(clusters.max() + 1)], axis=1)
+
+
+def test_each_merger_is_the_one_that_lowers_the_entropy_most():
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        share = random_shares(rng, 60, 6)
+        path = merge_path(share)
+        for count in range(6, 1, -1):
+            now = merged(share, path.clusters[count - 1])
+            pairs = [(a, b) for a in range(count) for b in range(a + 1, count)]
+            after = [entropy(np.column_stack([np.delete(now, [a, b], 1), now[:, a] + now[:, b]])) for a, b in pairs]
+            assert path.entropy[count - 2] == pytest.approx(min(after), abs=1e-9)
+            assert entropy(merged(share, path.clusters[count - 2])) == pytest.approx(min(after), abs=1e-9)
+            a, b = pairs[int(np.argmin(after))]
+            joined = now[:, [a, b]].sum()
+            assert path.n_merged[count - 2] - path.n_merged[count - 1] == pytest.approx(joined)
+
+
+def test_clusters_are_numbered_by_size():
+    path = merge_path(random_shares(np.random.default_rng(2), 50, 5))
+    for clusters in path.clusters:
+        size = merged(random_shares(np.random.default_rng(2), 50, 5), clusters).sum(axis=0)
+        assert (np.diff(size) <= 1e-9).all()
+
+
+def test_overlap_is_one_for_twins_and_zero_for_strangers():
+    twins = np.column_stack([np.repeat(0.3, 40), np.repeat(0.7, 40)])
+    assert merge_path(twins).overlap[0] == pytest.approx(1)
+    strangers = np.repeat(np.eye(2), 20, axis=0)
+    assert merge_path(strangers).overlap[0] == 0
+
+
+def test_a_weight_is_so_many_rows():
+    share = random_shares(np.random.default_rng(3), 30, 4)
+    weight = np.random.default_rng(4).integers(0, 4, size=30)
+    one, other = merge_path(share, weight.astype(float)), merge_path(np.repeat(share, weight, axis=0))
+    np.testing.assert_array_equal(one.clusters, other.clusters)
+    np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-9)
+
+
+def test_the_elbow_of_two_lines():
+    x = np.array([100.0, 80, 60, 40, 20, 0])
+    assert elbow(x, np.where(x >= 40, 1 + 0.01 * (100 - x), 1.6 + 2 * (40 - x))) == 4
+    assert elbow(x[:2], x[:2]) == 2
+    assert elbow(np.arange(1.0, 8), np.array([0.0, 0, 0, 0, 5, 10, 15])) == 4
+
+
+def test_rules_are_chosen_by_name(overfitted):
+    found = {rule: bg.merge_components(overfitted, rule=rule) for rule in RULES}
+    curve = found["elbow"]
+    assert found["elbow"].attrs["n_clusters"] == elbow(curve["n_clusters"].values * 1.0, curve["entropy"].values)
+    assert found["elbow_points"].attrs["n_clusters"] == elbow(curve["n_merged"].values, curve["entropy"].values)
+    strict = bg.merge_components(overfitted, overlap=0.99)
+    assert strict.attrs["n_clusters"] == 7
+    with pytest.raises(UnknownName, match="did you mean 'elbow'"):
+        bg.merge_components(overfitted, rule="elbw")
+
+
+@pytest.fixture(scope="module")
+def banana():
+    """A crescent and a ball, and a mixture that has too many components for them."""
+    rng = np.random.default_rng(5)
+    angle = rng.uniform(0, np.pi, 400)
+    arc = np.column_stack([4 * np.cos(angle), 4 * np.sin(angle)]) + rng.normal(0, 0.35, (400, 2))
+    ball = rng.normal([0, -2.5], 0.5, (150, 2))
+    return np.concatenate([arc, ball]), np.repeat([0, 1], [400, 150])
+
+
+@pytest.fixture(scope="module")
+def overfitted(banana):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(bg.MixtureModel(7), banana[0], "vb", seed=1, draws=400, progress=False)
+
+
+def test_a_banana_of_several_gaussians_becomes_one_cluster(banana, overfitted):
+    x, truth = banana
+    found = bg.merge_components(overfitted)
+    assert found.attrs["n_clusters"] == 2
+    chosen = found.sel(n_clusters=2)
+    assert adjusted_rand_score(chosen["label"].values, truth) > 0.97
+    unmerged, best = bg.partition(overfitted), bg.partition(overfitted, merge=found)
+    assert adjusted_rand_score(best["label"].values, truth) > 0.97
+    assert unmerged.attrs["n_clusters"] > 3
+    assert n_clusters(overfitted, merge=found).sel(n_clusters=2) == 1
+    pair = bg.co_clustering(overfitted, x[[0, 1, 399]], merge=found)["probability"].values
+    assert pair.min() > 0.99
+    ball = bg.credible_ball(overfitted, best)
+    assert ball["n_clusters"].values.tolist() == [2, 2, 2]
+
+
+def test_what_is_selected_is_what_is_used(overfitted):
+    found = bg.merge_components(overfitted)
+    three = bg.partition(overfitted, merge=found.sel(n_clusters=3))
+    np.testing.assert_array_equal(three["component_cluster"], found["cluster"].sel(n_clusters=3))
+
+
+def test_clusters_that_are_apart_are_not_merged():
+    truth = bg.datasets.make_mixture(300, 2, 4, overlap=0.001, seed=3)
+    fit = bg.fit(bg.MixtureModel(4), truth.X, "em", seed=1, progress=False)
+    found = bg.merge_components(fit)
+    assert found.attrs["n_clusters"] == 4
+    assert bg.merge_components(fit, rule="elbow").attrs["n_clusters"] < 4  # an elbow is always there
+    np.testing.assert_array_equal(found["cluster"].sel(n_clusters=4), [0, 1, 2, 3])
+
+
+def test_empty_components_leave_the_curve(banana, overfitted):
+    """A component that holds no point goes with another, and the path starts at those that hold some."""
+    share = np.column_stack([bg.assignments(overfitted)["probability"].values, np.full(550, 1e-6)])
+    path = merge_path(share)
+    assert path.clusters.shape[1] == share.shape[1]
+    assert len(path.entropy) <= share.shape[1] - 1
+
+
+def test_the_band_is_over_the_draws_own_entropies(overfitted):
+    from bayesgmm.posterior import observed, unpack
+    from bayesgmm.stats import draw_responsibilities
+
+    found = bg.merge_components(overfitted, ci_prob=0.5, draws=50)
+    posterior = unpack(overfitted).thin(50)
+    shares = draw_responsibilities(posterior.standard.blocks(observed(overfitted).values), posterior.tables())
+    clusters = found["cluster"].sel(n_clusters=3).values
+    wanted = np.quantile([entropy(merged(share, clusters)) for share in shares], [0.25, 0.75])
+    np.testing.assert_allclose(found["band"].sel(n_clusters=3), wanted, rtol=1e-9)
+
+
+def test_of_another_fit_it_is_refused(overfitted, fit):
+    with pytest.raises(DeclarationError, match="7 components, the fit has 3"):
+        bg.partition(fit, merge=bg.merge_components(overfitted))

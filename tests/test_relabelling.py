@@ -1,0 +1,383 @@
+"""Label switching: every method against its definition, on anybody's trace, and what cannot be done."""
+
+import arviz as az
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesgmm as bg
+from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
+from bayesgmm.data import Standard, as_points
+from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.posterior import info, observed, unpack
+from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
+from bayesgmm.stats import BLOCK, Blocks, Table
+from bayesgmm.witnesses import choose_witnesses
+from benchmarks.relabelling import plain_stephens, same_names, switched
+from tests.switching import (
+    SETTINGS,
+    as_fit,
+    as_fit_of,
+    draws_of,
+    in_blocks,
+    in_rows,
+    orders,
+    relabelled,
+    shares_of,
+    shuffled,
+    votes_of,
+)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sweeps_are_what_numpy_says(threads):
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(0, 3, size=90)
+    fit, order = shuffled(draws_of(gap=1.0))
+    votes = votes_of(fit, threads, weights)
+    p, target = shares_of(votes), rng.random((90, 3))
+    np.testing.assert_allclose(
+        votes.costs(in_blocks(target)), np.einsum("n,nk,snj->skj", weights, target, p), rtol=1e-12
+    )
+    named = np.take_along_axis(p, order[:, None, :], axis=2).mean(axis=0)
+    found = votes.consensus(order)
+    np.testing.assert_allclose(in_rows(found.share, 90), named, atol=1e-14)
+    squares = np.einsum("n,snk->sk", weights, np.take_along_axis(p, order[:, None, :], axis=2) ** 2).mean(axis=0)
+    np.testing.assert_allclose(found.squares, squares, rtol=1e-12)
+    np.testing.assert_allclose(votes.log_empty(), np.einsum("n,snk->sk", weights, np.log1p(-p)), rtol=1e-9)
+    np.testing.assert_allclose(in_rows(votes.of_draw(7).share, 90), p[7], atol=1e-14)
+
+
+def test_the_answer_does_not_depend_on_the_threads_or_on_who_watches():
+    fit, _ = shuffled(draws_of(gap=1.0))
+    one, other = votes_of(fit), votes_of(fit, 3)
+    watched = Votes(one.blocks, one.tables, 2, progress=True)
+    order = np.tile([2, 0, 1], (60, 1))
+    target = divergence(one.of_draw(0).share)
+    for more in (other, watched):
+        np.testing.assert_array_equal(one.costs(target), more.costs(target))
+        np.testing.assert_array_equal(one.consensus(order).share, more.consensus(order).share)
+        np.testing.assert_array_equal(one.consensus(order).squares, more.consensus(order).squares)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_the_cheapest_assignment_is_found(k):
+    """Among random costs, and costs for which the short cut holds."""
+    rng = np.random.default_rng(k)
+    cost = rng.normal(size=(200, k, k))
+    cost[::2] += 5 * (1 - np.eye(k)[rng.permutation(k)])
+    paid = np.array([[one[np.arange(k), order].sum() for order in orders(k)] for one in cost])
+    found = np.take_along_axis(cost, cheapest(cost)[:, :, None], axis=2).sum(axis=(1, 2))
+    np.testing.assert_allclose(found, paid.min(axis=1), atol=1e-12)
+
+
+# -- the methods against their definitions --
+
+
+def solved(method, fit, **settings):
+    votes = votes_of(fit)
+    return votes, METHODS[method](Switched(unpack(fit), 0, votes), **settings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stephens_ends_where_no_draw_has_a_better_order(seed):
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6, seed=seed), seed)
+    votes, found = solved("stephens", fit)
+    p = shares_of(votes)
+    named = np.take_along_axis(p, found.order[:, None, :], axis=2)
+    centre = named.mean(axis=0)
+    own = (named * np.log(named / centre)).sum(axis=(1, 2))
+    for order in orders(3):
+        other = p[:, :, order]
+        assert (own <= (other * np.log(other / centre)).sum(axis=(1, 2)) + 1e-9).all()
+
+
+def test_stephens_is_what_numpy_and_scipy_find():
+    fit, _ = shuffled(draws_of(gap=2.0, wobble=0.4), 4)
+    votes, found = solved("stephens", fit)
+    p = shares_of(votes)
+    np.testing.assert_array_equal(found.order, plain_stephens(p, p[0]))
+
+
+@pytest.mark.parametrize("charge", [divergence, disagreement])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_minimised_never_rises(charge, seed):
+    fit, _ = shuffled(draws_of(gap=0.7, wobble=1.0, seed=seed), seed)
+    votes = votes_of(fit)
+    objective = settle(votes, charge, votes.of_draw(0)).objective
+    assert len(objective) > 2
+    assert (np.diff(objective) <= 1e-9 * np.abs(objective[:-1])).all()
+
+
+def test_the_objective_of_stephens_is_his_divergence():
+    """But for the entropy of the draws, which no order changes."""
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    votes, found = solved("stephens", fit)
+    named = np.take_along_axis(shares_of(votes), found.order[:, None, :], axis=2)
+    cross = -(named * np.log(named.mean(axis=0))).sum()
+    assert found.objective[-1] == pytest.approx(cross, rel=1e-12)
+
+
+def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    partition = np.random.default_rng(0).integers(3, size=90)
+    votes, found = solved("ecr", fit, partition=partition)
+    p = shares_of(votes)
+
+    def agreed(order):  # E #{n: z_n is the component that is called z*_n}
+        return np.take_along_axis(p, order[:, partition][:, :, None], axis=2).sum(axis=(1, 2))
+
+    best = np.max([agreed(np.tile(order, (len(p), 1))) for order in orders(3)], axis=0)
+    np.testing.assert_allclose(agreed(found.order), best, rtol=1e-12)
+    assert -found.objective[-1] == pytest.approx(best.sum())
+
+
+def test_a_given_partition_is_read_at_the_points_that_are_asked():
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    partition = np.random.default_rng(0).integers(3, size=90)
+    drawn = unpack(fit)
+    best = int(fit["sample_stats"]["lp"].values.argmax())
+    tables = drawn.tables()
+    rows, blocks = choose_witnesses(observed(fit), drawn.standard, tables.draw(best), 30)
+    wanted = METHODS["ecr"](Switched(drawn, best, Votes(blocks, tables)), partition=partition[rows])
+    found = relabelled(fit, "ecr", partition=partition, points=30)
+    assert same_names(component_order(found), wanted.order)
+
+
+def test_ecr_finds_the_partition_that_its_draws_agree_on():
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    _, found = solved("ecr", fit)
+    partition = in_rows(found.centre.share, 90).argmax(axis=1)
+    _, again = solved("ecr", fit, partition=partition)
+    np.testing.assert_array_equal(found.order, again.order)
+
+
+def test_pivot_is_as_near_to_the_best_draw_as_any_order():
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    case = Switched(unpack(fit), 5)
+    values, order = coordinates(case.posterior), METHODS["pivot"](case).order
+    far = np.array([((values[:, one] - values[5]) ** 2).sum(axis=(1, 2)) for one in orders(3)])
+    own = ((np.take_along_axis(values, order[:, :, None], axis=1) - values[5]) ** 2).sum(axis=(1, 2))
+    np.testing.assert_allclose(own, far.min(axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize("by", ["a", "b", "weight"])
+def test_ordered_is_ordered(by):
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=1.0))
+    p = aligned(relabelled(fit, "ordered", by=by)).parameters
+    values = -p.weight if by == "weight" else p.mean[:, :, "ab".index(by)]
+    assert (np.diff(values, axis=1) >= 0).all()
+
+
+# -- relabel --
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("points", [None, 30])
+def test_any_switching_is_undone(method, points):
+    fit = draws_of()
+    mixed, order = shuffled(fit)
+    found = bg.relabel(mixed, method, points=points, progress=False, **SETTINGS[method])
+    undone = component_order(found)
+    assert same_names(undone, inverse(order))
+    assert info(found)["labels"]["method"] == method
+    assert info(found)["labels"]["agreement"] > 0.9
+    assert info(found)["labels"]["indistinct"] == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_components_were_called_changes_nothing(method):
+    """Nor which chain comes first, where the best draw stays the best."""
+    fit = draws_of(gap=1.5, wobble=0.5)
+    mixed, _ = shuffled(fit, seed=8)
+    one, other = (relabelled(f, method, **SETTINGS[method]) for f in (fit, mixed))
+    swapped = relabelled(mixed.isel(chain=[1, 0]), method, **SETTINGS[method]).isel(chain=[1, 0])
+    for name in ("weight", "mean", "covariance"):
+        np.testing.assert_array_equal(one["posterior"][name], other["posterior"][name])
+        np.testing.assert_array_equal(one["posterior"][name], swapped["posterior"][name])
+
+
+def test_stephens_and_ecr_and_pivot_agree_where_clusters_are_apart_and_at_many_components():
+    points, drawn, shuffle = switched(400, n_draws=40)
+    fit = as_fit_of(drawn, points)
+    found = [component_order(bg.relabel(fit, method, progress=False)) for method in ("stephens", "ecr", "pivot")]
+    for order in found:
+        np.testing.assert_array_equal(order, found[0])
+        assert same_names(order, np.argsort(shuffle, axis=1))
+
+
+def test_all_of_many_points_start_from_what_some_say():
+    points, drawn, shuffle = switched(5_000, n_draws=20)
+    found = bg.relabel(as_fit_of(drawn, points), points=None, progress=False)
+    assert same_names(component_order(found), np.argsort(shuffle, axis=1))
+    assert info(found)["labels"]["points"] == 5_000
+
+
+def test_each_method_starts_from_the_draws_as_they_were_drawn():
+    mixed, _ = shuffled(draws_of(gap=1.5, wobble=0.5))
+    once = relabelled(mixed)
+    twice = relabelled(relabelled(relabelled(mixed, "ordered", by="b"), "pivot"))
+    assert twice["posterior"].identical(once["posterior"])
+    assert twice["sample_stats"].identical(once["sample_stats"])
+    back = reorder(unpack(twice).parameters, inverse(component_order(twice)))
+    np.testing.assert_array_equal(back.mean, unpack(mixed).parameters.mean)
+
+
+def test_a_fit_knows_what_its_components_were_called(fit):
+    order = fit["sample_stats"][KEPT]
+    assert order.dims == ("chain", "draw", "component")
+    assert info(fit)["labels"]["method"] == "stephens"
+    assert info(fit)["labels"]["indistinct"] == []
+    again = bg.relabel(fit, progress=False)
+    np.testing.assert_array_equal(again["sample_stats"][KEPT], order)
+    np.testing.assert_array_equal(again["posterior"]["mean"], fit["posterior"]["mean"])
+    assert {k: v for k, v in info(again).items() if k != "labels"} == {
+        k: v for k, v in info(fit).items() if k != "labels"
+    }
+
+
+def test_the_input_is_left_as_it_was():
+    mixed, _ = shuffled(draws_of())
+    before = mixed.copy(deep=True)
+    bg.relabel(mixed, progress=False)
+    assert mixed.identical(before)
+
+
+def test_variables_with_components_follow_and_others_stay():
+    mixed, _ = shuffled(draws_of())
+    posterior = mixed["posterior"].to_dataset()
+    more = posterior.assign(
+        sd=np.sqrt(posterior["covariance"])
+        .isel(feature_bis=0, drop=True)
+        .transpose("component", "feature", "chain", "draw"),
+        offset=posterior["weight"].sum("component"),
+    )
+    mixed["posterior"] = xr.DataTree(more)
+    mixed["prior"] = xr.DataTree(more.isel(draw=slice(3)))
+    mixed["unconstrained_posterior"] = xr.DataTree(xr.Dataset({"log_weight": np.log(posterior["weight"])}))
+    found = bg.relabel(mixed, progress=False)
+    new = found["posterior"].to_dataset()
+    assert new["sd"].dims == more["sd"].dims
+    xr.testing.assert_equal(
+        new["sd"], np.sqrt(new["covariance"]).isel(feature_bis=0, drop=True).transpose(*more["sd"].dims)
+    )
+    xr.testing.assert_equal(new["offset"], more["offset"])
+    assert found["prior"].identical(mixed["prior"])
+    np.testing.assert_array_equal(found["unconstrained_posterior"]["log_weight"], np.log(new["weight"]))
+
+
+def test_a_row_of_weight_three_votes_three_times():
+    rng = np.random.default_rng(5)
+    mixed, _ = shuffled(draws_of(gap=1.0, wobble=0.8))
+    x, w = mixed["observed_data"]["x"].values, rng.integers(0, 4, size=90)
+    p = unpack(mixed).parameters
+    standard = unpack(mixed).standard
+    trees = [as_fit(p, x, sample_weight=w), as_fit(p, np.repeat(x, w, axis=0))]
+    for tree in trees:  # the same coordinates, so that sums are alike
+        tree["constant_data"]["shift"].values[:] = standard.shift
+    one, other = (relabelled(tree, points=None) for tree in trees)
+    np.testing.assert_array_equal(component_order(one), component_order(other))
+    plain = relabelled(mixed, points=None)
+    for key in ("agreement", "constancy", "confusion"):
+        np.testing.assert_allclose(info(one)["labels"][key], info(other)["labels"][key], atol=2e-4)
+    assert info(one)["labels"]["agreement"] != info(plain)["labels"]["agreement"]
+
+
+def test_answers_of_a_trace_that_was_not_relabelled_are_those_of_one_that_was():
+    mixed, _ = shuffled(draws_of())
+    np.testing.assert_allclose(
+        bg.assignments(mixed)["probability"], bg.assignments(bg.relabel(mixed, progress=False))["probability"]
+    )
+
+
+def test_a_relabelled_fit_survives_the_disk_and_arviz_reads_it(tmp_path):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    found = bg.relabel(shuffled(draws_of())[0], progress=False)
+    for name in ("fit.nc", "fit.zarr"):
+        assert bg.load(bg.save(found, tmp_path / name)).identical(found)
+    assert "mean[0, a]" in az.summary(found, var_names=["weight", "mean"]).index
+    az.plot_trace_dist(found, var_names=["weight"])
+    mpl.pyplot.close("all")
+
+
+def test_one_draw_and_one_component_keep_their_names(iris):
+    x = iris.drop(columns="species")
+    point = bg.fit(bg.MixtureModel(3), x, "em", seed=1, progress=False)
+    assert bg.relabel(point, progress=False)["posterior"].identical(point["posterior"])
+    assert info(point)["labels"] == {"method": "stephens"}
+    by_petal = bg.relabel(point, "ordered", by="petal_length", progress=False)
+    assert (np.diff(by_petal["posterior"]["mean"].sel(feature="petal_length").values.ravel()) > 0).all()
+    one = bg.fit(bg.MixtureModel(1), x, "vb", seed=1, draws=50, progress=False)
+    for method in METHODS:
+        assert bg.relabel(one, method, progress=False)["posterior"].identical(one["posterior"])
+
+
+def test_one_column_is_the_column_to_order_by():
+    p = draws_of(d=1)
+    assert info(relabelled(p, "ordered"))["labels"]["method"] == "ordered"
+
+
+# -- bad input --
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"method": "stevens"}, UnknownName, "did you mean 'stephens'"),
+        ({"method": "stephens", "by": "a"}, DeclarationError, "takes no by=; 'ordered' does"),
+        ({"method": "pivot", "partition": [0] * 90}, DeclarationError, "takes no partition=; 'ecr' does"),
+        ({"method": "ordered"}, DeclarationError, "needs by=one of 'a', 'b', 'weight'"),
+        ({"method": "ordered", "by": "wieght"}, DeclarationError, "did you mean 'weight'"),
+        ({"method": "ecr", "partition": [0, 1]}, DataError, r"shape \(2,\) for 90 points"),
+        ({"method": "ecr", "partition": range(90)}, DataError, "90 clusters, the fit 3 components"),
+        ({"points": 0}, DeclarationError, "points=0"),
+        ({"data": [[1.0]]}, DataError, "2 columns"),
+    ],
+)
+def test_what_cannot_be_done_is_said(settings, error, message):
+    with pytest.raises(error, match=message):
+        bg.relabel(draws_of(), progress=False, **settings)
+
+
+def test_without_points_parameters_alone_are_compared():
+    mixed, order = shuffled(draws_of())
+    del mixed["observed_data"]
+    with pytest.raises(DataError, match="data=.*'pivot', 'ordered'"):
+        bg.relabel(mixed, progress=False)
+    found = bg.relabel(mixed, "pivot", progress=False)
+    assert same_names(component_order(found), inverse(order))
+    assert info(found)["labels"] == {"method": "pivot"}
+    given = bg.relabel(mixed, data=draws_of()["observed_data"]["x"].values, progress=False)
+    assert same_names(component_order(given), inverse(order))
+
+
+# -- who is asked --
+
+
+def test_every_component_has_witnesses_and_they_stand_for_all():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=20_000), 50 + rng.normal(size=10)])[:, None]
+    weights = rng.uniform(0, 2, size=len(x))
+    weights[::3] = 0
+    points = as_points(x).weighed(weights)
+    table = Table.from_parameters(np.log([[0.99, 0.01]]), [[[0.0], [50.0]]], [[[1.0], [1.0]]])
+    rows, blocks = choose_witnesses(points, Standard(np.zeros(1), np.ones(1)), table, 200)
+    few = rows >= 20_000
+    np.testing.assert_array_equal(rows[few], 20_000 + np.flatnonzero(weights[20_000:]))
+    assert 100 < len(rows) <= 110
+    stood = blocks.weight[: len(rows)]
+    assert (stood > 0).all()
+    assert stood[few].sum() == pytest.approx(weights[20_000:].sum())
+    assert stood[~few].sum() == pytest.approx(weights[:20_000].sum())
+    assert len(choose_witnesses(points, Standard(np.zeros(1), np.ones(1)), table, None)[0]) == len(x)
+
+
+def test_a_block_of_nobody_changes_nothing():
+    """Padding has no vote: 33 points fill one block and a bit."""
+    fit, order = shuffled(draws_of(n_points=33))
+    votes = votes_of(fit)
+    assert isinstance(votes.blocks, Blocks)
+    assert same_names(METHODS["stephens"](Switched(unpack(fit), 0, votes)).order, inverse(order))
+    np.testing.assert_allclose(votes.costs(np.ones((2, 3, BLOCK))).sum(axis=2), 33.0)

@@ -1,0 +1,436 @@
+"""The terminal itself: options of every command, how commands end, what fits on a screen, what Tab offers."""
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+import bayesgmm as bg
+from bayesgmm.cli import app, completion, terminal
+from bayesgmm.cli.application import SHARED, App, with_shared_options
+from bayesgmm.cli.session import Session, records
+from bayesgmm.criteria import CRITERIA
+from bayesgmm.errors import DataError, FitWarning
+from bayesgmm.families import COVARIANCES
+from bayesgmm.inference import ENGINES
+from tests.commands import run
+
+ROOT = Path(__file__).parents[1]
+
+
+def environment(**variables):
+    clean = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR", "FORCE_COLOR"}}
+    return clean | {"PYTHONPATH": str(ROOT), **variables}
+
+
+def spawn(*args, **variables):
+    """A command in a process of its own, its output as bytes."""
+    line = [sys.executable, "-m", "bayesgmm", *map(str, args)]
+    return subprocess.run(line, capture_output=True, env=environment(**variables), timeout=120)
+
+
+def commands(application=app, prefix=()):
+    """Every command there is, groups included."""
+    for info in application.registered_commands:
+        yield (*prefix, info.name or info.callback.__name__), info.callback
+    for group in application.registered_groups:
+        yield from commands(group.typer_instance, (*prefix, group.name))
+
+
+@pytest.mark.parametrize("words", [(), *(words for words, _ in commands())], ids=" ".join)
+def test_every_command_lists_the_shared_options(words):
+    shown = run(*words, "--help").stdout
+    for name in SHARED:
+        assert f"--{name}" in shown
+
+
+# commands that fail on purpose, or by mistake
+
+
+def failing(error):
+    """An application with one command, which fails."""
+    trial = App()
+
+    @trial.callback()
+    def group() -> None:
+        """A group, so that the command has a name."""
+
+    @trial.command()
+    def fail() -> None:
+        """Fail."""
+        if callable(error):
+            error()
+        else:
+            raise error
+
+    return trial
+
+
+MESSAGES = [
+    (DataError("no rows"), 1, "error: no rows"),
+    (OSError(errno.ENOSPC, "No space left on device", "fit.nc"), 1, "error: fit.nc: No space left on device"),
+    (MemoryError(), 1, "error: out of memory"),
+    (KeyError("weight"), 70, "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Run it again with --debug"),
+    (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "message"), MESSAGES, ids=lambda value: type(value).__name__)
+def test_what_goes_wrong_is_a_message_an_exit_code_and_json(error, code, message):
+    done = run("fail", of=failing(error))
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(message)
+    told = json.loads(run("fail", "--json", of=failing(error)).stdout)
+    assert told["command"] == "fail"
+    assert told["error"]["message"].startswith(message.removeprefix("error: ").split("\n")[0])
+    assert told["warnings"] == []
+
+
+@pytest.mark.parametrize("error", [DataError("no rows"), KeyError("weight")], ids=["on purpose", "a bug"])
+def test_debug_shows_the_traceback(error):
+    done = run("--debug", "fail", of=failing(error))
+    assert "Traceback" in done.stderr
+    assert "in fail" in done.stderr
+    assert "Run it again" not in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2_also_for_machines():
+    assert run("fit").returncode == 2
+    done = run("fit", "x.csv", "-k", "three", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["kind"] == "BadParameter"
+    assert run("no-such-command").returncode == 2
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as a terminal has it: whatever starts the tests in the background switches it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_that_a_command_survives_is_still_exit_code_130(tmp_path):
+    """What was reached is kept and written; a script must be able to tell that it is not all."""
+
+    def interrupted():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            terminal.wrote(tmp_path / "half.nc")
+
+    done = run("fail", of=failing(interrupted))
+    assert done.returncode == 130
+    assert done.stdout == f"wrote {tmp_path / 'half.nc'}\n"
+    assert "nothing was written" not in done.stderr
+    told = json.loads(run("fail", "--json", of=failing(interrupted)).stdout)
+    assert told["interrupted"] is True
+    assert "error" not in told
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_warnings_are_said_and_told_but_not_those_for_programmers():
+    def warns():
+        warnings.warn("the chains disagree", FitWarning, stacklevel=1)
+        warnings.warn("use something newer", DeprecationWarning, stacklevel=1)
+
+    done = run("fail", "--json", of=failing(warns))
+    assert done.stderr == "warning: the chains disagree\n"
+    assert json.loads(done.stdout)["warnings"] == ["the chains disagree"]
+
+
+# what is said
+
+
+def test_flags_mean_the_same_before_and_after_the_command():
+    assert run("--json", "models").stdout == run("models", "--json").stdout
+    assert run("--quiet", "models").stdout == run("models", "-q").stdout != run("models").stdout
+    assert run("models", "--json", "show", "iris").stdout == run("models", "show", "iris", "--json").stdout
+
+
+def test_a_session_forgets_the_one_before():
+    assert run("models", "--json").stdout.startswith("{")
+    assert not run("models").stdout.startswith("{")
+
+
+def test_shared_options_leave_a_command_s_own_as_they_are():
+    seen = {}
+
+    def command(number: int, word: str = "a") -> None:
+        seen.update(number=number, word=word)
+
+    trial = typer.Typer()
+    trial.command()(with_shared_options(command))
+    run("3", "--word", "b", of=trial)
+    assert seen == {"number": 3, "word": "b"}
+
+
+def talking():
+    """A command that says something in every way there is."""
+    frame = pd.DataFrame({"bic": [1.23456, np.nan]}, index=pd.Index(["em", "nuts"], name="fit"))
+    terminal.say("the answer")
+    terminal.say("a doubt", err=True)
+    terminal.remark("by the way")
+    terminal.show(frame, "Saved too", saved=True)
+    terminal.show(frame, "Only here")
+    terminal.tell(chance=np.float64(0.5), nothing=np.inf)
+
+
+def test_say_remark_show_and_tell():
+    people, hushed = run("fail", of=failing(talking)), run("fail", "-q", of=failing(talking))
+    for word in ("the answer", "by the way", "Saved too", "Only here", "1.2"):
+        assert word in people.stdout
+    assert "chance" not in people.stdout
+    assert people.stderr == hushed.stderr == "a doubt\n"
+    for word, there in {"the answer": True, "by the way": False, "Saved too": False, "Only here": True}.items():
+        assert (word in hushed.stdout) is there
+    told = json.loads(run("fail", "--json", of=failing(talking)).stdout)
+    rows = [{"fit": "em", "bic": 1.23456}, {"fit": "nuts", "bic": None}]
+    assert told == {
+        "command": "fail",
+        "saved_too": rows,
+        "only_here": rows,
+        "chance": 0.5,
+        "nothing": None,
+        "said": ["the answer"],
+        "warnings": ["a doubt"],
+        "wrote": [],
+    }
+
+
+def test_records_keep_what_tables_hold():
+    frame = pd.DataFrame(
+        {"n": [1, 2], "at": pd.to_datetime(["2020-01-01", None]), "ok": [True, False], "x": [np.inf, 0.1]}
+    )
+    told = json.loads(Session(results={"rows": records(frame)}).document())["rows"]
+    assert told[0] == {"n": 1, "at": "2020-01-01 00:00:00", "ok": True, "x": None}
+    assert told[1] == {"n": 2, "at": None, "ok": False, "x": 0.1}
+
+
+WIDE = pd.DataFrame({f"column {i}": [f"value {i}", f"other {i}"] for i in range(12)}, index=["first", "second"])
+
+
+@pytest.mark.parametrize(("columns", "parts"), [(40, 4), (80, 2), (300, 1)])
+def test_no_cell_is_cut_however_narrow_the_screen(monkeypatch, columns, parts):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).stdout
+    assert max(map(len, shown.splitlines())) <= columns
+    for i in range(12):
+        assert len(re.findall(rf"(column|value|other) {i}\b", shown)) == 3
+    assert shown.count("first") == parts
+
+
+@pytest.mark.parametrize("columns", [1, 7])
+def test_a_screen_too_narrow_for_a_column_is_no_error(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).returncode == 0
+    empty = run("fail", of=failing(lambda: terminal.show(WIDE.iloc[:, :0], "nothing")))
+    assert empty.returncode == 0
+
+
+def test_a_table_in_a_file_is_as_wide_as_it_needs(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = run("fail", of=failing(lambda: terminal.show(WIDE, "T"))).stdout
+    assert shown.count("first") == 1
+    assert "\x1b" not in shown
+
+
+def test_column_names_are_not_markup(monkeypatch):
+    frame = pd.DataFrame({"[bold]a": ["[red]b"]}, index=["[/c]"])
+    shown = run("fail", of=failing(lambda: terminal.show(frame, "[d]"))).stdout
+    for word in ("[bold]a", "[red]b", "[/c]", "[d]"):
+        assert word in shown
+
+
+def test_where_there_is_only_ascii_nothing_breaks(tmp_path):
+    (tmp_path / "x.csv").write_text("größe\n" + "\n".join(map(str, [1, 2, 3, 9, 10, 11, 12.5])))
+    args = ["fit", tmp_path / "x.csv", "-k", 1, "--method", "vb", "--seed", 1, "-o", tmp_path / "x.nc"]
+    done = spawn(*args, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert b"gr??e" in done.stdout
+    assert b"ELBO" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_a_reader_who_goes_away_hears_no_complaint():
+    line = f"set -o pipefail; {sys.executable} -m bayesgmm models | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, env=environment(), timeout=60)
+    assert done.stderr == b""
+
+
+# a terminal
+
+
+OWN_TERMINAL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def watch(args, until=None, then=b"", columns=80, **variables):
+    """What a person sees in a terminal, and the exit code; ``then`` is typed as soon as ``until`` is seen."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    line = [sys.executable, "-c", OWN_TERMINAL, *map(str, args)]
+    settings = environment(**({"TERM": "xterm"} | variables))
+    process = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=settings, start_new_session=True)
+    os.close(theirs)
+    seen, end = b"", time.monotonic() + 90
+    while time.monotonic() < end:
+        try:
+            piece = os.read(ours, 65536) if select.select([ours], [], [], 1)[0] else None
+        except OSError:  # what the end is on Linux
+            break
+        if piece == b"":
+            break
+        seen += piece or b""
+        if until and re.search(until, seen):
+            os.write(ours, then)
+            until = None
+    else:
+        process.kill()
+    os.close(ours)
+    return seen.decode(), process.wait()
+
+
+SLOW = """
+import time
+from bayesgmm import progress
+progress.PATIENCE = 0.3
+for _ in progress.track(range(1200), 'choosing a model'):
+    time.sleep({})
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_terminal_shows_progress_with_the_time_left(columns):
+    seen, _ = watch(["-c", SLOW.format(0.0015)], columns=columns, COLUMNS=str(columns))
+    assert "choosing a model" in seen
+    assert re.search(r"\d+/1200\S* \S*0:00:0\d", seen), seen[-300:]
+
+
+def test_quick_work_and_pipes_show_none():
+    assert watch(["-c", SLOW.format(0)])[0] == ""
+    line = [sys.executable, "-c", SLOW.format(0.001)]
+    done = subprocess.run(line, capture_output=True, env=environment(), timeout=60)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    bg.datasets.iris().drop(columns="species").to_csv(tmp_path / "flowers.csv", index=False)
+    return tmp_path / "flowers.csv"
+
+
+def test_ctrl_c_keeps_what_was_drawn_and_says_so(flowers, tmp_path):
+    args = ["-m", "bayesgmm", "fit", flowers, "-k", 2, "--chains", 1, "--draws", 1_000_000, "--seed", 1]
+    seen, code = watch([*args, "-o", tmp_path / "part.nc"], until=rb"\d{4}/1000300", then=b"\x03")
+    assert code == 130, seen
+    kept = re.search(r"Interrupted: kept (\d+) of 1000000 draws", " ".join(seen.split()))
+    assert bg.load(tmp_path / "part.nc")["posterior"].sizes["draw"] == int(kept[1]) > 0
+    assert "part.nc" in seen
+
+
+COMMAND = """
+import sys, time
+from bayesgmm import progress
+from bayesgmm.cli.application import App, run
+progress.PATIENCE = 0.2
+app = App()
+@app.callback()
+def group(): ...
+@app.command()
+def work():
+    for _ in progress.track(range(6), "slow work"):
+        time.sleep(0.1)
+sys.exit(run(app, sys.argv[1:]))
+"""
+
+
+def test_quiet_shows_no_progress_in_a_terminal():
+    assert "slow work" in watch(["-c", COMMAND, "work"])[0]
+    assert "slow work" in watch(["-c", COMMAND, "work", "--json"])[0]
+    assert watch(["-c", COMMAND, "work", "--quiet"]) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "colourful"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_for_those_who_want_them(variables, colourful):
+    seen, _ = watch(["-m", "bayesgmm", "--help"], **({"TERM": "xterm"} | variables))
+    assert bool(re.search(r"\x1b\[(1;)?3\d", seen)) is colourful
+
+
+# what Tab offers
+
+
+def offered(*words):
+    """What bash is told to offer for the last of some words."""
+    line = ["bayesgmm", *words]
+    done = spawn(_BAYESGMM_COMPLETE="complete_bash", COMP_WORDS=" ".join(line), COMP_CWORD=str(len(line) - 1))
+    return done.stdout.decode().split()
+
+
+def test_names_that_tab_offers_are_those_of_the_registries():
+    assert set(completion.METHODS) == set(ENGINES)
+    assert set(completion.COVARIANCES) == set(COVARIANCES)
+    assert set(completion.CRITERIA) == set(CRITERIA)
+    assert set(completion.card_names("")) >= set(bg.model.cards())
+
+
+def test_the_shell_is_offered_commands_options_and_names():
+    assert "fit" in offered("")
+    assert sorted(offered("fit", "--method", "m")) == ["map", "mle"]
+    assert offered("select", "x.csv", "--covariance", "full,t") == ["full,tied"]
+    assert offered("models", "show", "galaxies_l") == ["galaxies_lkj"]
+    assert offered("fit", "x.csv", "--js") == ["--json"]
+    assert "complete -o default" in spawn(_BAYESGMM_COMPLETE="source_bash").stdout.decode()
+
+
+def test_tab_offers_files_that_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.csv", "a.parquet", "a.txt", "b.nc"):
+        (tmp_path / name).touch()
+    (tmp_path / "c.zarr").mkdir()
+    assert completion.files(".csv", ".parquet")("a") == ["a.csv", "a.parquet"]
+    assert completion.files(*completion.FITS)("") == ["b.nc", "c.zarr"]
+    assert completion.files(".csv")(f"{tmp_path}/a") == [f"{tmp_path}/a.csv"]
+    assert completion.files(".csv")("nowhere/") == []
+    (tmp_path / "axes").mkdir()
+    assert completion.files(".csv")("a") == []  # a folder may be meant: that is the shell's own
+
+
+def test_help_and_tab_come_at_once():
+    """Seconds of a processor, not of a clock: the machine may be busy."""
+
+    def spent():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    assert spawn("fit", "--help").returncode == 0
+    between = spent()
+    assert offered("fit", "--method", "nu") == ["nuts"]
+    assert between - before < 1.0
+    assert spent() - between < 1.0
