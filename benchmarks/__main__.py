@@ -18,6 +18,7 @@ from benchmarks import (
     relabelling,
     sampling,
     segmentation,
+    speech,
     sweeps,
 )
 
@@ -34,8 +35,21 @@ PARTS = {
     "partitions": partitions,
     "diagnosis": diagnosis,
     "segmentation": segmentation,
+    "speech": speech,
 }
-PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "scikit-image", "nutpie", "pymc", "numpyro", "jax")
+PACKAGES = (
+    "bayesgmm",
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "scikit-image",
+    "nutpie",
+    "pymc",
+    "numpyro",
+    "jax",
+    "librosa",
+    "hmmlearn",
+)
 
 
 def machine() -> str:

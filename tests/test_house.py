@@ -9,21 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {
-    "arviz",
-    "jinja2",
-    "matplotlib",
-    "nutpie",
-    "pandas",
-    "sklearn",
-    "typer",
-    "xarray",
-    "pymc",
-    "jax",
-    "skimage",
-    "PIL",
-}
-PACKAGES = {"inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
+HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+HEAVY |= {"skimage", "PIL"}
+PACKAGES = {"apps", "inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
 ENTRANCES = {
     "inference.fit",
     "diagnosis.diagnose",
@@ -44,6 +32,7 @@ MAY_BE_HEAVY = {
     "distributions",
     "prior_distributions",
 }  # typer, PyMC: that is their job
+MAY_BE_HEAVY |= {"apps.speech", "cli.speech"}  # an estimator, and typer
 MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
 
 

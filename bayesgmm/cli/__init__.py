@@ -15,6 +15,7 @@ from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
+from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
     CardName,
     Columns,
@@ -125,6 +126,7 @@ def prior(
 
 for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
     app.command()(command)
+app.add_typer(speech, name="speech")
 
 
 models = App(help="The model cards that come with bayesgmm.", invoke_without_command=True)
