@@ -12,6 +12,7 @@ sys.path[:0] = [str(HERE / "extensions"), str(ROOT)]
 os.environ["PYTHONPATH"] = str(ROOT)  # the kernels that run the pages import this tree's package
 
 import api_page  # noqa: E402
+import card_pages  # noqa: E402
 import course  # noqa: E402
 
 project = "bayesgmm"
@@ -72,8 +73,9 @@ html_sidebars: dict[str, list[str]] = {
 }
 
 course.borrow(ROOT / "notebooks", HERE / "course")
+card_pages.write(HERE / "gallery")
 (HERE / "api").mkdir(exist_ok=True)
-(HERE / "api" / "index.rst").write_text(api_page.page())
+card_pages.put(HERE / "api" / "index.rst", api_page.page())
 
 
 def setup(app: Any) -> None:

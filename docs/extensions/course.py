@@ -20,6 +20,6 @@ def borrow(notebooks: Path, course: Path) -> None:
     for old in {path.name for path in course.glob("*.ipynb")} - {path.name for path in lessons}:
         (course / old).unlink()
     for lesson in lessons:
-        shutil.copy2(lesson, course)
+        shutil.copy2(lesson, course)  # with its time: Sphinx reads again what is newer
     listed = LESSONS.format("\n".join(lesson.stem for lesson in lessons)) if lessons else ""
     (course / "index.md").write_text(OPENING + listed)
