@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CANDIDATES := python3 python3.14 python3.13 python3.12
 
-.PHONY: demo test lint bench uncache clean
+.PHONY: demo test lint bench docs uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm demo
@@ -21,6 +21,11 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group benchmarks
 	$(BIN)/python -m benchmarks
+
+docs: $(READY)  # BAYESGMM_DOCS_EXECUTE=off builds it without running the pages
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	$(BIN)/python -m sphinx -W --keep-going -q -j auto -d docs/_build/doctrees docs docs/_build/html
+	@echo "wrote docs/_build/html/index.html"
 
 $(READY): pyproject.toml constraints.txt
 	@for python in $(CANDIDATES); do \
@@ -39,4 +44,4 @@ uncache:  # forget compiled code: numba does not notice a change in a function t
 	find bayesgmm -name '*.nb[ic]' -delete
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis bayesgmm-demo docs/_build docs/api docs/course docs/gallery/cards docs/gallery/cards.md

@@ -27,6 +27,7 @@ extensions = [
     "myst_nb",
     "sphinx_design",
     "mathml",
+    "offline",
     "public_names",
 ]
 exclude_patterns = ["_build", "extensions", "templates"]
@@ -48,8 +49,10 @@ nb_execution_mode = os.environ.get("BAYESGMM_DOCS_EXECUTE", "cache")  # or "off"
 nb_execution_cache_path = str(HERE / "_build" / "executed")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_mime_priority_overrides = [("*", "text/latex", None)]  # libraries print LaTeX beyond what MathML is made from here
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bayesgmm"

@@ -39,7 +39,7 @@ PLAIN = """\
 def fitted(name):
     \"\"\"The card's own data, fitted by NUTS.\"\"\"
     card = bg.load_card(bg.model.card_path(name))
-    data = getattr(bg.datasets, card.data.dataset)()
+    data = getattr(bg.datasets, card.data.dataset)().select_dtypes("number")
     return bg.fit(card.mixture, data[list(card.data.columns or data)], seed=1, progress=False)"""
 SHOWN = """
 ## [{title}](cards/{name}.md)
@@ -82,7 +82,9 @@ def gallery(cards: Mapping[str, Any]) -> str:
 
     names = "\n".join(f"cards/{name}" for name in cards)
     opening = OPENING.format(names=names, fitting=RUN if "run_card" in bg.__all__ else PLAIN)
-    shown = [SHOWN.format(title=card.title, name=name, about=sentence(card.about), most=MOST) for name, card in cards.items()]
+    shown = [
+        SHOWN.format(title=card.title, name=name, about=sentence(card.about), most=MOST) for name, card in cards.items()
+    ]
     return "".join([opening, *shown])
 
 

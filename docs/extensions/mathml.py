@@ -9,7 +9,10 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.writers.html5 import HTML5Translator
 
-UNKNOWN = {r"\\dots\b": r"\\ldots", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}  # to docutils; MathML stretches brackets by itself
+UNKNOWN = {
+    r"\\dots\b": r"\\ldots",
+    r"\\[bB]igg?[lr]?(?![a-zA-Z])": "",
+}  # to docutils; MathML stretches brackets by itself
 
 
 def as_mathml(source: str, block: bool) -> str:

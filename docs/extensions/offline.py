@@ -1,0 +1,40 @@
+"""No page may ask the network for anything: the build ends with an error where one does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+LOADED = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']((?:https?:)?//[^"']+)|<link\b[^>]*\bhref=["']((?:https?:)?//[^"']+)"""
+)
+
+
+def asked_for(html: str) -> list[str]:
+    """Addresses that a page loads from elsewhere; links that a reader may click are none.
+
+    Examples
+    --------
+    >>> asked_for('<a href="https://a.org">a</a><script src="https://b.org/b.js"></script>')
+    ['https://b.org/b.js']
+    """
+    return [script or style for script, style in LOADED.findall(html)]
+
+
+def pages(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    for path in sorted(folder.rglob("*.html")):
+        if found := asked_for(path.read_text(encoding="utf-8")):
+            yield path, found
+
+
+def check(app: Sphinx, failure: Exception | None) -> None:
+    told = [f"{path.relative_to(app.outdir)}: {', '.join(found)}" for path, found in pages(Path(app.outdir))]
+    if told and failure is None:
+        raise ExtensionError("these pages ask the network for something:\n  " + "\n  ".join(told))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("build-finished", check)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,197 @@
+"""The documentation's pages: their code runs, they name what exists, and they leave nothing out."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import re
+import shlex
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+import bayesgmm as bg
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if not path.is_relative_to(DOCS / "_build"))
+CELL = re.compile(r"^```\{code-cell\}\n(?::tags: \[(.*?)\]\n)?(.*?)^```$", re.DOTALL | re.MULTILINE)
+MADE = {"gallery/cards.md"}  # by the build, from what tests/test_cards.py runs
+RUN = {str(path.relative_to(DOCS)): path for path in PAGES if CELL.search(path.read_text())}
+RUN = {name: path for name, path in RUN.items() if name not in MADE}
+PASS_ON = {"errors", "relabelling", "inference", "elicitation", "builder", "apps.segmentation"}  # others' words
+PASS_ON |= {"estimators.streams", "findings"}
+
+
+@pytest.fixture
+def extension(monkeypatch):
+    """A module of those that build the pages and need no Sphinx."""
+    monkeypatch.syspath_prepend(str(DOCS / "extensions"))
+
+    def load(name):
+        sys.modules.pop(name, None)
+        return importlib.import_module(name)
+
+    return load
+
+
+def cells(text):
+    """The code of a page's cells, with their tags."""
+    return [(code, set(tags.split(", ")) if tags else set()) for tags, code in CELL.findall(text)]
+
+
+def run(text):
+    """Run a page as one script; a cell that warns of a fit must say so by its tag."""
+    names = {}
+    for code, tags in cells(text):
+        with warnings.catch_warnings():
+            if "may-warn" in tags:
+                warnings.simplefilter("ignore", bg.FitWarning)
+            if "remove-stderr" in tags:
+                warnings.simplefilter("ignore", UserWarning)
+            exec(compile(code, "<cell>", "exec"), names)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_code_on_a_page_runs(name, tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    run(RUN[name].read_text())
+    plt.close("all")
+
+
+def test_a_cell_that_warns_without_saying_so_is_seen():
+    page = "```{code-cell}\nimport warnings, bayesgmm\nwarnings.warn('!', bayesgmm.FitWarning)\n```\n"
+    with pytest.raises(bg.FitWarning):
+        run(page)
+    run(page.replace("{code-cell}\n", "{code-cell}\n:tags: [may-warn]\n"))
+
+
+def headings(page):
+    return set(re.findall(r"^#+ (.*)$", (DOCS / page).read_text(), re.MULTILINE))
+
+
+def test_every_error_is_explained():
+    classes = {name for name, thing in vars(bg.errors).items() if inspect.isclass(thing) and name[0].isupper()}
+    classes -= {"Path", "Iterable", "Mapping"}
+    assert {"BayesGMMError", "DataError", "FitWarning"} <= classes
+    assert classes - headings("messages.md") == set()
+
+
+def test_every_check_is_explained():
+    from bayesgmm.diagnosis import CHECKS
+
+    assert set(CHECKS) - headings("messages.md") == set()
+
+
+def texts(tree):
+    """Every string of a module, f-strings with ``...`` for what is filled in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def holds(text, phrase):
+    """Whether a message can read like a phrase, whose ``...`` stand for anything."""
+    pattern = r".*".join(re.escape(part.strip()) for part in phrase.split("...") if part.strip())
+    return re.search(pattern, text, re.DOTALL) is not None
+
+
+def quoted():
+    page = CELL.sub("", (DOCS / "messages.md").read_text())
+    return {" ".join(text.split()) for text in re.findall(r'"([^"]+)"', page)}
+
+
+def speakers():
+    """The modules that warn or find, with their strings."""
+    for path in sorted((ROOT / "bayesgmm").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT / "bayesgmm").with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text())
+        calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        if calls & {"warn", "Finding"} and name not in PASS_ON:
+            yield name, list(texts(tree))
+
+
+def test_every_module_that_warns_is_quoted():
+    silent = [name for name, said in speakers() if not any(holds(s, q) for s in said for q in quoted() if len(q) > 8)]
+    assert silent == []
+
+
+def test_every_quoted_message_exists():
+    said = [text for path in (ROOT / "bayesgmm").rglob("*.py") for text in texts(ast.parse(path.read_text()))]
+    assert [phrase for phrase in quoted() if not any(holds(text, phrase) for text in said)] == []
+
+
+def test_every_plot_is_in_the_gallery():
+    drawn = {name for name in bg.plots.__all__ if not name.endswith("_data")}
+    assert headings("gallery/plots.md") - {"Every plot"} == drawn
+    assert not (drawn - set(re.findall(r"bg\.plots\.(\w+)\(", (DOCS / "gallery/plots.md").read_text())))
+
+
+def test_every_public_name_is_on_the_page_of_names(extension):
+    api = extension("api_page")
+    named = re.findall(r"^   ([\w.]+)$", api.page(), re.MULTILINE)
+    assert len(named) == len(set(named))
+    wanted = set(bg.__all__) - {"datasets", "errors", "model", "plots", "apps", "BayesGMMError", "FitWarning"}
+    assert wanted <= set(named)
+    assert {"plots.pairs", "errors.DataError", "datasets.iris", "apps.SpeechClassifier"} <= set(named)
+    assert {path.rsplit(".", 1)[-1] for path in named if path.startswith("plots.")} == set(bg.plots.__all__)
+
+
+def test_the_page_of_names_takes_what_is_new(extension, monkeypatch):
+    monkeypatch.setattr(bg, "__all__", [*bg.__all__, "discover"])
+    api = extension("api_page")
+    assert "   discover" in api.page().split(api.FURTHER)[1]
+
+
+def test_every_command_on_the_pages_exists():
+    from typer.main import get_command
+
+    from bayesgmm.cli import app
+
+    root = get_command(app)
+    wrong = []
+    for path in PAGES:
+        for line in re.findall(r"^bayesgmm .*$", path.read_text(), re.MULTILINE):
+            words, command = shlex.split(line, comments=True)[1:], root
+            while words and words[0] in getattr(command, "commands", {}):
+                command = command.commands[words.pop(0)]
+            known = {option for p in command.params for option in p.opts}
+            wrong += [line for word in words if re.match(r"--?[a-z]", word) and word not in known]
+            wrong += [line] if hasattr(command, "commands") and command is root else []
+    assert wrong == []
+
+
+def test_lessons_are_borrowed_and_given_back(extension, tmp_path):
+    course, notebooks = extension("course"), tmp_path / "notebooks"
+    notebooks.mkdir()
+    course.borrow(notebooks, tmp_path / "course")
+    assert "toctree" not in (tmp_path / "course/index.md").read_text()
+    (notebooks / "01_first.ipynb").write_text("{}")
+    course.borrow(notebooks, tmp_path / "course")
+    assert "\n01_first\n" in (tmp_path / "course/index.md").read_text()
+    (notebooks / "01_first.ipynb").unlink()
+    course.borrow(notebooks, tmp_path / "course")
+    assert not list((tmp_path / "course").glob("*.ipynb"))
+
+
+def test_every_card_has_a_page(extension, tmp_path):
+    extension("card_pages").write(tmp_path)
+    assert {path.stem for path in (tmp_path / "cards").glob("*.md")} == set(bg.model.cards())
+    assert all(f'fitted("{name}")' in (tmp_path / "cards.md").read_text() for name in bg.model.cards())
+
+
+@pytest.mark.parametrize("name", ["mathml", "public_names", "offline", "card_pages"])
+def test_the_examples_of_what_builds_the_pages_hold(name, extension):
+    if name != "card_pages":
+        pytest.importorskip("sphinx")
+    tried = doctest.testmod(extension(name))
+    assert tried.attempted
+    assert not tried.failed
