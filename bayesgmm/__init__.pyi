@@ -1,5 +1,6 @@
 from . import datasets, errors, model, plots
 from .anomalies import anomaly_scores
+from .backgrounds import Background
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .co_clusterings import co_clustering
@@ -29,6 +30,7 @@ from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
     "AnomalyDetector",
+    "Background",
     "BayesGMMError",
     "BayesianGaussianMixture",
     "ConjugateMeans",
