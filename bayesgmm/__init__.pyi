@@ -1,4 +1,4 @@
-from . import datasets, errors, model, plots
+from . import apps, datasets, errors, model, plots
 from .anomalies import anomaly_scores
 from .backgrounds import Background
 from .bootstrap import bootstrap_test
@@ -12,6 +12,7 @@ from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
+from .explanations import explain_anomalies
 from .inference import fit
 from .information import standard_errors
 from .label_draws import n_clusters
@@ -55,6 +56,7 @@ __all__ = [
     "SparseDirichlet",
     "WishartPrecision",
     "anomaly_scores",
+    "apps",
     "assignments",
     "bootstrap_test",
     "build_model",
@@ -67,6 +69,7 @@ __all__ = [
     "diagnose",
     "elicit",
     "errors",
+    "explain_anomalies",
     "fit",
     "initial_point",
     "label_convergence",

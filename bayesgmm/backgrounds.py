@@ -73,38 +73,38 @@ class Background(Declared):
         DataError
             When a column is constant, so that it can't set a scale.
         """
-        columns, weights = points.columns, points.weights
-        location, scale = self.location, self.scale
-        if location is None:
-            location = _quantiles(points.values, [0.5], weights)[0]
-        if scale is None:
-            far = np.abs(points.counted - per_column(location, columns, "background.location")).max(axis=0)
+        columns = points.columns
+        middle = _quantiles(points, [0.5])[0]
+        location = middle if self.location is None else per_column(self.location, columns, "background.location")
+        if self.scale is None:
+            far = np.abs(points.counted - location).max(axis=0)
             scale = np.maximum(self.spread * _widths(points), far / self.spread)
-        return self.model_copy(
-            update={
-                "location": tuple(per_column(location, columns, "background.location").tolist()),
-                "scale": tuple(per_column(scale, columns, "background.scale").tolist()),
-            }
-        )
+        else:
+            scale = per_column(self.scale, columns, "background.scale")
+        return self.model_copy(update={"location": tuple(location.tolist()), "scale": tuple(scale.tolist())})
+
+    def numbers(self) -> tuple[Array, Array]:
+        """(D,) location and (D,) scale, in data units, of a background that is resolved."""
+        return np.asarray(self.location, dtype=np.float64), np.asarray(self.scale, dtype=np.float64)
 
     def backdrop(self, standard: Standard) -> Backdrop:
         """What a fold needs of it, in standardised coordinates."""
-        location, scale = np.asarray(self.location), np.asarray(self.scale)
+        location, scale = self.numbers()
         root = standard.scale / scale
         offset = math.log(self.share) + float(np.log(root).sum()) - 0.5 * root.size * LOG_2PI
         return Backdrop(math.log1p(-self.share), offset, (location - standard.shift) / standard.scale, root)
 
 
-def _quantiles(values: Array, at: list[float], weights: Array | None) -> Array:
+def _quantiles(points: Points, at: list[float]) -> Array:
     """(len(at), D) quantiles of each column."""
-    if weights is None:
-        return np.quantile(values, at, axis=0)
-    return np.quantile(values, at, axis=0, weights=weights, method="inverted_cdf")
+    if points.weights is None:
+        return np.quantile(points.values, at, axis=0)
+    return np.quantile(points.values, at, axis=0, weights=points.weights, method="inverted_cdf")
 
 
 def _widths(points: Points) -> Array:
     """(D,) how far apart the quartiles are, as a normal's standard deviation; a column's own where they coincide."""
-    low, high = _quantiles(points.values, [0.25, 0.75], points.weights)
+    low, high = _quantiles(points, [0.25, 0.75])
     width = np.where(high > low, (high - low) / QUARTILES_APART, points.centre_and_sd[1])
     if constant := [name for name, w in zip(points.columns, width, strict=True) if not w > 0]:
         raise DataError(

@@ -85,7 +85,7 @@ def _behind(background: Background, weight: Any, mean: Any, covariance: Any) -> 
     """Weights, means and covariances with those of the background as component K + 1."""
     import pytensor.tensor as pt
 
-    share, location, scale = np.float64(background.share), np.array(background.location), np.array(background.scale)
+    share, (location, scale) = np.float64(background.share), background.numbers()
     own = np.diag(np.square(scale))[None]
     return (
         pt.concatenate([(1 - share) * weight, [share]]),

@@ -32,11 +32,11 @@ def behind(posterior: Posterior, declared: Background | None) -> Posterior:
     """Draws (S, K) and a background as draws of K + 1 components; the same draws where there is none."""
     if declared is None:
         return posterior
-    p, share = posterior.parameters, declared.share
+    p, share, (location, scale) = posterior.parameters, declared.share, declared.numbers()
     s, _, d = p.mean.shape
     weight = np.concatenate([(1 - share) * p.weight, np.full((s, 1), share)], axis=1)
-    mean = np.concatenate([p.mean, np.broadcast_to(declared.location, (s, 1, d))], axis=1)
-    own = np.broadcast_to(np.diag(np.square(declared.scale)), (s, 1, d, d))
+    mean = np.concatenate([p.mean, np.broadcast_to(location, (s, 1, d))], axis=1)
+    own = np.broadcast_to(np.diag(np.square(scale)), (s, 1, d, d))
     covariance = np.concatenate([p.covariance, own], axis=1)
     return Posterior(Parameters(weight, mean, covariance), posterior.columns, posterior.standard)
 

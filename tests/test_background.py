@@ -191,10 +191,9 @@ def test_what_it_can_not_be_is_one_error():
         bg.Background(share=1.5, spread=-1)
     with pytest.raises(DeclarationError, match=r"background.scale has 2 numbers for 1 columns"):
         fitted(declared(1, scale=(1.0, 2.0)), [0.0, 1.0, 2.0])
+    priors = {"means": bg.NormalMeans(0.0, 1.0), "covariances": bg.WishartPrecision(3, 1)}
+    model = bg.MixtureModel(1, **priors, background=bg.Background())
     with pytest.raises(DataError, match="'flat' has one value throughout"):
-        model = bg.MixtureModel(
-            1, means=bg.NormalMeans(0.0, 1.0), covariances=bg.WishartPrecision(3, 1), background=bg.Background()
-        )
         fitted(model, pd.DataFrame({"flat": [1.0, 1.0, 1.0]}))
 
 

@@ -1,6 +1,6 @@
 """Rows of a table that do not belong: found, ranked, explained."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from bayesgmm._declared import probability, whole
 from bayesgmm.apps.columns import Usable, usable
 from bayesgmm.apps.novelty import (
     COMPONENTS,
+    MUST_PAY,
     Choice,
     candidates,
     conformal,
@@ -22,6 +23,7 @@ from bayesgmm.apps.novelty import (
     with_reference,
 )
 from bayesgmm.backgrounds import Background
+from bayesgmm.contamination import background as background_of
 from bayesgmm.data import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.explanations import explain_anomalies
@@ -32,10 +34,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from numpy.typing import NDArray
+
     from bayesgmm.stats import Array
 
 FDR = 0.05
 LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate
+ROWS_EACH = 10  # rows a component
 DRAWS = 200
 SIMULATED = 100_000  # points behind the p-values of a fit that was not calibrated
 
@@ -73,7 +78,7 @@ class Rule:
             return cls(top=whole("top", top))
         return cls(alpha=probability("alpha", alpha)) if alpha is not None else cls(probability("fdr", fdr or FDR))
 
-    def called(self, p_value: "Array") -> "tuple[Array, Array]":
+    def called(self, p_value: "Array") -> "tuple[Array, NDArray[np.bool_]]":
         """(N,) q-values, and (N,) which are called.
 
         Examples
@@ -83,7 +88,7 @@ class Rule:
         """
         from scipy.stats import false_discovery_control
 
-        q_value = false_discovery_control(p_value)
+        q_value: Array = false_discovery_control(p_value)
         if self.top is not None:
             return q_value, np.argsort(np.argsort(p_value, kind="stable"), kind="stable") < self.top
         return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
@@ -125,18 +130,17 @@ class Anomalies:
         return flagged(self.rows, self.table)
 
 
-def flagged(rows: "pd.DataFrame", table: Usable) -> "pd.DataFrame":
-    """The rows that are called, with the table's own columns, the strangest first."""
+def flagged(rows: "pd.DataFrame", table: Usable, every: bool = False) -> "pd.DataFrame":
+    """The rows that are called, with the table's own columns, the strangest first; or every row, as they come."""
     import pandas as pd
 
-    at = np.flatnonzero(rows["anomaly"])
+    at = np.arange(len(rows)) if every else np.flatnonzero(rows["anomaly"])
     judged = rows.iloc[at]
-    order = np.lexsort([judged["log_density"], judged["p_value"]])
+    order = at if every else np.lexsort([judged["log_density"], judged["p_value"]])
     own, judged = table.frame.iloc[at[order]], judged.iloc[order]
     taken = {name: f"{name}_of_row" for name in judged.columns if name in own.columns}
-    return pd.concat([own.reset_index(drop=True), judged.rename(columns=taken).reset_index(drop=True)], axis=1).set_axis(
-        own.index
-    )
+    both = [own.reset_index(drop=True), judged.rename(columns=taken).reset_index(drop=True)]
+    return pd.concat(both, axis=1).set_axis(own.index)
 
 
 def find_anomalies(
@@ -200,25 +204,99 @@ def find_anomalies(
     >>> find_anomalies(x[:, None], n_components=1, progress=False).flagged["reason"].item()[:6]
     'x0 40 '
     """
-    rule, table = Rule.of(fdr, alpha, top), usable(data, columns)
-    counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
-    counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or 10 * k <= len(table.rows)]
-    models = candidates(counts, covariance, [None, Background()] if background is None else [background])
-    rows = table.rows
-    tried = structure(rows, models, seed, progress) if len(rows) >= LEAST_HELD_OUT else []
-    model = simplest(tried) if tried else models[0]
-    held_out = np.arange(len(rows)) % 2 == 1 if new is not None else np.zeros(len(rows), dtype=bool)
-    if new is not None:
-        if len(rows) < LEAST_HELD_OUT:
-            raise DataError(f"{len(rows)} rows are too few to judge others by: half of them are held back; give 50")
-        held_out = np.random.default_rng((seed, 12)).permutation(held_out)
-    settings = {"draws": DRAWS} if "draws" in settings_of(method) else {}
-    tree = fit(model, rows[~held_out], method, seed=seed, progress=progress, **settings)
+    rule = Rule.of(fdr, alpha, top)
+    learnt = learn(
+        data,
+        columns=columns,
+        calibrated=new is not None,
+        n_components=n_components,
+        covariance=covariance,
+        background=background,
+        method=method,
+        seed=seed,
+        progress=progress,
+    )
     if new is None:
-        return Anomalies(_judged(tree, table, rule, own=True), tree, table, rule, tried)
-    tree = with_reference(tree, rows[held_out])
-    judged = usable_for(tree, new)
-    return Anomalies(_judged(tree, judged, rule), tree, judged, rule, tried)
+        return learnt.judged(fdr=fdr, alpha=alpha, top=top)
+    judged = usable_for(learnt.fit, new)
+    return Anomalies(_judged(learnt.fit, judged, rule), learnt.fit, judged, rule, learnt.tried)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What was learnt from a table before any row is judged.
+
+    Parameters
+    ----------
+    fit : DataTree
+    table : Usable
+    tried : list of Choice
+    """
+
+    fit: "xr.DataTree"
+    table: Usable
+    tried: list[Choice]
+
+    @property
+    def choices(self) -> "pd.DataFrame":
+        """What was tried: ``n_components``, ``background``, ``error``."""
+        import pandas as pd
+
+        rows = [(c.model.n_components, c.model.background is not None, c.error) for c in self.tried]
+        return pd.DataFrame(rows, columns=["n_components", "background", "error"])
+
+    def words(self) -> list[str]:
+        """What was chosen and why, a sentence a line."""
+        count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
+        with_it = "" if behind is None else f", and a background with a share of {behind.share:g}"
+        said = [f"{count} component{'' if count == 1 else 's'}{with_it}"]
+        if self.tried:
+            first, best = self.choices["error"].iloc[0], self.choices["error"].min()
+            said.append(
+                f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
+                f"mixture, in {best:.1%} under the best of {len(self.tried)}: what is more complex must gain "
+                f"{MUST_PAY:.0%}"
+            )
+        return said
+
+    def judged(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
+        """The rows of the table itself, judged."""
+        rule = Rule.of(fdr, alpha, top)
+        return Anomalies(_judged(self.fit, self.table, rule, own=True), self.fit, self.table, rule, self.tried)
+
+
+def learn(
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    calibrated: bool = False,
+    n_components: int | Iterable[int] = COMPONENTS,
+    covariance: str = "tied",
+    background: Background | None = None,
+    method: str = "vb",
+    seed: int = 0,
+    progress: bool = True,
+) -> Learnt:
+    """Choose and fit what ``find_anomalies`` judges by; ``calibrated`` holds half of the rows back for new ones.
+
+    Raises
+    ------
+    DataError, DeclarationError
+    """
+    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in settings_of(method) else {}
+    table = usable(data, columns)
+    rows = table.rows
+    if calibrated and len(rows) < LEAST_HELD_OUT:
+        raise DataError(f"{len(rows)} rows are too few to judge others by: half of them are held back; give 50")
+    counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
+    counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or ROWS_EACH * k <= len(rows)]
+    models = candidates(counts, covariance, [None, Background()] if background is None else [background])
+    few = len(rows) < LEAST_HELD_OUT or len(models) == 1
+    tried = [] if few else structure(rows, models, seed, progress)
+    model = simplest(tried) if tried else models[0]
+    held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
+    tree = fit(model, rows[~held_out], method, seed=seed, progress=progress, **settings)
+    return Learnt(with_reference(tree, rows[held_out]) if calibrated else tree, table, tried)
 
 
 def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
@@ -267,21 +345,12 @@ def judge(
     return Anomalies(_judged(tree, table, rule), tree, table, rule)
 
 
-def judge_stream(
-    tree: "xr.DataTree", chunks: "Iterable[pd.DataFrame]", *, fdr: float | None = None, alpha: float | None = None
-) -> Iterator[Anomalies]:
-    """Judge a table that comes in chunks, in memory for one of them; a false discovery rate holds in each chunk."""
-    for chunk in chunks:
-        yield judge(tree, chunk, fdr=fdr, alpha=alpha)
-
-
 def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -> "pd.DataFrame":
     import pandas as pd
 
-    found = pd.DataFrame(
-        {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False, "component": pd.NA, "reason": ""},
-        index=table.frame.index,
-    )
+    empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
+    found = pd.DataFrame(empty | {"component": pd.NA, "reason": ""}, index=table.frame.index)
+    found["component"] = found["component"].astype("Int64")
     if not table.complete.any():
         return found
     rows, at = table.rows, np.flatnonzero(table.complete)

@@ -32,7 +32,16 @@ ROWS_EACH = 5  # rows a component
 WORTH_SAMPLING = 2_000_000  # rows times components times squared columns from which NUTS would take minutes
 MOST_COORDINATES = 200
 DOUBT = 0.25  # of a row's company that may be wrong
-FILES = ("clusters.csv", "profiles.csv", "choices.csv", "summary.txt", "fit.nc", "report.html", "clusters.png", "choices.png")
+FILES = (
+    "clusters.csv",
+    "profiles.csv",
+    "choices.csv",
+    "summary.txt",
+    "fit.nc",
+    "report.html",
+    "clusters.png",
+    "choices.png",
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +73,13 @@ class Clusters:
 
     @property
     def in_doubt(self) -> "pd.DataFrame":
-        """Rows of which a quarter of the company or more may be wrong, the most doubtful first, with the table's columns."""
+        """Rows of the table of which a quarter of the company or more may be wrong, the most doubtful first."""
         far = self.rows["uncertainty"].to_numpy(np.float64) >= DOUBT
         order = np.argsort(-self.rows["uncertainty"].to_numpy(np.float64)[far], kind="stable")
         return self.with_table().iloc[np.flatnonzero(far)[order]]
 
     def with_table(self) -> "pd.DataFrame":
-        """The table with the columns ``cluster`` and ``uncertainty``; theirs get a longer name where those are taken."""
+        """The table with columns ``cluster`` and ``uncertainty``, which get a longer name where the table has those."""
         import pandas as pd
 
         taken = {name: f"{name}_of_row" for name in self.rows.columns if name in self.table.frame.columns}

@@ -98,13 +98,13 @@ def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
     used = [name for name in chosen if name not in left_out]
     for name, twin in _twins(frame[used]).items():
         left_out[name] = f"it says the same as {twin!r}"
-    used = tuple(name for name in used if name not in left_out)
+    used = [name for name in used if name not in left_out]
     if not used:
         raise DataError(f"no column can be used: {'; '.join(f'{name!r}: {why}' for name, why in left_out.items())}")
-    complete = np.isfinite(frame[list(used)].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+    complete = np.isfinite(frame[used].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
     if not complete.any():
         raise DataError(f"every row lacks a value in one of {listing(used)}; choose other columns")
-    return Usable(frame, used, left_out, complete)
+    return Usable(frame, tuple(used), left_out, complete)
 
 
 def _unfit(column: "pd.Series") -> str:

@@ -57,7 +57,7 @@ def candidates(
 
 
 def made_up(x: Array, size: int, rng: np.random.Generator) -> Array:
-    """(size, D) points without structure: half evenly over the columns' ranges, half the columns' own values, scrambled."""
+    """(size, D) points without structure: half evenly over the columns' ranges, half of the columns' own values."""
     low, high = np.quantile(x, [EDGE, 1 - EDGE], axis=0)
     margin = MARGIN * (high - low)
     even = rng.uniform(low - margin, high + margin, size=(size // 2, x.shape[1]))
@@ -191,4 +191,4 @@ def with_reference(tree: "xr.DataTree", unseen: Any) -> "xr.DataTree":
 
 def reference_of(tree: "xr.DataTree") -> Array | None:
     """The sorted scores that a fit keeps; None where it was not calibrated."""
-    return tree["calibration"]["score"].values if "calibration" in tree.children else None
+    return tree["calibration"].to_dataset()["score"].values if "calibration" in tree.children else None

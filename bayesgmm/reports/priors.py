@@ -77,8 +77,8 @@ def _with_background(saying: Saying, model: MixtureModel) -> Saying:
         return saying
     share = model.background.share
     words = (
-        f"{saying.words} {share:.3g} of the density is left to a broad Gaussian in the background, with a fixed middle c "
-        "and a fixed spread b in each column: it takes the outliers, so that they don't bend the components."
+        f"{saying.words} {share:.3g} of the density is left to a broad Gaussian in the background, with a fixed middle "
+        "c and a fixed spread b in each column: it takes the outliers, so that they don't bend the components."
     )
     mixture = saying.formulas[0].removeprefix("x_n ∼ ")
     return Saying(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
