@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm import inference
 from bayesgmm._declared import probability, whole
 from bayesgmm.apps.columns import Usable, usable
 from bayesgmm.apps.novelty import (
+    BACKGROUND_MUST_PAY,
     COMPONENTS,
     MUST_PAY,
     Choice,
@@ -27,13 +29,12 @@ from bayesgmm.contamination import background as background_of
 from bayesgmm.data import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.explanations import explain_anomalies
-from bayesgmm.inference import fit, settings_of
+from bayesgmm.inference import fit
 from bayesgmm.predictive import mean_log_density
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
     from numpy.typing import NDArray
 
     from bayesgmm.stats import Array
@@ -162,8 +163,8 @@ def find_anomalies(
 
     Mixtures with these numbers of components, each without and with a background, are asked to tell unseen rows from
     made-up points. One Gaussian is kept unless another tells ten pairs in a hundred more; then the simplest is taken
-    that has nine tenths of that gain. One shape for all components, unless told otherwise, keeps a component from
-    closing around a handful of anomalies.
+    that has nine tenths of that gain. A background is taken where it tells one pair in a hundred more. One shape for
+    all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
 
     A table that is judged by a fit of itself has the p-values of the model, made larger where the middle half of the
     rows shows that the model is off. ``new`` rows are judged by points that the fit has not seen: half of ``data`` is
@@ -254,8 +255,8 @@ class Learnt:
             first, best = self.choices["error"].iloc[0], self.choices["error"].min()
             said.append(
                 f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
-                f"mixture, in {best:.1%} under the best of {len(self.tried)}: what is more complex must gain "
-                f"{MUST_PAY:.0%}"
+                f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must gain "
+                f"{MUST_PAY:.0%}, a background {BACKGROUND_MUST_PAY:.0%}"
             )
         return said
 
@@ -283,7 +284,7 @@ def learn(
     ------
     DataError, DeclarationError
     """
-    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in settings_of(method) else {}
+    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in inference.settings_of(method) else {}
     table = usable(data, columns)
     rows = table.rows
     if calibrated and len(rows) < LEAST_HELD_OUT:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 10)
 MUST_PAY = 0.1  # of the pairs: what the best model must tell apart beyond the simplest, or the simplest is taken
+BACKGROUND_MUST_PAY = 0.01  # what a background must tell apart beyond the same mixture without one
 NEARLY = 0.9  # of what the best one gains is enough
 TRIED_ROWS = 4_000  # rows that choosing looks at, half to fit and half to judge
 MADE_UP = 4_000  # points that held-out rows are compared with
@@ -97,6 +98,8 @@ def _error(model: MixtureModel, seen: "pd.DataFrame", unseen: "pd.DataFrame", fa
 def simplest(choices: Sequence[Choice]) -> MixtureModel:
     """The first model, unless another tells at least 10 pairs in a hundred more; then the first with most of that gain.
 
+    A background follows no structure, so one pair in a hundred is enough for it.
+
     Examples
     --------
     >>> tried = [Choice(MixtureModel(1), 0.30), Choice(MixtureModel(2), 0.11), Choice(MixtureModel(3), 0.10)]
@@ -106,10 +109,21 @@ def simplest(choices: Sequence[Choice]) -> MixtureModel:
     able = [choice for choice in choices if not np.isnan(choice.error)]
     if not able:
         return choices[0].model
+    able = [_with_or_without([c for c in able if c.model.n_components == k]) for k in _counts(able)]
     first, best = able[0].error, min(choice.error for choice in able)
     if first - best < MUST_PAY:
         return able[0].model
     return next(choice.model for choice in able if choice.error <= first - NEARLY * (first - best))
+
+
+def _counts(choices: Sequence[Choice]) -> list[int]:
+    return [*dict.fromkeys(choice.model.n_components for choice in choices)]
+
+
+def _with_or_without(alike: list[Choice]) -> Choice:
+    """Of mixtures that differ in their background, the first unless another gains enough."""
+    best = min(alike, key=lambda choice: choice.error)
+    return best if alike[0].error - best.error >= BACKGROUND_MUST_PAY else alike[0]
 
 
 def log_p_values(score: Array, reference: Array) -> Array:

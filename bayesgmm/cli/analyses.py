@@ -11,9 +11,9 @@ from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import Columns, DataFile, check_other, names_of, remark, say, session, show, tell, wrote
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from collections.abc import Iterable
+
+    import pandas as pd
 
     from bayesgmm.apps.anomalies import Anomalies, Learnt
     from bayesgmm.apps.clusters import Clusters
