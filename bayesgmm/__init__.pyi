@@ -23,6 +23,7 @@ from .posterior import load, save
 from .predictive import assignments, conditional_density, density
 from .relabelling import relabel
 from .replication import posterior_predictive
+from .reports import report
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
@@ -78,6 +79,7 @@ __all__ = [
     "posterior_predictive",
     "prior_predictive",
     "relabel",
+    "report",
     "save",
     "select",
     "standard_errors",

@@ -124,21 +124,21 @@ def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.
     rows = {"points": [f"{size:.1f}" for size in component_sizes(fit)]}
     for quantity in numbers.index.unique("quantity"):
         rows[str(quantity)] = [
-            _with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components
+            with_interval(*numbers.loc[(k, quantity), ["mean", "lower", "upper"]]) for k in components
         ]
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
     return title, pd.DataFrame.from_dict(rows, orient="index", columns=[f"component {k}" for k in components])
 
 
-def _with_interval(mean: float, lower: float, upper: float) -> str:
+def with_interval(mean: float, lower: float, upper: float) -> str:
     """A number and its interval, with the digits that the interval's width deserves.
 
     Examples
     --------
-    >>> _with_interval(6.54321, 6.4, 6.69)
+    >>> with_interval(6.54321, 6.4, 6.69)
     '6.54 [6.40, 6.69]'
-    >>> _with_interval(21398.2, 20900.0, 21800.0)
+    >>> with_interval(21398.2, 20900.0, 21800.0)
     '21398 [20900, 21800]'
     """
     width = upper - lower

@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"arviz", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-PACKAGES = {"inference", "estimators", "diagnosis"}  # what is imported from them are modules
+HEAVY = {"arviz", "jinja2", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+PACKAGES = {"inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
+ENTRANCES = {
+    "inference.fit",
+    "diagnosis.diagnose",
+    "reports.report",
+    "reports.check_report",
+}  # functions of a package itself
 MAY_BE_HEAVY = {
     "cli",
+    "cli.reports",
     "cli.application",
     "cli.predictions",
     "cli.partitions",
@@ -42,9 +49,8 @@ def imported(source: str, package: str = "bayesgmm") -> set[str]:
             inner = node.module.removeprefix(package).lstrip(".")
             whole = inner and inner not in PACKAGES
             found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            for whole, function in (("inference", "fit"), ("diagnosis", "diagnose")):
-                if inner == whole and any(a.name == function for a in node.names):
-                    found = (found - {f"{whole}.{function}"}) | {whole}
+            for function in ENTRANCES & {f"{inner}.{a.name}" for a in node.names}:
+                found = (found - {function}) | {inner}
     return found
 
 

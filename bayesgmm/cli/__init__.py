@@ -11,6 +11,7 @@ from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, density, score
+from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
@@ -121,7 +122,7 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, select, compare):
+for command in (assign, score, density, partition, diagnose, report, select, compare):
     app.command()(command)
 
 

@@ -1,0 +1,38 @@
+"""The command that writes a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesgmm.cli.completion import files
+from bayesgmm.cli.terminal import FitFile, check_other, wrote
+
+ReportOut = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--output", help="Where to write (.html).", show_default=False, autocompletion=files(".html", ".htm")
+    ),
+]
+
+
+def report(
+    fit: FitFile,
+    output: ReportOut,
+    title: Annotated[str | None, typer.Option(help="Its heading. (default: what was fitted)")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write all that there is to say of a fit as one HTML file that opens offline."""
+    import matplotlib as mpl
+
+    from bayesgmm.posterior import load
+    from bayesgmm.reports import check_report
+    from bayesgmm.reports import report as write_report
+
+    check_other(output, fit)
+    check_report(output)
+    mpl.use("Agg")
+    path = write_report(load(fit), output, title=title)
+    wrote(path)
+    if open_it:
+        typer.launch(path.resolve().as_uri())

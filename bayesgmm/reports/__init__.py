@@ -1,0 +1,98 @@
+"""The report: a fit as one HTML file that needs nothing else."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesgmm.errors import DeclarationError, FitFileError
+from bayesgmm.posterior import writable
+from bayesgmm.progress import track
+from bayesgmm.reports.pages import Filled, page
+from bayesgmm.reports.sections import SECTIONS
+from bayesgmm.reports.subject import Subject, plural
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["check_report", "report"]
+
+
+def report(fit: "xr.DataTree", path: str | Path, *, title: str | None = None, progress: bool = True) -> Path:
+    """Write all that there is to say of a fit as one HTML file: it opens offline, prints, and can be mailed.
+
+    What was found and how sure it is, the clusters, pictures, findings, the model in words and mathematics, ArviZ's
+    diagnostics, checks against the data, and how to do it again. A part that a fit can't have is left out with a
+    sentence that says why: every fit gets its report, a failed one too. A file of that name is replaced.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Of any engine, one that PyMC made, or one read from a file.
+    path : str or Path
+        Where to write: a name that ends in .html.
+    title : str, optional
+        Unless told, what was fitted.
+    progress : bool
+        Show how far it is, on a terminal, when it takes more than two seconds.
+
+    Returns
+    -------
+    Path
+        Where it is.
+
+    Raises
+    ------
+    FitFileError
+        When it is not a fit, or the file can't be written.
+
+    Warns
+    -----
+    FitWarning
+        When a part could not be made for a reason that nobody foresaw.
+    """
+    path = check_report(path)
+    if title is not None and not (isinstance(title, str) and title.strip()):
+        raise DeclarationError(f"title={title!r}: must be some words, for example 'Galaxies'")
+    subject = Subject(fit)
+    filled = [
+        Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
+    ]
+    text = page(title or _title(subject), filled, date.today())
+    return _write(text, path)
+
+
+def check_report(path: str | Path) -> Path:
+    """Find out before the work that a report can't be written.
+
+    Raises
+    ------
+    FitFileError
+    """
+    path = Path(path)
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise FitFileError(f"{path} must end in .html")
+    return writable(path)
+
+
+def _title(subject: Subject) -> str:
+    """What was fitted.
+
+    The number of components, and of points where there are any.
+    """
+    gaussians = "One Gaussian" if subject.n_components == 1 else f"A mixture of {subject.n_components} Gaussians"
+    columns = subject.columns[0] if subject.n_features == 1 else plural(subject.n_features, "column")
+    points = f"{plural(subject.n_points, 'point')}, " if subject.has_points else ""
+    return f"{gaussians}: {points}{columns}"
+
+
+def _write(text: str, path: Path) -> Path:
+    """All of it, or nothing."""
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    except OSError as error:
+        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

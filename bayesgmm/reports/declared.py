@@ -1,0 +1,102 @@
+"""What was fitted: the data, the model in words and in mathematics, the priors, the engine."""
+
+from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
+from bayesgmm.reports.mathematics import mathml, number
+from bayesgmm.reports.priors import Saying, sayings
+from bayesgmm.reports.subject import MANY, Subject, plural
+
+METHODS = {
+    "nuts": "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",
+    "advi": "draws from the Gaussian without correlations that is closest to the posterior (mean-field ADVI)",
+    "fullrank_advi": "draws from the Gaussian that is closest to the posterior (full-rank ADVI)",
+    "vb": "draws from the closest posterior in which weights, means and assignments are independent (variational "
+    "Bayes)",
+    "mle": "the maximum of the likelihood: one estimate, no priors, no uncertainty",
+    "em": "the maximum of the likelihood by expectation maximisation: one estimate, no priors, no uncertainty",
+    "map": "the highest mode of the posterior: one estimate, no uncertainty",
+}
+NO_PRIORS = ("mle", "em")
+
+
+def data(subject: Subject) -> list[Block]:
+    """The data, column by column."""
+    points = subject.points
+    x = points.values
+    facts = [("Points", f"{len(x):,}"), ("Columns", f"{subject.n_features:,}")]
+    if points.weights is not None:
+        facts.append(("Row weights", f"they add up to {number(points.total_weight)}"))
+    if "fingerprint" in subject.told:
+        facts.append(("Fingerprint", str(subject.told["fingerprint"])))
+    rows = [
+        (name, *(number(float(v)) for v in (column.min(), column.mean(), column.max(), column.std())))
+        for name, column in zip(subject.columns, x.T, strict=True)
+    ]
+    columns = ("column", "least", "mean", "most", "standard deviation")
+    blocks: list[Block] = [Facts(tuple(facts)), Grid("The data, column by column", columns, tuple(rows[:MANY]))]
+    if rows[MANY:]:
+        blocks.append(Fold("The other columns", (Grid("The data, continued", columns, tuple(rows[MANY:])),)))
+    return blocks
+
+
+def model(subject: Subject) -> list[Block]:
+    """The declaration, each prior in words and in mathematics."""
+    if subject.model is None:
+        raise LeftOut("The fit holds no declaration: it was not made by bayesgmm's own fit, so its priors are unknown.")
+    said = sayings(subject.model, subject.n_features)
+    lines = [(mathml(formula), "") for formula in said["data"].formulas]
+    ignored = subject.method in NO_PRIORS
+    kept = {} if ignored else {part: saying for part, saying in said.items() if part != "data"}
+    if subject.n_components == 1:
+        kept.pop("weights", None)
+    lines += [
+        (mathml(formula), saying.words if i == 0 else "")
+        for saying in kept.values()
+        for i, formula in enumerate(saying.formulas)
+    ]
+    blocks: list[Block] = [Paragraph(said["data"].words), Formulas(tuple(lines))]
+    if ignored:
+        blocks.append(Paragraph(f"The method {subject.method!r} maximises the likelihood: priors play no part."))
+    numbers = _numbers(kept, subject)
+    return [*blocks, numbers] if numbers else blocks
+
+
+def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
+    """The priors' numbers that differ by column, as a table."""
+    found = [(symbol, values) for saying in said.values() for symbol, values in saying.columns.items()]
+    if not found:
+        return None
+    columns = ("column j", *(symbol for symbol, _ in found))
+    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.columns))
+    grid = Grid("The numbers of the priors, in the data's units", columns, rows)
+    return grid if len(rows) <= MANY else Fold("The numbers of the priors, column by column", (grid,))
+
+
+def engine(subject: Subject) -> list[Block]:
+    """How it was computed."""
+    told = subject.told
+    facts = [("Method", f"{subject.method}: {METHODS.get(subject.method, 'not one of bayesgmm’s own')}")]
+    draws = plural(subject.n_draws, "draw")
+    facts.append(("Draws", draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"))
+    if told.get("settings"):
+        facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in told["settings"].items())))
+    if "seed" in told:
+        facts.append(("Seed", str(told["seed"])))
+    if "seconds" in told:
+        facts.append(("Time", f"{number(float(told['seconds']), 3)} seconds"))
+    if told.get("relabelled"):
+        facts.append(("Label switching", f"undone by the method of {str(told['relabelled']).capitalize()}"))
+    else:
+        facts.append(("Label switching", "undone for this report"))
+    if "elbo" in told:
+        error = f" ± {number(float(told['elbo_se']), 2)}" if told.get("elbo_se") else ""
+        facts.append(("Lower bound of the log evidence", f"{number(float(told['elbo']), 6)}{error}"))
+    versions = told.get("versions", {}) or _foreign_versions(subject)
+    if versions:
+        facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return [Facts(tuple(facts))]
+
+
+def _foreign_versions(subject: Subject) -> dict[str, str]:
+    attrs = subject.fit["posterior"].attrs
+    known = {attrs.get("inference_library"): attrs.get("inference_library_version")}
+    return {str(name): str(version) for name, version in known.items() if name and version}

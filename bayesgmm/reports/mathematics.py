@@ -1,0 +1,97 @@
+"""Formulas as MathML, from one line of text: browsers show it by themselves, and screen readers say it."""
+
+import re
+from dataclasses import dataclass, field
+
+from markupsafe import Markup, escape
+
+TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+−-]?\d+)?|[A-Za-z]+|.)", re.DOTALL)
+LARGE = {"∑", "∏"}  # what stands below and above them is set below and above them
+GREEK = re.compile(r"[α-ωΑ-Ω]")
+
+
+def mathml(source: str) -> Markup:
+    r"""A formula as MathML.
+
+    Letters are italic, words of several letters upright; ``_`` and ``^`` set one symbol, number, word or ``{group}``
+    below and above; a space between two symbols that touch is kept by MathML itself.
+
+    Raises
+    ------
+    ValueError
+        When braces do not match, or nothing follows ``_`` or ``^``.
+
+    Examples
+    --------
+    >>> print(mathml("w_k"))
+    <math display="block" aria-label="w_k"><mrow><msub><mi>w</mi><mi>k</mi></msub></mrow></math>
+    >>> print(mathml("n < 10"))
+    <math display="block" aria-label="n &lt; 10"><mrow><mi>n</mi><mo>&lt;</mo><mn>10</mn></mrow></math>
+    """
+    reader = _Reader([token for token in TOKEN.findall(source.strip()) if token.strip()])
+    row = reader.row()
+    if reader.tokens:
+        raise ValueError(f"{source!r}: a brace is closed that was not opened")
+    spoken = source.replace("{", "").replace("}", "")
+    return Markup('<math display="block" aria-label="{}">{}</math>').format(spoken, row)
+
+
+@dataclass
+class _Reader:
+    """What is still to be read of a formula."""
+
+    tokens: list[str] = field(default_factory=list)
+
+    def row(self) -> Markup:
+        parts = []
+        while self.tokens and self.tokens[0] != "}":
+            parts.append(self._scripted())
+        return Markup("<mrow>{}</mrow>").format(Markup("").join(parts))
+
+    def _scripted(self) -> Markup:
+        """An atom with what is set below and above it."""
+        large = self.tokens[0] in LARGE
+        atom, below, above = self._atom(), None, None
+        while self.tokens and self.tokens[0] in {"_", "^"}:
+            if self.tokens.pop(0) == "_":
+                below = self._atom()
+            else:
+                above = self._atom()
+        names = ("munder", "mover", "munderover") if large else ("msub", "msup", "msubsup")
+        if below is not None and above is not None:
+            return _element(names[2], atom + below + above)
+        if below is not None:
+            return _element(names[0], atom + below)
+        return atom if above is None else _element(names[1], atom + above)
+
+    def _atom(self) -> Markup:
+        if not self.tokens:
+            raise ValueError("a formula ends where a symbol is needed")
+        token = self.tokens.pop(0)
+        if token == "{":
+            row = self.row()
+            if not self.tokens:
+                raise ValueError("a brace is not closed")
+            self.tokens.pop(0)
+            return row
+        if token[0].isdigit():
+            return _element("mn", escape(token))
+        if (token.isascii() and token.isalpha()) or GREEK.match(token):
+            return _element("mi", escape(token))
+        return _element("mo", escape(token))
+
+
+def _element(name: str, content: Markup) -> Markup:
+    return Markup("<{0}>{1}</{0}>").format(Markup(name), content)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number as a formula or a sentence shows it.
+
+    Examples
+    --------
+    >>> number(0.25), number(3.0), number(123456.7), number(-1.5)
+    ('0.25', '3', '123457', '−1.5')
+    """
+    spec = ".0f" if 1e3 <= abs(value) < 1e7 else f".{digits}g"
+    return f"{value:{spec}}".replace("-", "−")

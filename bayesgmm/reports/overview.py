@@ -1,0 +1,65 @@
+"""What a reader learns in a minute: what was found, how sure it is, whether to trust it; and what the checks found."""
+
+import numpy as np
+
+from bayesgmm.reports.blocks import Block, Findings, Fold, Items, Paragraph
+from bayesgmm.reports.subject import Subject, listed, plural, share
+
+SHOWN = 6  # components that a sentence lists
+SURE = 0.95  # probability from which a component is said to hold points
+
+
+def verdict(subject: Subject) -> list[Block]:
+    """Three sentences."""
+    return [Paragraph(text, "lead") for text in (_found(subject), _certainty(subject), _trust(subject))]
+
+
+def _found(subject: Subject) -> str:
+    weight = subject.posterior.parameters.weight.mean(axis=0)
+    columns = plural(subject.n_features, "column")
+    data = f"{plural(subject.n_points, 'point')} in {columns}" if subject.has_points else f"data in {columns}"
+    if subject.n_components == 1:
+        return f"One Gaussian was fitted to {data}."
+    occupied = subject.occupied
+    sizes = [share(float(weight[k])) for k in occupied[:SHOWN]] + (["…"] if len(occupied) > SHOWN else [])
+    all_of_them = "they hold" if len(occupied) == subject.n_components else _hold(len(occupied))
+    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; {all_of_them} {listed(sizes)} of them."
+
+
+def _hold(count: int) -> str:
+    """Those that hold points, where some are empty."""
+    return "one is not empty, and holds" if count == 1 else f"{count} are not empty, and hold"
+
+
+def _certainty(subject: Subject) -> str:
+    if not subject.has_points:
+        return "The fit holds no points, so nothing is said of single ones."
+    if subject.n_components == 1:
+        return "With one component there is no doubt about labels."
+    doubt = subject.assignments["uncertainty"].values
+    worst = int(np.argmax(doubt))
+    top = np.sort(subject.assignments["probability"].values[worst])[::-1]
+    sure = round(subject.certain * subject.n_points)
+    return (
+        f"{sure:,} of {plural(subject.n_points, 'point')} ({share(subject.certain)}) belong to one component with "
+        f"probability above 0.9; the least certain is row {subject.labels[worst]}, with {share(float(top[0]))} for one "
+        f"component and {share(float(top[1]))} for another."
+    )
+
+
+def _trust(subject: Subject) -> str:
+    return subject.findings.verdict
+
+
+def findings(subject: Subject) -> list[Block]:
+    """What every check found, the worst first."""
+    found = subject.findings
+    blocks: list[Block] = [Findings(tuple(found))] if len(found) else []
+    if found.passed:
+        blocks.append(
+            Paragraph(f"Nothing was found by {plural(len(found.passed), 'check')}: {listed([*found.passed])}.")
+        )
+    if found.skipped:
+        why = tuple(f"{name}: {reason}." for name, reason in found.skipped.items())
+        blocks.append(Fold(f"{plural(len(why), 'check')} could not be made", (Items(why),)))
+    return blocks

@@ -1,0 +1,50 @@
+"""What ArviZ's predictive checks take: replicated data, log likelihoods, and draws from the prior."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data import Points
+from bayesgmm.elicitation import prior_predictive
+from bayesgmm.log_likelihoods import log_likelihood
+from bayesgmm.model import MixtureModel
+from bayesgmm.replication import posterior_predictive
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DRAWS = 1000  # that checks look at
+
+
+def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
+    """Data, replicates and log likelihoods of some columns: variables ``q0``, ``q1``, ... [chain, draw, point]."""
+    import xarray as xr
+
+    draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
+    new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"]["x"]
+    log = log_likelihood(fit, draws, progress=False)["log_likelihood"]["x"]
+    x = fit["observed_data"]["x"]
+
+    def each(values: "xr.DataArray") -> "xr.Dataset":
+        chosen = {f"q{i}": values.isel(feature=j, drop=True) for i, j in enumerate(columns)}
+        return xr.Dataset(chosen).drop_vars(["point"], errors="ignore")
+
+    same = log.drop_vars(["point"], errors="ignore")
+    groups = {
+        "observed_data": each(x),
+        "posterior_predictive": each(new),
+        "log_likelihood": xr.Dataset({f"q{i}": same for i in range(len(columns))}),
+    }
+    first = fit["posterior"]["weight"].isel(component=0, drop=True)
+    kept = np.linspace(0, first.sizes["draw"] - 1, same.sizes["draw"]).round().astype(int)
+    groups["posterior"] = xr.Dataset({"weight": first.isel(draw=kept)})
+    return xr.DataTree.from_dict(groups)
+
+
+def prior_draws(model: MixtureModel, points: Points, draws: int = DRAWS) -> "xr.Dataset":
+    """Mixtures from the resolved prior."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # priors and data may contradict each other: the fit has said so
+        tree = prior_predictive(model, points.values[: max(model.n_components, 2)], draws, points=1)
+    return tree["prior"].to_dataset()

@@ -1,0 +1,98 @@
+"""How to do it again, and how to cite it."""
+
+import shlex
+from importlib.metadata import version
+from typing import Any
+
+from bayesgmm._declared import Declared
+from bayesgmm.model import MixtureModel
+from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
+from bayesgmm.reports.subject import Subject
+
+WORKS = {
+    "labels": "Stephens, M. (2000). Dealing with label switching in mixture models. J. R. Stat. Soc. B 62(4), 795–809.",
+    "arviz": "Kumar, R., Carroll, C., Hartikainen, A. & Martin, O. (2019). ArviZ: a unified library for exploratory "
+    "analysis of Bayesian models in Python. J. Open Source Softw. 4(33), 1143.",
+    "rhat": "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. & Bürkner, P.-C. (2021). Rank-normalization, "
+    "folding, and localization: an improved R-hat. Bayesian Analysis 16(2), 667–718.",
+    "loo": "Vehtari, A., Gelman, A. & Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out "
+    "cross-validation and WAIC. Stat. Comput. 27(5), 1413–1432.",
+    "vi": "Wade, S. & Ghahramani, Z. (2018). Bayesian cluster analysis: point estimation and credible balls. Bayesian "
+    "Analysis 13(2), 559–626.",
+    "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
+    "J. Comput. Graph. Stat. 31(4), 1189–1201.",
+    "nuts": "Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",
+    "advi": "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
+    "variational inference. J. Mach. Learn. Res. 18(14), 1–45.",
+    "vb": "Attias, H. (2000). A variational Bayesian framework for graphical models. Adv. Neural Inf. Process. Syst. "
+    "12, 209–215.",
+    "em": "Dempster, A., Laird, N. & Rubin, D. (1977). Maximum likelihood from incomplete data via the EM algorithm. "
+    "J. R. Stat. Soc. B 39(1), 1–38.",
+}
+OF_METHOD = {"nuts": "nuts", "advi": "advi", "fullrank_advi": "advi", "vb": "vb", "em": "em", "mle": "em"}
+
+
+def in_python(value: Any) -> str:
+    """A declaration as Python that makes it again.
+
+    Examples
+    --------
+    >>> from bayesgmm.weights import Dirichlet
+    >>> in_python(Dirichlet(2.0))
+    'bg.Dirichlet(concentration=2.0)'
+    """
+    if not isinstance(value, Declared):
+        return repr(value)
+    told = {name: getattr(value, name) for name in type(value).model_fields if name != "prior"}
+    parts = [f"{name}={in_python(part)}" for name, part in told.items() if part is not None]
+    return f"bg.{type(value).__name__}({', '.join(parts)})"
+
+
+def declaration(subject: Subject) -> list[Block]:
+    """The declaration as a card and as Python, with the calls that fit it."""
+    if subject.model is None:
+        raise LeftOut("The fit holds no declaration, so it can't be told how to make it again.")
+    blocks: list[Block] = [
+        Code("The declaration as a card: save it as model.toml", subject.model.to_toml().rstrip()),
+        Code("The same in Python, with the call", _call(subject, subject.model)),
+    ]
+    if command := _command(subject):
+        blocks.append(Code("The same at the terminal", command))
+    return blocks
+
+
+def _call(subject: Subject, model: MixtureModel) -> str:
+    settings = {"method": subject.method, **subject.told.get("settings", {}), "seed": subject.told.get("seed")}
+    weighed = subject.has_points and subject.points.weights is not None
+    given = [f"columns={list(subject.columns)!r}"] + (["sample_weight=weights"] if weighed else [])
+    given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
+    lines = ["import bayesgmm as bg", "import pandas as pd", "", 'data = pd.read_csv("data.csv")']
+    fields = {name: getattr(model, name) for name in type(model).model_fields}
+    lines += ["model = bg.MixtureModel(", *(f"    {name}={in_python(value)}," for name, value in fields.items()), ")"]
+    return "\n".join([*lines, f"fit = bg.fit(model, data, {', '.join(given)})"])
+
+
+def _command(subject: Subject) -> str:
+    """The command; none where it has no words for a setting, or for a column."""
+    settings = subject.told.get("settings", {})
+    if any("," in name or name != name.strip() for name in subject.columns):
+        return ""
+    if subject.has_points and subject.points.weights is not None:
+        return ""
+    told = {"method": subject.method, "columns": ",".join(subject.columns), "seed": subject.told.get("seed")}
+    told |= {name: settings[name] for name in ("draws", "chains") if name in settings}
+    options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in told.items() if value is not None)
+    return f"bayesgmm fit data.csv --model model.toml {options} -o fit.nc"
+
+
+def citations(subject: Subject) -> list[Block]:
+    """What to cite."""
+    own = f"bayesgmm {version('bayesgmm')}: Bayesian Gaussian mixtures with honest uncertainty. Python package."
+    works = [own, WORKS["labels"], WORKS["arviz"]]
+    if subject.method in OF_METHOD:
+        works.append(WORKS[OF_METHOD[subject.method]])
+    if subject.is_chains:
+        works.append(WORKS["rhat"])
+    if not subject.is_point:
+        works += [WORKS["loo"], WORKS["vi"], WORKS["salso"]]
+    return [Paragraph("What this report rests on:"), Items(tuple(works))]

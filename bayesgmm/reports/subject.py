@@ -1,0 +1,308 @@
+"""The fit that a report is about, and what several of its parts ask of it, each computed once."""
+
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Points
+from bayesgmm.diagnosis import diagnose
+from bayesgmm.errors import FitFileError
+from bayesgmm.findings import Findings
+from bayesgmm.mixing import approximate
+from bayesgmm.model import MixtureModel
+from bayesgmm.partitions import partition
+from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
+from bayesgmm.predictive import assignments
+from bayesgmm.relabelling import aligned
+from bayesgmm.reports.blocks import LeftOut
+from bayesgmm.reports.predictions import predictive_tree
+from bayesgmm.reports.quantities import Quantities, quantities
+from bayesgmm.stats import Array
+from bayesgmm.summary import component_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+IntArray = NDArray[np.intp]
+WORK = 100_000_000  # draws times points that one answer may cost: seconds
+LEAST_DRAWS = 20  # for checks by replicated data
+LEAST_LOO = 100  # for leaving points out
+DRAWN = 2000  # points that a picture shows
+PAIRED = 500  # points where every pair of them is looked at
+ENOUGH = 500  # draws for that
+PANELS = 5  # columns that a picture of pairs shows
+LONG = 26  # characters of a name that fit a picture or the heading of a table
+MANY = 12  # columns that a table shows at once
+
+
+class Subject:
+    """A fit and its answers.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Of the schema; whatever made it.
+    """
+
+    def __init__(self, fit: "xr.DataTree") -> None:
+        self.fit = fit
+        self.told: dict[str, Any] = info(fit)
+        self.posterior: Posterior = aligned(fit)
+        self.columns = self.posterior.columns
+        self.components = [str(name) for name in fit["posterior"].coords["component"].values]
+        self.n_chains = fit["posterior"].sizes["chain"]
+        self.n_draws = fit["posterior"].sizes["draw"]
+        self.n_components = len(self.components)
+        self.n_features = len(self.columns)
+
+    @cached_property
+    def points(self) -> Points:
+        """The data; a part that needs them is left out where the fit has none."""
+        if not holds_points(self.fit):
+            raise LeftOut("The fit holds no observed data.")
+        try:
+            return observed(self.fit)
+        except FitFileError as error:
+            raise LeftOut(f"The fit's observed data can't be read: {error}") from None
+
+    @property
+    def has_points(self) -> bool:
+        """Whether the fit holds the points that it was made from."""
+        return holds_points(self.fit)
+
+    @property
+    def n_points(self) -> int:
+        """N."""
+        return len(self.points.values)
+
+    @cached_property
+    def labels(self) -> "tuple[str, ...]":
+        """The rows' own names."""
+        return tuple(str(label) for label in np.asarray(self.points.index))
+
+    @cached_property
+    def model(self) -> MixtureModel | None:
+        """The declaration, where the fit holds one."""
+        return declaration(self.fit) if "model" in self.told else None
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is a point estimate: one draw."""
+        return self.posterior.n_draws == 1
+
+    @cached_property
+    def is_approximation(self) -> bool:
+        """Whether the draws come from an approximation, independently."""
+        return "sample_stats" in self.fit.children and approximate(self.fit)
+
+    @property
+    def is_chains(self) -> bool:
+        """Whether the draws come from Markov chains."""
+        return not (self.is_point or self.is_approximation)
+
+    @property
+    def method(self) -> str:
+        """The engine, or what PyMC says that it was."""
+        foreign = self.fit["posterior"].attrs.get("inference_library", "")
+        return str(self.told.get("method", foreign) or "unknown")
+
+    def bounded(self, most: int = 1000) -> int:
+        """Draws that an answer about every point averages over."""
+        points = self.n_points if self.has_points else 1
+        return int(np.clip(WORK // points, 50, most))
+
+    @cached_property
+    def assignments(self) -> "xr.Dataset":
+        """Probabilities of the components, labels and uncertainties, of the points that were fitted."""
+        return assignments(self.fit, self.points.values, draws=self.bounded())
+
+    @cached_property
+    def sizes(self) -> Array:
+        """(K,) how many points each component is expected to hold, weights counted."""
+        weights = self.points.weights
+        probability = self.assignments["probability"].values
+        return probability.sum(axis=0) if weights is None else weights @ probability
+
+    @cached_property
+    def occupied(self) -> list[int]:
+        """Components that some point most probably belongs to; all of them where there are no points."""
+        if not self.has_points:
+            return list(range(self.n_components))
+        return sorted({int(k) for k in self.assignments["label"].values})
+
+    @cached_property
+    def certain(self) -> float:
+        """Share of the points that belong to one component with probability above 0.9."""
+        return float((self.assignments["probability"].values.max(axis=1) > 0.9).mean())
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """Weight and mean of every component, with intervals."""
+        return component_table(self.fit)
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """The single numbers of the posterior, and which of them mix worst."""
+        return quantities(self.fit, self.posterior, self.names)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, cut to what fits a picture, each still different from the others."""
+        cut = [short(name) for name in self.columns]
+        return tuple(name if cut.count(name) == 1 else f"{name[: LONG - 5]} ({j})" for j, name in enumerate(cut))
+
+    @cached_property
+    def few(self) -> "xr.DataTree":
+        """The same fit to be drawn: at most 2,000 of its points, and names that fit."""
+        return self._sparse(DRAWN)
+
+    @cached_property
+    def drawn(self) -> "xr.DataTree":
+        """The same without the components behind the last occupied one: where those are is what the prior says."""
+        tree = self.few.copy()
+        tree["posterior"] = self.few["posterior"].isel(component=slice(max(self.occupied) + 1))
+        return tree
+
+    @cached_property
+    def company(self) -> "xr.DataTree":
+        """The same with at most 500 points: for what looks at every pair of them."""
+        return self._sparse(PAIRED)
+
+    def _sparse(self, most: int) -> "xr.DataTree":
+        """The fit with at most so many of its points, evenly spaced, and with the names of pictures."""
+        import xarray as xr
+
+        groups = {}
+        for group in ("posterior", "sample_stats", "observed_data", "constant_data", "optimisation"):
+            if group not in self.fit.children:
+                continue
+            dataset = self.fit[group].to_dataset()
+            named = {dim: list(self.names) for dim in ("feature", "feature_bis") if dim in dataset.dims}
+            groups[group] = dataset.assign_coords(named)
+        if self.n_points > most:
+            groups["observed_data"] = groups["observed_data"].isel(point=self.rows(most))
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = dict(self.fit.attrs)
+        return tree
+
+    def rows(self, most: int) -> IntArray:
+        """Which rows are looked at where there may be so many."""
+        return np.linspace(0, self.n_points - 1, min(self.n_points, most)).round().astype(int)
+
+    @cached_property
+    def telling(self) -> list[str]:
+        """The columns (by their names in pictures) in which the components differ most, in the data's order."""
+        p = self.posterior.parameters
+        weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
+        within = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
+        between = weight @ (mean - weight @ mean) ** 2
+        apart = between / (weight @ within)
+        return [self.names[j] for j in sorted(np.argsort(-apart, kind="stable")[:PANELS])]
+
+    @cached_property
+    def partition(self) -> "xr.Dataset":
+        """The optimal clustering of at most 500 points."""
+        if self.is_point:
+            raise LeftOut("A point estimate says nothing of other clusterings that are plausible.")
+        return partition(self.company, draws=ENOUGH, restarts=4, progress=False)
+
+    @cached_property
+    def predictive(self) -> "xr.DataTree":
+        """Replicated data and log likelihoods of the columns and points that are drawn."""
+        if self.posterior.n_draws < LEAST_DRAWS:
+            raise LeftOut(f"Checks by replicated data need {LEAST_DRAWS} draws; there are {self.posterior.n_draws}.")
+        if self.points.weights is not None:
+            raise LeftOut("The rows have weights: a row is then not one point, and can't be replicated or left out.")
+        chosen = [self.names.index(name) for name in self.telling]
+        return predictive_tree(self.few, chosen)
+
+    @cached_property
+    def loo(self) -> Any:
+        """ArviZ's leave-one-out."""
+        import arviz as az
+
+        if self.posterior.n_draws < LEAST_LOO:
+            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # k-hat is what the report shows
+            try:
+                return az.loo(self.predictive, var_name="q0", pointwise=True)
+            except ValueError:  # ArviZ's: "All tail values are the same"
+                raise LeftOut("The draws are copies of a few: no point can be left out.") from None
+
+    @cached_property
+    def pit(self) -> "xr.Dataset":
+        """Where each point falls in the distribution that the others predict for it, by column that is drawn."""
+        import arviz as az
+
+        _ = self.loo  # what it leaves out, this leaves out
+        return az.loo_pit(self.predictive, pareto_pit=True)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What the checks have to say."""
+        return diagnose(self.fit, progress=False)
+
+    @property
+    def thinned(self) -> str:
+        """A sentence where not all points are drawn."""
+        return self.limited(DRAWN)
+
+    def limited(self, most: int) -> str:
+        """A sentence where not all points are looked at."""
+        return f" {most:,} of the {self.n_points:,} points are drawn." if self.n_points > most else ""
+
+
+def short(name: str, long: int = LONG) -> str:
+    """A name cut to what fits; its end goes.
+
+    Examples
+    --------
+    >>> short("width"), short("a very long name indeed", 10)
+    ('width', 'a very lo…')
+    """
+    name = " ".join(name.split())
+    return name if len(name) <= long else f"{name[: long - 1]}…"
+
+
+def share(value: float) -> str:
+    """A probability as a reader says it: no certainty that is only rounding; the space does not break.
+
+    Examples
+    --------
+    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.333, 0.9996, 1.0, 0.0)]
+    ['33.3 %', '> 99.9 %', '100 %', '0 %']
+    """
+    if value in {0.0, 1.0}:
+        said = f"{100 * value:.0f}"
+    elif value > 0.9995:
+        said = "> 99.9"
+    else:
+        said = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
+    return f"{said} %".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "point"), plural(1200, "point")
+    ('1 point', '1,200 points')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """Parts as a sentence lists them.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else "none"

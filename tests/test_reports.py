@@ -1,0 +1,523 @@
+"""The report: every fit gets one, it says what the fit says, it opens anywhere, and no data can break it."""
+
+import re
+import subprocess
+import sys
+import warnings
+import xml.etree.ElementTree as ET
+from itertools import pairwise, product
+
+import html5lib
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesgmm as bg
+from bayesgmm.covariances import COVARIANCE_PRIORS
+from bayesgmm.data import as_points
+from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
+from bayesgmm.families import COVARIANCES
+from bayesgmm.inference import ENGINES
+from bayesgmm.means import MEANS
+from bayesgmm.reports import declared, sections
+from bayesgmm.reports.blocks import LeftOut
+from bayesgmm.reports.mathematics import mathml
+from bayesgmm.reports.priors import FAMILIES, sayings
+from bayesgmm.reports.remaking import in_python
+from bayesgmm.reports.sections import SECTIONS
+from bayesgmm.reports.subject import Subject
+from bayesgmm.scalars import SCALARS
+from bayesgmm.weights import WEIGHTS
+from tests import browser
+
+mpl.use("Agg")
+
+HTML = "{http://www.w3.org/1999/xhtml}"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"quoted\" 'name' & $x_{",
+    r"$\frac{1}{2$ " + "a very long name " * 20,
+    "温度 °C\n=cmd|' /C calc'!A0",
+]
+
+
+def parse(text):
+    """The document, by a parser that bears no mistake."""
+    return html5lib.HTMLParser(strict=True).parse(text)
+
+
+def said(element):
+    """Its text; every white space is one blank."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def find(document, name):
+    return document.findall(f".//{HTML}{name}")
+
+
+@pytest.fixture(scope="module")
+def iris_report(fit, tmp_path_factory):
+    return bg.report(fit, tmp_path_factory.mktemp("reports") / "iris.html", progress=False)
+
+
+@pytest.fixture(scope="module")
+def page(iris_report):
+    return parse(iris_report.read_text(encoding="utf-8"))
+
+
+def rebuilt(fit, keep_attrs=True, **changed):
+    """A fit with some groups changed, or left out where None."""
+    groups = {name: fit[name].to_dataset() for name in fit.children} | changed
+    tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group is not None})
+    tree.attrs = dict(fit.attrs) if keep_attrs else {}
+    return tree
+
+
+def part_of(fit, **chosen):
+    """Some chains, some draws."""
+    groups = {name: fit[name].to_dataset() for name in fit.children}
+    return rebuilt(
+        fit, **{name: g.isel({d: c for d, c in chosen.items() if d in g.dims}) for name, g in groups.items()}
+    )
+
+
+def renamed(fit, columns):
+    groups = {name: fit[name].to_dataset() for name in fit.children}
+    dims = ("feature", "feature_bis")
+    return rebuilt(fit, **{n: g.assign_coords({d: columns for d in dims if d in g.dims}) for n, g in groups.items()})
+
+
+# The page
+
+
+def test_every_section_is_there_and_can_be_reached(page):
+    ids = [element.get("id") for element in page.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert [section.get("id") for section in find(page, "section")] == [section.name for section in SECTIONS]
+    links = [link.get("href") for link in find(page, "a")]
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    assert {f"#{section.name}" for section in SECTIONS} <= set(links)
+
+
+def test_nothing_is_left_out_of_a_good_fit(page):
+    notes = [said(p) for p in find(page, "p") if p.get("class") == "note"]
+    assert notes == []
+    assert len(find(page, "img")) >= 9
+
+
+def test_headings_come_in_order(page):
+    levels = [int(e.tag[-1]) for e in page.iter() if isinstance(e.tag, str) and re.fullmatch(rf"{HTML}h[1-6]", e.tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_a_screen_reader_has_what_it_needs(page):
+    assert page.get("lang") == "en"
+    assert len(find(page, "main")) == len(find(page, "nav")) == len(find(page, "header")) == 1
+    alts = [image.get("alt") for image in find(page, "img")]
+    assert all(len(alt) > 40 and re.search(r"\d", alt) for alt in alts)
+    assert len(set(alts)) == len(alts)
+    for table in find(page, "table"):
+        assert said(table.find(f"{HTML}caption"))
+        assert all(head.get("scope") in {"col", "row"} for head in find(table, "th"))
+        assert all(row.find(f"{HTML}th") is not None for row in find(table.find(f"{HTML}tbody"), "tr"))
+
+
+def test_it_needs_nothing_but_itself(page, iris_report):
+    sources = [e.get(name) for e in page.iter() for name in ("src", "href") if e.get(name)]
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert not find(page, "script")
+    policy = next(m for m in find(page, "meta") if m.get("http-equiv") == "Content-Security-Policy").get("content")
+    assert "default-src 'none'" in policy
+    assert iris_report.stat().st_size < 5 * 2**20
+
+
+def channel(value):
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+def contrast(one, other):
+    """WCAG 2: the ratio of the relative luminances of two colours."""
+    lights = []
+    for colour in (one, other):
+        red, green, blue = (channel(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+    return max(lights) / min(lights)
+
+
+def test_black_on_white_has_the_largest_contrast():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+def test_every_text_has_enough_contrast_in_light_in_dark_and_on_paper(iris_report):
+    styles = re.findall(r":root \{(.*?)\}", iris_report.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(styles) == 3
+    for style in styles:
+        colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", style))
+        for name in ("ink", "quiet", "link", "problem", "doubt", "note"):
+            assert contrast(colours[name], colours["ground"]) >= 4.5, (name, colours)
+        assert contrast(colours["ink"], colours["soft"]) >= 4.5
+
+
+# What it says
+
+
+def test_the_first_sentences_are_those_of_the_fit(page, fit):
+    verdict = said(next(s for s in find(page, "section") if s.get("id") == "verdict"))
+    answer = bg.assignments(fit)
+    sure = int((answer["probability"].max("component") > 0.9).sum())
+    weights = fit["posterior"]["weight"].mean(("chain", "draw")).values
+    assert f"{sure} of 150 points" in verdict
+    assert f"row {int(answer['uncertainty'].values.argmax())}" in verdict
+    assert all(f"{100 * weight:.1f} %" in verdict for weight in weights)
+
+
+def test_the_table_of_components_holds_the_posterior_means(page, fit):
+    table = find(page, "table")[0]
+    rows = {said(row.find(f"{HTML}th")): [said(cell) for cell in find(row, "td")] for row in find(table, "tr")[1:]}
+    mean = fit["posterior"]["mean"].mean(("chain", "draw")).sel(feature="petal_length").values
+    shown = [float(cell.split()[0]) for cell in rows["petal_length, mean"]]
+    np.testing.assert_allclose(shown, mean, atol=0.06)  # as many digits as its interval deserves
+    assert sum(float(cell) for cell in rows["expected points"]) == pytest.approx(150, abs=0.2)
+
+
+def test_the_numbers_of_convergence_are_arviz_s(page, fit):
+    import arviz as az
+
+    text = said(next(s for s in find(page, "section") if s.get("id") == "draws"))
+    rhat = float(re.search(r"The largest is (\d\.\d+)", text)[1])
+    assert rhat >= round(float(az.rhat(fit["posterior"].to_dataset()[["weight", "mean"]]).to_array().max()), 3)
+    assert rhat < 1.1
+
+
+def test_the_declaration_in_it_makes_the_same_model(page, fit):
+    codes = [said_exactly(code) for code in find(page, "code")]
+    import tomllib
+
+    from bayesgmm.posterior import declaration
+
+    stored = declaration(fit)
+    card, python, command = codes
+    assert bg.MixtureModel.parse(tomllib.loads(card)["mixture"], "card") == stored
+    model = re.search(r"model = (bg\.MixtureModel\(.*?\n\))", python, re.DOTALL)[1]
+    assert eval(model, {"bg": bg}) == stored
+    assert "seed=1" in python
+    assert command.startswith("bayesgmm fit data.csv --model model.toml --method nuts")
+
+
+def said_exactly(element):
+    return "".join(element.itertext())
+
+
+def test_the_same_fit_gives_the_same_bytes(galaxies_fit, tmp_path):
+    first = bg.report(galaxies_fit, tmp_path / "a.html", progress=False).read_bytes()
+    assert bg.report(galaxies_fit, tmp_path / "b.html", progress=False).read_bytes() == first
+
+
+# Models in words and mathematics
+
+
+def priors():
+    """One of every kind, with a prior of a number in every place that takes one."""
+    scalars = [(kind(2.0, 3.0) if len(kind.model_fields) == 3 else kind(2.0)) for kind in SCALARS.values()]
+    numbers = {"location": 0.0, "scale": 1.0, "concentration": 0.1, "strength": 0.1}
+    weights = [kind(**{n: numbers[n] for n in kind.model_fields if n in numbers}) for kind in WEIGHTS.values()]
+    weights += [kind(concentration=bg.Gamma(1.0, 10.0)) for kind in WEIGHTS.values()]
+    weights += [bg.Dirichlet(tuple(range(1, 4)))]
+    means = [kind() for kind in MEANS.values()] + [bg.HierarchicalMeans(spread=scalar) for scalar in scalars]
+    covariances = [kind() for kind in COVARIANCE_PRIORS.values()] + [
+        bg.LKJCovariance(2.0, scalar) for scalar in scalars
+    ]
+    covariances += [bg.WishartPrecision(8.0, scalar) for scalar in scalars]
+    return weights, means, covariances
+
+
+WEIGHTS_SAID, MEANS_SAID, COVARIANCES_SAID = priors()
+EVERY = [
+    *product(WEIGHTS_SAID, MEANS_SAID[:1], COVARIANCES_SAID[:1], ["full"]),
+    *product(WEIGHTS_SAID[:1], MEANS_SAID, COVARIANCES_SAID[:1], ["full"]),
+    *product(WEIGHTS_SAID[:1], MEANS_SAID[:1], COVARIANCES_SAID, COVARIANCES),
+]
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize(("weights", "means", "covariances", "family"), EVERY)
+def test_every_prior_says_itself(weights, means, covariances, family, columns):
+    points = as_points(np.random.default_rng(0).normal(size=(20, columns)))
+    model = bg.MixtureModel(3, family, weights, means, covariances).resolve(points)
+    for saying in sayings(model, columns).values():
+        assert saying.words.endswith(".")
+        assert saying.formulas
+        for formula in saying.formulas:
+            ET.fromstring(str(mathml(formula)))
+            assert "None" not in formula
+        for values in saying.columns.values():
+            assert values.shape == (columns,)
+    assert eval(in_python(model), {"bg": bg}) == model
+
+
+def test_a_formula_shows_the_numbers_that_were_declared():
+    points = as_points(np.random.default_rng(0).normal(size=(20, 1)))
+    model = bg.MixtureModel(2, weights=bg.Dirichlet(7.0), means=bg.NormalMeans(3.5, 4.5)).resolve(points)
+    saying = sayings(model, 1)
+    assert saying["weights"].formulas == ("(w_1, …, w_{2}) ∼ Dirichlet(7)",)
+    assert saying["means"].formulas == ("μ_k ∼ Normal(3.5, 4.5)",)
+
+
+def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
+    """The Gamma of the formula against the prior's own draws. False alarm: 1e-6 (Kolmogorov-Smirnov)."""
+    from scipy.stats import gamma, kstest
+
+    points = as_points(np.random.default_rng(0).normal(size=(20, 1)))
+    model = bg.MixtureModel(1, "diag", covariances=bg.WishartPrecision(5.0, 3.0)).resolve(points)
+    shape, rate = re.search(r"Gamma\(([\d.]+), ([\d.]+ / 2)\)", sayings(model, 1)["covariances"].formulas[0]).groups()
+    drawn, _ = model.covariances.draw(np.random.default_rng(1), model.family, (4000, 1, 1))
+    assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
+
+
+def test_every_engine_and_family_has_words():
+    assert set(declared.METHODS) == set(ENGINES)
+    assert set(FAMILIES) == set(COVARIANCES)
+
+
+@pytest.mark.parametrize("wrong", ["a_", "{a", "a}", "x^"])
+def test_a_formula_that_is_wrong_says_so(wrong):
+    with pytest.raises(ValueError, match="brace|ends"):
+        mathml(wrong)
+
+
+def test_sums_have_their_limits_below_and_above():
+    root = ET.fromstring(str(mathml("∑_{k = 1}^{3} w_k^2")))
+    assert [child.tag for child in root[0]] == ["munderover", "msubsup"]
+
+
+# Every fit gets one
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Pictures of few dots: what is in them does not matter here."""
+    monkeypatch.setattr("bayesgmm.reports.pictures.WIDEST", 300)
+
+
+FITS = {
+    "one chain": lambda fit: part_of(fit, chain=[0]),
+    "one draw": lambda fit: part_of(fit, chain=[0], draw=[0]),
+    "one draw a chain": lambda fit: part_of(fit, draw=[0]),
+    "ten draws a chain": lambda fit: part_of(fit, draw=slice(10)),
+    "no data": lambda fit: rebuilt(fit, observed_data=None),
+    "nothing but draws": lambda fit: rebuilt(
+        fit, keep_attrs=False, observed_data=None, constant_data=None, sample_stats=None
+    ),
+    "made elsewhere": lambda fit: rebuilt(fit, keep_attrs=False, constant_data=None),
+    "all divergent": lambda fit: rebuilt(
+        fit, sample_stats=fit["sample_stats"].to_dataset().assign(diverging=xr.ones_like(fit["sample_stats"].diverging))
+    ),
+    "weighted rows": lambda fit: rebuilt(
+        fit, observed_data=fit["observed_data"].to_dataset().assign(sample_weight=("point", np.full(82, 2.0)))
+    ),
+    "stuck chains": lambda fit: rebuilt(
+        fit, posterior=fit["posterior"].to_dataset().isel(draw=[0]).reindex(draw=np.arange(250), method="nearest")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_gets_a_report_whatever_it_lacks(galaxies_fit, name, tmp_path, coarse):
+    path = bg.report(FITS[name](galaxies_fit), tmp_path / "report.html", progress=False)
+    page = parse(path.read_text(encoding="utf-8"))
+    assert [section.get("id") for section in find(page, "section")] == [section.name for section in SECTIONS]
+    for section in find(page, "section"):
+        assert len(list(section)) > 1, section.get("id")  # more than its heading: a sentence why, at least
+    assert "Left out:" not in said(page)
+
+
+@pytest.mark.parametrize("method", ["mle", "vb", "advi"])
+def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
+    model = bg.MixtureModel(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        made = bg.fit(model, bg.datasets.galaxies(), method, seed=1, progress=False)
+    page = parse(bg.report(made, tmp_path / "report.html", progress=False).read_text(encoding="utf-8"))
+    assert "Left out:" not in said(page)
+
+
+def many(n_points, n_features, n_components):
+    """A fit of the schema that no engine has made: a few draws around the truth."""
+    from bayesgmm.data import Standard
+    from bayesgmm.log_posterior import Parameters
+    from bayesgmm.posterior import pack
+
+    rng = np.random.default_rng(0)
+    centres = 6.0 * rng.normal(size=(n_components, n_features))
+    x = centres[rng.integers(n_components, size=n_points)] + rng.normal(size=(n_points, n_features))
+    points = as_points(x)
+    shape = (2, 60, n_components)
+    weight = rng.dirichlet(np.full(n_components, 1000.0), size=shape[:2])
+    mean = centres + 0.05 * rng.normal(size=(*shape, n_features))
+    covariance = np.broadcast_to(np.eye(n_features), (*shape, n_features, n_features)).copy()
+    stats = {"lp": rng.normal(size=shape[:2]), "loglik": rng.normal(size=shape[:2])}
+    return pack(points, Standard.of(points), Parameters(weight, mean, covariance, {}), stats)
+
+
+@pytest.mark.parametrize(
+    ("n_points", "n_features", "n_components"), [(100_000, 2, 3), (60, 50, 2), (40, 2, 1), (40, 1, 12)]
+)
+def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, coarse):
+    path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
+    page = parse(path.read_text(encoding="utf-8"))
+    assert "Left out:" not in said(page)
+    assert path.stat().st_size < 5 * 2**20
+    assert ("2,000 of the 100,000 points are drawn" in said(page)) == (n_points == 100_000)
+
+
+@pytest.fixture(scope="module")
+def hostile_report(fit, tmp_path_factory):
+    path = tmp_path_factory.mktemp("reports") / "hostile.html"
+    return bg.report(renamed(part_of(fit, draw=slice(60)), HOSTILE), path, title="<b>&\"'", progress=False)
+
+
+def test_names_from_the_data_break_nothing(hostile_report):
+    page = parse(hostile_report.read_text(encoding="utf-8"))
+    assert not find(page, "script")
+    assert not find(page, "b")
+    assert said(find(page, "h1")[0]) == "<b>&\"'"
+    heads = [said(head) for head in find(page, "th")]
+    for name in HOSTILE:
+        assert " ".join(f"{name}, mean".split()) in heads
+    assert "Left out:" not in said(page)
+
+
+def test_a_part_that_fails_is_said_and_the_rest_is_there(galaxies_fit, tmp_path, monkeypatch):
+    def broken(subject):
+        raise ZeroDivisionError("nobody foresaw it")
+
+    def impossible(subject):
+        raise LeftOut("This fit can't have it.")
+
+    first = sections.Section("broken", "Broken", (broken, impossible))
+    monkeypatch.setattr("bayesgmm.reports.SECTIONS", (first, SECTIONS[0]))
+    with pytest.warns(FitWarning, match="broken could not be made: ZeroDivisionError: nobody foresaw it"):
+        path = bg.report(galaxies_fit, tmp_path / "report.html", progress=False)
+    text = path.read_text(encoding="utf-8")
+    assert "nobody foresaw it" in text
+    assert "This fit can&#39;t have it." in text
+    assert SECTIONS[0].title in text
+
+
+# Files
+
+
+def test_it_is_written_whole_or_not_at_all(galaxies_fit, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("what was there")
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bayesgmm.reports.SECTIONS", SECTIONS[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", full)
+        with pytest.raises(FitFileError, match="No space left"):
+            bg.report(galaxies_fit, path, progress=False)
+    assert path.read_text() == "what was there"
+    assert list(tmp_path.iterdir()) == [path]
+    bg.report(galaxies_fit, path, progress=False)
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("path", "match"), [("report.nc", "must end in .html"), ("nowhere/report.html", "there is no folder")]
+)
+def test_a_bad_path_is_found_before_the_work(galaxies_fit, tmp_path, path, match, monkeypatch):
+    monkeypatch.setattr("bayesgmm.reports.SECTIONS", None)  # any work would fail
+    with pytest.raises(FitFileError, match=match):
+        bg.report(galaxies_fit, tmp_path / path)
+
+
+def test_what_is_no_fit_and_no_title_is_refused(galaxies_fit, tmp_path):
+    with pytest.raises(FitFileError, match="is not a fit"):
+        bg.report(xr.DataTree(), tmp_path / "report.html")
+    with pytest.raises(DeclarationError, match="title="):
+        bg.report(galaxies_fit, tmp_path / "report.html", title=" ")
+
+
+def test_the_command_writes_it(galaxies_fit, tmp_path):
+    bg.save(galaxies_fit, tmp_path / "fit.nc")
+    run = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o"]
+    words = {"capture_output": True, "text": True, "cwd": tmp_path}
+    done = subprocess.run([*run, "galaxies.html", "--title", "Galaxies"], **words)
+    assert done.returncode == 0, done.stderr
+    assert "wrote galaxies.html" in done.stdout
+    assert said(find(parse((tmp_path / "galaxies.html").read_text(encoding="utf-8")), "h1")[0]) == "Galaxies"
+    done = subprocess.run([*run, "fit.nc"], **words)
+    assert done.returncode == 1
+    assert "is what is read" in done.stderr
+
+
+def test_the_names_in_pictures_differ_from_each_other(fit):
+    alike = ["the same beginning of a long name " + end for end in "abcd"]
+    names = Subject(renamed(fit, alike)).names
+    assert len(set(names)) == 4
+    assert max(map(len, names)) <= 26
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    if not (browser.DRIVER and browser.CHROMIUM):
+        pytest.skip("there is no Chromium, or no chromedriver")
+    with browser.browser(tmp_path_factory.mktemp("profile")) as window:
+        yield window
+
+
+MEASURE = """
+const images = [...document.images];
+return {
+  broken: images.filter(i => !(i.complete && i.naturalWidth > 0)).length, images: images.length,
+  sections: [...document.querySelectorAll('main section')].map(s => s.id),
+  empty: [...document.querySelectorAll('main section')].filter(s => s.offsetHeight < 40).length,
+  mathematics: [...document.querySelectorAll('math')].filter(m => m.getBoundingClientRect().height > 5).length,
+  sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  ground: getComputedStyle(document.body).backgroundColor,
+};
+"""
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True)])
+def test_a_browser_shows_all_of_it_on_a_desk_on_a_phone_and_in_the_dark(iris_report, window, width, dark):
+    window.logs()
+    window.open(iris_report, width, dark=dark)
+    seen = window.run(MEASURE)
+    console, asked = window.logs()
+    assert console == []
+    assert [url for url in asked if url != iris_report.resolve().as_uri()] == []
+    assert seen["broken"] == 0
+    assert seen["images"] >= 9
+    assert seen["sections"] == [section.name for section in SECTIONS]
+    assert seen["empty"] == 0
+    assert seen["mathematics"] >= 4
+    assert seen["sideways"] == 0
+    assert seen["ground"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
+
+
+def test_hostile_names_run_nothing_in_a_browser(hostile_report, window):
+    window.logs()
+    window.open(hostile_report, 390)
+    seen = window.run(MEASURE)
+    assert seen["broken"] == 0
+    assert seen["sideways"] == 0
+    assert window.logs()[0] == []
+
+
+def test_it_prints(iris_report, window):
+    window.open(iris_report)
+    import base64
+
+    pdf = base64.b64decode(window.tell("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert pdf.startswith(b"%PDF")
+    assert 5 <= pdf.count(b"/Type /Page\n") <= 25
