@@ -2,6 +2,7 @@ from . import datasets, errors, model, plots
 from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .card_runs import run_card
 from .co_clusterings import co_clustering
 from .comparison import compare
 from .convergence import label_convergence
@@ -11,6 +12,7 @@ from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
+from .explanations import explain_card
 from .inference import fit
 from .information import standard_errors
 from .label_draws import n_clusters
@@ -65,6 +67,7 @@ __all__ = [
     "diagnose",
     "elicit",
     "errors",
+    "explain_card",
     "fit",
     "initial_point",
     "label_convergence",
@@ -80,6 +83,7 @@ __all__ = [
     "prior_predictive",
     "relabel",
     "report",
+    "run_card",
     "save",
     "select",
     "standard_errors",
