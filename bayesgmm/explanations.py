@@ -157,7 +157,7 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
 def _prior(part: str, said: Saying, declared: Declared, why: str, names: list[str]) -> str:
     """A paragraph of Markdown: what it says, where its numbers come from, why it was chosen, its formulas."""
     opened = [name for name, value in declared if value is None]
-    default = f" The card leaves the {listing(opened).replace("'", '')} open: set from the data." if opened else ""
+    default = f" The card leaves {' and '.join(opened)} open: set from the data." if opened else ""
     reason = f" *Why?* {why.strip()}" if why.strip() else ""
     return f"**{NAMES[part]}.** {said.words}{_columns(said, names)}{default}{reason}\n\n{_formulas(said)}"
 
@@ -173,7 +173,7 @@ def _columns(said: Saying, names: list[str]) -> str:
 
 
 def _formulas(said: Saying) -> str:
-    return "\n".join(f"    {formula}" for formula in said.formulas)
+    return _code("text", "\n".join(said.formulas))
 
 
 def _expected(card: Card) -> tuple[str, ...]:
