@@ -58,6 +58,10 @@ class FitFileError(BayesGMMError):
     """A file is not a fit of ours, or is damaged, or can't be written."""
 
 
+class MissingExtra(BayesGMMError, ImportError):
+    """An application needs a library that was not installed with it."""
+
+
 class FitWarning(UserWarning):
     """A fit finished, but should not be trusted as it is."""
 

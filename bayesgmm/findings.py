@@ -114,7 +114,7 @@ class Findings(Sequence[Finding]):
 
     def _others(self, worst: tuple[Finding, ...]) -> str:
         """What a verdict says of the findings that it does not spell out."""
-        rest = [f for f in self if f is not worst[0] and f.severity != "note"]
+        rest = [f for f in self if f.check != worst[0].check and f.severity != "note"]
         if rest:
             names = [*dict.fromkeys(finding.check for finding in rest)]
             shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"arviz", "jinja2", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
-PACKAGES = {"inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
+HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+HEAVY |= {"skimage", "PIL"}
+PACKAGES = {"apps", "inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
 ENTRANCES = {
     "inference.fit",
     "diagnosis.diagnose",
@@ -21,6 +22,7 @@ MAY_BE_HEAVY = {
     "cli",
     "cli.reports",
     "cli.application",
+    "cli.applications",
     "cli.predictions",
     "cli.partitions",
     "cli.diagnosis",
@@ -30,6 +32,7 @@ MAY_BE_HEAVY = {
     "distributions",
     "prior_distributions",
 }  # typer, PyMC: that is their job
+MAY_BE_HEAVY |= {"apps.speech", "cli.speech"}  # an estimator, and typer
 MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
 
 

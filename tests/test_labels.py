@@ -153,7 +153,8 @@ def test_chains_in_different_modes_disagree_without_labels():
 
 
 def test_numbers_without_labels_are_what_they_say():
-    fit, _ = shuffled(draws_of(n_draws=6, n_points=40, gap=1.0))
+    fit, _ = shuffled(draws_of(n_draws=6, n_points=40, gap=2.5))
+    assert unpack(fit).standard.log_scale > 0
     found, p, x = label_free(fit, progress=False), unpack(fit).parameters, fit["observed_data"]["x"].values
     dense = np.array(
         [

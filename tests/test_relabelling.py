@@ -9,7 +9,7 @@ import bayesgmm as bg
 from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
 from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
-from bayesgmm.posterior import info, unpack
+from bayesgmm.posterior import info, observed, unpack
 from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.stats import BLOCK, Blocks, Table
 from bayesgmm.witnesses import choose_witnesses
@@ -133,11 +133,15 @@ def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
 
 
 def test_a_given_partition_is_read_at_the_points_that_are_asked():
-    fit = draws_of()
-    mixed, order = shuffled(fit)
-    partition = bg.assignments(fit)["label"].values
-    found = bg.relabel(mixed, "ecr", partition=partition, points=30, progress=False)
-    assert same_names(component_order(found), inverse(order))
+    fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
+    partition = np.random.default_rng(0).integers(3, size=90)
+    drawn = unpack(fit)
+    best = int(fit["sample_stats"]["lp"].values.argmax())
+    tables = drawn.tables()
+    rows, blocks = choose_witnesses(observed(fit), drawn.standard, tables.draw(best), 30)
+    wanted = METHODS["ecr"](Switched(drawn, best, Votes(blocks, tables)), partition=partition[rows])
+    found = relabelled(fit, "ecr", partition=partition, points=30)
+    assert same_names(component_order(found), wanted.order)
 
 
 def test_ecr_finds_the_partition_that_its_draws_agree_on():

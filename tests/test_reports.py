@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm import alignments
 from bayesgmm.covariances import COVARIANCE_PRIORS
 from bayesgmm.data import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
@@ -212,8 +213,9 @@ def said_exactly(element):
 
 
 def test_the_same_fit_gives_the_same_bytes(galaxies_fit, tmp_path):
-    first = bg.report(galaxies_fit, tmp_path / "a.html", progress=False).read_bytes()
-    assert bg.report(galaxies_fit, tmp_path / "b.html", progress=False).read_bytes() == first
+    short = part_of(galaxies_fit, draw=slice(60))
+    first = bg.report(short, tmp_path / "a.html", progress=False).read_bytes()
+    assert bg.report(short, tmp_path / "b.html", progress=False).read_bytes() == first
 
 
 # Models in words and mathematics
@@ -277,9 +279,10 @@ def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
     assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
 
 
-def test_every_engine_and_family_has_words():
+def test_every_engine_family_and_relabelling_has_words():
     assert set(declared.METHODS) == set(ENGINES)
     assert set(FAMILIES) == set(COVARIANCES)
+    assert set(declared.RELABELLED) == set(alignments.METHODS)
 
 
 @pytest.mark.parametrize("wrong", ["a_", "{a", "a}", "x^"])
@@ -306,17 +309,15 @@ FITS = {
     "one chain": lambda fit: part_of(fit, chain=[0]),
     "one draw": lambda fit: part_of(fit, chain=[0], draw=[0]),
     "one draw a chain": lambda fit: part_of(fit, draw=[0]),
-    "ten draws a chain": lambda fit: part_of(fit, draw=slice(10)),
     "no data": lambda fit: rebuilt(fit, observed_data=None),
     "nothing but draws": lambda fit: rebuilt(
         fit, keep_attrs=False, observed_data=None, constant_data=None, sample_stats=None
     ),
     "made elsewhere": lambda fit: rebuilt(fit, keep_attrs=False, constant_data=None),
-    "all divergent": lambda fit: rebuilt(
-        fit, sample_stats=fit["sample_stats"].to_dataset().assign(diverging=xr.ones_like(fit["sample_stats"].diverging))
-    ),
-    "weighted rows": lambda fit: rebuilt(
-        fit, observed_data=fit["observed_data"].to_dataset().assign(sample_weight=("point", np.full(82, 2.0)))
+    "weighted rows, all divergent": lambda fit: rebuilt(
+        fit,
+        sample_stats=fit["sample_stats"].to_dataset().assign(diverging=xr.ones_like(fit["sample_stats"].diverging)),
+        observed_data=fit["observed_data"].to_dataset().assign(sample_weight=("point", np.full(82, 2.0))),
     ),
     "stuck chains": lambda fit: rebuilt(
         fit, posterior=fit["posterior"].to_dataset().isel(draw=[0]).reindex(draw=np.arange(250), method="nearest")
@@ -334,7 +335,7 @@ def test_a_fit_gets_a_report_whatever_it_lacks(galaxies_fit, name, tmp_path, coa
     assert "Left out:" not in said(page)
 
 
-@pytest.mark.parametrize("method", ["mle", "vb", "advi"])
+@pytest.mark.parametrize("method", ["mle", "vb"])
 def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
     model = bg.MixtureModel(2)
     with warnings.catch_warnings():
@@ -363,14 +364,14 @@ def many(n_points, n_features, n_components):
 
 
 @pytest.mark.parametrize(
-    ("n_points", "n_features", "n_components"), [(100_000, 2, 3), (60, 50, 2), (40, 2, 1), (40, 1, 12)]
+    ("n_points", "n_features", "n_components"), [(5_000, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
 def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, coarse):
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert "Left out:" not in said(page)
     assert path.stat().st_size < 5 * 2**20
-    assert ("2,000 of the 100,000 points are drawn" in said(page)) == (n_points == 100_000)
+    assert ("2,000 of the 5,000 points are drawn" in said(page)) == (n_points == 5_000)
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +387,7 @@ def test_names_from_the_data_break_nothing(hostile_report):
     assert said(find(page, "h1")[0]) == "<b>&\"'"
     heads = [said(head) for head in find(page, "th")]
     for name in HOSTILE:
-        assert " ".join(f"{name}, mean".split()) in heads
+        assert " ".join(name.split()) in heads  # whole in the table of the data
     assert "Left out:" not in said(page)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.application import EXIT_CODES, App, run
+from bayesgmm.cli.applications import segment
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
@@ -14,6 +15,7 @@ from bayesgmm.cli.predictions import assign, density, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
+from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
     CardName,
     Columns,
@@ -122,8 +124,9 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, report, select, compare):
+for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
     app.command()(command)
+app.add_typer(speech, name="speech")
 
 
 models = App(help="The model cards that come with bayesgmm.", invoke_without_command=True)

@@ -164,7 +164,9 @@ SENTENCES = {
 
 def _named(misfit: Misfit) -> str:
     p = f"p = {misfit.adjusted:.2g}" if misfit.adjusted >= 1e-16 else "p < 1e-16"
-    names = " and ".join(repr(name) for name in misfit.columns) if misfit.kind != "distance" else "all columns"
+    if misfit.kind == "distance":
+        return p
+    names = " and ".join(repr(name) for name in misfit.columns)
     if misfit.kind == "tails":
         return f"{names} has {misfit.outside:.1%} of its points where {2 * TAIL:.0%} are expected ({p})"
     return f"{names} ({p})"

@@ -84,7 +84,7 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     """Whether data from the model would look like the data.
 
     A panel a column: by how much a larger share of the points lies below each of the model's quantiles than should. A
-    right model's curve stays in the band; a hill and then a valley is a column that the model makes too wide, a
+    right model's curve stays in the band; a valley and then a hill is a column that the model makes too wide, a
     curve that leaves at the ends has other tails. The last panel: p-values of how each two columns go together, and of
     each column on the diagonal; dark ones are misfits.
 
@@ -125,9 +125,7 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     out = (curve < band[:, 0] - 1e-12) | (curve > band[:, 1] + 1e-12)
     axis.plot(level[out], curve[out], ls="", marker=".", ms=4, color=COLOURS[5], label="outside the band")
     margin, tail = float(data["p_value"].values[j, j]), float(data["tail_p_value"].values[j])
-    axis.set_title(
-        f"{data['feature'].values[j]}\nshape p = {_shown(margin)}, tails p = {_shown(tail)}", fontsize="medium"
-    )
+    axis.set_title(f"{data['feature'].values[j]}\nshape {_named(margin)}, tails {_named(tail)}", fontsize="medium")
     axis.set_ylim(-largest, largest)
     axis.set_xlabel("quantile of the model")
     axis.spines[["top", "right"]].set_visible(False)
@@ -162,3 +160,15 @@ def _shown(p_value: float) -> str:
     ('0.031', '1', '<1e-4')
     """
     return f"<{FLOOR:.0e}".replace("e-0", "e-") if p_value < FLOOR else f"{p_value:.{2 if p_value >= 0.01 else 1}g}"
+
+
+def _named(p_value: float) -> str:
+    """A p-value with its letter.
+
+    Examples
+    --------
+    >>> _named(0.5), _named(1e-9)
+    ('p = 0.5', 'p < 1e-4')
+    """
+    shown = _shown(p_value)
+    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"

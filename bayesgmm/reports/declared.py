@@ -1,5 +1,7 @@
 """What was fitted: the data, the model in words and in mathematics, the priors, the engine."""
 
+from typing import Any
+
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import mathml, number
 from bayesgmm.reports.priors import Saying, sayings
@@ -14,6 +16,12 @@ METHODS = {
     "mle": "the maximum of the likelihood: one estimate, no priors, no uncertainty",
     "em": "the maximum of the likelihood by expectation maximisation: one estimate, no priors, no uncertainty",
     "map": "the highest mode of the posterior: one estimate, no uncertainty",
+}
+RELABELLED = {
+    "stephens": "Stephens' algorithm (2000)",
+    "ecr": "ECR",
+    "pivot": "a pivot",
+    "ordered": "an order",
 }
 NO_PRIORS = ("mle", "em")
 
@@ -66,7 +74,7 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
     if not found:
         return None
     columns = ("column j", *(symbol for symbol, _ in found))
-    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.columns))
+    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.titles))
     grid = Grid("The numbers of the priors, in the data's units", columns, rows)
     return grid if len(rows) <= MANY else Fold("The numbers of the priors, column by column", (grid,))
 
@@ -83,10 +91,7 @@ def engine(subject: Subject) -> list[Block]:
         facts.append(("Seed", str(told["seed"])))
     if "seconds" in told:
         facts.append(("Time", f"{number(float(told['seconds']), 3)} seconds"))
-    if told.get("relabelled"):
-        facts.append(("Label switching", f"undone by the method of {str(told['relabelled']).capitalize()}"))
-    else:
-        facts.append(("Label switching", "undone for this report"))
+    facts.append(("Label switching", _labels(told)))
     if "elbo" in told:
         error = f" ± {number(float(told['elbo_se']), 2)}" if told.get("elbo_se") else ""
         facts.append(("Lower bound of the log evidence", f"{number(float(told['elbo']), 6)}{error}"))
@@ -94,6 +99,24 @@ def engine(subject: Subject) -> list[Block]:
     if versions:
         facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return [Facts(tuple(facts))]
+
+
+def _labels(told: dict[str, Any]) -> str:
+    """How labels were made to mean the same in every draw, and how far they do.
+
+    Examples
+    --------
+    >>> _labels({"relabelled": "ecr", "labels": {"agreement": 0.973}})
+    'undone by ECR: in a draw, a label is that of all draws together with probability 0.973'
+    """
+    method = told.get("relabelled")
+    if not method:
+        return "undone for this report (Stephens 2000)"
+    agreement = told.get("labels", {}).get("agreement")
+    said = RELABELLED.get(str(method), str(method))
+    if not isinstance(agreement, float):
+        return f"undone by {said}"
+    return f"undone by {said}: in a draw, a label is that of all draws together with probability {number(agreement, 3)}"
 
 
 def _foreign_versions(subject: Subject) -> dict[str, str]:

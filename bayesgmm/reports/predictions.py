@@ -22,9 +22,9 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
     import xarray as xr
 
     draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
-    new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"]["x"]
-    log = log_likelihood(fit, draws, progress=False)["log_likelihood"]["x"]
-    x = fit["observed_data"]["x"]
+    new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"].to_dataset()["x"]
+    log = log_likelihood(fit, draws, progress=False)["log_likelihood"].to_dataset()["x"]
+    x = fit["observed_data"].to_dataset()["x"]
 
     def each(values: "xr.DataArray") -> "xr.Dataset":
         chosen = {f"q{i}": values.isel(feature=j, drop=True) for i, j in enumerate(columns)}
@@ -36,7 +36,7 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
         "posterior_predictive": each(new),
         "log_likelihood": xr.Dataset({f"q{i}": same for i in range(len(columns))}),
     }
-    first = fit["posterior"]["weight"].isel(component=0, drop=True)
+    first = fit["posterior"].to_dataset()["weight"].isel(component=0, drop=True)
     kept = np.linspace(0, first.sizes["draw"] - 1, same.sizes["draw"]).round().astype(int)
     groups["posterior"] = xr.Dataset({"weight": first.isel(draw=kept)})
     return xr.DataTree.from_dict(groups)

@@ -1,0 +1,5 @@
+"""Applications: what mixtures are used for, end to end, from files to files."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,273 @@
+"""Speech made by formulas: vowels and words with known labels and times, by a source and the formants of a vocal tract.
+
+A train of pulses, or noise, goes through resonators at the formants (Klatt 1980). Vowels have the mean formants that
+Peterson & Barney measured. It is for tests and lessons: nobody would take it for a person.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.apps.extras import extra
+from bayesgmm.errors import choose
+from bayesgmm.stats import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VOWELS = {  # f0, f1, f2, f3 in Hz of men, women and children: Peterson & Barney (1952), J. Acoust. Soc. Am. 24, 175-184
+    "IY": ((136, 270, 2290, 3010), (235, 310, 2790, 3310), (272, 370, 3200, 3730)),
+    "IH": ((135, 390, 1990, 2550), (232, 430, 2480, 3070), (269, 530, 2730, 3600)),
+    "EH": ((130, 530, 1840, 2480), (223, 610, 2330, 2990), (260, 690, 2610, 3570)),
+    "AE": ((127, 660, 1720, 2410), (210, 860, 2050, 2850), (251, 1010, 2320, 3320)),
+    "AA": ((124, 730, 1090, 2440), (212, 850, 1220, 2810), (256, 1030, 1370, 3170)),
+    "AO": ((129, 570, 840, 2410), (216, 590, 920, 2710), (263, 680, 1060, 3180)),
+    "UH": ((137, 440, 1020, 2240), (232, 470, 1160, 2680), (276, 560, 1410, 3310)),
+    "UW": ((141, 300, 870, 2240), (231, 370, 950, 2670), (274, 430, 1170, 3260)),
+    "AH": ((130, 640, 1190, 2390), (221, 760, 1400, 2780), (261, 850, 1590, 3360)),
+    "ER": ((133, 490, 1350, 1690), (218, 500, 1640, 1960), (261, 560, 1820, 2160)),
+}
+TALKERS = ("man", "woman", "child")
+NOISES = {"S": (3400.0, 500.0), "SH": (2300.0, 500.0), "F": (2000.0, 3000.0)}  # middle and width of a band, Hz
+NASALS = {"M": (250.0, 1000.0, 2200.0), "N": (250.0, 1600.0, 2500.0)}  # formants, roughly (Fujimura 1962)
+STOPS = {"T": (3300.0, 1500.0), "K": (1700.0, 700.0), "P": (800.0, 700.0)}  # the burst after the gap
+WORDS = {
+    "zero": ("S", "IH", "ER", "AO"),
+    "one": ("UW", "AH", "N"),
+    "two": ("T", "UW"),
+    "three": ("F", "ER", "IY"),
+    "four": ("F", "AO", "ER"),
+    "five": ("F", "AA", "IY", "F"),
+    "six": ("S", "IH", "K", "S"),
+    "seven": ("S", "EH", "F", "AH", "N"),
+    "eight": ("EH", "IY", "T"),
+    "nine": ("N", "AA", "IY", "N"),
+}
+SECONDS = {"vowel": 0.14, "noise": 0.11, "nasal": 0.09, "stop": 0.08}
+BANDWIDTHS = (60.0, 90.0, 150.0)  # Hz, of the formants
+STEP = 0.005  # seconds between changes of the formants
+GLIDE = 0.04  # seconds that formants take from one sound to the next
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Somebody who speaks.
+
+    Parameters
+    ----------
+    talker : {'man', 'woman', 'child'}
+    tract, pitch, pace : float
+        What all formants, the pitch, and all durations are multiplied by.
+    slope : float
+        Of the source, between 0 (dull) and 1 (bright).
+    """
+
+    talker: str = "man"
+    tract: float = 1.0
+    pitch: float = 1.0
+    pace: float = 1.0
+    slope: float = 0.9
+
+    def formants(self, sound: str) -> tuple[float, ...]:
+        """Pitch and three formants of a voiced sound, in Hz."""
+        place = TALKERS.index(self.talker)
+        pitch = VOWELS["AH"][place][0] if sound in NASALS else VOWELS[sound][place][0]
+        own = NASALS[sound] if sound in NASALS else VOWELS[sound][place][1:]
+        return pitch * self.pitch, *(f * self.tract for f in own)
+
+    @classmethod
+    def at_random(cls, rng: np.random.Generator, talker: str | None = None) -> "Voice":
+        """A speaker of that kind, or of any."""
+        kind = TALKERS[rng.integers(3)] if talker is None else talker
+        choose(kind, dict.fromkeys(TALKERS), "talker")
+        tract, pitch, pace = np.exp(rng.normal(0.0, (0.04, 0.1, 0.1)))
+        return cls(kind, float(tract), float(pitch), float(pace), float(rng.uniform(0.85, 0.95)))
+
+
+def kind_of(sound: str) -> str:
+    """Which kind of sound it is.
+
+    Examples
+    --------
+    >>> kind_of("IY"), kind_of("S")
+    ('vowel', 'noise')
+    """
+    kinds = {"vowel": list(VOWELS), "noise": list(NOISES), "nasal": list(NASALS), "stop": list(STOPS)}
+    return choose(sound, {name: kind for kind, names in kinds.items() for name in names}, "sound")
+
+
+def speak(
+    sounds: Sequence[str], voice: Voice | None = None, *, rate: int = 8000, noise: float = 0.003, seed: int = 0
+) -> tuple[Array, "pd.DataFrame"]:
+    """Say sounds one after another.
+
+    Parameters
+    ----------
+    sounds : sequence of str
+        Names of ``VOWELS``, ``NOISES``, ``NASALS`` and ``STOPS``.
+    voice : Voice, optional
+    rate : int
+        Samples a second.
+    noise : float
+        Of the room, as a share of full scale.
+    seed : int
+        Says how long each sound lasts and where its formants are, and draws the noise.
+
+    Returns
+    -------
+    samples : (n,) float
+        From -1 to 1.
+    segments : DataFrame
+        ``label``, ``start`` and ``stop`` in seconds.
+
+    References
+    ----------
+    .. [1] Klatt (1980), J. Acoust. Soc. Am. 67(3), 971-995.
+
+    Examples
+    --------
+    >>> samples, segments = speak(["S", "IY"])
+    >>> segments["label"].tolist()
+    ['S', 'IY']
+    """
+    import pandas as pd
+
+    voice, rng = voice or Voice(), np.random.default_rng(seed)
+    seconds = [SECONDS[kind_of(s)] * voice.pace * float(np.exp(rng.normal(0, 0.15))) for s in sounds]
+    stops = np.cumsum(seconds)
+    samples = _voiced(sounds, stops, voice, rate, rng) + _noises(sounds, stops, rate, rng)
+    samples = 0.7 * samples / np.abs(samples).max() + noise * rng.normal(size=len(samples))
+    segments = pd.DataFrame({"label": list(sounds), "start": [0.0, *stops[:-1]], "stop": stops})
+    return np.clip(samples, -1, 1), segments
+
+
+def _voiced(sounds: Sequence[str], stops: Array, voice: Voice, rate: int, rng: np.random.Generator) -> Array:
+    """The part that the voice makes: pulses through resonators that move."""
+    from scipy.signal import lfilter
+
+    step = round(STEP * rate)
+    at = np.arange(0.0, stops[-1], STEP)
+    track, loud = _tracks(sounds, stops, at, voice, rng)
+    pitch = np.repeat(track[:, 0], step) * (1 + 0.01 * rng.normal(size=len(at) * step).cumsum() / np.sqrt(rate))
+    pulses = np.diff(np.floor((pitch / rate).cumsum()), prepend=0.0)
+    source = lfilter([1.0], [1.0, -voice.slope], pulses) * np.repeat(loud, step)
+    for formant, bandwidth in enumerate(BANDWIDTHS, start=1):
+        source = _resonate(source, track[:, formant], bandwidth, rate, step)
+    return source
+
+
+def _resonate(source: Array, hertz: Array, bandwidth: float, rate: int, step: int) -> Array:
+    """A resonator with two poles whose place changes every so many samples; its gain at 0 Hz is one."""
+    from scipy.signal import lfilter
+
+    radius = np.exp(-np.pi * bandwidth / rate)
+    state, out = np.zeros(2), np.empty_like(source)
+    for i, frequency in enumerate(np.minimum(hertz, 0.48 * rate)):
+        poles = np.array([1.0, -2 * radius * np.cos(2 * np.pi * frequency / rate), radius**2])
+        part = slice(i * step, (i + 1) * step)
+        out[part], state = lfilter([poles.sum()], poles, source[part], zi=state)
+    return out
+
+
+def _tracks(
+    sounds: Sequence[str], stops: Array, at: Array, voice: Voice, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Pitch and formants (n, 4) at some times, gliding from sound to sound, and how loud the voice is (n,)."""
+    which = np.minimum(np.searchsorted(stops, at, side="right"), len(sounds) - 1)
+    kinds = [kind_of(sound) for sound in sounds]
+    targets = np.full((len(sounds), 4), np.nan)
+    for i, sound in enumerate(sounds):
+        if kinds[i] in {"vowel", "nasal"}:
+            targets[i] = np.array(voice.formants(sound)) * np.exp(rng.normal(0, 0.03, 4))
+    voiced = ~np.isnan(targets[:, 0])
+    if not voiced.any():
+        return np.tile([100.0, 500.0, 1500.0, 2500.0], (len(at), 1)), np.zeros(len(at))
+    nearest = np.array(
+        [np.flatnonzero(voiced)[np.abs(np.flatnonzero(voiced) - i).argmin()] for i in range(len(sounds))]
+    )
+    loud = np.array([{"vowel": 1.0, "nasal": 0.5}.get(kind, 0.0) for kind in kinds])
+    return _smooth(targets[nearest[which]]), _smooth(loud[which][:, None], 0.01)[:, 0]
+
+
+def _smooth(values: Array, seconds: float = GLIDE) -> Array:
+    """Running means down the columns."""
+    width = max(1, round(seconds / STEP) | 1)
+    held = np.pad(values, ((width // 2, width // 2), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, np.full(width, 1 / width), mode="valid") for column in held.T], axis=1)
+
+
+def _noises(sounds: Sequence[str], stops: Array, rate: int, rng: np.random.Generator) -> Array:
+    """The part that the breath makes: hisses, and bursts at the end of gaps."""
+    from scipy.signal import butter, sosfilt
+
+    size = len(np.arange(0.0, stops[-1], STEP)) * round(STEP * rate)
+    out = np.zeros(size)
+    for i, sound in enumerate(sounds):
+        kind = kind_of(sound)
+        if kind not in {"noise", "stop"}:
+            continue
+        middle, width = (NOISES | STOPS)[sound]
+        start, stop = (int(t * rate) for t in (0.0 if i == 0 else stops[i - 1], stops[i]))
+        if kind == "stop":
+            start = stop - min(stop - start, round(0.025 * rate))
+        edges = np.clip([middle - width, middle + width], 50, 0.48 * rate)
+        hiss = sosfilt(butter(2, edges, "bandpass", fs=rate, output="sos"), rng.normal(size=max(stop - start, 1)))
+        strength = {"S": 0.6, "SH": 0.7, "F": 0.15}.get(sound, 0.8)
+        part = out[start:stop]
+        part += strength * (hiss * np.hanning(len(hiss) + 2)[1:-1] / hiss.std())[: len(part)]
+    return out
+
+
+def make_recordings(
+    folder: str | Path,
+    words: Sequence[str] | None = None,
+    *,
+    speakers: int = 3,
+    takes: int = 6,
+    rate: int = 8000,
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """Write a WAV file for each take of each word by each speaker.
+
+    Parameters
+    ----------
+    folder : path
+        Is made where it does not exist.
+    words : sequence of str, optional
+        Of ``WORDS``, ``VOWELS``, ``NOISES``, ``NASALS`` or ``STOPS``; the ten words unless told.
+    speakers, takes : int
+        How many speakers there are, and how often each says each word.
+    rate, seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``path``, ``label``, ``speaker``: as a CSV file it is what ``bayesgmm speech train`` reads.
+    """
+    import pandas as pd
+
+    soundfile = extra("soundfile", "soundfile")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for label, speaker, take, samples in takes_of(words or list(WORDS), speakers, takes, rate, seed):
+        path = folder / f"{label}_{speaker}_{take}.wav"
+        soundfile.write(path, samples, rate, subtype="PCM_16")
+        rows.append((str(path), label, speaker))
+    return pd.DataFrame(rows, columns=["path", "label", "speaker"])
+
+
+def takes_of(
+    words: Sequence[str], speakers: int, takes: int, rate: int, seed: int
+) -> Iterator[tuple[str, str, int, Array]]:
+    """Label, speaker, take and samples, one recording after another."""
+    rng = np.random.default_rng(seed)
+    voices = [Voice.at_random(rng, TALKERS[s % 3]) for s in range(speakers)]
+    for s, voice in enumerate(voices):
+        for word in words:
+            for take in range(takes):
+                sounds = WORDS.get(word, (word,))
+                yield word, f"speaker{s}", take, speak(sounds, voice, rate=rate, seed=int(rng.integers(2**31)))[0]

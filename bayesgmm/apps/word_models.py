@@ -1,0 +1,323 @@
+"""A chain of mixtures for each word, or one mixture for each sound: trained by expectation maximisation."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayesgmm._declared import positive, whole
+from bayesgmm.apps.chains import Padded, evenly, log_probability, occupancies
+from bayesgmm.covariances import WishartPrecision
+from bayesgmm.data import Points, Standard
+from bayesgmm.errors import DeclarationError, FitWarning
+from bayesgmm.estimators import arguments, fits
+from bayesgmm.families import Family
+from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
+from bayesgmm.inference.starts import from_centres, spread_out_centres
+from bayesgmm.log_posterior import Parameters
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior import Posterior, unpack
+from bayesgmm.stats import Array, Blocks, Stats, Table, fold, log_densities
+
+MAX_ITER, TOL = 12, 1e-3  # iterations, and the gain in log likelihood a frame that is not worth another one
+TRACE = 1e-3  # an occupancy below it does not make a frame one of a state's
+AT_ONCE = 16_000  # frames that are scored at a time
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a word is made of.
+
+    Parameters
+    ----------
+    n_states : int
+        States that it goes through; 1 for a sound that lasts.
+    n_components : int
+        Of the mixture of each state.
+    covariance_type : str
+    shrinkage : float
+        Frames that the covariance within all states counts for in each component's own.
+    method : str
+        'em', or any method of ``bayesgmm.fit``, for the mixtures once it is known which frame is in which state.
+    settings : dict, optional
+        Of the method.
+    seed : int
+    """
+
+    n_states: int = 8
+    n_components: int = 1
+    covariance_type: str = "full"
+    shrinkage: float = 100.0
+    method: str = "em"
+    settings: dict[str, Any] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("n_states", self.n_states, most=100)
+        whole("n_components", self.n_components)
+        positive("shrinkage", self.shrinkage)
+        arguments.family_of(self.covariance_type)
+
+    @property
+    def family(self) -> Family:
+        """Of the covariances."""
+        return arguments.family_of(self.covariance_type)
+
+    def prior(self, within: Array) -> WishartPrecision:
+        """The prior of the covariances: ``shrinkage`` frames whose covariance (D, D) is the one within all states.
+
+        With EM the mode is ``(scatter + shrinkage * within) / (n + shrinkage)``; else ``within`` is the prior's mean.
+        """
+        free = 1 if self.family.diagonal else len(within)
+        dof = self.shrinkage + (free + 1) * (-1 if self.method == "em" else 1)
+        least = 0 if self.family.diagonal else free - 1
+        if not dof > least:
+            needed = least + free + 1
+            raise DeclarationError(
+                f"shrinkage={self.shrinkage:g}: must be more than {needed} for {self.covariance_type!r} covariances of "
+                f"{free} {'column' if free == 1 else 'columns'}\n  Try covariance_type='diag' for less."
+            )
+        return WishartPrecision(dof=dof, scale=tuple(map(tuple, (within * self.shrinkage).tolist())))
+
+
+@dataclass(frozen=True)
+class Words:
+    """Trained words: C chains of S states, each state a mixture of K components in D features, in M draws.
+
+    Parameters
+    ----------
+    weight, mean, covariance : (C, S, M, K), (C, S, M, K, D), (C, S, M, K, D, D) float
+        In data units.
+    stay : (C, S) float
+        Probability of another frame in a state.
+    standard : Standard
+    columns : D names
+    """
+
+    weight: Array
+    mean: Array
+    covariance: Array
+    stay: Array
+    standard: Standard
+    columns: tuple[str, ...]
+
+    def posterior(self, word: int, state: int) -> Posterior:
+        """The draws of one state's mixture."""
+        values = (self.weight[word, state], self.mean[word, state], self.covariance[word, state])
+        return Posterior(Parameters(*values), self.columns, self.standard)
+
+    def log_density(self, values: Array) -> Array:
+        """(N, C, S) log of the posterior mean density of frames (N, D) in each state."""
+        n_words, n_states, n_draws, n_components = self.weight.shape
+        flat = Parameters(
+            self.weight.reshape(-1, n_components),
+            self.mean.reshape(-1, *self.mean.shape[3:]),
+            self.covariance.reshape(-1, *self.covariance.shape[3:]),
+        )
+        tables = Posterior(flat, self.columns, self.standard).tables()
+        parts = [self._log_density(values[i : i + AT_ONCE], tables, n_draws) for i in range(0, len(values), AT_ONCE)]
+        return np.concatenate(parts).reshape(-1, n_words, n_states)
+
+    def _log_density(self, values: Array, tables: Table, n_draws: int) -> Array:
+        log = log_densities(self.standard.blocks(values), tables, os.cpu_count() or 1) - self.standard.log_scale
+        if n_draws > 1:
+            log = logsumexp(log.reshape(-1, n_draws, log.shape[1]), axis=1) - np.log(n_draws)
+        return log.T
+
+    def log_likelihood(self, parts: Sequence[Array]) -> Array:
+        """(R, C) log probability density of recordings, R arrays of frames, as each word."""
+        lengths = np.array([len(part) for part in parts])
+        density = self.log_density(np.concatenate(parts))
+        emitted = Padded.of(np.split(density.reshape(len(density), -1), lengths.cumsum()[:-1]))
+        n_words, n_states = self.stay.shape
+        values = emitted.values.reshape(len(parts), -1, n_words, n_states)
+        scores = [log_probability(Padded(values[:, :, c], lengths), self.stay[c]) for c in range(n_words)]
+        return np.stack(scores, axis=1)
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """The recordings of one word, laid out."""
+
+    blocks: Blocks
+    lengths: NDArray[np.int64]
+    weight: Array  # of each recording
+
+    def scatter_out(self, padded: Array) -> Array:
+        """(N, S) the rows that exist of (R, T, S)."""
+        exists = np.arange(padded.shape[1]) < self.lengths[:, None]
+        return padded[exists]
+
+
+def train(
+    parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: Shape, columns: tuple[str, ...]
+) -> Words:
+    """Words from recordings.
+
+    Which frame is in which state is not known: it is found by expectation maximisation, in which each state's mixture
+    is fitted to all frames of its word, each weighted by the probability that it is in that state.
+
+    Parameters
+    ----------
+    parts : R arrays of (T_r, D) frames
+        None with fewer frames than states.
+    word : (R,) int
+        From 0 to C - 1.
+    weight : (R,) float
+        How many recordings each stands for.
+    shape : Shape
+    columns : D names
+
+    References
+    ----------
+    .. [1] Rabiner (1989), Proc. IEEE 77(2), 257-286.
+    .. [2] Friedman (1989), J. Am. Stat. Assoc. 84(405), 165-175: covariances shrunk to the one within all classes.
+    """
+    rows = np.concatenate(parts)
+    repeated = np.repeat(weight, [len(part) for part in parts])
+    points = Points(rows, columns, np.arange(len(rows)), repeated)
+    standard = Standard.of(points, common=shape.family.isotropic)
+    corpora = [_corpus(parts, weight, word == c, standard) for c in range(int(word.max()) + 1)]
+    training = _Training(corpora, shape, standard, points)
+    training.climb()
+    if shape.n_components > 1:
+        training.split()
+        training.climb()
+    return training.words()
+
+
+def _corpus(parts: Sequence[Array], weight: Array, chosen: NDArray[np.bool_], standard: Standard) -> _Corpus:
+    own = [part for part, wanted in zip(parts, chosen, strict=True) if wanted]
+    return _Corpus(standard.blocks(np.concatenate(own)), np.array([len(part) for part in own]), weight[chosen])
+
+
+class _Training:
+    """Expectation maximisation over all words together: they share the covariance that theirs are shrunk to."""
+
+    def __init__(self, corpora: list[_Corpus], shape: Shape, standard: Standard, points: Points) -> None:
+        self.corpora, self.shape, self.standard, self.points = corpora, shape, standard, points
+        n_features = points.values.shape[1]
+        family = shape.family
+        core = family.core_shape(1, n_features)
+        root = np.ones(core) if family.diagonal else np.eye(n_features)[None]
+        start = Mixture(np.ones(1), np.zeros((1, n_features)), root)
+        self.mixtures = [[start] * shape.n_states for _ in corpora]
+        self.occupancy = [c.scatter_out(evenly(c.lengths, shape.n_states)) for c in corpora]
+        self.within = np.eye(n_features)
+        self.stay = np.empty((len(corpora), shape.n_states))
+
+    def climb(self) -> None:
+        """Iterate until the log likelihood gains nothing worth an iteration."""
+        before = -np.inf
+        for _ in range(MAX_ITER):
+            self._maximise()
+            loglik = self._expect()
+            if loglik - before < TOL * self.points.total_weight:
+                return
+            before = loglik
+
+    def _folds(self) -> list[list[Stats]]:
+        return [
+            [self._fold(c, s, mixture) for s, mixture in enumerate(states)] for c, states in enumerate(self.mixtures)
+        ]
+
+    def _fold(self, word: int, state: int, mixture: Mixture) -> Stats:
+        return fold(self._weighted(word, state), mixture.table(self.shape.family))
+
+    def _weighted(self, word: int, state: int) -> Blocks:
+        """The frames of a word, each weighted by how much it is in a state."""
+        corpus = self.corpora[word]
+        weight = np.zeros(len(corpus.blocks.weight))
+        each = np.repeat(corpus.weight, corpus.lengths)
+        weight[: corpus.blocks.n_points] = each * self.occupancy[word][:, state]
+        return replace(corpus.blocks, weight=weight)
+
+    def _maximise(self) -> None:
+        stats = self._folds()
+        every = [one for states in stats for one in states]
+        scatter = np.sum([one.scatter().sum(axis=0) for one in every], axis=0) / np.sum([one.n.sum() for one in every])
+        self.within = np.diag(scatter) if scatter.ndim == 1 else scatter
+        prior = self._prior()
+        self.mixtures = [[maximise(self.shape.family, one, prior) for one in states] for states in stats]
+        self.stay = np.array([self._stays(c) for c in range(len(self.corpora))])
+
+    def _stays(self, word: int) -> Array:
+        """Each recording leaves each state once; one more recording, of two frames a state, keeps it off 0 and 1."""
+        corpus = self.corpora[word]
+        frames = (self.occupancy[word] * np.repeat(corpus.weight, corpus.lengths)[:, None]).sum(axis=0)
+        return 1 - (corpus.weight.sum() + 1) / (frames + 2)
+
+    def _declared(self) -> MixtureModel:
+        """The mixture of a state, with its priors in data units."""
+        scale = self.standard.scale
+        within = self.within * np.outer(scale, scale)
+        covariances = self.shape.prior((within + within.T) / 2)
+        model = MixtureModel(self.shape.n_components, self.shape.covariance_type, covariances=covariances)
+        return fits.proper(model, self.points, np.diagonal(within))
+
+    def _prior(self) -> CovariancePrior:
+        return CovariancePrior(*self._declared().covariances.conjugate(self.standard, self.shape.family))
+
+    def _expect(self) -> float:
+        """Find out again which frame is in which state; the log likelihood of all recordings."""
+        total = 0.0
+        for c, corpus in enumerate(self.corpora):
+            tables = [mixture.table(self.shape.family) for mixture in self.mixtures[c]]
+            stacked = Table(*(np.stack([getattr(t, name) for t in tables]) for name in ("offset", "mean", "root")))
+            log = log_densities(corpus.blocks, stacked).T
+            padded, loglik = occupancies(Padded.of(np.split(log, corpus.lengths.cumsum()[:-1])), self.stay[c])
+            self.occupancy[c] = corpus.scatter_out(padded)
+            total += float(corpus.weight @ loglik)
+        return total
+
+    def split(self) -> None:
+        """From one component a state to several, at frames far from each other."""
+        rng = np.random.default_rng(self.shape.seed)
+        for c, corpus in enumerate(self.corpora):
+            rows = corpus.blocks.rows()
+            self.mixtures[c] = [self._seeded(rows, self._weighted(c, s), rng) for s in range(self.shape.n_states)]
+
+    def _seeded(self, rows: Array, weighted: Blocks, rng: np.random.Generator) -> Mixture:
+        weight = weighted.weight[: len(rows)]
+        own = np.flatnonzero(weight > TRACE * weight.max())
+        own = np.resize(own, max(len(own), self.shape.n_components))  # fewer frames than components: some twice
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # k-means++ says that some frames are alike
+            centres = spread_out_centres(rows[own], weight[own], self.shape.n_components, rng)
+        return from_centres(rows[own], weight[own], centres, self.shape.family)
+
+    def words(self) -> Words:
+        """The words in data units; by another method than EM, once more from the frames of each state."""
+        if self.shape.method == "em":
+            draws = [[self._as_found(mixture) for mixture in states] for states in self.mixtures]
+        else:
+            model = self._declared()
+            n_states = range(self.shape.n_states)
+            draws = [[self._fitted(model, c, s) for s in n_states] for c in range(len(self.corpora))]
+        weight, mean, covariance = (np.array([[getattr(p, name) for p in s] for s in draws]) for name in NAMES)
+        return Words(weight, mean, covariance, self.stay, self.standard, self.points.columns)
+
+    def _as_found(self, mixture: Mixture) -> Parameters:
+        mean = mixture.mean * self.standard.scale + self.standard.shift
+        covariance = self.shape.family.matrices(mixture.core_roots, *mean.shape)
+        return Parameters(
+            mixture.weight[None], mean[None], (covariance * np.outer(self.standard.scale, self.standard.scale))[None]
+        )
+
+    def _fitted(self, model: MixtureModel, word: int, state: int) -> Parameters:
+        blocks = self._weighted(word, state)
+        weight = blocks.weight[: blocks.n_points]
+        own = weight > TRACE * weight.max()
+        values = blocks.rows()[own] * self.standard.scale + self.standard.shift
+        points = Points(values, self.points.columns, np.arange(len(values)), weight[own])
+        with warnings.catch_warnings():  # hundreds of small fits: what counts is how well held-out recordings are told
+            warnings.simplefilter("ignore", FitWarning)
+            return unpack(fits.fit(model, points, self.shape.method, self.shape.seed, self.shape.settings)).parameters
+
+
+NAMES = ("weight", "mean", "covariance")

@@ -1,0 +1,158 @@
+"""Speech at the terminal: train a model from recordings, and recognise others."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.application import App
+from bayesgmm.cli.terminal import check_other, check_table, names_of, remark, say, show, tell, write, wrote
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesgmm.apps.listings import Listing
+    from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.apps.speech_files import Trained
+    from bayesgmm.stats import Array
+
+speech = App(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
+SHOWN = 40  # rows
+
+
+@speech.command()
+def train(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder (LABEL/*.wav, or LABEL_SPEAKER_TAKE.wav); a CSV file with columns path and label (and "
+            "speaker, start, stop); or a table of formants with a column label.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write the model.", show_default=False)],
+    states: Annotated[int, typer.Option(help="States of a word; 1 for a lasting sound, 3 for sounds in words.")] = 8,
+    components: Annotated[int, typer.Option("-k", "--components", help="Components of each state's mixture.")] = 1,
+    covariance: Annotated[str, typer.Option(help="full, tied, diag or spherical.")] = "full",
+    shrinkage: Annotated[float, typer.Option(help="Frames that the common covariance counts for.")] = 100.0,
+    normalise: Annotated[str, typer.Option(help="mean, none, or auto: by recordings that are held out.")] = "auto",
+    rate: Annotated[int | None, typer.Option(help="Samples a second. (default: the lowest there is)")] = None,
+    method: Annotated[str, typer.Option(help="em, or any method of 'bayesgmm fit'.")] = "em",
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Train without files that can't be used.")] = False,
+    label: Annotated[str, typer.Option(help="Column of the labels, in a table of formants.")] = "label",
+    columns: Annotated[str | None, typer.Option(help="Formants to use. (default: all numeric columns)")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+) -> None:
+    """Train a model, and say how well it tells what it has not heard."""
+    from bayesgmm.apps import speech_files
+    from bayesgmm.apps.formants import train_table
+    from bayesgmm.apps.listings import Listing, listed
+    from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.posterior import writable
+
+    writable(output)
+    check_other(output, source)
+    found = listed(source)
+    if not isinstance(found, Listing):
+        used = names_of(columns) if columns else None
+        options = {"n_components": components, "covariance_type": covariance, "method": method, "random_state": seed}
+        trained, _ = train_table(found, label, used, **options)
+        speech_files.save(trained, output)
+        say(f"{len(found)} rows, {len(trained.labels)} labels")
+        wrote(output)
+        return
+    classifier = SpeechClassifier(
+        states,
+        components,
+        covariance_type=covariance,
+        shrinkage=shrinkage,
+        normalise=normalise,
+        sample_rate=rate,
+        method=method,
+        skip_broken=skip_broken,
+        random_state=seed,
+    )
+    classifier.fit(found.recordings, found.labels, found.speakers)
+    _show_training(classifier, found)
+    classifier.save(output)
+    wrote(output)
+
+
+def _show_training(classifier: "SpeechClassifier", found: "Listing") -> None:
+    info = classifier.trained_.info
+    by = f", {len(set(found.speakers))} speakers" if found.speakers else ""
+    say(f"{info['recordings']} recordings, {len(classifier.classes_)} labels{by}")
+    tell(accuracy=info["accuracy"], exponent=classifier.exponent_)
+    if info["accuracy"] is None:
+        return
+    table = classifier.reliability_.copy()
+    for name in ("probability", "right", "error"):
+        table[name] = table[name].map("{:.2f}".format)
+    show(
+        table.astype(str).set_index("answers"),
+        "Recordings it has not heard",
+        name="reliability",
+        values=classifier.reliability_.set_index("answers"),
+    )
+    held = "speakers held out" if found.speakers and len(set(found.speakers)) > 1 else "recordings held out"
+    say(f"{held}: {info['accuracy']:.1%} right; frames count {classifier.exponent_:.3g} each")
+
+
+@speech.command()
+def recognise(
+    model: Annotated[Path, typer.Argument(help="What 'speech train' wrote.", show_default=False)],
+    recordings: Annotated[
+        list[Path], typer.Argument(help="Recordings; for a model of formants, one table.", show_default=False)
+    ],
+    sequence: Annotated[bool, typer.Option("--sequence", help="All that is said, with times.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).")] = None,
+) -> None:
+    """Say what is in recordings: a label with its probability, or a sequence with times."""
+    from bayesgmm.apps import speech_files
+
+    if output is not None:
+        check_table(output, model, *recordings)
+    trained = speech_files.load(model)
+    frame = _answers(trained, recordings, sequence)
+    if output is not None:
+        write(frame, output, "answers")
+        return
+    shown = frame[[name for name in frame.columns if not name.startswith("probability_")]].head(SHOWN).copy()
+    for name, places in {"start": 2, "end": 2, "probability": 3}.items():
+        if name in shown:
+            shown[name] = shown[name].map(f"{{:.{places}f}}".format)
+    show(shown.astype(str), "What was said", name="answers", values=frame)
+    if len(frame) > SHOWN:
+        remark(f"and {len(frame) - SHOWN} more: -o writes all of them")
+
+
+def _answers(trained: "Trained", recordings: list[Path], sequence: bool) -> "pd.DataFrame":
+    """A row a recording, a row of the table, or a word of a sequence; the index is the recording or the row."""
+    import pandas as pd
+
+    from bayesgmm.apps.formants import recognise_table
+    from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.errors import DataError
+    from bayesgmm.tables import read_frame
+
+    if trained.hearing is None:
+        if sequence or len(recordings) != 1:
+            raise DataError("this model is of a table of formants; give one table, and no --sequence")
+        frame = read_frame(recordings[0])
+        return _as_frame(trained, recognise_table(trained, frame), pd.Index(frame.index, name="row"))
+    classifier = SpeechClassifier.of(trained)
+    names = pd.Index([str(path) for path in recordings], name="recording")
+    if not sequence:
+        return _as_frame(trained, classifier.predict_proba(recordings), names)
+    parts = [classifier.transcribe(path).assign(recording=str(path)) for path in recordings]
+    return pd.concat(parts).set_index("recording")
+
+
+def _as_frame(trained: "Trained", probability: "Array", index: "pd.Index") -> "pd.DataFrame":
+    import pandas as pd
+
+    best = probability.argmax(axis=1)
+    frame = pd.DataFrame({"label": trained.labels[best], "probability": probability.max(axis=1)}, index=index)
+    for c, label in enumerate(trained.labels):
+        frame[f"probability_{label}"] = probability[:, c]
+    return frame
