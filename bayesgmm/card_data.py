@@ -1,4 +1,4 @@
-"""The data of a card: a data set that comes along or is generated, or a file; which columns, and what is done to them."""
+"""The data of a card: a data set by name, or a file; which columns, and what is done to them."""
 
 import inspect
 from dataclasses import dataclass

@@ -135,7 +135,8 @@ FACTS: dict[str, Fact] = {
     "occupied": Fact("components that hold at least one point, on average over the posterior", _occupied),
     "concentration": Fact("the concentration", lambda f: float(f.fit["posterior"]["concentration"].mean())),
     "truncated_mass": Fact(
-        "the weight that was cut off with the sticks beyond the last", lambda f: float(info(f.fit)["truncation"]["mass"])
+        "the weight that was cut off with the sticks beyond the last",
+        lambda f: float(info(f.fit)["truncation"]["mass"]),
     ),
     "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
     "uncertainty": Fact(
@@ -172,8 +173,9 @@ class Promise:
     ----------
     words : str
     low, high : float
-        Between which ``found`` should lie; for an interval, its ends, between which ``found`` is the value it must hold.
+        Where ``found`` should lie: the card's bounds, or the ends of a credible interval.
     found : float
+        What the fit has; of an interval, the value that it must hold.
     """
 
     words: str
@@ -219,9 +221,9 @@ def interval_words(interval: Interval) -> str:
 
     Examples
     --------
-    >>> interval_words(Interval("mean", 0, "height", 164.0))
+    >>> interval_words(Interval("mean", 0, 164.0, "height"))
     'the 95% interval of the mean of height in component 0'
-    >>> interval_words(Interval("weight", 1, value=0.5))
+    >>> interval_words(Interval("weight", 1, 0.5))
     'the 95% interval of the weight of component 1'
     """
     prob = f"the {interval.ci_prob:.0%} interval of the"
@@ -246,4 +248,5 @@ def _held(interval: Interval, fit: "xr.DataTree") -> Promise:
         values = p.mean[:, k, j] if interval.quantity == "mean" else np.sqrt(p.covariance[:, k, j, j])
     tail = (1 - interval.ci_prob) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
-    return Promise(interval_words(interval), float(low), float(high), interval.value)
+    words = f"{interval_words(interval)}, and the value that it must hold"
+    return Promise(words, float(low), float(high), interval.value)

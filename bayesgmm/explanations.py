@@ -1,4 +1,4 @@
-"""A model card explained: the data, the model and each prior in words and why, what to expect, to look at, and to run."""
+"""A model card in words: its data, its model, each prior and why, what to expect, what to look at, how to run it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,9 +147,7 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
         said.pop("weights")
     paragraphs = [_prior(part, said[part], getattr(model, part), getattr(why, part), names) for part in said]
     return [
-        Part(
-            "The model", _some(of_data.words, _formulas(of_data), why.components, why.covariance), {"data": of_data}
-        ),
+        Part("The model", _some(of_data.words, _formulas(of_data), why.components, why.covariance), {"data": of_data}),
         Part("The priors", tuple(paragraphs), said),
     ]
 

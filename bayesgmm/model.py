@@ -179,17 +179,17 @@ class Interval(Declared):
     quantity : {'weight', 'mean', 'sd'}
     component : int
         As the fit names it: 0 is the heaviest.
+    value : float
     column : str, optional
         Of a mean or a standard deviation; the only one unless told.
-    value : float
     ci_prob : float
         Of the equal-tailed interval.
     """
 
     quantity: Literal["weight", "mean", "sd"]
     component: Annotated[StrictInt, Field(ge=0)]
-    column: str | None = None
     value: float
+    column: str | None = None
     ci_prob: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
@@ -241,8 +241,7 @@ def load_card(name: str | Path) -> Card:
     >>> load_card("galaxies").mixture.n_components
     3
     """
-    path = Path(name)
-    path = path if path.suffix or path.is_file() else card_path(str(name))
+    path = card_file(name)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -254,6 +253,12 @@ def load_card(name: str | Path) -> Card:
     except DeclarationError as error:
         raise CardError(str(error)) from None
     return card.model_copy(update={"data": card.data.within(path.parent)})
+
+
+def card_file(name: str | Path) -> Path:
+    """The file of a card: the file itself, or that of a card that comes along."""
+    path = Path(name)
+    return path if path.suffix or path.is_file() else card_path(str(name))
 
 
 def card_path(name: str) -> Path:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.datasets.formants import vowels
-from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
 from bayesgmm.datasets.pictures import digits, photo
+from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
 from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 
@@ -76,7 +76,9 @@ def mixture(
     return frame.assign(component=[str(k) for k in sample.label])
 
 
-DATASETS: dict[str, "Callable[..., pd.DataFrame]"] = {  # what a card can name; text columns are what is known to be true
+DATASETS: dict[
+    str, "Callable[..., pd.DataFrame]"
+] = {  # what a card can name; text columns are what is known to be true
     "galaxies": galaxies,
     "iris": iris,
     "wine": wine,

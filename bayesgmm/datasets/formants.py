@@ -29,8 +29,8 @@ BETWEEN, WITHIN = 0.05, 0.08  # standard deviations of log formants: between spe
 def vowels(talker: str = "man", n_speakers: int = 60, seed: int = 0) -> "pd.DataFrame":
     """Ten vowels, each said once by every speaker: two formants in Hz, and the vowel.
 
-    The mean formants of each vowel are Peterson & Barney's; the speakers are drawn: one factor for the length of the vocal
-    tract, which moves all formants of a speaker alike, and a little for each formant of each vowel.
+    The mean formants of each vowel are Peterson & Barney's; the speakers are drawn: one factor for the length of the
+    vocal tract, which moves all formants of a speaker alike, and a little for each formant of each vowel.
 
     Parameters
     ----------

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm._declared import whole
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import choose
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PHOTOS = {name: name for name in ("china.jpg", "flower.jpg")}
 
 
 def digits() -> "pd.DataFrame":
@@ -43,10 +45,7 @@ def photo(name: str = "china.jpg", n_pixels: int = 4000, seed: int = 0) -> "pd.D
     import pandas as pd
     from sklearn.datasets import load_sample_image
 
-    try:
-        pixels = load_sample_image(name).reshape(-1, 3)
-    except AttributeError:
-        raise DeclarationError(f"name={name!r}: must be 'china.jpg' or 'flower.jpg'") from None
+    pixels = load_sample_image(choose(name, PHOTOS, "name")).reshape(-1, 3)
     count = whole("n_pixels", n_pixels, most=len(pixels))
     chosen = np.random.default_rng(whole("seed", seed, least=0)).choice(len(pixels), size=count, replace=False)
     return pd.DataFrame(pixels[chosen].astype(float), columns=["red", "green", "blue"])

@@ -45,7 +45,9 @@ def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
 
     rng = np.random.default_rng(whole("seed", seed, least=0))
     covariance = [[1.0, 0.6], [0.6, 1.0]]
-    return pd.DataFrame(rng.multivariate_normal([0, 0], covariance, size=whole("n_points", n_points)), columns=["x", "y"])
+    return pd.DataFrame(
+        rng.multivariate_normal([0, 0], covariance, size=whole("n_points", n_points)), columns=["x", "y"]
+    )
 
 
 def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFrame":
