@@ -20,6 +20,7 @@ from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.explanations import explain_card
 from bayesgmm.model import Card, Interval, card_path, cards, load_card
 from bayesgmm.relabelling import aligned
+from bayesgmm.transforms import PrincipalComponents
 from tests.commands import run as command
 
 CARDS = sorted(cards())
@@ -66,19 +67,29 @@ def calls(text):
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_the_calls_that_a_card_names_exist_and_take_what_it_gives(name):
+def test_the_calls_that_a_card_names_exist_and_take_what_they_are_given(name):
     lesson = load_card(name).lesson
     found = [code for text in (*lesson.look, *lesson.exercises) for code in calls(text)]
     assert found
     for code in found:
         for node in ast.walk(ast.parse(code, mode="eval")):
-            if (
-                isinstance(node, ast.Call)
-                and ast.unparse(node.func).startswith("bg.")
-                and "(" not in ast.unparse(node.func)
-            ):
-                takes = inspect.signature(eval(ast.unparse(node.func), {"bg": bg}))
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if re.fullmatch(r"bg\.[\w.]+", name):
+                takes = inspect.signature(eval(name, {"bg": bg}))
                 takes.bind(*node.args, **{keyword.arg: None for keyword in node.keywords})
+
+
+def test_by_maximum_likelihood_nothing_comes_out_of_the_waiting_times():
+    run = fitted("waiting_times")
+    with pytest.raises(bg.errors.ComponentError, match="singular"):
+        bg.fit(run.card.mixture, run.data.frame, method="mle", seed=1, progress=False)
+
+
+def test_a_third_component_explains_the_bad_readings_away():
+    run = fitted("sensors")
+    three = run.card.mixture.model_copy(update={"n_components": 3})
+    fit = bg.fit(three, run.data.frame, method="vb", seed=1, progress=False)
+    assert not bg.anomaly_scores(fit, fdr=0.05)["anomaly"].any()
 
 
 def test_what_a_card_says_to_look_at_runs():
@@ -249,9 +260,7 @@ def test_transforms_are_done_in_order_and_the_truth_follows_the_rows():
 
 def test_standardised_components_do_not_know_units():
     frame = bg.datasets.wine().drop(columns="cultivar")
-    pca = DataCard.parse(
-        {"transforms": [{"transform": "pca", "n_columns": 3, "standardise": True}]}, "card"
-    ).transforms[0]
+    pca = PrincipalComponents(n_columns=3, standardise=True)
     np.testing.assert_allclose(pca.apply(frame), pca.apply(frame * np.logspace(-3, 3, 13)), atol=1e-9)
 
 
@@ -279,7 +288,7 @@ def test_data_that_make_no_sense_are_refused(data, message):
         ({"dataset": "iris", "truth": "specis"}, "did you mean 'species'"),
         ({"dataset": "iris", "columns": ["petal"]}, "there is no column 'petal'"),
         ({"path": "nowhere.csv"}, "there is no file nowhere.csv"),
-        ({"dataset": "photo", "parameters": {"name": "x.jpg"}}, "must be 'china.jpg' or 'flower.jpg'"),
+        ({"dataset": "photo", "parameters": {"name": "x.jpg"}}, "name='x.jpg' is not one of 'china.jpg', 'flower.jpg'"),
         ({"dataset": "photo", "parameters": {"n_pixels": 10**7}}, "n_pixels=10000000: must be a whole number, from 1"),
         ({"dataset": "vowels", "parameters": {"talker": "men"}}, "did you mean 'man'"),
         ({"dataset": "one_heap", "transforms": [{"transform": "log"}]}, "not positive; they have no logarithm"),
