@@ -244,6 +244,19 @@ def test_a_card_reads_a_file_beside_it(tmp_path):
     assert "points.csv" in str(explain_card(path))
 
 
+def test_no_fit_sees_known_classes_that_are_numbers(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 9.0, 8.0], "kind": [0, 0, 1, 1]})
+    frame.to_csv(tmp_path / "points.csv", index=False)
+    text = "[mixture]\nn_components = 1\n[fit]\nmethod = 'em'\n[data]\npath = 'points.csv'\ntruth = 'kind'\n"
+    (tmp_path / "own.toml").write_text(text)
+    table = load_card(tmp_path / "own.toml").data.read()
+    assert (list(table.frame), table.truth.tolist()) == (["a"], [0, 0, 1, 1])
+    for args in (["fit", "points.csv"], ["fit"]):
+        done = command(*args, "--model", "own.toml", "-o", "fit.nc", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert bg.load(tmp_path / "fit.nc")["posterior"].coords["feature"].values.tolist() == ["a"]
+
+
 def test_transforms_are_done_in_order_and_the_truth_follows_the_rows():
     steps = [{"transform": "rows", "n_rows": 40, "seed": 3}, {"transform": "log"}, {"transform": "pca", "n_columns": 2}]
     card = DataCard.parse({"dataset": "iris", "truth": "species", "transforms": steps}, "card")

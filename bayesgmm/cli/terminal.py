@@ -127,6 +127,8 @@ def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFr
     named = card.data.columns if columns is None else chosen_columns(columns)
     if path is not None:
         frame = read(path, None if named is None else list(named))
+        if named is None and card.data.truth in frame:
+            frame = frame.drop(columns=card.data.truth)
     elif card.data.given:
         return card.data.model_copy(update={"columns": named}).read().frame
     else:
