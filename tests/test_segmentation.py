@@ -549,8 +549,11 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     assert "170 x 150 pixels, by lightness, green red, blue yellow" in done.output
     expected = segment_image(path, 4, sample=5000, progress=False)["label"].values
     np.testing.assert_array_equal(np.asarray(opened(out / "labels.png")), expected)
-    again = CliRunner().invoke(app, ["segment", str(path), "--fit", str(out / "fit.nc"), "-o", str(tmp_path / "two")])
+    again = CliRunner().invoke(
+        app, ["segment", str(path), "--fit", str(out / "fit.nc"), "--merge", "0.9", "-o", str(tmp_path / "two")]
+    )
     assert again.exit_code == 0, again.exception
+    assert "4 components merged into 4" in again.output
     assert (tmp_path / "two" / "labels.png").exists()
     refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
     assert "is what is read; write to another file" in str(refused.exception)

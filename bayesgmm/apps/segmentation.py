@@ -139,7 +139,8 @@ def segment_image(
     fit : DataTree, optional
         From ``fit_pixels``, of this picture or another; in place of a new one.
     merge : Dataset or sequence of int, optional
-        What ``merge_components(fit)`` gave, or the number of the region, from 0, that each component is part of.
+        What ``merge_components(fit, overlap=0.3)`` gave (colours of a photograph flow into each other, so that its
+        default overlap makes one region of all), or the number of the region, from 0, that each component is part of.
     smoothing : float
         How strongly neighbours pull; 0 for not at all. The noise of photographs is not independent from pixel to pixel,
         and the more they are smoothed, the surer the answer is beyond what it should be.

@@ -31,7 +31,10 @@ def segment(
         ),
     ] = "colour",
     smoothing: Annotated[float, typer.Option(help="How strongly neighbours agree; 0 for not at all.")] = 0.5,
-    merge: Annotated[bool, typer.Option("--merge", help="Make one region of components that overlap.")] = False,
+    merge: Annotated[
+        float | None,
+        typer.Option(help="One region of components that overlap by so much: 0 is apart, 1 the same; 0.3, say."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="vb, em, map, advi, fullrank_advi, mle or nuts.", autocompletion=one_of(*METHODS))
     ] = "vb",
@@ -66,7 +69,7 @@ def segment(
         mixture = fit_pixels(picture, count, features=wanted, method=method, sample=sample, seed=seed)
         _say_left_out(mixture, wanted)
         wrote(save(mixture, folder / "fit.nc"))
-    merged = merge_components(mixture) if merge else None
+    merged = merge_components(mixture, overlap=merge) if merge is not None else None
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
     regions = segment_image(picture, fit=mixture, merge=merged, smoothing=smoothing, seed=seed)
