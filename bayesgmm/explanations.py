@@ -178,7 +178,7 @@ def _expected(card: Card) -> tuple[str, ...]:
     """What the lesson says, and each fact with its bounds."""
     facts = [f"{fact_named(name).words}: {_bounds(*bounds)}" for name, bounds in card.expect.items()]
     facts += [f"{interval_words(interval)} holds {number(interval.value)}" for interval in card.intervals]
-    held = f"The tests hold it to these, with `method={card.fit.method!r}` and `seed={card.fit.seed}`:"
+    held = f"What is promised of the fit, with `method={card.fit.method!r}` and `seed={card.fit.seed}`:"
     return _some(card.lesson.expect) + ((held, *_bullets(tuple(facts))) if facts else ())
 
 

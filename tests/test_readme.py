@@ -29,7 +29,9 @@ def test_the_card_example_is_a_card(tmp_path):
 
 
 def test_its_table_of_cards_is_the_gallery():
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", README.read_text().split("| card |")[1].split("```")[0], re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \|", README.read_text().split("| card |")[1].split("```")[0], re.MULTILINE
+    )
     assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(bg.model.cards())
 
 
