@@ -15,7 +15,10 @@ import pytest
 import bayesgmm as bg
 from bayesgmm import card_facts
 from bayesgmm.card_data import DataCard
-from bayesgmm.card_facts import FACTS, Fitted, fact_named, promises
+from bayesgmm.card_facts import FACTS, Fitted, Promise, fact_named, promises
+from bayesgmm.cli.cards import _show_promises
+from bayesgmm.cli.session import Session
+from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.explanations import explain_card
 from bayesgmm.model import Card, Interval, card_path, cards, load_card
@@ -334,15 +337,22 @@ def test_cards_are_found_by_name_whatever_lies_about(tmp_path, monkeypatch):
 # Runs, and the terminal
 
 
-def test_a_run_is_written_as_it_is(tmp_path):
-    card = load_card("waiting_times")
-    run = bg.run_card(card, tmp_path / "out", progress=False)
-    written = pd.read_csv(tmp_path / "out" / "data.csv")
-    pd.testing.assert_frame_equal(written, run.data.frame.assign(kind=run.data.truth))
-    kept = bg.load(tmp_path / "out" / "fit.nc")
-    np.testing.assert_array_equal(kept["posterior"]["mean"], fitted("waiting_times").fit["posterior"]["mean"])
-    assert "<h1" in (tmp_path / "out" / "report.html").read_text()
-    assert "Waiting times" in (tmp_path / "out" / "report.html").read_text()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder that ``models run`` has written, and what it said."""
+    folder = tmp_path_factory.mktemp("cards")
+    done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "w", json.loads(done.stdout)
+
+
+def test_a_run_is_written_as_it_is(written):
+    folder, _ = written
+    run = fitted("waiting_times")
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "data.csv"), run.data.frame.assign(kind=run.data.truth))
+    np.testing.assert_array_equal(bg.load(folder / "fit.nc")["posterior"]["mean"], run.fit["posterior"]["mean"])
+    page = (folder / "report.html").read_text()
+    assert re.search(r"<h1[^>]*>\s*Waiting times", page)
 
 
 def test_a_folder_that_can_not_be_written_is_found_before_the_work(tmp_path):
@@ -351,17 +361,19 @@ def test_a_folder_that_can_not_be_written_is_found_before_the_work(tmp_path):
         bg.run_card("digits", tmp_path / "file")
 
 
-def test_models_run_says_what_came_out(tmp_path):
-    done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+def test_models_run_says_what_came_out(written):
+    _, told = written
     assert [promise["kept"] for promise in told["promises"]] == [True] * 5
     assert {entry["path"] for entry in told["wrote"]} == {"w/data.csv", "w/fit.nc", "w/report.html"}
-    text = (card_path("waiting_times").read_text()).replace("clusters = [2, 2]", "clusters = [3, 3]")
-    (tmp_path / "mine.toml").write_text(text)
-    done = command("models", "run", "mine.toml", "-o", "m", cwd=tmp_path)
-    assert "is 2, not from 3 to 3" in done.stderr
-    assert "What the card says of its fit" in done.stdout
+
+
+def test_broken_promises_are_said(capsys):
+    start_session(Session())
+    _show_promises([Promise("clusters", 3, 3, 2.0), Promise("the largest weight", 0.8, 0.9, 0.85)])
+    said = capsys.readouterr()
+    assert "clusters is 2, not from 3 to 3" in said.err
+    assert "largest" not in said.err
+    assert "What the card says of its fit" in said.out
 
 
 def test_models_show_explains_names_and_files(tmp_path):
