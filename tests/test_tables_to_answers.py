@@ -15,7 +15,7 @@ from bayesgmm.apps.anomalies import Rule
 from bayesgmm.apps.clusters import FILES
 from bayesgmm.apps.columns import usable
 from bayesgmm.apps.flagging import judge_file, write_flagged
-from bayesgmm.apps.novelty import empirical_null, log_p_values
+from bayesgmm.apps.novelty import Choice, empirical_null, log_p_values, simplest
 from bayesgmm.apps.profiles import profiles
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
 from tests.commands import run
@@ -99,6 +99,19 @@ def test_one_gaussian_is_kept_where_it_is_enough():
     assert found.fit["posterior"].sizes["component"] == 1
 
 
+def test_what_is_more_complex_must_pay():
+    def chosen(*errors):
+        return simplest([Choice(bg.MixtureModel(k + 1), error) for k, error in enumerate(errors)]).n_components
+
+    assert chosen(0.30, 0.25, 0.21) == 1  # less than ten in a hundred in all
+    assert chosen(0.30, 0.25, 0.19) == 3
+    assert chosen(0.30, 0.11, 0.10) == 2  # most of the gain
+    assert chosen(np.nan, 0.30, 0.28) == 2
+    with_one = [Choice(bg.MixtureModel(1, background=b), e) for b, e in ((None, 0.30), (bg.Background(), 0.28))]
+    assert simplest(with_one).background is not None
+    assert simplest([with_one[0], Choice(with_one[1].model, 0.295)]).background is None
+
+
 def test_a_background_is_taken_where_outliers_would_hide_each_other():
     """Forty rows at 40 sd make one Gaussian so wide that none of them stands out."""
     rng = np.random.default_rng(2)
@@ -142,8 +155,9 @@ def test_p_values_of_new_rows_are_valid_whatever_the_model():
     rate = found.rows["anomaly"].mean()
     # the held-out half is itself random: p has a beta(60, 541) share below 0.1
     assert 0.1 - 4.2 * 0.0145 < rate < 0.1 + 4.2 * 0.0145
-    kept = bg.posterior.info(found.fit)["model"]
-    assert kept["n_components"] == 1
+    assert found.fit["observed_data"].sizes["point"] == found.fit["calibration"].sizes["reference"] == 600
+    seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
+    assert len(seen & {tuple(row) for row in good}) == 600
     again = judge(found.fit, new, alpha=0.1)
     pd.testing.assert_frame_equal(again.rows, found.rows)
 
