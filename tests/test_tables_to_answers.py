@@ -90,6 +90,8 @@ def test_structure_is_found_where_one_gaussian_sees_none(ring_found):
     called = ring_found.rows["anomaly"].to_numpy()
     assert called.sum() >= 8
     assert wrong[called].mean() > 0.8
+    assert ((ring_found.rows["reason"] != "") == called).all()
+    assert (ring_found.rows["component"].notna() == called).all()
     assert ring_found.fit["posterior"].sizes["component"] == 8
 
 
@@ -182,6 +184,7 @@ def test_thresholds_move():
     assert Rule.of(0.01, None, None).called(p)[1].tolist() == [True, True, False, False, False]
     assert Rule.of(None, 0.001, None).called(p)[1].sum() == 1
     assert Rule.of(None, None, 4).called(p)[1].sum() == 4
+    assert Rule.of(0.05, None, None).called(np.array([0.001, 0.04, 0.9]))[1].tolist() == [True, False, False]
     with pytest.raises(DeclarationError, match="one of fdr, alpha and top, not alpha and top"):
         Rule.of(None, 0.1, 3)
 
