@@ -15,7 +15,7 @@ from bayesgmm.apps.anomalies import Rule
 from bayesgmm.apps.clusters import FILES
 from bayesgmm.apps.columns import usable
 from bayesgmm.apps.flagging import judge_file, write_flagged
-from bayesgmm.apps.novelty import empirical_null, log_p_values
+from bayesgmm.apps.novelty import Choice, empirical_null, log_p_values, simplest
 from bayesgmm.apps.profiles import profiles
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
 from tests.commands import run
@@ -90,6 +90,8 @@ def test_structure_is_found_where_one_gaussian_sees_none(ring_found):
     called = ring_found.rows["anomaly"].to_numpy()
     assert called.sum() >= 8
     assert wrong[called].mean() > 0.8
+    assert ((ring_found.rows["reason"] != "") == called).all()
+    assert (ring_found.rows["component"].notna() == called).all()
     assert ring_found.fit["posterior"].sizes["component"] == 8
 
 
@@ -97,6 +99,19 @@ def test_one_gaussian_is_kept_where_it_is_enough():
     x = np.random.default_rng(0).multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=400)
     found = find_anomalies(x, n_components=[1, 3], **QUIET)
     assert found.fit["posterior"].sizes["component"] == 1
+
+
+def test_what_is_more_complex_must_pay():
+    def chosen(*errors):
+        return simplest([Choice(bg.MixtureModel(k + 1), error) for k, error in enumerate(errors)]).n_components
+
+    assert chosen(0.30, 0.25, 0.21) == 1  # less than ten in a hundred in all
+    assert chosen(0.30, 0.25, 0.19) == 3
+    assert chosen(0.30, 0.11, 0.10) == 2  # most of the gain
+    assert chosen(np.nan, 0.30, 0.28) == 2
+    with_one = [Choice(bg.MixtureModel(1, background=b), e) for b, e in ((None, 0.30), (bg.Background(), 0.28))]
+    assert simplest(with_one).background is not None
+    assert simplest([with_one[0], Choice(with_one[1].model, 0.295)]).background is None
 
 
 def test_a_background_is_taken_where_outliers_would_hide_each_other():
@@ -142,8 +157,9 @@ def test_p_values_of_new_rows_are_valid_whatever_the_model():
     rate = found.rows["anomaly"].mean()
     # the held-out half is itself random: p has a beta(60, 541) share below 0.1
     assert 0.1 - 4.2 * 0.0145 < rate < 0.1 + 4.2 * 0.0145
-    kept = bg.posterior.info(found.fit)["model"]
-    assert kept["n_components"] == 1
+    assert found.fit["observed_data"].sizes["point"] == found.fit["calibration"].sizes["reference"] == 600
+    seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
+    assert len(seen & {tuple(row) for row in good}) == 600
     again = judge(found.fit, new, alpha=0.1)
     pd.testing.assert_frame_equal(again.rows, found.rows)
 
@@ -168,6 +184,7 @@ def test_thresholds_move():
     assert Rule.of(0.01, None, None).called(p)[1].tolist() == [True, True, False, False, False]
     assert Rule.of(None, 0.001, None).called(p)[1].sum() == 1
     assert Rule.of(None, None, 4).called(p)[1].sum() == 4
+    assert Rule.of(0.05, None, None).called(np.array([0.001, 0.04, 0.9]))[1].tolist() == [True, False, False]
     with pytest.raises(DeclarationError, match="one of fdr, alpha and top, not alpha and top"):
         Rule.of(None, 0.1, 3)
 

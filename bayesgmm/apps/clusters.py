@@ -225,10 +225,9 @@ def cluster_table(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> x = np.concatenate([rng.normal(size=40), rng.normal(size=40) + 9])
+    >>> x = np.append(np.arange(41.0), np.arange(100.0, 140.0))
     >>> cluster_table(x[:, None], n_components=[1, 2], covariance="tied", method="vb", progress=False).words()[-3:-1]
-    ['cluster 0: 40 rows, low x0 (-0.138)', 'cluster 1: 40 rows, high x0 (9.16)']
+    ['cluster 0: 41 rows, low x0 (20)', 'cluster 1: 40 rows, high x0 (119.5)']
     """
     table = usable(data, columns)
     rows = table.rows
