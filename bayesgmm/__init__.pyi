@@ -1,4 +1,4 @@
-from . import datasets, errors, model, plots
+from . import apps, datasets, errors, model, plots
 from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
@@ -53,6 +53,7 @@ __all__ = [
     "SparseDirichlet",
     "WishartPrecision",
     "anomaly_scores",
+    "apps",
     "assignments",
     "bootstrap_test",
     "build_model",

@@ -135,8 +135,9 @@ def mixing(fit: "xr.DataTree") -> list[Finding]:
         what = f"{few}: too few to tell whether the chains agree."
         return [Finding("problem", "mixing", what, "No uncertainty can be read off so few.", "Draw more.")]
     why = "Averages and intervals would come out differently in another run."
-    if free := _trouble(fit, *_judged(watched(fit)), why):
-        return free
+    free = watched(fit)  # nothing, where a fit holds neither data nor its log likelihood
+    if free.data_vars and (found := _trouble(fit, *_judged(free), why)):
+        return found
     why = "They agree on the density of the data, and not on single components: what is said of those is uncertain."
     return _trouble(fit, *convergence(fit), why)
 

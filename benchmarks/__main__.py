@@ -17,6 +17,7 @@ from benchmarks import (
     predictions,
     relabelling,
     sampling,
+    segmentation,
     speech,
     sweeps,
 )
@@ -33,9 +34,22 @@ PARTS = {
     "predictions": predictions,
     "partitions": partitions,
     "diagnosis": diagnosis,
+    "segmentation": segmentation,
     "speech": speech,
 }
-PACKAGES = ("bayesgmm", "numpy", "numba", "scikit-learn", "nutpie", "pymc", "numpyro", "jax", "librosa", "hmmlearn")
+PACKAGES = (
+    "bayesgmm",
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "scikit-image",
+    "nutpie",
+    "pymc",
+    "numpyro",
+    "jax",
+    "librosa",
+    "hmmlearn",
+)
 
 
 def machine() -> str:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
+HEAVY |= {"skimage", "PIL"}
 PACKAGES = {"apps", "inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
 ENTRANCES = {
     "inference.fit",
@@ -21,6 +22,7 @@ MAY_BE_HEAVY = {
     "cli",
     "cli.reports",
     "cli.application",
+    "cli.applications",
     "cli.predictions",
     "cli.partitions",
     "cli.diagnosis",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.application import EXIT_CODES, App, run
+from bayesgmm.cli.applications import segment
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
@@ -123,7 +124,7 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, report, select, compare):
+for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
     app.command()(command)
 app.add_typer(speech, name="speech")
 

@@ -90,7 +90,7 @@ def _show_training(classifier: "SpeechClassifier", found: "Listing") -> None:
         table[name] = table[name].map("{:.2f}".format)
     show(
         table.astype(str).set_index("answers"),
-        "How sure it is of recordings it has not heard, and how often right",
+        "Recordings it has not heard",
         name="reliability",
         values=classifier.reliability_.set_index("answers"),
     )

@@ -4,6 +4,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from bayesgmm.convergence import label_free
 from bayesgmm.cross_validation import LeftOut, stacking_weights
@@ -69,8 +70,12 @@ def stacking(fit: "xr.DataTree") -> Array:
     log = log.reshape(chains, draws, len(rows))[:, kept]
     left_out = {}
     for chain in range(chains):
-        with np.errstate(all="ignore"):  # a point's k-hat is another check's
-            elpd, khat, effective = array_stats.loo(log[chain].T, chain_axis=None)
+        try:
+            with np.errstate(all="ignore"):  # a point's k-hat is another check's
+                elpd, khat, effective = array_stats.loo(log[chain].T, chain_axis=None)
+        except ValueError:  # ArviZ's, of a chain that never moved: without a point it would be where it is
+            elpd = logsumexp(log[chain], axis=0) - np.log(len(kept))
+            khat, effective = np.full(len(rows), np.inf), np.zeros(len(rows))
         error = float(elpd.std() * np.sqrt(len(elpd)))
         left_out[str(chain)] = LeftOut(elpd, khat, float(elpd.sum()), error, float(effective.sum()))
     weight = stacking_weights(left_out)

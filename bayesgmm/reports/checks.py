@@ -86,11 +86,15 @@ def replicates(subject: Subject) -> list[Block]:
 
     def draw() -> Any:
         visuals = {"predictive_dist": {"alpha": 0.3, "width": 0.7}, "observed_dist": {"width": 2.2}}
-        collection = az.plot_ppc_dist(tree, num_samples=count, col_wrap=2, figure_kwargs=_size(names), visuals=visuals)
+        collection = az.plot_ppc_dist(
+            tree, kind="kde", num_samples=count, col_wrap=2, figure_kwargs=_size(names), visuals=visuals
+        )
         return arrange(collection.viz["figure"].item(), names)
 
     outside = _outside(subject)
     worst = int(np.argmax(np.abs(outside - 0.1)))
+    least, most = share(float(outside.min())), share(float(outside.max()))
+    said = f"{least} to {most}, furthest off in {names[worst]}" if len(names) > 1 else f"{most} in {names[0]}"
     return [
         picture(
             draw,
@@ -98,8 +102,7 @@ def replicates(subject: Subject) -> list[Block]:
             alt=f"Densities of {count} replicated data sets and of the data, for {listed(names)}.",
             reading="Each thin line is the density of a data set of the same size, made by one draw of the posterior; "
             "the dark line is the data. Where the data leave the bundle, the model does not describe them.",
-            verdict=f"In each column, 10 % of the points should lie outside the central 90 % of the replicated ones: "
-            f"it is {share(float(outside.min()))} to {share(float(outside.max()))}, furthest off in {names[worst]}.",
+            verdict=f"10 % of the points should lie outside the central 90 % of the replicated ones: it is {said}.",
             vectors=False,
         )
     ]

@@ -29,16 +29,18 @@ def table(subject: Subject) -> list[Block]:
     blocks = _tables(subject, f"The components. {what}", subject.occupied, "The other columns")
     empty = [k for k in range(subject.n_components) if k not in subject.occupied]
     if empty:
-        said = f"{plural(len(empty), 'empty component')}"
-        why = "No point most probably belongs to them: where they lie is what the prior says."
-        blocks.append(Fold(said, (Paragraph(why), *_tables(subject, "Empty components.", empty, "The other columns"))))
+        said = f"{plural(len(empty), 'component')} that {'is' if len(empty) == 1 else 'are'} nearly empty"
+        why = "Each is expected to hold less than one point: where it lies is mostly what the prior says."
+        blocks.append(
+            Fold(said, (Paragraph(why), *_tables(subject, "Nearly empty components.", empty, "The other columns")))
+        )
     return blocks
 
 
 def _tables(subject: Subject, caption: str, chosen: list[int], more: str) -> list[Block]:
     """A table of some components, the columns beyond the first few folded away."""
     rows = _rows(subject, chosen)
-    columns = ("", *(f"component {subject.components[k]}" for k in chosen))
+    columns = ("", *(f"component\N{NO-BREAK SPACE}{subject.components[k]}" for k in chosen))
     colours = (None, *(component_colour(k) for k in chosen))
     first, rest = rows[: 2 + 2 * MANY], rows[2 + 2 * MANY :]
     blocks: list[Block] = [Grid(caption, columns, tuple(first), colours=colours)]
@@ -54,7 +56,7 @@ def _rows(subject: Subject, chosen: list[int]) -> list[tuple[str, ...]]:
         rows.append(("expected points", *(f"{subject.sizes[k]:,.1f}" for k in chosen)))
     mean = p.mean[:, chosen]
     sd = np.sqrt(np.diagonal(p.covariance[:, chosen], axis1=-2, axis2=-1))
-    for j, name in enumerate(subject.columns):
+    for j, name in enumerate(subject.titles):
         rows += [(f"{name}, mean", *_cells(mean[..., j])), (f"{name}, standard deviation", *_cells(sd[..., j]))]
     return rows
 
@@ -70,7 +72,7 @@ def _cells(draws: Array) -> list[str]:
 def portraits(subject: Subject) -> list[Block]:
     """What sets each component apart, in a sentence."""
     if len(subject.occupied) == 1:
-        raise LeftOut("With one component there is nothing to set it apart from.")
+        raise LeftOut("Only one component holds points: there is nothing to set it apart from.")
     p = subject.posterior.parameters
     weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
     variance = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
@@ -91,8 +93,7 @@ def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
     if not strongest:
         return "lies in the middle of every column: its width or shape sets it apart, not its place"
     parts = [
-        f"{'high' if z[j] > 0 else 'low'} in {subject.columns[j]} ({number(mean[j], 3)}, overall "
-        f"{number(centre[j], 3)})"
+        f"{'high' if z[j] > 0 else 'low'} in {subject.titles[j]} ({number(mean[j], 3)}, overall {number(centre[j], 3)})"
         for j in strongest
     ]
     return f"is {listed(parts)}"
@@ -147,6 +148,7 @@ def density(subject: Subject) -> list[Block]:
         wide.append(float(np.ptp(data["band"].values[at]) / data["density"].values[at]))
         tops.append(number(float(data["grid"].values[at]), 3))
     most = int(np.argmax(wide))
+    where = "On the diagonal, each column" if subject.n_features > 1 else "The column"
     pairs_read = (
         " Below, each pair: shades hold 50, 80 and 95 % of the probability; each thin line is the edge of the 95 % of "
         "one draw, so where the lines scatter, the edge is uncertain."
@@ -162,8 +164,8 @@ def density(subject: Subject) -> list[Block]:
             lambda: draw_density(subject.few, columns),
             title="Density",
             alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
-            reading="On the diagonal, each column: the data as a histogram, the density with a band that holds it with "
-            f"probability 0.9 at each place, and the components.{pairs_read if subject.n_features > 1 else ''}"
+            reading=f"{where}: the data as a histogram, the density with a band that holds it with probability 0.9 "
+            f"at each place, and the components.{pairs_read if subject.n_features > 1 else ''}"
             f"{_chosen(subject)}{subject.thinned}",
             verdict=certainty if subject.is_point else f"{certainty}.",
             vectors=subject.n_features == 1,
@@ -214,6 +216,6 @@ def least_certain(subject: Subject) -> list[Block]:
         first, second = np.argsort(-probability, kind="stable")[:2]
         halves = [f"{subject.components[k]} ({share(float(probability[k]))})" for k in (first, second)]
         rows.append((subject.labels[i], *halves, *(number(v) for v in points.values[i, shown])))
-    columns = ("row", "most probably", "next", *(subject.columns[j] for j in shown))
+    columns = ("row", "most probably", "next", *(subject.titles[j] for j in shown))
     caption = f"The {len(rows)} points whose component is least certain, the least certain first."
     return [Grid(caption, columns, tuple(rows))]

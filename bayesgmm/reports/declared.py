@@ -74,7 +74,7 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
     if not found:
         return None
     columns = ("column j", *(symbol for symbol, _ in found))
-    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.columns))
+    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.titles))
     grid = Grid("The numbers of the priors, in the data's units", columns, rows)
     return grid if len(rows) <= MANY else Fold("The numbers of the priors, column by column", (grid,))
 

@@ -22,13 +22,11 @@ def _found(subject: Subject) -> str:
         return f"One Gaussian was fitted to {data}."
     occupied = subject.occupied
     sizes = [share(float(weight[k])) for k in occupied[:SHOWN]] + (["…"] if len(occupied) > SHOWN else [])
-    all_of_them = "they hold" if len(occupied) == subject.n_components else _hold(len(occupied))
-    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; {all_of_them} {listed(sizes)} of them."
-
-
-def _hold(count: int) -> str:
-    """Those that hold points, where some are empty."""
-    return "one is not empty, and holds" if count == 1 else f"{count} are not empty, and hold"
+    if len(occupied) == subject.n_components:
+        found = f"they hold {listed(sizes)} of them"
+    else:
+        found = f"{len(occupied)} of them hold a point or more: {listed(sizes)} of the points"
+    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; {found}."
 
 
 def _certainty(subject: Subject) -> str:

@@ -82,10 +82,22 @@ def picture(
     with style():
         figure = draw()
         try:
+            _plain_powers(figure)
             source, width, height = _encoded(figure, vectors)
         finally:
             plt.close(figure)
     return Picture(title, source, width, height, alt, reading, verdict)
+
+
+def _plain_powers(figure: "Figure") -> None:
+    """Logarithmic axes say 0.01: powers of ten would be mathematics, which the names of columns forbid."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
 
 
 def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":

@@ -35,6 +35,7 @@ DRAWN = 2000  # points that a picture shows
 PAIRED = 500  # points where every pair of them is looked at
 ENOUGH = 500  # draws for that
 PANELS = 5  # columns that a picture of pairs shows
+READABLE = 60  # characters of a name that fit a table or a sentence
 LONG = 26  # characters of a name that fit a picture or the heading of a table
 MANY = 12  # columns that a table shows at once
 
@@ -129,10 +130,16 @@ class Subject:
 
     @cached_property
     def occupied(self) -> list[int]:
-        """Components that some point most probably belongs to; all of them where there are no points."""
+        """Components that are expected to hold a point or more; all of them where there are no points."""
         if not self.has_points:
             return list(range(self.n_components))
-        return sorted({int(k) for k in self.assignments["label"].values})
+        each = self.points.total_weight / self.n_points  # a point's weight
+        return [k for k in range(self.n_components) if self.sizes[k] >= each] or [int(np.argmax(self.sizes))]
+
+    @cached_property
+    def titles(self) -> tuple[str, ...]:
+        """The columns' names, cut to what fits a table."""
+        return tuple(short(name, READABLE) for name in self.columns)
 
     @cached_property
     def certain(self) -> float:

@@ -1,0 +1,102 @@
+"""Regions of a picture as a figure: data first, then the drawing."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm._declared import whole
+from bayesgmm.apps.regions import boundaries, line_width, mean_colours, overlay
+from bayesgmm.plots.style import colour
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LONGEST = 1600  # pixels of a side that a figure shows
+IN_LEGEND = 12  # regions
+
+
+def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset":
+    """What ``plot_regions`` draws.
+
+    Parameters
+    ----------
+    segments : Dataset
+        From ``segment_image``.
+    longest : int
+        A larger picture is thinned until its longer side has no more pixels than this.
+
+    Returns
+    -------
+    Dataset
+        ``overlay`` (y, x, channel), the picture tinted by region; ``boundary`` (y, x); ``uncertainty`` (y, x); and
+        ``share`` and ``colour``, the mean colour, of each component.
+    """
+    import xarray as xr
+
+    height, width = segments.sizes["y"], segments.sizes["x"]
+    step = -(-max(height, width) // whole("longest", longest))
+    thin = segments[["image", "label", "uncertainty"]].isel(y=slice(None, None, step), x=slice(None, None, step))
+    label, image = thin["label"].values, thin["image"].values
+    line = line_width(label.shape)
+    dims = ("y", "x")
+    return xr.Dataset(
+        {
+            "overlay": ((*dims, "channel"), overlay(image, label, line)),
+            "boundary": (dims, boundaries(label, line)),
+            "uncertainty": (dims, np.where(label < 0, np.nan, thin["uncertainty"].values)),
+            "share": ("component", segments["share"].values),
+            "colour": ("component", mean_colours(segments)),
+        },
+        coords={
+            "y": np.arange(0, height, step),
+            "x": np.arange(0, width, step),
+            "component": segments["component"].values,
+        },
+    )
+
+
+def plot_regions(segments: "xr.Dataset") -> "Figure":
+    """A picture with its regions, how uncertain each pixel is, and the regions' mean colours.
+
+    Parameters
+    ----------
+    segments : Dataset
+        From ``segment_image``.
+    """
+    import matplotlib.pyplot as plt
+
+    data = overlay_data(segments)
+    height, width = segments.sizes["y"], segments.sizes["x"]
+    rows, columns = (1, 2) if height > 0.75 * width else (2, 1)  # wide pictures one above the other
+    each = 7.2 / columns
+    size = (7.6, rows * (min(each * height / width, 9.0) + 0.6))
+    figure, (first, second) = plt.subplots(rows, columns, figsize=size, layout="constrained")
+    corners = (-0.5, width - 0.5, height - 0.5, -0.5)
+    first.imshow(data["overlay"].values, extent=corners)
+    first.set_title("regions", fontsize=10, loc="left")
+    doubt = data["uncertainty"].values
+    top = max(0.1, np.ceil(10 * np.nanmax(doubt)) / 10)
+    shown = second.imshow(doubt, vmin=0, vmax=top, cmap="magma", extent=corners)
+    second.set_title("uncertainty of each pixel", fontsize=10, loc="left")
+    figure.colorbar(shown, cax=second.inset_axes((0.0, -0.09, 0.5, 0.04)), orientation="horizontal")
+    for axis in (first, second):
+        axis.set_xticks([])
+        axis.set_yticks([])
+    _draw_legend(first, data, beside=5 if columns == 1 else 3)
+    return figure
+
+
+def _draw_legend(axis: "Axes", data: "xr.Dataset", beside: int) -> None:
+    """The largest regions: filled with their mean colour, framed by the colour that the overlay gives them."""
+    from matplotlib.patches import Patch
+
+    share = data["share"].values
+    order = [k for k in np.argsort(-share, kind="stable") if share[k] > 0][:IN_LEGEND]
+    patches = [
+        Patch(fc=data["colour"].values[k], ec=colour(k), lw=2.5, label=f"{data['component'].values[k]}: {share[k]:.1%}")
+        for k in order
+    ]
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "borderaxespad": 0.3}
+    axis.legend(handles=patches, frameon=False, ncols=beside, fontsize=8, handleheight=1.2, columnspacing=1.0, **place)

@@ -1,0 +1,563 @@
+"""Pictures in regions: reading, features, the random field, labels, tables and files."""
+
+import itertools
+import sys
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import bayesgmm as bg
+from bayesgmm.apps import fit_pixels, labelling, overlay_data, plot_regions, region_table, save_regions, segment_image
+from bayesgmm.apps.extras import extra
+from bayesgmm.apps.images import as_picture
+from bayesgmm.apps.pixel_features import GROUPS, feature_names, lab_rows, pixel_features, to_lab
+from bayesgmm.apps.random_fields import ROWS_A_SWEEP, STEPS, edge_weights, smooth
+from bayesgmm.apps.regions import boundaries, perimeters
+from bayesgmm.errors import (
+    BayesGMMError,
+    DataError,
+    DeclarationError,
+    FitFileError,
+    FitWarning,
+    MissingExtra,
+    UnknownName,
+)
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+COLOURS = np.array([[0.3, 0.3, 0.35], [0.45, 0.4, 0.3], [0.35, 0.5, 0.45], [0.55, 0.5, 0.55]])
+ALL = feature_names(list(GROUPS))
+
+
+def blotches(height, width, seed):
+    """Labels 0 to 3 in patches: the nearest of twelve places."""
+    place = np.random.default_rng(seed).uniform(size=(12, 2)) * [height, width]
+    row, column = np.mgrid[:height, :width]
+    return ((row[..., None] - place[:, 0]) ** 2 + (column[..., None] - place[:, 1]) ** 2).argmin(axis=2) % 4
+
+
+def noisy(truth, seed=0, noise=0.06):
+    colour = COLOURS[truth]
+    return np.clip(colour + noise * np.random.default_rng(seed).normal(size=colour.shape), 0, 1)
+
+
+def agreement(truth, label):
+    from scipy.optimize import linear_sum_assignment
+
+    table = np.zeros((4, 4))
+    np.add.at(table, (truth.reshape(-1), label.reshape(-1)), 1)
+    rows, columns = linear_sum_assignment(-table)
+    return table[rows, columns].sum() / truth.size
+
+
+def opened(path):
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return blotches(150, 170, seed=1)
+
+
+@pytest.fixture(scope="module")
+def image(truth):
+    return noisy(truth)
+
+
+@pytest.fixture(scope="module")
+def fit(image):
+    return fit_pixels(image, 4, sample=8000, progress=False)
+
+
+@pytest.fixture(scope="module")
+def segments(image, fit):
+    return segment_image(image, fit=fit, probability=True, progress=False)
+
+
+# The random field
+
+
+def random_field(height=7, width=9, n_labels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    probability = rng.dirichlet(np.ones(n_labels), size=(height, width)).astype(np.float32)
+    lab = rng.normal(size=(height, width, 3)).astype(np.float32)
+    return probability, edge_weights(lab, 2.0), lab
+
+
+def pairs(weights):
+    """Every pair of neighbours once, with its weight."""
+    height, width = weights.shape[0] - 2, weights.shape[1] - 2
+    for i, j in np.ndindex(height, width):
+        for way, (down, right) in enumerate(STEPS):
+            if i + down < height and 0 <= j + right < width:
+                yield (i, j), (i + down, j + right), float(weights[i + 1, j + 1, way])
+
+
+def bound(r, q, weights, strength):
+    """The lower bound of the logarithm of the field's normaliser."""
+    own = (q * (np.log(r) - np.log(np.maximum(q, 1e-30)))).sum()
+    return own + strength * sum(w * (q[a] * q[b]).sum() for a, b, w in pairs(weights))
+
+
+def test_edge_weights_are_those_of_the_formula():
+    _, weights, lab = random_field()
+    for a, b, weight in pairs(weights):
+        far = np.hypot(a[0] - b[0], a[1] - b[1])
+        assert weight == pytest.approx(np.exp(-((lab[a] - lab[b]) ** 2).sum() / 4.0) / far, rel=1e-5)
+    inside = sum(weight for *_, weight in pairs(weights))
+    assert weights.sum() == pytest.approx(inside, rel=1e-5)  # nothing leads out of the picture
+
+
+def test_a_sweep_is_four_turns_of_the_mean_field_equation():
+    r, weights, _ = random_field()
+    q = r.astype(np.float64)
+    for _, turn in itertools.product(range(2), range(4)):
+        pull = np.zeros_like(q)
+        for a, b, weight in pairs(weights):
+            pull[a] += weight * q[b]
+            pull[b] += weight * q[a]
+        new = r * np.exp(0.8 * pull)
+        new /= new.sum(axis=2, keepdims=True)
+        here = (slice(turn // 2, None, 2), slice(turn % 2, None, 2))
+        q[here] = new[here]
+    np.testing.assert_allclose(smooth(r, weights, 0.8, 2), q, atol=1e-5)
+
+
+def test_no_sweep_lowers_the_bound_and_the_bound_is_one():
+    r, weights, _ = random_field(3, 3, 2)
+    bounds = [bound(r, smooth(r, weights, 0.7, n).astype(float), weights, 0.7) for n in range(6)]
+    assert (np.diff(bounds) > -1e-5).all()
+    assert bounds[1] > bounds[0] + 0.1
+    total = []
+    for labels in itertools.product(range(2), repeat=9):
+        z = np.array(labels).reshape(3, 3)
+        own = sum(np.log(r[i, j, z[i, j]]) for i, j in np.ndindex(3, 3))
+        total.append(own + 0.7 * sum(w for a, b, w in pairs(weights) if z[a] == z[b]))
+    assert bounds[-1] < np.logaddexp.reduce(total)
+
+
+@pytest.mark.parametrize("first", [3, 4])
+def test_a_part_with_its_reach_is_swept_as_within_the_whole(first):
+    r, weights, lab = random_field(40, 9)
+    whole = smooth(r, weights, 1.0, 3)
+    part = slice(first, 30)
+    own = smooth(r[part], edge_weights(lab[part], 2.0), 1.0, 3, first)
+    reach = 3 * ROWS_A_SWEEP
+    np.testing.assert_array_equal(own[reach:-reach], whole[part][reach:-reach])
+    assert not np.array_equal(own, whole[part])
+
+
+def test_pixels_that_are_not_there_say_nothing_and_stay_so():
+    r, weights, _ = random_field()
+    r[2:4, 3] = 0
+    weights_without = weights.copy()
+    for a, b, _ in pairs(weights):
+        if not r[a].any() or not r[b].any():
+            weights_without[a[0] + 1, a[1] + 1, STEPS.index((b[0] - a[0], b[1] - a[1]))] = 0
+    q = smooth(r, weights, 1.0, 3)
+    assert not q[2:4, 3].any()
+    np.testing.assert_array_equal(q, smooth(r, weights_without, 1.0, 3))
+    np.testing.assert_array_equal(smooth(r, weights, 0.0, 3), r)
+
+
+# Features
+
+
+def test_lab_is_that_of_the_standard():
+    red, green = to_lab(np.array([[[1, 0, 0], [0, 1, 0]]], dtype=np.float32))[0]
+    np.testing.assert_allclose(red, [53.24, 80.09, 67.20], atol=0.02)  # sRGB's primaries under D65
+    np.testing.assert_allclose(green, [87.73, -86.18, 83.18], atol=0.02)
+    np.testing.assert_array_equal(to_lab(np.full((2, 2), 0.5, np.float32))[..., 1:], 0)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 40), (37, 61), (60, 97)])
+def test_features_of_a_strip_are_those_of_the_whole(image, start, stop):
+    picture = as_picture(image[:97])
+    whole, lab = pixel_features(picture, ALL, 0, 97)
+    part, part_lab = pixel_features(picture, ALL, start, stop)
+    np.testing.assert_array_equal(part, whole[start:stop])
+    np.testing.assert_array_equal(part_lab, lab[start:stop])
+
+
+def test_contrast_is_the_spread_in_a_window():
+    from scipy.ndimage import gaussian_filter
+
+    light = np.random.default_rng(0).uniform(size=(60, 50)).astype(np.float32)
+    got = pixel_features(as_picture(light), ["contrast_2"], 0, 60)[0][30, 25, 0]
+    window = gaussian_filter(np.eye(1, 60 * 50, 30 * 50 + 25).reshape(60, 50), 2.0)
+    lightness = to_lab(light)[..., 0].astype(float)
+    mean = (window * lightness).sum()
+    assert got == pytest.approx(np.log(0.5 + np.sqrt((window * (lightness - mean) ** 2).sum())), abs=1e-3)
+
+
+def test_directions_tell_lines_apart_and_turn_with_the_picture():
+    stripes = np.repeat(np.array([0.2, 0.2, 0.8, 0.8] * 10), 40).reshape(40, 40)
+    names = ["horizontal_3", "diagonal_3"]
+    lying = pixel_features(as_picture(stripes), names, 0, 40)[0][20, 20]
+    standing = pixel_features(as_picture(stripes.T.copy()), names, 0, 40)[0][20, 20]
+    np.testing.assert_allclose(lying, [1, 0], atol=0.02)
+    np.testing.assert_allclose(standing, [-1, 0], atol=0.02)
+    row, column = np.mgrid[:40, :40]
+    falling = pixel_features(as_picture(0.5 + 0.4 * np.sin((row - column) / 2)), names, 0, 40)[0][20, 20]
+    np.testing.assert_allclose(falling, [0, -1], atol=0.05)
+
+
+def test_place_goes_from_one_corner_to_the_other():
+    place = pixel_features(as_picture(np.zeros((20, 40))), ["row", "column"], 0, 20)[0]
+    np.testing.assert_allclose(place[[0, -1], [0, -1]], [[0, 0], [19 / 40, 39 / 40]])
+
+
+# Segmentation
+
+
+def test_neighbours_make_labels_better_and_their_probabilities_are_calibrated(truth, image, fit):
+    """Independent noise: what is said to be right with probability p is right so often, to two points of a hundred."""
+    share = {}
+    for strength in (0, 0.5, 1.0):
+        regions = segment_image(image, fit=fit, smoothing=strength, probability=True, progress=False)
+        share[strength] = agreement(truth, regions["label"].values)
+        assert abs(regions["probability"].max("component").mean() - share[strength]) < 0.02
+    assert share[0] < 0.93
+    assert share[0.5] > share[0] + 0.03
+    assert share[1.0] > 0.97
+
+
+def test_uncertainty_is_the_entropy_of_the_probabilities(segments):
+    q = segments["probability"].values.astype(float)
+    np.testing.assert_allclose(q.sum(axis=2), 1, atol=1e-5)
+    np.testing.assert_array_equal(segments["label"], q.argmax(axis=2))
+    entropy = -(q * np.log(np.maximum(q, 1e-30))).sum(axis=2) / np.log(4)
+    np.testing.assert_allclose(segments["uncertainty"], entropy, atol=1e-5)
+    assert segments["uncertainty"].dtype == np.float32
+
+
+def test_without_neighbours_probabilities_are_those_of_the_assignments(image, fit):
+    regions = segment_image(image, fit=fit, smoothing=0, probability=True, draws=5, progress=False)
+    picture = as_picture(image)
+    features = pixel_features(picture, ["lightness", "green_red", "blue_yellow"], 0, 150)[0].reshape(-1, 3)
+    expected = bg.assignments(fit, features.astype(float), draws=5)["probability"].values
+    np.testing.assert_allclose(regions["probability"].values.reshape(-1, 4), expected, atol=1e-6)
+
+
+def test_strips_threads_and_seeds_change_nothing(monkeypatch, image):
+    given = {"features": ["colour", "texture"], "seed": 3, "probability": True, "sample": 5000, "progress": False}
+    one = segment_image(image, 3, cores=1, **given)
+    monkeypatch.setattr(labelling, "STRIP", 170 * 21)
+    assert len(labelling.strips_of(150, 170, 10)) == 8
+    two = segment_image(image, 3, cores=2, **given)
+    for name in ("label", "uncertainty", "probability"):
+        np.testing.assert_array_equal(one[name], two[name])
+    np.testing.assert_allclose(one["feature_mean"], two["feature_mean"], rtol=1e-6)
+
+
+def test_components_are_merged_before_neighbours_are_asked(image, fit, segments):
+    regions = segment_image(image, fit=fit, merge=[0, 1, 1, 1], smoothing=0, probability=True, progress=False)
+    apart = segment_image(image, fit=fit, smoothing=0, probability=True, progress=False)["probability"].values
+    together = np.stack([apart[..., 0], apart[..., 1:].sum(axis=2)], axis=2)
+    np.testing.assert_allclose(regions["probability"], together, atol=1e-6)
+    assert regions["share"].sum() == pytest.approx(1)
+    for wrong in ([0, 1, 1], [0, 1, 3, 3], [0.0, 1, 1, 0], 2):
+        with pytest.raises(DeclarationError, match="one number for each of the 4 components"):
+            segment_image(image, fit=fit, merge=wrong, progress=False)
+
+
+def test_components_that_overlap_are_one_region():
+    """Three flat colours and six components: some are copies of others."""
+    flag = np.zeros((40, 60, 3), np.uint8)
+    flag[:, 20:], flag[25:, 40:] = (255, 0, 0), (0, 0, 255)
+    fit = fit_pixels(flag, 6, progress=False)
+    merge = bg.merge_components(fit)
+    regions = segment_image(flag, fit=fit, merge=merge, progress=False)
+    assert merge.attrs["n_clusters"] == regions.sizes["component"] == 3
+    assert region_table(regions)["colour"].tolist() == ["#ff0000", "#000000", "#0000ff"]
+    np.testing.assert_allclose(regions["share"], [1300 / 2400, 800 / 2400, 300 / 2400])
+    by_hand = segment_image(flag, fit=fit, merge=merge["cluster"].sel(n_clusters=3).values, progress=False)
+    np.testing.assert_array_equal(regions["label"], by_hand["label"])
+
+
+def test_what_is_transparent_has_no_label_and_no_say(truth):
+    rng = np.random.default_rng(0)
+    colour = (255 * noisy(truth)).astype(np.uint8)[:60, :80]
+    seen = np.full((60, 80), 255, np.uint8)
+    seen[10:30, 20:50] = 0
+    given = {"features": ["colour", "texture"], "n_components": 3, "sample": 2000, "progress": False}
+    one = segment_image(np.dstack([colour, seen]), **given)
+    hidden = colour.copy()
+    hidden[10:30, 20:50] = rng.integers(255, size=(20, 30, 3))
+    other = segment_image(np.dstack([hidden, seen]), **given)
+    assert (one["label"].values[10:30, 20:50] == -1).all()
+    assert (one["label"].values[:10] >= 0).all()
+    assert not one["uncertainty"].values[10:30, 20:50].any()
+    assert one["share"].sum() == pytest.approx(1)
+    np.testing.assert_array_equal(one["label"], other["label"])
+
+
+def test_flat_colours_are_told_apart_exactly():
+    flag = np.zeros((40, 60, 3), np.uint8)
+    flag[:, 20:], flag[25:, 40:] = (255, 0, 0), (0, 0, 255)
+    label = segment_image(flag, 3, progress=False)["label"].values
+    assert len({label[0, 0], label[0, 30], label[30, 50]}) == 3
+    expected = np.where(flag[..., 0] > 0, label[0, 30], np.where(flag[..., 2] > 0, label[30, 50], label[0, 0]))
+    np.testing.assert_array_equal(label, expected)
+    more = segment_image(flag, 5, progress=False)  # fewer colours than components
+    assert set(more["label"].values[:, :20].ravel()).isdisjoint(more["label"].values[:, 20:].ravel())
+
+
+def test_what_does_not_vary_is_left_out_and_said(image):
+    grey = image[..., :1].repeat(3, axis=2)
+    regions = segment_image(grey, 3, sample=3000, progress=False)
+    assert regions.attrs["features"] == "lightness"
+    assert regions.attrs["left_out"] == "green_red, blue_yellow"
+    np.testing.assert_array_equal(
+        regions["label"], segment_image(grey[..., 0], 3, sample=3000, progress=False)["label"]
+    )
+
+
+def test_a_fit_labels_another_picture_and_any_engine_and_declaration_serve(image, truth, fit):
+    other = blotches(50, 60, seed=5)
+    assert agreement(other, segment_image(noisy(other, 7), fit=fit, progress=False)["label"].values) > 0.93
+    by_em = segment_image(
+        image, bg.MixtureModel(4, covariance="tied"), method="em", n_init=3, sample=8000, progress=False
+    )
+    assert agreement(truth, by_em["label"].values) > 0.93
+
+
+def test_doubts_that_matter_are_passed_on(monkeypatch, image):
+    from bayesgmm.apps import segmentation
+
+    def doubtful(*args, **kwargs):
+        bg.errors.warn(["Pareto k-hat 0.9", "It did not converge."])
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(segmentation.inference, "fit", doubtful)
+    with pytest.warns() as said:
+        fit_pixels(image, 2, progress=False)
+    assert sorted(str(one.message) for one in said) == ["It did not converge.", "something else"]
+    assert issubclass(next(one for one in said if "converge" in str(one.message)).category, FitWarning)
+
+
+# Reading
+
+
+def test_files_hold_what_arrays_do(tmp_path):
+    rng = np.random.default_rng(0)
+    colour, grey = rng.integers(256, size=(6, 9, 3), dtype=np.uint8), rng.integers(256, size=(6, 9), dtype=np.uint8)
+    deep = rng.integers(65536, size=(6, 9), dtype=np.uint16)
+    alpha = np.dstack([colour, np.where(grey > 40, 255, 0).astype(np.uint8)])
+    for name, values in {
+        "rgb.png": colour,
+        "grey.png": grey,
+        "deep.png": deep,
+        "deep.tif": deep,
+        "rgb.bmp": colour,
+    }.items():
+        Image.fromarray(values).save(tmp_path / name)
+        got = as_picture(tmp_path / name)
+        np.testing.assert_array_equal(got.values, values)
+        assert got.values.dtype == values.dtype
+        assert got.visible is None
+        with open(tmp_path / name, "rb") as file:
+            np.testing.assert_array_equal(as_picture(file).values, values)
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    got = as_picture(str(tmp_path / "alpha.png"))
+    np.testing.assert_array_equal(got.visible, grey > 40)
+    np.testing.assert_array_equal(got.values[grey > 40], colour[grey > 40])
+    extra("tifffile", "tifffile").imwrite(tmp_path / "float.tif", (colour / 255).astype(np.float32), photometric="rgb")
+    np.testing.assert_allclose(as_picture(tmp_path / "float.tif").values, colour / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA", "YCbCr", "I", "F", "RGBa"])
+def test_every_mode_of_pillow_is_a_picture(mode):
+    source = Image.fromarray(np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8))
+    image = source.convert("RGBA").convert(mode) if mode == "RGBa" else source.convert(mode)
+    if mode == "F":
+        image = Image.fromarray(np.asarray(image) / np.float32(255))
+    picture = as_picture(image)
+    assert picture.size == (6, 9)
+    assert picture.bytes().shape == (6, 9, 3)
+    assert 0 <= picture.unit().min() < picture.unit().max() <= 1
+
+
+def test_cameras_that_were_turned_and_films(tmp_path):
+    values = np.zeros((8, 16, 3), np.uint8)
+    values[:, :8] = 255
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise by a quarter
+    Image.fromarray(values).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    picture = as_picture(tmp_path / "turned.jpg")
+    assert picture.size == (16, 8)
+    assert picture.values[2, 4].min() > 200 > picture.values[13, 4].max()
+    frames = [Image.fromarray(np.full((4, 4), v, np.uint8)) for v in (0, 200)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    assert "has 2 frames; this is the first" in as_picture(tmp_path / "film.gif").notes[0]
+
+
+def test_depth_does_not_change_what_is_seen():
+    values = np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8)
+    for same in (values.astype(np.uint16) * 257, values / 255, (values / 255).astype(np.float32)):
+        np.testing.assert_allclose(as_picture(same).unit(), as_picture(values).unit(), atol=1e-6)
+        np.testing.assert_array_equal(as_picture(same).bytes(), values)
+    assert as_picture(values[..., :1].repeat(3, axis=2)).is_grey
+
+
+def test_what_is_no_picture_is_one_clear_error(tmp_path):
+    values = np.random.default_rng(0).integers(256, size=(50, 60, 3), dtype=np.uint8)
+    for name in ("whole.jpg", "whole.png", "whole.tif"):
+        Image.fromarray(values).save(tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name.replace("whole", "half")).write_bytes(data[: len(data) // 2])
+    for name, content in {"empty.png": b"", "text.jpg": b"hello", "noise.tif": b"II*\x00" + bytes(99)}.items():
+        (tmp_path / name).write_bytes(content)
+    for name in ("half.jpg", "half.png", "half.tif", "empty.png", "text.jpg", "noise.tif"):
+        with pytest.raises(DataError, match=f"{name} can't be read as a picture"):
+            as_picture(tmp_path / name)
+    with pytest.raises(DataError, match="there is no file"):
+        as_picture(tmp_path / "none.png")
+    with pytest.raises(DataError, match="is not a file"):
+        as_picture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros(5), r"shape \(5,\)"),
+        (np.zeros((5, 5, 5)), r"shape \(5, 5, 5\)"),
+        (np.zeros((0, 5)), r"shape \(0, 5\)"),
+        (np.zeros((5, 5), np.int64), "int64"),
+        (np.array([[0.0, 2.0]]), "from 0 to 2"),
+        (np.array([[0.0, -1.0]]), "from -1 to 0"),
+        (np.array([[0.0, np.nan]]), "missing or infinite"),
+        (np.zeros((5, 5, 4), np.uint8), "transparent everywhere"),
+        (np.array([["a"]]), "<U1"),
+    ],
+)
+def test_arrays_that_are_no_pictures(values, message):
+    with pytest.raises(DataError, match=message):
+        as_picture(values)
+
+
+def test_pictures_in_which_there_is_nothing_to_tell_apart(image):
+    for flat in (np.full((1, 1), 7, np.uint8), np.full((30, 20, 3), 7, np.uint8)):
+        with pytest.raises(DataError, match="nothing varies in this picture"):
+            segment_image(flat, 2, progress=False)
+    with pytest.raises(DataError, match="2 pixels can't hold 3 components"):
+        segment_image(np.array([[0, 255]], np.uint8), 3, progress=False)
+    with pytest.raises(UnknownName, match="did you mean 'colour'"):
+        segment_image(image, features="color")
+    with pytest.raises(DataError, match="name at least one"):
+        segment_image(image, features=[])
+    for wrong in ({"smoothing": -1}, {"smoothing": np.nan}, {"sweeps": -1}, {"draws": 0}, {"sample": 0}, {"seed": -1}):
+        with pytest.raises(DeclarationError, match=next(iter(wrong))):
+            segment_image(image, 2, progress=False, **wrong)
+    line = segment_image(np.arange(0, 255, 5, dtype=np.uint8)[None], 2, progress=False)
+    assert line["label"].shape == (1, 51)
+
+
+def test_a_fit_of_something_else_is_refused(image, galaxies_fit):
+    with pytest.raises(DataError, match="not a fit of pixels: its columns are 'velocity'"):
+        segment_image(image, fit=galaxies_fit)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.color", None)
+    with pytest.raises(MissingExtra, match=r"scikit-image: pip install 'bayesgmm\[apps\]'"):
+        to_lab(np.zeros((1, 1, 3), np.float32))
+
+
+# Tables, files, figures
+
+
+def test_perimeters_are_lengths():
+    row, column = np.mgrid[:240, :240]
+    disc = ((row - 120.3) ** 2 + (column - 119.6) ** 2 < 80**2).astype(np.int16)
+    np.testing.assert_allclose(perimeters(disc, 3), [2 * np.pi * 80, 2 * np.pi * 80, 0], rtol=0.01)
+    measure = extra("skimage.measure", "scikit-image")
+    assert perimeters(disc, 2)[1] == pytest.approx(measure.perimeter_crofton(disc, directions=4), rel=0.01)
+
+
+def test_the_table_says_what_the_maps_hold(image, segments):
+    table = region_table(segments)
+    label = segments["label"].values
+    assert table["share"].sum() == pytest.approx(1)
+    lab = to_lab(as_picture(image).unit())
+    for k in range(4):
+        own = label == k
+        assert table.loc[k, "share"] == pytest.approx(own.mean())
+        assert table.loc[k, "uncertainty"] == pytest.approx(segments["uncertainty"].values[own].mean(), rel=1e-4)
+        assert table.loc[k, "lightness"] == pytest.approx(lab[own, 0].mean(), rel=1e-4)
+        shown = [int(table.loc[k, "colour"][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        np.testing.assert_allclose(shown, image[own].mean(axis=0), atol=0.02)
+    two = segments.copy()
+    two["label"] = (("y", "x"), np.zeros_like(label))
+    two["label"].values[10:20, 10:20] = two["label"].values[20:25, 20:25] = two["label"].values[50, 50] = 1
+    table = region_table(two)
+    assert table["pieces"].tolist() == [1, 2, 0, 0]  # corners touch
+    assert table.loc[1, "largest"] == pytest.approx(125 / 126)
+
+
+def test_files_are_written_and_hold_the_maps(tmp_path, segments):
+    hidden = segments.copy()
+    hidden["label"] = (("y", "x"), np.where(np.arange(170) < 5, -1, segments["label"].values).astype(np.int16))
+    written = save_regions(hidden, tmp_path / "new" / "out")
+    assert {path.name for path in written} == {
+        "labels.png", "uncertainty.png", "overlay.png", "palette.png", "regions.csv",
+    }  # fmt: skip
+    folder = tmp_path / "new" / "out"
+    labels = np.asarray(opened(folder / "labels.png")).astype(int)
+    np.testing.assert_array_equal(np.where(labels == 255, -1, labels), hidden["label"])
+    assert opened(folder / "labels.png").convert("RGBA").getpixel((0, 0))[3] == 0
+    doubt = np.asarray(opened(folder / "uncertainty.png")) / 255
+    np.testing.assert_allclose(doubt, segments["uncertainty"], atol=0.5 / 255 + 1e-6)
+    assert opened(folder / "overlay.png").size == (170, 150)
+    assert pd.read_csv(folder / "regions.csv", index_col="component")["share"].sum() == pytest.approx(1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FitFileError, match="can't be made"):
+        save_regions(segments, tmp_path / "file" / "out")
+
+
+def test_the_figure_is_drawn_from_its_data(segments):
+    data = overlay_data(segments)
+    edge = data["boundary"].values
+    np.testing.assert_array_equal(edge, boundaries(segments["label"].values))
+    label, shown = segments["label"].values, data["overlay"].values
+    blue = (label == 0) & edge
+    assert (shown[blue] == [0x00, 0x72, 0xB2]).all()
+    inside = ~edge
+    assert np.abs(shown[inside].astype(int) - segments["image"].values[inside]).max() <= 0.2 * 255 + 1
+    assert overlay_data(segments, longest=50)["overlay"].shape == (38, 43, 3)
+    figure = plot_regions(segments)
+    assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["regions", "uncertainty of each pixel"]
+    assert len(figure.axes[0].get_legend().get_texts()) == 4
+    plt.close(figure)
+
+
+def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
+    from bayesgmm.cli import app
+
+    path, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.fromarray((255 * image).astype(np.uint8)).save(path)
+    done = CliRunner().invoke(app, ["segment", str(path), "-k", "4", "-o", str(out), "--sample", "5000"])
+    assert done.exit_code == 0, done.exception
+    assert "170 x 150 pixels, by lightness, green red, blue yellow" in done.output
+    expected = segment_image(path, 4, sample=5000, progress=False)["label"].values
+    np.testing.assert_array_equal(np.asarray(opened(out / "labels.png")), expected)
+    again = CliRunner().invoke(
+        app, ["segment", str(path), "--fit", str(out / "fit.nc"), "--merge", "0.9", "-o", str(tmp_path / "two")]
+    )
+    assert again.exit_code == 0, again.exception
+    assert "4 components merged into 4" in again.output
+    assert (tmp_path / "two" / "labels.png").exists()
+    refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
+    assert "is what is read; write to another file" in str(refused.exception)
+    for arguments in (["none.png"], [str(path), "-k", "3", "--fit", str(out / "fit.nc")], [str(path), "-k", "0"]):
+        wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
+        assert isinstance(wrong.exception, BayesGMMError)
+    assert lab_rows(as_picture(path), -5, 3).first == 0
