@@ -27,7 +27,7 @@ def quiet() -> Iterator[None]:
 
 
 def _bars(*columns: "ProgressColumn | str") -> "Progress":
-    """Bars of rich's, that show nothing where nobody watches, and in a notebook without the widgets they are made of."""
+    """Bars of rich's, that show nothing where nobody watches, and in a notebook that lacks ipywidgets."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
