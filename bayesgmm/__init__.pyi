@@ -1,5 +1,6 @@
 from . import apps, datasets, errors, model, plots
 from .anomalies import anomaly_scores
+from .backgrounds import Background
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .co_clusterings import co_clustering
@@ -11,6 +12,7 @@ from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
+from .explanations import explain_anomalies
 from .inference import fit
 from .information import standard_errors
 from .label_draws import n_clusters
@@ -30,6 +32,7 @@ from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
     "AnomalyDetector",
+    "Background",
     "BayesGMMError",
     "BayesianGaussianMixture",
     "ConjugateMeans",
@@ -66,6 +69,7 @@ __all__ = [
     "diagnose",
     "elicit",
     "errors",
+    "explain_anomalies",
     "fit",
     "initial_point",
     "label_convergence",

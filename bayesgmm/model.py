@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
+from bayesgmm.backgrounds import Background
 from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.data import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
@@ -47,6 +48,8 @@ class MixtureModel(Declared):
         numbers that the fit stores.
     covariances : CovariancesPrior
         ``WishartPrecision`` or ``LKJCovariance``; resolved likewise.
+    background : Background, optional
+        A broad Gaussian that takes a fixed share of the density, so that outliers don't bend the components.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class MixtureModel(Declared):
     weights: Annotated[SerializeAsAny[WeightsPrior], by_name(WEIGHTS)] = Dirichlet()
     means: Annotated[SerializeAsAny[MeansPrior], by_name(MEANS)] = NormalMeans()
     covariances: Annotated[SerializeAsAny[CovariancesPrior], by_name(COVARIANCE_PRIORS)] = WishartPrecision()
+    background: Background | None = None
 
     @field_validator("covariance")
     @classmethod
@@ -101,6 +105,7 @@ class MixtureModel(Declared):
             "weights": self.weights.resolve(self.n_components, per_component),
             "covariances": self.covariances.resolve(points.summary, self.family, self.n_components),
             "means": self.means.resolve(points.summary),
+            "background": None if self.background is None else self.background.resolve(points),
         }
         return self.model_copy(update=resolved)
 

@@ -22,6 +22,7 @@ MAY_BE_HEAVY = {
     "cli",
     "cli.reports",
     "cli.application",
+    "cli.analyses",
     "cli.applications",
     "cli.predictions",
     "cli.partitions",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.analyses import anomalies, cluster
 from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.completion import FITS, card_names, files
@@ -124,7 +125,7 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
+for command in (assign, score, density, partition, diagnose, report, select, compare, segment, anomalies, cluster):
     app.command()(command)
 app.add_typer(speech, name="speech")
 
