@@ -11,9 +11,11 @@ EACH = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
 
 
 def warned(notebook):
-    """What cells wrote to stderr."""
+    """What cells wrote to stderr, and what was shown as if it were an answer (rich does so) but is a warning."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    shown = [output.data.get("text/plain", "") for output in outputs if "data" in output]
+    written = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    return written + [text for text in shown if "Warning:" in text]
 
 
 def test_there_are_eight():
