@@ -3,6 +3,8 @@ from .anomalies import anomaly_scores
 from .backgrounds import Background
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .card_explanations import explain_card
+from .card_runs import run_card
 from .co_clusterings import co_clustering
 from .comparison import compare
 from .convergence import label_convergence
@@ -12,7 +14,6 @@ from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
-from .explanations import explain_anomalies
 from .inference import fit
 from .information import standard_errors
 from .label_draws import n_clusters
@@ -23,6 +24,7 @@ from .model import MixtureModel, load_card
 from .partitions import partition
 from .posterior import load, save
 from .predictive import assignments, conditional_density, density
+from .reasons import explain_anomalies
 from .relabelling import relabel
 from .replication import posterior_predictive
 from .reports import report
@@ -70,6 +72,7 @@ __all__ = [
     "elicit",
     "errors",
     "explain_anomalies",
+    "explain_card",
     "fit",
     "initial_point",
     "label_convergence",
@@ -85,6 +88,7 @@ __all__ = [
     "prior_predictive",
     "relabel",
     "report",
+    "run_card",
     "save",
     "select",
     "standard_errors",

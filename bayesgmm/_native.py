@@ -59,6 +59,44 @@ class Call(IntEnum):
 CALL_SIZE = len(Call)
 
 
+class Plan(IntEnum):
+    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
+
+    N_COMPONENTS = 0
+    N_FEATURES = 1
+    DIAGONAL = 2
+    TIED = 3
+    ISOTROPIC = 4
+    ORDERED = 5
+    N_BLOCKS = 6
+    CHUNK = 7
+    CORE_SIZE = 8
+    COORDINATES_SIZE = 9
+    SIZE = 10
+    WEIGHTS_EXTRA = 11
+    MEANS_EXTRA = 12
+    COVARIANCES_EXTRA = 13
+    WEIGHTS_PARAMS_SIZE = 14
+    MEANS_PARAMS_SIZE = 15
+    COVARIANCES_PARAMS_SIZE = 16
+    X = 17
+    WEIGHT = 18
+    WEIGHTS_PARAMS = 19
+    MEANS_PARAMS = 20
+    COVARIANCES_PARAMS = 21
+    CONSTANT = 22
+    WEIGHTS_DENSITY = 23
+    MEANS_DENSITY = 24
+    COVARIANCES_DENSITY = 25
+    MODE = 26
+    SPREAD = 27
+    SPREAD_TRANSPOSED = 28
+    BACKDROP = 29
+
+
+PLAN_SIZE = len(Plan)
+
+
 @intrinsic
 def _floats_at(typingctx, address):
     """The pointer to float64 numbers that an address is."""
@@ -125,44 +163,6 @@ def flat_weights_density(call):
             value -= p.log_weight[k]
             p.grad_log_weight[k] -= 1.0
     return value
-
-
-class Plan(IntEnum):
-    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
-
-    N_COMPONENTS = 0
-    N_FEATURES = 1
-    DIAGONAL = 2
-    TIED = 3
-    ISOTROPIC = 4
-    ORDERED = 5
-    N_BLOCKS = 6
-    CHUNK = 7
-    CORE_SIZE = 8
-    COORDINATES_SIZE = 9
-    SIZE = 10
-    WEIGHTS_EXTRA = 11
-    MEANS_EXTRA = 12
-    COVARIANCES_EXTRA = 13
-    WEIGHTS_PARAMS_SIZE = 14
-    MEANS_PARAMS_SIZE = 15
-    COVARIANCES_PARAMS_SIZE = 16
-    X = 17
-    WEIGHT = 18
-    WEIGHTS_PARAMS = 19
-    MEANS_PARAMS = 20
-    COVARIANCES_PARAMS = 21
-    CONSTANT = 22
-    WEIGHTS_DENSITY = 23
-    MEANS_DENSITY = 24
-    COVARIANCES_DENSITY = 25
-    MODE = 26
-    SPREAD = 27
-    SPREAD_TRANSPOSED = 28
-    BACKDROP = 29
-
-
-PLAN_SIZE = len(Plan)
 
 
 @jit

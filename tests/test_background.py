@@ -75,6 +75,9 @@ def test_a_fold_with_a_backdrop_is_a_fold_of_one_more_component(family, clean):
     np.testing.assert_allclose(stats.n, share[:, :2].sum(axis=0), rtol=1e-9)
     np.testing.assert_allclose(stats.loglik, np.logaddexp.reduce(score, axis=1).sum(), rtol=1e-9)
     assert stats.n.sum() < len(x) - 1
+    q = density.coordinates(*density.mixture(np.random.default_rng(0).normal(size=density.size)))
+    in_data_units = stats.loglik - len(x) * density.standard.log_scale
+    np.testing.assert_allclose(density(q)[0] - density.log_prior(q), in_data_units, rtol=1e-9)
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
@@ -107,6 +110,13 @@ def test_outliers_do_not_bend_the_components_in_any_engine(method, clean, contam
     assert off(fitted(model, contaminated, method, **settings), reference) < 0.12
     if method == "em":
         assert off(fitted(bg.MixtureModel(2), contaminated), reference) > 1
+
+
+@pytest.mark.parametrize("method", ["vb", "advi"])
+def test_minibatches_know_the_background(method, clean, contaminated):
+    """Three batches of 256; starts come from all rows, so that only the steps tell."""
+    fit = fitted(declared(2), np.tile(contaminated, (3, 1)), method, batch_size=256)
+    assert off(fit, fitted(bg.MixtureModel(2), clean)) < 0.2
 
 
 def test_a_small_cluster_far_away_is_no_background():

@@ -20,6 +20,7 @@ ENTRANCES = {
 }  # functions of a package itself
 MAY_BE_HEAVY = {
     "cli",
+    "cli.cards",
     "cli.reports",
     "cli.application",
     "cli.analyses",

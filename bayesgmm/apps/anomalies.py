@@ -28,9 +28,9 @@ from bayesgmm.backgrounds import Background
 from bayesgmm.contamination import background as background_of
 from bayesgmm.data import select
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.explanations import explain_anomalies
 from bayesgmm.inference import fit
 from bayesgmm.predictive import mean_log_density
+from bayesgmm.reasons import explain_anomalies
 
 if TYPE_CHECKING:
     import pandas as pd
