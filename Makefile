@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CANDIDATES := python3 python3.14 python3.13 python3.12
 
-.PHONY: demo test lint bench docs uncache clean
+.PHONY: demo test lint bench docs notebooks uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm demo
@@ -17,6 +17,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+notebooks: $(READY)  # the course, with its pictures, into build/notebooks
+	$(BIN)/python -m notebooks
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group benchmarks

@@ -1,7 +1,10 @@
 from . import apps, datasets, errors, model, plots
 from .anomalies import anomaly_scores
+from .backgrounds import Background
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
+from .card_explanations import explain_card
+from .card_runs import run_card
 from .co_clusterings import co_clustering
 from .comparison import compare
 from .convergence import label_convergence
@@ -21,6 +24,7 @@ from .model import MixtureModel, load_card
 from .partitions import partition
 from .posterior import load, save
 from .predictive import assignments, conditional_density, density
+from .reasons import explain_anomalies
 from .relabelling import relabel
 from .replication import posterior_predictive
 from .reports import report
@@ -30,6 +34,7 @@ from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
     "AnomalyDetector",
+    "Background",
     "BayesGMMError",
     "BayesianGaussianMixture",
     "ConjugateMeans",
@@ -66,6 +71,8 @@ __all__ = [
     "diagnose",
     "elicit",
     "errors",
+    "explain_anomalies",
+    "explain_card",
     "fit",
     "initial_point",
     "label_convergence",
@@ -81,6 +88,7 @@ __all__ = [
     "prior_predictive",
     "relabel",
     "report",
+    "run_card",
     "save",
     "select",
     "standard_errors",

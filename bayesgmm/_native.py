@@ -59,6 +59,44 @@ class Call(IntEnum):
 CALL_SIZE = len(Call)
 
 
+class Plan(IntEnum):
+    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
+
+    N_COMPONENTS = 0
+    N_FEATURES = 1
+    DIAGONAL = 2
+    TIED = 3
+    ISOTROPIC = 4
+    ORDERED = 5
+    N_BLOCKS = 6
+    CHUNK = 7
+    CORE_SIZE = 8
+    COORDINATES_SIZE = 9
+    SIZE = 10
+    WEIGHTS_EXTRA = 11
+    MEANS_EXTRA = 12
+    COVARIANCES_EXTRA = 13
+    WEIGHTS_PARAMS_SIZE = 14
+    MEANS_PARAMS_SIZE = 15
+    COVARIANCES_PARAMS_SIZE = 16
+    X = 17
+    WEIGHT = 18
+    WEIGHTS_PARAMS = 19
+    MEANS_PARAMS = 20
+    COVARIANCES_PARAMS = 21
+    CONSTANT = 22
+    WEIGHTS_DENSITY = 23
+    MEANS_DENSITY = 24
+    COVARIANCES_DENSITY = 25
+    MODE = 26
+    SPREAD = 27
+    SPREAD_TRANSPOSED = 28
+    BACKDROP = 29
+
+
+PLAN_SIZE = len(Plan)
+
+
 @intrinsic
 def _floats_at(typingctx, address):
     """The pointer to float64 numbers that an address is."""
@@ -125,43 +163,6 @@ def flat_weights_density(call):
             value -= p.log_weight[k]
             p.grad_log_weight[k] -= 1.0
     return value
-
-
-class Plan(IntEnum):
-    """The log posterior as integers: sizes, addresses of arrays, and addresses of prior densities, in this order."""
-
-    N_COMPONENTS = 0
-    N_FEATURES = 1
-    DIAGONAL = 2
-    TIED = 3
-    ISOTROPIC = 4
-    ORDERED = 5
-    N_BLOCKS = 6
-    CHUNK = 7
-    CORE_SIZE = 8
-    COORDINATES_SIZE = 9
-    SIZE = 10
-    WEIGHTS_EXTRA = 11
-    MEANS_EXTRA = 12
-    COVARIANCES_EXTRA = 13
-    WEIGHTS_PARAMS_SIZE = 14
-    MEANS_PARAMS_SIZE = 15
-    COVARIANCES_PARAMS_SIZE = 16
-    X = 17
-    WEIGHT = 18
-    WEIGHTS_PARAMS = 19
-    MEANS_PARAMS = 20
-    COVARIANCES_PARAMS = 21
-    CONSTANT = 22
-    WEIGHTS_DENSITY = 23
-    MEANS_DENSITY = 24
-    COVARIANCES_DENSITY = 25
-    MODE = 26
-    SPREAD = 27
-    SPREAD_TRANSPOSED = 28
-
-
-PLAN_SIZE = len(Plan)
 
 
 @jit
@@ -299,6 +300,22 @@ def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, g
 
 
 @jit
+def _put_backdrop(backdrop, n_components, n_features, diagonal, offset, mean, root):
+    """Row K of a table: the numbers of ``backdrop`` (log of the rest, offset, means, root's diagonal)."""
+    k, d = n_components, n_features
+    for i in range(k):
+        offset[i] += backdrop[0]
+    offset[k] = backdrop[1]
+    for j in range(d):
+        mean[k * d + j] = backdrop[2 + j]
+        if diagonal:
+            root[k * d + j] = backdrop[2 + d + j]
+        else:
+            for l in range(d):
+                root[(k * d + j) * d + l] = backdrop[2 + d + j] if l == j else 0.0
+
+
+@jit
 def _sum_rows(out, n_rows):
     for i in range(1, n_rows):
         for t in range(out.shape[1]):
@@ -313,11 +330,13 @@ def log_posterior(plan, q, grad):
     ordered = plan[Plan.ORDERED] != 0
     x = _floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
     w = _floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
-    core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(k * d if diagonal else k * d * d)
-    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-    mean, grad_mean = np.empty(k * d), np.zeros(k * d)
+    rows = k if plan[Plan.BACKDROP] == 0 else k + 1
+    core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(rows * d if diagonal else rows * d * d)
+    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(rows), np.empty(k)
+    mean, grad_mean = np.empty(rows * d), np.zeros(k * d)
+    width = moments_width(d, diagonal)
     n_chunks = -(-plan[Plan.N_BLOCKS] // plan[Plan.CHUNK])
-    out = np.zeros((max(1, n_chunks), 1 + k * moments_width(d, diagonal)))
+    out = np.zeros((max(1, n_chunks), 1 + rows * width))
     # logits, what their prior adds, means, what their prior adds, roots, what their prior adds
     a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
     b = a + k * d
@@ -325,13 +344,15 @@ def log_posterior(plan, q, grad):
     e = c + plan[Plan.COORDINATES_SIZE]
     grad[:] = 0.0
     log_softmax(q[: k - 1], log_weight)
-    place_means(q[a:b], ordered, mean)
+    place_means(q[a:b], ordered, mean[: k * d])
     unpack_roots(q[c:e], d, diagonal, tied, isotropic, core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
+    if rows > k:
+        _put_backdrop(_floats(plan, Plan.BACKDROP, 2 + 2 * d), k, d, diagonal, offset, mean, root)
     fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
     _sum_rows(out, n_chunks)
-    pull_back(out[0, 1:], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
+    pull_back(out[0, 1 : 1 + k * width], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
     value = out[0, 0] + _floats(plan, Plan.CONSTANT, 1)[0]
     call = np.empty(CALL_SIZE, dtype=np.int64)
     call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.DIAGONAL] = k, d, diagonal

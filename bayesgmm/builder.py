@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import whole
+from bayesgmm.backgrounds import Background
 from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import warn
 from bayesgmm.log_posterior import LogPosterior
@@ -68,6 +69,8 @@ def build_model(
         weight = resolved.weights.build(k)
         covariance = resolved.covariances.build(resolved.family, standard, k)
         mean = resolved.means.build(standard, k, covariance)
+        if resolved.background is not None:
+            weight, mean, covariance = _behind(resolved.background, weight, mean, covariance)
         if batch_size is None:
             pm_model.add_coord("point", plain_index(points.index))
             x = pm.Data("data", points.values, dims=("point", "feature"))
@@ -76,6 +79,19 @@ def build_model(
             x = pm.Minibatch(points.values, batch_size=min(whole("batch_size", batch_size), n_points))
             MvNormalMixture("x", weight, mean, covariance, observed=x, total_size=n_points)
     return pm_model
+
+
+def _behind(background: Background, weight: Any, mean: Any, covariance: Any) -> tuple[Any, Any, Any]:
+    """Weights, means and covariances with those of the background as component K + 1."""
+    import pytensor.tensor as pt
+
+    share, (location, scale) = np.float64(background.share), background.numbers()
+    own = np.diag(np.square(scale))[None]
+    return (
+        pt.concatenate([(1 - share) * weight, [share]]),
+        pt.concatenate([mean, location[None]]),
+        pt.concatenate([covariance, own]),
+    )
 
 
 def initial_point(

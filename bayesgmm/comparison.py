@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.contamination import as_modelled
 from bayesgmm.criteria import assignment_entropy, information_criteria
 from bayesgmm.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
 from bayesgmm.data import Points
 from bayesgmm.densities import spread
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
-from bayesgmm.posterior import info, observed, unpack
+from bayesgmm.posterior import info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.stats import Table, fold
 
@@ -124,7 +125,7 @@ def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
     opened = {}
     for name, fit in fits.items():
         try:
-            opened[str(name)] = Opened(fit, unpack(fit), info(fit))
+            opened[str(name)] = Opened(fit, as_modelled(fit), info(fit))
         except FitFileError as error:
             raise FitFileError(f"{name!r}: {error}") from None
     return opened
@@ -161,7 +162,7 @@ def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
     told, foreign = fit.told, fit.tree["posterior"].attrs
     row: Row = {
         "method": told.get("method", foreign.get("inference_library", math.nan)),
-        "n_components": fit.posterior.parameters.weight.shape[1],
+        "n_components": fit.n_components,
         "covariance": told["model"]["covariance"] if "model" in told else math.nan,
         "n_parameters": fit.size,
         "elbo": told.get("elbo", math.nan),

@@ -33,11 +33,16 @@ ROUGH_WORTH = 200_000_000  # draws times points that the densities of all points
 
 @dataclass(frozen=True)
 class Opened:
-    """A fit, its draws, and what it says of itself."""
+    """A fit, its draws (a background is a component of them), and what it says of itself."""
 
     tree: "xr.DataTree"
     posterior: Posterior
     told: dict[str, Any]
+
+    @property
+    def n_components(self) -> int:
+        """K, without a background."""
+        return self.tree["posterior"].sizes["component"]
 
     @property
     def size(self) -> int | float:
@@ -45,7 +50,7 @@ class Opened:
         if "model" not in self.told:
             return math.nan
         family = COVARIANCES[self.told["model"]["covariance"]]
-        return n_parameters(family, *self.posterior.parameters.mean.shape[1:])
+        return n_parameters(family, self.n_components, len(self.posterior.columns))
 
 
 @dataclass(frozen=True)

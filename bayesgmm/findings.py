@@ -104,9 +104,8 @@ class Findings(Sequence[Finding]):
             return "Nothing could be checked: this fit gives the checks nothing to look at."
         if not self or self.worst == "note":
             told = f" {_count(len(self), 'note')} below." if self else ""
-            return (
-                f"{_count(len(self.passed), 'check')} found nothing wrong: nothing speaks against these answers.{told}"
-            )
+            passed = f"{_count(len(self.passed), 'check')} found nothing wrong: n" if self.passed else "N"
+            return f"{passed}othing speaks against these answers.{told}"
         opening = "Do not trust these answers yet" if self.worst == "problem" else "Use these answers with care"
         worst = self.of(str(self.worst))
         told = " ".join(part for part in (_lower(worst[0].what), worst[0].advice, self._others(worst)) if part)

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import kept
-from bayesgmm.posterior import observed, plain_index, unpack
+from bayesgmm.posterior import observed, plain_index
 from bayesgmm.subsets import thinned
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bo
     import xarray as xr
 
     points, tree = observed(fit), thinned(fit, draws)
-    posterior, of = unpack(tree), tree["posterior"]
+    posterior, of = as_modelled(tree), tree["posterior"]
     single = posterior.n_draws * len(points.values) > SINGLE_ABOVE
     log = kept(posterior, points.values, np.float32 if single else np.float64, progress)
     coords = {"chain": of["chain"].values, "draw": of["draw"].values, "point": plain_index(points.index)}

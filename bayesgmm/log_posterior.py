@@ -4,7 +4,7 @@ Coordinates are laid end to end: weights, means (standardised, component by comp
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self, override
 
@@ -83,7 +83,9 @@ class LogPosterior:
         """
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.isotropic)
-        return cls(resolved, standard.blocks(points.values, points.weights), standard)
+        blocks = standard.blocks(points.values, points.weights)
+        backdrop = None if resolved.background is None else resolved.background.backdrop(standard)
+        return cls(resolved, replace(blocks, backdrop=backdrop), standard)
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
@@ -97,6 +99,7 @@ class LogPosterior:
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
             "constant": np.array([loglik + self._prior_constant]),
+            **({} if self.blocks.backdrop is None else {"backdrop": self.blocks.backdrop.numbers()}),
         }
 
     @cached_property

@@ -3,17 +3,20 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
+from bayesgmm.backgrounds import Background
+from bayesgmm.card_data import DataCard
 from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.data import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.families import COVARIANCES, Family
+from bayesgmm.lessons import Lesson
 from bayesgmm.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.stats import Array
 from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
@@ -47,6 +50,8 @@ class MixtureModel(Declared):
         numbers that the fit stores.
     covariances : CovariancesPrior
         ``WishartPrecision`` or ``LKJCovariance``; resolved likewise.
+    background : Background, optional
+        A broad Gaussian that takes a fixed share of the density, so that outliers don't bend the components.
 
     Raises
     ------
@@ -69,6 +74,7 @@ class MixtureModel(Declared):
     weights: Annotated[SerializeAsAny[WeightsPrior], by_name(WEIGHTS)] = Dirichlet()
     means: Annotated[SerializeAsAny[MeansPrior], by_name(MEANS)] = NormalMeans()
     covariances: Annotated[SerializeAsAny[CovariancesPrior], by_name(COVARIANCE_PRIORS)] = WishartPrecision()
+    background: Background | None = None
 
     @field_validator("covariance")
     @classmethod
@@ -101,6 +107,7 @@ class MixtureModel(Declared):
             "weights": self.weights.resolve(self.n_components, per_component),
             "covariances": self.covariances.resolve(points.summary, self.family, self.n_components),
             "means": self.means.resolve(points.summary),
+            "background": None if self.background is None else self.background.resolve(points),
         }
         return self.model_copy(update=resolved)
 
@@ -151,36 +158,95 @@ def as_model(value: Any) -> MixtureModel:
     return value
 
 
-class DataCard(Declared):
-    """Which data a card is about: a bundled data set, and the columns to use."""
+class Procedure(Declared):
+    """How a card is fitted, unless its user says otherwise.
 
-    dataset: str | None = None
-    columns: tuple[str, ...] | None = None
+    Parameters
+    ----------
+    method : str
+        An engine's name.
+    seed : int
+        For which the card's facts hold.
+    settings : dict
+        Of the engine.
+    """
+
+    method: str = "nuts"
+    seed: Annotated[StrictInt, Field(ge=0)] = 1
+    settings: dict[str, int | float | str] = Field(default_factory=dict)
+
+
+class Interval(Declared):
+    """A value that a credible interval must hold: the truth behind generated data, or a number from the literature.
+
+    Parameters
+    ----------
+    quantity : {'weight', 'mean', 'sd'}
+    component : int
+        As the fit names it: 0 is the heaviest.
+    value : float
+    column : str, optional
+        Of a mean or a standard deviation; the only one unless told.
+    ci_prob : float
+        Of the equal-tailed interval.
+    """
+
+    quantity: Literal["weight", "mean", "sd"]
+    component: Annotated[StrictInt, Field(ge=0)]
+    value: float
+    column: str | None = None
+    ci_prob: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
 class Card(Declared):
-    """A model card: a declaration with a title, the data it was made for, and facts it is held to.
+    """A model card: a worked analysis as a file.
 
-    ``expect`` holds facts about the fit of the card's own data set that the tests check, each a lower and an
-    upper bound.
+    Parameters
+    ----------
+    mixture : MixtureModel
+    title, about : str
+        A name, and what it is in one line.
+    data : DataCard
+    fit : Procedure
+    expect : dict of str to (float, float)
+        Facts about the fit of the card's own data, by their names in ``card_facts.FACTS``, each with a lower and an
+        upper bound. The tests hold every card that comes along to them.
+    intervals : tuple of Interval
+        Values that must lie in credible intervals.
+    lesson : Lesson
     """
 
     mixture: MixtureModel
     title: str = ""
     about: str = ""
     data: DataCard = DataCard()
+    fit: Procedure = Procedure()
     expect: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    intervals: tuple[Interval, ...] = ()
+    lesson: Lesson = Lesson()
 
 
-def load_card(path: str | Path) -> Card:
-    """Read a TOML model card.
+def load_card(name: str | Path) -> Card:
+    """Read a model card.
+
+    Parameters
+    ----------
+    name : str or Path
+        A TOML file, or the name of a card that comes along: one without an ending, which is no file here.
 
     Raises
     ------
     CardError
         When it can't be read; all mistakes in it at once, each with its place.
+    UnknownName
+        When no such card comes along.
+
+    Examples
+    --------
+    >>> load_card("galaxies").mixture.n_components
+    3
     """
-    path = Path(path)
+    path = card_file(name)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -188,9 +254,16 @@ def load_card(path: str | Path) -> Card:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CardError(f"{path} is not TOML: {error}") from None
     try:
-        return Card.parse(values, str(path))
+        card = Card.parse(values, str(path))
     except DeclarationError as error:
         raise CardError(str(error)) from None
+    return card.model_copy(update={"data": card.data.within(path.parent)})
+
+
+def card_file(name: str | Path) -> Path:
+    """The file of a card: the file itself, or that of a card that comes along."""
+    path = Path(name)
+    return path if path.suffix or path.is_file() else card_path(str(name))
 
 
 def card_path(name: str) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability, whole
+from bayesgmm.contamination import background, background_probability
 from bayesgmm.data import Points, as_points, column_names, listing
 from bayesgmm.densities import DRAWS, dataset, kept, spread
 from bayesgmm.errors import DataError, DeclarationError
@@ -40,7 +41,9 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
     -------
     Dataset
         ``probability`` [point, component]; ``label`` [point], the most probable component; ``uncertainty`` [point],
-        the entropy of the probabilities relative to its largest value: 0 when sure, 1 when all are alike.
+        the entropy of the probabilities relative to its largest value: 0 when sure, 1 when all are alike. These three
+        are of a point of the components; where the model has a background, ``background`` [point] is the probability
+        that it is none.
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
@@ -49,13 +52,16 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(probability > 0, probability * np.log(probability), 0.0).sum(axis=1)
     uncertainty = entropy / np.log(n_components) if n_components > 1 else entropy
+    variables = {
+        "probability": (("point", "component"), probability),
+        "label": ("point", probability.argmax(axis=1)),
+        "uncertainty": ("point", np.clip(uncertainty, 0.0, 1.0)),
+    }
+    if (behind := background(fit)) is not None:
+        variables["background"] = ("point", background_probability(posterior, behind, points.values))
     return dataset(
         points,
-        {
-            "probability": (("point", "component"), probability),
-            "label": ("point", probability.argmax(axis=1)),
-            "uncertainty": ("point", np.clip(uncertainty, 0.0, 1.0)),
-        },
+        variables,
         component=fit["posterior"].coords["component"].values,
     )
 

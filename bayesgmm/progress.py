@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from threading import Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,11 +27,12 @@ def quiet() -> Iterator[None]:
 
 
 def _bars(*columns: "ProgressColumn | str") -> "Progress":
-    """Bars of rich's, that show nothing where nobody watches: in a file, a pipe, a test."""
+    """Bars of rich's, that show nothing where nobody watches, and in a notebook that lacks ipywidgets."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    watched = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
     wide = console.width >= WIDE
     return Progress(
         TextColumn("{task.description:<22}" if wide else "{task.description}"),
@@ -39,7 +41,7 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
-        disable=_quiet.get() or not (console.is_terminal or console.is_jupyter),
+        disable=_quiet.get() or not watched,
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm._declared import whole
+from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import SLICE, require_room
-from bayesgmm.posterior import Posterior, holds_points, observed, plain_index, unpack
+from bayesgmm.posterior import Posterior, holds_points, observed, plain_index
 from bayesgmm.progress import track
 from bayesgmm.stats import Array, cholesky
 from bayesgmm.subsets import thinned
@@ -61,7 +62,7 @@ def posterior_predictive(
 
     few = thinned(fit, draws)
     index = np.arange(whole("size", size)) if size is not None else _fitted_index(fit)
-    posterior = unpack(few)
+    posterior = as_modelled(few)
     n_features = len(posterior.columns)
     what = f"{posterior.n_draws} data sets of {len(index)} points"
     require_room(8 * posterior.n_draws * len(index) * n_features, what)

@@ -10,7 +10,7 @@ component far from the origin loses no digits.
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
 
@@ -67,12 +67,15 @@ class Blocks:
         Row weights; zero for the padding.
     n_points, n_features : int
         N and D.
+    backdrop : Backdrop, optional
+        What may have made points besides the components that are learned.
     """
 
     x: Array
     weight: Array
     n_points: int
     n_features: int
+    backdrop: "Backdrop | None" = None
 
     @classmethod
     def from_rows(
@@ -181,6 +184,37 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Backdrop:
+    """A Gaussian behind all components, with nothing to learn: it takes a fixed share of the density.
+
+    Parameters
+    ----------
+    log_rest : float
+        Logarithm of what it leaves to the components.
+    offset : float
+        Log share plus the log normaliser.
+    mean, root : (D,) float
+        In the coordinates of the blocks; the root of its precision is diagonal.
+    """
+
+    log_rest: float
+    offset: float
+    mean: Array
+    root: Array
+
+    def numbers(self) -> Array:
+        """All of it end to end, as native code reads it."""
+        return np.concatenate([[self.log_rest, self.offset], self.mean, self.root])
+
+    def behind(self, table: Table) -> Table:
+        """The table of K components with this one as row K + 1."""
+        diagonal = table.root.ndim == table.mean.ndim
+        root = self.root if diagonal else np.diag(self.root)
+        offset = np.append(table.offset + self.log_rest, self.offset)
+        return Table(offset, np.vstack([table.mean, self.mean]), np.concatenate([table.root, root[None]]))
+
+
+@dataclass(frozen=True)
 class Stats:
     """Sufficient statistics of a weighted, softly assigned set of points; they add up.
 
@@ -209,6 +243,10 @@ class Stats:
             raise ValueError("statistics of different tables do not add up: fold with the same means")
         loglik = self.loglik + other.loglik
         return Stats(self.n + other.n, self.s1 + other.s1, self.s2 + other.s2, loglik, self.about)
+
+    def without_last(self) -> "Stats":
+        """The same without the last component."""
+        return Stats(self.n[:-1], self.s1[:-1], self.s2[:-1], self.loglik, self.about[:-1])
 
     def means(self) -> Array:
         """(K, D) weighted mean of each component's points."""
@@ -253,7 +291,7 @@ def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> N
 
 
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
-    """Score every point, and sum up responsibilities and moments.
+    """Score every point, and sum up responsibilities and moments; a backdrop takes its part, and has no statistics.
 
     Parameters
     ----------
@@ -272,6 +310,8 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
+    if blocks.backdrop is not None:
+        return fold(replace(blocks, backdrop=None), blocks.backdrop.behind(table), threads).without_last()
     n_chunks = -(-blocks.n_blocks // blocks.chunk)
     diagonal = table.root.size == table.mean.size
     width = table.offset.size * _kernels.moments_width(blocks.n_features, diagonal)

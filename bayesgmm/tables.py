@@ -1,7 +1,7 @@
 """Files of tables: CSV and Parquet, and what pandas reads of them without a word, and wrongly."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from bayesgmm.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PARQUET = {".parquet", ".pq"}
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
@@ -37,6 +39,34 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple
     return frame[numeric], dropped
 
 
+def read_chunks(path: str | Path, rows: int) -> "Iterator[pd.DataFrame]":
+    """Read CSV so many rows at a time, every column; Parquet all at once.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read, is empty, or is not what its name says.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file() or path.suffix.lower() in PARQUET:
+        yield read_frame(path)
+        return
+    empty = True
+    try:
+        with pd.read_csv(path, chunksize=rows, index_col=False) as reader:
+            for frame in reader:
+                if empty:
+                    _require_sound_csv(frame, path)
+                empty = False
+                yield frame
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can't be read as CSV: {error}") from error
+    if empty:
+        raise DataError(f"{path} has no rows")
+
+
 def read_frame(path: str | Path) -> "pd.DataFrame":
     """Read CSV or Parquet, every column.
 
@@ -50,7 +80,7 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
     path = Path(path)
     if not path.is_file():
         raise DataError(f"there is no file {path}")
-    parquet = path.suffix.lower() in {".parquet", ".pq"}
+    parquet = path.suffix.lower() in PARQUET
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

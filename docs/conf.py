@@ -1,4 +1,4 @@
-"""How the documentation is built: ``make docs``. The pages ask the network for nothing, and neither does building them."""
+"""How the documentation is built: ``make docs``. Neither it nor its pages ask the network."""
 
 import os
 import sys

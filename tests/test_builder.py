@@ -78,6 +78,12 @@ def every_combination():
             yield family, d, k, chosen
 
 
+def test_a_background_is_in_both_writings():
+    x = np.random.default_rng(0).normal(size=(20, 2)) * 2 + 3
+    for family in ("full", "spherical"):
+        check_agreement(bg.MixtureModel(3, family, background=bg.Background(0.1)), x)
+
+
 def pytest_generate_tests(metafunc):
     if "combination" in metafunc.fixturenames:
         everything = metafunc.config.getoption("--every-combination")

@@ -91,7 +91,7 @@ def test_models_are_listed_and_shown(folder):
     listed = run("models").stdout
     for path in bg.model.cards():
         assert path in listed
-    (folder / "mine.toml").write_text(run("models", "show", "iris").stdout)
+    (folder / "mine.toml").write_text(run("models", "show", "iris", "--toml").stdout)
     assert bg.load_card(folder / "mine.toml").mixture.n_components == 3
 
 
@@ -273,7 +273,7 @@ def test_quiet_leaves_out_what_is_in_a_file_but_no_warning(folder):
     args = ["select", "flowers.csv", "-k", "1,2", "--covariance", "full", "--seed", 1]
     assert "The best by bic" in run(*args, "-q", cwd=folder).stdout
     assert run(*args, "-q", "-o", "quiet.csv", cwd=folder).stdout == ""
-    assert run("models", "show", "iris", "-q").stdout.startswith('title = "Iris"')
+    assert run("models", "show", "iris", "--toml", "-q").stdout.startswith('title = "Iris"')
 
 
 def test_the_demo_shows_and_writes(tmp_path):

@@ -384,4 +384,6 @@ def test_findings_read_well():
 def test_an_empty_diagnosis_says_so():
     assert "Nothing could be checked" in Findings().verdict
     assert "1 check found nothing wrong" in Findings([], ["mixing"]).verdict
+    note = Finding("note", "prior", "The prior has a say.", "", "")
+    assert Findings([note]).verdict == "Nothing speaks against these answers. 1 note below."
     assert list(Findings().table.columns) == ["severity", "check", "what", "why", "advice"]

@@ -20,8 +20,10 @@ ENTRANCES = {
 }  # functions of a package itself
 MAY_BE_HEAVY = {
     "cli",
+    "cli.cards",
     "cli.reports",
     "cli.application",
+    "cli.analyses",
     "cli.applications",
     "cli.predictions",
     "cli.partitions",

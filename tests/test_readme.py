@@ -28,6 +28,13 @@ def test_the_card_example_is_a_card(tmp_path):
     assert bg.load_card(tmp_path / "card.toml").mixture.n_components == 3
 
 
+def test_its_table_of_cards_is_the_gallery():
+    rows = re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \|", README.read_text().split("| card |")[1].split("```")[0], re.MULTILINE
+    )
+    assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(bg.model.cards())
+
+
 def test_every_command_it_names_exists():
     from typer.main import get_command
 

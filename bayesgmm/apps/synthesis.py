@@ -12,25 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.apps.extras import extra
+from bayesgmm.datasets.formants import FORMANTS as VOWELS
+from bayesgmm.datasets.formants import TALKERS
 from bayesgmm.errors import choose
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VOWELS = {  # f0, f1, f2, f3 in Hz of men, women and children: Peterson & Barney (1952), J. Acoust. Soc. Am. 24, 175-184
-    "IY": ((136, 270, 2290, 3010), (235, 310, 2790, 3310), (272, 370, 3200, 3730)),
-    "IH": ((135, 390, 1990, 2550), (232, 430, 2480, 3070), (269, 530, 2730, 3600)),
-    "EH": ((130, 530, 1840, 2480), (223, 610, 2330, 2990), (260, 690, 2610, 3570)),
-    "AE": ((127, 660, 1720, 2410), (210, 860, 2050, 2850), (251, 1010, 2320, 3320)),
-    "AA": ((124, 730, 1090, 2440), (212, 850, 1220, 2810), (256, 1030, 1370, 3170)),
-    "AO": ((129, 570, 840, 2410), (216, 590, 920, 2710), (263, 680, 1060, 3180)),
-    "UH": ((137, 440, 1020, 2240), (232, 470, 1160, 2680), (276, 560, 1410, 3310)),
-    "UW": ((141, 300, 870, 2240), (231, 370, 950, 2670), (274, 430, 1170, 3260)),
-    "AH": ((130, 640, 1190, 2390), (221, 760, 1400, 2780), (261, 850, 1590, 3360)),
-    "ER": ((133, 490, 1350, 1690), (218, 500, 1640, 1960), (261, 560, 1820, 2160)),
-}
-TALKERS = ("man", "woman", "child")
 NOISES = {"S": (3400.0, 500.0), "SH": (2300.0, 500.0), "F": (2000.0, 3000.0)}  # middle and width of a band, Hz
 NASALS = {"M": (250.0, 1000.0, 2200.0), "N": (250.0, 1600.0, 2500.0)}  # formants, roughly (Fujimura 1962)
 STOPS = {"T": (3300.0, 1500.0), "K": (1700.0, 700.0), "P": (800.0, 700.0)}  # the burst after the gap

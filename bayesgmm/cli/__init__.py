@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayesgmm.cli.analyses import anomalies, cluster
 from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
+from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
@@ -20,12 +22,11 @@ from bayesgmm.cli.terminal import (
     CardName,
     Columns,
     Covariance,
-    DataFile,
     Method,
+    OwnOrFile,
     check_picture,
-    chosen_columns,
     declare,
-    read,
+    read_for,
     remark,
     say,
     session,
@@ -65,33 +66,34 @@ def options(
 
 @app.command()
 def fit(
-    data: DataFile,
     output: Annotated[
         Path,
         typer.Option(
             "-o", "--output", help="Where to write (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
         ),
     ],
+    data: OwnOrFile = None,
     components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
     model: CardName = None,
     covariance: Covariance = None,
-    method: Method = "nuts",
+    method: Method = None,
     columns: Columns = None,
     draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
 ) -> None:
-    """Fit a mixture to a table."""
+    """Fit a mixture to a table, or a card to its own data."""
     from bayesgmm import posterior
     from bayesgmm.inference import fit as fit_mixture
 
     posterior.check_writable(output)
-    declared, card_columns = declare(model, components, covariance)
-    frame = read(data, chosen_columns(columns, card_columns))
-    settings: dict[str, Any] = {
-        name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None
-    }
-    result = fit_mixture(declared, frame, method, seed=seed, **settings)
+    card = declare(model, components, covariance)
+    frame = read_for(card, data, columns)
+    settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
+    settings |= {name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None}
+    if seed is None and data is None:
+        seed = card.fit.seed
+    result = fit_mixture(card.mixture, frame, method or card.fit.method, seed=seed, **settings)
     posterior.save(result, output)
     _show_fit(result)
     wrote(output)
@@ -103,8 +105,8 @@ def prior(
         Path,
         typer.Argument(help="A model card: a TOML file, or a name.", show_default=False, autocompletion=card_names),
     ],
-    data: DataFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.", show_default=False)],
+    data: OwnOrFile = None,
     columns: Columns = None,
     draws: Annotated[int, typer.Option(help="Mixtures from the prior.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same picture.")] = 0,
@@ -115,56 +117,19 @@ def prior(
     from bayesgmm import plots
     from bayesgmm.elicitation import prior_predictive
 
-    check_picture(output, card, data)
-    declared, card_columns = declare(card, None, None)
-    tree = prior_predictive(declared, read(data, chosen_columns(columns, card_columns)), draws, seed=seed)
+    check_picture(output, *(path for path in (card, data) if path is not None))
+    declared = declare(card, None, None)
+    tree = prior_predictive(declared.mixture, read_for(declared, data, columns), draws, seed=seed)
     mpl.use("Agg")
     plots.prior(tree).savefig(output, dpi=150)
     _show_expected_clusters(tree)
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, report, select, compare, segment):
+for command in (assign, score, density, partition, diagnose, report, select, compare, segment, anomalies, cluster):
     app.command()(command)
 app.add_typer(speech, name="speech")
-
-
-models = App(help="The model cards that come with bayesgmm.", invoke_without_command=True)
 app.add_typer(models, name="models")
-
-
-@models.callback()
-def list_models(context: typer.Context) -> None:
-    """List the model cards that come with bayesgmm, and what each is for."""
-    if context.invoked_subcommand is not None:
-        return
-    from rich.table import Table
-
-    from bayesgmm.model import cards, load_card
-
-    table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
-    table.add_column(no_wrap=True)
-    for name, path in cards().items():
-        card = load_card(path)
-        table.add_row(name, card.about)
-        known.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
-    tell(models=known)
-    show_table(table)
-    remark("\nbayesgmm models show NAME prints a card; bayesgmm fit data.csv --model NAME uses it.")
-
-
-@models.command("show")
-def show_card(
-    name: Annotated[str, typer.Argument(help="Name of a card.", show_default=False, autocompletion=card_names)],
-) -> None:
-    """Print a card, ready to be saved and changed."""
-    from bayesgmm.model import card_path, load_card
-
-    path = card_path(name)
-    tell(name=name, path=path, card=load_card(path).plain())
-    text = path.read_text(encoding="utf-8").rstrip()
-    if not session().json:
-        say(text)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from bayesgmm.cli.terminal import (
     in_words,
     names_of,
     read,
+    read_for,
     remark,
     say,
     show,
@@ -63,7 +64,7 @@ def select(
         check_table(output, data)
     if plot is not None:
         check_picture(plot, data)
-    frame = read(data, chosen_columns(columns, None))
+    frame = read(data, chosen_columns(columns))
     table = run(frame, counts, names_of(covariance), criterion=criterion, seed=seed)
     _show_selection(table, criterion, saved=output is not None)
     if output is not None:
@@ -144,9 +145,9 @@ def compare(
         choose(method, inference.ENGINES, "method")
     if output is not None:
         check_table(output, data)
-    declared, card_columns = declare(model, components, covariance)
-    frame = read(data, chosen_columns(columns, card_columns))
-    fits, problems = _fitted(declared, frame, chosen, seed)
+    card = declare(model, components, covariance)
+    frame = read_for(card, data, columns)
+    fits, problems = _fitted(card.mixture, frame, chosen, seed)
     table = lay_out(fits).reindex(chosen)
     table["problem"] = [problems.get(method, "") for method in chosen]
     _show_comparison(table, next(iter(fits)), saved=output is not None)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from bayesgmm.model import Card
+
 DataFile = Annotated[
     Path,
     typer.Argument(help="CSV or Parquet, one row a point.", show_default=False, autocompletion=files(*TABLES)),
@@ -28,6 +30,12 @@ FitFile = Annotated[
     Path,
     typer.Argument(
         help="A fit that 'bayesgmm fit' wrote (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
+    ),
+]
+OwnOrFile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="CSV or Parquet, one row a point. (default: the data of the card)", autocompletion=files(*TABLES)
     ),
 ]
 Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
@@ -54,7 +62,11 @@ Covariance = Annotated[
     typer.Option(help="full, tied, diag or spherical. (default: full)", autocompletion=one_of(*COVARIANCES)),
 ]
 Method = Annotated[
-    str, typer.Option(help="nuts, advi, fullrank_advi, vb, map, mle or em.", autocompletion=one_of(*METHODS))
+    str | None,
+    typer.Option(
+        help="nuts, advi, fullrank_advi, vb, map, mle or em. (default: the card's, or nuts)",
+        autocompletion=one_of(*METHODS),
+    ),
 ]
 UNBOUNDED = 10_000  # columns of what is no terminal: a table in a file is not cut
 
@@ -93,25 +105,43 @@ def tell(**results: Any) -> None:
     session().results.update(results)
 
 
-def declare(model: Path | None, components: int | None, covariance: str | None) -> tuple[Any, list[str] | None]:
-    """The mixture that ``-k`` or ``--model`` declares, and the columns that a card names."""
+def declare(model: Path | None, components: int | None, covariance: str | None) -> "Card":
+    """The card that ``--model`` names, or one of nothing but the mixture that ``-k`` declares."""
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.model import MixtureModel, card_path, load_card
+    from bayesgmm.model import Card, MixtureModel, load_card
 
     if (model is None) == (components is None):
         raise DeclarationError("give either -k (how many components) or --model (a card), for example -k 3")
     if components is not None:
-        return MixtureModel(n_components=components, covariance=covariance or "full"), None
+        return Card(MixtureModel(n_components=components, covariance=covariance or "full"))
     assert model is not None
     if covariance is not None:
         raise DeclarationError(f"--covariance goes with -k; {model} declares its own")
-    card = load_card(model if model.exists() or model.suffix else card_path(str(model)))
-    return card.mixture, list(card.data.columns) if card.data.columns else None
+    return load_card(model)
 
 
-def chosen_columns(columns: str | None, of_card: list[str] | None) -> list[str] | None:
-    """The columns of ``--columns``, or those of a card."""
-    return names_of(columns) if columns is not None else of_card
+def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFrame":
+    """The data to fit: a table, with what the card does to its columns, or else the card's own."""
+    from bayesgmm.errors import DataError
+
+    named = card.data.columns if columns is None else chosen_columns(columns)
+    if path is not None:
+        frame = read(path, None if named is None else list(named))
+        if named is None and card.data.truth in frame:
+            frame = frame.drop(columns=card.data.truth)
+    elif card.data.given:
+        return card.data.model_copy(update={"columns": named}).read().frame
+    else:
+        raise DataError("there are no data: give a table, or --model with a card that has its own (bayesgmm models)")
+    for transform in card.data.transforms:
+        remark(f"as the card says, {transform.words}")
+        frame = transform.apply(frame)
+    return frame
+
+
+def chosen_columns(columns: str | None) -> list[str] | None:
+    """The columns of ``--columns``; None where it was not given."""
+    return None if columns is None else names_of(columns)
 
 
 def names_of(text: str) -> list[str]:

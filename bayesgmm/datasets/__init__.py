@@ -1,10 +1,14 @@
 """Small real data sets that need no download, and a generator of mixtures with a known truth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.datasets.formants import vowels
+from bayesgmm.datasets.pictures import digits, photo
+from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
 from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 
@@ -55,7 +59,41 @@ def wine() -> "pd.DataFrame":
     return bunch.data.assign(cultivar=[str(bunch.target_names[t]) for t in bunch.target])
 
 
-DATASETS = {"galaxies": galaxies, "iris": iris, "wine": wine}
+def mixture(
+    n_points: int = 500, n_features: int = 2, n_components: int = 3, overlap: float = 0.1, seed: int = 0
+) -> "pd.DataFrame":
+    """Points of ``make_mixture`` in columns x1, x2, ..., and the component that each came from.
+
+    Examples
+    --------
+    >>> list(mixture(n_points=10, seed=1))
+    ['x1', 'x2', 'component']
+    """
+    import pandas as pd
+
+    sample = make_mixture(n_points, n_features, n_components, overlap, seed)
+    frame = pd.DataFrame(sample.X, columns=[f"x{j + 1}" for j in range(n_features)])
+    return frame.assign(component=[str(k) for k in sample.label])
+
+
+DATASETS: dict[
+    str, "Callable[..., pd.DataFrame]"
+] = {  # what a card can name; text columns are what is known to be true
+    "galaxies": galaxies,
+    "iris": iris,
+    "wine": wine,
+    "digits": digits,
+    "photo": photo,
+    "vowels": vowels,
+    "heights": heights,
+    "one_heap": one_heap,
+    "moons": moons,
+    "blobs": blobs,
+    "sensors": sensors,
+    "waiting_times": waiting_times,
+    "mixture": mixture,
+}
+GENERATED = frozenset({"vowels", "heights", "one_heap", "moons", "blobs", "sensors", "waiting_times", "mixture"})
 
 
 @dataclass(frozen=True)

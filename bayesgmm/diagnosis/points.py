@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammaincc
 
+from bayesgmm.contamination import as_modelled
 from bayesgmm.cross_validation import HIGH_KHAT, Opened, leave_outs
 from bayesgmm.data import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
@@ -49,7 +50,7 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     """
     from scipy.stats import false_discovery_control
 
-    points, posterior = observed(fit), unpack(fit).thin(DRAWS)
+    points, posterior = observed(fit), as_modelled(fit).thin(DRAWS)
     p_value = farness(points.values, posterior.thin(1))[0]
     near = np.argsort(p_value)[:CANDIDATES]
     p_value[near] = farness(points.values[near], posterior).mean(axis=0)
@@ -81,7 +82,7 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[Array, Array, Array]:
     ----------
     .. [1] Vehtari, Gelman & Gabry (2017), Stat. Comput. 27(5), 1413-1432.
     """
-    values, opened = observed(fit).values, Opened(fit, unpack(fit), info(fit))
+    values, opened = observed(fit).values, Opened(fit, as_modelled(fit), info(fit))
     total = opened.posterior.n_draws
     rows = np.linspace(0, len(values) - 1, min(len(values), LOO_POINTS)).round().astype(int)
     draws = np.linspace(0, total - 1, min(total, LOO_DRAWS)).round().astype(int)

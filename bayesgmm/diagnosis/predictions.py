@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr
 
+from bayesgmm.contamination import as_modelled
 from bayesgmm.diagnosis.discrepancies import (
     TAIL,
     IntArray,
@@ -21,7 +22,7 @@ from bayesgmm.diagnosis.discrepancies import (
 )
 from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
 from bayesgmm.findings import Finding
-from bayesgmm.posterior import Posterior, info, observed, unpack
+from bayesgmm.posterior import Posterior, info, observed
 from bayesgmm.stats import Array, cholesky, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
 
     Rounded columns are spread over their steps.
     """
-    values, posterior = observed(fit).values, unpack(fit)
+    values, posterior = observed(fit).values, as_modelled(fit)
     k, d = posterior.parameters.mean.shape[1:]
     n_points = min(len(values), MOST_POINTS)
     a_draw = n_points * k * (d + d + d * (d - 1))

@@ -75,11 +75,12 @@ def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[
 def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
     """A copy of some of the blocks, each point worth ``weight`` times as much."""
     rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
-    return Blocks(blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1), rows, rows.size, blocks.n_features)
+    x = blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1)
+    return replace(blocks, x=x, weight=rows, n_points=rows.size)
 
 
 def _window(blocks: Blocks, start: int, stop: int) -> Blocks:
     """Blocks that lie next to each other, not copied."""
     x = blocks.x.reshape(blocks.n_blocks, -1)[start:stop].reshape(-1)
     weight = blocks.weight[start * BLOCK : stop * BLOCK]
-    return Blocks(x, weight, weight.size, blocks.n_features)
+    return replace(blocks, x=x, weight=weight, n_points=weight.size)

@@ -7,10 +7,12 @@ import numpy as np
 from bayesgmm._kernels import BLOCK
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.stats import Array, Blocks, Stats
+from bayesgmm.stats import Array, Backdrop, Blocks, Stats
 
 SEEDING_POINTS = 20_000  # a start looks at no more points than these
 LEAST_SPREAD = 1e-12
+NEIGHBOURS = 10  # of a row, by which it is told whether others are near
+CROWDED = 5_000  # rows whose neighbours are looked for, at most
 
 
 def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -29,7 +31,27 @@ def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]
         weight = blocks.weight.reshape(n_blocks, BLOCK)[chosen].reshape(-1)
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
-    return rows[order], weight[order]
+    rows, weight = rows[order], weight[order]
+    return (rows, weight) if blocks.backdrop is None else _crowded(rows, weight, blocks.backdrop, rng)
+
+
+def _crowded(rows: Array, weight: Array, backdrop: Backdrop, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Without the rows that have the fewest others around them: twice the backdrop's share.
+
+    Starts are found far from each other, so that each would be an outlier. A small cluster far away is crowded.
+    """
+    from scipy.spatial import KDTree
+
+    if len(rows) > CROWDED:
+        chosen = np.sort(rng.choice(len(rows), CROWDED, replace=False))
+        rows, weight = rows[chosen], weight[chosen]
+    count = min(NEIGHBOURS, len(rows) - 1)
+    places = rows * backdrop.root
+    away = KDTree(places).query(places, k=count + 1)[0][:, -1]
+    order = np.argsort(away, kind="stable")
+    wanted = (1 + 2 * np.expm1(backdrop.log_rest)) * weight.sum()
+    inside = np.sort(order[: max(len(rows) // 2, int(np.searchsorted(weight[order].cumsum(), wanted)))])
+    return rows[inside], weight[inside]
 
 
 def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> Mixture:

@@ -56,7 +56,7 @@ def sayings(model: MixtureModel, n_features: int) -> dict[str, Saying]:
     'All ways to share out the points among the components are equally likely.'
     """
     return {
-        "data": _of_data(model),
+        "data": _with_background(_of_data(model), model),
         "weights": say_weights(model.weights, model.n_components),
         "means": say_means(model.means, n_features),
         "covariances": say_covariances(model.covariances, model.family, n_features),
@@ -69,6 +69,19 @@ def _of_data(model: MixtureModel) -> Saying:
         return Saying("All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",))
     words = f"Each point comes from one of {model.n_components} Gaussians; {FAMILIES[model.covariance]}."
     return Saying(words, (f"x_n ∼ ∑_{{k = 1}}^{{{model.n_components}}} w_k Normal(μ_k, {covariance})",))
+
+
+def _with_background(saying: Saying, model: MixtureModel) -> Saying:
+    """The same with the background that the model declares, if it does; its numbers are in the card."""
+    if model.background is None:
+        return saying
+    share = model.background.share
+    words = (
+        f"{saying.words} {share:.3g} of the density is left to a broad Gaussian in the background, with a fixed middle "
+        "c and a fixed spread b in each column: it takes the outliers, so that they don't bend the components."
+    )
+    mixture = saying.formulas[0].removeprefix("x_n ∼ ")
+    return Saying(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
 
 
 def _is_common(value: Any) -> bool:

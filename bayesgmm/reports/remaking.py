@@ -68,7 +68,11 @@ def _call(subject: Subject, model: MixtureModel) -> str:
     given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
     lines = ["import bayesgmm as bg", "import pandas as pd", "", 'data = pd.read_csv("data.csv")']
     fields = {name: getattr(model, name) for name in type(model).model_fields}
-    lines += ["model = bg.MixtureModel(", *(f"    {name}={in_python(value)}," for name, value in fields.items()), ")"]
+    lines += [
+        "model = bg.MixtureModel(",
+        *(f"    {name}={in_python(value)}," for name, value in fields.items() if value is not None),
+        ")",
+    ]
     return "\n".join([*lines, f"fit = bg.fit(model, data, {', '.join(given)})"])
 
 

@@ -8,16 +8,16 @@ OPENING = """\
 Everything, by purpose
 ======================
 
-All of this comes with ``import bayesgmm as bg``; nothing heavy is imported before it is used. Shapes are written with N points, D features
-(columns) and K components.
+All of this comes with ``import bayesgmm as bg``; nothing heavy is imported before it is used. Shapes are written
+with N points, D features (columns) and K components.
 
 .. currentmodule:: bayesgmm
 """
 PURPOSES = {
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
-        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor NormalMeans ConjugateMeans HierarchicalMeans "
-        "WishartPrecision LKJCovariance",
+        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor NormalMeans ConjugateMeans "
+        "HierarchicalMeans WishartPrecision LKJCovariance",
     ),
     "Positive numbers": (
         "Priors of a concentration, a standard deviation, a spread or a scale, with PyMC's parameters.",
@@ -70,7 +70,7 @@ def page() -> str:
 
 
 def names_of(module: ModuleType, path: str) -> list[str]:
-    """What a module offers: its ``__all__``, or the functions and classes that it defines; modules in it the same way."""
+    """What a module offers: its ``__all__``, or what it defines; modules in it the same way."""
     names: list[str] = []
     for name in getattr(module, "__all__", None) or _defined(module):
         thing = getattr(module, name)

@@ -1,6 +1,5 @@
 """The gallery of model cards, made from the cards: one page with their pictures, and one about each."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ kernelspec:
 
 # Model cards
 
-A model card is a worked analysis as a file: the data, the declaration with its priors, and facts that the tests hold it to. These come with the
-package: `bayesgmm models` lists them, `bayesgmm models show NAME` explains one, and a title here leads to what it says.
+A model card is a worked analysis as a file: the data, the declaration with its priors, and facts that the tests hold
+it to. These come with the package: `bayesgmm models` lists them, `bayesgmm models show NAME` explains one, and a title
+here leads to what it says.
 
 ```{{code-cell}}
 import bayesgmm as bg
-
-{fitting}
 ```
 
 ```{{toctree}}
@@ -31,16 +29,6 @@ import bayesgmm as bg
 {names}
 ```
 """
-RUN = """\
-def fitted(name):
-    \"\"\"The card's own data, fitted as it says.\"\"\"
-    return bg.run_card(name, progress=False).fit"""
-PLAIN = """\
-def fitted(name):
-    \"\"\"The card's own data, fitted by NUTS.\"\"\"
-    card = bg.load_card(bg.model.card_path(name))
-    data = getattr(bg.datasets, card.data.dataset)().select_dtypes("number")
-    return bg.fit(card.mixture, data[list(card.data.columns or data)], seed=1, progress=False)"""
 SHOWN = """
 ## [{title}](cards/{name}.md)
 
@@ -49,7 +37,7 @@ SHOWN = """
 ```{{code-cell}}
 :tags: [remove-stderr, may-warn]
 
-fit = fitted("{name}")
+fit = bg.run_card("{name}", progress=False).fit
 columns = list(fit["posterior"]["feature"].values)[:{most}]
 bg.plots.pairs(fit, columns=columns);
 ```
@@ -67,7 +55,7 @@ def write(folder: Path) -> None:
         (folder / "cards" / f"{old}.md").unlink()
     put(folder / "cards.md", gallery(cards))
     for name, path in bg.model.cards().items():
-        put(folder / "cards" / f"{name}.md", explanation(name, cards[name], path))
+        put(folder / "cards" / f"{name}.md", explanation(name, path))
 
 
 def put(path: Path, text: str) -> None:
@@ -78,10 +66,7 @@ def put(path: Path, text: str) -> None:
 
 def gallery(cards: Mapping[str, Any]) -> str:
     """The page with the pictures."""
-    import bayesgmm as bg
-
-    names = "\n".join(f"cards/{name}" for name in cards)
-    opening = OPENING.format(names=names, fitting=RUN if "run_card" in bg.__all__ else PLAIN)
+    opening = OPENING.format(names="\n".join(f"cards/{name}" for name in cards))
     shown = [
         SHOWN.format(title=card.title, name=name, about=sentence(card.about), most=MOST) for name, card in cards.items()
     ]
@@ -99,10 +84,10 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
 
 
-def explanation(name: str, card: Any, path: Path) -> str:
+def explanation(name: str, path: Path) -> str:
     """The page about a card: what it explains of itself, and the file."""
     import bayesgmm as bg
 
-    told = str(bg.explain_card(name)) if "explain_card" in bg.__all__ else f"# {card.title}\n\n*{card.about}*"
-    told = re.sub(r"^```sh$", "```bash", told, flags=re.MULTILINE)
-    return f"{told}\n\n## The card\n\n```toml\n{path.read_text().rstrip()}\n```\n\n[All cards with their pictures](../cards.md)\n"
+    told = bg.explain_card(name)
+    file = f"## The card\n\n```toml\n{path.read_text().rstrip()}\n```"
+    return f"{told}\n\n{file}\n\n[All cards with their pictures](../cards.md)\n"

@@ -1,4 +1,4 @@
-"""The course lies in ``notebooks/``, and Sphinx reads only what lies in ``docs/``: its lessons are copied there, with a page before them."""
+"""The course lies in ``notebooks/``, and Sphinx reads only ``docs/``: lessons are copied, with a page before them."""
 
 import shutil
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 OPENING = """\
 # The course
 
-Mixtures from the beginning, for a class or for yourself: each lesson is a notebook that runs in less than three minutes, with exercises and
-their solutions. Read them here with their pictures, or open them in Jupyter: they lie in `notebooks/` of the repository.
-New to the package, not to mixtures? [Start in five minutes](../start.md) instead.
+Mixtures from the beginning, for a class or for yourself: each lesson is a notebook that runs in less than three
+minutes, with exercises and their solutions. Read them here with their pictures, or open them in Jupyter: they lie in `notebooks/` of
+the repository. New to the package, not to mixtures? [Start in five minutes](../start.md) instead.
 """
 LESSONS = "\n```{{toctree}}\n:maxdepth: 1\n\n{}\n```\n"
 

@@ -1,0 +1,375 @@
+"""Rows of a table that do not belong: found, ranked, explained."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm import inference
+from bayesgmm._declared import probability, whole
+from bayesgmm.apps.columns import Usable, usable
+from bayesgmm.apps.novelty import (
+    BACKGROUND_MUST_PAY,
+    COMPONENTS,
+    MUST_PAY,
+    Choice,
+    candidates,
+    conformal,
+    empirical_null,
+    log_p_values,
+    reference_of,
+    simplest,
+    simulated_scores,
+    structure,
+    with_reference,
+)
+from bayesgmm.backgrounds import Background
+from bayesgmm.contamination import background as background_of
+from bayesgmm.data import select
+from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.inference import fit
+from bayesgmm.predictive import mean_log_density
+from bayesgmm.reasons import explain_anomalies
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from bayesgmm.stats import Array
+
+FDR = 0.05
+LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate
+ROWS_EACH = 10  # rows a component
+DRAWS = 200
+SIMULATED = 100_000  # points behind the p-values of a fit that was not calibrated
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which points to call: exactly one of the three.
+
+    Parameters
+    ----------
+    fdr : float, optional
+        The share of good rows that is tolerated, on average, among those that are called (Benjamini & Hochberg).
+    alpha : float, optional
+        The share of good rows that is tolerated among good rows: all p-values up to it.
+    top : int, optional
+        So many of the strangest, whatever their p-values.
+    """
+
+    fdr: float | None = None
+    alpha: float | None = None
+    top: int | None = None
+
+    @classmethod
+    def of(cls, fdr: float | None, alpha: float | None, top: int | None) -> "Rule":
+        """The one that was given; a false discovery rate of 0.05 where none was.
+
+        Raises
+        ------
+        DeclarationError
+        """
+        given = {name: value for name, value in {"fdr": fdr, "alpha": alpha, "top": top}.items() if value is not None}
+        if len(given) > 1:
+            raise DeclarationError(f"give one of fdr, alpha and top, not {' and '.join(given)}")
+        if top is not None:
+            return cls(top=whole("top", top))
+        return cls(alpha=probability("alpha", alpha)) if alpha is not None else cls(probability("fdr", fdr or FDR))
+
+    def called(self, p_value: "Array") -> "tuple[Array, NDArray[np.bool_]]":
+        """(N,) q-values, and (N,) which are called.
+
+        Examples
+        --------
+        >>> Rule(fdr=0.1).called(np.array([0.001, 0.5, 0.9]))[1]
+        array([ True, False, False])
+        """
+        from scipy.stats import false_discovery_control
+
+        q_value: Array = false_discovery_control(p_value)
+        if self.top is not None:
+            return q_value, np.argsort(np.argsort(p_value, kind="stable"), kind="stable") < self.top
+        return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
+
+    def __str__(self) -> str:
+        """In words."""
+        if self.top is not None:
+            return f"the {self.top} strangest"
+        return f"p-value up to {self.alpha:g}" if self.alpha is not None else f"false discovery rate {self.fdr:g}"
+
+
+@dataclass(frozen=True)
+class Anomalies:
+    """What ``find_anomalies`` found.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        A row for each of the table: ``log_density``, ``p_value``, ``q_value``, ``anomaly``, and for those that are
+        called ``component`` and ``reason``. Rows that can't be judged (a value is missing) have none of these.
+    fit : DataTree
+        The mixture; ``judge`` takes it for other tables, also read back from a file.
+    table : Usable
+        What was judged; ``table.words()`` says what was left out and why.
+    rule : Rule
+    tried : list of Choice
+        The models that were tried, and how well each tells unseen rows from made-up points.
+    """
+
+    rows: "pd.DataFrame"
+    fit: "xr.DataTree"
+    table: Usable
+    rule: Rule
+    tried: list[Choice] = field(default_factory=list)
+
+    @property
+    def flagged(self) -> "pd.DataFrame":
+        """The rows that are called, with the table's own columns, the strangest first."""
+        return flagged(self.rows, self.table)
+
+
+def flagged(rows: "pd.DataFrame", table: Usable, every: bool = False) -> "pd.DataFrame":
+    """The rows that are called, with the table's own columns, the strangest first; or every row, as they come."""
+    import pandas as pd
+
+    at = np.arange(len(rows)) if every else np.flatnonzero(rows["anomaly"])
+    judged = rows.iloc[at]
+    order = at if every else np.lexsort([judged["log_density"], judged["p_value"]])
+    own, judged = table.frame.iloc[at[order]], judged.iloc[order]
+    taken = {name: f"{name}_of_row" for name in judged.columns if name in own.columns}
+    both = [own.reset_index(drop=True), judged.rename(columns=taken).reset_index(drop=True)]
+    return pd.concat(both, axis=1).set_axis(own.index)
+
+
+def find_anomalies(
+    data: Any,
+    new: Any = None,
+    *,
+    columns: Sequence[str] | None = None,
+    fdr: float | None = None,
+    alpha: float | None = None,
+    top: int | None = None,
+    n_components: int | Iterable[int] = COMPONENTS,
+    covariance: str = "tied",
+    background: Background | None = None,
+    method: str = "vb",
+    seed: int = 0,
+    progress: bool = True,
+) -> Anomalies:
+    """Find the rows of a table that do not belong, and say why.
+
+    Mixtures with these numbers of components, each without and with a background, are asked to tell unseen rows from
+    made-up points. One Gaussian is kept unless another tells ten pairs in a hundred more; then the simplest is taken
+    that has nine tenths of that gain. A background is taken where it tells one pair in a hundred more. One shape for
+    all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
+
+    A table that is judged by a fit of itself has the p-values of the model, made larger where the middle half of the
+    rows shows that the model is off. ``new`` rows are judged by points that the fit has not seen: half of ``data`` is
+    held back for that, and the p-values of new rows from the same source are then valid whatever the model.
+
+    Parameters
+    ----------
+    data : DataFrame or (N, D) array
+        A table; text, constant columns and classes are left out, and rows with missing values.
+    new : DataFrame or array, optional
+        Rows to judge in place of those of ``data``, which are then taken to be good.
+    columns : sequence of str, optional
+        Columns to use.
+    fdr, alpha, top : optional
+        Which rows to call, one of the three: at a false discovery rate (0.05 unless told), at a p-value, or so many.
+    n_components : int or iterable of int
+        Numbers of components to try.
+    covariance : str
+        Their family.
+    background : Background, optional
+        What takes up outliers in ``data``. Unless told, ``Background(share=0.05)`` is tried, and taken where it helps.
+    method : str
+        What the chosen mixture is fitted by; any that ``fit`` knows.
+    seed : int
+    progress : bool
+
+    Returns
+    -------
+    Anomalies
+
+    Raises
+    ------
+    DataError, DeclarationError
+
+    Examples
+    --------
+    >>> x = np.append(np.random.default_rng(0).normal(size=99), 40.0)
+    >>> find_anomalies(x[:, None], n_components=1, progress=False).flagged["reason"].item()[:6]
+    'x0 40 '
+    """
+    rule = Rule.of(fdr, alpha, top)
+    learnt = learn(
+        data,
+        columns=columns,
+        calibrated=new is not None,
+        n_components=n_components,
+        covariance=covariance,
+        background=background,
+        method=method,
+        seed=seed,
+        progress=progress,
+    )
+    if new is None:
+        return learnt.judged(fdr=fdr, alpha=alpha, top=top)
+    judged = usable_for(learnt.fit, new)
+    return Anomalies(_judged(learnt.fit, judged, rule), learnt.fit, judged, rule, learnt.tried)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What was learnt from a table before any row is judged.
+
+    Parameters
+    ----------
+    fit : DataTree
+    table : Usable
+    tried : list of Choice
+    """
+
+    fit: "xr.DataTree"
+    table: Usable
+    tried: list[Choice]
+
+    @property
+    def choices(self) -> "pd.DataFrame":
+        """What was tried: ``n_components``, ``background``, ``error``."""
+        import pandas as pd
+
+        rows = [(c.model.n_components, c.model.background is not None, c.error) for c in self.tried]
+        return pd.DataFrame(rows, columns=["n_components", "background", "error"])
+
+    def words(self) -> list[str]:
+        """What was chosen and why, a sentence a line."""
+        count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
+        with_it = "" if behind is None else f", and a background with a share of {behind.share:g}"
+        said = [f"{count} component{'' if count == 1 else 's'}{with_it}"]
+        if self.tried:
+            first, best = self.choices["error"].iloc[0], self.choices["error"].min()
+            said.append(
+                f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
+                f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must gain "
+                f"{MUST_PAY:.0%}, a background {BACKGROUND_MUST_PAY:.0%}"
+            )
+        return said
+
+    def judged(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
+        """The rows of the table itself, judged."""
+        rule = Rule.of(fdr, alpha, top)
+        return Anomalies(_judged(self.fit, self.table, rule, own=True), self.fit, self.table, rule, self.tried)
+
+
+def learn(
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    calibrated: bool = False,
+    n_components: int | Iterable[int] = COMPONENTS,
+    covariance: str = "tied",
+    background: Background | None = None,
+    method: str = "vb",
+    seed: int = 0,
+    progress: bool = True,
+) -> Learnt:
+    """Choose and fit what ``find_anomalies`` judges by; ``calibrated`` holds half of the rows back for new ones.
+
+    Raises
+    ------
+    DataError, DeclarationError
+    """
+    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in inference.settings_of(method) else {}
+    table = usable(data, columns)
+    rows = table.rows
+    if calibrated and len(rows) < LEAST_HELD_OUT:
+        raise DataError(f"{len(rows)} rows are too few to judge others by: half of them are held back; give 50")
+    counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
+    counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or ROWS_EACH * k <= len(rows)]
+    models = candidates(counts, covariance, [None, Background()] if background is None else [background])
+    few = len(rows) < LEAST_HELD_OUT or len(models) == 1
+    tried = [] if few else structure(rows, models, seed, progress)
+    model = simplest(tried) if tried else models[0]
+    held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
+    tree = fit(model, rows[~held_out], method, seed=seed, progress=progress, **settings)
+    return Learnt(with_reference(tree, rows[held_out]) if calibrated else tree, table, tried)
+
+
+def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
+    """A table to be judged by a fit: its columns, and the rows that lack none.
+
+    Raises
+    ------
+    DataError
+        When the table does not have the fit's columns, or one of them is text.
+    """
+    import pandas as pd
+
+    names = [str(name) for name in tree["posterior"].coords["feature"].values]
+    frame = data if hasattr(data, "columns") else pd.DataFrame(np.asarray(data), columns=names)
+    frame = frame.rename(columns=str)
+    chosen = select(frame, names)
+    numbers = chosen.apply(pd.to_numeric, errors="coerce")
+    text = [name for name in names if numbers[name].isna().all() and chosen[name].notna().any()]
+    if text:
+        raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
+    frame = frame.assign(**numbers)
+    complete = np.isfinite(numbers.to_numpy(np.float64)).all(axis=1)
+    return Usable(frame, tuple(names), {}, complete)
+
+
+def judge(
+    tree: "xr.DataTree",
+    data: Any,
+    *,
+    fdr: float | None = None,
+    alpha: float | None = None,
+    top: int | None = None,
+) -> Anomalies:
+    """Judge the rows of a table by a fit that was made before: that of ``find_anomalies``, or any other.
+
+    Parameters
+    ----------
+    tree : DataTree
+        Where it keeps scores of points that it has not seen (``find_anomalies(data, new)`` makes such a fit), p-values
+        are by these; else by 100,000 points that the fit simulates.
+    data : DataFrame or array
+    fdr, alpha, top : optional
+        As for ``find_anomalies``.
+    """
+    table, rule = usable_for(tree, data), Rule.of(fdr, alpha, top)
+    return Anomalies(_judged(tree, table, rule), tree, table, rule)
+
+
+def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -> "pd.DataFrame":
+    import pandas as pd
+
+    empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
+    found = pd.DataFrame(empty | {"component": pd.NA, "reason": ""}, index=table.frame.index)
+    found["component"] = found["component"].astype("Int64")
+    if not table.complete.any():
+        return found
+    rows, at = table.rows, np.flatnonzero(table.complete)
+    score, p_value = _scored(tree, rows, own)
+    q_value, called = rule.called(p_value)
+    for name, values in {"log_density": score, "p_value": p_value, "q_value": q_value, "anomaly": called}.items():
+        found.iloc[at, found.columns.get_loc(name)] = values
+    if called.any():
+        told = explain_anomalies(tree, rows[called])
+        for name in ("component", "reason"):
+            found.iloc[at[called], found.columns.get_loc(name)] = told[name].values
+    return found
+
+
+def _scored(tree: "xr.DataTree", rows: "pd.DataFrame", own: bool) -> "tuple[Array, Array]":
+    """Log densities, and p-values: by points that were held back, or else by those that the model expects."""
+    reference, score = reference_of(tree), mean_log_density(tree, rows)
+    if reference is not None:
+        return score, conformal(score, reference)
+    log_p = log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))
+    return score, empirical_null(log_p) if own else np.exp(log_p)

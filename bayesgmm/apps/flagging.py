@@ -1,0 +1,119 @@
+"""Files judged a chunk at a time, and what was called written as it comes, in memory for one chunk."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesgmm.apps.anomalies import Anomalies, flagged, judge
+from bayesgmm.errors import DeclarationError, FitFileError
+from bayesgmm.posterior import writable
+from bayesgmm.tables import read_chunks, read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+CHUNK = 50_000  # rows
+SHOWN = 10  # rows that are kept to be shown
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was judged.
+
+    Parameters
+    ----------
+    rows, judged, called : int
+        All rows, those without missing values, and those that are called.
+    strangest : DataFrame
+        A few of those that are called: ``p_value``, ``component``, ``reason``.
+    """
+
+    rows: int
+    judged: int
+    called: int
+    strangest: "pd.DataFrame"
+
+
+def judge_file(
+    tree: "xr.DataTree",
+    path: str | Path,
+    *,
+    fdr: float | None = None,
+    alpha: float | None = None,
+    top: int | None = None,
+    chunk: int = CHUNK,
+) -> Iterator[Anomalies]:
+    """Judge the rows of a CSV file so many at a time; those of Parquet, and for ``top``, all at once.
+
+    A false discovery rate holds in each chunk.
+    """
+    for frame in [read_frame(path)] if top is not None else read_chunks(path, chunk):
+        yield judge(tree, frame, fdr=fdr, alpha=alpha, top=top)
+
+
+def check_csv(path: str | Path) -> Path:
+    """Find out before the work that a table can't be written.
+
+    Raises
+    ------
+    FitFileError
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        raise FitFileError(f"{path} must end in .csv")
+    return writable(path)
+
+
+def write_flagged(found: Iterable[Anomalies], path: str | Path, everything: bool = False) -> Count:
+    """Write the rows that are called, with the table's own columns and the reasons; or every row.
+
+    All of it is written, or nothing.
+
+    Parameters
+    ----------
+    found : iterable of Anomalies
+        One after the other: of a whole table, or of its chunks.
+    path : str or Path
+        A .csv file.
+    everything : bool
+        Every row, in the order of the table, in place of those that are called.
+
+    Raises
+    ------
+    FitFileError
+        When it can't be written.
+    """
+    path = check_csv(path)
+    partial = path.with_name(f".{path.stem}.partial.csv")
+    n_rows = n_judged = n_called = 0
+    shown: list[pd.DataFrame] = []
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            for i, part in enumerate(found):
+                called = part.flagged
+                written = flagged(part.rows, part.table, every=True) if everything else called
+                written.to_csv(file, header=i == 0, index_label="row")
+                n_rows += len(part.rows)
+                n_judged += int(part.table.complete.sum())
+                n_called += len(called)
+                shown = [_strangest([*shown, part.rows[part.rows["anomaly"]]])]
+        if not shown:
+            raise DeclarationError("there was no table to judge")
+        partial.replace(path)
+    except OSError as error:
+        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return Count(n_rows, n_judged, n_called, shown[0])
+
+
+def _strangest(parts: "list[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return parts[-1][["p_value", "component", "reason"]]
+    far = pd.concat(filled).sort_values(["p_value"], kind="stable").head(SHOWN)
+    return far[["p_value", "component", "reason"]]

@@ -1,0 +1,252 @@
+"""What a card promises about its fit: facts by name, each a number that is read off a fit, and credible intervals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.anomalies import anomaly_scores
+from bayesgmm.errors import CardError, choose
+from bayesgmm.label_draws import n_clusters
+from bayesgmm.merging import merge_components
+from bayesgmm.mixing import convergence
+from bayesgmm.model import Card, Interval
+from bayesgmm.partitions import partition
+from bayesgmm.posterior import info
+from bayesgmm.predictive import assignments
+from bayesgmm.relabelling import aligned
+from bayesgmm.stats import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+FDR = 0.05  # of the anomalies that are counted
+OUTLIER = "bad"  # what a truth calls a point that belongs to no cluster
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit of a card's own data, and what several facts ask of it.
+
+    Parameters
+    ----------
+    fit : DataTree
+    truth : Series or None
+        The known class of each row.
+    """
+
+    fit: "xr.DataTree"
+    truth: "pd.Series | None"
+
+    @cached_property
+    def labels(self) -> Array:
+        """(N,) the most probable component of each point."""
+        return assignments(self.fit)["label"].values
+
+    @cached_property
+    def weight(self) -> Array:
+        """(K,) posterior means, as the components are named."""
+        return aligned(self.fit).parameters.weight.mean(axis=0)
+
+    @cached_property
+    def rhat(self) -> "xr.Dataset":
+        """Of weights, means, what priors learn, and the log likelihood."""
+        return convergence(self.fit)[0]
+
+    @cached_property
+    def merged(self) -> "xr.Dataset":
+        """The optimal clustering after components that overlap are merged."""
+        return partition(self.fit, merge=merge_components(self.fit))
+
+    @cached_property
+    def called(self) -> Array:
+        """(N,) whether each fitted point is called an anomaly."""
+        return anomaly_scores(self.fit, fdr=FDR)["anomaly"].values
+
+    @property
+    def outlier(self) -> Array:
+        """(N,) whether the truth says that each point belongs to no cluster."""
+        return self.known.to_numpy() == OUTLIER
+
+    @property
+    def known(self) -> "pd.Series":
+        """The known classes.
+
+        Raises
+        ------
+        CardError
+            When the card knows none.
+        """
+        if self.truth is None:
+            raise CardError("a fact needs known classes: write truth = '...', a column of the data, in [data]")
+        return self.truth
+
+    def agreement(self, labels: Array) -> float:
+        """The adjusted Rand index of labels and known classes."""
+        from sklearn.metrics import adjusted_rand_score
+
+        return float(adjusted_rand_score(self.known, labels))
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that is read off a fit.
+
+    Parameters
+    ----------
+    words : str
+        What it is, as a sentence begins.
+    of : function
+        From the fit to the number.
+    """
+
+    words: str
+    of: Callable[[Fitted], float]
+
+
+def _occupied(fitted: Fitted) -> float:
+    chance = n_clusters(fitted.fit)
+    return float((chance * chance["n_clusters"]).sum())
+
+
+def _narrowest(fitted: Fitted) -> float:
+    covariance = aligned(fitted.fit).parameters.covariance
+    return float(np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)).mean(axis=0).min())
+
+
+def _label_agreement(fitted: Fitted) -> float:
+    labels = info(fitted.fit).get("labels", {})
+    if "agreement" not in labels:
+        raise CardError("the fact 'label_agreement' needs draws: a point estimate has none")
+    return float(labels["agreement"])
+
+
+FACTS: dict[str, Fact] = {
+    "smallest_weight": Fact("the smallest weight", lambda f: float(f.weight.min())),
+    "largest_weight": Fact("the largest weight", lambda f: float(f.weight.max())),
+    "largest_rhat": Fact("the largest R-hat of all numbers", lambda f: float(np.nanmax(f.rhat.to_array().max()))),
+    "loglik_rhat": Fact("R-hat of the log likelihood, which needs no labels", lambda f: float(f.rhat["loglik"])),
+    "clusters": Fact(
+        "components that are the most probable one of at least one point", lambda f: float(np.unique(f.labels).size)
+    ),
+    "occupied": Fact("components that hold at least one point, on average over the posterior", _occupied),
+    "concentration": Fact("the concentration", lambda f: float(f.fit["posterior"]["concentration"].mean())),
+    "truncated_mass": Fact(
+        "the weight that was cut off with the sticks beyond the last",
+        lambda f: float(info(f.fit)["truncation"]["mass"]),
+    ),
+    "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
+    "uncertainty": Fact(
+        "the uncertainty of a point's label, averaged over the points (entropy: 0 sure, 1 all components alike)",
+        lambda f: float(assignments(f.fit)["uncertainty"].mean()),
+    ),
+    "label_agreement": Fact(
+        "the probability that a point's label in one draw is the one that the draws agree on", _label_agreement
+    ),
+    "adjusted_rand_index": Fact(
+        "agreement of the labels with the known classes (adjusted Rand index: 0 as by chance, 1 perfect)",
+        lambda f: f.agreement(f.labels),
+    ),
+    "merged_clusters": Fact(
+        "clusters after components that overlap were merged", lambda f: float(f.merged.attrs["n_clusters"])
+    ),
+    "merged_adjusted_rand_index": Fact(
+        "agreement of the merged clusters with the known classes (adjusted Rand index)",
+        lambda f: f.agreement(f.merged["label"].values),
+    ),
+    "flagged": Fact(f"points called anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.called.sum())),
+    "flagged_wrongly": Fact(
+        "the share of points that are called anomalies and are good", lambda f: float(np.mean(~f.outlier[f.called]))
+    ),
+    "found": Fact("the share of bad points that are called anomalies", lambda f: float(np.mean(f.called[f.outlier]))),
+}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a card says of its fit, and what came out.
+
+    Parameters
+    ----------
+    words : str
+    low, high : float
+        Where ``found`` should lie: the card's bounds, or the ends of a credible interval.
+    found : float
+        What the fit has; of an interval, the value that it must hold.
+    """
+
+    words: str
+    low: float
+    high: float
+    found: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether it holds.
+
+        Examples
+        --------
+        >>> Promise("the largest weight", 0.8, 0.9, 0.85).kept, Promise("the largest weight", 0.8, 0.9, 0.7).kept
+        (True, False)
+        """
+        return bool(self.low <= self.found <= self.high)
+
+
+def promises(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[Promise]:
+    """Hold a fit of a card's own data to what the card says.
+
+    Raises
+    ------
+    UnknownName
+        For a fact that does not exist.
+    CardError
+        For one that needs what the card or the fit has not.
+    """
+    fitted = Fitted(fit, truth)
+    facts = [(fact_named(name), bounds) for name, bounds in card.expect.items()]
+    found = [Promise(fact.words, low, high, fact.of(fitted)) for fact, (low, high) in facts]
+    return found + [_held(interval, fit) for interval in card.intervals]
+
+
+def fact_named(name: str) -> Fact:
+    """A fact of the registry."""
+    return choose(name, FACTS, "expect")
+
+
+def interval_words(interval: Interval) -> str:
+    """Which interval it is.
+
+    Examples
+    --------
+    >>> interval_words(Interval("mean", 0, 164.0, "height"))
+    'the 95% interval of the mean of height in component 0'
+    >>> interval_words(Interval("weight", 1, 0.5))
+    'the 95% interval of the weight of component 1'
+    """
+    prob = f"the {interval.ci_prob:.0%} interval of the"
+    if interval.quantity == "weight":
+        return f"{prob} weight of component {interval.component}"
+    quantity = {"mean": "mean", "sd": "standard deviation"}[interval.quantity]
+    return f"{prob} {quantity}{f' of {interval.column}' if interval.column else ''} in component {interval.component}"
+
+
+def _held(interval: Interval, fit: "xr.DataTree") -> Promise:
+    posterior = aligned(fit)
+    p, k = posterior.parameters, interval.component
+    if k >= p.weight.shape[1]:
+        raise CardError(f"intervals: there is no component {k}; the last is {p.weight.shape[1] - 1}")
+    if interval.quantity == "weight":
+        values = p.weight[:, k]
+    else:
+        columns = {name: j for j, name in enumerate(posterior.columns)}
+        if interval.column is None and len(columns) > 1:
+            raise CardError(f"intervals: a {interval.quantity} needs a column: one of {', '.join(columns)}")
+        j = 0 if interval.column is None else choose(interval.column, columns, "column")
+        values = p.mean[:, k, j] if interval.quantity == "mean" else np.sqrt(p.covariance[:, k, j, j])
+    tail = (1 - interval.ci_prob) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    words = f"{interval_words(interval)}, and the value that it must hold"
+    return Promise(words, float(low), float(high), interval.value)

@@ -1,0 +1,91 @@
+"""A card from its data to its report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayesgmm.card_data import CardTable
+from bayesgmm.card_facts import Promise, promises
+from bayesgmm.errors import FitFileError
+from bayesgmm.inference import fit
+from bayesgmm.model import Card, load_card
+from bayesgmm.posterior import save, writable
+from bayesgmm.reports import report
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WRITTEN = ("data.csv", "fit.nc", "report.html")
+
+
+@dataclass(frozen=True)
+class CardRun:
+    """A card's data, its fit, and what it promised.
+
+    Parameters
+    ----------
+    card : Card
+    data : CardTable
+    fit : DataTree
+    promises : list of Promise
+    """
+
+    card: Card
+    data: CardTable
+    fit: "xr.DataTree"
+    promises: list[Promise]
+
+
+def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, progress: bool = True) -> CardRun:
+    """Fit a card's own data as the card says, and hold the fit to what the card promises.
+
+    Parameters
+    ----------
+    card : Card, str or Path
+        A card, the name of one that comes along, or its file.
+    folder : str or Path, optional
+        Where to write ``data.csv`` (with the known classes), ``fit.nc`` and ``report.html``; nothing is written unless
+        told.
+    progress : bool
+        Show how far it is.
+
+    Raises
+    ------
+    CardError
+        When it names no data, or promises what can't be told.
+    DataError, FitFileError
+        When the data can't be read, or the folder can't be written to.
+    """
+    card = card if isinstance(card, Card) else load_card(card)
+    place = None if folder is None else _prepared(Path(folder))
+    data = card.data.read()
+    result = fit_card(card, data, progress=progress)
+    run = CardRun(card, data, result, promises(card, result, data.truth))
+    if place is not None:
+        _write(run, place, progress)
+    return run
+
+
+def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
+    """Fit a card's data as it says: its mixture, by its engine, with its seed."""
+    settings: dict[str, Any] = dict(card.fit.settings)
+    return fit(card.mixture, data.frame, card.fit.method, seed=card.fit.seed, progress=progress, **settings)
+
+
+def _prepared(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FitFileError(f"{folder} can't be made: {error.strerror}") from None
+    for name in WRITTEN:
+        writable(folder / name)
+    return folder
+
+
+def _write(run: CardRun, folder: Path, progress: bool) -> None:
+    frame = run.data.frame
+    if run.data.truth is not None:
+        frame = frame.assign(**{str(run.data.truth.name): run.data.truth})
+    frame.to_csv(folder / "data.csv", index=False)
+    save(run.fit, folder / "fit.nc")
+    report(run.fit, folder / "report.html", title=run.card.title or None, progress=progress)

@@ -1,0 +1,124 @@
+"""The commands about model cards: list them, explain one, run one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesgmm.cli.application import App
+from bayesgmm.cli.completion import card_names
+from bayesgmm.cli.terminal import console, remark, say, session, show, show_table, tell, wrote
+
+if TYPE_CHECKING:
+    from bayesgmm.card_explanations import Explanation
+    from bayesgmm.card_facts import Promise
+
+CardArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A name from 'bayesgmm models', or a TOML file.", show_default=False, autocompletion=card_names
+    ),
+]
+
+models = App(help="The model cards: worked analyses, each with its data.", invoke_without_command=True)
+
+
+@models.callback()
+def list_models(context: typer.Context) -> None:
+    """List the model cards that come with bayesgmm, and what each is for."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.table import Table
+
+    from bayesgmm.model import cards, load_card
+
+    table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
+    table.add_column(no_wrap=True)
+    for name, path in cards().items():
+        card = load_card(path)
+        table.add_row(name, card.about)
+        known.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
+    tell(models=known)
+    show_table(table)
+    remark("\nbayesgmm models show NAME explains a card; bayesgmm models run NAME -o folder/ fits its own data;")
+    remark("bayesgmm fit data.csv --model NAME fits yours.")
+
+
+@models.command("show")
+def show_card(
+    name: CardArgument,
+    toml: Annotated[bool, typer.Option("--toml", help="The card itself, ready to be saved and changed.")] = False,
+) -> None:
+    """Explain a card: data, model, each prior in words and why, what to expect and look at, how to run it."""
+    from bayesgmm.model import card_file, load_card
+
+    path = card_file(name)
+    tell(name=path.stem, path=path, card=load_card(path).plain())
+    if toml:
+        text = path.read_text(encoding="utf-8").rstrip()
+        if not session().json:
+            say(text)
+        return
+    from bayesgmm.card_explanations import explain_card
+
+    _explain(explain_card(name))
+
+
+def _explain(told: "Explanation") -> None:
+    """Markdown, set for a terminal and as it is for a pipe."""
+    if session().json:
+        tell(explanation=[{name: value for name, value in asdict(part).items() if value} for part in told.parts])
+        return
+    screen = console()
+    if screen.is_terminal:
+        from rich.markdown import Markdown
+        from rich.theme import Theme
+
+        screen.push_theme(Theme({"markdown.code": "cyan"}))  # Rich's own is on black, whatever the terminal is
+        screen.print(Markdown(str(told), code_theme="ansi_dark"))
+    else:
+        say(str(told))
+
+
+@models.command("run")
+def run_models(
+    name: CardArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what it writes.", show_default=False)],
+) -> None:
+    """Fit a card's own data: writes data, fit and report, and says whether what it promises came out."""
+    import matplotlib as mpl
+
+    from bayesgmm.card_runs import WRITTEN, run_card
+    from bayesgmm.summary import component_table, component_words, convergence_line
+
+    mpl.use("Agg")
+    run = run_card(name, output)
+    title, words = component_words(run.fit)
+    show(words, title, name="components", values=component_table(run.fit), saved=True, end_after=("weight",))
+    remark(convergence_line(run.fit) + "\n")
+    _show_promises(run.promises)
+    for written in WRITTEN:
+        wrote(output / written)
+
+
+def _show_promises(promises: "list[Promise]") -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    facts: list[dict[str, Any]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
+    tell(promises=facts)
+    table = Table(title="What the card says of its fit", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
+    table.add_column("")
+    for column in ("from", "to", "found"):
+        table.add_column(column, justify="right")
+    for promise in promises:
+        table.add_row(promise.words, *(f"{value:.4g}" for value in (promise.low, promise.high, promise.found)))
+    if promises:
+        show_table(table)
+    for promise in promises:
+        if not promise.kept:
+            say(
+                f"warning: {promise.words} is {promise.found:.4g}, not from {promise.low:.4g} to {promise.high:.4g}",
+                err=True,
+            )

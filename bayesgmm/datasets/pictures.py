@@ -1,0 +1,51 @@
+"""Data sets that are pictures: handwritten digits, and the colours of a photograph."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm._declared import whole
+from bayesgmm.errors import choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PHOTOS = {name: name for name in ("china.jpg", "flower.jpg")}
+
+
+def digits() -> "pd.DataFrame":
+    """1,797 handwritten digits of 8 x 8 pixels, from 0 (white) to 16 (black), and the digit; scikit-learn's file.
+
+    References
+    ----------
+    .. [1] Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits(as_frame=True)
+    return bunch.data.assign(digit=[str(digit) for digit in bunch.target])
+
+
+def photo(name: str = "china.jpg", n_pixels: int = 4000, seed: int = 0) -> "pd.DataFrame":
+    """Pixels of one of scikit-learn's photographs: red, green and blue between 0 and 255.
+
+    Parameters
+    ----------
+    name : {'china.jpg', 'flower.jpg'}
+        The Summer Palace in Beijing; a dahlia.
+    n_pixels : int
+        How many, drawn without replacement.
+    seed : int
+
+    Raises
+    ------
+    DeclarationError
+        When there is no such picture, or it has fewer pixels.
+    """
+    import pandas as pd
+    from sklearn.datasets import load_sample_image
+
+    pixels = load_sample_image(choose(name, PHOTOS, "name")).reshape(-1, 3)
+    count = whole("n_pixels", n_pixels, most=len(pixels))
+    chosen = np.random.default_rng(whole("seed", seed, least=0)).choice(len(pixels), size=count, replace=False)
+    return pd.DataFrame(pixels[chosen].astype(float), columns=["red", "green", "blue"])

@@ -1,0 +1,141 @@
+"""Data made for teaching: each shows one thing, and the truth is known."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm._declared import positive, probability, whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFrame":
+    """Heights in cm of as many women as men, 7 cm of spread each: two Gaussians in one column.
+
+    Parameters
+    ----------
+    n_points : int
+    gap : float
+        Between the two means, which lie about 171 cm. Below 14 cm, two standard deviations, their sum has one peak.
+    seed : int
+
+    Examples
+    --------
+    >>> heights(4)["sex"].tolist()
+    ['woman', 'man', 'woman', 'man']
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(whole("seed", seed, least=0))
+    man = np.arange(whole("n_points", n_points)) % 2 == 1
+    height = 171.0 + np.where(man, 0.5, -0.5) * positive("gap", gap) + rng.normal(0.0, 7.0, size=man.size)
+    return pd.DataFrame({"height": height.round(1), "sex": np.where(man, "man", "woman")})
+
+
+def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
+    """One Gaussian in the plane, with correlation 0.6: no clusters at all.
+
+    Examples
+    --------
+    >>> list(one_heap(2))
+    ['x', 'y']
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(whole("seed", seed, least=0))
+    covariance = [[1.0, 0.6], [0.6, 1.0]]
+    return pd.DataFrame(
+        rng.multivariate_normal([0, 0], covariance, size=whole("n_points", n_points)), columns=["x", "y"]
+    )
+
+
+def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFrame":
+    """Two interleaved half circles, scikit-learn's ``make_moons``: clusters that no Gaussian has the shape of."""
+    import pandas as pd
+    from sklearn.datasets import make_moons
+
+    X, moon = make_moons(
+        whole("n_points", n_points), noise=positive("noise", noise), random_state=whole("seed", seed, least=0)
+    )
+    return pd.DataFrame(X, columns=["x", "y"]).assign(moon=np.where(moon == 1, "lower", "upper"))
+
+
+def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int = 0) -> "pd.DataFrame":
+    """Round heaps of one size, scikit-learn's ``make_blobs``: the data that k-means was made for."""
+    import pandas as pd
+    from sklearn.datasets import make_blobs
+
+    X, blob = make_blobs(
+        whole("n_points", n_points),
+        centers=whole("n_blobs", n_blobs),
+        cluster_std=positive("spread", spread),
+        random_state=whole("seed", seed, least=0),
+    )
+    return pd.DataFrame(X, columns=["x", "y"]).assign(blob=[str(label) for label in blob])
+
+
+def sensors(n_points: int = 1000, share: float = 0.03, seed: int = 0) -> "pd.DataFrame":
+    """A machine with two ways of running, 70 C at 20 bar and 90 C at 30 bar, and readings that are neither.
+
+    Parameters
+    ----------
+    n_points : int
+    share : float
+        Of bad readings, anywhere between 40 and 120 C and between 0 and 50 bar, at least 5 standard deviations from
+        either way of running.
+    seed : int
+
+    Examples
+    --------
+    >>> sensors(100, share=0.1)["kind"].eq("bad").sum()
+    np.int64(10)
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(whole("seed", seed, least=0))
+    count = whole("n_points", n_points)
+    middle = np.array([[70.0, 20.0], [90.0, 30.0]])
+    covariance = np.array([[[4.0, 1.5], [1.5, 1.0]], [[9.0, -2.0], [-2.0, 2.0]]])
+    kind = (rng.random(count) < 0.4).astype(int)
+    X = middle[kind] + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance)[kind], rng.normal(size=(count, 2)))
+    bad = rng.choice(count, size=round(probability("share", share) * count), replace=False)
+    for i in bad:
+        X[i] = _far_away(rng, middle, covariance)
+    names = np.where(kind == 0, "slow", "fast").astype(object)
+    names[bad] = "bad"
+    return pd.DataFrame(X.round(3), columns=["temperature", "pressure"]).assign(kind=names)
+
+
+def _far_away(rng: np.random.Generator, middle: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    while True:
+        point = rng.uniform([40.0, 0.0], [120.0, 50.0])
+        apart = point - middle
+        if (np.einsum("ki,kij,kj->k", apart, np.linalg.inv(covariance), apart) > 25.0).all():
+            return point
+
+
+def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd.DataFrame":
+    """Seconds that requests took, some 8; those that were given up all stand at 20.0, and so many equal numbers.
+
+    A component that closes in on them has a likelihood without a bound.
+
+    Parameters
+    ----------
+    n_points : int
+    given_up : int
+        How many of them are 20.0.
+    seed : int
+
+    Examples
+    --------
+    >>> int((waiting_times()["seconds"] == 20.0).sum())
+    15
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(whole("seed", seed, least=0))
+    lost = whole("given_up", given_up, least=0, most=whole("n_points", n_points) - 1)
+    answered = np.minimum(rng.normal(8.0, 2.0, size=n_points - lost), 19.9)
+    kinds = ["answered"] * answered.size + ["given up"] * lost
+    return pd.DataFrame({"seconds": np.append(answered, np.full(lost, 20.0)), "kind": kinds})

@@ -1,0 +1,131 @@
+"""What a card does to its data before they are fitted: each a declared value that says in words what it does."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from bayesgmm._declared import Declared
+from bayesgmm.errors import DataError, allowed, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Transform(Declared):
+    """A step from one table to another; rows that are kept keep their index."""
+
+    @property
+    def words(self) -> str:
+        """What it does, as part of a sentence."""
+        raise NotImplementedError
+
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The table after it.
+
+        Raises
+        ------
+        DataError
+            When it can't be done to these data.
+        """
+        raise NotImplementedError
+
+
+class Rows(Transform):
+    """Some of the rows, drawn without replacement, in their old order; all of them where there are no more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Rows(n_rows=2, seed=1).apply(pd.DataFrame({"x": [1.0, 2.0, 3.0]})).shape
+    (2, 1)
+    """
+
+    n_rows: Annotated[int, Field(gt=0)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    transform: Literal["rows"] = "rows"
+
+    @property
+    def words(self) -> str:  # noqa: D102
+        return f"{self.n_rows:,} rows are drawn from them (seed {self.seed})"
+
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+        if len(frame) <= self.n_rows:
+            return frame
+        chosen = np.random.default_rng(self.seed).choice(len(frame), size=self.n_rows, replace=False)
+        return frame.iloc[np.sort(chosen)]
+
+
+class Logarithm(Transform):
+    """The natural logarithm of some columns, or of all.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Logarithm().apply(pd.DataFrame({"x": [1.0]}))["log_x"].tolist()
+    [0.0]
+    """
+
+    columns: tuple[str, ...] | None = None
+    transform: Literal["log"] = "log"
+
+    @property
+    def words(self) -> str:  # noqa: D102
+        return f"logarithms are taken of {'all columns' if self.columns is None else ', '.join(self.columns)}"
+
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+        names = list(frame.columns) if self.columns is None else list(self.columns)
+        for name in names:
+            choose(name, dict.fromkeys(map(str, frame.columns)), "column")
+            if not (frame[name] > 0).all():
+                raise DataError(f"column {name!r} holds numbers that are not positive; they have no logarithm")
+        return frame.assign(**{n: np.log(frame[n]) for n in names}).rename(columns={n: f"log_{n}" for n in names})
+
+
+class PrincipalComponents(Transform):
+    """The first principal components, by scikit-learn's PCA: the directions in which the data vary most.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> line = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 1.0, 2.0]})
+    >>> PrincipalComponents(n_columns=1).apply(line)["pc1"].abs().round(3).tolist()
+    [1.414, 0.0, 1.414]
+    """
+
+    n_columns: Annotated[int, Field(gt=0)]
+    standardise: bool = False
+    transform: Literal["pca"] = "pca"
+
+    @property
+    def words(self) -> str:  # noqa: D102
+        before = "each column is divided by its standard deviation, and " if self.standardise else ""
+        return f"{before}the first {self.n_columns} principal components are kept"
+
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+        import pandas as pd
+        from sklearn.decomposition import PCA
+
+        if self.n_columns > min(frame.shape):
+            raise DataError(f"{frame.shape[0]} rows of {frame.shape[1]} columns have no {self.n_columns} components")
+        values = frame.to_numpy(float)
+        if self.standardise:
+            values = values / np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 1.0)
+        scores = PCA(self.n_columns, svd_solver="full").fit_transform(values)
+        return pd.DataFrame(scores, index=frame.index, columns=[f"pc{j + 1}" for j in range(self.n_columns)])
+
+
+TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca": PrincipalComponents}
+
+
+def _read(value: Any) -> Any:
+    """A transform; from plain values, the one that their ``transform`` field names."""
+    if isinstance(value, Transform):
+        return value
+    if not isinstance(value, Mapping) or "transform" not in value:
+        raise ValueError(f"transform is required: one of {allowed(TRANSFORMS)}")
+    return choose(value["transform"], TRANSFORMS, "transform").model_validate(value)
+
+
+AnyTransform = Annotated[Transform, BeforeValidator(_read)]
