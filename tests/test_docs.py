@@ -185,7 +185,8 @@ def test_lessons_are_borrowed_and_given_back(extension, tmp_path):
 def test_every_card_has_a_page(extension, tmp_path):
     extension("card_pages").write(tmp_path)
     assert {path.stem for path in (tmp_path / "cards").glob("*.md")} == set(bg.model.cards())
-    assert all(f'fitted("{name}")' in (tmp_path / "cards.md").read_text() for name in bg.model.cards())
+    gallery = (tmp_path / "cards.md").read_text()
+    assert all(f'bg.run_card("{name}"' in gallery for name in bg.model.cards())
 
 
 @pytest.mark.parametrize("name", ["mathml", "public_names", "offline", "card_pages"])

@@ -17,7 +17,7 @@ PURPOSES = {
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
         "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor NormalMeans ConjugateMeans "
-        "HierarchicalMeans WishartPrecision LKJCovariance",
+        "HierarchicalMeans WishartPrecision LKJCovariance Background",
     ),
     "Positive numbers": (
         "Priors of a concentration, a standard deviation, a spread or a scale, with PyMC's parameters.",
@@ -25,12 +25,13 @@ PURPOSES = {
     ),
     "Look before you fit": (
         "What is believed before any data, and declarations as files.",
-        "prior_predictive elicit load_card model.cards model.card_path",
+        "prior_predictive elicit load_card explain_card run_card model.cards model.card_path",
     ),
     "Fit": ("One declaration, every engine, one result.", "fit build_model initial_point save load"),
     "Ask": (
         "Every answer reads a fit of any engine, a point estimate, or a trace that PyMC made.",
-        "assignments density conditional_density anomaly_scores posterior_predictive log_likelihood standard_errors",
+        "assignments density conditional_density anomaly_scores explain_anomalies posterior_predictive log_likelihood "
+        "standard_errors",
     ),
     "Cluster": (
         "Answers that need no names for the components.",
