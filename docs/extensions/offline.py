@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -10,6 +11,8 @@ from sphinx.errors import ExtensionError
 LOADED = re.compile(
     r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']((?:https?:)?//[^"']+)|<link\b[^>]*\bhref=["']((?:https?:)?//[^"']+)"""
 )
+
+ICONS = re.compile(r"""<link\b[^>]*\bhref=["']https://[^"']*font-awesome[^>]*>""")
 
 
 def asked_for(html: str) -> list[str]:
@@ -29,6 +32,12 @@ def pages(folder: Path) -> Iterator[tuple[Path, list[str]]]:
             yield path, found
 
 
+def strip(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Take away the icons that matplotlib's animations ask for: the theme has the same ones."""
+    if "body" in context:
+        context["body"] = ICONS.sub("", context["body"])
+
+
 def check(app: Sphinx, failure: Exception | None) -> None:
     told = [f"{path.relative_to(app.outdir)}: {', '.join(found)}" for path, found in pages(Path(app.outdir))]
     if told and failure is None:
@@ -36,5 +45,6 @@ def check(app: Sphinx, failure: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", strip)
     app.connect("build-finished", check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
