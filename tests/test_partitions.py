@@ -412,3 +412,16 @@ def test_what_makes_no_sense_is_refused(few, arguments, what):
 def test_a_ball_needs_a_partition(few):
     with pytest.raises(DeclarationError, match="partition"):
         bg.credible_ball(few, np.zeros(150))
+
+
+def test_no_draw_is_overlooked_where_all_over_all_takes_too_long(monkeypatch):
+    """One good draw in the middle of 200, and time for 20 of them."""
+    from bayesgmm import partition_search
+
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], 20)
+    labels = np.where(rng.random((200, 60)) < 0.3, rng.integers(3, size=(200, 60)), truth)
+    labels[101] = truth
+    monkeypatch.setattr(partition_search, "LISTED", 1)
+    search = Search(Allocations.of(labels), Loss(), 10, 0, 1)
+    np.testing.assert_array_equal(best_draw(search), search.draws.draw(101))
