@@ -30,6 +30,7 @@ from .replication import posterior_predictive
 from .reports import report
 from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
+from .summary import component_table
 from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "build_model",
     "co_clustering",
     "compare",
+    "component_table",
     "conditional_density",
     "credible_ball",
     "datasets",

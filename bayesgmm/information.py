@@ -146,7 +146,7 @@ def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
     if posterior.n_draws > 1:
         raise NotAMaximum(
             f"this fit is a posterior of {posterior.n_draws} draws: its spread is that of its draws.\n"
-            "  See summary.component_table(fit), or ArviZ's az.summary(fit)."
+            "  See bg.component_table(fit), or ArviZ's az.summary(fit)."
         )
     maximum = info(fit).get("maximum")
     if maximum != "likelihood":

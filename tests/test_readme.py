@@ -22,17 +22,10 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     assert (tmp_path / "flowers.png").exists()
 
 
-def test_the_card_example_is_a_card(tmp_path):
-    (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
-    (tmp_path / "card.toml").write_text(text)
-    assert bg.load_card(tmp_path / "card.toml").mixture.n_components == 3
-
-
-def test_its_table_of_cards_is_the_gallery():
-    rows = re.findall(
-        r"^\| (`\w+`(?:, `\w+`)*) \|", README.read_text().split("| card |")[1].split("```")[0], re.MULTILINE
-    )
-    assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(bg.model.cards())
+def test_the_files_and_pages_that_it_links_to_exist():
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert "docs/guides/index.md" in links
+    assert [link for link in links if not (README.parent / link).exists()] == []
 
 
 def test_every_command_it_names_exists():
