@@ -292,6 +292,8 @@ def _as_matrix(data: Any) -> Array:
         raw = np.asarray(data)
         if raw.dtype.kind in "cSUMm" or raw.ndim == 0:
             raise TypeError(f"its type is {raw.dtype}" if raw.ndim else "it is a single value")
+        if raw.dtype == object and (texts := [value for value in raw.flat if isinstance(value, str | bytes)]):
+            raise TypeError(f"texts are among them: {listing(texts)}")  # numpy would read "3" as a number
         values = raw.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise DataError(

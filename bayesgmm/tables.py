@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,21 @@ def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
     for separator, word in {";": "semicolons", "\t": "tabs"}.items():
         if len(names) == 1 and separator in names[0]:
             raise DataError(f"{path} is separated by {word}, not commas; write it with commas and decimal points")
-    if all(_is_number(name) for name in names) and not all(name.isdigit() for name in names):
+    if all(_is_number(name) for name in names) and not _count_up(names):
         raise DataError(f"{path} has no line of column names: its first line is {listing(names)}")
+
+
+def _count_up(names: Sequence[str]) -> bool:
+    """Whether names are whole numbers in a row: years, or those of columns that have no names; not a row of data.
+
+    Examples
+    --------
+    >>> _count_up(["0", "1", "2"]), _count_up(["2023", "2024"]), _count_up(["5", "3", "1"]), _count_up(["7"])
+    (True, True, False, False)
+    """
+    if not all(name.isdecimal() for name in names) or (len(names) == 1 and names != ["0"]):
+        return False
+    return all(int(after) == int(before) + 1 for before, after in pairwise(names))
 
 
 def _is_number(text: str) -> bool:

@@ -54,6 +54,7 @@ BAD = {
     "nullable": (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "row 1, column 'a'"),
     "text column": (pd.DataFrame({"a": [1.0, 2.0], "b": ["p", "q"]}), r"1 column is not numeric: 'b'\n.*select_dtypes"),
     "text": ([["a", "b"]], "not a table of numbers"),
+    "text among numbers": (np.array([[1.0, "3"]], dtype=object), "texts are among them: '3'"),
     "complex": ([[1j, 2]], "not a table of numbers"),
     "dates": (np.array([["2020-01-01"]], dtype="M8[D]"), "not a table of numbers"),
     "ragged": ([[1.0], [2.0, 3.0]], "not a table of numbers"),
@@ -159,6 +160,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         ("a;b\n0,12;-0,13\n0,64;0,10\n", "semicolons|more fields"),
         ("a,b\n1,2,3\n4,5,6\n", "more fields in its rows"),
         ("0.5,-1.5\n2,3\n", "no line of column names"),
+        ("5,3\n2,3\n", "no line of column names"),
     ],
 )
 def test_a_csv_that_pandas_would_misread_is_refused(tmp_path, text, message):
