@@ -30,8 +30,8 @@ PURPOSES = {
     "Fit": ("One declaration, every engine, one result.", "fit build_model initial_point save load"),
     "Ask": (
         "Every answer reads a fit of any engine, a point estimate, or a trace that PyMC made.",
-        "component_table assignments density conditional_density anomaly_scores explain_anomalies posterior_predictive log_likelihood "
-        "standard_errors",
+        "component_table assignments density conditional_density anomaly_scores explain_anomalies posterior_predictive "
+        "log_likelihood standard_errors",
     ),
     "Cluster": (
         "Answers that need no names for the components.",
