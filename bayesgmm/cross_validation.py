@@ -115,16 +115,17 @@ def _sums(elpd: Array, p_loo: Array) -> tuple[float, float, float]:
 def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo: Array) -> tuple[float, float, float]:
     """The difference estimator: densities of all points that leave nothing out, corrected by what the sample shows.
 
-    Unbiased over the choice of rows however few draws the densities of all points are made of.
+    Unbiased over the choice of rows however few draws the densities of all points are made of. What ArviZ calls the
+    total error is that of N points; the error of the choice of rows comes on top.
     """
     from arviz_stats.base.array import array_stats
 
     n_points = len(points.values)
     rough = fit.posterior.thin(max(LEAST_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
     approximate_elpd = spread(rough, points.values).log_mean
-    total, _, error = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
+    total, of_rows, of_points = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
     effective, _, _ = array_stats.srs_estimator(p_loo, n_points)
-    return float(total), float(error), float(effective)
+    return float(total), math.hypot(of_rows, of_points), float(effective)
 
 
 def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
