@@ -29,6 +29,13 @@ import matplotlib.pyplot as plt
 from matplotlib.path import Path
 
 
+def test_a_picture_refuses_a_partition_of_other_points(fit, iris):
+    few = bg.partition(fit, iris.drop(columns="species").iloc[::2], restarts=1)
+    for draw in (co_clustering_data, partition_data):
+        with pytest.raises(DataError, match="partition of 75 points, not of these 150"):
+            draw(fit, few)
+
+
 def test_marginals_are_densities_inside_their_band(fit):
     data = assignment_data(fit)
     for j in range(4):
