@@ -195,25 +195,26 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
     best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves may be beyond all numbers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is not asked for here: ranks, and chance among many models
-        table = az.compare({name: _as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
+        table = az.compare({name: as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
     weight = {name: float(np.clip(table.loc[name, "weight"], 0.0, 1.0)) for name in fits}
     return {name: value / sum(weight.values()) for name, value in weight.items()}
 
 
-def _as_arviz(fit: LeftOut, best: Array) -> Any:
+def as_arviz(fit: LeftOut, less: Array | float = 0.0, good_khat: float = HIGH_KHAT) -> Any:
+    """Points that were left out, their log densities less so much, as ArviZ takes them."""
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOO
 
-    elpd = fit.elpd - best
-    n_points = len(elpd)
+    elpd = fit.elpd - less
     return ELPDDataLOO(
         elpd=elpd.sum(),
         se=fit.error,
         p=fit.effective,
         n_samples=1,
-        n_data_points=n_points,
+        n_data_points=len(elpd),
         scale="log",
         warning=False,
-        good_k=HIGH_KHAT,
+        good_k=good_khat,
         elpd_i=xr.DataArray(elpd, dims="point"),
+        pareto_k=xr.DataArray(np.where(np.isfinite(fit.khat), fit.khat, np.nan), dims="point"),
     )

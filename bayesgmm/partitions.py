@@ -141,7 +141,7 @@ def require_same_points(best: "xr.Dataset", points: Points) -> None:
     if len(points.values) != best.sizes["point"] or (plain_index(points.index) != best["point"].values).any():
         raise DataError(
             f"best is a partition of {best.sizes['point']} points, not of these {len(points.values)}\n"
-            "  Give credible_ball the points that partition was given, as data=...; pictures are of those that were fitted."
+            "  Give credible_ball the points that partition was given, as data=...; pictures are of fitted points."
         )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm._declared import probability
 from bayesgmm.mixing import approximate, convergence
-from bayesgmm.posterior import info
+from bayesgmm.posterior import info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array
@@ -111,8 +111,9 @@ def _origin(draws: int, told: dict[str, Any]) -> str:
 
 
 def component_sizes(fit: "xr.DataTree") -> Array:
-    """(K,) how many of the fitted points each component holds, shares of points included."""
-    return assignments(fit)["probability"].sum("point").values
+    """(K,) how many of the fitted points each component holds, shares of points included, rows by their weight."""
+    weights, share = observed(fit).weights, assignments(fit)["probability"].values
+    return share.sum(axis=0) if weights is None else weights @ share
 
 
 def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.DataFrame]":

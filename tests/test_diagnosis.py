@@ -368,7 +368,8 @@ def test_findings_read_well():
     found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
     assert [f.severity for f in found] == ["problem", "note"]
     assert found.verdict == (
-        "Do not trust these answers yet: the chains do not agree. Draw more. The other check that ran found nothing."
+        "Do not trust these answers yet: the chains do not agree. Draw more. The other checks found no more than "
+        "1 note."
     )
     text = str(found)
     assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("Nothing found by: energy")

@@ -59,7 +59,7 @@ def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
     )
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    show(table, f"Optimal clustering: {best.attrs['n_clusters']} clusters")
+    show(table, f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}", name="optimal_clustering")
     if best.sizes["cluster"] > MOST_SHOWN:
         say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")
 
@@ -73,6 +73,10 @@ def _show_numbers(chance: "xr.DataArray", merged: bool) -> None:
 def _say_loss(best: "xr.Dataset", ball: "xr.Dataset") -> None:
     unit = " bits" if best.attrs["loss"] == "vi" else ""
     few, many = (int(ball["n_clusters"].sel(bound=f"vertical_{name}")) for name in ("upper", "lower"))
-    clusters = f"{few} clusters" if few == many else f"{few} to {many} clusters"
+    clusters = _clusters(few) if few == many else f"{few} to {many} clusters"
     say(f"expected loss ({best.attrs['loss']}): {float(best['expected_loss']):.3f}{unit}")
     say(f"{ball.attrs['ci_prob']:.0%} credible ball: radius {float(ball['radius']):.3f}{unit}, {clusters}")
+
+
+def _clusters(count: int) -> str:
+    return "1 cluster" if count == 1 else f"{count} clusters"

@@ -44,8 +44,10 @@ def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
 
 
 def approximation(fit: "xr.DataTree") -> list[Finding]:
-    """``too_narrow`` of what the fit stores."""
+    """``too_narrow`` of what the fit stores, where it is an approximation."""
     told = info(fit)
+    if "pareto_khat" not in told:
+        return []
     return too_narrow(told, BECAUSE_FACTORS if "approximation" in told else BECAUSE_RESAMPLED)
 
 

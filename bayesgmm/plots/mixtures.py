@@ -81,10 +81,13 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
     if len(draws) < 10:
         return np.full((2, steps), np.nan)
     centre, sd = draws.mean(axis=0), draws.std(axis=0)
-    if not (sd > 0).all() or abs(np.corrcoef(draws.T)[0, 1]) > 1 - 1e-14:
+    if not (sd > 0).all():
         return np.full((2, steps), np.nan)
     z = (draws - centre) / sd  # columns in very different units are no thin ellipse
-    chol = np.linalg.cholesky(np.cov(z.T))
+    covariance = np.cov(z.T)
+    if not np.linalg.eigvalsh(covariance)[0] > 1e-14:
+        return np.full((2, steps), np.nan)
+    chol = np.linalg.cholesky(covariance)
     distance = np.linalg.norm(np.linalg.solve(chol, z.T), axis=0)
     angle = np.linspace(0, 2 * np.pi, steps)
     outline = np.quantile(distance, level) * (chol @ np.stack([np.cos(angle), np.sin(angle)]))

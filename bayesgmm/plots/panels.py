@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def triangle(
     size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
     figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis = axes[row, column]
+        axis: Any = axes[row, column]
         if column > row:
             axis.set_visible(False)
         elif column == row:
