@@ -124,13 +124,17 @@ def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
 
 
 def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
-    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size."""
+    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size.
+
+    The palette covers what is there: one for all colours has a dozen greys.
+    """
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight", pil_kwargs={"compress_level": 1})
     with Image.open(full) as image:
-        image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, format="png")
+        palette = Image.Quantize.MAXCOVERAGE
+        image.convert("RGB").quantize(256, palette, dither=Image.Dither.NONE).save(small, format="png")
         return small.getvalue(), *image.size
 
 
