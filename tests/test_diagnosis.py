@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats as st
 
 import bayesgmm as bg
@@ -208,6 +209,25 @@ def test_stacking_weights_are_those_of_the_chains_predictive_densities(blob):
     grid = np.linspace(0.01, 0.99, 981)
     best = grid[np.argmax([np.log(w * near + (1 - w) * far).sum() for w in grid])]
     assert modes.stacking(tree) == pytest.approx([best, 1 - best], abs=0.01)
+
+
+def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
+    """A row that stands for three is not a point that can be left out."""
+    tree = apart(blob, 1.0)
+    data = tree["observed_data"].to_dataset().assign(sample_weight=("point", np.full(len(blob), 3.0)))
+    tree["observed_data"] = xr.DataTree(data)
+    (found,) = bg.diagnose(tree, ["modes"])
+    assert [mode["stacking_weight"] for mode in found.evidence["modes"]] == [None, None]
+    assert "stacking" not in str(found)
+
+
+def test_stacking_knows_the_background(blob):
+    """A point far out is the background's: without it, it alone would decide between the chains."""
+    x = np.vstack([blob[:, :1], [[60.0]]])
+    told = {"model": {"background": {"share": 0.05, "location": [0.0], "scale": [30.0]}}}
+    tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3, told=told)
+    tree["posterior"]["mean"].values[1] += 3
+    assert modes.stacking(tree)[0] > 0.9
 
 
 # ---- components ----

@@ -48,18 +48,15 @@ def partition(
 def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
     import pandas as pd
 
-    names = best["cluster"].values[:MOST_SHOWN]
     doubt = best["uncertainty"].groupby(best["label"]).mean().values
-    table = pd.DataFrame(
-        {
-            "points": [str(size) for size in best["size"].values[:MOST_SHOWN]],
-            "uncertainty": [f"{value:.2f}" for value in doubt[:MOST_SHOWN]],
-        },
-        index=pd.Index(names, name="cluster"),
+    numbers = pd.DataFrame(
+        {"points": best["size"].values, "uncertainty": doubt}, index=pd.Index(best["cluster"].values, name="cluster")
     )
+    words = numbers.assign(uncertainty=[f"{value:.2f}" for value in doubt]).head(MOST_SHOWN)
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    show(table, f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}", name="optimal_clustering")
+    title = f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}"
+    show(words, title, name="optimal_clustering", values=numbers)
     if best.sizes["cluster"] > MOST_SHOWN:
         say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")
 
