@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.criteria import n_parameters
+from bayesgmm.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.data import Points
 from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
@@ -25,7 +25,6 @@ IntArray = NDArray[np.intp]
 LeaveOut = Callable[[Array], tuple[Array, Array, Array]]
 LEAST_DRAWS = 100  # that leave-one-out is tried with
 ENOUGH_DRAWS = 1000  # more are thinned when there are many points
-HIGH_KHAT = 0.7
 WORTH = 20_000_000  # draws times points that leave-one-out may cost: some ten seconds
 LEFT_OUT = 5_000  # points, where there are too many to leave each of them out
 ROUGH_WORTH = 200_000_000  # draws times points that the densities of all points may cost then
@@ -157,8 +156,19 @@ def _relative_efficiency(fit: Opened) -> float:
     return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
 
 
+def khat_limit(draws: int) -> float:
+    """The k-hat above which so many draws can't tell what leaving a point out would do.
+
+    Examples
+    --------
+    >>> khat_limit(100), khat_limit(4000)
+    (0.5, 0.7)
+    """
+    return min(1 - 1 / math.log10(draws), HIGH_KHAT)
+
+
 def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
-    limit = min(1 - 1 / math.log10(draws), HIGH_KHAT)
+    limit = khat_limit(draws)
     high = np.flatnonzero(khat > limit)
     if not high.size:
         return []

@@ -141,10 +141,13 @@ def with_interval(mean: float, lower: float, upper: float) -> str:
     '6.54 [6.40, 6.69]'
     >>> with_interval(21398.2, 20900.0, 21800.0)
     '21398 [20900, 21800]'
+    >>> with_interval(100000003.2, 100000001.0, 100000005.0)
+    '100000003 [100000001, 100000005]'
     """
     width = upper - lower
     if not width > 0:
         return f"{mean:.4g}"
     digits = -int(np.floor(np.log10(width / 3)))
-    spec = f".{min(max(digits, 0), 6)}f" if abs(mean) < 1e6 and digits < 7 else ".4g"
+    size = 1 + int(np.floor(np.log10(max(abs(lower), abs(upper)))))  # digits before the point
+    spec = f".{max(digits, 0)}f" if size < 7 and digits < 7 else f".{min(max(size + digits, 2), 15)}g"
     return f"{mean:{spec}} [{lower:{spec}}, {upper:{spec}}]"

@@ -222,8 +222,8 @@ def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
 
 
 def test_stacking_knows_the_background(blob):
-    """A point far out is the background's: without it, it alone would decide between the chains."""
-    x = np.vstack([blob[:, :1], [[60.0]]])
+    """Points far out are the background's: without it they speak for the chain that is a little nearer to them."""
+    x = np.vstack([blob[:, :1], blob[:100, :1] + 60])
     told = {"model": {"background": {"share": 0.05, "location": [0.0], "scale": [30.0]}}}
     tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3, told=told)
     tree["posterior"]["mean"].values[1] += 3

@@ -11,6 +11,7 @@ from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed
 from bayesgmm.relabelling import aligned, relabel
 from bayesgmm.stats import Array, draw_responsibilities
+from bayesgmm.witnesses import evenly
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,8 +50,9 @@ def last_stick(fit: "xr.DataTree") -> list[Finding]:
 def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
     """Responsibilities (S, n, K) of some points under some draws, labels aligned, and what each point stands for."""
     points, posterior = observed(fit), aligned(fit).thin(DRAWS)
-    at = np.linspace(0, len(points.values) - 1, min(len(points.values), POINTS)).round().astype(int)
-    weights = np.ones(len(at)) if points.weights is None else points.weights[at]
+    weights = np.ones(len(points.values)) if points.weights is None else points.weights
+    at = evenly(np.flatnonzero(weights > 0), POINTS)
+    weights = weights[at]
     blocks = posterior.standard.blocks(points.values[at])
     return draw_responsibilities(blocks, posterior.tables()), weights * points.total_weight / weights.sum()
 
@@ -105,7 +107,7 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
 
 def narrowness(fit: "xr.DataTree") -> Array:
     """(S, K) the least spread of a component in any direction, as a share of the data's spread there."""
-    values, p = observed(fit).values, aligned(fit).thin(DRAWS).parameters
+    values, p = observed(fit).counted, aligned(fit).thin(DRAWS).parameters
     sd = values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     z = (values - values.mean(axis=0)) / sd

@@ -1,13 +1,12 @@
 """Points that stand out: those that no component explains, those that weigh much, and rounded columns."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaincc
 
 from bayesgmm.contamination import as_modelled
-from bayesgmm.cross_validation import HIGH_KHAT, IntArray, LeftOut, Opened, leave_outs
+from bayesgmm.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.data import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
@@ -95,11 +94,6 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
     return LeftOut(elpd, khat, float(elpd.sum()), error, float(effective.sum())), rows
 
 
-def khat_limit(fit: "xr.DataTree") -> float:
-    """The k-hat above which so many draws can't tell what leaving a point out would do."""
-    return min(1 - 1 / math.log10(min(unpack(fit).n_draws, LOO_DRAWS)), HIGH_KHAT)
-
-
 def influential(fit: "xr.DataTree") -> list[Finding]:
     """Points that weigh much: to leave one out would move the posterior farther than its draws can tell."""
     points = observed(fit)
@@ -107,7 +101,7 @@ def influential(fit: "xr.DataTree") -> list[Finding]:
         left_out, rows = leave_one_out(fit)
     except ValueError:  # ArviZ's, where all draws are copies of a few
         return []
-    khat, limit = left_out.khat, khat_limit(fit)
+    khat, limit = left_out.khat, khat_limit(min(unpack(fit).n_draws, LOO_DRAWS))
     high = rows[np.argsort(-khat, kind="stable")][: int((khat > limit).sum())]
     if not high.size:
         return []

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.cross_validation import as_arviz
-from bayesgmm.diagnosis.points import khat_limit
+from bayesgmm.cross_validation import as_arviz, khat_limit
+from bayesgmm.diagnosis.points import LOO_DRAWS
 from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
@@ -131,7 +131,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
     found, rows = subject.loo
     import arviz as az
 
-    khat, limit = found.khat, khat_limit(subject.fit)
+    khat, limit = found.khat, khat_limit(min(subject.posterior.n_draws, LOO_DRAWS))
     worst = int(np.argmax(khat))
     over = int((khat > limit).sum())
 

@@ -46,9 +46,8 @@ def style() -> Iterator[None]:
     from cycler import cycler
 
     with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from font", UserWarning
-        )  # a box in a picture: no reason to fail
+        for known in ("Glyph .* missing from font", ".* look binary"):  # a box in a picture; a column in tiny units
+            warnings.filterwarnings("ignore", known, UserWarning)
         mpl.rcdefaults()
         settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
         mpl.rcParams.update(settings)
