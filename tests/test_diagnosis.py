@@ -233,6 +233,19 @@ def test_stacking_knows_the_background(blob):
 # ---- components ----
 
 
+def test_rows_without_weight_are_not_asked_for_all(blob):
+    """Of many rows 1,000 are looked at: here those have no weight at all, if they are chosen among all rows."""
+    x = np.tile(blob, (10, 1))
+    weights = np.ones(len(x))
+    weights[np.linspace(0, len(x) - 1, components.POINTS).round().astype(int)] = 0.0
+    tree = draws_of(x, [0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [np.eye(2)] * 2, noise=0.05)
+    data = tree["observed_data"].to_dataset().assign(sample_weight=("point", weights))
+    tree["observed_data"] = xr.DataTree(data)
+    share, stands_for = components.shares(tree)
+    assert stands_for.sum() == pytest.approx(weights.sum())
+    assert share.shape[1] == len(stands_for) == components.POINTS
+
+
 def three(counts, seed=5):
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.normal(5 * k, 0.5, size=(n, 1)) for k, n in enumerate(counts)])
