@@ -270,6 +270,11 @@ def test_thin_and_singular_components():
     share = [0.99, 0.01]
     (found,) = bg.diagnose(draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)]), ["thin components"])
     assert "component 1 holds 1.0" in found.what
+    for covariance, needed in (("full", 3), ("diag", 2), ("tied", 0)):
+        told = {"model": {"covariance": covariance}}
+        tree = draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)], told=told)
+        takes = [finding.what for finding in bg.diagnose(tree, ["thin components"])]
+        assert [f"takes {needed} or more" in what for what in takes] == [True] * (needed > 0)
     spike = [np.eye(2), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])]
     x[:50, 1] = x[:50, 0]
     found = bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], spike), ["thin components"])

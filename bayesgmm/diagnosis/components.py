@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import FitWarning
+from bayesgmm.families import COVARIANCES
 from bayesgmm.findings import Finding
 from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed
@@ -84,14 +85,17 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     counts = np.einsum("snk,n->sk", share, weights)
     names = fit["posterior"].coords["component"].values
     d = fit["posterior"].sizes["feature"]
+    family = COVARIANCES[info(fit).get("model", {}).get("covariance", "full")]
+    needed = 0 if family.tied else 2 if family.diagonal else d + 1
     usual = np.median(counts, axis=0)
-    few = np.flatnonzero((usual >= 1) & (usual < d + 0.95))  # by what is shown of it
+    few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # by what is shown of it
     width = np.median(narrowness(fit), axis=0)
     flat = np.flatnonzero((width < NARROW) & (usual >= 1))
     found = []
     if few.size:
         told = ", ".join(f"component {names[k]} holds {usual[k]:.1f}" for k in few)
-        what = f"Few points: {told}; a covariance of {d} column{'s' if d > 1 else ''} takes {d + 1} or more."
+        columns = "1 column" if d == 1 else f"{d} columns"
+        what = f"Few points: {told}; a {family.name!r} covariance of {columns} takes {needed} or more."
         why = "Its covariance is mostly the prior's, and it may be a handful of outliers and not a cluster."
         found.append(
             Finding("doubt", "thin components", what, why, "Try fewer components.", {"points": usual.tolist()})

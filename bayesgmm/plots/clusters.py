@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle
+from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior import observed
 from bayesgmm.predictive import assignments as assign
@@ -144,11 +144,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:
     from matplotlib.lines import Line2D
 
-    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
-    marks: list[Any] = [
-        Line2D([], [], marker="o", ls="-", lw=1, color=colour(k), label=f"component {name} ({counts[k]} points)")
-        for k, name in enumerate(data["component"].values)
-    ]
+    marks = component_marks(data, range(data.sizes["component"]), ls="-", lw=1)
     if data.sizes["feature"] > 1:
         ring = Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label")
         figure.legend(handles=[*marks, ring], loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98))

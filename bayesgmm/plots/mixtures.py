@@ -10,7 +10,7 @@ from bayesgmm._declared import probability
 from bayesgmm.densities import spread
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
-from bayesgmm.plots.panels import label_axes, pair_number
+from bayesgmm.plots.panels import component_marks, label_axes, pair_number
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior import Posterior
 from bayesgmm.relabelling import aligned
@@ -178,10 +178,7 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
     names, held = data["component"].values, np.flatnonzero(counts).tolist()
-    marks: list[Any] = [
-        Line2D([], [], marker="o", lw=1.6, ms=4, color=colour(k), label=f"component {names[k]} ({counts[k]} points)")
-        for k in held
-    ]
+    marks: list[Any] = list(component_marks(data, held, lw=1.6, ms=4))
     if len(held) < len(names):
         marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
     if data.sizes["feature"] > 1:

@@ -1,17 +1,19 @@
 """Panels of a figure: a column each on the diagonal, a pair of columns each below it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.plots.style import colour
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 
 def pair_number(n_features: int, one: int, other: int) -> int:
@@ -72,3 +74,15 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 def row_weights(weights: Array | None, n_points: int) -> Array:
     """(N,) how many points each row stands for."""
     return np.ones(n_points) if weights is None else weights
+
+
+def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "list[Line2D]":
+    """For a legend: some components in their colours, with how many points each is most probable for."""
+    from matplotlib.lines import Line2D
+
+    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
+    names = data["component"].values
+    words = [f"component {names[k]} ({counts[k]} point{'' if counts[k] == 1 else 's'})" for k in chosen]
+    return [
+        Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
+    ]
