@@ -13,7 +13,6 @@ import bayesgmm as bg
 from bayesgmm.apps import cluster_table, find_anomalies, judge
 from bayesgmm.apps.anomalies import Rule
 from bayesgmm.apps.clusters import FILES
-from bayesgmm.apps.columns import usable
 from bayesgmm.apps.flagging import judge_file, write_flagged
 from bayesgmm.apps.novelty import Choice, empirical_null, log_p_values, simplest
 from bayesgmm.apps.profiles import profiles
@@ -101,17 +100,30 @@ def test_one_gaussian_is_kept_where_it_is_enough():
     assert found.fit["posterior"].sizes["component"] == 1
 
 
+def choices(*errors, of=None):
+    """Models with these errors; a hundred rows of which all models find the same ones hard, up to noise."""
+    rng = np.random.default_rng(0)
+    hard = np.linspace(-0.1, 0.1, 100)
+    rows = [error + hard + (lambda e: e - e.mean())(0.02 * rng.normal(size=100)) for error in errors]
+    models = of or [bg.MixtureModel(k + 1) for k in range(len(errors))]
+    return [Choice(model, row if row[0] == row[0] else row[:0]) for model, row in zip(models, rows, strict=True)]
+
+
 def test_what_is_more_complex_must_pay():
+    """Two standard errors of a difference are 0.0056: those of the errors themselves would be 0.012."""
+
     def chosen(*errors):
-        return simplest([Choice(bg.MixtureModel(k + 1), error) for k, error in enumerate(errors)]).n_components
+        return simplest(choices(*errors)).n_components
 
     assert chosen(0.30, 0.25, 0.21) == 1  # less than ten in a hundred in all
     assert chosen(0.30, 0.25, 0.19) == 3
-    assert chosen(0.30, 0.11, 0.10) == 2  # most of the gain
+    assert chosen(0.30, 0.111, 0.110) == 2  # level
+    assert chosen(0.30, 0.118, 0.110) == 3
     assert chosen(np.nan, 0.30, 0.28) == 2
-    with_one = [Choice(bg.MixtureModel(1, background=b), e) for b, e in ((None, 0.30), (bg.Background(), 0.28))]
-    assert simplest(with_one).background is not None
-    assert simplest([with_one[0], Choice(with_one[1].model, 0.295)]).background is None
+    assert chosen(np.nan, np.nan) == 1
+    pair = [bg.MixtureModel(1), bg.MixtureModel(1, background=bg.Background())]
+    assert simplest(choices(0.30, 0.28, of=pair)).background is not None
+    assert simplest(choices(0.30, 0.295, of=pair)).background is None
 
 
 def test_a_background_is_taken_where_outliers_would_hide_each_other():
@@ -179,43 +191,55 @@ def test_a_saved_fit_judges_a_file_in_chunks_as_it_judges_the_whole(tmp_path, ri
 
 
 def test_thresholds_move():
-    p = np.array([1e-6, 0.004, 0.02, 0.3, 0.9])
-    assert Rule.of(0.05, None, None).called(p)[1].tolist() == [True, True, True, False, False]
-    assert Rule.of(0.01, None, None).called(p)[1].tolist() == [True, True, False, False, False]
-    assert Rule.of(None, 0.001, None).called(p)[1].sum() == 1
-    assert Rule.of(None, None, 4).called(p)[1].sum() == 4
-    assert Rule.of(0.05, None, None).called(np.array([0.001, 0.04, 0.9]))[1].tolist() == [True, False, False]
+    def called(p, *rule):
+        return Rule.of(*rule).called(np.array(p), np.array(p))[1].tolist()
+
+    p = [1e-6, 0.004, 0.02, 0.3, 0.9]
+    assert called(p, 0.05, None, None) == [True, True, True, False, False]
+    assert called(p, 0.01, None, None) == [True, True, False, False, False]
+    assert sum(called(p, None, 0.001, None)) == 1
+    assert sum(called(p, None, None, 4)) == 4
+    assert called([0.001, 0.04, 0.9], 0.05, None, None) == [True, False, False]
     with pytest.raises(DeclarationError, match="one of fdr, alpha and top, not alpha and top"):
         Rule.of(None, 0.1, 3)
 
 
-def test_each_column_that_can_not_be_used_gets_a_word(ring_found):
+def test_rows_that_lack_a_value_keep_their_place(ring_found):
     table, _ = ring()
-    table = table.assign(id=range(len(table)), kind="a", flat=1.0, twin=table["east"] * 2 + 1, sex=np.arange(630) % 2)
     table.loc[7, "north"] = np.nan
-    table["mostly"] = np.where(np.arange(630) < 400, np.nan, table["east"] ** 2)
-    found = usable(table)
-    assert found.columns == ("east", "north")
-    assert set(found.left_out) == {"id", "kind", "flat", "twin", "sex", "mostly"}
-    assert found.left_out["twin"] == "it says the same as 'east'"
-    assert found.words()[-1] == "1 row is left out: a value is missing or infinite"
-    judged = judge(ring_found.fit, table).rows
-    assert np.isnan(judged.loc[7, "p_value"])
-    assert not judged.loc[7, "anomaly"]
+    judged = judge(
+        ring_found.fit, table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
+    ).rows
+    assert judged["p_value"].isna().to_numpy().nonzero()[0].tolist() == [7, 9]
+    assert not judged.loc[[7, 9], "anomaly"].any()
     assert len(judged) == 630
 
 
-def test_named_columns_are_used_or_refused():
-    table = pd.DataFrame({"x": np.arange(30.0), "sex": [0, 1] * 15, "who": ["a"] * 30})
-    assert usable(table, ["x", "sex"]).columns == ("x", "sex")
-    with pytest.raises(DataError, match="column 'who' can't be used: it is text"):
-        usable(table, ["x", "who"])
-    with pytest.raises(DataError, match="no column can be used: 'who': it is text"):
-        usable(table[["who"]])
-    with pytest.raises(DataError, match="every row lacks a value"):
-        usable(pd.DataFrame({"x": [1.0, np.nan, 2.0, np.nan], "y": [np.nan, 1.0, np.nan, 3.0]}))
-    with pytest.raises(DataError, match="too few to judge others by"):
-        find_anomalies(np.arange(20.0)[:, None] ** 2, np.zeros((2, 1)), **QUIET)
+def test_of_equal_p_values_the_less_dense_row_is_the_stranger(ring_found, tmp_path):
+    """Few reference points give many rows the smallest p-value."""
+    good = np.random.default_rng(0).normal(size=(100, 2))
+    new = np.array([[0.0, 0.0], [50.0, 0.0], [90.0, 0.0], [70.0, 0.0]])
+    found = find_anomalies(good, new, n_components=1, top=1, **QUIET)
+    assert found.rows["p_value"].tolist()[1:] == [1 / 51] * 3
+    assert found.flagged.index.tolist() == [2]
+    count = write_flagged([judge(found.fit, new, top=3)], tmp_path / "out.csv")
+    assert count.strangest.index.tolist() == [2, 3, 1]
+
+
+def test_too_few_reference_points_to_call_any_are_said():
+    good = np.random.default_rng(0).normal(size=(60, 2))
+    new = np.concatenate([good[:20], [[50.0, 0.0]]])
+    with pytest.warns(FitWarning, match=r"1 point is stranger than all 30 .* at false discovery rate 0.05. Learn from"):
+        found = find_anomalies(good, new, n_components=1, **QUIET)
+    assert not found.rows["anomaly"].any()
+
+
+@pytest.mark.parametrize("rule", [{"fdr": 0}, {"alpha": 0}, {"top": 0}, {"fdr": 0.1, "alpha": 0.1}])
+def test_a_rule_that_calls_nothing_is_refused(rule):
+    with pytest.raises(DeclarationError):
+        find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=1, **rule, **QUIET)
+    with pytest.raises(DeclarationError, match="at least one number"):
+        find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=[], **QUIET)
 
 
 def test_the_same_seed_gives_the_same_rows_and_order_is_kept(ring_found):
@@ -310,7 +334,7 @@ def test_anomalies_at_the_terminal(tmp_path):
     assert done.returncode == 0, done.stderr
     for wrong, words in {
         ("--fdr", "0.1", "--top", "3"): "give one of fdr, alpha and top",
-        ("--fit", "fit.nc", "--columns", "east"): "--columns can't go with --fit",
+        ("--fit", "fit.nc", "--columns", "east"): "--columns and --components can't go with --fit",
         ("--fit", "none.nc"): "there is no file none.nc",
         ("--new", "none.csv"): "there is no file none.csv",
     }.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm import posterior
 from bayesgmm._declared import whole
-from bayesgmm.apps.columns import Usable, usable
+from bayesgmm.apps.columns import Usable, beside, usable
 from bayesgmm.apps.profiles import profiles, set_apart
 from bayesgmm.data import listing
 from bayesgmm.errors import DataError, FitFileError
@@ -80,10 +80,7 @@ class Clusters:
 
     def with_table(self) -> "pd.DataFrame":
         """The table with columns ``cluster`` and ``uncertainty``, which get a longer name where the table has those."""
-        import pandas as pd
-
-        taken = {name: f"{name}_of_row" for name in self.rows.columns if name in self.table.frame.columns}
-        return pd.concat([self.table.frame, self.rows.rename(columns=taken)], axis=1)
+        return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
         """How it came about and what there is, a sentence a line."""
