@@ -1,4 +1,4 @@
-"""From a table to its anomalies and to its clusters, in Python and at the terminal."""
+"""From a table to its anomalies, in Python and at the terminal."""
 
 import json
 import warnings
@@ -7,16 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, chi2, multivariate_normal
-from sklearn.metrics import adjusted_rand_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
-from bayesgmm.apps import cluster_table, find_anomalies, judge
+from bayesgmm.apps import find_anomalies, judge
 from bayesgmm.apps.anomalies import Rule
-from bayesgmm.apps.clusters import FILES
 from bayesgmm.apps.flagging import judge_file, write_flagged
 from bayesgmm.apps.novelty import Choice, empirical_null, log_p_values, simplest
-from bayesgmm.apps.profiles import profiles
-from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
+from bayesgmm.errors import DeclarationError, FitWarning
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -161,6 +159,65 @@ def test_an_empirical_null_forgives_a_model_that_is_too_narrow():
     assert (corrected >= np.exp(log_ndtr(z))).all()
 
 
+def plane_in_ten(n=600, anomalies=30, seed=0):
+    """The ring in two of ten columns; anomalies are ordinary in the other eight."""
+    table, wrong = ring(n, anomalies, seed)
+    noise = 0.4 * np.random.default_rng((seed, 1)).normal(size=(n + anomalies, 8))
+    return np.hstack([table.to_numpy(), noise]), wrong
+
+
+def test_components_that_hold_no_rows_do_not_hide_anomalies():
+    """Twelve components for eight clusters: points simulated from the empty four lie anywhere, one in 150."""
+    x, wrong = plane_in_ten()
+    found = find_anomalies(x, n_components=12, background=bg.Background(), **QUIET)
+    called = found.rows["anomaly"].to_numpy()
+    assert called.sum() >= 5
+    assert wrong[called].mean() > 0.7
+
+
+def test_rows_of_one_world_are_hardly_called():
+    """40 worlds of 100 good rows, judged by a fit of themselves: at a rate of 0.05 at most 5 % have any call.
+
+    More than 8 of 40: false alarm 4e-4 if exactly 5 %.  Of 4,000 p-values at most 5 % are below 0.05: 240 are 5.8
+    standard errors too many.
+    """
+    worlds, low = 0, 0
+    for seed in range(40):
+        x = np.random.default_rng(1000 + seed).normal(size=(100, 2))
+        rows = find_anomalies(x, n_components=1, background=bg.Background(share=0.01), **QUIET).rows
+        worlds += rows["anomaly"].any()
+        low += (rows["p_value"] < 0.05).sum()
+    assert worlds <= 8
+    assert low < 240
+
+
+def test_of_what_is_called_in_a_contaminated_table_few_are_good():
+    """12 worlds at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
+    shares, found_of = [], []
+    for seed in range(12):
+        x, wrong = ring(n=300, anomalies=15, seed=seed)
+        called = find_anomalies(x, n_components=8, background=bg.Background(), fdr=0.2, **QUIET).rows["anomaly"]
+        shares.append((called & ~wrong).sum() / max(called.sum(), 1))
+        found_of.append((called & wrong).sum() / 15)
+    assert np.mean(shares) < 0.2 + 4 * 0.15 / np.sqrt(12)
+    assert np.mean(found_of) > 0.4
+
+
+def test_the_choice_of_a_model_sees_no_row_that_is_held_back(monkeypatch):
+    """Else p-values of new rows would not be valid whatever the model."""
+    looked_at = []
+
+    def noted(x, models, *rest):
+        looked_at.append(x.index)
+        return []
+
+    monkeypatch.setattr("bayesgmm.apps.anomalies.structure", noted)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
+    found = find_anomalies(table, table.head(3), **QUIET)
+    seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
+    assert {tuple(row) for row in table.loc[looked_at[0]].to_numpy()} == seen
+
+
 def test_p_values_of_new_rows_are_valid_whatever_the_model():
     """Skewed data, which no Gaussian fits: half held back makes p-values uniform.  False alarm below 1e-4."""
     rng = np.random.default_rng(1)
@@ -250,64 +307,6 @@ def test_the_same_seed_gives_the_same_rows_and_order_is_kept(ring_found):
     assert (ring_found.flagged["east"] == table.loc[ring_found.flagged.index, "east"]).all()
 
 
-# clusters
-
-
-@pytest.fixture(scope="module")
-def flowers_found(iris):
-    table = iris.copy()
-    table.loc[3, "petal_width"] = np.nan
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        return cluster_table(table, n_components=[2, 3], covariance="full", method="vb", **QUIET)
-
-
-def test_rows_without_a_value_keep_their_place_and_have_no_cluster(flowers_found):
-    rows = flowers_found.rows
-    assert len(rows) == 150
-    assert rows["cluster"].isna().sum() == 1
-    assert rows["cluster"].isna()[3]
-    assert rows["uncertainty"].between(0, 1).sum() == 149
-
-
-def test_clusters_that_are_not_gaussian_are_merged():
-    """Two bars of many Gaussians each, and nothing between them."""
-    rng = np.random.default_rng(0)
-    bars = np.column_stack([rng.uniform(0, 12, size=600), rng.normal(scale=0.3, size=600)])
-    bars[300:, 1] += 8
-    found = cluster_table(bars, n_components=[1, 2, 3, 4], covariance=["full", "tied"], method="vb", **QUIET)
-    assert adjusted_rand_score(np.arange(600) < 300, found.rows["cluster"].astype(int)) == 1
-
-
-def test_profiles_are_those_of_pandas(flowers_found):
-    own = flowers_found.table.rows.groupby(flowers_found.rows["cluster"].dropna().astype(int))
-    table = flowers_found.profiles
-    for name, oracle in {
-        "mean": own.mean(),
-        "sd": own.std(),
-        "median": own.median(),
-        "q05": own.quantile(0.05),
-    }.items():
-        np.testing.assert_allclose(table[name].unstack()[oracle.columns], oracle)
-    assert table["size"].groupby("cluster").first().sum() == 149
-
-
-def test_a_difference_is_in_pooled_standard_deviations():
-    a, b = np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0, 10.0])
-    table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), [0] * 3 + [1] * 4)
-    pooled = np.sqrt((2 * a.var(ddof=1) + 3 * b.var(ddof=1)) / 5)
-    assert table.loc[(1, "x"), "difference"] == pytest.approx((b.mean() - a.mean()) / pooled)
-
-
-def test_words_say_how_it_came_about(flowers_found):
-    words = "\n".join(flowers_found.words())
-    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 choices", "cluster 0: "):
-        assert part in words
-    few = pd.DataFrame({"x": np.arange(5.0) ** 2})
-    with pytest.raises(DataError, match="5 rows without missing values: too few"):
-        cluster_table(few, **QUIET)
-
-
 # the terminal
 
 
@@ -342,28 +341,3 @@ def test_anomalies_at_the_terminal(tmp_path):
         assert done.returncode == 1
         assert words in done.stderr
     assert run("anomalies", "train.csv", "-o", "train.csv", cwd=tmp_path).returncode == 1
-
-
-def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
-    iris = iris[["petal_length", "petal_width", "species"]]
-    iris.to_csv(tmp_path / "flowers.csv", index=False)
-    args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]
-    done = run(*args, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "column 'species' is left out: it is text" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
-    written = pd.read_csv(tmp_path / "out" / "clusters.csv")
-    assert list(written.columns) == [*iris.columns, "cluster", "uncertainty"]
-    assert "cluster 0: " in (tmp_path / "out" / "summary.txt").read_text()
-    assert bg.load(tmp_path / "out" / "fit.nc")["posterior"].sizes["feature"] == 2
-    (tmp_path / "file").write_text("")
-    done = run(*args[:-1], "file", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "file is a file; give the name of a folder" in done.stderr
-
-
-def test_a_folder_that_can_not_be_is_said_before_the_work(tmp_path):
-    from bayesgmm.apps.clusters import check_folder
-
-    with pytest.raises(FitFileError, match="there is no folder"):
-        check_folder(tmp_path / "no" / "such")
