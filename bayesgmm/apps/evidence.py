@@ -53,13 +53,12 @@ def _number(value: float) -> str:
 
 def _picture(choices: "pd.DataFrame", criterion: str) -> Picture:
     best = choices.loc[choices[criterion].idxmin()]
-    found = (
-        f"{best['n_components']} components of covariance '{best['covariance']}' have the lowest {criterion.upper()}"
-    )
+    many = "1 component" if best["n_components"] == 1 else f"{best['n_components']} components"
+    what = f"{criterion.upper()} is that of {many} of covariance {best['covariance']!r}"
     return picture(
         lambda: selection(choices, criterion),
         title=f"{criterion.upper()} over the number of components",
-        alt=f"{criterion.upper()} of {len(choices)} choices; {found}.",
+        alt=f"{criterion.upper()} of {len(choices)} choices; the lowest {what}.",
         reading=f"{READINGS[criterion]} A line is a kind of covariance, the ring the lowest value.",
-        verdict=f"{found}: {best[criterion]:,.1f}.",
+        verdict=f"The lowest {what}: {best[criterion]:,.1f}.",
     )
