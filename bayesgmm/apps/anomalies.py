@@ -17,12 +17,13 @@ from bayesgmm.apps.novelty import (
     MUST_PAY,
     Choice,
     candidates,
-    empirical_null,
     log_p_values,
+    null_of,
     reference_of,
     simplest,
     simulated_scores,
     structure,
+    with_null,
     with_reference,
 )
 from bayesgmm.backgrounds import Background
@@ -268,7 +269,7 @@ class Learnt:
     def judged(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
         """The rows of the table itself, judged."""
         rule = Rule.of(fdr, alpha, top)
-        return Anomalies(_judged(self.fit, self.table, rule, own=True), self.fit, self.table, rule, self.tried)
+        return Anomalies(_judged(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
 
 
 def learn(
@@ -305,7 +306,8 @@ def learn(
     tried = [] if few else structure(seen, models, seed, progress)
     model = simplest(tried) if tried else models[0]
     tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
-    return Learnt(with_reference(tree, rows[held_out]) if calibrated else tree, table, tried)
+    tree = with_reference(tree, rows[held_out]) if calibrated else with_null(tree, _by_the_model(tree, rows)[1])
+    return Learnt(tree, table, tried)
 
 
 def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
@@ -343,7 +345,8 @@ def judge(
     ----------
     tree : DataTree
         Where it keeps scores of points that it has not seen (``find_anomalies(data, new)`` makes such a fit), p-values
-        are by these; else by 100,000 points that the fit simulates.
+        are by these; else by 100,000 points that the fit simulates, and made larger where ``find_anomalies(data)`` has
+        found the model to be off.
     data : DataFrame or array
     fdr, alpha, top : optional
         As for ``find_anomalies``.
@@ -352,7 +355,7 @@ def judge(
     return Anomalies(_judged(tree, table, rule), tree, table, rule)
 
 
-def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -> "pd.DataFrame":
+def _judged(tree: "xr.DataTree", table: Usable, rule: Rule) -> "pd.DataFrame":
     import pandas as pd
 
     empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
@@ -361,7 +364,7 @@ def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -
     if not table.complete.any():
         return found
     rows, at = table.rows, np.flatnonzero(table.complete)
-    score, p_value = _scored(tree, rows, own)
+    score, p_value = _scored(tree, rows)
     q_value, called = rule.called(p_value, score)
     if not called.any() and (reference := reference_of(tree)) is not None:
         warn_of_few(p_value, reference.size, str(rule), "Learn from more rows, or call by top=.")
@@ -374,10 +377,16 @@ def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -
     return found
 
 
-def _scored(tree: "xr.DataTree", rows: "pd.DataFrame", own: bool) -> "tuple[Array, Array]":
+def _scored(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
     """Log densities, and p-values: by points that were held back, or else by those that the model expects."""
-    reference, score = reference_of(tree), mean_log_density(tree, rows)
+    reference = reference_of(tree)
     if reference is not None:
+        score = mean_log_density(tree, rows)
         return score, rank_p_values(score, reference)
-    log_p = log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))
-    return score, empirical_null(log_p) if own else np.exp(log_p)
+    score, log_p = _by_the_model(tree, rows)
+    return score, null_of(tree).p_values(log_p)
+
+
+def _by_the_model(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
+    score = mean_log_density(tree, rows)
+    return score, log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))

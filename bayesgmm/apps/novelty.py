@@ -30,6 +30,7 @@ BACKGROUND_MUST_PAY = 0.01  # what a background must tell apart beyond the same 
 LEVEL = 2.0  # standard errors of a difference, within which models are level
 TRIED_ROWS = 4_000  # rows that choosing looks at, half to fit and half to judge
 MADE_UP = 4_000  # points that held-out rows are compared with
+COUNTED = 20_000  # rows that components are weighed by, at most
 ROUGH_DRAWS = 50  # of a model that is tried
 DRAWS = 200  # of the one that is taken
 EDGE = 0.05  # quantile of a column where its range is taken to end
@@ -161,11 +162,17 @@ def log_p_values(score: Array, reference: Array) -> Array:
     return np.where(score < edge, np.log(TAIL) + rate * (score - edge), log_p)
 
 
-def empirical_null(log_p: Array) -> Array:
-    r"""P-values corrected for a model that is somewhat off: the middle half of the points is taken to be good.
+@dataclass(frozen=True)
+class Null:
+    r"""How good points of a source differ from what a model expects: the middle half of them is taken to be good.
 
     With :math:`z = \Phi^{-1}(p)`, the good points' z would be standard normal under the right model. The quartiles of
     all say what they are instead. P-values are only ever made larger; they stay as they are where there are few.
+
+    Parameters
+    ----------
+    middle, spread : float
+        Of z; at most 0 and at least 1.
 
     References
     ----------
@@ -173,19 +180,32 @@ def empirical_null(log_p: Array) -> Array:
 
     Examples
     --------
-    >>> right = (np.arange(999) + 1) / 1000
-    >>> bool(np.allclose(empirical_null(np.log(right)), right, atol=0.01))
-    True
+    >>> Null.of(np.log((np.arange(999) + 1) / 1000))
+    Null(middle=0.0, spread=1.0)
     """
-    from scipy.special import ndtr, ndtri_exp
 
-    p_value = np.exp(log_p)
-    if len(p_value) < LEAST_CENTRE:
-        return p_value
-    z = ndtri_exp(np.minimum(log_p, -1e-12))
-    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75])
-    spread = max(1.0, (high - low) / QUARTILES_APART)
-    return np.maximum(p_value, ndtr((z - min(0.0, float(middle))) / spread))
+    middle: float = 0.0
+    spread: float = 1.0
+
+    @classmethod
+    def of(cls, log_p: Array) -> Self:
+        """From the logarithms of many p-values."""
+        if len(log_p) < LEAST_CENTRE:
+            return cls()
+        low, middle, high = np.quantile(_z(log_p), [0.25, 0.5, 0.75])
+        return cls(min(0.0, round(float(middle), 9)), max(1.0, float(high - low) / QUARTILES_APART))
+
+    def p_values(self, log_p: Array) -> Array:
+        """P-values, corrected."""
+        from scipy.special import ndtr
+
+        return np.maximum(np.exp(log_p), ndtr((_z(log_p) - self.middle) / self.spread))
+
+
+def _z(log_p: Array) -> Array:
+    from scipy.special import ndtri_exp
+
+    return np.asarray(ndtri_exp(np.minimum(log_p, -1e-12)))
 
 
 def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
@@ -203,8 +223,10 @@ def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
 
 def _held(tree: "xr.DataTree") -> Array:
     """(K,) the share of the fitted rows that each component holds; rows of a background are nobody's."""
-    answer, weights = assignments(tree, draws=DRAWS), observed(tree).weights
-    counted = np.ones(answer.sizes["point"]) if weights is None else weights
+    points = observed(tree)
+    some = slice(None, None, 1 + len(points.values) // COUNTED)
+    answer = assignments(tree, points.values[some], draws=DRAWS)
+    counted = np.ones(answer.sizes["point"]) if points.weights is None else points.weights[some]
     if "background" in answer:
         counted = counted * (1 - answer["background"].values)
     held = counted @ answer["probability"].transpose("point", "component").values
@@ -213,14 +235,30 @@ def _held(tree: "xr.DataTree") -> Array:
 
 def with_reference(tree: "xr.DataTree", unseen: Any) -> "xr.DataTree":
     """A fit that keeps the scores of good points it has not seen: group ``calibration``, ``score`` [reference]."""
+    return _calibrated(tree, {"score": ("reference", np.sort(mean_log_density(tree, unseen)))})
+
+
+def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":
+    """A fit that keeps how far it is off, by the p-values of its own rows: group ``calibration``."""
+    null = Null.of(log_p)
+    return _calibrated(tree, {"middle": null.middle, "spread": null.spread})
+
+
+def _calibrated(tree: "xr.DataTree", kept: dict[str, Any]) -> "xr.DataTree":
     import xarray as xr
 
     tree = tree.copy()
-    score = np.sort(mean_log_density(tree, unseen))
-    tree["calibration"] = xr.DataTree(xr.Dataset({"score": ("reference", score)}))
+    tree["calibration"] = xr.DataTree(xr.Dataset(kept))
     return tree
 
 
 def reference_of(tree: "xr.DataTree") -> Array | None:
-    """The sorted scores that a fit keeps; None where it was not calibrated."""
-    return tree["calibration"].to_dataset()["score"].values if "calibration" in tree.children else None
+    """The sorted scores of unseen points that a fit keeps; None where it keeps none."""
+    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    return kept["score"].values if "score" in kept else None
+
+
+def null_of(tree: "xr.DataTree") -> Null:
+    """How far a fit is off, as it keeps it; not at all where nobody has looked."""
+    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    return Null(kept["middle"].item(), kept["spread"].item()) if "spread" in kept else Null()
