@@ -348,11 +348,11 @@ def test_anomalies_at_the_terminal(tmp_path):
     assert done.returncode == 0, done.stderr
     for wrong, words in {
         ("--fdr", "0.1", "--top", "3"): "give one of fdr, alpha and top",
-        ("--fit", "fit.nc", "--columns", "east"): "--columns and --components can't go with --fit",
+        ("--fit", "fit.nc", "--columns", "east", "-k", "2"): "--columns and --components can't go with --fit",
         ("--fit", "none.nc"): "there is no file none.nc",
         ("--new", "none.csv"): "there is no file none.csv",
     }.items():
-        done = run("anomalies", "train.csv", "-k", "2", "-o", "f.csv", *wrong, cwd=tmp_path)
+        done = run("anomalies", "train.csv", "-o", "f.csv", *wrong, cwd=tmp_path)
         assert done.returncode == 1
         assert words in done.stderr
     assert run("anomalies", "train.csv", "-o", "train.csv", cwd=tmp_path).returncode == 1
