@@ -78,8 +78,11 @@ class DataCard(Declared):
             raise ValueError("give dataset or path, not both")
         if self.parameters and self.dataset is None:
             raise ValueError("parameters go with dataset")
+        takes = self._takes()
+        if self.parameters and not takes:
+            raise ValueError(f"dataset {self.dataset!r} takes no parameters, got {', '.join(self.parameters)}")
         for name in self.parameters:
-            choose(name, self._takes(), f"parameter of dataset {self.dataset!r}")
+            choose(name, takes, "parameter")
         return self
 
     @property

@@ -342,7 +342,8 @@ def test_standardised_components_do_not_know_units():
         ({"dataset": "irsi"}, "did you mean 'iris'"),
         ({"dataset": "iris", "path": "x.csv"}, "dataset or path, not both"),
         ({"parameters": {"seed": 1}}, "parameters go with dataset"),
-        ({"dataset": "moons", "parameters": {"nois": 1}}, "did you mean 'noise'"),
+        ({"dataset": "moons", "parameters": {"nois": 1}}, "parameter='nois' is not one of .*did you mean 'noise'"),
+        ({"dataset": "iris", "parameters": {"seed": 1}}, "dataset 'iris' takes no parameters, got seed"),
         ({"dataset": "iris", "transforms": [{"transform": "pcs", "n_columns": 2}]}, "did you mean 'pca'"),
         ({"dataset": "iris", "transforms": [{"n_columns": 2}]}, "transform is required: one of 'log', 'pca', 'rows'"),
         ({"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 0}]}, "greater than 0"),
@@ -364,7 +365,10 @@ def test_data_that_make_no_sense_are_refused(data, message):
         ({"dataset": "photo", "parameters": {"n_pixels": 10**7}}, "n_pixels=10000000: must be a whole number, from 1"),
         ({"dataset": "vowels", "parameters": {"talker": "men"}}, "did you mean 'man'"),
         ({"dataset": "one_heap", "transforms": [{"transform": "log"}]}, "not positive; they have no logarithm"),
-        ({"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 5}]}, "have no 5 principal components: 4 at most"),
+        (
+            {"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 5}]},
+            "have no 5 principal components: 4 at most",
+        ),
         (
             {
                 "dataset": "iris",
