@@ -468,8 +468,8 @@ def test_a_card_fits_its_own_data_unless_it_is_given_others(tmp_path):
     assert command("fit", "--model", "waiting_times", "-o", "own.nc", cwd=tmp_path).returncode == 0
     own = bg.load(tmp_path / "own.nc")
     np.testing.assert_array_equal(own["posterior"]["mean"], fitted("waiting_times").fit["posterior"]["mean"])
-    bg.datasets.vowels("child", seed=5).to_csv(tmp_path / "children.csv", index=False)
-    args = ["fit", "children.csv", "--model", "vowels", "--columns", "f1,f2", "--seed", 1, "-o", "other.nc"]
+    bg.datasets.vowels("child", seed=5).assign(speaker=range(600)).to_csv(tmp_path / "children.csv", index=False)
+    args = ["fit", "children.csv", "--model", "vowels", "--seed", 1, "-o", "other.nc"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         done = command(*args, cwd=tmp_path)
