@@ -48,7 +48,7 @@ class DataCard(Declared):
     columns : tuple of str, optional
         Those to use; all that are numeric unless told.
     truth : str, optional
-        A column of known classes, which is not fitted.
+        A column of known classes, which is not fitted; ``bad`` is a row that belongs to no cluster.
     transforms : tuple of Transform
         What is done to the columns, in this order.
 

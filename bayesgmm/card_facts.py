@@ -160,8 +160,8 @@ def _truncated_mass(fitted: Fitted) -> float:
 
 def _flagged_wrongly(fitted: Fitted) -> float:
     """0 where none is called, as in the false discovery rate."""
-    good = ~fitted.outlier
-    return float((fitted.called & good).sum() / max(fitted.called.sum(), 1))
+    called, good = fitted.called, np.logical_not(fitted.outlier)
+    return float(called[good].sum() / max(called.sum(), 1))
 
 
 FACTS: dict[str, Fact] = {
