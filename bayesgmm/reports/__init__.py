@@ -91,7 +91,7 @@ def _title(subject: Subject) -> str:
     """
     gaussians = "One Gaussian" if subject.n_components == 1 else f"A mixture of {subject.n_components} Gaussians"
     columns = subject.columns[0] if subject.n_features == 1 else plural(subject.n_features, "column")
-    points = f"{plural(subject.n_points, 'point')}, " if subject.has_points else ""
+    points = f"{plural(subject.n_points, subject.word)}, " if subject.has_points else ""
     return f"{gaussians}: {points}{columns}"
 
 
