@@ -1,6 +1,6 @@
 """Recordings: files of sound, read and checked; every complaint has the file's name."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -132,9 +132,9 @@ def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recor
         return checked(item)
     if isinstance(item, str | Path):
         return reader(Path(item))
-    if isinstance(item, Sequence) and len(item) == 3 and isinstance(item[0], str | Path):
-        if all(isinstance(time, Real) for time in item[1:]):
-            return checked(replace(reader(Path(item[0])), start=float(item[1]), stop=float(item[2])))
+    match item:
+        case str() | Path() as path, Real() as start, Real() as stop:
+            return checked(replace(reader(Path(path)), start=float(start), stop=float(stop)))
     raise DataError(f"{item!r} is no recording; give a path, (path, start, stop) in seconds, or a Recording")
 
 

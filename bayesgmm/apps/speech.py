@@ -36,9 +36,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
 
     .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)^\beta
 
-    A recording becomes 100 frames a second (to the nearest sample) of mel-frequency cepstra and their slopes; :math:`p(x \mid c)` is the
+    A recording becomes 100 frames a second of mel-frequency cepstra and their slopes; :math:`p(x \mid c)` is the
     density of a left-to-right hidden Markov model whose states are mixtures, and the exponent is learned from
-    recordings that are held out, so that a probability of 0.9 is right nine times in ten.
+    recordings that are held out, so that a probability of 0.9 is right nine times in ten: for speakers like those
+    that were held out.
 
     Parameters
     ----------
@@ -303,7 +304,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         DataFrame
             A row a word or sound: ``start`` and ``end`` in seconds of the recording, ``label``, and its
             ``probability`` among all labels, were these the times of one of them: it knows nothing of words that were
-            left out or put in, and is too sure.
+            left out or put in.
         """
         check_is_fitted(self)
         trained, sound = self.trained_, audio.recording_of(recording)
