@@ -132,6 +132,14 @@ def test_a_sound_is_its_mean_and_a_covariance_shrunk_to_the_common_one():
     np.testing.assert_allclose(words.stay[:, 0], 1 - 3 / 18)
 
 
+@pytest.mark.parametrize("normalise", cepstra.NORMALISATIONS)
+def test_recordings_of_one_frame_are_enough_to_train_from(normalise):
+    rng = np.random.default_rng(0)
+    clicks = [audio.Recording(rng.normal(size=100), 8000) for _ in range(4)]
+    model = SpeechClassifier(1, normalise=normalise, random_state=0, progress=False).fit(clicks, ["a", "a", "b", "b"])
+    np.testing.assert_allclose(model.predict_proba(clicks).sum(axis=1), 1)
+
+
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_training_finds_the_states_of_a_word(n_components):
     rng = np.random.default_rng(0)
@@ -247,7 +255,10 @@ def test_frames_of_a_part_are_where_it_is_in_the_file(rate):
 
 
 def test_more_cepstra_than_bands_are_refused():
-    assert len(cepstra.frames(audio.Recording(np.sin(np.arange(4000.0) ** 1.1), 4000), cepstra.Hearing(4000, 12)).silence) == 24
+    assert (
+        len(cepstra.frames(audio.Recording(np.sin(np.arange(4000.0) ** 1.1), 4000), cepstra.Hearing(4000, 12)).silence)
+        == 24
+    )
     with pytest.raises(bg.errors.DeclarationError, match="4000 samples a second have 12 bands.*\n.*n_cepstra=12"):
         cepstra.Hearing(4000)
 
@@ -396,7 +407,9 @@ def test_a_recording_that_lacks_the_upper_bands_is_refused(trained, tmp_path):
         trained.predict([as_file(tmp_path / "low.wav", samples, 6000)])
 
 
-@pytest.mark.parametrize(("rate", "said"), [(8000.5, "whole number"), (float("nan"), "whole number"), (100, "at least")])
+@pytest.mark.parametrize(
+    ("rate", "said"), [(8000.5, "whole number"), (float("nan"), "whole number"), (100, "at least")]
+)
 def test_a_rate_that_can_not_be_is_refused(rate, said):
     with pytest.raises(audio.BrokenRecording, match=said):
         audio.checked(audio.Recording(np.sin(np.arange(9.0)), rate))
@@ -562,6 +575,25 @@ def test_it_is_a_classifier_of_lists_of_paths(listed):
     assert scores.mean() > 0.7
 
 
+def test_cross_validation_passes_speakers_on_when_it_is_told_to(listed):
+    import sklearn
+    from sklearn.model_selection import LeaveOneGroupOut, cross_validate
+
+    paths, labels, speakers = (listed[name].tolist() for name in ("path", "label", "speaker"))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = SpeechClassifier(2, normalise="mean", random_state=0, progress=False).set_fit_request(groups=True)
+        found = cross_validate(
+            model, paths, labels, cv=LeaveOneGroupOut(), params={"groups": speakers}, return_estimator=True
+        )
+    kept = [path for path, speaker in zip(paths, speakers, strict=True) if speaker != "speaker0"]
+    told = model.fit(
+        kept,
+        [label for label, speaker in zip(labels, speakers, strict=True) if speaker != "speaker0"],
+        [speaker for speaker in speakers if speaker != "speaker0"],
+    )
+    assert found["estimator"][0].exponent_ == told.exponent_
+
+
 def test_the_same_seed_gives_the_same_model(listed):
     models = [
         SpeechClassifier(3, 2, normalise="mean", random_state=4, progress=False).fit(listed["path"], listed["label"])
@@ -613,6 +645,49 @@ def test_parts_of_files_teach_sounds_and_what_follows_what(tmp_path):
     answer = model.transcribe(audio.Recording(samples, 8000))
     assert answer["label"].tolist() == segments["label"].tolist()
     np.testing.assert_allclose(answer["end"], segments["stop"], atol=0.06)
+
+
+def sentence_of(words, gap, noise):
+    """Words of a woman with pauses between them, in a room with noise, and when they begin."""
+    voice, rng = sy.Voice("woman"), np.random.default_rng(0)
+    parts, starts, time = [], [], 0.0
+    for i, word in enumerate(words):
+        samples, _ = sy.speak(sy.WORDS[word], voice, noise=0, seed=i)
+        starts.append(time)
+        parts += [samples, np.zeros(round(gap * 8000))]
+        time += len(samples) / 8000 + gap
+    samples = np.concatenate(parts)
+    return audio.Recording(samples + noise * rng.normal(size=len(samples)), 8000), starts
+
+
+def test_long_pauses_in_a_noisy_room_are_no_words(trained):
+    said = ["two", "nine", "six", "two", "one"]
+    for noise in (0.0005, 0.005):
+        recording, starts = sentence_of(said, 1.0, noise)
+        answer = trained.transcribe(recording)
+        assert answer["label"].tolist() == said
+        np.testing.assert_allclose(answer["start"], starts, atol=0.1)
+
+
+def test_a_part_of_a_recording_is_transcribed_alone(trained):
+    from dataclasses import replace
+
+    recording, starts = sentence_of(["two", "nine", "six", "one"], 0.2, 0.003)
+    answer = trained.transcribe(replace(recording, start=starts[1] - 0.05, stop=starts[3] - 0.05))
+    assert answer["label"].tolist() == ["nine", "six"]
+    np.testing.assert_allclose(answer["start"], starts[1:3], atol=0.1)
+    assert (answer["end"] <= starts[3]).all()
+
+
+def test_what_follows_what_is_counted_within_one_sound_by_weight():
+    from bayesgmm.apps.corpora import corpus_of, follows
+
+    one, other = (np.random.default_rng(i).normal(size=8000) for i in (0, 1))
+    parts = [audio.Recording(one, 8000, start=0, stop=0.5), audio.Recording(one, 8000, start=0.5, stop=1)]
+    parts += [audio.Recording(other, 8000, start=0.5, stop=1)]  # another sound of the same name
+    corpus = corpus_of(parts, ["a", "b", "a"], None, [3.0, 3, 1], None)
+    expected = [[0.5 / 4, 3.5 / 4], [0.5, 0.5]]
+    np.testing.assert_allclose(follows(corpus, np.array([0, 1, 0]), np.array([0.5, 0.5])), expected)
 
 
 def test_a_part_that_is_not_in_its_file_is_refused(listed):
@@ -702,7 +777,7 @@ def test_a_model_that_says_what_can_not_be_is_damaged(trained, tmp_path, told):
 
 def test_a_model_with_values_that_are_no_numbers_is_damaged(trained, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
-    tree["posterior"]["mean"][0, 0] = np.nan
+    tree["posterior"] = tree["posterior"].to_dataset().map(lambda values: values.where(values.name != "mean"))
     tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
     with pytest.raises(bg.errors.FitFileError, match="mean holds values that are not numbers"):
         SpeechClassifier.load(tmp_path / "odd")
@@ -899,12 +974,40 @@ def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypat
     )
     assert code == 0
     assert "3 speakers" in out
+    for wrong, said in [
+        (relative.assign(start=0.0), "start and stop"),
+        (relative.assign(start="now", stop=1.0), "start and stop"),
+        (relative.drop(columns="label"), "no column label"),
+    ]:
+        wrong.to_csv(table, index=False)
+        code, _, err = run(capsys, monkeypatch, "speech", "train", table, "-o", tmp_path / "m")
+        assert code == 1
+        assert said in err
+    (tmp_path / "none").mkdir()
+    (tmp_path / "deep" / "one" / "ann").mkdir(parents=True)
+    as_file(tmp_path / "deep" / "one" / "ann" / "take.wav", np.sin(np.arange(800.0)))
+    code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path / "deep", "-o", tmp_path / "m")
+    assert code == 1
+    assert "folders in folders" in err
+    code, _, err = run(capsys, monkeypatch, "speech", "train", folder, "-o", tmp_path / "m", "--columns", "f1")
+    assert code == 1
+    assert "tables of formants" in err
     code, _, err = run(capsys, monkeypatch, "speech", "train", listed["path"][0], "-o", tmp_path / "m")
     assert code == 1
     assert "one recording" in err
-    code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path, "-o", tmp_path / "m")
+    code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path / "none", "-o", tmp_path / "m")
     assert code == 1
     assert "no recordings" in err
+
+
+def test_a_table_with_speakers_at_the_terminal(tmp_path, capsys, monkeypatch):
+    a_table().to_csv(tmp_path / "f.csv", index=False)
+    code, out, _ = run(
+        capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "m", "--label", "vowel"
+    )
+    assert code == 0
+    assert "72 rows, 2 labels, 9 speakers; by log f1, log f2" in out
+    assert "speakers held out: 100.0% right" in out
 
 
 def test_formants_at_the_terminal(tmp_path, capsys, monkeypatch):

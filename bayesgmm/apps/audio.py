@@ -66,7 +66,8 @@ class Recording:
         """Whether the waves' tops are cut off: many samples are at its largest or its smallest, near full scale."""
         top, bottom = self.samples.max(), self.samples.min()
         flat = (self.samples >= FLAT * top) | (self.samples <= FLAT * bottom)
-        return bool(max(top, -bottom) >= FULL_SCALE and flat.mean() > CLIPPED)
+        more = flat.sum() - 2  # one top and one bottom there always are
+        return bool(max(top, -bottom) >= FULL_SCALE and more > CLIPPED * len(flat))
 
 
 def read(path: str | Path) -> Recording:

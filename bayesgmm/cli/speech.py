@@ -34,7 +34,9 @@ def train(
     covariance: Annotated[str, typer.Option(help="full, tied, diag or spherical.")] = "full",
     shrinkage: Annotated[float, typer.Option(help="Frames that the common covariance counts for.")] = 100.0,
     normalise: Annotated[str, typer.Option(help="mean, none, or auto: by recordings that are held out.")] = "auto",
-    rate: Annotated[int | None, typer.Option(help="Samples a second. (default: the lowest there is, at most 16000)")] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Samples a second. (default: the lowest there is, at most 16000)")
+    ] = None,
     method: Annotated[str, typer.Option(help="em, or any method of 'bayesgmm fit'.")] = "em",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Train without files that can't be used.")] = False,
     label: Annotated[str, typer.Option(help="Column of the labels, in a table of formants.")] = "label",
