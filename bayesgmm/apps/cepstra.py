@@ -3,9 +3,8 @@ r"""What a mixture hears: mel-frequency cepstra of short frames, and how they ch
 .. math:: c_{ti} = \sqrt{\tfrac{2 - [i = 0]}{M}} \sum_{m=0}^{M-1}
           \cos\!\left(\tfrac{\pi i}{M} (m + \tfrac12)\right) \log\left(\frac{E_{tm}}{\bar E} + \varepsilon\right)
 
-with :math:`E_{tm}` the energy of frame t in the m-th of M bands of the mel scale and :math:`\bar E` the mean over all
-frames that are not quiet: how loud a recording is does not matter, and what is fainter than :math:`\varepsilon`
-(noise) is not heard.
+with :math:`E_{tm}` the energy of frame t in the m-th of M bands of the mel scale and :math:`\bar E` the mean over what
+is spoken: how loud a recording is does not matter, and what is fainter than :math:`\varepsilon` (noise) is not heard.
 """
 
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ HOP, WINDOW = 0.010, 0.025  # seconds, to the nearest sample
 PREEMPHASIS = 0.97
 LOWEST, HIGHEST = 100.0, 0.925  # Hz, and a share of half the sample rate: what the bands cover
 MELS_A_BAND = 110.0
+FAINTEST = 0.05  # share of the frames that tell how loud the room is: 3 dB above it something is said
+CLEAR = 20.0  # dB below the loudest frame: no room is louder
 WIDTH = 5  # frames that a slope is taken over
 NORMALISATIONS = {"none": "as they are", "mean": "less the mean of its speech: its channel and its speaker's habits"}
 
@@ -39,7 +40,7 @@ class Hearing:
     n_cepstra : int
         How many cosines the spectrum's shape is told by.
     normalise : {'mean', 'none'}
-        Whether the mean over the frames that are not quiet is taken off.
+        Whether the mean over what is spoken is taken off: frames that are neither quiet nor as faint as the room.
     floor : float
         Energy that counts as nothing, as a share of the mean.
     quiet : float
@@ -144,11 +145,12 @@ def frames(recording: Recording, hearing: Hearing, least: int = 1) -> Frames:
     if last - first < least:
         has, needed = ((last - first) * hearing.step, least * hearing.step)
         raise BrokenRecording(f"{recording.name}: has {has:.2f} s of speech; at least {needed:.2f} s are needed")
-    mean = energy[loud].mean()
+    spoken = loud & _above_room(energy.sum(axis=1))
+    mean = energy[spoken].mean()
     values = _cosines(energy / mean, hearing)
     silence = _cosines(np.zeros((1, energy.shape[1])), hearing)
     if hearing.normalise == "mean":
-        centre = values[loud].mean(axis=0)  # pauses would make a sentence with many another voice
+        centre = values[spoken].mean(axis=0)  # pauses would make a sentence with many another voice
         values, silence = values - centre, silence - centre
     still = np.append(silence[0], np.zeros(hearing.n_cepstra))
     return Frames(np.concatenate([values, slopes(values)], axis=1), still, first, last, loud)
@@ -160,6 +162,11 @@ def _cosines(energy: Array, hearing: Hearing) -> Array:
 
 def _loud(power: Array, quiet: float) -> NDArray[np.bool_]:
     return power > power.max() * 10 ** (-quiet / 10)
+
+
+def _above_room(power: Array) -> NDArray[np.bool_]:
+    """Frames that are louder than the faintest; where none is faint, than 20 dB below the loudest."""
+    return power > min(2 * np.quantile(power, FAINTEST), power.max() * 10 ** (-CLEAR / 10))
 
 
 def _part(recording: Recording, step: float, loud: NDArray[np.bool_]) -> tuple[int, int]:

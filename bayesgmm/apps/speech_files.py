@@ -173,7 +173,7 @@ def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained
             labels if labels.dtype.kind in "iu" else labels.astype(str),
             Words(*mixture, values["stay"], standard, columns),
             values["prior"],
-            float(_finite("exponent", np.float64(told["exponent"]))),
+            _finite("exponent", float(told["exponent"])),
             values["follows"],
             _hearing(told["hearing"], columns),
             _silence(tree, standard, columns),
@@ -183,7 +183,7 @@ def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained
         raise FitFileError(f"{path} is a damaged speech model: {error}") from error
 
 
-def _finite(name: str, values: Array) -> Array:
+def _finite[T: (Array, float)](name: str, values: T) -> T:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds values that are not numbers")
     return values
