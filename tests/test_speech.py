@@ -678,11 +678,14 @@ def test_long_pauses_in_a_noisy_room_are_no_words(trained):
 
 
 def test_a_recording_says_what_its_own_silence_sounds_like():
-    known = tiny_network(1.0).silence
+    network = tiny_network(0.5)
+    known = network.silence
     values = np.append(np.full(6, -9.0), np.linspace(3, 5, 50))[:, None]
     at = np.array([[-9.0], [0.0], [4.0]])
     both = np.logaddexp(known.log_density(at), known.log_density(at + 9)) - np.log(2)
-    np.testing.assert_allclose(networks.silence_in(values, known).log_density(at), both)
+    own = networks.silence_in(values, known)
+    np.testing.assert_allclose(own.log_density(at), both)
+    np.testing.assert_allclose(network.log_weights(values)[:, -1], 0.5 * own.log_density(values)[:, 0, 0])
 
 
 def test_a_part_of_a_recording_is_transcribed_alone(trained):
