@@ -284,7 +284,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
     def predict_proba(self, X: Iterable[Any]) -> Array:
-        """(R, n_classes) probability of each label; rows sum to one."""
+        """(R, n_classes) probability of each label; rows sum to one, whatever else may have been heard."""
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Iterable[Any]) -> NDArray:
