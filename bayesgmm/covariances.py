@@ -92,7 +92,8 @@ class WishartPrecision(CovariancesPrior):
     Parameters
     ----------
     dof : float, optional
-        Degrees of freedom, more than D - 1 (more than 0 for diag and spherical). Unless told, D + 2.
+        Degrees of freedom, more than D - 1 (more than 0 for diag and spherical). Unless told, D + 2; for diag and
+        spherical 3, which is what D + 2 says of each column alone: about as much as three points of each component.
     scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
         In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, say
         ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_, so that components share a scale that is learned
@@ -118,13 +119,13 @@ class WishartPrecision(CovariancesPrior):
     density: ClassVar = wishart_density
 
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
-        n_features = len(data.columns)
-        dof = n_features + 2.0 if self.dof is None else self.dof
-        least = 0 if family.diagonal else n_features - 1
+        width = 1 if family.diagonal else len(data.columns)
+        dof = width + 2.0 if self.dof is None else self.dof
+        least = width - 1
         if not dof > least:
             raise DeclarationError(
-                f"WishartPrecision dof={dof:g} is too small for {family.name!r} covariances of {n_features} columns: "
-                f"it must be more than {least}"
+                f"WishartPrecision dof={dof:g} is too small for {family.name!r} covariances of "
+                f"{len(data.columns)} columns: it must be more than {least}"
             )
         return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_components)})
 
@@ -295,10 +296,9 @@ class LKJCovariance(CovariancesPrior):
         """A Wishart with its mode at the median standard deviations."""
         width = self._sd.width
         variance = (self.typical_sd() / standard.scale[:width]) ** 2
-        dof = width + 2.0
         if family.diagonal:
-            return dof, (dof + 2) * variance
-        return dof, np.diag((dof + width + 1) * variance)
+            return 3.0, (3.0 + 2.0) * variance
+        return width + 2.0, np.diag((width + 2.0 + width + 1.0) * variance)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
