@@ -232,13 +232,14 @@ def _palette(table: "pd.DataFrame") -> "Image":
     """For each region its colour in the overlay, its mean colour, and its share of the picture, the largest first."""
     from PIL import Image, ImageDraw
 
-    shown = table[table["share"] > 0].sort_values("share", ascending=False)
+    share = table["share"].to_numpy()
+    shown = [k for k in np.argsort(-share, kind="stable") if share[k] > 0]
     picture = Image.new("RGB", (6 * SWATCH, SWATCH * len(shown)), "white")
     pen = ImageDraw.Draw(picture)
-    for i, (component, row) in enumerate(shown.iterrows()):
-        top = i * SWATCH
-        pen.rectangle([0, top, SWATCH // 3, top + SWATCH], fill=colour(int(str(component))))
-        pen.rectangle([SWATCH // 3, top, 2 * SWATCH, top + SWATCH], fill=str(row["colour"]))
-        text = f"{component}   {row['share']:.1%}   {row['colour']}"
+    for i, k in enumerate(shown):
+        top, mean = i * SWATCH, table["colour"].iloc[k]
+        pen.rectangle([0, top, SWATCH // 3, top + SWATCH], fill=colour(k))
+        pen.rectangle([SWATCH // 3, top, 2 * SWATCH, top + SWATCH], fill=mean)
+        text = f"{table.index[k]}   {share[k]:.1%}   {mean}"
         pen.text((int(2.3 * SWATCH), top + SWATCH // 2), text, fill="black", anchor="lm", font_size=SWATCH // 3.6)
     return picture
