@@ -295,6 +295,8 @@ def test_what_is_transparent_has_no_label_and_no_say(truth):
     other = segment_image(np.dstack([hidden, seen]), **given)
     assert (one["label"].values[10:30, 20:50] == -1).all()
     assert (one["label"].values[:10] >= 0).all()
+    shown = overlay_data(one)["overlay"].values[10:30, 20:50]
+    assert (shown == 128).all()  # grey, and no colours that were made up
     assert not one["uncertainty"].values[10:30, 20:50].any()
     assert one["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(one["label"], other["label"])
@@ -630,7 +632,9 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     assert (tmp_path / "two" / "labels.png").exists()
     refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
     assert "is what is read; write to another file" in str(refused.exception)
-    for arguments in (["none.png"], [str(path), "-k", "3", "--fit", str(out / "fit.nc")], [str(path), "-k", "0"]):
+    both = [str(path), "-k", "3", "--fit", str(out / "fit.nc")]
+    for arguments in (["none.png"], both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
         assert isinstance(wrong.exception, BayesGMMError)
+        assert not (tmp_path / "three").exists()  # refused before anything is done
     assert lab_rows(as_picture(path), -5, 3).first == 0

@@ -141,7 +141,7 @@ def boundaries(label: Labels, width: int = 1) -> NDArray[np.bool_]:
 
 
 def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with each region tinted, and its boundary drawn, in the region's colour."""
+    """A picture (H, W, 3) with each region tinted, and its boundary drawn, in its colour; grey where label is -1."""
     known = [_rgb(colour(k)) for k in range(max(int(label.max()), 0) + 1)]
     palette = np.array([*known, GREY], dtype=np.uint8)  # the last is also that of label -1
     out = np.empty_like(image)
@@ -151,7 +151,8 @@ def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[
         part = slice(start, start + rows)
         own = palette[label[part]]
         mixed = image[part] * np.float32(1 - TINT) + own * np.float32(TINT)
-        out[part] = np.where(edge[part, :, None], own, mixed.astype(np.uint8))
+        plain = edge[part] | (label[part] < 0)  # what lies behind transparent pixels was made up
+        out[part] = np.where(plain[:, :, None], own, mixed.astype(np.uint8))
     return out
 
 
