@@ -30,6 +30,7 @@ PAIRS = 20_000  # neighbours that tell what difference is usual between neighbou
 LEAST_SPREAD = 1.0  # of CIELAB, squared: a difference that an eye just sees
 MOST = 32_767  # components that a label of 16 bits can name
 STRONGEST = 1000  # pull of neighbours, far beyond what is of use, and small enough for numbers of 32 bits
+MOST_THREADS = 16  # unless told: each holds a strip in memory
 DRAWS = 20  # of the posterior that probabilities are averaged over
 
 
@@ -256,4 +257,4 @@ def _lab_at(picture: Picture, place: tuple[Array, Array]) -> Array:
 
 
 def _threads(cores: int | None) -> int:
-    return (os.cpu_count() or 1) if cores is None else whole("cores", cores)
+    return min(os.cpu_count() or 1, MOST_THREADS) if cores is None else whole("cores", cores)
