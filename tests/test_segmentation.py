@@ -632,8 +632,8 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     assert (tmp_path / "two" / "labels.png").exists()
     refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
     assert "is what is read; write to another file" in str(refused.exception)
-    both = [str(path), "-k", "3", "--fit", str(out / "fit.nc")]
-    for arguments in (["none.png"], both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
+    both = [[str(path), "--fit", str(out / "fit.nc"), *more] for more in (["-k", "3"], ["--features", "texture"])]
+    for arguments in (["none.png"], *both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
         assert isinstance(wrong.exception, BayesGMMError)
         assert not (tmp_path / "three").exists()  # refused before anything is done

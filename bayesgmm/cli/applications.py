@@ -57,8 +57,8 @@ def segment(
     from bayesgmm.merging import merge_components
     from bayesgmm.posterior import load, save
 
-    if fit is not None and components is not None:
-        raise DeclarationError("give -k, or the --fit of another picture, not both")
+    if fit is not None and (components, features, method, sample) != (None, "colour", "vb", 50_000):  # the defaults
+        raise DeclarationError("give the --fit of another picture, or -k, --features, --method, --sample for a new one")
     for name in WRITTEN:
         check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None
