@@ -125,7 +125,8 @@ def _numbers(value: Any, most_dims: int, above_zero: bool) -> Any:
     return _tuples(array.astype(np.float64).tolist())
 
 
-def _no_boolean(value: Any) -> Any:
+def no_boolean(value: Any) -> Any:
+    """The value, where it is not True or False, which would pass for 1 or 0."""
     if isinstance(value, bool | np.bool_):
         raise ValueError(f"must be a number, got {value!r}")
     return value
@@ -148,4 +149,4 @@ def read_scale(value: Any) -> Any:
 Row = tuple[float, ...]
 Numbers = Annotated[float | Row, BeforeValidator(lambda value: _numbers(value, 1, above_zero=False))]
 PositiveNumbers = Annotated[float | Row, BeforeValidator(read_positive)]
-Positive = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0)]
+Positive = Annotated[float, BeforeValidator(no_boolean), Field(gt=0)]

@@ -106,13 +106,24 @@ def anomaly_scores(
         raise DeclarationError("simulated= is for simulated reference points: leave it out, or leave out calibration=")
     score = spread(posterior, points.values, progress=progress).mean_log
     sorted_scores = np.sort(spread(posterior, reference, progress=progress).mean_log)
-    p_value = (1 + np.searchsorted(sorted_scores, score, side="right")) / (1 + sorted_scores.size)
+    p_value = rank_p_values(score, sorted_scores)
     variables = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
         variables |= _called(p_value, rate, fdr_method, sorted_scores.size)
     kind = "posterior predictive" if calibration is None else "split conformal"
     attrs = {"reference": kind, "n_reference": sorted_scores.size} | ({} if rate is None else {"fdr": rate})
     return dataset(points, variables).assign_attrs(attrs)
+
+
+def rank_p_values(score: Array, reference: Array) -> Array:
+    """P-values of scores among sorted reference scores of good points: lower is stranger.
+
+    Examples
+    --------
+    >>> rank_p_values(np.array([-9.0, 5.0]), np.array([0.0, 1.0, 2.0]))
+    array([0.25, 1.  ])
+    """
+    return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
 
 
 def _enough(simulated: int | None, rate: float | None, n_points: int) -> int:
@@ -153,13 +164,19 @@ def _called(p_value: Array, rate: float, method: str, n_reference: int) -> dict[
 
     q_value = false_discovery_control(p_value, method=method)
     called = q_value <= rate
-    strangest = p_value == 1 / (1 + n_reference)
-    if strangest.any() and not called.any():
-        few = "1 point is" if strangest.sum() == 1 else f"{strangest.sum()} points are"
+    if not called.any():
+        warn_of_few(p_value, n_reference, f"fdr={rate:g}", "Take more of them: simulated=..., or calibration points.")
+    return {"q_value": ("point", q_value), "anomaly": ("point", called)}
+
+
+def warn_of_few(p_value: Array, n_reference: int, rule: str, advice: str) -> None:
+    """Say it where nothing was called because reference points are too few, though some points are beyond all."""
+    strangest = int((p_value == 1 / (1 + n_reference)).sum())
+    if strangest:
+        few = "1 point is" if strangest == 1 else f"{strangest} points are"
         warn(
             [
                 f"{few} stranger than all {n_reference} reference points, and those are too few to call any of "
-                f"{p_value.size} points at fdr={rate:g}. Take more of them: simulated=..., or calibration points."
+                f"{p_value.size} points at {rule}. {advice}"
             ]
         )
-    return {"q_value": ("point", q_value), "anomaly": ("point", called)}

@@ -1,12 +1,12 @@
 """A background: what is no component of a mixture, and keeps outliers from bending those that are."""
 
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers
+from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.data import Points, Standard, listing, per_column
 from bayesgmm.errors import DataError
 from bayesgmm.stats import LOG_2PI, Array, Backdrop
@@ -14,13 +14,7 @@ from bayesgmm.stats import LOG_2PI, Array, Backdrop
 QUARTILES_APART = 1.3489795003921634  # of a standard normal
 
 
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool | np.bool_):
-        raise ValueError(f"must be a number, got {value!r}")
-    return value
-
-
-Share = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, lt=1)]
+Share = Annotated[float, BeforeValidator(no_boolean), Field(gt=0, lt=1)]
 
 
 class Background(Declared):

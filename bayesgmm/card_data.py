@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from bayesgmm._declared import Declared
-from bayesgmm.data import is_numeric, select
+from bayesgmm.data import as_points, is_numeric, select
 from bayesgmm.datasets import DATASETS, GENERATED
 from bayesgmm.errors import CardError, DataError, choose
 from bayesgmm.tables import read_frame
@@ -48,7 +48,7 @@ class DataCard(Declared):
     columns : tuple of str, optional
         Those to use; all that are numeric unless told.
     truth : str, optional
-        A column of known classes, which is not fitted.
+        A column of known classes, which is not fitted; ``bad`` is a row that belongs to no cluster.
     transforms : tuple of Transform
         What is done to the columns, in this order.
 
@@ -78,8 +78,11 @@ class DataCard(Declared):
             raise ValueError("give dataset or path, not both")
         if self.parameters and self.dataset is None:
             raise ValueError("parameters go with dataset")
+        takes = self._takes()
+        if self.parameters and not takes:
+            raise ValueError(f"dataset {self.dataset!r} takes no parameters, got {', '.join(self.parameters)}")
         for name in self.parameters:
-            choose(name, self._takes(), f"parameter of dataset {self.dataset!r}")
+            choose(name, takes, "parameter")
         return self
 
     @property
@@ -120,9 +123,22 @@ class DataCard(Declared):
             frame = frame[[name for name in frame.columns if is_numeric(frame[name])]]
         if not len(frame.columns):
             raise DataError(f"the card's data ({self.dataset or self.path}) hold no column of numbers")
+        frame = self.transformed(frame)
+        return CardTable(frame, None if truth is None else truth.loc[frame.index])
+
+    def transformed(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """A table after all transforms.
+
+        Raises
+        ------
+        DataError
+            When values are missing, or one of the transforms can't be done.
+        """
+        if self.transforms:
+            as_points(frame)
         for transform in self.transforms:
             frame = transform.apply(frame)
-        return CardTable(frame, None if truth is None else truth.loc[frame.index])
+        return frame
 
     def _whole(self) -> "pd.DataFrame":
         if self.dataset is not None:

@@ -53,8 +53,17 @@ class Fitted:
 
     @cached_property
     def rhat(self) -> "xr.Dataset":
-        """Of weights, means, what priors learn, and the log likelihood."""
-        return convergence(self.fit)[0]
+        """Of weights, means, what priors learn, and the log likelihood.
+
+        Raises
+        ------
+        CardError
+            When there are no chains to compare.
+        """
+        rhat = convergence(self.fit)[0]
+        if np.isnan(rhat["loglik"]):
+            raise CardError("R-hat compares chains: it needs method='nuts', and at least four draws")
+        return rhat
 
     @cached_property
     def merged(self) -> "xr.Dataset":
@@ -68,8 +77,17 @@ class Fitted:
 
     @property
     def outlier(self) -> Array:
-        """(N,) whether the truth says that each point belongs to no cluster."""
-        return self.known.to_numpy() == OUTLIER
+        """(N,) whether the truth says that each point belongs to no cluster.
+
+        Raises
+        ------
+        CardError
+            When it says so of none.
+        """
+        outlier = (self.known == OUTLIER).to_numpy()
+        if not outlier.any():
+            raise CardError(f"facts about anomalies need rows whose class is {OUTLIER!r} in {self.known.name!r}")
+        return outlier
 
     @property
     def known(self) -> "pd.Series":
@@ -78,10 +96,13 @@ class Fitted:
         Raises
         ------
         CardError
-            When the card knows none.
+            When the card knows none, or not all.
         """
         if self.truth is None:
             raise CardError("a fact needs known classes: write truth = '...', a column of the data, in [data]")
+        if self.truth.isna().any():
+            row = self.truth.index[self.truth.isna()][0]
+            raise CardError(f"a fact needs the class of every row; column {self.truth.name!r} has none in row {row}")
         return self.truth
 
     def agreement(self, labels: Array) -> float:
@@ -124,6 +145,25 @@ def _label_agreement(fitted: Fitted) -> float:
     return float(labels["agreement"])
 
 
+def _concentration(fitted: Fitted) -> float:
+    if "concentration" not in fitted.fit["posterior"]:
+        raise CardError("the fact 'concentration' needs weights whose prior learns one: give it a prior of its own")
+    return float(fitted.fit["posterior"]["concentration"].mean())
+
+
+def _truncated_mass(fitted: Fitted) -> float:
+    known = info(fitted.fit)
+    if "truncation" not in known:
+        raise CardError("the fact 'truncated_mass' needs weights made of sticks: a Dirichlet or Pitman-Yor process")
+    return float(known["truncation"]["mass"])
+
+
+def _flagged_wrongly(fitted: Fitted) -> float:
+    """0 where none is called, as in the false discovery rate."""
+    called, good = fitted.called, np.logical_not(fitted.outlier)
+    return float(called[good].sum() / max(called.sum(), 1))
+
+
 FACTS: dict[str, Fact] = {
     "smallest_weight": Fact("the smallest weight", lambda f: float(f.weight.min())),
     "largest_weight": Fact("the largest weight", lambda f: float(f.weight.max())),
@@ -133,11 +173,8 @@ FACTS: dict[str, Fact] = {
         "components that are the most probable one of at least one point", lambda f: float(np.unique(f.labels).size)
     ),
     "occupied": Fact("components that hold at least one point, on average over the posterior", _occupied),
-    "concentration": Fact("the concentration", lambda f: float(f.fit["posterior"]["concentration"].mean())),
-    "truncated_mass": Fact(
-        "the weight that was cut off with the sticks beyond the last",
-        lambda f: float(info(f.fit)["truncation"]["mass"]),
-    ),
+    "concentration": Fact("the concentration", _concentration),
+    "truncated_mass": Fact("the weight that was cut off with the sticks beyond the last", _truncated_mass),
     "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
     "uncertainty": Fact(
         "the uncertainty of a point's label, averaged over the points (entropy: 0 sure, 1 all components alike)",
@@ -158,9 +195,7 @@ FACTS: dict[str, Fact] = {
         lambda f: f.agreement(f.merged["label"].values),
     ),
     "flagged": Fact(f"points called anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.called.sum())),
-    "flagged_wrongly": Fact(
-        "the share of points that are called anomalies and are good", lambda f: float(np.mean(~f.outlier[f.called]))
-    ),
+    "flagged_wrongly": Fact("the share of good points among those that are called anomalies", _flagged_wrongly),
     "found": Fact("the share of bad points that are called anomalies", lambda f: float(np.mean(f.called[f.outlier]))),
 }
 
@@ -226,7 +261,7 @@ def interval_words(interval: Interval) -> str:
     >>> interval_words(Interval("weight", 1, 0.5))
     'the 95% interval of the weight of component 1'
     """
-    prob = f"the {interval.ci_prob:.0%} interval of the"
+    prob = f"the {100 * interval.ci_prob:g}% interval of the"
     if interval.quantity == "weight":
         return f"{prob} weight of component {interval.component}"
     quantity = {"mean": "mean", "sd": "standard deviation"}[interval.quantity]
@@ -236,6 +271,8 @@ def interval_words(interval: Interval) -> str:
 def _held(interval: Interval, fit: "xr.DataTree") -> Promise:
     posterior = aligned(fit)
     p, k = posterior.parameters, interval.component
+    if len(p.weight) == 1:
+        raise CardError("intervals need draws: a point estimate has none")
     if k >= p.weight.shape[1]:
         raise CardError(f"intervals: there is no component {k}; the last is {p.weight.shape[1] - 1}")
     if interval.quantity == "weight":

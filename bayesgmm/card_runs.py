@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.card_data import CardTable
-from bayesgmm.card_facts import Promise, promises
+from bayesgmm.card_facts import Promise, fact_named, promises
 from bayesgmm.errors import FitFileError
 from bayesgmm.inference import fit
 from bayesgmm.model import Card, load_card
@@ -58,12 +58,13 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
     """
     card = card if isinstance(card, Card) else load_card(card)
     place = None if folder is None else _prepared(Path(folder))
+    for name in card.expect:
+        fact_named(name)  # before the work: a slip of the pen is not worth a fit
     data = card.data.read()
     result = fit_card(card, data, progress=progress)
-    run = CardRun(card, data, result, promises(card, result, data.truth))
     if place is not None:
-        _write(run, place, progress)
-    return run
+        _write(card, data, result, place, progress)
+    return CardRun(card, data, result, promises(card, result, data.truth))
 
 
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
@@ -82,10 +83,10 @@ def _prepared(folder: Path) -> Path:
     return folder
 
 
-def _write(run: CardRun, folder: Path, progress: bool) -> None:
-    frame = run.data.frame
-    if run.data.truth is not None:
-        frame = frame.assign(**{str(run.data.truth.name): run.data.truth})
+def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, progress: bool) -> None:
+    frame = data.frame
+    if data.truth is not None:
+        frame = frame.assign(**{str(data.truth.name): data.truth})
     frame.to_csv(folder / "data.csv", index=False)
-    save(run.fit, folder / "fit.nc")
-    report(run.fit, folder / "report.html", title=run.card.title or None, progress=progress)
+    save(result, folder / "fit.nc")
+    report(result, folder / "report.html", title=card.title or None, progress=progress)

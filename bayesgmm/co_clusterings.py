@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm._declared import whole
+from bayesgmm.densities import DRAWS
 from bayesgmm.errors import warn
 from bayesgmm.merging import Groups, merged_clusters, posterior_for
 from bayesgmm.posterior import Posterior, plain_index, points_for
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Matrix = NDArray[np.float32]
-DRAWS = 1000  # draws that an answer averages over, unless told
 MOST_POINTS = 20_000  # whose matrix takes 1.6 GB
 TILE = 1024  # points: a tile of the matrix, and its product, stay in the cache
 SLAB = 4_000_000  # responsibilities that are laid out at a time

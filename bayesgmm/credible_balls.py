@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.partition_losses import Allocations, Clustering, Loss, by_size
-from bayesgmm.partitions import allocations, drawn, merge_of
-from bayesgmm.posterior import plain_index, points_for
+from bayesgmm.partitions import allocations, drawn, merge_of, require_same_points
+from bayesgmm.posterior import points_for
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
@@ -74,16 +73,10 @@ def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, c
 
 def _drawn_again(fit: "xr.DataTree", best: "xr.Dataset", data: Any) -> tuple[Clustering, Allocations, Loss]:
     """The best clustering, the draws that it was found from, and its loss."""
-    if "label" not in getattr(best, "data_vars", {}) or "loss" not in best.attrs:
-        raise DeclarationError(f"best={type(best).__name__}: must be what partition(fit) returned")
-    told, points = best.attrs, points_for(fit, data)
-    if len(points.values) != best.sizes["point"] or (plain_index(points.index) != best["point"].values).any():
-        raise DataError(
-            f"best is a partition of {best.sizes['point']} points, not of these {len(points.values)}\n"
-            "  Give the points that partition was given, as data=..."
-        )
-    merge = merge_of(best)
-    posterior = drawn(fit, merge, told["draws"], len(points.values))
+    points = points_for(fit, data)
+    require_same_points(best, points)
+    told, merge = best.attrs, merge_of(best)
+    posterior = drawn(fit, merge, told["posterior_draws"], len(points.values))
     clusters = None if merge is None else best["component_cluster"].values
     loss = Loss(told["loss"], told["split_cost"], told["join_cost"])
     return best["label"].values, allocations(posterior, points, told["seed"], clusters), loss

@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.families import Family
 from bayesgmm.stats import Array, Stats, Table
 
+HIGH_KHAT = 0.7  # of importance weights (Pareto's k-hat): above it they can't be trusted, however many draws there are
 CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # less of this times the criterion is better
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.criteria import n_parameters
+from bayesgmm.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.data import Points
 from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
@@ -25,7 +25,6 @@ IntArray = NDArray[np.intp]
 LeaveOut = Callable[[Array], tuple[Array, Array, Array]]
 LEAST_DRAWS = 100  # that leave-one-out is tried with
 ENOUGH_DRAWS = 1000  # more are thinned when there are many points
-HIGH_KHAT = 0.7
 WORTH = 20_000_000  # draws times points that leave-one-out may cost: some ten seconds
 LEFT_OUT = 5_000  # points, where there are too many to leave each of them out
 ROUGH_WORTH = 200_000_000  # draws times points that the densities of all points may cost then
@@ -115,16 +114,17 @@ def _sums(elpd: Array, p_loo: Array) -> tuple[float, float, float]:
 def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo: Array) -> tuple[float, float, float]:
     """The difference estimator: densities of all points that leave nothing out, corrected by what the sample shows.
 
-    Unbiased over the choice of rows however few draws the densities of all points are made of.
+    Unbiased over the choice of rows however few draws the densities of all points are made of. What ArviZ calls the
+    total error is that of N points; the error of the choice of rows comes on top.
     """
     from arviz_stats.base.array import array_stats
 
     n_points = len(points.values)
     rough = fit.posterior.thin(max(LEAST_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
     approximate_elpd = spread(rough, points.values).log_mean
-    total, _, error = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
+    total, of_rows, of_points = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
     effective, _, _ = array_stats.srs_estimator(p_loo, n_points)
-    return float(total), float(error), float(effective)
+    return float(total), math.hypot(of_rows, of_points), float(effective)
 
 
 def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
@@ -156,8 +156,19 @@ def _relative_efficiency(fit: Opened) -> float:
     return ess / fit.posterior.n_draws if np.isfinite(ess) else 1.0
 
 
+def khat_limit(draws: int) -> float:
+    """The k-hat above which so many draws can't tell what leaving a point out would do.
+
+    Examples
+    --------
+    >>> khat_limit(100), khat_limit(4000)
+    (0.5, 0.7)
+    """
+    return min(1 - 1 / math.log10(draws), HIGH_KHAT)
+
+
 def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
-    limit = min(1 - 1 / math.log10(draws), HIGH_KHAT)
+    limit = khat_limit(draws)
     high = np.flatnonzero(khat > limit)
     if not high.size:
         return []
@@ -194,25 +205,26 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
     best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves may be beyond all numbers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is not asked for here: ranks, and chance among many models
-        table = az.compare({name: _as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
+        table = az.compare({name: as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
     weight = {name: float(np.clip(table.loc[name, "weight"], 0.0, 1.0)) for name in fits}
     return {name: value / sum(weight.values()) for name, value in weight.items()}
 
 
-def _as_arviz(fit: LeftOut, best: Array) -> Any:
+def as_arviz(fit: LeftOut, less: Array | float = 0.0, good_khat: float = HIGH_KHAT) -> Any:
+    """Points that were left out, their log densities less so much, as ArviZ takes them."""
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOO
 
-    elpd = fit.elpd - best
-    n_points = len(elpd)
+    elpd = fit.elpd - less
     return ELPDDataLOO(
         elpd=elpd.sum(),
         se=fit.error,
         p=fit.effective,
         n_samples=1,
-        n_data_points=n_points,
+        n_data_points=len(elpd),
         scale="log",
         warning=False,
-        good_k=HIGH_KHAT,
+        good_k=good_khat,
         elpd_i=xr.DataArray(elpd, dims="point"),
+        pareto_k=xr.DataArray(np.where(np.isfinite(fit.khat), fit.khat, np.nan), dims="point"),
     )

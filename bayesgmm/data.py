@@ -227,12 +227,10 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
         return data
     if columns is not None:
         columns = column_names(columns)
-    if np.ma.is_masked(data):
-        data = np.ma.asarray(data, dtype=np.float64).filled(np.nan)
     if hasattr(data, "to_frame") and not hasattr(data, "columns"):
         data = data.to_frame()
     if hasattr(data, "columns") and hasattr(data, "index"):
-        _require_distinct([str(c) for c in data.columns])
+        require_distinct([str(c) for c in data.columns])
         frame = select(data, columns).infer_objects()
         text = [str(c) for c in frame.columns if not is_numeric(frame[c])]
         if text:
@@ -243,7 +241,7 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
         values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
         names, index = [str(c) for c in frame.columns], frame.index.to_numpy()
     else:
-        values = _as_matrix(data)
+        values = as_matrix(data)
         names = [f"x{j}" for j in range(values.shape[1])] if columns is None else [str(c) for c in columns]
         index = np.arange(len(values))
     _check(values, names, index)
@@ -263,7 +261,7 @@ def column_names(columns: Sequence[object]) -> list[str]:
     names = [str(name) for name in columns]
     if not names:
         raise DataError("columns=[]: name at least one column")
-    _require_distinct(names)
+    require_distinct(names)
     return names
 
 
@@ -287,7 +285,15 @@ def is_numeric(column: Any) -> bool:
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
 
 
-def _as_matrix(data: Any) -> Array:
+def as_matrix(data: Any) -> Array:
+    """(N, D) numbers of an array or a nested list; those of one axis are a column, masked ones NaN.
+
+    Raises
+    ------
+    DataError
+    """
+    if np.ma.is_masked(data):
+        data = np.ma.asarray(data, dtype=np.float64).filled(np.nan)
     try:
         raw = np.asarray(data)
         if raw.dtype.kind in "cSUMm" or raw.ndim == 0:
@@ -309,7 +315,7 @@ def _check(values: Array, names: Sequence[str], index: Any) -> None:
     n_points, n_features = values.shape
     if len(names) != n_features:
         raise DataError(f"{len(names)} column names were given for {n_features} columns")
-    _require_distinct(names)
+    require_distinct(names)
     if n_features == 0:
         raise DataError("the data have no columns")
     if n_points == 0:
@@ -337,7 +343,8 @@ def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
     )
 
 
-def _require_distinct(names: Sequence[str]) -> None:
+def require_distinct(names: Sequence[str]) -> None:
+    """Raise DataError where two columns have one name."""
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise DataError(f"column names must differ; more than one is called {listing(twice)}")

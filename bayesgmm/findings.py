@@ -120,6 +120,8 @@ class Findings(Sequence[Finding]):
             return f"See also: {shown}."
         if not self.passed:
             return ""
+        if notes := self.of("note"):
+            return f"The other checks found no more than {_count(len(notes), 'note')}."
         alone = len(self.passed) == 1
         return "The other check that ran found nothing." if alone else "The other checks that ran found nothing."
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from bayesgmm import _label_draw_kernels
 from bayesgmm._declared import whole
+from bayesgmm.data import Points
+from bayesgmm.errors import warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.posterior import Posterior, points_for
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.int16]
 Key = np.uint64
-DRAWS = 1000  # draws that an answer averages over, unless told
 LEAST_DRAWS = 100  # of labels: fewer draws of the parameters are used more than once
-MOST_COMPONENTS = 2**15 - 1  # what a label can count to
 
 
 def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> Labels:
@@ -87,6 +87,17 @@ def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
     )
 
 
+def warn_of_weights(answer: str, points: Points) -> None:
+    """Say that an answer made of one label a row knows nothing of the rows' weights."""
+    if points.weights is not None:
+        warn(
+            [
+                f"{answer} counts each row as one point, whatever its weight. The fit knows the weights; for an answer "
+                "that does too, repeat the rows and give them as data."
+            ]
+        )
+
+
 def n_clusters(
     fit: "xr.DataTree",
     data: Any = None,
@@ -116,6 +127,11 @@ def n_clusters(
     DataArray
         ``probability`` [n_clusters], from 1 to the number of components.
 
+    Warns
+    -----
+    FitWarning
+        When rows have weights: each is counted as one point.
+
     References
     ----------
     .. [1] Malsiner-Walli, Frühwirth-Schnatter & Grün (2016), Stat. Comput. 26(1), 303-324.
@@ -123,6 +139,7 @@ def n_clusters(
     import xarray as xr
 
     points = points_for(fit, data)
+    warn_of_weights("n_clusters", points)
     posterior = enough(posterior_for(fit, merge, draws))
     counts = count_labels(posterior, posterior.standard.blocks(points.values), seed)
     clusters = merged_clusters(merge, counts.shape[1])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from bayesgmm._declared import probability
+from bayesgmm.densities import DRAWS
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
 from bayesgmm.relabelling import aligned
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Groups = NDArray[np.int64]
-DRAWS = 1000  # draws that responsibilities are averaged over, unless told
 BAND_DRAWS = 200  # draws whose own entropy is looked at
 SLICE = 10_000_000  # responsibilities held at a time
 OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.5 sd apart

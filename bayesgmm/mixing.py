@@ -193,7 +193,9 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     low = np.flatnonzero(fractions < LOW_BFMI)
     if not low.size:
         return []
-    what = f"The energy of {_chains(low)} hardly moves (BFMI {fractions.min():.2f}; it should stay above {LOW_BFMI})."
+    what = (
+        f"The energy of {chains_named(low)} hardly moves (BFMI {fractions.min():.2f}; it should stay above {LOW_BFMI})."
+    )
     why = "The sampler walks slowly between the core and the tails of the posterior, and intervals may be too narrow."
     advice = "Try more draws, a stronger prior, or fewer components."
     return [Finding("doubt", "energy", what, why, advice, {"bfmi": fractions.tolist()})]
@@ -210,7 +212,8 @@ def tree_depth(fit: "xr.DataTree") -> list[Finding]:
     return [Finding("note", "tree depth", what, why, "Try a stronger prior, or fewer components.", {"share": share})]
 
 
-def _chains(which: Any) -> str:
+def chains_named(which: Any) -> str:
+    """Chains as a sentence names them."""
     names = ", ".join(str(one) for one in which)
     return f"chain {names}" if len(which) == 1 else f"chains {names}"
 

@@ -225,6 +225,14 @@ class Card(Declared):
     intervals: tuple[Interval, ...] = ()
     lesson: Lesson = Lesson()
 
+    @field_validator("expect")
+    @classmethod
+    def _lower_first(cls, expect: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (low, high) in expect.items():
+            if low > high:
+                raise ValueError(f"{name}: the lower bound comes first, got [{low:g}, {high:g}]")
+        return expect
+
 
 def load_card(name: str | Path) -> Card:
     """Read a model card.

@@ -7,8 +7,9 @@ import numpy as np
 
 from bayesgmm._declared import positive, whole
 from bayesgmm.data import Points
-from bayesgmm.errors import choose
-from bayesgmm.label_draws import DRAWS, LEAST_DRAWS, draw_labels, enough
+from bayesgmm.densities import DRAWS
+from bayesgmm.errors import DataError, DeclarationError, choose
+from bayesgmm.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weights
 from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, wrong_companions
 from bayesgmm.partition_search import Search, optimal
@@ -76,7 +77,13 @@ def partition(
     Dataset
         ``label`` [point], the largest cluster first; ``uncertainty`` [point], the share of a point's company that is
         expected to be wrong: the mean Jaccard distance between the points in its cluster here and in a draw; ``size``
-        [cluster]; ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws``, ``seed``, costs.
+        [cluster]; ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws`` (of the labels; from
+        ``posterior_draws``), ``seed``, costs.
+
+    Warns
+    -----
+    FitWarning
+        When rows have weights: the fit counts them, the loss does not.
 
     References
     ----------
@@ -88,6 +95,7 @@ def partition(
     measure = Loss(loss, positive("split_cost", split_cost), positive("join_cost", join_cost))
     restarts, seed = whole("restarts", restarts, least=0), whole("seed", seed, least=0)
     points = points_for(fit, data)
+    warn_of_weights("partition", points)
     posterior = drawn(fit, merge, draws, len(points.values))
     clusters = merged_clusters(merge, posterior.parameters.weight.shape[1])
     found = allocations(posterior, points, seed, clusters)
@@ -99,6 +107,7 @@ def partition(
         "loss": loss,
         "n_clusters": int(best.max()) + 1,
         "draws": found.n_draws,
+        "posterior_draws": posterior.n_draws,
         "seed": seed,
         "split_cost": measure.split_cost,
         "join_cost": measure.join_cost,
@@ -109,15 +118,31 @@ def partition(
 
 
 def drawn(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None, n_points: int) -> Posterior:
-    """The draws that label so many points: evenly spaced, bounded by memory, each used again where they are few."""
+    """The draws that label so many points: evenly spaced, bounded by memory."""
     affordable = max(LEAST_DRAWS // 2, HELD // max(n_points, 1))
-    return enough(posterior_for(fit, merge, affordable if draws is None else min(whole("draws", draws), affordable)))
+    return posterior_for(fit, merge, affordable if draws is None else min(whole("draws", draws), affordable))
 
 
 def allocations(posterior: Posterior, points: Points, seed: int, clusters: Clustering | None) -> Allocations:
-    """Labels drawn for the points; of clusters, where components are merged."""
-    labels = draw_labels(posterior, posterior.standard.blocks(points.values), seed)
+    """Labels drawn for the points, several times where draws are few; of clusters, where components are merged."""
+    labels = draw_labels(enough(posterior), posterior.standard.blocks(points.values), seed)
     return Allocations.of(labels if clusters is None else clusters.astype(np.int16)[labels])
+
+
+def require_same_points(best: "xr.Dataset", points: Points) -> None:
+    """Refuse a partition of other points.
+
+    Raises
+    ------
+    DeclarationError, DataError
+    """
+    if "label" not in getattr(best, "data_vars", {}) or "loss" not in best.attrs:
+        raise DeclarationError(f"best={type(best).__name__}: must be what partition(fit) returned")
+    if len(points.values) != best.sizes["point"] or (plain_index(points.index) != best["point"].values).any():
+        raise DataError(
+            f"best is a partition of {best.sizes['point']} points, not of these {len(points.values)}\n"
+            "  Give credible_ball the points that partition was given, as data=...; pictures are of fitted points."
+        )
 
 
 def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":

@@ -1,5 +1,6 @@
 """Answers at points: which component, how dense, how dense given other columns; each averaged over the posterior."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from bayesgmm._declared import probability, whole
 from bayesgmm.contamination import background, background_probability
-from bayesgmm.data import Points, as_points, column_names, listing
+from bayesgmm.data import LARGEST, Points, as_points, column_names, listing
 from bayesgmm.densities import DRAWS, dataset, kept, spread
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior import Posterior, observed, points_for, unpack
@@ -219,16 +220,18 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
     places(columns, [*values])
     if both := [name for name in names if name in values]:
         raise DataError(f"{listing(both)} can't be both given and asked for (over={listing(names)})")
-    if values:  # finite, and such that they can be squared
-        as_points(np.array([_number(name, value) for name, value in values.items()])[None], [*values])
-    return {name: float(value) for name, value in values.items()}
+    return {name: _number(name, value) for name, value in values.items()}
 
 
 def _number(name: str, value: Any) -> float:
+    """A value that is given: finite, and such that it can be squared."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise DataError(f"given={{{name!r}: {value!r}}}: give one number for each column") from None
+        number = math.nan
+    if not abs(number) <= LARGEST:
+        raise DataError(f"given={{{name!r}: {value!r}}}: give one number for each column, up to {LARGEST:g}")
+    return number
 
 
 def default_grid(posterior: Posterior, steps: int | None = None) -> Points:

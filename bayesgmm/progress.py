@@ -46,17 +46,10 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
 
 
 class Bars:
-    """Progress of a fit: the stage it is in, then one bar for each chain with its divergences.
+    """Progress of a fit: the stage it is in, then one bar for each chain with its divergences."""
 
-    Parameters
-    ----------
-    chains : int
-        How many chains there will be; 0 for an engine without chains.
-    """
-
-    def __init__(self, chains: int) -> None:
+    def __init__(self) -> None:
         self._bars = _bars("{task.fields[note]}")
-        self._n_chains = chains
         self._stage: TaskID | None = None
         self._tasks: list[TaskID] = []
 

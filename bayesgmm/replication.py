@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm._declared import whole
 from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import SLICE, require_room
-from bayesgmm.posterior import Posterior, holds_points, observed, plain_index
+from bayesgmm.posterior import Posterior, observed, plain_index
 from bayesgmm.progress import track
 from bayesgmm.stats import Array, cholesky
 from bayesgmm.subsets import thinned
@@ -61,7 +61,7 @@ def posterior_predictive(
     import xarray as xr
 
     few = thinned(fit, draws)
-    index = np.arange(whole("size", size)) if size is not None else _fitted_index(fit)
+    index = np.arange(whole("size", size)) if size is not None else observed(fit).index
     posterior = as_modelled(few)
     n_features = len(posterior.columns)
     what = f"{posterior.n_draws} data sets of {len(index)} points"
@@ -79,11 +79,6 @@ def posterior_predictive(
     data = xr.Dataset({"x": (("chain", "draw", "point", "feature"), x.reshape(shape))}, coords=coords)
     tree["posterior_predictive"] = xr.DataTree(data)
     return tree
-
-
-def _fitted_index(fit: "xr.DataTree") -> NDArray:
-    """Row labels of the data; observed() says what to do where there are none."""
-    return np.asarray(observed(fit).index) if holds_points(fit) else observed(fit).index
 
 
 def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: bool = True) -> Iterator[Array]:

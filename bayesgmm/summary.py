@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm._declared import probability
 from bayesgmm.mixing import approximate, convergence
-from bayesgmm.posterior import info
+from bayesgmm.posterior import info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array
@@ -111,8 +111,9 @@ def _origin(draws: int, told: dict[str, Any]) -> str:
 
 
 def component_sizes(fit: "xr.DataTree") -> Array:
-    """(K,) how many of the fitted points each component holds, shares of points included."""
-    return assignments(fit)["probability"].sum("point").values
+    """(K,) how many of the fitted points each component holds, shares of points included, rows by their weight."""
+    weights, share = observed(fit).weights, assignments(fit)["probability"].values
+    return share.sum(axis=0) if weights is None else weights @ share
 
 
 def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.DataFrame]":
@@ -140,10 +141,13 @@ def with_interval(mean: float, lower: float, upper: float) -> str:
     '6.54 [6.40, 6.69]'
     >>> with_interval(21398.2, 20900.0, 21800.0)
     '21398 [20900, 21800]'
+    >>> with_interval(100000003.2, 100000001.0, 100000005.0)
+    '100000003 [100000001, 100000005]'
     """
     width = upper - lower
     if not width > 0:
         return f"{mean:.4g}"
     digits = -int(np.floor(np.log10(width / 3)))
-    spec = f".{min(max(digits, 0), 6)}f" if abs(mean) < 1e6 and digits < 7 else ".4g"
+    size = 1 + int(np.floor(np.log10(max(abs(lower), abs(upper)))))  # digits before the point
+    spec = f".{max(digits, 0)}f" if size < 7 and digits < 7 else f".{min(max(size + digits, 2), 15)}g"
     return f"{mean:{spec}} [{lower:{spec}}, {upper:{spec}}]"

@@ -49,22 +49,31 @@ def read_chunks(path: str | Path, rows: int) -> "Iterator[pd.DataFrame]":
     """
     import pandas as pd
 
-    path = Path(path)
-    if not path.is_file() or path.suffix.lower() in PARQUET:
+    path = require_file(path)
+    if path.suffix.lower() in PARQUET:
         yield read_frame(path)
         return
-    empty = True
+    first = True
     try:
         with pd.read_csv(path, chunksize=rows, index_col=False) as reader:
-            for frame in reader:
-                if empty:
+            while (frame := _next_chunk(reader)) is not None:
+                if first:
                     _require_sound_csv(frame, path)
-                empty = False
+                    _require_rows(frame, path)
+                first = False
                 yield frame
+    except pd.errors.ParserWarning:
+        raise _too_many_fields(path) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path} can't be read as CSV: {error}") from error
-    if empty:
-        raise DataError(f"{path} has no rows")
+
+
+def _next_chunk(reader: "Iterator[pd.DataFrame]") -> "pd.DataFrame | None":
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return next(reader, None)
 
 
 def read_frame(path: str | Path) -> "pd.DataFrame":
@@ -77,27 +86,41 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
+    path = require_file(path)
     parquet = path.suffix.lower() in PARQUET
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_parquet(path) if parquet else pd.read_csv(path, index_col=False)
     except pd.errors.ParserWarning:
-        raise DataError(
-            f"{path} has more fields in its rows than names in its first line\n"
-            "  Look for a missing name, a comma at the end of each row, or decimal commas."
-        ) from None
+        raise _too_many_fields(path) from None
     except Exception as error:  # each parser has its own family of errors
         kind = "Parquet" if parquet else "CSV"
         raise DataError(f"{path} can't be read as {kind}: {error}") from error
-    if frame.empty:
-        raise DataError(f"{path} has no rows")
     if not parquet:
         _require_sound_csv(frame, path)
+    _require_rows(frame, path)
     return frame
+
+
+def require_file(path: str | Path) -> Path:
+    """A path, or DataError where there is no such file."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    return path
+
+
+def _require_rows(frame: "pd.DataFrame", path: Path) -> None:
+    if frame.empty:
+        raise DataError(f"{path} has no rows")
+
+
+def _too_many_fields(path: Path) -> DataError:
+    return DataError(
+        f"{path} has more fields in its rows than names in its first line\n"
+        "  Look for a missing name, a comma at the end of each row, or decimal commas."
+    )
 
 
 def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:

@@ -107,8 +107,12 @@ class PrincipalComponents(Transform):
         import pandas as pd
         from sklearn.decomposition import PCA
 
-        if self.n_columns > min(frame.shape):
-            raise DataError(f"{frame.shape[0]} rows of {frame.shape[1]} columns have no {self.n_columns} components")
+        n_rows, n_columns = frame.shape
+        most = min(n_rows - 1, n_columns)  # about their mean, N rows span N - 1 directions
+        if self.n_columns > most:
+            raise DataError(
+                f"{n_rows} rows of {n_columns} columns have no {self.n_columns} principal components: {most} at most"
+            )
         values = frame.to_numpy(float)
         if self.standardise:
             values = values / np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 1.0)

@@ -15,6 +15,7 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.em import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.starts import sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import fold
 
@@ -223,3 +224,22 @@ def test_starts_do_not_chase_outliers(contaminated):
     assert len(best) >= 8
     cost = np.abs(best[0].mixture.mean[:, None] - best[-1].mixture.mean[None]).sum(-1)
     assert cost[linear_sum_assignment(cost)].max() < 0.1
+
+
+def test_a_row_written_twice_starts_where_one_of_weight_two_does(contaminated):
+    """Its copy is a neighbour too: copies of an outlier are no crowd that a weight would not be."""
+    weight = np.random.default_rng(0).integers(1, 4, size=len(contaminated))
+
+    def kept(points):
+        blocks = LogPosterior.of(declared(2), points).blocks
+        return np.unique(sample_rows(blocks, np.random.default_rng(0))[0], axis=0)
+
+    once = kept(as_points(contaminated).weighed(weight))
+    assert len(once) < len(contaminated)
+    np.testing.assert_allclose(once, kept(as_points(np.repeat(contaminated, weight, axis=0))), atol=1e-12)
+
+
+def test_one_row_has_a_start():
+    priors = {"means": bg.NormalMeans(0.0, 1.0), "covariances": bg.WishartPrecision(3, 1)}
+    fit = fitted(bg.MixtureModel(1, **priors, background=bg.Background(scale=9.0)), [2.0], "map")
+    assert 0 < fit["posterior"]["mean"].item() < 2

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm import card_facts
 from bayesgmm.card_data import DataCard
 from bayesgmm.card_explanations import explain_card
 from bayesgmm.card_facts import FACTS, Fitted, Promise, fact_named, promises
@@ -53,6 +52,17 @@ def test_there_are_at_least_twelve_and_they_differ():
 def test_a_card_keeps_its_promises(name):
     run = fitted(name)
     assert len(run.promises) == len(run.card.expect) + len(run.card.intervals) >= 3
+    assert [promise for promise in run.promises if not promise.kept] == []
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_promise_is_not_one_of_a_single_seed(name):
+    """A promise is of the analysis.  No false alarm by chance: the seed is fixed."""
+    card = load_card(name)
+    other = card.model_copy(update={"fit": card.fit.model_copy(update={"seed": 300})})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        run = bg.run_card(other, progress=False)
     assert [promise for promise in run.promises if not promise.kept] == []
 
 
@@ -226,9 +236,55 @@ def test_facts_that_do_not_exist_or_need_what_is_not_there_are_refused():
     run = fitted("overlapping")
     with pytest.raises(CardError, match="needs known classes"):
         promises(run.card, run.fit, None)
-    point = bg.fit(bg.MixtureModel(2), run.data.frame, method="em", seed=1, progress=False)
-    with pytest.raises(CardError, match="needs draws"):
-        card_facts.FACTS["label_agreement"].of(Fitted(point, None))
+    with pytest.raises(DeclarationError, match=r"clusters: the lower bound comes first, got \[3, 2\]"):
+        Card(mixture=run.card.mixture, expect={"clusters": (3, 2)})
+
+
+@pytest.fixture(scope="module")
+def point():
+    """A point estimate of the overlapping points."""
+    return bg.fit(bg.MixtureModel(2), fitted("overlapping").data.frame, method="em", seed=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ("label_agreement", "needs draws"),
+        ("largest_rhat", "compares chains"),
+        ("loglik_rhat", "compares chains"),
+        ("concentration", "needs weights whose prior learns one"),
+        ("truncated_mass", "needs weights made of sticks"),
+        ("found", "need rows whose class is 'bad' in 'component'"),
+        ("flagged_wrongly", "need rows whose class is 'bad'"),
+    ],
+)
+def test_facts_that_a_fit_has_nothing_for_are_refused(fact, message, point):
+    with pytest.raises(CardError, match=message):
+        FACTS[fact].of(Fitted(point, fitted("overlapping").data.truth))
+
+
+def test_an_estimate_has_no_intervals_and_half_a_truth_is_none(point):
+    card = Card(mixture=bg.MixtureModel(2), intervals=(Interval("weight", 0, 0.5),))
+    with pytest.raises(CardError, match="intervals need draws"):
+        promises(card, point, None)
+    truth = fitted("overlapping").data.truth.copy()
+    truth.iloc[4] = None
+    with pytest.raises(CardError, match="column 'component' has none in row 4"):
+        FACTS["adjusted_rand_index"].of(Fitted(point, truth))
+
+
+def test_where_nothing_is_called_nothing_is_called_wrongly(point):
+    truth = fitted("overlapping").data.truth.copy()
+    truth.iloc[0] = "bad"
+    facts = Fitted(point, truth)
+    assert not facts.called.any()
+    assert (FACTS["flagged_wrongly"].of(facts), FACTS["found"].of(facts)) == (0.0, 0.0)
+
+
+def test_a_fact_that_does_not_exist_is_noticed_before_the_work():
+    card = fitted("overlapping").card.model_copy(update={"expect": {"cluster": (3, 3)}, "data": DataCard()})
+    with pytest.raises(UnknownName, match="did you mean 'clusters'"):
+        bg.run_card(card)
 
 
 # The data of a card
@@ -286,7 +342,8 @@ def test_standardised_components_do_not_know_units():
         ({"dataset": "irsi"}, "did you mean 'iris'"),
         ({"dataset": "iris", "path": "x.csv"}, "dataset or path, not both"),
         ({"parameters": {"seed": 1}}, "parameters go with dataset"),
-        ({"dataset": "moons", "parameters": {"nois": 1}}, "did you mean 'noise'"),
+        ({"dataset": "moons", "parameters": {"nois": 1}}, "parameter='nois' is not one of .*did you mean 'noise'"),
+        ({"dataset": "iris", "parameters": {"seed": 1}}, "dataset 'iris' takes no parameters, got seed"),
         ({"dataset": "iris", "transforms": [{"transform": "pcs", "n_columns": 2}]}, "did you mean 'pca'"),
         ({"dataset": "iris", "transforms": [{"n_columns": 2}]}, "transform is required: one of 'log', 'pca', 'rows'"),
         ({"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 0}]}, "greater than 0"),
@@ -308,12 +365,31 @@ def test_data_that_make_no_sense_are_refused(data, message):
         ({"dataset": "photo", "parameters": {"n_pixels": 10**7}}, "n_pixels=10000000: must be a whole number, from 1"),
         ({"dataset": "vowels", "parameters": {"talker": "men"}}, "did you mean 'man'"),
         ({"dataset": "one_heap", "transforms": [{"transform": "log"}]}, "not positive; they have no logarithm"),
-        ({"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 5}]}, "have no 5 components"),
+        (
+            {"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 5}]},
+            "have no 5 principal components: 4 at most",
+        ),
+        (
+            {
+                "dataset": "iris",
+                "transforms": [{"transform": "rows", "n_rows": 2}, {"transform": "pca", "n_columns": 2}],
+            },
+            "2 rows of 4 columns have no 2 principal components: 1 at most",
+        ),
     ],
 )
 def test_data_that_can_not_be_had_are_refused(data, message):
     with pytest.raises((DataError, DeclarationError), match=message):
         DataCard.parse(data, "card").read()
+
+
+@pytest.mark.parametrize("step", [{"transform": "pca", "n_columns": 1}, {"transform": "log"}])
+@pytest.mark.parametrize("value", ["", "inf"])
+def test_no_transform_hides_a_missing_value(step, value, tmp_path):
+    (tmp_path / "x.csv").write_text(f"a,b\n1,2\n{value},4\n5,7\n")
+    card = DataCard.parse({"path": str(tmp_path / "x.csv"), "transforms": [step]}, "card")
+    with pytest.raises(DataError, match="1 value is missing or infinite: row 1, column 'a'"):
+        card.read()
 
 
 def test_a_card_that_is_wrong_names_its_file_and_all_mistakes(tmp_path):
@@ -392,8 +468,8 @@ def test_a_card_fits_its_own_data_unless_it_is_given_others(tmp_path):
     assert command("fit", "--model", "waiting_times", "-o", "own.nc", cwd=tmp_path).returncode == 0
     own = bg.load(tmp_path / "own.nc")
     np.testing.assert_array_equal(own["posterior"]["mean"], fitted("waiting_times").fit["posterior"]["mean"])
-    bg.datasets.vowels("child", seed=5).to_csv(tmp_path / "children.csv", index=False)
-    args = ["fit", "children.csv", "--model", "vowels", "--columns", "f1,f2", "--seed", 1, "-o", "other.nc"]
+    bg.datasets.vowels("child", seed=5).assign(speaker=range(600)).to_csv(tmp_path / "children.csv", index=False)
+    args = ["fit", "children.csv", "--model", "vowels", "--seed", 1, "-o", "other.nc"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         done = command(*args, cwd=tmp_path)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.summary import component_table, convergence_line
+from bayesgmm.summary import component_sizes, component_table, convergence_line
 from tests.commands import run
 
 
@@ -298,6 +298,28 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     assert "3 components merged into" in merged.stdout
     assert len(pd.read_csv(folder / "few.csv")) == 5
     assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr
+    told = json.loads(run("partition", "fit.nc", "-o", "clusters.csv", "--json", cwd=folder).stdout)
+    sizes = np.bincount(clusters["label"]).tolist()
+    assert [row["points"] for row in told["optimal_clustering"]] == sizes  # numbers, under a name that never changes
+    iris = pd.read_csv(folder / "flowers.csv").drop(columns="species")
+    iris.head(1).to_parquet(folder / "one.parquet")
+    lone = run("partition", "fit.nc", "one.parquet", "-o", "1.csv", cwd=folder).stdout
+    assert "Optimal clustering: 1 cluster \n" in lone
+    assert "radius 0.000 bits, 1 cluster\n" in lone
+
+
+def test_weights_and_a_background_are_not_forgotten_at_the_terminal(folder, iris):
+    x = iris.drop(columns="species")
+    weights = np.repeat([3.0, 1.0], [50, 100])
+    model = bg.MixtureModel(2, background=bg.Background(share=0.05))
+    fit = bg.fit(model, x, "em", seed=1, progress=False, sample_weight=weights)
+    assert component_sizes(fit).sum() == pytest.approx(250)
+    bg.save(fit, folder / "heavy.nc")
+    run("assign", "heavy.nc", "-o", "labels.csv", cwd=folder)
+    np.testing.assert_allclose(pd.read_csv(folder / "labels.csv")["background"], bg.assignments(fit)["background"])
+    done = run("diagnose", "heavy.nc", "--plot", "check.png", cwd=folder)
+    assert done.returncode == 1
+    assert "the rows have weights" in done.stderr
 
 
 def test_diagnose_says_what_may_be_wrong(folder, fitted):

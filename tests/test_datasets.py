@@ -116,6 +116,11 @@ def test_pixels_are_the_picture_s():
         (lambda: datasets.waiting_times(10, given_up=10), "given_up=10: must be a whole number, from 0 to 9"),
         (lambda: datasets.vowels("dog"), "talker='dog' is not one of"),
         (lambda: datasets.blobs(n_blobs=2.5), "n_blobs=2.5"),
+        (lambda: datasets.make_mixture(0), "n_points=0"),
+        (lambda: datasets.mixture(n_features=0), "n_features=0"),
+        (lambda: datasets.mixture(n_components=0), "n_components=0"),
+        (lambda: datasets.mixture(seed=-1), "seed=-1"),
+        (lambda: datasets.mixture(overlap=1.0), "overlap=1.0: must be between 0 and 1"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(make, message):

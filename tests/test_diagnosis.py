@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats as st
 
 import bayesgmm as bg
@@ -210,7 +211,39 @@ def test_stacking_weights_are_those_of_the_chains_predictive_densities(blob):
     assert modes.stacking(tree) == pytest.approx([best, 1 - best], abs=0.01)
 
 
+def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
+    """A row that stands for three is not a point that can be left out."""
+    tree = apart(blob, 1.0)
+    data = tree["observed_data"].to_dataset().assign(sample_weight=("point", np.full(len(blob), 3.0)))
+    tree["observed_data"] = xr.DataTree(data)
+    (found,) = bg.diagnose(tree, ["modes"])
+    assert [mode["stacking_weight"] for mode in found.evidence["modes"]] == [None, None]
+    assert "stacking" not in str(found)
+
+
+def test_stacking_knows_the_background(blob):
+    """Points far out are the background's: without it they speak for the chain that is a little nearer to them."""
+    x = np.vstack([blob[:, :1], blob[:100, :1] + 60])
+    told = {"model": {"background": {"share": 0.05, "location": [0.0], "scale": [30.0]}}}
+    tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3, told=told)
+    tree["posterior"]["mean"].values[1] += 3
+    assert modes.stacking(tree)[0] > 0.9
+
+
 # ---- components ----
+
+
+def test_rows_without_weight_are_not_asked_for_all(blob):
+    """Of many rows 1,000 are looked at: here those have no weight at all, if they are chosen among all rows."""
+    x = np.tile(blob, (10, 1))
+    weights = np.ones(len(x))
+    weights[np.linspace(0, len(x) - 1, components.POINTS).round().astype(int)] = 0.0
+    tree = draws_of(x, [0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [np.eye(2)] * 2, noise=0.05)
+    data = tree["observed_data"].to_dataset().assign(sample_weight=("point", weights))
+    tree["observed_data"] = xr.DataTree(data)
+    share, stands_for = components.shares(tree)
+    assert stands_for.sum() == pytest.approx(weights.sum())
+    assert share.shape[1] == len(stands_for) == components.POINTS
 
 
 def three(counts, seed=5):
@@ -237,6 +270,11 @@ def test_thin_and_singular_components():
     share = [0.99, 0.01]
     (found,) = bg.diagnose(draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)]), ["thin components"])
     assert "component 1 holds 1.0" in found.what
+    for covariance, needed in (("full", 3), ("diag", 2), ("tied", 0)):
+        told = {"model": {"covariance": covariance}}
+        tree = draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)], told=told)
+        takes = [finding.what for finding in bg.diagnose(tree, ["thin components"])]
+        assert [f"takes {needed} or more" in what for what in takes] == [True] * (needed > 0)
     spike = [np.eye(2), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])]
     x[:50, 1] = x[:50, 0]
     found = bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], spike), ["thin components"])
@@ -368,7 +406,8 @@ def test_findings_read_well():
     found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
     assert [f.severity for f in found] == ["problem", "note"]
     assert found.verdict == (
-        "Do not trust these answers yet: the chains do not agree. Draw more. The other check that ran found nothing."
+        "Do not trust these answers yet: the chains do not agree. Draw more. The other checks found no more than "
+        "1 note."
     )
     text = str(found)
     assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("Nothing found by: energy")

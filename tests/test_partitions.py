@@ -384,6 +384,24 @@ def test_the_credible_ball_by_its_definition(few, best):
     assert float(ball["distance"].sel(bound="horizontal")) == pytest.approx(distance[distance <= radius].max())
 
 
+@pytest.mark.parametrize("draws", [7, 60, 100, None])
+def test_the_ball_is_of_the_draws_that_the_partition_was_found_from(fit, draws):
+    """The mean distance of its draws is the expected loss, whichever draws these are."""
+    found = bg.partition(fit, draws=draws, restarts=1)
+    ball = bg.credible_ball(fit, found)
+    assert float(ball["draw_distance"].mean()) == pytest.approx(float(found["expected_loss"]), abs=1e-12)
+    assert ball.sizes["draw"] == found.attrs["draws"] >= 100
+
+
+def test_weights_that_an_answer_does_not_count_are_told(iris):
+    x = iris.drop(columns="species")
+    heavy = bg.fit(bg.MixtureModel(2), x, "em", seed=1, progress=False, sample_weight=np.arange(150) % 3)
+    for answer in (bg.partition, bg.n_clusters):
+        with pytest.warns(FitWarning, match="each row as one point"):
+            answer(heavy)
+        answer(heavy, x)  # points that are given have no weights
+
+
 def test_bounds_are_the_extremes_inside_the_ball():
     distance = np.array([0.1, 0.5, 0.2, 0.4, 0.9, 0.3])
     counts = np.array([3, 3, 2, 4, 1, 4])

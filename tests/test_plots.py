@@ -18,7 +18,7 @@ from bayesgmm.plots import (
     weights_data,
 )
 from bayesgmm.plots.densities import held_by
-from bayesgmm.plots.mixtures import plane_density
+from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
 from bayesgmm.posterior import declaration, unpack
@@ -27,6 +27,13 @@ from bayesgmm.replication import simulate
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.path import Path
+
+
+def test_a_picture_refuses_a_partition_of_other_points(fit, iris):
+    few = bg.partition(fit, iris.drop(columns="species").iloc[::2], restarts=1)
+    for draw in (co_clustering_data, partition_data):
+        with pytest.raises(DataError, match="partition of 75 points, not of these 150"):
+            draw(fit, few)
 
 
 def test_marginals_are_densities_inside_their_band(fit):
@@ -89,19 +96,36 @@ def test_pairs_contours_hold_the_share_of_new_points_that_they_say(fit):
         assert (at > height).mean() == pytest.approx(level, abs=0.02 + 4 * np.sqrt(0.25 / len(new)))
 
 
-def test_plane_density_is_scipy_s():
+def test_the_density_in_the_plane_is_scipy_s(fit):
     from scipy.stats import multivariate_normal
 
-    rng = np.random.default_rng(0)
-    weight, mean = rng.dirichlet([1, 1], size=3), rng.normal(size=(3, 2, 2))
-    root = rng.normal(size=(3, 2, 2, 2))
-    covariance = root @ root.swapaxes(-1, -2) + np.eye(2)
-    x, y = np.linspace(-1, 1, 4), np.linspace(0, 3, 5)
-    at = np.stack(np.meshgrid(x, y), axis=-1)
-    expected = sum(
-        weight[s, k] * multivariate_normal(mean[s, k], covariance[s, k]).pdf(at) for s in range(3) for k in range(2)
-    )
-    np.testing.assert_allclose(plane_density(x, y, weight, mean, covariance), expected / 3)
+    data = pairs_data(fit, ["sepal_length", "petal_width"])
+    x, y = data["coarse"].values
+    p, plane = unpack(fit).thin(MEANS).thin(AVERAGED).parameters, [0, 3]
+    for up, across in ((20, 10), (5, 30)):
+        terms = [
+            p.weight[s, k]
+            * multivariate_normal(p.mean[s, k][plane], p.covariance[s, k][np.ix_(plane, plane)]).pdf([x[across], y[up]])
+            for s, k in np.ndindex(p.weight.shape)
+        ]
+        assert data["density"].values[0][up, across] == pytest.approx(sum(terms) / len(p.weight), rel=1e-9)
+
+
+def test_a_region_of_the_means_does_not_depend_on_units():
+    draws, units = np.random.default_rng(0).normal(size=(400, 2)), np.array([1e6, 1e-6])
+    np.testing.assert_allclose(region(draws * units, 0.9), region(draws, 0.9) * units[:, None], rtol=1e-9)
+    assert np.isnan(region(np.column_stack([draws[:, 0], 3 * draws[:, 0]]), 0.9)).all()
+
+
+def test_histograms_count_rows_by_their_weight(iris):
+    x = iris[["petal_length"]]
+    heavy = bg.fit(bg.MixtureModel(2), x, "em", seed=1, progress=False, sample_weight=np.repeat([3.0, 1.0], [50, 100]))
+    for draw in (bg.plots.assignments, bg.plots.density):
+        figure = draw(heavy)
+        bars = [bar for bar in figure.axes[0].patches if hasattr(bar, "get_x")]
+        light = sum(bar.get_height() * bar.get_width() for bar in bars if bar.get_x() < 2.5)
+        assert light == pytest.approx(0.6)  # 50 setosas of weight 3, and 100 others
+        plt.close(figure)
 
 
 def test_regions_of_the_means_hold_the_draws_that_they_say(fit):

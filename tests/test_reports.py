@@ -7,6 +7,7 @@ import warnings
 import xml.etree.ElementTree as ET
 from itertools import pairwise, product
 
+import arviz as az
 import html5lib
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +22,7 @@ from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference import ENGINES
 from bayesgmm.means import MEANS
-from bayesgmm.reports import declared, sections
+from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections
 from bayesgmm.reports.blocks import LeftOut
 from bayesgmm.reports.mathematics import mathml
 from bayesgmm.reports.priors import FAMILIES, sayings
@@ -242,6 +243,79 @@ EVERY = [
     *product(WEIGHTS_SAID[:1], MEANS_SAID, COVARIANCES_SAID[:1], ["full"]),
     *product(WEIGHTS_SAID[:1], MEANS_SAID[:1], COVARIANCES_SAID, COVARIANCES),
 ]
+
+
+def test_dots_keep_their_greys():
+    """A matrix of probabilities is all greys: 200 of them are not to become a dozen."""
+    import io
+
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    ramp = np.linspace(0, 1, 200)[None]
+    figure = plt.figure(figsize=(4, 1))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(ramp, cmap="Greys_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.set_axis_off()
+    dots, _, _ = pictures._dots(figure, 100.0)
+    plt.close(figure)
+    with Image.open(io.BytesIO(dots)) as image:
+        greys = set(np.asarray(image.convert("L"))[image.height // 2].tolist())
+    assert len(greys) > 150
+
+
+def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_path, coarse):
+    x, weights = iris.drop(columns="species"), np.repeat([3.0, 1.0], [50, 100])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        fit = bg.fit(bg.MixtureModel(3), x, sample_weight=weights, draws=50, tune=50, chains=2, seed=1, progress=False)
+    text = said(parse(bg.report(fit, tmp_path / "heavy.html", progress=False).read_text(encoding="utf-8")))
+    assert "150 rows that count as 250 points" in text
+    assert f"sepal_length4.3{np.average(x['sepal_length'], weights=weights):.4g}7.9" in text
+    assert text.count("Each row is one point here, whatever its weight.") == 3
+
+
+def test_the_order_of_weights_is_that_of_the_weights(galaxies_fit):
+    """By mean the heaviest component is in the middle, and much heavier than the others."""
+    fit = bg.relabel(galaxies_fit, "ordered", by="velocity")
+    verdict = clusters.weights(Subject(fit))[0].verdict
+    assert verdict == "It is not certain which is heavier: 0 or 2."
+
+
+def test_where_all_components_hold_points_no_other_is_said_to_be_empty(galaxies_fit, monkeypatch, coarse):
+    chance = xr.DataArray([0.0, 0.3, 0.7], {"n_clusters": [1, 2, 3]}, "n_clusters")
+    monkeypatch.setattr(groupings, "count_clusters", lambda fit: chance)
+    (block,) = groupings.how_many(Subject(galaxies_fit))
+    assert block.verdict.replace("\N{NO-BREAK SPACE}", " ") == "Most probably 3 of 3 components hold points (70.0 %)."
+
+
+def test_leaving_points_out_is_that_of_the_checks_also_of_an_approximation(iris, coarse):
+    x = iris.drop(columns="species").iloc[50:]
+    fit = bg.fit(bg.MixtureModel(1, means=bg.ConjugateMeans()), x, "vb", seed=1, draws=400, progress=False)
+    subject = Subject(fit)
+    found, rows = subject.loo
+    theirs = az.loo_approximate_posterior(
+        bg.log_likelihood(fit), fit["sample_stats"]["lp"], fit["sample_stats"]["log_q"], pointwise=True
+    )
+    np.testing.assert_allclose(found.elpd, theirs.elpd_i.values)
+    assert list(rows) == list(range(100))
+    plain = az.loo_pit(subject.predictive)["q0"].values
+    assert np.abs(subject.pit["q0"].values - plain).max() > 1e-4  # draws are weighed, or these would be alike
+
+
+def test_the_command_has_words_for_every_setting_or_is_left_out(iris):
+    x = iris.drop(columns="species")
+    plain, careful = (bg.fit(bg.MixtureModel(2), x, "em", seed=1, progress=False, **s) for s in ({}, {"n_init": 3}))
+    assert remaking._command(Subject(plain)).startswith("bayesgmm fit data.csv --model model.toml --method em")
+    assert remaking._command(Subject(careful)) == ""
+
+
+def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path):
+    fit = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
+    text = said(parse(bg.report(fit, tmp_path / "point.html", progress=False).read_text(encoding="utf-8")))
+    assert "one draw, so where the lines scatter" not in text
+    assert "25 draws" not in text
+    assert "Label switching" not in text
 
 
 @pytest.mark.parametrize("columns", [1, 3])

@@ -1,4 +1,4 @@
-"""From a table to its anomalies and to its clusters, in Python and at the terminal."""
+"""From a table to its anomalies, in Python and at the terminal."""
 
 import json
 import warnings
@@ -7,17 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, chi2, multivariate_normal
-from sklearn.metrics import adjusted_rand_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
-from bayesgmm.apps import cluster_table, find_anomalies, judge
+from bayesgmm.apps import find_anomalies, judge
 from bayesgmm.apps.anomalies import Rule
-from bayesgmm.apps.clusters import FILES
-from bayesgmm.apps.columns import usable
 from bayesgmm.apps.flagging import judge_file, write_flagged
-from bayesgmm.apps.novelty import Choice, empirical_null, log_p_values, simplest
-from bayesgmm.apps.profiles import profiles
-from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
+from bayesgmm.apps.novelty import Choice, Null, log_p_values, simplest
+from bayesgmm.errors import DeclarationError, FitWarning
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -101,17 +98,30 @@ def test_one_gaussian_is_kept_where_it_is_enough():
     assert found.fit["posterior"].sizes["component"] == 1
 
 
+def choices(*errors, of=None):
+    """Models with these errors; a hundred rows of which all models find the same ones hard, up to noise."""
+    rng = np.random.default_rng(0)
+    hard = np.linspace(-0.1, 0.1, 100)
+    rows = [error + hard + (lambda e: e - e.mean())(0.02 * rng.normal(size=100)) for error in errors]
+    models = of or [bg.MixtureModel(k + 1) for k in range(len(errors))]
+    return [Choice(model, row if row[0] == row[0] else row[:0]) for model, row in zip(models, rows, strict=True)]
+
+
 def test_what_is_more_complex_must_pay():
+    """Two standard errors of a difference are 0.0056: those of the errors themselves would be 0.012."""
+
     def chosen(*errors):
-        return simplest([Choice(bg.MixtureModel(k + 1), error) for k, error in enumerate(errors)]).n_components
+        return simplest(choices(*errors)).n_components
 
     assert chosen(0.30, 0.25, 0.21) == 1  # less than ten in a hundred in all
     assert chosen(0.30, 0.25, 0.19) == 3
-    assert chosen(0.30, 0.11, 0.10) == 2  # most of the gain
+    assert chosen(0.30, 0.111, 0.110) == 2  # level
+    assert chosen(0.30, 0.118, 0.110) == 3
     assert chosen(np.nan, 0.30, 0.28) == 2
-    with_one = [Choice(bg.MixtureModel(1, background=b), e) for b, e in ((None, 0.30), (bg.Background(), 0.28))]
-    assert simplest(with_one).background is not None
-    assert simplest([with_one[0], Choice(with_one[1].model, 0.295)]).background is None
+    assert chosen(np.nan, np.nan) == 1
+    pair = [bg.MixtureModel(1), bg.MixtureModel(1, background=bg.Background())]
+    assert simplest(choices(0.30, 0.28, of=pair)).background is not None
+    assert simplest(choices(0.30, 0.295, of=pair)).background is None
 
 
 def test_a_background_is_taken_where_outliers_would_hide_each_other():
@@ -144,9 +154,68 @@ def test_an_empirical_null_forgives_a_model_that_is_too_narrow():
 
     z = 2 * np.random.default_rng(0).normal(size=5000)
     assert np.mean(np.exp(log_ndtr(z)) < 0.05) > 0.19
-    corrected = empirical_null(log_ndtr(z))
+    corrected = Null.of(log_ndtr(z)).p_values(log_ndtr(z))
     assert binom.cdf(np.sum(corrected < 0.05), 5000, 0.06) < 0.999
     assert (corrected >= np.exp(log_ndtr(z))).all()
+
+
+def plane_in_ten(n=600, anomalies=30, seed=0):
+    """The ring in two of ten columns; anomalies are ordinary in the other eight."""
+    table, wrong = ring(n, anomalies, seed)
+    noise = 0.4 * np.random.default_rng((seed, 1)).normal(size=(n + anomalies, 8))
+    return np.hstack([table.to_numpy(), noise]), wrong
+
+
+def test_components_that_hold_no_rows_do_not_hide_anomalies():
+    """Twelve components for eight clusters: points simulated from the empty four lie anywhere, one in 150."""
+    x, wrong = plane_in_ten()
+    found = find_anomalies(x, n_components=12, background=bg.Background(), **QUIET)
+    called = found.rows["anomaly"].to_numpy()
+    assert called.sum() >= 5
+    assert wrong[called].mean() > 0.7
+
+
+def test_rows_of_one_world_are_hardly_called():
+    """40 worlds of 100 good rows, judged by a fit of themselves: at a rate of 0.05 at most 5 % have any call.
+
+    More than 8 of 40: false alarm 4e-4 if exactly 5 %.  Of 4,000 p-values at most 5 % are below 0.05: 240 are 5.8
+    standard errors too many.
+    """
+    worlds, low = 0, 0
+    for seed in range(40):
+        x = np.random.default_rng(1000 + seed).normal(size=(100, 2))
+        rows = find_anomalies(x, n_components=1, background=bg.Background(share=0.01), **QUIET).rows
+        worlds += rows["anomaly"].any()
+        low += (rows["p_value"] < 0.05).sum()
+    assert worlds <= 8
+    assert low < 240
+
+
+def test_of_what_is_called_in_a_contaminated_table_few_are_good():
+    """12 worlds at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
+    shares, found_of = [], []
+    for seed in range(12):
+        x, wrong = ring(n=300, anomalies=15, seed=seed)
+        called = find_anomalies(x, n_components=8, background=bg.Background(), fdr=0.2, **QUIET).rows["anomaly"]
+        shares.append((called & ~wrong).sum() / max(called.sum(), 1))
+        found_of.append((called & wrong).sum() / 15)
+    assert np.mean(shares) < 0.2 + 4 * 0.15 / np.sqrt(12)
+    assert np.mean(found_of) > 0.4
+
+
+def test_the_choice_of_a_model_sees_no_row_that_is_held_back(monkeypatch):
+    """Else p-values of new rows would not be valid whatever the model."""
+    looked_at = []
+
+    def noted(x, models, *rest):
+        looked_at.append(x.index)
+        return []
+
+    monkeypatch.setattr("bayesgmm.apps.anomalies.structure", noted)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
+    found = find_anomalies(table, table.head(3), **QUIET)
+    seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
+    assert {tuple(row) for row in table.loc[looked_at[0]].to_numpy()} == seen
 
 
 def test_p_values_of_new_rows_are_valid_whatever_the_model():
@@ -164,6 +233,21 @@ def test_p_values_of_new_rows_are_valid_whatever_the_model():
     pd.testing.assert_frame_equal(again.rows, found.rows)
 
 
+def test_other_rows_are_judged_as_the_fitted_ones_are(tmp_path):
+    """Rows of different scales, which one Gaussian lacks: it is off for new rows too, and the correction is kept.
+
+    At most 5 % of p-values should be below 0.05, and by the model alone 13 % are; 7 % of 3,000 are 5 standard errors.
+    """
+    rng = np.random.default_rng(0)
+    old, new = (rng.normal(size=(n, 8)) * np.exp(0.5 * rng.normal(size=(n, 1))) for n in (1000, 3000))
+    found = find_anomalies(old, n_components=1, **QUIET)
+    bg.save(found.fit, tmp_path / "fit.nc")
+    tree = bg.load(tmp_path / "fit.nc")
+    assert (judge(tree.drop_nodes("calibration"), new).rows["p_value"] < 0.05).mean() > 0.1
+    assert (judge(tree, new).rows["p_value"] < 0.05).mean() < 0.07
+    assert (found.rows["p_value"] < 0.05).mean() < 0.07
+
+
 def test_a_saved_fit_judges_a_file_in_chunks_as_it_judges_the_whole(tmp_path, ring_found):
     bg.save(ring_found.fit, tmp_path / "fit.nc")
     tree = bg.load(tmp_path / "fit.nc")
@@ -179,43 +263,55 @@ def test_a_saved_fit_judges_a_file_in_chunks_as_it_judges_the_whole(tmp_path, ri
 
 
 def test_thresholds_move():
-    p = np.array([1e-6, 0.004, 0.02, 0.3, 0.9])
-    assert Rule.of(0.05, None, None).called(p)[1].tolist() == [True, True, True, False, False]
-    assert Rule.of(0.01, None, None).called(p)[1].tolist() == [True, True, False, False, False]
-    assert Rule.of(None, 0.001, None).called(p)[1].sum() == 1
-    assert Rule.of(None, None, 4).called(p)[1].sum() == 4
-    assert Rule.of(0.05, None, None).called(np.array([0.001, 0.04, 0.9]))[1].tolist() == [True, False, False]
+    def called(p, *rule):
+        return Rule.of(*rule).called(np.array(p), np.array(p))[1].tolist()
+
+    p = [1e-6, 0.004, 0.02, 0.3, 0.9]
+    assert called(p, 0.05, None, None) == [True, True, True, False, False]
+    assert called(p, 0.01, None, None) == [True, True, False, False, False]
+    assert sum(called(p, None, 0.001, None)) == 1
+    assert sum(called(p, None, None, 4)) == 4
+    assert called([0.001, 0.04, 0.9], 0.05, None, None) == [True, False, False]
     with pytest.raises(DeclarationError, match="one of fdr, alpha and top, not alpha and top"):
         Rule.of(None, 0.1, 3)
 
 
-def test_each_column_that_can_not_be_used_gets_a_word(ring_found):
+def test_rows_that_lack_a_value_keep_their_place(ring_found):
     table, _ = ring()
-    table = table.assign(id=range(len(table)), kind="a", flat=1.0, twin=table["east"] * 2 + 1, sex=np.arange(630) % 2)
     table.loc[7, "north"] = np.nan
-    table["mostly"] = np.where(np.arange(630) < 400, np.nan, table["east"] ** 2)
-    found = usable(table)
-    assert found.columns == ("east", "north")
-    assert set(found.left_out) == {"id", "kind", "flat", "twin", "sex", "mostly"}
-    assert found.left_out["twin"] == "it says the same as 'east'"
-    assert found.words()[-1] == "1 row is left out: a value is missing or infinite"
-    judged = judge(ring_found.fit, table).rows
-    assert np.isnan(judged.loc[7, "p_value"])
-    assert not judged.loc[7, "anomaly"]
+    judged = judge(
+        ring_found.fit, table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
+    ).rows
+    assert judged["p_value"].isna().to_numpy().nonzero()[0].tolist() == [7, 9]
+    assert not judged.loc[[7, 9], "anomaly"].any()
     assert len(judged) == 630
 
 
-def test_named_columns_are_used_or_refused():
-    table = pd.DataFrame({"x": np.arange(30.0), "sex": [0, 1] * 15, "who": ["a"] * 30})
-    assert usable(table, ["x", "sex"]).columns == ("x", "sex")
-    with pytest.raises(DataError, match="column 'who' can't be used: it is text"):
-        usable(table, ["x", "who"])
-    with pytest.raises(DataError, match="no column can be used: 'who': it is text"):
-        usable(table[["who"]])
-    with pytest.raises(DataError, match="every row lacks a value"):
-        usable(pd.DataFrame({"x": [1.0, np.nan, 2.0, np.nan], "y": [np.nan, 1.0, np.nan, 3.0]}))
-    with pytest.raises(DataError, match="too few to judge others by"):
-        find_anomalies(np.arange(20.0)[:, None] ** 2, np.zeros((2, 1)), **QUIET)
+def test_of_equal_p_values_the_less_dense_row_is_the_stranger(ring_found, tmp_path):
+    """Few reference points give many rows the smallest p-value."""
+    good = np.random.default_rng(0).normal(size=(100, 2))
+    new = np.array([[0.0, 0.0], [50.0, 0.0], [90.0, 0.0], [70.0, 0.0]])
+    found = find_anomalies(good, new, n_components=1, top=1, **QUIET)
+    assert found.rows["p_value"].tolist()[1:] == [1 / 51] * 3
+    assert found.flagged.index.tolist() == [2]
+    count = write_flagged([judge(found.fit, new, top=3)], tmp_path / "out.csv")
+    assert count.strangest.index.tolist() == [2, 3, 1]
+
+
+def test_too_few_reference_points_to_call_any_are_said():
+    good = np.random.default_rng(0).normal(size=(60, 2))
+    new = np.concatenate([good[:20], [[50.0, 0.0]]])
+    with pytest.warns(FitWarning, match=r"1 point is stranger than all 30 .* at false discovery rate 0.05. Learn from"):
+        found = find_anomalies(good, new, n_components=1, **QUIET)
+    assert not found.rows["anomaly"].any()
+
+
+@pytest.mark.parametrize("rule", [{"fdr": 0}, {"alpha": 0}, {"top": 0}, {"fdr": 0.1, "alpha": 0.1}])
+def test_a_rule_that_calls_nothing_is_refused(rule):
+    with pytest.raises(DeclarationError):
+        find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=1, **rule, **QUIET)
+    with pytest.raises(DeclarationError, match="at least one number"):
+        find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=[], **QUIET)
 
 
 def test_the_same_seed_gives_the_same_rows_and_order_is_kept(ring_found):
@@ -224,64 +320,6 @@ def test_the_same_seed_gives_the_same_rows_and_order_is_kept(ring_found):
     pd.testing.assert_frame_equal(again.rows, ring_found.rows)
     assert ring_found.flagged["p_value"].is_monotonic_increasing
     assert (ring_found.flagged["east"] == table.loc[ring_found.flagged.index, "east"]).all()
-
-
-# clusters
-
-
-@pytest.fixture(scope="module")
-def flowers_found(iris):
-    table = iris.copy()
-    table.loc[3, "petal_width"] = np.nan
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        return cluster_table(table, n_components=[2, 3], covariance="full", method="vb", **QUIET)
-
-
-def test_rows_without_a_value_keep_their_place_and_have_no_cluster(flowers_found):
-    rows = flowers_found.rows
-    assert len(rows) == 150
-    assert rows["cluster"].isna().sum() == 1
-    assert rows["cluster"].isna()[3]
-    assert rows["uncertainty"].between(0, 1).sum() == 149
-
-
-def test_clusters_that_are_not_gaussian_are_merged():
-    """Two bars of many Gaussians each, and nothing between them."""
-    rng = np.random.default_rng(0)
-    bars = np.column_stack([rng.uniform(0, 12, size=600), rng.normal(scale=0.3, size=600)])
-    bars[300:, 1] += 8
-    found = cluster_table(bars, n_components=[1, 2, 3, 4], covariance=["full", "tied"], method="vb", **QUIET)
-    assert adjusted_rand_score(np.arange(600) < 300, found.rows["cluster"].astype(int)) == 1
-
-
-def test_profiles_are_those_of_pandas(flowers_found):
-    own = flowers_found.table.rows.groupby(flowers_found.rows["cluster"].dropna().astype(int))
-    table = flowers_found.profiles
-    for name, oracle in {
-        "mean": own.mean(),
-        "sd": own.std(),
-        "median": own.median(),
-        "q05": own.quantile(0.05),
-    }.items():
-        np.testing.assert_allclose(table[name].unstack()[oracle.columns], oracle)
-    assert table["size"].groupby("cluster").first().sum() == 149
-
-
-def test_a_difference_is_in_pooled_standard_deviations():
-    a, b = np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0, 10.0])
-    table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), [0] * 3 + [1] * 4)
-    pooled = np.sqrt((2 * a.var(ddof=1) + 3 * b.var(ddof=1)) / 5)
-    assert table.loc[(1, "x"), "difference"] == pytest.approx((b.mean() - a.mean()) / pooled)
-
-
-def test_words_say_how_it_came_about(flowers_found):
-    words = "\n".join(flowers_found.words())
-    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 choices", "cluster 0: "):
-        assert part in words
-    few = pd.DataFrame({"x": np.arange(5.0) ** 2})
-    with pytest.raises(DataError, match="5 rows without missing values: too few"):
-        cluster_table(few, **QUIET)
 
 
 # the terminal
@@ -310,36 +348,11 @@ def test_anomalies_at_the_terminal(tmp_path):
     assert done.returncode == 0, done.stderr
     for wrong, words in {
         ("--fdr", "0.1", "--top", "3"): "give one of fdr, alpha and top",
-        ("--fit", "fit.nc", "--columns", "east"): "--columns can't go with --fit",
+        ("--fit", "fit.nc", "--columns", "east", "-k", "2"): "--columns and --components can't go with --fit",
         ("--fit", "none.nc"): "there is no file none.nc",
         ("--new", "none.csv"): "there is no file none.csv",
     }.items():
-        done = run("anomalies", "train.csv", "-k", "2", "-o", "f.csv", *wrong, cwd=tmp_path)
+        done = run("anomalies", "train.csv", "-o", "f.csv", *wrong, cwd=tmp_path)
         assert done.returncode == 1
         assert words in done.stderr
     assert run("anomalies", "train.csv", "-o", "train.csv", cwd=tmp_path).returncode == 1
-
-
-def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
-    iris = iris[["petal_length", "petal_width", "species"]]
-    iris.to_csv(tmp_path / "flowers.csv", index=False)
-    args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]
-    done = run(*args, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "column 'species' is left out: it is text" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
-    written = pd.read_csv(tmp_path / "out" / "clusters.csv")
-    assert list(written.columns) == [*iris.columns, "cluster", "uncertainty"]
-    assert "cluster 0: " in (tmp_path / "out" / "summary.txt").read_text()
-    assert bg.load(tmp_path / "out" / "fit.nc")["posterior"].sizes["feature"] == 2
-    (tmp_path / "file").write_text("")
-    done = run(*args[:-1], "file", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "file is a file; give the name of a folder" in done.stderr
-
-
-def test_a_folder_that_can_not_be_is_said_before_the_work(tmp_path):
-    from bayesgmm.apps.clusters import check_folder
-
-    with pytest.raises(FitFileError, match="there is no folder"):
-        check_folder(tmp_path / "no" / "such")

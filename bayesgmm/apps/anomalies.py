@@ -1,27 +1,29 @@
 """Rows of a table that do not belong: found, ranked, explained."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm import inference
 from bayesgmm._declared import probability, whole
-from bayesgmm.apps.columns import Usable, usable
+from bayesgmm.anomalies import rank_p_values, warn_of_few
+from bayesgmm.apps.columns import Usable, as_frame, beside, complete_rows, usable
 from bayesgmm.apps.novelty import (
     BACKGROUND_MUST_PAY,
     COMPONENTS,
+    DRAWS,
     MUST_PAY,
     Choice,
     candidates,
-    conformal,
-    empirical_null,
     log_p_values,
+    null_of,
     reference_of,
     simplest,
     simulated_scores,
     structure,
+    with_null,
     with_reference,
 )
 from bayesgmm.backgrounds import Background
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 FDR = 0.05
 LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate
 ROWS_EACH = 10  # rows a component
-DRAWS = 200
 SIMULATED = 100_000  # points behind the p-values of a fit that was not calibrated
 
 
@@ -77,21 +78,25 @@ class Rule:
             raise DeclarationError(f"give one of fdr, alpha and top, not {' and '.join(given)}")
         if top is not None:
             return cls(top=whole("top", top))
-        return cls(alpha=probability("alpha", alpha)) if alpha is not None else cls(probability("fdr", fdr or FDR))
+        if alpha is not None:
+            return cls(alpha=probability("alpha", alpha))
+        return cls(fdr=probability("fdr", FDR if fdr is None else fdr))
 
-    def called(self, p_value: "Array") -> "tuple[Array, NDArray[np.bool_]]":
+    def called(self, p_value: "Array", score: "Array") -> "tuple[Array, NDArray[np.bool_]]":
         """(N,) q-values, and (N,) which are called.
 
         Examples
         --------
-        >>> Rule(fdr=0.1).called(np.array([0.001, 0.5, 0.9]))[1]
-        array([ True, False, False])
+        >>> Rule(top=1).called(np.array([0.01, 0.01, 0.9]), np.array([-20.0, -90.0, -1.0]))[1]
+        array([False,  True, False])
         """
         from scipy.stats import false_discovery_control
 
         q_value: Array = false_discovery_control(p_value)
         if self.top is not None:
-            return q_value, np.argsort(np.argsort(p_value, kind="stable"), kind="stable") < self.top
+            called = np.zeros(p_value.size, dtype=np.bool_)
+            called[_strangest_first(p_value, score)[: self.top]] = True
+            return q_value, called
         return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
 
     def __str__(self) -> str:
@@ -133,15 +138,16 @@ class Anomalies:
 
 def flagged(rows: "pd.DataFrame", table: Usable, every: bool = False) -> "pd.DataFrame":
     """The rows that are called, with the table's own columns, the strangest first; or every row, as they come."""
-    import pandas as pd
+    if every:
+        return beside(table.frame, rows)
+    at = np.flatnonzero(rows["anomaly"])
+    at = at[_strangest_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
+    return beside(table.frame.iloc[at], rows.iloc[at])
 
-    at = np.arange(len(rows)) if every else np.flatnonzero(rows["anomaly"])
-    judged = rows.iloc[at]
-    order = at if every else np.lexsort([judged["log_density"], judged["p_value"]])
-    own, judged = table.frame.iloc[at[order]], judged.iloc[order]
-    taken = {name: f"{name}_of_row" for name in judged.columns if name in own.columns}
-    both = [own.reset_index(drop=True), judged.rename(columns=taken).reset_index(drop=True)]
-    return pd.concat(both, axis=1).set_axis(own.index)
+
+def _strangest_first(p_value: "Array", score: "Array") -> "NDArray[np.intp]":
+    """(N,) the order of points; of equal p-values, as few reference points give, the less dense one is stranger."""
+    return np.lexsort([score, p_value])
 
 
 def find_anomalies(
@@ -163,8 +169,8 @@ def find_anomalies(
 
     Mixtures with these numbers of components, each without and with a background, are asked to tell unseen rows from
     made-up points. One Gaussian is kept unless another tells ten pairs in a hundred more; then the simplest is taken
-    that has nine tenths of that gain. A background is taken where it tells one pair in a hundred more. One shape for
-    all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
+    that unseen rows do not tell from the best. A background is taken where it tells one pair in a hundred more. One
+    shape for all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
 
     A table that is judged by a fit of itself has the p-values of the model, made larger where the middle half of the
     rows shows that the model is off. ``new`` rows are judged by points that the fit has not seen: half of ``data`` is
@@ -205,7 +211,7 @@ def find_anomalies(
     >>> find_anomalies(x[:, None], n_components=1, progress=False).flagged["reason"].item()[:6]
     'x0 40 '
     """
-    rule = Rule.of(fdr, alpha, top)
+    Rule.of(fdr, alpha, top)  # before the work
     learnt = learn(
         data,
         columns=columns,
@@ -219,8 +225,7 @@ def find_anomalies(
     )
     if new is None:
         return learnt.judged(fdr=fdr, alpha=alpha, top=top)
-    judged = usable_for(learnt.fit, new)
-    return Anomalies(_judged(learnt.fit, judged, rule), learnt.fit, judged, rule, learnt.tried)
+    return replace(judge(learnt.fit, new, fdr=fdr, alpha=alpha, top=top), tried=learnt.tried)
 
 
 @dataclass(frozen=True)
@@ -251,8 +256,9 @@ class Learnt:
         count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
         with_it = "" if behind is None else f", and a background with a share of {behind.share:g}"
         said = [f"{count} component{'' if count == 1 else 's'}{with_it}"]
-        if self.tried:
-            first, best = self.choices["error"].iloc[0], self.choices["error"].min()
+        if any(choice.denser.size for choice in self.tried):
+            errors = self.choices["error"].dropna()
+            first, best = errors.iloc[0], errors.min()
             said.append(
                 f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
                 f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must gain "
@@ -263,7 +269,7 @@ class Learnt:
     def judged(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
         """The rows of the table itself, judged."""
         rule = Rule.of(fdr, alpha, top)
-        return Anomalies(_judged(self.fit, self.table, rule, own=True), self.fit, self.table, rule, self.tried)
+        return Anomalies(_judged(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
 
 
 def learn(
@@ -290,14 +296,18 @@ def learn(
     if calibrated and len(rows) < LEAST_HELD_OUT:
         raise DataError(f"{len(rows)} rows are too few to judge others by: half of them are held back; give 50")
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
+    if not counts:
+        raise DeclarationError("n_components=[]: give at least one number of components")
     counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or ROWS_EACH * k <= len(rows)]
     models = candidates(counts, covariance, [None, Background()] if background is None else [background])
-    few = len(rows) < LEAST_HELD_OUT or len(models) == 1
-    tried = [] if few else structure(rows, models, seed, progress)
-    model = simplest(tried) if tried else models[0]
     held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
-    tree = fit(model, rows[~held_out], method, seed=seed, progress=progress, **settings)
-    return Learnt(with_reference(tree, rows[held_out]) if calibrated else tree, table, tried)
+    seen = rows[~held_out]  # p-values are valid whatever the model only where its choice did not see these rows either
+    few = len(seen) < LEAST_HELD_OUT or len(models) == 1
+    tried = [] if few else structure(seen, models, seed, progress)
+    model = simplest(tried) if tried else models[0]
+    tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
+    tree = with_reference(tree, rows[held_out]) if calibrated else with_null(tree, _by_the_model(tree, rows)[1])
+    return Learnt(tree, table, tried)
 
 
 def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
@@ -311,16 +321,14 @@ def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
     import pandas as pd
 
     names = [str(name) for name in tree["posterior"].coords["feature"].values]
-    frame = data if hasattr(data, "columns") else pd.DataFrame(np.asarray(data), columns=names)
-    frame = frame.rename(columns=str)
+    frame = as_frame(data, names)
     chosen = select(frame, names)
     numbers = chosen.apply(pd.to_numeric, errors="coerce")
     text = [name for name in names if numbers[name].isna().all() and chosen[name].notna().any()]
     if text:
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
     frame = frame.assign(**numbers)
-    complete = np.isfinite(numbers.to_numpy(np.float64)).all(axis=1)
-    return Usable(frame, tuple(names), {}, complete)
+    return Usable(frame, tuple(names), {}, complete_rows(numbers))
 
 
 def judge(
@@ -337,7 +345,8 @@ def judge(
     ----------
     tree : DataTree
         Where it keeps scores of points that it has not seen (``find_anomalies(data, new)`` makes such a fit), p-values
-        are by these; else by 100,000 points that the fit simulates.
+        are by these; else by 100,000 points that the fit simulates, and made larger where ``find_anomalies(data)`` has
+        found the model to be off.
     data : DataFrame or array
     fdr, alpha, top : optional
         As for ``find_anomalies``.
@@ -346,7 +355,7 @@ def judge(
     return Anomalies(_judged(tree, table, rule), tree, table, rule)
 
 
-def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -> "pd.DataFrame":
+def _judged(tree: "xr.DataTree", table: Usable, rule: Rule) -> "pd.DataFrame":
     import pandas as pd
 
     empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
@@ -355,8 +364,10 @@ def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -
     if not table.complete.any():
         return found
     rows, at = table.rows, np.flatnonzero(table.complete)
-    score, p_value = _scored(tree, rows, own)
-    q_value, called = rule.called(p_value)
+    score, p_value = _scored(tree, rows)
+    q_value, called = rule.called(p_value, score)
+    if not called.any() and (reference := reference_of(tree)) is not None:
+        warn_of_few(p_value, reference.size, str(rule), "Learn from more rows, or call by top=.")
     for name, values in {"log_density": score, "p_value": p_value, "q_value": q_value, "anomaly": called}.items():
         found.iloc[at, found.columns.get_loc(name)] = values
     if called.any():
@@ -366,10 +377,16 @@ def _judged(tree: "xr.DataTree", table: Usable, rule: Rule, own: bool = False) -
     return found
 
 
-def _scored(tree: "xr.DataTree", rows: "pd.DataFrame", own: bool) -> "tuple[Array, Array]":
+def _scored(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
     """Log densities, and p-values: by points that were held back, or else by those that the model expects."""
-    reference, score = reference_of(tree), mean_log_density(tree, rows)
+    reference = reference_of(tree)
     if reference is not None:
-        return score, conformal(score, reference)
-    log_p = log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))
-    return score, empirical_null(log_p) if own else np.exp(log_p)
+        score = mean_log_density(tree, rows)
+        return score, rank_p_values(score, reference)
+    score, log_p = _by_the_model(tree, rows)
+    return score, null_of(tree).p_values(log_p)
+
+
+def _by_the_model(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
+    score = mean_log_density(tree, rows)
+    return score, log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))

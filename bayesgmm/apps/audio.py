@@ -1,7 +1,8 @@
 """Recordings: files of sound, read and checked; every complaint has the file's name."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from bayesgmm.errors import DataError, warn
 from bayesgmm.stats import Array
 
 LEAST_RATE = 4000  # Hz: below it there is no second formant
-FULL_SCALE = 0.999  # of the largest sample that a file can hold
-CLIPPED = 0.01  # share of the samples at full scale from which a recording is said to be clipped
+FULL_SCALE = 0.95  # 8 bits and mu-law don't quite reach 1
+FLAT = 0.999  # of the largest sample: what is as large as it
+CLIPPED = 0.01  # share of the samples that are so large from which a recording is said to be clipped
 LISTED = 10  # broken files that an error names
 
 
@@ -55,10 +57,17 @@ class Recording:
         return len(self.samples) / self.rate
 
     @property
+    def is_part(self) -> bool:
+        """Whether a part of it is meant."""
+        return self.start > 0 or self.stop < np.inf
+
+    @property
     def clipped(self) -> bool:
-        """Whether many samples are at full scale: the waves' tops are cut off."""
-        size = np.abs(self.samples)
-        return bool((size >= FULL_SCALE * max(size.max(), 1.0)).mean() > CLIPPED)
+        """Whether the waves' tops are cut off: many samples are at its largest or its smallest, near full scale."""
+        top, bottom = self.samples.max(), self.samples.min()
+        flat = (self.samples >= FLAT * top) | (self.samples <= FLAT * bottom)
+        more = flat.sum() - 2  # one top and one bottom there always are
+        return bool(max(top, -bottom) >= FULL_SCALE and more > CLIPPED * len(flat))
 
 
 def read(path: str | Path) -> Recording:
@@ -70,6 +79,8 @@ def read(path: str | Path) -> Recording:
         When the file is missing, empty, damaged, no sound, silent, or holds values that are no numbers.
     """
     path = Path(path)
+    if path.is_dir():
+        raise BrokenRecording(f"{path}: is a folder; give the files in it")
     if not path.is_file():
         raise BrokenRecording(f"{path}: there is no such file")
     if path.stat().st_size == 0:
@@ -95,6 +106,8 @@ def checked(recording: Recording) -> Recording:
         raise BrokenRecording(f"{name}: holds no samples; give one row of numbers")
     if not np.isfinite(samples).all():
         raise BrokenRecording(f"{name}: holds samples that are not numbers")
+    if not float(recording.rate).is_integer():
+        raise BrokenRecording(f"{name}: has {recording.rate} samples a second; give a whole number")
     if recording.rate < LEAST_RATE:
         raise BrokenRecording(f"{name}: has {recording.rate} samples a second; speech needs at least {LEAST_RATE}")
     if not np.ptp(samples) > 0:
@@ -103,28 +116,49 @@ def checked(recording: Recording) -> Recording:
         raise BrokenRecording(
             f"{name}: the part from {recording.start:g} to {recording.stop:g} s is not in its {recording.seconds:.3g} s"
         )
-    return replace(recording, samples=samples)
+    return replace(recording, samples=samples, rate=int(recording.rate))
 
 
-def recording_of(item: Any) -> Recording:
+def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recording:
     """A recording from what stands for one: a path, a path with start and stop in seconds, or itself.
 
     Raises
     ------
     BrokenRecording
+        When it can't be used.
+    DataError
+        When it is none of these.
     """
     if isinstance(item, Recording):
         return checked(item)
     if isinstance(item, str | Path):
-        return read(item)
-    if isinstance(item, Sequence) and len(item) == 3 and isinstance(item[0], str | Path):
-        path, start, stop = item
-        return checked(replace(read(path), start=float(start), stop=float(stop)))
+        return reader(Path(item))
+    match item:
+        case str() | Path() as path, Real() as start, Real() as stop:
+            return checked(replace(reader(Path(path)), start=float(start), stop=float(stop)))
     raise DataError(f"{item!r} is no recording; give a path, (path, start, stop) in seconds, or a Recording")
 
 
-def each_sound[T, U](items: Iterable[T], use: Callable[[T], U], skip_broken: bool = False) -> dict[int, U]:
-    """What a function makes of each item, by its place; all broken recordings come in one error.
+def several(items: Any) -> list[Any]:
+    """Many recordings as a list.
+
+    Raises
+    ------
+    DataError
+        When it is one, or none.
+    """
+    if isinstance(items, str | Path | Recording):
+        raise DataError("this is one recording; give a list of them, for example [recording]")
+    found = list(items)
+    if not found:
+        raise DataError("there are no recordings; give at least one")
+    return found
+
+
+def each_sound[T, U](
+    items: Iterable[T], use: Callable[[T], U], skip_broken: bool = False, advice: str = "Mend them, or leave them out."
+) -> dict[int, U]:
+    """What a function makes of each item, by its place; all broken recordings come in one error, with some advice.
 
     Raises
     ------
@@ -144,18 +178,17 @@ def each_sound[T, U](items: Iterable[T], use: Callable[[T], U], skip_broken: boo
         except BrokenRecording as error:
             problems.append(str(error))
     if problems and not (skip_broken and good):
-        raise _broken(problems, len(problems) + len(good))
+        raise _broken(problems, len(problems) + len(good), advice)
     if problems:
         warn([f"{_count(problems)} of {len(problems) + len(good)} skipped\n{_lines(problems)}"])
     return good
 
 
-def _broken(problems: list[str], total: int) -> BrokenRecording:
+def _broken(problems: list[str], total: int, advice: str) -> BrokenRecording:
     if total == 1:
         return BrokenRecording(problems[0])
-    every = len(problems) == total
-    advice = "" if every else "\n  Mend or remove them, or leave them out: skip_broken=True (--skip-broken)."
-    return BrokenRecording(f"{_count(problems)} of {total} can't be used\n{_lines(problems)}{advice}")
+    more = "" if len(problems) == total else f"\n  {advice}"
+    return BrokenRecording(f"{_count(problems)} of {total} can't be used\n{_lines(problems)}{more}")
 
 
 def _count(problems: list[str]) -> str:
@@ -165,6 +198,18 @@ def _count(problems: list[str]) -> str:
 def _lines(problems: list[str]) -> str:
     more = [] if len(problems) <= LISTED else [f"and {len(problems) - LISTED} more"]
     return "\n".join(f"  {line}" for line in [*problems[:LISTED], *more])
+
+
+def warn_of_clipping(names: Iterable[str]) -> None:
+    """Warn of recordings that are clipped, by their names.
+
+    Warns
+    -----
+    FitWarning
+    """
+    if clipped := sorted(set(names)):
+        more = f" and {len(clipped) - 3} more" if len(clipped) > 3 else ""
+        warn([f"clipped, and hard to understand: {', '.join(clipped[:3])}{more}"])
 
 
 def resampled(recording: Recording, rate: int) -> Recording:

@@ -56,8 +56,8 @@ def _forward(emitted: Padded, stay: Array) -> Array:
     ahead[:, 0, 0] = values[:, 0, 0]
     for t in range(1, values.shape[1]):
         before = ahead[:, t - 1]
-        ahead[:, t, 0] = before[:, 0] + log_stay[..., 0]
-        ahead[:, t, 1:] = np.logaddexp(before[:, 1:] + log_stay[..., 1:], before[:, :-1] + log_leave[..., :-1])
+        ahead[:, t, 0] = before[:, 0] + log_stay[0]
+        ahead[:, t, 1:] = np.logaddexp(before[:, 1:] + log_stay[1:], before[:, :-1] + log_leave[:-1])
         ahead[:, t] += values[:, t]
     return ahead
 
@@ -68,7 +68,7 @@ def log_probability(emitted: Padded, stay: Array) -> Array:
     Parameters
     ----------
     emitted : Padded
-    stay : (S,) or (R, S) float
+    stay : (S,) float
         Probability of another frame in each state.
 
     Examples
@@ -81,7 +81,7 @@ def log_probability(emitted: Padded, stay: Array) -> Array:
     """
     ahead = _forward(emitted, stay)
     rows = np.arange(len(emitted.lengths))
-    return ahead[rows, emitted.lengths - 1, -1] + np.log1p(-stay[..., -1])
+    return ahead[rows, emitted.lengths - 1, -1] + np.log1p(-stay[-1])
 
 
 def occupancies(emitted: Padded, stay: Array) -> tuple[Array, Array]:
@@ -91,7 +91,7 @@ def occupancies(emitted: Padded, stay: Array) -> tuple[Array, Array]:
     ----------
     emitted : Padded
         None shorter than the chain.
-    stay : (S,) or (R, S) float
+    stay : (S,) float
 
     Returns
     -------
@@ -113,14 +113,12 @@ def _backward(emitted: Padded, stay: Array) -> Array:
     with np.errstate(divide="ignore"):
         log_stay, log_leave = np.log(stay), np.log1p(-stay)
     behind = np.full_like(values, -np.inf)
-    last = np.broadcast_to(log_leave[..., -1], emitted.lengths.shape)
     for t in range(values.shape[1] - 1, -1, -1):
         if t + 1 < values.shape[1]:
             after = behind[:, t + 1] + values[:, t + 1]
-            behind[:, t, :-1] = np.logaddexp(after[:, :-1] + log_stay[..., :-1], after[:, 1:] + log_leave[..., :-1])
-            behind[:, t, -1] = after[:, -1] + log_stay[..., -1]
-        ends = emitted.ends(t)
-        behind[ends, t, -1] = last[ends]
+            behind[:, t, :-1] = np.logaddexp(after[:, :-1] + log_stay[:-1], after[:, 1:] + log_leave[:-1])
+            behind[:, t, -1] = after[:, -1] + log_stay[-1]
+        behind[emitted.ends(t), t, -1] = log_leave[-1]
     return behind
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from bayesgmm import posterior
 from bayesgmm._declared import whole
-from bayesgmm.apps.columns import Usable, usable
+from bayesgmm.apps.columns import Usable, beside, usable
+from bayesgmm.apps.evidence import evidence
 from bayesgmm.apps.profiles import profiles, set_apart
 from bayesgmm.data import listing
-from bayesgmm.errors import DataError, FitFileError
+from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference import fit
 from bayesgmm.merging import merge_components
@@ -24,6 +25,7 @@ from bayesgmm.selection import select
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 COMPONENTS = tuple(range(1, 10))
 FAMILIES = ("full", "tied", "diag")  # what does not depend on the columns' units
@@ -80,26 +82,25 @@ class Clusters:
 
     def with_table(self) -> "pd.DataFrame":
         """The table with columns ``cluster`` and ``uncertainty``, which get a longer name where the table has those."""
-        import pandas as pd
-
-        taken = {name: f"{name}_of_row" for name in self.rows.columns if name in self.table.frame.columns}
-        return pd.concat([self.table.frame, self.rows.rename(columns=taken)], axis=1)
+        return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
         """How it came about and what there is, a sentence a line."""
         best, model = self.choices.iloc[0], posterior.declaration(self.fit)
         k, found = model.n_components, self.partition.attrs["n_clusters"]
-        tried = self.choices["n_components"].nunique()
         said = self.table.words()
         said.append(f"columns that are used: {listing(self.table.columns)}")
         said.append(
             "columns keep their units: how widely each spreads is learned, so that none counts for more than another "
             "because of its unit"
+            if model.covariance != "spherical"
+            else "columns keep their units, and a spherical covariance spreads alike in all: what is large in number "
+            "counts for most"
         )
         said.append(
             f"{plural(k, 'component')} of covariance {model.covariance!r}: the lowest BIC ({best['bic']:.1f}) of "
             f"{len(self.choices)} choices{_next(self.choices)}"
-            if tried > 1
+            if len(self.choices) > 1
             else f"{plural(k, 'component')} of covariance {model.covariance!r}, as was asked"
         )
         merged = int(self.merged["n_clusters"])
@@ -135,10 +136,18 @@ class Clusters:
         (folder / "summary.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
         posterior.save(self.fit, folder / "fit.nc")
         title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
-        report(self.fit, folder / "report.html", title=title, progress=progress)
-        plots.partition(self.fit, self.partition).savefig(folder / "clusters.png", dpi=150)
-        plots.selection(self.choices).savefig(folder / "choices.png", dpi=150)
+        opening = [evidence(self.words(), self.choices)]
+        report(self.fit, folder / "report.html", title=title, opening=opening, progress=progress)
+        _draw(plots.partition(self.fit, self.partition), folder / "clusters.png")
+        _draw(plots.selection(self.choices), folder / "choices.png")
         return [folder / name for name in FILES]
+
+
+def _draw(figure: "Figure", path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def plural(n: int, word: str) -> str:
@@ -235,6 +244,8 @@ def cluster_table(
         raise DataError(f"{plural(len(rows), 'row')} without missing values: too few to look for clusters; give 20")
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     counts = [whole("n_components", k) for k in counts]
+    if not counts:
+        raise DeclarationError("n_components=[]: give at least one number of components")
     able = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
     choices = select(rows, able, covariance, seed=seed, progress=progress)
     if not np.isfinite(choices["bic"].iloc[0]):

@@ -1,22 +1,23 @@
 """Which columns and rows of a table can be used, and one clear word about each that can't."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data import is_numeric, listing, select
+from bayesgmm.data import as_matrix, column_names, is_numeric, listing, require_distinct, select
 from bayesgmm.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_MISSING = 0.5  # share of missing values from which a column says too little
-ALIKE = 1 - 1e-9  # squared correlation of columns that say the same
+ROUNDING = 1e-14  # spread of a column, relative to its largest value, that is none
+OWN = 1e-9  # share of a column's variance that the columns before it must leave to it
 FEW_VALUES = 5  # distinct values that make a class, not a measurement, where each comes often
 OFTEN = 10
-LEAST_ROWS = 4  # from which columns can be told apart by their values
+LEAST_ROWS = 4  # from which a column can be told to number the rows
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,59 @@ class Usable:
         return said
 
 
+def as_frame(data: Any, names: Sequence[str] | None = None) -> "pd.DataFrame":
+    """A table as a DataFrame whose columns have distinct names; those of an array are ``x0, x1, ...`` unless told.
+
+    Raises
+    ------
+    DataError
+        When it is no table, two columns have one name, or an array does not have the columns that are told.
+
+    Examples
+    --------
+    >>> list(as_frame([[1.0, 2.0], [3.0, 4.0]]).columns)
+    ['x0', 'x1']
+    """
+    import pandas as pd
+
+    if hasattr(data, "to_frame") and not hasattr(data, "columns"):
+        data = data.to_frame()
+    if not hasattr(data, "index") or not hasattr(data, "columns"):
+        values = as_matrix(data)
+        if names is not None and len(names) != values.shape[1]:
+            raise DataError(f"the table has {values.shape[1]} columns; those of the fit are {listing(names)}")
+        data = pd.DataFrame(values, columns=names or [f"x{j}" for j in range(values.shape[1])])
+    require_distinct([str(name) for name in data.columns])
+    return data.rename(columns=str).infer_objects()
+
+
+def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
+    """A table and answers for each of its rows; an answer gets a longer name where the table has a column of its own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> list(beside(pd.DataFrame({"x": [1.0], "cluster": ["b"]}), pd.DataFrame({"cluster": [0]})).columns)
+    ['x', 'cluster', 'cluster_of_row']
+    """
+    import pandas as pd
+
+    names = {name: free_name(name, table.columns) for name in answers.columns}
+    both = [table.reset_index(drop=True), answers.rename(columns=names).reset_index(drop=True)]
+    return pd.concat(both, axis=1).set_axis(table.index)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for a column of ours that is none of theirs."""
+    while name in taken:
+        name += "_of_row"
+    return name
+
+
 def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
     """Choose the columns of measurements, and the rows without missing values.
 
-    Columns that are named are used, whatever they look like, as long as they can be.
+    Columns that are named are used, whatever they look like, unless those named before determine them.
 
     Raises
     ------
@@ -77,18 +127,15 @@ def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
     ...     print(line)
     column 'id' is left out: it numbers the rows
     column 'flat' is left out: it has one value throughout
-    column 'who' is left out: it is text
+    column 'who' is left out: it is text, such as 'a'
     1 row is left out: a value is missing or infinite
     """
-    import pandas as pd
-
-    frame = data if hasattr(data, "columns") else pd.DataFrame(np.asarray(data))
-    frame = frame.rename(columns=str if hasattr(data, "columns") else lambda j: f"x{j}")
+    frame = as_frame(data)
     if frame.empty:
         raise DataError("the table has no rows")
     chosen, left_out = [str(c) for c in frame.columns], {}
     if columns is not None:
-        chosen = [str(c) for c in select(frame, columns).columns]
+        chosen = [str(c) for c in select(frame, column_names(columns)).columns]
     for name in chosen:
         why = _unfit(frame[name]) or ("" if columns is not None else _no_measurement(frame[name]))
         if why:
@@ -96,50 +143,82 @@ def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
     if columns is not None and left_out:
         raise DataError("; ".join(f"column {name!r} can't be used: {why}" for name, why in left_out.items()))
     used = [name for name in chosen if name not in left_out]
-    for name, twin in _twins(frame[used]).items():
-        left_out[name] = f"it says the same as {twin!r}"
+    left_out |= _determined(frame[used])
     used = [name for name in used if name not in left_out]
     if not used:
         raise DataError(f"no column can be used: {'; '.join(f'{name!r}: {why}' for name, why in left_out.items())}")
-    complete = np.isfinite(frame[used].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+    complete = complete_rows(frame[used])
     if not complete.any():
         raise DataError(f"every row lacks a value in one of {listing(used)}; choose other columns")
     return Usable(frame, tuple(used), left_out, complete)
 
 
+def complete_rows(frame: "pd.DataFrame") -> Any:
+    """(N,) rows in which every value is a finite number."""
+    return np.isfinite(frame.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+
+
 def _unfit(column: "pd.Series") -> str:
     """Why a column can't be used at all."""
     if not is_numeric(column):
-        return "it is text" if column.dtype == object or str(column.dtype).startswith("str") else f"{column.dtype}"
+        text = column.dtype == object or str(column.dtype).startswith("str")
+        return _text(column) if text else f"it holds {column.dtype}, no numbers"
     values = column.to_numpy(np.float64, na_value=np.nan)
     values = values[np.isfinite(values)]
     if not values.size:
         return "it has no values"
-    return "it has one value throughout" if np.ptp(values) == 0 else ""
+    return "it has one value throughout" if values.min() == values.max() else ""
+
+
+def _text(column: "pd.Series") -> str:
+    """How much of a column is text, with an example: a sign for what is missing, a decimal comma, a unit."""
+    import pandas as pd
+
+    given = column.dropna()
+    wrong = given[pd.to_numeric(given, errors="coerce").isna()]
+    if not len(given):
+        return "it has no values"
+    if not len(wrong):
+        return "its numbers are text"
+    part = "" if len(wrong) == len(given) else f" in {len(wrong)} of {len(column)} rows"
+    return f"it is text{part}, such as {wrong.iloc[0]!r}"
 
 
 def _no_measurement(column: "pd.Series") -> str:
     """Why a column is not used unless it is named."""
     values = column.to_numpy(np.float64, na_value=np.nan)
     missing = 1 - np.isfinite(values).mean()
+    values = np.sort(values)
     if missing > MOST_MISSING:
         return f"{missing:.0%} of its values are missing"
     steps = np.diff(values)
     if len(values) >= LEAST_ROWS and (steps == steps[0]).all():
         return "it numbers the rows"
-    distinct = len(np.unique(values[np.isfinite(values)]))
+    distinct = 1 + np.count_nonzero(np.diff(values[np.isfinite(values)]))
     if distinct <= FEW_VALUES and len(values) >= OFTEN * distinct:
         return f"it has {distinct} values only: a class, no measurement"
     return ""
 
 
-def _twins(frame: "pd.DataFrame") -> dict[str, str]:
-    """Columns that are a multiple of one before them, and of which."""
-    correlation = frame.corr().to_numpy() ** 2 if len(frame) >= LEAST_ROWS else np.zeros((frame.shape[1],) * 2)
-    names = [str(name) for name in frame.columns]
-    found: dict[str, str] = {}
-    for i, name in enumerate(names):
-        twins = [names[j] for j in range(i) if correlation[i, j] > ALIKE and names[j] not in found]
-        if twins:
-            found[name] = twins[0]
+def _determined(frame: "pd.DataFrame") -> dict[str, str]:
+    """Columns that are a sum of multiples of those before them, which no density in all of them has, and of which."""
+    x = frame.to_numpy(np.float64, na_value=np.nan)[complete_rows(frame)]
+    if len(x) <= x.shape[1]:
+        return {}
+    x = x / np.abs(x).max(axis=0).clip(np.finfo(float).tiny)
+    x = x - x.mean(axis=0)
+    spread = np.sqrt((x**2).sum(axis=0))
+    flat = spread <= ROUNDING
+    x = np.linalg.qr(x / np.where(flat, 1.0, spread), mode="r")  # the same angles in D rows
+    names, kept, found = [str(name) for name in frame.columns], list[int](), dict[str, str]()
+    for j, name in enumerate(names):
+        if flat[j]:
+            found[name] = "it has one value in the rows without missing ones"
+            continue
+        share = np.linalg.lstsq(x[:, kept], x[:, j], rcond=None)[0]
+        if ((x[:, j] - x[:, kept] @ share) ** 2).sum() > OWN:
+            kept.append(j)
+            continue
+        by = [names[i] for i, part in zip(kept, share, strict=True) if abs(part) > np.sqrt(OWN)]
+        found[name] = f"it says the same as {by[0]!r}" if len(by) == 1 else f"it follows from {listing(by)}"
     return found

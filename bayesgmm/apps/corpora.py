@@ -1,10 +1,9 @@
 """Recordings with labels: what a model is trained from, read, checked and heard."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from bayesgmm.estimators import arguments
 from bayesgmm.progress import track
 from bayesgmm.stats import Array
 
+SKIP = "Mend or remove them, or leave them out: skip_broken=True (--skip-broken)."
 TOUCHING = 0.1  # seconds between parts of a file of which one follows the other
 MOST_RATE = 16_000  # Hz: unless told, what recordings are brought down to
 
@@ -46,8 +46,6 @@ def corpus_of(items: list[Any], y: Any, groups: Any, sample_weight: Any, rate: i
     DataError
         When labels, groups or weights don't go with the recordings.
     """
-    if not items:
-        raise DataError("there are no recordings; give at least two")
     labels = _as_labels("y", y, len(items))
     together = None if groups is None else _as_labels("groups", groups, len(items))
     weight = np.ones(len(items)) if sample_weight is None else _as_weight(sample_weight, len(items))
@@ -60,11 +58,9 @@ def corpus_of(items: list[Any], y: Any, groups: Any, sample_weight: Any, rate: i
     return Corpus(opened, labels[rows], own, weight[rows], rate or min([MOST_RATE, *rates]))
 
 
-def _opened(item: Any, reader: Callable[[Path], audio.Recording]) -> "audio.Recording | audio.BrokenRecording":
+def _opened(item: Any, reader: Any) -> "audio.Recording | audio.BrokenRecording":
     try:
-        if isinstance(item, tuple | list) and len(item) == 3:
-            return audio.checked(replace(reader(Path(item[0])), start=float(item[1]), stop=float(item[2])))
-        return audio.recording_of(item)
+        return audio.recording_of(item, reader)
     except audio.BrokenRecording as error:
         return error
 
@@ -77,11 +73,13 @@ def _own_name(item: Any, recording: Any, place: int) -> str:
 
 
 def _as_labels(name: str, values: Any, count: int) -> NDArray:
+    import pandas as pd
+
     labels = np.asarray(values)
     if labels.dtype.kind == "O":
-        if any(value is None or value != value for value in labels.reshape(-1)):
+        if pd.isna(labels).any():
             raise DataError(f"{name} holds missing values; give a label for each recording")
-        labels = np.array([str(value) for value in labels.reshape(-1)]).reshape(labels.shape)
+        labels = np.array(labels.tolist())  # text, or numbers, as they are
     if labels.shape != (count,):
         raise DataError(f"{name} has shape {labels.shape} for {count} recordings; give one label for each")
     if labels.dtype.kind not in "iuUb":
@@ -111,17 +109,17 @@ def hear(
             raise one
         return [frames(one, hearing, least) for hearing in hearings]
 
-    good = audio.each_sound(track(corpus.recordings, "listening", progress), listen, skip)
+    good = audio.each_sound(track(corpus.recordings, "listening", progress), listen, skip, SKIP)
     heard = [[every[h] for every in good.values()] for h in range(len(hearings))]
     return corpus.only(list(good)), heard
 
 
 def follows(corpus: Corpus, word: NDArray[np.intp], prior: Array) -> Array:
-    """(C, C) how probable it is that a label follows another: counted where parts of files touch, else the prior."""
-    order = sorted(range(len(word)), key=lambda r: (corpus.recordings[r].name, corpus.recordings[r].start))
+    """(C, C) how probable it is that a label follows another: counted where parts of a file touch, else the prior."""
+    order = sorted(range(len(word)), key=lambda r: (id(corpus.recordings[r].samples), corpus.recordings[r].start))
     count = np.tile(prior, (len(prior), 1))
     for before, after in pairwise(order):
         one, other = corpus.recordings[before], corpus.recordings[after]
-        if one.name == other.name and abs(one.stop - other.start) < TOUCHING:
-            count[word[before], word[after]] += 1
+        if one.samples is other.samples and abs(one.stop - other.start) < TOUCHING:
+            count[word[before], word[after]] += min(corpus.weight[before], corpus.weight[after])
     return count / count.sum(axis=1, keepdims=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesgmm.apps.anomalies import Anomalies, flagged, judge
+from bayesgmm.apps.columns import free_name
 from bayesgmm.errors import DeclarationError, FitFileError
 from bayesgmm.posterior import writable
 from bayesgmm.tables import read_chunks, read_frame
@@ -94,7 +95,7 @@ def write_flagged(found: Iterable[Anomalies], path: str | Path, everything: bool
             for i, part in enumerate(found):
                 called = part.flagged
                 written = flagged(part.rows, part.table, every=True) if everything else called
-                written.to_csv(file, header=i == 0, index_label="row")
+                written.to_csv(file, header=i == 0, index_label=free_name("row", written.columns))
                 n_rows += len(part.rows)
                 n_judged += int(part.table.complete.sum())
                 n_called += len(called)
@@ -106,7 +107,7 @@ def write_flagged(found: Iterable[Anomalies], path: str | Path, everything: bool
         raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return Count(n_rows, n_judged, n_called, shown[0])
+    return Count(n_rows, n_judged, n_called, shown[0][["p_value", "component", "reason"]])
 
 
 def _strangest(parts: "list[pd.DataFrame]") -> "pd.DataFrame":
@@ -114,6 +115,5 @@ def _strangest(parts: "list[pd.DataFrame]") -> "pd.DataFrame":
 
     filled = [part for part in parts if len(part)]
     if not filled:
-        return parts[-1][["p_value", "component", "reason"]]
-    far = pd.concat(filled).sort_values(["p_value"], kind="stable").head(SHOWN)
-    return far[["p_value", "component", "reason"]]
+        return parts[-1]
+    return pd.concat(filled).sort_values(["p_value", "log_density"], kind="stable").head(SHOWN)

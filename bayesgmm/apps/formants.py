@@ -1,11 +1,14 @@
 """Tables of formants, one row a token: a mixture for each sound, and Bayes' rule."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import softmax
+from numpy.typing import NDArray
 
+from bayesgmm.apps.calibration import tempered
+from bayesgmm.apps.rehearsal import folds_of
 from bayesgmm.apps.speech_files import Trained
 from bayesgmm.apps.word_models import Words
 from bayesgmm.data import Standard, as_points, is_numeric, listing
@@ -19,53 +22,112 @@ if TYPE_CHECKING:
     from bayesgmm.estimators.classifier import MixtureClassifier
 
 
-def train_table(
-    frame: "pd.DataFrame", label: str = "label", columns: Sequence[str] | None = None, **settings: Any
-) -> tuple[Trained, "MixtureClassifier"]:
+SPEAKER = "speaker"  # a column of that name says who is held out, and is no formant unless it is asked for
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a table says.
+
+    Parameters
+    ----------
+    values : (N, D) float
+        Logarithms of frequencies when all are positive, as vocal tracts of different lengths differ by a factor.
+    log : bool
+        Whether they are.
+    labels : (N,) str
+    groups : (N,)
+        Speakers; else each row by itself.
+    columns : D names
+    """
+
+    values: Array
+    log: bool
+    labels: NDArray
+    groups: NDArray
+    columns: tuple[str, ...]
+
+
+def tokens_of(frame: "pd.DataFrame", label: str = "label", columns: Sequence[str] | None = None) -> Tokens:
+    """Read a table with a row a token, a column of labels and columns of formants: all that hold numbers unless told.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or a label or a speaker is missing.
+    """
+    known = [str(name) for name in frame.columns]
+    if label not in known:
+        raise DataError(
+            f"the table has no column {label!r}; it has {listing(known)}{did_you_mean(label, dict.fromkeys(known))}"
+        )
+    if missing := [name for name in (label, SPEAKER) if name in known and frame[name].isna().any()]:
+        raise DataError(f"the table has rows without {listing(missing)}; fill or drop them")
+    used = list(columns) if columns else [c for c in known if c not in {label, SPEAKER} and is_numeric(frame[c])]
+    if not used:
+        raise DataError(f"the table has no column of numbers besides {label!r}")
+    X = as_points(frame, used).values
+    log = bool((X > 0).all())
+    groups = frame[SPEAKER].astype(str).to_numpy() if SPEAKER in known else np.arange(len(frame))
+    return Tokens(np.log(X) if log else X, log, frame[label].astype(str).to_numpy(dtype=str), groups, tuple(used))
+
+
+def train_table(tokens: Tokens, **settings: Any) -> "tuple[Trained, MixtureClassifier]":
     """Learn labels from columns of numbers.
 
     Parameters
     ----------
-    frame : DataFrame
-        A row a token.
-    label : str
-        The column of the labels.
-    columns : sequence of str, optional
-        Formants; all other columns of numbers unless told.
+    tokens : Tokens
     **settings
         Of ``MixtureClassifier``.
 
     Returns
     -------
     trained : Trained
-        To be saved; its frequencies are logarithms when all are positive, as vocal tracts of different lengths differ
-        by a factor.
+        To be saved.
     classifier : MixtureClassifier
         The same, to be asked at once.
 
     Raises
     ------
     DataError
-        When there is no such column.
+        When there is one label only.
     """
     from bayesgmm.estimators.classifier import MixtureClassifier
 
-    known = [str(name) for name in frame.columns]
-    if label not in known:
-        raise DataError(
-            f"the table has no column {label!r}; it has {listing(known)}{did_you_mean(label, dict.fromkeys(known))}"
-        )
-    used = list(columns) if columns else [c for c in known if c != label and is_numeric(frame[c])]
-    if not used:
-        raise DataError(f"the table has no column of numbers besides {label!r}")
-    X = as_points(frame, used).values
-    log = bool((X > 0).all())
-    classifier = MixtureClassifier(**settings).fit(np.log(X) if log else X, frame[label].astype(str).to_numpy())
-    words = _words(classifier, tuple(used))
-    n_classes = len(classifier.classes_)
-    follows = np.tile(classifier.priors_, (n_classes, 1))
-    info = {"tokens": len(frame), "log": log, "label": label}
+    if (tokens.labels == tokens.labels[0]).all():
+        raise DataError(f"all rows are labelled {str(tokens.labels[0])!r}; there must be two labels or more")
+    classifier = MixtureClassifier(**settings).fit(tokens.values, tokens.labels)
+    words = _words(classifier, tokens.columns)
+    follows = np.tile(classifier.priors_, (len(classifier.classes_), 1))
+    info = {"tokens": len(tokens.values), "log": tokens.log}
     return Trained(classifier.classes_, words, classifier.priors_, 1.0, follows, info=info), classifier
+
+
+def rehearse_table(tokens: Tokens, folds: int = 3, **settings: Any) -> "pd.DataFrame":
+    """What is said of each row by a model that has seen neither it nor its speaker.
+
+    Returns
+    -------
+    DataFrame
+        ``label``, ``answer`` and ``probability``, indexed by the row's number; none where nothing can be held out.
+    """
+    import pandas as pd
+
+    from bayesgmm.estimators.classifier import MixtureClassifier
+
+    rows = []
+    _, word = np.unique(tokens.labels, return_inverse=True)
+    for fold in folds_of(word, tokens.groups, folds, seed=0):
+        kept = np.setdiff1d(np.arange(len(word)), fold)
+        judged = fold[np.isin(word[fold], word[kept])]
+        if len(judged):
+            classifier = MixtureClassifier(**settings).fit(tokens.values[kept], tokens.labels[kept])
+            p = classifier.predict_proba(tokens.values[judged])
+            answer = classifier.classes_[p.argmax(axis=1)]
+            rows += list(zip(judged.tolist(), tokens.labels[judged], answer, p.max(axis=1), strict=True))
+    frame = pd.DataFrame(rows, columns=["row", "label", "answer", "probability"])
+    return frame.set_index("row").sort_index()
 
 
 def _words(classifier: "MixtureClassifier", columns: tuple[str, ...]) -> Words:
@@ -99,4 +161,4 @@ def recognise_table(trained: Trained, frame: "pd.DataFrame") -> Array:
             raise DataError("frequencies must be positive; drop the rows where they are not")
         X = np.log(X)
     with np.errstate(divide="ignore"):
-        return softmax(trained.words.log_density(X)[:, :, 0] + np.log(trained.prior), axis=1)
+        return np.exp(tempered(trained.words.log_density(X)[:, :, 0], np.log(trained.prior), trained.exponent))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.data import listing
+from bayesgmm.data import is_numeric, listing
 from bayesgmm.errors import DataError
 from bayesgmm.tables import read_frame
 
@@ -46,6 +46,11 @@ def recordings_in(folder: str | Path) -> Listing:
         raise DataError(f"there are no recordings in {folder}; looked for {', '.join(SOUNDS)}")
     files: list[Any] = [str(p) for p in paths]
     if all(p.parent != folder for p in paths):
+        if deep := [str(p.relative_to(folder)) for p in paths if p.parent.parent != folder]:
+            raise DataError(
+                f"{folder}: folders in folders, {listing(deep)}; which of them is the label?\n"
+                "  Give a folder of LABEL/*.wav, or a CSV file with columns path, label and speaker."
+            )
         return Listing(files, [p.parent.name for p in paths])
     names = [p.stem.split("_") for p in paths]
     if unnamed := [p.name for p, parts in zip(paths, names, strict=True) if len(parts) < 2 or not parts[0]]:
@@ -70,7 +75,7 @@ def recordings_of(frame: "pd.DataFrame", where: str | Path) -> Listing:
     Raises
     ------
     DataError
-        When a label or path is missing.
+        When a label or path is missing, or a part of a file has no start, no end, or no numbers for them.
     """
     if "label" not in frame.columns:
         raise DataError(
@@ -82,7 +87,9 @@ def recordings_of(frame: "pd.DataFrame", where: str | Path) -> Listing:
     folder = Path(where).parent
     paths = [str(folder / str(path)) for path in frame["path"]]
     recordings: list[Any] = paths
-    if "start" in frame.columns and "stop" in frame.columns:
+    if times := [name for name in ("start", "stop") if name in frame.columns]:
+        if len(times) < 2 or not all(is_numeric(frame[name]) for name in times):
+            raise DataError(f"{where}: a part of a file needs columns start and stop, both in seconds")
         recordings = list(zip(paths, frame["start"].astype(float), frame["stop"].astype(float), strict=True))
     speakers = frame["speaker"].astype(str).tolist() if "speaker" in frame.columns else None
     return Listing(recordings, frame["label"].astype(str).tolist(), speakers)

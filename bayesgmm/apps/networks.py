@@ -1,7 +1,7 @@
 """Which words were said, and when: the most probable way through a network in which any word may follow any other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.calibration import tempered
-from bayesgmm.apps.cepstra import HOP
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.word_models import Words
 from bayesgmm.stats import Array
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 PAUSE = 0.5  # probability of silence after a word
 PAUSE_STAYS = 0.9  # and of another frame of it: 0.1 s on average
 FAINTEST = 40.0  # nats below a frame's best state: no frame rules a state out for good
+QUIETEST = 0.1  # share of a recording's frames that say what its pauses sound like
 FORBIDDEN = 1e-300  # transitions that are less probable do not exist
 
 
@@ -39,6 +39,8 @@ class Network:
         Probability of a word after silence.
     exponent : float
         Of the density of a frame.
+    step : float
+        Seconds from one frame to the next.
     """
 
     labels: NDArray
@@ -47,6 +49,7 @@ class Network:
     follows: Array
     prior: Array
     exponent: float
+    step: float
 
     def transitions(self) -> tuple[Array, Array]:
         """Weights of the states to begin with (n,), and of a state after another (n, n); silence is the last.
@@ -73,7 +76,13 @@ class Network:
     def log_weights(self, values: Array) -> Array:
         """(T, n) logarithm of what frames (T, D) weigh in each state."""
         words = self.words.log_density(values).reshape(len(values), -1)
-        return self.exponent * np.column_stack([words, self.silence.log_density(values)[:, 0]])
+        return self.exponent * np.column_stack([words, silence_in(values, self.silence).log_density(values)[:, 0]])
+
+    def ends(self) -> Array:
+        """(n,) weight of a state to be the last: a word is over when it leaves its last state."""
+        over = np.zeros_like(self.words.stay)
+        over[:, -1] = (1 - self.words.stay[:, -1]) ** self.exponent
+        return np.append(over.reshape(-1), 1.0)
 
     def path(self, values: Array) -> NDArray[np.int64]:
         """(T,) the state of each frame (T, D) on the most probable way.
@@ -89,11 +98,12 @@ class Network:
         log[:-1] += np.log(total)
         log -= log.max(axis=1, keepdims=True)
         emitted = np.exp(np.maximum(log, -FAINTEST)).T
+        emitted[:, -1] *= self.ends()
         path = librosa.sequence.viterbi(emitted, chain / total[:, None], p_init=begin, transition_min_prob=FORBIDDEN)
         return path.astype(np.int64)
 
-    def transcribe(self, values: Array, seconds: float) -> "pd.DataFrame":
-        """Words in their order, of frames (T, D) that last so many seconds.
+    def transcribe(self, values: Array, start: float, stop: float) -> "pd.DataFrame":
+        """Words in their order, of frames (T, D) between two times in seconds.
 
         Returns
         -------
@@ -108,10 +118,12 @@ class Network:
         rows = []
         for first, end in stretches(path, n_states):
             word = int(path[first]) // n_states
-            times = first * HOP, min(end * HOP, seconds)
             if word == n_words:
                 continue
-            log = tempered(self.words.log_likelihood([values[first:end]]), np.log(self.prior), self.exponent)
+            times = start + first * self.step, min(start + end * self.step, stop)
+            with np.errstate(divide="ignore"):
+                log_prior = np.log(self.prior)
+            log = tempered(self.words.log_likelihood([values[first:end]]), log_prior, self.exponent)
             rows.append((*times, self.labels[word], float(np.exp(log[0, word]))))
         return pd.DataFrame(rows, columns=["start", "end", "label", "probability"])
 
@@ -146,4 +158,20 @@ def silence(quiet: Sequence[Array], words: Words, shrinkage: float) -> Words:
         np.zeros((1, 1)),
         words.standard,
         words.columns,
+    )
+
+
+def silence_in(values: Array, known: Words) -> Words:
+    """The silence that is known, or that of a recording, as one state: no room is as quiet as another.
+
+    What is quiet in frames (T, D) is told by their first cepstrum, the energy; a recording without a pause has its
+    faintest sounds there, which lie between words, too.
+    """
+    faint = values[:, 0] <= np.quantile(values[:, 0], QUIETEST)
+    own = values[faint].mean(axis=0)[None, None, None, None]
+    return replace(
+        known,
+        weight=np.concatenate([known.weight, known.weight], axis=3) / 2,
+        mean=np.concatenate([known.mean, own], axis=3),
+        covariance=np.concatenate([known.covariance, known.covariance], axis=3),
     )

@@ -1,19 +1,22 @@
 """What a detector of anomalies rests on: how much structure the data have, and p-values that are honest about it."""
 
+import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bayesgmm.anomalies import rank_p_values
 from bayesgmm.backgrounds import QUARTILES_APART, Background
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import unpack
-from bayesgmm.predictive import mean_log_density
+from bayesgmm.posterior import holds_points, observed
+from bayesgmm.predictive import assignments, mean_log_density
 from bayesgmm.progress import track
+from bayesgmm.relabelling import aligned
 from bayesgmm.replication import simulate
 from bayesgmm.stats import Array
 
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 COMPONENTS = (1, 2, 3, 4, 6, 8, 10)
 MUST_PAY = 0.1  # of the pairs: what the best model must tell apart beyond the simplest, or the simplest is taken
 BACKGROUND_MUST_PAY = 0.01  # what a background must tell apart beyond the same mixture without one
-NEARLY = 0.9  # of what the best one gains is enough
+LEVEL = 2.0  # standard errors of a difference, within which models are level
 TRIED_ROWS = 4_000  # rows that choosing looks at, half to fit and half to judge
 MADE_UP = 4_000  # points that held-out rows are compared with
-DRAWS = 50
+COUNTED = 20_000  # rows that components are weighed by, at most
+ROUGH_DRAWS = 50  # of a model that is tried
+DRAWS = 200  # of the one that is taken
 EDGE = 0.05  # quantile of a column where its range is taken to end
 MARGIN = 0.25  # beyond it, of the range
 LEAST_CENTRE = 200  # p-values whose centre can be trusted
@@ -41,13 +46,22 @@ class Choice:
     Parameters
     ----------
     model : MixtureModel
-    error : float
-        Share of pairs (a held-out row, a made-up point) in which the made-up point is the denser one; NaN where the
-        model could not be fitted.
+    denser : (M,) float
+        Share of the made-up points that are denser than each held-out row; empty where the model could not be fitted.
     """
 
     model: MixtureModel
-    error: float
+    denser: Array
+
+    @property
+    def error(self) -> float:
+        """Share of pairs in which the made-up point is the denser one; NaN where the model could not be fitted."""
+        return float(self.denser.mean()) if self.denser.size else np.nan
+
+    def level_with(self, best: Self) -> bool:
+        """Whether the rows that both have judged do not tell its error from another's: two standard errors."""
+        behind = self.denser - best.denser
+        return float(behind.mean()) <= LEVEL * float(behind.std(ddof=1)) / math.sqrt(behind.size)
 
 
 def candidates(
@@ -80,40 +94,39 @@ def structure(x: "pd.DataFrame", models: Sequence[MixtureModel], seed: int, prog
     rows = rng.permutation(len(x))[:TRIED_ROWS]
     seen, unseen = x.iloc[rows[::2]], x.iloc[rows[1::2]]
     false = made_up(x.to_numpy(np.float64)[rows], MADE_UP, rng)
-    return [Choice(model, _error(model, seen, unseen, false, seed)) for model in track(models, "choosing", progress)]
+    return [Choice(model, _denser(model, seen, unseen, false, seed)) for model in track(models, "choosing", progress)]
 
 
-def _error(model: MixtureModel, seen: "pd.DataFrame", unseen: "pd.DataFrame", false: Array, seed: int) -> float:
+def _denser(model: MixtureModel, seen: "pd.DataFrame", unseen: "pd.DataFrame", false: Array, seed: int) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)
-            rough = fit(model, seen, "vb", seed=seed, progress=False, draws=DRAWS, n_init=5)
+            rough = fit(model, seen, "vb", seed=seed, progress=False, draws=ROUGH_DRAWS, n_init=5)
     except BayesGMMError:
-        return np.nan
-    true = np.sort(mean_log_density(rough, unseen))
-    below = np.searchsorted(true, mean_log_density(rough, false))
-    return float(below.mean() / len(true))
+        return np.empty(0)
+    below = np.searchsorted(np.sort(mean_log_density(rough, false)), mean_log_density(rough, unseen), side="right")
+    return 1 - below / len(false)
 
 
 def simplest(choices: Sequence[Choice]) -> MixtureModel:
-    """The first model, unless another tells at least 10 pairs in a hundred more; then the first with most of that gain.
+    """The first model, unless another tells at least 10 pairs in a hundred more; then the first that is level with it.
 
     A background follows no structure, so one pair in a hundred is enough for it.
 
     Examples
     --------
-    >>> tried = [Choice(MixtureModel(1), 0.30), Choice(MixtureModel(2), 0.11), Choice(MixtureModel(3), 0.10)]
-    >>> simplest(tried).n_components
+    >>> denser = np.array([[0.3, 0.3, 0.4], [0.1, 0.0, 0.2], [0.0, 0.1, 0.1]])
+    >>> simplest([Choice(MixtureModel(k + 1), row) for k, row in enumerate(denser)]).n_components
     2
     """
-    able = [choice for choice in choices if not np.isnan(choice.error)]
+    able = [choice for choice in choices if choice.denser.size]
     if not able:
         return choices[0].model
     able = [_with_or_without([c for c in able if c.model.n_components == k]) for k in _counts(able)]
-    first, best = able[0].error, min(choice.error for choice in able)
-    if first - best < MUST_PAY:
+    best = min(able, key=lambda choice: choice.error)
+    if able[0].error - best.error < MUST_PAY:
         return able[0].model
-    return next(choice.model for choice in able if choice.error <= first - NEARLY * (first - best))
+    return next(choice.model for choice in able if choice.level_with(best))
 
 
 def _counts(choices: Sequence[Choice]) -> list[int]:
@@ -140,7 +153,7 @@ def log_p_values(score: Array, reference: Array) -> Array:
     >>> log_p_values(np.array([-20.0]), reference).round()
     array([-20.])
     """
-    log_p = np.log(conformal(score, reference))
+    log_p = np.log(rank_p_values(score, reference))
     count = int(TAIL * reference.size)
     if count < 2:
         return log_p
@@ -149,11 +162,17 @@ def log_p_values(score: Array, reference: Array) -> Array:
     return np.where(score < edge, np.log(TAIL) + rate * (score - edge), log_p)
 
 
-def empirical_null(log_p: Array) -> Array:
-    r"""P-values corrected for a model that is somewhat off: the middle half of the points is taken to be good.
+@dataclass(frozen=True)
+class Null:
+    r"""How good points of a source differ from what a model expects: the middle half of them is taken to be good.
 
     With :math:`z = \Phi^{-1}(p)`, the good points' z would be standard normal under the right model. The quartiles of
     all say what they are instead. P-values are only ever made larger; they stay as they are where there are few.
+
+    Parameters
+    ----------
+    middle, spread : float
+        Of z; at most 0 and at least 1.
 
     References
     ----------
@@ -161,48 +180,85 @@ def empirical_null(log_p: Array) -> Array:
 
     Examples
     --------
-    >>> right = (np.arange(999) + 1) / 1000
-    >>> bool(np.allclose(empirical_null(np.log(right)), right, atol=0.01))
-    True
+    >>> Null.of(np.log((np.arange(999) + 1) / 1000))
+    Null(middle=0.0, spread=1.0)
     """
-    from scipy.special import ndtr, ndtri_exp
 
-    p_value = np.exp(log_p)
-    if len(p_value) < LEAST_CENTRE:
-        return p_value
-    z = ndtri_exp(np.minimum(log_p, -1e-12))
-    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75])
-    spread = max(1.0, (high - low) / QUARTILES_APART)
-    return np.maximum(p_value, ndtr((z - min(0.0, float(middle))) / spread))
+    middle: float = 0.0
+    spread: float = 1.0
+
+    @classmethod
+    def of(cls, log_p: Array) -> Self:
+        """From the logarithms of many p-values."""
+        if len(log_p) < LEAST_CENTRE:
+            return cls()
+        low, middle, high = np.quantile(_z(log_p), [0.25, 0.5, 0.75])
+        return cls(min(0.0, round(float(middle), 9)), max(1.0, float(high - low) / QUARTILES_APART))
+
+    def p_values(self, log_p: Array) -> Array:
+        """P-values, corrected."""
+        from scipy.special import ndtr
+
+        return np.maximum(np.exp(log_p), ndtr((_z(log_p) - self.middle) / self.spread))
+
+
+def _z(log_p: Array) -> Array:
+    from scipy.special import ndtri_exp
+
+    return np.asarray(ndtri_exp(np.minimum(log_p, -1e-12)))
 
 
 def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
-    """(size,) scores of points that a fit simulates; always the same ones."""
-    posterior = unpack(tree)
+    """(size,) scores of points that a fit simulates; always the same ones.
+
+    Components count by how many of the fitted rows they hold. By their weights, one that holds none would still make a
+    point in every N, anywhere: enough of them for no p-value to be small.
+    """
+    posterior = aligned(tree, DRAWS)
+    if holds_points(tree):
+        p = posterior.parameters
+        posterior = replace(posterior, parameters=replace(p, weight=np.broadcast_to(_held(tree), p.weight.shape)))
     return mean_log_density(tree, simulate(posterior, size, np.random.default_rng(0)))
 
 
-def conformal(score: Array, reference: Array) -> Array:
-    """P-values of scores among sorted reference scores of good points that the model has not seen: lower is stranger.
-
-    Examples
-    --------
-    >>> conformal(np.array([-9.0, 5.0]), np.array([0.0, 1.0, 2.0]))
-    array([0.25, 1.  ])
-    """
-    return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
+def _held(tree: "xr.DataTree") -> Array:
+    """(K,) the share of the fitted rows that each component holds; rows of a background are nobody's."""
+    points = observed(tree)
+    some = slice(None, None, 1 + len(points.values) // COUNTED)
+    answer = assignments(tree, points.values[some], draws=DRAWS)
+    counted = np.ones(answer.sizes["point"]) if points.weights is None else points.weights[some]
+    if "background" in answer:
+        counted = counted * (1 - answer["background"].values)
+    held = counted @ answer["probability"].transpose("point", "component").values
+    return np.asarray(held / held.sum())
 
 
 def with_reference(tree: "xr.DataTree", unseen: Any) -> "xr.DataTree":
     """A fit that keeps the scores of good points it has not seen: group ``calibration``, ``score`` [reference]."""
+    return _calibrated(tree, {"score": ("reference", np.sort(mean_log_density(tree, unseen)))})
+
+
+def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":
+    """A fit that keeps how far it is off, by the p-values of its own rows: group ``calibration``."""
+    null = Null.of(log_p)
+    return _calibrated(tree, {"middle": null.middle, "spread": null.spread})
+
+
+def _calibrated(tree: "xr.DataTree", kept: dict[str, Any]) -> "xr.DataTree":
     import xarray as xr
 
     tree = tree.copy()
-    score = np.sort(mean_log_density(tree, unseen))
-    tree["calibration"] = xr.DataTree(xr.Dataset({"score": ("reference", score)}))
+    tree["calibration"] = xr.DataTree(xr.Dataset(kept))
     return tree
 
 
 def reference_of(tree: "xr.DataTree") -> Array | None:
-    """The sorted scores that a fit keeps; None where it was not calibrated."""
-    return tree["calibration"].to_dataset()["score"].values if "calibration" in tree.children else None
+    """The sorted scores of unseen points that a fit keeps; None where it keeps none."""
+    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    return kept["score"].values if "score" in kept else None
+
+
+def null_of(tree: "xr.DataTree") -> Null:
+    """How far a fit is off, as it keeps it; not at all where nobody has looked."""
+    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    return Null(kept["middle"].item(), kept["spread"].item()) if "spread" in kept else Null()

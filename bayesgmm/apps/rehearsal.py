@@ -22,11 +22,11 @@ class HeldOut:
     Parameters
     ----------
     rows : (H,) int
-        Which they are.
+        Which they are, in their order.
     loglik : (H, C) float
         Their log likelihoods; minus infinity where a label was in no training recording.
     exponent : float
-        That gives the smallest log loss; ``UNKNOWN`` where there are no such recordings.
+        ``best_exponent`` of them; ``UNKNOWN`` where there are no such recordings.
     loss : float
         The log loss, in nats a recording.
     """
@@ -65,7 +65,7 @@ def hold_out(parts: Sequence[Array], task: Rehearsal, columns: tuple[str, ...], 
     for fold in task.folds:
         kept = np.setdiff1d(np.arange(len(parts)), fold)
         known, inner = np.unique(word[kept], return_inverse=True)
-        judged = fold[np.isin(word[fold], known)]
+        judged = fold[np.isin(word[fold], known[np.isfinite(log_prior[known])])]
         if len(judged) and len(known) > 1:
             words = train([parts[int(r)] for r in kept], inner, weight[kept], task.shape, columns)
             loglik = np.full((len(judged), len(log_prior)), -np.inf)
@@ -75,7 +75,8 @@ def hold_out(parts: Sequence[Array], task: Rehearsal, columns: tuple[str, ...], 
         count.step()
     if not rows:
         return HeldOut(np.empty(0, np.intp), np.empty((0, len(log_prior))), UNKNOWN, np.inf)
-    seen, loglik = np.concatenate(rows), np.concatenate(scores)
+    order = np.argsort(np.concatenate(rows))
+    seen, loglik = np.concatenate(rows)[order], np.concatenate(scores)[order]
     exponent = best_exponent(loglik, log_prior, word[seen], weight[seen])
     return HeldOut(seen, loglik, exponent, log_loss(loglik, log_prior, word[seen], weight[seen], exponent))
 

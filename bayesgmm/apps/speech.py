@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,7 +38,8 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
 
     A recording becomes 100 frames a second of mel-frequency cepstra and their slopes; :math:`p(x \mid c)` is the
     density of a left-to-right hidden Markov model whose states are mixtures, and the exponent is learned from
-    recordings that are held out, so that a probability of 0.9 is right nine times in ten.
+    recordings that are held out, so that a probability of 0.9 is right nine times in ten: for speakers like those
+    that were held out.
 
     Parameters
     ----------
@@ -155,18 +155,30 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         -----
         FitWarning
             When recordings are clipped or were skipped, or none could be held out.
+
+        Notes
+        -----
+        Without ``groups`` the recordings that are held out have speakers who were heard, and probabilities are far too
+        sure for new ones. ``cross_val_score`` keeps its groups to itself unless it is told to pass them on::
+
+            sklearn.set_config(enable_metadata_routing=True)
+            classifier = SpeechClassifier().set_fit_request(groups=True)
+            cross_val_score(classifier, X, y, cv=LeaveOneGroupOut(), params={"groups": speakers})
         """
         shape, rate = self._shape(), self._rate_told()
         with self._shown():
-            corpus = corpus_of(list(X), y, groups, sample_weight, rate)
+            corpus = corpus_of(audio.several(X), y, groups, sample_weight, rate)
             hearings = [Hearing(corpus.rate, self.n_cepstra, name) for name in self._normalisations()]
             corpus, heard = hear(corpus, hearings, shape.n_states, self.skip_broken)
             self.classes_, word = np.unique(corpus.labels, return_inverse=True)
             if len(self.classes_) < 2:
-                raise DataError(f"all recordings are labelled {self.classes_[0]!r}; there must be two labels or more")
+                only = self.classes_.tolist()[0]
+                raise DataError(f"all recordings are labelled {only!r}; there must be two labels or more")
             self.priors_ = self._priors(np.bincount(word, weights=corpus.weight))
             self._learn(corpus, word, hearings, heard, shape)
-        self._say_doubts(corpus)
+        audio.warn_of_clipping(one.name for one in corpus.recordings if one.clipped)
+        if not len(self.held_out_):
+            warn(["no recording could be held out, so probabilities are a guess: give more recordings of each label"])
         return self
 
     def _shown(self) -> AbstractContextManager[None]:
@@ -247,36 +259,32 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         accuracy = float(right.mean()) if len(right) else None
         return {"recordings": n_recordings, "held_out": len(right), "accuracy": accuracy, "parameters": told}
 
-    def _say_doubts(self, corpus: Corpus) -> None:
-        doubts = []
-        if clipped := sorted({one.name for one in corpus.recordings if one.clipped}):
-            more = f" and {len(clipped) - 3} more" if len(clipped) > 3 else ""
-            doubts.append(f"clipped, and hard to understand: {', '.join(clipped[:3])}{more}")
-        if not len(self.held_out_):
-            doubts.append(
-                "no recording could be held out, so probabilities are a guess: give more recordings of each label"
-            )
-        warn(doubts)
-
     def _frames(self, X: Iterable[Any]) -> list[Frames]:
+        """What is heard of each recording; warns of those that are clipped."""
         check_is_fitted(self)
         hearing, least = self.trained_.hearing, self.trained_.words.stay.shape[1]
         assert hearing is not None
-        items = track(list(X), "listening", arguments.flag("progress", self.progress))
-        heard = audio.each_sound(items, lambda item: frames(audio.recording_of(item), hearing, least))
+        clipped = []
+
+        def listen(item: Any) -> Frames:
+            sound = audio.recording_of(item)
+            clipped.extend([sound.name] * sound.clipped)
+            return frames(sound, hearing, least)
+
+        items = track(audio.several(X), "listening", arguments.flag("progress", self.progress))
+        heard = audio.each_sound(items, listen)
+        audio.warn_of_clipping(clipped)
         return list(heard.values())
 
     def predict_log_proba(self, X: Iterable[Any]) -> Array:
         """(R, n_classes) logarithm of the probability of each label."""
         heard = self._frames(X)
-        if not heard:
-            raise DataError("there are no recordings; give at least one")
         loglik = self.trained_.words.log_likelihood([one.speech for one in heard])
         with np.errstate(divide="ignore"):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
     def predict_proba(self, X: Iterable[Any]) -> Array:
-        """(R, n_classes) probability of each label; rows sum to one."""
+        """(R, n_classes) probability of each label; rows sum to one, whatever else may have been heard."""
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Iterable[Any]) -> NDArray:
@@ -294,17 +302,28 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A row a word or sound: ``start`` and ``end`` in seconds, ``label``, ``probability``. Silence is left out.
+            A row a word or sound: ``start`` and ``end`` in seconds of the recording, ``label``, and its
+            ``probability`` among all labels, were these the times of one of them: it knows nothing of words that were
+            left out or put in.
         """
         check_is_fitted(self)
         trained, sound = self.trained_, audio.recording_of(recording)
-        assert trained.hearing is not None
+        hearing, least = trained.hearing, trained.words.stay.shape[1]
+        assert hearing is not None
         assert trained.silence is not None
+        audio.warn_of_clipping([sound.name] * sound.clipped)
         network = Network(
-            trained.labels, trained.words, trained.silence, trained.follows, trained.prior, trained.exponent
+            trained.labels,
+            trained.words,
+            trained.silence,
+            trained.follows,
+            trained.prior,
+            trained.exponent,
+            hearing.step,
         )
-        heard = frames(replace(sound, start=0.0, stop=np.inf), trained.hearing, trained.words.stay.shape[1])
-        return network.transcribe(heard.values, sound.seconds)
+        heard = frames(sound, hearing, least)
+        values = heard.speech if sound.is_part else heard.values  # of a whole recording, the silence around it, too
+        return network.transcribe(values, sound.start, min(sound.stop, sound.seconds))
 
     def posterior(self, label: Any, state: int = 0) -> "xr.DataTree":
         """The mixture of one state of a label as a fit: ``density``, ``assignments`` and the plots take it."""
@@ -346,7 +365,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         """A classifier that was trained before."""
         if trained.hearing is None:
             raise DataError("this model is of a table, not of recordings; recognise rows of a table with it")
-        classifier = cls(**trained.info["parameters"])
+        known = cls().get_params()
+        told = trained.info.get("parameters", {})
+        classifier = cls(**{name: value for name, value in told.items() if name in known})
         classifier.trained_, classifier.exponent_ = trained, trained.exponent
         classifier.classes_, classifier.priors_ = trained.labels, trained.prior
         return classifier

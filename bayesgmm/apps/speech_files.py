@@ -92,9 +92,15 @@ def to_tree(trained: Trained) -> "xr.DataTree":
             "hearing": None if trained.hearing is None else asdict(trained.hearing),
             "versions": {name: version(name) for name in ("bayesgmm", "numpy")},
             "info": trained.info,
-        }
+        },
+        default=_plain,
     )
     return tree
+
+
+def _plain(value: Any) -> Any:
+    """What JSON lacks: numpy's numbers as numbers, whatever else in words."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)
 
 
 def save(trained: Trained, path: str | Path) -> Path:
@@ -147,15 +153,18 @@ def _told(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
     if not isinstance(told, dict) or told.get("kind") != KIND:
         what = "a fit of one mixture" if "posterior" in tree.children else "something else"
         raise FitFileError(f"{path} is no speech model: it is {what}\n  Make one: bayesgmm speech train.")
-    if told.get("schema", 0) > SCHEMA:
-        raise FitFileError(f"{path} has schema {told['schema']}; this version reads up to {SCHEMA}: upgrade bayesgmm")
+    schema = told.get("schema")
+    if not isinstance(schema, int):
+        raise FitFileError(f"{path} is a damaged speech model: it does not say its schema")
+    if schema > SCHEMA:
+        raise FitFileError(f"{path} has schema {schema}; this version reads up to {SCHEMA}: upgrade bayesgmm")
     return told
 
 
 def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained:
     try:
         posterior, constant = tree["posterior"].to_dataset(), tree["constant_data"].to_dataset()
-        values = {name: posterior[name].transpose(*dims).values for name, dims in DIMS.items()}
+        values = {name: _finite(name, posterior[name].transpose(*dims).values) for name, dims in DIMS.items()}
         columns = tuple(str(name) for name in posterior["feature"].values)
         standard = Standard(constant["shift"].values, constant["scale"].values)
         labels = posterior["label"].values
@@ -164,14 +173,27 @@ def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained
             labels if labels.dtype.kind in "iu" else labels.astype(str),
             Words(*mixture, values["stay"], standard, columns),
             values["prior"],
-            float(told["exponent"]),
+            _finite("exponent", float(told["exponent"])),
             values["follows"],
-            None if told["hearing"] is None else Hearing(**told["hearing"]),
+            _hearing(told["hearing"], columns),
             _silence(tree, standard, columns),
-            told["info"],
+            dict(told["info"]),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise FitFileError(f"{path} is a damaged speech model: {error}") from error
+
+
+def _finite[T: (Array, float)](name: str, values: T) -> T:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds values that are not numbers")
+    return values
+
+
+def _hearing(told: dict[str, Any] | None, columns: tuple[str, ...]) -> Hearing | None:
+    hearing = None if told is None else Hearing(**told)
+    if hearing is not None and hearing.columns != columns:
+        raise ValueError(f"it hears {len(hearing.columns)} features, and knows {len(columns)}")
+    return hearing
 
 
 def _silence(tree: "xr.DataTree", standard: Standard, columns: tuple[str, ...]) -> Words | None:

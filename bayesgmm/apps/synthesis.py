@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm._declared import whole
 from bayesgmm.apps.extras import extra
 from bayesgmm.datasets.formants import FORMANTS as VOWELS
 from bayesgmm.datasets.formants import TALKERS
-from bayesgmm.errors import choose
+from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ WORDS = {
 }
 SECONDS = {"vowel": 0.14, "noise": 0.11, "nasal": 0.09, "stop": 0.08}
 BANDWIDTHS = (60.0, 90.0, 150.0)  # Hz, of the formants
-STEP = 0.005  # seconds between changes of the formants
+STEP = 0.005  # seconds between changes of the formants, to the nearest sample
+LEAST_RATE = 4000  # Hz
 GLIDE = 0.04  # seconds that formants take from one sound to the next
 
 
@@ -60,6 +62,9 @@ class Voice:
     pace: float = 1.0
     slope: float = 0.9
 
+    def __post_init__(self) -> None:
+        choose(self.talker, dict.fromkeys(TALKERS), "talker")
+
     def formants(self, sound: str) -> tuple[float, ...]:
         """Pitch and three formants of a voiced sound, in Hz."""
         place = TALKERS.index(self.talker)
@@ -71,7 +76,6 @@ class Voice:
     def at_random(cls, rng: np.random.Generator, talker: str | None = None) -> "Voice":
         """A speaker of that kind, or of any."""
         kind = TALKERS[rng.integers(3)] if talker is None else talker
-        choose(kind, dict.fromkeys(TALKERS), "talker")
         tract, pitch, pace = np.exp(rng.normal(0.0, (0.04, 0.1, 0.1)))
         return cls(kind, float(tract), float(pitch), float(pace), float(rng.uniform(0.85, 0.95)))
 
@@ -112,6 +116,11 @@ def speak(
     segments : DataFrame
         ``label``, ``start`` and ``stop`` in seconds.
 
+    Raises
+    ------
+    DeclarationError
+        When there is no such sound, no sound at all, or fewer than 4000 samples a second.
+
     References
     ----------
     .. [1] Klatt (1980), J. Acoust. Soc. Am. 67(3), 971-995.
@@ -124,6 +133,9 @@ def speak(
     """
     import pandas as pd
 
+    if not len(sounds):
+        raise DeclarationError("sounds is empty; give at least one, for example ['S', 'IY']")
+    rate = whole("rate", rate, least=LEAST_RATE)
     voice, rng = voice or Voice(), np.random.default_rng(seed)
     seconds = [SECONDS[kind_of(s)] * voice.pace * float(np.exp(rng.normal(0, 0.15))) for s in sounds]
     stops = np.cumsum(seconds)
@@ -138,7 +150,7 @@ def _voiced(sounds: Sequence[str], stops: Array, voice: Voice, rate: int, rng: n
     from scipy.signal import lfilter
 
     step = round(STEP * rate)
-    at = np.arange(0.0, stops[-1], STEP)
+    at = np.arange(0.0, stops[-1], step / rate)
     track, loud = _tracks(sounds, stops, at, voice, rng)
     pitch = np.repeat(track[:, 0], step) * (1 + 0.01 * rng.normal(size=len(at) * step).cumsum() / np.sqrt(rate))
     pulses = np.diff(np.floor((pitch / rate).cumsum()), prepend=0.0)
@@ -192,8 +204,8 @@ def _noises(sounds: Sequence[str], stops: Array, rate: int, rng: np.random.Gener
     """The part that the breath makes: hisses, and bursts at the end of gaps."""
     from scipy.signal import butter, sosfilt
 
-    size = len(np.arange(0.0, stops[-1], STEP)) * round(STEP * rate)
-    out = np.zeros(size)
+    step = round(STEP * rate)
+    out = np.zeros(len(np.arange(0.0, stops[-1], step / rate)) * step)
     for i, sound in enumerate(sounds):
         kind = kind_of(sound)
         if kind not in {"noise", "stop"}:
@@ -202,7 +214,7 @@ def _noises(sounds: Sequence[str], stops: Array, rate: int, rng: np.random.Gener
         start, stop = (int(t * rate) for t in (0.0 if i == 0 else stops[i - 1], stops[i]))
         if kind == "stop":
             start = stop - min(stop - start, round(0.025 * rate))
-        edges = np.clip([middle - width, middle + width], 50, 0.48 * rate)
+        edges = np.clip([middle - width, middle + width], 50, [0.4 * rate, 0.48 * rate])
         hiss = sosfilt(butter(2, edges, "bandpass", fs=rate, output="sos"), rng.normal(size=max(stop - start, 1)))
         strength = {"S": 0.6, "SH": 0.7, "F": 0.15}.get(sound, 0.8)
         part = out[start:stop]
@@ -235,14 +247,24 @@ def make_recordings(
     -------
     DataFrame
         ``path``, ``label``, ``speaker``: as a CSV file it is what ``bayesgmm speech train`` reads.
+
+    Raises
+    ------
+    DeclarationError
+        When there is no such word, or less than one speaker or take.
     """
     import pandas as pd
 
     soundfile = extra("soundfile", "soundfile")
+    whole("speakers", speakers)
+    whole("takes", takes)
+    said = list(WORDS) if words is None else list(words)
+    for word in said:
+        choose(word, dict.fromkeys([*WORDS, *VOWELS, *NOISES, *NASALS, *STOPS]), "word")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for label, speaker, take, samples in takes_of(words or list(WORDS), speakers, takes, rate, seed):
+    for label, speaker, take, samples in takes_of(said, speakers, takes, rate, seed):
         path = folder / f"{label}_{speaker}_{take}.wav"
         soundfile.write(path, samples, rate, subtype="PCM_16")
         rows.append((str(path), label, speaker))

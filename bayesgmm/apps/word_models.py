@@ -26,6 +26,7 @@ from bayesgmm.stats import Array, Blocks, Stats, Table, fold, log_densities
 
 MAX_ITER, TOL = 12, 1e-3  # iterations, and the gain in log likelihood a frame that is not worth another one
 TRACE = 1e-3  # an occupancy below it does not make a frame one of a state's
+TRACE_OF_ALL = 1e-6  # of the mean variance, that each direction has at least
 AT_ONCE = 16_000  # frames that are scored at a time
 
 
@@ -58,8 +59,8 @@ class Shape:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("n_states", self.n_states, most=100)
-        whole("n_components", self.n_components)
+        object.__setattr__(self, "n_states", whole("n_states", self.n_states, most=100))  # 3.0 is one, too
+        object.__setattr__(self, "n_components", whole("n_components", self.n_components))
         positive("shrinkage", self.shrinkage)
         arguments.family_of(self.covariance_type)
 
@@ -83,6 +84,11 @@ class Shape:
                 f"{free} {'column' if free == 1 else 'columns'}\n  Try covariance_type='diag' for less."
             )
         return WishartPrecision(dof=dof, scale=tuple(map(tuple, (within * self.shrinkage).tolist())))
+
+
+def _no_singular(within: Array) -> Array:
+    """A covariance (D, D) with a trace of its mean variance on all sides: few frames leave some without any."""
+    return within + TRACE_OF_ALL * (np.trace(within) / len(within) or 1.0) * np.eye(len(within))
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,7 @@ class _Training:
         stats = self._folds()
         every = [one for states in stats for one in states]
         scatter = np.sum([one.scatter().sum(axis=0) for one in every], axis=0) / np.sum([one.n.sum() for one in every])
-        self.within = np.diag(scatter) if scatter.ndim == 1 else scatter
+        self.within = _no_singular(np.diag(scatter) if scatter.ndim == 1 else scatter)
         prior = self._prior()
         self.mixtures = [[maximise(self.shape.family, one, prior) for one in states] for states in stats]
         self.stay = np.array([self._stays(c) for c in range(len(self.corpora))])

@@ -66,18 +66,27 @@ def anomalies(
     from bayesgmm.apps.novelty import COMPONENTS
     from bayesgmm.backgrounds import Background
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.tables import read_frame
+    from bayesgmm.tables import read_frame, require_file
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     said = Rule.of(**rule)
     check_other(check_csv(output), data, new, fit)
-    if fit is not None and (given := [n for n, v in {"--new": new, "--save": save, "--columns": columns}.items() if v]):
+    learning = {
+        "--new": new,
+        "--save": save,
+        "--columns": columns,
+        "--components": components,
+        "--background": background,
+    }
+    if fit is not None and (given := [name for name, value in learning.items() if value is not None]):
         raise DeclarationError(f"{' and '.join(given)} can't go with --fit: DATA is judged by what was saved")
     if fit is not None:
         found: Iterable[Anomalies] = judge_file(posterior.load(fit), data, **rule)
     else:
         if save is not None:
             check_other(posterior.check_writable(save), data, new)
+        if new is not None:
+            require_file(new)
         settings: dict[str, Any] = {
             "columns": names_of(columns) if columns else None,
             "n_components": COMPONENTS if components is None else components,

@@ -48,18 +48,15 @@ def partition(
 def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
     import pandas as pd
 
-    names = best["cluster"].values[:MOST_SHOWN]
     doubt = best["uncertainty"].groupby(best["label"]).mean().values
-    table = pd.DataFrame(
-        {
-            "points": [str(size) for size in best["size"].values[:MOST_SHOWN]],
-            "uncertainty": [f"{value:.2f}" for value in doubt[:MOST_SHOWN]],
-        },
-        index=pd.Index(names, name="cluster"),
+    numbers = pd.DataFrame(
+        {"points": best["size"].values, "uncertainty": doubt}, index=pd.Index(best["cluster"].values, name="cluster")
     )
+    words = numbers.assign(uncertainty=[f"{value:.2f}" for value in doubt]).head(MOST_SHOWN)
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    show(table, f"Optimal clustering: {best.attrs['n_clusters']} clusters")
+    title = f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}"
+    show(words, title, name="optimal_clustering", values=numbers)
     if best.sizes["cluster"] > MOST_SHOWN:
         say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")
 
@@ -73,6 +70,10 @@ def _show_numbers(chance: "xr.DataArray", merged: bool) -> None:
 def _say_loss(best: "xr.Dataset", ball: "xr.Dataset") -> None:
     unit = " bits" if best.attrs["loss"] == "vi" else ""
     few, many = (int(ball["n_clusters"].sel(bound=f"vertical_{name}")) for name in ("upper", "lower"))
-    clusters = f"{few} clusters" if few == many else f"{few} to {many} clusters"
+    clusters = _clusters(few) if few == many else f"{few} to {many} clusters"
     say(f"expected loss ({best.attrs['loss']}): {float(best['expected_loss']):.3f}{unit}")
     say(f"{ball.attrs['ci_prob']:.0%} credible ball: radius {float(ball['radius']):.3f}{unit}, {clusters}")
+
+
+def _clusters(count: int) -> str:
+    return "1 cluster" if count == 1 else f"{count} clusters"

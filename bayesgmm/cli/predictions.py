@@ -28,6 +28,8 @@ def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
     frame = answer[["label", "uncertainty"]].to_dataframe()
     for k in answer["component"].values:
         frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
+    if "background" in answer:
+        frame["background"] = answer["background"].values
     return frame
 
 

@@ -1,7 +1,7 @@
 """Speech at the terminal: train a model from recordings, and recognise others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,6 @@ from bayesgmm.cli.terminal import check_other, check_table, names_of, remark, sa
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesgmm.apps.listings import Listing
-    from bayesgmm.apps.speech import SpeechClassifier
     from bayesgmm.apps.speech_files import Trained
     from bayesgmm.stats import Array
 
@@ -36,31 +34,33 @@ def train(
     covariance: Annotated[str, typer.Option(help="full, tied, diag or spherical.")] = "full",
     shrinkage: Annotated[float, typer.Option(help="Frames that the common covariance counts for.")] = 100.0,
     normalise: Annotated[str, typer.Option(help="mean, none, or auto: by recordings that are held out.")] = "auto",
-    rate: Annotated[int | None, typer.Option(help="Samples a second. (default: the lowest there is)")] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Samples a second. (default: the lowest there is, at most 16000)")
+    ] = None,
     method: Annotated[str, typer.Option(help="em, or any method of 'bayesgmm fit'.")] = "em",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Train without files that can't be used.")] = False,
     label: Annotated[str, typer.Option(help="Column of the labels, in a table of formants.")] = "label",
     columns: Annotated[str | None, typer.Option(help="Formants to use. (default: all numeric columns)")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
 ) -> None:
-    """Train a model, and say how well it tells what it has not heard."""
-    from bayesgmm.apps import speech_files
-    from bayesgmm.apps.formants import train_table
+    """Train a model, and say how well it tells what it has not heard.
+
+    A table of formants may have a column speaker, too: it is held out by, and is no formant.
+    """
     from bayesgmm.apps.listings import Listing, listed
     from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior import writable
 
     writable(output)
     check_other(output, source)
     found = listed(source)
     if not isinstance(found, Listing):
-        used = names_of(columns) if columns else None
         options = {"n_components": components, "covariance_type": covariance, "method": method, "random_state": seed}
-        trained, _ = train_table(found, label, used, **options)
-        speech_files.save(trained, output)
-        say(f"{len(found)} rows, {len(trained.labels)} labels")
-        wrote(output)
+        _train_table(found, label, names_of(columns) if columns else None, output, options)
         return
+    if columns or label != "label":
+        raise DeclarationError(f"--columns and --label are for tables of formants; {source} lists recordings")
     classifier = SpeechClassifier(
         states,
         components,
@@ -73,29 +73,49 @@ def train(
         random_state=seed,
     )
     classifier.fit(found.recordings, found.labels, found.speakers)
-    _show_training(classifier, found)
+    n_speakers = len(set(found.speakers or []))
+    by = f", {n_speakers} speakers" if n_speakers else ""
+    say(f"{classifier.trained_.info['recordings']} recordings, {len(classifier.classes_)} labels{by}")
+    tell(exponent=classifier.exponent_)
+    _show_held_out(classifier.held_out_, classifier.reliability_, "recordings", n_speakers)
+    if len(classifier.held_out_):
+        say(f"a frame counts {classifier.exponent_:.3g} of an independent one")
     classifier.save(output)
     wrote(output)
 
 
-def _show_training(classifier: "SpeechClassifier", found: "Listing") -> None:
-    info = classifier.trained_.info
-    by = f", {len(set(found.speakers))} speakers" if found.speakers else ""
-    say(f"{info['recordings']} recordings, {len(classifier.classes_)} labels{by}")
-    tell(accuracy=info["accuracy"], exponent=classifier.exponent_)
-    if info["accuracy"] is None:
+def _train_table(
+    frame: "pd.DataFrame", label: str, columns: list[str] | None, output: Path, options: dict[str, Any]
+) -> None:
+    from bayesgmm.apps import speech_files
+    from bayesgmm.apps.calibration import reliability
+    from bayesgmm.apps.formants import SPEAKER, rehearse_table, tokens_of, train_table
+
+    tokens = tokens_of(frame, label, columns)
+    trained, _ = train_table(tokens, **options)
+    n_speakers = len(set(tokens.groups)) if SPEAKER in frame else 0
+    by = f", {n_speakers} speakers" if n_speakers else ""
+    what = ", ".join(f"log {name}" if tokens.log else name for name in tokens.columns)
+    say(f"{len(frame)} rows, {len(trained.labels)} labels{by}; by {what}")
+    held = rehearse_table(tokens, **options)
+    right = (held["label"] == held["answer"]).to_numpy()
+    _show_held_out(held, reliability(held["probability"].to_numpy(), right), "rows", n_speakers)
+    speech_files.save(trained, output)
+    wrote(output)
+
+
+def _show_held_out(held: "pd.DataFrame", reliability: "pd.DataFrame", what: str, n_speakers: int) -> None:
+    """How often answers were right that a model gave to what it had not heard, and how sure it was."""
+    tell(accuracy=float((held["label"] == held["answer"]).mean()) if len(held) else None)
+    if not len(held):
         return
-    table = classifier.reliability_.copy()
+    table = reliability.copy()
     for name in ("probability", "right", "error"):
         table[name] = table[name].map("{:.2f}".format)
-    show(
-        table.astype(str).set_index("answers"),
-        "Recordings it has not heard",
-        name="reliability",
-        values=classifier.reliability_.set_index("answers"),
-    )
-    held = "speakers held out" if found.speakers and len(set(found.speakers)) > 1 else "recordings held out"
-    say(f"{held}: {info['accuracy']:.1%} right; frames count {classifier.exponent_:.3g} each")
+    values = reliability.set_index("answers")
+    show(table.astype(str).set_index("answers"), f"{what.capitalize()} held out", name="reliability", values=values)
+    who = "speakers" if n_speakers > 1 else what
+    say(f"{who} held out: {(held['label'] == held['answer']).mean():.1%} right")
 
 
 @speech.command()

@@ -135,8 +135,7 @@ def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFr
         raise DataError("there are no data: give a table, or --model with a card that has its own (bayesgmm models)")
     for transform in card.data.transforms:
         remark(f"as the card says, {transform.words}")
-        frame = transform.apply(frame)
-    return frame
+    return card.data.transformed(frame)
 
 
 def chosen_columns(columns: str | None) -> list[str] | None:

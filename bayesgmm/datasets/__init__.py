@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm._declared import probability, whole
 from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
-from bayesgmm.errors import DeclarationError
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
@@ -126,10 +126,15 @@ def make_mixture(
     n_points, n_features, n_components : int
         N, D, K.
     overlap : float
-        Between 0 (far apart) and 1 (one heap). The nearest two components touch so much that the better of their
-        linear discriminants takes this share of points for the other's, were it at most one half: the distance
-        of their centres is ``2 * norm.isf(overlap / 2)`` standard deviations.
+        Between 0 (far apart) and 1 (one heap): the area that the nearest two components share, were both of their
+        average covariance. A straight border takes half as large a share of their points for the other's. The
+        distance of their centres is ``2 * norm.isf(overlap / 2)`` standard deviations.
     seed : int
+
+    Raises
+    ------
+    DeclarationError
+        For numbers that make no sense.
 
     Examples
     --------
@@ -138,9 +143,9 @@ def make_mixture(
     """
     from scipy.stats import norm, wishart
 
-    if not 0 < overlap < 1:
-        raise DeclarationError(f"overlap={overlap!r}: must be between 0 and 1, for example 0.1")
-    rng = np.random.default_rng(seed)
+    n_points, n_features = whole("n_points", n_points), whole("n_features", n_features)
+    n_components, overlap = whole("n_components", n_components), probability("overlap", overlap)
+    rng = np.random.default_rng(whole("seed", seed, least=0))
     dof = n_features + 5
     raw = wishart(dof, np.eye(n_features) / dof).rvs(n_components, random_state=rng)
     covariance = raw.reshape(n_components, n_features, n_features)

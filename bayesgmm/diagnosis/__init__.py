@@ -68,8 +68,12 @@ def _several_components(fit: "xr.DataTree") -> str:
 
 
 def _many_draws(fit: "xr.DataTree") -> str:
-    few = unpack(fit).n_draws < LEAST_DRAWS
-    return _unweighted(fit) or (f"fewer than {LEAST_DRAWS} draws" if few else "")
+    if reason := _unweighted(fit):
+        return reason
+    if unpack(fit).n_draws < LEAST_DRAWS:
+        return f"fewer than {LEAST_DRAWS} draws"
+    far = engines.approximation(fit) and not info(fit).get("resampled")
+    return "the approximation is too far from the posterior to leave points out" if far else ""
 
 
 def _prior_known(fit: "xr.DataTree") -> str:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import FitWarning
+from bayesgmm.families import COVARIANCES
 from bayesgmm.findings import Finding
 from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed
 from bayesgmm.relabelling import aligned, relabel
 from bayesgmm.stats import Array, draw_responsibilities
+from bayesgmm.witnesses import evenly
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,8 +51,9 @@ def last_stick(fit: "xr.DataTree") -> list[Finding]:
 def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
     """Responsibilities (S, n, K) of some points under some draws, labels aligned, and what each point stands for."""
     points, posterior = observed(fit), aligned(fit).thin(DRAWS)
-    at = np.linspace(0, len(points.values) - 1, min(len(points.values), POINTS)).round().astype(int)
-    weights = np.ones(len(at)) if points.weights is None else points.weights[at]
+    weights = np.ones(len(points.values)) if points.weights is None else points.weights
+    at = evenly(np.flatnonzero(weights > 0), POINTS)
+    weights = weights[at]
     blocks = posterior.standard.blocks(points.values[at])
     return draw_responsibilities(blocks, posterior.tables()), weights * points.total_weight / weights.sum()
 
@@ -82,14 +85,17 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     counts = np.einsum("snk,n->sk", share, weights)
     names = fit["posterior"].coords["component"].values
     d = fit["posterior"].sizes["feature"]
+    family = COVARIANCES[info(fit).get("model", {}).get("covariance", "full")]
+    needed = 0 if family.tied else 2 if family.diagonal else d + 1
     usual = np.median(counts, axis=0)
-    few = np.flatnonzero((usual >= 1) & (usual < d + 0.95))  # by what is shown of it
+    few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # by what is shown of it
     width = np.median(narrowness(fit), axis=0)
     flat = np.flatnonzero((width < NARROW) & (usual >= 1))
     found = []
     if few.size:
         told = ", ".join(f"component {names[k]} holds {usual[k]:.1f}" for k in few)
-        what = f"Few points: {told}; a covariance of {d} column{'s' if d > 1 else ''} takes {d + 1} or more."
+        columns = "1 column" if d == 1 else f"{d} columns"
+        what = f"Few points: {told}; a {family.name!r} covariance of {columns} takes {needed} or more."
         why = "Its covariance is mostly the prior's, and it may be a handful of outliers and not a cluster."
         found.append(
             Finding("doubt", "thin components", what, why, "Try fewer components.", {"points": usual.tolist()})
@@ -105,7 +111,7 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
 
 def narrowness(fit: "xr.DataTree") -> Array:
     """(S, K) the least spread of a component in any direction, as a share of the data's spread there."""
-    values, p = observed(fit).values, aligned(fit).thin(DRAWS).parameters
+    values, p = observed(fit).counted, aligned(fit).thin(DRAWS).parameters
     sd = values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     z = (values - values.mean(axis=0)) / sd

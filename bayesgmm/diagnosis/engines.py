@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from bayesgmm.criteria import HIGH_KHAT
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import info
 
 if TYPE_CHECKING:
     import xarray as xr
 
-HIGH_KHAT = 0.7
 GOOD_SHARE = 0.9  # of the draws that as many draws of the posterior are worth: they need no mending
 BECAUSE_RESAMPLED = "and resampling can't bring back what was never drawn"
 BECAUSE_FACTORS = "as factors that know nothing of each other do"
@@ -44,8 +44,10 @@ def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
 
 
 def approximation(fit: "xr.DataTree") -> list[Finding]:
-    """``too_narrow`` of what the fit stores."""
+    """``too_narrow`` of what the fit stores, where it is an approximation."""
     told = info(fit)
+    if "pareto_khat" not in told:
+        return []
     return too_narrow(told, BECAUSE_FACTORS if "approximation" in told else BECAUSE_RESAMPLED)
 
 

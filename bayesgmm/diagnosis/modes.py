@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesgmm.contamination import as_modelled
 from bayesgmm.convergence import label_free
 from bayesgmm.cross_validation import LeftOut, stacking_weights
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import size, statistic
-from bayesgmm.posterior import observed, unpack
+from bayesgmm.mixing import chains_named, size, statistic
+from bayesgmm.posterior import observed
 from bayesgmm.stats import Array, log_densities
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def stacking(fit: "xr.DataTree") -> Array:
     """
     from arviz_stats.base.array import array_stats
 
-    values, posterior, (chains, draws) = observed(fit).values, unpack(fit), size(fit)
+    values, posterior, (chains, draws) = observed(fit).values, as_modelled(fit), size(fit)
     rows = np.linspace(0, len(values) - 1, min(len(values), STACKED_POINTS)).round().astype(int)
     kept = np.linspace(0, draws - 1, min(draws, STACKED_DRAWS)).round().astype(int)
     log = log_densities(posterior.standard.blocks(values[rows]), posterior.tables())
@@ -93,30 +94,30 @@ def different_modes(fit: "xr.DataTree") -> list[Finding]:
     why = (
         "How many chains end in a mode tells where they started, not how probable it is: their average is no posterior."
     )
-    best = max(modes, key=lambda mode: mode["stacking_weight"])
-    advice = (
-        f"Try more chains, fewer components or a stronger prior; or weigh the chains by their stacking weights, which "
-        f"favour {_chains(best['chains'])}."
-    )
+    advice = "Try more chains, fewer components or a stronger prior"
+    if modes[0]["stacking_weight"] is not None:
+        best = max(modes, key=lambda mode: mode["stacking_weight"])
+        advice += f"; or weigh the chains by their stacking weights, which favour {chains_named(best['chains'])}"
+    advice += "."
     return [Finding("problem", "modes", what, why, advice, {"modes": modes})]
 
 
 def _weighed(fit: "xr.DataTree", found: list[list[int]]) -> list[dict[str, Any]]:
     lp, chains = statistic(fit, "lp", "logp"), size(fit)[0]
-    weight = stacking(fit)
+    weight = None if observed(fit).weights is not None else stacking(fit)  # a row is then not one point
     modes = []
     for group in found:
         mode: dict[str, Any] = {"chains": group, "share": len(group) / chains}
         mode["lp"] = float(lp.isel(chain=group).mean()) if lp is not None else None
-        modes.append(mode | {"stacking_weight": float(weight[group].sum())})
+        modes.append(mode | {"stacking_weight": None if weight is None else float(weight[group].sum())})
     return modes
 
 
 def _described(mode: dict[str, Any]) -> str:
-    lp = "" if mode["lp"] is None else f"log posterior {mode['lp']:.1f} on average, "
-    return f"{_chains(mode['chains'])} ({mode['share']:.0%} of them; {lp}stacking weight {mode['stacking_weight']:.2f})"
-
-
-def _chains(which: list[int]) -> str:
-    names = ", ".join(str(one) for one in which)
-    return f"chain {names}" if len(which) == 1 else f"chains {names}"
+    facts = [f"{mode['share']:.0%} of them"]
+    if mode["lp"] is not None:
+        facts.append(f"log posterior {mode['lp']:.1f} on average")
+    if mode["stacking_weight"] is not None:
+        facts.append(f"stacking weight {mode['stacking_weight']:.2f}")
+    first, *rest = facts
+    return f"{chains_named(mode['chains'])} ({first}{'; ' if rest else ''}{', '.join(rest)})"

@@ -1,13 +1,12 @@
 """Points that stand out: those that no component explains, those that weigh much, and rounded columns."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaincc
 
 from bayesgmm.contamination import as_modelled
-from bayesgmm.cross_validation import HIGH_KHAT, Opened, leave_outs
+from bayesgmm.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.data import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
@@ -73,8 +72,8 @@ def _plain(label: Any) -> Any:
     return label.item() if hasattr(label, "item") else label
 
 
-def leave_one_out(fit: "xr.DataTree") -> tuple[Array, Array, Array]:
-    """Log densities of points (n,) when each is left out of the fit, their k-hats, and which rows they are.
+def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
+    """Points that are left out of the fit, and which rows they are.
 
     Of at most 1,000 points, evenly spaced, and 1,000 draws: quicker than ``compare``, and enough to find such points.
 
@@ -89,18 +88,20 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[Array, Array, Array]:
     few = opened.posterior.thin(LOO_DRAWS)
     log = log_densities(few.standard.blocks(values[rows]), few.tables()).T - few.standard.log_scale
     with np.errstate(all="ignore"):
-        elpd, khat, _ = leave_outs(opened, draws)(log)
-    return elpd, np.where(np.isnan(khat), np.inf, khat), rows
+        elpd, khat, effective = leave_outs(opened, draws)(log)
+    error = float(elpd.std() * len(elpd) ** 0.5)
+    khat = np.where(np.isnan(khat), np.inf, khat)
+    return LeftOut(elpd, khat, float(elpd.sum()), error, float(effective.sum())), rows
 
 
 def influential(fit: "xr.DataTree") -> list[Finding]:
     """Points that weigh much: to leave one out would move the posterior farther than its draws can tell."""
     points = observed(fit)
     try:
-        _, khat, rows = leave_one_out(fit)
+        left_out, rows = leave_one_out(fit)
     except ValueError:  # ArviZ's, where all draws are copies of a few
         return []
-    limit = min(1 - 1 / math.log10(min(unpack(fit).n_draws, LOO_DRAWS)), HIGH_KHAT)
+    khat, limit = left_out.khat, khat_limit(min(unpack(fit).n_draws, LOO_DRAWS))
     high = rows[np.argsort(-khat, kind="stable")][: int((khat > limit).sum())]
     if not high.size:
         return []

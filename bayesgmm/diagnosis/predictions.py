@@ -21,6 +21,7 @@ from bayesgmm.diagnosis.discrepancies import (
     within,
 )
 from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
+from bayesgmm.errors import DataError
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import Posterior, info, observed
 from bayesgmm.stats import Array, cholesky, draw_responsibilities
@@ -64,8 +65,19 @@ def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
     """Points (n, D) and draws that the comparisons look at: evenly spaced, so many that it takes a few seconds.
 
     Rounded columns are spread over their steps.
+
+    Raises
+    ------
+    DataError
+        When rows have weights: a row is then not one point, and p-values would mean nothing.
     """
-    values, posterior = observed(fit).values, as_modelled(fit)
+    points, posterior = observed(fit), as_modelled(fit)
+    if points.weights is not None:
+        raise DataError(
+            "the rows have weights: a row is then not one point, and can't be compared with points of the model\n"
+            "  Try a fit of the rows repeated as often as they count."
+        )
+    values = points.values
     k, d = posterior.parameters.mean.shape[1:]
     n_points = min(len(values), MOST_POINTS)
     a_draw = n_points * k * (d + d + d * (d - 1))

@@ -271,7 +271,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         began, ascent = time.perf_counter(), Ascent(density, os.cpu_count() or 1)
         random = check_random_state(self.random_state)
         visible = bool(arguments.verbosity(self.verbose))
-        with inference.shown(visible, chosen) as progress, threadpool_limits(limits=1, user_api="blas"):
+        with inference.shown(visible) as progress, threadpool_limits(limits=1, user_api="blas"):
             last = carried_over(self._last(), ascent) if self.warm_start else None
             reached = search(ascent, points, chosen, Start(self.init_params, random, last), progress)
         seed = arguments.seed_of(self.random_state)

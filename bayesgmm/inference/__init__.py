@@ -127,7 +127,7 @@ def fit(
     began = time.perf_counter()
     # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
     # a search for modes took 80 times as long), and sums round differently for another number of them.
-    with shown(progress, chosen) as report, threadpool_limits(limits=1, user_api="blas"):
+    with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"):
         estimate = ENGINES[method](density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, said)
     return finish(density, points, estimate, run, cores)
@@ -200,15 +200,15 @@ def _setting(name: str, value: Any, default: Any) -> Any:
     return whole(name, value) if isinstance(default, int) else positive(name, value)
 
 
-def shown(progress: bool | Progress, settings: dict[str, Any]) -> AbstractContextManager[Progress]:
-    """Where a method with these settings reports how far it is: a progress bar, one's own, or nowhere."""
+def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:
+    """Where a method reports how far it is: a progress bar, one's own, or nowhere."""
     if not progress:
         return nullcontext(Silent())
     if progress is not True:
         return nullcontext(progress)
     from bayesgmm.progress import Bars
 
-    return Bars(settings.get("chains", 0))
+    return Bars()
 
 
 def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":

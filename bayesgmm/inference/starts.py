@@ -14,6 +14,7 @@ SEEDING_POINTS = 20_000  # a start looks at no more points than these
 SAMPLE = 60_000  # points that show where the maximum is, when there are many more
 LEAST_SPREAD = 1e-12
 NEIGHBOURS = 10  # of a row, by which it is told whether others are near
+ROUNDING = 1e-9
 CROWDED = 5_000  # rows whose neighbours are looked for, at most
 
 
@@ -60,10 +61,13 @@ def _crowded(rows: Array, weight: Array, backdrop: Backdrop, rng: np.random.Gene
         rows, weight = rows[chosen], weight[chosen]
     count = min(NEIGHBOURS, len(rows) - 1)
     places = rows * backdrop.root
-    away = KDTree(places).query(places, k=count + 1)[0][:, -1]
-    order = np.argsort(away, kind="stable")
+    away, near = KDTree(places).query(places, k=range(1, count + 2))
+    enough = weight[near].cumsum(axis=1) > NEIGHBOURS  # a row is its own first neighbour; one of weight two is two
+    reached = np.where(enough.any(axis=1), enough.argmax(axis=1), count)
+    order = np.argsort(np.take_along_axis(away, reached[:, None], axis=1)[:, 0], kind="stable")
     wanted = (1 + 2 * np.expm1(backdrop.log_rest)) * weight.sum()
-    inside = np.sort(order[: max(len(rows) // 2, int(np.searchsorted(weight[order].cumsum(), wanted)))])
+    most = 1 + int(np.searchsorted(weight[order].cumsum(), (1 - ROUNDING) * wanted))
+    inside = np.sort(order[: max(len(rows) // 2, most)])
     return rows[inside], weight[inside]
 
 

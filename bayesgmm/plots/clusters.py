@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesgmm._declared import probability
+from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior import observed
 from bayesgmm.predictive import assignments as assign
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
+from bayesgmm.stats import Array, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,9 +29,9 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     Returns
     -------
     Dataset
-        ``x`` [point, feature], ``label`` and ``uncertainty`` [point]; ``grid`` [feature, step], and on it
-        ``marginal`` [feature, step, component] (weighted density of each component), ``band`` [feature, step, ci_bound]
-        of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a
+        ``x`` [point, feature], ``row_weight``, ``label`` and ``uncertainty`` [point]; ``grid`` [feature, step], and on
+        it ``marginal`` [feature, step, component] (weighted density of each component), ``band`` [feature, step,
+        ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a
         component, one for each of some draws.
     """
     import xarray as xr
@@ -52,6 +53,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     data = xr.Dataset(
         {
             "x": (("point", "feature"), x),
+            "row_weight": ("point", row_weights(points.weights, len(x))),
             "label": ("point", labels["label"].values),
             "uncertainty": ("point", labels["uncertainty"].values),
             "grid": (("feature", "step"), grids),
@@ -73,7 +75,7 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
 
     angle = np.linspace(0, 2 * np.pi, steps)
     circle = np.sqrt(chi2(2).ppf(ci_prob)) * np.stack([np.cos(angle), np.sin(angle)])
-    chol = np.linalg.cholesky(covariance[..., pair, :][..., pair])
+    chol = cholesky(covariance[..., pair, :][..., pair])
     return mean[..., pair][..., None] + chol @ circle
 
 
@@ -93,23 +95,8 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     ci_prob : float
         Probability that outlines hold, and of the band.
     """
-    import matplotlib.pyplot as plt
-
     data = assignment_data(fit, columns, ci_prob)
-    d = data.sizes["feature"]
-    size = 2.6 * d if d > 1 else 6.5
-    figure, axes = plt.subplots(d, d, figsize=(size, size if d > 1 else 4.2), squeeze=False, layout="constrained")
-    for row in range(d):
-        for column in range(d):
-            axis = axes[row, column]
-            if column > row:
-                axis.set_visible(False)
-            elif column == row:
-                draw_marginal(axis, data, row)
-            else:
-                _draw_pair(axis, data, row, column)
-                axis.sharex(axes[column, column])
-            label_axes(axis, data, row, column)
+    figure = triangle(data, draw_marginal, _draw_pair)
     _legend(figure, data)
     return figure
 
@@ -117,7 +104,7 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     """One column: the data, the components, a credible band of the density."""
     grid = data["grid"].values[j]
-    axis.hist(data["x"].values[:, j], bins="auto", density=True, color="0.88", zorder=0)
+    draw_histogram(axis, data, j)
     axis.fill_between(grid, *data["band"].values[j].T, color="0.35", alpha=0.35, lw=0)
     for k in range(data.sizes["component"]):
         axis.plot(grid, data["marginal"].values[j, :, k], color=colour(k), lw=1.6)
@@ -138,8 +125,7 @@ def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    d = data.sizes["feature"]
-    pair = list(combinations(range(d), 2)).index((column, row))
+    pair = pair_number(data.sizes["feature"], row, column)
     for k in range(data.sizes["component"]):
         for outline in data["outline"].values[pair, :, k]:
             axis.plot(*outline, color=colour(k), lw=0.5, alpha=0.35, zorder=1)
@@ -155,27 +141,10 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    """Names and numbers at the left and the bottom of a square of panels, and nowhere else."""
-    names, last = data["feature"].values, data.sizes["feature"] - 1
-    if row == last:
-        axis.set_xlabel(names[column])
-    else:
-        axis.tick_params(labelbottom=False)
-    if column == 0 and row > 0:
-        axis.set_ylabel(names[row])
-    elif column != row:
-        axis.tick_params(labelleft=False)
-
-
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:
     from matplotlib.lines import Line2D
 
-    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
-    marks: list[Any] = [
-        Line2D([], [], marker="o", ls="-", lw=1, color=colour(k), label=f"component {name} ({counts[k]} points)")
-        for k, name in enumerate(data["component"].values)
-    ]
+    marks = component_marks(data, range(data.sizes["component"]), ls="-", lw=1)
     if data.sizes["feature"] > 1:
         ring = Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label")
         figure.legend(handles=[*marks, ring], loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98))

@@ -10,6 +10,7 @@ from bayesgmm._declared import probability
 from bayesgmm.data import as_points
 from bayesgmm.densities import DRAWS, kept, spread
 from bayesgmm.errors import DataError
+from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior import Posterior, holds_points, observed
 from bayesgmm.predictive import default_grid
@@ -38,23 +39,24 @@ def density_data(
     Returns
     -------
     Dataset
-        ``x`` [point, feature], the data (not where something is given); ``grid`` [feature, step], and on it ``density``
-        [feature, step], ``band`` [feature, step, ci_bound] and ``component_density`` [feature, step, component]; for
-        each pair of columns ``place`` [pair, axis, cell], ``pair_density`` [pair, cell, cell_bis] (the first column of
-        the pair along ``cell``), and ``pair_draws`` [pair, draw, cell, cell_bis] of some draws.
+        ``x`` [point, feature] and ``row_weight`` [point], the data (not where something is given); ``grid`` [feature,
+        step], and on it ``density`` [feature, step], ``band`` [feature, step, ci_bound] and ``component_density``
+        [feature, step, component]; for each pair of columns ``place`` [pair, axis, cell], ``pair_density`` [pair, cell,
+        cell_bis] (the first column of the pair along ``cell``), and ``pair_draws`` [pair, draw, cell, cell_bis] of some
+        draws.
     """
     import xarray as xr
 
     ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, DRAWS)
     given = {str(name): float(value) for name, value in (given or {}).items()}
     posterior = _conditional(posterior, given, columns)
-    values = observed(fit).values if holds_points(fit) and not given else None
-    at = places(observed(fit).columns, posterior.columns) if values is not None else []
-    x = None if values is None else values[:, at]
+    points = observed(fit) if holds_points(fit) and not given else None
+    x = None if points is None else points.values[:, places(points.columns, posterior.columns)]
     grids = np.stack([_axis(posterior, j, x) for j in range(len(posterior.columns))])
     data = _marginals(posterior, grids, ci_prob)
-    if x is not None:
-        data = data.assign(x=(("point", "feature"), x))
+    if points is not None and x is not None:
+        weight = row_weights(points.weights, len(x))
+        data = data.assign(x=(("point", "feature"), x), row_weight=("point", weight))
     pairs = list(combinations(range(len(posterior.columns)), 2))
     if pairs:
         data = xr.merge([data, _pairs(posterior, grids, pairs)])
@@ -154,23 +156,8 @@ def density(
     ci_prob : float
         Probability of the band.
     """
-    import matplotlib.pyplot as plt
-
     data = density_data(fit, columns, given, ci_prob)
-    d = data.sizes["feature"]
-    size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
-    figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
-    for row in range(d):
-        for column in range(d):
-            axis = axes[row, column]
-            if column > row:
-                axis.set_visible(False)
-            elif column == row:
-                _draw_marginal(axis, data, row)
-            else:
-                _draw_pair(axis, data, row, column)
-                axis.sharex(axes[column, column])
-            _label(axis, data, row, column)
+    figure = triangle(data, _draw_marginal, _draw_pair)
     _legend(figure, data)
     return figure
 
@@ -178,7 +165,7 @@ def density(
 def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     at = data["grid"].values[j]
     if "x" in data:
-        axis.hist(data["x"].values[:, j], bins="auto", density=True, color="0.9", zorder=0)
+        draw_histogram(axis, data, j)
         if data.sizes["feature"] == 1:
             axis.plot(
                 data["x"].values[:, 0], np.zeros(data.sizes["point"]), "|", color="0.3", ms=9, mew=0.7, clip_on=False
@@ -194,7 +181,7 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    pair = list(combinations(range(data.sizes["feature"]), 2)).index((column, row))
+    pair = pair_number(data.sizes["feature"], row, column)
     across, up = data["place"].values[pair]
     mean = data["pair_density"].values[pair].T
     levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
@@ -210,18 +197,6 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
         crowd = float(np.clip(900 / len(x), 0.5, 8))
         axis.scatter(x[:, column], x[:, row], s=crowd, color="0.15", lw=0, alpha=0.8, zorder=3)
     axis.spines[["top", "right"]].set_visible(False)
-
-
-def _label(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    names, last = data["feature"].values, data.sizes["feature"] - 1
-    if row == last:
-        axis.set_xlabel(names[column])
-    else:
-        axis.tick_params(labelbottom=False)
-    if column == 0 and row > 0:
-        axis.set_ylabel(names[row])
-    elif column != row:
-        axis.tick_params(labelleft=False)
 
 
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses, label_axes
+from bayesgmm.densities import spread
+from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
+from bayesgmm.plots.densities import held_by
+from bayesgmm.plots.panels import component_marks, label_axes, pair_number
 from bayesgmm.plots.style import colour
+from bayesgmm.posterior import Posterior
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array
+from bayesgmm.subsets import marginal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,19 +45,15 @@ def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
         return data
     posterior = aligned(fit, MEANS)
     p, chosen = posterior.parameters, [posterior.columns.index(name) for name in data["feature"].values]
-    some = posterior.thin(AVERAGED).parameters
+    some = posterior.thin(AVERAGED)
     coarse = data["grid"].values[:, ::COARSE]
     places = list(combinations(range(len(chosen)), 2))
     planes = [[chosen[a], chosen[b]] for a, b in places]
     mean, covariance = p.mean.mean(axis=0), p.covariance.mean(axis=0)
     levels = [INNER, ci_prob]
     shapes = [[ellipses(mean, covariance, plane, level) for level in levels] for plane in planes]
-    heights = [
-        plane_density(
-            coarse[a], coarse[b], some.weight, some.mean[..., plane], some.covariance[..., plane, :][..., plane]
-        )
-        for (a, b), plane in zip(places, planes, strict=True)
-    ]
+    names = data["feature"].values.tolist()
+    heights = [_plane_density(coarse[a], coarse[b], marginal(some, [names[a], names[b]])) for a, b in places]
     return data.assign(
         ellipse=(("pair", "level", "component", "axis", "angle"), np.array(shapes)),
         centre=(("mean_draw", "component", "feature"), p.mean[..., chosen]),
@@ -62,34 +63,14 @@ def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
         ),
         coarse=(("feature", "across"), coarse),
         density=(("pair", "up", "across"), np.array(heights)),
-        height=(("pair", "level"), np.array([[contour_height(h, level) for level in levels] for h in heights])),
+        height=(("pair", "level"), np.array([held_by(h, levels) for h in heights])),
     ).assign_coords(level=levels)
 
 
-def plane_density(x: Array, y: Array, weight: Array, mean: Array, covariance: Array) -> Array:
-    """(len(y), len(x)) density of mixtures (S, K) in two dimensions, averaged over the S."""
+def _plane_density(x: Array, y: Array, posterior: Posterior) -> Array:
+    """(len(y), len(x)) posterior mean density of two columns."""
     at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    total = np.zeros(len(at))
-    chol = np.linalg.cholesky(covariance)
-    root = np.linalg.solve(chol, np.broadcast_to(np.eye(2), chol.shape))
-    height = weight / (2 * np.pi * np.linalg.det(chol))
-    for w, m, r in zip(height, mean, root, strict=True):
-        z = np.einsum("kij,knj->kni", r, at - m[:, None])
-        total += (w[:, None] * np.exp(-0.5 * (z * z).sum(axis=-1))).sum(axis=0)
-    return (total / len(weight)).reshape(len(y), len(x))
-
-
-def contour_height(density: Array, level: float) -> float:
-    """The height above which a density on an even grid holds a share of its mass.
-
-    Examples
-    --------
-    >>> contour_height(np.array([[1.0, 2.0], [6.0, 1.0]]), 0.5)
-    6.0
-    """
-    sorted_heights = np.sort(density.ravel())[::-1]
-    share = sorted_heights.cumsum() / sorted_heights.sum()
-    return float(sorted_heights[min(int(np.searchsorted(share, level)), share.size - 1)])
+    return np.exp(spread(posterior, at, progress=False).log_mean).reshape(len(y), len(x))
 
 
 def region(draws: Array, level: float, steps: int = 73) -> Array:
@@ -99,13 +80,18 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
     """
     if len(draws) < 10:
         return np.full((2, steps), np.nan)
-    centre, covariance = draws.mean(axis=0), np.cov(draws.T)
-    if not np.linalg.eigvalsh(covariance)[0] > 1e-14 * np.trace(covariance):
+    centre, sd = draws.mean(axis=0), draws.std(axis=0)
+    if not (sd > 0).all():
+        return np.full((2, steps), np.nan)
+    z = (draws - centre) / sd  # columns in very different units are no thin ellipse
+    covariance = np.cov(z.T)
+    if not np.linalg.eigvalsh(covariance)[0] > 1e-14:
         return np.full((2, steps), np.nan)
     chol = np.linalg.cholesky(covariance)
-    distance = np.linalg.norm(np.linalg.solve(chol, (draws - centre).T), axis=0)
+    distance = np.linalg.norm(np.linalg.solve(chol, z.T), axis=0)
     angle = np.linspace(0, 2 * np.pi, steps)
-    return centre[:, None] + np.quantile(distance, level) * (chol @ np.stack([np.cos(angle), np.sin(angle)]))
+    outline = np.quantile(distance, level) * (chol @ np.stack([np.cos(angle), np.sin(angle)]))
+    return centre[:, None] + sd[:, None] * outline
 
 
 def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
@@ -148,13 +134,8 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     return figure
 
 
-def _pair(data: "xr.Dataset", one: int, other: int) -> int:
-    places = list(combinations(range(data.sizes["feature"]), 2))
-    return places.index((min(one, other), max(one, other)))
-
-
 def _draw_components(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    pair = _pair(data, row, column)
+    pair = pair_number(data.sizes["feature"], row, column)
     x, colours = data["x"].values, [colour(k) for k in data["label"].values]
     axis.scatter(x[:, column], x[:, row], s=float(np.clip(1500 / len(x), 1, 12)), c=colours, lw=0, alpha=0.6, zorder=1)
     for k in range(data.sizes["component"]):
@@ -166,7 +147,7 @@ def _draw_components(axis: "Axes", data: "xr.Dataset", row: int, column: int) ->
 
 def _draw_density(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     """Above the diagonal the later column is across: the density is laid on its side."""
-    pair = _pair(data, row, column)
+    pair = pair_number(data.sizes["feature"], row, column)
     coarse, density = data["coarse"].values, data["density"].values[pair].T
     heights = data["height"].values[pair][::-1]
     if heights[0] < heights[1] < density.max():
@@ -197,10 +178,7 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
     names, held = data["component"].values, np.flatnonzero(counts).tolist()
-    marks: list[Any] = [
-        Line2D([], [], marker="o", lw=1.6, ms=4, color=colour(k), label=f"component {names[k]} ({counts[k]} points)")
-        for k in held
-    ]
+    marks: list[Any] = list(component_marks(data, held, lw=1.6, ms=4))
     if len(held) < len(names):
         marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
     if data.sizes["feature"] > 1:

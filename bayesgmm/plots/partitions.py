@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from bayesgmm.co_clusterings import co_clustering as probabilities
 from bayesgmm.credible_balls import credible_ball
 from bayesgmm.label_draws import n_clusters as count_clusters
-from bayesgmm.partitions import merge_of
+from bayesgmm.partitions import merge_of, require_same_points
 from bayesgmm.partitions import partition as best_partition
 from bayesgmm.plots.style import choose_columns, colour
-from bayesgmm.posterior import points_for
+from bayesgmm.posterior import observed
 from bayesgmm.predictive import assignments
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, 
         cluster has.
     """
     best = best_partition(fit, seed=seed) if best is None else best
-    n_points = best.sizes["point"]
+    points = observed(fit)
+    require_same_points(best, points)
+    n_points = len(points.values)
     chosen = np.linspace(0, n_points - 1, min(n_points, SHOWN)).round().astype(int)
-    data = points_for(fit, None).values[chosen]
-    matrix = probabilities(fit, data, merge=merge_of(best), progress=False)["probability"].values
+    matrix = probabilities(fit, points.values[chosen], merge=merge_of(best), progress=False)["probability"].values
     label = best["label"].values[chosen]
     inside = (matrix * (label[:, None] == label)).sum(axis=1)
     order = np.lexsort((-inside, label))
@@ -144,7 +145,7 @@ def partition_data(
     import xarray as xr
 
     best = best_partition(fit, seed=seed) if best is None else best
-    points, ball = points_for(fit, None), credible_ball(fit, best, ci_prob=ci_prob)
+    points, ball = observed(fit), credible_ball(fit, best, ci_prob=ci_prob)
     chosen = choose_columns(points.columns, columns)
     own = matched(best["label"].values, assignments(fit)["label"].values)[best["label"].values]
     labels = [own, *(matched(one, own)[one] for one in ball["label"].values)]

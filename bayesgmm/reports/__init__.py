@@ -1,5 +1,6 @@
 """The report: a fit as one HTML file that needs nothing else."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["check_report", "report"]
 
 
-def report(fit: "xr.DataTree", path: str | Path, *, title: str | None = None, progress: bool = True) -> Path:
+def report(
+    fit: "xr.DataTree",
+    path: str | Path,
+    *,
+    title: str | None = None,
+    opening: Sequence[Filled] = (),
+    progress: bool = True,
+) -> Path:
     """Write all that there is to say of a fit as one HTML file: it opens offline, prints, and can be mailed.
 
     What was found and how sure it is, the clusters, pictures, findings, the model in words and mathematics, ArviZ's
@@ -32,6 +40,8 @@ def report(fit: "xr.DataTree", path: str | Path, *, title: str | None = None, pr
         Where to write: a name that ends in .html.
     title : str, optional
         Unless told, what was fitted.
+    opening : sequence of Filled
+        Sections to show before the report's own: how an application came to this fit.
     progress : bool
         Show how far it is, on a terminal, when it takes more than two seconds.
 
@@ -57,7 +67,7 @@ def report(fit: "xr.DataTree", path: str | Path, *, title: str | None = None, pr
     filled = [
         Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
     ]
-    text = page(title or _title(subject), filled, date.today())
+    text = page(title or _title(subject), [*opening, *filled], date.today())
     return _write(text, path)
 
 
@@ -81,7 +91,7 @@ def _title(subject: Subject) -> str:
     """
     gaussians = "One Gaussian" if subject.n_components == 1 else f"A mixture of {subject.n_components} Gaussians"
     columns = subject.columns[0] if subject.n_features == 1 else plural(subject.n_features, "column")
-    points = f"{plural(subject.n_points, 'point')}, " if subject.has_points else ""
+    points = f"{plural(subject.n_points, subject.word)}, " if subject.has_points else ""
     return f"{gaussians}: {points}{columns}"
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
@@ -253,20 +254,19 @@ def elbo(subject: Subject) -> list[Block]:
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
         raise LeftOut("")
     history = subject.fit["optimisation"].to_dataset()["elbo"].values
-    khat = subject.told.get("pareto_khat")
-    of_khat = ""
+    khat, of_khat = subject.told.get("pareto_khat"), ""
     if isinstance(khat, float):
-        good = "below 0.7: the approximation covers the posterior"
-        bad = "above 0.7: the approximation misses parts of the posterior; use NUTS for intervals"
-        of_khat = f" Pareto's k-hat of the approximation is {khat:.2f}, {good if khat < 0.7 else bad}."
+        misses = "it misses part of the posterior; use NUTS for intervals"
+        judged = misses if approximation(subject.fit) else "nothing says that it misses part of the posterior"
+        of_khat = f" Pareto's k-hat of the approximation is {khat:.2f}: {judged}."
     return [
         picture(
             lambda: draw_elbo(subject.fit),
             title="The lower bound of the log evidence",
-            alt=f"The evidence lower bound over {len(history):,} iterations, from {history[0]:,.1f} to "
-            f"{history[-1]:,.1f}.",
+            alt=f"The evidence lower bound over {len(history):,} iterations, from {number(float(history[0]))} to "
+            f"{number(float(history[-1]))}.",
             reading="The better the approximation, the higher the bound; it should have levelled out.",
-            verdict=f"It ended at {float(subject.told['elbo']):,.1f} nats after "
+            verdict=f"It ended at {number(float(subject.told['elbo']))} nats after "
             f"{plural(len(history), 'iteration')}.{of_khat}",
         )
     ]

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.cross_validation import as_arviz, khat_limit
+from bayesgmm.diagnosis.points import LOO_DRAWS
 from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
@@ -42,7 +44,7 @@ def margins(subject: Subject) -> list[Block]:
             alt=f"Difference between the data's and the model's distribution in {listed(names)}, with a 95 % band. "
             f"{said}.",
             reading="By how much a larger share of the points lies below each of the model's quantiles than should. A "
-            "right model's curve stays in the band; a hill and then a valley is a column that the model makes too "
+            "right model's curve stays in the band; a valley and then a hill is a column that the model makes too "
             "wide, a curve that leaves the band at the ends has other tails. The p-values are corrected for their "
             f"number.{subject.thinned}",
             verdict=f"{said}: "
@@ -126,17 +128,17 @@ def _outside(subject: Subject) -> Array:
 
 def leave_one_out(subject: Subject) -> list[Block]:
     """How much each point moves the posterior."""
-    elpd = subject.loo
+    found, rows = subject.loo
     import arviz as az
 
-    def draw() -> Any:
-        return arrange(az.plot_khat(elpd, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
-
-    khat = elpd.pareto_k.values.ravel()
-    worst = int(np.nanargmax(khat))
-    limit = float(elpd.good_k)
+    khat, limit = found.khat, khat_limit(min(subject.posterior.n_draws, LOO_DRAWS))
+    worst = int(np.argmax(khat))
     over = int((khat > limit).sum())
-    rows = [subject.labels[i] for i in subject.rows(DRAWN)]
+
+    def draw() -> Any:
+        shown = as_arviz(found, good_khat=limit)
+        return arrange(az.plot_khat(shown, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
+
     good = f"All are below {limit:.2f}: no single point rules the posterior"
     bad = f"{plural(over, 'point')} above {limit:.2f}: outliers, or points that a component exists for"
     return [
@@ -145,10 +147,11 @@ def leave_one_out(subject: Subject) -> list[Block]:
             title="How much each point matters (Pareto k-hat)",
             alt=f"Pareto k-hat of {len(khat):,} points; the largest is {khat[worst]:.2f}, {over} above {limit:.2f}.",
             reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving "
-            f"that point out can't be computed from these draws, and the model is surprised by it.{subject.thinned}",
-            verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row {rows[worst]}. The "
-            f"expected log density of a new point is {number(float(elpd.elpd) / len(khat), 3)} nats "
-            f"(± {number(float(elpd.se) / len(khat), 2)}).",
+            f"that point out can't be computed from these draws, and the model is surprised by it."
+            f"{subject.limited(len(rows))}",
+            verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row "
+            f"{subject.labels[rows[worst]]}. The expected log density of a new point is "
+            f"{number(found.total / len(khat), 3)} nats (± {number(found.error / len(khat), 2)}).",
         )
     ]
 
@@ -209,7 +212,9 @@ def priors(subject: Subject) -> list[Block]:
         size = {"figsize": (9.0, 1.7 * -(-len(names) // 3) + 0.6)}
         return arrange(az.plot_prior_posterior(tree, col_wrap=3, figure_kwargs=size).viz["figure"].item(), names)
 
-    narrower = [float(np.std(a)) / float(np.std(b)) for a, b in zip(prior, posterior, strict=True) if np.std(b) > 0]
+    narrower = [_width(a) / _width(b) for a, b in zip(prior, posterior, strict=True) if _width(b) > 0]
+    if not narrower:
+        raise LeftOut("The draws do not move, so there is no posterior to be compared with its prior.")
     return [
         picture(
             draw,
@@ -217,7 +222,8 @@ def priors(subject: Subject) -> list[Block]:
             alt=f"Prior and posterior densities of {listed(names)}.",
             reading="Where the posterior is much narrower than the prior, the data have spoken. Where both are alike, "
             "the answer is what was put in.",
-            verdict=f"The posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} times narrower than the priors.",
+            verdict=f"By the intervals that hold 90 %, the posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} "
+            "times narrower than the priors.",
         )
     ]
 
@@ -241,6 +247,12 @@ def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
             prior.append(before)
             posterior.append(asked.draws[i].ravel())
     return names, prior, posterior
+
+
+def _width(values: Array) -> float:
+    """Of the interval that holds 90 %: a prior's standard deviation may be infinite."""
+    lower, upper = np.quantile(values, [0.05, 0.95])
+    return float(upper - lower)
 
 
 def _middle(values: Array) -> Array:

@@ -1,8 +1,9 @@
 """The clusters: how large, where, how wide, how sure; and pictures of them."""
 
+from itertools import pairwise
+
 import numpy as np
 
-from bayesgmm.plots.clusters import RINGED
 from bayesgmm.plots.densities import density as draw_density
 from bayesgmm.plots.densities import density_data
 from bayesgmm.plots.forests import weights as draw_weights
@@ -17,7 +18,10 @@ from bayesgmm.summary import with_interval
 
 CI_PROB = 0.9
 APART = 0.5  # standard deviations of a column from which a component is called high or low in it
+NAMED = 4  # pairs of components that a sentence names
 LEAST_CERTAIN = 10  # points that a table shows
+BUNDLES = ", and thin ones are those of 25 draws, so the width of a bundle is the posterior's doubt about it"
+SCATTER = "; each thin line is the edge of the 95 % of one draw, so where the lines scatter, the edge is uncertain"
 
 
 def table(subject: Subject) -> list[Block]:
@@ -101,30 +105,31 @@ def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
 
 def pairs(subject: Subject) -> list[Block]:
     """The points by component, pair by pair."""
-    columns, points = subject.telling, subject.points
-    ringed = int((subject.assignments["uncertainty"].values > RINGED).sum())
+    columns = subject.telling
+    doubtful = subject.n_points - round(subject.certain * subject.n_points)
     counts = np.bincount(subject.assignments["label"].values, minlength=subject.n_components)
     sizes = listed([f"{counts[k]:,} of component {subject.components[k]}" for k in subject.occupied])
     of_pairs = (
         "Below the diagonal, every pair of columns: a point has the colour of its most probable component; ellipses "
-        "hold 50 % and 90 % of a component, and thin ones are those of 25 draws, so the width of a bundle is the "
-        "posterior's doubt about it. Above the diagonal: contours of the density of a new point, and where the "
-        "components' means may lie. On the diagonal, each column: "
+        f"hold 50 % and 90 % of a component{'' if subject.is_point else BUNDLES}. Above the diagonal: contours of the "
+        f"density of a new point, and where the components' means {'lie' if subject.is_point else 'may lie'}. On the "
+        "diagonal, each column: "
     )
-    panel = (
-        "the histogram is the data, the lines are the components, the grey band holds their sum with probability 0.9."
-    )
+    band = "" if subject.is_point else ", the grey band holds their sum with probability 0.9"
+    panel = f"the histogram is the data, the lines are the components{band}."
     reading = f"{of_pairs}{panel}" if subject.n_features > 1 else panel.capitalize()
     verdict = (
-        f"{plural(ringed, 'point')} of {len(points.values):,} {'has' if ringed == 1 else 'have'} an uncertain label"
-        + (": no components lie so close that points change hands." if ringed == 0 else ", where components overlap.")
+        f"{doubtful:,} of {plural(subject.n_points, subject.word)} {'lies' if doubtful == 1 else 'lie'} where "
+        "components overlap, and no component has a probability above 0.9."
+        if doubtful
+        else "Every point belongs to one component with probability above 0.9."
     )
     return [
         picture(
             lambda: draw_pairs(subject.drawn, columns),
             title="Points and components",
             alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
-            f"component: {sizes}. {plural(ringed, 'label')} uncertain.",
+            f"component: {sizes}. {plural(doubtful, 'label')} uncertain.",
             reading=f"{reading}{_chosen(subject)}{subject.thinned}",
             verdict=verdict,
             vectors=subject.n_features == 1,
@@ -149,25 +154,20 @@ def density(subject: Subject) -> list[Block]:
         tops.append(number(float(data["grid"].values[at]), 3))
     most = int(np.argmax(wide))
     where = "On the diagonal, each column" if subject.n_features > 1 else "The column"
-    pairs_read = (
-        " Below, each pair: shades hold 50, 80 and 95 % of the probability; each thin line is the edge of the 95 % of "
-        "one draw, so where the lines scatter, the edge is uncertain."
-    )
-    certainty = (
-        "A point estimate has no band."
-        if subject.is_point
-        else f"At its top the density is known to within {share(wide[most] / 2)} up or down in {columns[most]}, the "
-        "least sure"
-    )
+    edges = "" if subject.is_point else SCATTER
+    pairs_read = f" Below, each pair: shades hold 50, 80 and 95 % of the probability{edges}."
+    band = "" if subject.is_point else " with a band that holds it with probability 0.9 at each place"
+    least_sure = f" in {columns[most]}, the least sure" if len(columns) > 1 else ""
+    certainty = f"At its top the density is known to within {share(wide[most] / 2)} up or down{least_sure}."
     return [
         picture(
             lambda: draw_density(subject.few, columns),
             title="Density",
             alt=f"Density of {listed(columns)}; highest at {listed(tops)}.",
-            reading=f"{where}: the data as a histogram, the density with a band that holds it with probability 0.9 "
-            f"at each place, and the components.{pairs_read if subject.n_features > 1 else ''}"
+            reading=f"{where}: the data as a histogram, the density{band}, and the components."
+            f"{pairs_read if subject.n_features > 1 else ''}"
             f"{_chosen(subject)}{subject.thinned}",
-            verdict=certainty if subject.is_point else f"{certainty}.",
+            verdict="A point estimate has no band." if subject.is_point else certainty,
             vectors=subject.n_features == 1,
         )
     ]
@@ -185,8 +185,11 @@ def weights(subject: Subject) -> list[Block]:
         for k, name in enumerate(subject.components)
         if k in subject.occupied
     ]
-    apart = [k for k in range(len(middle) - 1) if low[k] > high[k + 1]]
-    order = "Their order by weight is certain" if len(apart) == len(middle) - 1 else "Neighbours' intervals overlap"
+    order = np.argsort(-middle, kind="stable").tolist()
+    close = [(a, b) for a, b in pairwise(order) if low[a] <= high[b]]
+    unsure = listed([f"{subject.components[a]} or {subject.components[b]}" for a, b in close[:NAMED]])
+    more = f" and {len(close) - NAMED} more" if len(close) > NAMED else ""
+    certainty = f"It is not certain which is heavier: {unsure}{more}." if close else "Their order by weight is certain."
     return [
         picture(
             lambda: draw_weights(subject.few),
@@ -195,9 +198,7 @@ def weights(subject: Subject) -> list[Block]:
             reading="A thick line holds a weight with probability 0.5, a thin one with 0.9. Where the model has a "
             "prior of the weights, the band behind is what it says of any one of them; at the right is the chance "
             "that a component holds a point at all.",
-            verdict="A point estimate has no intervals."
-            if subject.is_point
-            else f"{order}{'' if len(apart) == len(middle) - 1 else ': which of them is heavier is not certain'}.",
+            verdict="A point estimate has no intervals." if subject.is_point else certainty,
         )
     ]
 

@@ -29,15 +29,15 @@ NO_PRIORS = ("mle", "em")
 def data(subject: Subject) -> list[Block]:
     """The data, column by column."""
     points = subject.points
-    x = points.values
-    facts = [("Points", f"{len(x):,}"), ("Columns", f"{subject.n_features:,}")]
+    x, (centre, sd) = points.counted, points.centre_and_sd
+    facts = [(f"{subject.word.capitalize()}s", f"{subject.n_points:,}"), ("Columns", f"{subject.n_features:,}")]
     if points.weights is not None:
-        facts.append(("Row weights", f"they add up to {number(points.total_weight)}"))
+        facts.append(("Row weights", f"they add up to {number(points.total_weight)}, and count in the table"))
     if "fingerprint" in subject.told:
         facts.append(("Fingerprint", str(subject.told["fingerprint"])))
     rows = [
-        (name, *(number(float(v)) for v in (column.min(), column.mean(), column.max(), column.std())))
-        for name, column in zip(subject.columns, x.T, strict=True)
+        (name, *(number(float(v)) for v in (column.min(), centre[j], column.max(), sd[j])))
+        for j, (name, column) in enumerate(zip(subject.columns, x.T, strict=True))
     ]
     columns = ("column", "least", "mean", "most", "standard deviation")
     blocks: list[Block] = [Facts(tuple(facts)), Grid("The data, column by column", columns, tuple(rows[:MANY]))]
@@ -91,7 +91,8 @@ def engine(subject: Subject) -> list[Block]:
         facts.append(("Seed", str(told["seed"])))
     if "seconds" in told:
         facts.append(("Time", f"{number(float(told['seconds']), 3)} seconds"))
-    facts.append(("Label switching", _labels(told)))
+    if not subject.is_point and subject.n_components > 1:
+        facts.append(("Label switching", _labels(told)))
     if "elbo" in told:
         error = f" ± {number(float(told['elbo_se']), 2)}" if told.get("elbo_se") else ""
         facts.append(("Lower bound of the log evidence", f"{number(float(told['elbo']), 6)}{error}"))

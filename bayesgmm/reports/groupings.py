@@ -18,23 +18,22 @@ def how_many(subject: Subject) -> list[Block]:
     """The posterior of the number of occupied components."""
     if subject.n_components == 1:
         raise LeftOut("With one component there is one cluster.")
-    chance = count_clusters(subject.few)
+    chance = count_clusters(subject.counted)
     counts, values = chance["n_clusters"].values, chance.values
     best = int(values.argmax())
     likely = [f"{counts[i]} ({share(float(values[i]))})" for i in np.flatnonzero(values > 0.005)]
-    only = "every component holds points in every draw" if values[-1] == 1 else "the others are empty in most draws"
     said = (
-        f"Most probably {counts[best]} of {subject.n_components} components hold points ({share(float(values[best]))})"
+        f"Most probably {counts[best]} of {subject.n_components} components hold points ({share(float(values[best]))})."
     )
     return [
         picture(
-            lambda: draw.n_clusters(subject.few),
+            lambda: draw.n_clusters(subject.counted),
             title="How many components hold points",
             alt=f"Probabilities of the number of occupied components: {listed(likely)}.",
             reading="The probability of each number of components that hold at least one point. It can't be more than "
             "the model has: where the last bar is high, more components might be wanted; where it is one of the "
-            f"first, fewer suffice.{subject.thinned}",
-            verdict=f"{said}: {only}." if values[best] < 1 or values[-1] == 1 else f"{said}.",
+            f"first, fewer suffice.{subject.thinned}{subject.alike}",
+            verdict=said,
         )
     ]
 
@@ -54,7 +53,7 @@ def together(subject: Subject) -> list[Block]:
             f"into {plural(best.attrs['n_clusters'], 'cluster')}; {share(torn)} of the pairs are in doubt.",
             reading="Every row and column is a point; dark means that the two belong together. A sure cluster is a "
             "dark square; grey beside it says that its points may belong elsewhere. What components are called plays "
-            f"no part.{subject.limited(PAIRED)}",
+            f"no part.{subject.limited(PAIRED)}{subject.alike}",
             verdict=f"Of {share(torn)} of all pairs it is not known (neither with probability 0.9) whether they "
             "belong together.",
             vectors=False,
@@ -78,7 +77,7 @@ def clusterings(subject: Subject) -> list[Block]:
             f"extremes of the credible ball, with {listed([str(count) for count in counts])} clusters.",
             reading="First the clustering of least expected loss (variation of information); then the extremes of the "
             f"ball around it that holds {CI_PROB:.0%} of the posterior: the farthest, the one with the fewest and the "
-            f"one with the most clusters.{subject.limited(PAIRED)}",
+            f"one with the most clusters.{subject.limited(PAIRED)}{subject.alike}",
             verdict=f"The optimal clustering has {plural(len(sizes), 'cluster')}; plausible ones lie within "
             f"{number(float(ball['radius']), 3)} bits of it, the extremes with {many}.",
             vectors=False,

@@ -17,7 +17,7 @@ def verdict(subject: Subject) -> list[Block]:
 def _found(subject: Subject) -> str:
     weight = subject.posterior.parameters.weight.mean(axis=0)
     columns = plural(subject.n_features, "column")
-    data = f"{plural(subject.n_points, 'point')} in {columns}" if subject.has_points else f"data in {columns}"
+    data = f"{subject.rows_and_points} in {columns}" if subject.has_points else f"data in {columns}"
     if subject.n_components == 1:
         return f"One Gaussian was fitted to {data}."
     occupied = subject.occupied
@@ -39,7 +39,7 @@ def _certainty(subject: Subject) -> str:
     top = np.sort(subject.assignments["probability"].values[worst])[::-1]
     sure = round(subject.certain * subject.n_points)
     return (
-        f"{sure:,} of {plural(subject.n_points, 'point')} ({share(subject.certain)}) belong to one component with "
+        f"{sure:,} of {plural(subject.n_points, subject.word)} ({share(subject.certain)}) belong to one component with "
         f"probability above 0.9; the least certain is row {subject.labels[worst]}, with {share(float(top[0]))} for one "
         f"component and {share(float(top[1]))} for another."
     )

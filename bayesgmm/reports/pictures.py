@@ -46,9 +46,8 @@ def style() -> Iterator[None]:
     from cycler import cycler
 
     with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from font", UserWarning
-        )  # a box in a picture: no reason to fail
+        for known in ("Glyph .* missing from font", ".* look binary"):  # a box in a picture; a column in tiny units
+            warnings.filterwarnings("ignore", known, UserWarning)
         mpl.rcdefaults()
         settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
         mpl.rcParams.update(settings)
@@ -124,13 +123,17 @@ def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
 
 
 def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
-    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size."""
+    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size.
+
+    The palette covers what is there: one for all colours has a dozen greys.
+    """
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight", pil_kwargs={"compress_level": 1})
     with Image.open(full) as image:
-        image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, format="png")
+        palette = Image.Quantize.MAXCOVERAGE
+        image.convert("RGB").quantize(256, palette, dither=Image.Dither.NONE).save(small, format="png")
         return small.getvalue(), *image.size
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from bayesgmm.data import Points
 from bayesgmm.elicitation import prior_predictive
 from bayesgmm.log_likelihoods import log_likelihood
+from bayesgmm.mixing import approximate
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior import info
 from bayesgmm.replication import posterior_predictive
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
 
     draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
     new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"].to_dataset()["x"]
-    log = log_likelihood(fit, draws, progress=False)["log_likelihood"].to_dataset()["x"]
+    cut = log_likelihood(fit, draws, progress=False)
+    log = cut["log_likelihood"].to_dataset()["x"]
     x = fit["observed_data"].to_dataset()["x"]
 
     def each(values: "xr.DataArray") -> "xr.Dataset":
@@ -39,7 +42,23 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
     first = fit["posterior"].to_dataset()["weight"].isel(component=0, drop=True)
     kept = np.linspace(0, first.sizes["draw"] - 1, same.sizes["draw"]).round().astype(int)
     groups["posterior"] = xr.Dataset({"weight": first.isel(draw=kept)})
+    if approximate(fit) and not info(fit).get("resampled"):
+        groups["sample_stats"] = cut["sample_stats"].to_dataset()[["lp", "log_q"]]
     return xr.DataTree.from_dict(groups)
+
+
+def transformed(tree: "xr.DataTree") -> "xr.Dataset":
+    """ArviZ's leave-one-out probability transform; draws of an approximation count by the posterior's density."""
+    import arviz as az
+    import arviz_stats  # noqa: F401  it registers the accessor
+    import xarray as xr
+
+    if "sample_stats" not in tree.children:
+        return az.loo_pit(tree, pareto_pit=True)
+    log, stats = tree["log_likelihood"].to_dataset(), tree["sample_stats"].to_dataset()
+    weight, khat = (stats["lp"] - stats["log_q"] - log["q0"]).azstats.psislw(dim=["chain", "draw"])
+    weights, khats = (xr.Dataset(dict.fromkeys(log.data_vars, one)) for one in (weight, khat))
+    return az.loo_pit(tree, log_weights=weights, pareto_k=khats, pareto_pit=True)
 
 
 def prior_draws(model: MixtureModel, points: Points, draws: int = DRAWS) -> "xr.Dataset":

@@ -4,6 +4,7 @@ import shlex
 from importlib.metadata import version
 from typing import Any
 
+from bayesgmm import inference
 from bayesgmm._declared import Declared
 from bayesgmm.model import MixtureModel
 from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
@@ -29,6 +30,7 @@ WORKS = {
     "em": "Dempster, A., Laird, N. & Rubin, D. (1977). Maximum likelihood from incomplete data via the EM algorithm. "
     "J. R. Stat. Soc. B 39(1), 1–38.",
 }
+SPOKEN = ("draws", "chains")  # settings that the command has options for
 OF_METHOD = {"nuts": "nuts", "advi": "advi", "fullrank_advi": "advi", "vb": "vb", "em": "em", "mle": "em"}
 
 
@@ -79,12 +81,15 @@ def _call(subject: Subject, model: MixtureModel) -> str:
 def _command(subject: Subject) -> str:
     """The command; none where it has no words for a setting, or for a column."""
     settings = subject.told.get("settings", {})
+    usual = inference.settings_of(subject.method) if subject.method in inference.ENGINES else {}
+    if any(usual.get(name) != value for name, value in settings.items() if name not in SPOKEN):
+        return ""
     if any("," in name or name != name.strip() for name in subject.columns):
         return ""
     if subject.has_points and subject.points.weights is not None:
         return ""
     told = {"method": subject.method, "columns": ",".join(subject.columns), "seed": subject.told.get("seed")}
-    told |= {name: settings[name] for name in ("draws", "chains") if name in settings}
+    told |= {name: settings[name] for name in SPOKEN if name in settings}
     options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in told.items() if value is not None)
     return f"bayesgmm fit data.csv --model model.toml {options} -o fit.nc"
 

@@ -1,15 +1,16 @@
 """The fit that a report is about, and what several of its parts ask of it, each computed once."""
 
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.cross_validation import LeftOut as Left
 from bayesgmm.data import Points
 from bayesgmm.diagnosis import diagnose
-from bayesgmm.errors import FitFileError
+from bayesgmm.diagnosis.engines import approximation
+from bayesgmm.diagnosis.points import leave_one_out
 from bayesgmm.findings import Findings
 from bayesgmm.mixing import approximate
 from bayesgmm.model import MixtureModel
@@ -18,7 +19,8 @@ from bayesgmm.posterior import Posterior, declaration, holds_points, info, obser
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.reports.blocks import LeftOut
-from bayesgmm.reports.predictions import predictive_tree
+from bayesgmm.reports.mathematics import number
+from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
 from bayesgmm.stats import Array
 from bayesgmm.summary import component_table
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.intp]
 WORK = 100_000_000  # draws times points that one answer may cost: seconds
+WEIGHTED = "The rows have weights: a row is then not one point, and can't be replicated or left out."
 LEAST_DRAWS = 20  # for checks by replicated data
 LEAST_LOO = 100  # for leaving points out
 DRAWN = 2000  # points that a picture shows
@@ -63,12 +66,9 @@ class Subject:
     @cached_property
     def points(self) -> Points:
         """The data; a part that needs them is left out where the fit has none."""
-        if not holds_points(self.fit):
+        if not self.has_points:
             raise LeftOut("The fit holds no observed data.")
-        try:
-            return observed(self.fit)
-        except FitFileError as error:
-            raise LeftOut(f"The fit's observed data can't be read: {error}") from None
+        return observed(self.fit)
 
     @property
     def has_points(self) -> bool:
@@ -79,6 +79,19 @@ class Subject:
     def n_points(self) -> int:
         """N."""
         return len(self.points.values)
+
+    @property
+    def rows_and_points(self) -> str:
+        """How many points were fitted, and how many rows these are where rows have weights."""
+        rows = plural(self.n_points, self.word)
+        if self.points.weights is None:
+            return rows
+        return f"{rows} that count as {number(self.points.total_weight)} points"
+
+    @property
+    def word(self) -> str:
+        """What a row of the data is: a point, unless rows have weights."""
+        return "point" if self.points.weights is None else "row"
 
     @cached_property
     def labels(self) -> "tuple[str, ...]":
@@ -98,7 +111,7 @@ class Subject:
     @cached_property
     def is_approximation(self) -> bool:
         """Whether the draws come from an approximation, independently."""
-        return "sample_stats" in self.fit.children and approximate(self.fit)
+        return approximate(self.fit)
 
     @property
     def is_chains(self) -> bool:
@@ -175,9 +188,14 @@ class Subject:
         return tree
 
     @cached_property
+    def counted(self) -> "xr.DataTree":
+        """The same, each row one point whatever its weight: for what is made of one label a row."""
+        return _without_weights(self.few)
+
+    @cached_property
     def company(self) -> "xr.DataTree":
-        """The same with at most 500 points: for what looks at every pair of them."""
-        return self._sparse(PAIRED)
+        """The same with at most 500 points, each row one: for what looks at every pair of them."""
+        return _without_weights(self._sparse(PAIRED))
 
     def _sparse(self, most: int) -> "xr.DataTree":
         """The fit with at most so many of its points, evenly spaced, and with the names of pictures."""
@@ -213,6 +231,8 @@ class Subject:
     @cached_property
     def partition(self) -> "xr.Dataset":
         """The optimal clustering of at most 500 points."""
+        if self.n_components == 1:
+            raise LeftOut("With one component there is one cluster.")
         if self.is_point:
             raise LeftOut("A point estimate says nothing of other clusterings that are plausible.")
         return partition(self.company, draws=ENOUGH, restarts=4, progress=False)
@@ -223,31 +243,29 @@ class Subject:
         if self.posterior.n_draws < LEAST_DRAWS:
             raise LeftOut(f"Checks by replicated data need {LEAST_DRAWS} draws; there are {self.posterior.n_draws}.")
         if self.points.weights is not None:
-            raise LeftOut("The rows have weights: a row is then not one point, and can't be replicated or left out.")
+            raise LeftOut(WEIGHTED)
         chosen = [self.names.index(name) for name in self.telling]
         return predictive_tree(self.few, chosen)
 
     @cached_property
-    def loo(self) -> Any:
-        """ArviZ's leave-one-out."""
-        import arviz as az
-
+    def loo(self) -> tuple[Left, IntArray]:
+        """Points that were left out, and which rows they are: those of the checks."""
+        if self.points.weights is not None:
+            raise LeftOut(WEIGHTED)
         if self.posterior.n_draws < LEAST_LOO:
             raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # k-hat is what the report shows
-            try:
-                return az.loo(self.predictive, var_name="q0", pointwise=True)
-            except ValueError:  # ArviZ's: "All tail values are the same"
-                raise LeftOut("The draws are copies of a few: no point can be left out.") from None
+        if approximation(self.fit) and not self.told.get("resampled"):
+            raise LeftOut("The approximation is too far from the posterior to leave points out.")
+        try:
+            return leave_one_out(self.fit)
+        except ValueError:  # ArviZ's: "All tail values are the same"
+            raise LeftOut("The draws are copies of a few: no point can be left out.") from None
 
     @cached_property
     def pit(self) -> "xr.Dataset":
         """Where each point falls in the distribution that the others predict for it, by column that is drawn."""
-        import arviz as az
-
         _ = self.loo  # what it leaves out, this leaves out
-        return az.loo_pit(self.predictive, pareto_pit=True)
+        return transformed(self.predictive)
 
     @cached_property
     def findings(self) -> Findings:
@@ -262,6 +280,19 @@ class Subject:
     def limited(self, most: int) -> str:
         """A sentence where not all points are looked at."""
         return f" {most:,} of the {self.n_points:,} points are drawn." if self.n_points > most else ""
+
+    @property
+    def alike(self) -> str:
+        """A sentence where rows have weights that do not count."""
+        return "" if self.points.weights is None else " Each row is one point here, whatever its weight."
+
+
+def _without_weights(tree: "xr.DataTree") -> "xr.DataTree":
+    import xarray as xr
+
+    bare = tree.copy()
+    bare["observed_data"] = xr.DataTree(tree["observed_data"].to_dataset().drop_vars("sample_weight", errors="ignore"))
+    return bare
 
 
 def short(name: str, long: int = LONG) -> str:

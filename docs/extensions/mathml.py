@@ -12,7 +12,9 @@ from sphinx.writers.html5 import HTML5Translator
 UNKNOWN = {
     r"\\dots\b": r"\\ldots",
     r"\\[bB]igg?[lr]?(?![a-zA-Z])": "",
-}  # to docutils; MathML stretches brackets by itself
+    r"(\\[dt]?frac)\s*(\d)\s*(\d)": r"\1{\2}{\3}",
+    r"\\_": "_",
+}  # to docutils, which reads the 12 of \frac12 as twelve and \_ in a text as both; MathML stretches brackets by itself
 
 
 def as_mathml(source: str, block: bool) -> str:
@@ -27,6 +29,10 @@ def as_mathml(source: str, block: bool) -> str:
     --------
     >>> as_mathml("x", block=False)
     '<math xmlns="http://www.w3.org/1998/Math/MathML"><mi>x</mi></math>'
+    >>> "<mfrac><mn>1</mn><mn>2</mn></mfrac><mi>x</mi>" in as_mathml(r"\frac12 x", block=False)
+    True
+    >>> "<mtext>ci_prob</mtext>" in as_mathml(r"\text{ci\_prob}", block=False)
+    True
     """
     tree = math(xmlns="http://www.w3.org/1998/Math/MathML", **({"display": "block"} if block else {}))
     known = source

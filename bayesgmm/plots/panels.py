@@ -1,0 +1,88 @@
+"""Panels of a figure: a column each on the diagonal, a pair of columns each below it."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.plots.style import colour
+from bayesgmm.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+
+def pair_number(n_features: int, one: int, other: int) -> int:
+    """Which of all pairs of columns two of them are, in the order of ``itertools.combinations``.
+
+    Examples
+    --------
+    >>> pair_number(3, 2, 0)
+    1
+    """
+    return list(combinations(range(n_features), 2)).index((min(one, other), max(one, other)))
+
+
+def triangle(
+    data: "xr.Dataset",
+    draw_column: "Callable[[Axes, xr.Dataset, int], None]",
+    draw_pair: "Callable[[Axes, xr.Dataset, int, int], None]",
+) -> "Figure":
+    """A figure with a panel for each column, and below these one for each pair (row, column)."""
+    import matplotlib.pyplot as plt
+
+    d = data.sizes["feature"]
+    size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
+    figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
+    for row, column in np.ndindex(d, d):
+        axis: Any = axes[row, column]
+        if column > row:
+            axis.set_visible(False)
+        elif column == row:
+            draw_column(axis, data, row)
+        else:
+            draw_pair(axis, data, row, column)
+            axis.sharex(axes[column, column])
+        label_axes(axis, data, row, column)
+    return figure
+
+
+def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
+    """Names and numbers at the left and the bottom of a square of panels, and nowhere else."""
+    names, last = data["feature"].values, data.sizes["feature"] - 1
+    if row == last:
+        axis.set_xlabel(names[column])
+    else:
+        axis.tick_params(labelbottom=False)
+    if column == 0 and row > 0:
+        axis.set_ylabel(names[row])
+    elif column != row:
+        axis.tick_params(labelleft=False)
+
+
+def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
+    """The points of a column, each as heavy as its row, as a density."""
+    x, weight = data["x"].values[:, j], data["row_weight"].values
+    edges = np.histogram_bin_edges(x[weight > 0], bins="auto")
+    axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
+
+
+def row_weights(weights: Array | None, n_points: int) -> Array:
+    """(N,) how many points each row stands for."""
+    return np.ones(n_points) if weights is None else weights
+
+
+def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "list[Line2D]":
+    """For a legend: some components in their colours, with how many points each is most probable for."""
+    from matplotlib.lines import Line2D
+
+    counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
+    names = data["component"].values
+    words = [f"component {names[k]} ({counts[k]} point{'' if counts[k] == 1 else 's'})" for k in chosen]
+    return [
+        Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
+    ]

@@ -1,0 +1,131 @@
+"""From a table to its clusters, in Python and at the terminal."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from bayesgmm.apps import cluster_table
+from bayesgmm.apps.clusters import FILES, check_folder
+from bayesgmm.apps.profiles import profiles
+from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
+from tests.commands import run
+
+QUIET = {"progress": False, "seed": 0}
+
+
+@pytest.fixture(autouse=True)
+def no_doubts():
+    """Variational Bayes says that it is an approximation: not what is tested here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        yield
+
+
+@pytest.fixture(scope="module")
+def flowers_found(iris):
+    table = iris.copy()
+    table.loc[3, "petal_width"] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        return cluster_table(table, n_components=[2, 3], covariance="full", method="vb", **QUIET)
+
+
+def test_rows_without_a_value_keep_their_place_and_have_no_cluster(flowers_found):
+    rows = flowers_found.rows
+    assert len(rows) == 150
+    assert rows["cluster"].isna().sum() == 1
+    assert rows["cluster"].isna()[3]
+    assert rows["uncertainty"].between(0, 1).sum() == 149
+
+
+def test_clusters_that_are_not_gaussian_are_merged():
+    """Two bars of many Gaussians each, and nothing between them."""
+    rng = np.random.default_rng(0)
+    bars = np.column_stack([rng.uniform(0, 12, size=600), rng.normal(scale=0.3, size=600)])
+    bars[300:, 1] += 8
+    found = cluster_table(bars, n_components=[1, 2, 3, 4], covariance=["full", "tied"], method="vb", **QUIET)
+    assert adjusted_rand_score(np.arange(600) < 300, found.rows["cluster"].astype(int)) == 1
+
+
+def test_profiles_are_those_of_pandas(flowers_found):
+    own = flowers_found.table.rows.groupby(flowers_found.rows["cluster"].dropna().astype(int))
+    table = flowers_found.profiles
+    for name, oracle in {
+        "mean": own.mean(),
+        "sd": own.std(),
+        "median": own.median(),
+        "q05": own.quantile(0.05),
+    }.items():
+        np.testing.assert_allclose(table[name].unstack()[oracle.columns], oracle)
+    assert table["size"].groupby("cluster").first().sum() == 149
+
+
+def test_a_difference_is_in_pooled_standard_deviations():
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0, 10.0])
+    table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), [0] * 3 + [1] * 4)
+    pooled = np.sqrt((2 * a.var(ddof=1) + 3 * b.var(ddof=1)) / 5)
+    assert table.loc[(1, "x"), "difference"] == pytest.approx((b.mean() - a.mean()) / pooled)
+
+
+def test_words_say_how_it_came_about(flowers_found):
+    words = "\n".join(flowers_found.words())
+    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 choices", "cluster 0: "):
+        assert part in words
+    few = pd.DataFrame({"x": np.arange(5.0) ** 2})
+    with pytest.raises(DataError, match="5 rows without missing values: too few"):
+        cluster_table(few, **QUIET)
+
+
+def test_words_say_what_was_asked_and_what_was_chosen(iris):
+    def of(**settings):
+        found = cluster_table(iris[["petal_length", "petal_width"]], method="em", **settings, **QUIET)
+        return "\n".join(found.words())
+
+    assert "2 components of covariance 'spherical', as was asked" in of(n_components=2, covariance="spherical")
+    assert "what is large in number counts for most" in of(n_components=2, covariance="spherical")
+    both = of(n_components=2, covariance=["full", "tied"])
+    assert "as was asked" not in both
+    assert "the lowest BIC" in both
+    with pytest.raises(DeclarationError, match="at least one number"):
+        of(n_components=[])
+
+
+def test_the_report_says_how_the_number_was_chosen(flowers_found, tmp_path):
+    """A row for each choice with its BIC and ICL, and a picture of each, before all else."""
+    flowers_found.save(tmp_path / "out", progress=False)
+    page = (tmp_path / "out" / "report.html").read_text()
+    opening, rest = page.split('id="verdict"')
+    assert "lowest BIC" in opening
+    for bic in flowers_found.choices["bic"]:
+        assert f"{bic:,.1f}" in opening
+    assert "ICL over the number of components" in opening
+    assert "ICL over the number of components" not in rest
+    assert not plt.get_fignums()
+
+
+def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
+    iris = iris[["petal_length", "petal_width", "species"]]
+    iris.to_csv(tmp_path / "flowers.csv", index=False)
+    args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "column 'species' is left out: it is text" in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+    written = pd.read_csv(tmp_path / "out" / "clusters.csv")
+    assert list(written.columns) == [*iris.columns, "cluster", "uncertainty"]
+    assert "cluster 0: " in (tmp_path / "out" / "summary.txt").read_text()
+    assert bg.load(tmp_path / "out" / "fit.nc")["posterior"].sizes["feature"] == 2
+    (tmp_path / "file").write_text("")
+    done = run(*args[:-1], "file", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "file is a file; give the name of a folder" in done.stderr
+
+
+def test_a_folder_that_can_not_be_is_said_before_the_work(tmp_path):
+    with pytest.raises(FitFileError, match="there is no folder"):
+        check_folder(tmp_path / "no" / "such")
