@@ -1,5 +1,6 @@
 """EM: never down, soon there, and there for sure."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,13 +11,17 @@ from bayesgmm.data import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
 from bayesgmm.families import COVARIANCES
-from bayesgmm.inference import em, starts
+from bayesgmm.inference import em, quasi_newton, starts
 from bayesgmm.inference.quasi_newton import Anchor
 from bayesgmm.posterior import observed
 from bayesgmm.stats import fold
 from tests.test_engines import quick_fit
 
 OVERLAPPING = make_mixture(2000, 2, 3, overlap=0.4, seed=5).X
+
+
+def weighed(blocks, weight):
+    return np.r_[weight, np.zeros(blocks.weight.size - len(weight))]
 
 
 def sweep_and_start(x, n_components, family, seed=0, **settings):
@@ -84,6 +89,46 @@ def test_the_maximum_is_the_same_to_the_last_bit_on_two_threads(family):
     results = [em.run(*sweep_and_start(x, 3, family, threads=threads)) for threads in (1, 2)]
     np.testing.assert_array_equal(results[0].mixture.mean, results[1].mixture.mean)
     assert results[0].loglik == results[1].loglik
+
+
+def test_of_very_many_points_a_sample_is_climbed_first(monkeypatch):
+    """The same maximum, for a quarter of the work; a start that the sample can't give is found in all of the data."""
+    x = make_mixture(20_000, 2, 3, overlap=0.2, seed=2).X
+    weight = np.random.default_rng(1).integers(0, 3, size=len(x)).astype(float)
+    sweep, _ = sweep_and_start(x, 3, "full")
+    sweep = dataclasses.replace(sweep, blocks=dataclasses.replace(sweep.blocks, weight=weighed(sweep.blocks, weight)))
+    looked_at: list[int] = []
+
+    def counted(blocks, *rest):
+        looked_at.append(blocks.n_points)
+        return fold(blocks, *rest)
+
+    monkeypatch.setattr(em, "fold", counted)
+    monkeypatch.setattr(quasi_newton, "fold", counted)
+    all_of_them = em.climb(sweep, 3, seed=0)
+    work = sum(looked_at)
+    looked_at.clear()
+    monkeypatch.setattr(starts, "SAMPLE", 1000)
+    found = em.climb(sweep, 3, seed=0)
+    assert found.converged
+    assert found.loglik == pytest.approx(all_of_them.loglik, abs=1e-3)
+    assert sum(looked_at) < work / 4
+    assert found.n_iter < 60  # of those that look at all
+    monkeypatch.setattr(starts, "SAMPLE", 8)  # eight points can't hold three components
+    assert em.climb(sweep, 3, seed=0).loglik == all_of_them.loglik
+
+
+def test_a_sample_of_points_keeps_what_was_said_of_them(monkeypatch):
+    monkeypatch.setattr(starts, "SAMPLE", 100)
+    weight = np.random.default_rng(1).integers(0, 3, size=len(OVERLAPPING)).astype(float)
+    blocks = Standard(np.zeros(2), np.ones(2)).blocks(OVERLAPPING, weight)
+    part = starts.sample_blocks(blocks, np.random.default_rng(0))
+    known = {tuple(row): w for row, w in zip(OVERLAPPING, weight, strict=True)}
+    assert len({tuple(row) for row in part.rows()}) == part.n_points == 100
+    assert [known[tuple(row)] for row in part.rows()] == part.weight[:100].tolist()
+    assert part.weight[:100].min() > 0
+    few = Standard(np.zeros(2), np.ones(2)).blocks(OVERLAPPING[:400])
+    assert starts.sample_blocks(few, np.random.default_rng(0)) is None
 
 
 def test_em_that_may_look_often_enough_only_for_a_few_steps_stops_in_time():

@@ -264,7 +264,7 @@ def test_components_are_merged_before_neighbours_are_asked(image, fit, segments)
     together = np.stack([apart[..., 0], apart[..., 1:].sum(axis=2)], axis=2)
     np.testing.assert_allclose(regions["probability"], together, atol=1e-6)
     assert regions["share"].sum() == pytest.approx(1)
-    for wrong in ([0, 1, 1], [0, 1, 3, 3], [0.0, 1, 1, 0], 2):
+    for wrong in ([0, 1, 1], [0, 1, 3, 3], [0.0, 1, 1, 0], 2, [[0], [1, 2]]):
         with pytest.raises(DeclarationError, match="one number for each of the 4 components"):
             segment_image(image, fit=fit, merge=wrong, progress=False)
 
@@ -295,6 +295,8 @@ def test_what_is_transparent_has_no_label_and_no_say(truth):
     other = segment_image(np.dstack([hidden, seen]), **given)
     assert (one["label"].values[10:30, 20:50] == -1).all()
     assert (one["label"].values[:10] >= 0).all()
+    shown = overlay_data(one)["overlay"].values[10:30, 20:50]
+    assert (shown == 128).all()  # grey, and no colours that were made up
     assert not one["uncertainty"].values[10:30, 20:50].any()
     assert one["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(one["label"], other["label"])
@@ -374,16 +376,44 @@ def test_files_hold_what_arrays_do(tmp_path):
     np.testing.assert_allclose(as_picture(tmp_path / "float.tif").values, colour / 255, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA", "YCbCr", "I", "F", "RGBa"])
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA", "YCbCr", "F", "RGBa", "La"])
 def test_every_mode_of_pillow_is_a_picture(mode):
     source = Image.fromarray(np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8))
-    image = source.convert("RGBA").convert(mode) if mode == "RGBa" else source.convert(mode)
+    image = source.convert(mode.upper()).convert(mode) if mode in {"RGBa", "La"} else source.convert(mode)
     if mode == "F":
         image = Image.fromarray(np.asarray(image) / np.float32(255))
     picture = as_picture(image)
     assert picture.size == (6, 9)
     assert picture.bytes().shape == (6, 9, 3)
     assert 0 <= picture.unit().min() < picture.unit().max() <= 1
+
+
+def test_deep_files_come_as_they_are_meant_to_be_seen(tmp_path):
+    """Kinds of 16 bits that Pillow reads as something else."""
+    deep = np.random.default_rng(0).integers(65536, size=(6, 9, 3), dtype=np.uint16)
+    write = extra("tifffile", "tifffile").imwrite
+    for kind, path in ((deep, tmp_path / "planes.tif"), ((deep / 65535).astype(np.float32), tmp_path / "floats.tif")):
+        write(path, np.moveaxis(kind, -1, 0), photometric="rgb", planarconfig="separate")
+        np.testing.assert_array_equal(as_picture(path).values, kind)
+        with open(path, "rb") as file:
+            np.testing.assert_array_equal(as_picture(file).values, kind)
+    write(tmp_path / "stack.tif", np.stack([deep / 65535] * 2).astype(np.float32), photometric="rgb")
+    assert "has 2 frames; this is the first" in as_picture(tmp_path / "stack.tif").notes[0]
+    write(tmp_path / "negative.tif", deep[..., 0], photometric="miniswhite")
+    np.testing.assert_array_equal(as_picture(tmp_path / "negative.tif").values, 65535 - deep[..., 0])
+    Image.fromarray(deep[..., 0]).save(tmp_path / "hole.png", transparency=int(deep[2, 3, 0]))
+    np.testing.assert_array_equal(np.argwhere(~as_picture(tmp_path / "hole.png").visible), [[2, 3]])
+    Image.fromarray(deep[..., 0]).save(tmp_path / "deep.pgm")
+    np.testing.assert_array_equal(as_picture(tmp_path / "deep.pgm").values, deep[..., 0])
+
+
+def test_what_nobody_sees_may_be_missing():
+    values = np.random.default_rng(0).uniform(size=(9, 9, 4))
+    values[2:4, 2:4] = [np.nan, np.inf, 7.0, 0.0]
+    picture = as_picture(values)
+    np.testing.assert_array_equal(picture.visible, values[..., 3] > 0)
+    assert np.isfinite(picture.values).all()
+    assert np.isnan(values[2, 2, 0])  # what was given is left as it is
 
 
 def test_cameras_that_were_turned_and_films(tmp_path):
@@ -408,7 +438,7 @@ def test_depth_does_not_change_what_is_seen():
     assert as_picture(values[..., :1].repeat(3, axis=2)).is_grey
 
 
-def test_what_is_no_picture_is_one_clear_error(tmp_path):
+def test_what_is_no_picture_is_one_clear_error(tmp_path, monkeypatch):
     values = np.random.default_rng(0).integers(256, size=(50, 60, 3), dtype=np.uint8)
     for name in ("whole.jpg", "whole.png", "whole.tif"):
         Image.fromarray(values).save(tmp_path / name)
@@ -419,6 +449,11 @@ def test_what_is_no_picture_is_one_clear_error(tmp_path):
     for name in ("half.jpg", "half.png", "half.tif", "empty.png", "text.jpg", "noise.tif"):
         with pytest.raises(DataError, match=f"{name} can't be read as a picture"):
             as_picture(tmp_path / name)
+    with Image.open(tmp_path / "half.jpg") as lazy, pytest.raises(DataError, match="the image can't be read"):
+        as_picture(lazy)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(DataError, match="more pixels than are safe to read"):
+        as_picture(tmp_path / "whole.png")
     with pytest.raises(DataError, match="there is no file"):
         as_picture(tmp_path / "none.png")
     with pytest.raises(DataError, match="is not a file"):
@@ -437,6 +472,9 @@ def test_what_is_no_picture_is_one_clear_error(tmp_path):
         (np.array([[0.0, np.nan]]), "missing or infinite"),
         (np.zeros((5, 5, 4), np.uint8), "transparent everywhere"),
         (np.array([["a"]]), "<U1"),
+        ([[0, 1], [2]], "no array"),
+        (np.ma.masked_equal(np.arange(6, dtype=np.uint8).reshape(2, 3), 4), "masked"),
+        (Image.fromarray(np.arange(6, dtype=np.int32).reshape(2, 3)), "nothing says which number is white"),
     ],
 )
 def test_arrays_that_are_no_pictures(values, message):
@@ -454,16 +492,50 @@ def test_pictures_in_which_there_is_nothing_to_tell_apart(image):
         segment_image(image, features="color")
     with pytest.raises(DataError, match="name at least one"):
         segment_image(image, features=[])
-    for wrong in ({"smoothing": -1}, {"smoothing": np.nan}, {"sweeps": -1}, {"draws": 0}, {"sample": 0}, {"seed": -1}):
+    wrongs = [{"smoothing": value} for value in (-1, np.nan, 1e9, "much", True)]
+    for wrong in [*wrongs, {"sweeps": -1}, {"draws": 0}, {"sample": 0}, {"seed": -1}]:
         with pytest.raises(DeclarationError, match=next(iter(wrong))):
             segment_image(image, 2, progress=False, **wrong)
-    line = segment_image(np.arange(0, 255, 5, dtype=np.uint8)[None], 2, progress=False)
-    assert line["label"].shape == (1, 51)
+
+
+@pytest.mark.parametrize("shape", [(1, 51), (51, 1), (17, 3), (3, 17)])
+def test_narrow_pictures_are_pictures(shape):
+    values = np.random.default_rng(0).permutation(np.arange(0, 255, 5, dtype=np.uint8)).reshape(shape)
+    narrow = segment_image(values, 2, smoothing=0, progress=False)["label"].values
+    square = segment_image(values.reshape(-1, 1), 2, smoothing=0, progress=False)["label"].values
+    np.testing.assert_array_equal(narrow, square.reshape(shape))
 
 
 def test_a_fit_of_something_else_is_refused(image, galaxies_fit):
     with pytest.raises(DataError, match="not a fit of pixels: its columns are 'velocity'"):
         segment_image(image, fit=galaxies_fit)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["place", "contrast_0"])
+    with pytest.raises(DataError, match="not a fit of pixels: its columns are 'place', 'contrast_0'"):
+        segment_image(image, fit=bg.fit(bg.MixtureModel(1), table, "em", progress=False))
+
+
+def test_settings_of_a_fit_that_is_not_made_are_refused(image, fit):
+    with pytest.raises(DeclarationError, match="'smothing': nothing is fitted where a fit is given"):
+        segment_image(image, fit=fit, smothing=2.0)
+
+
+def test_what_difference_is_usual_is_told_by_neighbours_that_are_seen(image):
+    """A picture cut out of a larger one smooths as it would alone."""
+    from bayesgmm.apps.segmentation import _usual_difference
+
+    def usual(values):
+        return _usual_difference(as_picture(values), np.random.default_rng(0))
+
+    lab = to_lab(image.astype(np.float32))
+    alone = usual(image[:100, :100])  # not more pixels than are looked at: all pairs are
+    squared = [(np.diff(lab[:100, :100], axis=axis) ** 2).sum(axis=2).ravel() for axis in (0, 1)]
+    assert alone == pytest.approx(np.concatenate(squared).mean(), rel=1e-4)
+    seen = np.zeros(image.shape[:2])
+    seen[:100, :100] = 1
+    assert usual(np.dstack([image, seen])) == pytest.approx(alone, rel=1e-4)
+    line = image[:1, :100]
+    assert usual(line) == pytest.approx((np.diff(lab[:1, :100], axis=1) ** 2).sum(axis=2).mean(), rel=1e-4)
+    assert usual(image[:1, :1]) == 1.0
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch):
@@ -518,6 +590,9 @@ def test_files_are_written_and_hold_the_maps(tmp_path, segments):
     np.testing.assert_allclose(doubt, segments["uncertainty"], atol=0.5 / 255 + 1e-6)
     assert opened(folder / "overlay.png").size == (170, 150)
     assert pd.read_csv(folder / "regions.csv", index_col="component")["share"].sum() == pytest.approx(1)
+    named = segments.assign_coords(component=["sky", "sea", "sand", "sun"])
+    save_regions(named, tmp_path / "named")
+    assert list(pd.read_csv(tmp_path / "named" / "regions.csv")["component"]) == ["sky", "sea", "sand", "sun"]
     (tmp_path / "file").write_text("")
     with pytest.raises(FitFileError, match="can't be made"):
         save_regions(segments, tmp_path / "file" / "out")
@@ -557,7 +632,9 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     assert (tmp_path / "two" / "labels.png").exists()
     refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
     assert "is what is read; write to another file" in str(refused.exception)
-    for arguments in (["none.png"], [str(path), "-k", "3", "--fit", str(out / "fit.nc")], [str(path), "-k", "0"]):
+    both = [[str(path), "--fit", str(out / "fit.nc"), *more] for more in (["-k", "3"], ["--features", "texture"])]
+    for arguments in (["none.png"], *both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
         assert isinstance(wrong.exception, BayesGMMError)
+        assert not (tmp_path / "three").exists()  # refused before anything is done
     assert lab_rows(as_picture(path), -5, 3).first == 0

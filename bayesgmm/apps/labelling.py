@@ -11,7 +11,7 @@ from bayesgmm.apps.images import Picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
 from bayesgmm.data import Standard, listing
-from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.merging import merged_clusters
 from bayesgmm.progress import Count
 from bayesgmm.relabelling import aligned
@@ -58,11 +58,13 @@ class Mixture:
         """
         posterior = aligned(fit, draws)
         try:
-            feature_names(posterior.columns)
-        except UnknownName:
+            of_pixels = (*feature_names(posterior.columns),) == posterior.columns
+        except DeclarationError:
+            of_pixels = False
+        if not of_pixels:
             raise DataError(
                 f"this is not a fit of pixels: its columns are {listing(posterior.columns)}; give one of fit_pixels"
-            ) from None
+            )
         regions = fit["posterior"].coords["component"].values
         groups = None if merge is None else _groups(merge, len(regions))
         regions = regions if groups is None else np.arange(groups.shape[1])
@@ -78,7 +80,12 @@ class Mixture:
 
 def _groups(merge: Any, n_components: int) -> Plane:
     """(K, G) which region each component is part of."""
-    region = np.asarray(merged_clusters(merge, n_components) if hasattr(merge, "data_vars") else merge)
+    if hasattr(merge, "data_vars"):
+        merge = merged_clusters(merge, n_components)
+    try:
+        region = np.asarray(merge)
+    except ValueError:  # rows of several lengths are no array
+        region = np.empty(0)
     whole_numbers = region.shape == (n_components,) and region.dtype.kind in "iu"
     if not whole_numbers or set(region.tolist()) != set(range(int(region.max()) + 1)):
         raise DeclarationError(

@@ -1,7 +1,7 @@
 """What a mixture sees of a pixel: colour, texture, direction, place; a strip of the picture at a time."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,7 @@ class Strip:
 
 
 def to_lab(unit: Plane) -> Plane:
-    """CIELAB (..., 3) of sRGB (..., 3) from 0 to 1; grey (...) is taken for three equal channels.
+    """CIELAB (H, W, 3) of sRGB (H, W, 3) from 0 to 1; grey (H, W) is taken for three equal channels.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def to_lab(unit: Plane) -> Plane:
     array([[[100.,   0.,   0.]]], dtype=float32)
     """
     colour = extra("skimage.color", "scikit-image")
-    grey = unit.shape[-1:] != (3,)
+    grey = unit.ndim == 2
     lab = colour.rgb2lab(np.stack([unit] * 3, axis=-1) if grey else unit)
     if grey:
         lab[..., 1:] = 0.0
@@ -118,24 +118,24 @@ def feature_names(features: str | Sequence[str]) -> list[str]:
     >>> len(feature_names(["colour", "place"]))
     5
     """
-    given = [features] if isinstance(features, str) else list(features)
+    given = list(features) if isinstance(features, Iterable) and not isinstance(features, str) else [features]
     if not given:
         raise DataError("features=[]: name at least one, for example 'colour'")
-    names = [name for group in given for name in GROUPS.get(group, (group,))]
-    for name in names:
-        _made(name)
+    known = {**GROUPS, **{name: (name,) for name in (*PLAIN, *(f"{kind}_3" for kind in WINDOWED))}}
+    names = [name for one in given for name in ((one,) if _window(one) else choose(one, known, "features"))]
     return [*dict.fromkeys(names)]
+
+
+def _window(name: object) -> tuple[str, float] | None:
+    """The kind of a feature that has a window, and the window's standard deviation."""
+    found = re.fullmatch(r"([a-z]+)_(\d+(?:\.\d+)?)", str(name))
+    return (found[1], positive(found[0], float(found[2]))) if found and found[1] in WINDOWED else None
 
 
 def _made(name: str) -> tuple[Maker, int, float]:
     """What makes a feature, which of its planes it is, and the standard deviation of its window; 0 without one."""
-    found = re.fullmatch(r"([a-z]+)_(\d+(?:\.\d+)?)", name)
-    if found and found[1] in WINDOWED:
-        return *WINDOWED[found[1]], positive(name, float(found[2]))
-    known: dict[str, tuple[Maker, int] | None] = {**PLAIN, **dict.fromkeys([*GROUPS, *(f"{k}_3" for k in WINDOWED)])}
-    made = choose(name, known, "features")
-    assert made is not None  # groups are spelled out, and names with a window were read above
-    return *made, 0.0
+    window = _window(name)
+    return (*PLAIN[name], 0.0) if window is None else (*WINDOWED[window[0]], window[1])
 
 
 def reach(names: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     height, width = segments.sizes["y"], segments.sizes["x"]
     rows, columns = (1, 2) if height > 0.75 * width else (2, 1)  # wide pictures one above the other
     each = 7.2 / columns
-    size = (7.6, rows * (min(each * height / width, 9.0) + 0.6))
+    size = (7.6, rows * (min(each * height / width, 9.0) + 0.9))
     figure, (first, second) = plt.subplots(rows, columns, figsize=size, layout="constrained")
     corners = (-0.5, width - 0.5, height - 0.5, -0.5)
     first.imshow(data["overlay"].values, extent=corners)
@@ -80,8 +80,9 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     top = max(0.1, np.ceil(10 * np.nanmax(doubt)) / 10)
     shown = second.imshow(doubt, vmin=0, vmax=top, cmap="magma", extent=corners)
     second.set_title("uncertainty of each pixel", fontsize=10, loc="left")
-    figure.colorbar(shown, cax=second.inset_axes((0.0, -0.09, 0.5, 0.04)), orientation="horizontal")
+    figure.colorbar(shown, ax=second, location="bottom", shrink=0.5, anchor=(0.0, 1.0), aspect=25, pad=0.02)
     for axis in (first, second):
+        axis.set_anchor("NW")
         axis.set_xticks([])
         axis.set_yticks([])
     _draw_legend(first, data, beside=5 if columns == 1 else 3)

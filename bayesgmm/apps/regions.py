@@ -141,7 +141,7 @@ def boundaries(label: Labels, width: int = 1) -> NDArray[np.bool_]:
 
 
 def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with each region tinted, and its boundary drawn, in the region's colour."""
+    """A picture (H, W, 3) with each region tinted, and its boundary drawn, in its colour; grey where label is -1."""
     known = [_rgb(colour(k)) for k in range(max(int(label.max()), 0) + 1)]
     palette = np.array([*known, GREY], dtype=np.uint8)  # the last is also that of label -1
     out = np.empty_like(image)
@@ -151,7 +151,8 @@ def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[
         part = slice(start, start + rows)
         own = palette[label[part]]
         mixed = image[part] * np.float32(1 - TINT) + own * np.float32(TINT)
-        out[part] = np.where(edge[part, :, None], own, mixed.astype(np.uint8))
+        plain = edge[part] | (label[part] < 0)  # what lies behind transparent pixels was made up
+        out[part] = np.where(plain[:, :, None], own, mixed.astype(np.uint8))
     return out
 
 
@@ -232,13 +233,14 @@ def _palette(table: "pd.DataFrame") -> "Image":
     """For each region its colour in the overlay, its mean colour, and its share of the picture, the largest first."""
     from PIL import Image, ImageDraw
 
-    shown = table[table["share"] > 0].sort_values("share", ascending=False)
+    share = table["share"].to_numpy()
+    shown = [k for k in np.argsort(-share, kind="stable") if share[k] > 0]
     picture = Image.new("RGB", (6 * SWATCH, SWATCH * len(shown)), "white")
     pen = ImageDraw.Draw(picture)
-    for i, (component, row) in enumerate(shown.iterrows()):
-        top = i * SWATCH
-        pen.rectangle([0, top, SWATCH // 3, top + SWATCH], fill=colour(int(str(component))))
-        pen.rectangle([SWATCH // 3, top, 2 * SWATCH, top + SWATCH], fill=str(row["colour"]))
-        text = f"{component}   {row['share']:.1%}   {row['colour']}"
+    for i, k in enumerate(shown):
+        top, mean = i * SWATCH, table["colour"].iloc[k]
+        pen.rectangle([0, top, SWATCH // 3, top + SWATCH], fill=colour(k))
+        pen.rectangle([SWATCH // 3, top, 2 * SWATCH, top + SWATCH], fill=mean)
+        text = f"{table.index[k]}   {share[k]:.1%}   {mean}"
         pen.text((int(2.3 * SWATCH), top + SWATCH // 2), text, fill="black", anchor="lm", font_size=SWATCH // 3.6)
     return picture

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ DEFAULT: Features = "colour"
 PAIRS = 20_000  # neighbours that tell what difference is usual between neighbours
 LEAST_SPREAD = 1.0  # of CIELAB, squared: a difference that an eye just sees
 MOST = 32_767  # components that a label of 16 bits can name
+STRONGEST = 1000  # pull of neighbours, far beyond what is of use, and small enough for numbers of 32 bits
+MOST_THREADS = 16  # unless told: each holds a strip in memory
 DRAWS = 20  # of the posterior that probabilities are averaged over
 
 
@@ -178,10 +181,12 @@ def segment_image(
     >>> regions["label"].values[3, [0, 9, 10, 19]].tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
-    if isinstance(smoothing, bool) or not 0 <= smoothing < np.inf:
-        raise DeclarationError(f"smoothing={smoothing!r}: must be 0 or a positive number")
+    if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= smoothing <= STRONGEST:
+        raise DeclarationError(f"smoothing={smoothing!r}: must be a number from 0 to {STRONGEST}")
     picture, sweeps, draws = as_picture(image), whole("sweeps", sweeps, least=0), whole("draws", draws)
     reused = fit is not None
+    if fit is not None and settings:
+        raise DeclarationError(f"{listing(list(settings))}: nothing is fitted where a fit is given, so leave it out")
     if fit is None:
         given: dict[str, Any] = {"features": features, "method": method, "sample": sample, "seed": seed, "cores": cores}
         fit = fit_pixels(picture, n_components, **given, progress=progress, **settings)
@@ -233,15 +238,23 @@ def _features_at(picture: Picture, names: list[str], pixels: NDArray[np.int64], 
 
 
 def _usual_difference(picture: Picture, rng: np.random.Generator) -> float:
-    """Mean squared difference, in CIELAB, of a pixel from its neighbours on the right and below."""
+    """Mean squared difference, in CIELAB, of neighbours that are seen, side by side or one below the other."""
     height, width = picture.size
-    row, column = rng.integers(height, size=PAIRS), rng.integers(width, size=PAIRS)
-    here = to_lab(picture.unit((row, column))[None])
-    right = to_lab(picture.unit((row, np.minimum(column + 1, width - 1)))[None])
-    below = to_lab(picture.unit((np.minimum(row + 1, height - 1), column))[None])
-    squared = [((here - there) ** 2).sum(axis=-1).mean() for there in (right, below)]
-    return max(float(np.mean(squared)), LEAST_SPREAD)
+    row, column = np.divmod(_sampled(picture, PAIRS, rng), width)
+    squared = [np.zeros(0)]
+    for down, right in ((0, 1), (1, 0)):
+        inside = (row + down < height) & (column + right < width)
+        here, there = (row[inside], column[inside]), (row[inside] + down, column[inside] + right)
+        difference = ((_lab_at(picture, here) - _lab_at(picture, there)) ** 2).sum(axis=-1)
+        squared.append(difference if picture.visible is None else difference[picture.visible[there]])
+    known = np.concatenate(squared)
+    return max(float(known.mean()), LEAST_SPREAD) if len(known) else LEAST_SPREAD
+
+
+def _lab_at(picture: Picture, place: tuple[Array, Array]) -> Array:
+    """(M, 3) colours of pixels in CIELAB."""
+    return to_lab(picture.unit(place)[None])[0]
 
 
 def _threads(cores: int | None) -> int:
-    return (os.cpu_count() or 1) if cores is None else whole("cores", cores)
+    return min(os.cpu_count() or 1, MOST_THREADS) if cores is None else whole("cores", cores)

@@ -49,23 +49,25 @@ def segment(
     seed: Annotated[int, typer.Option(help="The same seed gives the same regions.")] = 0,
 ) -> None:
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
+    from bayesgmm._declared import whole
     from bayesgmm.apps.images import as_picture
-    from bayesgmm.apps.regions import WRITTEN, prepare_folder, save_regions
+    from bayesgmm.apps.regions import NOWHERE, WRITTEN, prepare_folder, save_regions
     from bayesgmm.apps.segmentation import fit_pixels, segment_image
     from bayesgmm.errors import DeclarationError
     from bayesgmm.merging import merge_components
     from bayesgmm.posterior import load, save
 
-    if fit is not None and components is not None:
-        raise DeclarationError("give -k, or the --fit of another picture, not both")
+    if fit is not None and (components, features, method, sample) != (None, "colour", "vb", 50_000):  # the defaults
+        raise DeclarationError("give the --fit of another picture, or -k, --features, --method, --sample for a new one")
     for name in WRITTEN:
         check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None
+    count = whole("components", 5 if components is None else components, most=NOWHERE)  # what labels.png can hold
     folder = prepare_folder(output)
     for note in picture.notes:
         say(note, err=True)
     if mixture is None:
-        count, wanted = 5 if components is None else components, names_of(features)
+        wanted = names_of(features)
         mixture = fit_pixels(picture, count, features=wanted, method=method, sample=sample, seed=seed)
         _say_left_out(mixture, wanted)
         wrote(save(mixture, folder / "fit.nc"))

@@ -1,5 +1,6 @@
 """Expectation maximisation: the point estimate, and the starting point of everything else."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from bayesgmm.inference.acceleration import ROUNDING, to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
-from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
+from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, fold
 
@@ -214,6 +215,8 @@ def climb(
 ) -> EMResult:
     """Maximum likelihood by EM, from the best short run that does not degenerate.
 
+    Of very many points a sample is climbed first: all of them are looked at only from its maximum on.
+
     Raises
     ------
     EmptyComponent, DegenerateComponent
@@ -223,6 +226,11 @@ def climb(
     ----------
     .. [1] Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39(1), 1-38.
     """
+    part = sample_blocks(sweep.blocks, np.random.default_rng(seed))
+    if part is not None:
+        with suppress(ComponentError):  # what is rare may be missing in the sample, and be there in all of the data
+            found = climb(replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init)
+            return run(sweep, found.mixture, max_iter, tol)
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, init):
         if result.converged or max_iter == first:
