@@ -1034,6 +1034,11 @@ def test_formants_at_the_terminal(tmp_path, capsys, monkeypatch):
     text = "label,f1,f2\n" + "\n".join(row.replace("b,3", "b,7") for row in rows)
     (tmp_path / "f.csv").write_text(text)
     assert run(capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "v.model")[0] == 0
+    code, _, err = run(
+        capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "v.model", "--states", 8
+    )
+    assert code == 1
+    assert "--states can't be used here: for recordings" in err
     code, out, _ = run(capsys, monkeypatch, "speech", "recognise", tmp_path / "v.model", tmp_path / "f.csv")
     assert code == 0
     assert out.count(" a ") == 9

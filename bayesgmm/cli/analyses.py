@@ -8,7 +8,19 @@ import typer
 from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, files, one_of
 from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import Columns, DataFile, check_other, names_of, remark, say, session, show, tell, wrote
+from bayesgmm.cli.terminal import (
+    Columns,
+    DataFile,
+    check_other,
+    names_of,
+    refuse,
+    remark,
+    say,
+    session,
+    show,
+    tell,
+    wrote,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +31,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.clusters import Clusters
 
 SHOWN = 10  # rows in doubt
+LEARNING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options of it
 
 
 def anomalies(
@@ -65,22 +78,13 @@ def anomalies(
     from bayesgmm.apps.flagging import check_csv, judge_file, write_flagged
     from bayesgmm.apps.novelty import COMPONENTS
     from bayesgmm.backgrounds import Background
-    from bayesgmm.errors import DeclarationError
     from bayesgmm.tables import read_frame, require_file
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     said = Rule.of(**rule)
     check_other(check_csv(output), data, new, fit)
-    learning = {
-        "--new": new,
-        "--save": save,
-        "--columns": columns,
-        "--components": components,
-        "--background": background,
-    }
-    if fit is not None and (given := [name for name, value in learning.items() if value is not None]):
-        raise DeclarationError(f"{' and '.join(given)} can't go with --fit: DATA is judged by what was saved")
     if fit is not None:
+        refuse(LEARNING, "can't go with --fit: DATA is judged by what was saved")
         found: Iterable[Anomalies] = judge_file(posterior.load(fit), data, **rule)
     else:
         if save is not None:

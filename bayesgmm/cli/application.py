@@ -84,12 +84,24 @@ def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
         session().ask(**{name: given.pop(name) for name in SHARED})
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
+        session().typed = _typed(context)
         with no_progress() if session().quiet else nullcontext():
             return function(**given)
 
     command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
     return command
+
+
+def _typed(context: typer.Context) -> dict[str, str]:
+    """The options that were given, not left at what they are unless told; each by its longest spelling."""
+    given = [p for p in context.command.params if _source(context, p.name) == "COMMANDLINE"]
+    return {str(p.name): max(p.opts, key=len) for p in given}
+
+
+def _source(context: typer.Context, name: str | None) -> str | None:
+    source = context.get_parameter_source(name) if name else None
+    return source.name if source else None
 
 
 def run(app: Callable[..., Any], arguments: list[str]) -> int:

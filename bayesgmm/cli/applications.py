@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, files, one_of, some_of
-from bayesgmm.cli.terminal import check_other, names_of, say, show, wrote
+from bayesgmm.cli.terminal import check_other, names_of, refuse, say, show, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +53,11 @@ def segment(
     from bayesgmm.apps.images import as_picture
     from bayesgmm.apps.regions import NOWHERE, WRITTEN, prepare_folder, save_regions
     from bayesgmm.apps.segmentation import fit_pixels, segment_image
-    from bayesgmm.errors import DeclarationError
     from bayesgmm.merging import merge_components
     from bayesgmm.posterior import load, save
 
-    if fit is not None and (components, features, method, sample) != (None, "colour", "vb", 50_000):  # the defaults
-        raise DeclarationError("give the --fit of another picture, or -k, --features, --method, --sample for a new one")
+    if fit is not None:
+        refuse({"components", "features", "method", "sample", "seed"}, "can't go with --fit: that has its regions")
     for name in WRITTEN:
         check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None

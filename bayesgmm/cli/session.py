@@ -22,6 +22,8 @@ class Session:
         One JSON document on stdout, and nothing else there.
     debug : bool
         Tracebacks.
+    typed : dict
+        The options of the command that were given, by the names of its parameters, as they are typed.
     """
 
     quiet: bool = False
@@ -29,6 +31,7 @@ class Session:
     debug: bool = False
     interrupted: bool = False
     command: str = ""
+    typed: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

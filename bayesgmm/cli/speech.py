@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.application import App
-from bayesgmm.cli.terminal import check_other, check_table, names_of, remark, say, show, tell, write, wrote
+from bayesgmm.cli.terminal import check_other, check_table, names_of, refuse, remark, say, show, tell, write, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 speech = App(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
 SHOWN = 40  # rows
+OF_RECORDINGS = {"states", "shrinkage", "normalise", "rate", "skip_broken"}  # options
 
 
 @speech.command()
@@ -49,18 +50,17 @@ def train(
     """
     from bayesgmm.apps.listings import Listing, listed
     from bayesgmm.apps.speech import SpeechClassifier
-    from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior import writable
 
     writable(output)
     check_other(output, source)
     found = listed(source)
     if not isinstance(found, Listing):
+        refuse(OF_RECORDINGS, f"can't be used here: for recordings, and {source} is a table of formants")
         options = {"n_components": components, "covariance_type": covariance, "method": method, "random_state": seed}
         _train_table(found, label, names_of(columns) if columns else None, output, options)
         return
-    if columns or label != "label":
-        raise DeclarationError(f"--columns and --label are for tables of formants; {source} lists recordings")
+    refuse({"columns", "label"}, f"can't be used here: for tables of formants, and {source} lists recordings")
     classifier = SpeechClassifier(
         states,
         components,

@@ -148,6 +148,20 @@ def names_of(text: str) -> list[str]:
     return [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]
 
 
+def refuse(names: Collection[str], why: str) -> None:
+    """Options, by the names of their parameters, that mean nothing beside what else was given.
+
+    Raises
+    ------
+    DeclarationError
+        When one of them was typed; one left at what it is unless told is no matter.
+    """
+    from bayesgmm.errors import DeclarationError
+
+    if typed := [option for name, option in session().typed.items() if name in names]:
+        raise DeclarationError(f"{' and '.join(typed)} {why}")
+
+
 def check_picture(output: Path, *inputs: Path) -> None:
     """Find out before the work that a picture can't be written."""
     from bayesgmm.errors import FitFileError
