@@ -47,6 +47,14 @@ def test_defaults_are_those_that_the_papers_say():
     np.testing.assert_allclose(resolved.covariances.scale, x.var(ddof=1) / 4)
 
 
+def test_a_diagonal_default_says_of_a_column_what_it_says_of_it_alone():
+    x = np.random.default_rng(0).normal(size=(30, 9)) * np.arange(1, 10)
+    together = bg.MixtureModel(2, "diag").resolve(as_points(x)).covariances
+    alone = [bg.MixtureModel(2, "diag").resolve(as_points(column)).covariances for column in x.T]
+    assert {one.dof for one in alone} == {together.dof}
+    np.testing.assert_allclose(together.scale, np.ravel([one.scale for one in alone]))
+
+
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(UnknownName, match="covariance='fulll' is not one of .*; did you mean 'full'"):
         bg.MixtureModel(3, covariance="fulll")
