@@ -57,7 +57,7 @@ def segment(
     from bayesgmm.posterior import load, save
 
     if fit is not None:
-        refuse({"components", "features", "method", "sample", "seed"}, "can't go with --fit: that has its regions")
+        refuse({"components", "features", "method", "sample"}, "can't go with --fit: that has its regions")
     for name in WRITTEN:
         check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None
