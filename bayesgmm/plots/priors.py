@@ -89,6 +89,7 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
     _draw_clusters(axes.flat[panels - 1], data)
     for axis in axes.flat[panels:]:
         axis.set_visible(False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
     return figure
 
 
@@ -104,8 +105,6 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.set_xlabel(str(data["feature"].values[j]))
     axis.set_yticks([])
     axis.spines[["left", "top", "right"]].set_visible(False)
-    if j == 0:
-        axis.legend(frameon=False, fontsize="small")
 
 
 def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
