@@ -30,5 +30,10 @@ def prepared(path, fast):
 
 def execute(path, fast=False):
     """The notebook with its outputs; a cell that fails raises ``nbclient.exceptions.CellExecutionError``."""
-    where = {"metadata": {"path": str(HERE)}}
-    return NotebookClient(prepared(path, fast), timeout=SECONDS, kernel_name="python3", resources=where).execute()
+    options = {
+        "timeout": SECONDS,
+        "kernel_name": "python3",
+        "resources": {"metadata": {"path": str(HERE)}},
+        "extra_arguments": ["--log-level=ERROR"],  # the kernel's own remarks are not the course's
+    }
+    return NotebookClient(prepared(path, fast), **options).execute()
