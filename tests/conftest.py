@@ -1,10 +1,11 @@
-"""Fits that many tests read."""
+"""Fits and recordings that many tests read."""
 
 import warnings
 
 import pytest
 
 import bayesgmm as bg
+from tests.speaking import FEW
 
 
 def pytest_addoption(parser):
@@ -38,3 +39,27 @@ def fit(iris):
 def galaxies_fit():
     """Three components on the galaxies: one column."""
     return sampled(bg.MixtureModel(3), bg.datasets.galaxies(), draws=250, seed=2)
+
+
+@pytest.fixture(scope="session")
+def listed(tmp_path_factory):
+    """Recordings of four words, three speakers, four takes."""
+    from bayesgmm.apps import synthesis
+
+    return synthesis.make_recordings(tmp_path_factory.mktemp("words"), FEW, takes=4, seed=3)
+
+
+@pytest.fixture(scope="session")
+def trained(listed):
+    """A classifier of these words."""
+    classifier = bg.apps.SpeechClassifier(n_states=5, random_state=0, progress=False)
+    return classifier.fit(listed["path"], listed["label"], listed["speaker"])
+
+
+@pytest.fixture
+def voice():
+    """A woman who says "six"."""
+    from bayesgmm.apps import audio, synthesis
+
+    samples, _ = synthesis.speak(synthesis.WORDS["six"], synthesis.Voice("woman"), seed=8)
+    return audio.Recording(samples, 8000)

@@ -1,0 +1,107 @@
+"""Models as files: read back, damaged, of another version."""
+
+import json
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.apps import SpeechClassifier, speech_files
+from tests.speaking import FEW
+
+pytest.importorskip("soundfile")
+pytest.importorskip("librosa")
+
+
+def test_a_model_is_the_same_when_it_is_read_back(trained, listed, tmp_path):
+    again = SpeechClassifier.load(trained.save(tmp_path / "speaker.model"))
+    np.testing.assert_array_equal(again.predict_log_proba(listed["path"]), trained.predict_log_proba(listed["path"]))
+    assert again.predict(listed["path"][:1]).dtype == trained.predict(listed["path"][:1]).dtype
+    assert again.get_params()["n_states"] == 5
+    assert again.transcribe(listed["path"][0]).equals(trained.transcribe(listed["path"][0]))
+    assert [p.name for p in tmp_path.iterdir()] == ["speaker.model"]
+
+
+def test_numpy_numbers_are_parameters_too(listed, tmp_path):
+    model = SpeechClassifier(np.int64(2), 1.0, settings={"n_init": np.int64(3)}, normalise="mean", progress=False)
+    model.fit(listed["path"], listed["label"])
+    again = SpeechClassifier.load(model.save(tmp_path / "m"))
+    assert again.get_params()["n_states"] == 2
+    assert again.get_params()["settings"] == {"n_init": 3}
+
+
+@pytest.mark.parametrize("dtype", [int, object])
+def test_whole_numbers_stay_labels(listed, tmp_path, dtype):
+    numbers = listed["label"].map(FEW.index).astype(dtype)
+    model = SpeechClassifier(2, normalise="mean", progress=False).fit(listed["path"], numbers)
+    again = SpeechClassifier.load(model.save(tmp_path / "m"))
+    assert again.classes_.tolist() == [0, 1, 2, 3]
+    assert again.classes_.dtype == model.classes_.dtype
+
+
+def test_what_is_no_model_says_what_it_is(trained, iris, tmp_path):
+    one = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=0, progress=False)
+    bg.save(one, tmp_path / "fit.nc")
+    with pytest.raises(bg.errors.FitFileError, match="a fit of one mixture"):
+        SpeechClassifier.load(tmp_path / "fit.nc")
+    path = trained.save(tmp_path / "good.nc")
+    with pytest.raises(bg.errors.FitFileError, match="is not a fit"):
+        bg.load(path)
+    for cut in (0, 100, path.stat().st_size // 2):
+        (tmp_path / "cut").write_bytes(path.read_bytes()[:cut])
+        with pytest.raises(bg.errors.FitFileError, match="damaged"):
+            SpeechClassifier.load(tmp_path / "cut")
+    with pytest.raises(bg.errors.FitFileError, match="no file"):
+        SpeechClassifier.load(tmp_path / "absent")
+    with pytest.raises(bg.errors.FitFileError, match="no folder"):
+        trained.save(tmp_path / "absent" / "m")
+
+
+def test_a_later_version_and_a_lost_variable_are_refused(trained, tmp_path):
+    tree = speech_files.to_tree(trained.trained_)
+    told = json.loads(tree.attrs["bayesgmm"])
+    tree.attrs["bayesgmm"] = json.dumps(told | {"schema": 99})
+    tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
+    with pytest.raises(bg.errors.FitFileError, match="upgrade"):
+        SpeechClassifier.load(tmp_path / "later")
+    tree.attrs["bayesgmm"] = json.dumps(told)
+    tree["posterior"] = tree["posterior"].to_dataset().drop_vars("stay")
+    tree.to_netcdf(tmp_path / "lost", engine="h5netcdf")
+    with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
+        SpeechClassifier.load(tmp_path / "lost")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"schema": "2"},
+        {"info": None},
+        {"exponent": float("nan")},
+        {"exponent": None},
+        {"hearing": {"rate": 8000, "n_cepstra": 5}},
+        {"hearing": {"rate": 8000, "ears": 2}},
+    ],
+)
+def test_a_model_that_says_what_can_not_be_is_damaged(trained, tmp_path, told):
+    tree = speech_files.to_tree(trained.trained_)
+    tree.attrs["bayesgmm"] = json.dumps(json.loads(tree.attrs["bayesgmm"]) | told)
+    tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
+    with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
+        SpeechClassifier.load(tmp_path / "odd")
+
+
+def test_a_model_with_values_that_are_no_numbers_is_damaged(trained, tmp_path):
+    tree = speech_files.to_tree(trained.trained_)
+    tree["posterior"] = tree["posterior"].to_dataset().map(lambda values: values.where(values.name != "mean"))
+    tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
+    with pytest.raises(bg.errors.FitFileError, match="mean holds values that are not numbers"):
+        SpeechClassifier.load(tmp_path / "odd")
+
+
+def test_a_model_that_knows_parameters_that_we_lack_is_read(trained, listed, tmp_path):
+    tree = speech_files.to_tree(trained.trained_)
+    told = json.loads(tree.attrs["bayesgmm"])
+    told["info"]["parameters"]["of_later"] = 1
+    tree.attrs["bayesgmm"] = json.dumps(told)
+    tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
+    assert SpeechClassifier.load(tmp_path / "later").predict(listed["path"][:1]) == ["one"]

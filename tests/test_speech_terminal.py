@@ -1,0 +1,112 @@
+"""Speech at the terminal."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.speaking import a_table, as_file
+
+pytest.importorskip("soundfile")
+pytest.importorskip("librosa")
+
+
+def run(capsys, monkeypatch, *words):
+    from bayesgmm.cli import main
+
+    monkeypatch.setattr("sys.argv", ["bayesgmm", *map(str, words)])
+    code = 0
+    try:
+        main()
+    except SystemExit as stopped:
+        code = stopped.code or 0
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_train_and_recognise_at_the_terminal(listed, tmp_path, capsys, monkeypatch):
+    import pandas as pd
+
+    folder = listed["path"][0].rpartition("/")[0]
+    model = tmp_path / "speaker.model"
+    code, out, _ = run(capsys, monkeypatch, "speech", "train", folder, "-o", model, "--states", 5)
+    assert code == 0
+    assert "48 recordings, 4 labels, 3 speakers" in out
+    assert "speakers held out" in out
+    code, out, _ = run(capsys, monkeypatch, "speech", "recognise", model, listed["path"][0])
+    assert code == 0
+    assert "one" in out
+    answers = tmp_path / "answers.csv"
+    assert run(capsys, monkeypatch, "speech", "recognise", model, *listed["path"][:6], "-o", answers)[0] == 0
+    frame = pd.read_csv(answers)
+    assert (frame["label"] == listed["label"][:6]).all()
+    np.testing.assert_allclose(frame.filter(like="probability_").sum(axis=1), 1)
+    code, out, _ = run(
+        capsys, monkeypatch, "speech", "recognise", model, listed["path"][0], "--sequence", "-o", answers
+    )
+    assert code == 0
+    assert pd.read_csv(answers).columns.tolist() == ["recording", "start", "end", "label", "probability"]
+    code, _, err = run(capsys, monkeypatch, "speech", "recognise", tmp_path / "none.model", listed["path"][0])
+    assert code == 1
+    assert "there is no file" in err
+
+
+def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypatch):
+    relative = listed.assign(path=[p.rpartition("/")[2] for p in listed["path"]])
+    folder = listed["path"][0].rpartition("/")[0]
+    table = f"{folder}/list.csv"
+    relative.to_csv(table, index=False)
+    code, out, _ = run(
+        capsys, monkeypatch, "speech", "train", table, "-o", tmp_path / "m", "--states", 3, "--normalise", "mean"
+    )
+    assert code == 0
+    assert "3 speakers" in out
+    for wrong, said in [
+        (relative.assign(start=0.0), "start and stop"),
+        (relative.assign(start="now", stop=1.0), "start and stop"),
+        (relative.drop(columns="label"), "no column label"),
+    ]:
+        wrong.to_csv(table, index=False)
+        code, _, err = run(capsys, monkeypatch, "speech", "train", table, "-o", tmp_path / "m")
+        assert code == 1
+        assert said in err
+    (tmp_path / "none").mkdir()
+    (tmp_path / "deep" / "one" / "ann").mkdir(parents=True)
+    as_file(tmp_path / "deep" / "one" / "ann" / "take.wav", np.sin(np.arange(800.0)))
+    code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path / "deep", "-o", tmp_path / "m")
+    assert code == 1
+    assert "folders in folders" in err
+    code, _, err = run(capsys, monkeypatch, "speech", "train", folder, "-o", tmp_path / "m", "--columns", "f1")
+    assert code == 1
+    assert "tables of formants" in err
+    code, _, err = run(capsys, monkeypatch, "speech", "train", listed["path"][0], "-o", tmp_path / "m")
+    assert code == 1
+    assert "one recording" in err
+    code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path / "none", "-o", tmp_path / "m")
+    assert code == 1
+    assert "no recordings" in err
+
+
+def test_a_table_with_speakers_at_the_terminal(tmp_path, capsys, monkeypatch):
+    a_table().to_csv(tmp_path / "f.csv", index=False)
+    code, out, _ = run(
+        capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "m", "--label", "vowel"
+    )
+    assert code == 0
+    assert "72 rows, 2 labels, 9 speakers; by log f1, log f2" in out
+    assert "speakers held out: 100.0% right" in out
+
+
+def test_formants_at_the_terminal(tmp_path, capsys, monkeypatch):
+    rows = [f"{label},{f1},{f2}" for label, f1, f2 in itertools.product("ab", (300, 320, 350), (900, 950, 1000))]
+    text = "label,f1,f2\n" + "\n".join(row.replace("b,3", "b,7") for row in rows)
+    (tmp_path / "f.csv").write_text(text)
+    assert run(capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "v.model")[0] == 0
+    code, _, err = run(
+        capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "v.model", "--states", 8
+    )
+    assert code == 1
+    assert "--states can't be used here: for recordings" in err
+    code, out, _ = run(capsys, monkeypatch, "speech", "recognise", tmp_path / "v.model", tmp_path / "f.csv")
+    assert code == 0
+    assert out.count(" a ") == 9

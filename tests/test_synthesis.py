@@ -1,0 +1,62 @@
+"""The synthesiser says what it is told to."""
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.apps import synthesis as sy
+
+pytest.importorskip("soundfile")
+pytest.importorskip("librosa")
+
+
+@pytest.mark.parametrize("vowel", ["IY", "AA", "UW"])
+def test_vowels_have_the_formants_that_they_are_given(vowel):
+    """Peaks of a linear prediction of the sound lie at the first two formants: within 15 %."""
+    from scipy.linalg import solve_toeplitz
+
+    samples, _ = sy.speak([vowel] * 3, sy.Voice("man"), noise=1e-4, seed=1)
+    sharp = np.append(samples[0], samples[1:] - 0.9 * samples[:-1]) * np.hamming(len(samples))
+    r = np.correlate(sharp, sharp, "full")[len(sharp) - 1 : len(sharp) + 10]
+    poles = np.roots(np.append(1.0, -solve_toeplitz(r[:-1], r[1:])))
+    narrow = poles[(poles.imag > 0) & (np.abs(poles) > 0.85)]
+    peaks = np.angle(narrow) * 8000 / (2 * np.pi)
+    for formant in sy.Voice("man").formants(vowel)[1:3]:
+        assert np.abs(peaks / formant - 1).min() < 0.15
+
+
+def test_the_same_seed_says_the_same():
+    np.testing.assert_array_equal(sy.speak(["S", "AA"], seed=1)[0], sy.speak(["S", "AA"], seed=1)[0])
+    samples, segments = sy.speak(["S", "T"], seed=1)
+    assert np.abs(samples).max() <= 1
+    assert segments["stop"].iloc[-1] == pytest.approx(len(samples) / 8000, abs=0.01)
+    with pytest.raises(bg.errors.UnknownName, match="sound='AAA'"):
+        sy.speak(["AAA"])
+
+
+@pytest.mark.parametrize("rate", [11025, 22050])
+def test_synthesised_sounds_last_as_long_as_they_are_said_to(rate):
+    samples, segments = sy.speak(["AA", "IY"] * 60, rate=rate)
+    assert len(samples) / rate == pytest.approx(segments["stop"].iloc[-1], abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: sy.speak([]), "at least one"),
+        (lambda: sy.speak(["S"], rate=0), "rate=0"),
+        (lambda: sy.Voice("boy"), "talker='boy'"),
+        (lambda: sy.make_recordings("nowhere", ["onne"]), "did you mean 'one'"),
+        (lambda: sy.make_recordings("nowhere", speakers=0), "speakers=0"),
+    ],
+)
+def test_what_can_not_be_said_says_so(wrong, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(bg.errors.DeclarationError, match=said):
+        wrong()
+    assert not list(tmp_path.iterdir())
+
+
+def test_hisses_are_made_at_low_rates_too():
+    for sound in (*sy.NOISES, *sy.STOPS):
+        assert np.isfinite(sy.speak([sound], rate=4000)[0]).all()
