@@ -47,6 +47,10 @@ def anomaly_scores(
     poor model calls fewer anomalies, not wrong ones. The fitted points themselves have pulled the model towards them,
     so their p-values are somewhat too large either way: what is called among them is called with caution.
 
+    A component that holds no point still has a weight, some 1 in N of it, and its draws lie wherever the prior lets
+    them: with components to spare the strangest points get p-values many times as large. Declare fewer, or give
+    ``calibration``.
+
     Parameters
     ----------
     fit : DataTree
