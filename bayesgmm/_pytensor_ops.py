@@ -21,10 +21,10 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
 from pytensor.tensor.utils import _parse_gufunc_signature
 
-from bayesgmm import _kernels, _native, _row_kernels, _simd
+from bayesgmm import _coordinate_kernels, _kernels, _row_kernels, _simd
 
 # PyTensor's disk cache goes by this version, and so sees a change in any of these files.
-_SOURCES = (_simd, _kernels, _native, _row_kernels, sys.modules[__name__])
+_SOURCES = (_simd, _kernels, _coordinate_kernels, _row_kernels, sys.modules[__name__])
 _VERSION = int(sha256("".join(inspect.getsource(m) for m in _SOURCES).encode()).hexdigest()[:15], 16)
 
 

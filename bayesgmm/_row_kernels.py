@@ -9,8 +9,8 @@ import numba as nb
 import numpy as np
 
 from bayesgmm import _kernels
+from bayesgmm._coordinate_kernels import pull_back
 from bayesgmm._kernels import BLOCK, moments_width
-from bayesgmm._native import pull_back
 
 _LOG_2PI = math.log(2 * math.pi)
 _CHUNK = 64  # blocks laid out at once: they stay in the second-level cache

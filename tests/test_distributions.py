@@ -17,7 +17,7 @@ from pytensor.gradient import NullTypeGradError
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm import _kernels, _native, _pytensor_ops, _row_kernels, _simd
+from bayesgmm import _coordinate_kernels, _kernels, _pytensor_ops, _row_kernels, _simd
 from bayesgmm._pytensor_ops import Fold, Pointwise, covariance_of_root, fold, pointwise, precision_root, unpack_root
 from bayesgmm.distributions import Affine, Logits, LogPower, MvNormalMixture, OrderedAffine, RootCoordinates
 
@@ -153,7 +153,9 @@ def test_points_and_curvature_have_no_gradient():
 
 
 def test_compiled_code_is_cached_under_the_source_of_all_its_kernels():
-    text = "".join(inspect.getsource(module) for module in (_simd, _kernels, _native, _row_kernels, _pytensor_ops))
+    text = "".join(
+        inspect.getsource(module) for module in (_simd, _kernels, _coordinate_kernels, _row_kernels, _pytensor_ops)
+    )
     kernel, version = _pytensor_ops._kernel_of(fold)
     assert version == int(hashlib.sha256(text.encode()).hexdigest()[:15], 16)
     assert kernel.stats.cache_path is None  # numba's own cache would not see a change in another file

@@ -1,0 +1,141 @@
+"""From the sampler's coordinates to a mixture, and gradients the way back; compiled."""
+
+import math
+
+import numpy as np
+
+from bayesgmm._kernels import jit
+
+
+@jit
+def log_softmax(logits, log_weight):
+    """Log weights (K,) of K - 1 logits; the last component is the reference."""
+    last = log_weight.size - 1
+    top = 0.0
+    for k in range(last):
+        top = max(top, logits[k])
+    total = math.exp(-top)
+    for k in range(last):
+        total += math.exp(logits[k] - top)
+    log_total = top + math.log(total)
+    for k in range(last):
+        log_weight[k] = logits[k] - log_total
+    log_weight[last] = -log_total
+
+
+@jit
+def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
+    """Gradient in the logits, and the log Jacobian: each weight once."""
+    value = total = 0.0
+    for k in range(log_weight.size):
+        value += log_weight[k]
+        total += grad_log_weight[k] + 1.0
+    for k in range(grad_logits.size):
+        grad_logits[k] = grad_log_weight[k] + 1.0 - total * math.exp(log_weight[k])
+    return value if grad_logits.size else 0.0
+
+
+@jit
+def place_means(q, ordered, mean):
+    """Means from their coordinates: themselves, or the first and the logarithms of the gaps."""
+    for t in range(mean.size):
+        mean[t] = mean[t - 1] + math.exp(q[t]) if ordered and t else q[t]
+
+
+@jit
+def pull_back_means(q, ordered, grad_mean, grad_q):
+    """Gradient in the coordinates of the means, and the log Jacobian."""
+    value = tail = 0.0
+    for t in range(q.size - 1, -1, -1):
+        tail = tail + grad_mean[t] if ordered else grad_mean[t]
+        if ordered and t:
+            grad_q[t] = tail * math.exp(q[t]) + 1.0
+            value += q[t]
+        else:
+            grad_q[t] = tail
+    return value
+
+
+@jit
+def unpack_roots(v, n_features, diagonal, tied, isotropic, core, root, log_det):
+    """Roots from unconstrained coordinates: a row-major lower triangle with the logarithms of its diagonal.
+
+    ``core`` takes the family's own roots (one for a tied family, one number a component for a spherical
+    one), ``root`` the same for every component and feature, ``log_det`` the log determinants (K,).
+    """
+    n_components = log_det.size
+    if diagonal:
+        for t in range(v.size):
+            core[t] = math.exp(v[t])
+        for k in range(n_components):
+            log_det[k] = 0.0
+            for j in range(n_features):
+                t = k if isotropic else k * n_features + j
+                root[k * n_features + j] = core[t]
+                log_det[k] += v[t]
+        return
+    square = n_features * n_features
+    t = 0
+    for m in range(core.size // square):
+        log_det[m] = 0.0
+        for i in range(n_features):
+            for j in range(n_features):
+                core[m * square + i * n_features + j] = 0.0
+            for j in range(i):
+                core[m * square + i * n_features + j] = v[t]
+                t += 1
+            core[m * square + i * n_features + i] = math.exp(v[t])
+            log_det[m] += v[t]
+            t += 1
+    for k in range(n_components):
+        m = 0 if tied else k
+        log_det[k] = log_det[m]
+        for t in range(square):
+            root[k * square + t] = core[m * square + t]
+
+
+@jit
+def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, grad_v):
+    """Fisher's identity: the gradient of the log likelihood is linear in the statistics.
+
+    ``sums`` is a row of ``fold`` without its first number. Writes the counts ``n``, adds to the gradients
+    in the means (root' root s1) and in the coordinates of the roots (n - root s2, on and below the diagonal).
+    """
+    n_components = n.size
+    width = sums.size // n_components
+    y = np.empty(n_features)
+    row = np.empty(n_features)
+    for k in range(n_components):
+        at = k * width
+        n[k] = sums[at]
+        at += 1
+        if diagonal:
+            for j in range(n_features):
+                p2 = root[k * n_features + j] ** 2
+                grad_mean[k * n_features + j] += p2 * sums[at]
+                grad_v[k if isotropic else k * n_features + j] += n[k] - p2 * sums[at + 1]
+                at += 2
+            continue
+        square = k * n_features * n_features
+        t = 0 if tied else k * (n_features * (n_features + 1) // 2)
+        for i in range(n_features):  # row i of root s2, from the packed lower triangle of s2
+            y[i] = 0.0
+            for j in range(i + 1):
+                row[j] = 0.0
+            for l in range(i + 1):
+                p = root[square + i * n_features + l]
+                start = at + l + l * (l + 1) // 2
+                y[i] += p * sums[start]
+                for j in range(i + 1):
+                    if j <= l:
+                        row[j] += p * sums[start + 1 + j]
+                    else:
+                        row[j] += p * sums[at + j + j * (j + 1) // 2 + 1 + l]
+            for j in range(i):
+                grad_v[t] -= row[j]
+                t += 1
+            grad_v[t] += n[k] - root[square + i * n_features + i] * row[i]
+            t += 1
+        for i in range(n_features):
+            for j in range(i + 1):
+                grad_mean[k * n_features + j] += root[square + i * n_features + j] * y[i]
