@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.card_data import CardTable
 from bayesgmm.card_facts import Promise, fact_named, promises
-from bayesgmm.errors import FitFileError
+from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import Card, load_card
-from bayesgmm.posterior import save, writable
+from bayesgmm.posterior import save
 from bayesgmm.reports import report
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
         When the data can't be read, or the folder can't be written to.
     """
     card = card if isinstance(card, Card) else load_card(card)
-    place = None if folder is None else _prepared(Path(folder))
+    place = None if folder is None else made_folder(folder, WRITTEN)
     for name in card.expect:
         fact_named(name)  # before the work: a slip of the pen is not worth a fit
     data = card.data.read()
@@ -71,16 +71,6 @@ def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataT
     """Fit a card's data as it says: its mixture, by its engine, with its seed."""
     settings: dict[str, Any] = dict(card.fit.settings)
     return fit(card.mixture, data.frame, card.fit.method, seed=card.fit.seed, progress=progress, **settings)
-
-
-def _prepared(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FitFileError(f"{folder} can't be made: {error.strerror}") from None
-    for name in WRITTEN:
-        writable(folder / name)
-    return folder
 
 
 def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, progress: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
 from bayesgmm.stats import Array, Blocks
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ class Summary:
         """The range of each column; raises DataError when one is constant, so that it can't set a prior's scale."""
         constant = [name for name, r in zip(self.columns, self.range, strict=True) if not r > 0]
         if constant:
-            rows = _count(self.n_points, "row", "rows")
+            rows = plural(self.n_points, "row")
             raise DataError(
                 f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
                 f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
@@ -173,7 +174,7 @@ def _as_weights(weights: Any, n_points: int) -> Array:
     wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
     if wrong.size:
         raise DataError(
-            f"{_count(wrong.size, 'row has a weight', 'rows have weights')} that can't be: "
+            f"{plural(wrong.size, 'row has a weight', 'rows have weights')} that can't be: "
             f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight says how many points a row stands for: give 0 or more."
         )
     if not array.any():
@@ -235,7 +236,7 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
         text = [str(c) for c in frame.columns if not is_numeric(frame[c])]
         if text:
             raise DataError(
-                f"{_count(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
+                f"{plural(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
                 "  Choose the columns to use, for example columns=[...] or X.select_dtypes('number')."
             )
         values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -330,7 +331,7 @@ def _check(values: Array, names: Sequence[str], index: Any) -> None:
     if extreme.any():
         wrong = [name for name, bad in zip(names, extreme, strict=True) if bad]
         raise DataError(
-            f"{_count(len(wrong), 'column', 'columns')} {listing(wrong)}: values beyond {LARGEST:g}, or that "
+            f"{plural(len(wrong), 'column')} {listing(wrong)}: values beyond {LARGEST:g}, or that "
             f"differ by less than {1 / LARGEST:g}, can't be squared\n  Change the units, for example X / X.std()."
         )
 
@@ -340,7 +341,7 @@ def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
     places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]
     more = f" and {rows.size - SHOWN} more" if rows.size > SHOWN else ""
     return (
-        f"{_count(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
+        f"{plural(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
         "  Drop or impute those rows first, for example X.dropna()."
     )
 
@@ -350,7 +351,3 @@ def require_distinct(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise DataError(f"column names must differ; more than one is called {listing(twice)}")
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"

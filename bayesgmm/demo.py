@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm import plots, posterior
 from bayesgmm.datasets import iris
-from bayesgmm.errors import FitFileError
+from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import card_path, load_card
 from bayesgmm.predictive import assignments
@@ -38,7 +38,7 @@ def run(
 
     How is the terminal's business: it hands in what prints a line, a table, one of Rich's, and what was written.
     """
-    _prepare(folder)
+    made_folder(folder, WRITTEN)
     flowers = iris()
     card = load_card(card_path("iris"))
     say(f"{card.title}: {card.about}\n")
@@ -55,14 +55,6 @@ def run(
     for name, what in WRITTEN.items():
         wrote(folder / name)
         say(f"  {what}")
-
-
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FitFileError(f"{folder} can't be made: {error.strerror}") from None
-    posterior.writable(folder / "iris.csv")
 
 
 def _assignment_frame(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "pd.DataFrame":

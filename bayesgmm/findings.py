@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
+from bayesgmm.wording import plural
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -103,8 +105,8 @@ class Findings(Sequence[Finding]):
         if not self.passed and not self:
             return "Nothing could be checked: this fit gives the checks nothing to look at."
         if not self or self.worst == "note":
-            told = f" {_count(len(self), 'note')} below." if self else ""
-            passed = f"{_count(len(self.passed), 'check')} found nothing wrong: n" if self.passed else "N"
+            told = f" {plural(len(self), 'note')} below." if self else ""
+            passed = f"{plural(len(self.passed), 'check')} found nothing wrong: n" if self.passed else "N"
             return f"{passed}othing speaks against these answers.{told}"
         opening = "Do not trust these answers yet" if self.worst == "problem" else "Use these answers with care"
         worst = self.of(str(self.worst))
@@ -121,7 +123,7 @@ class Findings(Sequence[Finding]):
         if not self.passed:
             return ""
         if notes := self.of("note"):
-            return f"The other checks found no more than {_count(len(notes), 'note')}."
+            return f"The other checks found no more than {plural(len(notes), 'note')}."
         alone = len(self.passed) == 1
         return "The other check that ran found nothing." if alone else "The other checks that ran found nothing."
 
@@ -143,7 +145,7 @@ class Findings(Sequence[Finding]):
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
-        counts = ", ".join(_count(len(self.of(name)), name) for name in SEVERITIES if self.of(name))
+        counts = ", ".join(plural(len(self.of(name)), name) for name in SEVERITIES if self.of(name))
         return f"<Findings: {counts or 'nothing'} ({len(self.passed)} passed, {len(self.skipped)} skipped)>"
 
     def _repr_html_(self) -> str:
@@ -160,10 +162,6 @@ class Findings(Sequence[Finding]):
 def _lower(sentence: str) -> str:
     """A sentence as it goes on after a colon; names such as BFMI stay as they are."""
     return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _wrapped(text: str, indent: str) -> str:

@@ -9,6 +9,7 @@ from bayesgmm.findings import Finding
 from bayesgmm.posterior import holds_points, observed, unpack
 from bayesgmm.relabelling import aligned
 from bayesgmm.stats import Array, log_densities
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -131,7 +132,7 @@ def mixing(fit: "xr.DataTree") -> list[Finding]:
     """Whether the chains tell the same, and how much: R-hat and effective sample sizes."""
     draws = size(fit)[1]
     if draws < LEAST_DRAWS:
-        few = f"There {'is' if draws == 1 else 'are'} only {draws} draw{'' if draws == 1 else 's'} a chain"
+        few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} a chain"
         what = f"{few}: too few to tell whether the chains agree."
         return [Finding("problem", "mixing", what, "No uncertainty can be read off so few.", "Draw more.")]
     why = "Averages and intervals would come out differently in another run."

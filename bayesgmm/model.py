@@ -20,6 +20,7 @@ from bayesgmm.lessons import Lesson
 from bayesgmm.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.stats import Array
 from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
+from bayesgmm.wording import plural
 
 IntArray = NDArray[np.intp]
 
@@ -98,7 +99,7 @@ class MixtureModel(Declared):
         n_points = points.summary.n_points
         if n_points < self.n_components:
             raise DataError(
-                f"{n_points} {'row' if n_points == 1 else 'rows'} can't hold {self.n_components} components; "
+                f"{plural(n_points, 'row')} can't hold {self.n_components} components; "
                 "give more rows or fewer components"
             )
         n_features = len(points.columns)

@@ -1,8 +1,6 @@
 """The one schema of results: pack, unpack, save, load. Whoever has a fit has this, whatever made it."""
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ import numpy as np
 from bayesgmm._declared import whole
 from bayesgmm.data import Points, Standard, as_points, listing
 from bayesgmm.errors import DataError, FitFileError
+from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, model_from_json
 from bayesgmm.stats import Array, Table, cholesky
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SCHEMA = 1
+FORMATS = (".nc", ".zarr")  # NetCDF and zarr
 DIMS = {
     "weight": ("component",),
     "mean": ("component", "feature"),
@@ -273,38 +273,6 @@ def _require_schema(fit: Any, what: str) -> None:
         raise FitFileError(f"{what} is not a fit: its covariances are not square; select feature_bis like feature")
 
 
-def check_writable(path: str | Path) -> Path:
-    """Find out before the work, not after it, that a result can't be written.
-
-    Raises
-    ------
-    FitFileError
-        When the folder does not exist or can't be written, or the name ends in neither .nc nor .zarr.
-    """
-    path = Path(path)
-    if path.suffix not in {".nc", ".zarr"}:
-        raise FitFileError(f"{path} must end in .nc (NetCDF) or .zarr")
-    return writable(path)
-
-
-def writable(path: str | Path) -> Path:
-    """A path that a file can be written to.
-
-    Raises
-    ------
-    FitFileError
-        When it is a folder, or its folder does not exist or can't be written.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FitFileError(f"{path} can't be written: there is no folder {path.parent}")
-    if path.is_dir() and path.suffix != ".zarr":
-        raise FitFileError(f"{path} can't be written: it is a folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise FitFileError(f"{path} can't be written: permission denied")
-    return path
-
-
 def save(fit: "xr.DataTree", path: str | Path) -> Path:
     """Write a fit as NetCDF (``.nc``) or zarr (``.zarr``): all of it, or nothing.
 
@@ -313,25 +281,16 @@ def save(fit: "xr.DataTree", path: str | Path) -> Path:
     FitFileError
         When it can't be written.
     """
-    path = check_writable(path)
+    path = writable(path, *FORMATS)
     _require_schema(fit, "this object")
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        if path.suffix == ".nc":
+    with in_place_of(path) as partial:
+        if path.suffix.lower() == ".nc":
             fit.to_netcdf(partial, engine="h5netcdf")
-        else:
+            return path
+        try:
             fit.to_zarr(partial, mode="w", consolidated=False)
-            if path.is_dir():
-                shutil.rmtree(path)
-        partial.replace(path)
-    except ImportError as error:
-        raise FitFileError(f"{path} can't be written: {error}\n  Try pip install 'bayesgmm[zarr]'.") from error
-    except OSError as error:
-        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
+        except ImportError as error:
+            raise FitFileError(f"{path} can't be written: {error}\n  Try pip install 'bayesgmm[zarr]'.") from error
     return path
 
 

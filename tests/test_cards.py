@@ -433,7 +433,7 @@ def test_a_run_is_written_as_it_is(written):
 
 def test_a_folder_that_can_not_be_written_is_found_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(bg.errors.FitFileError, match="can't be made"):
+    with pytest.raises(bg.errors.FitFileError, match="is a file; give the name of a folder"):
         bg.run_card("digits", tmp_path / "file")
 
 

@@ -8,7 +8,8 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.errors import FitFileError
-from bayesgmm.posterior import check_writable, declaration, unpack
+from bayesgmm.files import writable
+from bayesgmm.posterior import FORMATS, declaration, unpack
 
 mpl.use("Agg")
 
@@ -69,7 +70,7 @@ def test_a_truncated_file_is_refused(tmp_path, fit):
 def test_a_path_that_cannot_be_written_is_found_before_the_work(tmp_path, name, message):
     (tmp_path / "folder.nc").mkdir()
     with pytest.raises(FitFileError, match=message):
-        check_writable(tmp_path / name)
+        writable(tmp_path / name, *FORMATS)
 
 
 def test_a_newer_schema_asks_for_an_upgrade(tmp_path, fit):

@@ -10,9 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table
-from bayesgmm.apps.clusters import FILES, check_folder
+from bayesgmm.apps.clusters import FILES
 from bayesgmm.apps.profiles import profiles
-from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning
+from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -124,8 +124,3 @@ def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
     done = run(*args[:-1], "file", cwd=tmp_path)
     assert done.returncode == 1
     assert "file is a file; give the name of a folder" in done.stderr
-
-
-def test_a_folder_that_can_not_be_is_said_before_the_work(tmp_path):
-    with pytest.raises(FitFileError, match="there is no folder"):
-        check_folder(tmp_path / "no" / "such")

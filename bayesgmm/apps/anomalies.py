@@ -33,6 +33,7 @@ from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.predictive import mean_log_density
 from bayesgmm.reasons import explain_anomalies
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,7 +256,7 @@ class Learnt:
         """What was chosen and why, a sentence a line."""
         count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
         with_it = "" if behind is None else f", and a background with a share of {behind.share:g}"
-        said = [f"{count} component{'' if count == 1 else 's'}{with_it}"]
+        said = [f"{plural(count, 'component')}{with_it}"]
         if any(choice.denser.size for choice in self.tried):
             errors = self.choices["error"].dropna()
             first, best = errors.iloc[0], errors.min()

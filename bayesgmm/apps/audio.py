@@ -11,6 +11,7 @@ import numpy as np
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError, warn
 from bayesgmm.stats import Array
+from bayesgmm.wording import plural
 
 LEAST_RATE = 4000  # Hz: below it there is no second formant
 FULL_SCALE = 0.95  # 8 bits and mu-law don't quite reach 1
@@ -180,7 +181,7 @@ def each_sound[T, U](
     if problems and not (skip_broken and good):
         raise _broken(problems, len(problems) + len(good), advice)
     if problems:
-        warn([f"{_count(problems)} of {len(problems) + len(good)} skipped\n{_lines(problems)}"])
+        warn([f"{plural(len(problems), 'recording')} of {len(problems) + len(good)} skipped\n{_lines(problems)}"])
     return good
 
 
@@ -188,11 +189,7 @@ def _broken(problems: list[str], total: int, advice: str) -> BrokenRecording:
     if total == 1:
         return BrokenRecording(problems[0])
     more = "" if len(problems) == total else f"\n  {advice}"
-    return BrokenRecording(f"{_count(problems)} of {total} can't be used\n{_lines(problems)}{more}")
-
-
-def _count(problems: list[str]) -> str:
-    return "1 recording" if len(problems) == 1 else f"{len(problems)} recordings"
+    return BrokenRecording(f"{plural(len(problems), 'recording')} of {total} can't be used\n{_lines(problems)}{more}")
 
 
 def _lines(problems: list[str]) -> str:

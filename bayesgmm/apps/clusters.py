@@ -1,6 +1,5 @@
 """From a table to clusters: how many, which rows, what they are like, how sure that is."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,15 @@ from bayesgmm.apps.columns import Usable, beside, usable
 from bayesgmm.apps.evidence import evidence
 from bayesgmm.apps.profiles import profiles, set_apart
 from bayesgmm.data import listing
-from bayesgmm.errors import DataError, DeclarationError, FitFileError
+from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families import COVARIANCES
+from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.merging import merge_components
 from bayesgmm.model import MixtureModel
 from bayesgmm.partitions import partition
 from bayesgmm.selection import select
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +129,7 @@ class Clusters:
         from bayesgmm import plots
         from bayesgmm.reports import report
 
-        folder = check_folder(folder)
-        folder.mkdir(exist_ok=True)
+        folder = made_folder(folder, FILES)
         self.with_table().to_csv(folder / "clusters.csv", index=False)
         self.profiles.to_csv(folder / "profiles.csv")
         self.choices.to_csv(folder / "choices.csv", index=False)
@@ -150,17 +150,6 @@ def _draw(figure: "Figure", path: Path) -> None:
     plt.close(figure)
 
 
-def plural(n: int, word: str) -> str:
-    """A number of things.
-
-    Examples
-    --------
-    >>> plural(1, "row"), plural(2, "row")
-    ('1 row', '2 rows')
-    """
-    return f"{n} {word}{'' if n == 1 else 's'}"
-
-
 def _next(choices: "pd.DataFrame") -> str:
     """How far the next choice is behind."""
     second = choices.iloc[1]
@@ -168,23 +157,6 @@ def _next(choices: "pd.DataFrame") -> str:
         return ""
     gap = second["bic"] - choices.iloc[0]["bic"]
     return f"; next, by {gap:.1f}: {plural(int(second['n_components']), 'component')}, {second['covariance']!r}"
-
-
-def check_folder(folder: str | Path) -> Path:
-    """A folder that can be written to, there or not.
-
-    Raises
-    ------
-    FitFileError
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FitFileError(f"{folder} is a file; give the name of a folder")
-    if not folder.exists() and not folder.parent.is_dir():
-        raise FitFileError(f"{folder} can't be written: there is no folder {folder.parent}")
-    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        raise FitFileError(f"{folder} can't be written: permission denied")
-    return folder
 
 
 def cluster_table(

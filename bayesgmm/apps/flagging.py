@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.apps.anomalies import Anomalies, flagged, judge
 from bayesgmm.apps.columns import free_name
-from bayesgmm.errors import DeclarationError, FitFileError
-from bayesgmm.posterior import writable
+from bayesgmm.errors import DeclarationError
+from bayesgmm.files import in_place_of, writable
 from bayesgmm.tables import read_chunks, read_frame
 
 if TYPE_CHECKING:
@@ -54,19 +54,6 @@ def judge_file(
         yield judge(tree, frame, fdr=fdr, alpha=alpha, top=top)
 
 
-def check_csv(path: str | Path) -> Path:
-    """Find out before the work that a table can't be written.
-
-    Raises
-    ------
-    FitFileError
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".csv":
-        raise FitFileError(f"{path} must end in .csv")
-    return writable(path)
-
-
 def write_flagged(found: Iterable[Anomalies], path: str | Path, everything: bool = False) -> Count:
     """Write the rows that are called, with the table's own columns and the reasons; or every row.
 
@@ -86,27 +73,20 @@ def write_flagged(found: Iterable[Anomalies], path: str | Path, everything: bool
     FitFileError
         When it can't be written.
     """
-    path = check_csv(path)
-    partial = path.with_name(f".{path.stem}.partial.csv")
+    path = writable(path, ".csv")
     n_rows = n_judged = n_called = 0
     shown: list[pd.DataFrame] = []
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            for i, part in enumerate(found):
-                called = part.flagged
-                written = flagged(part.rows, part.table, every=True) if everything else called
-                written.to_csv(file, header=i == 0, index_label=free_name("row", written.columns))
-                n_rows += len(part.rows)
-                n_judged += int(part.table.complete.sum())
-                n_called += len(called)
-                shown = [_strangest([*shown, part.rows[part.rows["anomaly"]]])]
+    with in_place_of(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        for i, part in enumerate(found):
+            called = part.flagged
+            written = flagged(part.rows, part.table, every=True) if everything else called
+            written.to_csv(file, header=i == 0, index_label=free_name("row", written.columns))
+            n_rows += len(part.rows)
+            n_judged += int(part.table.complete.sum())
+            n_called += len(called)
+            shown = [_strangest([*shown, part.rows[part.rows["anomaly"]]])]
         if not shown:
             raise DeclarationError("there was no table to judge")
-        partial.replace(path)
-    except OSError as error:
-        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return Count(n_rows, n_judged, n_called, shown[0][["p_value", "component", "reason"]])
 
 

@@ -1,6 +1,5 @@
 """Regions of a picture as a table and as files: labels, uncertainty, an overlay, a palette."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError, FitFileError
+from bayesgmm.files import made_folder
 from bayesgmm.plots.style import colour
 from bayesgmm.stats import Array
 
@@ -184,7 +184,7 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     """
     from PIL import Image
 
-    folder = prepare_folder(folder)
+    folder = made_folder(folder, WRITTEN)
     label = segments["label"].values
     doubt = np.round(segments["uncertainty"].values * np.float32(255)).astype(np.uint8)
     table = region_table(segments)
@@ -197,23 +197,6 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     except OSError as error:
         raise FitFileError(f"{folder} can't be written: {error.strerror or error}") from error
     return [folder / name for name in WRITTEN]
-
-
-def prepare_folder(folder: str | Path) -> Path:
-    """A folder that files can be written to, made where it is not there; found out before the work, not after it.
-
-    Raises
-    ------
-    FitFileError
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FitFileError(f"{folder} can't be made: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK):
-        raise FitFileError(f"{folder} can't be written: permission denied")
-    return folder
 
 
 def _indexed(label: Labels) -> "Image":

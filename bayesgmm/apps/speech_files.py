@@ -13,8 +13,9 @@ from bayesgmm.apps.cepstra import Hearing
 from bayesgmm.apps.word_models import Words
 from bayesgmm.data import Points, Standard
 from bayesgmm.errors import FitFileError
+from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import annotate, pack, writable
+from bayesgmm.posterior import annotate, pack
 from bayesgmm.stats import Array
 
 if TYPE_CHECKING:
@@ -112,14 +113,8 @@ def save(trained: Trained, path: str | Path) -> Path:
         When it can't be written.
     """
     path = writable(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with in_place_of(path) as partial:
         to_tree(trained).to_netcdf(partial, engine="h5netcdf")
-        partial.replace(path)
-    except OSError as error:
-        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

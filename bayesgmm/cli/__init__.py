@@ -84,9 +84,10 @@ def fit(
 ) -> None:
     """Fit a mixture to a table, or a card to its own data."""
     from bayesgmm import posterior
+    from bayesgmm.files import writable
     from bayesgmm.inference import fit as fit_mixture
 
-    posterior.check_writable(output)
+    writable(output, *posterior.FORMATS)
     card = declare(model, components, covariance)
     frame = read_for(card, data, columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}

@@ -75,20 +75,21 @@ def anomalies(
     """Find the rows of a table that do not belong, and say why each does not."""
     from bayesgmm import posterior
     from bayesgmm.apps.anomalies import Rule, learn
-    from bayesgmm.apps.flagging import check_csv, judge_file, write_flagged
+    from bayesgmm.apps.flagging import judge_file, write_flagged
     from bayesgmm.apps.novelty import COMPONENTS
     from bayesgmm.backgrounds import Background
+    from bayesgmm.files import writable
     from bayesgmm.tables import read_frame, require_file
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     said = Rule.of(**rule)
-    check_other(check_csv(output), data, new, fit)
+    check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:
         refuse(LEARNING, "can't go with --fit: DATA is judged by what was saved")
         found: Iterable[Anomalies] = judge_file(posterior.load(fit), data, **rule)
     else:
         if save is not None:
-            check_other(posterior.check_writable(save), data, new)
+            check_other(writable(save, *posterior.FORMATS), data, new)
         if new is not None:
             require_file(new)
         settings: dict[str, Any] = {
@@ -148,10 +149,11 @@ def cluster(
     """From a table to its clusters: how many, which rows, what each is like, how sure that is; and a report."""
     import matplotlib as mpl
 
-    from bayesgmm.apps.clusters import check_folder, cluster_table
+    from bayesgmm.apps.clusters import FILES, cluster_table
+    from bayesgmm.files import writable_folder
     from bayesgmm.tables import read_frame
 
-    check_folder(output)
+    writable_folder(output, FILES)
     mpl.use("Agg")
     found = cluster_table(
         read_frame(data),

@@ -51,8 +51,9 @@ def segment(
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
     from bayesgmm._declared import whole
     from bayesgmm.apps.images import as_picture
-    from bayesgmm.apps.regions import NOWHERE, WRITTEN, prepare_folder, save_regions
+    from bayesgmm.apps.regions import NOWHERE, WRITTEN, save_regions
     from bayesgmm.apps.segmentation import fit_pixels, segment_image
+    from bayesgmm.files import made_folder
     from bayesgmm.merging import merge_components
     from bayesgmm.posterior import load, save
 
@@ -62,7 +63,7 @@ def segment(
         check_other(output / name, image, fit)
     picture, mixture = as_picture(image), load(fit) if fit is not None else None
     count = whole("components", 5 if components is None else components, most=NOWHERE)  # what labels.png can hold
-    folder = prepare_folder(output)
+    folder = made_folder(output, WRITTEN)
     for note in picture.notes:
         say(note, err=True)
     if mixture is None:

@@ -25,12 +25,12 @@ def report(
     """Write all that there is to say of a fit as one HTML file that opens offline."""
     import matplotlib as mpl
 
+    from bayesgmm.files import writable
     from bayesgmm.posterior import load
-    from bayesgmm.reports import check_report
     from bayesgmm.reports import report as write_report
+    from bayesgmm.reports.pages import ENDINGS
 
-    check_other(output, fit)
-    check_report(output)
+    check_other(writable(output, *ENDINGS), fit)
     mpl.use("Agg")
     path = write_report(load(fit), output, title=title)
     wrote(path)

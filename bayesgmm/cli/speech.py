@@ -50,7 +50,7 @@ def train(
     """
     from bayesgmm.apps.listings import Listing, listed
     from bayesgmm.apps.speech import SpeechClassifier
-    from bayesgmm.posterior import writable
+    from bayesgmm.files import writable
 
     writable(output)
     check_other(output, source)

@@ -164,13 +164,9 @@ def refuse(names: Collection[str], why: str) -> None:
 
 def check_picture(output: Path, *inputs: Path) -> None:
     """Find out before the work that a picture can't be written."""
-    from bayesgmm.errors import FitFileError
-    from bayesgmm.posterior import writable
+    from bayesgmm.files import writable
 
-    if output.suffix.lower() not in {".png", ".pdf", ".svg"}:
-        raise FitFileError(f"{output} must end in .png, .pdf or .svg")
-    check_other(output, *inputs)
-    writable(output)
+    check_other(writable(output, ".png", ".pdf", ".svg"), *inputs)
 
 
 def check_other(output: Path, *inputs: Path | None) -> None:
@@ -201,21 +197,21 @@ def read_new(path: Path | None) -> "pd.DataFrame | None":
 
 def check_table(output: Path, *inputs: Path | None) -> None:
     """Find out before the work that a table can't be written, or would overwrite what it is made from."""
-    from bayesgmm.errors import FitFileError
-    from bayesgmm.posterior import writable
+    from bayesgmm.files import writable
 
-    if output.suffix.lower() not in {".csv", ".parquet", ".pq"}:
-        raise FitFileError(f"{output} must end in .csv or .parquet")
-    check_other(output, *inputs)
-    writable(output)
+    check_other(writable(output, ".csv", ".parquet", ".pq"), *inputs)
 
 
 def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
     """Write a table, and say so; in the document its rows are under ``name``."""
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        frame.to_parquet(path)
-    else:
-        frame.to_csv(path)
+    from bayesgmm.files import in_place_of
+    from bayesgmm.tables import PARQUET
+
+    with in_place_of(path) as partial:
+        if path.suffix.lower() in PARQUET:
+            frame.to_parquet(partial)
+        else:
+            frame.to_csv(partial)
     if session().json:
         tell(**{name: records(frame)})
     wrote(path, len(frame))

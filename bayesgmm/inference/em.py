@@ -14,6 +14,7 @@ from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.stats import Array, Blocks, fold
+from bayesgmm.wording import plural
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
@@ -199,7 +200,7 @@ def _require_distinct(rows: Array, n_components: int) -> None:
     distinct = 1 + int((np.diff(rows, axis=0) != 0).any(axis=1).sum())  # they are sorted
     if distinct < n_components:
         raise DegenerateComponent(
-            f"{distinct} distinct {'row' if distinct == 1 else 'rows'} can't hold {n_components} components: a "
+            f"{plural(distinct, 'distinct row')} can't hold {n_components} components: a "
             "component needs points that differ.\n  Try fewer components, or a method with priors, such as 'nuts'."
         )
 

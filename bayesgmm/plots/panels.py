@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.plots.style import colour
 from bayesgmm.stats import Array
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +83,7 @@ def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
     names = data["component"].values
-    words = [f"component {names[k]} ({counts[k]} point{'' if counts[k] == 1 else 's'})" for k in chosen]
+    words = [f"component {names[k]} ({plural(counts[k], 'point')})" for k in chosen]
     return [
         Line2D([], [], marker="o", color=colour(k), label=text, **mark) for k, text in zip(chosen, words, strict=True)
     ]

@@ -5,17 +5,18 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.errors import DeclarationError, FitFileError
-from bayesgmm.posterior import writable
+from bayesgmm.errors import DeclarationError
+from bayesgmm.files import in_place_of, writable
 from bayesgmm.progress import track
-from bayesgmm.reports.pages import Filled, page
+from bayesgmm.reports.pages import ENDINGS, Filled, page
 from bayesgmm.reports.sections import SECTIONS
-from bayesgmm.reports.subject import Subject, plural
+from bayesgmm.reports.subject import Subject
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["check_report", "report"]
+__all__ = ["report"]
 
 
 def report(
@@ -60,7 +61,7 @@ def report(
     FitWarning
         When a part could not be made for a reason that nobody foresaw.
     """
-    path = check_report(path)
+    path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise DeclarationError(f"title={title!r}: must be some words, for example 'Galaxies'")
     subject = Subject(fit)
@@ -68,20 +69,9 @@ def report(
         Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
     ]
     text = page(title or _title(subject), [*opening, *filled], date.today())
-    return _write(text, path)
-
-
-def check_report(path: str | Path) -> Path:
-    """Find out before the work that a report can't be written.
-
-    Raises
-    ------
-    FitFileError
-    """
-    path = Path(path)
-    if path.suffix.lower() not in {".html", ".htm"}:
-        raise FitFileError(f"{path} must end in .html")
-    return writable(path)
+    with in_place_of(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+    return path
 
 
 def _title(subject: Subject) -> str:
@@ -93,16 +83,3 @@ def _title(subject: Subject) -> str:
     columns = subject.columns[0] if subject.n_features == 1 else plural(subject.n_features, "column")
     points = f"{plural(subject.n_points, subject.word)}, " if subject.has_points else ""
     return f"{gaussians}: {points}{columns}"
-
-
-def _write(text: str, path: Path) -> Path:
-    """All of it, or nothing."""
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    except OSError as error:
-        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

@@ -11,8 +11,9 @@ from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.quantities import Quantities
-from bayesgmm.reports.subject import Subject, listed, plural, share
+from bayesgmm.reports.subject import Subject, listed, share
 from bayesgmm.stats import Array
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr

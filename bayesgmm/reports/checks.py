@@ -10,8 +10,9 @@ from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
-from bayesgmm.reports.subject import DRAWN, Subject, listed, plural, share
+from bayesgmm.reports.subject import DRAWN, Subject, listed, share
 from bayesgmm.stats import Array
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,9 +12,10 @@ from bayesgmm.plots.mixtures import pairs as draw_pairs
 from bayesgmm.reports.blocks import Block, Fold, Grid, Items, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import component_colour, picture
-from bayesgmm.reports.subject import MANY, Subject, listed, plural, share
+from bayesgmm.reports.subject import MANY, Subject, listed, share
 from bayesgmm.stats import Array
 from bayesgmm.summary import with_interval
+from bayesgmm.wording import plural
 
 CI_PROB = 0.9
 APART = 0.5  # standard deviations of a column from which a component is called high or low in it

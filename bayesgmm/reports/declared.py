@@ -5,7 +5,8 @@ from typing import Any
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import mathml, number
 from bayesgmm.reports.priors import Saying, sayings
-from bayesgmm.reports.subject import MANY, Subject, plural
+from bayesgmm.reports.subject import MANY, Subject
+from bayesgmm.wording import plural
 
 METHODS = {
     "nuts": "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",

@@ -8,7 +8,8 @@ from bayesgmm.plots import partitions as draw
 from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import picture
-from bayesgmm.reports.subject import PAIRED, Subject, listed, plural, share
+from bayesgmm.reports.subject import PAIRED, Subject, listed, share
+from bayesgmm.wording import plural
 
 CI_PROB = 0.95
 SHOWN = 3  # columns that pictures of clusterings show

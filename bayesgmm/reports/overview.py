@@ -3,7 +3,8 @@
 import numpy as np
 
 from bayesgmm.reports.blocks import Block, Findings, Fold, Items, Paragraph
-from bayesgmm.reports.subject import Subject, listed, plural, share
+from bayesgmm.reports.subject import Subject, listed, share
+from bayesgmm.wording import plural
 
 SHOWN = 6  # components that a sentence lists
 SURE = 0.95  # probability from which a component is said to hold points

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 from bayesgmm.reports.blocks import Block
 
+ENDINGS = (".html", ".htm")
+
 
 @dataclass(frozen=True)
 class Filled:

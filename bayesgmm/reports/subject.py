@@ -24,6 +24,7 @@ from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
 from bayesgmm.stats import Array
 from bayesgmm.summary import component_table
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,17 +323,6 @@ def share(value: float) -> str:
     else:
         said = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
     return f"{said} %".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def plural(count: int, word: str) -> str:
-    """A count with its noun.
-
-    Examples
-    --------
-    >>> plural(1, "point"), plural(1200, "point")
-    ('1 point', '1,200 points')
-    """
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def listed(parts: list[str]) -> str:

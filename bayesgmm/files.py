@@ -1,0 +1,88 @@
+"""Where results are written: found out before the work, and written whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bayesgmm.errors import FitFileError
+
+
+def writable(path: str | Path, *endings: str) -> Path:
+    """A path that a file can be written to, with one of the endings where any are named.
+
+    Raises
+    ------
+    FitFileError
+        When its name ends otherwise, it is a folder, or its folder does not exist or can't be written.
+    """
+    path = Path(path)
+    if endings and path.suffix.lower() not in endings:
+        *most, last = endings
+        raise FitFileError(f"{path} must end in {', '.join(most)}{' or ' if most else ''}{last}")
+    if not path.parent.is_dir():
+        raise FitFileError(f"{path} can't be written: there is no folder {path.parent}")
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise FitFileError(f"{path} can't be written: it is a folder")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FitFileError(f"{path} can't be written: permission denied")
+    return path
+
+
+def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
+    """A folder, there or not, that files of these names can be written to.
+
+    Raises
+    ------
+    FitFileError
+    """
+    folder = Path(folder)
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if above == folder and not folder.is_dir():
+        raise FitFileError(f"{folder} is a file; give the name of a folder")
+    if not above.is_dir():
+        raise FitFileError(f"{folder} can't be made: {above} is a file")
+    if not os.access(above, os.W_OK):
+        raise FitFileError(f"{folder} can't be written: permission denied")
+    for name in names if above == folder else ():
+        writable(folder / name)
+    return folder
+
+
+def made_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
+    """The same, made where it is not there.
+
+    Raises
+    ------
+    FitFileError
+    """
+    folder = writable_folder(folder, names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FitFileError(f"{folder} can't be made: {error.strerror or error}") from error
+    return folder
+
+
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` that takes its place when all is written; of what fails nothing stays.
+
+    Raises
+    ------
+    FitFileError
+        When the disk is full, or whatever else the system says.
+    """
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        if partial.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        partial.replace(path)
+    except OSError as error:
+        raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        partial.unlink(missing_ok=True)
