@@ -60,6 +60,9 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(tmp_path):
             fail_halfway(path, failure)
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
+    with in_place_of(path) as partial:
+        partial.write_text("new")
+    assert path.read_text() == "new"
 
 
 def test_a_folder_takes_the_place_of_a_folder(tmp_path):
