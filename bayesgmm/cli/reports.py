@@ -30,7 +30,8 @@ def report(
     from bayesgmm.reports import report as write_report
     from bayesgmm.reports.pages import ENDINGS
 
-    check_other(writable(output, *ENDINGS), fit)
+    check_other(output, fit)
+    writable(output, *ENDINGS)
     mpl.use("Agg")
     path = write_report(load(fit), output, title=title)
     wrote(path)
