@@ -169,7 +169,7 @@ def find_anomalies(
     """Find the rows of a table that do not belong, and say why.
 
     Mixtures with these numbers of components, each without and with a background, are asked to tell unseen rows from
-    made-up points. One Gaussian is kept unless another tells ten pairs in a hundred more; then the simplest is taken
+    made-up points. One Gaussian is kept unless another surely mends a fifth of its errors; then the simplest is taken
     that unseen rows do not tell from the best. A background is taken where it tells one pair in a hundred more. One
     shape for all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
 
@@ -262,8 +262,8 @@ class Learnt:
             first, best = errors.iloc[0], errors.min()
             said.append(
                 f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
-                f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must gain "
-                f"{MUST_PAY:.0%}, a background {BACKGROUND_MUST_PAY:.0%}"
+                f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must surely mend "
+                f"{MUST_PAY:.0%} of those, a background {BACKGROUND_MUST_PAY:.0%} of all pairs"
             )
         return said
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 10)
-MUST_PAY = 0.1  # of the pairs: what the best model must tell apart beyond the simplest, or the simplest is taken
-BACKGROUND_MUST_PAY = 0.01  # what a background must tell apart beyond the same mixture without one
-LEVEL = 2.0  # standard errors of a difference, within which models are level
+MUST_PAY = 0.2  # of the simplest model's error: what another must surely take away, or the simplest is taken
+BACKGROUND_MUST_PAY = 0.01  # of the pairs: what a background must tell apart beyond the same mixture without one
+SURE = 2.0  # standard errors of a difference
 TRIED_ROWS = 4_000  # rows that choosing looks at, half to fit and half to judge
 MADE_UP = 4_000  # points that held-out rows are compared with
 COUNTED = 20_000  # rows that components are weighed by, at most
@@ -58,10 +58,10 @@ class Choice:
         """Share of pairs in which the made-up point is the denser one; NaN where the model could not be fitted."""
         return float(self.denser.mean()) if self.denser.size else np.nan
 
-    def level_with(self, best: Self) -> bool:
-        """Whether the rows that both have judged do not tell its error from another's: two standard errors."""
-        behind = self.denser - best.denser
-        return float(behind.mean()) <= LEVEL * float(behind.std(ddof=1)) / math.sqrt(behind.size)
+    def surely_ahead_of(self, other: Self) -> float:
+        """How much smaller its error is at least: two standard errors less than in the rows that both have judged."""
+        ahead = other.denser - self.denser
+        return float(ahead.mean()) - SURE * float(ahead.std(ddof=1)) / math.sqrt(ahead.size)
 
 
 def candidates(
@@ -109,7 +109,7 @@ def _denser(model: MixtureModel, seen: "pd.DataFrame", unseen: "pd.DataFrame", f
 
 
 def simplest(choices: Sequence[Choice]) -> MixtureModel:
-    """The first model, unless another tells at least 10 pairs in a hundred more; then the first that is level with it.
+    """The first model, unless another surely takes away a fifth of its error; then the first that this is not ahead of.
 
     A background follows no structure, so one pair in a hundred is enough for it.
 
@@ -124,9 +124,9 @@ def simplest(choices: Sequence[Choice]) -> MixtureModel:
         return choices[0].model
     able = [_with_or_without([c for c in able if c.model.n_components == k]) for k in _counts(able)]
     best = min(able, key=lambda choice: choice.error)
-    if able[0].error - best.error < MUST_PAY:
+    if best.surely_ahead_of(able[0]) < MUST_PAY * able[0].error:
         return able[0].model
-    return next(choice.model for choice in able if choice.level_with(best))
+    return next(choice.model for choice in able if best.surely_ahead_of(choice) <= 0)
 
 
 def _counts(choices: Sequence[Choice]) -> list[int]:
