@@ -106,7 +106,7 @@ def positive(name: str, value: Any) -> float:
 def probability(name: str, value: Any) -> float:
     """A number strictly between 0 and 1 given as an argument."""
     if not _is_finite(value) or not 0 < value < 1:
-        raise DeclarationError(f"{name}={value!r}: must be between 0 and 1, for example 0.9")
+        raise DeclarationError(f"{name}={value!r}: must be between 0 and 1")
     return float(value)
 
 

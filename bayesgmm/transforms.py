@@ -1,5 +1,6 @@
 """What a card does to its data before they are fitted: each a declared value that says in words what it does."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,10 +18,11 @@ class Transform(Declared):
     """A step from one table to another; rows that are kept keep their index."""
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """What it does, as part of a sentence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The table after it.
 
@@ -29,7 +31,6 @@ class Transform(Declared):
         DataError
             When it can't be done to these data.
         """
-        raise NotImplementedError
 
 
 class Rows(Transform):

@@ -41,6 +41,14 @@ def galaxies_fit():
     return sampled(bg.MixtureModel(3), bg.datasets.galaxies(), draws=250, seed=2)
 
 
+@pytest.fixture
+def no_doubts():
+    """Variational Bayes says that it is an approximation: not what some tests are about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        yield
+
+
 @pytest.fixture(scope="session")
 def listed(tmp_path_factory):
     """Recordings of four words, three speakers, four takes."""

@@ -61,7 +61,9 @@ def test_the_code_on_a_page_runs(name, tmp_path, monkeypatch):
 
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    run(RUN[name].read_text())
+    text = RUN[name].read_text()
+    assert len(cells(text)) == text.count("```{code-cell}")  # none is passed over for how it is written
+    run(text)
     plt.close("all")
 
 

@@ -16,14 +16,7 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
-
-
-@pytest.fixture(autouse=True)
-def no_doubts():
-    """Variational Bayes says that it is an approximation: not what is tested here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        yield
+pytestmark = pytest.mark.usefixtures("no_doubts")
 
 
 @pytest.fixture(scope="module")
