@@ -10,7 +10,7 @@ from scipy.stats import binom, chi2, multivariate_normal
 from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
-from bayesgmm.apps import find_anomalies, judge
+from bayesgmm.apps import find_anomalies, judge, novelty
 from bayesgmm.apps.anomalies import Rule
 from bayesgmm.apps.flagging import judge_file, write_flagged
 from bayesgmm.apps.novelty import Choice, Null, log_p_values, simplest
@@ -364,3 +364,17 @@ def test_anomalies_at_the_terminal(tmp_path):
         assert done.returncode == 1
         assert words in done.stderr
     assert run("anomalies", "train.csv", "-o", "train.csv", cwd=tmp_path).returncode == 1
+
+
+def test_what_a_fit_expects_is_simulated_once(tmp_path, monkeypatch):
+    """While learning; not to judge the table, nor each chunk of a file by the fit as it was saved."""
+    sizes = []
+    real = novelty.simulated_scores
+    monkeypatch.setattr(novelty, "simulated_scores", lambda tree, size: (sizes.append(size), real(tree, size))[1])
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    found = find_anomalies(table, n_components=1, **QUIET)
+    table.to_csv(tmp_path / "new.csv", index=False)
+    again = bg.load(bg.save(found.fit, tmp_path / "fit.nc"))
+    chunks = list(judge_file(again, tmp_path / "new.csv", chunk=20))
+    assert sizes == [novelty.SIMULATED]
+    np.testing.assert_array_equal(pd.concat([c.rows["p_value"] for c in chunks]), found.rows["p_value"])

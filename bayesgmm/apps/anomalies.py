@@ -17,12 +17,13 @@ from bayesgmm.apps.novelty import (
     MUST_PAY,
     Choice,
     candidates,
+    expected_of,
     log_p_values,
     null_of,
     reference_of,
     simplest,
-    simulated_scores,
     structure,
+    with_expected,
     with_null,
     with_reference,
 )
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 FDR = 0.05
 LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate
 ROWS_EACH = 10  # rows a component
-SIMULATED = 100_000  # points behind the p-values of a fit that was not calibrated
 
 
 @dataclass(frozen=True)
@@ -307,8 +307,10 @@ def learn(
     tried = [] if few else structure(seen, models, seed, progress)
     model = simplest(tried) if tried else models[0]
     tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
-    tree = with_reference(tree, rows[held_out]) if calibrated else with_null(tree, _by_the_model(tree, rows)[1])
-    return Learnt(tree, table, tried)
+    if calibrated:
+        return Learnt(with_reference(tree, rows[held_out]), table, tried)
+    tree = with_expected(tree)
+    return Learnt(with_null(tree, _by_the_model(tree, rows)[1]), table, tried)
 
 
 def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
@@ -390,4 +392,4 @@ def _scored(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
 
 def _by_the_model(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
     score = mean_log_density(tree, rows)
-    return score, log_p_values(score, np.sort(simulated_scores(tree, SIMULATED)))
+    return score, log_p_values(score, expected_of(tree))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.apps.anomalies import Anomalies, flagged, judge
 from bayesgmm.apps.columns import free_name
+from bayesgmm.apps.novelty import with_expected
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.tables import read_chunks, read_frame
@@ -50,6 +51,7 @@ def judge_file(
 
     A false discovery rate holds in each chunk.
     """
+    tree = with_expected(tree)  # not for each chunk
     for frame in [read_frame(path)] if top is not None else read_chunks(path, chunk):
         yield judge(tree, frame, fdr=fdr, alpha=alpha, top=top)
 

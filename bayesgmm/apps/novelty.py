@@ -30,6 +30,7 @@ BACKGROUND_MUST_PAY = 0.01  # of the pairs: what a background must tell apart be
 SURE = 2.0  # standard errors of a difference
 TRIED_ROWS = 4_000  # rows that choosing looks at, half to fit and half to judge
 MADE_UP = 4_000  # points that held-out rows are compared with
+SIMULATED = 100_000  # points behind the p-values of a fit that was not calibrated
 COUNTED = 20_000  # rows that components are weighed by, at most
 ROUGH_DRAWS = 50  # of a model that is tried
 DRAWS = 200  # of the one that is taken
@@ -244,21 +245,37 @@ def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":
     return _calibrated(tree, {"middle": null.middle, "spread": null.spread})
 
 
-def _calibrated(tree: "xr.DataTree", kept: dict[str, Any]) -> "xr.DataTree":
+def with_expected(tree: "xr.DataTree") -> "xr.DataTree":
+    """A fit that keeps the scores it expects, ``expected`` [reference], unless it keeps what it was calibrated by."""
+    if {"score", "expected"} & set(_kept(tree)):
+        return tree
+    return _calibrated(tree, {"expected": ("reference", np.sort(simulated_scores(tree, SIMULATED)))})
+
+
+def _calibrated(tree: "xr.DataTree", more: dict[str, Any]) -> "xr.DataTree":
     import xarray as xr
 
     tree = tree.copy()
-    tree["calibration"] = xr.DataTree(xr.Dataset(kept))
+    tree["calibration"] = xr.DataTree(xr.Dataset({**_kept(tree), **more}))
     return tree
+
+
+def _kept(tree: "xr.DataTree") -> dict[Any, Any]:
+    return dict(tree["calibration"].to_dataset()) if "calibration" in tree.children else {}
 
 
 def reference_of(tree: "xr.DataTree") -> Array | None:
     """The sorted scores of unseen points that a fit keeps; None where it keeps none."""
-    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    kept = _kept(tree)
     return kept["score"].values if "score" in kept else None
+
+
+def expected_of(tree: "xr.DataTree") -> Array:
+    """The sorted scores of points that a fit expects."""
+    return np.asarray(_kept(with_expected(tree))["expected"].values)
 
 
 def null_of(tree: "xr.DataTree") -> Null:
     """How far a fit is off, as it keeps it; not at all where nobody has looked."""
-    kept = tree["calibration"].to_dataset() if "calibration" in tree.children else {}
+    kept = _kept(tree)
     return Null(kept["middle"].item(), kept["spread"].item()) if "spread" in kept else Null()
