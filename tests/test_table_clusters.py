@@ -90,6 +90,7 @@ def test_words_say_what_was_asked_and_what_was_chosen(iris):
 
 def test_the_report_says_how_the_number_was_chosen(flowers_found, tmp_path):
     """A row for each choice with its BIC and ICL, and a picture of each, before all else."""
+    before = plt.get_fignums()  # what other tests left open
     flowers_found.save(tmp_path / "out", progress=False)
     page = (tmp_path / "out" / "report.html").read_text()
     opening, rest = page.split('id="verdict"')
@@ -98,7 +99,7 @@ def test_the_report_says_how_the_number_was_chosen(flowers_found, tmp_path):
         assert f"{bic:,.1f}" in opening
     assert "ICL over the number of components" in opening
     assert "ICL over the number of components" not in rest
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == before
 
 
 def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
