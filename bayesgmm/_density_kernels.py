@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from bayesgmm import _simd as simd
-from bayesgmm._kernels import BLOCK, _logsumexp, _score_block, jit, long_jit
+from bayesgmm.sweep import simd
+from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block, jit, long_jit
 
 _L = simd.LANES
 

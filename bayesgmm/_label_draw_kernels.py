@@ -6,8 +6,8 @@ Flood 2014), so that labels do not depend on who draws them, or in what order.
 
 import numpy as np
 
-from bayesgmm import _simd as simd
-from bayesgmm._kernels import _L, BLOCK, _logsumexp, _score_block, jit, long_jit
+from bayesgmm.sweep import simd
+from bayesgmm.sweep.kernels import _L, BLOCK, _logsumexp, _score_block, jit, long_jit
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

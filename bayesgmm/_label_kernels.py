@@ -6,8 +6,8 @@ Responsibilities of all points under all draws would fill the memory (4,000 draw
 
 import numpy as np
 
-from bayesgmm import _simd as simd
-from bayesgmm._kernels import BLOCK, _load4, _responsibilities, _score_block, jit, long_jit
+from bayesgmm.sweep import simd
+from bayesgmm.sweep.kernels import BLOCK, _load4, _responsibilities, _score_block, jit, long_jit
 
 _L = simd.LANES
 _TINY = 1e-300

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from bayesgmm._coordinate_kernels import (
+from bayesgmm.sweep.coordinate_kernels import (
     log_softmax,
     place_means,
     pull_back,
@@ -22,7 +22,7 @@ from bayesgmm._coordinate_kernels import (
     pull_back_softmax,
     unpack_roots,
 )
-from bayesgmm._kernels import BLOCK, fold, jit, long_jit, moments_width
+from bayesgmm.sweep.kernels import BLOCK, fold, jit, long_jit, moments_width
 
 _LOG_2PI = math.log(2 * math.pi)
 _INTS, _FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)

@@ -11,9 +11,9 @@ A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (
 
 import numpy as np
 
-from bayesgmm import _simd as simd
-from bayesgmm._kernels import _L, jit, long_jit
 from bayesgmm._label_draw_kernels import uniform
+from bayesgmm.sweep import simd
+from bayesgmm.sweep.kernels import _L, jit, long_jit
 
 _TOLERANCE = 1e-9  # of the loss times N: what rounding can't make
 

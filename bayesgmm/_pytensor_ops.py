@@ -21,10 +21,10 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
 from pytensor.tensor.utils import _parse_gufunc_signature
 
-from bayesgmm import _coordinate_kernels, _kernels, _row_kernels, _simd
+from bayesgmm.sweep import coordinate_kernels, kernels, row_kernels, simd
 
 # PyTensor's disk cache goes by this version, and so sees a change in any of these files.
-_SOURCES = (_simd, _kernels, _coordinate_kernels, _row_kernels, sys.modules[__name__])
+_SOURCES = (simd, kernels, coordinate_kernels, row_kernels, sys.modules[__name__])
 _VERSION = int(sha256("".join(inspect.getsource(m) for m in _SOURCES).encode()).hexdigest()[:15], 16)
 
 
@@ -70,7 +70,7 @@ class Fold(KernelOp):
     """Σ_n w_n log p(x_n), and its gradients with respect to log weights, means and precision roots."""
 
     gufunc_signature = "(n,d),(n),(k),(k,d),(k,d,d)->(),(k),(k,d),(k,d,d)"
-    kernel = _row_kernels.fold_rows
+    kernel = row_kernels.fold_rows
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
         """Its own outputs: one node in a compiled value and gradient."""
@@ -89,7 +89,7 @@ class Pointwise(KernelOp):
     """Log density of each point."""
 
     gufunc_signature = "(n,d),(k),(k,d),(k,d,d)->(n)"
-    kernel = _row_kernels.score_rows
+    kernel = row_kernels.score_rows
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
         """A fold whose row weights are the cotangents."""
@@ -105,7 +105,7 @@ class PrecisionRoot(KernelOp):
     """Lower-triangular P with P'P the inverse of a covariance; NaN where that is not positive definite."""
 
     gufunc_signature = "(k,d,d)->(k,d,d)"
-    kernel = _row_kernels.precision_roots
+    kernel = row_kernels.precision_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
         """Loops over its own output."""
@@ -114,14 +114,14 @@ class PrecisionRoot(KernelOp):
 
 class _PullBackPrecisionRoot(KernelOp):
     gufunc_signature = "(k,d,d),(k,d,d)->(k,d,d)"
-    kernel = _row_kernels.pull_back_precision_roots
+    kernel = row_kernels.pull_back_precision_roots
 
 
 class CovarianceOfRoot(KernelOp):
     """The covariance whose precision root this is."""
 
     gufunc_signature = "(k,d,d)->(k,d,d)"
-    kernel = _row_kernels.covariances_of_roots
+    kernel = row_kernels.covariances_of_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
         """From dS = -L dP S - S dP' L', where L = S P' is the inverse of P."""
@@ -133,7 +133,7 @@ class UnpackRoot(KernelOp):
     """Precision roots (K, D, D) from unconstrained coordinates (K, D(D+1)/2) and scales (D,) of the features."""
 
     gufunc_signature = "(k,m),(d)->(k,d,d)"
-    kernel = _row_kernels.unpack_roots
+    kernel = row_kernels.unpack_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
         """Packed again, with the diagonal's factor."""
@@ -146,7 +146,7 @@ class UnpackRoot(KernelOp):
 
 class _PullBackUnpacked(KernelOp):
     gufunc_signature = "(k,m),(d),(k,d,d),(k,d,d)->(k,m)"
-    kernel = _row_kernels.pull_back_unpacked
+    kernel = row_kernels.pull_back_unpacked
 
 
 fold: Any = Fold()

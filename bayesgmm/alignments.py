@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm import _label_kernels
-from bayesgmm._kernels import BLOCK
 from bayesgmm.data import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
 from bayesgmm.posterior import Posterior
 from bayesgmm.progress import track
-from bayesgmm.stats import Array, Blocks, Table, run_ranges
+from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
 
 Order = NDArray[np.int64]
 LEAST = 1e-12  # a responsibility below this says no more than "not here"

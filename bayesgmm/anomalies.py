@@ -11,7 +11,7 @@ from bayesgmm.densities import DRAWS, dataset, spread
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.posterior import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.replication import simulate
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.data import Points, Standard, listing, per_column
 from bayesgmm.errors import DataError
-from bayesgmm.stats import LOG_2PI, Array, Backdrop
+from bayesgmm.sweep.stats import LOG_2PI, Array, Backdrop
 
 QUARTILES_APART = 1.3489795003921634  # of a standard normal
 

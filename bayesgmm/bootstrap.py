@@ -18,7 +18,7 @@ from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import Posterior
 from bayesgmm.replication import simulate
-from bayesgmm.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks
 
 
 @dataclass(frozen=True, eq=False)

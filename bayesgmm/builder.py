@@ -12,7 +12,7 @@ from bayesgmm.errors import warn
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import plain_index
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -17,7 +17,7 @@ from bayesgmm.partitions import partition
 from bayesgmm.posterior import info
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

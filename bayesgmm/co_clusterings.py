@@ -14,7 +14,7 @@ from bayesgmm.errors import warn
 from bayesgmm.merging import Groups, merged_clusters, posterior_for
 from bayesgmm.posterior import Posterior, plain_index, points_for
 from bayesgmm.progress import track
-from bayesgmm.stats import Blocks, Table, draw_responsibilities, run_ranges
+from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

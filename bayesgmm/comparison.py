@@ -14,7 +14,7 @@ from bayesgmm.densities import spread
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
 from bayesgmm.posterior import info, observed
 from bayesgmm.predictive import assignments
-from bayesgmm.stats import Table, fold
+from bayesgmm.sweep.stats import Table, fold
 
 if TYPE_CHECKING:
     import pandas as pd

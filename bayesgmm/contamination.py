@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.backgrounds import Background
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior, info, unpack
-from bayesgmm.stats import Array, responsibilities
+from bayesgmm.sweep.stats import Array, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,7 +10,7 @@ from bayesgmm.alignments import Votes
 from bayesgmm.data import Points
 from bayesgmm.posterior import Posterior, holds_points, info, observed, unpack
 from bayesgmm.relabelling import KEPT, component_order, inverse, relabel, reorder
-from bayesgmm.stats import Array, Blocks, draw_responsibilities, log_densities
+from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
 from bayesgmm.witnesses import Rows, evenly
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm._kernels import jit
 from bayesgmm._native import arguments, prior_density
 from bayesgmm.scalars import ENTRIES, log_density
+from bayesgmm.sweep.kernels import jit
 
 
 @jit

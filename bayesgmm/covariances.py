@@ -14,7 +14,7 @@ from bayesgmm.data import Standard, Summary, listing
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families import Family, is_positive_definite
 from bayesgmm.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 _LOG_2 = math.log(2)
 

@@ -10,7 +10,7 @@ from bayesgmm._declared import probability
 from bayesgmm.partition_losses import Allocations, Clustering, Loss, by_size
 from bayesgmm.partitions import allocations, drawn, merge_of, require_same_points
 from bayesgmm.posterior import points_for
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from bayesgmm.families import Family
-from bayesgmm.stats import Array, Stats, Table
+from bayesgmm.sweep.stats import Array, Stats, Table
 
 HIGH_KHAT = 0.7  # of importance weights (Pareto's k-hat): above it they can't be trusted, however many draws there are
 CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # less of this times the criterion is better
@@ -43,7 +43,7 @@ def assignment_entropy(stats: Stats, table: Table) -> float:
     --------
     Two bumps in one place: each of three points is torn between them, by log 2.
 
-    >>> from bayesgmm.stats import Blocks, fold
+    >>> from bayesgmm.sweep.stats import Blocks, fold
     >>> twins = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [0.0]], [[1.0], [1.0]])
     >>> round(assignment_entropy(fold(Blocks.from_rows([[0.0], [1.0], [5.0]]), twins), twins) / 3, 4)
     0.6931

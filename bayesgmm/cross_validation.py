@@ -16,7 +16,7 @@ from bayesgmm.errors import warn
 from bayesgmm.families import COVARIANCES
 from bayesgmm.mixing import approximate
 from bayesgmm.posterior import Posterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

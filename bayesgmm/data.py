@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
-from bayesgmm.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

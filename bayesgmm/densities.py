@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import _density_kernels
-from bayesgmm._kernels import BLOCK
 from bayesgmm.data import Points
 from bayesgmm.errors import DataError
 from bayesgmm.posterior import Posterior, plain_index
 from bayesgmm.progress import track
-from bayesgmm.stats import Array, Blocks, Table, log_densities, run_ranges
+from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

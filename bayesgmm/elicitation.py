@@ -10,7 +10,7 @@ from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.stats import Array, cholesky
+from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
-from bayesgmm.stats import Array, Stats
+from bayesgmm.sweep.stats import Array, Stats
 
 VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
 SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none

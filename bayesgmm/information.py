@@ -13,7 +13,7 @@ from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
 from bayesgmm.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.posterior import Posterior, declaration, info, observed, unpack
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

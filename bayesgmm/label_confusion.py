@@ -9,7 +9,7 @@ from scipy.spatial.distance import squareform
 
 from bayesgmm.alignments import Agreement, Consensus, Order, Votes, divergence
 from bayesgmm.findings import Finding
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 BINS = 512
 FEWEST = 20  # draws: with fewer a valley between heaps can't be seen

@@ -13,7 +13,7 @@ from bayesgmm.errors import warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.posterior import Posterior, points_for
-from bayesgmm.stats import Array, Blocks, run_ranges
+from bayesgmm.sweep.stats import Array, Blocks, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

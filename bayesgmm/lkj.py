@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.special import betaln
 
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 
 def log_normaliser(eta: float, n_features: int) -> float:

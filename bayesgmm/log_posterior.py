@@ -17,7 +17,7 @@ from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data import Points, Standard
 from bayesgmm.means import NormalMeans
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")

@@ -11,7 +11,7 @@ from bayesgmm._native import arguments, prior_density
 from bayesgmm.data import Standard, Summary, listing, per_column
 from bayesgmm.errors import DeclarationError
 from bayesgmm.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
-from bayesgmm.stats import LOG_2PI, Array
+from bayesgmm.sweep.stats import LOG_2PI, Array
 
 _LOG_2PI = LOG_2PI
 

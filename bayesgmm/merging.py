@@ -14,7 +14,7 @@ from bayesgmm.densities import DRAWS
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
+from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

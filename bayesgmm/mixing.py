@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import holds_points, observed, unpack
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, log_densities
+from bayesgmm.sweep.stats import Array, log_densities
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

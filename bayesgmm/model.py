@@ -18,7 +18,7 @@ from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.families import COVARIANCES, Family
 from bayesgmm.lessons import Lesson
 from bayesgmm.means import MEANS, MeansPrior, NormalMeans
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.wording import plural
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bayesgmm import _partition_kernels
 from bayesgmm.errors import choose
 from bayesgmm.label_draws import Labels
-from bayesgmm.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array, run_ranges
 
 Clustering = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from bayesgmm import _partition_kernels
 from bayesgmm.label_draws import key_of
 from bayesgmm.partition_losses import Allocations, Clustering, Loss
 from bayesgmm.progress import Count
-from bayesgmm.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array, run_ranges
 
 SWEEPS = 100  # over all points, at most: a handful is what it takes
 ZEAL = 10  # clusters that are dissolved and allocated anew

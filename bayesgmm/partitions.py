@@ -14,7 +14,7 @@ from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, wrong_companions
 from bayesgmm.partition_search import Search, optimal
 from bayesgmm.posterior import Posterior, plain_index, points_for
-from bayesgmm.stats import responsibilities
+from bayesgmm.sweep.stats import responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

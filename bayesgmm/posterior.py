@@ -13,7 +13,7 @@ from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, model_from_json
-from bayesgmm.stats import Array, Table, cholesky
+from bayesgmm.sweep.stats import Array, Table, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr

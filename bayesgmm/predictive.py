@@ -15,8 +15,8 @@ from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior import Posterior, observed, points_for, unpack
 from bayesgmm.relabelling import aligned
 from bayesgmm.replication import simulate
-from bayesgmm.stats import Array, responsibilities
 from bayesgmm.subsets import condition, marginal, places
+from bayesgmm.sweep.stats import Array, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from bayesgmm.densities import dataset
 from bayesgmm.posterior import Posterior, points_for
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

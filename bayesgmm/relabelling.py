@@ -15,7 +15,7 @@ from bayesgmm.data import Points
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior, annotate, holds_points, info, observed, points_for, unpack
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.witnesses import choose_witnesses
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import SLICE, require_room
 from bayesgmm.posterior import Posterior, observed, plain_index
 from bayesgmm.progress import track
-from bayesgmm.stats import Array, cholesky
 from bayesgmm.subsets import thinned
+from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr

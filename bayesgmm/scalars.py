@@ -11,10 +11,10 @@ from pydantic import BeforeValidator, SerializeAsAny
 from scipy import special
 
 from bayesgmm._declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
-from bayesgmm._kernels import jit
 from bayesgmm.data import per_column
 from bayesgmm.errors import DeclarationError
-from bayesgmm.stats import Array
+from bayesgmm.sweep.kernels import jit
+from bayesgmm.sweep.stats import Array
 
 ENTRIES = 3  # numbers that describe one prior to native code: which, and its two parameters
 _NORMAL, _STUDENT, _GAMMA, _LOG_NORMAL, _INVERSE_GAMMA = range(5)

@@ -20,7 +20,7 @@ from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Blocks
+from bayesgmm.sweep.stats import Blocks
 
 if TYPE_CHECKING:
     import pandas as pd

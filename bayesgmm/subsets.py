@@ -11,7 +11,7 @@ from bayesgmm.data import LARGEST, Standard, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior
-from bayesgmm.stats import Array, cholesky
+from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from bayesgmm.mixing import approximate, convergence
 from bayesgmm.posterior import info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

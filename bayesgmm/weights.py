@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from bayesgmm._declared import Declared
-from bayesgmm._kernels import jit
 from bayesgmm._native import arguments, prior_density
 from bayesgmm.errors import DeclarationError
 from bayesgmm.scalars import Gamma, NumbersOrPrior, Scalar, log_density
-from bayesgmm.stats import Array
+from bayesgmm.sweep.kernels import jit
+from bayesgmm.sweep.stats import Array
 
 
 @jit

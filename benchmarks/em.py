@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 from bayesgmm.datasets import make_mixture
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.stats import Blocks, fold
+from bayesgmm.sweep.stats import Blocks, fold
 
 TITLE = "## One EM iteration, against scikit-learn's"
 CASES = [(100_000, 2, 5, 30), (100_000, 5, 5, 30), (100_000, 10, 10, 20), (50_000, 32, 10, 10)]

@@ -12,7 +12,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior
 from bayesgmm.relabelling import POINTS, Naming, name_components
-from bayesgmm.stats import Blocks, draw_responsibilities
+from bayesgmm.sweep.stats import Blocks, draw_responsibilities
 
 TITLE = "## Relabelling: seconds for 4,000 draws of 10 components"
 DRAWS, D, K = 4_000, 5, 10

@@ -24,7 +24,7 @@ from bayesgmm.apps.images import as_picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.posterior import unpack
 from bayesgmm.predictive import log_mean_density
-from bayesgmm.stats import responsibilities
+from bayesgmm.sweep.stats import responsibilities
 
 TITLE = "## A photograph in regions, against scikit-learn"
 MEGAPIXELS, COMPONENTS = 2, 5

@@ -13,7 +13,7 @@ from bayesgmm.errors import FitWarning
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import pack, unpack
 from bayesgmm.relabelling import reorder
-from bayesgmm.stats import BLOCK
+from bayesgmm.sweep.stats import BLOCK
 
 SETTINGS = {"stephens": {}, "ecr": {}, "pivot": {}, "ordered": {"by": "a"}}
 

@@ -17,7 +17,7 @@ from bayesgmm.inference.em import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import sample_rows
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import fold
+from bayesgmm.sweep.stats import fold
 
 ENGINES = ("em", "mle", "map", "vb", "advi", "fullrank_advi", "nuts")
 

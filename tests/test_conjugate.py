@@ -9,7 +9,7 @@ from scipy.stats import beta, dirichlet, gamma, multivariate_normal
 import bayesgmm as bg
 from bayesgmm.inference import variational
 from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
-from bayesgmm.stats import Blocks
+from bayesgmm.sweep.stats import Blocks
 from tests.ascents import FAMILIES, SAMPLE, every_component, every_declaration, make_ascent, start_of
 from tests.declarations import SDS, weight_priors
 

@@ -8,7 +8,7 @@ from bayesgmm.errors import DegenerateComponent, EmptyComponent
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.em import Sweep, run
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.stats import Blocks, Table, fold
+from bayesgmm.sweep.stats import Blocks, Table, fold
 
 K, D, N = 3, 3, 400
 

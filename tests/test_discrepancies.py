@@ -147,7 +147,7 @@ def test_labels_are_drawn_as_often_as_their_responsibilities_say():
     """Four standard errors of the mean of 200 draws, for two components."""
     from bayesgmm.data import Standard, as_points
     from bayesgmm.posterior import Posterior
-    from bayesgmm.stats import responsibilities
+    from bayesgmm.sweep.stats import responsibilities
 
     x, _ = drawn(np.random.default_rng(9), 50)
     posterior = Posterior(

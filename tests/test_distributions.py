@@ -17,9 +17,10 @@ from pytensor.gradient import NullTypeGradError
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm import _coordinate_kernels, _kernels, _pytensor_ops, _row_kernels, _simd
+from bayesgmm import _pytensor_ops
 from bayesgmm._pytensor_ops import Fold, Pointwise, covariance_of_root, fold, pointwise, precision_root, unpack_root
 from bayesgmm.distributions import Affine, Logits, LogPower, MvNormalMixture, OrderedAffine, RootCoordinates
+from bayesgmm.sweep import coordinate_kernels, kernels, row_kernels, simd
 
 INTERPRETED = Mode(linker="py", optimizer=None)
 SIZES = [(1, 1, 1), (33, 1, 2), (32, 2, 1), (100, 2, 3), (2500, 3, 2), (70, 4, 3), (5000, 5, 5), (65, 6, 4)]
@@ -154,7 +155,7 @@ def test_points_and_curvature_have_no_gradient():
 
 def test_compiled_code_is_cached_under_the_source_of_all_its_kernels():
     text = "".join(
-        inspect.getsource(module) for module in (_simd, _kernels, _coordinate_kernels, _row_kernels, _pytensor_ops)
+        inspect.getsource(module) for module in (simd, kernels, coordinate_kernels, row_kernels, _pytensor_ops)
     )
     kernel, version = _pytensor_ops._kernel_of(fold)
     assert version == int(hashlib.sha256(text.encode()).hexdigest()[:15], 16)

@@ -92,7 +92,7 @@ def test_the_layer_check_can_fail():
     drawn = {"stats": 1, "model": 2}
     assert climbs(drawn, {"stats": "from bayesgmm.model import MixtureModel", "model": ""})
     assert climbs(drawn, {"stats": "def f():\n    from bayesgmm import model", "model": ""})
-    assert not climbs(drawn, {"stats": "", "model": "from bayesgmm.stats import fold"})
+    assert not climbs(drawn, {"stats": "", "model": "from bayesgmm.sweep.stats import fold"})
 
 
 def top_level_imports(path: Path) -> set[str]:

@@ -11,7 +11,7 @@ from bayesgmm.data import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
 from bayesgmm.posterior import info, observed, unpack
 from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
-from bayesgmm.stats import BLOCK, Blocks, Table
+from bayesgmm.sweep.stats import BLOCK, Blocks, Table
 from bayesgmm.witnesses import choose_witnesses
 from benchmarks.relabelling import plain_stephens, same_names, switched
 from tests.switching import (

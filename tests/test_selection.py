@@ -24,7 +24,7 @@ from bayesgmm.inference import searches
 from bayesgmm.inference.engine import Estimate
 from bayesgmm.plots import selection_data
 from bayesgmm.posterior import info, unpack
-from bayesgmm.stats import Blocks, Table, fold
+from bayesgmm.sweep.stats import Blocks, Table, fold
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

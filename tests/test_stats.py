@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm import _simd
-from bayesgmm.stats import Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep import simd
+from bayesgmm.sweep.stats import Blocks, Table, fold, log_densities, responsibilities
 
 
 def make_table(rng, n_components, n_features, diagonal=False):
@@ -128,8 +128,8 @@ def test_rows_come_back_as_they_went_in():
 @nb.njit
 def _exp_and_log(x, exped, logged):
     for i in range(0, x.size, 8):
-        _simd.store(exped, i, _simd.exp(_simd.load(x, i)))
-        _simd.store(logged, i, _simd.log(_simd.load(exped, i)))
+        simd.store(exped, i, simd.exp(simd.load(x, i)))
+        simd.store(logged, i, simd.log(simd.load(exped, i)))
 
 
 def test_exp_and_log_are_right_to_three_units_in_the_last_place():

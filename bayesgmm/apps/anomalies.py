@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from bayesgmm.stats import Array
+    from bayesgmm.sweep.stats import Array
 
 FDR = 0.05
 LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError, warn
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 LEAST_RATE = 4000  # Hz: below it there is no second formant

@@ -17,7 +17,7 @@ from scipy.fft import dct
 from bayesgmm.apps.audio import BrokenRecording, Recording, resampled
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DeclarationError
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 HOP, WINDOW = 0.010, 0.025  # seconds, to the nearest sample
 PREEMPHASIS = 0.97

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bayesgmm.apps.cepstra import Frames, Hearing, frames
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments
 from bayesgmm.progress import track
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 SKIP = "Mend or remove them, or leave them out: skip_broken=True (--skip-broken)."
 TOUCHING = 0.1  # seconds between parts of a file of which one follows the other

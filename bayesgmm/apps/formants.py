@@ -14,7 +14,7 @@ from bayesgmm.apps.word_models import Words
 from bayesgmm.data import Standard, as_points, is_numeric, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior import unpack
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.merging import merged_clusters
 from bayesgmm.progress import Count
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, Table, responsibilities, run_ranges
+from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.apps.calibration import tempered
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.word_models import Words
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from bayesgmm.predictive import assignments, mean_log_density
 from bayesgmm.progress import track
 from bayesgmm.relabelling import aligned
 from bayesgmm.replication import simulate
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

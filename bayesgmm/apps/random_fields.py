@@ -8,7 +8,7 @@ The pixels' own probabilities r know nothing of each other; the eight neighbours
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._kernels import jit, long_jit
+from bayesgmm.sweep.kernels import jit, long_jit
 
 Plane = NDArray[np.float32]
 LEAST = np.float32(1e-30)  # a probability below this says no more than "not here"

@@ -10,7 +10,7 @@ from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import made_folder
 from bayesgmm.plots.style import colour
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.apps.calibration import best_exponent, log_loss
 from bayesgmm.apps.word_models import Shape, train
 from bayesgmm.progress import Count
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 UNKNOWN = 0.1  # the exponent where no recording could be held out
 

@@ -19,7 +19,7 @@ from bayesgmm.data import Points, listing
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count
-from bayesgmm.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array, run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -22,7 +22,7 @@ from bayesgmm.apps.word_models import Shape, train
 from bayesgmm.errors import DataError, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.progress import Count, quiet, track
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import annotate, pack
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

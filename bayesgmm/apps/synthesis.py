@@ -16,7 +16,7 @@ from bayesgmm.apps.extras import extra
 from bayesgmm.datasets.formants import FORMANTS as VOWELS
 from bayesgmm.datasets.formants import TALKERS
 from bayesgmm.errors import DeclarationError, choose
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import Posterior, unpack
-from bayesgmm.stats import Array, Blocks, Stats, Table, fold, log_densities
+from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold, log_densities
 
 MAX_ITER, TOL = 12, 1e-3  # iterations, and the gain in log likelihood a frame that is not worth another one
 TRACE = 1e-3  # an occupancy below it does not make a frame one of a state's

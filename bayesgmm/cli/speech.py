@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.apps.speech_files import Trained
-    from bayesgmm.stats import Array
+    from bayesgmm.sweep.stats import Array
 
 speech = App(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
 SHOWN = 40  # rows

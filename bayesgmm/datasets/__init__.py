@@ -10,7 +10,7 @@ from bayesgmm._declared import probability, whole
 from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from bayesgmm.findings import Finding
 from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed
 from bayesgmm.relabelling import aligned, relabel
-from bayesgmm.stats import Array, draw_responsibilities
+from bayesgmm.sweep.stats import Array, draw_responsibilities
 from bayesgmm.witnesses import evenly
 
 if TYPE_CHECKING:

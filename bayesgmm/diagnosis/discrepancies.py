@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, bdtrc, chdtrc, eval_legendre, ndtr
 
 from bayesgmm.diagnosis.rosenblatt import TINY
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
 TAIL = 0.01  # of each end that counts as the tail

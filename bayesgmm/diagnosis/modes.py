@@ -12,7 +12,7 @@ from bayesgmm.cross_validation import LeftOut, stacking_weights
 from bayesgmm.findings import Finding
 from bayesgmm.mixing import chains_named, size, statistic
 from bayesgmm.posterior import observed
-from bayesgmm.stats import Array, log_densities
+from bayesgmm.sweep.stats import Array, log_densities
 
 if TYPE_CHECKING:
     import xarray as xr

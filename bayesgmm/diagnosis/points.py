@@ -12,7 +12,7 @@ from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import Posterior, info, observed, unpack
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, log_densities
+from bayesgmm.sweep.stats import Array, log_densities
 
 if TYPE_CHECKING:
     import xarray as xr

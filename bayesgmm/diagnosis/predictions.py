@@ -24,7 +24,7 @@ from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
 from bayesgmm.errors import DataError
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import Posterior, info, observed
-from bayesgmm.stats import Array, cholesky, draw_responsibilities
+from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

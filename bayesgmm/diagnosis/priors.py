@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.findings import Finding
 from bayesgmm.mixing import size, watched
 from bayesgmm.posterior import declaration, unpack
-from bayesgmm.stats import Array, cholesky
+from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from bayesgmm.log_posterior import Parameters
-from bayesgmm.stats import LOG_2PI, Array, cholesky
+from bayesgmm.sweep.stats import LOG_2PI, Array, cholesky
 
 TINY = 1e-16  # what a double can tell from one
 TIED = 0.5  # share of rows that share their value with another, from which a column is rounded

@@ -16,7 +16,7 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import unpack
 from bayesgmm.predictive import mean_log_density
 from bayesgmm.replication import simulate
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 SIMULATED = 10_000  # points that p-values are read from
 SEED = 0  # of their simulation

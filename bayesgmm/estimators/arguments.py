@@ -13,7 +13,7 @@ from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.estimators.beginnings import SLICE
 from bayesgmm.families import COVARIANCES, Family, is_positive_definite
 from bayesgmm.inference.starts import CENTRES
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in double and in single precision
 

@@ -23,7 +23,7 @@ from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, 
 from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.means import ConjugateMeans
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array, Blocks, Table
+from bayesgmm.sweep.stats import Array, Blocks, Table
 from bayesgmm.weights import StickBreaking
 
 PLAIN = 10  # iterations, each scikit-learn's own, before the first leap

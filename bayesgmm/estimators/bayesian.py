@@ -30,7 +30,7 @@ from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import Posterior, info, unpack
 from bayesgmm.predictive import assignments, log_mean_density
 from bayesgmm.replication import simulate_labelled
-from bayesgmm.stats import Array, log_densities, responsibilities
+from bayesgmm.sweep.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

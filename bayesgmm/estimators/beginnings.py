@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bayesgmm.data import Points, Standard
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.stats import Array, Stats
+from bayesgmm.sweep.stats import Array, Stats
 
 SLICE = 32_768  # rows that are looked at together: no second copy of the data is made
 NOWHERE = -1  # the label of a row that belongs to no component

@@ -14,7 +14,7 @@ from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictive import log_mean_density
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 LOOKED_AT = 10_000  # rows of a class that are looked at for how many of them differ
 

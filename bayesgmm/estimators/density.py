@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm._declared import whole
 from bayesgmm.data import Points
 from bayesgmm.estimators import arguments
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 Labels = NDArray[np.intp]
 

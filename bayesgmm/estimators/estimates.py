@@ -11,7 +11,7 @@ from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import annotate, pack
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -13,7 +13,7 @@ from bayesgmm.estimators.estimates import Fitted, one_draw
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import CovariancePrior
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array, fold
+from bayesgmm.sweep.stats import Array, fold
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -22,7 +22,7 @@ from bayesgmm.families import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array, Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.data import Standard
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.stats import Array, Table
+from bayesgmm.sweep.stats import Array, Table
 
 
 def precisions_cholesky(core_roots: Array, family: Family, standard: Standard) -> Array:

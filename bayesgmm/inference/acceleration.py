@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bayesgmm.errors import DegenerateComponent
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 ROUNDING = 1e-15  # a relative gain that may be rounding alone
 REGULAR = 3  # gains in a row whose rates are looked at

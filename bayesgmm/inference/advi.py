@@ -20,7 +20,7 @@ from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 FEWEST_SAMPLES = 64  # of the bound, unless told
 MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte

@@ -17,7 +17,7 @@ from bayesgmm.inference.conjugate import (
     trace_of_product,
 )
 from bayesgmm.means import ConjugateMeans, MeansPrior, NormalMeans
-from bayesgmm.stats import LOG_2PI, Array, Stats
+from bayesgmm.sweep.stats import LOG_2PI, Array, Stats
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scipy.special import digamma, gammaln, logsumexp, multigammaln
 from bayesgmm.errors import DegenerateComponent
 from bayesgmm.families import Family
 from bayesgmm.scalars import Scalar, log_density
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.weights import Shares, WeightsPrior
 
 GRID = 2001  # points of a concentration's factor

@@ -16,7 +16,7 @@ from bayesgmm.inference.component_factors import MEANS_FACTORS, Components, Mean
 from bayesgmm.inference.conjugate import LEAST_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
+from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
 
 
 @dataclass(frozen=True)

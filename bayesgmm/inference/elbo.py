@@ -8,7 +8,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference.gaussians import Shape
 from bayesgmm.inference.laplace import Whitening
 from bayesgmm.inference.minibatches import LogDensity
-from bayesgmm.stats import LOG_2PI, Array, run_ranges
+from bayesgmm.sweep.stats import LOG_2PI, Array, run_ranges
 
 SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
 

@@ -13,7 +13,7 @@ from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array, Blocks, fold
+from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.wording import plural
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth

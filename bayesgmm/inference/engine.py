@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bayesgmm.model import MixtureModel
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Protocol, override
 
 import numpy as np
 
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 
 class Shape(Protocol):

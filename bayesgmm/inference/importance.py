@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.diagnosis.engines import GOOD_SHARE, too_narrow
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
 

@@ -14,7 +14,7 @@ from bayesgmm.inference import em
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 HESSIAN_LIMIT = 3000  # coordinates: beyond it the Hessian costs more than anybody would wait for
 MANY = 300  # coordinates: beyond it only the highest mode gets a Hessian

@@ -10,7 +10,7 @@ import scipy.optimize
 from bayesgmm.errors import ComponentError
 from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 ROUGH = 1e-5  # slope that L-BFGS leaves to Newton, which doubles the digits at every step
 FINEST = 1e-7  # slope that L-BFGS can reach by itself, before its gains are lost in the sum over the points

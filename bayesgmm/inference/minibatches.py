@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._kernels import BLOCK
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array, Blocks
+from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.stats import Array, Blocks
 
 LogDensity = Callable[[Array], tuple[float, Array]]
 

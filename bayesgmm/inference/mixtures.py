@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesgmm.families import Family
-from bayesgmm.stats import Array, Stats, Table
+from bayesgmm.sweep.stats import Array, Stats, Table
 
 
 @dataclass(frozen=True)

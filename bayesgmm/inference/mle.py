@@ -8,7 +8,7 @@ from bayesgmm.inference.laplace import SAME
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogLikelihood, LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 
 def fit(

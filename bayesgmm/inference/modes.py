@@ -8,7 +8,7 @@ from bayesgmm.inference.laplace import starting_points
 from bayesgmm.inference.maxima import highest
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import IntArray, LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 VANISHED = -16.0  # logarithm of a spread of the means, where the data's is of order one, from which it is none
 FAR = (-200.0, -400.0)  # logarithms of a spread that two looks at it, on its way to zero, are taken from

@@ -9,7 +9,7 @@ from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import Whitening, round_coordinates
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
 FARTHEST = 2.5  # nats a coordinate below the mode: a normal posterior has 1.1 there, a heavy tail may have thousands

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.stats import Array, Blocks, fold
+from bayesgmm.sweep.stats import Array, Blocks, fold
 
 MEMORY = 10  # steps that L-BFGS remembers
 PHASE = 50  # steps before the coordinates are made anew

@@ -16,7 +16,7 @@ from bayesgmm.criteria import assignment_entropy
 from bayesgmm.families import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.stats import Blocks, fold
+from bayesgmm.sweep.stats import Blocks, fold
 
 
 class Stopped(Exception):

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesgmm._kernels import BLOCK
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.stats import Array, Backdrop, Blocks, Stats
+from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.stats import Array, Backdrop, Blocks, Stats
 
 SEEDING_POINTS = 20_000  # a start looks at no more points than these
 SAMPLE = 60_000  # points that show where the maximum is, when there are many more

@@ -24,7 +24,7 @@ from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
 from bayesgmm.scalars import Scalar
-from bayesgmm.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
 ROUGH = 100_000  # points that starts for minibatches are tried on

@@ -12,7 +12,7 @@ from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior import observed
 from bayesgmm.predictive import assignments as assign
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, cholesky
+from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,8 +15,8 @@ from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curv
 from bayesgmm.posterior import Posterior, holds_points, observed
 from bayesgmm.predictive import default_grid
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
 from bayesgmm.subsets import condition, marginal, places
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,7 @@ from bayesgmm._declared import probability
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array, Table, draw_responsibilities
+from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,8 +14,8 @@ from bayesgmm.plots.panels import component_marks, label_axes, pair_number
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior import Posterior
 from bayesgmm.relabelling import aligned
-from bayesgmm.stats import Array
 from bayesgmm.subsets import marginal
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

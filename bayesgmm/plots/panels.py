@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.plots.style import colour
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.data import column_names, listing
 from bayesgmm.errors import DataError, did_you_mean
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 
 # Okabe & Ito (2008): told apart by every kind of colour vision. A component has its colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

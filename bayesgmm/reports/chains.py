@@ -12,7 +12,7 @@ from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.quantities import Quantities
 from bayesgmm.reports.subject import Subject, listed, share
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

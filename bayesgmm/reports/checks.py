@@ -11,7 +11,7 @@ from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
 from bayesgmm.reports.subject import DRAWN, Subject, listed, share
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

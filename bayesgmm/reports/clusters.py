@@ -13,8 +13,8 @@ from bayesgmm.reports.blocks import Block, Fold, Grid, Items, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import component_colour, picture
 from bayesgmm.reports.subject import MANY, Subject, listed, share
-from bayesgmm.stats import Array
 from bayesgmm.summary import with_interval
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 CI_PROB = 0.9

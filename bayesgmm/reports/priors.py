@@ -13,7 +13,7 @@ from bayesgmm.means import ConjugateMeans, HierarchicalMeans, MeansPrior, Normal
 from bayesgmm.model import MixtureModel
 from bayesgmm.reports.mathematics import number
 from bayesgmm.scalars import Scalar
-from bayesgmm.stats import Array
+from bayesgmm.sweep.stats import Array
 from bayesgmm.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet, StickBreaking, WeightsPrior
 
 FAMILIES = {

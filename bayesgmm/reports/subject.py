@@ -22,8 +22,8 @@ from bayesgmm.reports.blocks import LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
-from bayesgmm.stats import Array
 from bayesgmm.summary import component_table
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm import _kernels
-from bayesgmm._kernels import BLOCK
+from bayesgmm.sweep import kernels
+from bayesgmm.sweep.kernels import BLOCK
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
@@ -314,10 +314,10 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
         return fold(replace(blocks, backdrop=None), blocks.backdrop.behind(table), threads).without_last()
     n_chunks = -(-blocks.n_blocks // blocks.chunk)
     diagonal = table.root.size == table.mean.size
-    width = table.offset.size * _kernels.moments_width(blocks.n_features, diagonal)
+    width = table.offset.size * kernels.moments_width(blocks.n_features, diagonal)
     out = np.empty((n_chunks, 1 + width))
     args = (blocks.x, blocks.weight, *table.flat(), blocks.n_features, blocks.chunk)
-    run_ranges(lambda start, stop: _kernels.fold(*args, start, stop, out), n_chunks, threads)
+    run_ranges(lambda start, stop: kernels.fold(*args, start, stop, out), n_chunks, threads)
     return unpack_stats(out.sum(axis=0), table.mean, table.root.ndim == table.mean.ndim)
 
 
@@ -354,7 +354,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
     flat = out.reshape(-1)
     run_ranges(
-        lambda start, stop: _kernels.average_responsibilities(*args, start, stop, flat),
+        lambda start, stop: kernels.average_responsibilities(*args, start, stop, flat),
         blocks.n_blocks,
         threads,
     )
@@ -373,7 +373,7 @@ def draw_responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Ar
     out = np.empty((n_draws, blocks.n_blocks, n_components, BLOCK))
     args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
     flat = out.reshape(-1)
-    run_ranges(lambda start, stop: _kernels.draw_responsibilities(*args, start, stop, flat), n_draws, threads)
+    run_ranges(lambda start, stop: kernels.draw_responsibilities(*args, start, stop, flat), n_draws, threads)
     return out.transpose(0, 1, 3, 2).reshape(n_draws, -1, n_components)[:, : blocks.n_points]
 
 
@@ -391,7 +391,7 @@ def log_densities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
     flat = out.reshape(-1)
     run_ranges(
-        lambda start, stop: _kernels.log_densities(*args, start, stop, flat),
+        lambda start, stop: kernels.log_densities(*args, start, stop, flat),
         blocks.n_blocks,
         threads,
     )

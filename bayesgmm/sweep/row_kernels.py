@@ -8,9 +8,9 @@ import math
 import numba as nb
 import numpy as np
 
-from bayesgmm import _kernels
-from bayesgmm._coordinate_kernels import pull_back
-from bayesgmm._kernels import BLOCK, moments_width
+from bayesgmm.sweep import kernels
+from bayesgmm.sweep.coordinate_kernels import pull_back
+from bayesgmm.sweep.kernels import BLOCK, moments_width
 
 _LOG_2PI = math.log(2 * math.pi)
 _CHUNK = 64  # blocks laid out at once: they stay in the second-level cache
@@ -85,7 +85,7 @@ def fold_rows(x, row_weight, log_weight, mean, root):
     rows = np.ascontiguousarray(x).reshape(-1)
     for start in range(0, x.shape[0], _CHUNK * BLOCK):
         n_blocks = _lay_out(rows, d, row_weight, start, blocks, weights)
-        _kernels.fold(blocks, weights, offset, flat_mean, flat_root, d, n_blocks, 0, 1, out)
+        kernels.fold(blocks, weights, offset, flat_mean, flat_root, d, n_blocks, 0, 1, out)
         value += out[0, 0]
         for t in range(sums.size):
             sums[t] += out[0, t + 1]
@@ -114,7 +114,7 @@ def score_rows(x, log_weight, mean, root):
     rows = np.ascontiguousarray(x).reshape(-1)
     for start in range(0, x.shape[0], _CHUNK * BLOCK):
         n_blocks = _lay_out(rows, d, result, start, blocks, weights)
-        _kernels.log_densities(blocks, offset, flat_mean, flat_root, k, d, 0, n_blocks, out)
+        kernels.log_densities(blocks, offset, flat_mean, flat_root, k, d, 0, n_blocks, out)
         for p in range(min(n_blocks * BLOCK, x.shape[0] - start)):
             result[start + p] = out[p]
     return result

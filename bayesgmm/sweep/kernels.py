@@ -11,7 +11,7 @@ sizes, which is how a kernel tells them apart (at D = 1 they are the same thing)
 import numba as nb
 import numpy as np
 
-from bayesgmm import _simd as simd
+from bayesgmm.sweep import simd
 
 _L = simd.LANES
 BLOCK = 4 * _L
