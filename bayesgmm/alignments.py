@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm import _label_kernels
-from bayesgmm.data import listing
+from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
 from bayesgmm.posterior import Posterior
 from bayesgmm.progress import track

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability, whole
-from bayesgmm.data import Points, listing
+from bayesgmm.data.points import Points, listing
 from bayesgmm.densities import DRAWS, dataset, spread
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.posterior import Posterior, holds_points, observed, points_for, unpack

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
-from bayesgmm.data import Points, Standard, listing, per_column
+from bayesgmm.data.points import Points, Standard, listing, per_column
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, Backdrop
 
@@ -49,7 +49,7 @@ class Background(Declared):
 
     Examples
     --------
-    >>> from bayesgmm.data import as_points
+    >>> from bayesgmm.data.points import as_points
     >>> Background(share=0.1).resolve(as_points([0.0, 1.0, 2.0, 3.0, 1e6])).location
     (2.0,)
     """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm._declared import whole
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm._declared import whole
 from bayesgmm.backgrounds import Background
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import warn
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel, as_model

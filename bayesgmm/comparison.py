@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm.contamination import as_modelled
 from bayesgmm.criteria import assignment_entropy, information_criteria
 from bayesgmm.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.densities import spread
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
 from bayesgmm.posterior import info, observed

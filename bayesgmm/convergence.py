@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.alignments import Votes
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.posterior import Posterior, holds_points, info, observed, unpack
 from bayesgmm.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities

@@ -10,7 +10,7 @@ from scipy.special import multigammaln
 from bayesgmm import lkj
 from bayesgmm._declared import Declared, Positive
 from bayesgmm.covariance_densities import lkj_density, wishart_density
-from bayesgmm.data import Standard, Summary, listing
+from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families import Family, is_positive_definite
 from bayesgmm.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.criteria import HIGH_KHAT, n_parameters
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
 from bayesgmm.families import COVARIANCES

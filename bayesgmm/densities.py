@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import _density_kernels
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError
 from bayesgmm.posterior import Posterior, plain_index
 from bayesgmm.progress import track

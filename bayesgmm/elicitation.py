@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm import posterior
 from bayesgmm._declared import whole
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, as_model

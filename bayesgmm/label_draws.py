@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm import _label_draw_kernels
 from bayesgmm._declared import whole
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.merging import merged_clusters, posterior_for
@@ -73,7 +73,7 @@ def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
 
     Examples
     --------
-    >>> from bayesgmm.data import Standard
+    >>> from bayesgmm.data.points import Standard
     >>> one = Parameters(np.ones((1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1, 1)))
     >>> enough(Posterior(one, ("x",), Standard(np.zeros(1), np.ones(1))), 3).n_draws
     3

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from bayesgmm import _native
 from bayesgmm.covariances import WishartPrecision
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.means import NormalMeans
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.sweep.stats import Array, Blocks

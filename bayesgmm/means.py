@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers
 from bayesgmm._native import arguments, prior_density
-from bayesgmm.data import Standard, Summary, listing, per_column
+from bayesgmm.data.points import Standard, Summary, listing, per_column
 from bayesgmm.errors import DeclarationError
 from bayesgmm.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array

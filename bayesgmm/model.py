@@ -13,7 +13,7 @@ from bayesgmm._declared import Declared, by_name
 from bayesgmm.backgrounds import Background
 from bayesgmm.card_data import DataCard
 from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
-from bayesgmm.data import Points, Summary
+from bayesgmm.data.points import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.families import COVARIANCES, Family
 from bayesgmm.lessons import Lesson

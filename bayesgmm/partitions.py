@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import positive, whole
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.densities import DRAWS
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weights

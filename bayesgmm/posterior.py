@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import whole
-from bayesgmm.data import Points, Standard, as_points, listing
+from bayesgmm.data.points import Points, Standard, as_points, listing
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters

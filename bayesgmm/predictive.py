@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm._declared import probability, whole
 from bayesgmm.contamination import background, background_probability
-from bayesgmm.data import LARGEST, Points, as_points, column_names, listing
+from bayesgmm.data.points import LARGEST, Points, as_points, column_names, listing
 from bayesgmm.densities import DRAWS, dataset, kept, spread
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior import Posterior, observed, points_for, unpack

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.densities import dataset
 from bayesgmm.posterior import Posterior, points_for
 from bayesgmm.predictive import assignments

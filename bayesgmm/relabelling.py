@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm import label_confusion
 from bayesgmm._declared import whole
 from bayesgmm.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior, annotate, holds_points, info, observed, points_for, unpack

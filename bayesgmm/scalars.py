@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 from scipy import special
 
 from bayesgmm._declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
-from bayesgmm.data import per_column
+from bayesgmm.data.points import per_column
 from bayesgmm.errors import DeclarationError
 from bayesgmm.sweep.kernels import jit
 from bayesgmm.sweep.stats import Array

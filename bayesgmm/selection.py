@@ -13,7 +13,7 @@ import numpy as np
 from bayesgmm import inference
 from bayesgmm._declared import whole
 from bayesgmm.criteria import CRITERIA, information_criteria, n_parameters
-from bayesgmm.data import Points, Standard, as_points
+from bayesgmm.data.points import Points, Standard, as_points
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.engine import Silent

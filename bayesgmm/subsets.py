@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import softmax
 
 from bayesgmm._declared import whole
-from bayesgmm.data import LARGEST, Standard, listing
+from bayesgmm.data.points import LARGEST, Standard, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.sweep.stats import Array, Blocks, Table, responsibilities
 
 SLICE = 65_536  # points that are scored at a time

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.alignments import LEAST, METHODS
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior

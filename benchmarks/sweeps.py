@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError
 from bayesgmm.families import COVARIANCES

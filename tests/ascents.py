@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.inference import variational
 from bayesgmm.inference.coordinate_ascent import Ascent

@@ -5,7 +5,7 @@ import pandas as pd
 
 from bayesgmm.apps import networks
 from bayesgmm.apps import word_models as wm
-from bayesgmm.data import Standard
+from bayesgmm.data.points import Standard
 
 FEW = ["one", "two", "six", "nine"]
 

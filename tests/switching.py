@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 import bayesgmm as bg
 from bayesgmm.alignments import Votes
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import pack, unpack

@@ -12,7 +12,7 @@ import pytest
 from scipy.integrate import quad
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.diagnosis.engines import HIGH_KHAT
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, SamplingError

@@ -10,7 +10,7 @@ from scipy.stats import binom, multivariate_normal, norm
 
 import bayesgmm as bg
 from bayesgmm.contamination import as_modelled, background
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference.em import Sweep, take_steps

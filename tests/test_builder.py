@@ -13,7 +13,7 @@ from pytensor.compile.mode import Mode
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, FitFileError, FitWarning
 from bayesgmm.families import COVARIANCES

@@ -6,8 +6,8 @@ import pytest
 
 from bayesgmm.apps import find_anomalies
 from bayesgmm.apps.columns import as_frame, beside, usable
+from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DataError
-from bayesgmm.tables import read_chunks, read_frame
 
 QUIET = {"progress": False, "seed": 0}
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.tables import read_table
 from bayesgmm.datasets import galaxies, make_mixture
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.model import MixtureModel
-from bayesgmm.tables import read_table
 
 GOOD = [[1.0, 2.0], [3.0, 5.0], [4.0, 4.0]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.errors import CardError, DeclarationError, UnknownName
 from bayesgmm.model import load_card, model_from_json
 

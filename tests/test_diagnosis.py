@@ -7,7 +7,7 @@ from scipy import stats as st
 
 import bayesgmm as bg
 from bayesgmm import mixing, posterior
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.diagnosis import CHECKS, components, modes, points, priors
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings

@@ -145,7 +145,7 @@ def test_holm_is_the_textbook_s():
 
 def test_labels_are_drawn_as_often_as_their_responsibilities_say():
     """Four standard errors of the mean of 200 draws, for two components."""
-    from bayesgmm.data import Standard, as_points
+    from bayesgmm.data.points import Standard, as_points
     from bayesgmm.posterior import Posterior
     from bayesgmm.sweep.stats import responsibilities
 

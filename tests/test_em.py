@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
 from bayesgmm.families import COVARIANCES

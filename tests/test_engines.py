@@ -13,7 +13,7 @@ from scipy.stats import chisquare, norm
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.elicitation import draw, simulate
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 from bayesgmm import information
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import FitWarning, NotAMaximum, SingularInformation
 from bayesgmm.families import COVARIANCES

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 import bayesgmm as bg
 from bayesgmm.alignments import divergence
 from bayesgmm.convergence import label_free
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
 from bayesgmm.label_confusion import exchange_gaps, misnamed
 from bayesgmm.log_posterior import Parameters

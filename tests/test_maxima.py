@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DegenerateComponent, EmptyComponent, FitWarning
 from bayesgmm.families import COVARIANCES

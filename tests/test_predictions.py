@@ -13,7 +13,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 import bayesgmm as bg
 from bayesgmm import densities, log_likelihoods
 from bayesgmm._density_kernels import lower_quantile
-from bayesgmm.data import Standard
+from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior, unpack

@@ -8,7 +8,7 @@ from scipy.special import digamma as scipy_digamma
 
 import bayesgmm as bg
 from bayesgmm import lkj
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.scalars import SCALARS, log_density

@@ -7,7 +7,7 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
-from bayesgmm.data import Standard, as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
 from bayesgmm.posterior import info, observed, unpack
 from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder

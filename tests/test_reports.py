@@ -17,7 +17,7 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm import alignments
 from bayesgmm.covariances import COVARIANCE_PRIORS
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
 from bayesgmm.families import COVARIANCES
 from bayesgmm.inference import ENGINES
@@ -421,7 +421,7 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
 
 def many(n_points, n_features, n_components):
     """A fit of the schema that no engine has made: a few draws around the truth."""
-    from bayesgmm.data import Standard
+    from bayesgmm.data.points import Standard
     from bayesgmm.log_posterior import Parameters
     from bayesgmm.posterior import pack
 

@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm import bootstrap, inference, selection
 from bayesgmm.criteria import CRITERIA, assignment_entropy, n_parameters
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
 from bayesgmm.families import COVARIANCES

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
 from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational

@@ -10,7 +10,7 @@ from sklearn import mixture
 from sklearn.exceptions import ConvergenceWarning
 
 import bayesgmm as bg
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
 from bayesgmm.estimators.ascending import PLAIN, Approximation, carried_over

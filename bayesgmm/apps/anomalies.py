@@ -29,7 +29,7 @@ from bayesgmm.apps.novelty import (
 )
 from bayesgmm.backgrounds import Background
 from bayesgmm.contamination import background as background_of
-from bayesgmm.data import select
+from bayesgmm.data.points import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.predictive import mean_log_density

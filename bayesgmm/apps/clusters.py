@@ -12,7 +12,7 @@ from bayesgmm._declared import whole
 from bayesgmm.apps.columns import Usable, beside, usable
 from bayesgmm.apps.evidence import evidence
 from bayesgmm.apps.profiles import profiles, set_apart
-from bayesgmm.data import listing
+from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families import COVARIANCES
 from bayesgmm.files import made_folder

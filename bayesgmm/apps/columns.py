@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data import as_matrix, column_names, is_numeric, listing, require_distinct, select
+from bayesgmm.data.points import as_matrix, column_names, is_numeric, listing, require_distinct, select
 from bayesgmm.errors import DataError
 
 if TYPE_CHECKING:

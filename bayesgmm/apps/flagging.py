@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bayesgmm.apps.anomalies import Anomalies, flagged, judge
 from bayesgmm.apps.columns import free_name
 from bayesgmm.apps.novelty import with_expected
+from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable
-from bayesgmm.tables import read_chunks, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from bayesgmm.apps.calibration import tempered
 from bayesgmm.apps.rehearsal import folds_of
 from bayesgmm.apps.speech_files import Trained
 from bayesgmm.apps.word_models import Words
-from bayesgmm.data import Standard, as_points, is_numeric, listing
+from bayesgmm.data.points import Standard, as_points, is_numeric, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior import unpack
 from bayesgmm.sweep.stats import Array

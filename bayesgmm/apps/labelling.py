@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.apps.images import Picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
-from bayesgmm.data import Standard, listing
+from bayesgmm.data.points import Standard, listing
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.merging import merged_clusters
 from bayesgmm.progress import Count

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.data import is_numeric, listing
+from bayesgmm.data.points import is_numeric, listing
+from bayesgmm.data.tables import read_frame
 from bayesgmm.errors import DataError
-from bayesgmm.tables import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd

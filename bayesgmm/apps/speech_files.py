@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.apps.cepstra import Hearing
 from bayesgmm.apps.word_models import Words
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.log_posterior import Parameters

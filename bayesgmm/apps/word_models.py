@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from bayesgmm._declared import positive, whole
 from bayesgmm.apps.chains import Padded, evenly, log_probability, occupancies
 from bayesgmm.covariances import WishartPrecision
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.families import Family

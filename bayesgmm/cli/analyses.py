@@ -78,8 +78,8 @@ def anomalies(
     from bayesgmm.apps.flagging import judge_file, write_flagged
     from bayesgmm.apps.novelty import COMPONENTS
     from bayesgmm.backgrounds import Background
+    from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable
-    from bayesgmm.tables import read_frame, require_file
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     said = Rule.of(**rule)
@@ -150,8 +150,8 @@ def cluster(
     import matplotlib as mpl
 
     from bayesgmm.apps.clusters import FILES, cluster_table
+    from bayesgmm.data.tables import read_frame
     from bayesgmm.files import writable_folder
-    from bayesgmm.tables import read_frame
 
     writable_folder(output, FILES)
     mpl.use("Agg")

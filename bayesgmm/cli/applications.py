@@ -82,7 +82,7 @@ def segment(
 
 def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
     from bayesgmm.apps.segmentation import left_out
-    from bayesgmm.data import listing
+    from bayesgmm.data.points import listing
 
     if missing := left_out(fit, features):
         say(f"left out, the same everywhere: {listing(missing)}", err=True)

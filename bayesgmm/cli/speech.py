@@ -152,8 +152,8 @@ def _answers(trained: "Trained", recordings: list[Path], sequence: bool) -> "pd.
 
     from bayesgmm.apps.formants import recognise_table
     from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.data.tables import read_frame
     from bayesgmm.errors import DataError
-    from bayesgmm.tables import read_frame
 
     if trained.hearing is None:
         if sequence or len(recordings) != 1:

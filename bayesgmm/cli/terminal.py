@@ -179,8 +179,8 @@ def check_other(output: Path, *inputs: Path | None) -> None:
 
 def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     """The columns to use of a file; says which were left out."""
-    from bayesgmm.data import listing
-    from bayesgmm.tables import read_table
+    from bayesgmm.data.points import listing
+    from bayesgmm.data.tables import read_table
 
     frame, dropped = read_table(path, columns)
     if dropped:
@@ -190,7 +190,7 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
 
 def read_new(path: Path | None) -> "pd.DataFrame | None":
     """New points, all columns; None for those that were fitted."""
-    from bayesgmm.tables import read_frame
+    from bayesgmm.data.tables import read_frame
 
     return None if path is None else read_frame(path)
 
@@ -204,8 +204,8 @@ def check_table(output: Path, *inputs: Path | None) -> None:
 
 def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
     """Write a table, and say so; in the document its rows are under ``name``."""
+    from bayesgmm.data.tables import PARQUET
     from bayesgmm.files import in_place_of
-    from bayesgmm.tables import PARQUET
 
     with in_place_of(path) as partial:
         if path.suffix.lower() in PARQUET:

@@ -7,7 +7,7 @@ from scipy.special import gammaincc
 
 from bayesgmm.contamination import as_modelled
 from bayesgmm.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
-from bayesgmm.data import listing
+from bayesgmm.data.points import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
 from bayesgmm.posterior import Posterior, info, observed, unpack

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm._declared import probability
 from bayesgmm.anomalies import anomaly_scores
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import shapes
 from bayesgmm.estimators.beginnings import ASSIGN, statistics, without_weightless

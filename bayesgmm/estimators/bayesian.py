@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.densities import DRAWS
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, shapes, streams

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Array, Stats

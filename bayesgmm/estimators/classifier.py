@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel

@@ -4,7 +4,7 @@ from typing import Any
 
 from bayesgmm._declared import positive
 from bayesgmm.covariances import WishartPrecision
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import choose
 from bayesgmm.estimators import arguments
 from bayesgmm.families import Family

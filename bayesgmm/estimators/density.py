@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm._declared import whole
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.estimators import arguments
 from bayesgmm.sweep.stats import Array
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel

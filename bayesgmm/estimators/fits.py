@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm.data import Points, Standard, Summary
+from bayesgmm.data.points import Points, Standard, Summary
 from bayesgmm.errors import DeclarationError, allowed, did_you_mean
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.estimates import Fitted, one_draw

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data import Points, Standard
+from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import PACKAGE, ComponentError
 from bayesgmm.estimators import arguments, shapes
 from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weightless

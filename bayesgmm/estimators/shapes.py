@@ -6,7 +6,7 @@ R lower triangular, in standardised coordinates. So U is the transpose of R with
 
 import numpy as np
 
-from bayesgmm.data import Standard
+from bayesgmm.data.points import Standard
 from bayesgmm.families import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Table

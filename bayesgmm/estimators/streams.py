@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesgmm import inference
 from bayesgmm._declared import positive
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.ascending import Approximation, Start, climb

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import mixing, posterior, relabelling
 from bayesgmm._declared import positive, whole
-from bayesgmm.data import Points, as_points, listing
+from bayesgmm.data.points import Points, as_points, listing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational

@@ -5,7 +5,7 @@ from typing import Protocol, Self, override
 
 import numpy as np
 
-from bayesgmm.data import Standard
+from bayesgmm.data.points import Standard
 from bayesgmm.inference.conjugate import (
     Layout,
     Wisharts,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.data import as_points
+from bayesgmm.data.points import as_points
 from bayesgmm.densities import DRAWS, kept, spread
 from bayesgmm.errors import DataError
 from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bayesgmm.data import column_names, listing
+from bayesgmm.data.points import column_names, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.sweep.stats import Array
 

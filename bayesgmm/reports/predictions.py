@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.elicitation import prior_predictive
 from bayesgmm.log_likelihoods import log_likelihood
 from bayesgmm.mixing import approximate

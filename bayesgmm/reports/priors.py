@@ -50,7 +50,7 @@ def sayings(model: MixtureModel, n_features: int) -> dict[str, Saying]:
 
     Examples
     --------
-    >>> from bayesgmm.data import as_points
+    >>> from bayesgmm.data.points import as_points
     >>> model = MixtureModel(2, covariance="tied").resolve(as_points([[0.0], [1.0], [5.0]]))
     >>> sayings(model, 1)["weights"].words
     'All ways to share out the points among the components are equally likely.'

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.cross_validation import LeftOut as Left
-from bayesgmm.data import Points
+from bayesgmm.data.points import Points
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.points import leave_one_out

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.data import is_numeric, listing, select
+from bayesgmm.data.points import is_numeric, listing, select
 from bayesgmm.errors import DataError
 
 if TYPE_CHECKING:

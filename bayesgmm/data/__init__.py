@@ -1,0 +1,1 @@
+"""Arrays, DataFrames and files become checked points."""
