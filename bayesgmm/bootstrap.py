@@ -11,7 +11,7 @@ import numpy as np
 from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
-from bayesgmm.families import COVARIANCES, Family
+from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all, seed_of
 from bayesgmm.log_posterior import Parameters

@@ -12,7 +12,7 @@ from bayesgmm._declared import Declared, Positive
 from bayesgmm.covariance_densities import lkj_density, wishart_density
 from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.errors import DeclarationError
-from bayesgmm.families import Family, is_positive_definite
+from bayesgmm.families.structures import Family, is_positive_definite
 from bayesgmm.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.sweep.stats import Array, Stats, Table
 
 HIGH_KHAT = 0.7  # of importance weights (Pareto's k-hat): above it they can't be trusted, however many draws there are
@@ -18,7 +18,7 @@ def n_parameters(family: Family, n_components: int, n_features: int) -> int:
     --------
     Two full components in the plane: a weight, two means of two numbers, two covariances of three.
 
-    >>> from bayesgmm.families import COVARIANCES
+    >>> from bayesgmm.families.structures import COVARIANCES
     >>> n_parameters(COVARIANCES["full"], 2, 2)
     11
     """

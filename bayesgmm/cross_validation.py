@@ -13,7 +13,7 @@ from bayesgmm.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.data.points import Points
 from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.mixing import approximate
 from bayesgmm.posterior import Posterior
 from bayesgmm.sweep.stats import Array

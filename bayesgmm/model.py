@@ -15,7 +15,7 @@ from bayesgmm.card_data import DataCard
 from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.data.points import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
-from bayesgmm.families import COVARIANCES, Family
+from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.lessons import Lesson
 from bayesgmm.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.sweep.stats import Array

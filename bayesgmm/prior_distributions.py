@@ -18,7 +18,7 @@ from scipy.special import gammaln, multigammaln
 from bayesgmm import lkj
 from bayesgmm._pytensor_ops import covariance_of_root, precision_root
 from bayesgmm.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.scalars import Scalar
 
 

@@ -15,7 +15,7 @@ from bayesgmm._declared import whole
 from bayesgmm.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.data.points import Points, Standard, as_points
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
 from bayesgmm.log_posterior import LogPosterior

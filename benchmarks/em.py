@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from bayesgmm.datasets import make_mixture
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Blocks, fold
 

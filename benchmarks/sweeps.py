@@ -5,7 +5,7 @@ import numpy as np
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, starts
 
 TITLE = "## Sweeps of EM over the data, on 300 random problems"

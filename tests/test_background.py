@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.contamination import as_modelled, background
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import sample_rows

@@ -5,7 +5,7 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from bayesgmm.errors import DegenerateComponent, EmptyComponent
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, run
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Blocks, Table, fold

@@ -10,7 +10,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, quasi_newton, starts
 from bayesgmm.inference.quasi_newton import Anchor
 from bayesgmm.posterior import observed

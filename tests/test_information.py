@@ -13,7 +13,7 @@ from bayesgmm import information
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import FitWarning, NotAMaximum, SingularInformation
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, mle
 from bayesgmm.inference.maxima import Curvature
 from bayesgmm.inference.mixtures import Mixture

@@ -12,7 +12,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DegenerateComponent, EmptyComponent, FitWarning
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, laplace, maxima, mle, modes
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.log_posterior import LogPosterior

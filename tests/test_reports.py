@@ -19,7 +19,7 @@ from bayesgmm import alignments
 from bayesgmm.covariances import COVARIANCE_PRIORS
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import ENGINES
 from bayesgmm.means import MEANS
 from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections

@@ -19,7 +19,7 @@ from bayesgmm.criteria import CRITERIA, assignment_entropy, n_parameters
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import searches
 from bayesgmm.inference.engine import Estimate
 from bayesgmm.plots import selection_data

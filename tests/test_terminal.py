@@ -28,7 +28,7 @@ from bayesgmm.cli.application import SHARED, App, with_shared_options
 from bayesgmm.cli.session import Session, records
 from bayesgmm.criteria import CRITERIA
 from bayesgmm.errors import DataError, FitWarning
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import ENGINES
 from tests.commands import run
 

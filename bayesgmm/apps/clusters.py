@@ -14,7 +14,7 @@ from bayesgmm.apps.evidence import evidence
 from bayesgmm.apps.profiles import profiles, set_apart
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.merging import merge_components

@@ -16,7 +16,7 @@ from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.log_posterior import Parameters

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.errors import FitWarning
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.findings import Finding
 from bayesgmm.label_confusion import meaningless
 from bayesgmm.posterior import info, observed

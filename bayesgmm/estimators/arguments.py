@@ -11,7 +11,7 @@ from bayesgmm._declared import whole
 from bayesgmm.data.points import Points, as_points
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.estimators.beginnings import SLICE
-from bayesgmm.families import COVARIANCES, Family, is_positive_definite
+from bayesgmm.families.structures import COVARIANCES, Family, is_positive_definite
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.sweep.stats import Array
 

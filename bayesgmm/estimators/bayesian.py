@@ -21,7 +21,7 @@ from bayesgmm.estimators import arguments, shapes, streams
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
 from bayesgmm.estimators.declarations import declared
 from bayesgmm.estimators.density import Labels, MixtureEstimator
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate

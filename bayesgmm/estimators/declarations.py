@@ -7,7 +7,7 @@ from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data.points import Points
 from bayesgmm.errors import choose
 from bayesgmm.estimators import arguments
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.means import ConjugateMeans
 from bayesgmm.model import MixtureModel
 from bayesgmm.weights import Dirichlet, DirichletProcess, WeightsPrior

@@ -18,7 +18,7 @@ from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weig
 from bayesgmm.estimators.climbing import Climbed, Report, climb
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.estimators.estimates import Fitted, one_draw
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel

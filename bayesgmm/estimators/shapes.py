@@ -7,7 +7,7 @@ R lower triangular, in standardised coordinates. So U is the transpose of R with
 import numpy as np
 
 from bayesgmm.data.points import Standard
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Table
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, logsumexp, multigammaln
 
 from bayesgmm.errors import DegenerateComponent
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.scalars import Scalar, log_density
 from bayesgmm.sweep.stats import Array
 from bayesgmm.weights import Shares, WeightsPrior
@@ -36,7 +36,7 @@ class Layout:
 
     Examples
     --------
-    >>> from bayesgmm.families import COVARIANCES
+    >>> from bayesgmm.families.structures import COVARIANCES
     >>> layout = Layout.of(COVARIANCES["tied"], n_components=3, n_features=2)
     >>> layout.spread(np.eye(2)[None, None]).shape
     (3, 1, 2, 2)

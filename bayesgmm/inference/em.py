@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.acceleration import ROUNDING, to_be_gained
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.sweep.stats import Array, Stats, Table
 
 

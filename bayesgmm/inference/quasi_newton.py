@@ -12,7 +12,7 @@ import scipy.optimize
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Blocks, fold
 

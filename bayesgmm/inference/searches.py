@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm._declared import whole
 from bayesgmm.criteria import assignment_entropy
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Blocks, fold
@@ -84,7 +84,7 @@ def find_maximum(
     --------
     One Gaussian: its mean and variance are the points' own.
 
-    >>> from bayesgmm.families import COVARIANCES
+    >>> from bayesgmm.families.structures import COVARIANCES
     >>> find_maximum(Blocks.from_rows([[0.0], [2.0]]), COVARIANCES["full"], 1, seed=0).mixture.mean
     array([[1.]])
     """

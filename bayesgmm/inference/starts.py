@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Backdrop, Blocks, Stats

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.criteria import CRITERIA
 from bayesgmm.errors import DataError, choose
-from bayesgmm.families import COVARIANCES
+from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.plots.style import colour
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
-from bayesgmm.families import Family
+from bayesgmm.families.structures import Family
 from bayesgmm.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.model import MixtureModel
 from bayesgmm.reports.mathematics import number
