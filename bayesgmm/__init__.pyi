@@ -1,6 +1,5 @@
 from . import apps, datasets, errors, model, plots
 from .anomalies import anomaly_scores
-from .backgrounds import Background
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .card_explanations import explain_card
@@ -8,7 +7,6 @@ from .card_runs import run_card
 from .co_clusterings import co_clustering
 from .comparison import compare
 from .convergence import label_convergence
-from .covariances import LKJCovariance, WishartPrecision
 from .credible_balls import credible_ball
 from .diagnosis import diagnose
 from .elicitation import elicit, prior_predictive
@@ -18,20 +16,22 @@ from .inference import fit
 from .information import standard_errors
 from .label_draws import n_clusters
 from .log_likelihoods import log_likelihood
-from .means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .merging import merge_components
 from .model import MixtureModel, load_card
 from .partitions import partition
 from .posterior import load, save
 from .predictive import assignments, conditional_density, density
+from .priors.backgrounds import Background
+from .priors.covariances import LKJCovariance, WishartPrecision
+from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
+from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
+from .priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 from .reasons import explain_anomalies
 from .relabelling import relabel
 from .replication import posterior_predictive
 from .reports import report
-from .scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .selection import select
 from .summary import component_table
-from .weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 
 __all__ = [
     "AnomalyDetector",

@@ -5,7 +5,6 @@ C functions of one signature. A new prior needs no new compilation of the rest, 
 """
 
 import math
-from collections import namedtuple
 from enum import IntEnum
 
 import numba as nb
@@ -14,6 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from bayesgmm.priors.native_calls import CALL_SIZE, FLOATS, INTS, Call, arguments, floats, floats_at, prior_density
 from bayesgmm.sweep.coordinate_kernels import (
     log_softmax,
     place_means,
@@ -25,46 +25,6 @@ from bayesgmm.sweep.coordinate_kernels import (
 from bayesgmm.sweep.kernels import BLOCK, fold, jit, long_jit, moments_width
 
 _LOG_2PI = math.log(2 * math.pi)
-_INTS, _FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
-
-prior_density = nb.cfunc(types.float64(_INTS), cache=True, error_model="numpy")
-"""A prior's log density as a native function of a call; ``arguments`` tells what it was called with."""
-
-Arguments = namedtuple(
-    "Arguments",
-    "n_components n_features diagonal params extra log_weight mean core grad_extra grad_log_weight grad_mean grad_core",
-)
-"""What a prior's density sees, and the gradients that it adds to.
-
-``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
-flat) are the mixture, standardised. ``grad_core`` is about the roots' coordinates, the others about what they are
-named after. The density is one over those coordinates, ``extra`` and means and weights: no prior knows how
-weights and means got their values.
-"""
-
-
-class Call(IntEnum):
-    """A call of a prior's density: sizes, then addresses."""
-
-    N_COMPONENTS = 0
-    N_FEATURES = 1
-    DIAGONAL = 2
-    PARAMS_SIZE = 3
-    EXTRA_SIZE = 4
-    CORE_SIZE = 5
-    COORDINATES_SIZE = 6
-    PARAMS = 7
-    EXTRA = 8
-    LOG_WEIGHT = 9
-    MEAN = 10
-    CORE = 11
-    GRAD_EXTRA = 12
-    GRAD_LOG_WEIGHT = 13
-    GRAD_MEAN = 14
-    GRAD_CORE = 15
-
-
-CALL_SIZE = len(Call)
 
 
 class Plan(IntEnum):
@@ -106,16 +66,6 @@ PLAN_SIZE = len(Plan)
 
 
 @intrinsic
-def _floats_at(typingctx, address):
-    """The pointer to float64 numbers that an address is."""
-
-    def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], ir.DoubleType().as_pointer())
-
-    return _FLOATS(types.int64), codegen
-
-
-@intrinsic
 def _call_prior(typingctx, address, call, alive):
     """Call the prior density at an address; ``alive`` are the arrays that ``call`` points to, kept until it returns."""
 
@@ -126,33 +76,6 @@ def _call_prior(typingctx, address, call, alive):
         return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [data])
 
     return types.float64(types.int64, call, alive), codegen
-
-
-@jit
-def _floats(call, item, size):
-    return nb.carray(_floats_at(call[item]), size)
-
-
-@jit
-def arguments(call_):
-    """What a prior's density was called with, as arrays."""
-    call = nb.carray(call_, CALL_SIZE)
-    k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]
-    extra = call[Call.EXTRA_SIZE]
-    return Arguments(
-        k,
-        d,
-        call[Call.DIAGONAL] != 0,
-        _floats(call, Call.PARAMS, call[Call.PARAMS_SIZE]),
-        _floats(call, Call.EXTRA, extra),
-        _floats(call, Call.LOG_WEIGHT, k),
-        _floats(call, Call.MEAN, k * d),
-        _floats(call, Call.CORE, core),
-        _floats(call, Call.GRAD_EXTRA, extra),
-        _floats(call, Call.GRAD_LOG_WEIGHT, k),
-        _floats(call, Call.GRAD_MEAN, k * d),
-        _floats(call, Call.GRAD_CORE, v),
-    )
 
 
 @prior_density
@@ -225,8 +148,8 @@ def log_posterior(plan, q, grad):
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     diagonal, tied, isotropic = plan[Plan.DIAGONAL] != 0, plan[Plan.TIED] != 0, plan[Plan.ISOTROPIC] != 0
     ordered = plan[Plan.ORDERED] != 0
-    x = _floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
-    w = _floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
+    x = floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
+    w = floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
     rows = k if plan[Plan.BACKDROP] == 0 else k + 1
     core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(rows * d if diagonal else rows * d * d)
     log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(rows), np.empty(k)
@@ -246,26 +169,26 @@ def log_posterior(plan, q, grad):
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
     if rows > k:
-        _put_backdrop(_floats(plan, Plan.BACKDROP, 2 + 2 * d), k, d, diagonal, offset, mean, root)
+        _put_backdrop(floats(plan, Plan.BACKDROP, 2 + 2 * d), k, d, diagonal, offset, mean, root)
     fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
     _sum_rows(out, n_chunks)
     pull_back(out[0, 1 : 1 + k * width], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
-    value = out[0, 0] + _floats(plan, Plan.CONSTANT, 1)[0]
+    value = out[0, 0] + floats(plan, Plan.CONSTANT, 1)[0]
     grads = (grad_log_weight, grad_mean, grad[c:e])
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), (log_weight, mean, core), grads)
     value += pull_back_softmax(log_weight, grad_log_weight, grad[: k - 1])
     return value + pull_back_means(q[a:b], ordered, grad_mean, grad[a:b])
 
 
-@nb.cfunc(types.int64(types.uint64, _FLOATS, _FLOATS, _FLOATS, _INTS), cache=True, error_model="numpy")
+@nb.cfunc(types.int64(types.uint64, FLOATS, FLOATS, FLOATS, INTS), cache=True, error_model="numpy")
 def white_log_posterior(size, z_, grad_, value_, plan_):
     """What nutpie calls: the log posterior in white coordinates, ``q = mode + spread z``; not 0 says not finite."""
     plan = nb.carray(plan_, PLAN_SIZE)
     n = plan[Plan.SIZE]
     z, grad = nb.carray(z_, n), nb.carray(grad_, n)
-    spread = nb.carray(_floats_at(plan[Plan.SPREAD]), (n, n))
-    transposed = nb.carray(_floats_at(plan[Plan.SPREAD_TRANSPOSED]), (n, n))
-    q, slope = _floats(plan, Plan.MODE, n).copy(), np.empty(n)
+    spread = nb.carray(floats_at(plan[Plan.SPREAD]), (n, n))
+    transposed = nb.carray(floats_at(plan[Plan.SPREAD_TRANSPOSED]), (n, n))
+    q, slope = floats(plan, Plan.MODE, n).copy(), np.empty(n)
     for j in range(n):  # by whole rows of the transpose, which vectorises where a dot product doesn't
         for i in range(n):
             q[i] += transposed[j, i] * z[j]
@@ -281,7 +204,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
     return 0 if math.isfinite(total) else 4
 
 
-@nb.cfunc(types.int64(types.uint64, types.uint64, _FLOATS, _FLOATS, _INTS), cache=True)
+@nb.cfunc(types.int64(types.uint64, types.uint64, FLOATS, FLOATS, INTS), cache=True)
 def white_draw(size, expanded, z_, out_, plan_):
     """What nutpie stores of a draw: its white coordinates."""
     z, out = nb.carray(z_, size), nb.carray(out_, expanded)

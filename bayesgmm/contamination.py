@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.backgrounds import Background
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.posterior import Posterior, info, unpack
+from bayesgmm.priors.backgrounds import Background
 from bayesgmm.sweep.stats import Array, responsibilities
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bayesgmm import _native
-from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data.points import Points, Standard
-from bayesgmm.means import NormalMeans
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.stats import Array, Blocks
 
 IntArray = NDArray[np.int64]

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
-from bayesgmm.backgrounds import Background
 from bayesgmm.card_data import DataCard
-from bayesgmm.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.data.points import Points, Summary
 from bayesgmm.errors import CardError, DataError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.lessons import Lesson
-from bayesgmm.means import MEANS, MeansPrior, NormalMeans
+from bayesgmm.priors.backgrounds import Background
+from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
+from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
+from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.sweep.stats import Array
-from bayesgmm.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.wording import plural
 
 IntArray = NDArray[np.intp]

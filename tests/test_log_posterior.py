@@ -8,13 +8,13 @@ from scipy.special import logsumexp
 from scipy.stats import dirichlet, gamma, multivariate_normal, norm, wishart
 
 import bayesgmm as bg
-from bayesgmm.covariances import COVARIANCE_PRIORS
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.means import MEANS
-from bayesgmm.scalars import SCALARS
-from bayesgmm.weights import WEIGHTS
+from bayesgmm.priors.covariances import COVARIANCE_PRIORS
+from bayesgmm.priors.means import MEANS
+from bayesgmm.priors.scalars import SCALARS
+from bayesgmm.priors.weights import WEIGHTS
 from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
 
 

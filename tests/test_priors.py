@@ -7,12 +7,12 @@ from scipy.integrate import quad
 from scipy.special import digamma as scipy_digamma
 
 import bayesgmm as bg
-from bayesgmm import lkj
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.scalars import SCALARS, log_density
-from bayesgmm.weights import digamma
+from bayesgmm.priors import lkj
+from bayesgmm.priors.scalars import SCALARS, log_density
+from bayesgmm.priors.weights import digamma
 from tests.declarations import SDS
 
 ORACLES = {

@@ -16,12 +16,14 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm import alignments
-from bayesgmm.covariances import COVARIANCE_PRIORS
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import ENGINES
-from bayesgmm.means import MEANS
+from bayesgmm.priors.covariances import COVARIANCE_PRIORS
+from bayesgmm.priors.means import MEANS
+from bayesgmm.priors.scalars import SCALARS
+from bayesgmm.priors.weights import WEIGHTS
 from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections
 from bayesgmm.reports.blocks import LeftOut
 from bayesgmm.reports.mathematics import mathml
@@ -29,8 +31,6 @@ from bayesgmm.reports.priors import FAMILIES, sayings
 from bayesgmm.reports.remaking import in_python
 from bayesgmm.reports.sections import SECTIONS
 from bayesgmm.reports.subject import Subject
-from bayesgmm.scalars import SCALARS
-from bayesgmm.weights import WEIGHTS
 from tests import browser
 
 mpl.use("Agg")

@@ -27,12 +27,12 @@ from bayesgmm.apps.novelty import (
     with_null,
     with_reference,
 )
-from bayesgmm.backgrounds import Background
 from bayesgmm.contamination import background as background_of
 from bayesgmm.data.points import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.predictive import mean_log_density
+from bayesgmm.priors.backgrounds import Background
 from bayesgmm.reasons import explain_anomalies
 from bayesgmm.wording import plural
 

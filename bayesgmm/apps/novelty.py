@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bayesgmm.anomalies import rank_p_values
-from bayesgmm.backgrounds import QUARTILES_APART, Background
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import holds_points, observed
 from bayesgmm.predictive import assignments, mean_log_density
+from bayesgmm.priors.backgrounds import QUARTILES_APART, Background
 from bayesgmm.progress import track
 from bayesgmm.relabelling import aligned
 from bayesgmm.replication import simulate

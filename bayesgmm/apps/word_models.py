@@ -12,7 +12,6 @@ from scipy.special import logsumexp
 
 from bayesgmm._declared import positive, whole
 from bayesgmm.apps.chains import Padded, evenly, log_probability, occupancies
-from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
@@ -22,6 +21,7 @@ from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior import Posterior, unpack
+from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold, log_densities
 
 MAX_ITER, TOL = 12, 1e-3  # iterations, and the gain in log likelihood a frame that is not worth another one

@@ -77,9 +77,9 @@ def anomalies(
     from bayesgmm.apps.anomalies import Rule, learn
     from bayesgmm.apps.flagging import judge_file, write_flagged
     from bayesgmm.apps.novelty import COMPONENTS
-    from bayesgmm.backgrounds import Background
     from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable
+    from bayesgmm.priors.backgrounds import Background
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     said = Rule.of(**rule)

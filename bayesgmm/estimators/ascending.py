@@ -21,10 +21,10 @@ from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import CovariancePrior, maximise
 from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
 from bayesgmm.log_posterior import LogPosterior, Parameters
-from bayesgmm.means import ConjugateMeans
 from bayesgmm.model import MixtureModel
+from bayesgmm.priors.means import ConjugateMeans
+from bayesgmm.priors.weights import StickBreaking
 from bayesgmm.sweep.stats import Array, Blocks, Table
-from bayesgmm.weights import StickBreaking
 
 PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
 

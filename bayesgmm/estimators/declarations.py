@@ -3,14 +3,14 @@
 from typing import Any
 
 from bayesgmm._declared import positive
-from bayesgmm.covariances import WishartPrecision
 from bayesgmm.data.points import Points
 from bayesgmm.errors import choose
 from bayesgmm.estimators import arguments
 from bayesgmm.families.structures import Family
-from bayesgmm.means import ConjugateMeans
 from bayesgmm.model import MixtureModel
-from bayesgmm.weights import Dirichlet, DirichletProcess, WeightsPrior
+from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.means import ConjugateMeans
+from bayesgmm.priors.weights import Dirichlet, DirichletProcess, WeightsPrior
 
 WEIGHTS: dict[str, type[WeightsPrior]] = {
     "dirichlet_process": DirichletProcess,

@@ -16,7 +16,7 @@ from bayesgmm.inference.conjugate import (
     quadratic,
     trace_of_product,
 )
-from bayesgmm.means import ConjugateMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.means import ConjugateMeans, MeansPrior, NormalMeans
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats
 
 

@@ -13,9 +13,9 @@ from scipy.special import digamma, gammaln, logsumexp, multigammaln
 
 from bayesgmm.errors import DegenerateComponent
 from bayesgmm.families.structures import Family
-from bayesgmm.scalars import Scalar, log_density
+from bayesgmm.priors.scalars import Scalar, log_density
+from bayesgmm.priors.weights import Shares, WeightsPrior
 from bayesgmm.sweep.stats import Array
-from bayesgmm.weights import Shares, WeightsPrior
 
 GRID = 2001  # points of a concentration's factor
 TAIL = 1e-12  # of a concentration's prior on either side ...
@@ -318,7 +318,7 @@ class WeightsFactor:
         --------
         Sticks Beta(1, 1) and Beta(3, 1): a half, three quarters of the rest, and what is left.
 
-        >>> from bayesgmm.weights import DirichletProcess
+        >>> from bayesgmm.priors.weights import DirichletProcess
         >>> WeightsFactor.of(DirichletProcess(1.0), 3).mean_weight(np.array([[1.0, 1.0], [3.0, 1.0]]))
         array([0.5  , 0.375, 0.125])
         """

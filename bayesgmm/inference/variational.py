@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.covariances import WishartPrecision
 from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.errors import DeclarationError
 from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
@@ -23,7 +22,8 @@ from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
-from bayesgmm.scalars import Scalar
+from bayesgmm.priors.covariances import WishartPrecision
+from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import Array, Blocks
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.families.structures import Family
-from bayesgmm.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.model import MixtureModel
+from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.scalars import Scalar
+from bayesgmm.priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.reports.mathematics import number
-from bayesgmm.scalars import Scalar
 from bayesgmm.sweep.stats import Array
-from bayesgmm.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet, StickBreaking, WeightsPrior
 
 FAMILIES = {
     "full": "each component has a covariance of its own: an ellipse of any size, shape and direction",
@@ -108,7 +108,7 @@ def _scalar_words(prior: Scalar) -> str:
 
     Examples
     --------
-    >>> from bayesgmm.scalars import HalfNormal
+    >>> from bayesgmm.priors.scalars import HalfNormal
     >>> _scalar_words(HalfNormal(1.0))
     'between 0.0627 and 1.96 with probability 0.9, and around 0.674'
     """

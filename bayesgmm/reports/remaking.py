@@ -39,7 +39,7 @@ def in_python(value: Any) -> str:
 
     Examples
     --------
-    >>> from bayesgmm.weights import Dirichlet
+    >>> from bayesgmm.priors.weights import Dirichlet
     >>> in_python(Dirichlet(2.0))
     'bg.Dirichlet(concentration=2.0)'
     """

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.special import multigammaln
 
-from bayesgmm import lkj
 from bayesgmm._declared import Declared, Positive
-from bayesgmm.covariance_densities import lkj_density, wishart_density
 from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family, is_positive_definite
-from bayesgmm.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
+from bayesgmm.priors import lkj
+from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
+from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 
 _LOG_2 = math.log(2)
@@ -224,7 +224,7 @@ class WishartPrecision(CovariancesPrior):
         return np.broadcast_to(half @ np.swapaxes(half, -1, -2), (size, k, d, d)), extras
 
     def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.prior_distributions import inverse_wishart, variances, with_covariance
+        from bayesgmm.priors.prior_distributions import inverse_wishart, variances, with_covariance
 
         unit = standard.scale[0] ** 2 if family.isotropic else standard.scale**2
         if isinstance(self.scale, Scalar):
@@ -312,7 +312,7 @@ class LKJCovariance(CovariancesPrior):
         return np.broadcast_to(chol @ np.swapaxes(chol, -1, -2), (size, k, d, d)), {}
 
     def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.prior_distributions import lkj_covariance, with_covariance
+        from bayesgmm.priors.prior_distributions import lkj_covariance, with_covariance
 
         if family.diagonal:
             unit = standard.scale[0] if family.isotropic else standard.scale

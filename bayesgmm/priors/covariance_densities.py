@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm._native import arguments, prior_density
-from bayesgmm.scalars import ENTRIES, log_density
+from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.scalars import ENTRIES, log_density
 from bayesgmm.sweep.kernels import jit
 
 

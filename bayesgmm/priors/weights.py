@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from bayesgmm._declared import Declared
-from bayesgmm._native import arguments, prior_density
 from bayesgmm.errors import DeclarationError
-from bayesgmm.scalars import Gamma, NumbersOrPrior, Scalar, log_density
+from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density
 from bayesgmm.sweep.kernels import jit
 from bayesgmm.sweep.stats import Array
 
@@ -291,7 +291,7 @@ class StickBreaking(WeightsPrior):
         return np.append(self._discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
 
     def build_given(self, name: str, concentration: Any, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.prior_distributions import stick_breaking
+        from bayesgmm.priors.prior_distributions import stick_breaking
 
         return stick_breaking(name, concentration, self._discount, n_components)
 

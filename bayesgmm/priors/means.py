@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers
-from bayesgmm._native import arguments, prior_density
 from bayesgmm.data.points import Standard, Summary, listing, per_column
 from bayesgmm.errors import DeclarationError
-from bayesgmm.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
+from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array
 
 _LOG_2PI = LOG_2PI
@@ -136,7 +136,7 @@ class MeansPrior(Declared):
         import pymc as pm
 
         from bayesgmm.distributions import Affine, OrderedAffine
-        from bayesgmm.prior_distributions import ordered_normal
+        from bayesgmm.priors.prior_distributions import ordered_normal
 
         if self.is_ordered:
             return ordered_normal("mean", mu, sigma, OrderedAffine(standard.shift, standard.scale), n_components)
@@ -256,7 +256,7 @@ class ConjugateMeans(MeansPrior):
 
     def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
         from bayesgmm.distributions import Affine
-        from bayesgmm.prior_distributions import conjugate_normal
+        from bayesgmm.priors.prior_distributions import conjugate_normal
 
         transform = Affine(standard.shift, standard.scale, ndim_supp=1)
         return conjugate_normal("mean", np.asarray(self.location), covariance, self.strength, transform)

@@ -1,0 +1,92 @@
+"""How native code calls a prior's density: one C signature, sizes and addresses in an array of integers.
+
+A new prior needs no new compilation of the log posterior, and all of it is cached on disk.
+"""
+
+from collections import namedtuple
+from enum import IntEnum
+
+import numba as nb
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from bayesgmm.sweep.kernels import jit
+
+INTS, FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
+
+prior_density = nb.cfunc(types.float64(INTS), cache=True, error_model="numpy")
+"""A prior's log density as a native function of a call; ``arguments`` tells what it was called with."""
+
+Arguments = namedtuple(
+    "Arguments",
+    "n_components n_features diagonal params extra log_weight mean core grad_extra grad_log_weight grad_mean grad_core",
+)
+"""What a prior's density sees, and the gradients that it adds to.
+
+``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
+flat) are the mixture, standardised. ``grad_core`` is about the roots' coordinates, the others about what they are
+named after. The density is one over those coordinates, ``extra`` and means and weights: no prior knows how
+weights and means got their values.
+"""
+
+
+class Call(IntEnum):
+    """A call of a prior's density: sizes, then addresses."""
+
+    N_COMPONENTS = 0
+    N_FEATURES = 1
+    DIAGONAL = 2
+    PARAMS_SIZE = 3
+    EXTRA_SIZE = 4
+    CORE_SIZE = 5
+    COORDINATES_SIZE = 6
+    PARAMS = 7
+    EXTRA = 8
+    LOG_WEIGHT = 9
+    MEAN = 10
+    CORE = 11
+    GRAD_EXTRA = 12
+    GRAD_LOG_WEIGHT = 13
+    GRAD_MEAN = 14
+    GRAD_CORE = 15
+
+
+CALL_SIZE = len(Call)
+
+
+@intrinsic
+def floats_at(typingctx, address):
+    """The pointer to float64 numbers that an address is."""
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], ir.DoubleType().as_pointer())
+
+    return FLOATS(types.int64), codegen
+
+
+@jit
+def floats(call, item, size):
+    return nb.carray(floats_at(call[item]), size)
+
+
+@jit
+def arguments(call_):
+    """What a prior's density was called with, as arrays."""
+    call = nb.carray(call_, CALL_SIZE)
+    k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]
+    extra = call[Call.EXTRA_SIZE]
+    return Arguments(
+        k,
+        d,
+        call[Call.DIAGONAL] != 0,
+        floats(call, Call.PARAMS, call[Call.PARAMS_SIZE]),
+        floats(call, Call.EXTRA, extra),
+        floats(call, Call.LOG_WEIGHT, k),
+        floats(call, Call.MEAN, k * d),
+        floats(call, Call.CORE, core),
+        floats(call, Call.GRAD_EXTRA, extra),
+        floats(call, Call.GRAD_LOG_WEIGHT, k),
+        floats(call, Call.GRAD_MEAN, k * d),
+        floats(call, Call.GRAD_CORE, v),
+    )
