@@ -19,7 +19,7 @@ from .log_likelihoods import log_likelihood
 from .merging import merge_components
 from .model import MixtureModel, load_card
 from .partitions import partition
-from .posterior import load, save
+from .posterior.schema import load, save
 from .predictive import assignments, conditional_density, density
 from .priors.backgrounds import Background
 from .priors.covariances import LKJCovariance, WishartPrecision

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm import _label_kernels
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges

@@ -14,9 +14,9 @@ from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all, seed_of
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.replication import simulate
 from bayesgmm.sweep.stats import Array, Blocks
 

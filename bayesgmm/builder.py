@@ -8,9 +8,9 @@ import numpy as np
 from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import warn
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.posterior import plain_index
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import plain_index
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.sweep.stats import Array
 

@@ -14,7 +14,7 @@ from bayesgmm.merging import merge_components
 from bayesgmm.mixing import convergence
 from bayesgmm.model import Card, Interval
 from bayesgmm.partitions import partition
-from bayesgmm.posterior import info
+from bayesgmm.posterior.schema import info
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array

@@ -9,7 +9,7 @@ from bayesgmm.card_facts import Promise, fact_named, promises
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import Card, load_card
-from bayesgmm.posterior import save
+from bayesgmm.posterior.schema import save
 from bayesgmm.reports import report
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bayesgmm._declared import whole
 from bayesgmm.densities import DRAWS
 from bayesgmm.errors import warn
 from bayesgmm.merging import Groups, merged_clusters, posterior_for
-from bayesgmm.posterior import Posterior, plain_index, points_for
+from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities, run_ranges
 

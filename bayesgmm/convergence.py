@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.alignments import Votes
 from bayesgmm.data.points import Points
-from bayesgmm.posterior import Posterior, holds_points, info, observed, unpack
+from bayesgmm.posterior.schema import Posterior, holds_points, info, observed, unpack
 from bayesgmm.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
 from bayesgmm.witnesses import Rows, evenly

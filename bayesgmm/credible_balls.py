@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm._declared import probability
 from bayesgmm.partition_losses import Allocations, Clustering, Loss, by_size
 from bayesgmm.partitions import allocations, drawn, merge_of, require_same_points
-from bayesgmm.posterior import points_for
+from bayesgmm.posterior.schema import points_for
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.data.points import Points
 from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.mixing import approximate
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
+from bayesgmm.posterior.draws import approximate
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm import plots, posterior
+from bayesgmm import plots
 from bayesgmm.datasets import iris
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import card_path, load_card
+from bayesgmm.posterior import schema
 from bayesgmm.predictive import assignments
 from bayesgmm.summary import component_table, component_words, convergence_line
 
@@ -49,7 +50,7 @@ def run(
     say(convergence_line(result) + "\n")
     show_table(_species_table(flowers, answer))
     show_table(_doubt_table(flowers, answer))
-    posterior.save(result, folder / "iris.nc")
+    schema.save(result, folder / "iris.nc")
     _assignment_frame(flowers, answer).to_csv(folder / "iris.csv")
     plots.assignments(result).savefig(folder / "iris.png", dpi=110)
     for name, what in WRITTEN.items():

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm import _density_kernels
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError
-from bayesgmm.posterior import Posterior, plain_index
+from bayesgmm.posterior.schema import Posterior, plain_index
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges

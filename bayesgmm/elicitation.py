@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import posterior
 from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DeclarationError, warn
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior import schema
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def prior_predictive(
     warn(resolved.contradictions(checked.summary))
     parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
     standard = Standard.of(checked, common=resolved.family.isotropic)
-    tree = posterior.pack_prior(checked, standard, parameters, simulated)
-    return posterior.annotate(tree, {"model": resolved.plain(), "seed": seed, "fingerprint": checked.fingerprint})
+    tree = schema.pack_prior(checked, standard, parameters, simulated)
+    return schema.annotate(tree, {"model": resolved.plain(), "seed": seed, "fingerprint": checked.fingerprint})
 
 
 def _drawn(

@@ -11,8 +11,8 @@ from bayesgmm._declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
-from bayesgmm.log_posterior import LogLikelihood, LogPosterior
-from bayesgmm.posterior import Posterior, declaration, info, observed, unpack
+from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
+from bayesgmm.posterior.schema import Posterior, declaration, info, observed, unpack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

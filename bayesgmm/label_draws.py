@@ -10,9 +10,9 @@ from bayesgmm import _label_draw_kernels
 from bayesgmm._declared import whole
 from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.merging import merged_clusters, posterior_for
-from bayesgmm.posterior import Posterior, points_for
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.sweep.stats import Array, Blocks, run_ranges
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import kept
-from bayesgmm.posterior import observed, plain_index
-from bayesgmm.subsets import thinned
+from bayesgmm.posterior.contamination import as_modelled
+from bayesgmm.posterior.schema import observed, plain_index
+from bayesgmm.posterior.subsets import thinned
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,7 +12,7 @@ from scipy.special import xlogy
 from bayesgmm._declared import probability
 from bayesgmm.densities import DRAWS
 from bayesgmm.errors import DeclarationError, choose
-from bayesgmm.posterior import Posterior, plain_index, points_for, unpack
+from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
 

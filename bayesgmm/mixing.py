@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.findings import Finding
-from bayesgmm.posterior import holds_points, observed, unpack
+from bayesgmm.posterior.draws import sampled, size, statistic
+from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, log_densities
 from bayesgmm.wording import plural
@@ -22,29 +23,6 @@ REFERENCES = 8  # points where the density is watched
 LOW_BFMI = 0.3
 RARE = 0.01  # share of draws up to which divergences are a doubt, and no problem yet
 Summary = tuple["xr.Dataset", "xr.Dataset"]
-
-
-def size(fit: "xr.DataTree") -> tuple[int, int]:
-    """How many chains, and draws in each."""
-    return fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
-
-
-def approximate(fit: "xr.DataTree") -> bool:
-    """Whether the draws come from an approximation, independently, whose density is then known."""
-    return "sample_stats" in fit.children and "log_q" in fit["sample_stats"]
-
-
-def sampled(fit: "xr.DataTree") -> bool:
-    """Whether the draws are those of Markov chains: neither a point estimate nor an approximation's."""
-    return size(fit) != (1, 1) and not approximate(fit)
-
-
-def statistic(fit: "xr.DataTree", *names: str) -> "xr.DataArray | None":
-    """A sample statistic under the first of its names that the fit has; None when it has none."""
-    if "sample_stats" not in fit.children:
-        return None
-    stats = fit["sample_stats"].to_dataset()
-    return next((stats[name] for name in names if name in stats), None)
 
 
 def convergence(fit: "xr.DataTree") -> Summary:

@@ -13,7 +13,7 @@ from bayesgmm.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weigh
 from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, wrong_companions
 from bayesgmm.partition_search import Search, optimal
-from bayesgmm.posterior import Posterior, plain_index, points_for
+from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.sweep.stats import responsibilities
 
 if TYPE_CHECKING:

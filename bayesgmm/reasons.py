@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.densities import dataset
-from bayesgmm.posterior import Posterior, points_for
+from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array

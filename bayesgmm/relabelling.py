@@ -13,8 +13,8 @@ from bayesgmm._declared import whole
 from bayesgmm.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError, choose, warn
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior, annotate, holds_points, info, observed, points_for, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, annotate, holds_points, info, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array
 from bayesgmm.witnesses import choose_witnesses
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm._declared import whole
-from bayesgmm.contamination import as_modelled
 from bayesgmm.densities import SLICE, require_room
-from bayesgmm.posterior import Posterior, observed, plain_index
+from bayesgmm.posterior.contamination import as_modelled
+from bayesgmm.posterior.schema import Posterior, observed, plain_index
+from bayesgmm.posterior.subsets import thinned
 from bayesgmm.progress import track
-from bayesgmm.subsets import thinned
 from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ import numpy as np
 
 from bayesgmm import inference
 from bayesgmm._declared import whole
-from bayesgmm.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.data.points import Points, Standard, as_points
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Blocks
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.mixing import approximate, convergence
-from bayesgmm.posterior import info, observed
+from bayesgmm.mixing import convergence
+from bayesgmm.posterior.draws import approximate
+from bayesgmm.posterior.schema import info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array

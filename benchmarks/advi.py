@@ -28,7 +28,7 @@ def data(case):
 
 def run_bayesgmm(case):
     import bayesgmm as bg
-    from bayesgmm.posterior import info
+    from bayesgmm.posterior.schema import info
 
     sample, k = data(case)
     import bayesgmm.inference

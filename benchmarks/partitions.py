@@ -41,7 +41,7 @@ def drawn(fit):
     """The labels that partition sees, from all draws."""
     from bayesgmm.label_draws import draw_labels
     from bayesgmm.partition_losses import Allocations
-    from bayesgmm.posterior import observed, unpack
+    from bayesgmm.posterior.schema import observed, unpack
 
     posterior = unpack(fit)
     return Allocations.of(draw_labels(posterior, posterior.standard.blocks(observed(fit).values), 0))

@@ -9,8 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.alignments import LEAST, METHODS
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.datasets import make_mixture
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.relabelling import POINTS, Naming, name_components
 from bayesgmm.sweep.stats import Blocks, draw_responsibilities
 

@@ -22,7 +22,7 @@ import bayesgmm as bg
 from bayesgmm.apps import fit_pixels, segment_image
 from bayesgmm.apps.images import as_picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
-from bayesgmm.posterior import unpack
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictive import log_mean_density
 from bayesgmm.sweep.stats import responsibilities
 

@@ -11,7 +11,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.inference import variational
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 
 SAMPLE = make_mixture(n_points=200, n_features=2, n_components=3, overlap=0.1, seed=1)
 FAMILIES = ["full", "tied", "diag", "spherical"]

@@ -10,8 +10,8 @@ import bayesgmm as bg
 from bayesgmm.alignments import Votes
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import pack, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import pack, unpack
 from bayesgmm.relabelling import reorder
 from bayesgmm.sweep.stats import BLOCK
 

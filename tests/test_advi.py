@@ -22,8 +22,8 @@ from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
 from bayesgmm.inference.importance import Draws, judge, keep, resample, smooth
 from bayesgmm.inference.minibatches import draw_minibatches
-from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.posterior import info
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import info
 from bayesgmm.summary import convergence_line
 
 mpl.use("Agg")

@@ -13,7 +13,7 @@ from bayesgmm import anomalies
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
 from bayesgmm.plots import anomaly_data
-from bayesgmm.posterior import unpack
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.replication import simulate
 
 mpl.use("Agg")

@@ -9,14 +9,14 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import binom, multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm.contamination import as_modelled, background
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, take_steps
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.starts import sample_rows
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.contamination import as_modelled, background
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import fold
 
 ENGINES = ("em", "mle", "map", "vb", "advi", "fullrank_advi", "nuts")

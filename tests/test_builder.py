@@ -17,7 +17,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, FitFileError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.declarations import covariance_priors, mean_priors, weight_priors
 
 # In the order of our coordinates.

@@ -6,12 +6,13 @@ import xarray as xr
 from scipy import stats as st
 
 import bayesgmm as bg
-from bayesgmm import mixing, posterior
+from bayesgmm import mixing
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.diagnosis import CHECKS, components, modes, points, priors
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
-from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior import schema
+from bayesgmm.posterior.parameters import Parameters
 from tests.conftest import sampled
 
 
@@ -27,8 +28,8 @@ def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=
         np.broadcast_to(covariance, (*shape, *covariance.shape)).copy(),
     )
     data = as_points(x)
-    tree = posterior.pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
-    return posterior.annotate(tree, {"relabelled": "stephens"} | (told or {}))
+    tree = schema.pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
+    return schema.annotate(tree, {"relabelled": "stephens"} | (told or {}))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,9 @@ def test_two_runs_find_the_same(fit):
 def test_what_was_said_when_it_was_fitted_is_not_said_twice(galaxies_fit):
     """Fit and diagnosis write the same sentences, so those of the checks are recognised, and the rest is kept."""
     tree = galaxies_fit.copy()
-    told = posterior.info(tree)
+    told = schema.info(tree)
     again = [*mixing.doubts(tree), "Interrupted: kept 3 of 9 draws."]
-    posterior.annotate(tree, {k: v for k, v in told.items() if k != "schema"} | {"warnings": again})
+    schema.annotate(tree, {k: v for k, v in told.items() if k != "schema"} | {"warnings": again})
     said = [f.what for f in bg.diagnose(tree, progress=False) if f.check == "said when fitted"]
     assert said == ["Interrupted: kept 3 of 9 draws."]
 
@@ -284,13 +285,13 @@ def test_thin_and_singular_components():
 
 def test_labels_of_components_that_overlap_mean_nothing():
     same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1, told={})
-    bare = posterior.annotate(same, {})
+    bare = schema.annotate(same, {})
     (found,) = bg.diagnose(bare, ["labels"])
     assert found.what.startswith("No order of the components gives all labels a meaning: components 0 and 1 can't")
     two = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25), noise=0.05)
     assert not bg.diagnose(two, ["labels"])
     told = {"labels": {"doubtful_weight": 0.3, "indistinct": [[0, 1]], "inconstant": []}}
-    assert bg.diagnose(posterior.annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
+    assert bg.diagnose(schema.annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
 
 
 def test_a_last_stick_that_holds_mass():
@@ -313,8 +314,8 @@ def test_the_log_prior_is_that_of_weights_means_and_covariances(covariance, weig
     x = np.random.default_rng(1).normal(size=(60, d)) + 3 * (np.arange(60) % 2)[:, None]
     model = bg.MixtureModel(2, covariance=covariance, weights=weights, covariances=bg.WishartPrecision(d + 3.0, 0.5))
     fit = sampled(model, x, draws=20, chains=2, seed=1)
-    resolved = posterior.declaration(fit)
-    p = posterior.unpack(fit).parameters
+    resolved = schema.declaration(fit)
+    p = schema.unpack(fit).parameters
     expected = np.array([density_of(resolved, fit, p, s) for s in range(40)])
     difference = priors.log_prior(fit).ravel() - expected
     assert np.ptp(difference) < 1e-6 * (1 + np.abs(expected).max())
@@ -365,17 +366,17 @@ def test_points_that_no_component_explains_are_called(blob):
     (found,) = bg.diagnose(draws_of(x, [1.0], [[0, 0]], [np.eye(2)], noise=0.06), ["unexplained points"])
     assert sorted(found.evidence["rows"]) == [7, 40]
     far = np.array([[1e6, 0.0]])
-    assert points.farness(far, posterior.unpack(draws_of(x, [1.0], [[0, 0]], [np.eye(2)]))).max() == 0.0
+    assert points.farness(far, schema.unpack(draws_of(x, [1.0], [[0, 0]], [np.eye(2)]))).max() == 0.0
 
 
 def test_farness_is_uniform_for_one_component_and_larger_for_more():
     """Kolmogorov-Smirnov at 0.001, in one direction for two: points are nearer to the nearest than to their own."""
     rng = np.random.default_rng(8)
     x = rng.normal(size=(2000, 3))
-    one = posterior.unpack(draws_of(x, [1.0], [[0, 0, 0]], [np.eye(3)], chains=1, draws=1))
+    one = schema.unpack(draws_of(x, [1.0], [[0, 0, 0]], [np.eye(3)], chains=1, draws=1))
     assert st.kstest(points.farness(x, one)[0], "uniform").pvalue > 0.001
     x[:1000, 0] += 2
-    two = posterior.unpack(draws_of(x, [0.5, 0.5], [[0, 0, 0], [2, 0, 0]], [np.eye(3)] * 2, chains=1, draws=1))
+    two = schema.unpack(draws_of(x, [0.5, 0.5], [[0, 0, 0], [2, 0, 0]], [np.eye(3)] * 2, chains=1, draws=1))
     assert st.kstest(points.farness(x, two)[0], "uniform", alternative="greater").pvalue > 0.001
 
 

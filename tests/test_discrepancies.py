@@ -10,8 +10,8 @@ import bayesgmm as bg
 from bayesgmm.diagnosis import discrepancies, predictions
 from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, rounded_to, unrounded
 from bayesgmm.errors import DataError
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.plots import check_data
+from bayesgmm.posterior.parameters import Parameters
 from tests.conftest import sampled
 
 mpl.use("Agg")
@@ -146,7 +146,7 @@ def test_holm_is_the_textbook_s():
 def test_labels_are_drawn_as_often_as_their_responsibilities_say():
     """Four standard errors of the mean of 200 draws, for two components."""
     from bayesgmm.data.points import Standard, as_points
-    from bayesgmm.posterior import Posterior
+    from bayesgmm.posterior.schema import Posterior
     from bayesgmm.sweep.stats import responsibilities
 
     x, _ = drawn(np.random.default_rng(9), 50)

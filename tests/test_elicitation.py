@@ -9,7 +9,7 @@ from scipy.special import digamma
 
 import bayesgmm as bg
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
-from bayesgmm.posterior import info
+from bayesgmm.posterior.schema import info
 from tests.conftest import sampled
 
 mpl.use("Agg")

@@ -13,7 +13,7 @@ from bayesgmm.errors import ComponentError, DataError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, quasi_newton, starts
 from bayesgmm.inference.quasi_newton import Anchor
-from bayesgmm.posterior import observed
+from bayesgmm.posterior.schema import observed
 from bayesgmm.sweep.stats import fold
 from tests.test_engines import quick_fit
 

@@ -19,8 +19,9 @@ from bayesgmm.elicitation import draw, simulate
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
 from bayesgmm.inference import ENGINES, em, laplace, settings_of
 from bayesgmm.inference.engine import Silent
-from bayesgmm.log_posterior import LogPosterior, Parameters
-from bayesgmm.posterior import Posterior, info, unpack
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, info, unpack
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, seed=1)
 MODEL = bg.MixtureModel(3)

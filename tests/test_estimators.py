@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.inference import ENGINES
-from bayesgmm.posterior import declaration, info
+from bayesgmm.posterior.schema import declaration, info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 QUICK = {"advi": {"draws": 200}, "fullrank_advi": {"draws": 200}, "nuts": {"draws": 100, "tune": 100, "chains": 2}}

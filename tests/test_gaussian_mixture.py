@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.estimators import gaussian
-from bayesgmm.posterior import info
+from bayesgmm.posterior.schema import info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 ATTRIBUTES = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]

@@ -14,8 +14,8 @@ from bayesgmm.convergence import label_free
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
 from bayesgmm.label_confusion import exchange_gaps, misnamed
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import info, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import info, unpack
 from bayesgmm.relabelling import KEPT, component_order, inverse, reorder
 from benchmarks.relabelling import same_names
 from tests.switching import as_fit, draws_of, in_rows, relabelled, shares_of, shuffled, two_modes, votes_of

@@ -10,7 +10,7 @@ from scipy.stats import dirichlet, gamma, multivariate_normal, norm, wishart
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS

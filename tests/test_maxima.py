@@ -15,8 +15,8 @@ from bayesgmm.errors import ComponentError, DegenerateComponent, EmptyComponent,
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, laplace, maxima, mle, modes
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.posterior import info, unpack
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import info, unpack
 from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.1, seed=4)

@@ -138,7 +138,7 @@ def test_empty_components_leave_the_curve(banana, overfitted):
 
 
 def test_the_band_is_over_the_draws_own_entropies(overfitted):
-    from bayesgmm.posterior import observed, unpack
+    from bayesgmm.posterior.schema import observed, unpack
     from bayesgmm.sweep.stats import draw_responsibilities
 
     found = bg.merge_components(overfitted, ci_prob=0.5, draws=50)

@@ -17,7 +17,7 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
 from bayesgmm.label_draws import count_labels, draw_labels, key_of
 from bayesgmm.partition_losses import LOSSES, Allocations, Loss, by_size, wrong_companions
 from bayesgmm.partition_search import SEARCHED, Search, best_draw, hierarchical, optimal, together
-from bayesgmm.posterior import observed, unpack
+from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import draw_responsibilities
 
 

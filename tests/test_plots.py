@@ -21,7 +21,7 @@ from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
-from bayesgmm.posterior import declaration, unpack
+from bayesgmm.posterior.schema import declaration, unpack
 from bayesgmm.replication import simulate
 
 mpl.use("Agg")

@@ -15,10 +15,10 @@ from bayesgmm import densities, log_likelihoods
 from bayesgmm._density_kernels import lower_quantile
 from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, unpack
+from bayesgmm.posterior.subsets import condition, marginal, thinned
 from bayesgmm.replication import AT_ONCE, replicates, simulate
-from bayesgmm.subsets import condition, marginal, thinned
 
 mpl.use("Agg")
 COLUMNS = ("a", "b", "c", "d")

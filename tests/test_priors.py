@@ -9,7 +9,7 @@ from scipy.special import digamma as scipy_digamma
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import SCALARS, log_density
 from bayesgmm.priors.weights import digamma

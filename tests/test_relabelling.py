@@ -9,7 +9,7 @@ import bayesgmm as bg
 from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
-from bayesgmm.posterior import info, observed, unpack
+from bayesgmm.posterior.schema import info, observed, unpack
 from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table
 from bayesgmm.witnesses import choose_witnesses

@@ -198,7 +198,7 @@ def test_the_declaration_in_it_makes_the_same_model(page, fit):
     codes = [said_exactly(code) for code in find(page, "code")]
     import tomllib
 
-    from bayesgmm.posterior import declaration
+    from bayesgmm.posterior.schema import declaration
 
     stored = declaration(fit)
     card, python, command = codes
@@ -422,8 +422,8 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
 def many(n_points, n_features, n_components):
     """A fit of the schema that no engine has made: a few draws around the truth."""
     from bayesgmm.data.points import Standard
-    from bayesgmm.log_posterior import Parameters
-    from bayesgmm.posterior import pack
+    from bayesgmm.posterior.parameters import Parameters
+    from bayesgmm.posterior.schema import pack
 
     rng = np.random.default_rng(0)
     centres = 6.0 * rng.normal(size=(n_components, n_features))

@@ -9,7 +9,7 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import writable
-from bayesgmm.posterior import FORMATS, declaration, unpack
+from bayesgmm.posterior.schema import FORMATS, declaration, unpack
 
 mpl.use("Agg")
 

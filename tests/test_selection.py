@@ -15,7 +15,6 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm import bootstrap, inference, selection
-from bayesgmm.criteria import CRITERIA, assignment_entropy, n_parameters
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
@@ -23,7 +22,8 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import searches
 from bayesgmm.inference.engine import Estimate
 from bayesgmm.plots import selection_data
-from bayesgmm.posterior import info, unpack
+from bayesgmm.posterior.criteria import CRITERIA, assignment_entropy, n_parameters
+from bayesgmm.posterior.schema import info, unpack
 from bayesgmm.sweep.stats import Blocks, Table, fold
 
 mpl.use("Agg")

@@ -26,10 +26,10 @@ import bayesgmm as bg
 from bayesgmm.cli import app, completion, terminal
 from bayesgmm.cli.application import SHARED, App, with_shared_options
 from bayesgmm.cli.session import Session, records
-from bayesgmm.criteria import CRITERIA
 from bayesgmm.errors import DataError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import ENGINES
+from bayesgmm.posterior.criteria import CRITERIA
 from tests.commands import run
 
 ROOT = Path(__file__).parents[1]

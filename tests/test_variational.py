@@ -19,8 +19,8 @@ from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational
 from bayesgmm.inference.acceleration import squared_steps
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
-from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.posterior import info
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import info
 from bayesgmm.summary import convergence_line
 from tests.ascents import (
     FAMILIES,

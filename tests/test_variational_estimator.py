@@ -15,8 +15,8 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
 from bayesgmm.estimators.ascending import PLAIN, Approximation, carried_over
 from bayesgmm.inference.coordinate_ascent import Ascent
-from bayesgmm.log_posterior import LogPosterior
-from bayesgmm.posterior import info
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 KINDS = ["dirichlet_distribution", "dirichlet_process"]

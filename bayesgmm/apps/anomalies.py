@@ -27,10 +27,10 @@ from bayesgmm.apps.novelty import (
     with_null,
     with_reference,
 )
-from bayesgmm.contamination import background as background_of
 from bayesgmm.data.points import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
+from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.predictive import mean_log_density
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.reasons import explain_anomalies

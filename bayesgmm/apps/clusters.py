@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import posterior
 from bayesgmm._declared import whole
 from bayesgmm.apps.columns import Usable, beside, usable
 from bayesgmm.apps.evidence import evidence
@@ -20,6 +19,7 @@ from bayesgmm.inference import fit
 from bayesgmm.merging import merge_components
 from bayesgmm.model import MixtureModel
 from bayesgmm.partitions import partition
+from bayesgmm.posterior import schema
 from bayesgmm.selection import select
 from bayesgmm.wording import plural
 
@@ -87,7 +87,7 @@ class Clusters:
 
     def words(self) -> list[str]:
         """How it came about and what there is, a sentence a line."""
-        best, model = self.choices.iloc[0], posterior.declaration(self.fit)
+        best, model = self.choices.iloc[0], schema.declaration(self.fit)
         k, found = model.n_components, self.partition.attrs["n_clusters"]
         said = self.table.words()
         said.append(f"columns that are used: {listing(self.table.columns)}")
@@ -134,7 +134,7 @@ class Clusters:
         self.profiles.to_csv(folder / "profiles.csv")
         self.choices.to_csv(folder / "choices.csv", index=False)
         (folder / "summary.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
-        posterior.save(self.fit, folder / "fit.nc")
+        schema.save(self.fit, folder / "fit.nc")
         title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
         opening = [evidence(self.words(), self.choices)]
         report(self.fit, folder / "report.html", title=title, opening=opening, progress=progress)

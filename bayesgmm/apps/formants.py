@@ -13,7 +13,7 @@ from bayesgmm.apps.speech_files import Trained
 from bayesgmm.apps.word_models import Words
 from bayesgmm.data.points import Standard, as_points, is_numeric, listing
 from bayesgmm.errors import DataError, did_you_mean
-from bayesgmm.posterior import unpack
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bayesgmm.anomalies import rank_p_values
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import holds_points, observed
+from bayesgmm.posterior.schema import holds_points, observed
 from bayesgmm.predictive import assignments, mean_log_density
 from bayesgmm.priors.backgrounds import QUARTILES_APART, Background
 from bayesgmm.progress import track

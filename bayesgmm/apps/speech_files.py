@@ -14,8 +14,8 @@ from bayesgmm.apps.word_models import Words
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import annotate, pack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import annotate, pack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

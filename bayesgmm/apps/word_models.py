@@ -18,9 +18,9 @@ from bayesgmm.estimators import arguments, fits
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.starts import from_centres, spread_out_centres
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import Posterior, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold, log_densities
 

@@ -83,11 +83,11 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
 ) -> None:
     """Fit a mixture to a table, or a card to its own data."""
-    from bayesgmm import posterior
     from bayesgmm.files import writable
     from bayesgmm.inference import fit as fit_mixture
+    from bayesgmm.posterior import schema
 
-    writable(output, *posterior.FORMATS)
+    writable(output, *schema.FORMATS)
     card = declare(model, components, covariance)
     frame = read_for(card, data, columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
@@ -95,7 +95,7 @@ def fit(
     if seed is None and data is None:
         seed = card.fit.seed
     result = fit_mixture(card.mixture, frame, method or card.fit.method, seed=seed, **settings)
-    posterior.save(result, output)
+    schema.save(result, output)
     _show_fit(result)
     wrote(output)
 
@@ -152,7 +152,7 @@ def main() -> None:
 
 def _show_expected_clusters(tree: "xr.DataTree") -> None:
     from bayesgmm.elicitation import elicit
-    from bayesgmm.posterior import declaration
+    from bayesgmm.posterior.schema import declaration
 
     count = len(tree["observed_data"]["x"])
     chance = elicit(declaration(tree), count)["probability"]
@@ -163,7 +163,7 @@ def _show_expected_clusters(tree: "xr.DataTree") -> None:
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
-    from bayesgmm.posterior import info
+    from bayesgmm.posterior.schema import info
     from bayesgmm.summary import (
         component_sizes,
         component_table,

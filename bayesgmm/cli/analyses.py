@@ -73,12 +73,12 @@ def anomalies(
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find the rows of a table that do not belong, and say why each does not."""
-    from bayesgmm import posterior
     from bayesgmm.apps.anomalies import Rule, learn
     from bayesgmm.apps.flagging import judge_file, write_flagged
     from bayesgmm.apps.novelty import COMPONENTS
     from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable
+    from bayesgmm.posterior import schema
     from bayesgmm.priors.backgrounds import Background
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
@@ -86,10 +86,10 @@ def anomalies(
     check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:
         refuse(LEARNING, "can't go with --fit: DATA is judged by what was saved")
-        found: Iterable[Anomalies] = judge_file(posterior.load(fit), data, **rule)
+        found: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
         if save is not None:
-            check_other(writable(save, *posterior.FORMATS), data, new)
+            check_other(writable(save, *schema.FORMATS), data, new)
         if new is not None:
             require_file(new)
         settings: dict[str, Any] = {
@@ -104,7 +104,7 @@ def anomalies(
         learnt = learn(table, calibrated=new is not None, **settings)
         _say_learnt(learnt)
         if save is not None:
-            wrote(posterior.save(learnt.fit, save))
+            wrote(schema.save(learnt.fit, save))
         found = [learnt.judged(**rule)] if new is None else judge_file(learnt.fit, new, **rule)
     count = write_flagged(found, output, everything)
     if count.called:

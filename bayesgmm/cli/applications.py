@@ -55,7 +55,7 @@ def segment(
     from bayesgmm.apps.segmentation import fit_pixels, segment_image
     from bayesgmm.files import made_folder
     from bayesgmm.merging import merge_components
-    from bayesgmm.posterior import load, save
+    from bayesgmm.posterior.schema import load, save
 
     if fit is not None:
         refuse({"components", "features", "method", "sample"}, "can't go with --fit: that has its regions")

@@ -24,7 +24,7 @@ def diagnose(
 ) -> None:
     """What may be wrong with a fit, in words: what, how bad, why, what to try."""
     from bayesgmm.diagnosis import diagnose as run
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
 
     if output is not None:
         check_table(output, fit)

@@ -32,7 +32,7 @@ def partition(
     from bayesgmm.label_draws import n_clusters
     from bayesgmm.merging import merge_components
     from bayesgmm.partitions import partition as find
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
 
     check_table(output, fit, data)
     read, points = load(fit), read_new(data)

@@ -16,7 +16,7 @@ Seed = Annotated[int, typer.Option(help="Of the simulation: the same seed gives 
 
 def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     """Write the component of each point, with probabilities and uncertainty."""
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
     from bayesgmm.predictive import assignments
 
     check_table(output, fit, data)
@@ -47,7 +47,7 @@ def score(
 ) -> None:
     """Write how strange each point is: log density, and the probability of one at least as strange."""
     from bayesgmm.anomalies import anomaly_scores
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
 
     check_table(output, fit, data, calibration)
     held_out = read_new(calibration)
@@ -73,7 +73,7 @@ def density(
     """Write how dense points are, with a credible band; or a grid of one or two columns, given others."""
     from bayesgmm import predictive
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
 
     if over is None and given is not None:
         raise DeclarationError(f"--given {given} goes with --over: which columns' density?")

@@ -26,7 +26,7 @@ def report(
     import matplotlib as mpl
 
     from bayesgmm.files import writable
-    from bayesgmm.posterior import load
+    from bayesgmm.posterior.schema import load
     from bayesgmm.reports import report as write_report
     from bayesgmm.reports.pages import ENDINGS
 

@@ -9,7 +9,8 @@ from bayesgmm.cross_validation import LEAST_DRAWS
 from bayesgmm.diagnosis import components, engines, modes, points, predictions, priors
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
-from bayesgmm.posterior import holds_points, info, observed, unpack
+from bayesgmm.posterior import draws
+from bayesgmm.posterior.schema import holds_points, info, observed, unpack
 from bayesgmm.progress import track
 
 if TYPE_CHECKING:
@@ -19,37 +20,37 @@ Needs = Callable[["xr.DataTree"], str]
 
 
 def _chains(fit: "xr.DataTree") -> str:
-    if mixing.size(fit) == (1, 1):
+    if draws.size(fit) == (1, 1):
         return "a point estimate has no chains"
-    return "its draws are independent: they form no chains" if mixing.approximate(fit) else ""
+    return "its draws are independent: they form no chains" if draws.approximate(fit) else ""
 
 
 def _long_chains(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "fewer than 4 draws a chain" if mixing.size(fit)[1] < mixing.LEAST_DRAWS else ""
+    return "fewer than 4 draws a chain" if draws.size(fit)[1] < mixing.LEAST_DRAWS else ""
 
 
 def _several_chains(fit: "xr.DataTree") -> str:
     if reason := _long_chains(fit) or _points(fit):
         return reason
-    return "there is only one chain" if mixing.size(fit)[0] == 1 else ""
+    return "there is only one chain" if draws.size(fit)[0] == 1 else ""
 
 
 def _energies(fit: "xr.DataTree") -> str:
-    return _long_chains(fit) or ("" if mixing.statistic(fit, "energy") is not None else "the fit stores no energies")
+    return _long_chains(fit) or ("" if draws.statistic(fit, "energy") is not None else "the fit stores no energies")
 
 
 def _divergences(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "" if mixing.statistic(fit, "diverging") is not None else "the fit stores no divergences"
+    return "" if draws.statistic(fit, "diverging") is not None else "the fit stores no divergences"
 
 
 def _depths(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    known = mixing.statistic(fit, "reached_max_treedepth", "maxdepth_reached") is not None
+    known = draws.statistic(fit, "reached_max_treedepth", "maxdepth_reached") is not None
     return "" if known else "the fit does not store which trajectories were cut short"
 
 
@@ -81,7 +82,7 @@ def _prior_known(fit: "xr.DataTree") -> str:
         return "the fit stores no declaration, so its priors are not known"
     if unpack(fit).n_draws < LEAST_DRAWS:
         return f"fewer than {LEAST_DRAWS} draws"
-    stored = all(mixing.statistic(fit, name) is not None for name in ("lp", "loglik"))
+    stored = all(draws.statistic(fit, name) is not None for name in ("lp", "loglik"))
     return _points(fit) if stored else "the fit stores no log posterior and log likelihood"
 
 

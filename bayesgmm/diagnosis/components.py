@@ -9,7 +9,7 @@ from bayesgmm.errors import FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.findings import Finding
 from bayesgmm.label_confusion import meaningless
-from bayesgmm.posterior import info, observed
+from bayesgmm.posterior.schema import info, observed
 from bayesgmm.relabelling import aligned, relabel
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 from bayesgmm.witnesses import evenly

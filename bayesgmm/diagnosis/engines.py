@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.criteria import HIGH_KHAT
 from bayesgmm.findings import Finding
-from bayesgmm.posterior import info
+from bayesgmm.posterior.criteria import HIGH_KHAT
+from bayesgmm.posterior.schema import info
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr
 
-from bayesgmm.contamination import as_modelled
 from bayesgmm.diagnosis.discrepancies import (
     TAIL,
     IntArray,
@@ -23,7 +22,8 @@ from bayesgmm.diagnosis.discrepancies import (
 from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
 from bayesgmm.errors import DataError
 from bayesgmm.findings import Finding
-from bayesgmm.posterior import Posterior, info, observed
+from bayesgmm.posterior.contamination import as_modelled
+from bayesgmm.posterior.schema import Posterior, info, observed
 from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import size, watched
-from bayesgmm.posterior import declaration, unpack
+from bayesgmm.mixing import watched
+from bayesgmm.posterior.draws import size
+from bayesgmm.posterior.schema import declaration, unpack
 from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:

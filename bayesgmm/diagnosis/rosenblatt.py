@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from bayesgmm.log_posterior import Parameters
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import LOG_2PI, Array, cholesky
 
 TINY = 1e-16  # what a double can tell from one

@@ -13,7 +13,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import unpack
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictive import mean_log_density
 from bayesgmm.replication import simulate
 from bayesgmm.sweep.stats import Array

@@ -20,8 +20,9 @@ from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import CovariancePrior, maximise
 from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
-from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.means import ConjugateMeans
 from bayesgmm.priors.weights import StickBreaking
 from bayesgmm.sweep.stats import Array, Blocks, Table

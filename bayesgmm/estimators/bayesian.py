@@ -25,9 +25,9 @@ from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.posterior import Posterior, info, unpack
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.schema import Posterior, info, unpack
 from bayesgmm.predictive import assignments, log_mean_density
 from bayesgmm.replication import simulate_labelled
 from bayesgmm.sweep.stats import Array, log_densities, responsibilities

@@ -8,9 +8,9 @@ import numpy as np
 
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import annotate, pack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import annotate, pack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from bayesgmm.estimators.declarations import declared
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import as_model
+from bayesgmm.posterior.log_posterior import LogPosterior
 
 
 @dataclass(frozen=True)

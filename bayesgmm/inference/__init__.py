@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm import mixing, posterior, relabelling
+from bayesgmm import mixing, relabelling
 from bayesgmm._declared import positive, whole
 from bayesgmm.data.points import Points, as_points, listing
 from bayesgmm.diagnosis.components import cut_off
@@ -20,8 +20,10 @@ from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, war
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
 from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.log_posterior import LogPosterior, Parameters
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior import schema
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.parameters import Parameters
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -223,10 +225,10 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     parameters = density.parameters(q)
     if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
         parameters = replace(parameters, extras={})
-    drawn = posterior.Posterior(parameters.flat(), points.columns, standard)
+    drawn = schema.Posterior(parameters.flat(), points.columns, standard)
     order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
     stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
-    tree = posterior.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
+    tree = schema.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
     info = {
         "model": density.model.plain(),
         "method": run.method,
@@ -241,7 +243,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     doubts = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
     warn(doubts)
     info |= {"relabelled": labels["method"], "labels": labels, "warnings": [*run.said, *doubts]}
-    return posterior.annotate(tree, info)
+    return schema.annotate(tree, info)
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> dict[str, Any]:

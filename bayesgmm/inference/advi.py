@@ -19,7 +19,7 @@ from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
 from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 FEWEST_SAMPLES = 64  # of the bound, unless told

@@ -14,7 +14,7 @@ import numpy as np
 from bayesgmm.inference.component_factors import MEANS_FACTORS, Components, MeansFactor
 from bayesgmm.inference.conjugate import LEAST_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
 

@@ -13,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 HESSIAN_LIMIT = 3000  # coordinates: beyond it the Hessian costs more than anybody would wait for

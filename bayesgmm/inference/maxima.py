@@ -9,7 +9,7 @@ import scipy.optimize
 
 from bayesgmm.errors import ComponentError
 from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 ROUGH = 1e-5  # slope that L-BFGS leaves to Newton, which doubles the digits at every step

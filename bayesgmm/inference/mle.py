@@ -7,7 +7,7 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import SAME
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.log_posterior import LogLikelihood, LogPosterior
+from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.sweep.stats import Array
 
 

@@ -7,7 +7,7 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import starting_points
 from bayesgmm.inference.maxima import highest
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.log_posterior import IntArray, LogPosterior
+from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
 VANISHED = -16.0  # logarithm of a spread of the means, where the data's is of order one, from which it is none

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm._native import Plan, white_draw, white_log_posterior
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import Whitening, round_coordinates
-from bayesgmm.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.sweep.stats import Array
 
 OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation

@@ -12,10 +12,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesgmm._declared import whole
-from bayesgmm.criteria import assignment_entropy
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.criteria import assignment_entropy
 from bayesgmm.sweep.stats import Blocks, fold
 
 

@@ -20,8 +20,8 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import JUDGED, doubts, judge
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
-from bayesgmm.log_posterior import LogPosterior
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import Array, Blocks

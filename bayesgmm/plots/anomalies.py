@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.anomalies import anomaly_scores
 from bayesgmm.plots.style import COLOURS, choose_columns
-from bayesgmm.posterior import points_for
+from bayesgmm.posterior.schema import points_for
 
 if TYPE_CHECKING:
     import xarray as xr

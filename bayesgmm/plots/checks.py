@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm._declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
 from bayesgmm.plots.style import COLOURS, choose_columns
-from bayesgmm.posterior import observed
+from bayesgmm.posterior.schema import observed
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ import numpy as np
 from bayesgmm._declared import probability
 from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
-from bayesgmm.posterior import observed
+from bayesgmm.posterior.schema import observed
 from bayesgmm.predictive import assignments as assign
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, cholesky

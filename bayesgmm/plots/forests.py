@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm._declared import probability
 from bayesgmm.plots.style import colour
-from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
+from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
 from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
 

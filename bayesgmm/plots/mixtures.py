@@ -12,9 +12,9 @@ from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, label_axes, pair_number
 from bayesgmm.plots.style import colour
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.schema import Posterior
+from bayesgmm.posterior.subsets import marginal
 from bayesgmm.relabelling import aligned
-from bayesgmm.subsets import marginal
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import colour
-from bayesgmm.posterior import info
+from bayesgmm.posterior.schema import info
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -13,7 +13,7 @@ from bayesgmm.label_draws import n_clusters as count_clusters
 from bayesgmm.partitions import merge_of, require_same_points
 from bayesgmm.partitions import partition as best_partition
 from bayesgmm.plots.style import choose_columns, colour
-from bayesgmm.posterior import observed
+from bayesgmm.posterior.schema import observed
 from bayesgmm.predictive import assignments
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from bayesgmm._declared import probability
 from bayesgmm.elicitation import elicit
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
-from bayesgmm.posterior import declaration, observed
+from bayesgmm.posterior.schema import declaration, observed
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.criteria import CRITERIA
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.plots.style import colour
+from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
     import pandas as pd

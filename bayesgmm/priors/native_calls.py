@@ -67,6 +67,7 @@ def floats_at(typingctx, address):
 
 @jit
 def floats(call, item, size):
+    """The array of float64 numbers whose address is one item of a call."""
     return nb.carray(floats_at(call[item]), size)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.elicitation import prior_predictive
 from bayesgmm.log_likelihoods import log_likelihood
-from bayesgmm.mixing import approximate
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior import info
+from bayesgmm.posterior.draws import approximate
+from bayesgmm.posterior.schema import info
 from bayesgmm.replication import posterior_predictive
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

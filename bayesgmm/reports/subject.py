@@ -12,10 +12,10 @@ from bayesgmm.diagnosis import diagnose
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.points import leave_one_out
 from bayesgmm.findings import Findings
-from bayesgmm.mixing import approximate
 from bayesgmm.model import MixtureModel
 from bayesgmm.partitions import partition
-from bayesgmm.posterior import Posterior, declaration, holds_points, info, observed
+from bayesgmm.posterior.draws import approximate
+from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
 from bayesgmm.predictive import assignments
 from bayesgmm.relabelling import aligned
 from bayesgmm.reports.blocks import LeftOut

@@ -11,8 +11,8 @@ from bayesgmm._declared import whole
 from bayesgmm.data.points import Points, Standard, as_points, listing
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
-from bayesgmm.log_posterior import Parameters
 from bayesgmm.model import MixtureModel, model_from_json
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Table, cholesky
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior, info, unpack
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior, info, unpack
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.sweep.stats import Array, responsibilities
 

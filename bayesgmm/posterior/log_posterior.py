@@ -4,7 +4,7 @@ Coordinates are laid end to end: weights, means (standardised, component by comp
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self, override
 
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm import _native
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior import native
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.stats import Array, Blocks
@@ -22,34 +23,6 @@ from bayesgmm.sweep.stats import Array, Blocks
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
 SMALLEST_GAP = 1e-3  # between ordered means that start in one place
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Draws of a mixture in data units, any leading axes.
-
-    Parameters
-    ----------
-    weight : (..., K) float
-    mean : (..., K, D) float
-    covariance : (..., K, D, D) float
-    extras : dict
-        What the priors learn beyond them, by name: numbers (...), or one a column (..., D).
-    """
-
-    weight: Array
-    mean: Array
-    covariance: Array
-    extras: dict[str, Array] = field(default_factory=dict)
-
-    def flat(self) -> "Parameters":
-        """All leading axes laid end to end."""
-        d = self.mean.shape[-1]
-        k = self.weight.shape[-1]
-        leading = self.weight.ndim - 1
-        extras = {name: value.reshape(-1, *value.shape[leading:]) for name, value in self.extras.items()}
-        weight, mean = self.weight.reshape(-1, k), self.mean.reshape(-1, k, d)
-        return Parameters(weight, mean, self.covariance.reshape(-1, k, d, d), extras)
 
 
 @dataclass(frozen=True)
@@ -133,13 +106,13 @@ class LogPosterior:
             entries |= {f"{name}_density": self._density(name).address, f"{name}_extra": getattr(model, name).n_extra}
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
         entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
-        return np.array([entries.get(item.name.lower(), 0) for item in _native.Plan], dtype=np.int64)
+        return np.array([entries.get(item.name.lower(), 0) for item in native.Plan], dtype=np.int64)
 
     @cached_property
     def _prior_plan(self) -> IntArray:
         """The plan without data."""
         plan = self.plan.copy()
-        plan[_native.Plan.N_BLOCKS] = 0
+        plan[native.Plan.N_BLOCKS] = 0
         return plan
 
     @cached_property
@@ -167,11 +140,11 @@ class LogPosterior:
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Log posterior density at q (size,), likelihood in data units, and its gradient."""
         grad = np.empty(self.size)
-        return _native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
+        return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def log_prior(self, q: Array) -> float:
         """Log prior density of the coordinates q (size,): what a log likelihood lacks."""
-        value = _native.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
+        value = native.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
         return value - float(self._arrays["constant"][0]) + self._prior_constant
 
     def parameters(self, q: Array) -> Parameters:
@@ -239,4 +212,4 @@ class LogLikelihood(LogPosterior):
 
     @override
     def _density(self, name: str) -> Any:
-        return _native.flat_weights_density if name == "weights" else _native.flat_density
+        return native.flat_weights_density if name == "weights" else native.flat_density

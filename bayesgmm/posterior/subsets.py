@@ -9,8 +9,8 @@ from scipy.special import softmax
 from bayesgmm._declared import whole
 from bayesgmm.data.points import LARGEST, Standard, listing
 from bayesgmm.errors import DataError, did_you_mean
-from bayesgmm.log_posterior import Parameters
-from bayesgmm.posterior import Posterior
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The log posterior, and the one schema of results."""
