@@ -1,34 +1,34 @@
 from . import apps, datasets, errors, model, plots
-from .anomalies import anomaly_scores
 from .bootstrap import bootstrap_test
 from .builder import build_model, initial_point
 from .card_explanations import explain_card
 from .card_runs import run_card
-from .co_clusterings import co_clustering
+from .clusterings.co_clusterings import co_clustering
+from .clusterings.credible_balls import credible_ball
+from .clusterings.label_draws import n_clusters
+from .clusterings.merging import merge_components
+from .clusterings.partitions import partition
 from .comparison import compare
 from .convergence import label_convergence
-from .credible_balls import credible_ball
 from .diagnosis import diagnose
-from .elicitation import elicit, prior_predictive
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .information import standard_errors
-from .label_draws import n_clusters
-from .log_likelihoods import log_likelihood
-from .merging import merge_components
+from .labels.relabelling import relabel
 from .model import MixtureModel, load_card
-from .partitions import partition
 from .posterior.schema import load, save
-from .predictive import assignments, conditional_density, density
+from .predictions.anomalies import anomaly_scores
+from .predictions.elicitation import elicit, prior_predictive
+from .predictions.log_likelihoods import log_likelihood
+from .predictions.predictive import assignments, conditional_density, density
+from .predictions.reasons import explain_anomalies
+from .predictions.replication import posterior_predictive
 from .priors.backgrounds import Background
 from .priors.covariances import LKJCovariance, WishartPrecision
 from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
-from .reasons import explain_anomalies
-from .relabelling import relabel
-from .replication import posterior_predictive
 from .reports import report
 from .selection import select
 from .summary import component_table

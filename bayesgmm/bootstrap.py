@@ -17,7 +17,7 @@ from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, Blocks
 
 

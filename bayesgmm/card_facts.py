@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.anomalies import anomaly_scores
+from bayesgmm.clusterings.label_draws import n_clusters
+from bayesgmm.clusterings.merging import merge_components
+from bayesgmm.clusterings.partitions import partition
 from bayesgmm.errors import CardError, choose
-from bayesgmm.label_draws import n_clusters
-from bayesgmm.merging import merge_components
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.mixing import convergence
 from bayesgmm.model import Card, Interval
-from bayesgmm.partitions import partition
 from bayesgmm.posterior.schema import info
-from bayesgmm.predictive import assignments
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

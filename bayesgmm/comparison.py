@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
 from bayesgmm.data.points import Points
-from bayesgmm.densities import spread
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.criteria import assignment_entropy, information_criteria
 from bayesgmm.posterior.schema import info, observed
-from bayesgmm.predictive import assignments
+from bayesgmm.predictions.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
+from bayesgmm.predictions.densities import spread
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Table, fold
 
 if TYPE_CHECKING:

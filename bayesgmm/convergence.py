@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.alignments import Votes
 from bayesgmm.data.points import Points
+from bayesgmm.labels.alignments import Votes
+from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
+from bayesgmm.labels.witnesses import Rows, evenly
 from bayesgmm.posterior.schema import Posterior, holds_points, info, observed, unpack
-from bayesgmm.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
-from bayesgmm.witnesses import Rows, evenly
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import card_path, load_card
 from bayesgmm.posterior import schema
-from bayesgmm.predictive import assignments
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.summary import component_table, component_words, convergence_line
 
 if TYPE_CHECKING:

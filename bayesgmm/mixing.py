@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.findings import Finding
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import sampled, size, statistic
 from bayesgmm.posterior.schema import holds_points, observed, unpack
-from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, log_densities
 from bayesgmm.wording import plural
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.mixing import convergence
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.schema import info, observed
-from bayesgmm.predictive import assignments
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -39,8 +39,8 @@ print(json.dumps({"partition": partition, "co_clustering": time.perf_counter() -
 
 def drawn(fit):
     """The labels that partition sees, from all draws."""
-    from bayesgmm.label_draws import draw_labels
-    from bayesgmm.partition_losses import Allocations
+    from bayesgmm.clusterings.label_draws import draw_labels
+    from bayesgmm.clusterings.partition_losses import Allocations
     from bayesgmm.posterior.schema import observed, unpack
 
     posterior = unpack(fit)
@@ -55,7 +55,7 @@ def agglomerative(apart, n_clusters, linkage):
 
 def losses(fit, name, draws, ours):
     """Expected losses over all draws, the least that each side reaches."""
-    from bayesgmm.partition_losses import Loss, by_size
+    from bayesgmm.clusterings.partition_losses import Loss, by_size
 
     loss = Loss(name)
     apart = 1 - bg.co_clustering(fit, draws=None, progress=False)["probability"].values.astype(float)

@@ -5,10 +5,10 @@ import time
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from bayesgmm import densities
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
+from bayesgmm.predictions import densities
 
 TITLE = "## Density of 100,000 points under 1,000 draws (5 components, 5 columns)"
 POINTS, DRAWS, K, D = 100_000, 1000, 5, 5

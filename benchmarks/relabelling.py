@@ -6,12 +6,12 @@ import time
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.alignments import LEAST, METHODS
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.datasets import make_mixture
+from bayesgmm.labels.alignments import LEAST, METHODS
+from bayesgmm.labels.relabelling import POINTS, Naming, name_components
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
-from bayesgmm.relabelling import POINTS, Naming, name_components
 from bayesgmm.sweep.stats import Blocks, draw_responsibilities
 
 TITLE = "## Relabelling: seconds for 4,000 draws of 10 components"

@@ -23,7 +23,7 @@ from bayesgmm.apps import fit_pixels, segment_image
 from bayesgmm.apps.images import as_picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.predictive import log_mean_density
+from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import responsibilities
 
 TITLE = "## A photograph in regions, against scikit-learn"

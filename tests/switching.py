@@ -7,12 +7,12 @@ import numpy as np
 from scipy.special import softmax
 
 import bayesgmm as bg
-from bayesgmm.alignments import Votes
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
+from bayesgmm.labels.alignments import Votes
+from bayesgmm.labels.relabelling import reorder
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack, unpack
-from bayesgmm.relabelling import reorder
 from bayesgmm.sweep.stats import BLOCK
 
 SETTINGS = {"stephens": {}, "ecr": {}, "pivot": {}, "ordered": {"by": "a"}}

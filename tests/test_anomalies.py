@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import beta, false_discovery_control, kstest
 
 import bayesgmm as bg
-from bayesgmm import anomalies
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
 from bayesgmm.plots import anomaly_data
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.replication import simulate
+from bayesgmm.predictions import anomalies
+from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

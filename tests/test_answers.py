@@ -8,7 +8,7 @@ from scipy.stats import kstest, multivariate_normal
 import bayesgmm as bg
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.summary import component_table
 
 

@@ -20,8 +20,8 @@ from bayesgmm.cli.cards import _show_promises
 from bayesgmm.cli.session import Session
 from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import Card, Interval, card_path, cards, load_card
-from bayesgmm.relabelling import aligned
 from bayesgmm.transforms import PrincipalComponents
 from tests.commands import run as command
 

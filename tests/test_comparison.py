@@ -13,11 +13,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm import cross_validation, densities
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, UnknownName
 from bayesgmm.inference import ENGINES, settings_of
 from bayesgmm.posterior.schema import annotate, info, unpack
+from bayesgmm.predictions import cross_validation, densities
 
 SAMPLE = make_mixture(n_points=120, n_features=2, n_components=3, overlap=0.3, seed=1)
 CRITERIA = ["bic", "aic", "icl"]

@@ -15,13 +15,13 @@ from sklearn.metrics import adjusted_rand_score
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
-from bayesgmm.elicitation import draw, simulate
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
 from bayesgmm.inference import ENGINES, em, laplace, settings_of
 from bayesgmm.inference.engine import Silent
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, info, unpack
+from bayesgmm.predictions.elicitation import draw, simulate
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, seed=1)
 MODEL = bg.MixtureModel(3)

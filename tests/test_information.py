@@ -19,7 +19,7 @@ from bayesgmm.inference.maxima import Curvature
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.replication import simulate
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=2, overlap=0.1, seed=4)
 

@@ -9,14 +9,14 @@ import xarray as xr
 from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm.alignments import divergence
 from bayesgmm.convergence import label_free
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
-from bayesgmm.label_confusion import exchange_gaps, misnamed
+from bayesgmm.labels.alignments import divergence
+from bayesgmm.labels.label_confusion import exchange_gaps, misnamed
+from bayesgmm.labels.relabelling import KEPT, component_order, inverse, reorder
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import info, unpack
-from bayesgmm.relabelling import KEPT, component_order, inverse, reorder
 from benchmarks.relabelling import same_names
 from tests.switching import as_fit, draws_of, in_rows, relabelled, shares_of, shuffled, two_modes, votes_of
 

@@ -8,9 +8,9 @@ from scipy.special import xlogy
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
+from bayesgmm.clusterings.label_draws import n_clusters
+from bayesgmm.clusterings.merging import RULES, elbow, merge_path
 from bayesgmm.errors import DeclarationError, UnknownName
-from bayesgmm.label_draws import n_clusters
-from bayesgmm.merging import RULES, elbow, merge_path
 
 
 def entropy(share):

@@ -10,13 +10,13 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import mutual_info_score, rand_score
 
 import bayesgmm as bg
-from bayesgmm import _label_draw_kernels
-from bayesgmm.co_clusterings import together as probability_together
-from bayesgmm.credible_balls import ball_radius, bounds
+from bayesgmm.clusterings import label_draw_kernels
+from bayesgmm.clusterings.co_clusterings import together as probability_together
+from bayesgmm.clusterings.credible_balls import ball_radius, bounds
+from bayesgmm.clusterings.label_draws import count_labels, draw_labels, key_of
+from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Loss, by_size, wrong_companions
+from bayesgmm.clusterings.partition_search import SEARCHED, Search, best_draw, hierarchical, optimal, together
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
-from bayesgmm.label_draws import count_labels, draw_labels, key_of
-from bayesgmm.partition_losses import LOSSES, Allocations, Loss, by_size, wrong_companions
-from bayesgmm.partition_search import SEARCHED, Search, best_draw, hierarchical, optimal, together
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import draw_responsibilities
 
@@ -205,12 +205,12 @@ def test_drawn_labels_have_the_responsibilities_as_their_frequencies(few):
 def test_labels_of_points_are_independent_given_the_parameters():
     """Correlations of 100,000 neighbours and of two seeds within 5 sd: false alarm 6e-7 each."""
     key = key_of(3)
-    u = np.array([_label_draw_kernels.uniform(key, i) for i in range(100_000)])
+    u = np.array([label_draw_kernels.uniform(key, i) for i in range(100_000)])
     assert 0 <= u.min() < u.max() < 1
     assert abs(u.mean() - 0.5) < 5 / np.sqrt(12 * len(u))
     for lag in (1, 2, 150):
         assert abs(np.corrcoef(u[:-lag], u[lag:])[0, 1]) < 5 / np.sqrt(len(u))
-    other = np.array([_label_draw_kernels.uniform(key_of(4), i) for i in range(100_000)])
+    other = np.array([label_draw_kernels.uniform(key_of(4), i) for i in range(100_000)])
     assert abs(np.corrcoef(u, other)[0, 1]) < 5 / np.sqrt(len(u))
 
 
@@ -265,7 +265,7 @@ def test_co_clustering_is_how_often_drawn_labels_agree(few):
 
 
 def test_tiles_slabs_and_threads_change_nothing(few, monkeypatch):
-    from bayesgmm import co_clusterings
+    from bayesgmm.clusterings import co_clusterings
 
     posterior = unpack(few)
     blocks = posterior.standard.blocks(observed(few).values)
@@ -434,7 +434,7 @@ def test_a_ball_needs_a_partition(few):
 
 def test_no_draw_is_overlooked_where_all_over_all_takes_too_long(monkeypatch):
     """One good draw in the middle of 200, and time for 20 of them."""
-    from bayesgmm import partition_search
+    from bayesgmm.clusterings import partition_search
 
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], 20)

@@ -22,7 +22,7 @@ from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
 from bayesgmm.posterior.schema import declaration, unpack
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -192,7 +192,7 @@ def test_weights_and_their_prior_are_in_closed_form(fit):
 
 def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
     """Labels by simulation, for a thin third component. False alarm: 1e-4 (4 sd)."""
-    from bayesgmm.relabelling import aligned
+    from bayesgmm.labels.relabelling import aligned
 
     few = galaxies_fit.copy()
     places = galaxies_fit["observed_data"].to_dataset().isel(point=slice(4))

@@ -11,14 +11,14 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm import densities, log_likelihoods
-from bayesgmm._density_kernels import lower_quantile
 from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.posterior.subsets import condition, marginal, thinned
-from bayesgmm.replication import AT_ONCE, replicates, simulate
+from bayesgmm.predictions import densities, log_likelihoods
+from bayesgmm.predictions.density_kernels import lower_quantile
+from bayesgmm.predictions.replication import AT_ONCE, replicates, simulate
 
 mpl.use("Agg")
 COLUMNS = ("a", "b", "c", "d")
@@ -275,7 +275,7 @@ def test_replicated_data_sets_come_from_their_own_draw():
 
 
 def test_replicated_data_sets_do_not_depend_on_how_many_come_at_a_time(monkeypatch):
-    from bayesgmm import replication
+    from bayesgmm.predictions import replication
 
     posterior = make_posterior(5)
     whole = np.concatenate(list(replicates(posterior, 10, seed=2)))
@@ -302,7 +302,7 @@ def test_posterior_predictive_is_what_arviz_reads(galaxies_fit, fit):
 
 
 def test_predictive_data_sets_that_do_not_fit_are_refused(fit, monkeypatch):
-    from bayesgmm import densities
+    from bayesgmm.predictions import densities
 
     with pytest.raises(DeclarationError, match="size=0"):
         bg.posterior_predictive(fit, size=0)

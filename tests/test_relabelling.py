@@ -6,13 +6,13 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.labels.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
+from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
+from bayesgmm.labels.witnesses import choose_witnesses
 from bayesgmm.posterior.schema import info, observed, unpack
-from bayesgmm.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table
-from bayesgmm.witnesses import choose_witnesses
 from benchmarks.relabelling import plain_stephens, same_names, switched
 from tests.switching import (
     SETTINGS,

@@ -15,11 +15,11 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm import alignments
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import ENGINES
+from bayesgmm.labels import alignments
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS

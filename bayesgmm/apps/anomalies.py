@@ -8,7 +8,6 @@ import numpy as np
 
 from bayesgmm import inference
 from bayesgmm._declared import probability, whole
-from bayesgmm.anomalies import rank_p_values, warn_of_few
 from bayesgmm.apps.columns import Usable, as_frame, beside, complete_rows, usable
 from bayesgmm.apps.novelty import (
     BACKGROUND_MUST_PAY,
@@ -31,9 +30,10 @@ from bayesgmm.data.points import select
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of
-from bayesgmm.predictive import mean_log_density
+from bayesgmm.predictions.anomalies import rank_p_values, warn_of_few
+from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.priors.backgrounds import Background
-from bayesgmm.reasons import explain_anomalies
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from bayesgmm._declared import whole
 from bayesgmm.apps.columns import Usable, beside, usable
 from bayesgmm.apps.evidence import evidence
 from bayesgmm.apps.profiles import profiles, set_apart
+from bayesgmm.clusterings.merging import merge_components
+from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
-from bayesgmm.merging import merge_components
 from bayesgmm.model import MixtureModel
-from bayesgmm.partitions import partition
 from bayesgmm.posterior import schema
 from bayesgmm.selection import select
 from bayesgmm.wording import plural

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bayesgmm.apps.images import Picture
 from bayesgmm.apps.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
+from bayesgmm.clusterings.merging import merged_clusters
 from bayesgmm.data.points import Standard, listing
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.merging import merged_clusters
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.progress import Count
-from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
 
 if TYPE_CHECKING:

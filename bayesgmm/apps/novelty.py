@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bayesgmm.anomalies import rank_p_values
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import holds_points, observed
-from bayesgmm.predictive import assignments, mean_log_density
+from bayesgmm.predictions.anomalies import rank_p_values
+from bayesgmm.predictions.predictive import assignments, mean_log_density
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.priors.backgrounds import QUARTILES_APART, Background
 from bayesgmm.progress import track
-from bayesgmm.relabelling import aligned
-from bayesgmm.replication import simulate
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

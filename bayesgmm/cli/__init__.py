@@ -116,7 +116,7 @@ def prior(
     import matplotlib as mpl
 
     from bayesgmm import plots
-    from bayesgmm.elicitation import prior_predictive
+    from bayesgmm.predictions.elicitation import prior_predictive
 
     check_picture(output, *(path for path in (card, data) if path is not None))
     declared = declare(card, None, None)
@@ -151,8 +151,8 @@ def main() -> None:
 
 
 def _show_expected_clusters(tree: "xr.DataTree") -> None:
-    from bayesgmm.elicitation import elicit
     from bayesgmm.posterior.schema import declaration
+    from bayesgmm.predictions.elicitation import elicit
 
     count = len(tree["observed_data"]["x"])
     chance = elicit(declaration(tree), count)["probability"]

@@ -53,8 +53,8 @@ def segment(
     from bayesgmm.apps.images import as_picture
     from bayesgmm.apps.regions import NOWHERE, WRITTEN, save_regions
     from bayesgmm.apps.segmentation import fit_pixels, segment_image
+    from bayesgmm.clusterings.merging import merge_components
     from bayesgmm.files import made_folder
-    from bayesgmm.merging import merge_components
     from bayesgmm.posterior.schema import load, save
 
     if fit is not None:

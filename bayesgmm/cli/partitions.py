@@ -28,10 +28,10 @@ def partition(
     seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
 ) -> None:
     """Write the optimal clustering of the points, and how sure each is of its company."""
-    from bayesgmm.credible_balls import credible_ball
-    from bayesgmm.label_draws import n_clusters
-    from bayesgmm.merging import merge_components
-    from bayesgmm.partitions import partition as find
+    from bayesgmm.clusterings.credible_balls import credible_ball
+    from bayesgmm.clusterings.label_draws import n_clusters
+    from bayesgmm.clusterings.merging import merge_components
+    from bayesgmm.clusterings.partitions import partition as find
     from bayesgmm.posterior.schema import load
 
     check_table(output, fit, data)

@@ -17,7 +17,7 @@ Seed = Annotated[int, typer.Option(help="Of the simulation: the same seed gives 
 def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     """Write the component of each point, with probabilities and uncertainty."""
     from bayesgmm.posterior.schema import load
-    from bayesgmm.predictive import assignments
+    from bayesgmm.predictions.predictive import assignments
 
     check_table(output, fit, data)
     answer = assignments(load(fit), read_new(data))
@@ -46,8 +46,8 @@ def score(
     seed: Seed = 0,
 ) -> None:
     """Write how strange each point is: log density, and the probability of one at least as strange."""
-    from bayesgmm.anomalies import anomaly_scores
     from bayesgmm.posterior.schema import load
+    from bayesgmm.predictions.anomalies import anomaly_scores
 
     check_table(output, fit, data, calibration)
     held_out = read_new(calibration)
@@ -71,9 +71,9 @@ def density(
     ci_prob: Annotated[float, typer.Option(help="Probability of the band.")] = 0.9,
 ) -> None:
     """Write how dense points are, with a credible band; or a grid of one or two columns, given others."""
-    from bayesgmm import predictive
     from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior.schema import load
+    from bayesgmm.predictions import predictive
 
     if over is None and given is not None:
         raise DeclarationError(f"--given {given} goes with --over: which columns' density?")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesgmm import mixing
-from bayesgmm.cross_validation import LEAST_DRAWS
 from bayesgmm.diagnosis import components, engines, modes, points, predictions, priors
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
 from bayesgmm.posterior.schema import holds_points, info, observed, unpack
+from bayesgmm.predictions.cross_validation import LEAST_DRAWS
 from bayesgmm.progress import track
 
 if TYPE_CHECKING:

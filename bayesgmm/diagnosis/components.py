@@ -8,11 +8,11 @@ import numpy as np
 from bayesgmm.errors import FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.findings import Finding
-from bayesgmm.label_confusion import meaningless
+from bayesgmm.labels.label_confusion import meaningless
+from bayesgmm.labels.relabelling import aligned, relabel
+from bayesgmm.labels.witnesses import evenly
 from bayesgmm.posterior.schema import info, observed
-from bayesgmm.relabelling import aligned, relabel
 from bayesgmm.sweep.stats import Array, draw_responsibilities
-from bayesgmm.witnesses import evenly
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,12 +7,12 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayesgmm.convergence import label_free
-from bayesgmm.cross_validation import LeftOut, stacking_weights
 from bayesgmm.findings import Finding
 from bayesgmm.mixing import chains_named
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.draws import size, statistic
 from bayesgmm.posterior.schema import observed
+from bayesgmm.predictions.cross_validation import LeftOut, stacking_weights
 from bayesgmm.sweep.stats import Array, log_densities
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import gammaincc
 
-from bayesgmm.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.data.points import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import Posterior, info, observed, unpack
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.sweep.stats import Array, log_densities
 
 if TYPE_CHECKING:

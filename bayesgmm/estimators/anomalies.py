@@ -8,14 +8,14 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm._declared import probability
-from bayesgmm.anomalies import anomaly_scores
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.predictive import mean_log_density
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 
 SIMULATED = 10_000  # points that p-values are read from

@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
 from bayesgmm.data.points import Points
-from bayesgmm.densities import DRAWS
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, shapes, streams
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
@@ -28,8 +27,9 @@ from bayesgmm.inference.variational import estimate
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior, info, unpack
-from bayesgmm.predictive import assignments, log_mean_density
-from bayesgmm.replication import simulate_labelled
+from bayesgmm.predictions.densities import DRAWS
+from bayesgmm.predictions.predictive import assignments, log_mean_density
+from bayesgmm.predictions.replication import simulate_labelled
 from bayesgmm.sweep.stats import Array, log_densities, responsibilities
 
 if TYPE_CHECKING:

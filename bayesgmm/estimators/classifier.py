@@ -13,7 +13,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel
-from bayesgmm.predictive import log_mean_density
+from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
 
 LOOKED_AT = 10_000  # rows of a class that are looked at for how many of them differ

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm import mixing, relabelling
+from bayesgmm import mixing
 from bayesgmm._declared import positive, whole
 from bayesgmm.data.points import Points, as_points, listing
 from bayesgmm.diagnosis.components import cut_off
@@ -20,6 +20,7 @@ from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, war
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
 from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.labels import relabelling
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.anomalies import anomaly_scores
 from bayesgmm.plots.style import COLOURS, choose_columns
 from bayesgmm.posterior.schema import points_for
+from bayesgmm.predictions.anomalies import anomaly_scores
 
 if TYPE_CHECKING:
     import xarray as xr

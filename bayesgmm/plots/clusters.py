@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm._declared import probability
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior.schema import observed
-from bayesgmm.predictive import assignments as assign
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.predictive import assignments as assign
 from bayesgmm.sweep.stats import Array, cholesky
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import numpy as np
 
 from bayesgmm._declared import probability
 from bayesgmm.data.points import as_points
-from bayesgmm.densities import DRAWS, kept, spread
 from bayesgmm.errors import DataError
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import condition, marginal, places
-from bayesgmm.predictive import default_grid
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.densities import DRAWS, kept, spread
+from bayesgmm.predictions.predictive import default_grid
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

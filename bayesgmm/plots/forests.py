@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
-from bayesgmm.relabelling import aligned
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
 
 if TYPE_CHECKING:

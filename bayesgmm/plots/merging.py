@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.clusterings.merging import elbow, line
 from bayesgmm.errors import DeclarationError
-from bayesgmm.merging import elbow, line
 from bayesgmm.plots.style import colour
 
 if TYPE_CHECKING:

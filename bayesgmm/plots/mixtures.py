@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.densities import spread
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, label_axes, pair_number
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import marginal
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.densities import spread
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

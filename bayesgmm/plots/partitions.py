@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.co_clusterings import co_clustering as probabilities
-from bayesgmm.credible_balls import credible_ball
-from bayesgmm.label_draws import n_clusters as count_clusters
-from bayesgmm.partitions import merge_of, require_same_points
-from bayesgmm.partitions import partition as best_partition
+from bayesgmm.clusterings.co_clusterings import co_clustering as probabilities
+from bayesgmm.clusterings.credible_balls import credible_ball
+from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
+from bayesgmm.clusterings.partitions import merge_of, require_same_points
+from bayesgmm.clusterings.partitions import partition as best_partition
 from bayesgmm.plots.style import choose_columns, colour
 from bayesgmm.posterior.schema import observed
-from bayesgmm.predictive import assignments
+from bayesgmm.predictions.predictive import assignments
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm._declared import probability
-from bayesgmm.elicitation import elicit
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
 from bayesgmm.posterior.schema import declaration, observed
+from bayesgmm.predictions.elicitation import elicit
 
 if TYPE_CHECKING:
     import xarray as xr

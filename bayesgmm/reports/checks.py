@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.cross_validation import as_arviz, khat_limit
 from bayesgmm.diagnosis.points import LOO_DRAWS
+from bayesgmm.predictions.cross_validation import as_arviz, khat_limit
 from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture

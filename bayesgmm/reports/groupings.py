@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bayesgmm.credible_balls import credible_ball
-from bayesgmm.label_draws import n_clusters as count_clusters
+from bayesgmm.clusterings.credible_balls import credible_ball
+from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.plots import partitions as draw
 from bayesgmm.reports.blocks import Block, LeftOut
 from bayesgmm.reports.mathematics import number

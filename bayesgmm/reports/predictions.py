@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import Points
-from bayesgmm.elicitation import prior_predictive
-from bayesgmm.log_likelihoods import log_likelihood
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.schema import info
-from bayesgmm.replication import posterior_predictive
+from bayesgmm.predictions.elicitation import prior_predictive
+from bayesgmm.predictions.log_likelihoods import log_likelihood
+from bayesgmm.predictions.replication import posterior_predictive
 
 if TYPE_CHECKING:
     import xarray as xr

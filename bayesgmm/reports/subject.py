@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.cross_validation import LeftOut as Left
+from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import Points
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.points import leave_one_out
 from bayesgmm.findings import Findings
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
-from bayesgmm.partitions import partition
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
-from bayesgmm.predictive import assignments
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.cross_validation import LeftOut as Left
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reports.blocks import LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.predictions import predictive_tree, transformed

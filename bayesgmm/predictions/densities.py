@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import _density_kernels
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError
 from bayesgmm.posterior.schema import Posterior, plain_index
+from bayesgmm.predictions import density_kernels
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges
@@ -78,7 +78,7 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
 def _fill(out: Array, blocks: Blocks, tables: Table, tail: float, threads: int) -> None:
     args = (blocks.x, *tables.flat(), tables.mean.shape[-2], blocks.n_features, tail)
     flat = out.reshape(-1)
-    run_ranges(lambda start, stop: _density_kernels.sum_up(*args, start, stop, flat), blocks.n_blocks, threads)
+    run_ranges(lambda start, stop: density_kernels.sum_up(*args, start, stop, flat), blocks.n_blocks, threads)
 
 
 def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm._declared import whole
-from bayesgmm.densities import DRAWS
+from bayesgmm.clusterings.merging import Groups, merged_clusters, posterior_for
 from bayesgmm.errors import warn
-from bayesgmm.merging import Groups, merged_clusters, posterior_for
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
+from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities, run_ranges
 

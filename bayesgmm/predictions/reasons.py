@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.data.points import Points
-from bayesgmm.densities import dataset
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, points_for
-from bayesgmm.predictive import assignments
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.densities import dataset
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

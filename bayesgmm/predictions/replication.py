@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm._declared import whole
-from bayesgmm.densities import SLICE, require_room
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import Posterior, observed, plain_index
 from bayesgmm.posterior.subsets import thinned
+from bayesgmm.predictions.densities import SLICE, require_room
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array, cholesky
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from bayesgmm._declared import probability, whole
 from bayesgmm.data.points import LARGEST, Points, as_points, column_names, listing
-from bayesgmm.densities import DRAWS, dataset, kept, spread
 from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import background, background_probability
 from bayesgmm.posterior.schema import Posterior, observed, points_for, unpack
 from bayesgmm.posterior.subsets import condition, marginal, places
-from bayesgmm.relabelling import aligned
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.densities import DRAWS, dataset, kept, spread
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, responsibilities
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (
 
 import numpy as np
 
-from bayesgmm._label_draw_kernels import uniform
+from bayesgmm.clusterings.label_draw_kernels import uniform
 from bayesgmm.sweep import simd
 from bayesgmm.sweep.kernels import _L, jit, long_jit
 

@@ -7,8 +7,8 @@ from scipy.cluster.hierarchy import complete, fcluster
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import squareform
 
-from bayesgmm.alignments import Agreement, Consensus, Order, Votes, divergence
 from bayesgmm.findings import Finding
+from bayesgmm.labels.alignments import Agreement, Consensus, Order, Votes, divergence
 from bayesgmm.sweep.stats import Array
 
 BINS = 512

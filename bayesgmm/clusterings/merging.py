@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from bayesgmm._declared import probability
-from bayesgmm.densities import DRAWS
 from bayesgmm.errors import DeclarationError, choose
+from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
-from bayesgmm.relabelling import aligned
+from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
 
 if TYPE_CHECKING:

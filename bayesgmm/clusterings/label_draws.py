@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm import _label_draw_kernels
 from bayesgmm._declared import whole
+from bayesgmm.clusterings import label_draw_kernels
+from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
-from bayesgmm.merging import merged_clusters, posterior_for
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.sweep.stats import Array, Blocks, run_ranges
@@ -45,14 +45,14 @@ def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: in
     (S, N) int16
     """
     out = np.empty((posterior.n_draws, blocks.n_points), np.int16)
-    _run(_label_draw_kernels.draw_labels, posterior, blocks, seed, threads, out)
+    _run(label_draw_kernels.draw_labels, posterior, blocks, seed, threads, out)
     return out
 
 
 def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> NDArray[np.int64]:
     """(S, K) how many points each component holds by the labels of ``draw_labels``, which need no memory here."""
     out = np.zeros(posterior.parameters.weight.shape, np.int64)
-    _run(_label_draw_kernels.count_labels, posterior, blocks, seed, threads, out)
+    _run(label_draw_kernels.count_labels, posterior, blocks, seed, threads, out)
     return out
 
 

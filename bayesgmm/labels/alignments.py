@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm import _label_kernels
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
+from bayesgmm.labels import label_kernels
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
@@ -81,7 +81,7 @@ class Votes:
         out = np.empty((n_draws, k, k))
         args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), target.reshape(-1), k, d)
         flat = out.reshape(-1)
-        self._sweep(lambda start, stop: _label_kernels.label_costs(*args, start, stop, flat), n_draws)
+        self._sweep(lambda start, stop: label_kernels.label_costs(*args, start, stop, flat), n_draws)
         return out
 
     def consensus(self, order: Order) -> "Consensus":
@@ -92,18 +92,18 @@ class Votes:
         args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), order.reshape(-1), k, d)
         flat, held = out.reshape(-1), squares.reshape(-1)
         self._sweep(
-            lambda start, stop: _label_kernels.named_responsibilities(*args, start, stop, flat, held),
+            lambda start, stop: label_kernels.named_responsibilities(*args, start, stop, flat, held),
             self.blocks.n_blocks,
         )
         return Consensus(out, squares.sum(axis=0))
 
     def log_empty(self) -> Array:
         """(S, K) log probability that a component has none of the points."""
-        return self._by_draw(_label_kernels.log_empty)
+        return self._by_draw(label_kernels.log_empty)
 
     def logliks(self) -> Array:
         """(S,) total log likelihoods, in the coordinates of the blocks."""
-        return self._by_draw(_label_kernels.log_likelihoods, each=False)
+        return self._by_draw(label_kernels.log_likelihoods, each=False)
 
     def _by_draw(self, kernel: Callable[..., None], each: bool = True) -> Array:
         (n_draws, k), d = self.shape, self.blocks.n_features

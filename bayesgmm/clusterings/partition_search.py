@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm import _partition_kernels
-from bayesgmm.label_draws import key_of
-from bayesgmm.partition_losses import Allocations, Clustering, Loss
+from bayesgmm.clusterings import partition_kernels
+from bayesgmm.clusterings.label_draws import key_of
+from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
 
@@ -46,7 +46,7 @@ class Search:
 
         def search(first: int, last: int) -> None:
             for i in range(first, last):
-                _partition_kernels.search(
+                partition_kernels.search(
                     self.draws.z, self.draws.n_groups, gain, *costs, self.most, keys[i], SWEEPS, ZEAL, found[i]
                 )
                 if count is not None:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm import label_confusion
 from bayesgmm._declared import whole
-from bayesgmm.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError, choose, warn
+from bayesgmm.labels import label_confusion
+from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked
+from bayesgmm.labels.witnesses import choose_witnesses
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, annotate, holds_points, info, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array
-from bayesgmm.witnesses import choose_witnesses
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
-from bayesgmm.densities import slices, spread
 from bayesgmm.errors import warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.schema import Posterior
+from bayesgmm.predictions.densities import slices, spread
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import numpy as np
 
 from bayesgmm._declared import probability, whole
 from bayesgmm.data.points import Points, listing
-from bayesgmm.densities import DRAWS, dataset, spread
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
-from bayesgmm.replication import simulate
+from bayesgmm.predictions.densities import DRAWS, dataset, spread
+from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

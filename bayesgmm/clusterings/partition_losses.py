@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm import _partition_kernels
+from bayesgmm.clusterings import partition_kernels
+from bayesgmm.clusterings.label_draws import Labels
 from bayesgmm.errors import choose
-from bayesgmm.label_draws import Labels
 from bayesgmm.sweep.stats import Array, run_ranges
 
 Clustering = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Allocations:
                [1, 2]], dtype=int16)
         """
         z = np.empty(labels.shape[::-1], np.int16)
-        n_groups = int(_partition_kernels.compress(labels, z))
+        n_groups = int(partition_kernels.compress(labels, z))
         size = np.stack([(z == j).sum(axis=0) for j in range(n_groups)], axis=1)
         return cls(z, n_groups, size.astype(np.float64))
 
@@ -136,7 +136,7 @@ class Loss:
         shared = np.empty(draws.n_draws)
         args = (draws.z, clustering, f)
         run_ranges(
-            lambda start, stop: _partition_kernels.agreement(*args, start, stop, count, shared), draws.n_draws, threads
+            lambda start, stop: partition_kernels.agreement(*args, start, stop, count, shared), draws.n_draws, threads
         )
         own = f[np.bincount(clustering)].sum()
         other = f[draws.size.astype(np.int64)].sum(axis=1)
@@ -178,13 +178,11 @@ def wrong_companions(clustering: Clustering, draws: Allocations, threads: int = 
     n_clusters = int(clustering.max()) + 1
     count = np.empty((draws.n_draws, draws.n_groups, n_clusters), np.int32)
     run_ranges(
-        lambda start, stop: _partition_kernels.tabulate(draws.z, clustering, start, stop, count), draws.n_draws, threads
+        lambda start, stop: partition_kernels.tabulate(draws.z, clustering, start, stop, count), draws.n_draws, threads
     )
     size, out = np.bincount(clustering).astype(np.float64), np.empty(draws.n_points)
     args = (draws.z, clustering, count, draws.size, size)
-    run_ranges(
-        lambda start, stop: _partition_kernels.wrong_companions(*args, start, stop, out), draws.n_points, threads
-    )
+    run_ranges(lambda start, stop: partition_kernels.wrong_companions(*args, start, stop, out), draws.n_points, threads)
     return np.clip(out, 0.0, 1.0)
 
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.densities import kept
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import observed, plain_index
 from bayesgmm.posterior.subsets import thinned
+from bayesgmm.predictions.densities import kept
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,0 +1,1 @@
+"""Clusters and partitions from a fit."""

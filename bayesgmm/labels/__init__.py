@@ -1,0 +1,1 @@
+"""Label switching: detected and undone."""

@@ -1,0 +1,1 @@
+"""Densities, assignments, anomaly scores and cross-validation from a fit."""
