@@ -135,8 +135,8 @@ class MeansPrior(Declared):
     def _build_normal(self, standard: Standard, n_components: int, mu: Any, sigma: Any) -> Any:
         import pymc as pm
 
-        from bayesgmm.distributions import Affine, OrderedAffine
         from bayesgmm.priors.prior_distributions import ordered_normal
+        from bayesgmm.pymc_ops.distributions import Affine, OrderedAffine
 
         if self.is_ordered:
             return ordered_normal("mean", mu, sigma, OrderedAffine(standard.shift, standard.scale), n_components)
@@ -255,8 +255,8 @@ class ConjugateMeans(MeansPrior):
         return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
 
     def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
-        from bayesgmm.distributions import Affine
         from bayesgmm.priors.prior_distributions import conjugate_normal
+        from bayesgmm.pymc_ops.distributions import Affine
 
         transform = Affine(standard.shift, standard.scale, ndim_supp=1)
         return conjugate_normal("mean", np.asarray(self.location), covariance, self.strength, transform)
@@ -342,7 +342,7 @@ class HierarchicalMeans(MeansPrior):
     def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
         import pymc as pm
 
-        from bayesgmm.distributions import Affine
+        from bayesgmm.pymc_ops.distributions import Affine
 
         location, scale = np.asarray(self.location), np.asarray(self.scale)
         transform = Affine(standard.shift, standard.scale)

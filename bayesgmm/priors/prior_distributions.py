@@ -15,11 +15,11 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import gammaln, multigammaln
 
-from bayesgmm._pytensor_ops import covariance_of_root, precision_root
-from bayesgmm.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
 from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar
+from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
+from bayesgmm.pymc_ops.ops import covariance_of_root, precision_root
 
 
 def stick_breaking(name: str, concentration: Any, discount: float, n_components: int) -> TensorVariable:

@@ -86,7 +86,7 @@ class Scalar(Declared):
 
     def build(self, name: str, power: float, scale: Any = 1.0, dims: tuple[str, ...] = ()) -> Any:
         """The same prior as a variable of the PyMC model at hand, sampled as ``power * log(value / scale)``."""
-        from bayesgmm.distributions import LogPower
+        from bayesgmm.pymc_ops.distributions import LogPower
 
         return self.pymc_class()(name, **self.pymc_parameters(), dims=dims, default_transform=LogPower(power, scale))
 

@@ -171,7 +171,7 @@ class WeightsPrior(Declared):
         """PyMC's weights, given one concentration or one for each component."""
         import pymc as pm
 
-        from bayesgmm.distributions import Logits
+        from bayesgmm.pymc_ops.distributions import Logits
 
         return pm.Dirichlet(name, concentration * np.ones(n_components), dims="component", default_transform=Logits())
 

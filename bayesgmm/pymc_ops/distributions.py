@@ -15,7 +15,7 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm._pytensor_ops import covariance_of_root, pointwise, precision_root, unpack_root
+from bayesgmm.pymc_ops.ops import covariance_of_root, pointwise, precision_root, unpack_root
 
 __all__ = ["Affine", "LogPower", "Logits", "MvNormalMixture", "OrderedAffine", "RootCoordinates"]
 
