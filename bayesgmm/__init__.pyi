@@ -9,8 +9,9 @@ from .clusterings.label_draws import n_clusters
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
 from .comparison import compare
-from .convergence import label_convergence
 from .diagnosis import diagnose
+from .diagnosis.convergence import label_convergence
+from .diagnosis.summary import component_table
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
@@ -31,7 +32,6 @@ from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStud
 from .priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 from .reports import report
 from .selection import select
-from .summary import component_table
 
 __all__ = [
     "AnomalyDetector",

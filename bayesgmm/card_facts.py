@@ -10,9 +10,9 @@ import numpy as np
 from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
+from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.errors import CardError, choose
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.mixing import convergence
 from bayesgmm.model import Card, Interval
 from bayesgmm.posterior.schema import info
 from bayesgmm.predictions.anomalies import anomaly_scores

@@ -8,12 +8,12 @@ import numpy as np
 
 from bayesgmm import plots
 from bayesgmm.datasets import iris
+from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import card_path, load_card
 from bayesgmm.posterior import schema
 from bayesgmm.predictions.predictive import assignments
-from bayesgmm.summary import component_table, component_words, convergence_line
 
 if TYPE_CHECKING:
     import pandas as pd

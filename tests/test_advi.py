@@ -15,6 +15,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.diagnosis.engines import HIGH_KHAT
+from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, SamplingError
 from bayesgmm.inference import advi, importance, laplace
 from bayesgmm.inference.elbo import Bound
@@ -24,7 +25,6 @@ from bayesgmm.inference.importance import Draws, judge, keep, resample, smooth
 from bayesgmm.inference.minibatches import draw_minibatches
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import info
-from bayesgmm.summary import convergence_line
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -6,10 +6,10 @@ import pytest
 from scipy.stats import kstest, multivariate_normal
 
 import bayesgmm as bg
+from bayesgmm.diagnosis.summary import component_table
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate
-from bayesgmm.summary import component_table
 
 
 def component_densities(fit, x):

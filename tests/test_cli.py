@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.summary import component_sizes, component_table, convergence_line
+from bayesgmm.diagnosis.summary import component_sizes, component_table, convergence_line
 from tests.commands import run
 
 

@@ -6,9 +6,8 @@ import xarray as xr
 from scipy import stats as st
 
 import bayesgmm as bg
-from bayesgmm import mixing
 from bayesgmm.data.points import Standard, as_points
-from bayesgmm.diagnosis import CHECKS, components, modes, points, priors
+from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import schema

@@ -9,8 +9,8 @@ import xarray as xr
 from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm.convergence import label_free
 from bayesgmm.data.points import Standard, as_points
+from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import divergence
 from bayesgmm.labels.label_confusion import exchange_gaps, misnamed

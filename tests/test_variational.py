@@ -14,6 +14,7 @@ from sklearn.mixture import BayesianGaussianMixture
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
+from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
 from bayesgmm.inference import ENGINES, IGNORE_PRIORS, LIMITS, variational
 from bayesgmm.inference.acceleration import squared_steps
@@ -21,7 +22,6 @@ from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import info
-from bayesgmm.summary import convergence_line
 from tests.ascents import (
     FAMILIES,
     MEANS,

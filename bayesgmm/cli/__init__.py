@@ -163,14 +163,14 @@ def _show_expected_clusters(tree: "xr.DataTree") -> None:
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
-    from bayesgmm.posterior.schema import info
-    from bayesgmm.summary import (
+    from bayesgmm.diagnosis.summary import (
         component_sizes,
         component_table,
         component_words,
         convergence_line,
         convergence_numbers,
     )
+    from bayesgmm.posterior.schema import info
 
     told, (title, words) = info(fit), component_words(fit)
     tell(**{name: told.get(name) for name in ("method", "seed", "seconds")})

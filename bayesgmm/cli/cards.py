@@ -90,7 +90,7 @@ def run_models(
     import matplotlib as mpl
 
     from bayesgmm.card_runs import WRITTEN, run_card
-    from bayesgmm.summary import component_table, component_words, convergence_line
+    from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
 
     mpl.use("Agg")
     run = run_card(name, output)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesgmm import mixing
-from bayesgmm.diagnosis import components, engines, modes, points, predictions, priors
+from bayesgmm.diagnosis import components, engines, mixing, modes, points, predictions, priors
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws

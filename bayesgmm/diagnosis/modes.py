@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from bayesgmm.convergence import label_free
+from bayesgmm.diagnosis.convergence import label_free
+from bayesgmm.diagnosis.mixing import chains_named
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import chains_named
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.draws import size, statistic
 from bayesgmm.posterior.schema import observed

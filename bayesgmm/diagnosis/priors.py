@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.diagnosis.mixing import watched
 from bayesgmm.findings import Finding
-from bayesgmm.mixing import watched
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.schema import declaration, unpack
 from bayesgmm.sweep.stats import Array, cholesky

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm import mixing
 from bayesgmm._declared import positive, whole
 from bayesgmm.data.points import Points, as_points, listing
+from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational

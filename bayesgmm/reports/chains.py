@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.diagnosis.engines import approximation
-from bayesgmm.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
+from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
 from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from bayesgmm.diagnosis.summary import with_interval
 from bayesgmm.plots.densities import density as draw_density
 from bayesgmm.plots.densities import density_data
 from bayesgmm.plots.forests import weights as draw_weights
@@ -13,7 +14,6 @@ from bayesgmm.reports.blocks import Block, Fold, Grid, Items, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import component_colour, picture
 from bayesgmm.reports.subject import MANY, Subject, listed, share
-from bayesgmm.summary import with_interval
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 

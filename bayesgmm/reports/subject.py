@@ -11,6 +11,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.points import leave_one_out
+from bayesgmm.diagnosis.summary import component_table
 from bayesgmm.findings import Findings
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
@@ -22,7 +23,6 @@ from bayesgmm.reports.blocks import LeftOut
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
-from bayesgmm.summary import component_table
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 

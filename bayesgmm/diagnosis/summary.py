@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import probability
+from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.mixing import convergence
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.schema import info, observed
 from bayesgmm.predictions.predictive import assignments
