@@ -1,6 +1,5 @@
 from . import apps, datasets, errors, model, plots
 from .bootstrap import bootstrap_test
-from .builder import build_model, initial_point
 from .card_explanations import explain_card
 from .card_runs import run_card
 from .clusterings.co_clusterings import co_clustering
@@ -15,6 +14,7 @@ from .diagnosis.summary import component_table
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
+from .inference.builder import build_model, initial_point
 from .information import standard_errors
 from .labels.relabelling import relabel
 from .model import MixtureModel, load_card
