@@ -1,5 +1,4 @@
 from . import apps, datasets, errors, model, plots
-from .bootstrap import bootstrap_test
 from .card_explanations import explain_card
 from .card_runs import run_card
 from .clusterings.co_clusterings import co_clustering
@@ -7,7 +6,6 @@ from .clusterings.credible_balls import credible_ball
 from .clusterings.label_draws import n_clusters
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
-from .comparison import compare
 from .diagnosis import diagnose
 from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
@@ -15,9 +13,12 @@ from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .inference import fit
 from .inference.builder import build_model, initial_point
-from .information import standard_errors
 from .labels.relabelling import relabel
 from .model import MixtureModel, load_card
+from .model_selection.bootstrap import bootstrap_test
+from .model_selection.comparison import compare
+from .model_selection.information import standard_errors
+from .model_selection.selection import select
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
 from .predictions.elicitation import elicit, prior_predictive
@@ -31,7 +32,6 @@ from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
 from .reports import report
-from .selection import select
 
 __all__ = [
     "AnomalyDetector",

@@ -9,7 +9,6 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
-from bayesgmm import information
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import FitWarning, NotAMaximum, SingularInformation
@@ -17,6 +16,7 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, mle
 from bayesgmm.inference.maxima import Curvature
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.model_selection import information
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate

@@ -14,13 +14,14 @@ from scipy.stats import binom, multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm import bootstrap, inference, selection
+from bayesgmm import inference
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import searches
 from bayesgmm.inference.engine import Estimate
+from bayesgmm.model_selection import bootstrap, selection
 from bayesgmm.plots import selection_data
 from bayesgmm.posterior.criteria import CRITERIA, assignment_entropy, n_parameters
 from bayesgmm.posterior.schema import info, unpack

@@ -19,8 +19,8 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
+from bayesgmm.model_selection.selection import select
 from bayesgmm.posterior import schema
-from bayesgmm.selection import select
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def select(
     seed: Seed = None,
 ) -> None:
     """How many components? Fit each choice by EM, and show the criteria, the best one first."""
-    from bayesgmm.selection import select as run
+    from bayesgmm.model_selection.selection import select as run
 
     counts = component_counts(components)
     if output is not None:
@@ -135,8 +135,8 @@ def compare(
 ) -> None:
     """Which method? Fit one mixture by several, and show them side by side."""
     from bayesgmm import inference
-    from bayesgmm.comparison import compare as lay_out
     from bayesgmm.errors import DeclarationError, choose
+    from bayesgmm.model_selection.comparison import compare as lay_out
 
     chosen = names_of(methods)
     if not chosen:

@@ -1,0 +1,1 @@
+"""How many components, and which fit: selection, bootstrap test, comparison, standard errors."""
