@@ -1,6 +1,7 @@
 from . import apps, datasets, errors, model, plots
-from .card_explanations import explain_card
-from .card_runs import run_card
+from .cards.card import load_card
+from .cards.explanations import explain_card
+from .cards.runs import run_card
 from .clusterings.co_clusterings import co_clustering
 from .clusterings.credible_balls import credible_ball
 from .clusterings.label_draws import n_clusters
@@ -14,7 +15,7 @@ from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixtur
 from .inference import fit
 from .inference.builder import build_model, initial_point
 from .labels.relabelling import relabel
-from .model import MixtureModel, load_card
+from .model import MixtureModel
 from .model_selection.bootstrap import bootstrap_test
 from .model_selection.comparison import compare
 from .model_selection.information import standard_errors

@@ -1,20 +1,18 @@
-"""The declaration: what a mixture is believed to be, before any data; in Python and as a TOML card."""
+"""The declaration: what a mixture is believed to be, before any data."""
 
 import json
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
 from bayesgmm._declared import Declared, by_name
-from bayesgmm.card_data import DataCard
+from bayesgmm.bundled import card_path as card_path  # public as bg.model.card_path and bg.model.cards
+from bayesgmm.bundled import cards as cards
 from bayesgmm.data.points import Points, Summary
-from bayesgmm.errors import CardError, DataError, DeclarationError, choose
+from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES, Family
-from bayesgmm.lessons import Lesson
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, WishartPrecision
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
@@ -157,134 +155,6 @@ def as_model(value: Any) -> MixtureModel:
     if not isinstance(value, MixtureModel):
         raise DeclarationError(f"model={value!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
     return value
-
-
-class Procedure(Declared):
-    """How a card is fitted, unless its user says otherwise.
-
-    Parameters
-    ----------
-    method : str
-        An engine's name.
-    seed : int
-        For which the card's facts hold.
-    settings : dict
-        Of the engine.
-    """
-
-    method: str = "nuts"
-    seed: Annotated[StrictInt, Field(ge=0)] = 1
-    settings: dict[str, int | float | str] = Field(default_factory=dict)
-
-
-class Interval(Declared):
-    """A value that a credible interval must hold: the truth behind generated data, or a number from the literature.
-
-    Parameters
-    ----------
-    quantity : {'weight', 'mean', 'sd'}
-    component : int
-        As the fit names it: 0 is the heaviest.
-    value : float
-    column : str, optional
-        Of a mean or a standard deviation; the only one unless told.
-    ci_prob : float
-        Of the equal-tailed interval.
-    """
-
-    quantity: Literal["weight", "mean", "sd"]
-    component: Annotated[StrictInt, Field(ge=0)]
-    value: float
-    column: str | None = None
-    ci_prob: Annotated[float, Field(gt=0, lt=1)] = 0.95
-
-
-class Card(Declared):
-    """A model card: a worked analysis as a file.
-
-    Parameters
-    ----------
-    mixture : MixtureModel
-    title, about : str
-        A name, and what it is in one line.
-    data : DataCard
-    fit : Procedure
-    expect : dict of str to (float, float)
-        Facts about the fit of the card's own data, by their names in ``card_facts.FACTS``, each with a lower and an
-        upper bound. The tests hold every card that comes along to them.
-    intervals : tuple of Interval
-        Values that must lie in credible intervals.
-    lesson : Lesson
-    """
-
-    mixture: MixtureModel
-    title: str = ""
-    about: str = ""
-    data: DataCard = DataCard()
-    fit: Procedure = Procedure()
-    expect: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    intervals: tuple[Interval, ...] = ()
-    lesson: Lesson = Lesson()
-
-    @field_validator("expect")
-    @classmethod
-    def _lower_first(cls, expect: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        for name, (low, high) in expect.items():
-            if low > high:
-                raise ValueError(f"{name}: the lower bound comes first, got [{low:g}, {high:g}]")
-        return expect
-
-
-def load_card(name: str | Path) -> Card:
-    """Read a model card.
-
-    Parameters
-    ----------
-    name : str or Path
-        A TOML file, or the name of a card that comes along: one without an ending, which is no file here.
-
-    Raises
-    ------
-    CardError
-        When it can't be read; all mistakes in it at once, each with its place.
-    UnknownName
-        When no such card comes along.
-
-    Examples
-    --------
-    >>> load_card("galaxies").mixture.n_components
-    3
-    """
-    path = card_file(name)
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CardError(f"{path} can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"{path} is not TOML: {error}") from None
-    try:
-        card = Card.parse(values, str(path))
-    except DeclarationError as error:
-        raise CardError(str(error)) from None
-    return card.model_copy(update={"data": card.data.within(path.parent)})
-
-
-def card_file(name: str | Path) -> Path:
-    """The file of a card: the file itself, or that of a card that comes along."""
-    path = Path(name)
-    return path if path.suffix or path.is_file() else card_path(str(name))
-
-
-def card_path(name: str) -> Path:
-    """Where a bundled card is: in the installed package, or beside it in a checkout."""
-    return choose(name, cards(), "card")
-
-
-def cards() -> dict[str, Path]:
-    """The bundled cards by name."""
-    package = Path(__file__).parent
-    folders = [package / "models", package.parent / "models"]
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
 
 
 def model_from_json(text: str) -> MixtureModel:

@@ -13,16 +13,17 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.card_data import DataCard
-from bayesgmm.card_explanations import explain_card
-from bayesgmm.card_facts import FACTS, Fitted, Promise, fact_named, promises
+from bayesgmm.bundled import card_path, cards
+from bayesgmm.cards.card import Card, Interval, load_card
+from bayesgmm.cards.data import DataCard
+from bayesgmm.cards.explanations import explain_card
+from bayesgmm.cards.facts import FACTS, Fitted, Promise, fact_named, promises
+from bayesgmm.cards.transforms import PrincipalComponents
 from bayesgmm.cli.cards import _show_promises
 from bayesgmm.cli.session import Session
 from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.model import Card, Interval, card_path, cards, load_card
-from bayesgmm.transforms import PrincipalComponents
 from tests.commands import run as command
 
 CARDS = sorted(cards())

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.cards.card import load_card
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import CardError, DeclarationError, UnknownName
-from bayesgmm.model import load_card, model_from_json
+from bayesgmm.model import model_from_json
 
 MODELS = [
     bg.MixtureModel(3),

@@ -140,7 +140,7 @@ def demo(
     ),
 ) -> None:
     """Fit the iris measurements with NUTS, and show what comes out."""
-    from bayesgmm import demo
+    from bayesgmm.cards import demo
 
     demo.run(output, remark, show, show_table, wrote)
 

@@ -11,8 +11,8 @@ from bayesgmm.cli.completion import card_names
 from bayesgmm.cli.terminal import console, remark, say, session, show, show_table, tell, wrote
 
 if TYPE_CHECKING:
-    from bayesgmm.card_explanations import Explanation
-    from bayesgmm.card_facts import Promise
+    from bayesgmm.cards.explanations import Explanation
+    from bayesgmm.cards.facts import Promise
 
 CardArgument = Annotated[
     Path,
@@ -31,7 +31,8 @@ def list_models(context: typer.Context) -> None:
         return
     from rich.table import Table
 
-    from bayesgmm.model import cards, load_card
+    from bayesgmm.bundled import cards
+    from bayesgmm.cards.card import load_card
 
     table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
     table.add_column(no_wrap=True)
@@ -51,7 +52,7 @@ def show_card(
     toml: Annotated[bool, typer.Option("--toml", help="The card itself, ready to be saved and changed.")] = False,
 ) -> None:
     """Explain a card: data, model, each prior in words and why, what to expect and look at, how to run it."""
-    from bayesgmm.model import card_file, load_card
+    from bayesgmm.cards.card import card_file, load_card
 
     path = card_file(name)
     tell(name=path.stem, path=path, card=load_card(path).plain())
@@ -60,7 +61,7 @@ def show_card(
         if not session().json:
             say(text)
         return
-    from bayesgmm.card_explanations import explain_card
+    from bayesgmm.cards.explanations import explain_card
 
     _explain(explain_card(name))
 
@@ -89,7 +90,7 @@ def run_models(
     """Fit a card's own data: writes data, fit and report, and says whether what it promises came out."""
     import matplotlib as mpl
 
-    from bayesgmm.card_runs import WRITTEN, run_card
+    from bayesgmm.cards.runs import WRITTEN, run_card
     from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
 
     mpl.use("Agg")

@@ -6,6 +6,8 @@ The names are those of the registries; a test holds them equal.
 from collections.abc import Callable
 from pathlib import Path
 
+from bayesgmm.bundled import cards
+
 METHODS = ("nuts", "advi", "fullrank_advi", "vb", "map", "mle", "em")
 COVARIANCES = ("full", "tied", "diag", "spherical")
 CRITERIA = ("bic", "aic", "icl", "elbo")
@@ -66,6 +68,4 @@ def files(*suffixes: str) -> Completer:
 
 def card_names(incomplete: str) -> list[str]:
     """Complete the names of the cards that come with bayesgmm, or TOML files."""
-    package = Path(__file__).parents[1]
-    names = {path.stem for folder in (package, package.parent) for path in (folder / "models").glob("*.toml")}
-    return sorted(name for name in names if name.startswith(incomplete)) + files(".toml")(incomplete)
+    return sorted(name for name in cards() if name.startswith(incomplete)) + files(".toml")(incomplete)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bayesgmm.model import Card
+    from bayesgmm.cards.card import Card
 
 DataFile = Annotated[
     Path,
@@ -107,8 +107,9 @@ def tell(**results: Any) -> None:
 
 def declare(model: Path | None, components: int | None, covariance: str | None) -> "Card":
     """The card that ``--model`` names, or one of nothing but the mixture that ``-k`` declares."""
+    from bayesgmm.cards.card import Card, load_card
     from bayesgmm.errors import DeclarationError
-    from bayesgmm.model import Card, MixtureModel, load_card
+    from bayesgmm.model import MixtureModel
 
     if (model is None) == (components is None):
         raise DeclarationError("give either -k (how many components) or --model (a card), for example -k 3")

@@ -26,7 +26,8 @@ def build_model(
     Its free variables are ``weight`` [component], ``mean`` [component, feature] and ``covariance`` [component,
     feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance`` or ``sd``, of which
     ``covariance`` is made), and what the priors learn beyond them. The one observed variable is ``x`` [point,
-    feature], a ``bayesgmm.pymc_ops.distributions.MvNormalMixture`` over the data ``data``, which ``pm.set_data`` can exchange.
+    feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data ``data``, which ``pm.set_data``
+    can exchange.
     Everything is in data units; samplers move in standardised coordinates, the same as bayesgmm's own. A trace goes
     through ``bayesgmm.assignments`` and the other answers as it is.
 

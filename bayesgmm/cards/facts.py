@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.cards.card import Card, Interval
 from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.errors import CardError, choose
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.model import Card, Interval
 from bayesgmm.posterior.schema import info
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import assignments

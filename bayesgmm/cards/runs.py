@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.card_data import CardTable
-from bayesgmm.card_facts import Promise, fact_named, promises
+from bayesgmm.cards.card import Card, load_card
+from bayesgmm.cards.data import CardTable
+from bayesgmm.cards.facts import Promise, fact_named, promises
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
-from bayesgmm.model import Card, load_card
 from bayesgmm.posterior.schema import save
 from bayesgmm.reports import report
 

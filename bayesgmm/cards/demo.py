@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm import plots
+from bayesgmm.bundled import card_path
+from bayesgmm.cards.card import load_card
 from bayesgmm.datasets import iris
 from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
-from bayesgmm.model import card_path, load_card
 from bayesgmm.posterior import schema
 from bayesgmm.predictions.predictive import assignments
 
