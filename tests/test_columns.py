@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bayesgmm.apps import find_anomalies
-from bayesgmm.apps.columns import as_frame, beside, usable
+from bayesgmm.apps.tables.columns import as_frame, beside, usable
 from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DataError
 

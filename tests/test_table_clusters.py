@@ -10,8 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table
-from bayesgmm.apps.clusters import FILES
-from bayesgmm.apps.profiles import profiles
+from bayesgmm.apps.tables.clusters import FILES
+from bayesgmm.apps.tables.profiles import profiles
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from tests.commands import run
 

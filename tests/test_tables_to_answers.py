@@ -10,10 +10,11 @@ from scipy.stats import binom, chi2, multivariate_normal
 from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
-from bayesgmm.apps import find_anomalies, judge, novelty
-from bayesgmm.apps.anomalies import Rule
-from bayesgmm.apps.flagging import judge_file, write_flagged
-from bayesgmm.apps.novelty import Choice, Null, log_p_values, simplest
+from bayesgmm.apps import find_anomalies, judge
+from bayesgmm.apps.tables import novelty
+from bayesgmm.apps.tables.anomalies import Rule
+from bayesgmm.apps.tables.flagging import judge_file, write_flagged
+from bayesgmm.apps.tables.novelty import Choice, Null, log_p_values, simplest
 from bayesgmm.errors import DeclarationError, FitWarning
 from tests.commands import run
 
@@ -218,7 +219,7 @@ def test_the_choice_of_a_model_sees_no_row_that_is_held_back(monkeypatch):
         looked_at.append(x.index)
         return []
 
-    monkeypatch.setattr("bayesgmm.apps.anomalies.structure", noted)
+    monkeypatch.setattr("bayesgmm.apps.tables.anomalies.structure", noted)
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
     found = find_anomalies(table, table.head(3), **QUIET)
     seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}

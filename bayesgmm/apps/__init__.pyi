@@ -1,10 +1,10 @@
 from . import synthesis
-from .anomalies import Anomalies, find_anomalies, judge
-from .clusters import Clusters, cluster_table
 from .region_plots import overlay_data, plot_regions
 from .regions import region_table, save_regions
 from .segmentation import fit_pixels, segment_image
 from .speech import SpeechClassifier
+from .tables.anomalies import Anomalies, find_anomalies, judge
+from .tables.clusters import Clusters, cluster_table
 
 __all__ = [
     "Anomalies",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from bayesgmm.apps.anomalies import Anomalies, Learnt
-    from bayesgmm.apps.clusters import Clusters
+    from bayesgmm.apps.tables.anomalies import Anomalies, Learnt
+    from bayesgmm.apps.tables.clusters import Clusters
 
 SHOWN = 10  # rows in doubt
 LEARNING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options of it
@@ -73,9 +73,9 @@ def anomalies(
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find the rows of a table that do not belong, and say why each does not."""
-    from bayesgmm.apps.anomalies import Rule, learn
-    from bayesgmm.apps.flagging import judge_file, write_flagged
-    from bayesgmm.apps.novelty import COMPONENTS
+    from bayesgmm.apps.tables.anomalies import Rule, learn
+    from bayesgmm.apps.tables.flagging import judge_file, write_flagged
+    from bayesgmm.apps.tables.novelty import COMPONENTS
     from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable
     from bayesgmm.posterior import schema
@@ -149,7 +149,7 @@ def cluster(
     """From a table to its clusters: how many, which rows, what each is like, how sure that is; and a report."""
     import matplotlib as mpl
 
-    from bayesgmm.apps.clusters import FILES, cluster_table
+    from bayesgmm.apps.tables.clusters import FILES, cluster_table
     from bayesgmm.data.tables import read_frame
     from bayesgmm.files import writable_folder
 

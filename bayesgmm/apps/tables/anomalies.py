@@ -8,8 +8,8 @@ import numpy as np
 
 from bayesgmm import inference
 from bayesgmm._declared import probability, whole
-from bayesgmm.apps.columns import Usable, as_frame, beside, complete_rows, usable
-from bayesgmm.apps.novelty import (
+from bayesgmm.apps.tables.columns import Usable, as_frame, beside, complete_rows, usable
+from bayesgmm.apps.tables.novelty import (
     BACKGROUND_MUST_PAY,
     COMPONENTS,
     DRAWS,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm._declared import whole
-from bayesgmm.apps.columns import Usable, beside, usable
-from bayesgmm.apps.evidence import evidence
-from bayesgmm.apps.profiles import profiles, set_apart
+from bayesgmm.apps.tables.columns import Usable, beside, usable
+from bayesgmm.apps.tables.evidence import evidence
+from bayesgmm.apps.tables.profiles import profiles, set_apart
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import listing

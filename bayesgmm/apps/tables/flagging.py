@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.apps.anomalies import Anomalies, flagged, judge
-from bayesgmm.apps.columns import free_name
-from bayesgmm.apps.novelty import with_expected
+from bayesgmm.apps.tables.anomalies import Anomalies, flagged, judge
+from bayesgmm.apps.tables.columns import free_name
+from bayesgmm.apps.tables.novelty import with_expected
 from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable

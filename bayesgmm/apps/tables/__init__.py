@@ -1,0 +1,1 @@
+"""Clusters and anomalies in tables, from files to files."""
