@@ -20,8 +20,8 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.apps import fit_pixels, segment_image
-from bayesgmm.apps.images import as_picture
-from bayesgmm.apps.pixel_features import feature_names, pixel_features
+from bayesgmm.apps.images.pictures import as_picture
+from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import responsibilities

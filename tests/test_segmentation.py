@@ -12,12 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import bayesgmm as bg
-from bayesgmm.apps import fit_pixels, labelling, overlay_data, plot_regions, region_table, save_regions, segment_image
+from bayesgmm.apps import fit_pixels, overlay_data, plot_regions, region_table, save_regions, segment_image
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.images import as_picture
-from bayesgmm.apps.pixel_features import GROUPS, feature_names, lab_rows, pixel_features, to_lab
-from bayesgmm.apps.random_fields import ROWS_A_SWEEP, STEPS, edge_weights, smooth
-from bayesgmm.apps.regions import boundaries, perimeters
+from bayesgmm.apps.images import labelling
+from bayesgmm.apps.images.pictures import as_picture
+from bayesgmm.apps.images.pixel_features import GROUPS, feature_names, lab_rows, pixel_features, to_lab
+from bayesgmm.apps.images.random_fields import ROWS_A_SWEEP, STEPS, edge_weights, smooth
+from bayesgmm.apps.images.regions import boundaries, perimeters
 from bayesgmm.errors import (
     BayesGMMError,
     DataError,
@@ -333,7 +334,7 @@ def test_a_fit_labels_another_picture_and_any_engine_and_declaration_serve(image
 
 
 def test_doubts_that_matter_are_passed_on(monkeypatch, image):
-    from bayesgmm.apps import segmentation
+    from bayesgmm.apps.images import segmentation
 
     def doubtful(*args, **kwargs):
         bg.errors.warn(["Pareto k-hat 0.9", "It did not converge."])
@@ -521,7 +522,7 @@ def test_settings_of_a_fit_that_is_not_made_are_refused(image, fit):
 
 def test_what_difference_is_usual_is_told_by_neighbours_that_are_seen(image):
     """A picture cut out of a larger one smooths as it would alone."""
-    from bayesgmm.apps.segmentation import _usual_difference
+    from bayesgmm.apps.images.segmentation import _usual_difference
 
     def usual(values):
         return _usual_difference(as_picture(values), np.random.default_rng(0))

@@ -50,9 +50,9 @@ def segment(
 ) -> None:
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
     from bayesgmm._declared import whole
-    from bayesgmm.apps.images import as_picture
-    from bayesgmm.apps.regions import NOWHERE, WRITTEN, save_regions
-    from bayesgmm.apps.segmentation import fit_pixels, segment_image
+    from bayesgmm.apps.images.pictures import as_picture
+    from bayesgmm.apps.images.regions import NOWHERE, WRITTEN, save_regions
+    from bayesgmm.apps.images.segmentation import fit_pixels, segment_image
     from bayesgmm.clusterings.merging import merge_components
     from bayesgmm.files import made_folder
     from bayesgmm.posterior.schema import load, save
@@ -81,7 +81,7 @@ def segment(
 
 
 def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
-    from bayesgmm.apps.segmentation import left_out
+    from bayesgmm.apps.images.segmentation import left_out
     from bayesgmm.data.points import listing
 
     if missing := left_out(fit, features):
@@ -89,7 +89,7 @@ def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
 
 
 def _show(regions: "xr.Dataset") -> None:
-    from bayesgmm.apps.regions import region_table
+    from bayesgmm.apps.images.regions import region_table
 
     table = region_table(regions)
     title = f"{regions.sizes['x']} x {regions.sizes['y']} pixels, by {regions.attrs['features'].replace('_', ' ')}"

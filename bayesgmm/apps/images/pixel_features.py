@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm._declared import positive
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.images import Picture
+from bayesgmm.apps.images.pictures import Picture
 from bayesgmm.errors import DataError, choose
 
 Plane = NDArray[np.float32]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bayesgmm import inference
 from bayesgmm._declared import whole
-from bayesgmm.apps.images import Picture, as_picture
-from bayesgmm.apps.labelling import Field, Mixture, label_pixels, strips_of
-from bayesgmm.apps.pixel_features import LEAST_RANGE, feature_names, pixel_features, to_lab
+from bayesgmm.apps.images.labelling import Field, Mixture, label_pixels, strips_of
+from bayesgmm.apps.images.pictures import Picture, as_picture
+from bayesgmm.apps.images.pixel_features import LEAST_RANGE, feature_names, pixel_features, to_lab
 from bayesgmm.data.points import Points, listing
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.model import MixtureModel

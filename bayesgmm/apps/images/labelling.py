@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.images import Picture
-from bayesgmm.apps.pixel_features import feature_names, pixel_features
-from bayesgmm.apps.random_fields import ROWS_A_SWEEP, edge_weights, smooth
+from bayesgmm.apps.images.pictures import Picture
+from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
+from bayesgmm.apps.images.random_fields import ROWS_A_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters
 from bayesgmm.data.points import Standard, listing
 from bayesgmm.errors import DataError, DeclarationError
