@@ -6,9 +6,9 @@ import time
 import numpy as np
 
 from bayesgmm.apps import SpeechClassifier
-from bayesgmm.apps.audio import read
-from bayesgmm.apps.cepstra import Hearing, frames
-from bayesgmm.apps.synthesis import make_recordings
+from bayesgmm.apps.speech.audio import read
+from bayesgmm.apps.speech.cepstra import Hearing, frames
+from bayesgmm.apps.speech.synthesis import make_recordings
 
 TITLE = "## Ten words, 180 recordings"
 STATES = 8
@@ -22,7 +22,7 @@ def bayesgmm(paths, labels, speakers):
 
 def bayesgmm_plain(heard, labels, speakers):
     """The chains alone, from frames, without what is held out for calibration: what hmmlearn does."""
-    from bayesgmm.apps.word_models import Shape, train
+    from bayesgmm.apps.speech.word_models import Shape, train
 
     known, word = np.unique(labels, return_inverse=True)
     words = train(heard, word, np.ones(len(word)), Shape(STATES), Hearing(8000).columns)

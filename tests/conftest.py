@@ -52,7 +52,7 @@ def no_doubts():
 @pytest.fixture(scope="session")
 def listed(tmp_path_factory):
     """Recordings of four words, three speakers, four takes."""
-    from bayesgmm.apps import synthesis
+    from bayesgmm.apps.speech import synthesis
 
     return synthesis.make_recordings(tmp_path_factory.mktemp("words"), FEW, takes=4, seed=3)
 
@@ -67,7 +67,7 @@ def trained(listed):
 @pytest.fixture
 def voice():
     """A woman who says "six"."""
-    from bayesgmm.apps import audio, synthesis
+    from bayesgmm.apps.speech import audio, synthesis
 
     samples, _ = synthesis.speak(synthesis.WORDS["six"], synthesis.Voice("woman"), seed=8)
     return audio.Recording(samples, 8000)

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bayesgmm.apps import networks
-from bayesgmm.apps import word_models as wm
+from bayesgmm.apps.speech import networks
+from bayesgmm.apps.speech import word_models as wm
 from bayesgmm.data.points import Standard
 
 FEW = ["one", "two", "six", "nine"]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bayesgmm.apps import chains, networks
+from bayesgmm.apps.speech import chains, networks
 from tests.speaking import tiny_network
 
 pytest.importorskip("soundfile")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.apps import SpeechClassifier, formants, speech_files
-from bayesgmm.apps import synthesis as sy
+from bayesgmm.apps import SpeechClassifier
+from bayesgmm.apps.speech import formants, speech_files
+from bayesgmm.apps.speech import synthesis as sy
 from tests.speaking import a_table
 
 pytest.importorskip("soundfile")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.apps import SpeechClassifier, audio, cepstra
-from bayesgmm.apps import synthesis as sy
+from bayesgmm.apps import SpeechClassifier
+from bayesgmm.apps.speech import audio, cepstra
+from bayesgmm.apps.speech import synthesis as sy
 from tests.speaking import as_file
 
 pytest.importorskip("soundfile")

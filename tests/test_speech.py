@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.apps import SpeechClassifier, audio, calibration, cepstra, speech_files
-from bayesgmm.apps import synthesis as sy
-from bayesgmm.apps import word_models as wm
+from bayesgmm.apps import SpeechClassifier
+from bayesgmm.apps.speech import audio, calibration, cepstra, speech_files
+from bayesgmm.apps.speech import synthesis as sy
+from bayesgmm.apps.speech import word_models as wm
 from tests.speaking import FEW
 
 pytest.importorskip("soundfile")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.apps import SpeechClassifier, speech_files
+from bayesgmm.apps import SpeechClassifier
+from bayesgmm.apps.speech import speech_files
 from tests.speaking import FEW
 
 pytest.importorskip("soundfile")

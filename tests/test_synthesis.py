@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.apps import synthesis as sy
+from bayesgmm.apps.speech import synthesis as sy
 
 pytest.importorskip("soundfile")
 pytest.importorskip("librosa")

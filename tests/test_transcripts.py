@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bayesgmm.apps import SpeechClassifier, audio, networks
-from bayesgmm.apps import synthesis as sy
+from bayesgmm.apps import SpeechClassifier
+from bayesgmm.apps.speech import audio, networks
+from bayesgmm.apps.speech import synthesis as sy
 from tests.speaking import as_file, tiny_network
 
 pytest.importorskip("soundfile")
@@ -87,7 +88,7 @@ def test_a_part_of_a_recording_is_transcribed_alone(trained):
 
 
 def test_what_follows_what_is_counted_within_one_sound_by_weight():
-    from bayesgmm.apps.corpora import corpus_of, follows
+    from bayesgmm.apps.speech.corpora import corpus_of, follows
 
     one, other = (np.random.default_rng(i).normal(size=8000) for i in (0, 1))
     parts = [audio.Recording(one, 8000, start=0, stop=0.5), audio.Recording(one, 8000, start=0.5, stop=1)]

@@ -11,7 +11,7 @@ from bayesgmm.cli.terminal import check_other, check_table, names_of, refuse, re
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesgmm.apps.speech_files import Trained
+    from bayesgmm.apps.speech.speech_files import Trained
     from bayesgmm.sweep.stats import Array
 
 speech = App(help="Words and sounds: train on labelled recordings, recognise others.", no_args_is_help=True)
@@ -48,8 +48,8 @@ def train(
 
     A table of formants may have a column speaker, too: it is held out by, and is no formant.
     """
-    from bayesgmm.apps.listings import Listing, listed
-    from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.apps.speech.classifier import SpeechClassifier
+    from bayesgmm.apps.speech.listings import Listing, listed
     from bayesgmm.files import writable
 
     writable(output)
@@ -87,9 +87,9 @@ def train(
 def _train_table(
     frame: "pd.DataFrame", label: str, columns: list[str] | None, output: Path, options: dict[str, Any]
 ) -> None:
-    from bayesgmm.apps import speech_files
-    from bayesgmm.apps.calibration import reliability
-    from bayesgmm.apps.formants import SPEAKER, rehearse_table, tokens_of, train_table
+    from bayesgmm.apps.speech import speech_files
+    from bayesgmm.apps.speech.calibration import reliability
+    from bayesgmm.apps.speech.formants import SPEAKER, rehearse_table, tokens_of, train_table
 
     tokens = tokens_of(frame, label, columns)
     trained, _ = train_table(tokens, **options)
@@ -128,7 +128,7 @@ def recognise(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write (.csv or .parquet).")] = None,
 ) -> None:
     """Say what is in recordings: a label with its probability, or a sequence with times."""
-    from bayesgmm.apps import speech_files
+    from bayesgmm.apps.speech import speech_files
 
     if output is not None:
         check_table(output, model, *recordings)
@@ -150,8 +150,8 @@ def _answers(trained: "Trained", recordings: list[Path], sequence: bool) -> "pd.
     """A row a recording, a row of the table, or a word of a sequence; the index is the recording or the row."""
     import pandas as pd
 
-    from bayesgmm.apps.formants import recognise_table
-    from bayesgmm.apps.speech import SpeechClassifier
+    from bayesgmm.apps.speech.classifier import SpeechClassifier
+    from bayesgmm.apps.speech.formants import recognise_table
     from bayesgmm.data.tables import read_frame
     from bayesgmm.errors import DataError
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.calibration import tempered
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.word_models import Words
+from bayesgmm.apps.speech.calibration import tempered
+from bayesgmm.apps.speech.word_models import Words
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

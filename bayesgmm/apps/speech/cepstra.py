@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from bayesgmm.apps.audio import BrokenRecording, Recording, resampled
 from bayesgmm.apps.extras import extra
+from bayesgmm.apps.speech.audio import BrokenRecording, Recording, resampled
 from bayesgmm.errors import DeclarationError
 from bayesgmm.sweep.stats import Array
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.calibration import best_exponent, log_loss
-from bayesgmm.apps.word_models import Shape, train
+from bayesgmm.apps.speech.calibration import best_exponent, log_loss
+from bayesgmm.apps.speech.word_models import Shape, train
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array
 

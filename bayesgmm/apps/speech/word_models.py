@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayesgmm._declared import positive, whole
-from bayesgmm.apps.chains import Padded, evenly, log_probability, occupancies
+from bayesgmm.apps.speech.chains import Padded, evenly, log_probability, occupancies
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits

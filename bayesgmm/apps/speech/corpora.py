@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps import audio
-from bayesgmm.apps.cepstra import Frames, Hearing, frames
+from bayesgmm.apps.speech import audio
+from bayesgmm.apps.speech.cepstra import Frames, Hearing, frames
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments
 from bayesgmm.progress import track

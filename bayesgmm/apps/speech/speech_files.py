@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.cepstra import Hearing
-from bayesgmm.apps.word_models import Words
+from bayesgmm.apps.speech.cepstra import Hearing
+from bayesgmm.apps.speech.word_models import Words
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.calibration import tempered
-from bayesgmm.apps.rehearsal import folds_of
-from bayesgmm.apps.speech_files import Trained
-from bayesgmm.apps.word_models import Words
+from bayesgmm.apps.speech.calibration import tempered
+from bayesgmm.apps.speech.rehearsal import folds_of
+from bayesgmm.apps.speech.speech_files import Trained
+from bayesgmm.apps.speech.word_models import Words
 from bayesgmm.data.points import Standard, as_points, is_numeric, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.schema import unpack
