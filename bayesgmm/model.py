@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_validator
 
-from bayesgmm._declared import Declared, by_name
 from bayesgmm.bundled import card_path as card_path  # public as bg.model.card_path and bg.model.cards
 from bayesgmm.bundled import cards as cards
 from bayesgmm.data.points import Points, Summary
+from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.priors.backgrounds import Background

@@ -1,7 +1,7 @@
-from . import synthesis
 from .images.region_plots import overlay_data, plot_regions
 from .images.regions import region_table, save_regions
 from .images.segmentation import fit_pixels, segment_image
+from .speech import synthesis
 from .speech.classifier import SpeechClassifier
 from .tables.anomalies import Anomalies, find_anomalies, judge
 from .tables.clusters import Clusters, cluster_table

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, field_validator
 
-from bayesgmm._declared import Declared
 from bayesgmm.bundled import card_path
 from bayesgmm.cards.data import DataCard
 from bayesgmm.cards.lessons import Lesson
+from bayesgmm.declared import Declared
 from bayesgmm.errors import CardError, DeclarationError
 from bayesgmm.model import MixtureModel
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from bayesgmm._declared import Declared
 from bayesgmm.cards.transforms import AnyTransform
 from bayesgmm.data.points import as_points, is_numeric, select
 from bayesgmm.data.tables import read_frame
 from bayesgmm.datasets import DATASETS, GENERATED
+from bayesgmm.declared import Declared
 from bayesgmm.errors import CardError, DataError, choose
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bayesgmm._declared import Declared
 from bayesgmm.cards.card import Card, load_card
 from bayesgmm.cards.data import CardTable, DataCard
 from bayesgmm.cards.facts import fact_named, interval_words
 from bayesgmm.data.points import as_points, listing
+from bayesgmm.declared import Declared
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.priors import FAMILIES, Saying, sayings
 

@@ -1,6 +1,6 @@
 """What a card teaches, in words, beside the numbers that a program needs."""
 
-from bayesgmm._declared import Declared
+from bayesgmm.declared import Declared
 
 
 class Why(Declared):

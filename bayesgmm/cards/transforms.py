@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from bayesgmm._declared import Declared
+from bayesgmm.declared import Declared
 from bayesgmm.errors import DataError, allowed, choose
 
 if TYPE_CHECKING:

@@ -49,11 +49,11 @@ def segment(
     seed: Annotated[int, typer.Option(help="The same seed gives the same regions.")] = 0,
 ) -> None:
     """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
-    from bayesgmm._declared import whole
     from bayesgmm.apps.images.pictures import as_picture
     from bayesgmm.apps.images.regions import NOWHERE, WRITTEN, save_regions
     from bayesgmm.apps.images.segmentation import fit_pixels, segment_image
     from bayesgmm.clusterings.merging import merge_components
+    from bayesgmm.declared import whole
     from bayesgmm.files import made_folder
     from bayesgmm.posterior.schema import load, save
 

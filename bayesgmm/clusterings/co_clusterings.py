@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bayesgmm._declared import whole
 from bayesgmm.clusterings.merging import Groups, merged_clusters, posterior_for
+from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.predictions.densities import DRAWS

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability
 from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss, by_size
 from bayesgmm.clusterings.partitions import allocations, drawn, merge_of, require_same_points
+from bayesgmm.declared import probability
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.sweep.stats import Array
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._declared import whole
 from bayesgmm.clusterings import label_draw_kernels
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.data.points import Points
+from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import positive, whole
 from bayesgmm.clusterings.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weights
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, wrong_companions
 from bayesgmm.clusterings.partition_search import Search, optimal
 from bayesgmm.data.points import Points
+from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.predictions.densities import DRAWS

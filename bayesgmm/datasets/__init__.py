@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import probability, whole
 from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
+from bayesgmm.declared import probability, whole
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import whole
+from bayesgmm.declared import whole
 from bayesgmm.errors import choose
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import positive, probability, whole
+from bayesgmm.declared import positive, probability, whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import approximate

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm._declared import probability
 from bayesgmm.data.points import Points
+from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.model import MixtureModel

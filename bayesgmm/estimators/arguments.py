@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Points, as_points
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.estimators.beginnings import SLICE
 from bayesgmm.families.structures import COVARIANCES, Family, is_positive_definite

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bayesgmm._declared import positive
 from bayesgmm.data.points import Points
+from bayesgmm.declared import positive
 from bayesgmm.errors import choose
 from bayesgmm.estimators import arguments
 from bayesgmm.families.structures import Family

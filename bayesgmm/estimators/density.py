@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Points
+from bayesgmm.declared import whole
 from bayesgmm.estimators import arguments
 from bayesgmm.sweep.stats import Array
 

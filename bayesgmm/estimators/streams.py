@@ -9,8 +9,8 @@ from typing import Any, Self, override
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm._declared import positive
 from bayesgmm.data.points import Points
+from bayesgmm.declared import positive
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.ascending import Approximation, Start, climb

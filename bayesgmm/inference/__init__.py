@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm._declared import positive, whole
 from bayesgmm.data.points import Points, as_points, listing
+from bayesgmm.declared import positive, whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
+from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesgmm._declared import whole
+from bayesgmm.declared import whole
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Points
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
 from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked

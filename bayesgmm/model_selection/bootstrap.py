@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
+from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture

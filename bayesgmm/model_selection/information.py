@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtri
 from threadpoolctl import threadpool_limits
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish

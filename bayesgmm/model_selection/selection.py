@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Points, Standard, as_points
+from bayesgmm.declared import whole
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent

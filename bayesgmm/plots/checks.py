@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
 from bayesgmm.plots.style import COLOURS, choose_columns
 from bayesgmm.posterior.schema import observed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid

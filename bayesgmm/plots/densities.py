@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import probability
 from bayesgmm.data.points import as_points
+from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle

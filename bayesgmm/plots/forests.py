@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed

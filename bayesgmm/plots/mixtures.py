@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import probability
+from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
 from bayesgmm.posterior.schema import declaration, observed

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Points, Standard, as_points, listing
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.model import MixtureModel, model_from_json

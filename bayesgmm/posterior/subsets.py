@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import LARGEST, Standard, listing
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior

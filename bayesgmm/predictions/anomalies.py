@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability, whole
 from bayesgmm.data.points import Points, listing
+from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS, dataset, spread

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.data.points import Standard, as_points
+from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema

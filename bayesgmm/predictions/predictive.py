@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import probability, whole
 from bayesgmm.data.points import LARGEST, Points, as_points, column_names, listing
+from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import background, background_probability

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._declared import whole
+from bayesgmm.declared import whole
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import Posterior, observed, plain_index
 from bayesgmm.posterior.subsets import thinned

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.data.points import Points, Standard, listing, per_column
+from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, Backdrop
 

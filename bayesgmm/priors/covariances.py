@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.special import multigammaln
 
-from bayesgmm._declared import Declared, Positive
 from bayesgmm.data.points import Standard, Summary, listing
+from bayesgmm.declared import Declared, Positive
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family, is_positive_definite
 from bayesgmm.priors import lkj

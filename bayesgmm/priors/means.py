@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm._declared import Declared, Numbers, Positive, PositiveNumbers
 from bayesgmm.data.points import Standard, Summary, listing, per_column
+from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers
 from bayesgmm.errors import DeclarationError
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density

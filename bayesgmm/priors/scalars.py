@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, SerializeAsAny
 from scipy import special
 
-from bayesgmm._declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
 from bayesgmm.data.points import per_column
+from bayesgmm.declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
 from bayesgmm.errors import DeclarationError
 from bayesgmm.sweep.kernels import jit
 from bayesgmm.sweep.stats import Array

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from bayesgmm._declared import Declared
+from bayesgmm.declared import Declared
 from bayesgmm.errors import DeclarationError
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bayesgmm import inference
-from bayesgmm._declared import Declared
+from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
 from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
 from bayesgmm.reports.subject import Subject

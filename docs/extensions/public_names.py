@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 def signature(app: Sphinx, what: str, name: str, thing: Any, *rest: Any) -> tuple[str, str] | None:
     """``Dirichlet(concentration=1.0)``, not what pydantic makes of it."""
-    from bayesgmm._declared import Declared
+    from bayesgmm.declared import Declared
 
     if what != "class" or not issubclass(thing, Declared):
         return None

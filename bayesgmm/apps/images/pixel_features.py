@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm._declared import positive
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.images.pictures import Picture
+from bayesgmm.declared import positive
 from bayesgmm.errors import DataError, choose
 
 Plane = NDArray[np.float32]

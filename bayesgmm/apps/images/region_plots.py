@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.apps.images.regions import boundaries, line_width, mean_colours, overlay
+from bayesgmm.declared import whole
 from bayesgmm.plots.style import colour
 
 if TYPE_CHECKING:

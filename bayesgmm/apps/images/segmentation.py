@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm import inference
-from bayesgmm._declared import whole
 from bayesgmm.apps.images.labelling import Field, Mixture, label_pixels, strips_of
 from bayesgmm.apps.images.pictures import Picture, as_picture
 from bayesgmm.apps.images.pixel_features import LEAST_RANGE, feature_names, pixel_features, to_lab
 from bayesgmm.data.points import Points, listing
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count

@@ -1,1 +1,5 @@
 """Words and sounds in recordings."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["synthesis"])

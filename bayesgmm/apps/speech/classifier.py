@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm._declared import whole
 from bayesgmm.apps.speech import audio, speech_files
 from bayesgmm.apps.speech.calibration import miscalibration, reliability, tempered
 from bayesgmm.apps.speech.cepstra import NORMALISATIONS, Frames, Hearing, frames
@@ -19,6 +18,7 @@ from bayesgmm.apps.speech.networks import Network, silence
 from bayesgmm.apps.speech.rehearsal import HeldOut, Rehearsal, folds_of, hold_out
 from bayesgmm.apps.speech.speech_files import Trained
 from bayesgmm.apps.speech.word_models import Shape, train
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.progress import Count, quiet, track

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.apps.extras import extra
 from bayesgmm.datasets.formants import FORMANTS as VOWELS
 from bayesgmm.datasets.formants import TALKERS
+from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.sweep.stats import Array
 

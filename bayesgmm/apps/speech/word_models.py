@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayesgmm._declared import positive, whole
 from bayesgmm.apps.speech.chains import Padded, evenly, log_probability, occupancies
 from bayesgmm.data.points import Points, Standard
+from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.families.structures import Family

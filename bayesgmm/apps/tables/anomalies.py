@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm._declared import probability, whole
 from bayesgmm.apps.tables.columns import Usable, as_frame, beside, complete_rows, usable
 from bayesgmm.apps.tables.novelty import (
     BACKGROUND_MUST_PAY,
@@ -27,6 +26,7 @@ from bayesgmm.apps.tables.novelty import (
     with_reference,
 )
 from bayesgmm.data.points import select
+from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm._declared import whole
 from bayesgmm.apps.tables.columns import Usable, beside, usable
 from bayesgmm.apps.tables.evidence import evidence
 from bayesgmm.apps.tables.profiles import profiles, set_apart
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import listing
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.files import made_folder
