@@ -1,9 +1,10 @@
-"""The house rules: imports go down, the package is quick to import, the version is one."""
+"""The house rules: rooms import only from rooms below, the package is quick to import, versions are pinned once."""
 
 import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,88 +12,115 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
 HEAVY |= {"skimage", "PIL"}
-PACKAGES = {"apps", "inference", "estimators", "diagnosis", "reports"}  # what is imported from them are modules
-ENTRANCES = {
-    "inference.fit",
-    "diagnosis.diagnose",
-    "reports.report",
-    "reports.check_report",
-}  # functions of a package itself
-MAY_BE_HEAVY = {
-    "cli",
-    "cli.cards",
-    "cli.reports",
-    "cli.application",
-    "cli.analyses",
-    "cli.applications",
-    "cli.predictions",
-    "cli.partitions",
-    "cli.diagnosis",
-    "cli.selection",
-    "cli.terminal",
-    "_pytensor_ops",
-    "distributions",
-    "prior_distributions",
-}  # typer, PyMC: that is their job
-MAY_BE_HEAVY |= {"apps.speech", "cli.speech"}  # an estimator, and typer
-MAY_BE_HEAVY |= {f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier")}
+MAY_BE_HEAVY = ("cli", "pymc_ops", "priors.prior_distributions")  # typer, PyMC: that is their job
+MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
+MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
+ROOMS = """
+errors wording progress sweep
+files findings declared bundled data families pymc_ops apps.extras
+datasets priors
+model
+posterior
+labels
+predictions
+clusterings diagnosis
+inference plots
+model_selection estimators reports apps.images
+cards apps.tables apps.speech
+apps
+cli
+__main__
+"""
+"""A line is a floor, the lowest first. A room imports only from rooms on lines above its own."""
 
-def floors(text: str) -> dict[str, int]:
-    """Read module -> floor from the drawing in docs/architecture.md, lowest first."""
-    drawing = re.search(r"```floors\n(.*?)```", text, re.DOTALL)
-    assert drawing
-    lines = drawing[1].strip().splitlines()
-    return {module: floor for floor, line in enumerate(lines) for module in line.split()}
-
-
-def imported(source: str, package: str = "bayesgmm") -> set[str]:
-    """Modules of ours that a source imports, at run time or for types."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
-            inner = node.module.removeprefix(package).lstrip(".")
-            whole = inner and inner not in PACKAGES
-            found |= {inner} if whole else {f"{inner}.{a.name}".lstrip(".") for a in node.names}
-            for function in ENTRANCES & {f"{inner}.{a.name}" for a in node.names}:
-                found = (found - {function}) | {inner}
-    return found
+FLOORS = {room: floor for floor, line in enumerate(ROOMS.strip().splitlines()) for room in line.split()}
+Imports = dict[str, set[str]]
 
 
 def modules() -> dict[str, Path]:
+    """Every module of the package, by its name within it."""
     folder = ROOT / "bayesgmm"
-    names = {}
-    for path in folder.rglob("*.py"):
-        parts = path.relative_to(folder).with_suffix("").parts
-        names[".".join(p for p in parts if p != "__init__")] = path
-    names.pop("")
-    return names
+    paths = {path.relative_to(folder).with_suffix("").parts: path for path in folder.rglob("*.py")}
+    named = {".".join(part for part in parts if part != "__init__"): path for parts, path in paths.items()}
+    return {name: path for name, path in named.items() if name}
 
 
-def climbs(drawn: dict[str, int], sources: dict[str, str]) -> list[str]:
-    """Imports that do not go down."""
+def imported(source: str, known: set[str]) -> set[str]:
+    """Modules of the package that a source imports, at run time or for types."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "bayesgmm":
+            inner = node.module.removeprefix("bayesgmm").lstrip(".")
+            names = {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
+            found |= {name if name in known else inner for name in names}
+    return found - {""}
+
+
+def imports(sources: dict[str, str]) -> Imports:
+    """Module -> the modules that it imports."""
+    return {name: imported(source, set(sources)) for name, source in sources.items()}
+
+
+def room(module: str) -> str:
+    """The longest room that a module lies in."""
+    return max((name for name in FLOORS if f"{module}.".startswith(f"{name}.")), key=len)
+
+
+def upward(graph: Imports) -> list[str]:
+    """Imports from a room that is not below the importing one."""
     return [
-        f"{name} (floor {drawn[name]}) imports {other} (floor {drawn[other]})"
-        for name, source in sources.items()
-        for other in imported(source)
-        if drawn[other] >= drawn[name]
+        f"{name} imports {other}: {room(other)} is not below {room(name)}"
+        for name, others in graph.items()
+        for other in others
+        if room(name) != room(other) and FLOORS[room(other)] >= FLOORS[room(name)]
     ]
 
 
-def test_every_module_is_drawn():
-    assert set(floors((ROOT / "docs/architecture.md").read_text())) == set(modules())
+def cycle(graph: Imports) -> list[str]:
+    """Modules that import each other in a circle."""
+    try:
+        TopologicalSorter({name: others - {name} for name, others in graph.items()}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
 
 
-def test_imports_only_go_down():
-    drawn = floors((ROOT / "docs/architecture.md").read_text())
-    assert climbs(drawn, {name: path.read_text() for name, path in modules().items()}) == []
+@pytest.fixture(scope="module")
+def graph():
+    return imports({name: path.read_text() for name, path in modules().items()})
 
 
-def test_the_layer_check_can_fail():
-    drawn = {"stats": 1, "model": 2}
-    assert climbs(drawn, {"stats": "from bayesgmm.model import MixtureModel", "model": ""})
-    assert climbs(drawn, {"stats": "def f():\n    from bayesgmm import model", "model": ""})
-    assert not climbs(drawn, {"stats": "", "model": "from bayesgmm.sweep.stats import fold"})
+def test_every_module_has_a_room_and_every_room_a_module(graph):
+    assert {room(name) for name in graph} == set(FLOORS)
+
+
+def test_rooms_import_only_from_rooms_below(graph):
+    assert upward(graph) == []
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    assert cycle(graph) == []
+
+
+def test_the_room_check_can_fail():
+    bad = {"sweep.stats": "from bayesgmm.model import MixtureModel", "model": ""}
+    assert upward(imports(bad))
+    assert upward(imports({"sweep.stats": "def f():\n    from bayesgmm import model", "model": ""}))
+    assert upward(imports({"clusterings.a": "from bayesgmm.diagnosis import b", "diagnosis.b": ""}))  # on one floor
+    assert not upward(imports({"sweep.stats": "", "model": "from bayesgmm.sweep.stats import fold"}))
+
+
+def test_the_circle_check_can_fail():
+    circle = {"sweep.a": "from bayesgmm.sweep.b import f", "sweep.b": "from bayesgmm.sweep import a"}
+    assert cycle(imports(circle))
+    assert not cycle(imports(circle | {"sweep.b": ""}))
+
+
+def test_the_architecture_page_shows_every_room():
+    table = re.findall(r"^\| `([a-z_.]+)/?`", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    rooms = {name for name, path in modules().items() if path.name == "__init__.py"} & set(FLOORS)
+    assert rooms <= set(table)
 
 
 def top_level_imports(path: Path) -> set[str]:
@@ -101,7 +129,7 @@ def top_level_imports(path: Path) -> set[str]:
     return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
-@pytest.mark.parametrize("name", sorted(set(modules()) - MAY_BE_HEAVY))
+@pytest.mark.parametrize("name", sorted(name for name in modules() if not name.startswith(MAY_BE_HEAVY)))
 def test_heavy_libraries_are_imported_where_they_are_used(name):
     assert not top_level_imports(modules()[name]) & HEAVY
 

@@ -15,7 +15,7 @@ from bayesgmm.inference import em, quasi_newton, starts
 from bayesgmm.inference.quasi_newton import Anchor
 from bayesgmm.posterior.schema import observed
 from bayesgmm.sweep.stats import fold
-from tests.test_engines import quick_fit
+from tests.inference.test_engines import quick_fit
 
 OVERLAPPING = make_mixture(2000, 2, 3, overlap=0.4, seed=5).X
 

@@ -32,7 +32,7 @@ from bayesgmm.inference import ENGINES
 from bayesgmm.posterior.criteria import CRITERIA
 from tests.commands import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def environment(**variables):
