@@ -123,6 +123,10 @@ def test_the_architecture_page_shows_every_room():
     assert rooms <= set(table)
 
 
+def test_the_picture_of_the_rooms_is_current():
+    subprocess.run([sys.executable, ROOT / "docs/extensions/rooms.py", "--check"], check=True)
+
+
 def top_level_imports(path: Path) -> set[str]:
     nodes = ast.parse(path.read_text()).body
     plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
