@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LEAST_SURE = 8  # flowers shown
 WRITTEN = {
     "iris.nc": "the fit: bayesgmm.load() reads it, and so does ArviZ",
-    "iris.csv": "each flower's component, probabilities and uncertainty",
+    "iris.csv": "each flower's component, probabilities and entropy",
     "iris.png": "the picture",
 }
 
@@ -60,7 +60,7 @@ def run(
 
 
 def _assignment_frame(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = flowers.assign(label=answer["label"].values, uncertainty=answer["uncertainty"].values.round(4))
+    frame = flowers.assign(label=answer["label"].values, entropy=answer["entropy"].values.round(4))
     for k in answer["component"].values:
         frame[f"probability_{k}"] = answer["probability"].sel(component=k).values.round(4)
     return frame.rename_axis("flower")
@@ -97,7 +97,7 @@ def _doubt_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":
         table.add_column(column.replace("_", " "), justify="right")
     for k in answer["component"].values:
         table.add_column(f"P({k})", justify="right")
-    for i in np.argsort(-answer["uncertainty"].values, kind="stable")[:LEAST_SURE]:
+    for i in np.argsort(-answer["entropy"].values, kind="stable")[:LEAST_SURE]:
         measured = [f"{value:.1f}" for value in flowers.drop(columns="species").iloc[i]]
         shares = [f"{p:.2f}" for p in answer["probability"].values[i]]
         table.add_row(str(i), " " + flowers["species"].iloc[i], *measured, *shares)

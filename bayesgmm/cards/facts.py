@@ -176,9 +176,9 @@ FACTS: dict[str, Fact] = {
     "concentration": Fact("the concentration", _concentration),
     "truncated_mass": Fact("the weight that was cut off with the sticks beyond the last", _truncated_mass),
     "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
-    "uncertainty": Fact(
-        "the uncertainty of a point's label, averaged over the points (entropy: 0 sure, 1 all components alike)",
-        lambda f: float(assignments(f.fit)["uncertainty"].mean()),
+    "entropy": Fact(
+        "the mean normalised entropy of the points' labels (0: all certain, 1: all components equally probable)",
+        lambda f: float(assignments(f.fit)["entropy"].mean()),
     ),
     "label_agreement": Fact(
         "the probability that a point's label in one draw is the one that the draws agree on", _label_agreement

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FEATURES = ("colour", "texture", "direction", "place")
-WORDS = {"share": ".1%", "largest": ".1%", "uncertainty": ".3f", "perimeter": ".0f"}
+WORDS = {"share": ".1%", "largest": ".1%", "entropy": ".3f", "perimeter": ".0f"}
 
 
 def segment(
@@ -48,7 +48,7 @@ def segment(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same regions.")] = 0,
 ) -> None:
-    """Divide a picture into regions: labels, uncertainty, an overlay, a palette, and a table."""
+    """Divide a picture into regions: labels, entropy, an overlay, a palette, and a table."""
     from bayesgmm.apps.images.pictures import as_picture
     from bayesgmm.apps.images.regions import NOWHERE, WRITTEN, save_regions
     from bayesgmm.apps.images.segmentation import fit_pixels, segment_image
@@ -93,7 +93,7 @@ def _show(regions: "xr.Dataset") -> None:
 
     table = region_table(regions)
     title = f"{regions.sizes['x']} x {regions.sizes['y']} pixels, by {regions.attrs['features'].replace('_', ' ')}"
-    shown = table[["share", "colour", "pieces", "largest", "perimeter", "uncertainty"]]
+    shown = table[["share", "colour", "pieces", "largest", "perimeter", "entropy"]]
     show(_in_words(shown), title, name="regions", values=table, saved=True)
 
 

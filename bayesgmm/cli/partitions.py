@@ -42,17 +42,18 @@ def partition(
     _show_sizes(best, merged)
     _show_numbers(n_clusters(read, points, merge=merged, seed=seed), merge)
     _say_loss(best, ball)
-    write(best[["label", "uncertainty"]].to_dataframe(), output)
+    write(best[["label", "expected_distance"]].to_dataframe(), output)
 
 
 def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
     import pandas as pd
 
-    doubt = best["uncertainty"].groupby(best["label"]).mean().values
+    distance = best["expected_distance"].groupby(best["label"]).mean().values
     numbers = pd.DataFrame(
-        {"points": best["size"].values, "uncertainty": doubt}, index=pd.Index(best["cluster"].values, name="cluster")
+        {"points": best["size"].values, "expected_distance": distance},
+        index=pd.Index(best["cluster"].values, name="cluster"),
     )
-    words = numbers.assign(uncertainty=[f"{value:.2f}" for value in doubt]).head(MOST_SHOWN)
+    words = numbers.assign(expected_distance=[f"{value:.2f}" for value in distance]).head(MOST_SHOWN)
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
     title = f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}"

@@ -15,7 +15,7 @@ Seed = Annotated[int, typer.Option(help="Of the simulation: the same seed gives 
 
 
 def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write the component of each point, with probabilities and uncertainty."""
+    """Write the component of each point, with probabilities and entropy."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.predictive import assignments
 
@@ -25,7 +25,7 @@ def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
 
 
 def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = answer[["label", "uncertainty"]].to_dataframe()
+    frame = answer[["label", "entropy"]].to_dataframe()
     for k in answer["component"].values:
         frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
     if "background" in answer:

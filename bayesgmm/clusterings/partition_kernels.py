@@ -60,8 +60,8 @@ def agreement(z, labels, f, start, stop, count, out):
 
 
 @long_jit
-def wrong_companions(z, labels, count, group_size, size, start, stop, out):
-    """Mean Jaccard distance between the company of points start to stop in a clustering and in the draws."""
+def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
+    """Mean Jaccard distance between the cluster of each point, start to stop, and its cluster in the draws."""
     n_draws = z.shape[1]
     for i in range(start, stop):
         sum_ = 0.0

@@ -155,24 +155,31 @@ def _information(x: Array) -> Array:
 LOSSES: dict[str, Callable[[Array], Array]] = {"vi": _information, "binder": np.square}
 
 
-def wrong_companions(clustering: Clustering, draws: Allocations, threads: int = 1) -> Array:
-    r"""How much of each point's company is in doubt: the expected Jaccard distance to its company in the draws.
+def expected_distances(clustering: Clustering, draws: Allocations, threads: int = 1) -> Array:
+    r"""Posterior mean of the Jaccard distance between each point's cluster and its cluster in a draw.
 
-    .. math:: u_i = \mathrm{E}\left[1 - \frac{|C_i \cap Z_i|}{|C_i \cup Z_i|}\right],
+    .. math:: d_i = \mathrm{E}\left[1 - \frac{|C_i \cap Z_i|}{|C_i \cup Z_i|}\right],
 
-    where :math:`C_i` are the points in its cluster, :math:`Z_i` those in its cluster in a draw, itself among both.
+    where :math:`C_i` is the set of points in the cluster of point i, and :math:`Z_i` the set of points in its cluster
+    in a draw. Both sets contain point i.
+
+    Parameters
+    ----------
+    clustering : (N,) int
+    draws : Allocations
+    threads : int
 
     Returns
     -------
     (N,) float
-        0 for a point that has the same companions in every draw.
+        0 for a point whose cluster is the same in every draw, near 1 where its cluster is another in every draw.
 
     Examples
     --------
     The last point is with the others in one of two draws.
 
     >>> draws = Allocations.of(np.array([[0, 0, 0], [0, 0, 1]]))
-    >>> wrong_companions(np.array([0, 0, 0]), draws).round(3)
+    >>> expected_distances(np.array([0, 0, 0]), draws).round(3)
     array([0.167, 0.167, 0.333])
     """
     n_clusters = int(clustering.max()) + 1
@@ -182,7 +189,9 @@ def wrong_companions(clustering: Clustering, draws: Allocations, threads: int = 
     )
     size, out = np.bincount(clustering).astype(np.float64), np.empty(draws.n_points)
     args = (draws.z, clustering, count, draws.size, size)
-    run_ranges(lambda start, stop: partition_kernels.wrong_companions(*args, start, stop, out), draws.n_points, threads)
+    run_ranges(
+        lambda start, stop: partition_kernels.jaccard_distances(*args, start, stop, out), draws.n_points, threads
+    )
     return np.clip(out, 0.0, 1.0)
 
 

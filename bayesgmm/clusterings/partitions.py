@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.clusterings.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weights
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
-from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, wrong_companions
+from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, expected_distances
 from bayesgmm.clusterings.partition_search import Search, optimal
 from bayesgmm.data.points import Points
 from bayesgmm.declared import positive, whole
@@ -75,8 +75,9 @@ def partition(
     Returns
     -------
     Dataset
-        ``label`` [point], the largest cluster first; ``uncertainty`` [point], the share of a point's company that is
-        expected to be wrong: the mean Jaccard distance between the points in its cluster here and in a draw; ``size``
+        ``label`` [point], the largest cluster first; ``expected_distance`` [point], how uncertain a
+        point's cluster is: the posterior mean of the Jaccard distance between the points in its cluster here and those
+        in its cluster in a draw (0: the same in every draw; near 1: others in every draw); ``size``
         [cluster]; ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws`` (of the labels; from
         ``posterior_draws``), ``seed``, costs.
 
@@ -173,7 +174,7 @@ def _result(
     size = np.bincount(best)
     variables: dict[str, Any] = {
         "label": ("point", best),
-        "uncertainty": ("point", wrong_companions(best, search.draws, search.threads)),
+        "expected_distance": ("point", expected_distances(best, search.draws, search.threads)),
         "size": ("cluster", size),
         "expected_loss": search.loss.expected(best, search.draws, search.threads),
     }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 400  # draws that a band is made from
-RINGED = 0.1  # uncertainty from which a point gets a ring
+RINGED = 0.1  # entropy from which a point gets a ring
 
 
 def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
@@ -29,7 +29,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     Returns
     -------
     Dataset
-        ``x`` [point, feature], ``row_weight``, ``label`` and ``uncertainty`` [point]; ``grid`` [feature, step], and on
+        ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``grid`` [feature, step], and on
         it ``marginal`` [feature, step, component] (weighted density of each component), ``band`` [feature, step,
         ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a
         component, one for each of some draws.
@@ -55,7 +55,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
             "x": (("point", "feature"), x),
             "row_weight": ("point", row_weights(points.weights, len(x))),
             "label": ("point", labels["label"].values),
-            "uncertainty": ("point", labels["uncertainty"].values),
+            "entropy": ("point", labels["entropy"].values),
             "grid": (("feature", "step"), grids),
             "marginal": (("feature", "step", "component"), np.stack([c.mean(axis=0).T for c in lines])),
             "band": (("feature", "step", "ci_bound"), np.stack(bands)),
@@ -80,10 +80,10 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
 
 
 def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
-    """Points by cluster, doubtful ones ringed, with the posterior's own doubt about where the clusters are.
+    """Points by component, uncertain ones ringed, with the posterior uncertainty of the components.
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component, with a ring that
-    grows with the uncertainty of its label; thin outlines hold ``ci_prob`` of a component, one for each of 25 draws.
+    grows with the entropy of its label; thin outlines hold ``ci_prob`` of a component, one for each of 25 draws.
     On the diagonal, each column: the data, the components, and a credible band of the density. A lone column gets a
     rug of its points.
 
@@ -131,12 +131,12 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
             axis.plot(*outline, color=colour(k), lw=0.5, alpha=0.35, zorder=1)
     x, y = data["x"].values[:, column], data["x"].values[:, row]
     colours = [colour(k) for k in data["label"].values]
-    doubt = data["uncertainty"].values
+    entropy = data["entropy"].values
     crowd = float(np.clip(1500 / len(x), 1, 12))
     axis.scatter(x, y, s=crowd, c=colours, lw=0, alpha=0.85, zorder=2)
-    ringed = doubt > RINGED
+    ringed = entropy > RINGED
     axis.scatter(
-        x[ringed], y[ringed], s=90 * doubt[ringed] + crowd, facecolors="none", edgecolors="0.15", lw=0.8, zorder=3
+        x[ringed], y[ringed], s=90 * entropy[ringed] + crowd, facecolors="none", edgecolors="0.15", lw=0.8, zorder=3
     )
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.int64]
 SHOWN = 1000  # points a side: more than a picture can show
-RINGED = 0.25  # uncertainty from which a point gets a ring
+RINGED = 0.25  # expected distance from which a point gets a ring
 MOST_RINGS = 40
 MOST_PAIRS = 3
 TITLES = {
@@ -138,8 +138,8 @@ def partition_data(
     Returns
     -------
     Dataset
-        ``x`` [point, feature]; ``uncertainty`` [point]; ``label`` [clustering, point], of the optimal clustering and
-        the three bounds of its credible ball, numbered so that colours agree: as components, and as the optimal
+        ``x`` [point, feature]; ``expected_distance`` [point]; ``label`` [clustering, point], of the optimal clustering
+        and the three bounds of its credible ball, numbered so that colours agree: as components, and as the optimal
         clustering; ``n_clusters`` and ``distance`` [clustering] from the optimal one.
     """
     import xarray as xr
@@ -152,7 +152,7 @@ def partition_data(
     return xr.Dataset(
         {
             "x": (("point", "feature"), points.values[:, chosen]),
-            "uncertainty": ("point", best["uncertainty"].values),
+            "expected_distance": ("point", best["expected_distance"].values),
             "label": (("clustering", "point"), np.stack(labels)),
             "n_clusters": ("clustering", [best.attrs["n_clusters"], *ball["n_clusters"].values]),
             "distance": ("clustering", [0.0, *ball["distance"].values]),
@@ -173,7 +173,8 @@ def partition(
     """The optimal clustering, and beside it the extremes of its credible ball: clusterings that are still plausible.
 
     A row for each pair of columns; the first column of panels is the optimal clustering, with a ring around the
-    points (at most 40) whose company is most in doubt. A lone column is drawn as a histogram, stacked by cluster.
+    points (at most 40) with the largest expected distance, from 0.25. A lone column is drawn as a histogram, stacked
+    by cluster.
 
     Parameters
     ----------
@@ -216,14 +217,14 @@ def _title(one: "xr.Dataset") -> str:
 
 def _draw_points(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column: int) -> None:
     x, y = data["x"].values[:, pair].T
-    label, doubt = data["label"].values[column], data["uncertainty"].values
+    label, distance = data["label"].values[column], data["expected_distance"].values
     crowd = float(np.clip(1500 / len(x), 1, 12))
     axis.scatter(x, y, s=crowd, c=[colour(k) for k in label], lw=0, alpha=0.85)
     if column == 0:
-        ringed = np.argsort(-doubt, kind="stable")[:MOST_RINGS]
-        ringed = ringed[doubt[ringed] > RINGED]
+        ringed = np.argsort(-distance, kind="stable")[:MOST_RINGS]
+        ringed = ringed[distance[ringed] > RINGED]
         rings: dict[str, Any] = {"facecolors": "none", "edgecolors": "0.15", "lw": 0.7}
-        axis.scatter(x[ringed], y[ringed], s=60 * doubt[ringed] + crowd, **rings)
+        axis.scatter(x[ringed], y[ringed], s=60 * distance[ringed] + crowd, **rings)
         axis.set_ylabel(str(data["feature"].values[pair[1]]))
     axis.set_xlabel(str(data["feature"].values[pair[0]]))
 

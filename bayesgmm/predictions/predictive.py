@@ -26,25 +26,59 @@ SEEN = 5_000  # simulated points that a default grid covers
 
 
 def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
-    r"""Which component each point came from, and how sure that is.
+    r"""Compute the posterior probability that each point came from each component.
 
-    .. math:: r_{nk} = \mathrm{E}[w_k \, \mathrm{Normal}(x_n \mid \mu_k, \Sigma_k) / p(x_n) \mid \text{data}]
+    The probabilities are the responsibilities, averaged over the posterior:
+
+    .. math:: p_{nk} = \mathrm{E}[w_k \, \mathrm{Normal}(x_n \mid \mu_k, \Sigma_k) / p(x_n) \mid \text{data}]
+
+    The entropy of a point's probabilities, divided by its maximum, is a measure of how uncertain its label is:
+
+    .. math:: h_n = -\sum_k p_{nk} \log p_{nk} / \log K.
+
+    R's mclust [1]_ reports another measure as *uncertainty*, :math:`1 - \max_k p_{nk}`. From the result of this
+    function it is ``1 - answer["probability"].max("component")``. Both are 0 when a label is certain; with K equal
+    probabilities the entropy is 1 and mclust's uncertainty is :math:`1 - 1/K`.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
+        Number of posterior draws to average over, evenly spaced; None for all.
 
     Returns
     -------
     Dataset
-        ``probability`` [point, component]; ``label`` [point], the most probable component; ``uncertainty`` [point],
-        the entropy of the probabilities relative to its largest value: 0 when sure, 1 when all are alike. These three
-        are of a point of the components; where the model has a background, ``background`` [point] is the probability
-        that it is none.
+        ``probability`` [point, component], rows sum to one; ``label`` [point], the most probable component;
+        ``entropy`` [point], from 0 to 1 (0 when K is 1). With a background all three are conditional on the point
+        not being from the background, and ``background`` [point] is the probability that it is.
+
+    Raises
+    ------
+    DataError
+        When the data lack a column of the fit, or hold a value that is missing or not a number.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
+
+    References
+    ----------
+    .. [1] Scrucca, Fop, Murphy & Raftery (2016), R Journal 8(1), 289-317.
+
+    Examples
+    --------
+    Two groups, around 0 and 10. A point at 0 is certain; the point halfway is not.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> answer = assignments(fit, [[0.0], [5.0]])
+    >>> answer["probability"].values.round(3)
+    array([[1. , 0. ],
+           [0.5, 0.5]])
+    >>> answer["entropy"].values.round(3)
+    array([0., 1.])
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
@@ -52,11 +86,11 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
     n_components = probability.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(probability > 0, probability * np.log(probability), 0.0).sum(axis=1)
-    uncertainty = entropy / np.log(n_components) if n_components > 1 else entropy
+    normalised = entropy / np.log(n_components) if n_components > 1 else entropy
     variables = {
         "probability": (("point", "component"), probability),
         "label": ("point", probability.argmax(axis=1)),
-        "uncertainty": ("point", np.clip(uncertainty, 0.0, 1.0)),
+        "entropy": ("point", np.clip(normalised, 0.0, 1.0)),
     }
     if (behind := background(fit)) is not None:
         variables["background"] = ("point", background_probability(posterior, behind, points.values))

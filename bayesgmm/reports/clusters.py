@@ -209,7 +209,7 @@ def least_certain(subject: Subject) -> list[Block]:
     if subject.n_components == 1:
         raise LeftOut("With one component there is no doubt about labels.")
     answer, points = subject.assignments, subject.points
-    doubt = answer["uncertainty"].values
+    doubt = answer["entropy"].values
     chosen = np.argsort(-doubt, kind="stable")[: min(LEAST_CERTAIN, len(doubt))]
     shown = [subject.names.index(name) for name in subject.telling]
     rows = []

@@ -35,7 +35,7 @@ def _certainty(subject: Subject) -> str:
         return "The fit holds no points, so nothing is said of single ones."
     if subject.n_components == 1:
         return "With one component there is no doubt about labels."
-    doubt = subject.assignments["uncertainty"].values
+    doubt = subject.assignments["entropy"].values
     worst = int(np.argmax(doubt))
     top = np.sort(subject.assignments["probability"].values[worst])[::-1]
     sure = round(subject.certain * subject.n_points)

@@ -177,7 +177,7 @@ def test_facts_are_read_off_the_fit():
         "largest_weight": weight.max(),
         "clusters": len(set(label)),
         "occupied": 2,
-        "uncertainty": bg.assignments(run.fit)["uncertainty"].values.mean(),
+        "entropy": bg.assignments(run.fit)["entropy"].values.mean(),
         "flagged": called.sum(),
         "flagged_wrongly": (called & ~bad).sum() / called.sum(),
         "found": (called & bad).sum() / bad.sum(),

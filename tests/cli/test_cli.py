@@ -288,7 +288,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     done = run("partition", "fit.nc", "-o", "clusters.csv", cwd=folder)
     assert done.returncode == 0, done.stderr
     clusters = pd.read_csv(folder / "clusters.csv")
-    assert list(clusters.columns) == ["point", "label", "uncertainty"]
+    assert list(clusters.columns) == ["point", "label", "expected_distance"]
     assert len(clusters) == 150
     assert "Optimal clustering: 3 clusters" in done.stdout
     assert "3 (1.00)" in done.stdout

@@ -14,7 +14,7 @@ from bayesgmm.clusterings import label_draw_kernels
 from bayesgmm.clusterings.co_clusterings import together as probability_together
 from bayesgmm.clusterings.credible_balls import ball_radius, bounds
 from bayesgmm.clusterings.label_draws import count_labels, draw_labels, key_of
-from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Loss, by_size, wrong_companions
+from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Loss, by_size, expected_distances
 from bayesgmm.clusterings.partition_search import SEARCHED, Search, best_draw, hierarchical, optimal, together
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
 from bayesgmm.posterior.schema import observed, unpack
@@ -172,7 +172,7 @@ def test_more_points_than_are_searched_are_all_allocated():
     assert Loss().expected(best, allocations) <= Loss().expected(truth, allocations) + 1e-12
 
 
-def test_uncertainty_is_the_expected_jaccard_distance_of_the_company():
+def test_expected_distance_is_the_mean_jaccard_distance_to_the_cluster_in_the_draws():
     rng = np.random.default_rng(13)
     best, draws = rng.integers(3, size=12), rng.integers(3, size=(9, 12))
 
@@ -180,7 +180,7 @@ def test_uncertainty_is_the_expected_jaccard_distance_of_the_company():
         return 1 - (a & b).sum() / (a | b).sum()
 
     wanted = [np.mean([jaccard(best == best[i], one == one[i]) for one in draws]) for i in range(12)]
-    np.testing.assert_allclose(wrong_companions(best, Allocations.of(draws)), wanted, atol=1e-12)
+    np.testing.assert_allclose(expected_distances(best, Allocations.of(draws)), wanted, atol=1e-12)
 
 
 # --- labels ---------------------------------------------------------------------------------------
@@ -308,8 +308,8 @@ def test_the_partition_of_iris_is_that_of_its_components(few, best):
     assert best.attrs["n_clusters"] == len(size) == 3
     np.testing.assert_array_equal(size, np.bincount(best["label"].values))
     assert (np.diff(size) <= 0).all()
-    assert best["uncertainty"].values[:50].max() < 0.01  # the first species is far from the others
-    assert best["uncertainty"].values[50:].max() > 0.05
+    assert best["expected_distance"].values[:50].max() < 0.01  # the first species is far from the others
+    assert best["expected_distance"].values[50:].max() > 0.05
 
 
 def test_the_reported_loss_is_over_all_labellings_used(few, best):
@@ -353,7 +353,7 @@ def test_one_component_is_one_cluster(iris):
     lone = bg.fit(bg.MixtureModel(1), iris.drop(columns="species"), "em", seed=1, progress=False)
     best = bg.partition(lone)
     assert best["size"].values.tolist() == [150]
-    assert best["uncertainty"].max() == 0
+    assert best["expected_distance"].max() == 0
     assert bg.n_clusters(lone).values.tolist() == [1.0]
     merged = bg.merge_components(lone)
     assert merged.attrs["n_clusters"] == 1

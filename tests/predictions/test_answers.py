@@ -36,8 +36,8 @@ def test_assignments_are_the_posterior_mean_of_responsibilities(few, iris):
     answer = bg.assignments(few)
     np.testing.assert_allclose(answer["probability"], wanted, atol=1e-10)
     np.testing.assert_array_equal(answer["label"], wanted.argmax(axis=1))
-    assert ((answer["uncertainty"] >= 0) & (answer["uncertainty"] <= 1)).all()
-    most, least = np.argmax(answer["uncertainty"].values), np.argmin(answer["uncertainty"].values)
+    assert ((answer["entropy"] >= 0) & (answer["entropy"] <= 1)).all()
+    most, least = np.argmax(answer["entropy"].values), np.argmin(answer["entropy"].values)
     assert wanted[most].max() < wanted[least].max()
 
 

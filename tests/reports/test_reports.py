@@ -172,7 +172,7 @@ def test_the_first_sentences_are_those_of_the_fit(page, fit):
     sure = int((answer["probability"].max("component") > 0.9).sum())
     weights = fit["posterior"]["weight"].mean(("chain", "draw")).values
     assert f"{sure} of 150 points" in verdict
-    assert f"row {int(answer['uncertainty'].values.argmax())}" in verdict
+    assert f"row {int(answer['entropy'].values.argmax())}" in verdict
     assert all(f"{100 * weight:.1f} %" in verdict for weight in weights)
 
 

@@ -117,7 +117,7 @@ def label_pixels(
 
     (height, width), n_components = picture.size, len(mixture.regions)
     label = np.empty((height, width), dtype=np.int16)
-    uncertainty = np.empty((height, width), dtype=np.float32)
+    entropy = np.empty((height, width), dtype=np.float32)
     probability = np.empty((height, width, n_components), dtype=np.float32) if keep else None
     strips = strips_of(height, width, field.reach)
     sums: list[Array] = [np.empty(0)] * len(strips)
@@ -126,7 +126,7 @@ def label_pixels(
         def task(first: int, last: int) -> None:
             for i in range(first, last):
                 own, features, lab, q = _strip(picture, mixture, field, *strips[i])
-                label[own], uncertainty[own] = _labels(q)
+                label[own], entropy[own] = _labels(q)
                 if probability is not None:
                     probability[own] = q
                 sums[i] = _sums(label[own], np.concatenate([lab, features], axis=2), n_components)
@@ -138,7 +138,7 @@ def label_pixels(
     mean = total[:, 1:] / np.where(total[:, :1] > 0, total[:, :1], np.nan)
     values: dict[str, Any] = {
         "label": (("y", "x"), label),
-        "uncertainty": (("y", "x"), uncertainty),
+        "entropy": (("y", "x"), entropy),
         "image": (("y", "x", "channel"), picture.bytes()),
         "share": ("component", total[:, 0] / total[:, 0].sum()),
         "mean_lab": (("component", "lab"), mean[:, :3]),
@@ -167,7 +167,7 @@ def _strip(
 
 
 def _labels(q: Plane) -> tuple[NDArray[np.int16], Plane]:
-    """Most probable component and relative entropy of probabilities (h, W, K); -1 and 0 where there are none."""
+    """Most probable component and normalised entropy of the probabilities (h, W, K); -1 and 0 where there are none."""
     there, n_components = q.any(axis=2), q.shape[2]
     entropy = -(q * np.log(np.maximum(q, np.float32(1e-30)))).sum(axis=2) / max(np.log(n_components), 1e-30)
     label = np.where(there, q.argmax(axis=2), -1)

@@ -30,14 +30,14 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
     Returns
     -------
     Dataset
-        ``overlay`` (y, x, channel), the picture tinted by region; ``boundary`` (y, x); ``uncertainty`` (y, x); and
+        ``overlay`` (y, x, channel), the picture tinted by region; ``boundary`` (y, x); ``entropy`` (y, x); and
         ``share`` and ``colour``, the mean colour, of each component.
     """
     import xarray as xr
 
     height, width = segments.sizes["y"], segments.sizes["x"]
     step = -(-max(height, width) // whole("longest", longest))
-    thin = segments[["image", "label", "uncertainty"]].isel(y=slice(None, None, step), x=slice(None, None, step))
+    thin = segments[["image", "label", "entropy"]].isel(y=slice(None, None, step), x=slice(None, None, step))
     label, image = thin["label"].values, thin["image"].values
     line = line_width(label.shape)
     dims = ("y", "x")
@@ -45,7 +45,7 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
         {
             "overlay": ((*dims, "channel"), overlay(image, label, line)),
             "boundary": (dims, boundaries(label, line)),
-            "uncertainty": (dims, np.where(label < 0, np.nan, thin["uncertainty"].values)),
+            "entropy": (dims, np.where(label < 0, np.nan, thin["entropy"].values)),
             "share": ("component", segments["share"].values),
             "colour": ("component", mean_colours(segments)),
         },
@@ -58,7 +58,7 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
 
 
 def plot_regions(segments: "xr.Dataset") -> "Figure":
-    """A picture with its regions, how uncertain each pixel is, and the regions' mean colours.
+    """A picture with its regions, the entropy of each pixel's label, and the regions' mean colours.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     corners = (-0.5, width - 0.5, height - 0.5, -0.5)
     first.imshow(data["overlay"].values, extent=corners)
     first.set_title("regions", fontsize=10, loc="left")
-    doubt = data["uncertainty"].values
-    top = max(0.1, np.ceil(10 * np.nanmax(doubt)) / 10)
-    shown = second.imshow(doubt, vmin=0, vmax=top, cmap="magma", extent=corners)
-    second.set_title("uncertainty of each pixel", fontsize=10, loc="left")
+    entropy = data["entropy"].values
+    top = max(0.1, np.ceil(10 * np.nanmax(entropy)) / 10)
+    shown = second.imshow(entropy, vmin=0, vmax=top, cmap="magma", extent=corners)
+    second.set_title("entropy of each pixel's label", fontsize=10, loc="left")
     figure.colorbar(shown, ax=second, location="bottom", shrink=0.5, anchor=(0.0, 1.0), aspect=25, pad=0.02)
     for axis in (first, second):
         axis.set_anchor("NW")

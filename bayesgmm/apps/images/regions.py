@@ -1,4 +1,4 @@
-"""Regions of a picture as a table and as files: labels, uncertainty, an overlay, a palette."""
+"""Regions of a picture as a table and as files: labels, entropy, an overlay, a palette."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ NOWHERE = 255  # the index of what is transparent in labels.png
 TINT = 0.2  # how much of a region's colour an overlay takes
 GREY = (128, 128, 128)
 SWATCH = 56  # pixels
-WRITTEN = ("labels.png", "uncertainty.png", "overlay.png", "palette.png", "regions.csv")
+WRITTEN = ("labels.png", "entropy.png", "overlay.png", "palette.png", "regions.csv")
 Labels = NDArray[np.int16]
 
 
@@ -39,7 +39,7 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
         ``share`` of the picture that is seen; ``colour``, the mean in CIELAB as an sRGB code; the mean of each feature;
         ``pieces``, how many parts it falls into that touch at no corner; ``largest``, the share of its largest piece;
         ``perimeter``, the length of its border with other regions in pixels, from crossings in four directions
-        (Crofton's formula); ``uncertainty``, its pixels' mean.
+        (Crofton's formula); ``entropy``, the mean over its pixels.
 
     References
     ----------
@@ -60,7 +60,7 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
     pieces, largest = np.array([_pieces(label == k) for k in range(n_components)]).T
     there = label >= 0
     count = np.bincount(label[there], minlength=n_components)
-    doubt = np.bincount(label[there], segments["uncertainty"].values[there], n_components)
+    entropy = np.bincount(label[there], segments["entropy"].values[there], n_components)
     features = {str(name): segments["feature_mean"].sel(feature=name).values for name in segments["feature"].values}
     columns = {
         "share": segments["share"].values,
@@ -69,7 +69,7 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
         "pieces": pieces.astype(int),
         "largest": largest,
         "perimeter": perimeters(label, n_components),
-        "uncertainty": doubt / np.where(count > 0, count, np.nan),
+        "entropy": entropy / np.where(count > 0, count, np.nan),
     }
     return pd.DataFrame(columns, index=pd.Index(segments["component"].values, name="component"))
 
@@ -174,8 +174,8 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
         From ``segment_image``.
     folder : path
         Made where it is not there. Gets ``labels.png`` (the number of each pixel's component, in a palette; 255 where
-        the picture is transparent), ``uncertainty.png`` (grey: 0 is sure, 255 means that all components are alike),
-        ``overlay.png``, ``palette.png`` and ``regions.csv``.
+        the picture is transparent), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
+        probable), ``overlay.png``, ``palette.png`` and ``regions.csv``.
 
     Raises
     ------
@@ -186,10 +186,10 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
 
     folder = made_folder(folder, WRITTEN)
     label = segments["label"].values
-    doubt = np.round(segments["uncertainty"].values * np.float32(255)).astype(np.uint8)
+    entropy = np.round(segments["entropy"].values * np.float32(255)).astype(np.uint8)
     table = region_table(segments)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
-    pictures = (_indexed(label), Image.fromarray(doubt), Image.fromarray(drawn), _palette(table))
+    pictures = (_indexed(label), Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
     try:
         for name, picture in zip(WRITTEN, pictures, strict=False):
             picture.save(folder / name, compress_level=3)

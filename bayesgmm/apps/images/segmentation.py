@@ -157,8 +157,8 @@ def segment_image(
     Returns
     -------
     Dataset
-        ``label`` (y, x), the most probable component, -1 where the picture is transparent; ``uncertainty`` (y, x), the
-        entropy of the probabilities, 0 when sure, 1 when all are alike, given what the neighbours say;
+        ``label`` (y, x), the most probable component, -1 where the picture is transparent; ``entropy`` (y, x), the
+        normalised entropy of the smoothed probabilities: 0 when one component has probability 1, 1 when all are equal;
         ``image`` (y, x, channel) in 8 bits; ``share``, ``mean_lab`` and ``feature_mean`` of each component's pixels;
         and ``probability`` (y, x, component) when asked for.
 

@@ -34,7 +34,7 @@ LEAST_ROWS = 20
 ROWS_EACH = 5  # rows a component
 WORTH_SAMPLING = 2_000_000  # rows times components times squared columns from which NUTS would take minutes
 MOST_COORDINATES = 200
-DOUBT = 0.25  # of a row's company that may be wrong
+UNCERTAIN = 0.25  # expected distance from which a row's cluster is uncertain
 FILES = (
     "clusters.csv",
     "profiles.csv",
@@ -54,8 +54,9 @@ class Clusters:
     Parameters
     ----------
     rows : DataFrame
-        A row for each of the table: ``cluster``, the largest first, and ``uncertainty``, the share of the row's company
-        that is expected to be wrong. Both are missing where the table lacks a value.
+        A row for each of the table: ``cluster``, the largest first, and ``expected_distance``, the posterior mean
+        of the Jaccard distance between the row's cluster here and in a draw (see ``partition``). Both are
+        missing where the table lacks a value.
     profiles : DataFrame
         As ``apps.profiles.profiles`` returns it.
     fit : DataTree
@@ -76,13 +77,13 @@ class Clusters:
 
     @property
     def in_doubt(self) -> "pd.DataFrame":
-        """Rows of the table of which a quarter of the company or more may be wrong, the most doubtful first."""
-        far = self.rows["uncertainty"].to_numpy(np.float64) >= DOUBT
-        order = np.argsort(-self.rows["uncertainty"].to_numpy(np.float64)[far], kind="stable")
+        """Rows whose cluster is uncertain: an expected distance of 0.25 or more, the most uncertain first."""
+        far = self.rows["expected_distance"].to_numpy(np.float64) >= UNCERTAIN
+        order = np.argsort(-self.rows["expected_distance"].to_numpy(np.float64)[far], kind="stable")
         return self.with_table().iloc[np.flatnonzero(far)[order]]
 
     def with_table(self) -> "pd.DataFrame":
-        """The table with columns ``cluster`` and ``uncertainty``, which get a longer name where the table has those."""
+        """The table with columns ``cluster`` and ``expected_distance``; renamed where the table has those."""
         return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
@@ -115,7 +116,7 @@ class Clusters:
             said.append(f"cluster {cluster}: {plural(int(size), 'row')}, {set_apart(self.profiles, cluster)}")
         doubtful = len(self.in_doubt)
         verb = "is" if doubtful == 1 else "are"
-        said.append(f"{plural(doubtful, 'row')} {verb} in doubt: a quarter of the company or more may be wrong")
+        said.append(f"{plural(doubtful, 'row')} {verb} uncertain: an expected distance of {UNCERTAIN} or more")
         return said
 
     def save(self, folder: str | Path, progress: bool = True) -> list[Path]:
@@ -251,9 +252,9 @@ def _apart(choices: "pd.DataFrame") -> int:
 def _labelled(table: Usable, found: "xr.Dataset") -> "pd.DataFrame":
     import pandas as pd
 
-    rows = pd.DataFrame({"cluster": pd.NA, "uncertainty": np.nan}, index=table.frame.index)
+    rows = pd.DataFrame({"cluster": pd.NA, "expected_distance": np.nan}, index=table.frame.index)
     rows["cluster"] = rows["cluster"].astype("Int64")
     at = np.flatnonzero(table.complete)
     rows.iloc[at, 0] = found["label"].values
-    rows.iloc[at, 1] = found["uncertainty"].values
+    rows.iloc[at, 1] = found["expected_distance"].values
     return rows

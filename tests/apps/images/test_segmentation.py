@@ -231,13 +231,13 @@ def test_neighbours_make_labels_better_and_their_probabilities_are_calibrated(tr
     assert share[1.0] > 0.97
 
 
-def test_uncertainty_is_the_entropy_of_the_probabilities(segments):
+def test_entropy_is_that_of_the_probabilities(segments):
     q = segments["probability"].values.astype(float)
     np.testing.assert_allclose(q.sum(axis=2), 1, atol=1e-5)
     np.testing.assert_array_equal(segments["label"], q.argmax(axis=2))
     entropy = -(q * np.log(np.maximum(q, 1e-30))).sum(axis=2) / np.log(4)
-    np.testing.assert_allclose(segments["uncertainty"], entropy, atol=1e-5)
-    assert segments["uncertainty"].dtype == np.float32
+    np.testing.assert_allclose(segments["entropy"], entropy, atol=1e-5)
+    assert segments["entropy"].dtype == np.float32
 
 
 def test_without_neighbours_probabilities_are_those_of_the_assignments(image, fit):
@@ -254,7 +254,7 @@ def test_strips_threads_and_seeds_change_nothing(monkeypatch, image):
     monkeypatch.setattr(labelling, "STRIP", 170 * 21)
     assert len(labelling.strips_of(150, 170, 10)) == 8
     two = segment_image(image, 3, cores=2, **given)
-    for name in ("label", "uncertainty", "probability"):
+    for name in ("label", "entropy", "probability"):
         np.testing.assert_array_equal(one[name], two[name])
     np.testing.assert_allclose(one["feature_mean"], two["feature_mean"], rtol=1e-6)
 
@@ -298,7 +298,7 @@ def test_what_is_transparent_has_no_label_and_no_say(truth):
     assert (one["label"].values[:10] >= 0).all()
     shown = overlay_data(one)["overlay"].values[10:30, 20:50]
     assert (shown == 128).all()  # grey, and no colours that were made up
-    assert not one["uncertainty"].values[10:30, 20:50].any()
+    assert not one["entropy"].values[10:30, 20:50].any()
     assert one["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(one["label"], other["label"])
 
@@ -564,7 +564,7 @@ def test_the_table_says_what_the_maps_hold(image, segments):
     for k in range(4):
         own = label == k
         assert table.loc[k, "share"] == pytest.approx(own.mean())
-        assert table.loc[k, "uncertainty"] == pytest.approx(segments["uncertainty"].values[own].mean(), rel=1e-4)
+        assert table.loc[k, "entropy"] == pytest.approx(segments["entropy"].values[own].mean(), rel=1e-4)
         assert table.loc[k, "lightness"] == pytest.approx(lab[own, 0].mean(), rel=1e-4)
         shown = [int(table.loc[k, "colour"][i : i + 2], 16) / 255 for i in (1, 3, 5)]
         np.testing.assert_allclose(shown, image[own].mean(axis=0), atol=0.02)
@@ -581,14 +581,14 @@ def test_files_are_written_and_hold_the_maps(tmp_path, segments):
     hidden["label"] = (("y", "x"), np.where(np.arange(170) < 5, -1, segments["label"].values).astype(np.int16))
     written = save_regions(hidden, tmp_path / "new" / "out")
     assert {path.name for path in written} == {
-        "labels.png", "uncertainty.png", "overlay.png", "palette.png", "regions.csv",
+        "labels.png", "entropy.png", "overlay.png", "palette.png", "regions.csv",
     }  # fmt: skip
     folder = tmp_path / "new" / "out"
     labels = np.asarray(opened(folder / "labels.png")).astype(int)
     np.testing.assert_array_equal(np.where(labels == 255, -1, labels), hidden["label"])
     assert opened(folder / "labels.png").convert("RGBA").getpixel((0, 0))[3] == 0
-    doubt = np.asarray(opened(folder / "uncertainty.png")) / 255
-    np.testing.assert_allclose(doubt, segments["uncertainty"], atol=0.5 / 255 + 1e-6)
+    doubt = np.asarray(opened(folder / "entropy.png")) / 255
+    np.testing.assert_allclose(doubt, segments["entropy"], atol=0.5 / 255 + 1e-6)
     assert opened(folder / "overlay.png").size == (170, 150)
     assert pd.read_csv(folder / "regions.csv", index_col="component")["share"].sum() == pytest.approx(1)
     named = segments.assign_coords(component=["sky", "sea", "sand", "sun"])
@@ -610,7 +610,7 @@ def test_the_figure_is_drawn_from_its_data(segments):
     assert np.abs(shown[inside].astype(int) - segments["image"].values[inside]).max() <= 0.2 * 255 + 1
     assert overlay_data(segments, longest=50)["overlay"].shape == (38, 43, 3)
     figure = plot_regions(segments)
-    assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["regions", "uncertainty of each pixel"]
+    assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["regions", "entropy of each pixel's label"]
     assert len(figure.axes[0].get_legend().get_texts()) == 4
     plt.close(figure)
 

@@ -33,7 +33,7 @@ def test_rows_without_a_value_keep_their_place_and_have_no_cluster(flowers_found
     assert len(rows) == 150
     assert rows["cluster"].isna().sum() == 1
     assert rows["cluster"].isna()[3]
-    assert rows["uncertainty"].between(0, 1).sum() == 149
+    assert rows["expected_distance"].between(0, 1).sum() == 149
 
 
 def test_clusters_that_are_not_gaussian_are_merged():
@@ -111,7 +111,7 @@ def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
     assert "column 'species' is left out: it is text" in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
     written = pd.read_csv(tmp_path / "out" / "clusters.csv")
-    assert list(written.columns) == [*iris.columns, "cluster", "uncertainty"]
+    assert list(written.columns) == [*iris.columns, "cluster", "expected_distance"]
     assert "cluster 0: " in (tmp_path / "out" / "summary.txt").read_text()
     assert bg.load(tmp_path / "out" / "fit.nc")["posterior"].sizes["feature"] == 2
     (tmp_path / "file").write_text("")
