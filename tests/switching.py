@@ -1,4 +1,4 @@
-"""Draws whose components have no common names."""
+"""Draws with label switching."""
 
 import itertools
 import warnings
@@ -9,7 +9,7 @@ from scipy.special import softmax
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning
-from bayesgmm.labels.alignments import Votes
+from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import reorder
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack, unpack
@@ -31,7 +31,7 @@ def draws_of(n_draws=60, n_points=90, gap=4.0, wobble=0.1, seed=0, k=3, d=2):
 
 
 def as_fit(p, x, chains=2, sample_weight=None):
-    """Draws (S, ...) as somebody else's trace: nothing is said of labels."""
+    """Draws (S, ...) as a trace of another library, without relabelling."""
     points = as_points(np.asarray(x), ["a", "b", "c"][: np.shape(x)[1]]).weighed(sample_weight)
     shaped = Parameters(
         *(v.reshape(chains, -1, *v.shape[1:]) for v in (p.weight, p.mean, p.covariance)),
@@ -41,7 +41,7 @@ def as_fit(p, x, chains=2, sample_weight=None):
 
 
 def shuffled(fit, seed=1):
-    """The same draws, components of each in a random order; and that order."""
+    """The same draws, the components of each in a random order; and that order."""
     p = unpack(fit).parameters
     rng = np.random.default_rng(seed)
     order = np.array([rng.permutation(p.weight.shape[1]) for _ in p.weight])
@@ -49,20 +49,22 @@ def shuffled(fit, seed=1):
     return as_fit(reorder(p, order), rows), order
 
 
-def votes_of(fit, threads=1, weights=None):
+def responsibilities_of(fit, threads=1, weights=None):
     posterior = unpack(fit)
-    return Votes(posterior.standard.blocks(fit["observed_data"]["x"].values, weights), posterior.tables(), threads)
+    return Responsibilities(
+        posterior.standard.blocks(fit["observed_data"]["x"].values, weights), posterior.tables(), threads
+    )
 
 
-def shares_of(votes):
+def shares_of(responsibilities):
     """(S, N, K) responsibilities, written with numpy."""
-    x, t = votes.blocks.rows(), votes.tables
+    x, t = responsibilities.blocks.rows(), responsibilities.tables
     y = np.einsum("skij,sknj->skni", t.root, x[None, None] - t.mean[:, :, None])
     return softmax(t.offset[:, :, None] - 0.5 * (y**2).sum(axis=-1), axis=1).transpose(0, 2, 1)
 
 
 def in_blocks(rows):
-    """(N, K) as the blocks have it."""
+    """(N, K) in the layout of blocks."""
     padded = np.zeros((-(-len(rows) // BLOCK) * BLOCK, rows.shape[1]))
     padded[: len(rows)] = rows
     return np.ascontiguousarray(padded.reshape(-1, BLOCK, rows.shape[1]).transpose(0, 2, 1))
@@ -77,7 +79,7 @@ def orders(k):
 
 
 def relabelled(fit, method="stephens", **settings):
-    """Whatever it has to say of the labels."""
+    """``relabel`` without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         return bg.relabel(fit, method, progress=False, **settings)
@@ -90,7 +92,7 @@ def as_fit_of(drawn, points):
 
 
 def two_modes():
-    """One chain cuts a cloud this way, the other that way."""
+    """Two chains in different modes: one divides the points along the first column, the other along the second."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 2))
     mean = np.zeros((400, 2, 2))

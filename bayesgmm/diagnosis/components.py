@@ -10,7 +10,7 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.findings import Finding
 from bayesgmm.labels.label_confusion import meaningless
 from bayesgmm.labels.relabelling import aligned, relabel
-from bayesgmm.labels.witnesses import evenly
+from bayesgmm.labels.subsamples import evenly
 from bayesgmm.posterior.schema import info, observed
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 

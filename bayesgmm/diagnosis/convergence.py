@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import Points
-from bayesgmm.labels.alignments import Votes
+from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
-from bayesgmm.labels.witnesses import Rows, evenly
+from bayesgmm.labels.subsamples import Rows, evenly
 from bayesgmm.posterior.schema import Posterior, holds_points, info, observed, unpack
 from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
 
@@ -105,16 +105,16 @@ def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress
     rows = evenly(np.arange(len(points.values)), POINTS)
     few = (points.values[rows] - standard.shift) / standard.scale
     weight = np.ones(len(rows)) if points.weights is None else points.weights[rows]
-    votes = Votes(Blocks.from_rows(few, weight), tables, threads, progress)
+    responsibilities = Responsibilities(Blocks.from_rows(few, weight), tables, threads, progress)
     references = Blocks.from_rows(few[along_longest_axis(few, REFERENCES)])
     shares = draw_responsibilities(references, tables, threads)
     found = {
         "log_density": log_densities(references, tables, threads) - standard.log_scale,
-        "n_occupied": -np.expm1(votes.log_empty()).sum(axis=1),
+        "n_occupied": -np.expm1(responsibilities.log_empty()).sum(axis=1),
         "together": (shares[:, 1:] * shares[:, :-1]).sum(axis=2),
     }
     if with_loglik:
-        scaled = votes.logliks() * _total(points) / votes.blocks.total_weight
+        scaled = responsibilities.logliks() * _total(points) / responsibilities.blocks.total_weight
         found = {"loglik": scaled - standard.log_scale * _total(points)} | found
     return found
 

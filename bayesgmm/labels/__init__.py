@@ -1,1 +1,1 @@
-"""Label switching: detected and undone."""
+"""Label switching: relabelling, and label diagnostics."""

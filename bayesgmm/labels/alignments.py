@@ -1,4 +1,4 @@
-"""How label switching is undone: for every draw, the order of its components that agrees best with the others'."""
+"""Relabelling algorithms: for every draw, the order of its components that agrees best with the other draws."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
 
 Order = NDArray[np.int64]
-LEAST = 1e-12  # a responsibility below this says no more than "not here"
-MAX_ITER = 50  # sweeps; most alignments need two
-PARTS = 8  # of a sweep, between which progress is shown
-NO_GAIN = 1e-10  # of its cost: a draw whose order gains less than this keeps the one it has
+LEAST = 1e-12  # responsibilities are raised to this before their logarithm is taken
+MAX_ITER = 50  # iterations; most alignments need two
+PARTS = 8  # parts of a sweep; progress is shown after each
+NO_GAIN = 1e-10  # a draw keeps its order where another lowers its cost by a smaller share than this
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """What draws agree on, once their components have names.
+    """Mean responsibilities over the draws, after relabelling.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class Consensus:
     squares: Array
 
     def renamed(self, names: NDArray[np.int64]) -> "Consensus":
-        """What was called ``names[k]`` is called k."""
+        """The same with labels permuted: new label k is old label ``names[k]``."""
         return Consensus(self.share[:, names], self.squares[names])
 
 
 @dataclass(frozen=True)
-class Votes:
-    """Points that vote, under every draw, on which component is which; their responsibilities are never held.
+class Responsibilities:
+    """Responsibilities of some points under every draw, summed as they are computed and never stored.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ class Votes:
         return n_draws, n_components
 
     def costs(self, target: Array) -> Array:
-        r"""(S, K, K) what it costs to call component j of draw s label k: :math:`\sum_n w_n t_{nk} p^{(s)}_{nj}`.
+        r"""(S, K, K) cost of giving component j of draw s label k: :math:`\sum_n w_n t_{nk} p^{(s)}_{nj}`.
 
         Parameters
         ----------
         target : (blocks, K, BLOCK) float
-            What each label charges for each point.
+            Cost of each label for each point.
         """
         (n_draws, k), d = self.shape, self.blocks.n_features
         out = np.empty((n_draws, k, k))
@@ -85,7 +85,7 @@ class Votes:
         return out
 
     def consensus(self, order: Order) -> "Consensus":
-        """What the draws agree on, called by these names."""
+        """Mean responsibilities over the draws, components labelled by an order (S, K)."""
         k, d = self.shape[1], self.blocks.n_features
         out = np.zeros((self.blocks.n_blocks, k, BLOCK))
         squares = np.zeros((self.blocks.n_blocks, k))
@@ -114,8 +114,8 @@ class Votes:
         return out
 
     def of_draw(self, draw: int) -> "Consensus":
-        """What one draw alone says, by its own names."""
-        alone = Votes(self.blocks, self.tables.draw(draw), self.threads)
+        """Responsibilities of one draw, with its own labels."""
+        alone = Responsibilities(self.blocks, self.tables.draw(draw), self.threads)
         return alone.consensus(np.arange(self.shape[1])[None])
 
     def _sweep(self, task: Callable[[int, int], object], size: int) -> None:
@@ -129,55 +129,55 @@ def _shifted(task: Callable[[int, int], object], start: int) -> Callable[[int, i
 
 
 @dataclass(frozen=True)
-class Switched:
-    """Draws whose components have no common names yet.
+class RelabellingProblem:
+    """Draws to relabel.
 
     Parameters
     ----------
     posterior : Posterior
     best : int
-        The draw that names the components at first: the most probable one.
-    votes : Votes, optional
-        None where there are no points.
+        The draw whose labels the others are first matched to: the most probable one.
+    responsibilities : Responsibilities, optional
+        None when there are no points.
     start : (S, K) int, optional
-        An order to improve.
+        An initial order.
     """
 
     posterior: Posterior
     best: int
-    votes: Votes | None = None
+    responsibilities: Responsibilities | None = None
     start: Order | None = None
 
-    def witnesses(self) -> Votes:
-        """The points that vote.
+    def require_points(self) -> Responsibilities:
+        """Return the responsibilities of the points.
 
         Raises
         ------
         DataError
-            When there are none.
+            When there are no points.
         """
-        if self.votes is None:
+        if self.responsibilities is None:
             raise DataError(
-                "this fit holds no observed data, and 'stephens' and 'ecr' ask points which component is which\n"
-                "  Give some, data=..., or use a method that looks at parameters alone: 'pivot', 'ordered'."
+                "this fit holds no observed data, and 'stephens' and 'ecr' compare responsibilities of points\n"
+                "  Give points, data=..., or use a method that compares parameters: 'pivot', 'ordered'."
             )
-        return self.votes
+        return self.responsibilities
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """An order for every draw, and what led to it.
+class Alignment:
+    """An order of the components of every draw, and the values that it minimises.
 
     Parameters
     ----------
     order : (S, K) int
-        ``order[s, k]``: which component of draw s is called k.
+        ``order[s, k]``: the component of draw s that has label k.
     centre : Consensus, optional
-        What the draws agree on, where points were asked.
+        Mean responsibilities after relabelling, where the method uses points.
     cost : (S, K, K) float, optional
-        What Stephens' divergence charges each draw for calling component j label k, given that.
+        Cost, by Stephens' divergence from ``centre``, of giving component j of a draw label k.
     objective : tuple of float
-        What was minimised, sweep by sweep: it never rises.
+        The objective after each iteration. It never increases.
     """
 
     order: Order
@@ -185,17 +185,17 @@ class Agreement:
     cost: Array | None = None
     objective: tuple[float, ...] = ()
 
-    def renamed(self, names: NDArray[np.int64]) -> "Agreement":
-        """What was called ``names[k]`` is called k."""
+    def renamed(self, names: NDArray[np.int64]) -> "Alignment":
+        """The same with labels permuted: new label k is old label ``names[k]``."""
         centre = None if self.centre is None else self.centre.renamed(names)
         cost = None if self.cost is None else self.cost[:, names]
         return replace(self, order=self.order[:, names], centre=centre, cost=cost)
 
 
 def cheapest(cost: Array) -> Order:
-    """For each of a stack of cost matrices (S, K, K), the column of each row in the assignment that costs least.
+    """Solve the assignment problem for a stack of cost matrices (S, K, K): the column of each row, at minimum cost.
 
-    Where every column is cheapest in a row of its own, that is the answer; only the others are solved.
+    Where the minima of the columns lie in different rows, they are the solution; only the other matrices are solved.
 
     Examples
     --------
@@ -212,25 +212,27 @@ def cheapest(cost: Array) -> Order:
 
 
 def price(cost: Array, order: Order) -> Array:
-    """(S,) what each draw pays for its order."""
+    """(S,) cost of the order of each draw."""
     return np.take_along_axis(cost, order[:, :, None], axis=2)[:, :, 0].sum(axis=1)
 
 
 def divergence(centre: Array) -> Array:
-    """Stephens' charge for a point: minus the logarithm of what the draws agree on."""
+    """Cost of a point by Stephens: minus the logarithm of the mean responsibilities."""
     return -np.log(np.maximum(centre, LEAST))
 
 
 def disagreement(centre: Array) -> Array:
-    """The charge of ECR: -1 from the label that most draws give a point, 0 from the others."""
+    """Cost of a point by ECR: -1 for the label with the largest mean responsibility, 0 for the others."""
     return -(centre.argmax(axis=1)[:, None] == np.arange(centre.shape[1])[:, None]).astype(float)
 
 
-def settle(votes: Votes, charge: Callable[[Array], Array], centre: Consensus, start: Order | None = None) -> Agreement:
-    """Best orders given what is agreed on, and what is agreed on given the orders, in turns until nothing moves."""
+def settle(
+    responsibilities: Responsibilities, charge: Callable[[Array], Array], centre: Consensus, start: Order | None = None
+) -> Alignment:
+    """Minimise the cost over the orders and over the consensus in turns, until convergence."""
     order, objective = start, []
     for _ in range(MAX_ITER):
-        cost = votes.costs(charge(centre.share))
+        cost = responsibilities.costs(charge(centre.share))
         new = cheapest(cost)
         if order is not None:
             paid = price(cost, order)
@@ -239,41 +241,53 @@ def settle(votes: Votes, charge: Callable[[Array], Array], centre: Consensus, st
         if order is not None and np.array_equal(new, order):
             break
         order = new
-        centre = votes.consensus(order)
+        centre = responsibilities.consensus(order)
     assert order is not None  # MAX_ITER is not zero
     settled = cost if charge is divergence else None
-    return Agreement(order, centre, settled, tuple(objective))
+    return Alignment(order, centre, settled, tuple(objective))
 
 
-def _by_points(case: Switched, charge: Callable[[Array], Array]) -> Agreement:
-    votes = case.witnesses()
-    centre = votes.of_draw(case.best) if case.start is None else votes.consensus(case.start)
-    return settle(votes, charge, centre, case.start)
+def _by_points(problem: RelabellingProblem, charge: Callable[[Array], Array]) -> Alignment:
+    responsibilities = problem.require_points()
+    centre = (
+        responsibilities.of_draw(problem.best) if problem.start is None else responsibilities.consensus(problem.start)
+    )
+    return settle(responsibilities, charge, centre, problem.start)
 
 
-def stephens(case: Switched) -> Agreement:
-    r"""The draws' responsibilities come as close as they can to their common mean.
+def stephens(problem: RelabellingProblem) -> Alignment:
+    r"""Minimise the Kullback-Leibler divergence of the draws' responsibilities from their common mean.
 
     .. math:: \min_{\pi_1 \dots \pi_S} \sum_{s,n,k} w_n p^{(s)}_{n \pi_s(k)} \log \frac{p^{(s)}_{n \pi_s(k)}}{q_{nk}},
               \qquad q_{nk} = \frac1S \sum_s p^{(s)}_{n \pi_s(k)}
+
+    Raises
+    ------
+    DataError
+        When there are no points.
 
     References
     ----------
     .. [1] Stephens (2000), J. R. Stat. Soc. B 62(4), 795-809, algorithm 2.
     """
-    return _by_points(case, divergence)
+    return _by_points(problem, divergence)
 
 
-def ecr(case: Switched, partition: Any = None) -> Agreement:
-    r"""The draws' allocations agree with one partition on as many points as they can.
+def ecr(problem: RelabellingProblem, partition: Any = None) -> Alignment:
+    r"""Maximise the number of points on which the draws' allocations agree with one partition.
 
-    (Equivalence class representatives.)
+    The method is called equivalence class representatives (ECR).
 
     .. math:: \max_{\pi_1 \dots \pi_S} \sum_{s,n} w_n \Pr(z^{(s)}_n = \pi_s(z^*_n)),
               \qquad z^*_n = \operatorname{argmax}_k \sum_s p^{(s)}_{n \pi_s(k)}
 
-    A draw's allocations are not sampled: their agreement is averaged over them. The partition starts at the most
-    probable draw's; a given one is kept.
+    Allocations are not sampled: the agreement is its expectation over them. The initial partition is that of the most
+    probable draw; a partition that is given is kept.
+
+    Raises
+    ------
+    DataError
+        When there are no points.
 
     References
     ----------
@@ -281,26 +295,27 @@ def ecr(case: Switched, partition: Any = None) -> Agreement:
        Stat. Data Anal. 71, 1-14: its iterative versions.
     """
     if partition is None:
-        return _by_points(case, disagreement)
-    votes = case.witnesses()
-    cost = votes.costs(disagreement(_as_centre(partition, votes)))
+        return _by_points(problem, disagreement)
+    responsibilities = problem.require_points()
+    cost = responsibilities.costs(disagreement(_as_centre(partition, responsibilities)))
     order = cheapest(cost)
-    return Agreement(order, votes.consensus(order), objective=(float(price(cost, order).sum()),))
+    return Alignment(order, responsibilities.consensus(order), objective=(float(price(cost, order).sum()),))
 
 
-def _as_centre(partition: NDArray[np.int64], votes: Votes) -> Array:
-    """A partition (N,) as what is agreed on: all of a point has its label."""
-    padded = np.zeros(votes.blocks.n_blocks * BLOCK, dtype=np.int64)
+def _as_centre(partition: NDArray[np.int64], responsibilities: Responsibilities) -> Array:
+    """A partition (N,) as mean responsibilities: 1 for the label of a point, 0 for the others."""
+    padded = np.zeros(responsibilities.blocks.n_blocks * BLOCK, dtype=np.int64)
     padded[: len(partition)] = partition
-    labels = np.arange(votes.shape[1])[:, None]
+    labels = np.arange(responsibilities.shape[1])[:, None]
     return (padded.reshape(-1, 1, BLOCK) == labels).astype(float)
 
 
 def coordinates(posterior: Posterior) -> Array:
-    """(S, K, C) weight, means in units of their column's spread, log standard deviations, correlations.
+    """(S, K, C) weight, standardised means, log of the standardised standard deviations, correlations.
 
-    In units that mean the same everywhere: scaled by their own spread, what is all noise would count like what tells
-    components apart.
+    Means and standard deviations are in units of the standard deviation of their column. They are not scaled by their
+    own spread over the draws: that would give parameters that are all noise the same influence as those that differ
+    between components.
     """
     p, scale = posterior.parameters, posterior.standard.scale
     sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))
@@ -310,62 +325,63 @@ def coordinates(posterior: Posterior) -> Array:
     return np.concatenate([p.weight[..., None], mean, np.log(sd / scale), correlation], axis=-1)
 
 
-def pivot(case: Switched) -> Agreement:
-    r"""Every draw's parameters come as close as they can to those of the most probable draw.
+def pivot(problem: RelabellingProblem) -> Alignment:
+    r"""Minimise the squared distance of each draw's parameters from those of the most probable draw.
 
     .. math:: \min_\pi \sum_k \lVert v^{(s)}_{\pi(k)} - v^*_k \rVert^2
 
-    ``v`` holds a component's weight, means in units of their column's spread, log standard deviations, correlations.
+    ``v`` holds a component's weight, standardised means, log standard deviations and correlations (``coordinates``).
 
     References
     ----------
     .. [1] Marin, Mengersen & Robert (2005), Handbook of Statistics 25, 459-507.
     """
-    values = coordinates(case.posterior)
-    named = values[case.best]
+    values = coordinates(problem.posterior)
+    named = values[problem.best]
     squares = (values**2).sum(axis=2)[:, None, :] + (named**2).sum(axis=1)[:, None]
     cost = squares - 2 * np.einsum("kc,sjc->skj", named, values)
     order = cheapest(cost)
-    return Agreement(order, objective=(float(price(cost, order).sum()),))
+    return Alignment(order, objective=(float(price(cost, order).sum()),))
 
 
-def ordered(case: Switched, by: str | None = None) -> Agreement:
-    """Components from the least to the largest mean of a column, or from the heaviest to the lightest.
+def ordered(problem: RelabellingProblem, by: str | None = None) -> Alignment:
+    """Sort the components by increasing mean of a column, or by decreasing weight.
 
-    It cuts the posterior wherever two components have the same value there: choose a column that tells them apart.
+    The posterior is cut where two components have the same value: choose a column in which the components differ.
 
     Raises
     ------
     DeclarationError
-        When the column is not there, or is not named and there are several.
+        When there is no such column, or ``by`` is missing and there are several columns.
     """
-    columns, p = case.posterior.columns, case.posterior.parameters
+    columns, p = problem.posterior.columns, problem.posterior.parameters
     if by is None and len(columns) == 1:
         by = columns[0]
     known = dict.fromkeys([*columns, "weight"])
     if by not in known:
-        asked = "method 'ordered' needs by=" if by is None else f"by={by!r}: must be "
-        raise DeclarationError(f"{asked}one of {listing(list(known))}{did_you_mean(by, known)}")
+        start = "method 'ordered' needs by=" if by is None else f"by={by!r}: must be "
+        raise DeclarationError(f"{start}one of {listing(list(known))}{did_you_mean(by, known)}")
     values = p.mean[:, :, columns.index(by)] if by in columns else -p.weight
-    return Agreement(np.argsort(values, axis=1, kind="stable"))
+    return Alignment(np.argsort(values, axis=1, kind="stable"))
 
 
-METHODS: Mapping[str, Callable[..., Agreement]] = {
+METHODS: Mapping[str, Callable[..., Alignment]] = {
     "stephens": stephens,
     "ecr": ecr,
     "pivot": pivot,
     "ordered": ordered,
 }
 NEED_POINTS = {"stephens", "ecr"}
-SETTINGS = {"by": "ordered", "partition": "ecr"}  # which method takes it
+SETTINGS = {"by": "ordered", "partition": "ecr"}  # setting: the method that takes it
 
 
 def checked(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were given, all of them of this method.
+    """Return the settings that are not None.
 
     Raises
     ------
     DeclarationError
+        When a setting belongs to another method.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     for name in given:

@@ -1,4 +1,4 @@
-"""Whether labels mean anything: whether the draws, and the draws with two labels exchanged, are two heaps or one."""
+"""Label diagnostics: how often two labels may be exchanged, and whether a label holds the same points in all draws."""
 
 from typing import Any
 
@@ -8,25 +8,23 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import squareform
 
 from bayesgmm.findings import Finding
-from bayesgmm.labels.alignments import Agreement, Consensus, Order, Votes, divergence
+from bayesgmm.labels.alignments import Alignment, Consensus, Order, Responsibilities, divergence
 from bayesgmm.sweep.stats import Array
 
 BINS = 512
-FEWEST = 20  # draws: with fewer a valley between heaps can't be seen
-INDISTINCT = 0.1  # two labels that may be the wrong way round more often than this can't be told apart
-CONSTANT = 0.6  # a label that has less in common in two draws is none
-WEIGHTY = (
-    0.01  # weight of labels without meaning from which it matters: what is left over in an emptied component does not
-)
+FEWEST = 20  # draws; with fewer the density between two modes can't be estimated
+INDISTINCT = 0.1  # two labels are indistinct when the bound on their exchange probability is larger
+CONSTANT = 0.6  # Jaccard index below which a label does not hold the same points in all draws
+WEIGHTY = 0.01  # total weight of meaningless labels from which a fit warns; below it they are emptied components
 
 
 def exchange_gaps(cost: Array, order: Order) -> Array:
-    r"""(S, K, K) what each draw would pay more, were two of its labels exchanged.
+    r"""(S, K, K) increase in the cost of each draw when two of its labels are exchanged.
 
     .. math:: g^{(s)}_{jk} = \sum_n w_n (p^{(s)}_{n \pi_s(j)} - p^{(s)}_{n \pi_s(k)}) \log (q_{nj} / q_{nk})
 
-    Exchanged, a draw has the gap of the other sign: the gap is the direction in which a heap of draws and its mirror
-    image lie apart.
+    Exchanging the labels changes the sign of the gap. A mode of the draws and its mirror image (the same draws with
+    the two labels exchanged) therefore lie on opposite sides of zero.
 
     Examples
     --------
@@ -40,19 +38,21 @@ def exchange_gaps(cost: Array, order: Order) -> Array:
 
 
 def misnamed(gap: Array) -> float:
-    r"""At most how often two labels are the wrong way round, from their exchange gaps (S,).
+    r"""Upper bound on the probability that two labels are exchanged, from their exchange gaps (S,).
 
-    Draws and their mirror images, :math:`h(g) + h(-g) = f(|g|)`, are all that can be seen. Where ``h`` falls from zero
-    on, the mirror image has no more of a draw at ``g`` than
+    Let h be the density of the gaps when all labels are right. Relabelling hides the sign, so only
+    :math:`h(g) + h(-g) = f(|g|)` is observed. When :math:`h(-g)` does not increase with :math:`g \ge 0`, the
+    probability of an exchange is at most
 
     .. math:: \int_0^\infty \min(h(g), h(-g)) \, dg \le \frac12 \int_0^\infty \min(f(g), f(0)) \, dg
 
-    which is 0 when nothing lies half-way, and 1/2 (a coin toss) when the draws are as dense there as anywhere. A gap
-    that is negative is the wrong way round already. ``f`` is a kernel estimate, reflected at zero.
+    It is 0 when no draw lies half-way between the two modes, and 1/2 when the draws are as dense there as anywhere: the
+    labels are then arbitrary. A draw with a negative gap is exchanged already. ``f`` is estimated by a kernel density,
+    reflected at zero.
 
     Examples
     --------
-    Two heaps ten standard deviations apart, and a single one:
+    Two modes ten standard deviations apart, and a single mode:
 
     >>> rng = np.random.default_rng(0)
     >>> misnamed(rng.normal(5.0, 1.0, size=1000)), round(misnamed(np.abs(rng.normal(size=1000))), 1)
@@ -71,7 +71,7 @@ def misnamed(gap: Array) -> float:
 
 
 def confusion(gaps: Array) -> Array:
-    """(K, K) at most how often each two labels are the wrong way round; zero for a label and itself."""
+    """(K, K) upper bound on the probability that two labels are exchanged; zero on the diagonal."""
     n_components = gaps.shape[1]
     out = np.zeros((n_components, n_components))
     for j, k in zip(*np.triu_indices(n_components, 1), strict=True):
@@ -80,7 +80,7 @@ def confusion(gaps: Array) -> Array:
 
 
 def groups(confused: Array) -> list[list[int]]:
-    """Components that can't be told apart, each from every other of its group.
+    """Groups of components of which each two are indistinct.
 
     Examples
     --------
@@ -95,13 +95,14 @@ def groups(confused: Array) -> list[list[int]]:
 
 
 def constancy(centre: Consensus, weight: Array) -> Array:
-    r"""(K,) how far a label holds the same points in all draws: the Jaccard index of two draws, for soft memberships.
+    r"""(K,) Jaccard index between the points of a label in two draws, for soft memberships.
 
     .. math:: \frac{\sum_n q_{nk}^2}{2 P_k - \sum_n q_{nk}^2}, \qquad
               P_k = \frac1S \sum_{s,n} \bigl(p^{(s)}_{n \pi_s(k)}\bigr)^2
 
-    1 when it does; clusters for which it is below 0.6 should not be trusted, and below 0.5 they are called dissolved.
-    Points that stay in doubt between two components that stay where they are do not lower it.
+    It is 1 when a label holds the same points in all draws. A cluster with a value below 0.6 should not be trusted, and
+    one below 0.5 is called dissolved [1]_. Points whose component is uncertain do not lower it, as long as the
+    components stay where they are.
 
     References
     ----------
@@ -112,45 +113,45 @@ def constancy(centre: Consensus, weight: Array) -> Array:
     return np.clip(np.divide(common, apart, out=np.zeros_like(common), where=apart > 0), 0.0, 1.0)
 
 
-def judge(votes: Votes, agreement: Agreement, weight: Array) -> dict[str, Any]:
-    """How sure the labels of an agreement are.
+def judge(responsibilities: Responsibilities, alignment: Alignment, weight: Array) -> dict[str, Any]:
+    """Compute how well the labels of an alignment are determined.
 
     Parameters
     ----------
-    votes : Votes
-    agreement : Agreement
+    responsibilities : Responsibilities
+    alignment : Alignment
     weight : (K,) float
         Mean weight of each label.
 
     Returns
     -------
     dict
-        ``agreement``: the probability that a point's label in a draw is the one that the draws agree on, over points
-        and draws. ``constancy``: how far each label holds the same points in all draws (K numbers from 0 to 1);
-        ``inconstant``: the components for which that is less than 0.6. ``confusion``: K rows of K, at most how often
-        two labels are the wrong way round (0.5: a coin toss), or None with fewer than 20 draws; ``indistinct``: lists
-        of components that can't be told apart, for which that is more than 0.1. ``doubtful_weight``: the weight of
-        inconstant components and of all but the heaviest of each list. ``points``: how many points were asked.
+        ``agreement``: the probability that a point's label in a draw is its most probable label, averaged over points
+        and draws. ``constancy``: for each label, the Jaccard index of its points in two draws (K numbers from 0 to 1);
+        ``inconstant``: the components for which it is below 0.6. ``confusion``: a K x K list, upper bounds on the
+        probability that two labels are exchanged (0.5: the labels are arbitrary), or None with fewer than 20 draws;
+        ``indistinct``: lists of components for which it is above 0.1. ``doubtful_weight``: the weight of inconstant
+        components and of all but the heaviest of each list. ``points``: the number of points used.
     """
-    order = agreement.order
-    centre = agreement.centre if agreement.centre is not None else votes.consensus(order)
-    constant = constancy(centre, votes.blocks.weight)
+    order = alignment.order
+    centre = alignment.centre if alignment.centre is not None else responsibilities.consensus(order)
+    constant = constancy(centre, responsibilities.blocks.weight)
     confused, together = None, []
     if len(order) >= FEWEST:
-        cost = agreement.cost if agreement.cost is not None else votes.costs(divergence(centre.share))
+        cost = alignment.cost if alignment.cost is not None else responsibilities.costs(divergence(centre.share))
         confused = confusion(exchange_gaps(cost, order))
         together = groups(confused)
     inconstant = np.flatnonzero(constant < CONSTANT).tolist()
     lighter = [sorted(members, key=lambda k: -weight[k])[1:] for members in together]
     doubtful = sorted(set(inconstant).union(*lighter))
     return {
-        "agreement": round(_agreement(centre.share, votes.blocks.weight), 4),
+        "agreement": round(_agreement(centre.share, responsibilities.blocks.weight), 4),
         "constancy": constant.round(4).tolist(),
         "inconstant": inconstant,
         "confusion": None if confused is None else confused.round(4).tolist(),
         "indistinct": together,
         "doubtful_weight": round(float(weight[doubtful].sum()), 4),
-        "points": votes.blocks.n_points,
+        "points": responsibilities.blocks.n_points,
     }
 
 
@@ -160,31 +161,28 @@ def _agreement(centre: Array, weight: Array) -> float:
 
 
 def doubts(labels: dict[str, Any]) -> list[str]:
-    """That labels mean nothing, and which, in words: when they bear weight."""
+    """Warnings about meaningless labels, as text."""
     return [str(finding) for finding in meaningless(labels)]
 
 
 def meaningless(labels: dict[str, Any]) -> list[Finding]:
-    """That labels (what ``judge`` returns) mean nothing, and which: when they bear weight."""
+    """Findings about meaningless labels, from what ``judge`` returns; none when their total weight is below 1 %."""
     if labels.get("doubtful_weight", 0.0) < WEIGHTY:
         return []
     found = [f"{_listed(members)} can't be told apart" for members in labels["indistinct"]]
     if labels["inconstant"]:
         one = len(labels["inconstant"]) == 1
-        found.append(f"{_listed(labels['inconstant'])} {'holds' if one else 'hold'} other points in every draw")
-    what = (
-        f"No order of the components gives all labels a meaning: {'; '.join(found)} "
-        f"({labels['doubtful_weight']:.0%} of the weight)."
-    )
+        found.append(f"{_listed(labels['inconstant'])} {'holds' if one else 'hold'} different points in every draw")
+    what = f"Some labels have no meaning: {'; '.join(found)} ({labels['doubtful_weight']:.0%} of the weight)."
     why = (
-        "What is said of one of them alone, its weight, its mean, its points, means nothing; densities, anomaly scores "
-        "and clusterings do not depend on labels."
+        "The weight, mean and points of such a component can't be interpreted. Densities, anomaly scores and "
+        "clusterings do not depend on labels."
     )
     return [Finding("doubt", "labels", what, why, "Try fewer components.", dict(labels))]
 
 
 def _listed(members: list[int]) -> str:
-    """Components as a sentence names them.
+    """Components as they are listed in a sentence.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The sweep as label switching needs it, compiled: what every draw pays for every name, and what the draws agree on.
+"""Compiled sweeps for relabelling: the cost of every label for every draw, and mean responsibilities over the draws.
 
 Responsibilities of all points under all draws would fill the memory (4,000 draws of 10 components for 10,000 points are
-3.2 GB), so they are made a block at a time and summed up at once.
+3.2 GB), so they are computed a block at a time and summed at once.
 """
 
 import numpy as np
@@ -47,10 +47,10 @@ def label_costs(x, w, offset, mean, root, target, n_components, n_features, star
 
 @long_jit
 def named_responsibilities(x, w, offset, mean, root, order, n_components, n_features, start, stop, out, squares):
-    """Mean over draws of what each label holds of the points of blocks start to stop: out[block, label, point].
+    """out[block, label, point] = mean over draws of the responsibilities, for blocks start to stop.
 
-    Label k of draw s is its component ``order[s * n_components + k]``. Weighted by ``w``, the mean over draws of their
-    squares goes to squares[block, label].
+    Label k of draw s is its component ``order[s * n_components + k]``. squares[block, label] is the mean over draws of
+    the sum over points of ``w`` times the squared responsibility.
     """
     n_draws = offset.size // n_components
     d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)

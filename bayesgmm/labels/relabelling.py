@@ -1,4 +1,4 @@
-"""Label switching undone: component k means the same in every draw of every chain, as far as it means anything."""
+"""Relabelling: undo label switching, so that component k is the same component in every draw of every chain."""
 
 import os
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from bayesgmm.data.points import Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
-from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, Switched, Votes, checked
-from bayesgmm.labels.witnesses import choose_witnesses
+from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, RelabellingProblem, Responsibilities, checked
+from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, annotate, holds_points, info, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array
@@ -21,12 +21,12 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-WITNESSES = 200  # points that are asked at the end of every fit: labels seldom need more
-WITNESSES_EACH = 20  # of them a component, at least
-POINTS = 1000  # points that ``relabel`` asks, unless told
-MANY = 4  # times as many: all of many points take seconds a sweep
-GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # whose variables follow the components
-KEPT = "component_order"  # in ``sample_stats``: what each component was called as it was drawn
+SUBSAMPLE = 200  # points used at the end of every fit: labels seldom need more
+SUBSAMPLE_EACH = 20  # minimum number of points for each component, on average
+POINTS = 1000  # default number of points that ``relabel`` uses
+MANY = 4  # above MANY * POINTS points, a relabelling by POINTS points comes first
+GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # groups whose components are reordered
+KEPT = "component_order"  # in ``sample_stats``: the label of each component in the original draw
 
 
 def relabel(
@@ -39,55 +39,76 @@ def relabel(
     points: int | None = POINTS,
     progress: bool = True,
 ) -> "xr.DataTree":
-    """Undo label switching: name the components so that a name means the same in every draw of every chain.
+    """Undo label switching: reorder the components so that each label means the same in all draws and chains.
 
-    Every fit of ours comes relabelled by ``'stephens'``. Another method starts from the draws as they were drawn, so
-    that the order of calls does not matter. A point estimate keeps its names (but ``'ordered'`` orders it), and so does
-    a single component.
+    Every fit of this package is relabelled by ``'stephens'`` already. Each call starts from the original draws, so that
+    earlier calls do not matter. A point estimate keeps its labels (except with ``'ordered'``), and so does a single
+    component.
 
     Parameters
     ----------
     fit : DataTree
-        Whatever made it; every variable of its posterior that has components follows them.
+        A fit by any engine, also a trace of PyMC. All variables of its posterior with components are reordered.
     method : str
-        ``'stephens'``: responsibilities agree (Stephens 2000), the most careful. ``'ecr'``: allocations agree with a
-        partition (Papastamoulis & Iliopoulos 2010). ``'pivot'``: parameters are close to those of the most probable
-        draw (Marin et al. 2005); needs no points. ``'ordered'``: by a column's mean or by weight; only as good as that
-        tells components apart.
+        ``'stephens'``: minimises the divergence of the responsibilities from their mean [1]_, the most careful method.
+        ``'ecr'``: maximises the agreement of the allocations with a partition [2]_. ``'pivot'``: minimises the distance
+        of the parameters from those of the most probable draw [3]_; needs no points. ``'ordered'``: sorts by the mean
+        of a column or by weight; useful only where the components differ in it.
     by : str, optional
-        For ``'ordered'``: a column, or ``'weight'`` (heaviest first).
+        For ``'ordered'``: a column, or ``'weight'`` (heaviest first). Default: the column, if there is one only.
     partition : (N,) array, optional
-        For ``'ecr'``: a label for each point, to agree with; found from the draws unless told.
+        For ``'ecr'``: a label for each point. Default: estimated from the draws.
     data : (N, D) array or DataFrame, optional
-        The points that are asked; those that were fitted unless told.
+        Points whose responsibilities are compared. Default: the points that were fitted.
     points : int, optional
-        Ask about so many points, as many of each component, each for those that it stands for; all when None. A
-        thousand settle the order of nearly every draw, in a hundredth of the time that 100,000 take.
+        Size of the subsample of the points that is used: the same number from each component, weighted. All points when
+        None. A thousand points are enough for nearly every draw, and take a hundredth of the time of 100,000.
     progress : bool
-        Show how far it is where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     DataTree
-        The same with components renamed, heaviest first (but for ``'ordered'``). ``sample_stats`` holds
-        ``component_order`` [chain, draw, component]: which component of the draw as it was drawn that is. What
-        ``info(fit)["labels"]`` says of how sure the labels are: ``method``, ``agreement``, ``constancy``,
-        ``inconstant``, ``confusion``, ``indistinct``, ``doubtful_weight``, ``points``, as ``label_confusion.judge``
-        tells them; where nobody can be asked (one draw, one component, no points) only ``method``.
+        A copy with reordered components, the heaviest first (except with ``'ordered'``). ``component_order`` [chain,
+        draw, component] in ``sample_stats`` is the label of each component in the original draw.
+        ``info(fit)["labels"]`` tells how well the labels are determined: ``method``, ``agreement``, ``constancy``,
+        ``inconstant``, ``confusion``, ``indistinct``, ``doubtful_weight``, ``points`` (see
+        ``label_confusion.judge``); only ``method`` for one draw, one component, or no points.
 
     Raises
     ------
-    UnknownName, DeclarationError, DataError
+    UnknownName
+        When there is no such method.
+    DeclarationError
+        When a setting belongs to another method, ``by`` is missing or not a column, or ``points`` is not positive.
+    DataError
+        When ``partition`` or ``data`` do not fit the model, or the method needs points and there are none.
+    FitFileError
+        When ``fit`` is not a fit.
 
     Warns
     -----
     FitWarning
-        When components that bear weight can't be told apart: then no order of theirs makes sense.
+        When components with weight can't be told apart, or hold different points in every draw. Their labels then have
+        no meaning.
 
     References
     ----------
-    .. [1] Stephens (2000), J. R. Stat. Soc. B 62(4), 795-809; [2] Papastamoulis & Iliopoulos (2010), J. Comput. Graph.
-       Stat. 19(2), 313-331; [3] Marin, Mengersen & Robert (2005), Handbook of Statistics 25, 459-507.
+    .. [1] Stephens (2000), J. R. Stat. Soc. B 62(4), 795-809.
+    .. [2] Papastamoulis & Iliopoulos (2010), J. Comput. Graph. Stat. 19(2), 313-331.
+    .. [3] Marin, Mengersen & Robert (2005), Handbook of Statistics 25, 459-507.
+
+    Examples
+    --------
+    Sort the components of a fit by the mean of a column.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0], [12.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> fit["posterior"]["mean"].values.ravel().round(1)  # the heaviest first
+    array([10.5,  0. ])
+    >>> relabel(fit, "ordered", by="x0", progress=False)["posterior"]["mean"].values.ravel().round(1)
+    array([ 0. , 10.5])
     """
     choose(method, METHODS, "method")
     settings = checked(method, {"by": by, "partition": partition})
@@ -96,18 +117,18 @@ def relabel(
     if earlier.shape[1] == 1 or (len(earlier) == 1 and method != "ordered"):
         return _renamed(fit, earlier, earlier, {"method": method})
     drawn = replace(posterior, parameters=reorder(posterior.parameters, inverse(earlier)))
-    asked = _asked(fit, data)
-    if partition is not None and asked is not None:
-        settings["partition"] = _as_labels(partition, len(asked.values), earlier.shape[1])
+    given = _points(fit, data)
+    if partition is not None and given is not None:
+        settings["partition"] = _as_labels(partition, len(given.values), earlier.shape[1])
     how = Naming(method, settings, size, os.cpu_count() or 1, progress)
-    order, labels = name_components(drawn, _best(fit), asked, how)
+    order, labels = name_components(drawn, _best(fit), given, how)
     warn(label_confusion.doubts(labels))
     return _renamed(fit, earlier, order, labels)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How components are to be named.
+    """Settings of a relabelling.
 
     Parameters
     ----------
@@ -115,7 +136,7 @@ class Naming:
     settings : dict
         Of the method.
     points : int, optional
-        How many are asked; all when None.
+        Size of the subsample; all points when None.
     threads : int
     progress : bool
     """
@@ -127,65 +148,65 @@ class Naming:
     progress: bool = False
 
     def from_scratch(self, n_points: int) -> bool:
-        """Whether so many points need no order to start from: few do not, and some methods have none."""
+        """True where no relabelling by a subsample comes first: few points, or no initial order needed."""
         return n_points <= MANY * POINTS or self.method not in NEED_POINTS or "partition" in self.settings
 
 
-def name_components(drawn: Posterior, best: int, asked: Points | None, how: Naming) -> tuple[Order, dict[str, Any]]:
-    """(S, K) an order of components as they were drawn, and how sure it is.
+def name_components(drawn: Posterior, best: int, points: Points | None, how: Naming) -> tuple[Order, dict[str, Any]]:
+    """Compute an order (S, K) of the components in the original draws, and how well it is determined.
 
     Parameters
     ----------
     drawn : Posterior
         S draws.
     best : int
-        The draw that names the components at first.
-    asked : Points, optional
-        Points that may be asked.
+        The draw whose labels the others are first matched to.
+    points : Points, optional
+        Points whose responsibilities may be compared.
     how : Naming
     """
-    case, settings, weight = Switched(drawn, best), dict(how.settings), drawn.parameters.weight
-    if asked is not None:
+    problem, settings, weight = RelabellingProblem(drawn, best), dict(how.settings), drawn.parameters.weight
+    if points is not None:
         tables = drawn.tables()
-        rows, blocks = choose_witnesses(asked, drawn.standard, tables.draw(best), how.points)
+        rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), how.points)
         if "partition" in settings:
             settings["partition"] = settings["partition"][rows]
-        start = None  # all of many points take seconds a sweep: they start from what some of them say
+        start = None  # a sweep over many points takes seconds: start from the order that a subsample gives
         if not how.from_scratch(len(rows)):
-            start, _ = name_components(drawn, best, asked, replace(how, points=POINTS))
-        case = Switched(drawn, best, Votes(blocks, tables, how.threads, how.progress), start)
-    found = METHODS[how.method](case, **settings)
+            start, _ = name_components(drawn, best, points, replace(how, points=POINTS))
+        problem = RelabellingProblem(drawn, best, Responsibilities(blocks, tables, how.threads, how.progress), start)
+    alignment = METHODS[how.method](problem, **settings)
     if how.method != "ordered":
-        found = found.renamed(by_size(weight, found.order))
-    told = {"method": how.method} | {name: value for name, value in settings.items() if name == "by"}
-    if case.votes is None:
-        return found.order, told
-    mean_weight = np.take_along_axis(weight, found.order, axis=1).mean(axis=0)
-    return found.order, told | label_confusion.judge(case.votes, found, mean_weight)
+        alignment = alignment.renamed(by_size(weight, alignment.order))
+    labels = {"method": how.method} | {name: value for name, value in settings.items() if name == "by"}
+    if problem.responsibilities is None:
+        return alignment.order, labels
+    mean_weight = np.take_along_axis(weight, alignment.order, axis=1).mean(axis=0)
+    return alignment.order, labels | label_confusion.judge(problem.responsibilities, alignment, mean_weight)
 
 
 def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, dict[str, Any]]:
-    """(S, K) the order that undoes label switching in draws as they were drawn, heaviest first, and how sure it is.
+    """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and how well determined.
 
     Parameters
     ----------
     points : Points
-        Some of them are asked.
+        A subsample of them is used.
     posterior : Posterior
         S draws.
     lp : (S,) float
-        Log posterior: the best draw names the components at first.
+        Log posterior; the others are first matched to the draw with the largest value.
     """
     n_draws, n_components = posterior.parameters.weight.shape
     if n_components == 1 or n_draws == 1:
         one = np.tile(np.arange(n_components), (n_draws, 1))
         return one[:, by_size(posterior.parameters.weight, one)], {"method": "stephens"}
-    size = max(WITNESSES, WITNESSES_EACH * n_components)
+    size = max(SUBSAMPLE, SUBSAMPLE_EACH * n_components)
     return name_components(posterior, int(np.argmax(lp)), points, Naming(points=size, threads=threads))
 
 
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
-    """The draws of a fit, at most so many, with label switching undone: also those that PyMC made, which has not."""
+    """Draws of a fit, at most ``draws``, relabelled where that is not done yet (a trace of PyMC)."""
     posterior = unpack(fit).thin(draws)
     if "relabelled" in info(fit) or not holds_points(fit):
         return posterior
@@ -194,17 +215,19 @@ def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
 
 
 def component_order(fit: "xr.DataTree") -> Order:
-    """(S, K) which component of each draw, as it was drawn, is component k; its own where nothing else is known."""
+    """(S, K) the label of component k in each original draw; k itself where that is not stored."""
     posterior = fit["posterior"]
     n_draws, n_components = posterior.sizes["chain"] * posterior.sizes["draw"], posterior.sizes["component"]
     if "sample_stats" in fit.children and KEPT in fit["sample_stats"]:
         kept = fit["sample_stats"][KEPT].transpose("chain", "draw", "component").values.reshape(n_draws, -1)
-        return np.argsort(np.argsort(kept, axis=1), axis=1)  # also of a fit from which components were taken away
+        return np.argsort(
+            np.argsort(kept, axis=1), axis=1
+        )  # ranks: works after components were removed from the fit too
     return np.tile(np.arange(n_components), (n_draws, 1))
 
 
 def inverse(order: Order) -> Order:
-    """The order that takes (S, K) orders back.
+    """Inverse of each of S orders of K components.
 
     Examples
     --------
@@ -215,7 +238,7 @@ def inverse(order: Order) -> Order:
 
 
 def reorder(parameters: Parameters, order: Order) -> Parameters:
-    """Apply an order (S, K) to draws with leading axes that make up S."""
+    """Apply orders (S, K) to draws whose leading axes have S elements together."""
     order = order.reshape(parameters.weight.shape)
     return Parameters(
         np.take_along_axis(parameters.weight, order, axis=-1),
@@ -226,27 +249,28 @@ def reorder(parameters: Parameters, order: Order) -> Parameters:
 
 
 def by_size(weight: Array, order: Order) -> NDArray[np.int64]:
-    """(K,) labels from the heaviest on average to the lightest."""
+    """(K,) labels by decreasing mean weight."""
     return np.argsort(-np.take_along_axis(weight, order, axis=1).mean(axis=0), kind="stable")
 
 
-def _asked(fit: "xr.DataTree", data: Any) -> Points | None:
-    """The points that may be asked: given ones, those that were fitted, or none."""
+def _points(fit: "xr.DataTree", data: Any) -> Points | None:
+    """The points that were given, else those that were fitted, else None."""
     if data is not None:
         return points_for(fit, data)
     return observed(fit) if holds_points(fit) else None
 
 
 def _as_labels(partition: Any, n_points: int, n_components: int) -> NDArray[np.int64]:
-    """A partition of the points as numbers from 0 on.
+    """A partition of the points as integers from 0.
 
     Raises
     ------
     DataError
+        When its length is not the number of points, or it has more clusters than there are components.
     """
     values = np.asarray(partition)
     if values.shape != (n_points,):
-        raise DataError(f"partition has shape {values.shape} for {n_points} points; give one label a point")
+        raise DataError(f"partition has shape {values.shape} for {n_points} points; give one label for each point")
     names, labels = np.unique(values, return_inverse=True)
     if len(names) > n_components:
         raise DataError(
@@ -256,7 +280,7 @@ def _as_labels(partition: Any, n_points: int, n_components: int) -> NDArray[np.i
 
 
 def _best(fit: "xr.DataTree") -> int:
-    """The most probable draw, where the fit says which; else the first."""
+    """The most probable draw where the fit holds the log posterior, else the first."""
     stats: Any = fit["sample_stats"] if "sample_stats" in fit.children else {}
     for name in ("lp", "logp"):
         if name in stats and set(stats[name].dims) == {"chain", "draw"}:
@@ -265,7 +289,7 @@ def _best(fit: "xr.DataTree") -> int:
 
 
 def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: dict[str, Any]) -> "xr.DataTree":
-    """A copy of a fit whose components have another order, and what is to be said of it."""
+    """A copy of a fit with its components in another order, and the label diagnostics in its info."""
     import xarray as xr
 
     step = np.take_along_axis(inverse(earlier), order, axis=1)
@@ -278,14 +302,16 @@ def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: dict[str,
     renamed = fit.copy()
     for name, group in groups.items():
         renamed[name] = xr.DataTree(group)
-    told = info(fit)
-    said = [text for text in told.get("warnings", []) if text not in label_confusion.doubts(told.get("labels", {}))]
-    warnings = [*said, *label_confusion.doubts(labels)]
-    return annotate(renamed, told | {"relabelled": labels["method"], "labels": labels, "warnings": warnings})
+    notes = info(fit)
+    earlier_warnings = [
+        text for text in notes.get("warnings", []) if text not in label_confusion.doubts(notes.get("labels", {}))
+    ]
+    warnings = [*earlier_warnings, *label_confusion.doubts(labels)]
+    return annotate(renamed, notes | {"relabelled": labels["method"], "labels": labels, "warnings": warnings})
 
 
 def _follow(group: "xr.Dataset", step: Order) -> "xr.Dataset":
-    """Variables of draws and components with their components in another order (S, K)."""
+    """A group with the components of its variables reordered by (S, K)."""
     sizes = {"chain", "draw", "component"}
     if not sizes <= set(group.sizes):
         return group

@@ -286,7 +286,7 @@ def test_labels_of_components_that_overlap_mean_nothing():
     same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1, told={})
     bare = schema.annotate(same, {})
     (found,) = bg.diagnose(bare, ["labels"])
-    assert found.what.startswith("No order of the components gives all labels a meaning: components 0 and 1 can't")
+    assert found.what.startswith("Some labels have no meaning: components 0 and 1 can't")
     two = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25), noise=0.05)
     assert not bg.diagnose(two, ["labels"])
     told = {"labels": {"doubtful_weight": 0.3, "indistinct": [[0, 1]], "inconstant": []}}

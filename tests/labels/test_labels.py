@@ -1,4 +1,4 @@
-"""How sure labels are, and what chains agree on without them."""
+"""Label diagnostics, and convergence with and without labels."""
 
 import warnings
 
@@ -18,11 +18,11 @@ from bayesgmm.labels.relabelling import KEPT, component_order, inverse, reorder
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import info, unpack
 from benchmarks.relabelling import same_names
-from tests.switching import as_fit, draws_of, in_rows, relabelled, shares_of, shuffled, two_modes, votes_of
+from tests.switching import as_fit, draws_of, in_rows, relabelled, responsibilities_of, shares_of, shuffled, two_modes
 
 
-def test_two_heaps_are_told_from_one():
-    """The bound holds the true probability, is tight where heaps are apart, and 1/2 where there is one."""
+def test_two_modes_are_distinguished_from_one():
+    """The bound is above the true probability, small for separated modes, and 1/2 for a single mode."""
     rng = np.random.default_rng(0)
     for apart in (2.0, 2.5, 3.0, 4.0):
         found = misnamed(np.abs(rng.normal(apart, 1.0, size=4000)))
@@ -31,23 +31,23 @@ def test_two_heaps_are_told_from_one():
     for single in (rng.normal(size=4000), rng.uniform(-1, 1, size=4000), rng.exponential(size=4000)):
         assert misnamed(np.abs(single)) > 0.45
     partly = np.where(rng.random(4000) < 0.2, rng.uniform(0, 1, 4000), rng.normal(3.0, 0.2, 4000))
-    assert 0.1 < misnamed(partly) < 0.25  # a tenth is the wrong way round
+    assert 0.1 < misnamed(partly) < 0.25  # a tenth of the labels is exchanged
     assert misnamed(np.where(rng.random(4000) < 0.3, -5.0, 5.0)) == pytest.approx(0.3, abs=0.03)
     assert misnamed(np.zeros(10)) == 0.5
 
 
-def test_a_gap_is_what_an_exchange_costs():
+def test_an_exchange_gap_is_the_cost_of_an_exchange():
     fit, _ = shuffled(draws_of(gap=1.0))
-    votes, order = votes_of(fit), component_order(relabelled(fit))
-    q = votes.consensus(order).share
-    gaps = exchange_gaps(votes.costs(divergence(q)), order)
-    p, q = np.take_along_axis(shares_of(votes), order[:, None, :], axis=2), in_rows(q, 90)
+    responsibilities, order = responsibilities_of(fit), component_order(relabelled(fit))
+    q = responsibilities.consensus(order).share
+    gaps = exchange_gaps(responsibilities.costs(divergence(q)), order)
+    p, q = np.take_along_axis(shares_of(responsibilities), order[:, None, :], axis=2), in_rows(q, 90)
     for j, k in [(0, 1), (2, 0), (1, 1)]:
         wanted = ((p[..., j] - p[..., k]) * np.log(q[:, j] / q[:, k])).sum(axis=1)
         np.testing.assert_allclose(gaps[:, j, k], wanted, atol=1e-9)
 
 
-def test_components_apart_are_sure():
+def test_well_separated_components_have_certain_labels():
     labels = info(bg.relabel(draws_of(n_draws=200), progress=False))["labels"]
     assert labels["agreement"] > 0.95
     assert min(labels["constancy"]) > 0.95
@@ -56,7 +56,7 @@ def test_components_apart_are_sure():
 
 
 def test_overlapping_components_that_stay_where_they_are_keep_their_labels():
-    """A tight one in a wide one: points are in doubt, labels are not."""
+    """A narrow component inside a wide one: points are uncertain, labels are not."""
     rng = np.random.default_rng(0)
     x = np.concatenate([3 * rng.normal(size=(300, 2)), 0.5 * rng.normal(size=(150, 2))])
     s = 400
@@ -88,12 +88,12 @@ def test_two_components_on_one_gaussian_cannot_be_told_apart():
     assert labels["indistinct"] == [[0, 1]]
     assert labels["confusion"][0][1] > 0.3
     assert labels["doubtful_weight"] > 0.3
-    said = [text for text in info(found)["warnings"] if "told apart" in text]
+    warned = [text for text in info(found)["warnings"] if "told apart" in text]
     again = relabelled(found)
-    assert [text for text in info(again)["warnings"] if "told apart" in text] == said  # once
+    assert [text for text in info(again)["warnings"] if "told apart" in text] == warned  # once
 
 
-def test_a_component_that_is_elsewhere_in_every_draw_is_named():
+def test_a_component_that_holds_different_points_in_every_draw_is_reported():
     fit = draws_of(n_draws=200)
     p = unpack(fit).parameters
     rng = np.random.default_rng(0)
@@ -104,18 +104,18 @@ def test_a_component_that_is_elsewhere_in_every_draw_is_named():
     mean[:, 2] = x[rng.integers(len(x), size=200)]
     covariance[:, 2] *= 0.05
     wandering = as_fit(Parameters(weight, mean, covariance), x)
-    with pytest.warns(FitWarning, match="component 2 holds other points in every draw"):
+    with pytest.warns(FitWarning, match="component 2 holds different points in every draw"):
         labels = info(bg.relabel(wandering, progress=False))["labels"]
     assert labels["inconstant"] == [2]
 
 
 def test_chains_in_different_modes_have_no_common_labels():
-    """They share half of what they hold, or a third; R-hat says the rest."""
+    """The Jaccard index of their points is a half or a third."""
     labels = info(relabelled(two_modes()))["labels"]
     assert max(labels["constancy"]) < 0.7
 
 
-def test_few_draws_are_not_judged():
+def test_confusion_is_not_computed_from_few_draws():
     labels = info(bg.relabel(draws_of(n_draws=10), progress=False))["labels"]
     assert labels["confusion"] is None
     assert labels["indistinct"] == []
@@ -124,7 +124,7 @@ def test_few_draws_are_not_judged():
 # -- convergence --
 
 
-def test_switched_chains_agree_after_relabelling_and_without_labels_always():
+def test_switched_chains_converge_after_relabelling_and_always_without_labels():
     fit = draws_of(n_draws=400)
     p = unpack(fit).parameters
     order = np.tile([0, 1, 2], (400, 1))
@@ -146,13 +146,13 @@ def test_switched_chains_agree_after_relabelling_and_without_labels_always():
     np.testing.assert_allclose(labelled.loc[[f"weight[{k}]" for k in range(3)], "rhat"], wanted)
 
 
-def test_chains_in_different_modes_disagree_without_labels():
+def test_chains_in_different_modes_do_not_converge_without_labels():
     free = bg.label_convergence(relabelled(two_modes()), progress=False).loc["label-free"]
     assert free.loc[[f"together[{i}]" for i in range(19)], "rhat"].max() > 1.5
     assert free.loc[[f"log_density[{i}]" for i in range(20)], "rhat"].max() > 1.5
 
 
-def test_numbers_without_labels_are_what_they_say():
+def test_label_free_quantities_match_their_definitions():
     fit, _ = shuffled(draws_of(n_draws=6, n_points=40, gap=2.5))
     assert unpack(fit).standard.log_scale > 0
     found, p, x = label_free(fit, progress=False), unpack(fit).parameters, fit["observed_data"]["x"].values
@@ -176,7 +176,7 @@ def test_numbers_without_labels_are_what_they_say():
     np.testing.assert_allclose(found["together"].values.reshape(6, -1), together, rtol=1e-8)
 
 
-def test_row_weights_count_without_labels():
+def test_label_free_quantities_count_row_weights():
     fit = draws_of(n_draws=6, n_points=40, gap=1.0)
     w, x, p = np.arange(40) % 4, fit["observed_data"]["x"].values, unpack(fit).parameters
     one, other = (label_free(f, progress=False) for f in (as_fit(p, x, 2, w), as_fit(p, np.repeat(x, w, axis=0), 2)))
@@ -184,19 +184,19 @@ def test_row_weights_count_without_labels():
         np.testing.assert_allclose(one[name], other[name], rtol=1e-9)
 
 
-def test_a_long_table_stands_on_some_of_its_points():
+def test_label_free_quantities_of_many_points_use_a_subsample():
     rng = np.random.default_rng(0)
     p = Parameters(rng.dirichlet([9, 9], size=8), rng.normal(size=(8, 2, 1)), np.ones((8, 2, 1, 1)))
     x = rng.normal(size=(30_000, 1))
     some, own = (
         label_free(as_fit(p, x), progress=False)["loglik"].values,
-        votes_of(as_fit(p, x)).logliks().reshape(2, 4),
+        responsibilities_of(as_fit(p, x)).logliks().reshape(2, 4),
     )
     own -= Standard.of(as_points(x)).log_scale * len(x)
     np.testing.assert_allclose(some, own, rtol=0.02)
 
 
-def test_convergence_of_a_point_estimate_and_of_an_older_file_is_not_known(iris):
+def test_convergence_of_a_point_estimate_and_of_an_older_file_is_nan(iris):
     point = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
     assert bg.label_convergence(point, progress=False).isna().all(axis=None)
     older = bg.relabel(draws_of(), progress=False)

@@ -1,4 +1,4 @@
-"""Label switching: every method against its definition, on anybody's trace, and what cannot be done."""
+"""Relabelling: every method against its definition, on traces of other libraries, and its errors."""
 
 import arviz as az
 import numpy as np
@@ -8,9 +8,18 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
-from bayesgmm.labels.alignments import METHODS, Switched, Votes, cheapest, coordinates, disagreement, divergence, settle
+from bayesgmm.labels.alignments import (
+    METHODS,
+    RelabellingProblem,
+    Responsibilities,
+    cheapest,
+    coordinates,
+    disagreement,
+    divergence,
+    settle,
+)
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
-from bayesgmm.labels.witnesses import choose_witnesses
+from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.schema import info, observed, unpack
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table
 from benchmarks.relabelling import plain_stephens, same_names, switched
@@ -23,38 +32,38 @@ from tests.switching import (
     in_rows,
     orders,
     relabelled,
+    responsibilities_of,
     shares_of,
     shuffled,
-    votes_of,
 )
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_sweeps_are_what_numpy_says(threads):
+def test_sweeps_match_numpy(threads):
     rng = np.random.default_rng(3)
     weights = rng.uniform(0, 3, size=90)
     fit, order = shuffled(draws_of(gap=1.0))
-    votes = votes_of(fit, threads, weights)
-    p, target = shares_of(votes), rng.random((90, 3))
+    responsibilities = responsibilities_of(fit, threads, weights)
+    p, target = shares_of(responsibilities), rng.random((90, 3))
     np.testing.assert_allclose(
-        votes.costs(in_blocks(target)), np.einsum("n,nk,snj->skj", weights, target, p), rtol=1e-12
+        responsibilities.costs(in_blocks(target)), np.einsum("n,nk,snj->skj", weights, target, p), rtol=1e-12
     )
     named = np.take_along_axis(p, order[:, None, :], axis=2).mean(axis=0)
-    found = votes.consensus(order)
+    found = responsibilities.consensus(order)
     np.testing.assert_allclose(in_rows(found.share, 90), named, atol=1e-14)
     squares = np.einsum("n,snk->sk", weights, np.take_along_axis(p, order[:, None, :], axis=2) ** 2).mean(axis=0)
     np.testing.assert_allclose(found.squares, squares, rtol=1e-12)
-    np.testing.assert_allclose(votes.log_empty(), np.einsum("n,snk->sk", weights, np.log1p(-p)), rtol=1e-9)
-    np.testing.assert_allclose(in_rows(votes.of_draw(7).share, 90), p[7], atol=1e-14)
+    np.testing.assert_allclose(responsibilities.log_empty(), np.einsum("n,snk->sk", weights, np.log1p(-p)), rtol=1e-9)
+    np.testing.assert_allclose(in_rows(responsibilities.of_draw(7).share, 90), p[7], atol=1e-14)
 
 
-def test_the_answer_does_not_depend_on_the_threads_or_on_who_watches():
+def test_the_result_does_not_depend_on_threads_or_progress():
     fit, _ = shuffled(draws_of(gap=1.0))
-    one, other = votes_of(fit), votes_of(fit, 3)
-    watched = Votes(one.blocks, one.tables, 2, progress=True)
+    one, other = responsibilities_of(fit), responsibilities_of(fit, 3)
+    with_progress = Responsibilities(one.blocks, one.tables, 2, progress=True)
     order = np.tile([2, 0, 1], (60, 1))
     target = divergence(one.of_draw(0).share)
-    for more in (other, watched):
+    for more in (other, with_progress):
         np.testing.assert_array_equal(one.costs(target), more.costs(target))
         np.testing.assert_array_equal(one.consensus(order).share, more.consensus(order).share)
         np.testing.assert_array_equal(one.consensus(order).squares, more.consensus(order).squares)
@@ -62,7 +71,7 @@ def test_the_answer_does_not_depend_on_the_threads_or_on_who_watches():
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 def test_the_cheapest_assignment_is_found(k):
-    """Among random costs, and costs for which the short cut holds."""
+    """With random costs, and with costs for which the shortcut applies."""
     rng = np.random.default_rng(k)
     cost = rng.normal(size=(200, k, k))
     cost[::2] += 5 * (1 - np.eye(k)[rng.permutation(k)])
@@ -75,15 +84,15 @@ def test_the_cheapest_assignment_is_found(k):
 
 
 def solved(method, fit, **settings):
-    votes = votes_of(fit)
-    return votes, METHODS[method](Switched(unpack(fit), 0, votes), **settings)
+    responsibilities = responsibilities_of(fit)
+    return responsibilities, METHODS[method](RelabellingProblem(unpack(fit), 0, responsibilities), **settings)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_stephens_ends_where_no_draw_has_a_better_order(seed):
+def test_stephens_converges_to_the_best_order_of_each_draw(seed):
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6, seed=seed), seed)
-    votes, found = solved("stephens", fit)
-    p = shares_of(votes)
+    responsibilities, found = solved("stephens", fit)
+    p = shares_of(responsibilities)
     named = np.take_along_axis(p, found.order[:, None, :], axis=2)
     centre = named.mean(axis=0)
     own = (named * np.log(named / centre)).sum(axis=(1, 2))
@@ -92,39 +101,39 @@ def test_stephens_ends_where_no_draw_has_a_better_order(seed):
         assert (own <= (other * np.log(other / centre)).sum(axis=(1, 2)) + 1e-9).all()
 
 
-def test_stephens_is_what_numpy_and_scipy_find():
+def test_stephens_matches_numpy_and_scipy():
     fit, _ = shuffled(draws_of(gap=2.0, wobble=0.4), 4)
-    votes, found = solved("stephens", fit)
-    p = shares_of(votes)
+    responsibilities, found = solved("stephens", fit)
+    p = shares_of(responsibilities)
     np.testing.assert_array_equal(found.order, plain_stephens(p, p[0]))
 
 
 @pytest.mark.parametrize("charge", [divergence, disagreement])
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_minimised_never_rises(charge, seed):
+def test_the_objective_never_increases(charge, seed):
     fit, _ = shuffled(draws_of(gap=0.7, wobble=1.0, seed=seed), seed)
-    votes = votes_of(fit)
-    objective = settle(votes, charge, votes.of_draw(0)).objective
+    responsibilities = responsibilities_of(fit)
+    objective = settle(responsibilities, charge, responsibilities.of_draw(0)).objective
     assert len(objective) > 2
     assert (np.diff(objective) <= 1e-9 * np.abs(objective[:-1])).all()
 
 
 def test_the_objective_of_stephens_is_his_divergence():
-    """But for the entropy of the draws, which no order changes."""
+    """Up to the entropy of the draws, which does not depend on the order."""
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
-    votes, found = solved("stephens", fit)
-    named = np.take_along_axis(shares_of(votes), found.order[:, None, :], axis=2)
+    responsibilities, found = solved("stephens", fit)
+    named = np.take_along_axis(shares_of(responsibilities), found.order[:, None, :], axis=2)
     cross = -(named * np.log(named.mean(axis=0))).sum()
     assert found.objective[-1] == pytest.approx(cross, rel=1e-12)
 
 
-def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
+def test_ecr_maximises_the_agreement_with_a_given_partition():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
     partition = np.random.default_rng(0).integers(3, size=90)
-    votes, found = solved("ecr", fit, partition=partition)
-    p = shares_of(votes)
+    responsibilities, found = solved("ecr", fit, partition=partition)
+    p = shares_of(responsibilities)
 
-    def agreed(order):  # E #{n: z_n is the component that is called z*_n}
+    def agreed(order):  # E #{n: z_n is the component with label z*_n}
         return np.take_along_axis(p, order[:, partition][:, :, None], axis=2).sum(axis=(1, 2))
 
     best = np.max([agreed(np.tile(order, (len(p), 1))) for order in orders(3)], axis=0)
@@ -132,19 +141,21 @@ def test_ecr_agrees_with_a_given_partition_on_as_many_points_as_any_order():
     assert -found.objective[-1] == pytest.approx(best.sum())
 
 
-def test_a_given_partition_is_read_at_the_points_that_are_asked():
+def test_a_given_partition_is_restricted_to_the_subsample():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
     partition = np.random.default_rng(0).integers(3, size=90)
     drawn = unpack(fit)
     best = int(fit["sample_stats"]["lp"].values.argmax())
     tables = drawn.tables()
-    rows, blocks = choose_witnesses(observed(fit), drawn.standard, tables.draw(best), 30)
-    wanted = METHODS["ecr"](Switched(drawn, best, Votes(blocks, tables)), partition=partition[rows])
+    rows, blocks = stratified_subsample(observed(fit), drawn.standard, tables.draw(best), 30)
+    wanted = METHODS["ecr"](
+        RelabellingProblem(drawn, best, Responsibilities(blocks, tables)), partition=partition[rows]
+    )
     found = relabelled(fit, "ecr", partition=partition, points=30)
     assert same_names(component_order(found), wanted.order)
 
 
-def test_ecr_finds_the_partition_that_its_draws_agree_on():
+def test_ecr_estimates_the_partition_from_the_draws():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
     _, found = solved("ecr", fit)
     partition = in_rows(found.centre.share, 90).argmax(axis=1)
@@ -152,17 +163,17 @@ def test_ecr_finds_the_partition_that_its_draws_agree_on():
     np.testing.assert_array_equal(found.order, again.order)
 
 
-def test_pivot_is_as_near_to_the_best_draw_as_any_order():
+def test_pivot_minimises_the_distance_from_the_best_draw():
     fit, _ = shuffled(draws_of(gap=1.0, wobble=0.6))
-    case = Switched(unpack(fit), 5)
-    values, order = coordinates(case.posterior), METHODS["pivot"](case).order
+    problem = RelabellingProblem(unpack(fit), 5)
+    values, order = coordinates(problem.posterior), METHODS["pivot"](problem).order
     far = np.array([((values[:, one] - values[5]) ** 2).sum(axis=(1, 2)) for one in orders(3)])
     own = ((np.take_along_axis(values, order[:, :, None], axis=1) - values[5]) ** 2).sum(axis=(1, 2))
     np.testing.assert_allclose(own, far.min(axis=0), atol=1e-9)
 
 
 @pytest.mark.parametrize("by", ["a", "b", "weight"])
-def test_ordered_is_ordered(by):
+def test_ordered_sorts_the_components(by):
     fit, _ = shuffled(draws_of(gap=1.0, wobble=1.0))
     p = aligned(relabelled(fit, "ordered", by=by)).parameters
     values = -p.weight if by == "weight" else p.mean[:, :, "ab".index(by)]
@@ -186,8 +197,8 @@ def test_any_switching_is_undone(method, points):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_components_were_called_changes_nothing(method):
-    """Nor which chain comes first, where the best draw stays the best."""
+def test_the_original_labels_do_not_matter(method):
+    """Nor does the order of the chains, as long as the best draw stays the best."""
     fit = draws_of(gap=1.5, wobble=0.5)
     mixed, _ = shuffled(fit, seed=8)
     one, other = (relabelled(f, method, **SETTINGS[method]) for f in (fit, mixed))
@@ -197,7 +208,7 @@ def test_what_components_were_called_changes_nothing(method):
         np.testing.assert_array_equal(one["posterior"][name], swapped["posterior"][name])
 
 
-def test_stephens_and_ecr_and_pivot_agree_where_clusters_are_apart_and_at_many_components():
+def test_stephens_and_ecr_and_pivot_agree_for_many_well_separated_components():
     points, drawn, shuffle = switched(400, n_draws=40)
     fit = as_fit_of(drawn, points)
     found = [component_order(bg.relabel(fit, method, progress=False)) for method in ("stephens", "ecr", "pivot")]
@@ -206,14 +217,14 @@ def test_stephens_and_ecr_and_pivot_agree_where_clusters_are_apart_and_at_many_c
         assert same_names(order, np.argsort(shuffle, axis=1))
 
 
-def test_all_of_many_points_start_from_what_some_say():
+def test_many_points_start_from_the_order_of_a_subsample():
     points, drawn, shuffle = switched(5_000, n_draws=20)
     found = bg.relabel(as_fit_of(drawn, points), points=None, progress=False)
     assert same_names(component_order(found), np.argsort(shuffle, axis=1))
     assert info(found)["labels"]["points"] == 5_000
 
 
-def test_each_method_starts_from_the_draws_as_they_were_drawn():
+def test_each_method_starts_from_the_original_draws():
     mixed, _ = shuffled(draws_of(gap=1.5, wobble=0.5))
     once = relabelled(mixed)
     twice = relabelled(relabelled(relabelled(mixed, "ordered", by="b"), "pivot"))
@@ -223,7 +234,7 @@ def test_each_method_starts_from_the_draws_as_they_were_drawn():
     np.testing.assert_array_equal(back.mean, unpack(mixed).parameters.mean)
 
 
-def test_a_fit_knows_what_its_components_were_called(fit):
+def test_a_fit_stores_the_original_labels(fit):
     order = fit["sample_stats"][KEPT]
     assert order.dims == ("chain", "draw", "component")
     assert info(fit)["labels"]["method"] == "stephens"
@@ -236,14 +247,14 @@ def test_a_fit_knows_what_its_components_were_called(fit):
     }
 
 
-def test_the_input_is_left_as_it_was():
+def test_the_input_is_not_changed():
     mixed, _ = shuffled(draws_of())
     before = mixed.copy(deep=True)
     bg.relabel(mixed, progress=False)
     assert mixed.identical(before)
 
 
-def test_variables_with_components_follow_and_others_stay():
+def test_variables_with_components_are_reordered_and_others_are_not():
     mixed, _ = shuffled(draws_of())
     posterior = mixed["posterior"].to_dataset()
     more = posterior.assign(
@@ -266,14 +277,14 @@ def test_variables_with_components_follow_and_others_stay():
     np.testing.assert_array_equal(found["unconstrained_posterior"]["log_weight"], np.log(new["weight"]))
 
 
-def test_a_row_of_weight_three_votes_three_times():
+def test_a_row_of_weight_three_counts_three_times():
     rng = np.random.default_rng(5)
     mixed, _ = shuffled(draws_of(gap=1.0, wobble=0.8))
     x, w = mixed["observed_data"]["x"].values, rng.integers(0, 4, size=90)
     p = unpack(mixed).parameters
     standard = unpack(mixed).standard
     trees = [as_fit(p, x, sample_weight=w), as_fit(p, np.repeat(x, w, axis=0))]
-    for tree in trees:  # the same coordinates, so that sums are alike
+    for tree in trees:  # the same coordinates, so that sums are equal
         tree["constant_data"]["shift"].values[:] = standard.shift
     one, other = (relabelled(tree, points=None) for tree in trees)
     np.testing.assert_array_equal(component_order(one), component_order(other))
@@ -283,14 +294,14 @@ def test_a_row_of_weight_three_votes_three_times():
     assert info(one)["labels"]["agreement"] != info(plain)["labels"]["agreement"]
 
 
-def test_answers_of_a_trace_that_was_not_relabelled_are_those_of_one_that_was():
+def test_assignments_of_a_trace_without_relabelling_are_those_with_it():
     mixed, _ = shuffled(draws_of())
     np.testing.assert_allclose(
         bg.assignments(mixed)["probability"], bg.assignments(bg.relabel(mixed, progress=False))["probability"]
     )
 
 
-def test_a_relabelled_fit_survives_the_disk_and_arviz_reads_it(tmp_path):
+def test_a_relabelled_fit_can_be_saved_and_read_by_arviz(tmp_path):
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -302,7 +313,7 @@ def test_a_relabelled_fit_survives_the_disk_and_arviz_reads_it(tmp_path):
     mpl.pyplot.close("all")
 
 
-def test_one_draw_and_one_component_keep_their_names(iris):
+def test_one_draw_and_one_component_keep_their_labels(iris):
     x = iris.drop(columns="species")
     point = bg.fit(bg.MixtureModel(3), x, "em", seed=1, progress=False)
     assert bg.relabel(point, progress=False)["posterior"].identical(point["posterior"])
@@ -314,7 +325,7 @@ def test_one_draw_and_one_component_keep_their_names(iris):
         assert bg.relabel(one, method, progress=False)["posterior"].identical(one["posterior"])
 
 
-def test_one_column_is_the_column_to_order_by():
+def test_ordered_uses_the_only_column():
     p = draws_of(d=1)
     assert info(relabelled(p, "ordered"))["labels"]["method"] == "ordered"
 
@@ -336,12 +347,12 @@ def test_one_column_is_the_column_to_order_by():
         ({"data": [[1.0]]}, DataError, "2 columns"),
     ],
 )
-def test_what_cannot_be_done_is_said(settings, error, message):
+def test_bad_settings_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         bg.relabel(draws_of(), progress=False, **settings)
 
 
-def test_without_points_parameters_alone_are_compared():
+def test_without_points_only_methods_that_compare_parameters_work():
     mixed, order = shuffled(draws_of())
     del mixed["observed_data"]
     with pytest.raises(DataError, match="data=.*'pivot', 'ordered'"):
@@ -353,31 +364,31 @@ def test_without_points_parameters_alone_are_compared():
     assert same_names(component_order(given), inverse(order))
 
 
-# -- who is asked --
+# -- subsamples --
 
 
-def test_every_component_has_witnesses_and_they_stand_for_all():
+def test_a_subsample_holds_every_component_and_represents_all_points():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=20_000), 50 + rng.normal(size=10)])[:, None]
     weights = rng.uniform(0, 2, size=len(x))
     weights[::3] = 0
     points = as_points(x).weighed(weights)
     table = Table.from_parameters(np.log([[0.99, 0.01]]), [[[0.0], [50.0]]], [[[1.0], [1.0]]])
-    rows, blocks = choose_witnesses(points, Standard(np.zeros(1), np.ones(1)), table, 200)
+    rows, blocks = stratified_subsample(points, Standard(np.zeros(1), np.ones(1)), table, 200)
     few = rows >= 20_000
     np.testing.assert_array_equal(rows[few], 20_000 + np.flatnonzero(weights[20_000:]))
     assert 100 < len(rows) <= 110
-    stood = blocks.weight[: len(rows)]
-    assert (stood > 0).all()
-    assert stood[few].sum() == pytest.approx(weights[20_000:].sum())
-    assert stood[~few].sum() == pytest.approx(weights[:20_000].sum())
-    assert len(choose_witnesses(points, Standard(np.zeros(1), np.ones(1)), table, None)[0]) == len(x)
+    represented = blocks.weight[: len(rows)]
+    assert (represented > 0).all()
+    assert represented[few].sum() == pytest.approx(weights[20_000:].sum())
+    assert represented[~few].sum() == pytest.approx(weights[:20_000].sum())
+    assert len(stratified_subsample(points, Standard(np.zeros(1), np.ones(1)), table, None)[0]) == len(x)
 
 
-def test_a_block_of_nobody_changes_nothing():
-    """Padding has no vote: 33 points fill one block and a bit."""
+def test_padding_of_blocks_changes_nothing():
+    """33 points fill one block and a part of the next."""
     fit, order = shuffled(draws_of(n_points=33))
-    votes = votes_of(fit)
-    assert isinstance(votes.blocks, Blocks)
-    assert same_names(METHODS["stephens"](Switched(unpack(fit), 0, votes)).order, inverse(order))
-    np.testing.assert_allclose(votes.costs(np.ones((2, 3, BLOCK))).sum(axis=2), 33.0)
+    responsibilities = responsibilities_of(fit)
+    assert isinstance(responsibilities.blocks, Blocks)
+    assert same_names(METHODS["stephens"](RelabellingProblem(unpack(fit), 0, responsibilities)).order, inverse(order))
+    np.testing.assert_allclose(responsibilities.costs(np.ones((2, 3, BLOCK))).sum(axis=2), 33.0)

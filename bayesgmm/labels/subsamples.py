@@ -1,4 +1,4 @@
-"""Points that are asked for all of the data: as many of each component, each for those that it stands for."""
+"""Stratified subsamples of the points: the same number from each component, weighted to represent all points."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,26 +6,33 @@ from numpy.typing import NDArray
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.sweep.stats import Array, Blocks, Table, responsibilities
 
-SLICE = 65_536  # points that are scored at a time
+SLICE = 65_536  # points scored at a time
 
 Rows = NDArray[np.int64]
 
 
-def choose_witnesses(points: Points, standard: Standard, table: Table, size: int | None) -> tuple[Rows, Blocks]:
-    """Rows of some points, and these points with the weight of all: evenly spaced among those of each component.
+def stratified_subsample(points: Points, standard: Standard, table: Table, size: int | None) -> tuple[Rows, Blocks]:
+    """Draw a subsample stratified by component, and weight it so that it represents all points.
 
-    So a component of ten points in a million has a voice, and a sum over all points is estimated by what each component
-    has of them.
+    From each component the same number of points is taken, evenly spaced, so that a component with ten points in a
+    million is represented. Weighted sums over the subsample estimate sums over all points.
 
     Parameters
     ----------
     points : Points
-        N of them.
+        N points.
     standard : Standard
     table : Table
         K components.
     size : int, optional
-        How many, about; all N when None, or when N is no more than that.
+        Approximate size of the subsample. All N points when None, or when N is no larger.
+
+    Returns
+    -------
+    rows : (n,) int
+        Rows of the subsample, in increasing order.
+    blocks : Blocks
+        Its points, standardised, with their weights.
     """
     weight = np.ones(len(points.values)) if points.weights is None else points.weights
     rows = np.arange(len(weight))
@@ -36,7 +43,7 @@ def choose_witnesses(points: Points, standard: Standard, table: Table, size: int
 
 
 def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Rows, Array]:
-    """Rows from each stratum, and how many points each stands for.
+    """Rows from each stratum, and the number of points that each represents.
 
     Examples
     --------
@@ -48,13 +55,13 @@ def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Row
     strata = [evenly(np.flatnonzero((label == k) & (weight > 0)), each) for k in present]
     shares = [weight[label == k].sum() / weight[rows].sum() for k, rows in zip(present, strata, strict=True)]
     rows = np.concatenate(strata)
-    stands_for = weight[rows] * np.repeat(shares, [len(part) for part in strata])
+    represented = weight[rows] * np.repeat(shares, [len(part) for part in strata])
     order = np.argsort(rows)
-    return rows[order], stands_for[order]
+    return rows[order], represented[order]
 
 
 def evenly(rows: Rows, size: int) -> Rows:
-    """At most so many of some rows, evenly spaced."""
+    """At most ``size`` of some rows, evenly spaced."""
     return rows if len(rows) <= size else rows[np.linspace(0, len(rows) - 1, size).round().astype(int)]
 
 
