@@ -1,4 +1,4 @@
-"""The command that reports one clustering, and how sure it is."""
+"""The command ``partition``: the optimal partition and its credible ball."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +9,8 @@ from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, read_
 if TYPE_CHECKING:
     import xarray as xr
 
-LEAST_SHOWN = 0.005  # probability of a number of clusters
-MOST_SHOWN = 20  # clusters
+LEAST_SHOWN = 0.005  # minimum probability of a number of clusters to be shown
+MOST_SHOWN = 20  # maximum number of clusters in the table
 
 
 def partition(
@@ -18,16 +18,16 @@ def partition(
     output: TableOut,
     data: NewData = None,
     loss: Annotated[
-        str, typer.Option(help="vi (variation of information) or binder (pairs of points that are wrong).")
+        str, typer.Option(help="vi (variation of information) or binder (share of pairs of points that differ).")
     ] = "vi",
     merge: Annotated[
-        bool, typer.Option("--merge", help="Merge components that overlap: clusters need not be Gaussian.")
+        bool, typer.Option("--merge", help="Merge components that overlap, so that clusters need not be Gaussian.")
     ] = False,
-    max_clusters: Annotated[int | None, typer.Option(help="At most so many clusters.")] = None,
+    max_clusters: Annotated[int | None, typer.Option(help="Maximum number of clusters.")] = None,
     ci_prob: Annotated[float, typer.Option(help="Posterior probability of the credible ball.")] = 0.95,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
 ) -> None:
-    """Write the optimal clustering of the points, and how sure each is of its company."""
+    """Write the optimal partition of the points, with the expected distance of each point's cluster."""
     from bayesgmm.clusterings.credible_balls import credible_ball
     from bayesgmm.clusterings.label_draws import n_clusters
     from bayesgmm.clusterings.merging import merge_components
@@ -56,7 +56,7 @@ def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
     words = numbers.assign(expected_distance=[f"{value:.2f}" for value in distance]).head(MOST_SHOWN)
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    title = f"Optimal clustering: {_clusters(best.attrs['n_clusters'])}"
+    title = f"Optimal partition: {_clusters(best.attrs['n_clusters'])}"
     show(words, title, name="optimal_clustering", values=numbers)
     if best.sizes["cluster"] > MOST_SHOWN:
         say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")

@@ -1,4 +1,4 @@
-"""The commands that answer at points: which component, how strange, how dense."""
+"""The commands ``assign``, ``score`` and ``density``: results for each point."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-Seed = Annotated[int, typer.Option(help="Of the simulation: the same seed gives the same table.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulation. The same seed gives the same table.")]
 
 
 def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
-    """Write the component of each point, with probabilities and entropy."""
+    """Write the most probable component of each point, all probabilities, and their entropy."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.predictive import assignments
 
@@ -37,15 +37,14 @@ def score(
     fit: FitFile,
     output: TableOut,
     data: NewData = None,
-    fdr: Annotated[
-        float | None, typer.Option(help="Call anomalies: the share of good points tolerated among those called.")
-    ] = None,
+    fdr: Annotated[float | None, typer.Option(help="Call anomalies at this false discovery rate.")] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Good points that were not fitted, CSV or Parquet: for p-values valid by them.")
+        Path | None,
+        typer.Option(help="Regular points that were not fitted, CSV or Parquet. P-values are then relative to these."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Write how strange each point is: log density, and the probability of one at least as strange."""
+    """Write an anomaly score for each point: its log density and a p-value."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.anomalies import anomaly_scores
 
@@ -63,22 +62,22 @@ def density(
     output: TableOut,
     data: NewData = None,
     over: Annotated[
-        str | None, typer.Option(help="One or two columns: their density on a grid, in place of that at points.")
+        str | None, typer.Option(help="One or two columns: their density on a grid, instead of the density at points.")
     ] = None,
     given: Annotated[
         str | None, typer.Option(help="With --over: values of other columns, for example width=1.2,height=4.")
     ] = None,
     ci_prob: Annotated[float, typer.Option(help="Probability of the band.")] = 0.9,
 ) -> None:
-    """Write how dense points are, with a credible band; or a grid of one or two columns, given others."""
+    """Write the density at points with a credible band, or on a grid of one or two columns, given others."""
     from bayesgmm.errors import DeclarationError
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions import predictive
 
     if over is None and given is not None:
-        raise DeclarationError(f"--given {given} goes with --over: which columns' density?")
+        raise DeclarationError(f"--given {given} needs --over: name the columns of the density")
     if over is not None and data is not None:
-        raise DeclarationError(f"give either points ({data}) or --over {over}, which makes a grid")
+        raise DeclarationError(f"give either points ({data}) or --over {over}, which uses a grid")
     values = given_values(given)
     check_table(output, fit, data)
     if over is None:
@@ -91,7 +90,12 @@ def density(
 
 
 def given_values(text: str | None) -> dict[str, float]:
-    """Values of columns as ``--given`` takes them.
+    """Parse the text of ``--given`` into values of columns.
+
+    Raises
+    ------
+    DeclarationError
+        When a part is not column=number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The commands that lay fits side by side: how many components, and which method."""
+"""The commands ``select`` and ``compare``: numbers of components, and methods."""
 
 import re
 from pathlib import Path
@@ -43,20 +43,22 @@ Seed = Annotated[int | None, typer.Option(help="The same seed gives the same tab
 
 def select(
     data: DataFile,
-    components: Annotated[str, typer.Option("-k", "--components", help="How many: 3, or 2,4,6, or 1-9.")] = "1-9",
+    components: Annotated[
+        str, typer.Option("-k", "--components", help="Numbers of components: 3, or 2,4,6, or 1-9.")
+    ] = "1-9",
     output: MaybeTable = None,
     covariance: Annotated[
         str, typer.Option(help="Separated by commas.", autocompletion=some_of(*COVARIANCES))
     ] = "full,tied,diag,spherical",
     criterion: Annotated[
         str,
-        typer.Option(help="What the best one is best by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
+        typer.Option(help="Criterion to sort by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
     ] = "bic",
     plot: Annotated[Path | None, typer.Option(help="Draw the criterion: a .png, .pdf or .svg file.")] = None,
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
-    """How many components? Fit each choice by EM, and show the criteria, the best one first."""
+    """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
     from bayesgmm.model_selection.selection import select as run
 
     counts = component_counts(components)
@@ -74,7 +76,12 @@ def select(
 
 
 def component_counts(text: str) -> list[int]:
-    """Numbers of components as ``-k`` takes them.
+    """Parse the text of ``-k`` into numbers of components.
+
+    Raises
+    ------
+    DeclarationError
+        When a part is not a number or a range.
 
     Examples
     --------
@@ -123,7 +130,7 @@ def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
 
 def compare(
     data: DataFile,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
     methods: Annotated[
         str, typer.Option(help="Separated by commas.", autocompletion=some_of(*METHODS))
     ] = "em,advi,nuts",
@@ -133,7 +140,7 @@ def compare(
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
-    """Which method? Fit one mixture by several, and show them side by side."""
+    """Compare methods: fit one mixture by each of them and show the results in a table."""
     from bayesgmm import inference
     from bayesgmm.errors import DeclarationError, choose
     from bayesgmm.model_selection.comparison import compare as lay_out
@@ -158,7 +165,7 @@ def compare(
 def _fitted(
     model: "MixtureModel", frame: "pd.DataFrame", methods: list[str], seed: int | None
 ) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":
-    """A fit by each method that can, and why the others can't; raises what the last one did when none can."""
+    """Fit by each method; return the fits and the errors. When all methods fail, the last error is raised."""
     from bayesgmm.errors import BayesGMMError
     from bayesgmm.inference import fit
 
@@ -175,7 +182,7 @@ def _fitted(
 
 
 def _show_comparison(table: "pd.DataFrame", reference: str, saved: bool) -> None:
-    """A column a method, so that it fits a terminal; what no method has is left out."""
+    """Show a column for each method, so that the table fits a terminal; rows without any value are left out."""
     shown = table.drop(columns=["problem", "method"]).dropna(axis=1, how="all")
     title = f"One mixture by {'one method' if len(table) == 1 else f'{len(table)} methods'}"
     tell(reference=reference)

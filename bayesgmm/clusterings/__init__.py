@@ -1,1 +1,1 @@
-"""Clusters and partitions from a fit."""
+"""Clusters from a fit: co-clustering, partitions, credible balls, merged components."""

@@ -1,4 +1,4 @@
-"""The probability that two points belong together, for every pair of points."""
+"""Co-clustering: the posterior probability that two points came from the same component, for every pair of points."""
 
 import os
 from functools import partial
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Matrix = NDArray[np.float32]
-MOST_POINTS = 20_000  # whose matrix takes 1.6 GB
-TILE = 1024  # points: a tile of the matrix, and its product, stay in the cache
-SLAB = 4_000_000  # responsibilities that are laid out at a time
-LEAST = 1e-12  # of a responsibility: products of smaller ones underflow, which processors are slow at
+MOST_POINTS = 20_000  # maximum by default: the matrix takes 1.6 GB
+TILE = 1024  # points on each side of a tile: it stays in the cache
+SLAB = 4_000_000  # responsibilities in memory at a time
+LEAST = 1e-12  # smaller responsibilities are set to 0: their products underflow, which is slow
 
 
 def co_clustering(
@@ -35,32 +35,42 @@ def co_clustering(
     draws: int | None = DRAWS,
     progress: bool = True,
 ) -> "xr.Dataset":
-    r"""How probable it is that two points came from the same component.
+    r"""Compute the posterior probability that two points came from the same component, for every pair of points.
 
     .. math:: P_{ij} = \frac1S \sum_s \sum_k r^{(s)}_{ik} r^{(s)}_{jk} \quad (i \ne j), \qquad P_{ii} = 1
 
-    Given the parameters, labels are independent, so that their products are averaged exactly and no label is drawn.
-    It does not matter how components are numbered.
+    Given the parameters, labels are independent, so the products of the responsibilities :math:`r^{(s)}` are averaged
+    exactly and no labels are drawn. The result does not depend on how components are numbered.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     merge : Dataset, optional
-        From ``merge_components``: the same cluster counts, not the same component.
+        From ``merge_components``: the probability that two points are in the same cluster of merged components.
     max_points : int, optional
-        Of more points so many, evenly spaced; all when None. The matrix takes 4 bytes a pair: 1.6 GB for 20,000 points.
+        Maximum number of points; with more, an evenly spaced subset is used. None for all. The matrix takes 4 bytes for
+        each pair: 1.6 GB for 20,000 points.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
+        Number of posterior draws to average over, evenly spaced; None for all.
     progress : bool
-        Show how far it is, when it takes over two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Dataset
-        ``probability`` [point, point_bis], float32. Attributes: ``draws``, and ``n_points``, of how many points these
-        are.
+        ``probability`` [point, point_bis], float32, symmetric, 1 on the diagonal. Attributes: ``draws``, the number of
+        draws, and ``n_points``, the number of points before a subset was taken.
+
+    Raises
+    ------
+    DataError
+        When the data do not have the columns of the fit.
+    DeclarationError
+        When ``merge`` is not from ``merge_components`` for this fit, or a number is not positive.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     Warns
     -----
@@ -70,6 +80,19 @@ def co_clustering(
     References
     ----------
     .. [1] Gelfand & Smith (1990), J. Am. Stat. Assoc. 85(410), 398-409.
+
+    Examples
+    --------
+    Two groups, around 0 and 10. The point halfway is with each of them with probability 1/2.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> co_clustering(fit, [[0.0], [1.0], [5.0], [10.0]])["probability"].values.round(2)
+    array([[1. , 1. , 0.5, 0. ],
+           [1. , 1. , 0.5, 0. ],
+           [0.5, 0.5, 1. , 0.5],
+           [0. , 0. , 0.5, 1. ]], dtype=float32)
     """
     import xarray as xr
 
@@ -78,7 +101,7 @@ def co_clustering(
     chosen = np.arange(n_points)
     if max_points is not None and n_points > whole("max_points", max_points):
         chosen = np.linspace(0, n_points - 1, int(max_points)).round().astype(int)
-        warn([f"co_clustering is of {len(chosen)} of {n_points} points, evenly spaced; max_points=None takes all."])
+        warn([f"co_clustering uses {len(chosen)} of {n_points} points, evenly spaced; max_points=None takes all."])
     clusters = merged_clusters(merge, posterior.parameters.weight.shape[1])
     blocks = posterior.standard.blocks(points.values[chosen])
     index = plain_index(points.index)[chosen]
@@ -96,9 +119,9 @@ def together(
     threads: int | None = None,
     progress: bool = True,
 ) -> Matrix:
-    """(N, N) probabilities of being together; a slab of draws and a tile of the upper triangle at a time.
+    """Compute the (N, N) co-clustering probabilities, a slab of draws and a tile of the upper triangle at a time.
 
-    Each thread multiplies its own tiles, so that the answer does not depend on how many there are.
+    Each thread multiplies its own tiles, so that the result does not depend on the number of threads.
     """
     tables, n_points = posterior.tables(), blocks.n_points
     cores = threads or os.cpu_count() or 1
@@ -117,7 +140,7 @@ def together(
 
 
 def _rows(share: NDArray[np.float64], clusters: Groups | None) -> Matrix:
-    """(N, S K) responsibilities (S, N, K) side by side, those of merged components added up."""
+    """Responsibilities (S, N, K) as (N, S K), those of merged components summed."""
     if clusters is not None:
         share = share @ (clusters[:, None] == np.arange(clusters.max() + 1)).astype(np.float64)
     share[share < LEAST] = 0.0
@@ -133,7 +156,7 @@ def _add(out: Matrix, rows: Matrix, tiles: list[tuple[slice, slice]], first: int
 
 
 def _finish(out: Matrix, n_draws: int, tiles: list[tuple[slice, slice]], first: int, last: int) -> None:
-    """Sums become means, and the lower triangle the mirror of the upper one."""
+    """Divide the sums by the number of draws, and copy the upper triangle to the lower one."""
     for a, b in tiles[first:last]:
         out[a, b] = np.minimum(out[a, b] / np.float32(n_draws), 1.0)
         if a != b:

@@ -1,4 +1,4 @@
-"""Which clusterings are still plausible: the ball around the optimal one that holds most of the posterior."""
+"""Credible balls: the smallest ball around the optimal partition with a given posterior probability."""
 
 import math
 import os
@@ -19,7 +19,9 @@ BOUNDS = ("horizontal", "vertical_upper", "vertical_lower")
 
 
 def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, ci_prob: float = 0.95) -> "xr.Dataset":
-    r"""Extremes of the smallest ball around the optimal clustering that holds ``ci_prob`` of the posterior.
+    r"""Compute the credible ball of a partition, and the partitions at its bounds.
+
+    The ball is the smallest one around the optimal partition with posterior probability ``ci_prob`` [1]_:
 
     .. math:: B = \{c : \ell(\hat c, c) \le \epsilon\},
               \qquad \epsilon = \min \{\epsilon : P(B_\epsilon) \ge \text{ci\_prob}\}
@@ -28,33 +30,49 @@ def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, c
     ----------
     fit : DataTree
     best : Dataset
-        What ``partition`` returned for it: its loss, draws, seed and merged components are used again.
+        The result of ``partition``. Its loss, draws, seed and merged components are used again.
     data : (N, D) array or DataFrame, optional
-        The points that ``partition`` was given, if any.
+        The points that were given to ``partition``, if any.
     ci_prob : float
         Posterior probability of the ball.
 
     Returns
     -------
     Dataset
-        ``label`` [bound, point], three clusterings in the ball: ``horizontal``, the one farthest from the best;
-        ``vertical_upper``, with the fewest clusters, and ``vertical_lower``, with the most (the farthest of these,
-        and of those the first draw); ``distance`` and ``n_clusters`` [bound]; ``radius``; ``draw_distance`` [draw],
-        of every draw from the best. Labels have the largest cluster first.
+        ``label`` [bound, point], three partitions in the ball: ``horizontal``, the one farthest from the optimal one;
+        ``vertical_upper``, the farthest of those with the fewest clusters; ``vertical_lower``, the farthest of those
+        with the most clusters (the first draw, where several are equally far); ``distance`` and ``n_clusters``
+        [bound]; ``radius``; ``draw_distance`` [draw], the distance of every draw from the optimal partition. Distances
+        are in the units of the loss (bits for ``'vi'``). Cluster 0 is the largest.
 
     Raises
     ------
-    DeclarationError, DataError
-        When ``best`` is no partition, or one of other points.
+    DeclarationError
+        When ``best`` is not from ``partition``, or ``ci_prob`` is not between 0 and 1.
+    DataError
+        When ``best`` is a partition of other points.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     References
     ----------
     .. [1] Wade & Ghahramani (2018), Bayesian Anal. 13(2), 559-626.
+
+    Examples
+    --------
+    Two groups that are far apart have one plausible partition.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0], [12.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> ball = credible_ball(fit, bg.partition(fit, progress=False))
+    >>> float(ball["radius"]), ball["n_clusters"].values
+    (0.0, array([2, 2, 2]))
     """
     import xarray as xr
 
     ci_prob = probability("ci_prob", ci_prob)
-    centre, draws, loss = _drawn_again(fit, best, data)
+    centre, draws, loss = _same_draws(fit, best, data)
     distance = loss.distances(centre, draws, os.cpu_count() or 1)
     radius = ball_radius(distance, ci_prob)
     chosen = bounds(distance, draws.n_clusters, radius)
@@ -71,19 +89,19 @@ def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, c
     )
 
 
-def _drawn_again(fit: "xr.DataTree", best: "xr.Dataset", data: Any) -> tuple[Clustering, Allocations, Loss]:
-    """The best clustering, the draws that it was found from, and its loss."""
+def _same_draws(fit: "xr.DataTree", best: "xr.Dataset", data: Any) -> tuple[Clustering, Allocations, Loss]:
+    """The optimal partition, the draws of labels that it was computed from, and its loss."""
     points = points_for(fit, data)
     require_same_points(best, points)
-    told, merge = best.attrs, merge_of(best)
-    posterior = drawn(fit, merge, told["posterior_draws"], len(points.values))
+    settings, merge = best.attrs, merge_of(best)
+    posterior = drawn(fit, merge, settings["posterior_draws"], len(points.values))
     clusters = None if merge is None else best["component_cluster"].values
-    loss = Loss(told["loss"], told["split_cost"], told["join_cost"])
-    return best["label"].values, allocations(posterior, points, told["seed"], clusters), loss
+    loss = Loss(settings["loss"], settings["split_cost"], settings["join_cost"])
+    return best["label"].values, allocations(posterior, points, settings["seed"], clusters), loss
 
 
 def ball_radius(distance: Array, ci_prob: float) -> float:
-    """The smallest radius within which at least ``ci_prob`` of the draws lie.
+    """Smallest radius of a ball with at least ``ci_prob`` of the draws.
 
     Examples
     --------
@@ -95,7 +113,7 @@ def ball_radius(distance: Array, ci_prob: float) -> float:
 
 
 def bounds(distance: Array, n_clusters: Clustering, radius: float) -> list[int]:
-    """The draws farthest from the centre in the ball: of all, of those with the fewest clusters, with the most.
+    """Draws in the ball farthest from its centre: of all, of those with the fewest and with the most clusters.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Clusters that take more than one Gaussian: components that overlap are merged, two by two."""
+"""Merge overlapping components into clusters, two by two, so that a cluster need not be Gaussian."""
 
 import os
 from collections.abc import Callable
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Groups = NDArray[np.int64]
-BAND_DRAWS = 200  # draws whose own entropy is looked at
-SLICE = 10_000_000  # responsibilities held at a time
-OVERLAP = 0.05  # below which two components are not one cluster: two equal, round Gaussians 4.5 sd apart
+BAND_DRAWS = 200  # number of draws for the band of the entropy
+SLICE = 10_000_000  # responsibilities in memory at a time
+OVERLAP = 0.05  # minimum overlap for a merger: that of two equal spherical Gaussians 4.5 sd apart
 
 
 def merge_components(
@@ -34,51 +34,73 @@ def merge_components(
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
 ) -> "xr.Dataset":
-    r"""Merge components into clusters, those two first whose merging takes most doubt about labels away.
+    r"""Merge components into clusters, two by two, so that each merger lowers the entropy of the labels most [1]_.
 
     .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc},
               \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
 
-    The paper reads the number of clusters off the elbow of this curve: two straight lines that share a point, fitted
-    by least squares. There is always one, also where no two components overlap or where the curve bends slowly. So
-    unless told otherwise mergers end where none of the components of the one cluster overlaps any of the other: the
-    entropy that merging two components removes, divided by what it would be were they alike, is 0 when they are apart
-    and 1 when they are the same. Overlap says that components touch; whether what touches is one thing is for you to
-    say.
+    The paper takes the number of clusters from the elbow of this curve: the point that two straight lines share, fitted
+    by least squares. An elbow always exists, even where no two components overlap. The default rule is therefore
+    another: mergers stop when no component of one cluster overlaps a component of the other. The overlap of two
+    components is the decrease of the entropy when they are merged, divided by its maximum: 0 for components that are
+    far apart, 1 for equal components. Overlapping components are not always one group in the subject matter: look at
+    the result.
 
-    Components that are expected to hold less than one point have no curve of their own: each goes first to the
-    cluster that it overlaps most.
+    Components that are expected to hold less than one point are merged first, each with the component that it overlaps
+    most; the curve starts after that.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     rule : str
-        What the number of clusters is chosen by: ``'overlap'``; ``'elbow'``, of the entropy against the number of
-        clusters; ``'elbow_points'``, of the entropy against the number of points that all mergers so far have joined,
-        as in the paper for components of different sizes (where a cluster is a chain of many, its points are joined
-        again and again, which hides it).
+        Rule for the number of clusters: ``'overlap'``; ``'elbow'``, the elbow of the entropy against the number of
+        clusters; ``'elbow_points'``, the elbow of the entropy against the number of points that were merged so far,
+        which the paper recommends for components of different sizes (a cluster of many components in a chain can hide
+        it, because its points are counted in every merger).
     overlap : float
-        The least for which ``'overlap'`` merges.
+        Minimum overlap for a merger by ``'overlap'``, from 0 to 1.
     ci_prob : float
         Probability of the band of the entropy over the draws.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
+        Number of posterior draws to average over, evenly spaced; None for all.
 
     Returns
     -------
     Dataset
-        For each ``n_clusters``: ``cluster`` [n_clusters, component], which components form it, the largest first;
-        ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats; ``band`` [n_clusters, ci_bound], of the
-        draws' own entropies (each is surer than their average); ``overlap`` [n_clusters], of the two components
-        through which the last merger went; and ``n_merged`` [n_clusters], points joined by all mergers so far.
-        Attributes: ``n_clusters``, the choice, and ``rule``. Give it to ``partition``,
-        ``co_clustering`` and ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
+        For each ``n_clusters``: ``cluster`` [n_clusters, component], the cluster of each component, 0 for the largest;
+        ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats, the sum over the points; ``band``
+        [n_clusters, ci_bound], quantiles of the entropies of single draws (these are smaller than the entropy of the
+        mean probabilities); ``overlap`` [n_clusters], the largest between components of the two clusters that were
+        merged last; ``n_merged`` [n_clusters], the number of points in all mergers so far. Attributes: ``n_clusters``,
+        the choice, ``rule``, ``draws``, ``ci_prob``. Pass the result to ``partition``, ``co_clustering`` and
+        ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such rule.
+    DeclarationError
+        When ``overlap`` or ``ci_prob`` is not between 0 and 1, or ``draws`` is not positive.
+    DataError
+        When the data do not have the columns of the fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     References
     ----------
     .. [1] Baudry, Raftery, Celeux, Lo & Gottardo (2010), J. Comput. Graph. Stat. 19(2), 332-353.
+
+    Examples
+    --------
+    Two components that are far apart are not merged.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0], [12.0]]
+    >>> merged = merge_components(bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False))
+    >>> merged.attrs["n_clusters"], merged["overlap"].values.round(3)
+    (2, array([ 0., nan]))
     """
     import xarray as xr
 
@@ -117,7 +139,7 @@ def merge_components(
 
 @dataclass(frozen=True)
 class Path:
-    """All mergers, from one cluster (row 0) to as many as there are components that hold points.
+    """All mergers, from one cluster (row 0) to M, the number of components that hold points.
 
     Parameters
     ----------
@@ -125,10 +147,9 @@ class Path:
         The cluster of each component, the largest cluster first.
     entropy : (M,) float
     overlap : (M,) float
-        The largest between a component of the one and of the other cluster whose merging led here; NaN where it all
-        began.
+        The largest overlap between components of the two clusters that were merged last; NaN before the first merger.
     n_merged : (M,) float
-        Points joined by all mergers so far; 0 where it all began.
+        Number of points in all mergers so far; 0 before the first merger.
     """
 
     clusters: Groups
@@ -143,14 +164,14 @@ class Path:
 
 
 def merge_path(share: Array, weight: Array | None = None) -> Path:
-    """Merge, two by two, the clusters whose merging lowers the entropy most.
+    """Merge clusters two by two, so that each merger lowers the entropy most.
 
     Parameters
     ----------
     share : (N, K) float
         Probability of each component for each point.
     weight : (N,) float, optional
-        How many points a row stands for.
+        Number of points that a row represents.
 
     Examples
     --------
@@ -183,7 +204,7 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
 
 
 def _merge_empty(groups: list[list[int]], parts: list[Array], weight: Array) -> None:
-    """Components without a point of their own go to those that they overlap most."""
+    """Merge components that hold less than one point with those that they overlap most."""
     while len(parts) > 1:
         size = [float(weight @ part) for part in parts]
         k = int(np.argmin(size))
@@ -200,19 +221,19 @@ def _join(groups: list[list[int]], parts: list[Array], a: int, b: int) -> None:
 
 
 def _drop(a: Array, b: Array, weight: Array) -> float:
-    """How much the entropy falls when two clusters become one."""
+    """Decrease of the entropy when two clusters are merged."""
     return float(weight @ (xlogy(a + b, a + b) - xlogy(a, a) - xlogy(b, b)))
 
 
 def _overlap(a: Array, b: Array, weight: Array) -> float:
-    """The drop as a share of what it would be, by Jensen's inequality, at most: were all points shared alike."""
+    """Decrease of the entropy divided by its maximum, by Jensen's inequality: equal probabilities at every point."""
     n_a, n_b = weight @ a, weight @ b
     most = xlogy(n_a + n_b, n_a + n_b) - xlogy(n_a, n_a) - xlogy(n_b, n_b)
     return float(np.clip(_drop(a, b, weight) / most, 0.0, 1.0)) if most > 0 else 0.0
 
 
 def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, Array], float]) -> Array:
-    """(K, K) of all pairs; minus infinity on the diagonal."""
+    """(K, K) measure of every pair; minus infinity on the diagonal."""
     out = np.full((len(parts), len(parts)), -np.inf)
     for a in range(len(parts)):
         for b in range(a):
@@ -234,7 +255,7 @@ def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Gro
 
 
 def _by_overlap(path: Path, least: float) -> int:
-    """The number of clusters before the first merger that no overlap speaks for."""
+    """Number of clusters before the first merger with too small an overlap."""
     chosen = len(path.entropy)
     while chosen > 1 and path.overlap[chosen - 2] >= least:
         chosen -= 1
@@ -242,7 +263,7 @@ def _by_overlap(path: Path, least: float) -> int:
 
 
 def elbow(at: Array, entropy: Array) -> int:
-    """The number of clusters where two straight lines, which share that point, fit the curve best; M without a bend.
+    """Number of clusters at the elbow: the point shared by the two lines that fit the curve best; M for M below 3.
 
     Parameters
     ----------
@@ -251,7 +272,7 @@ def elbow(at: Array, entropy: Array) -> int:
 
     Examples
     --------
-    Steep from five clusters to three, flat from there.
+    The curve is steep from five clusters to three, and flat from three to one.
 
     >>> elbow(np.arange(5.0), np.array([0.0, 1.0, 2.0, 20.0, 38.0]))
     3
@@ -281,7 +302,7 @@ def _misfit(x: Array, y: Array) -> float:
 
 
 def _draws_entropies(posterior: Posterior, blocks: Blocks, clusters: Groups, weight: Array | None) -> Array:
-    """(S, M) the entropy of every draw's own responsibilities, for each number of clusters."""
+    """(S, M) entropy of the responsibilities of every draw, for each number of clusters."""
     weight = np.ones(blocks.n_points) if weight is None else weight
     tables = posterior.tables()
     step = max(1, SLICE // (blocks.n_points * tables.offset.shape[1]))
@@ -299,12 +320,12 @@ def _merged(share: Array, clusters: Groups) -> Array:
 
 
 def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | None:
-    """(K,) the cluster of each component that a user means by ``merge``; None for the components themselves.
+    """(K,) cluster of each component in ``merge``; None when nothing is merged.
 
     Raises
     ------
     DeclarationError
-        When it is not what ``merge_components`` returned, or was made for another number of components.
+        When ``merge`` is not from ``merge_components``, or is for another number of components.
     """
     if merge is None:
         return None
@@ -322,7 +343,13 @@ def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | N
 
 
 def posterior_for(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None) -> Posterior:
-    """The draws of a fit; where components were merged, labelled just as they were then."""
+    """The draws of a fit; with merged components, labelled as in ``merge_components``.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merge`` is not for this fit, or ``draws`` is not positive.
+    """
     if merge is None:
         return unpack(fit).thin(draws)
     merged_clusters(merge, fit["posterior"].sizes["component"])

@@ -1,10 +1,9 @@
-"""Clusterings compared and searched for, compiled: plain arrays in, plain arrays out.
+"""Compiled kernels for partitions: losses, and the greedy search.
 
-Draws come as ``z[point, draw]``, their clusters numbered from 0 to less than ``n_groups``. A loss is a convex
-function f of counts (x log2 x, or x squared), so that everything is made of ``count[draw, group, cluster]``: how many
-points of a draw's group lie in a cluster. ``gain[x] = f(x + 1) - f(x)``; ``value`` holds the gain of every count,
-eight clusters side by side, so that the change which a point would make in each of eight clusters is one vector
-addition a draw.
+Draws are ``z[point, draw]``, their clusters numbered from 0 to ``n_groups - 1``. A loss is made of a convex function f
+(x log2 x, or x squared) of ``count[draw, group, cluster]``, the number of points of a draw's group in a cluster.
+``gain[x] = f(x + 1) - f(x)``. ``value`` holds the gain of every count, eight clusters side by side, so that the gains
+of a point in eight clusters take one vector addition for each draw.
 
 A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (labels, count, value, size, acc, order).
 """
@@ -15,12 +14,12 @@ from bayesgmm.clusterings.label_draw_kernels import uniform
 from bayesgmm.sweep import simd
 from bayesgmm.sweep.kernels import _L, jit, long_jit
 
-_TOLERANCE = 1e-9  # of the loss times N: what rounding can't make
+_TOLERANCE = 1e-9  # smallest change of the loss times N that counts: rounding errors are smaller
 
 
 @long_jit
 def compress(labels, out):
-    """Number each draw's clusters from 0: labels[draw, point] become out[point, draw]; return the most that one has."""
+    """Number each draw's clusters from 0: labels[draw, point] to out[point, draw]; return their maximum number."""
     n_draws, n_points = labels.shape
     most = 0
     number = np.empty(labels.max() + 1, np.int64)
@@ -49,7 +48,7 @@ def tabulate(z, labels, start, stop, count):
 
 @long_jit
 def agreement(z, labels, f, start, stop, count, out):
-    """The sum of f over the counts of each draw, start to stop: out[draw]."""
+    """out[draw] = sum of f over the counts, for draws start to stop."""
     tabulate(z, labels, start, stop, count)
     for s in range(start, stop):
         sum_ = 0.0
@@ -75,7 +74,7 @@ def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
 
 @jit
 def _scan(problem, state, i, used):
-    """acc[cluster]: the gains that point i would find there, summed over the draws."""
+    """acc[cluster] = gain of point i in each cluster, summed over the draws."""
     z, n_groups = problem[:2]
     _, _, value, size, acc, _ = state
     width, n_draws = size.size, z.shape[1]
@@ -92,7 +91,7 @@ def _scan(problem, state, i, used):
 
 @jit
 def _stay(problem, state, i):
-    """What point i adds to the loss (times N) where it is."""
+    """Contribution of point i to the loss (times N) in its own cluster."""
     z, n_groups, gain, split_cost, join_cost, _ = problem
     labels, count, _, size, _, _ = state
     k, width = labels[i], size.size
@@ -104,7 +103,7 @@ def _stay(problem, state, i):
 
 @jit
 def _put(problem, state, i, k):
-    """Put point i, which is nowhere, into cluster k."""
+    """Put point i, which has no cluster, into cluster k."""
     state[0][i] = k
     _change(problem, state, i, k, 1)
 
@@ -137,9 +136,9 @@ def _used(size):
 
 @jit
 def _best(problem, state, i):
-    """The best cluster for point i, and what the point adds to the loss (times N) there.
+    """The best cluster for point i, and the contribution of the point to the loss (times N) in it.
 
-    A point that is nowhere yet has the label -1. For one that is alone in its cluster a new one would change nothing.
+    A point without a cluster has the label -1. For a point that is alone in its cluster, a new cluster changes nothing.
     """
     z, _, gain, split_cost, join_cost, most = problem
     labels, size, acc = state[0], state[3], state[4]
@@ -170,7 +169,7 @@ def _shuffle(order, key, counter):
 
 @jit
 def _sweep(problem, state, key, counter, max_sweeps):
-    """Let every point move to where it is best, in random order, until none does; return the next counter."""
+    """Move every point to its best cluster, in random order, until none moves; return the next counter."""
     labels, order = state[0], state[5]
     for _ in range(max_sweeps):
         moved = False
@@ -188,7 +187,7 @@ def _sweep(problem, state, key, counter, max_sweeps):
 
 @jit
 def _dissolve(problem, state, key, counter, cluster):
-    """Take a cluster apart and allocate its points anew, unless that is worse; return the next counter."""
+    """Dissolve a cluster and allocate its points again, unless that is worse; return the next counter."""
     labels, order = state[0], state[5]
     counter = _shuffle(order, key, counter)
     members = order[labels[order] == cluster]
@@ -209,11 +208,11 @@ def _dissolve(problem, state, key, counter, cluster):
 
 @long_jit
 def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_zeal, labels):
-    """Improve a clustering in place until no point wants to move; points labelled -1 are allocated first.
+    """Improve a clustering in place until no single move improves it; points labelled -1 are allocated first.
 
-    Sequential allocation in random order, sweeps over all points in random orders, then clusters dissolved and
-    allocated anew (Dahl, Johnson & Mueller 2022). ``most`` clusters at most. What it ends with is never worse than
-    what it was given.
+    Sequential allocation in random order, then sweeps over all points in random orders, then clusters are dissolved and
+    their points allocated again (Dahl, Johnson & Mueller 2022). ``most`` is the maximum number of clusters. The result
+    is never worse than the start.
     """
     n_points, n_draws = z.shape
     width = (most + _L - 1) // _L * _L

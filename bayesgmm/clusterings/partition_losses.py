@@ -1,13 +1,14 @@
-r"""How far two clusterings are apart, and a clustering from the posterior: the losses that a partition is optimal for.
+r"""Losses between partitions: the variation of information and Binder's loss.
 
-With :math:`n_k` the sizes of the clusters of one, :math:`m_j` those of the other and :math:`n_{jk}` the points that
-both have in common, every loss here is
+Let :math:`n_k` be the sizes of the clusters of a partition c, :math:`m_j` those of a partition z, and :math:`n_{jk}`
+the number of points that two clusters have in common. Every loss here is
 
 .. math:: \ell(c, z) = a \sum_j f(m_j) + b \sum_k f(n_k) - (a + b) \sum_{jk} f(n_{jk}), \qquad a = b = 1,
 
-with a convex f: :math:`x \log_2(x) / N` is the variation of information in bits [1]_, :math:`x^2 / N^2` Binder's loss
-[2]_, the share of pairs of points that are together in one of the two alone. Both are distances. Other costs weigh
-the two kinds of error: ``a`` is what it costs to split in c what is together in z, ``b`` to join what is apart.
+with a convex function f. :math:`x \log_2(x) / N` gives the variation of information in bits [1]_, :math:`x^2 / N^2`
+gives Binder's loss [2]_, the share of pairs of points that are together in only one of the two partitions. Both are
+distances. Other costs weigh the two kinds of error: ``a`` is the cost of separating in c two points that are together
+in z, ``b`` of joining two that are apart.
 
 .. [1] Meilă (2007), J. Multivar. Anal. 98(5), 873-895.
 .. [2] Binder (1978), Biometrika 65(1), 31-38.
@@ -29,16 +30,16 @@ Clustering = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Allocations:
-    """Clusterings drawn from the posterior, as the kernels read them.
+    """Partitions drawn from the posterior, in the layout of the kernels.
 
     Parameters
     ----------
     z : (N, S) int16
         The cluster of each point in each draw, counted from 0.
     n_groups : int
-        J, the most clusters that a draw has.
+        J, the maximum number of clusters over the draws.
     size : (S, J) float
-        How many points each holds.
+        Number of points in each cluster.
     """
 
     z: Labels
@@ -47,7 +48,7 @@ class Allocations:
 
     @classmethod
     def of(cls, labels: NDArray[np.integer]) -> "Allocations":
-        """Number the clusters of draws (S, N) from 0.
+        """Number the clusters of each draw from 0, from labels (S, N).
 
         Examples
         --------
@@ -73,22 +74,22 @@ class Allocations:
 
     @property
     def n_clusters(self) -> Clustering:
-        """(S,) how many clusters each draw has."""
+        """(S,) number of clusters of each draw."""
         return (self.size > 0).sum(axis=1)
 
     def draw(self, s: int) -> Clustering:
-        """(N,) one of them."""
+        """(N,) labels of draw s."""
         return self.z[:, s].astype(np.int64)
 
     def thin(self, draws: int) -> "Allocations":
-        """At most so many of the draws, evenly spaced."""
+        """At most ``draws`` draws, evenly spaced."""
         if draws >= self.n_draws:
             return self
         chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
         return Allocations.of(np.ascontiguousarray(self.z[:, chosen].T))
 
     def of_points(self, chosen: NDArray[np.integer]) -> "Allocations":
-        """The same draws of some points alone."""
+        """The same draws for some of the points."""
         return Allocations.of(np.ascontiguousarray(self.z[chosen].T))
 
 
@@ -101,7 +102,7 @@ class Loss:
     name : str
         ``'vi'`` or ``'binder'``.
     split_cost, join_cost : float
-        What it costs to split what is together, and to join what is apart.
+        Cost of separating two points that belong together, and of joining two that do not.
     """
 
     name: str = "vi"
@@ -109,20 +110,26 @@ class Loss:
     join_cost: float = 1.0
 
     def table(self, n_points: int) -> Array:
-        """(N + 2,) f of 0, 1, ... N + 1, times N (or its square, whichever the loss is divided by)."""
+        """(N + 2,) f of 0, 1, ... N + 1, times ``scale``.
+
+        Raises
+        ------
+        UnknownName
+            When there is no such loss.
+        """
         f: Array = choose(self.name, LOSSES, "loss")(np.arange(n_points + 2.0))
         return f
 
     def scale(self, n_points: int) -> float:
-        """What f is divided by."""
+        """Divisor of f: N, or its square for Binder's loss."""
         return float(n_points) ** (2 if self.name == "binder" else 1)
 
     def distances(self, clustering: Clustering, draws: Allocations, threads: int = 1) -> Array:
-        """(S,) how far a clustering is from each draw.
+        """Compute the loss (S,) between a clustering and each draw.
 
         Examples
         --------
-        Two pairs against all four together: one bit a point is lost.
+        Two pairs against all four together: one bit of information is lost.
 
         >>> together = Allocations.of(np.zeros((1, 4), dtype=int))
         >>> Loss("vi").distances(np.array([0, 0, 1, 1]), together)
@@ -144,7 +151,7 @@ class Loss:
         return np.maximum(apart, 0.0) / self.scale(draws.n_points)
 
     def expected(self, clustering: Clustering, draws: Allocations, threads: int = 1) -> float:
-        """The posterior expected loss of a clustering, over the draws."""
+        """Mean loss of a clustering over the draws."""
         return float(self.distances(clustering, draws, threads).mean())
 
 
@@ -196,7 +203,7 @@ def expected_distances(clustering: Clustering, draws: Allocations, threads: int 
 
 
 def by_size(clustering: NDArray[np.integer]) -> Clustering:
-    """Number clusters from 0, the largest first; of two as large, the one with the earlier point.
+    """Number clusters from 0, the largest first; for equal sizes, the one with the earlier point first.
 
     Examples
     --------

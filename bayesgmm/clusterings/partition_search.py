@@ -1,4 +1,4 @@
-"""The clustering of least expected loss, searched for greedily from many starts."""
+"""Greedy search for the partition with the minimum expected loss, from many starts."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
 
-SWEEPS = 100  # over all points, at most: a handful is what it takes
-ZEAL = 10  # clusters that are dissolved and allocated anew
-SEARCHED = 2_000  # points: of more, a part is searched, and the best of it extended
-RESTART_DRAWS = 1_000  # that starts from nothing look at: what is best of them is then improved over all draws
-LISTED = 250_000_000  # points times draws times candidates that a look for the best draw may cost: half a second
+SWEEPS = 100  # maximum number of sweeps over all points; a few are enough
+ZEAL = 10  # number of clusters that are dissolved and allocated again
+SEARCHED = 2_000  # maximum number of points in a full search; with more, a subset is searched first
+RESTART_DRAWS = 1_000  # maximum number of draws for the random starts; the best is improved over all draws
+LISTED = 250_000_000  # maximum of points times draws times candidates in ``best_draw``: half a second
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how.
+    """Draws, a loss, and the settings of a search.
 
     Parameters
     ----------
     draws : Allocations
     loss : Loss
     most : int
-        Clusters, at most.
+        Maximum number of clusters.
     seed, threads : int
     """
 
@@ -38,7 +38,7 @@ class Search:
     threads: int
 
     def improve(self, starts: list[Clustering], count: Count | None = None) -> Clustering:
-        """The best of what greedy search makes of some starts, -1 in them for points to allocate."""
+        """Improve some starts by greedy search and return the best; -1 marks points that have no cluster yet."""
         found = [start.copy() for start in starts]
         gain = np.diff(self.loss.table(self.draws.n_points))
         costs = (self.loss.split_cost, self.loss.join_cost)
@@ -56,7 +56,7 @@ class Search:
         return self.best([_numbered(one) for one in found])
 
     def best(self, clusterings: list[Clustering]) -> Clustering:
-        """The one of least expected loss."""
+        """The clustering with the minimum expected loss."""
         loss = [self.loss.expected(one, self.draws, self.threads) for one in clusterings]
         return clusterings[int(np.argmin(loss))]
 
@@ -65,26 +65,26 @@ class Search:
         return Search(self.draws.of_points(chosen), self.loss, self.most, self.seed, self.threads)
 
     def over(self, draws: int) -> "Search":
-        """The same search over at most so many of the draws."""
+        """The same search over at most ``draws`` draws."""
         return Search(self.draws.thin(draws), self.loss, self.most, self.seed, self.threads)
 
 
 def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = True) -> Clustering:
-    """The best that is found: from the best draw, the most probable labels, hierarchical clusterings, and from nothing.
+    """Search from the best draw, the most probable labels, hierarchical clusterings, and random starts.
 
     Parameters
     ----------
     search : Search
     likely : (N,) int
-        Labels to begin with, for example the most probable components.
+        Initial labels, for example the most probable components.
     restarts : int
-        Starts from nothing.
+        Number of random starts: all points are allocated one after the other, in random order.
 
     Notes
     -----
-    Starts from nothing look at 1,000 draws at most; the best of them is improved over all, as the other starts are.
-    Of more than 2,000 points so many, evenly spaced, are searched first; the others are allocated to what came of
-    them, then all points move, and the best draw and the likely labels are given the same chance.
+    Random starts use 1,000 draws at most; the best of them and the other starts are then improved over all draws. With
+    more than 2,000 points, a subset of 2,000, evenly spaced, is searched first; the other points are allocated to its
+    clusters, and then all points may move. The best draw and the most probable labels are improved in the same way.
     """
     n_points = search.draws.n_points
     own = [_numbered(likely), best_draw(search)]
@@ -114,7 +114,7 @@ def _from_nothing(search: Search, restarts: int, progress: bool) -> Clustering:
 
 
 def best_draw(search: Search) -> Clustering:
-    """The draw of least expected loss: where all over all takes too long, those that do best over some of the draws."""
+    """The draw with the minimum expected loss; where that takes too long, among the best by some of the draws."""
     draws = search.draws
     affordable = max(20, LISTED // (draws.n_points * draws.n_draws))
     chosen = list(range(draws.n_draws))
@@ -126,7 +126,7 @@ def best_draw(search: Search) -> Clustering:
 
 
 def together(draws: Allocations) -> Array:
-    """(N, N) the share of the draws in which two points are together: exact, so the same on any machine."""
+    """(N, N) share of the draws in which two points are together. Counts are exact: the same on any machine."""
     n_points = draws.n_points
     counts = np.zeros((n_points, n_points), np.float32)
     step = max(1, 20_000_000 // (n_points * draws.n_groups))
@@ -138,7 +138,7 @@ def together(draws: Allocations) -> Array:
 
 
 def hierarchical(search: Search) -> list[Clustering]:
-    """The best cut of average and of complete linkage, over the probability of being apart."""
+    """The best cuts of average and of complete linkage; the distance is the probability of being apart."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 

@@ -1,4 +1,4 @@
-"""One clustering to report: the one that is closest to the posterior, with its doubts."""
+"""The optimal partition: the one with the minimum posterior expected loss."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 RESTARTS = 16
-HELD = 100_000_000  # labels, points times draws, held at a time: for more points there are fewer draws
-LEAST_MOST = 10  # clusters that a partition may have, however few its draws have
+HELD = 100_000_000  # maximum of points times draws in memory: with more points there are fewer draws
+LEAST_MOST = 10  # smallest default of ``max_clusters``
 
 
 def partition(
@@ -38,59 +38,87 @@ def partition(
     seed: int = 0,
     progress: bool = True,
 ) -> "xr.Dataset":
-    r"""The optimal clustering: of least posterior expected loss.
+    r"""Compute the optimal partition of the points: the one with the minimum posterior expected loss.
 
-    .. math:: \hat c = \arg\min_c \frac1S \sum_s \ell(c, z^{(s)})
+    .. math:: \hat c = \arg\min_c \frac1S \sum_s \ell(c, z^{(s)}),
 
-    over labels :math:`z^{(s)}` that are drawn from the posterior. It needs no labels that mean the same in every
-    draw, and finds its own number of clusters. The search is greedy, from many starts (SALSO [1]_): it is never worse
-    than what it starts from, which is the most probable components, the best draw (the best of as many as a second
-    allows), and the best cuts of average and complete linkage over the probabilities of being apart.
+    with labels :math:`z^{(s)}` drawn from the posterior. It does not depend on how components are numbered, and the
+    number of clusters is part of the result. The search is greedy, from several starts (SALSO [1]_): the most probable
+    components, the draw with the smallest expected loss, the best cuts of average and complete linkage, and random
+    starts. The result is never worse than a start.
+
+    ``expected_distance`` tells how uncertain the cluster of a point is. It is the posterior mean of the Jaccard
+    distance between the set of points in its cluster here, :math:`C_i`, and in a draw, :math:`Z_i`:
+
+    .. math:: d_i = \mathrm{E}\left[1 - \frac{|C_i \cap Z_i|}{|C_i \cup Z_i|}\right].
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     loss : str
-        ``'vi'``, the variation of information in bits [2]_, or ``'binder'``, the share of pairs that are wrong [3]_,
-        which likes small clusters.
+        ``'vi'``, the variation of information in bits [2]_, or ``'binder'``, the share of pairs of points on which two
+        partitions disagree [3]_; it tends to give more and smaller clusters.
     merge : Dataset, optional
-        From ``merge_components``: clusters are then made of its clusters, not of single components.
+        From ``merge_components``: labels are then those of its clusters, not of single components.
     max_clusters : int, optional
-        At most so many clusters; unless told twice as many as a draw has, and at least 10.
+        Maximum number of clusters. Default: twice the maximum over the draws, and no less than 10.
     split_cost, join_cost : float
-        What it costs to split what is together, and to join what is apart, where these differ.
+        Cost of separating two points that belong together, and of joining two that do not.
     restarts : int
-        Starts from nothing, in random order, over 1,000 draws at most; the best of them is improved over all. Of more
-        than 2,000 points so many are searched, and the rest follows.
+        Number of random starts. They use 1,000 draws at most; the best is then improved over all draws. With more than
+        2,000 points, a subset of 2,000 is searched first.
     draws : int, optional
-        Posterior draws, evenly spaced; all when None. Fewer than 100 are used more than once; above 100 million
-        points times draws there are fewer.
+        Number of posterior draws, evenly spaced; None for all. Fewer than 100 are used more than once. Points times
+        draws are limited to 100 million.
     seed : int
-        Of the labels and of the search; the same seed gives the same answer on any number of threads.
+        Seed of the labels and of the search. The result does not depend on the number of threads.
     progress : bool
-        Show how far it is, when it takes over two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Dataset
-        ``label`` [point], the largest cluster first; ``expected_distance`` [point], how uncertain a
-        point's cluster is: the posterior mean of the Jaccard distance between the points in its cluster here and those
-        in its cluster in a draw (0: the same in every draw; near 1: others in every draw); ``size``
-        [cluster]; ``expected_loss``. Attributes: ``loss``, ``n_clusters``, ``draws`` (of the labels; from
-        ``posterior_draws``), ``seed``, costs.
+        ``label`` [point], the cluster, 0 for the largest; ``expected_distance`` [point], from 0 (the same cluster in
+        every draw) to nearly 1 (another cluster in every draw); ``size`` [cluster], the number of points;
+        ``expected_loss``, in bits for ``'vi'``. Attributes: ``loss``, ``n_clusters``, ``draws`` (the number of draws
+        of the labels, from ``posterior_draws`` posterior draws), ``seed``, ``split_cost``, ``join_cost``.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such loss.
+    DeclarationError
+        When a number is out of range, or ``merge`` is not from ``merge_components`` for this fit.
+    DataError
+        When the data do not have the columns of the fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     Warns
     -----
     FitWarning
-        When rows have weights: the fit counts them, the loss does not.
+        When rows have weights: the fit uses them, the loss does not.
 
     References
     ----------
     .. [1] Dahl, Johnson & Müller (2022), J. Comput. Graph. Stat. 31(4), 1189-1201.
     .. [2] Wade & Ghahramani (2018), Bayesian Anal. 13(2), 559-626.
     .. [3] Lau & Green (2007), J. Comput. Graph. Stat. 16(3), 526-558.
+
+    Examples
+    --------
+    Two groups, and a point halfway that is with each of them in half of the draws.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> best = partition(fit, [[-1.0], [0.0], [1.0], [5.0], [10.0], [11.0]], progress=False)
+    >>> int(best["expected_distance"].values.argmax())
+    3
+    >>> partition(fit, progress=False)["label"].values
+    array([0, 0, 0, 1, 1, 1])
     """
     choose(loss, LOSSES, "loss")
     measure = Loss(loss, positive("split_cost", split_cost), positive("join_cost", join_cost))
@@ -99,15 +127,15 @@ def partition(
     warn_of_weights("partition", points)
     posterior = drawn(fit, merge, draws, len(points.values))
     clusters = merged_clusters(merge, posterior.parameters.weight.shape[1])
-    found = allocations(posterior, points, seed, clusters)
-    most = min(found.n_points, max(LEAST_MOST, 2 * found.n_groups))
-    most = most if max_clusters is None else min(found.n_points, whole("max_clusters", max_clusters))
-    search = Search(found, measure, most, seed, os.cpu_count() or 1)
+    labels = allocations(posterior, points, seed, clusters)
+    most = min(labels.n_points, max(LEAST_MOST, 2 * labels.n_groups))
+    most = most if max_clusters is None else min(labels.n_points, whole("max_clusters", max_clusters))
+    search = Search(labels, measure, most, seed, os.cpu_count() or 1)
     best = by_size(optimal(search, _likely(posterior, points, clusters), restarts, progress))
     attrs = {
         "loss": loss,
         "n_clusters": int(best.max()) + 1,
-        "draws": found.n_draws,
+        "draws": labels.n_draws,
         "posterior_draws": posterior.n_draws,
         "seed": seed,
         "split_cost": measure.split_cost,
@@ -119,35 +147,44 @@ def partition(
 
 
 def drawn(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None, n_points: int) -> Posterior:
-    """The draws that label so many points: evenly spaced, bounded by memory."""
+    """The posterior draws that label ``n_points`` points: evenly spaced, and no more than fit into memory.
+
+    Raises
+    ------
+    DeclarationError
+        When ``draws`` is not positive, or ``merge`` is not for this fit.
+    """
     affordable = max(LEAST_DRAWS // 2, HELD // max(n_points, 1))
     return posterior_for(fit, merge, affordable if draws is None else min(whole("draws", draws), affordable))
 
 
 def allocations(posterior: Posterior, points: Points, seed: int, clusters: Clustering | None) -> Allocations:
-    """Labels drawn for the points, several times where draws are few; of clusters, where components are merged."""
+    """Draw labels for the points, several for each posterior draw where these are few; of merged clusters if given."""
     labels = draw_labels(enough(posterior), posterior.standard.blocks(points.values), seed)
     return Allocations.of(labels if clusters is None else clusters.astype(np.int16)[labels])
 
 
 def require_same_points(best: "xr.Dataset", points: Points) -> None:
-    """Refuse a partition of other points.
+    """Refuse what is not a partition of these points.
 
     Raises
     ------
-    DeclarationError, DataError
+    DeclarationError
+        When ``best`` is not from ``partition``.
+    DataError
+        When it is a partition of other points.
     """
     if "label" not in getattr(best, "data_vars", {}) or "loss" not in best.attrs:
         raise DeclarationError(f"best={type(best).__name__}: must be what partition(fit) returned")
     if len(points.values) != best.sizes["point"] or (plain_index(points.index) != best["point"].values).any():
         raise DataError(
             f"best is a partition of {best.sizes['point']} points, not of these {len(points.values)}\n"
-            "  Give credible_ball the points that partition was given, as data=...; pictures are of fitted points."
+            "  Give credible_ball the same points as partition, data=...; plots are of the points that were fitted."
         )
 
 
 def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
-    """The merged components that a partition was made of, as ``merge_components`` gives them; None without."""
+    """The merged components of a partition, as ``merge_components`` returns them; None when none were merged."""
     if "component_cluster" not in best:
         return None
     merge = best[["component_cluster"]].rename(component_cluster="cluster").assign_coords(n_clusters=0)
@@ -155,7 +192,7 @@ def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
 
 
 def _likely(posterior: Posterior, points: Points, clusters: Clustering | None) -> Clustering:
-    """The most probable component of each point, as far as components mean the same in all draws: a place to start."""
+    """The most probable component of each point: a start of the search. It needs no relabelling to be one."""
     blocks = posterior.standard.blocks(points.values)
     label = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1).argmax(axis=1)
     return label if clusters is None else clusters[label]

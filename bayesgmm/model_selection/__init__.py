@@ -1,1 +1,1 @@
-"""How many components, and which fit: selection, bootstrap test, comparison, standard errors."""
+"""Model selection: number of components, bootstrap test, comparison of fits, standard errors."""

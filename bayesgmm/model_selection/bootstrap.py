@@ -1,4 +1,4 @@
-"""Is one more component worth it? The likelihood ratio, against its distribution under the smaller mixture."""
+"""Parametric bootstrap of the likelihood ratio: a test of the number of components."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from bayesgmm.sweep.stats import Array, Blocks
 
 @dataclass(frozen=True, eq=False)
 class BootstrapTest:
-    """What ``bootstrap_test`` found.
+    """Result of ``bootstrap_test``.
 
     Parameters
     ----------
     n_components, against : int
-        Of the null hypothesis, and of the alternative.
+        Numbers of components of the null hypothesis and of the alternative.
     covariance : str
     statistic : float
         Twice the log likelihood ratio of the data.
     replicates : (B,) float
-        The same of data sets that were drawn from the null hypothesis.
+        The same for data sets simulated from the null hypothesis.
     """
 
     n_components: int
@@ -44,7 +44,7 @@ class BootstrapTest:
 
     @property
     def p_value(self) -> float:
-        """Share of the data sets, the observed one among them, with a ratio at least as large.
+        """Share of the data sets, the observed one included, with a ratio at least as large.
 
         Examples
         --------
@@ -62,7 +62,7 @@ class BootstrapTest:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Two numbers of components, and how both are fitted: the same way to the data and to every replicate.
+    """Two numbers of components, and the settings of the fits to the data and to every replicate.
 
     Parameters
     ----------
@@ -78,20 +78,20 @@ class Hypotheses:
     n_init: int
 
     def fit(self, blocks: Blocks, n_components: int, stop: Event | None = None) -> Maximum:
-        """One of the two, to some points."""
+        """Fit a number of components to points by EM."""
         return find_maximum(blocks, self.family, n_components, self.seed, self.n_init, stop)
 
     def statistic(self, blocks: Blocks, stop: Event | None = None) -> tuple[float, Mixture]:
         """Twice the log likelihood ratio, and the mixture of the null hypothesis.
 
-        The larger mixture holds the smaller one, so the ratio is never below one: where EM found less, it is one.
+        The larger mixture includes the smaller one, so the ratio is at least 1; where EM finds less, it is set to 1.
         """
         null = self.fit(blocks, self.n_components, stop)
         other = self.fit(blocks, self.against, stop)
         return max(0.0, 2 * (other.loglik - null.loglik)), null.mixture
 
     def replicate(self, null: Posterior, size: int, number: int, stop: Event) -> float:
-        """The statistic of points from the null hypothesis; NaN where one of the two can't be fitted to them."""
+        """The statistic of points simulated from the null hypothesis; NaN where one of the two can't be fitted."""
         rows = simulate(null, size, np.random.default_rng((self.seed, number)))
         try:
             return self.statistic(Blocks.from_rows(rows), stop)[0]
@@ -116,32 +116,33 @@ def bootstrap_test(
 
     .. math:: -2 \log \lambda = 2 (\ell_{\text{against}} - \ell_{\text{n\_components}})
 
-    Its distribution is not chi-squared [1]_: under the null hypothesis a component more has no place of its own. So
-    data sets of the same size are drawn from the smaller mixture, both are fitted to each of them, and the p-value is
-    (1 + how many ratios are at least as large) / (1 + replicates).
+    Its distribution is not chi-squared [1]_: under the null hypothesis the parameters of an additional component are
+    not identified. Therefore data sets of the same size are simulated from the smaller mixture, and both mixtures are
+    fitted to each of them. The p-value is (1 + number of ratios at least as large) / (1 + replicates).
 
     Parameters
     ----------
     X : array or DataFrame
-        (N, D), one row a point.
+        (N, D), one row for each point.
     n_components : int
-        Of the null hypothesis.
+        Number of components of the null hypothesis.
     against : int, optional
-        Of the alternative; one more unless told.
+        Number of components of the alternative. Default: one more.
     covariance : str
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``.
     replicates : int
-        Data sets that are drawn; the p-value can't be smaller than 1 / (1 + replicates).
+        Number of simulated data sets. The minimum p-value is 1 / (1 + replicates).
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     seed : int, optional
-        The same seed gives the same answer, whatever ``cores`` is.
+        The same seed gives the same result for any ``cores``.
     cores : int, optional
-        Replicates side by side; as many as the machine has cores unless told.
+        Number of replicates that are fitted in parallel. Default: the number of cores of the machine.
     progress : bool
         Show a progress bar.
     n_init : int
-        Starts of EM for each fit. With few, the larger mixture's maximum is missed, and the test has less power.
+        Number of starts of EM for each fit. With few starts, EM may miss the maximum of the larger mixture, and the
+        test has less power.
 
     Returns
     -------
@@ -150,15 +151,19 @@ def bootstrap_test(
 
     Raises
     ------
-    DataError, DeclarationError
-        Before any work.
+    DataError
+        When the data can't be used.
+    UnknownName
+        When there is no such covariance family.
+    DeclarationError
+        When a number is out of range, or ``against`` is not larger than ``n_components``.
     ComponentError
         When one of the two can't be fitted to the data.
 
     Warns
     -----
     FitWarning
-        When Ctrl-C came, or a replicate could not be fitted: the p-value then is of those that were.
+        When interrupted by Ctrl-C, or when a replicate could not be fitted: the p-value then uses the others.
 
     References
     ----------
@@ -166,8 +171,10 @@ def bootstrap_test(
 
     Examples
     --------
-    >>> heaps = [0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 52.0, 53.0]
-    >>> bootstrap_test(heaps, 1, covariance="tied", replicates=19, seed=1, progress=False).p_value
+    Two groups that are far apart: one component is rejected, at the minimum p-value of 19 replicates.
+
+    >>> x = [0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 52.0, 53.0]
+    >>> bootstrap_test(x, 1, covariance="tied", replicates=19, seed=1, progress=False).p_value
     0.05
     """
     pair = _hypotheses(n_components, against, covariance, seed, n_init)
@@ -195,7 +202,7 @@ def _hypotheses(n_components: int, against: int | None, covariance: str, seed: i
 
 
 def _standardised(mixture: Mixture, family: Family) -> Posterior:
-    """A mixture as a posterior of one draw, in the coordinates of the blocks: the ratio is the same in any units."""
+    """A mixture as a posterior of one draw, in standardised coordinates (the ratio does not depend on units)."""
     n_components, n_features = mixture.mean.shape
     covariance = family.matrices(mixture.core_roots, n_components, n_features)
     parameters = Parameters(mixture.weight[None], mixture.mean[None], covariance[None])
@@ -207,7 +214,7 @@ def _doubts(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
     found = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
     if kept < done:
         found.append(
-            f"{done - kept} of {done} replicates could not be fitted, and do not count: a component held too few of "
-            "their points. Try fewer components, or a covariance with fewer numbers."
+            f"{done - kept} of {done} replicates could not be fitted and are not used: a component held too few "
+            "points. Try fewer components, or a covariance family with fewer parameters."
         )
     return found

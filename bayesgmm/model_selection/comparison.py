@@ -1,4 +1,4 @@
-"""Fits of the same data side by side, whatever made them."""
+"""Compare fits of the same data, by any method."""
 
 import math
 from collections.abc import Mapping
@@ -43,63 +43,74 @@ COLUMNS = (
 
 
 def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> "pd.DataFrame":
-    """Fits of the same data side by side: point estimates, approximations, draws, traces that PyMC made.
+    """Compare fits of the same data: point estimates, approximations, samples, traces of PyMC.
 
-    The rows stay in the order given, because no one number orders all of them: sort by the column that is meant, for
-    example ``table.sort_values("bic")``. What a fit can't have is NaN.
+    Rows are in the order given, because no single criterion applies to all fits. Sort by the column of interest, for
+    example ``table.sort_values("bic")``. Values that are not defined for a fit are NaN.
 
     Parameters
     ----------
     fits : mapping of str to DataTree
         Fits by name.
     reference : str, optional
-        Name of the fit that labels are compared with; the first unless told.
+        Name of the fit whose labels the others are compared with. Default: the first.
 
     Returns
     -------
     DataFrame
         A row for each fit:
 
-        - ``method``, ``n_components``, ``covariance``: what it is;
-        - ``loglik``: total log likelihood in data units, of a point estimate, or averaged over the draws;
-        - ``n_parameters``: free numbers of the mixture;
-        - ``bic``, ``aic``, ``icl``: lower is better. Only of a maximum of the likelihood: the likelihood of a posterior
-          mode or mean is smaller than that by an amount that has nothing to do with how good a model is;
-        - ``elbo``: of an approximation, the lower bound of the log evidence as the fit holds it. Under priors that do
-          not tell components apart it covers one of K! equal labellings: to compare numbers of components add log K!;
-        - ``elpd_loo``, ``elpd_loo_se``, ``p_loo``, ``pareto_khat``: expected log density of new points by leaving one
-          out (higher is better), its standard error, the effective number of parameters, and the worst k-hat of a
-          point (PSIS-LOO [1]_; draws of an approximation that were not resampled are weighted by its density [2]_).
-          Not with fewer than 100 draws, or where rows have weights: a row is then not one point. Draws are thinned so
-          that they and the points make 20 million log densities at most;
-        - ``n_left_out``: how many points were left out: all of them, or 5,000 of more than 20,000, the same of every
-          fit. The sum is then estimated from the differences to densities that leave nothing out [2]_, and what the
-          choice of points adds is in ``elpd_loo_se``;
-        - ``weight``: how much of each fit the best mixture of their predictions would take, by stacking [3]_ of the
-          left-out densities. They sum to one over the fits that have any; of fits that predict alike, any split is as
-          good;
+        - ``method``, ``n_components``, ``covariance``;
+        - ``loglik``: total log likelihood in data units, of a point estimate, or the mean over the draws;
+        - ``n_parameters``: number of free parameters of the mixture;
+        - ``bic``, ``aic``, ``icl``: lower is better. Only for maximum likelihood: the likelihood at a posterior mode or
+          mean is smaller, by an amount that depends on the prior;
+        - ``elbo``: for an approximation, the lower bound of the log evidence. With the same prior for all components,
+          the approximation covers one of K! equal labellings: to compare numbers of components, add log K!;
+        - ``elpd_loo``, ``elpd_loo_se``, ``p_loo``, ``pareto_khat``: expected log density of new points by leave-one-out
+          cross-validation (higher is better), its standard error, the effective number of parameters, and the maximum
+          k-hat (PSIS-LOO [1]_; draws of an approximation that were not resampled are weighted by its density [2]_). NaN
+          with fewer than 100 draws, and for rows with weights. Draws are thinned to 20 million draws times points;
+        - ``n_left_out``: number of points that were left out: all, or with more than 20,000 a sample of 5,000, the same
+          for every fit. The sum is then estimated from the differences to the in-sample densities [2]_, and
+          ``elpd_loo_se`` includes the sampling error;
+        - ``weight``: stacking weight [3]_, from the leave-one-out densities. They sum to one over the fits with
+          leave-one-out; between fits with equal predictions the split is arbitrary;
         - ``agreement``: adjusted Rand index of its labels with those of the reference, 1 for the same partition;
-        - ``seconds``: what it took.
+        - ``seconds``: run time.
 
     Raises
     ------
     DataError
         When the fits are not of the same data.
     FitFileError
-        When one is not a fit, or holds no data.
+        When one of them is not a fit, or holds no data.
     DeclarationError
-        When there are none.
+        When ``fits`` is empty or not a mapping.
+    UnknownName
+        When ``reference`` is not the name of a fit.
 
     Warns
     -----
     FitWarning
-        When a k-hat is so high that leaving that point out can't be trusted.
+        When a k-hat is too high for leave-one-out to be reliable at that point.
 
     References
     ----------
     .. [1] Vehtari, Gelman & Gabry (2017), Stat. Comput. 27(5), 1413-1432.
     .. [2] Magnusson, Andersen, Jonasson & Vehtari (2019), Proc. Mach. Learn. Res. 97, 4244-4253.
     .. [3] Yao, Vehtari, Simpson & Gelman (2018), Bayesian Anal. 13(3), 917-1007.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
+    >>> fits = {f"K={k}": bg.fit(bg.MixtureModel(k, "tied"), x, "em", progress=False) for k in (1, 2)}
+    >>> compare(fits)[["n_parameters", "bic", "agreement"]].round(1)
+         n_parameters   bic  agreement
+    fit
+    K=1             2  40.1        1.0
+    K=2             4  30.1        0.0
     """
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
@@ -132,7 +143,15 @@ def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
 
 
 def _same_points(fits: dict[str, Opened]) -> Points:
-    """The data of all of them."""
+    """The data of the fits.
+
+    Raises
+    ------
+    FitFileError
+        When a fit holds no data.
+    DataError
+        When the data of two fits differ.
+    """
     found: dict[str, Points] = {}
     for name, fit in fits.items():
         try:

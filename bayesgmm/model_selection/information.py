@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-NEAR = 0.1  # standard errors that a fit may be away from the maximum
-STEP = 1e-5  # of the differences of the quantities, in the coordinates' own scales
-POLISH = 50  # Newton steps
-NAMED = 4  # quantities that an error lists
+NEAR = 0.1  # maximum distance of a fit from the maximum, in standard errors
+STEP = 1e-5  # step of the finite differences of the quantities, in the scales of the coordinates
+POLISH = 50  # maximum number of Newton steps
+NAMED = 4  # maximum number of quantities that an error lists
 Transform = tuple[Callable[[Array], Array], Callable[[Array], Array], Callable[[Array], Array]]
 PLAIN: Transform = (np.positive, np.positive, np.ones_like)  # a scale, its inverse, its slope
 LOGIT: Transform = (logit, expit, lambda x: 1 / (x * (1 - x)))
@@ -30,33 +30,38 @@ LOG: Transform = (np.log, np.exp, np.reciprocal)
 
 
 def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFrame":
-    r"""Standard errors and confidence intervals of a maximum likelihood fit.
+    r"""Compute standard errors and confidence intervals of a maximum likelihood fit.
 
-    The observed information in unconstrained coordinates is the Hessian of the log likelihood, by differences of its
-    analytic gradient [1]_ (which is Louis' formula [2]_ without the sums over points); the delta method takes it to
-    weights, means, variances and covariances. They hold for many points and components that are told apart [3]_.
+    The observed information is minus the Hessian of the log likelihood in unconstrained coordinates, by differences of
+    the analytic gradient [1]_ (this equals Louis' formula [2]_ and needs no sums over points). The delta method gives
+    the standard errors of weights, means, variances and covariances. They are valid for many points and
+    well-separated components [3]_.
 
     Parameters
     ----------
     fit : DataTree
-        By ``method='mle'``, or by ``'em'`` when it ended near enough to the maximum.
+        A fit by ``method='mle'``, or by ``'em'`` if it converged closely enough to the maximum.
     ci_prob : float
-        Confidence of the intervals. They are symmetric on the logit scale for weights, on the log scale for
-        variances, and plain for means and covariances.
+        Confidence level of the intervals. They are symmetric on the logit scale for weights, on the log scale for
+        variances, and on the original scale for means and covariances.
 
     Returns
     -------
     DataFrame
-        One row a component and quantity (``weight``; and for columns a and b ``mean a``, ``variance a``,
-        ``covariance a, b``, the last where the family has them); columns ``estimate``, ``standard_error``, ``lower``,
-        ``upper``, in data units. A row weight counts as that many independent points.
+        A row for each component and quantity: ``weight``, and for columns a and b ``mean a``, ``variance a`` and
+        ``covariance a, b`` (where the family has covariances). Columns: ``estimate``, ``standard_error``, ``lower``,
+        ``upper``, in data units. A row of weight w counts as w independent points.
 
     Raises
     ------
     NotAMaximum
-        When the fit holds draws or the mode of a posterior, or ended before the maximum or on a saddle.
+        When the fit is not of maximum likelihood, has not converged, or is at a saddle point.
     SingularInformation
-        When the data can't tell some quantities apart.
+        When some quantities are not identified by the data.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
 
     References
     ----------
@@ -80,22 +85,22 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
     likelihood = LogPosterior.of(declaration(fit), observed(fit)).likelihood()
     quantities = Quantities(likelihood, posterior.columns)
     q = _coordinates(likelihood, posterior)
-    with threadpool_limits(limits=1, user_api="blas"):  # small matrices: its threads would wait for each other
-        found = _maximum(likelihood, q)
-    curvature = found.curvature
+    with threadpool_limits(limits=1, user_api="blas"):  # threads slow small matrices down
+        maximum = _maximum(likelihood, q)
+    curvature = maximum.curvature
     assert curvature is not None
     if not curvature.is_definite:
-        raise _indefinite(quantities, found.q, curvature)
-    jacobian = quantities.jacobian(found.q, curvature.scale)
+        raise _indefinite(quantities, maximum.q, curvature)
+    jacobian = quantities.jacobian(maximum.q, curvature.scale)
     covariance = curvature.inverse() / likelihood.blocks.total_weight
     error = np.sqrt(np.einsum("ip,pr,ir->i", jacobian, covariance, jacobian))
-    _require_near(quantities.standardised(q) - quantities.standardised(found.q), error)
+    _require_near(quantities.standardised(q) - quantities.standardised(maximum.q), error)
     components = fit["posterior"].coords["component"].values
     return _table(quantities, components, quantities.of(posterior), error * quantities.units, ci_prob)
 
 
 class Quantities:
-    """Weights, means, variances and covariances of a mixture, end to end, component by component.
+    """Weights, means, variances and covariances of a mixture, concatenated, component by component.
 
     Parameters
     ----------
@@ -119,12 +124,12 @@ class Quantities:
         self.units = np.tile(np.concatenate([[1.0], scale, products]), likelihood.n_components)
 
     def of(self, posterior: Posterior) -> Array:
-        """(Q,) those of a point estimate, in data units."""
+        """(Q,) quantities of a point estimate, in data units."""
         p = posterior.parameters
         return self._flat(p.weight[0], p.mean[0], p.covariance[0])
 
     def standardised(self, q: Array) -> Array:
-        """(..., Q) those at coordinates (..., P), standardised, so that an offset of the data costs no digits."""
+        """(..., Q) quantities at coordinates (..., P), standardised, so that an offset of the data loses no digits."""
         likelihood = self._likelihood
         weight, mean, core_roots = likelihood.mixture(q)
         k, d = likelihood.n_components, likelihood.n_features
@@ -136,7 +141,7 @@ class Quantities:
         return every.reshape(*weight.shape[:-1], -1)
 
     def jacobian(self, q: Array, scale: Array) -> Array:
-        """(Q, P) their slopes at q, standardised."""
+        """(Q, P) derivatives of the standardised quantities at q."""
         steps = STEP * np.diag(scale)
         difference = self.standardised(q + steps) - self.standardised(q - steps)
         return (difference / (2 * STEP * scale)[:, None]).T
@@ -145,20 +150,20 @@ class Quantities:
 def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
     if posterior.n_draws > 1:
         raise NotAMaximum(
-            f"this fit is a posterior of {posterior.n_draws} draws: its spread is that of its draws.\n"
-            "  See bg.component_table(fit), or ArviZ's az.summary(fit)."
+            f"this fit has {posterior.n_draws} posterior draws; standard errors are for maximum likelihood.\n"
+            "  The posterior standard deviations are in bg.component_table(fit), or ArviZ's az.summary(fit)."
         )
     maximum = info(fit).get("maximum")
     if maximum != "likelihood":
         what = "the mode of a posterior" if maximum == "posterior" else "one draw of unknown origin"
         raise NotAMaximum(
-            f"this fit is {what}: the observed information is read at a maximum of the likelihood.\n"
-            "  Use method='mle' for standard errors, or method='nuts' for the spread of the posterior."
+            f"this fit is {what}; standard errors need a maximum of the likelihood.\n"
+            "  Use method='mle' for standard errors, or method='nuts' for the posterior."
         )
 
 
 def _coordinates(likelihood: LogLikelihood, posterior: Posterior) -> Array:
-    """(P,) where the fit is."""
+    """(P,) coordinates of the fit."""
     p, (shift, scale) = posterior.parameters, (posterior.standard.shift, posterior.standard.scale)
     family = likelihood.model.family
     core = family.cores(p.covariance[0] / np.outer(scale, scale))
@@ -166,7 +171,13 @@ def _coordinates(likelihood: LogLikelihood, posterior: Posterior) -> Array:
 
 
 def _maximum(likelihood: LogLikelihood, q: Array) -> Maximum:
-    """The maximum that the fit is at or near."""
+    """The maximum of the likelihood at or near the fit.
+
+    Raises
+    ------
+    NotAMaximum
+        When there are too many coordinates, or the search from the fit does not converge.
+    """
     if likelihood.size > HESSIAN_LIMIT:
         raise NotAMaximum(
             f"the likelihood has {likelihood.size} coordinates, too many for its Hessian (the limit is "
@@ -175,14 +186,20 @@ def _maximum(likelihood: LogLikelihood, q: Array) -> Maximum:
     value, grad = likelihood(q)
     gradient = float(np.abs(grad).max(initial=0.0)) / likelihood.blocks.total_weight
     start = Maximum(q, value, gradient, 0, converged=False)
-    found = polish(likelihood, start, POLISH, 1e-8, watch=np.isfinite)
-    if not found.converged:
-        raise _too_far(f"its largest slope, a point, is {gradient:.2g}")
-    return found
+    maximum = polish(likelihood, start, POLISH, 1e-8, watch=np.isfinite)
+    if not maximum.converged:
+        raise _too_far(f"the largest element of its gradient, divided by the number of points, is {gradient:.2g}")
+    return maximum
 
 
 def _require_near(distance: Array, error: Array) -> None:
-    """Raise NotAMaximum when a fit is further from the maximum than a small part of a standard error."""
+    """Refuse a fit that is too far from the maximum.
+
+    Raises
+    ------
+    NotAMaximum
+        When a quantity is more than 0.1 standard errors away.
+    """
     away = float(np.max(np.abs(distance) / np.where(error > 0, error, np.inf)))
     if away > NEAR:
         raise _too_far(f"it is {away:.2g} standard errors away")
@@ -196,24 +213,24 @@ def _too_far(how: str) -> NotAMaximum:
 
 
 def _indefinite(quantities: Quantities, q: Array, curvature: Curvature) -> SingularInformation | NotAMaximum:
-    """Says which quantities move where the log likelihood is flat; or, where it is nowhere flat, where it rises."""
+    """Error for a log likelihood that is flat or increases in a direction: it lists the quantities that change."""
     jacobian = quantities.jacobian(q, curvature.scale)
     share, flat = curvature.flattest
     if share > FLAT:
         named = _named(quantities, jacobian @ curvature.rising)
         return NotAMaximum(
-            f"this fit is on a saddle: the log likelihood rises when these move together: {named}.\n"
+            f"this fit is at a saddle point: the log likelihood increases when these change together: {named}.\n"
             "  Use method='mle' with another seed or a larger n_init, or fewer components."
         )
     return SingularInformation(
-        f"the data can't tell these apart: {_named(quantities, jacobian @ flat)}. The log likelihood stays the same "
-        "when they move together.\n"
-        "  Try fewer components, covariance='tied' or 'diag', more points, or method='nuts', whose priors say the rest."
+        f"the data do not identify these: {_named(quantities, jacobian @ flat)}. The log likelihood is constant "
+        "when they change together.\n"
+        "  Try fewer components, covariance='tied' or 'diag', more points, or method='nuts', which uses the priors."
     )
 
 
 def _named(quantities: Quantities, moved: Array) -> str:
-    """Those that move most."""
+    """Names of the quantities that change most."""
     size, width = np.abs(moved), len(quantities.names)
     chosen = [i for i in np.argsort(-size, kind="stable")[:NAMED] if size[i] > 0.1 * size.max()]
     return "; ".join(f"{quantities.names[i % width]} of component {i // width}" for i in chosen)
@@ -231,7 +248,7 @@ def _table(quantities: Quantities, components: Array, estimate: Array, error: Ar
 
 
 def _interval(estimate: Array, error: Array, transform: Transform, ci_prob: float) -> tuple[Array, Array]:
-    """Ends of intervals that are symmetric on a scale; the weight of a lone component is known, and its own interval.
+    """Intervals that are symmetric on a scale. The weight of a single component is 1, with an interval of length 0.
 
     Examples
     --------

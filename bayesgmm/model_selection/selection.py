@@ -1,4 +1,4 @@
-"""How many components, and which covariances: a fit for each choice, and the criteria side by side."""
+"""Model selection: a fit for each number of components and covariance family, and their criteria."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-SLACK = 0.1  # nats that EM may stop short of a maximum
-BOUND = "vb"  # the engine whose lower bound of the evidence is shown, where there is one
+SLACK = 0.1  # decrease of the log likelihood, in nats, that is within EM's tolerance
+BOUND = "vb"  # the engine whose ELBO is shown
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What every choice is fitted to, and how.
+    """The data and the settings of all fits.
 
     Parameters
     ----------
     points : Points
     layouts : dict
-        For families that need one common scale for all columns (True), and for the others: the coordinates, and the
-        points laid out in them.
+        Standardisation and standardised points: for families that need the same scale for all columns (True), and for
+        the others.
     seed, n_init : int
     """
 
@@ -50,13 +50,13 @@ class Candidates:
 
     @classmethod
     def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int) -> "Candidates":
-        """Lay the points out once for each kind of family."""
+        """Standardise the points once for each kind of family."""
         standards = {c: Standard.of(points, common=c) for c in {COVARIANCES[name].isotropic for name in covariances}}
         layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
         return cls(points, layouts, seed, n_init)
 
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
-        """One choice: its criteria, or why there are none."""
+        """Fit one choice: its criteria, or the error."""
         model = MixtureModel(n_components=n_components, covariance=covariance)
         size = n_parameters(model.family, n_components, len(self.points.columns))
         named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
@@ -86,7 +86,7 @@ class Candidates:
 
 
 def _plain(error: BayesGMMError) -> str:
-    """An error on one line."""
+    """The text of an error on one line."""
     return " ".join(str(error).split())
 
 
@@ -103,50 +103,54 @@ def select(
     progress: bool = True,
     n_init: int = 10,
 ) -> "pd.DataFrame":
-    """How many components, and which covariances: maximum likelihood for each choice, the best one first.
+    """Select the number of components and the covariance family: fit each choice by EM, the best one first.
 
     Parameters
     ----------
     X : array or DataFrame
-        (N, D), one row a point.
+        (N, D), one row for each point.
     n_components : int or iterable of int
         Numbers of components to try.
     covariance : str or sequence of str
         Covariance families to try.
     criterion : str
-        What to sort by: ``'bic'`` (densities), ``'icl'`` (clusters that are apart), ``'aic'``: lower is better; or
-        ``'elbo'``: higher is better.
+        Criterion to sort by: ``'bic'`` (for the density), ``'icl'`` (for well-separated clusters) or ``'aic'``, lower
+        is better; or ``'elbo'``, higher is better.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
-        How many points each row stands for; the criteria then count their sum as N.
+        Number of points that each row represents; N in the criteria is their sum.
     seed : int, optional
-        The same seed gives the same table, whatever ``cores`` is.
+        The same seed gives the same table for any ``cores``.
     cores : int, optional
-        Fits side by side; as many as the machine has cores unless told.
+        Number of fits in parallel. Default: the number of cores of the machine.
     progress : bool
         Show a progress bar.
     n_init : int
-        Starts of EM for each choice.
+        Number of starts of EM for each choice.
 
     Returns
     -------
     DataFrame
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
-        ``n_parameters``, ``bic``, ``aic``, ``icl``; where there is an engine ``'vb'``, ``elbo``, its lower bound of
-        the log evidence under the default priors, plus log K! because it covers one of K! equal labellings [1]_; and
-        ``problem``, in words: a choice that can't be fitted has no criteria, and comes last.
+        ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
+        under the default priors, plus log K! for the K! equal labellings [1]_; and ``problem``, a text. A choice that
+        can't be fitted has no criteria and comes last.
 
     Raises
     ------
-    DataError, DeclarationError
-        Before any work.
+    DataError
+        When the data can't be used.
+    UnknownName
+        When there is no such covariance family or criterion.
+    DeclarationError
+        When a number is out of range, or there is nothing to choose from.
 
     Warns
     -----
     FitWarning
-        When Ctrl-C came: the table then has the choices that were done. When the likelihood falls as components are
-        added: EM then missed a maximum.
+        When interrupted by Ctrl-C: the table then has the choices that were done. When the likelihood decreases with
+        the number of components: EM then missed a maximum.
 
     References
     ----------
@@ -154,6 +158,8 @@ def select(
 
     Examples
     --------
+    Two groups: two components have the lower BIC.
+
     >>> table = select([0.0, 1.0, 2.0, 50.0, 51.0, 53.0], [1, 2], "tied", seed=1, progress=False)
     >>> int(table["n_components"][0])
     2
@@ -161,7 +167,7 @@ def select(
     counts, covariances = _counts(n_components), _covariances(covariance)
     _require_criterion(criterion)
     points = as_points(X, columns).weighed(sample_weight)
-    _ = points.summary  # made once, before threads ask for it
+    _ = points.summary  # computed once, before the threads use it
     candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
     rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
@@ -172,21 +178,21 @@ def select(
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:
-    """Where a mixture with more components fits worse: it holds the smaller one, so its maximum was not found."""
+    """Warnings where the likelihood decreases with the number of components: then a maximum was missed."""
     found = []
     for name in dict.fromkeys(row["covariance"] for row in rows):
         fitted = sorted((r["n_components"], r["loglik"]) for r in rows if r["covariance"] == name and "loglik" in r)
         falls = [f"{k} to {more}" for (k, before), (more, after) in pairwise(fitted) if after < before - SLACK]
         if falls:
             found.append(
-                f"covariance={name!r}: the likelihood falls from {', '.join(falls)} components, so EM missed its "
-                f"maximum there. Try n_init={3 * n_init}."
+                f"covariance={name!r}: the likelihood decreases from {', '.join(falls)} components, so EM missed a "
+                f"maximum. Try n_init={3 * n_init}."
             )
     return found
 
 
 def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
-    """Best first, those without it last, otherwise in the order that they were asked for."""
+    """The rows sorted by the criterion, those without it last; ties in the order given."""
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]

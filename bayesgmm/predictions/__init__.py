@@ -1,1 +1,1 @@
-"""Densities, assignments, anomaly scores and cross-validation from a fit."""
+"""Assignments, densities, simulations, anomaly scores and leave-one-out cross-validation from a fit."""

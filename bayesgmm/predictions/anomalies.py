@@ -1,4 +1,4 @@
-"""How strange points are, and which of them to call anomalies."""
+"""Anomaly scores: p-values of points, and anomalies at a false discovery rate."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-SIMULATED = 10_000  # points that p-values are read from, unless told
-BY_CHANCE = 0.1  # share of calibration points that may coincide with fitted ones: rounded data do
-MOST_SIMULATED = 1_000_000  # that are drawn unasked, where many points are to be judged at once
+SIMULATED = 10_000  # default number of reference points
+BY_CHANCE = 0.1  # share of calibration points that may equal fitted points: rounded data have ties
+MOST_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
 FDR_METHODS = {"bh": "Benjamini & Hochberg", "by": "Benjamini & Yekutieli"}
 
 
@@ -34,63 +34,68 @@ def anomaly_scores(
     seed: int = 0,
     progress: bool = True,
 ) -> "xr.Dataset":
-    r"""How strange each point is, as a p-value, and which points to call anomalies.
+    r"""Compute a p-value for each point, and which points are anomalies.
 
     The score of a point is the posterior mean of its log density, :math:`s(x) = \mathrm{E}[\log p(x \mid \theta)]`. Its
-    p-value is the share of M reference points, itself among them, that are at least as strange:
+    p-value is the share of M reference points with a score at most as high, the point itself included:
 
     .. math:: p(x) = \frac{1 + \#\{m : s(\tilde x_m) \le s(x)\}}{1 + M}
 
-    Reference points are drawn from the posterior predictive, so that new points from the model have uniform p-values
-    [1]_: as good as the model is. Or they are ``calibration`` points that the fit has not seen: then p-values of new
-    points from wherever those came from are valid whatever the model, for any sample size (split conformal [2]_); a
-    poor model calls fewer anomalies, not wrong ones. The fitted points themselves have pulled the model towards them,
-    so their p-values are somewhat too large either way: what is called among them is called with caution.
+    By default, reference points are simulated from the posterior predictive. If the model is right, new points have
+    uniform p-values [1]_. With ``calibration``, the reference points are points that were not used in the fit. Then
+    p-values of new points from the same source are valid for any model and any sample size (split conformal [2]_); with
+    a poor model fewer anomalies are found, but the false discovery rate holds. The fitted points have influenced the
+    model, so their own p-values are somewhat too large in both cases, and fewer of them are called.
 
-    A component that holds no point still has a weight, some 1 in N of it, and its draws lie wherever the prior lets
-    them: with components to spare the strangest points get p-values many times as large. Declare fewer, or give
-    ``calibration``.
+    An empty component still has a small weight (about 1/N), and its draws follow the prior. With many empty components,
+    the p-values of anomalies can be many times too large. Use fewer components, or ``calibration``.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     fdr : float, optional
-        False discovery rate: the share of good points that is tolerated, on average, among those that are called.
+        False discovery rate: the expected share of regular points among those that are called anomalies.
     fdr_method : str
-        ``'bh'``: valid for points that are independent of each other, and for the p-values here, which share their
-        reference points [3]_. ``'by'`` [4]_: valid whatever the dependence between points, and stricter by a factor of
-        about log N.
+        ``'bh'`` (Benjamini & Hochberg): valid for independent points, also when their p-values share reference points,
+        as they do here [3]_. ``'by'`` (Benjamini & Yekutieli [4]_): valid for any dependence between the points, and
+        stricter by a factor of about log N.
     calibration : (M, D) array or DataFrame, optional
-        Good points that the fit has not seen, in place of simulated ones.
+        Regular points that were not used in the fit. They replace the simulated reference points.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
+        Number of posterior draws to average over, evenly spaced; None for all.
     simulated : int, optional
-        M; no p-value is below 1 / (M + 1). Unless told, 10,000, or with ``fdr`` as many as it takes to call one lone
-        point, at most a million.
+        M, the number of simulated reference points; the minimum p-value is 1 / (M + 1). Default: 10,000, or with
+        ``fdr`` as many as are needed to call a single point, up to a million.
     seed : int
-        Of the simulation.
+        Seed of the simulation.
     progress : bool
-        Whether to show how far it is, where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Dataset
-        ``log_density`` [point], the score in data units (lower is stranger); ``p_value`` [point]. With ``fdr`` also
-        ``q_value`` [point], the smallest rate at which the point would be called, and ``anomaly`` [point], whether it
-        is.
+        ``log_density`` [point], the score (log of one over the product of the columns' units; lower is more anomalous);
+        ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the smallest rate at which the point is called, and
+        ``anomaly`` [point], true where it is called. Attributes: ``reference``, ``n_reference``, ``fdr``.
 
     Raises
     ------
     DeclarationError
-        When both ``simulated`` and ``calibration`` are given, or a setting makes no sense.
+        When both ``simulated`` and ``calibration`` are given, or a number is out of range.
+    UnknownName
+        When there is no such ``fdr_method``.
+    DataError
+        When the data or the calibration points do not have the columns of the fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     Warns
     -----
     FitWarning
-        When many calibration points coincide with fitted ones; when points are stranger than all reference points, and
-        there are too few of those for any to be called.
+        When many calibration points equal fitted points; when points have lower densities than all reference points,
+        and these are too few to call any.
 
     References
     ----------
@@ -98,6 +103,18 @@ def anomaly_scores(
     .. [2] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, Springer.
     .. [3] Bates, Candès, Lei, Romano & Sesia (2023), Ann. Stat. 51(1), 149-178.
     .. [4] Benjamini & Yekutieli (2001), Ann. Stat. 29(4), 1165-1188.
+
+    Examples
+    --------
+    Of two new points, 100 is an anomaly.
+
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), np.arange(20.0)[:, None], "em", progress=False)
+    >>> scores = anomaly_scores(fit, [[10.0], [100.0]], fdr=0.1, seed=1)
+    >>> scores["anomaly"].values
+    array([False,  True])
+    >>> scores["p_value"].values.round(2)
+    array([0.93, 0.  ])
     """
     points, posterior = points_for(fit, data), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)
@@ -107,7 +124,7 @@ def anomaly_scores(
     elif simulated is None:
         reference = _unseen(fit, calibration)
     else:
-        raise DeclarationError("simulated= is for simulated reference points: leave it out, or leave out calibration=")
+        raise DeclarationError("simulated= and calibration= exclude each other: give one of them")
     score = spread(posterior, points.values, progress=progress).mean_log
     sorted_scores = np.sort(spread(posterior, reference, progress=progress).mean_log)
     p_value = rank_p_values(score, sorted_scores)
@@ -120,7 +137,7 @@ def anomaly_scores(
 
 
 def rank_p_values(score: Array, reference: Array) -> Array:
-    """P-values of scores among sorted reference scores of good points: lower is stranger.
+    """P-values of scores among sorted reference scores; lower scores are more anomalous.
 
     Examples
     --------
@@ -131,7 +148,7 @@ def rank_p_values(score: Array, reference: Array) -> Array:
 
 
 def _enough(simulated: int | None, rate: float | None, n_points: int) -> int:
-    """How many points to simulate: the stricter the test, the smaller a p-value must be able to get."""
+    """Number of points to simulate: a stricter test needs a smaller minimum p-value."""
     if simulated is not None:
         return whole("simulated", simulated)
     return SIMULATED if rate is None else min(max(SIMULATED, math.ceil(n_points / rate)), MOST_SIMULATED)
@@ -142,24 +159,24 @@ def _simulated(posterior: Posterior, size: int, seed: int) -> Array:
 
 
 def _unseen(fit: "xr.DataTree", calibration: Any) -> Array:
-    """Calibration points, with a word where many of them seem to be fitted ones."""
+    """Calibration points; warn when many of them equal fitted points."""
     points = points_for(fit, calibration)
     seen = _rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)
     if seen.size > BY_CHANCE * len(points.values):
         rows = listing([points.index[i] for i in seen])
         warn(
             [
-                f"{seen.size} of {len(points.values)} calibration points coincide with fitted ones (row {rows}). "
-                "Fitted points look more normal than new ones do, so p-values come out too small: hold points back "
-                "from the fit, and calibrate with those."
+                f"{seen.size} of {len(points.values)} calibration points equal fitted points (row {rows}). "
+                "Fitted points have higher densities than new ones, so p-values are too small. Leave points out of "
+                "the fit, and calibrate with those."
             ]
         )
     return points.values
 
 
 def _rows_among(points: Points, fitted: Points) -> Any:
-    """Which rows are, to the last bit, among others."""
-    known = {row.tobytes() for row in fitted.values + 0.0}  # there is a negative zero
+    """Indices of the rows that equal a fitted row in every bit."""
+    known = {row.tobytes() for row in fitted.values + 0.0}  # + 0.0 makes negative zeros positive
     return np.array([i for i, row in enumerate(points.values + 0.0) if row.tobytes() in known], dtype=int)
 
 
@@ -174,13 +191,13 @@ def _called(p_value: Array, rate: float, method: str, n_reference: int) -> dict[
 
 
 def warn_of_few(p_value: Array, n_reference: int, rule: str, advice: str) -> None:
-    """Say it where nothing was called because reference points are too few, though some points are beyond all."""
-    strangest = int((p_value == 1 / (1 + n_reference)).sum())
-    if strangest:
-        few = "1 point is" if strangest == 1 else f"{strangest} points are"
+    """Warn when points are below all reference points, and these are too few to call any."""
+    lowest = int((p_value == 1 / (1 + n_reference)).sum())
+    if lowest:
+        few = "1 point has" if lowest == 1 else f"{lowest} points have"
         warn(
             [
-                f"{few} stranger than all {n_reference} reference points, and those are too few to call any of "
+                f"{few} a lower density than all {n_reference} reference points, but these are too few to call any of "
                 f"{p_value.size} points at {rule}. {advice}"
             ]
         )

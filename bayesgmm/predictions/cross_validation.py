@@ -1,4 +1,4 @@
-"""Leaving points out, by ArviZ's estimators: how well a fit foresees what it has not seen."""
+"""Leave-one-out cross-validation by ArviZ's estimators, and stacking weights."""
 
 import math
 import warnings
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.intp]
 LeaveOut = Callable[[Array], tuple[Array, Array, Array]]
-LEAST_DRAWS = 100  # that leave-one-out is tried with
-ENOUGH_DRAWS = 1000  # more are thinned when there are many points
-WORTH = 20_000_000  # draws times points that leave-one-out may cost: some ten seconds
-LEFT_OUT = 5_000  # points, where there are too many to leave each of them out
-ROUGH_WORTH = 200_000_000  # draws times points that the densities of all points may cost then
+LEAST_DRAWS = 100  # minimum number of draws for leave-one-out
+ENOUGH_DRAWS = 1000  # with many points, draws are thinned to no fewer than this
+WORTH = 20_000_000  # maximum of draws times points for leave-one-out: about ten seconds
+LEFT_OUT = 5_000  # size of the sample of points, where there are too many to leave each of them out
+ROUGH_WORTH = 200_000_000  # maximum of draws times points for the densities of all points then
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A fit, its draws (a background is a component of them), and what it says of itself."""
+    """A fit, its draws (a background counts as a component), and its info."""
 
     tree: "xr.DataTree"
     posterior: Posterior
@@ -45,7 +45,7 @@ class Opened:
 
     @property
     def size(self) -> int | float:
-        """Free numbers of the mixture, where its covariance family is known."""
+        """Number of free parameters of the mixture; NaN when its covariance family is unknown."""
         if "model" not in self.told:
             return math.nan
         family = COVARIANCES[self.told["model"]["covariance"]]
@@ -54,14 +54,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Log densities of points that were left out, one at a time.
+    """Leave-one-out log densities.
 
     Parameters
     ----------
     elpd, khat : (m,) float
-        Of each of these points: the log density, and how hard it was to leave it out.
+        Log density of each point under a fit without it, and the Pareto k-hat of this estimate.
     total, error, effective : float
-        Of all points: the sum, its standard error, and the effective number of parameters.
+        Sum of the log densities over all points, its standard error, and the effective number of parameters.
     """
 
     elpd: Array
@@ -77,7 +77,7 @@ class LeftOut:
 
 
 def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
-    """PSIS-LOO of a fit; of a fixed sample of the points where there are many, None where it can't be."""
+    """Compute PSIS-LOO of a fit, with many points from a fixed sample of them; None where it can't be computed."""
     n_points = len(points.values)
     many = n_points * ENOUGH_DRAWS > WORTH
     rows = sampled_rows(n_points) if many else np.arange(n_points)
@@ -91,16 +91,21 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
         with np.errstate(all="ignore"):
             parts = [leave_out(log.T) for log in logs]
     except ValueError:  # ArviZ's: "All tail values are the same"
-        warn([f"{name!r}: its draws are copies of a few, so no point can be left out. Try method='nuts'."])
+        warn(
+            [
+                f"{name!r}: nearly all of its draws are copies of a few, so leave-one-out can't be computed. "
+                "Try method='nuts'."
+            ]
+        )
         return None
     elpd, khat, p_loo = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    khat = np.where(np.isnan(khat), np.inf, khat)  # one draw, many times, leaves no tail to fit
+    khat = np.where(np.isnan(khat), np.inf, khat)  # k-hat is NaN when all draws in the tail are the same
     warn(_doubts(name, khat, draws, points.index[rows]))
     return LeftOut(elpd, khat, *(_from_sample(fit, points, rows, elpd, p_loo) if many else _sums(elpd, p_loo)))
 
 
 def sampled_rows(n_points: int) -> IntArray:
-    """The rows that stand for all where there are many: the same for every fit, so that fits are compared on them."""
+    """A random sample of the rows, the same for every fit of as many points, so that fits can be compared."""
     return np.sort(np.random.default_rng(0).choice(n_points, min(LEFT_OUT, n_points), replace=False))
 
 
@@ -112,10 +117,10 @@ def _sums(elpd: Array, p_loo: Array) -> tuple[float, float, float]:
 
 
 def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo: Array) -> tuple[float, float, float]:
-    """The difference estimator: densities of all points that leave nothing out, corrected by what the sample shows.
+    """Difference estimator: in-sample log densities of all points, corrected by the leave-one-out ones of the sample.
 
-    Unbiased over the choice of rows however few draws the densities of all points are made of. What ArviZ calls the
-    total error is that of N points; the error of the choice of rows comes on top.
+    It is unbiased over the choice of rows, for any number of draws. ArviZ's standard error is for N points; the error
+    due to the choice of rows is added to it.
     """
     from arviz_stats.base.array import array_stats
 
@@ -128,7 +133,7 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
 
 
 def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
-    """ArviZ's estimator for draws of this kind: log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
+    """ArviZ's estimator for this kind of draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     from arviz_stats.base.array import array_stats
 
     if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.told.get("resampled"):
@@ -145,7 +150,7 @@ def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
 
 
 def _relative_efficiency(fit: Opened) -> float:
-    """How many independent draws one is worth: by the total log likelihood, which no label switching moves."""
+    """Effective sample size divided by the number of draws, from the log likelihood (it has no label switching)."""
     if resampled := fit.told.get("resampled"):
         return resampled["effective"] / fit.posterior.n_draws
     if "sample_stats" not in fit.tree.children or "loglik" not in fit.tree["sample_stats"]:
@@ -157,7 +162,7 @@ def _relative_efficiency(fit: Opened) -> float:
 
 
 def khat_limit(draws: int) -> float:
-    """The k-hat above which so many draws can't tell what leaving a point out would do.
+    """Maximum reliable Pareto k-hat for a number of draws.
 
     Examples
     --------
@@ -174,14 +179,14 @@ def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
         return []
     worst = int(khat.argmax())
     return [
-        f"{name!r}: leaving out {'one point' if high.size == 1 else f'each of {high.size} points'} moves the posterior "
-        f"too far for its draws to tell (Pareto k-hat {khat[worst]:.3f} at row {index[worst]}; it should stay below "
-        f"{limit:.3f}). Take elpd_loo for a rough guide."
+        f"{name!r}: leave-one-out is unreliable at {'one point' if high.size == 1 else f'{high.size} points'} "
+        f"(Pareto k-hat {khat[worst]:.3f} at row {index[worst]}; it should be below {limit:.3f}). "
+        "elpd_loo is only approximate."
     ]
 
 
 def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
-    r"""Weights of the mixture of fits that best foresees the points that were left out.
+    r"""Compute stacking weights: those of the mixture of fits with the highest leave-one-out log density.
 
     .. math:: \max_w \sum_n \log \sum_m w_m \, p_m(x_n \mid x_{-n}), \qquad w_m \ge 0, \ \sum_m w_m = 1
 
@@ -191,7 +196,7 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
 
     Examples
     --------
-    Each of two fits foresees three of four points; swapping them changes nothing.
+    Each of two fits has the higher density at two of four points.
 
     >>> one, other = np.log([0.4, 0.4, 0.1, 0.1]), np.log([0.1, 0.1, 0.4, 0.4])
     >>> fits = {"a": LeftOut(one, one, one.sum(), 1.0, 1.0), "b": LeftOut(other, other, other.sum(), 1.0, 1.0)}
@@ -202,16 +207,16 @@ def stacking_weights(fits: Mapping[str, LeftOut]) -> dict[str, float]:
         return dict.fromkeys(fits, 1.0)
     import arviz as az
 
-    best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves may be beyond all numbers
+    best = np.stack([fit.elpd for fit in fits.values()]).max(axis=0)  # densities themselves can overflow
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is not asked for here: ranks, and chance among many models
+        warnings.simplefilter("ignore")  # about ranks and comparisons of many models, which are not used here
         table = az.compare({name: as_arviz(fit, best) for name, fit in fits.items()}, round_to="none")
     weight = {name: float(np.clip(table.loc[name, "weight"], 0.0, 1.0)) for name in fits}
     return {name: value / sum(weight.values()) for name, value in weight.items()}
 
 
 def as_arviz(fit: LeftOut, less: Array | float = 0.0, good_khat: float = HIGH_KHAT) -> Any:
-    """Points that were left out, their log densities less so much, as ArviZ takes them."""
+    """Leave-one-out results in ArviZ's format, with ``less`` subtracted from the log densities."""
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOO
 

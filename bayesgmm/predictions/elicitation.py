@@ -1,4 +1,4 @@
-"""What a declaration believes before any fit: data that it would expect, and how many clusters."""
+"""Prior predictive simulation, and the prior of the number of clusters."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-MOST_POINTS = 1000  # of a simulated data set, unless told: more show nothing more
+MOST_POINTS = 1000  # default maximum number of points in a simulated data set
 
 
 def prior_predictive(
@@ -29,31 +29,47 @@ def prior_predictive(
     points: int | None = None,
     seed: int = 0,
 ) -> "xr.DataTree":
-    """Mixtures from the prior, and a data set from each: look before you fit.
+    """Simulate mixtures from the prior, and a data set from each.
+
+    Look at them before the fit (``plots.prior``): priors are reasonable when the simulated data are plausible [1]_.
 
     Parameters
     ----------
     model : MixtureModel
     data : array or DataFrame
-        (N, D): what the declaration leaves open is resolved from them. They are not fitted.
+        (N, D). Parameters of the priors that are not declared are chosen from the data. The data are not fitted.
     draws : int
-        S, how many mixtures and data sets.
+        S, the number of mixtures and of data sets.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     points : int, optional
-        Points of a simulated data set; as many as the data have unless told, and no more than 1,000.
+        Number of points in a simulated data set. Default: the number of rows of the data, up to 1,000.
     seed : int
+        The same seed gives the same draws.
 
     Returns
     -------
     DataTree
-        ``prior`` with ``weight``, ``mean``, ``covariance`` and what the priors learn beyond them;
-        ``prior_predictive`` with ``x`` [chain, draw, point, feature]; ``observed_data``. In data units.
+        ``prior`` with ``weight`` [chain, draw, component], ``mean`` [.., component, feature], ``covariance`` [..,
+        component, feature, feature_bis] and the parameters of hierarchical priors; ``prior_predictive`` with ``x``
+        [chain, draw, point, feature]; ``observed_data``. In data units.
+
+    Raises
+    ------
+    DeclarationError
+        When the model is not a ``MixtureModel``, a number is out of range, or the prior is so wide that draws from it
+        are singular or infinite.
+    DataError
+        When the data can't be used: missing values, no such column.
 
     Warns
     -----
     FitWarning
         When priors and data differ in scale by orders of magnitude.
+
+    References
+    ----------
+    .. [1] Gabry, Simpson, Vehtari, Betancourt & Gelman (2019), J. R. Stat. Soc. A 182(2), 389-402.
 
     Examples
     --------
@@ -77,7 +93,13 @@ def prior_predictive(
 def _drawn(
     model: MixtureModel, rng: np.random.Generator, draws: int, count: int, n_features: int
 ) -> tuple[Parameters, Array]:
-    """Mixtures and data sets from the prior; a prior that draws what no computer can hold is refused."""
+    """Draw mixtures and data sets from the prior.
+
+    Raises
+    ------
+    DeclarationError
+        When a draw is singular, infinite, or not a number.
+    """
     try:
         with np.errstate(all="ignore"):
             parameters = draw(model, rng, draws, n_features)
@@ -86,15 +108,15 @@ def _drawn(
         simulated = np.full(1, np.nan)
     if not np.isfinite(simulated).all():
         raise DeclarationError(
-            "the prior draws weights or covariances that are singular or infinite: it is too wide.\n"
-            "  Try a larger dof (WishartPrecision), a larger eta (LKJCovariance), or priors of standard deviations and "
-            "concentrations that keep away from zero and infinity."
+            "draws from the prior have singular or infinite weights or covariances: the prior is too wide.\n"
+            "  Try a larger dof (WishartPrecision), a larger eta (LKJCovariance), or narrower priors of standard "
+            "deviations and concentrations."
         )
     return parameters, simulated
 
 
 def draw(model: MixtureModel, rng: np.random.Generator, size: int, n_features: int) -> Parameters:
-    """Mixtures (size, ...) from the priors of a resolved model, in data units."""
+    """Draw mixtures (size, ...) from the priors of a resolved model, in data units."""
     k = model.n_components
     weight, of_weights = model.weights.draw(rng, k, size)
     covariance, of_covariances = model.covariances.draw(rng, model.family, (size, k, n_features))
@@ -103,7 +125,7 @@ def draw(model: MixtureModel, rng: np.random.Generator, size: int, n_features: i
 
 
 def simulate(parameters: Parameters, rng: np.random.Generator, count: int) -> Array:
-    """(S, count, D) points, a data set from each of the mixtures (S, ...)."""
+    """Simulate points (S, count, D), a data set from each mixture (S, ...)."""
     cumulative = parameters.weight.cumsum(axis=1)
     size, d = len(cumulative), parameters.mean.shape[-1]
     chosen = (rng.random((size, count, 1)) * cumulative[:, None, -1:] > cumulative[:, None]).sum(axis=-1)
@@ -114,24 +136,32 @@ def simulate(parameters: Parameters, rng: np.random.Generator, count: int) -> Ar
 
 
 def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int = 0) -> "xr.Dataset":
-    """What the prior of the weights says about the number of clusters among N points.
+    """Compute the prior distribution of the number of clusters among N points.
 
-    A component that holds no point is no cluster. Simulated: weights from the prior, then N labels.
+    A cluster is a component that holds at least one point [1]_. Weights are simulated from their prior, and then N
+    labels from the weights.
 
     Parameters
     ----------
     model : MixtureModel
-        Of which only the weights and the number of components count.
+        Only its prior of the weights and its number of components are used.
     n_points : int
-        N.
+        N, the number of points.
     draws : int
-        Simulations; the probabilities have a Monte Carlo error of at most 0.5 / sqrt(draws).
+        Number of simulations. The standard error of a probability is at most 0.5 / sqrt(draws).
     seed : int
+        The same seed gives the same result.
 
     Returns
     -------
     Dataset
-        ``probability`` [n_clusters], of 1 to K clusters; ``weight`` [rank], the expected weights, largest first.
+        ``probability`` [n_clusters], for 1 to K clusters; ``weight`` [rank], the expected weights in decreasing order.
+
+    Raises
+    ------
+    DeclarationError
+        When the model is not a ``MixtureModel``, a number is out of range, or the prior is so wide that draws from it
+        are infinite.
 
     References
     ----------
@@ -139,8 +169,11 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
 
     Examples
     --------
-    >>> elicit(MixtureModel(1), n_points=10)["probability"].values
-    array([1.])
+    With two components and a uniform prior of the weights, ten points are all in one component with probability 2/11.
+
+    >>> from bayesgmm import Dirichlet
+    >>> elicit(MixtureModel(2, weights=Dirichlet(1.0)), n_points=10)["probability"].values.round(2)
+    array([0.18, 0.82])
     """
     import xarray as xr
 
@@ -149,7 +182,9 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
     with np.errstate(all="ignore"):
         weight, _ = model.weights.resolve(k, per_component=2**31).draw(rng, k, draws)
     if not np.isfinite(weight).all():
-        raise DeclarationError("the prior draws concentrations that are zero or infinite: it is too wide; narrow it")
+        raise DeclarationError(
+            "draws from the prior of the concentration are zero or infinite: the prior is too wide; narrow it"
+        )
     occupied = (rng.multinomial(n_points, weight) > 0).sum(axis=1)
     return xr.Dataset(
         {

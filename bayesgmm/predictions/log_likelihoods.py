@@ -1,4 +1,4 @@
-"""Log likelihoods point by point: what leave-one-out densities and ArviZ's model checks are made from."""
+"""Pointwise log likelihoods, for leave-one-out cross-validation and ArviZ."""
 
 from typing import TYPE_CHECKING
 
@@ -12,42 +12,54 @@ from bayesgmm.predictions.densities import kept
 if TYPE_CHECKING:
     import xarray as xr
 
-SINGLE_ABOVE = 50_000_000  # numbers (400 MB): more of them are kept in single precision
+SINGLE_ABOVE = 50_000_000  # numbers (400 MB) above which they are stored in single precision
 
 
 def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bool = True) -> "xr.DataTree":
-    r"""Log density of each fitted point under each draw, in data units.
+    r"""Compute the log likelihood of each fitted point under each draw, in data units.
 
     .. math:: \ell_{sn} = \log \sum_k w_k^{(s)} \, \mathrm{Normal}(x_n \mid \mu_k^{(s)}, \Sigma_k^{(s)})
 
-    A row's weight has no part in it: it is the density of the row as one point. ``az.loo`` leaves out such points,
-    which is not what it would be to leave out a row that stands for several (``compare`` forgoes it there).
+    Row weights are not used: each row counts as one point. ``az.loo`` [1]_ then leaves out single points, not rows that
+    represent several; ``compare`` computes no leave-one-out for weighted rows.
 
     Parameters
     ----------
     fit : DataTree
         A fit that holds its data.
     draws : int, optional
-        At most so many draws, evenly spaced, the same number of each chain; all unless told.
+        Maximum number of draws, evenly spaced, the same number from each chain. Default: all.
     progress : bool
-        Whether to show how far it is, where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     DataTree
-        The fit, cut to those draws, with a group ``log_likelihood``: ``x`` [chain, draw, point]. In double precision up
-        to 50 million numbers, beyond that in single: seven digits. ``az.loo`` and its kind read it as it is.
+        The fit, with these draws only, and a group ``log_likelihood``: ``x`` [chain, draw, point], the log of one over
+        the product of the columns' units. Above 50 million numbers they are in single precision (seven digits).
+        ``az.loo`` and other functions of ArviZ can use it.
 
     Raises
     ------
     FitFileError
-        When the fit holds no data.
+        When ``fit`` is not a fit, or holds no data.
     DataError
-        When it would take more than 2 GiB.
+        When the result needs more than 2 GiB.
+    DeclarationError
+        When ``draws`` is not positive.
 
     References
     ----------
     .. [1] Vehtari, Gelman & Gabry (2017), Stat. Comput. 27(5), 1413-1432.
+
+    Examples
+    --------
+    One Gaussian with mean 1 and standard deviation 1; both points are one standard deviation away.
+
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [2.0]], "em", progress=False)
+    >>> log_likelihood(fit, progress=False)["log_likelihood"]["x"].values.round(3)
+    array([[[-1.419, -1.419]]])
     """
     import xarray as xr
 

@@ -1,4 +1,4 @@
-"""Answers at points: which component, how dense, how dense given other columns; each averaged over the posterior."""
+"""Assignments, densities and conditional densities at points, averaged over the posterior."""
 
 import math
 import os
@@ -21,8 +21,8 @@ from bayesgmm.sweep.stats import Array, responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
-STEPS = {1: 200, 2: 60}  # of a default grid along each column, by how many columns there are
-SEEN = 5_000  # simulated points that a default grid covers
+STEPS = {1: 200, 2: 60}  # number of columns: points of the default grid along each of them
+SEEN = 5_000  # number of simulated points that determine the range of the default grid
 
 
 def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
@@ -111,36 +111,54 @@ def density(
     keep_draws: bool = False,
     progress: bool = True,
 ) -> "xr.Dataset":
-    """Density at points, with a credible band.
+    """Compute the posterior mean density at points, with a credible band.
+
+    The posterior mean density is the density of the posterior predictive [1]_.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Where; the points that were fitted unless told.
+        Points. Default: the points that were fitted. With ``columns``, an array has these columns.
     columns : sequence of str, optional
-        Columns whose joint density is wanted, the others integrated out; all unless told. An array has these columns.
+        Compute the joint density of these columns; the others are integrated out. Default: all columns.
     ci_prob : float
         Probability of the equal-tailed band at each point.
     draws : int, optional
-        Posterior draws to look at, evenly spaced; all when None.
+        Number of posterior draws, evenly spaced; None for all.
     keep_draws : bool
-        Also return the log density of every draw. Without it memory does not grow with the draws.
+        Also return the log density of every draw. Without it, memory does not grow with the number of draws.
     progress : bool
-        Whether to show how far it is, where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Dataset
         ``density`` [point], the posterior mean, in one over the product of the columns' units; ``log_density``
-        [point], its logarithm; ``band`` [point, ci_bound], where ``ci_bound`` is ``lower`` and ``upper``. A single draw
-        (a point estimate) has no band: NaN, and ``attrs["note"]`` says so. With ``keep_draws`` also
-        ``log_density_draws`` [draw, point].
+        [point], its logarithm; ``band`` [point, ci_bound], with ``ci_bound`` ``lower`` and ``upper``. For a point
+        estimate (one draw) the band is NaN. With ``keep_draws`` also ``log_density_draws`` [draw, point].
 
     Raises
     ------
     DataError
-        When the data do not have the columns, or the draws would take more than 2 GiB.
+        When the data do not have the columns, or the draws need more than 2 GiB.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1, or ``draws`` is not positive.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
+
+    References
+    ----------
+    .. [1] Gelman, Carlin, Stern, Dunson, Vehtari & Rubin (2013), Bayesian Data Analysis, 3rd ed., section 1.3.
+
+    Examples
+    --------
+    One Gaussian with mean 1 and standard deviation 1: the density at its mean is 0.3989.
+
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [2.0]], "em", progress=False)
+    >>> density(fit, [[1.0]])["density"].values.round(4)
+    array([0.3989])
     """
     ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
     if columns is None:
@@ -160,7 +178,7 @@ def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
 
 def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: bool, progress: bool) -> "xr.Dataset":
     found = spread(posterior, points.values, ci_prob, progress)
-    with np.errstate(over="ignore"):  # in tiny units a density may be beyond all numbers; its logarithm is there
+    with np.errstate(over="ignore"):  # in very small units a density can overflow; its logarithm does not
         variables: dict[str, Any] = {
             "density": ("point", np.exp(found.log_mean)),
             "log_density": ("point", found.log_mean),
@@ -169,7 +187,7 @@ def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: b
     if keep_draws:
         variables["log_density_draws"] = (("draw", "point"), kept(posterior, points.values, progress=progress))
     answer = dataset(points, variables, ci_bound=["lower", "upper"]).assign_attrs(ci_prob=ci_prob)
-    return answer if posterior.n_draws > 1 else answer.assign_attrs(note="one draw has no spread: there is no band")
+    return answer if posterior.n_draws > 1 else answer.assign_attrs(note="a single draw has no credible band")
 
 
 def conditional_density(
@@ -184,54 +202,62 @@ def conditional_density(
     keep_draws: bool = False,
     progress: bool = True,
 ) -> "xr.Dataset":
-    r"""Density of some columns given the values of others, with a credible band.
+    r"""Compute the density of some columns given the values of others, with a credible band.
 
     .. math:: p(x_o \mid x_g, \theta) = \sum_k w'_k \, \mathrm{Normal}(x_o \mid \mu'_k, \Sigma'_k), \qquad
               w'_k \propto w_k \, \mathrm{Normal}(x_g \mid \mu_{k,g}, \Sigma_{k,gg})
 
-    averaged over the posterior of :math:`\theta`. The values given are looked at, not learned from: draws are not
-    weighted by how well they foresaw them. Columns that are neither given nor asked for are integrated out.
+    averaged over the posterior of :math:`\theta`. The given values do not change the posterior: draws are not weighted
+    by their density. Columns that are neither in ``given`` nor in ``over`` are integrated out.
 
     Parameters
     ----------
     fit : DataTree
     given : mapping of column to number
-        Values in data units, for example ``{"petal_width": 1.2}``; with ``{}`` it is the density of ``over`` alone.
+        Values in data units, for example ``{"petal_width": 1.2}``; ``{}`` gives the marginal density of ``over``.
     over : str or sequence of str
-        The column, or columns, whose density is wanted.
+        The column or columns of the density.
     grid : (M,) or (M, len(over)) array or DataFrame, optional
-        Where. Unless told: 200 points along a column, or 60 along each of two, the last one fastest, over nearly all of
-        the probability.
+        Points. Default: 200 points along one column, or 60 along each of two (the last column changes fastest), over
+        nearly all of the probability.
     steps : int, optional
-        Points of the default grid along each column.
+        Number of points of the default grid along each column.
     ci_prob : float
         Probability of the equal-tailed band at each point.
     draws : int, optional
-        Posterior draws to look at, evenly spaced; all when None.
+        Number of posterior draws, evenly spaced; None for all.
     keep_draws : bool
-        Also return the draws themselves.
+        Also return the log density of every draw.
     progress : bool
-        Whether to show how far it is, where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Dataset
-        That of ``density``, at points ``x`` [point, feature]. What is given is in its ``attrs``.
+        As from ``density``, with the points ``x`` [point, feature]. The attribute ``given`` is a text.
 
     Raises
     ------
     DataError
-        When there is no such column, one is both given and asked for, or a value is no number.
+        When there is no such column, a column is in ``given`` and in ``over``, or a value is not a number.
     DeclarationError
-        When ``given`` is no mapping, or the grid is left out for more than two columns.
+        When ``given`` is not a mapping, ``grid`` is missing for more than two columns, or a number is out of range.
+    FitFileError
+        When ``fit`` is not a fit.
+
+    References
+    ----------
+    .. [1] Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.1: conditional Gaussians.
 
     Examples
     --------
+    With one component, the mode of the conditional density is on the regression line.
+
     >>> import bayesgmm as bg
     >>> flowers = bg.datasets.iris().drop(columns="species")
     >>> fit = bg.fit(bg.MixtureModel(1), flowers, "em", progress=False)
     >>> answer = conditional_density(fit, given={"petal_width": 1.2}, over="petal_length")
-    >>> answer["x"].values[answer["density"].values.argmax()].round(1)  # the regression line there
+    >>> answer["x"].values[answer["density"].values.argmax()].round(1)
     array([3.8])
     """
     ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
@@ -253,12 +279,12 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
     values = {str(name): value for name, value in given.items()}
     places(columns, [*values])
     if both := [name for name in names if name in values]:
-        raise DataError(f"{listing(both)} can't be both given and asked for (over={listing(names)})")
+        raise DataError(f"{listing(both)} can't be in given and in over={listing(names)}")
     return {name: _number(name, value) for name, value in values.items()}
 
 
 def _number(name: str, value: Any) -> float:
-    """A value that is given: finite, and such that it can be squared."""
+    """A value in ``given``: finite, and small enough to be squared."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -269,11 +295,17 @@ def _number(name: str, value: Any) -> float:
 
 
 def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
-    """Points over nearly all of the predictive probability of one or two columns, the last column fastest."""
+    """Grid over nearly all of the predictive probability of one or two columns; the last column changes fastest.
+
+    Raises
+    ------
+    DeclarationError
+        When there are more columns, or ``steps`` is below 2.
+    """
     n_columns = len(posterior.columns)
     if n_columns not in STEPS:
         raise DeclarationError(
-            f"there is no default grid over {listing(posterior.columns)}: give grid=, or ask for two"
+            f"there is no default grid over {listing(posterior.columns)}: give grid=, or at most two columns"
         )
     steps = STEPS[n_columns] if steps is None else whole("steps", steps, least=2)
     seen = simulate(posterior, SEEN, np.random.default_rng(0))
@@ -284,10 +316,10 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
 
 
 def log_mean_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
-    """(N,) logarithm of the posterior mean density, in data units: that of ``density``, without its band."""
+    """(N,) logarithm of the posterior mean density, in data units: ``log_density`` of ``density``."""
     return spread(unpack(fit).thin(draws), points_for(fit, data).values).log_mean
 
 
 def mean_log_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
-    """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``, without its p-value."""
+    """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``."""
     return spread(unpack(fit).thin(draws), points_for(fit, data).values).mean_log

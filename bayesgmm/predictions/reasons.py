@@ -1,4 +1,4 @@
-"""Why a point is strange: which of its columns are not what the others would lead one to expect."""
+"""Explain anomalies: which columns of a point differ from their expectation given the other columns."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,38 +14,45 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-DRAWS = 100  # posterior draws that z-scores are averaged over, unless told
-TOLD = 2.0  # standard deviations from which a column is named as a reason
-MOST_TOLD = 3  # columns that a reason names
+DRAWS = 100  # default number of posterior draws that z-scores are averaged over
+LARGE = 2.0  # z-score from which a column is named in the reason
+MOST_NAMED = 3  # maximum number of columns in a reason
 
 
 def explain_anomalies(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
-    r"""How far each column of each point is from what the point's component expects, given the other columns.
+    r"""Compute the z-score of each column of each point, given the other columns and the component of the point.
 
-    With :math:`\Lambda_k` the precision of the component that the point most probably belongs to:
+    With k the most probable component of the point, and :math:`\Lambda_k` its precision matrix:
 
     .. math:: z_{nj} = \frac{(\Lambda_k (x_n - \mu_k))_j}{\sqrt{\Lambda_{k,jj}}}
               = \frac{x_{nj} - \mathrm{E}[x_j \mid x_{n,-j}, k]}{\mathrm{sd}[x_j \mid x_{n,-j}, k]}
 
-    averaged over the posterior. Of points of that component each is a standard normal. A column on its own may look
-    ordinary (a weight of 70 kg) and be far from what the others say (a height of 1 m): that shows here, and not in
-    ``marginal_z``, which asks each column alone. Columns that are wrong together may excuse each other here, and not
-    there.
+    averaged over the posterior. Each z is a standard normal for points of the component [1]_. A value can be ordinary
+    in its own column (a weight of 70 kg) and unusual given the other columns (a height of 1 m): then ``z`` is large,
+    and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
+    ``marginal_z`` is large, and ``z`` can be small.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     draws : int, optional
-        Posterior draws to average over, evenly spaced; all when None.
+        Number of posterior draws to average over, evenly spaced; None for all.
 
     Returns
     -------
     Dataset
         ``component`` [point], the most probable one; ``z`` and ``marginal_z`` [point, feature], in standard deviations;
-        ``expected`` [point, feature], what the component and the other columns lead one to expect, in data units;
-        ``reason`` [point], in words.
+        ``expected`` [point, feature], the expectation given the component and the other columns, in data units;
+        ``reason`` [point], a text that names up to three columns with a z-score of 2 or more.
+
+    Raises
+    ------
+    DataError
+        When the data do not have the columns of the fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     References
     ----------
@@ -53,13 +60,13 @@ def explain_anomalies(fit: "xr.DataTree", data: Any = None, *, draws: int | None
 
     Examples
     --------
-    Two columns that nearly agree; in the last row each is ordinary, but they disagree.
+    Two columns that are nearly equal. In the new row each value is ordinary, but they differ.
 
     >>> import bayesgmm as bg
     >>> x = np.array([[0.0, 0.1], [1.0, 0.9], [2.0, 2.1], [3.0, 2.9], [4.0, 4.0], [5.0, 5.0]])
     >>> fit = bg.fit(bg.MixtureModel(1), x, "em", progress=False)
-    >>> told = explain_anomalies(fit, [[1.0, 4.0]])
-    >>> bool(abs(told["marginal_z"]).max() < 1.5), bool(abs(told["z"]).min() > 10)
+    >>> answer = explain_anomalies(fit, [[1.0, 4.0]])
+    >>> bool(abs(answer["marginal_z"]).max() < 1.5), bool(abs(answer["z"]).min() > 10)
     (True, True)
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
@@ -68,7 +75,7 @@ def explain_anomalies(fit: "xr.DataTree", data: Any = None, *, draws: int | None
     z, marginal, expected = _z_scores(posterior, points.values, component)
     each = ("point", "feature")
     names = fit["posterior"].coords["component"].values
-    told = dataset(
+    scores = dataset(
         points,
         {
             "component": ("point", names[component]),
@@ -79,7 +86,7 @@ def explain_anomalies(fit: "xr.DataTree", data: Any = None, *, draws: int | None
         feature=list(points.columns),
     )
     reasons = _reasons(points, z, marginal, expected, _centres(posterior)[component])
-    return told.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
+    return scores.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
 
 
 def _centres(posterior: Posterior) -> Array:
@@ -88,7 +95,7 @@ def _centres(posterior: Posterior) -> Array:
 
 
 def _z_scores(posterior: Posterior, values: Array, component: Any) -> tuple[Array, Array, Array]:
-    """(N, D) each: conditional z-scores, marginal ones, and conditional expectations, averaged over the draws."""
+    """Conditional z-scores, marginal z-scores and conditional expectations, (N, D) each, means over the draws."""
     scale, p = posterior.standard.scale, posterior.parameters
     root = posterior.tables().root
     z, marginal, expected = (np.zeros_like(values) for _ in range(3))
@@ -106,13 +113,13 @@ def _z_scores(posterior: Posterior, values: Array, component: Any) -> tuple[Arra
 
 
 def _reasons(points: Points, z: Array, marginal: Array, expected: Array, centre: Array) -> list[str]:
-    """For each point the columns that are farthest off, the farthest first."""
+    """For each point the columns with the largest z-scores, as text, the largest first."""
     reasons = []
     for x, own, alone, others, middle in zip(points.values, z, marginal, expected, centre, strict=True):
-        together = len(x) > 1 and np.abs(own).max() >= max(TOLD, 0.5 * np.abs(alone).max())
+        together = len(x) > 1 and np.abs(own).max() >= max(LARGE, 0.5 * np.abs(alone).max())
         score, expectation = (own, others) if together else (alone, middle)
         words = "given the other columns" if together else "in its component"
-        far = [j for j in np.argsort(-np.abs(score), kind="stable")[:MOST_TOLD] if abs(score[j]) >= TOLD]
+        far = [j for j in np.argsort(-np.abs(score), kind="stable")[:MOST_NAMED] if abs(score[j]) >= LARGE]
         parts = [f"{points.columns[j]} {x[j]:.4g} ({score[j]:+.1f} sd from {expectation[j]:.4g})" for j in far]
-        reasons.append(f"{'; '.join(parts)} {words}" if parts else "no single column: all of them together")
+        reasons.append(f"{'; '.join(parts)} {words}" if parts else "no single column: all columns together")
     return reasons

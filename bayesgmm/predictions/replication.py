@@ -1,4 +1,4 @@
-"""New data from a posterior: points, and whole data sets that the fit would not be surprised by."""
+"""Simulate from the posterior predictive: points, and data sets."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ from bayesgmm.sweep.stats import Array, cholesky
 if TYPE_CHECKING:
     import xarray as xr
 
-REPLICATES = 200  # data sets, unless told: enough for a tail probability to a percent or two
-AT_ONCE = 50_000  # points whose factors are laid out at a time
+REPLICATES = 200  # default number of data sets: tail probabilities are accurate to one or two percent
+AT_ONCE = 50_000  # points simulated at a time
 
 
 def posterior_predictive(
     fit: "xr.DataTree", draws: int | None = REPLICATES, *, size: int | None = None, seed: int = 0, progress: bool = True
 ) -> "xr.DataTree":
-    r"""Data sets that the posterior expects: one from each of some draws.
+    r"""Simulate data sets from the posterior predictive, one from each of some draws [1]_.
 
     .. math:: \tilde x_n^{(s)} \sim \sum_k w_k^{(s)} \, \mathrm{Normal}(\mu_k^{(s)}, \Sigma_k^{(s)}),
               \quad n = 1 \dots N
@@ -33,30 +33,39 @@ def posterior_predictive(
     ----------
     fit : DataTree
     draws : int, optional
-        How many data sets, from evenly spaced draws, the same number of each chain; one from every draw when None.
+        Number of data sets. Their draws are evenly spaced, the same number from each chain; None for all draws.
     size : int, optional
-        Points in each; as many as were fitted unless told.
+        Number of points in each data set. Default: the number of points that were fitted.
     seed : int
         The same seed gives the same data sets.
     progress : bool
-        Whether to show how far it is, where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     DataTree
-        The fit with a group ``posterior_predictive``: ``x`` [chain, draw, point, feature], in data units. ArviZ's
-        predictive checks read it as it is (``az.plot_ppc_dist``).
+        A copy of the fit with a group ``posterior_predictive``: ``x`` [chain, draw, point, feature], in data units.
+        ArviZ's predictive checks (``az.plot_ppc_dist``) can use it.
 
     Raises
     ------
     DataError
-        When the data sets would take more than 2 GiB: ``replicates`` yields them a few at a time.
+        When the data sets need more than 2 GiB of memory.
+    DeclarationError
+        When ``draws`` or ``size`` is not positive, or ``seed`` is negative.
     FitFileError
-        When the fit holds no data, and ``size`` is not told.
+        When ``fit`` is not a fit, or holds no data and ``size`` is not given.
 
     References
     ----------
     .. [1] Gelman, Meng & Stern (1996), Stat. Sinica 6(4), 733-760.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [2.0]], "em", progress=False)
+    >>> posterior_predictive(fit, size=5)["posterior_predictive"]["x"].sizes
+    Frozen({'chain': 1, 'draw': 1, 'point': 5, 'feature': 1})
     """
     import xarray as xr
 
@@ -82,14 +91,14 @@ def posterior_predictive(
 
 
 def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: bool = True) -> Iterator[Array]:
-    """Data sets from each draw in turn, a few draws at a time: (b, n_points, D), some 2 million numbers.
+    """Yield one data set from each draw, a few draws at a time: (b, n_points, D), about 2 million numbers.
 
-    The data set of a draw depends on the seed and the draw's place alone.
+    The data set of a draw depends only on the seed and the position of the draw.
 
     Raises
     ------
     DeclarationError
-        When the seed or the number of points is none.
+        When the seed is negative, or the number of points is not positive.
     """
     seed, n_points = whole("seed", seed, least=0), whole("n_points", n_points)
     scale = posterior.standard.scale
@@ -102,7 +111,7 @@ def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: boo
 
 
 def _replicate(posterior: Posterior, chol: Array, s: int, n_points: int, rng: np.random.Generator) -> Array:
-    """(n_points, D) one data set from draw s."""
+    """(n_points, D) a data set from draw s."""
     weight, mean = posterior.parameters.weight[s], posterior.parameters.mean[s]
     component = rng.choice(len(weight), size=n_points, p=weight / weight.sum())
     x = rng.normal(size=(n_points, mean.shape[1]))
@@ -112,12 +121,12 @@ def _replicate(posterior: Posterior, chol: Array, s: int, n_points: int, rng: np
 
 
 def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array:
-    """(size, D) points from the posterior predictive, each from a draw of its own."""
+    """(size, D) points from the posterior predictive, each from a random draw."""
     return simulate_labelled(posterior, size, rng)[0]
 
 
 def simulate_labelled(posterior: Posterior, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
-    """(size, D) points from the posterior predictive, and which component each came from."""
+    """(size, D) points from the posterior predictive, and the component (size,) of each."""
     scale = posterior.standard.scale
     chol = cholesky(posterior.parameters.covariance / np.outer(scale, scale))
     cumulative = posterior.parameters.weight.cumsum(axis=1)

@@ -56,7 +56,7 @@ def test_score_calls_anomalies_at_a_rate(folder, fitted):
     args = ["--calibration", "flowers.csv"]
     done = run("score", "fit.nc", "new.parquet", "-o", "conformal.csv", *args, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "150 of 150 calibration points coincide with fitted ones" in done.stderr
+    assert "150 of 150 calibration points equal fitted points" in done.stderr
     assert (pd.read_csv(folder / "conformal.csv")["p_value"] * 151).round(6).mod(1).eq(0).all()
 
 
@@ -83,7 +83,7 @@ def test_density_writes_points_and_grids(folder, fitted):
     np.testing.assert_allclose(table["petal_length"], answer["x"][:, 0])
     np.testing.assert_allclose(table["upper"], answer["band"].sel(ci_bound="upper"))
     done = run("density", "card.nc", "-o", "alone.csv", "--over", "petal_length", cwd=folder)
-    assert "one draw has no spread: there is no band" in done.stderr
+    assert "a single draw has no credible band" in done.stderr
     assert pd.read_csv(folder / "alone.csv")["lower"].isna().all()
 
 
@@ -290,7 +290,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     clusters = pd.read_csv(folder / "clusters.csv")
     assert list(clusters.columns) == ["point", "label", "expected_distance"]
     assert len(clusters) == 150
-    assert "Optimal clustering: 3 clusters" in done.stdout
+    assert "Optimal partition: 3 clusters" in done.stdout
     assert "3 (1.00)" in done.stdout
     assert "95% credible ball: radius" in done.stdout
     merged = run("partition", "fit.nc", "new.parquet", "-o", "few.csv", "--merge", "--loss", "binder", cwd=folder)
@@ -304,7 +304,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     iris = pd.read_csv(folder / "flowers.csv").drop(columns="species")
     iris.head(1).to_parquet(folder / "one.parquet")
     lone = run("partition", "fit.nc", "one.parquet", "-o", "1.csv", cwd=folder).stdout
-    assert "Optimal clustering: 1 cluster \n" in lone
+    assert "Optimal partition: 1 cluster \n" in lone
     assert "radius 0.000 bits, 1 cluster\n" in lone
 
 

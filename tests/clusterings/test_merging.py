@@ -1,4 +1,4 @@
-"""Merged components: against the definition, and on a cluster that no Gaussian fits."""
+"""Merged components: against the definition, and on a cluster that is not Gaussian."""
 
 import warnings
 
@@ -48,14 +48,14 @@ def test_clusters_are_numbered_by_size():
         assert (np.diff(size) <= 1e-9).all()
 
 
-def test_overlap_is_one_for_twins_and_zero_for_strangers():
-    twins = np.column_stack([np.repeat(0.3, 40), np.repeat(0.7, 40)])
-    assert merge_path(twins).overlap[0] == pytest.approx(1)
-    strangers = np.repeat(np.eye(2), 20, axis=0)
-    assert merge_path(strangers).overlap[0] == 0
+def test_overlap_is_one_for_equal_components_and_zero_for_distant_ones():
+    equal = np.column_stack([np.repeat(0.3, 40), np.repeat(0.7, 40)])
+    assert merge_path(equal).overlap[0] == pytest.approx(1)
+    distant = np.repeat(np.eye(2), 20, axis=0)
+    assert merge_path(distant).overlap[0] == 0
 
 
-def test_a_weight_is_so_many_rows():
+def test_a_weight_counts_as_repeated_rows():
     share = random_shares(np.random.default_rng(3), 30, 4)
     weight = np.random.default_rng(4).integers(0, 4, size=30)
     one, other = merge_path(share, weight.astype(float)), merge_path(np.repeat(share, weight, axis=0))
@@ -83,7 +83,7 @@ def test_rules_are_chosen_by_name(overfitted):
 
 @pytest.fixture(scope="module")
 def banana():
-    """A crescent and a ball, and a mixture that has too many components for them."""
+    """A crescent and a ball."""
     rng = np.random.default_rng(5)
     angle = rng.uniform(0, np.pi, 400)
     arc = np.column_stack([4 * np.cos(angle), 4 * np.sin(angle)]) + rng.normal(0, 0.35, (400, 2))
@@ -114,7 +114,7 @@ def test_a_banana_of_several_gaussians_becomes_one_cluster(banana, overfitted):
     assert ball["n_clusters"].values.tolist() == [2, 2, 2]
 
 
-def test_what_is_selected_is_what_is_used(overfitted):
+def test_the_selected_number_of_clusters_is_used(overfitted):
     found = bg.merge_components(overfitted)
     three = bg.partition(overfitted, merge=found.sel(n_clusters=3))
     np.testing.assert_array_equal(three["component_cluster"], found["cluster"].sel(n_clusters=3))
@@ -129,15 +129,14 @@ def test_clusters_that_are_apart_are_not_merged():
     np.testing.assert_array_equal(found["cluster"].sel(n_clusters=4), [0, 1, 2, 3])
 
 
-def test_empty_components_leave_the_curve(banana, overfitted):
-    """A component that holds no point goes with another, and the path starts at those that hold some."""
+def test_empty_components_are_merged_before_the_curve_starts(banana, overfitted):
     share = np.column_stack([bg.assignments(overfitted)["probability"].values, np.full(550, 1e-6)])
     path = merge_path(share)
     assert path.clusters.shape[1] == share.shape[1]
     assert len(path.entropy) <= share.shape[1] - 1
 
 
-def test_the_band_is_over_the_draws_own_entropies(overfitted):
+def test_the_band_is_of_the_entropies_of_single_draws(overfitted):
     from bayesgmm.posterior.schema import observed, unpack
     from bayesgmm.sweep.stats import draw_responsibilities
 
@@ -149,6 +148,6 @@ def test_the_band_is_over_the_draws_own_entropies(overfitted):
     np.testing.assert_allclose(found["band"].sel(n_clusters=3), wanted, rtol=1e-9)
 
 
-def test_of_another_fit_it_is_refused(overfitted, fit):
+def test_a_merge_of_another_fit_is_refused(overfitted, fit):
     with pytest.raises(DeclarationError, match="7 components, the fit has 3"):
         bg.partition(fit, merge=bg.merge_components(overfitted))

@@ -1,4 +1,4 @@
-"""Partitions: against brute force over all of them, against scikit-learn, and by their definitions."""
+"""Partitions: against enumeration of all of them, scikit-learn, and their definitions."""
 
 import itertools
 
@@ -22,7 +22,7 @@ from bayesgmm.sweep.stats import draw_responsibilities
 
 
 def set_partitions(n):
-    """All of them, as labels in order of first appearance: 4,140 for n = 8."""
+    """All partitions, as labels in order of first appearance: 4,140 for n = 8."""
     found = [[0]]
     for _ in range(n - 1):
         found = [[*one, k] for one in found for k in range(max(one) + 2)]
@@ -49,7 +49,7 @@ def entropy_bits(labels):
     return -(share * np.log2(share)).sum()
 
 
-def test_vi_is_that_of_mutual_information():
+def test_vi_agrees_with_the_mutual_information():
     rng = np.random.default_rng(1)
     a, draws = rng.integers(5, size=200), rng.integers(4, size=(20, 200))
     wanted = [entropy_bits(a) + entropy_bits(b) - 2 * mutual_info_score(a, b) / np.log(2) for b in draws]
@@ -59,7 +59,7 @@ def test_vi_is_that_of_mutual_information():
 def test_binder_is_the_share_of_pairs_that_disagree():
     rng = np.random.default_rng(2)
     a, draws = rng.integers(5, size=60), rng.integers(4, size=(20, 60))
-    wanted = [(1 - rand_score(a, b)) * 59 / 60 for b in draws]  # of all pairs, also of a point with itself
+    wanted = [(1 - rand_score(a, b)) * 59 / 60 for b in draws]  # pairs include each point with itself
     np.testing.assert_allclose(Loss("binder").distances(a, Allocations.of(draws)), wanted, atol=1e-12)
 
 
@@ -84,7 +84,7 @@ def test_a_loss_is_a_distance(name):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("costs", [(1.0, 1.0), (0.6, 1.4)])
 def test_the_search_finds_the_optimum_over_all_partitions(name, costs):
-    """60 random problems of 7 points, all 877 partitions: never below the least, and nearly always at it."""
+    """60 random problems of 7 points, all 877 partitions: never below the minimum, and nearly always at it."""
     rng = np.random.default_rng(5)
     every, loss, hits = set_partitions(7), Loss(name, *costs), 0
     for seed in range(60):
@@ -106,7 +106,7 @@ def test_the_search_finds_the_optimum_of_eight_points():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_single_start_is_improved_until_no_point_wants_to_move(name):
+def test_a_single_start_is_improved_until_no_move_lowers_the_loss(name):
     rng = np.random.default_rng(7)
     for seed in range(10):
         draws = random_draws(rng, 25, 40, 4)
@@ -138,7 +138,7 @@ def test_the_search_is_never_worse_than_the_best_draw_or_hierarchical_clustering
         assert ours <= min(Loss(name).expected(by_size(one), allocations) for one in others) + 1e-12
 
 
-def test_best_draw_and_hierarchical_give_what_they_say():
+def test_best_draw_has_the_minimum_expected_loss_of_all_draws():
     rng = np.random.default_rng(9)
     draws = random_draws(rng, 30, 50, 3)
     allocations = Allocations.of(draws)
@@ -148,21 +148,21 @@ def test_best_draw_and_hierarchical_give_what_they_say():
     assert len(hierarchical(search)) == 2
 
 
-def test_the_search_is_the_same_on_any_number_of_threads_and_depends_on_the_seed_alone():
+def test_the_search_does_not_depend_on_the_number_of_threads():
     draws = random_draws(np.random.default_rng(10), 100, 50, 5)
     results = [searched(draws, Loss("binder"), threads=threads)[0] for threads in (1, 2, 3)]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_at_most_so_many_clusters():
+def test_the_maximum_number_of_clusters_is_kept():
     draws = random_draws(np.random.default_rng(11), 40, 30, 6)
     search = Search(Allocations.of(draws), Loss("binder"), 2, 0, 1)
     assert optimal(search, np.arange(40) % 6, 3, progress=False).max() <= 1
 
 
-def test_more_points_than_are_searched_are_all_allocated():
-    """Three clusters, with noise in each draw, that a part of the points tells."""
+def test_with_many_points_those_outside_the_subset_are_allocated():
+    """Three clusters, with noise in each draw; a subset of the points is enough to find them."""
     rng = np.random.default_rng(12)
     n_points = SEARCHED + 500
     truth = np.arange(n_points) % 3
@@ -214,7 +214,7 @@ def test_labels_of_points_are_independent_given_the_parameters():
     assert abs(np.corrcoef(u, other)[0, 1]) < 5 / np.sqrt(len(u))
 
 
-def test_labels_depend_on_the_seed_and_not_on_the_threads(few):
+def test_labels_depend_on_the_seed_and_not_on_the_number_of_threads(few):
     posterior = unpack(few)
     blocks = posterior.standard.blocks(observed(few).values)
     one = draw_labels(posterior, blocks, 7, threads=1)
@@ -224,7 +224,7 @@ def test_labels_depend_on_the_seed_and_not_on_the_threads(few):
     np.testing.assert_array_equal(count_labels(posterior, blocks, 7, threads=2), counts)
 
 
-def test_a_component_of_weight_zero_holds_nothing(few):
+def test_a_component_of_weight_zero_holds_no_points(few):
     empty = few.copy(deep=True)
     empty["posterior"]["weight"][..., 1] = 0.0
     posterior = unpack(empty)
@@ -254,7 +254,7 @@ def test_co_clustering_is_the_mean_of_products_of_responsibilities(few):
     np.testing.assert_allclose(bg.co_clustering(few)["probability"], wanted, atol=2e-6)
 
 
-def test_co_clustering_is_how_often_drawn_labels_agree(few):
+def test_co_clustering_is_the_share_of_drawn_labels_that_agree(few):
     """Pairs over 4,000 labellings, 6 standard errors: false alarm below 1e-4 over 11,175 pairs; none in this seed."""
     posterior = unpack(few)
     blocks = posterior.standard.blocks(observed(few).values)
@@ -279,7 +279,7 @@ def test_tiles_slabs_and_threads_change_nothing(few, monkeypatch):
     np.testing.assert_array_equal(parts[0], parts[0].T)
 
 
-def test_co_clustering_takes_new_points_and_thins_many(few, iris):
+def test_co_clustering_takes_new_points_and_a_subset_of_many(few, iris):
     x = iris.drop(columns="species")
     whole = bg.co_clustering(few)
     np.testing.assert_allclose(
@@ -287,13 +287,13 @@ def test_co_clustering_takes_new_points_and_thins_many(few, iris):
         whole["probability"].values[np.ix_([0, 60, 149], [0, 60, 149])],
         atol=2e-6,
     )
-    with pytest.warns(FitWarning, match="of 3 of 150 points"):
+    with pytest.warns(FitWarning, match="uses 3 of 150 points"):
         part = bg.co_clustering(few, max_points=3)
     assert part["point"].values.tolist() == [0, 74, 149]
     assert part.attrs["n_points"] == 150
 
 
-# --- the answers ----------------------------------------------------------------------------------
+# --- partition, n_clusters, credible_ball ---------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def best(few):
     return bg.partition(few)
 
 
-def test_the_partition_of_iris_is_that_of_its_components(few, best):
+def test_the_partition_of_iris_agrees_with_its_components(few, best):
     labels = bg.assignments(few)["label"].values
     assert rand_score(best["label"].values, labels) > 0.97
     size = best["size"].values
@@ -324,7 +324,7 @@ def test_the_same_seed_gives_the_same_partition(few, best):
     xr.testing.assert_identical(bg.partition(few), best)
 
 
-def test_binder_is_asked_for_by_name(few):
+def test_binder_is_chosen_by_name(few):
     assert bg.partition(few, loss="binder").attrs["loss"] == "binder"
     with pytest.raises(UnknownName, match="did you mean 'binder'"):
         bg.partition(few, loss="bindre")
@@ -360,7 +360,7 @@ def test_one_component_is_one_cluster(iris):
     assert (bg.co_clustering(lone)["probability"] == 1).all()
 
 
-def test_a_point_estimate_has_more_than_one_labelling(iris):
+def test_a_point_estimate_has_many_draws_of_its_labels(iris):
     point = bg.fit(bg.MixtureModel(3), iris.drop(columns="species"), "em", seed=1, progress=False)
     best = bg.partition(point)
     assert best.attrs["draws"] == 100
@@ -368,7 +368,7 @@ def test_a_point_estimate_has_more_than_one_labelling(iris):
     assert float(bg.credible_ball(point, best)["radius"]) > 0
 
 
-def test_the_credible_ball_by_its_definition(few, best):
+def test_the_credible_ball_matches_its_definition(few, best):
     posterior = unpack(few)
     labels = draw_labels(posterior, posterior.standard.blocks(observed(few).values), seed=0)
     distance = Loss().distances(best["label"].values, Allocations.of(labels))
@@ -385,21 +385,21 @@ def test_the_credible_ball_by_its_definition(few, best):
 
 
 @pytest.mark.parametrize("draws", [7, 60, 100, None])
-def test_the_ball_is_of_the_draws_that_the_partition_was_found_from(fit, draws):
-    """The mean distance of its draws is the expected loss, whichever draws these are."""
+def test_the_ball_uses_the_draws_of_the_partition(fit, draws):
+    """The mean distance of its draws is the expected loss, for any number of draws."""
     found = bg.partition(fit, draws=draws, restarts=1)
     ball = bg.credible_ball(fit, found)
     assert float(ball["draw_distance"].mean()) == pytest.approx(float(found["expected_loss"]), abs=1e-12)
     assert ball.sizes["draw"] == found.attrs["draws"] >= 100
 
 
-def test_weights_that_an_answer_does_not_count_are_told(iris):
+def test_row_weights_that_are_not_used_give_a_warning(iris):
     x = iris.drop(columns="species")
     heavy = bg.fit(bg.MixtureModel(2), x, "em", seed=1, progress=False, sample_weight=np.arange(150) % 3)
     for answer in (bg.partition, bg.n_clusters):
         with pytest.warns(FitWarning, match="each row as one point"):
             answer(heavy)
-        answer(heavy, x)  # points that are given have no weights
+        answer(heavy, x)  # new points have no weights
 
 
 def test_bounds_are_the_extremes_inside_the_ball():
@@ -422,7 +422,7 @@ def test_bounds_are_the_extremes_inside_the_ball():
         ({"merge": 3}, "merge_components"),
     ],
 )
-def test_what_makes_no_sense_is_refused(few, arguments, what):
+def test_bad_settings_are_refused(few, arguments, what):
     with pytest.raises(DeclarationError, match=what):
         bg.partition(few, **arguments)
 
@@ -432,8 +432,8 @@ def test_a_ball_needs_a_partition(few):
         bg.credible_ball(few, np.zeros(150))
 
 
-def test_no_draw_is_overlooked_where_all_over_all_takes_too_long(monkeypatch):
-    """One good draw in the middle of 200, and time for 20 of them."""
+def test_the_best_draw_is_found_when_not_all_pairs_can_be_compared(monkeypatch):
+    """One good draw in the middle of 200, where only 20 can be compared."""
     from bayesgmm.clusterings import partition_search
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Fits side by side: against scikit-learn, against ArviZ on brute-force log densities, and refusals."""
+"""Comparison of fits: against scikit-learn, against ArviZ on log densities by scipy, and errors."""
 
 import warnings
 from types import SimpleNamespace
@@ -67,7 +67,7 @@ def as_scikit_learn(fit, covariance):
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-def test_criteria_of_em_are_those_of_scikit_learn(covariance):
+def test_criteria_of_em_match_scikit_learn(covariance):
     fit = quick_fit("em", covariance)
     row = bg.compare({"em": fit}).loc["em"]
     theirs = as_scikit_learn(fit, covariance)
@@ -81,7 +81,7 @@ def test_criteria_of_em_are_those_of_scikit_learn(covariance):
     assert row["icl"] == pytest.approx(theirs.bic(SAMPLE.X) + 2 * entropy)
 
 
-def test_criteria_are_for_a_maximum_of_the_likelihood_alone(fits, table):
+def test_criteria_are_only_for_maximum_likelihood(fits, table):
     for method, fit in fits.items():
         finite = np.isfinite(table.loc[method, CRITERIA].astype(float))
         assert finite.all() if info(fit).get("maximum") == "likelihood" else not finite.any(), method
@@ -113,7 +113,7 @@ def with_log_likelihood(fit, log):
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
-def test_leaving_one_out_is_arviz_s_on_brute_force_log_densities(fits, table):
+def test_leave_one_out_matches_arviz_on_log_densities_by_scipy(fits, table):
     fit, row = fits["nuts"], table.loc["nuts"]
     log = log_likelihood(fit)
     reff = float(az.ess(log.sum("point"), method="mean")) / 400
@@ -137,7 +137,7 @@ def test_draws_of_an_approximation_are_weighted_by_its_density(fits):
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
-def test_resampled_draws_count_as_what_they_are_worth(fits):
+def test_resampled_draws_count_by_their_effective_size(fits):
     fit, row = fits["advi"], quietly({"advi": fits["advi"]}).loc["advi"]
     worth = info(fit)["resampled"]["effective"]
     assert worth < 900
@@ -146,19 +146,19 @@ def test_resampled_draws_count_as_what_they_are_worth(fits):
     assert row["pareto_khat"] == pytest.approx(float(theirs.pareto_k.max()))
 
 
-def test_copies_of_a_few_draws_leave_no_point_out():
+def test_copies_of_a_few_draws_give_no_leave_one_out():
     fit = quick_fit("advi", draws=100).isel(draw=np.repeat([0, 1], 100))
-    with pytest.warns(bg.FitWarning, match="'advi': its draws are copies of a few"):
+    with pytest.warns(bg.FitWarning, match="'advi': nearly all of its draws are copies of a few"):
         assert bg.compare({"advi": fit}).loc["advi", LOO].isna().all()
 
 
-def test_slices_do_not_change_the_answer(fits, table, monkeypatch):
+def test_slices_do_not_change_the_result(fits, table, monkeypatch):
     monkeypatch.setattr(densities, "SLICE", 1)
     again = quietly({"nuts": fits["nuts"]}).loc["nuts"]
     np.testing.assert_allclose(again[LOO].astype(float), table.loc["nuts", LOO].astype(float))
 
 
-def test_what_a_fit_can_not_have_is_missing(fits, table):
+def test_values_that_are_not_defined_for_a_fit_are_nan(fits, table):
     for method, fit in fits.items():
         row, many = table.loc[method], fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] > 1
         assert np.isfinite(row[LOO].astype(float)).all() == many, method
@@ -181,13 +181,13 @@ def test_many_points_thin_the_draws(fits, monkeypatch):
 
 @pytest.fixture
 def only_forty(monkeypatch):
-    """Pretend that 120 points are too many to leave each of them out: 40 are."""
+    """Reduce the limits so that 40 of 120 points are left out."""
     monkeypatch.setattr(cross_validation, "WORTH", 120 * 1000 - 1)
     monkeypatch.setattr(cross_validation, "LEFT_OUT", 40)
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
-def test_of_many_points_a_sample_is_left_out_as_arviz_does_it(fits, only_forty):
+def test_a_sample_of_many_points_is_left_out_as_in_arviz(fits, only_forty):
     fit, row = fits["nuts"], quietly({"nuts": fits["nuts"]}).loc["nuts"]
     log = log_likelihood(fit)
     reff = float(az.ess(log.sum("point"), method="mean")) / 400
@@ -200,7 +200,7 @@ def test_of_many_points_a_sample_is_left_out_as_arviz_does_it(fits, only_forty):
     assert row["pareto_khat"] == pytest.approx(float(theirs.pareto_k.max()))
 
 
-def test_the_sampled_sum_is_close_to_the_whole(fits, table, only_forty, monkeypatch):
+def test_the_sum_from_a_sample_is_close_to_the_sum_over_all_points(fits, table, only_forty, monkeypatch):
     """Within four standard errors of the choice of 40 points of 120, also from rough densities: false alarm 6e-5."""
     whole, elpd = table.loc["nuts", "elpd_loo"], logsumexp(log_likelihood(fits["nuts"]).values[0], axis=0)
     for rough in (10**9, 120 * 25):
@@ -214,8 +214,8 @@ def test_the_sampled_sum_is_close_to_the_whole(fits, table, only_forty, monkeypa
         assert np.std(differences) < 0.4 * 120 * elpd.std() * np.sqrt(1 / 40 - 1 / 120), "a bare sample is worse"
 
 
-def test_the_error_of_a_sampled_sum_holds_the_choice_of_rows():
-    """Rough densities that know nothing of the points: 50 rows of 5,000 stand for all, so 10 times the error of all."""
+def test_the_error_of_the_sum_includes_the_sampling_of_rows():
+    """Constant in-sample densities: 50 rows of 5,000 represent all, so the error is 10 times that of all."""
     rng = np.random.default_rng(0)
     rows, elpd = np.arange(50), rng.normal(size=50)
     lone = SimpleNamespace(posterior=SimpleNamespace(thin=lambda draws: None))
@@ -230,7 +230,7 @@ def test_the_error_of_a_sampled_sum_holds_the_choice_of_rows():
 
 
 def mixture_weights(density, rounds=20_000):
-    """EM for the weights alone: the same maximum, another way."""
+    """The same maximum by EM for the weights."""
     weight = np.full(density.shape[1], 1 / density.shape[1])
     for _ in range(rounds):
         shares = density * weight
@@ -240,7 +240,7 @@ def mixture_weights(density, rounds=20_000):
 
 @pytest.fixture(scope="module")
 def unlike():
-    """Fits that foresee different points: each knows the spread of one of two columns."""
+    """Fits that predict different points well: each has the right spread in one of two columns."""
     rng = np.random.default_rng(3)
     x = np.where(rng.random(100)[:, None] < 0.6, rng.normal(0, 1, (100, 1)), rng.normal(6, 0.3, (100, 1)))
     return {str(k): quick_fit("nuts", n_components=k, data=x, draws=100) for k in (1, 2)} | {
@@ -248,7 +248,7 @@ def unlike():
     }
 
 
-def test_stacking_weights_are_the_best_mixture_of_predictions(unlike):
+def test_stacking_weights_maximise_the_log_density_of_the_mixture(unlike):
     table = quietly(unlike)
     assert table["weight"].sum() == pytest.approx(1)
     assert np.isnan(table.loc["em", "weight"])
@@ -261,7 +261,7 @@ def test_stacking_weights_are_the_best_mixture_of_predictions(unlike):
 
 
 def test_stacking_does_not_depend_on_the_units():
-    """Log densities of -2,000 and 2,000 are both beyond what a density can be written as."""
+    """At log densities of -2,000 and 2,000 the densities underflow and overflow."""
     elpd = np.random.default_rng(5).normal(-3, 1.5, (200, 2))
 
     def weight(shift):
@@ -272,7 +272,7 @@ def test_stacking_does_not_depend_on_the_units():
     assert weight(2000) == pytest.approx(weight(0), abs=1e-6)
 
 
-def test_a_lone_fit_takes_all_the_weight(fits):
+def test_a_single_fit_has_weight_one(fits):
     assert quietly({"nuts": fits["nuts"], "em": fits["em"]}).loc["nuts", "weight"] == 1
     assert quietly({"em": fits["em"]})["weight"].isna().all()
 
@@ -288,7 +288,7 @@ def test_agreement_is_the_adjusted_rand_index_with_the_reference(fits):
     assert list(table["n_components"]) == [3, 2]
 
 
-def test_a_row_of_weight_two_is_the_row_twice():
+def test_a_row_of_weight_two_counts_as_two_rows():
     weight = np.where(np.arange(120) < 40, 2.0, 1.0)
     twice = np.repeat(SAMPLE.X, weight.astype(int), axis=0)
     one = bg.compare({"em": quick_fit("em", sample_weight=weight)}).loc["em"]
@@ -302,8 +302,8 @@ def test_a_row_of_weight_two_is_the_row_twice():
     assert quietly({"bare": bare}).loc["bare", "loglik"] == pytest.approx(row["loglik"])
 
 
-def test_a_trace_that_someone_else_made_takes_part(fits, table):
-    """A posterior with our names, and the data: what plain PyMC leaves."""
+def test_a_trace_of_pymc_can_be_compared(fits, table):
+    """A posterior with the names of the schema, and the data."""
     posterior = fits["nuts"]["posterior"].to_dataset().assign_attrs(inference_library="pymc", sampling_time=2.5)
     foreign = xr.DataTree.from_dict(
         {"posterior": posterior, "observed_data": fits["nuts"]["observed_data"].to_dataset()}
@@ -329,7 +329,7 @@ def test_fits_of_different_data_are_refused(fits, data, message):
         bg.compare({"a": fits["em"], "b": quick_fit("em", **data)})
 
 
-def test_what_is_not_a_fit_is_named(fits):
+def test_an_object_that_is_not_a_fit_is_refused_by_name(fits):
     with pytest.raises(FitFileError, match="'b': this object is not a fit"):
         bg.compare({"a": fits["em"], "b": xr.DataTree()})
     with pytest.raises(FitFileError, match="'b' holds no observed data"):
@@ -342,9 +342,11 @@ def test_what_is_not_a_fit_is_named(fits):
         bg.compare({"a": fits["em"]}, reference="c")
 
 
-def test_a_point_that_its_draws_can_not_do_without_is_named():
+def test_an_influential_point_gives_a_warning_with_its_row():
     x = np.append(SAMPLE.X[:, 0], 60.0)
     fit = quick_fit("nuts", n_components=1, data=x)
-    with pytest.warns(bg.FitWarning, match=r"'far': leaving out .* at row 120; it should stay below 0.6"):
+    with pytest.warns(
+        bg.FitWarning, match=r"'far': leave-one-out is unreliable at .* at row 120; it should be below 0.6"
+    ):
         table = bg.compare({"far": fit})
     assert table.loc["far", "pareto_khat"] > 0.6

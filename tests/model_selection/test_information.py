@@ -1,4 +1,4 @@
-"""Standard errors: against closed forms, Louis' formula by brute force, and the parametric bootstrap."""
+"""Standard errors: against closed forms, Louis' formula point by point, and the parametric bootstrap."""
 
 import warnings
 
@@ -26,7 +26,7 @@ SAMPLE = make_mixture(n_points=300, n_features=2, n_components=2, overlap=0.1, s
 
 @pytest.fixture(autouse=True)
 def one_blas_thread():
-    """As in a fit: its threads would wait for each other."""
+    """One thread, as in a fit: threads slow small matrices down."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 
@@ -36,7 +36,7 @@ def maximum(n_components=2, covariance="full", x=SAMPLE.X, method="mle", **setti
     return bg.fit(model, x, method, progress=False, **({"seed": 1} | settings))
 
 
-def test_one_gaussian_has_the_textbook_errors():
+def test_one_gaussian_has_the_textbook_standard_errors():
     x = SAMPLE.X * [1.0, 50.0] + 1e6
     table = bg.standard_errors(maximum(1, x=x), ci_prob=0.9).loc[0]
     n, covariance = len(x), np.cov(x.T, bias=True)
@@ -123,8 +123,8 @@ def bootstrap(family, x, replicates):
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_they_are_those_of_the_parametric_bootstrap(family):
-    """200 replicates of 2000 points: a bootstrap error is good to 5 %, and the tolerance is 5 of that.
+def test_standard_errors_match_the_parametric_bootstrap(family):
+    """200 replicates of 2000 points: a bootstrap error has a relative error of 5 %, and the tolerance is 5 times that.
 
     False alarm: 6e-7 for each of at most 24 errors that are not copies of one another.
     """
@@ -136,7 +136,7 @@ def test_they_are_those_of_the_parametric_bootstrap(family):
     assert (np.abs(covered - 0.9) < 5 * np.sqrt(0.09 / 200) + 0.02).all()  # 0.02: they are not quite normal
 
 
-def test_em_has_the_same_where_it_ended_near_enough():
+def test_em_gives_the_same_when_it_converged_closely():
     by_em = bg.standard_errors(maximum(method="em", tol=1e-12))
     by_scores = bg.standard_errors(maximum())
     np.testing.assert_allclose(by_em["standard_error"], by_scores["standard_error"], rtol=1e-4)
@@ -160,7 +160,7 @@ def test_row_weights_count_as_points():
     np.testing.assert_allclose(once.to_numpy(), repeated.to_numpy(), rtol=1e-5, atol=1e-7)
 
 
-def test_it_reads_the_fit_alone(tmp_path):
+def test_a_saved_fit_is_enough(tmp_path):
     fit = maximum()
     bg.save(fit, tmp_path / "fit.nc")
     stored = bg.standard_errors(bg.load(tmp_path / "fit.nc"))
@@ -169,7 +169,7 @@ def test_it_reads_the_fit_alone(tmp_path):
     assert (stored["estimate"] < stored["upper"]).all()
 
 
-def test_draws_and_modes_are_sent_elsewhere():
+def test_draws_and_posterior_modes_are_refused_with_an_alternative():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         draws = bg.fit(bg.MixtureModel(1), SAMPLE.X, draws=50, tune=50, chains=2, seed=1, progress=False)
@@ -183,29 +183,29 @@ def test_draws_and_modes_are_sent_elsewhere():
         bg.standard_errors(unknown)
 
 
-def test_what_can_t_be_told_apart_is_named():
-    """Two components in one place: their weights can be anything."""
+def test_quantities_that_are_not_identified_are_listed():
+    """Two equal components: their weights are arbitrary."""
     fit, one = maximum(), maximum(1)
     for name in ("mean", "covariance"):
         fit["posterior"][name].values[:] = one["posterior"][name].values
     fit["posterior"]["weight"].values[:] = 0.5
     with pytest.raises(
-        SingularInformation, match=r"tell these apart: weight of component \d; weight of component \d\."
+        SingularInformation, match=r"do not identify these: weight of component \d; weight of component \d\."
     ):
         bg.standard_errors(fit)
 
 
-def test_a_saddle_is_named():
+def test_a_saddle_point_is_refused():
     likelihood = LogPosterior.of(bg.MixtureModel(2), as_points(SAMPLE.X)).likelihood()
     curvature = np.ones(likelihood.size)
     curvature[1] = -1.0  # the first mean
     saddle = Curvature(np.ones(likelihood.size), np.diag(curvature))
     said = information._indefinite(information.Quantities(likelihood, ("a", "b")), np.zeros(likelihood.size), saddle)
     assert isinstance(said, NotAMaximum)
-    assert "rises when these move together: mean a of component 0.\n" in str(said)
+    assert "increases when these change together: mean a of component 0.\n" in str(said)
 
 
-def test_units_go_through():
+def test_standard_errors_have_the_units_of_the_data():
     small, large = bg.standard_errors(maximum()), bg.standard_errors(maximum(x=SAMPLE.X * 2.0**40))
     unit = np.where(small.index.get_level_values("quantity") == "weight", 1, 2.0**40)
     squared = np.array(["variance" in name for name in small.index.get_level_values("quantity")])

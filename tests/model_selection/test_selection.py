@@ -1,4 +1,4 @@
-"""Choosing a model: criteria against scikit-learn, the search itself, the bootstrap test, the picture of it."""
+"""Model selection: criteria against scikit-learn, the search, the bootstrap test, the plot."""
 
 import math
 import os
@@ -46,13 +46,13 @@ def table():
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_free_numbers_are_counted_as_scikit_learn_counts_them(covariance):
+def test_the_number_of_parameters_matches_scikit_learn(covariance):
     theirs = GaussianMixture(3, covariance_type=covariance).fit(np.random.default_rng(0).normal(size=(50, 4)))
     assert n_parameters(COVARIANCES[covariance], 3, 4) == theirs._n_parameters()
 
 
 @pytest.mark.parametrize("diagonal", [False, True])
-def test_entropy_from_statistics_is_that_of_the_responsibilities(diagonal):
+def test_entropy_from_statistics_matches_the_responsibilities(diagonal):
     rng = np.random.default_rng(0)
     x, weight, row_weight = rng.normal(size=(70, 2)), np.array([0.2, 0.3, 0.5]), rng.uniform(0, 3, size=70)
     mean, chol = rng.normal(size=(3, 2)), np.tril(rng.normal(size=(3, 2, 2))) + 2 * np.eye(2)
@@ -72,7 +72,7 @@ def test_a_component_without_weight_adds_no_entropy():
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_criteria_are_those_of_scikit_learn_at_the_same_maximum(covariance):
+def test_criteria_match_scikit_learn_at_the_same_maximum(covariance):
     row = choose(OVERLAPPING, 3, covariance).iloc[0]
     p = unpack(bg.fit(bg.MixtureModel(3, covariance), OVERLAPPING, "em", seed=1, progress=False)).parameters
     theirs = GaussianMixture(3, covariance_type=covariance, tol=1e-12, max_iter=5000, reg_covar=0)
@@ -85,7 +85,7 @@ def test_criteria_are_those_of_scikit_learn_at_the_same_maximum(covariance):
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_a_choice_is_the_fit_that_em_makes_of_it(covariance):
+def test_each_choice_is_the_fit_by_em(covariance):
     x = SAMPLE.X * [1.0, 50.0]
     fit = bg.fit(bg.MixtureModel(2, covariance), x, "em", seed=1, progress=False)
     row, compared = choose(x, 2, covariance).iloc[0], bg.compare({"em": fit}).loc["em"]
@@ -94,7 +94,7 @@ def test_a_choice_is_the_fit_that_em_makes_of_it(covariance):
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
-def test_the_best_comes_first_and_the_truth_is_found(criterion):
+def test_the_best_choice_is_the_true_one_and_comes_first(criterion):
     table = choose(n_components=range(1, 5), criterion=criterion)
     assert table[criterion].is_monotonic_increasing
     assert len(table) == 8
@@ -102,7 +102,7 @@ def test_the_best_comes_first_and_the_truth_is_found(criterion):
         assert table["n_components"][0] == 3
 
 
-def test_units_change_no_choice():
+def test_the_choice_does_not_depend_on_units():
     """Densities in other units differ by a constant, the same for all choices."""
     one, other = choose(covariance=list(COVARIANCES)), choose(1000 * SAMPLE.X, covariance=list(COVARIANCES))
     constant = 2 * 200 * 2 * math.log(1000)
@@ -110,7 +110,7 @@ def test_units_change_no_choice():
     np.testing.assert_allclose(other["bic"].to_numpy(), one["bic"].to_numpy() + constant, rtol=1e-5)
 
 
-def test_a_row_of_weight_two_is_the_row_twice():
+def test_a_row_of_weight_two_counts_as_two_rows():
     weight = np.where(np.arange(200) < 50, 2.0, 1.0)
     twice = np.repeat(SAMPLE.X, weight.astype(int), axis=0)
     one, other = choose(sample_weight=weight), choose(twice)
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_table_on_any_number_of_cores(table):
     pd.testing.assert_frame_equal(choose(cores=2), table, check_exact=True)
 
 
-def test_a_choice_that_can_not_be_fitted_says_why_and_stops_no_other():
+def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on():
     table = choose(SPIKE, [1, 2, 200], ["full", "tied"])
     failed = table[table["problem"] != ""]
     assert set(zip(failed["n_components"], failed["covariance"], strict=True)) == {
@@ -139,7 +139,7 @@ def test_a_choice_that_can_not_be_fitted_says_why_and_stops_no_other():
     assert "100 rows can't hold 200 components" in reasons[200, "tied"]
 
 
-def test_a_fit_that_has_not_converged_says_so(monkeypatch):
+def test_a_fit_that_has_not_converged_has_a_problem(monkeypatch):
     climb = searches.em.climb
     monkeypatch.setattr(searches.em, "climb", lambda *args: climb(*args, max_iter=3))
     table = choose(n_components=5, covariance="full")
@@ -147,20 +147,20 @@ def test_a_fit_that_has_not_converged_says_so(monkeypatch):
     assert np.isfinite(table["bic"][0])
 
 
-def test_a_maximum_that_was_missed_is_seen(monkeypatch):
-    """The larger mixture holds the smaller one: it can't fit worse."""
+def test_a_maximum_that_was_missed_gives_a_warning(monkeypatch):
+    """The larger mixture includes the smaller one, so its maximum can't be lower."""
     find = searches.find_maximum
 
     def careless(blocks, family, n_components, *args):
         return find(blocks, family, 1 if n_components == 3 else n_components, *args)
 
     monkeypatch.setattr(selection, "find_maximum", careless)
-    message = r"covariance='diag': the likelihood falls from 2 to 3 components.* Try n_init=12"
+    message = r"covariance='diag': the likelihood decreases from 2 to 3 components.* Try n_init=12"
     with pytest.warns(bg.FitWarning, match=message):
         choose(covariance="diag", n_init=4)
 
 
-def test_one_number_and_one_covariance_are_taken():
+def test_a_single_number_and_a_single_covariance_are_accepted():
     assert len(choose(n_components=2, covariance="tied")) == 1
     assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2
     assert len(choose(n_components=[2, 2, 1], covariance=["tied", "tied"])) == 2
@@ -180,14 +180,14 @@ def test_one_number_and_one_covariance_are_taken():
         ({"seed": -1}, DeclarationError, "seed=-1"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_work(arguments, error, message):
+def test_bad_arguments_are_refused_before_any_fit(arguments, error, message):
     with pytest.raises(error, match=message):
         choose(**arguments)
 
 
 @pytest.fixture
 def with_bound(monkeypatch):
-    """A registry whose 'vb' is a stand-in that says what it was given."""
+    """A registry with a fake 'vb' that records its arguments."""
 
     def engine(density, seed, cores, progress, *, tol=1.0):
         if density.n_components == 2:
@@ -197,7 +197,7 @@ def with_bound(monkeypatch):
     monkeypatch.setitem(inference.ENGINES, "vb", engine)
 
 
-def test_the_bound_covers_all_equal_labellings(with_bound):
+def test_the_elbo_includes_all_equal_labellings(with_bound):
     table = choose(covariance="full", criterion="elbo")
     assert list(table["n_components"]) == [3, 1, 2]
     assert table["elbo"][0] == pytest.approx(300 + math.log(6))
@@ -207,7 +207,7 @@ def test_the_bound_covers_all_equal_labellings(with_bound):
     assert np.isfinite(table["bic"]).all()
 
 
-def test_the_bound_is_that_of_the_engine():
+def test_the_elbo_is_that_of_the_engine():
     row = choose(n_components=2, covariance="full").iloc[0]
     fit = bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", seed=1, progress=False)
     assert row["elbo"] == pytest.approx(info(fit)["elbo"] + math.log(2))
@@ -217,7 +217,7 @@ def test_the_bound_is_that_of_the_engine():
 
 
 def interrupt_after(monkeypatch, calls):
-    """Send Ctrl-C when so many fits have been made."""
+    """Send Ctrl-C after a number of fits."""
     find, count, lock = searches.find_maximum, [0], threading.Lock()
 
     def counted(*args):
@@ -239,13 +239,13 @@ def test_ctrl_c_keeps_the_choices_that_are_done(monkeypatch, table):
     pd.testing.assert_frame_equal(kept, table.merge(kept[["n_components", "covariance"]]), check_exact=True)
 
 
-def test_ctrl_c_before_anything_is_done_is_ctrl_c(monkeypatch):
+def test_ctrl_c_before_the_first_result_is_raised(monkeypatch):
     interrupt_after(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt):
         choose(cores=1)
 
 
-def test_ctrl_c_before_all_tasks_are_handed_out_stops_the_others():
+def test_ctrl_c_while_tasks_are_submitted_stops_the_others():
     def patient(stop):
         assert stop.wait(10)
         raise searches.Stopped
@@ -268,7 +268,7 @@ def test_ctrl_c_stops_a_long_fit_in_the_middle():
         searches.find_maximum(Blocks.from_rows(SAMPLE.X), COVARIANCES["full"], 2, 0, 1, stop)
 
 
-def test_a_mistake_in_a_task_is_not_swallowed():
+def test_an_unexpected_error_in_a_task_is_raised():
     def mistaken(stop):
         raise ZeroDivisionError
 
@@ -295,7 +295,7 @@ def test_the_p_value_is_uniform_under_the_null_hypothesis():
     assert 30 <= int((np.array(p_values) <= 0.5).sum()) <= 70
 
 
-def test_clear_clusters_are_found_and_no_more():
+def test_the_right_number_of_clear_clusters_is_found():
     """Two bumps, eight standard deviations apart. The second p-value falls to 1 / 20 by chance in 1 of 20 data sets."""
     bumps = np.random.default_rng(1).normal([0.0, 8.0], size=(50, 2)).ravel()
     test = bg.bootstrap_test(bumps, 1, covariance="tied", replicates=19, seed=1, n_init=5, progress=False)
@@ -349,7 +349,7 @@ def test_ctrl_c_keeps_the_replicates_that_are_done(monkeypatch):
     assert test.p_value >= 0.2
 
 
-def test_replicates_that_can_not_be_fitted_do_not_count(monkeypatch):
+def test_replicates_that_can_not_be_fitted_are_not_used(monkeypatch):
     replicate = bootstrap.Hypotheses.fit
 
     def fails(self, blocks, n_components, stop=None):
@@ -358,7 +358,7 @@ def test_replicates_that_can_not_be_fitted_do_not_count(monkeypatch):
         return replicate(self, blocks, n_components, stop)
 
     monkeypatch.setattr(bootstrap.Hypotheses, "fit", fails)
-    with pytest.warns(bg.FitWarning, match=r"\d of 9 replicates could not be fitted, and do not count"):
+    with pytest.warns(bg.FitWarning, match=r"\d of 9 replicates could not be fitted and are not used"):
         test = bg.bootstrap_test(SAMPLE.X, 1, replicates=9, seed=1, n_init=1, progress=False)
     assert 0 < test.replicates.size < 9
     assert np.isfinite(test.replicates).all()
@@ -375,7 +375,7 @@ def test_replicates_that_can_not_be_fitted_do_not_count(monkeypatch):
         ({"n_components": 150}, ComponentError, "Try fewer components"),
     ],
 )
-def test_a_test_that_makes_no_sense_is_refused(arguments, error, message):
+def test_bad_arguments_of_the_test_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         bg.bootstrap_test(SAMPLE.X, progress=False, seed=1, **arguments)
 
@@ -383,7 +383,7 @@ def test_a_test_that_makes_no_sense_is_refused(arguments, error, message):
 # -- its picture --
 
 
-def test_the_picture_s_data_are_the_table_s():
+def test_selection_data_hold_the_table():
     table = choose(SPIKE, [1, 2, 3], ["full", "tied"])
     data = selection_data(table, "icl")
     for row in table.itertuples():
@@ -394,14 +394,14 @@ def test_the_picture_s_data_are_the_table_s():
     assert float(data["value"].where(data["best"]).max()) == table["icl"].min()
 
 
-def test_the_best_bound_is_the_highest(with_bound):
+def test_the_best_elbo_is_the_highest(with_bound):
     data = selection_data(choose(covariance="full"), "elbo")
     assert float(data["value"].where(data["best"]).max()) == pytest.approx(300 + math.log(6))
     assert CRITERIA["elbo"] < 0
     assert bool(data["failed"].sel(n_components=2, covariance="full"))
 
 
-def test_selection_draws_a_line_a_covariance_and_marks_best_and_failed():
+def test_selection_draws_a_line_for_each_covariance_and_marks_best_and_failed():
     table = choose(SPIKE, [1, 2, 3], ["full", "tied"])
     figure = bg.plots.selection(table)
     (axis,) = figure.axes
@@ -420,6 +420,6 @@ def test_a_table_without_the_criterion_is_refused(table):
         selection_data(table.drop(columns="bic"))
 
 
-def test_points_are_checked_once_and_may_be_points_already():
+def test_checked_points_are_accepted():
     points = as_points(SAMPLE.X, ["a", "b"])
     pd.testing.assert_frame_equal(choose(points, [1], "full"), choose(n_components=[1], covariance="full"))

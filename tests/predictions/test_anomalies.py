@@ -1,4 +1,4 @@
-"""p-values of points: uniform where they should be, exact to their simulation, and which points to call."""
+"""p-values of points: uniform where they should be, equal to their definition; and the points that are called."""
 
 import warnings
 
@@ -24,14 +24,14 @@ WORLD = make_mixture(n_points=3000, n_features=2, n_components=2, overlap=0.1, s
 
 @pytest.fixture(scope="module")
 def learned():
-    """A fit of the first 500 points of a world that has 2,500 more."""
+    """A fit of the first 500 of 3,000 simulated points."""
     model = bg.MixtureModel(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         return bg.fit(model, WORLD.X[:500], draws=200, chains=2, tune=200, seed=1, progress=False)
 
 
-HEAVY = np.random.default_rng(2).standard_t(2, size=3000)  # tails that no mixture of one component has
+HEAVY = np.random.default_rng(2).standard_t(2, size=3000)  # heavier tails than a Gaussian
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def wrong():
     return bg.fit(bg.MixtureModel(1), HEAVY[:500], "em", seed=1, progress=False)
 
 
-def test_a_p_value_is_the_share_of_reference_points_at_least_as_strange(learned):
+def test_a_p_value_is_the_share_of_reference_points_with_a_density_at_most_as_high(learned):
     few = WORLD.X[500:530]
     reference = simulate(unpack(learned).thin(300), 999, np.random.default_rng(4))
     score = bg.anomaly_scores(learned, few, draws=300)["log_density"].values
@@ -51,15 +51,15 @@ def test_a_p_value_is_the_share_of_reference_points_at_least_as_strange(learned)
     np.testing.assert_allclose(bg.anomaly_scores(learned, few, draws=300, calibration=reference)["p_value"], wanted)
 
 
-def test_a_point_is_as_strange_as_its_copy_among_the_reference_points(learned):
-    """Rounded data have ties: of M different points the strangest has p-value 2 / (M + 1), the most normal one 1."""
+def test_a_point_ties_with_its_copy_among_the_reference_points(learned):
+    """Rounded data have ties: of M different points the lowest has p-value 2 / (M + 1), the highest one 1."""
     x = WORLD.X[500:700]
     p_value = bg.anomaly_scores(learned, x, calibration=x)["p_value"].values
     np.testing.assert_allclose(np.sort(p_value), np.arange(2, 202) / 201)
 
 
-def test_p_values_of_the_world_s_new_points_are_uniform(learned):
-    """Against the world, not the fit: 500 points teach it well enough. KS on 2,000 points: false alarm 1e-4 if exact.
+def test_p_values_of_new_points_from_the_true_mixture_are_uniform(learned):
+    """Points from the true mixture, not from the fit to 500 points. KS on 2,000 points: false alarm 1e-4 if exact.
 
     The reference has M = 10,000 points; the model's own error moves the p-values by about 1 %.
     """
@@ -82,8 +82,8 @@ def test_conformal_p_values_are_uniform_though_the_model_is_wrong(wrong):
     assert kstest(own, "uniform").pvalue < 1e-12
 
 
-def test_p_values_of_fitted_points_are_not_below_their_place():
-    """Twelve points a world: fitted ones look more normal than new ones do; over 20 worlds, 3 standard errors apart."""
+def test_p_values_of_fitted_points_are_larger_than_those_of_new_points():
+    """Fits to twelve points each: over 20 fits, the difference is above 3 standard errors."""
     inside, outside = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -97,19 +97,19 @@ def test_p_values_of_fitted_points_are_not_below_their_place():
 
 @pytest.mark.parametrize("size", [1e6, -1e6, 1e100, 1e150])
 @pytest.mark.parametrize("simulated", [10, 10_000])
-def test_a_point_far_away_has_the_smallest_p_value_there_is(learned, size, simulated):
+def test_a_point_far_away_has_the_minimum_p_value(learned, size, simulated):
     answer = bg.anomaly_scores(learned, [[size, -size]], simulated=simulated)
     assert answer["p_value"].item() == 1 / (simulated + 1)
     assert np.isfinite(answer["log_density"].item())
 
 
-def test_a_value_that_can_not_be_squared_is_refused(learned):
+def test_a_value_too_large_to_be_squared_is_refused(learned):
     with pytest.raises(DataError, match="values beyond 1e"):
         bg.anomaly_scores(learned, [[1e200, 0.0]])
 
 
 @pytest.mark.parametrize("method", ["bh", "by"])
-def test_q_values_are_scipy_s(learned, method):
+def test_q_values_match_scipy(learned, method):
     strange = np.vstack([WORLD.X[500:600], WORLD.X[500:505] + 40])
     answer = bg.anomaly_scores(learned, strange, fdr=0.1, fdr_method=method)
     np.testing.assert_array_equal(answer["q_value"], false_discovery_control(answer["p_value"], method=method))
@@ -120,8 +120,8 @@ def test_q_values_are_scipy_s(learned, method):
 
 
 @pytest.mark.parametrize("conformal", [False, True])
-def test_of_what_is_called_few_are_good(learned, conformal):
-    """20 worlds of 190 good points and 10 strange ones at fdr = 0.2: the mean share of good ones among those called.
+def test_the_false_discovery_rate_is_kept(learned, conformal):
+    """20 samples of 190 regular points and 10 anomalies at fdr = 0.2: mean share of regular points among those called.
 
     At most 0.19 is expected (0.2 times 190 / 200); the mean of 20 shares, of sd 0.12 at most, lies within 4 of its
     standard errors: false alarm 3e-5.
@@ -137,20 +137,20 @@ def test_of_what_is_called_few_are_good(learned, conformal):
     assert 0.02 < np.mean(shares) < 0.19 + 4 * 0.12 / np.sqrt(20)
 
 
-def test_enough_points_are_simulated_to_call_one_lone_anomaly(learned, monkeypatch):
+def test_enough_points_are_simulated_to_call_a_single_anomaly(learned, monkeypatch):
     data = np.vstack([WORLD.X[500:1500], [[80.0, -80.0]]])
     answer = bg.anomaly_scores(learned, data, fdr=0.01, draws=50)
     assert answer.attrs["n_reference"] == 100_100
     assert answer["anomaly"][-1]
     monkeypatch.setattr(anomalies, "MOST_SIMULATED", 50_000)
     with pytest.warns(
-        bg.FitWarning, match="1 point is stranger than all 50000 reference points, and those are too few"
+        bg.FitWarning, match="1 point has a lower density than all 50000 reference points, but these are too few"
     ):
         assert not bg.anomaly_scores(learned, data, fdr=0.01, draws=50)["anomaly"].any()
 
 
-def test_fitted_points_are_no_calibration(learned):
-    with pytest.warns(bg.FitWarning, match=r"500 of 500 calibration points coincide with fitted ones \(row 0, 1, 2"):
+def test_fitted_points_as_calibration_give_a_warning(learned):
+    with pytest.warns(bg.FitWarning, match=r"500 of 500 calibration points equal fitted points \(row 0, 1, 2"):
         bg.anomaly_scores(learned, WORLD.X[500:510], calibration=WORLD.X[:500])
     mixed = np.vstack([WORLD.X[:2], WORLD.X[600:700]])
     assert bg.anomaly_scores(learned, WORLD.X[500:510], calibration=mixed).attrs["reference"] == "split conformal"
@@ -162,20 +162,20 @@ def test_fitted_points_are_no_calibration(learned):
         ({"fdr": 0}, DeclarationError, "fdr=0: must be between 0 and 1"),
         ({"fdr": 5}, DeclarationError, "fdr=5"),
         ({"fdr": 0.1, "fdr_method": "bonferroni"}, UnknownName, "fdr_method='bonferroni' is not one of 'bh', 'by'"),
-        ({"calibration": [[1.0, 2.0]], "simulated": 10}, DeclarationError, "leave it out, or leave out calibration"),
+        ({"calibration": [[1.0, 2.0]], "simulated": 10}, DeclarationError, "exclude each other"),
         ({"calibration": [[1.0]]}, DataError, "the fit has 2 columns"),
         ({"calibration": pd.DataFrame({"x0": [1.0]})}, DataError, "the data lack 'x1'"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(learned, settings, error, message):
+def test_bad_settings_are_refused(learned, settings, error, message):
     with pytest.raises(error, match=message):
         bg.anomaly_scores(learned, WORLD.X[:5], **settings)
 
 
-# -- the picture --
+# -- the plot --
 
 
-def test_the_picture_s_data_are_in_place(learned):
+def test_anomaly_data_match_their_definitions(learned):
     data = np.vstack([WORLD.X[500:600], [[60.0, 60.0]]])
     found = anomaly_data(learned, data, fdr=0.1)
     np.testing.assert_array_equal(found["x"], data)

@@ -1,4 +1,4 @@
-"""Assignments, densities, anomaly scores: against brute force, and the laws they obey."""
+"""Assignments, densities, anomaly scores: against their definitions."""
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,8 @@ def test_assignments_are_the_posterior_mean_of_responsibilities(few, iris):
     np.testing.assert_allclose(answer["probability"], wanted, atol=1e-10)
     np.testing.assert_array_equal(answer["label"], wanted.argmax(axis=1))
     assert ((answer["entropy"] >= 0) & (answer["entropy"] <= 1)).all()
-    most, least = np.argmax(answer["entropy"].values), np.argmin(answer["entropy"].values)
-    assert wanted[most].max() < wanted[least].max()
+    highest, lowest = np.argmax(answer["entropy"].values), np.argmin(answer["entropy"].values)
+    assert wanted[highest].max() < wanted[lowest].max()
 
 
 def test_density_is_the_posterior_mean_with_its_quantiles(few, iris):
@@ -88,14 +88,14 @@ def test_an_outlier_is_an_anomaly_and_a_typical_point_is_not(fit):
     assert scores["log_density"][1] < scores["log_density"][0]
 
 
-def test_points_far_beyond_all_data_get_finite_answers(fit):
+def test_points_far_from_all_data_give_finite_results(fit):
     far = [[1e100] * 4, [-1e100] * 4]
     assert np.isfinite(bg.assignments(fit, far)["probability"]).all()
     assert (bg.density(fit, far)["density"] == 0).all()
     assert (bg.anomaly_scores(fit, far)["p_value"] < 1e-3).all()
 
 
-def test_columns_are_found_by_name_whatever_their_order(fit, iris):
+def test_columns_are_found_by_name_in_any_order(fit, iris):
     shuffled = iris[["species", "petal_width", "sepal_length", "petal_length", "sepal_width"]]
     np.testing.assert_array_equal(bg.assignments(fit, shuffled)["label"], bg.assignments(fit)["label"])
 
@@ -131,12 +131,12 @@ def test_the_simulation_is_checked(fit, settings):
 
 
 @pytest.mark.parametrize("answer", [bg.assignments, bg.density, bg.anomaly_scores])
-def test_answers_work_on_a_point_estimate_and_one_component(answer, iris):
+def test_point_estimates_and_one_component_work(answer, iris):
     fit = bg.fit(bg.MixtureModel(1), iris.drop(columns="species"), "em", seed=1, progress=False)
     assert all(np.isfinite(v).all() for name, v in answer(fit).data_vars.items() if name != "band")
 
 
-def test_thinned_answers_are_close_to_the_full_ones(fit):
+def test_thinned_draws_give_nearly_the_same_assignments(fit):
     thin, full = (bg.assignments(fit, draws=d)["probability"] for d in (200, None))
     assert float(np.abs(thin - full).max()) < 0.1
 

@@ -1,4 +1,4 @@
-"""Before any fit: what the priors expect, in data and in the number of clusters."""
+"""Prior predictive simulation, and the prior of the number of clusters."""
 
 import warnings
 
@@ -14,17 +14,17 @@ from tests.conftest import sampled
 
 mpl.use("Agg")
 
-LIVELY = bg.MixtureModel(
+HIERARCHICAL = bg.MixtureModel(
     5, weights=bg.DirichletProcess(), means=bg.HierarchicalMeans(), covariances=bg.LKJCovariance(2.0)
 )
 
 
 @pytest.fixture(scope="module")
 def tree(iris):
-    return bg.prior_predictive(LIVELY, iris.drop(columns="species"), draws=200, seed=1)
+    return bg.prior_predictive(HIERARCHICAL, iris.drop(columns="species"), draws=200, seed=1)
 
 
-def test_prior_predictive_has_the_schema_s_names(tree):
+def test_prior_predictive_has_the_names_of_the_schema(tree):
     assert tree["prior"]["weight"].dims == ("chain", "draw", "component")
     assert tree["prior"]["covariance"].shape == (1, 200, 5, 4, 4)
     assert {"concentration", "mean_centre", "mean_spread"} <= set(tree["prior"].data_vars)
@@ -57,7 +57,7 @@ def test_elicit_agrees_with_the_dirichlet_process():
     assert (np.diff(answer["weight"]) <= 0).all()
 
 
-def test_the_picture_of_the_prior_shows_data_and_beliefs(tree):
+def test_the_plot_of_the_prior_shows_data_and_simulations(tree):
     data = bg.plots.prior_data(tree)
     assert data["curve"].shape == (4, 25, 200)
     inside = (data["x"] >= data["grid"].min("step")) & (data["x"] <= data["grid"].max("step"))
@@ -86,12 +86,12 @@ def test_arguments_are_checked(wrong):
         (bg.MixtureModel(2, covariances=bg.WishartPrecision(scale=1e18)), "standard deviation near"),
     ],
 )
-def test_a_prior_in_other_units_than_the_data_is_noticed(model, message):
+def test_a_prior_in_other_units_than_the_data_gives_a_warning(model, message):
     with pytest.warns(FitWarning, match=message):
         bg.prior_predictive(model, bg.datasets.galaxies(), draws=2)
 
 
-def test_a_process_that_was_cut_off_too_early_says_so():
+def test_a_truncation_that_is_too_small_gives_a_warning():
     x = bg.datasets.galaxies()
     model = bg.MixtureModel(3, weights=bg.DirichletProcess(5.0))
     told = info(sampled(model, x, draws=50, chains=2, seed=1))
@@ -111,7 +111,7 @@ def test_a_process_that_was_cut_off_too_early_says_so():
         bg.MixtureModel(3, "diag", covariances=bg.WishartPrecision(dof=0.01)),
     ],
 )
-def test_a_prior_too_wide_for_a_computer_works_or_says_so(model, iris):
+def test_a_very_wide_prior_works_or_is_refused(model, iris):
     x = iris.drop(columns="species")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -122,12 +122,12 @@ def test_a_prior_too_wide_for_a_computer_works_or_says_so(model, iris):
     assert "too wide" in drawn if isinstance(drawn, str) else np.isfinite(drawn).all()
 
 
-def test_concentrations_too_wide_for_a_computer_are_refused():
+def test_a_very_wide_prior_of_the_concentration_is_refused():
     with pytest.raises(DeclarationError, match="too wide"):
         bg.elicit(bg.MixtureModel(5, weights=bg.Dirichlet(bg.InverseGamma(0.001, 0.001))), 100)
 
 
 @pytest.mark.parametrize("call", [bg.prior_predictive, bg.build_model, bg.initial_point, bg.fit])
-def test_what_is_no_declaration_is_refused(call):
+def test_other_values_than_models_are_refused(call):
     with pytest.raises(DeclarationError, match="must be a MixtureModel"):
         call("iris", [[0.0], [1.0]])

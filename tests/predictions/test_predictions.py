@@ -1,4 +1,4 @@
-"""Densities, of some columns, given others; replicated data; log likelihoods: against scipy, ArviZ and closed forms."""
+"""Densities, marginal and conditional; replicated data; log likelihoods: against scipy, ArviZ and closed forms."""
 
 import warnings
 
@@ -25,7 +25,7 @@ COLUMNS = ("a", "b", "c", "d")
 
 
 def make_posterior(n_draws=7, n_components=3, n_features=3, seed=0):
-    """Draws of a mixture in data units that are nobody's friend: far from 0, scales apart."""
+    """Draws of a mixture in difficult data units: far from 0, with different scales."""
     rng = np.random.default_rng(seed)
     scale, shift = 10.0 ** rng.uniform(-2, 2, n_features), rng.normal(size=n_features) * 100
     root = rng.normal(size=(n_draws, n_components, n_features, n_features)) + 2 * np.eye(n_features)
@@ -52,7 +52,7 @@ def log_density(posterior, x):
 
 
 def as_tree(posterior, chains=1):
-    """A tree of the schema with these draws, as someone else's program would leave it."""
+    """A tree of the schema with these draws, as another program would write it."""
     p = posterior.parameters
     shaped = [value.reshape(chains, -1, *value.shape[1:]) for value in (p.weight, p.mean, p.covariance)]
     data = xr.Dataset(
@@ -76,7 +76,7 @@ def as_tree(posterior, chains=1):
 
 @pytest.mark.parametrize("n_draws", [2, 3, 10, 101])
 @pytest.mark.parametrize("ci_prob", [0.05, 0.5, 0.9, 0.999])
-def test_the_band_is_numpy_s_quantile(n_draws, ci_prob):
+def test_the_band_matches_numpy_quantiles(n_draws, ci_prob):
     posterior = make_posterior(n_draws)
     x = simulate(posterior, 70, np.random.default_rng(1))
     log = log_density(posterior, x)
@@ -97,7 +97,7 @@ def test_quantiles_of_ties_and_of_sorted_numbers_are_right():
             assert found == pytest.approx(np.quantile(values, 1 - (rank + fraction) / 49))
 
 
-def test_the_answer_is_the_same_for_any_number_of_threads_and_stretches(monkeypatch):
+def test_the_result_does_not_depend_on_the_number_of_threads_or_parts(monkeypatch):
     posterior = make_posterior(20)
     x = simulate(posterior, 500, np.random.default_rng(3))
     one = densities.spread(posterior, x, 0.9)
@@ -108,7 +108,7 @@ def test_the_answer_is_the_same_for_any_number_of_threads_and_stretches(monkeypa
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-def test_the_draws_come_on_request(fit, iris, monkeypatch):
+def test_draws_are_returned_with_keep_draws(fit, iris, monkeypatch):
     x = iris.drop(columns="species").head(40)
     answer = bg.density(fit, x, draws=100, keep_draws=True)
     log = log_density(unpack(fit).thin(100), x.to_numpy())
@@ -119,18 +119,18 @@ def test_the_draws_come_on_request(fit, iris, monkeypatch):
     assert "log_density_draws" not in bg.density(fit, x, draws=100)
 
 
-def test_one_draw_has_no_band_and_says_so(iris):
+def test_one_draw_has_no_band_and_a_note(iris):
     fit = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
     answer = bg.density(fit)
     assert answer["band"].isnull().all()
     assert np.isfinite(answer["density"]).all()
-    assert "there is no band" in answer.attrs["note"]
+    assert "no credible band" in answer.attrs["note"]
     answer = bg.conditional_density(fit, {"petal_width": 1.0}, "petal_length")
     assert answer["band"].isnull().all()
-    assert "there is no band" in answer.attrs["note"]
+    assert "no credible band" in answer.attrs["note"]
 
 
-def test_a_marginal_density_is_scipy_s(fit, iris):
+def test_a_marginal_density_matches_scipy(fit, iris):
     names = ["petal_width", "sepal_length"]
     x = iris[names]
     p, at = unpack(fit).thin(50).parameters, [3, 0]
@@ -153,7 +153,7 @@ def test_a_marginal_density_is_scipy_s(fit, iris):
 
 @pytest.mark.parametrize("over", [["a"], ["c"], ["a", "c"], ["c", "a"]])
 @pytest.mark.parametrize("given", [["b"], ["b", "d"]])
-def test_given_times_conditional_is_the_joint(over, given):
+def test_marginal_times_conditional_is_the_joint(over, given):
     """p(over | given) p(given) = p(over, given), draw by draw; 'd' is integrated out when it is not given."""
     posterior = make_posterior(5, 3, 4, seed=9)
     x = simulate(posterior, 30, np.random.default_rng(4))
@@ -169,8 +169,8 @@ def test_given_times_conditional_is_the_joint(over, given):
     np.testing.assert_allclose(densities.kept(conditional, points), joint - alone, rtol=1e-7, atol=1e-7)
 
 
-def test_of_one_component_it_is_the_regression_line(iris):
-    """Mean m + S_og / S_gg (g - m_g), variance S_oo - S_og^2 / S_gg: the formula of every textbook."""
+def test_one_component_gives_the_regression_line(iris):
+    """Mean m + S_og / S_gg (g - m_g), variance S_oo - S_og^2 / S_gg: the textbook formula."""
     x = iris[["petal_length", "petal_width"]].to_numpy()
     fit = bg.fit(bg.MixtureModel(1), iris[["petal_length", "petal_width"]], "em", progress=False)
     mean, s = x.mean(axis=0), np.cov(x.T, bias=True)
@@ -182,7 +182,7 @@ def test_of_one_component_it_is_the_regression_line(iris):
     assert answer.attrs["given"] == "petal_width = 1.2"
 
 
-def test_default_grids_hold_nearly_all_and_integrate_to_one(fit):
+def test_default_grids_cover_nearly_all_of_the_probability(fit):
     line = bg.conditional_density(fit, {"petal_width": 1.2}, "petal_length")
     assert 0.99 < np.trapezoid(line["density"], line["x"][:, 0]) < 1.001
     plane = bg.conditional_density(fit, {"petal_width": 1.2}, ["petal_length", "sepal_length"], steps=50)
@@ -204,7 +204,7 @@ def test_the_band_of_a_conditional_density_is_that_of_its_draws(fit):
 
 
 @pytest.mark.parametrize("far", [1e6, -1e6, 1e12, 1e100, -1e150])
-def test_a_value_far_from_everything_is_no_nan(fit, far):
+def test_a_given_value_far_from_all_components_gives_no_nan(fit, far):
     answer = bg.conditional_density(fit, {"petal_width": far}, "petal_length")
     assert all(np.isfinite(v).all() for v in (answer["density"], answer["band"], answer["x"]))
     p = condition(unpack(fit), {"petal_width": far}, ["petal_length"]).parameters
@@ -212,8 +212,8 @@ def test_a_value_far_from_everything_is_no_nan(fit, far):
     assert (p.weight.max(axis=1) > 0.999).all(), "the widest component takes all"
 
 
-def test_far_away_the_component_that_is_wider_there_wins():
-    """Log weights by hand, at 40 sd and at 100,000, where no density is a number any more."""
+def test_far_away_the_widest_component_has_all_of_the_weight():
+    """Log weights by hand, at 40 sd and at 100,000 sd, where all densities underflow."""
     posterior = make_posterior(1, 2, 2, seed=5)
     p = posterior.parameters
     for away in (40.0, 1e5):
@@ -231,7 +231,7 @@ def test_far_away_the_component_that_is_wider_there_wins():
     [
         ({"petal_with": 1.0}, "petal_length", "no column 'petal_with'; .* did you mean 'petal_width'"),
         ({"petal_width": 1.0}, "petal", "no column 'petal'"),
-        ({"petal_width": 1.0}, "petal_width", "'petal_width' can't be both given and asked for"),
+        ({"petal_width": 1.0}, "petal_width", "'petal_width' can't be in given and in over="),
         ({"petal_width": np.nan}, "petal_length", "given={'petal_width': nan}: give one number"),
         ({"petal_width": 1e200}, "petal_length", r"given={'petal_width': 1e\+200}: .* up to 1e\+152"),
         ({"petal_width": "wide"}, "petal_length", "given={'petal_width': 'wide'}: give one number"),
@@ -241,12 +241,12 @@ def test_far_away_the_component_that_is_wider_there_wins():
         ({}, ["petal_width", "petal_length", "sepal_width"], "no default grid over .* give grid="),
     ],
 )
-def test_what_can_not_be_given_is_said(fit, given, over, message):
+def test_bad_given_values_are_refused(fit, given, over, message):
     with pytest.raises((DataError, DeclarationError), match=message):
         bg.conditional_density(fit, given, over)
 
 
-def test_a_steep_line_leads_beyond_all_numbers():
+def test_a_conditional_mean_that_overflows_is_refused():
     steep = Parameters(np.ones((1, 1)), np.zeros((1, 1, 2)), np.array([[[[1.0, 1e3], [1e3, 2e6]]]]))
     posterior = Posterior(steep, COLUMNS[:2], Standard(np.zeros(2), np.ones(2)))
     np.testing.assert_allclose(condition(posterior, {"a": 3.0}, ["b"]).parameters.mean, 3000)
@@ -274,7 +274,7 @@ def test_replicated_data_sets_come_from_their_own_draw():
         assert (np.abs(products.mean(axis=0) - covariance) < 6 * products.std(axis=0) / np.sqrt(len(x))).all()
 
 
-def test_replicated_data_sets_do_not_depend_on_how_many_come_at_a_time(monkeypatch):
+def test_replicated_data_sets_do_not_depend_on_the_size_of_the_parts(monkeypatch):
     from bayesgmm.predictions import replication
 
     posterior = make_posterior(5)
@@ -286,7 +286,7 @@ def test_replicated_data_sets_do_not_depend_on_how_many_come_at_a_time(monkeypat
     assert not np.array_equal(np.concatenate(list(replicates(posterior, 10, seed=3))), whole)
 
 
-def test_posterior_predictive_is_what_arviz_reads(galaxies_fit, fit):
+def test_arviz_can_read_the_posterior_predictive(galaxies_fit, fit):
     for one in (galaxies_fit, fit):
         tree = bg.posterior_predictive(one, draws=40, seed=1)
         x = tree["posterior_predictive"]["x"]
@@ -295,13 +295,13 @@ def test_posterior_predictive_is_what_arviz_reads(galaxies_fit, fit):
         assert set(one.children) | {"posterior_predictive"} == set(tree.children)
         np.testing.assert_array_equal(x["point"], one["observed_data"]["point"])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ArviZ's own, of its plots
+            warnings.simplefilter("ignore")  # warnings of ArviZ's plots
             assert az.plot_ppc_dist(tree, num_samples=20, kind="ecdf") is not None
     assert bg.posterior_predictive(fit, draws=None, size=3)["posterior_predictive"]["x"].sizes["draw"] == 250
     assert bg.posterior_predictive(fit, draws=2)["posterior_predictive"]["x"].sizes["chain"] == 2
 
 
-def test_predictive_data_sets_that_do_not_fit_are_refused(fit, monkeypatch):
+def test_bad_settings_and_too_large_data_sets_are_refused(fit, monkeypatch):
     from bayesgmm.predictions import densities
 
     with pytest.raises(DeclarationError, match="size=0"):
@@ -316,7 +316,7 @@ def test_predictive_data_sets_that_do_not_fit_are_refused(fit, monkeypatch):
         bg.posterior_predictive(fit)
 
 
-def test_many_simulated_points_are_drawn_a_part_at_a_time():
+def test_many_points_are_simulated_in_parts():
     posterior = make_posterior(1)
     x = simulate(posterior, AT_ONCE + 1000, np.random.default_rng(6))
     assert x.shape == (AT_ONCE + 1000, 3)
@@ -327,7 +327,7 @@ def test_many_simulated_points_are_drawn_a_part_at_a_time():
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
-def test_log_likelihood_is_scipy_s_and_gives_the_loo_of_compare(fit, iris):
+def test_log_likelihood_matches_scipy_and_gives_the_loo_of_compare(fit, iris):
     tree = bg.log_likelihood(fit)
     log = tree["log_likelihood"]["x"]
     assert log.dims == ("chain", "draw", "point")
@@ -345,7 +345,7 @@ def test_log_likelihood_is_scipy_s_and_gives_the_loo_of_compare(fit, iris):
     assert az.loo(tree).elpd == pytest.approx(row["elpd_loo"], abs=0.5)
 
 
-def test_many_log_likelihoods_are_kept_in_single_precision(fit, monkeypatch):
+def test_many_log_likelihoods_are_stored_in_single_precision(fit, monkeypatch):
     exact = bg.log_likelihood(fit)["log_likelihood"]["x"]
     monkeypatch.setattr(log_likelihoods, "SINGLE_ABOVE", 1000 * 150 - 1)
     single = bg.log_likelihood(fit)["log_likelihood"]["x"]
@@ -356,7 +356,7 @@ def test_many_log_likelihoods_are_kept_in_single_precision(fit, monkeypatch):
         bg.log_likelihood(fit)
 
 
-def test_fewer_draws_thin_all_that_belongs_to_them(fit):
+def test_thinning_applies_to_all_groups_with_the_draws(fit):
     tree = bg.log_likelihood(fit, draws=100)
     for group in ("posterior", "sample_stats", "log_likelihood"):
         assert dict(tree[group].sizes)["draw"] == 25, group
@@ -371,7 +371,7 @@ def test_fewer_draws_thin_all_that_belongs_to_them(fit):
         bg.log_likelihood(fit, draws=0)
 
 
-def test_answers_read_what_somebody_else_made(fit):
+def test_traces_of_other_programs_are_accepted(fit):
     tree = as_tree(make_posterior(6), chains=2)
     x = simulate(unpack(tree), 20, np.random.default_rng(7))
     assert (bg.density(tree, x)["density"] > 0).all()

@@ -309,7 +309,9 @@ def test_of_equal_p_values_the_less_dense_row_is_the_stranger(ring_found, tmp_pa
 def test_too_few_reference_points_to_call_any_are_said():
     good = np.random.default_rng(0).normal(size=(60, 2))
     new = np.concatenate([good[:20], [[50.0, 0.0]]])
-    with pytest.warns(FitWarning, match=r"1 point is stranger than all 30 .* at false discovery rate 0.05. Learn from"):
+    with pytest.warns(
+        FitWarning, match=r"1 point has a lower density than all 30 .* at false discovery rate 0.05. Learn from"
+    ):
         found = find_anomalies(good, new, n_components=1, **QUIET)
     assert not found.rows["anomaly"].any()
 
