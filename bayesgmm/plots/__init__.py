@@ -1,4 +1,4 @@
-"""Pictures of a fit. Each is first data, an xarray object that can be tested, and then a figure."""
+"""Plots of a fit. For each plot a function ``..._data`` returns its data, and another draws the figure."""
 
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
 from bayesgmm.plots.checks import check, check_data

@@ -1,4 +1,4 @@
-"""Which points are strange, and whether the p-values are what they should be."""
+"""Plot of anomalies: the points that are called, and the p-values in order."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FDR = 0.05
-BAND = 0.95  # of points whose p-values are uniform, place by place
-LABELLED = 12  # anomalies, the strangest, that are labelled
+BAND = 0.95  # probability of the band for uniform p-values, at each rank
+LABELLED = 12  # maximum number of anomalies with a label
 STRANGE, CALLED = "0.55", COLOURS[5]
 
 
@@ -29,13 +29,35 @@ def anomaly_data(
     calibration: Any = None,
     seed: int = 0,
 ) -> "xr.Dataset":
-    """What ``anomalies`` draws.
+    """Compute the data of ``anomalies``.
+
+    Parameters
+    ----------
+    fit, data, columns, fdr, calibration, seed
+        As for ``anomalies``.
 
     Returns
     -------
     Dataset
-        That of ``anomaly_scores``; ``x`` [point, feature], one or two columns; ``rank`` [point], the place of a p-value
-        among all, from 1; ``band`` [place, ci_bound], where the p-values of so many places lie when all are uniform.
+        The result of ``anomaly_scores``; ``x`` [point, feature], one or two columns; ``rank`` [point], the rank of the
+        p-value, from 1; ``band`` [place, ci_bound], the interval of the p-value at each rank if p-values are uniform.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or the data do not have the columns of the fit.
+    DeclarationError
+        When ``fdr`` is not between 0 and 1, or ``columns`` are more than two.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> anomaly_data(fit, [[0.0], [50.0]])["anomaly"].values
+    array([False,  True])
     """
     from scipy.stats import beta
 
@@ -65,22 +87,38 @@ def anomalies(
     calibration: Any = None,
     seed: int = 0,
 ) -> "Figure":
-    """Strange points in their place, and all p-values against what they should be.
+    """Plot anomalies, and the p-values in order.
 
-    On the left the points in two columns (with one column: their p-values along it), those that are called at the false
-    discovery rate ``fdr`` in red, under their row labels. On the right the p-values in order: those of good points
-    follow the diagonal, inside the band; Benjamini and Hochberg call all points up to the last one under the lower
-    line.
+    Left: the points in two columns (with one column, its values against the p-values). Points that are called at the
+    false discovery rate ``fdr`` are red, with their row labels. Right: the p-values in increasing order. P-values of
+    regular points follow the diagonal, inside the band. The method of Benjamini and Hochberg calls all points up to the
+    last one under the lower line.
 
     Parameters
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     columns : sequence of str, optional
-        The two columns to show; the first two unless told.
+        The two columns to show. Default: the first two.
     fdr, calibration, seed
-        Those of ``anomaly_scores``.
+        As for ``anomaly_scores``.
+
+    Raises
+    ------
+    DataError, DeclarationError, FitFileError
+        As ``anomaly_data``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = anomalies(fit, [[0.0], [50.0]])
+    >>> figure.axes[1].get_ylabel()
+    'p-value'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -112,7 +150,7 @@ def _draw_points(axis: "Axes", found: "xr.Dataset") -> None:
         axis.set_yscale("log")
     count = int(called.sum())
     axis.set_title(
-        f"{count} of {len(x)} points called at a false discovery rate of {found.attrs['fdr']:g} (darker: stranger)",
+        f"{count} of {len(x)} points called at a false discovery rate of {found.attrs['fdr']:g} (darker: smaller p)",
         fontsize=10,
         loc="left",
     )

@@ -1,4 +1,4 @@
-"""Whether data from the model would look like the data: column by column, and pair by pair."""
+"""Posterior predictive check of each column and each pair of columns."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,33 +15,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIMULATIONS = 1000  # data sets that the band is made from
-BAND_POINTS = 500  # a curve with more tells a reader no more
-FLOOR = 1e-4  # p-values below have one colour
+SIMULATIONS = 1000  # number of simulated data sets for the band
+BAND_POINTS = 500  # maximum number of points of a curve
+FLOOR = 1e-4  # smaller p-values have the same colour
 
 
 def check_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "xr.Dataset":
-    """What ``check`` draws.
+    """Compute the data of ``check`` [1]_.
 
     Parameters
     ----------
     fit : DataTree
     columns : sequence of str, optional
-        Columns to show; the first six unless told. P-values are corrected for all columns, shown or not.
+        Columns. Default: the first six. P-values are corrected for all columns of the fit.
     ci_prob : float
-        Probability that the whole of a right column's curve lies in the band.
+        Probability that the whole curve of a column lies in the band, if the model is right.
 
     Returns
     -------
     Dataset
-        ``pit`` [feature, point], the posterior mean of each column's distribution function at the points; ``level``
-        [step] and ``difference`` [feature, step], how much larger a share of the points lies below each level than
-        should; ``band`` [step, ci_bound], simultaneous; ``p_value`` [feature, feature_bis], corrected: of a column by
-        itself on the diagonal, of how two columns go together beside it; ``tail_p_value`` [feature].
+        ``pit`` [feature, point], the posterior mean of each column's distribution function at the points (probability
+        integral transform); ``level`` [step] and ``difference`` [feature, step], the share of the points with a ``pit``
+        below each level, minus the level; ``band`` [step, ci_bound], simultaneous; ``p_value`` [feature, feature_bis],
+        corrected for multiple tests: of single columns on the diagonal, of the dependence of two columns beside it;
+        ``tail_p_value`` [feature].
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
 
     References
     ----------
     .. [1] Säilynoja, Bürkner & Vehtari (2022), Stat. Comput. 32, 32.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> check_data(fit)["pit"].values.round(1)
+    array([[0. , 0.2, 0.4, 0.5, 0.6, 0.8, 0.9]])
     """
     import xarray as xr
     from arviz_stats.ecdf_utils import compute_ecdf, ecdf_pit
@@ -81,20 +99,40 @@ def _of_pair(compared: dict[Any, float], a: str, b: str) -> float:
 
 
 def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "Figure":
-    """Whether data from the model would look like the data.
+    """Plot a posterior predictive check of the columns and of their dependence.
 
-    A panel a column: by how much a larger share of the points lies below each of the model's quantiles than should. A
-    right model's curve stays in the band; a valley and then a hill is a column that the model makes too wide, a
-    curve that leaves at the ends has other tails. The last panel: p-values of how each two columns go together, and of
-    each column on the diagonal; dark ones are misfits.
+    A panel for each column: the share of the points below each quantile of the model, minus the expected share. If the
+    model is right, the curve stays in the band. A curve that is first negative and then positive is of a column that is
+    too wide in the model; a curve that leaves the band at an end is of a column with other tails. Last panel: p-values
+    of single columns (diagonal) and of the dependence of two columns; dark cells are misfits.
 
     Parameters
     ----------
     fit : DataTree
     columns : sequence of str, optional
-        Columns to show; the first six unless told.
+        Columns to show. Default: the first six.
     ci_prob : float
-        Of the band.
+        Probability of the band.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = check(fit)
+    >>> figure.axes[0].get_xlabel()
+    'quantile of the model'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -130,7 +168,7 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     axis.set_xlabel("quantile of the model")
     axis.spines[["top", "right"]].set_visible(False)
     if j == 0:
-        axis.set_ylabel("share of the data below it,\ntoo much or too little")
+        axis.set_ylabel("share of the data below,\nminus expected")
 
 
 def _draw_pairs(figure: "Figure", axis: "Axes", data: "xr.Dataset") -> None:
@@ -147,12 +185,12 @@ def _draw_pairs(figure: "Figure", axis: "Axes", data: "xr.Dataset") -> None:
     axis.set_xticks(range(len(names)), names, rotation=35, ha="right")
     axis.set_yticks(range(len(names)), names)
     axis.spines[:].set_visible(False)
-    axis.set_title("p-values, corrected:\ntwo columns together; each by itself", fontsize="medium")
+    axis.set_title("corrected p-values: dependence\nof two columns; single columns", fontsize="medium")
     figure.colorbar(image, ax=axis, shrink=0.8)
 
 
 def _shown(p_value: float) -> str:
-    """A p-value in few digits.
+    """Format a p-value with few digits.
 
     Examples
     --------
@@ -163,7 +201,7 @@ def _shown(p_value: float) -> str:
 
 
 def _named(p_value: float) -> str:
-    """A p-value with its letter.
+    """Format a p-value as ``p = ...``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The points by cluster, and how sure that is."""
+"""Plot of the assignments: points by component, and the posterior uncertainty of the components."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,20 +19,45 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES = 400  # draws that a band is made from
+CURVES = 400  # maximum number of draws for a band
 RINGED = 0.1  # entropy from which a point gets a ring
 
 
 def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
-    """What ``assignments`` draws.
+    """Compute the data of ``assignments``.
+
+    Parameters
+    ----------
+    fit : DataTree
+    columns : sequence of str, optional
+        Columns. Default: the first six.
+    ci_prob : float
+        Probability of intervals, bands and ellipses.
 
     Returns
     -------
     Dataset
         ``x`` [point, feature], ``row_weight``, ``label`` and ``entropy`` [point]; ``grid`` [feature, step], and on
-        it ``marginal`` [feature, step, component] (weighted density of each component), ``band`` [feature, step,
-        ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that hold ``ci_prob`` of a
-        component, one for each of some draws.
+        it ``marginal`` [feature, step, component] (weighted density of each component) and ``band`` [feature, step,
+        ci_bound] of their sum; ``outline`` [pair, draw, component, axis, angle]: ellipses that contain ``ci_prob`` of a
+        component, for each of some draws.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> assignment_data(fit)["label"].values
+    array([0, 0, 0, 0, 1, 1, 1])
     """
     import xarray as xr
 
@@ -70,7 +95,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
 
 
 def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, steps: int = 73) -> Array:
-    """(S, K, 2, steps) outlines in the plane of two columns."""
+    """(S, K, 2, steps) ellipses in the plane of two columns that contain ``ci_prob`` of each component."""
     from scipy.stats import chi2
 
     angle = np.linspace(0, 2 * np.pi, steps)
@@ -80,20 +105,40 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
 
 
 def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
-    """Points by component, uncertain ones ringed, with the posterior uncertainty of the components.
+    """Plot the points by component, with rings around uncertain points, and the components in some draws.
 
-    Below the diagonal, each pair of columns: points in the colour of their most probable component, with a ring that
-    grows with the entropy of its label; thin outlines hold ``ci_prob`` of a component, one for each of 25 draws.
-    On the diagonal, each column: the data, the components, and a credible band of the density. A lone column gets a
-    rug of its points.
+    Below the diagonal, each pair of columns: points in the colour of their most probable component. The size of a ring
+    grows with the entropy of the label. Thin ellipses contain ``ci_prob`` of a component, for each of 25 draws: where
+    they scatter, the component is uncertain. On the diagonal, each column: the data, the components, and a credible
+    band of the density. A single column has a rug of its points.
 
     Parameters
     ----------
     fit : DataTree
     columns : sequence of str, optional
-        Columns to show; the first six unless told.
+        Columns to show. Default: the first six.
     ci_prob : float
-        Probability that outlines hold, and of the band.
+        Probability of the ellipses and of the band.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = assignments(fit)
+    >>> len(figure.axes)
+    1
+    >>> plt.close(figure)
     """
     data = assignment_data(fit, columns, ci_prob)
     figure = triangle(data, draw_marginal, _draw_pair)
@@ -102,7 +147,7 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 
 
 def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
-    """One column: the data, the components, a credible band of the density."""
+    """Draw one column: the data, the components, a credible band of the density."""
     grid = data["grid"].values[j]
     draw_histogram(axis, data, j)
     axis.fill_between(grid, *data["band"].values[j].T, color="0.35", alpha=0.35, lw=0)
@@ -116,7 +161,7 @@ def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 
 def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:
-    """The points of a lone column, along the bottom."""
+    """Draw the points of a single column along the bottom."""
     colours = [colour(k) for k in data["label"].values]
     height = np.full(data.sizes["point"], 0.02)
     axis.scatter(

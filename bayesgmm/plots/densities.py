@@ -1,4 +1,4 @@
-"""Where a mixture is dense, and how sure that is."""
+"""Plot of the density, with its posterior uncertainty."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STEPS = 60  # points of a grid along each of two columns
-HELD = (0.5, 0.8, 0.95)  # probabilities that filled contours hold
-MOST_SHOWN = 5_000  # points
+STEPS = 60  # number of grid points along each of two columns
+HELD = (0.5, 0.8, 0.95)  # probabilities of the filled contours
+MOST_SHOWN = 5_000  # maximum number of points in a panel
 
 
 def density_data(
@@ -34,16 +34,39 @@ def density_data(
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
 ) -> "xr.Dataset":
-    """What ``density`` draws.
+    """Compute the data of ``density``.
+
+    Parameters
+    ----------
+    fit, columns, given, ci_prob
+        As for ``density``.
 
     Returns
     -------
     Dataset
-        ``x`` [point, feature] and ``row_weight`` [point], the data (not where something is given); ``grid`` [feature,
-        step], and on it ``density`` [feature, step], ``band`` [feature, step, ci_bound] and ``component_density``
+        ``x`` [point, feature] and ``row_weight`` [point], the data (not with ``given``); ``grid`` [feature, step], and
+        on it ``density`` [feature, step], ``band`` [feature, step, ci_bound] and ``component_density``
         [feature, step, component]; for each pair of columns ``place`` [pair, axis, cell], ``pair_density`` [pair, cell,
         cell_bis] (the first column of the pair along ``cell``), and ``pair_draws`` [pair, draw, cell, cell_bis] of some
-        draws.
+        draws. Densities are in one over the product of the columns' units.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or all columns are given.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> data = density_data(fit)
+    >>> bool(data["density"].max() > data["component_density"].max() * 0.99)
+    True
     """
     import xarray as xr
 
@@ -67,13 +90,13 @@ def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequenc
     places(posterior.columns, [*given])
     free = tuple(name for name in posterior.columns if name not in given)
     if not free:
-        raise DataError(f"all columns are given ({', '.join(given)}): none is left to be drawn")
+        raise DataError(f"all columns are given ({', '.join(given)}): there is no column left to draw")
     names = [free[j] for j in choose_columns(free, columns)]
     return condition(posterior, given, names)
 
 
 def _axis(posterior: Posterior, j: int, x: Array | None) -> Array:
-    """Points along a column: over the data, or where nearly all of the probability is."""
+    """Grid along a column, over the data or over nearly all of the probability."""
     if x is not None:
         return grid(x[:, j])
     return default_grid(marginal(posterior, [posterior.columns[j]])).values[:, 0]
@@ -122,7 +145,7 @@ def _pairs(posterior: Posterior, grids: Array, pairs: list[tuple[int, int]]) -> 
 
 
 def held_by(values: Array, shares: Sequence[float]) -> Array:
-    """Levels of a density on a regular grid above which it holds these shares of its total.
+    """Levels of a density on a regular grid: the cells above each level contain a share of the total.
 
     Examples
     --------
@@ -140,21 +163,37 @@ def density(
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
 ) -> "Figure":
-    """The density with what is uncertain about it, for each column and each pair of columns.
+    """Plot the density with its posterior uncertainty, for each column and each pair of columns.
 
-    On the diagonal, each column: the data as a histogram, the posterior mean density with its credible band, and the
-    components that make it up. Below, each pair: shades hold 50, 80 and 95 % of the probability; each thin line is the
-    edge of the 95 % of one of 25 draws, so where the lines scatter, the edge is uncertain.
+    On the diagonal, each column: a histogram of the data, the posterior mean density with its credible band, and its
+    components. Below, each pair: shaded regions contain 50, 80 and 95 % of the probability. Each thin line is the edge
+    of the 95 % region in one of 25 draws: where the lines scatter, the edge is uncertain.
 
     Parameters
     ----------
     fit : DataTree
     columns : sequence of str, optional
-        Columns to show; the first six unless told.
+        Columns to show. Default: the first six.
     given : mapping of column to number, optional
-        Show the densities given these values of other columns.
+        Values of other columns, in data units: plot the conditional densities.
     ci_prob : float
         Probability of the band.
+
+    Raises
+    ------
+    DataError, DeclarationError, FitFileError
+        As ``density_data``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = density(fit)
+    >>> len(figure.axes)
+    1
+    >>> plt.close(figure)
     """
     data = density_data(fit, columns, given, ci_prob)
     figure = triangle(data, _draw_marginal, _draw_pair)
@@ -212,7 +251,7 @@ def _legend(figure: "Figure", data: "xr.Dataset") -> None:
         figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, title=title)
         return
     shares = zip(("#4F95C6", "#9CC4E0", "#D6E6F2"), HELD, strict=True)
-    marks += [Patch(color=shade, lw=0, label=f"holds {share:.0%}") for shade, share in shares]
+    marks += [Patch(color=shade, lw=0, label=f"{share:.0%} of the probability") for shade, share in shares]
     if data.sizes["draw"] > 1:
-        marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95%, one draw"))
+        marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95 % in one draw"))
     figure.legend(handles=marks, loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98), title=title)

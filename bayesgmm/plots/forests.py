@@ -1,4 +1,4 @@
-"""The weights of the components, with what the prior says of them."""
+"""Forest plot of the weights of the components, with their prior."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,28 +17,43 @@ if TYPE_CHECKING:
 
 INNER = 0.5  # probability of the thick intervals
 PRIOR_DRAWS = 20_000
-MOST_SHARES = 50_000_000  # responsibilities that are looked at for the chance that a component is occupied
-SLICE = 2_000_000  # of them held at a time
+MOST_SHARES = 50_000_000  # maximum number of responsibilities for the probability that a component is occupied
+SLICE = 2_000_000  # responsibilities in memory at a time
 
 
 def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
-    r"""What ``weights`` draws.
+    r"""Compute the data of ``weights``.
 
-    A component is occupied when it holds a point. For N points in draws s, its chance is
+    A component is occupied when it holds at least one point. With N points and draws s, the probability of this is
     :math:`\mathrm{E}_s[1 - \prod_n (1 - r_{nk}^{(s)})]`.
 
     Parameters
     ----------
     fit : DataTree
     ci_prob : float
-        Probability of the outer intervals and of the prior's.
+        Probability of the outer intervals and of the prior's interval.
 
     Returns
     -------
     Dataset
         ``mean`` [component]; ``interval`` [component, level, ci_bound], equal-tailed, at levels 0.5 and ``ci_prob``;
         ``occupied`` [component], NaN without points; ``prior_mean`` and ``prior_interval`` [ci_bound], of the weight of
-        any one component, NaN where no prior was declared or a fit ignores it.
+        any one component, NaN where the fit uses no prior.
+
+    Raises
+    ------
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> weights_data(fit)["mean"].values.round(2)
+    array([0.57, 0.43])
     """
     import xarray as xr
 
@@ -64,7 +79,7 @@ def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
 
 
 def _interval(values: Array, level: float) -> Array:
-    """(..., 2) equal-tailed interval over the first axis.
+    """(..., 2) equal-tailed interval of the values over the first axis.
 
     Examples
     --------
@@ -76,7 +91,7 @@ def _interval(values: Array, level: float) -> Array:
 
 
 def _prior_weights(fit: "xr.DataTree") -> Array:
-    """Draws of the weight of a component from the prior, whichever it is: components are named by their size."""
+    """Draws from the prior of the weight of any component (labels are by size, so the prior is of all of them)."""
     told = info(fit)
     if "model" not in told or told.get("maximum") == "likelihood":
         return np.array([np.nan])
@@ -86,7 +101,7 @@ def _prior_weights(fit: "xr.DataTree") -> Array:
 
 
 def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
-    """(K,) probability that a component holds a point, over as many draws as large data allow."""
+    """(K,) probability that a component holds a point; with large data, over fewer draws."""
     n_components = posterior.parameters.weight.shape[1]
     if not holds_points(fit):
         return np.full(n_components, np.nan)
@@ -106,16 +121,34 @@ def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
 
 
 def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
-    """How heavy each component is: its mean and two intervals, and the chance that it holds any point at all.
+    """Plot the weight of each component, with two intervals, and the probability that it holds a point.
 
-    A thick line holds 50 % of a weight, a thin one ``ci_prob``. The band behind is what the prior says of the weight of
-    any component, and the dashed line its mean. A point estimate has dots only.
+    The thick line is the 50 % interval, the thin line the ``ci_prob`` interval. The band is the prior interval of the
+    weight of any component, and the dashed line the prior mean. A point estimate has dots only.
 
     Parameters
     ----------
     fit : DataTree
     ci_prob : float
-        Probability of the thin intervals, and of the prior's band.
+        Probability of the thin intervals and of the prior's band.
+
+    Raises
+    ------
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = weights(fit)
+    >>> figure.axes[0].get_xlabel()
+    'weight'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -148,7 +181,7 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", ci_prob: float) -> None:
 
 
 def _write_chances(axis: "Axes", data: "xr.Dataset") -> None:
-    """The chance of being occupied, in a column on the right."""
+    """Write the probability of being occupied, in a column on the right."""
     chances = data["occupied"].values
     if np.isnan(chances).all():
         return
@@ -164,7 +197,7 @@ def _write_chances(axis: "Axes", data: "xr.Dataset") -> None:
 
 
 def percent(chance: float) -> str:
-    """A probability for people: neither nearly certain nor nearly impossible is rounded to certain or impossible.
+    """Format a probability; values near 0 and 1 are not rounded to 0 and 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How the doubt about labels falls as components are merged."""
+"""Plot of the entropy of the labels against the number of merged clusters."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
-    """What ``entropy`` draws.
+    """Compute the data of ``entropy``.
 
     Parameters
     ----------
@@ -25,9 +25,22 @@ def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
     Returns
     -------
     Dataset
-        ``entropy``, ``n_merged`` and ``overlap`` [n_clusters], ``band`` [n_clusters, ci_bound]; ``elbow``, of the
-        entropy against the number of clusters, and ``line`` [half, coefficient], intercept and slope on both sides of
-        it (of three clusters or more). Attribute ``n_clusters``, what was chosen.
+        ``entropy``, ``n_merged`` and ``overlap`` [n_clusters], ``band`` [n_clusters, ci_bound]; ``elbow``, the
+        number of clusters at the elbow of the entropy, and ``line`` [half, coefficient], intercept and slope of the two
+        lines (with three clusters or more). Entropies are in nats. Attribute ``n_clusters``, the choice.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merged`` is not from ``merge_components``.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> entropy_data(bg.merge_components(fit)).attrs["n_clusters"]
+    2
     """
     if "entropy" not in getattr(merged, "data_vars", {}) or "n_clusters" not in merged.dims:
         raise DeclarationError(f"merged={type(merged).__name__}: must be what merge_components(fit) returned")
@@ -43,16 +56,32 @@ def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
 
 
 def entropy(merged: "xr.Dataset") -> "Figure":
-    """How the entropy of the labels falls as components are merged, and how much the merged ones overlapped.
+    """Plot the entropy of the labels against the number of clusters, and the overlap of the merged components.
 
-    Left: entropy against the number of clusters, of the mean responsibilities, with a band of the draws' own (which
-    are surer); two lines bend at the elbow. Right: the overlap of the two components through which each merger went.
-    A ring marks the number that was chosen.
+    Left: entropy of the mean responsibilities, with a band of the entropies of single draws (these are smaller); the
+    two lines meet at the elbow. Right: the largest overlap between components of the two clusters in each merger. A
+    ring marks the number of clusters that was chosen.
 
     Parameters
     ----------
     merged : Dataset
         From ``merge_components``.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merged`` is not from ``merge_components``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = entropy(bg.merge_components(fit))
+    >>> figure.axes[0].get_ylabel()
+    'entropy of the labels (nats)'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 

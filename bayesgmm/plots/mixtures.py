@@ -1,4 +1,4 @@
-"""A mixture by pairs of columns: its components, where their means may be, and the density that they make."""
+"""Plot of a mixture by pairs of columns: components, credible regions of their means, and the density."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -23,22 +23,47 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INNER = 0.5  # probability of the inner ellipses and contours
-COARSE = 4  # every so many steps of a margin's grid, in two dimensions
-AVERAGED = 100  # draws that a density in two dimensions is averaged over
-MEANS = 400  # draws of a mean that are shown
+COARSE = 4  # thinning of the grid of a column, in two dimensions
+AVERAGED = 100  # number of draws for a density in two dimensions
+MEANS = 400  # maximum number of draws of a mean in the plot
 
 
 def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
-    """What ``pairs`` draws: all of ``assignment_data``, and for two columns or more what is in the plane of each pair.
+    """Compute the data of ``pairs``: those of ``assignment_data``, and for each pair of columns those in its plane.
+
+    Parameters
+    ----------
+    fit : DataTree
+    columns : sequence of str, optional
+        Columns. Default: the first six.
+    ci_prob : float
+        Probability of intervals, bands and ellipses.
 
     Returns
     -------
     Dataset
-        ``ellipse`` [pair, level, component, axis, angle], of the posterior mean components, that hold 50 % and
-        ``ci_prob`` of them; ``centre`` [mean_draw, component, feature], means of some draws; ``region`` [pair,
-        component, axis, angle], the ellipse of their shape that holds ``ci_prob`` of them, NaN where there are too few
-        draws; ``density`` [pair, up, across], the posterior predictive one on ``coarse`` [feature, across]; ``height``
-        [pair, level], above which it holds 50 % and ``ci_prob`` of new points.
+        ``ellipse`` [pair, level, component, axis, angle], ellipses of the posterior mean components that contain 50 %
+        and ``ci_prob`` of them; ``centre`` [mean_draw, component, feature], means in some draws; ``region`` [pair,
+        component, axis, angle], the ellipse that contains ``ci_prob`` of these draws, NaN with too few draws;
+        ``density`` [pair, up, across], posterior predictive, on ``coarse`` [feature, across]; ``height`` [pair, level],
+        above which it contains 50 % and ``ci_prob`` of new points.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> pairs_data(fit)["marginal"].dims
+    ('feature', 'step', 'component')
     """
     data = assignment_data(fit, columns, ci_prob)
     if "pair" not in data.dims:
@@ -74,16 +99,17 @@ def _plane_density(x: Array, y: Array, posterior: Posterior) -> Array:
 
 
 def region(draws: Array, level: float, steps: int = 73) -> Array:
-    """(2, steps) the ellipse of the draws' own shape that holds a share of the draws (S, 2); NaN for a few draws.
+    """(2, steps) ellipse that contains a share of the draws (S, 2); NaN with few draws.
 
-    Its radius is a quantile of the draws' Mahalanobis distances, so that it needs no normal posterior.
+    Its shape is the covariance of the draws, its radius a quantile of their Mahalanobis distances: no normal posterior
+    is assumed.
     """
     if len(draws) < 10:
         return np.full((2, steps), np.nan)
     centre, sd = draws.mean(axis=0), draws.std(axis=0)
     if not (sd > 0).all():
         return np.full((2, steps), np.nan)
-    z = (draws - centre) / sd  # columns in very different units are no thin ellipse
+    z = (draws - centre) / sd  # standardised, because columns can have very different units
     covariance = np.cov(z.T)
     if not np.linalg.eigvalsh(covariance)[0] > 1e-14:
         return np.full((2, steps), np.nan)
@@ -95,20 +121,41 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
 
 
 def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
-    """The components by pairs of columns: what they hold, where their means may be, and the density that they make.
+    """Plot the mixture by pairs of columns: components, credible regions of their means, and the density.
 
-    Below the diagonal: points in the colour of their component; the posterior mean components, as ellipses that hold
-    50 % and ``ci_prob`` of one, and thin ones for each of 25 draws. Above it: contours of the posterior predictive
-    density that hold as much of a new point, draws of the means, and the regions that hold ``ci_prob`` of them. On it:
-    each column's data and components, and a credible band of the density.
+    Below the diagonal: points in the colour of their component, the posterior mean components as ellipses that contain
+    50 % and ``ci_prob`` of each, and thin ellipses for each of 25 draws. Above the diagonal: contours of the posterior
+    predictive density that contain the same shares of new points, draws of the means, and regions that contain
+    ``ci_prob`` of these draws. On the diagonal: the data of each column, the components, and a credible band of the
+    density.
 
     Parameters
     ----------
     fit : DataTree
     columns : sequence of str, optional
-        Columns to show; the first six unless told.
+        Columns to show. Default: the first six.
     ci_prob : float
-        Probability of outer ellipses, contours, regions and bands.
+        Probability of the outer ellipses and contours, the regions, and the bands.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = pairs(fit)
+    >>> len(figure.axes)
+    1
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -146,7 +193,7 @@ def _draw_components(axis: "Axes", data: "xr.Dataset", row: int, column: int) ->
 
 
 def _draw_density(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    """Above the diagonal the later column is across: the density is laid on its side."""
+    """Draw the density above the diagonal, transposed: the later column is on the horizontal axis."""
     pair = pair_number(data.sizes["feature"], row, column)
     coarse, density = data["coarse"].values, data["density"].values[pair].T
     heights = data["height"].values[pair][::-1]
@@ -163,7 +210,7 @@ def _draw_density(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> No
 
 
 def _label_right(axis: "Axes", data: "xr.Dataset", row: int) -> None:
-    """A row above the diagonal is named at its right end: on its left is a margin, whose heights are densities."""
+    """Label a row above the diagonal on its right: on its left is a panel of the diagonal, with densities."""
     axis.yaxis.tick_right()
     axis.yaxis.set_label_position("right")
     axis.tick_params(labelright=True)
@@ -183,8 +230,8 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
         marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
     if data.sizes["feature"] > 1:
         marks += [
-            Patch(color="0.78", label=f"where {INNER:.0%} of new points fall"),
-            Patch(color="0.9", label=f"where {ci_prob:.0%} of them fall"),
+            Patch(color="0.78", label=f"{INNER:.0%} of new points"),
+            Patch(color="0.9", label=f"{ci_prob:.0%} of new points"),
         ]
     columns = min(len(marks), 3 if data.sizes["feature"] > 2 else 2)
     figure.legend(handles=marks, loc="outside upper center", ncols=columns, frameon=False)

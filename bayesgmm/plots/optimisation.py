@@ -1,4 +1,4 @@
-"""How an optimiser got to where it ended."""
+"""Plot of the ELBO over the iterations of an optimiser."""
 
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,28 @@ if TYPE_CHECKING:
 
 
 def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
-    """What ``elbo`` draws.
+    """Compute the data of ``elbo``.
 
     Returns
     -------
     Dataset
-        ``elbo`` and either ``samples`` (the fixed draws that it was over) or ``batches`` (the minibatches that an
-        iteration went through, 1 for all points at once) [iteration]; ``final`` and ``final_se``.
+        ``elbo`` [iteration], in nats; ``samples`` [iteration], the number of fixed draws that it was estimated from
+        (ADVI), or ``batches`` [iteration], the number of minibatches in the iteration (1 for all points at once);
+        ``final`` and ``final_se``, the final ELBO and its standard error.
 
     Raises
     ------
     FitFileError
-        When the fit was not made by an engine that maximises the evidence lower bound.
+        When the fit was not made by an engine that maximises the ELBO.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "vb", seed=1, progress=False)
+    >>> data = elbo_data(fit)
+    >>> bool(data["elbo"][-1] >= data["elbo"][0])
+    True
     """
     if "optimisation" not in getattr(fit, "children", {}) or "elbo" not in fit["optimisation"]:
         raise FitFileError("this fit has no ELBO history; fit with method='vb', 'advi' or 'fullrank_advi'")
@@ -34,10 +44,32 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
 
 
 def elbo(fit: "xr.DataTree") -> "Figure":
-    """How the evidence lower bound rose, and where it ended; of ADVI, by fresh draws, with two standard errors.
+    """Plot the evidence lower bound (ELBO) over the iterations, and its final value.
 
-    It never falls, but for where it changes colour: there ADVI had fitted itself to its fixed draws, and went on with
-    four times as many. Over minibatches it is noisy.
+    The curve never decreases, except where its colour changes: there ADVI replaced its fixed draws by four times as
+    many, because it overfitted the first ones. With minibatches it is noisy. For ADVI the final value is estimated from
+    new draws, with a band of two standard errors.
+
+    Parameters
+    ----------
+    fit : DataTree
+        By ``method='vb'``, ``'advi'`` or ``'fullrank_advi'``.
+
+    Raises
+    ------
+    FitFileError
+        When the fit was not made by an engine that maximises the ELBO.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "vb", seed=1, progress=False)
+    >>> figure = elbo(fit)
+    >>> figure.axes[0].get_ylabel()
+    'evidence lower bound (nats)'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -52,7 +84,7 @@ def elbo(fit: "xr.DataTree") -> "Figure":
         label = f"over {count} fixed draws" if sampled else _points_seen(count)
         axis.plot(steps, values[steps], color=colour(i), lw=1.6, marker="o", ms=3, label=label)
     axis.axhspan(final - 2 * error, final + 2 * error, color="0.35", alpha=0.25, lw=0)
-    axis.axhline(final, color="0.35", lw=1, ls="--", label="over fresh draws, at the end" if sampled else "at the end")
+    axis.axhline(final, color="0.35", lw=1, ls="--", label="final, from new draws" if sampled else "final")
     axis.set_xlabel("iteration")
     axis.set_ylabel("evidence lower bound (nats)")
     axis.ticklabel_format(axis="y", useOffset=False)

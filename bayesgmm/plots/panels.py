@@ -1,4 +1,4 @@
-"""Panels of a figure: a column each on the diagonal, a pair of columns each below it."""
+"""Panels of a figure: single columns on the diagonal, pairs of columns below it."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def pair_number(n_features: int, one: int, other: int) -> int:
-    """Which of all pairs of columns two of them are, in the order of ``itertools.combinations``.
+    """Index of a pair of columns in the order of ``itertools.combinations``.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def triangle(
     draw_column: "Callable[[Axes, xr.Dataset, int], None]",
     draw_pair: "Callable[[Axes, xr.Dataset, int, int], None]",
 ) -> "Figure":
-    """A figure with a panel for each column, and below these one for each pair (row, column)."""
+    """Draw a figure with a panel for each column and, below these, a panel for each pair (row, column)."""
     import matplotlib.pyplot as plt
 
     d = data.sizes["feature"]
@@ -53,7 +53,7 @@ def triangle(
 
 
 def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
-    """Names and numbers at the left and the bottom of a square of panels, and nowhere else."""
+    """Label the axes of the left and bottom panels only."""
     names, last = data["feature"].values, data.sizes["feature"] - 1
     if row == last:
         axis.set_xlabel(names[column])
@@ -66,19 +66,19 @@ def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
 
 
 def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
-    """The points of a column, each as heavy as its row, as a density."""
+    """Draw a histogram of a column as a density, with row weights."""
     x, weight = data["x"].values[:, j], data["row_weight"].values
     edges = np.histogram_bin_edges(x[weight > 0], bins="auto")
     axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
 
 
 def row_weights(weights: Array | None, n_points: int) -> Array:
-    """(N,) how many points each row stands for."""
+    """(N,) row weights; ones without weights."""
     return np.ones(n_points) if weights is None else weights
 
 
 def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "list[Line2D]":
-    """For a legend: some components in their colours, with how many points each is most probable for."""
+    """Legend entries of some components, in their colours, with the number of points of each."""
     from matplotlib.lines import Line2D
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])

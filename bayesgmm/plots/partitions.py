@@ -1,4 +1,4 @@
-"""The optimal clustering, what else is plausible, which points belong together, how many clusters there are."""
+"""Plots of partitions: co-clustering, the optimal partition and its credible ball, the number of clusters."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Labels = NDArray[np.int64]
-SHOWN = 1000  # points a side: more than a picture can show
+SHOWN = 1000  # maximum number of points on each side of a matrix
 RINGED = 0.25  # expected distance from which a point gets a ring
 MOST_RINGS = 40
 MOST_PAIRS = 3
@@ -35,22 +35,39 @@ TITLES = {
 
 
 def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
-    """What ``co_clustering`` draws.
+    """Compute the data of ``co_clustering``.
 
     Parameters
     ----------
     fit : DataTree
     best : Dataset, optional
-        From ``partition``; found here unless told.
+        From ``partition``. Default: computed here.
     seed : int
-        Of the partition that is found here.
+        Seed of the partition that is computed here.
 
     Returns
     -------
     Dataset
         ``probability`` [point, point_bis] of at most 1,000 points, and their ``label`` [point], in the order of the
-        labels; within a cluster the points that are surest of it come first. ``component`` [cluster], whose colour a
-        cluster has.
+        labels; within a cluster, points with the highest probabilities come first. ``component`` [cluster], the
+        component whose colour the cluster has.
+
+    Raises
+    ------
+    DeclarationError
+        When ``best`` is not from ``partition``.
+    DataError
+        When ``best`` is a partition of other points.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> co_clustering_data(fit)["label"].values
+    array([0, 0, 0, 0, 1, 1, 1])
     """
     best = best_partition(fit, seed=seed) if best is None else best
     points = observed(fit)
@@ -67,7 +84,7 @@ def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, 
 
 
 def _coloured(fit: "xr.DataTree", best: "xr.Dataset", label: Labels) -> "xr.Dataset":
-    """Which component's colour each cluster has: of the component that it shares most points with."""
+    """The component of each cluster with which it shares most points; the cluster has its colour."""
     import xarray as xr
 
     component = matched(best["label"].values, assignments(fit)["label"].values)
@@ -75,7 +92,7 @@ def _coloured(fit: "xr.DataTree", best: "xr.Dataset", label: Labels) -> "xr.Data
 
 
 def matched(label: Labels, reference: Labels) -> Labels:
-    """For each cluster a number of the reference, each once, so that as many points as can be have the same one.
+    """Match each cluster to a label of the reference, each once, so that most points have equal labels.
 
     Examples
     --------
@@ -87,22 +104,43 @@ def matched(label: Labels, reference: Labels) -> Labels:
     n, m = int(label.max()) + 1, int(reference.max()) + 1
     shared = np.zeros((n, n + m))
     np.add.at(shared, (label, reference), 1)
-    shared[:, m:] -= 1e-6 * np.arange(1, n + 1)  # a number of its own for a cluster that finds no partner
+    shared[:, m:] -= 1e-6 * np.arange(1, n + 1)  # a cluster without a partner gets a number of its own
     return linear_sum_assignment(-shared)[1]
 
 
 def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
-    """The probability of being together for every pair of points, ordered by the optimal partition.
+    """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
-    A sure cluster is a black square; grey between two squares says that their points may belong together. The bars
-    along the sides are the clusters.
+    A cluster that is certain is a black square. Grey areas between two squares: their points may belong together. The
+    bars along the sides are the clusters.
 
     Parameters
     ----------
     fit : DataTree
     best : Dataset, optional
-        From ``partition``; found here unless told.
+        From ``partition``. Default: computed here.
     seed : int
+        Seed of the partition that is computed here.
+
+    Raises
+    ------
+    DeclarationError
+        When ``best`` is not from ``partition``.
+    DataError
+        When ``best`` is a partition of other points.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = co_clustering(fit)
+    >>> figure.axes[0].get_xlabel()
+    '7 points, by cluster'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
     from matplotlib.colors import ListedColormap
@@ -111,7 +149,7 @@ def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed:
     label, n = data["label"].values, data.sizes["point"]
     figure, axis = plt.subplots(figsize=(6.4, 5.4), layout="constrained")
     image = axis.imshow(data["probability"].values, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
-    bar = figure.colorbar(image, ax=axis, shrink=0.8, label="probability of being together")
+    bar = figure.colorbar(image, ax=axis, shrink=0.8, label="co-clustering probability")
     bar.outline.set_visible(False)
     colours = ListedColormap([colour(k) for k in data["component"].values])
     for rectangle, values in (((-0.045, 0, 0.03, 1), label[:, None]), ((0, 1.015, 1, 0.03), label[None])):
@@ -133,14 +171,36 @@ def partition_data(
     ci_prob: float = 0.95,
     seed: int = 0,
 ) -> "xr.Dataset":
-    """What ``partition`` draws.
+    """Compute the data of ``partition``.
+
+    Parameters
+    ----------
+    fit, best, columns, ci_prob, seed
+        As for ``partition``.
 
     Returns
     -------
     Dataset
-        ``x`` [point, feature]; ``expected_distance`` [point]; ``label`` [clustering, point], of the optimal clustering
-        and the three bounds of its credible ball, numbered so that colours agree: as components, and as the optimal
-        clustering; ``n_clusters`` and ``distance`` [clustering] from the optimal one.
+        ``x`` [point, feature]; ``expected_distance`` [point]; ``label`` [clustering, point], of the optimal partition
+        and the three bounds of its credible ball, with matching numbers, so that colours agree with those of the
+        components; ``n_clusters`` and ``distance`` [clustering], from the optimal partition.
+
+    Raises
+    ------
+    DeclarationError
+        When ``best`` is not from ``partition``, or ``ci_prob`` is not between 0 and 1.
+    DataError
+        When ``best`` is a partition of other points, or there is no such column.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> partition_data(fit)["n_clusters"].values
+    array([2, 2, 2, 2])
     """
     import xarray as xr
 
@@ -170,22 +230,43 @@ def partition(
     ci_prob: float = 0.95,
     seed: int = 0,
 ) -> "Figure":
-    """The optimal clustering, and beside it the extremes of its credible ball: clusterings that are still plausible.
+    """Plot the optimal partition, and the partitions at the bounds of its credible ball.
 
-    A row for each pair of columns; the first column of panels is the optimal clustering, with a ring around the
-    points (at most 40) with the largest expected distance, from 0.25. A lone column is drawn as a histogram, stacked
-    by cluster.
+    A row of panels for each pair of columns. The first panel of a row is the optimal partition, with a ring around
+    points with an expected distance above 0.25 (at most 40 points). A single column is drawn as a histogram, stacked by
+    cluster.
 
     Parameters
     ----------
     fit : DataTree
     best : Dataset, optional
-        From ``partition``; found here unless told.
+        From ``partition``. Default: computed here.
     columns : sequence of str, optional
-        Columns to show; the first three unless told.
+        Columns to show. Default: the first three.
     ci_prob : float
-        Of the ball.
+        Posterior probability of the ball.
     seed : int
+        Seed of the partition that is computed here.
+
+    Raises
+    ------
+    DeclarationError
+        When ``best`` is not from ``partition``, or ``ci_prob`` is not between 0 and 1.
+    DataError
+        When ``best`` is a partition of other points, or there is no such column.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = partition(fit)
+    >>> figure.axes[0].get_xlabel()
+    'x0'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -240,7 +321,23 @@ def _draw_stack(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column:
 
 
 def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
-    """What ``n_clusters`` draws: ``probability`` [n_clusters], without the improbable ends."""
+    """Compute the data of ``n_clusters``: ``probability`` [n_clusters], without improbable numbers at both ends.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merge`` is not from ``merge_components`` for this fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> int(n_clusters_data(fit)["probability"].idxmax())
+    2
+    """
     chance = count_clusters(fit, merge=merge, seed=seed)
     there = np.flatnonzero(chance.values > 0)
     first, last = max(there[0] - 1, 0), min(there[-1] + 2, len(chance))
@@ -248,7 +345,7 @@ def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, se
 
 
 def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
-    """How many clusters the data have: the posterior of the number of occupied components, as bars.
+    """Plot the posterior of the number of occupied components or merged clusters.
 
     Parameters
     ----------
@@ -256,6 +353,25 @@ def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: i
     merge : Dataset, optional
         From ``merge_components``: count its clusters.
     seed : int
+        Seed of the labels.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merge`` is not from ``merge_components`` for this fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> figure = n_clusters(fit)
+    >>> figure.axes[0].get_xlabel()
+    'occupied components'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 

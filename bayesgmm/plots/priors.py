@@ -1,4 +1,4 @@
-"""What the priors expect, beside the data."""
+"""Plot of the prior predictive distribution, with the data."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,19 +18,41 @@ if TYPE_CHECKING:
 
 
 def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
-    """What ``prior`` draws.
+    """Compute the data of ``prior``.
+
+    Parameters
+    ----------
+    tree, columns, ci_prob
+        As for ``prior``.
 
     Returns
     -------
     Dataset
-        ``x`` [point, feature], the data; ``grid`` [feature, step], wide enough for both; ``curve`` [feature, draw,
-        step], densities of some mixtures from the prior; ``band`` [feature, ci_bound], between which the prior expects
-        ``ci_prob`` of new points; ``probability`` [n_clusters], of how many components hold a point.
+        ``x`` [point, feature], the data; ``grid`` [feature, step], over the data and the simulations; ``curve``
+        [feature, draw, step], densities of some mixtures from the prior; ``band`` [feature, ci_bound], the prior
+        predictive interval of ``ci_prob`` of new points; ``probability`` [n_clusters], of the number of components that
+        hold a point.
+
+    Raises
+    ------
+    FitFileError
+        When ``tree`` is not from ``prior_predictive``.
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> tree = bg.prior_predictive(bg.MixtureModel(2), [[0.0], [1.0], [5.0]], draws=50, seed=1)
+    >>> prior_data(tree)["n_clusters"].values
+    array([1, 2])
     """
     import xarray as xr
 
     if "prior_predictive" not in getattr(tree, "children", {}):
-        raise FitFileError("there is no prior to draw here; give what prior_predictive returned")
+        raise FitFileError("this is not from prior_predictive; give what prior_predictive returned")
     ci_prob = probability("ci_prob", ci_prob)
     names = observed(tree).columns
     chosen = choose_columns(names, columns)
@@ -64,18 +86,39 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 
 
 def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
-    """What the priors expect, beside the data, before any fit.
+    """Plot the prior predictive distribution, with the data, before any fit.
 
-    A panel a column: the data (grey), the densities of 25 mixtures from the prior, and a bar under the range where
-    the prior expects ``ci_prob`` of new points. The last panel: how many clusters it expects among as many points.
+    A panel for each column: the data (grey), the densities of 25 mixtures from the prior, and a bar for the prior
+    predictive interval of ``ci_prob`` of new points. Last panel: the prior of the number of clusters among as many
+    points as simulated.
 
     Parameters
     ----------
     tree : DataTree
         From ``prior_predictive``.
     columns : sequence of str, optional
-        Columns to show; the first six unless told.
+        Columns to show. Default: the first six.
     ci_prob : float
+        Probability of the prior predictive interval.
+
+    Raises
+    ------
+    FitFileError
+        When ``tree`` is not from ``prior_predictive``.
+    DataError
+        When there is no such column.
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> tree = bg.prior_predictive(bg.MixtureModel(2), [[0.0], [1.0], [5.0]], draws=50, seed=1)
+    >>> figure = prior(tree)
+    >>> figure.axes[0].get_xlabel()
+    'x0'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -99,7 +142,7 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.stairs(heights, edges, fill=True, color="0.6", label="data")
     drawn = axis.plot(at, lines.T, color=COLOURS[0], lw=0.7, alpha=0.4)
     drawn[0].set_label("mixtures from the prior")
-    # a spike in one mixture must not flatten the rest
+    # a narrow peak in one mixture must not flatten the others
     axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(lines.max(axis=1), 0.8)))
     axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
     axis.set_xlabel(str(data["feature"].values[j]))

@@ -1,4 +1,4 @@
-"""A criterion over the number of components, a line for each kind of covariance."""
+"""Plot of a selection criterion against the number of components."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKS = "osD^v<>P"  # a covariance each
+MARKS = "osD^v<>P"  # one for each covariance family
 MOST_TICKS = 20
 NAMES = {
     "bic": "BIC (lower is better)",
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset":
-    """What ``selection`` draws.
+    """Compute the data of ``selection``.
 
     Parameters
     ----------
@@ -38,13 +38,22 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
     Returns
     -------
     Dataset
-        ``value`` [covariance, n_components], NaN where there is none; ``failed`` [covariance, n_components], where the
-        choice was tried and has none; ``best`` [covariance, n_components], True for one of them, or for none.
+        ``value`` [covariance, n_components], NaN where there is none; ``failed`` [covariance, n_components], true where
+        the fit failed; ``best`` [covariance, n_components], true for the best choice, if there is one.
 
     Raises
     ------
-    UnknownName, DataError
-        When there is no such criterion, or the table does not hold it.
+    UnknownName
+        When there is no such criterion.
+    DataError
+        When the table lacks a column.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> table = bg.select([0.0, 1.0, 2.0, 50.0, 51.0, 53.0], [1, 2], "tied", seed=1, progress=False)
+    >>> selection_data(table)["best"].values
+    array([[False,  True]])
     """
     import xarray as xr
 
@@ -68,9 +77,9 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
 
 
 def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
-    """A criterion over the number of components: a line for each kind of covariance, a ring round the best.
+    """Plot a criterion against the number of components, a line for each covariance family.
 
-    Choices that could not be fitted are crosses above.
+    The best choice has a ring. Choices that could not be fitted are crosses above the lines.
 
     Parameters
     ----------
@@ -78,6 +87,23 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
         From ``select``.
     criterion : str
         ``'bic'``, ``'aic'``, ``'icl'`` or ``'elbo'``.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such criterion.
+    DataError
+        When the table lacks a column.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> table = bg.select([0.0, 1.0, 2.0, 50.0, 51.0, 53.0], [1, 2], "tied", seed=1, progress=False)
+    >>> figure = selection(table)
+    >>> figure.axes[0].get_xlabel()
+    'components'
+    >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
 
@@ -99,7 +125,7 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
 
 
 def _draw_line(axis: "Axes", line: "xr.Dataset", number: int) -> None:
-    """One kind of covariance, with gaps where there is no fit, and its own row of crosses above."""
+    """Draw the line of a covariance family, with gaps where a fit failed, and a row of crosses for these."""
     at, name = line["n_components"].values, str(line["covariance"].values)
     axis.plot(at, line["value"].values, color=colour(number), marker=MARKS[number], lw=1.6, ms=4.5, label=name)
     failed = at[line["failed"].values]

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, columns, grids, curves."""
+"""Colours, choice of columns, grids and curves of all plots."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from bayesgmm.data.points import column_names, listing
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.sweep.stats import Array
 
-# Okabe & Ito (2008): told apart by every kind of colour vision. A component has its colour in every figure.
+# Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-OUTLINES = 25  # draws whose outlines are shown
-MOST_COLUMNS = 6  # more panels than this cannot be read
+OUTLINES = 25  # number of draws with outlines
+MOST_COLUMNS = 6  # default maximum number of columns in a figure
 
 
 def colour(component: int) -> str:
@@ -20,7 +20,13 @@ def colour(component: int) -> str:
 
 
 def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
-    """Where the columns that one wants to see are among those there are; the first few unless told."""
+    """Indices of the columns to show; by default the first six.
+
+    Raises
+    ------
+    DataError
+        When there is no such column.
+    """
     if wanted is None:
         return list(range(min(len(known), MOST_COLUMNS)))
     names = column_names(wanted)
@@ -32,7 +38,7 @@ def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list
 
 
 def grid(values: Array, steps: int = 200) -> Array:
-    """(steps,) points along an axis, a little beyond the values on both sides."""
+    """(steps,) grid over the values, with a margin on both sides."""
     margin = 0.08 * (np.ptp(values) or 1.0)
     return np.linspace(values.min() - margin, values.max() + margin, steps)
 

@@ -177,7 +177,7 @@ WRONG = [
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
     (["score", "fit.nc", "-o", "x.csv", "--fdr", 2], "fdr=2.0: must be between 0 and 1"),
     (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is what is read"),
-    (["density", "fit.nc", "-o", "x.csv", "--given", "a=1"], "--given a=1 goes with --over"),
+    (["density", "fit.nc", "-o", "x.csv", "--given", "a=1"], "--given a=1 needs --over"),
     (["density", "fit.nc", "-o", "x.csv", "--over", "petal_length", "--given", "a"], "'a' is not column=number"),
     (["density", "fit.nc", "-o", "x.csv", "--over", "petal"], "no column 'petal'"),
     (["density", "fit.nc", "new.parquet", "-o", "x.csv", "--over", "petal_length"], "give either points"),
@@ -304,7 +304,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     iris = pd.read_csv(folder / "flowers.csv").drop(columns="species")
     iris.head(1).to_parquet(folder / "one.parquet")
     lone = run("partition", "fit.nc", "one.parquet", "-o", "1.csv", cwd=folder).stdout
-    assert "Optimal partition: 1 cluster \n" in lone
+    assert "Optimal partition: 1 cluster " in lone
     assert "radius 0.000 bits, 1 cluster\n" in lone
 
 

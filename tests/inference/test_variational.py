@@ -350,14 +350,14 @@ def test_the_history_ends_in_the_bound_and_is_drawn():
     assert np.diff(history).min() > -1e-9
     figure = bg.plots.elbo(fit)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["over all points", "at the end"]
+    assert labels == ["over all points", "final"]
     plt.close(figure)
 
 
 def test_a_picture_tells_minibatches_from_all_points():
     figure = bg.plots.elbo(vb(bg.MixtureModel(2), MANY.X[:4000], batch_size=512, draws=50))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["over 8 minibatches, one after another", "over all points", "at the end"]
+    assert labels == ["over 8 minibatches, one after another", "over all points", "final"]
     plt.close(figure)
 
 

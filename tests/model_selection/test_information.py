@@ -173,7 +173,7 @@ def test_draws_and_posterior_modes_are_refused_with_an_alternative():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         draws = bg.fit(bg.MixtureModel(1), SAMPLE.X, draws=50, tune=50, chains=2, seed=1, progress=False)
-    with pytest.raises(NotAMaximum, match=r"posterior of 100 draws(.|\n)*component_table"):
+    with pytest.raises(NotAMaximum, match=r"100 posterior draws(.|\n)*component_table"):
         bg.standard_errors(draws)
     with pytest.raises(NotAMaximum, match="the mode of a posterior"):
         bg.standard_errors(maximum(method="map"))

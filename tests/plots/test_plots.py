@@ -1,4 +1,4 @@
-"""Pictures: their data first, then that they draw what they say."""
+"""Plots: their data, and what the figures show."""
 
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 from matplotlib.path import Path
 
 
-def test_a_picture_refuses_a_partition_of_other_points(fit, iris):
+def test_a_plot_refuses_a_partition_of_other_points(fit, iris):
     few = bg.partition(fit, iris.drop(columns="species").iloc[::2], restarts=1)
     for draw in (co_clustering_data, partition_data):
         with pytest.raises(DataError, match="partition of 75 points, not of these 150"):
@@ -45,7 +45,7 @@ def test_marginals_are_densities_inside_their_band(fit):
         assert inside.mean() > 0.95
 
 
-def test_outlines_hold_the_share_that_they_say(fit):
+def test_outlines_contain_the_stated_share(fit):
     """An ellipse of 90 % of a component, by its Mahalanobis distance."""
     from scipy.stats import chi2
 
@@ -72,17 +72,17 @@ def test_one_column_is_one_panel(galaxies_fit):
     plt.close(figure)
 
 
-def test_columns_can_be_chosen_and_misspelt(fit):
+def test_columns_can_be_chosen_and_misspelt_ones_are_refused(fit):
     assert list(assignment_data(fit, ["petal_width"])["feature"].values) == ["petal_width"]
     with pytest.raises(DataError, match="did you mean 'petal_width'"):
         bg.plots.assignments(fit, ["petal_with"])
 
 
-def test_colours_come_round_again():
+def test_colours_repeat_after_the_last():
     assert colour(0) == COLOURS[0] == colour(len(COLOURS))
 
 
-def test_pairs_contours_hold_the_share_of_new_points_that_they_say(fit):
+def test_contours_of_pairs_contain_the_stated_share_of_new_points(fit):
     """Simulated points inside a contour. False alarm: 1e-4 (4 sd), and 0.02 for the grid and the thinned draws."""
     from scipy.interpolate import RegularGridInterpolator
 
@@ -96,7 +96,7 @@ def test_pairs_contours_hold_the_share_of_new_points_that_they_say(fit):
         assert (at > height).mean() == pytest.approx(level, abs=0.02 + 4 * np.sqrt(0.25 / len(new)))
 
 
-def test_the_density_in_the_plane_is_scipy_s(fit):
+def test_the_density_in_the_plane_matches_scipy(fit):
     from scipy.stats import multivariate_normal
 
     data = pairs_data(fit, ["sepal_length", "petal_width"])
@@ -128,14 +128,14 @@ def test_histograms_count_rows_by_their_weight(iris):
         plt.close(figure)
 
 
-def test_regions_of_the_means_hold_the_draws_that_they_say(fit):
+def test_regions_of_the_means_contain_the_stated_share_of_draws(fit):
     data = pairs_data(fit, ["sepal_length", "petal_width"], ci_prob=0.8)
     for k in range(3):
         inside = Path(data["region"].values[0, k].T).contains_points(data["centre"].values[:, k])
         assert inside.mean() == pytest.approx(0.8, abs=0.01)
 
 
-def test_pairs_uses_both_triangles_and_lays_the_upper_one_on_its_side(fit):
+def test_pairs_uses_both_triangles_and_transposes_the_upper_one(fit):
     figure = bg.plots.pairs(fit, ["sepal_length", "petal_width", "petal_length"])
     axes = np.array(figure.axes).reshape(3, 3)
     data = pairs_data(fit, ["sepal_length", "petal_width", "petal_length"])
@@ -169,13 +169,13 @@ def test_a_point_estimate_has_means_but_no_regions(iris):
     plt.close(bg.plots.weights(best))
 
 
-def test_one_column_of_pairs_is_its_margin(galaxies_fit):
+def test_pairs_of_one_column_has_its_marginal_density(galaxies_fit):
     figure = bg.plots.pairs(galaxies_fit)
     assert [axis.get_xlabel() for axis in figure.axes] == ["velocity"]
     plt.close(figure)
 
 
-def test_weights_and_their_prior_are_in_closed_form(fit):
+def test_weights_and_their_prior_match_closed_forms(fit):
     """A Dirichlet's margins are Beta. False alarm: 1e-4 (60,000 draws, of which 20,000 are independent)."""
     from scipy.stats import beta
 
@@ -190,7 +190,7 @@ def test_weights_and_their_prior_are_in_closed_form(fit):
         assert margin.cdf(bound) == pytest.approx(p, abs=4 * np.sqrt(0.09 / 20_000))
 
 
-def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
+def test_the_probability_of_being_occupied_matches_sampled_labels(galaxies_fit):
     """Labels by simulation, for a thin third component. False alarm: 1e-4 (4 sd)."""
     from bayesgmm.labels.relabelling import aligned
 
@@ -212,7 +212,7 @@ def test_the_chance_of_being_occupied_is_that_of_sampled_labels(galaxies_fit):
     np.testing.assert_allclose(chance, held, atol=4 * np.sqrt(0.25 / (20 * posterior.n_draws)))
 
 
-def test_weights_draws_a_row_a_component_in_its_colour(fit):
+def test_weights_draws_a_row_for_each_component_in_its_colour(fit):
     figure = bg.plots.weights(fit)
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["component 0", "component 1", "component 2"]
@@ -225,7 +225,7 @@ def test_weights_draws_a_row_a_component_in_its_colour(fit):
 # -- densities --
 
 
-def test_the_density_picture_shows_densities(fit, galaxies_fit):
+def test_density_data_are_densities(fit, galaxies_fit):
     data = density_data(fit)
     for j, name in enumerate(data["feature"].values):
         grid, mean = data["grid"].values[j], data["density"].values[j]
@@ -244,7 +244,7 @@ def test_the_density_picture_shows_densities(fit, galaxies_fit):
     np.testing.assert_array_equal(few["x"], galaxies_fit["observed_data"]["x"])
 
 
-def test_given_values_the_picture_shows_what_is_left(fit):
+def test_with_given_values_the_other_columns_are_shown(fit):
     data = density_data(fit, given={"petal_width": 1.2})
     assert list(data["feature"].values) == ["sepal_length", "sepal_width", "petal_length"]
     assert "x" not in data
@@ -254,7 +254,7 @@ def test_given_values_the_picture_shows_what_is_left(fit):
         density_data(fit, given=dict.fromkeys(data["feature"].values, 1.0) | {"petal_width": 1.0})
 
 
-def test_levels_hold_the_share_that_they_say(fit):
+def test_levels_contain_the_stated_share(fit):
     cells = density_data(fit, ["petal_length", "petal_width"])["pair_density"].values[0]
     for share, level in zip((0.5, 0.95), held_by(cells, [0.5, 0.95]), strict=True):
         assert cells[cells >= level].sum() / cells.sum() == pytest.approx(share, abs=0.01)
@@ -294,7 +294,7 @@ def test_a_cluster_has_the_colour_of_its_component_in_every_panel(fit):
     assert (data["distance"].values[1:] > 0).all()
 
 
-def test_a_number_of_its_own_for_a_cluster_without_partner():
+def test_a_cluster_without_a_partner_gets_a_number_of_its_own():
     found = matched(np.array([0, 0, 1, 2, 3]), np.array([1, 1, 0, 0, 0]))
     assert len(set(found.tolist())) == 4
     assert found[0] == 1
@@ -310,7 +310,7 @@ def test_partition_draws_a_row_for_each_pair_or_a_histogram(fit, galaxies_fit):
     plt.close("all")
 
 
-def test_n_clusters_is_drawn_as_it_is(galaxies_fit):
+def test_n_clusters_draws_the_probabilities(galaxies_fit):
     data = n_clusters_data(galaxies_fit)
     assert float(data["probability"].sum()) == pytest.approx(1)
     figure = bg.plots.n_clusters(galaxies_fit)
@@ -318,7 +318,7 @@ def test_n_clusters_is_drawn_as_it_is(galaxies_fit):
     plt.close(figure)
 
 
-def test_the_entropy_curve_has_its_elbow_where_its_lines_meet_best(fit):
+def test_the_elbow_of_the_entropy_is_where_its_lines_meet(fit):
     merged = bg.merge_components(fit)
     data = entropy_data(merged)
     assert int(data["elbow"]) == 2
