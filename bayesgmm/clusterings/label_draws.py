@@ -1,4 +1,4 @@
-"""Labels of points, drawn exactly from the parameters: never stored, always the same from the same seed."""
+"""Draws of the labels of points, given draws of the parameters, and the posterior of the number of clusters."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.int16]
 Key = np.uint64
-LEAST_DRAWS = 100  # of labels: fewer draws of the parameters are used more than once
+LEAST_DRAWS = 100  # minimum number of draws of the labels: fewer posterior draws are used more than once
 
 
 def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> Labels:
-    r"""Draw which component each point came from, under each draw of the parameters.
+    r"""Draw the label of each point under each draw of the parameters.
 
     .. math:: z^{(s)}_n \sim \mathrm{Categorical}(r^{(s)}_{n1}, \dots, r^{(s)}_{nK})
 
-    Given the parameters, labels are independent, so these are draws from their posterior.
+    Given the parameters, labels are independent, so these are exact draws from their posterior.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: in
         N points, from ``posterior.standard.blocks``.
     seed : int
     threads : int, optional
-        All cores unless told; the labels do not depend on it.
+        Default: all cores. The labels do not depend on it.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: in
 
 
 def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> NDArray[np.int64]:
-    """(S, K) how many points each component holds by the labels of ``draw_labels``, which need no memory here."""
+    """(S, K) number of points of each component, by the same labels as ``draw_labels``, without storing them."""
     out = np.zeros(posterior.parameters.weight.shape, np.int64)
     _run(label_draw_kernels.count_labels, posterior, blocks, seed, threads, out)
     return out
@@ -64,12 +64,18 @@ def _run(kernel: Any, posterior: Posterior, blocks: Blocks, seed: int, threads: 
 
 
 def key_of(seed: int) -> Key:
-    """The number that a seed is to compiled code."""
+    """The key of the compiled random generator for a seed.
+
+    Raises
+    ------
+    DeclarationError
+        When the seed is not a whole number of at least 0.
+    """
     return Key(np.random.SeedSequence(whole("seed", seed, least=0)).generate_state(1, np.uint64)[0])
 
 
 def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
-    """The same draws, each so often that there are at least so many: a point estimate too has more than one labelling.
+    """The same draws, repeated so that there are at least ``least``: labels of a point estimate are random too.
 
     Examples
     --------
@@ -88,12 +94,12 @@ def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
 
 
 def warn_of_weights(answer: str, points: Points) -> None:
-    """Say that an answer made of one label a row knows nothing of the rows' weights."""
+    """Warn that a result from one label for each row does not use row weights."""
     if points.weights is not None:
         warn(
             [
-                f"{answer} counts each row as one point, whatever its weight. The fit knows the weights; for an answer "
-                "that does too, repeat the rows and give them as data."
+                f"{answer} counts each row as one point and ignores row weights. The fit uses them; to use them here "
+                "too, repeat the rows and give them as data."
             ]
         )
 
@@ -106,7 +112,7 @@ def n_clusters(
     draws: int | None = None,
     seed: int = 0,
 ) -> "xr.DataArray":
-    r"""Posterior of the number of occupied components: those that hold at least one of the points.
+    r"""Compute the posterior of the number of clusters: components that hold at least one of the points [1]_.
 
     .. math:: P(K_+ = k) = \frac1S \sum_s \mathbb{1}\bigl[\, |\{z^{(s)}_1, \dots, z^{(s)}_N\}| = k \bigr]
 
@@ -114,27 +120,46 @@ def n_clusters(
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points; those that were fitted unless told.
+        Points. Default: the points that were fitted.
     merge : Dataset, optional
-        From ``merge_components``: count its clusters, not their components.
+        From ``merge_components``: count its clusters, not single components.
     draws : int, optional
-        Posterior draws, evenly spaced; all when None. Fewer than 100 are used more than once.
+        Number of posterior draws, evenly spaced; None for all. Fewer than 100 are used more than once.
     seed : int
-        Of the labels.
+        Seed of the labels.
 
     Returns
     -------
     DataArray
-        ``probability`` [n_clusters], from 1 to the number of components.
+        ``probability`` [n_clusters], for 1 to the number of components or merged clusters.
+
+    Raises
+    ------
+    DeclarationError
+        When ``merge`` is not from ``merge_components`` for this fit, or a number is out of range.
+    DataError
+        When the data do not have the columns of the fit.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
 
     Warns
     -----
     FitWarning
-        When rows have weights: each is counted as one point.
+        When rows have weights: each row counts as one point.
 
     References
     ----------
     .. [1] Malsiner-Walli, Frühwirth-Schnatter & Grün (2016), Stat. Comput. 26(1), 303-324.
+
+    Examples
+    --------
+    Two groups that are far apart, and one point: it is in one cluster.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> n_clusters(fit, [[0.0]]).values
+    array([1., 0.])
     """
     import xarray as xr
 

@@ -1,4 +1,4 @@
-"""Log densities of points under the draws of a posterior: the one place where they are computed."""
+"""Log densities of points under the draws of a posterior."""
 
 import os
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges
 if TYPE_CHECKING:
     import xarray as xr
 
-DRAWS = 1000  # draws that an answer averages over, unless told: more change the third digit
-SLICE = 2_000_000  # numbers held at a time: draws times points
-STRETCH = 20_000_000  # draws times points between two steps of a progress bar: a second or so
-MOST_KEPT = 2**31  # bytes that an answer may hold
+DRAWS = 1000  # default number of draws to average over: more change the third digit
+SLICE = 2_000_000  # draws times points in memory at a time
+STRETCH = 20_000_000  # draws times points between two steps of a progress bar: about a second
+MOST_KEPT = 2**31  # maximum size of a result in bytes
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What the draws say of the density at points, in data units.
+    """Posterior means and quantiles of the density at points, in data units.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Spread:
     log_mean : (N,) float
         Logarithm of the posterior mean density.
     log_band : (N, 2) float
-        Quantiles of the log density; NaN where there is one draw, which has no spread, and where none were asked for.
+        Quantiles of the log density; NaN for a single draw, and without ``ci_prob``.
     """
 
     mean_log: Array
@@ -44,7 +44,7 @@ class Spread:
 
 
 def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, progress: bool = True) -> Spread:
-    r"""Density at points over all draws: its mean, and an equal-tailed band.
+    r"""Compute the mean density at points over all draws, and an equal-tailed band.
 
     .. math:: \mathrm{E}[\log p(x \mid \theta)], \quad \log \mathrm{E}[p(x \mid \theta)], \quad
               Q_{\alpha/2}, Q_{1 - \alpha/2}[\log p(x \mid \theta)]
@@ -56,12 +56,12 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
     values : (N, D) float
         Points in data units.
     ci_prob : float, optional
-        Probability of the band; none unless told.
+        Probability of the band. Default: no band.
 
     Returns
     -------
     Spread
-        In memory that does not grow with the draws. The same, to the last bit, for any number of threads.
+        Memory does not grow with the number of draws. The result is the same, in every bit, for any number of threads.
     """
     tables, threads = posterior.tables(), os.cpu_count() or 1
     tail = 0.0 if ci_prob is None else (1 - ci_prob) / 2
@@ -82,7 +82,7 @@ def _fill(out: Array, blocks: Blocks, tables: Table, tail: float, threads: int) 
 
 
 def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:
-    """Ranges of whole blocks of points, each of about so many points times draws.
+    """Ranges of whole blocks of points, each of about ``size`` points times draws.
 
     Examples
     --------
@@ -94,19 +94,19 @@ def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:
 
 
 def slices(posterior: Posterior, values: Array, title: str = "densities", progress: bool = True) -> Iterator[Array]:
-    """Log densities (S, n) in data units, of a slice of the points at a time."""
+    """Yield log densities (S, n) in data units, a slice of the points at a time."""
     tables, standard = posterior.tables(), posterior.standard
     for start, stop in track(_cuts(len(values), posterior.n_draws, SLICE), title, progress):
         yield log_densities(standard.blocks(values[start:stop]), tables, os.cpu_count() or 1) - standard.log_scale
 
 
 def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress: bool = True) -> Array:
-    """(S, N) log densities in data units, all of them.
+    """Compute all log densities (S, N), in data units.
 
     Raises
     ------
     DataError
-        When they would take more than 2 GiB.
+        When they need more than 2 GiB.
     """
     n_points, n_draws = len(values), posterior.n_draws
     require_room(
@@ -121,7 +121,12 @@ def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress
 
 
 def require_room(n_bytes: int, what: str) -> None:
-    """Refuse to hold more than 2 GiB.
+    """Refuse a result of more than 2 GiB.
+
+    Raises
+    ------
+    DataError
+        When it is larger.
 
     Examples
     --------
@@ -139,7 +144,7 @@ def require_room(n_bytes: int, what: str) -> None:
 
 
 def dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
-    """Answers at points, under the points' own row labels."""
+    """A dataset of variables at points, with the row labels of the points."""
     import xarray as xr
 
     return xr.Dataset(variables, coords={"point": plain_index(points.index), **coords})
