@@ -165,7 +165,13 @@ def compare(
 def _fitted(
     model: "MixtureModel", frame: "pd.DataFrame", methods: list[str], seed: int | None
 ) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":
-    """Fit by each method; return the fits and the errors. When all methods fail, the last error is raised."""
+    """Fit by each method; return the fits and the errors.
+
+    Raises
+    ------
+    BayesGMMError
+        The last error, when all methods fail.
+    """
     from bayesgmm.errors import BayesGMMError
     from bayesgmm.inference import fit
 

@@ -193,6 +193,15 @@ def bootstrap_test(
 
 
 def _hypotheses(n_components: int, against: int | None, covariance: str, seed: int | None, n_init: int) -> Hypotheses:
+    """The two hypotheses, with checked settings.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such covariance family.
+    DeclarationError
+        When a number is out of range, or ``against`` is not larger than ``n_components``.
+    """
     n_components = whole("n_components", n_components)
     against = n_components + 1 if against is None else whole("against", against)
     if not against > n_components:

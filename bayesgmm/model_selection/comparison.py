@@ -131,6 +131,15 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
 
 
 def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
+    """Read the fits.
+
+    Raises
+    ------
+    DeclarationError
+        When there are none, or they are not a mapping.
+    FitFileError
+        When one of them is not a fit.
+    """
     if not isinstance(fits, Mapping) or not fits:
         raise DeclarationError("give fits by name, for example compare({'em': fit, 'nuts': other})")
     opened = {}

@@ -148,6 +148,13 @@ class Quantities:
 
 
 def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
+    """Refuse a fit that is not of maximum likelihood.
+
+    Raises
+    ------
+    NotAMaximum
+        When it has several draws, or is the mode of a posterior, or of unknown origin.
+    """
     if posterior.n_draws > 1:
         raise NotAMaximum(
             f"this fit has {posterior.n_draws} posterior draws; standard errors are for maximum likelihood.\n"

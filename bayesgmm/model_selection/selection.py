@@ -208,6 +208,13 @@ def _require_criterion(criterion: str) -> None:
 
 
 def _counts(n_components: int | Iterable[int]) -> list[int]:
+    """The numbers of components to try, each once.
+
+    Raises
+    ------
+    DeclarationError
+        When a number is not positive, or there is none.
+    """
     given = [*n_components] if isinstance(n_components, Iterable) else [n_components]
     counts = [*dict.fromkeys(whole("n_components", k) for k in given)]
     if not counts:
@@ -216,6 +223,15 @@ def _counts(n_components: int | Iterable[int]) -> list[int]:
 
 
 def _covariances(covariance: str | Sequence[str]) -> list[str]:
+    """The covariance families to try, each once.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such family.
+    DeclarationError
+        When there is none.
+    """
     names = [covariance] if isinstance(covariance, str) else [*dict.fromkeys(covariance)]
     for name in names:
         choose(name, COVARIANCES, "covariance")

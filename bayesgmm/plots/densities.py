@@ -87,6 +87,13 @@ def density_data(
 
 
 def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequence[str] | None) -> Posterior:
+    """The posterior of the columns to show, given the values of others.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or all columns are given.
+    """
     places(posterior.columns, [*given])
     free = tuple(name for name in posterior.columns if name not in given)
     if not free:

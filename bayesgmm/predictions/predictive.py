@@ -273,6 +273,15 @@ def conditional_density(
 
 
 def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str]) -> dict[str, float]:
+    """Values of the columns in ``given``, as numbers.
+
+    Raises
+    ------
+    DeclarationError
+        When ``given`` is not a mapping.
+    DataError
+        When there is no such column, it is also in ``over``, or a value is not a number.
+    """
     if not isinstance(given, Mapping):
         raise DeclarationError(f"given={given!r}: give values by column, for example given={{{columns[0]!r}: 1.0}}")
     values = {str(name): value for name, value in given.items()}
@@ -283,7 +292,13 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
 
 
 def _number(name: str, value: Any) -> float:
-    """A value in ``given``: finite, and small enough to be squared."""
+    """A value in ``given``: finite, and small enough to be squared.
+
+    Raises
+    ------
+    DataError
+        When it is not.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
