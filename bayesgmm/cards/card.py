@@ -85,6 +85,13 @@ class Card(Declared):
     @field_validator("expect")
     @classmethod
     def _lower_first(cls, expect: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        """Check that lower bounds come first.
+
+        Raises
+        ------
+        ValueError
+            If a lower bound exceeds its upper bound.
+        """
         for name, (low, high) in expect.items():
             if low > high:
                 raise ValueError(f"{name}: the lower bound comes first, got [{low:g}, {high:g}]")

@@ -74,6 +74,13 @@ class DataCard(Declared):
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataCard":
+        """Check that there is at most one source of data, with valid parameters.
+
+        Raises
+        ------
+        ValueError
+            If there are two sources, or parameters without a data set that takes them.
+        """
         if self.dataset is not None and self.path is not None:
             raise ValueError("give dataset or path, not both")
         if self.parameters and self.dataset is None:
@@ -143,6 +150,13 @@ class DataCard(Declared):
         return frame
 
     def _read_table(self) -> "pd.DataFrame":
+        """Read the data set or the file.
+
+        Raises
+        ------
+        CardError
+            If the card declares no data.
+        """
         if self.dataset is not None:
             return DATASETS[self.dataset](**self.parameters)
         if self.path is not None:

@@ -152,38 +152,40 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
             Part("The model", _some(words, why.components, why.covariance)),
             Part("The priors", _some(toml, why.weights, why.means, why.covariances, left)),
         ]
-    said = sayings(model.resolve(as_points(table.frame)), table.frame.shape[1])
+    descriptions = sayings(model.resolve(as_points(table.frame)), table.frame.shape[1])
     names = [str(name) for name in table.frame.columns]
-    of_data = said.pop("data")
+    of_data = descriptions.pop("data")
     if model.n_components == 1:
-        said.pop("weights")
-    paragraphs = [_prior(part, said[part], getattr(model, part), getattr(why, part), names) for part in said]
+        descriptions.pop("weights")
+    paragraphs = [
+        _prior(part, descriptions[part], getattr(model, part), getattr(why, part), names) for part in descriptions
+    ]
     return [
         Part("The model", _some(of_data.words, _formulas(of_data), why.components, why.covariance), {"data": of_data}),
-        Part("The priors", tuple(paragraphs), said),
+        Part("The priors", tuple(paragraphs), descriptions),
     ]
 
 
-def _prior(part: str, said: Saying, declared: Declared, why: str, names: list[str]) -> str:
+def _prior(part: str, saying: Saying, declared: Declared, why: str, names: list[str]) -> str:
     """Explain a prior in a paragraph of Markdown: its meaning, default parameters, reason and formulas."""
     opened = [name for name, value in declared if value is None]
     default = f" The card does not set {' and '.join(opened)}: computed from the data." if opened else ""
     reason = f" *Why?* {why.strip()}" if why.strip() else ""
-    return f"**{NAMES[part]}.** {said.words}{_columns(said, names)}{default}{reason}\n\n{_formulas(said)}"
+    return f"**{NAMES[part]}.** {saying.words}{_columns(saying, names)}{default}{reason}\n\n{_formulas(saying)}"
 
 
-def _columns(said: Saying, names: list[str]) -> str:
+def _columns(saying: Saying, names: list[str]) -> str:
     """List the parameters that differ by column."""
     text = ""
-    for symbol, values in said.columns.items():
+    for symbol, values in saying.columns.items():
         pairs = [f"{number(float(value))} for {name}" for name, value in zip(names, values, strict=True)]
         shown = pairs if len(pairs) <= SHOWN else [*pairs[: SHOWN - 1], f"and {len(pairs) - SHOWN + 1} more"]
         text += f" Here {symbol} is {', '.join(shown)}."
     return text
 
 
-def _formulas(said: Saying) -> str:
-    return _code("text", "\n".join(said.formulas))
+def _formulas(saying: Saying) -> str:
+    return _code("text", "\n".join(saying.formulas))
 
 
 def _expected(card: Card) -> tuple[str, ...]:

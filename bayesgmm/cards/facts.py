@@ -147,6 +147,13 @@ def _narrowest(fitted: Fitted) -> float:
 
 
 def _label_agreement(fitted: Fitted) -> float:
+    """Probability that a point's label in a draw is its most frequent label.
+
+    Raises
+    ------
+    CardError
+        If the fit is a point estimate.
+    """
     labels = info(fitted.fit).get("labels", {})
     if "agreement" not in labels:
         raise CardError("the fact 'label_agreement' needs draws: a point estimate has none")
@@ -154,6 +161,13 @@ def _label_agreement(fitted: Fitted) -> float:
 
 
 def _concentration(fitted: Fitted) -> float:
+    """Posterior mean of the concentration.
+
+    Raises
+    ------
+    CardError
+        If the concentration is fixed.
+    """
     if "concentration" not in fitted.fit["posterior"]:
         raise CardError(
             "the fact 'concentration' needs weights with a learned concentration: give the concentration a prior"
@@ -162,6 +176,13 @@ def _concentration(fitted: Fitted) -> float:
 
 
 def _truncated_mass(fitted: Fitted) -> float:
+    """Expected weight of the truncated sticks.
+
+    Raises
+    ------
+    CardError
+        If the prior of the weights is not stick-breaking.
+    """
     known = info(fitted.fit)
     if "truncation" not in known:
         raise CardError(
@@ -304,6 +325,13 @@ def interval_words(interval: Interval) -> str:
 
 
 def _interval_result(interval: Interval, fit: "xr.DataTree") -> Promise:
+    """Compute a credible interval, for comparison with its value.
+
+    Raises
+    ------
+    CardError
+        If the fit has no draws, no such component, or the column is not defined.
+    """
     posterior = aligned(fit)
     p, k = posterior.parameters, interval.component
     if len(p.weight) == 1:

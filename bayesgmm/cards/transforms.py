@@ -77,7 +77,16 @@ class Logarithm(Transform):
     def words(self) -> str:  # noqa: D102
         return f"logarithms are taken of {'all columns' if self.columns is None else ', '.join(self.columns)}"
 
-    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Replace the columns by their logarithms, ``log_NAME``.
+
+        Raises
+        ------
+        DataError
+            If a value is not positive.
+        UnknownName
+            If a column does not exist.
+        """
         names = list(frame.columns) if self.columns is None else list(self.columns)
         for name in names:
             choose(name, dict.fromkeys(map(str, frame.columns)), "column")
@@ -106,7 +115,14 @@ class PrincipalComponents(Transform):
         before = "each column is divided by its standard deviation, and " if self.standardise else ""
         return f"{before}the first {self.n_columns} principal components are kept"
 
-    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Replace all columns by principal components, ``pc1, pc2, ...``.
+
+        Raises
+        ------
+        DataError
+            If the table has fewer principal components.
+        """
         import pandas as pd
         from sklearn.decomposition import PCA
 
@@ -128,7 +144,13 @@ TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca":
 
 
 def _read(value: Any) -> Any:
-    """Validate a transform; plain values name theirs in the field ``transform``."""
+    """Validate a transform; plain values name theirs in the field ``transform``.
+
+    Raises
+    ------
+    ValueError
+        If the field is missing.
+    """
     if isinstance(value, Transform):
         return value
     if not isinstance(value, Mapping) or "transform" not in value:

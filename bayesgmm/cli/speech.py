@@ -147,7 +147,13 @@ def recognise(
 
 
 def _answers(trained: "SpeechModel", recordings: list[Path], sequence: bool) -> "pd.DataFrame":
-    """Recognise recordings, rows of a table, or sequences; one row each, indexed by the recording or row."""
+    """Recognise recordings, rows of a table, or sequences; one row each, indexed by the recording or row.
+
+    Raises
+    ------
+    DataError
+        If a model of formants gets more than one table, or a sequence is requested from it.
+    """
     import pandas as pd
 
     from bayesgmm.apps.speech.classifier import SpeechClassifier

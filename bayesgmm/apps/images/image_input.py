@@ -104,6 +104,13 @@ def read_image(image: Any) -> InputImage:
 
 
 def _from_array(values: NDArray[Any], what: str) -> InputImage:
+    """Validate an array and separate colour from alpha.
+
+    Raises
+    ------
+    DataError
+        If it is not an image, or its values are invalid.
+    """
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4) or 0 in values.shape:
         raise DataError(f"{what} has shape {values.shape}\n  {SHAPES}")
     if np.isnan(_full(values.dtype)):
@@ -124,6 +131,13 @@ def _from_array(values: NDArray[Any], what: str) -> InputImage:
 
 
 def _checked_floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+    """Validate floats from 0 to 1.
+
+    Raises
+    ------
+    DataError
+        If values are missing, infinite or out of range.
+    """
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise DataError(f"{what} has missing or infinite pixels\n  Fill them, or make them transparent.")
@@ -136,7 +150,13 @@ def _checked_floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
 
 
 def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
-    """Fill transparent pixels with the nearest visible colour, so that they add no edges and no texture."""
+    """Fill transparent pixels with the nearest visible colour, so that they add no edges and no texture.
+
+    Raises
+    ------
+    DataError
+        If all pixels are transparent.
+    """
     if alpha is None or alpha.all():
         return image
     if not alpha.any():
@@ -148,6 +168,13 @@ def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> In
 
 
 def _read(source: Any) -> InputImage:
+    """Read a file or a PIL image.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or not an image.
+    """
     if isinstance(source, str | Path):
         if not Path(source).exists():
             raise DataError(f"there is no file {source}")
@@ -197,6 +224,13 @@ def _has_deep_planes(image: "Image") -> bool:
 
 
 def _from_tiff(source: Any, name: str) -> InputImage:
+    """Read a TIFF file with tifffile.
+
+    Raises
+    ------
+    DataError
+        If it is neither grey nor RGB.
+    """
     if hasattr(source, "seek"):
         source.seek(0)
     with extra("tifffile", "tifffile").TiffFile(source) as file:
@@ -238,7 +272,13 @@ def _as_array(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
 
 
 def _grey_16(source: "Image", values: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return 16-bit grey values, where 65535 is white."""
+    """Return 16-bit grey values, where 65535 is white.
+
+    Raises
+    ------
+    DataError
+        If the values have 32 bits or a sign.
+    """
     if source.mode == "I" and source.format not in {"PNG", "PPM"}:  # Pillow returns, or returned, their 16 bits as 32
         raise DataError(
             f"{name} holds 32-bit or signed grey values, so the value of white is unknown\n"

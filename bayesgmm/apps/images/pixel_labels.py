@@ -81,7 +81,13 @@ class PixelMixture:
 
 
 def _groups(merge: Any, n_components: int) -> Plane:
-    """Indicator (K, G) of the region of each component."""
+    """Indicator (K, G) of the region of each component.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not one region number for each component.
+    """
     if hasattr(merge, "data_vars"):
         merge = merged_clusters(merge, n_components)
     try:

@@ -217,7 +217,13 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
 
 
 def _indexed(label: Labels) -> "Image":
-    """Make an image of label indices, with the regions' colours as its palette."""
+    """Make an image of label indices, with the regions' colours as its palette.
+
+    Raises
+    ------
+    DataError
+        If there are more than 255 components.
+    """
     from PIL import Image
 
     if label.max() >= TRANSPARENT:

@@ -210,6 +210,13 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         return None if self.sample_rate is None else whole("sample_rate", self.sample_rate, least=audio.MIN_RATE)
 
     def _priors(self, count: Array) -> Array:
+        """Return the given priors, or the frequencies of the labels.
+
+        Raises
+        ------
+        DeclarationError
+            If the priors are negative or do not sum to 1.
+        """
         if self.priors is None:
             return count / count.sum()
         priors = arguments.numbers(

@@ -75,6 +75,13 @@ def _default_group(item: Any, recording: Any, place: int) -> str:
 
 
 def _as_labels(name: str, values: Any, count: int) -> NDArray:
+    """Convert labels to an array of text or whole numbers.
+
+    Raises
+    ------
+    DataError
+        If labels are missing, of another type, or not one for each recording.
+    """
     import pandas as pd
 
     labels = np.asarray(values)
@@ -90,6 +97,13 @@ def _as_labels(name: str, values: Any, count: int) -> NDArray:
 
 
 def _as_weight(sample_weight: Any, count: int) -> Array:
+    """Convert weights to an array.
+
+    Raises
+    ------
+    DataError
+        If weights are negative, all zero, or not one for each recording.
+    """
     weight = arguments.numbers("sample_weight", sample_weight, (count,), "a weight for each recording")
     if (weight < 0).any() or not weight.sum() > 0:
         raise DataError("sample_weight must not be negative, and positive for at least one recording")

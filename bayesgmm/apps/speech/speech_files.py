@@ -140,7 +140,13 @@ def load(path: str | Path) -> SpeechModel:
 
 
 def _metadata(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
-    """Read and validate the metadata of a file."""
+    """Read and validate the metadata of a file.
+
+    Raises
+    ------
+    FitFileError
+        If it is not a speech model, is damaged, or has a later schema.
+    """
     try:
         metadata = json.loads(tree.attrs.get("bayesgmm", "{}"))
     except (TypeError, ValueError):
@@ -157,6 +163,13 @@ def _metadata(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
 
 
 def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> SpeechModel:
+    """Convert a DataTree and its metadata to a model.
+
+    Raises
+    ------
+    FitFileError
+        If a variable is missing or invalid.
+    """
     try:
         posterior, constant = tree["posterior"].to_dataset(), tree["constant_data"].to_dataset()
         values = {name: _finite(name, posterior[name].transpose(*dims).values) for name, dims in DIMS.items()}
@@ -179,12 +192,26 @@ def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> Spe
 
 
 def _finite[T: (Array, float)](name: str, values: T) -> T:
+    """Check that values are finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite numbers")
     return values
 
 
 def _feature_settings(metadata: dict[str, Any] | None, columns: tuple[str, ...]) -> FeatureSettings | None:
+    """Read the settings of the feature extraction.
+
+    Raises
+    ------
+    ValueError
+        If they do not match the features of the model.
+    """
     feature_settings = None if metadata is None else FeatureSettings(**metadata)
     if feature_settings is not None and feature_settings.columns != columns:
         raise ValueError(f"the settings give {len(feature_settings.columns)} features, the model has {len(columns)}")

@@ -141,7 +141,7 @@ def broken_files(folder):
     files = {"missing.wav": "no such file"}
     for name, content, message in [
         ("empty.wav", b"", "empty"),
-        ("text.wav", b"hello, this is no sound", "can't be read as audio"),
+        ("text.wav", b"hello, this is not audio", "can't be read as audio"),
         ("header.wav", b"RIFF\x00\x00\x00\x00WAVEfmt ", "can't be read as audio"),
     ]:
         (folder / name).write_bytes(content)

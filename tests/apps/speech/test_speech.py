@@ -218,9 +218,9 @@ def test_the_mean_is_kept_if_it_carries_the_information(tmp_path):
 
 
 def test_priors_change_predictions(trained, listed):
-    sure = SpeechClassifier(5, priors=[1.0, 0, 0, 0], normalise="mean", progress=False)
-    sure.fit(listed["path"], listed["label"], listed["speaker"])
-    np.testing.assert_allclose(sure.predict_proba(listed["path"][:3])[:, 0], 1)
+    certain = SpeechClassifier(5, priors=[1.0, 0, 0, 0], normalise="mean", progress=False)
+    certain.fit(listed["path"], listed["label"], listed["speaker"])
+    np.testing.assert_allclose(certain.predict_proba(listed["path"][:3])[:, 0], 1)
 
 
 def test_one_recording_per_label_gives_a_warning(listed):
