@@ -228,6 +228,11 @@ def find_anomalies(
     DeclarationError
         If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a setting is invalid.
 
+    Warns
+    -----
+    FitWarning
+        If there are too few held-out rows to flag any of ``new``, or the fit itself warns.
+
     Examples
     --------
     >>> x = np.append(np.random.default_rng(0).normal(size=99), 40.0)
