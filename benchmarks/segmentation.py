@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.apps import fit_pixels, segment_image
-from bayesgmm.apps.images.pictures import as_picture
+from bayesgmm.apps.images.image_input import read_image
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.predictive import log_mean_density
@@ -87,7 +87,7 @@ def theirs(x, fitted_to):
 
 def rows(image, features):
     """Which pixels are fitted, side, seconds, mean log likelihood of all pixels, times faster, wanted."""
-    picture, names = as_picture(image), feature_names(features)
+    picture, names = read_image(image), feature_names(features)
     x = pixel_features(picture, names, 0, picture.size[0])[0].reshape(-1, len(names)).astype(np.float64)
     fit = fit_pixels(picture, COMPONENTS, features=names, seed=1, progress=False)
     whole = min(as_it_comes(image, names) for _ in range(3))

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.apps import SpeechClassifier
 from bayesgmm.apps.speech.audio import read
-from bayesgmm.apps.speech.cepstra import Hearing, frames
+from bayesgmm.apps.speech.cepstral_features import FeatureSettings, extract_frames
 from bayesgmm.apps.speech.synthesis import make_recordings
 
 TITLE = "## Ten words, 180 recordings"
@@ -22,10 +22,10 @@ def bayesgmm(paths, labels, speakers):
 
 def bayesgmm_plain(heard, labels, speakers):
     """The chains alone, from frames, without what is held out for calibration: what hmmlearn does."""
-    from bayesgmm.apps.speech.word_models import Shape, train
+    from bayesgmm.apps.speech.word_models import WordSettings, train
 
     known, word = np.unique(labels, return_inverse=True)
-    words = train(heard, word, np.ones(len(word)), Shape(STATES), Hearing(8000).columns)
+    words = train(heard, word, np.ones(len(word)), WordSettings(STATES), FeatureSettings(8000).columns)
     return lambda parts: known[words.log_likelihood(parts).argmax(axis=1)]
 
 
@@ -91,7 +91,7 @@ def main():
         takes = make_recordings(folder, speakers=3, takes=6)
         noisy(takes)
         paths, labels, speakers = (takes[name].to_numpy() for name in ("path", "label", "speaker"))
-        heard = [frames(read(path), Hearing(8000), STATES).speech for path in paths]
+        heard = [extract_frames(read(path), FeatureSettings(8000), STATES).speech for path in paths]
         sides = {
             "bayesgmm, from files, calibrated": (bayesgmm, list(paths)),
             "bayesgmm, chains of mixtures": (bayesgmm_plain, heard),

@@ -1,9 +1,9 @@
-"""Speech that several tests need: recordings as files, a table of formants, a network that can be counted out."""
+"""Data for speech tests: recordings as files, a table of formants, and a decoder small enough to enumerate."""
 
 import numpy as np
 import pandas as pd
 
-from bayesgmm.apps.speech import networks
+from bayesgmm.apps.speech import decoding
 from bayesgmm.apps.speech import word_models as wm
 from bayesgmm.data.points import Standard
 
@@ -30,15 +30,15 @@ def a_table(n_speakers=9):
     return pd.DataFrame(rows, columns=["speaker", "vowel", "f1", "f2"])
 
 
-def tiny_network(exponent):
+def tiny_decoder(exponent):
     """Two words of two states, and silence."""
     rng = np.random.default_rng(1)
     mean = 0.2 * rng.normal(size=(2, 2, 1, 1, 1))  # frames say little, so that transitions count
     ones = np.ones((2, 2, 1, 1))
     standard = Standard(np.zeros(1), np.ones(1))
-    words = wm.Words(ones, mean, ones[..., None, None], np.array([[0.3, 0.6], [0.97, 0.2]]), standard, ("c0",))
-    quiet = wm.Words(
+    words = wm.WordModels(ones, mean, ones[..., None, None], np.array([[0.3, 0.6], [0.97, 0.2]]), standard, ("c0",))
+    quiet = wm.WordModels(
         ones[:1, :1], np.zeros((1, 1, 1, 1, 1)), ones[:1, :1, ..., None, None], np.zeros((1, 1)), standard, ("c0",)
     )
-    follows = np.array([[0.1, 0.9], [0.7, 0.3]])
-    return networks.Network(np.array(["a", "b"]), words, quiet, follows, np.array([0.4, 0.6]), exponent, 0.01)
+    bigram = np.array([[0.1, 0.9], [0.7, 0.3]])
+    return decoding.Decoder(np.array(["a", "b"]), words, quiet, bigram, np.array([0.4, 0.6]), exponent, 0.01)

@@ -1,1 +1,1 @@
-"""Model cards: worked analyses as files."""
+"""Model cards: complete analyses as TOML files."""

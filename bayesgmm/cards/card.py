@@ -1,4 +1,4 @@
-"""A model card: a mixture with what makes it an analysis, as a TOML file."""
+"""Model cards: a mixture with its data, settings, expected results and explanation, as a TOML file."""
 
 import tomllib
 from pathlib import Path
@@ -15,16 +15,16 @@ from bayesgmm.model import MixtureModel
 
 
 class Procedure(Declared):
-    """How a card is fitted, unless its user says otherwise.
+    """Default inference method and settings of a card.
 
     Parameters
     ----------
     method : str
-        An engine's name.
+        Inference method, as in ``fit``.
     seed : int
-        For which the card's facts hold.
+        Seed of the expected results.
     settings : dict
-        Of the engine.
+        Settings of the method.
     """
 
     method: str = "nuts"
@@ -33,18 +33,19 @@ class Procedure(Declared):
 
 
 class Interval(Declared):
-    """A value that a credible interval must hold: the truth behind generated data, or a number from the literature.
+    """Value that a credible interval must contain: the true value of generated data, or one from the literature.
 
     Parameters
     ----------
     quantity : {'weight', 'mean', 'sd'}
     component : int
-        As the fit names it: 0 is the heaviest.
+        Index in the fit; 0 has the largest weight.
     value : float
+        In the units of the column.
     column : str, optional
-        Of a mean or a standard deviation; the only one unless told.
+        Column of a mean or standard deviation; default the only one.
     ci_prob : float
-        Of the equal-tailed interval.
+        Probability of the equal-tailed interval.
     """
 
     quantity: Literal["weight", "mean", "sd"]
@@ -55,18 +56,18 @@ class Interval(Declared):
 
 
 class Card(Declared):
-    """A model card: a worked analysis as a file.
+    """Model card: a complete analysis as a file.
 
     Parameters
     ----------
     mixture : MixtureModel
     title, about : str
-        A name, and what it is in one line.
+        Name, and a description in one line.
     data : DataCard
     fit : Procedure
     expect : dict of str to (float, float)
-        Facts about the fit of the card's own data, by their names in ``card_facts.FACTS``, each with a lower and an
-        upper bound. The tests hold every card that comes along to them.
+        Expected results for the card's own data: lower and upper bounds of facts, by their names in ``facts.FACTS``.
+        Tests check them for every bundled card.
     intervals : tuple of Interval
         Values that must lie in credible intervals.
     lesson : Lesson
@@ -84,6 +85,13 @@ class Card(Declared):
     @field_validator("expect")
     @classmethod
     def _lower_first(cls, expect: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        """Check that lower bounds come first.
+
+        Raises
+        ------
+        ValueError
+            If a lower bound exceeds its upper bound.
+        """
         for name, (low, high) in expect.items():
             if low > high:
                 raise ValueError(f"{name}: the lower bound comes first, got [{low:g}, {high:g}]")
@@ -91,19 +99,19 @@ class Card(Declared):
 
 
 def load_card(name: str | Path) -> Card:
-    """Read a model card.
+    """Read and validate a model card.
 
     Parameters
     ----------
     name : str or Path
-        A TOML file, or the name of a card that comes along: one without an ending, which is no file here.
+        A TOML file, or the name of a bundled card. A name without extension that is not a file is a bundled card.
 
     Raises
     ------
     CardError
-        When it can't be read; all mistakes in it at once, each with its place.
+        If the file can't be read or is invalid; all mistakes are listed, each with its place.
     UnknownName
-        When no such card comes along.
+        If there is no bundled card of this name.
 
     Examples
     --------
@@ -125,6 +133,12 @@ def load_card(name: str | Path) -> Card:
 
 
 def card_file(name: str | Path) -> Path:
-    """The file of a card: the file itself, or that of a card that comes along."""
+    """Return the path of a card: the file itself, or a bundled card.
+
+    Raises
+    ------
+    UnknownName
+        If there is no bundled card of this name.
+    """
     path = Path(name)
     return path if path.suffix or path.is_file() else card_path(str(name))

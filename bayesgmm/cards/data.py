@@ -1,4 +1,4 @@
-"""The data of a card: a data set by name, or a file; which columns, and what is done to them."""
+"""Data of a card: a data set or a file, its columns and transforms."""
 
 import inspect
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CardTable:
-    """What a card fits.
+    """Data of a card, after the transforms.
 
     Parameters
     ----------
     frame : DataFrame
-        One row a point, the columns to fit.
+        Columns to fit, one row per point.
     truth : Series or None
-        The class of each row, where it is known; no fit sees it.
+        Class of each row if known; it is not fitted.
     """
 
     frame: "pd.DataFrame"
@@ -35,22 +35,22 @@ class CardTable:
 
 
 class DataCard(Declared):
-    """Which data a card is about.
+    """Declaration of a card's data.
 
     Parameters
     ----------
     dataset : str, optional
         One of ``datasets.DATASETS``.
     parameters : dict
-        Of a data set that is generated, or takes others.
+        Arguments of the data set, if it takes any.
     path : str, optional
-        In place of ``dataset``, a CSV or Parquet file; in a card file, from the folder that the card is in.
+        CSV or Parquet file instead of ``dataset``; relative to the folder of the card.
     columns : tuple of str, optional
-        Those to use; all that are numeric unless told.
+        Columns to use; default all numeric columns.
     truth : str, optional
-        A column of known classes, which is not fitted; ``bad`` is a row that belongs to no cluster.
+        Column of known classes, which is not fitted; class ``bad`` means that a row belongs to no cluster.
     transforms : tuple of Transform
-        What is done to the columns, in this order.
+        Transforms of the columns, in order.
 
     Examples
     --------
@@ -74,45 +74,54 @@ class DataCard(Declared):
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataCard":
+        """Check that there is at most one source of data, with valid parameters.
+
+        Raises
+        ------
+        ValueError
+            If there are two sources, or parameters without a data set that takes them.
+        """
         if self.dataset is not None and self.path is not None:
             raise ValueError("give dataset or path, not both")
         if self.parameters and self.dataset is None:
-            raise ValueError("parameters go with dataset")
-        takes = self._takes()
-        if self.parameters and not takes:
+            raise ValueError("parameters need a dataset")
+        arguments = self._arguments()
+        if self.parameters and not arguments:
             raise ValueError(f"dataset {self.dataset!r} takes no parameters, got {', '.join(self.parameters)}")
         for name in self.parameters:
-            choose(name, takes, "parameter")
+            choose(name, arguments, "parameter")
         return self
 
     @property
     def given(self) -> bool:
-        """Whether it says where the data come from."""
+        """True if the card declares a data set or a file."""
         return self.dataset is not None or self.path is not None
 
     @property
     def generated(self) -> bool:
-        """Whether the data are made up."""
+        """True if the data are simulated."""
         return self.dataset in GENERATED
 
-    def _takes(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         return {} if self.dataset is None else dict(inspect.signature(DATASETS[self.dataset]).parameters)
 
     def within(self, folder: Path) -> "DataCard":
-        """The same, with ``path`` taken from a folder."""
+        """Return a copy whose ``path`` is relative to a folder."""
         return self if self.path is None else self.model_copy(update={"path": str(folder / self.path)})
 
     def read(self) -> CardTable:
-        """Get the data.
+        """Read or generate the data, and transform them.
 
         Raises
         ------
         CardError
-            When the card names no data.
+            If the card declares no data.
         DataError
-            When they can't be read, or a column is missing.
+            If the data can't be read, a column is missing or not numeric, or a transform can't be applied.
+        UnknownName
+            If the column ``truth`` does not exist, or an argument of the data set is unknown.
         """
-        frame = self._whole()
+        frame = self._read_table()
         truth = None
         if self.truth is not None:
             choose(self.truth, dict.fromkeys(map(str, frame.columns)), "truth")
@@ -122,17 +131,17 @@ class DataCard(Declared):
         else:
             frame = frame[[name for name in frame.columns if is_numeric(frame[name])]]
         if not len(frame.columns):
-            raise DataError(f"the card's data ({self.dataset or self.path}) hold no column of numbers")
+            raise DataError(f"the card's data ({self.dataset or self.path}) have no numeric column")
         frame = self.transformed(frame)
         return CardTable(frame, None if truth is None else truth.loc[frame.index])
 
     def transformed(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """A table after all transforms.
+        """Apply all transforms to a table.
 
         Raises
         ------
         DataError
-            When values are missing, or one of the transforms can't be done.
+            If values are missing, or a transform can't be applied.
         """
         if self.transforms:
             as_points(frame)
@@ -140,9 +149,16 @@ class DataCard(Declared):
             frame = transform.apply(frame)
         return frame
 
-    def _whole(self) -> "pd.DataFrame":
+    def _read_table(self) -> "pd.DataFrame":
+        """Read the data set or the file.
+
+        Raises
+        ------
+        CardError
+            If the card declares no data.
+        """
         if self.dataset is not None:
             return DATASETS[self.dataset](**self.parameters)
         if self.path is not None:
             return read_frame(self.path)
-        raise CardError("the card names no data: give a table, or write [data] with dataset = '...' or path = '...'")
+        raise CardError("the card declares no data: give a table, or write [data] with dataset = '...' or path = '...'")

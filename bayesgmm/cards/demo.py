@@ -1,4 +1,4 @@
-"""What ``bayesgmm demo`` shows: the iris measurements, from data to answers."""
+"""The analysis of ``bayesgmm demo``: the iris data, from the fit to assignments and a figure."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-LEAST_SURE = 8  # flowers shown
+N_UNCERTAIN = 8  # flowers to print
 WRITTEN = {
     "iris.nc": "the fit: bayesgmm.load() reads it, and so does ArviZ",
-    "iris.csv": "each flower's component, probabilities and entropy",
-    "iris.png": "the picture",
+    "iris.csv": "component, probabilities and uncertainty of each flower",
+    "iris.png": "the figure",
 }
 
 
@@ -36,9 +36,18 @@ def run(
     show_table: Callable[["Table"], None],
     wrote: Callable[[Path], None],
 ) -> None:
-    """Fit, show, and write a fit file, a table of assignments and a picture into a folder.
+    """Fit the iris data, print the results, and write the fit, a table of assignments and a figure into a folder.
 
-    How is the terminal's business: it hands in what prints a line, a table, one of Rich's, and what was written.
+    Parameters
+    ----------
+    folder : Path
+    say, show, show_table, wrote : function
+        Print a line, a data frame, a table of Rich, and the path of a file that was written.
+
+    Raises
+    ------
+    FitFileError
+        If the folder can't be written.
     """
     made_folder(folder, WRITTEN)
     flowers = iris()
@@ -50,7 +59,7 @@ def run(
     show(words, title, name="components", values=component_table(result), saved=True, end_after=("weight",))
     say(convergence_line(result) + "\n")
     show_table(_species_table(flowers, answer))
-    show_table(_doubt_table(flowers, answer))
+    show_table(_uncertain_table(flowers, answer))
     schema.save(result, folder / "iris.nc")
     _assignment_frame(flowers, answer).to_csv(folder / "iris.csv")
     plots.assignments(result).savefig(folder / "iris.png", dpi=110)
@@ -73,7 +82,7 @@ def _species_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":
 
     agreement = adjusted_rand_score(flowers["species"], answer["label"].values)
     table = Table(
-        title=f"Components against species, which the fit never saw\n(adjusted Rand index {agreement:.2f})",
+        title=f"Components and species (species were not used in the fit)\n(adjusted Rand index {agreement:.2f})",
         title_justify="left",
         box=SIMPLE,
     )
@@ -86,18 +95,18 @@ def _species_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":
     return table
 
 
-def _doubt_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":
+def _uncertain_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(title="The flowers it is least sure of", title_justify="left", box=SIMPLE, padding=(0, 0))
+    table = Table(title="The most uncertain flowers", title_justify="left", box=SIMPLE, padding=(0, 0))
     table.add_column("flower", justify="right")
     table.add_column(" species", no_wrap=True)
     for column in flowers.columns.drop("species"):
         table.add_column(column.replace("_", " "), justify="right")
     for k in answer["component"].values:
         table.add_column(f"P({k})", justify="right")
-    for i in np.argsort(-answer["entropy"].values, kind="stable")[:LEAST_SURE]:
+    for i in np.argsort(-answer["entropy"].values, kind="stable")[:N_UNCERTAIN]:
         measured = [f"{value:.1f}" for value in flowers.drop(columns="species").iloc[i]]
         shares = [f"{p:.2f}" for p in answer["probability"].values[i]]
         table.add_row(str(i), " " + flowers["species"].iloc[i], *measured, *shares)

@@ -1,4 +1,4 @@
-"""What a card promises about its fit: facts by name, each a number that is read off a fit, and credible intervals."""
+"""Expected results of a card: facts computed from a fit, and values in credible intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-FDR = 0.05  # of the anomalies that are counted
-OUTLIER = "bad"  # what a truth calls a point that belongs to no cluster
+FDR = 0.05  # false discovery rate of the flagged points
+OUTLIER = "bad"  # class of points that belong to no cluster
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit of a card's own data, and what several facts ask of it.
+    """Fit of a card's own data, with results that several facts use.
 
     Parameters
     ----------
     fit : DataTree
     truth : Series or None
-        The known class of each row.
+        Known class of each row.
     """
 
     fit: "xr.DataTree"
@@ -43,60 +43,62 @@ class Fitted:
 
     @cached_property
     def labels(self) -> Array:
-        """(N,) the most probable component of each point."""
+        """Most probable component (N,) of each point."""
         return assignments(self.fit)["label"].values
 
     @cached_property
     def weight(self) -> Array:
-        """(K,) posterior means, as the components are named."""
+        """Posterior mean weights (K,) of the components."""
         return aligned(self.fit).parameters.weight.mean(axis=0)
 
     @cached_property
     def rhat(self) -> "xr.Dataset":
-        """Of weights, means, what priors learn, and the log likelihood.
+        """R-hat of weights, means, hyperparameters and the log likelihood.
 
         Raises
         ------
         CardError
-            When there are no chains to compare.
+            If the fit has no chains.
         """
         rhat = convergence(self.fit)[0]
         if np.isnan(rhat["loglik"]):
-            raise CardError("R-hat compares chains: it needs method='nuts', and at least four draws")
+            raise CardError("R-hat compares chains: it needs method='nuts' and at least four draws")
         return rhat
 
     @cached_property
     def merged(self) -> "xr.Dataset":
-        """The optimal clustering after components that overlap are merged."""
+        """Optimal partition after merging overlapping components."""
         return partition(self.fit, merge=merge_components(self.fit))
 
     @cached_property
-    def called(self) -> Array:
-        """(N,) whether each fitted point is called an anomaly."""
+    def flagged(self) -> Array:
+        """Mask (N,) of the points flagged as anomalies."""
         return anomaly_scores(self.fit, fdr=FDR)["anomaly"].values
 
     @property
     def outlier(self) -> Array:
-        """(N,) whether the truth says that each point belongs to no cluster.
+        """Mask (N,) of the points whose known class is ``bad``.
 
         Raises
         ------
         CardError
-            When it says so of none.
+            If there are none, or classes are unknown.
         """
-        outlier = (self.known == OUTLIER).to_numpy()
+        outlier = (self.known_classes == OUTLIER).to_numpy()
         if not outlier.any():
-            raise CardError(f"facts about anomalies need rows whose class is {OUTLIER!r} in {self.known.name!r}")
+            raise CardError(
+                f"facts about anomalies need rows whose class is {OUTLIER!r} in {self.known_classes.name!r}"
+            )
         return outlier
 
     @property
-    def known(self) -> "pd.Series":
-        """The known classes.
+    def known_classes(self) -> "pd.Series":
+        """Known class of each row.
 
         Raises
         ------
         CardError
-            When the card knows none, or not all.
+            If the card has no known classes, or one is missing.
         """
         if self.truth is None:
             raise CardError("a fact needs known classes: write truth = '...', a column of the data, in [data]")
@@ -106,22 +108,28 @@ class Fitted:
         return self.truth
 
     def agreement(self, labels: Array) -> float:
-        """The adjusted Rand index of labels and known classes."""
+        """Compute the adjusted Rand index of labels (N,) and known classes.
+
+        Raises
+        ------
+        CardError
+            If a class is unknown.
+        """
         from sklearn.metrics import adjusted_rand_score
 
-        return float(adjusted_rand_score(self.known, labels))
+        return float(adjusted_rand_score(self.known_classes, labels))
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A number that is read off a fit.
+    """Number that is computed from a fit.
 
     Parameters
     ----------
     words : str
-        What it is, as a sentence begins.
+        Description, without a final full stop.
     of : function
-        From the fit to the number.
+        Computes the number from a ``Fitted``; raises CardError if the fit lacks what it needs.
     """
 
     words: str
@@ -139,6 +147,13 @@ def _narrowest(fitted: Fitted) -> float:
 
 
 def _label_agreement(fitted: Fitted) -> float:
+    """Probability that a point's label in a draw is its most frequent label.
+
+    Raises
+    ------
+    CardError
+        If the fit is a point estimate.
+    """
     labels = info(fitted.fit).get("labels", {})
     if "agreement" not in labels:
         raise CardError("the fact 'label_agreement' needs draws: a point estimate has none")
@@ -146,71 +161,94 @@ def _label_agreement(fitted: Fitted) -> float:
 
 
 def _concentration(fitted: Fitted) -> float:
+    """Posterior mean of the concentration.
+
+    Raises
+    ------
+    CardError
+        If the concentration is fixed.
+    """
     if "concentration" not in fitted.fit["posterior"]:
-        raise CardError("the fact 'concentration' needs weights whose prior learns one: give it a prior of its own")
+        raise CardError(
+            "the fact 'concentration' needs weights with a learned concentration: give the concentration a prior"
+        )
     return float(fitted.fit["posterior"]["concentration"].mean())
 
 
 def _truncated_mass(fitted: Fitted) -> float:
+    """Expected weight of the truncated sticks.
+
+    Raises
+    ------
+    CardError
+        If the prior of the weights is not stick-breaking.
+    """
     known = info(fitted.fit)
     if "truncation" not in known:
-        raise CardError("the fact 'truncated_mass' needs weights made of sticks: a Dirichlet or Pitman-Yor process")
+        raise CardError(
+            "the fact 'truncated_mass' needs a stick-breaking prior of the weights: a Dirichlet or Pitman-Yor process"
+        )
     return float(known["truncation"]["mass"])
 
 
 def _flagged_wrongly(fitted: Fitted) -> float:
-    """0 where none is called, as in the false discovery rate."""
-    called, good = fitted.called, np.logical_not(fitted.outlier)
-    return float(called[good].sum() / max(called.sum(), 1))
+    """Fraction of good points among those flagged; 0 if none is flagged."""
+    flagged, good = fitted.flagged, np.logical_not(fitted.outlier)
+    return float(flagged[good].sum() / max(flagged.sum(), 1))
 
 
 FACTS: dict[str, Fact] = {
     "smallest_weight": Fact("the smallest weight", lambda f: float(f.weight.min())),
     "largest_weight": Fact("the largest weight", lambda f: float(f.weight.max())),
-    "largest_rhat": Fact("the largest R-hat of all numbers", lambda f: float(np.nanmax(f.rhat.to_array().max()))),
-    "loglik_rhat": Fact("R-hat of the log likelihood, which needs no labels", lambda f: float(f.rhat["loglik"])),
-    "clusters": Fact(
-        "components that are the most probable one of at least one point", lambda f: float(np.unique(f.labels).size)
+    "largest_rhat": Fact("the largest R-hat of all parameters", lambda f: float(np.nanmax(f.rhat.to_array().max()))),
+    "loglik_rhat": Fact(
+        "R-hat of the log likelihood, which does not depend on labels", lambda f: float(f.rhat["loglik"])
     ),
-    "occupied": Fact("components that hold at least one point, on average over the posterior", _occupied),
-    "concentration": Fact("the concentration", _concentration),
-    "truncated_mass": Fact("the weight that was cut off with the sticks beyond the last", _truncated_mass),
+    "clusters": Fact(
+        "components that are the most probable one for at least one point", lambda f: float(np.unique(f.labels).size)
+    ),
+    "occupied": Fact("posterior mean number of components with at least one point", _occupied),
+    "concentration": Fact("the posterior mean of the concentration", _concentration),
+    "truncated_mass": Fact("the expected weight of the truncated sticks", _truncated_mass),
     "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
     "entropy": Fact(
-        "the mean normalised entropy of the points' labels (0: all certain, 1: all components equally probable)",
+        "the mean uncertainty of a point's label (normalised entropy: 0 certain, 1 all components equally probable)",
         lambda f: float(assignments(f.fit)["entropy"].mean()),
     ),
     "label_agreement": Fact(
-        "the probability that a point's label in one draw is the one that the draws agree on", _label_agreement
+        "the probability that a point's label in a draw is its most frequent label", _label_agreement
     ),
     "adjusted_rand_index": Fact(
-        "agreement of the labels with the known classes (adjusted Rand index: 0 as by chance, 1 perfect)",
+        "agreement of the labels with the known classes (adjusted Rand index: 0 by chance, 1 perfect)",
         lambda f: f.agreement(f.labels),
     ),
     "merged_clusters": Fact(
-        "clusters after components that overlap were merged", lambda f: float(f.merged.attrs["n_clusters"])
+        "clusters after merging overlapping components", lambda f: float(f.merged.attrs["n_clusters"])
     ),
     "merged_adjusted_rand_index": Fact(
         "agreement of the merged clusters with the known classes (adjusted Rand index)",
         lambda f: f.agreement(f.merged["label"].values),
     ),
-    "flagged": Fact(f"points called anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.called.sum())),
-    "flagged_wrongly": Fact("the share of good points among those that are called anomalies", _flagged_wrongly),
-    "found": Fact("the share of bad points that are called anomalies", lambda f: float(np.mean(f.called[f.outlier]))),
+    "flagged": Fact(
+        f"points flagged as anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.flagged.sum())
+    ),
+    "flagged_wrongly": Fact("the fraction of good points among the flagged ones", _flagged_wrongly),
+    "found": Fact("the fraction of bad points that are flagged", lambda f: float(np.mean(f.flagged[f.outlier]))),
 }
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a card says of its fit, and what came out.
+    """Expected result of a card, with the result of the fit.
 
     Parameters
     ----------
     words : str
+        Description.
     low, high : float
-        Where ``found`` should lie: the card's bounds, or the ends of a credible interval.
+        Bounds for ``found``: those of the card, or the ends of a credible interval.
     found : float
-        What the fit has; of an interval, the value that it must hold.
+        Value computed from the fit; for an interval, the value that it must contain.
     """
 
     words: str
@@ -220,7 +258,7 @@ class Promise:
 
     @property
     def kept(self) -> bool:
-        """Whether it holds.
+        """True if ``found`` lies within the bounds.
 
         Examples
         --------
@@ -231,28 +269,46 @@ class Promise:
 
 
 def promises(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[Promise]:
-    """Hold a fit of a card's own data to what the card says.
+    """Compare a fit of a card's own data with the expected results.
+
+    Parameters
+    ----------
+    card : Card
+    fit : DataTree
+    truth : Series or None
+        Known class of each row.
+
+    Returns
+    -------
+    list of Promise
+        One for each fact in ``expect``, then one for each interval.
 
     Raises
     ------
     UnknownName
-        For a fact that does not exist.
+        If there is no such fact or column.
     CardError
-        For one that needs what the card or the fit has not.
+        If a fact or interval needs something that the card or the fit lacks.
     """
     fitted = Fitted(fit, truth)
     facts = [(fact_named(name), bounds) for name, bounds in card.expect.items()]
-    found = [Promise(fact.words, low, high, fact.of(fitted)) for fact, (low, high) in facts]
-    return found + [_held(interval, fit) for interval in card.intervals]
+    results = [Promise(fact.words, low, high, fact.of(fitted)) for fact, (low, high) in facts]
+    return results + [_interval_result(interval, fit) for interval in card.intervals]
 
 
 def fact_named(name: str) -> Fact:
-    """A fact of the registry."""
+    """Return a fact of the registry.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such fact.
+    """
     return choose(name, FACTS, "expect")
 
 
 def interval_words(interval: Interval) -> str:
-    """Which interval it is.
+    """Describe an interval.
 
     Examples
     --------
@@ -268,7 +324,14 @@ def interval_words(interval: Interval) -> str:
     return f"{prob} {quantity}{f' of {interval.column}' if interval.column else ''} in component {interval.component}"
 
 
-def _held(interval: Interval, fit: "xr.DataTree") -> Promise:
+def _interval_result(interval: Interval, fit: "xr.DataTree") -> Promise:
+    """Compute a credible interval, for comparison with its value.
+
+    Raises
+    ------
+    CardError
+        If the fit has no draws, no such component, or the column is not defined.
+    """
     posterior = aligned(fit)
     p, k = posterior.parameters, interval.component
     if len(p.weight) == 1:
@@ -285,5 +348,5 @@ def _held(interval: Interval, fit: "xr.DataTree") -> Promise:
         values = p.mean[:, k, j] if interval.quantity == "mean" else np.sqrt(p.covariance[:, k, j, j])
     tail = (1 - interval.ci_prob) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
-    words = f"{interval_words(interval)}, and the value that it must hold"
+    words = f"{interval_words(interval)}, and the value that it must contain"
     return Promise(words, float(low), float(high), interval.value)

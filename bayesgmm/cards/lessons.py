@@ -1,10 +1,10 @@
-"""What a card teaches, in words, beside the numbers that a program needs."""
+"""Lesson of a card: its explanation in words."""
 
 from bayesgmm.declared import Declared
 
 
 class Why(Declared):
-    """Why the mixture is declared as it is, part by part; Markdown, a sentence or two each."""
+    """Reasons for each part of the declared mixture, one or two sentences of Markdown each."""
 
     components: str = ""
     covariance: str = ""
@@ -14,21 +14,21 @@ class Why(Declared):
 
 
 class Lesson(Declared):
-    """A card as a teacher would tell it; Markdown throughout.
+    """Lesson of a card, in Markdown.
 
     Parameters
     ----------
     data : str
-        What the data are: who measured what, and when.
+        Description of the data and their origin.
     question : str
-        What is asked of them.
+        Question of the analysis.
     why : Why
     expect : str
-        What comes out, and what it means.
+        Expected result and its meaning.
     look : tuple of str
-        What to look at once it is fitted, each with the call that shows it; ``fit`` and ``bg`` are at hand.
+        Plots and results to look at after the fit, each with its call; ``fit`` and ``bg`` are defined.
     exercises : tuple of str
-        To try next.
+        Exercises.
     references : tuple of str
     """
 

@@ -1,4 +1,4 @@
-"""A card from its data to its report."""
+"""Running a card: its data, fit, report and expected results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ WRITTEN = ("data.csv", "fit.nc", "report.html")
 
 @dataclass(frozen=True)
 class CardRun:
-    """A card's data, its fit, and what it promised.
+    """Result of running a card.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class CardRun:
     data : CardTable
     fit : DataTree
     promises : list of Promise
+        Expected results, compared with the fit.
     """
 
     card: Card
@@ -37,29 +38,42 @@ class CardRun:
 
 
 def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, progress: bool = True) -> CardRun:
-    """Fit a card's own data as the card says, and hold the fit to what the card promises.
+    """Fit a card's own data, and compare the fit with the expected results.
 
     Parameters
     ----------
     card : Card, str or Path
-        A card, the name of one that comes along, or its file.
+        A card, the name of a bundled card, or a TOML file.
     folder : str or Path, optional
-        Where to write ``data.csv`` (with the known classes), ``fit.nc`` and ``report.html``; nothing is written unless
-        told.
+        Folder for ``data.csv`` (with the known classes), ``fit.nc`` and ``report.html``; by default nothing is written.
     progress : bool
-        Show how far it is.
+        Show progress bars.
+
+    Returns
+    -------
+    CardRun
 
     Raises
     ------
     CardError
-        When it names no data, or promises what can't be told.
-    DataError, FitFileError
-        When the data can't be read, or the folder can't be written to.
+        If the card is invalid or has no data, or an expected result can't be computed.
+    UnknownName
+        If there is no bundled card, fact, method or column of a given name.
+    DataError
+        If the data can't be read.
+    FitFileError
+        If the folder can't be written.
+
+    Examples
+    --------
+    >>> run = run_card("blobs", progress=False)
+    >>> all(promise.kept for promise in run.promises)
+    True
     """
     card = card if isinstance(card, Card) else load_card(card)
     place = None if folder is None else made_folder(folder, WRITTEN)
     for name in card.expect:
-        fact_named(name)  # before the work: a slip of the pen is not worth a fit
+        fact_named(name)  # check the names before the fit
     data = card.data.read()
     result = fit_card(card, data, progress=progress)
     if place is not None:
@@ -68,7 +82,7 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
 
 
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
-    """Fit a card's data as it says: its mixture, by its engine, with its seed."""
+    """Fit the mixture of a card to data, with its method, seed and settings."""
     settings: dict[str, Any] = dict(card.fit.settings)
     return fit(card.mixture, data.frame, card.fit.method, seed=card.fit.seed, progress=progress, **settings)
 

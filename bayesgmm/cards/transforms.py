@@ -1,4 +1,4 @@
-"""What a card does to its data before they are fitted: each a declared value that says in words what it does."""
+"""Transforms of a card's data before the fit."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 
 
 class Transform(Declared):
-    """A step from one table to another; rows that are kept keep their index."""
+    """Transform of a table. Rows keep their index."""
 
     @property
     @abstractmethod
     def words(self) -> str:
-        """What it does, as part of a sentence."""
+        """Description, as part of a sentence."""
 
     @abstractmethod
     def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """The table after it.
+        """Transform a table (N, D).
 
         Raises
         ------
         DataError
-            When it can't be done to these data.
+            If the data are not suitable.
+        UnknownName
+            If a column does not exist.
         """
 
 
 class Rows(Transform):
-    """Some of the rows, drawn without replacement, in their old order; all of them where there are no more.
+    """Random subset of the rows, in their original order; all rows if there are not more.
 
     Examples
     --------
@@ -49,7 +51,7 @@ class Rows(Transform):
 
     @property
     def words(self) -> str:  # noqa: D102
-        return f"{self.n_rows:,} rows are drawn from them (seed {self.seed})"
+        return f"{self.n_rows:,} rows are drawn at random (seed {self.seed})"
 
     def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
         if len(frame) <= self.n_rows:
@@ -59,7 +61,7 @@ class Rows(Transform):
 
 
 class Logarithm(Transform):
-    """The natural logarithm of some columns, or of all.
+    """Natural logarithm of some columns, or of all.
 
     Examples
     --------
@@ -75,17 +77,26 @@ class Logarithm(Transform):
     def words(self) -> str:  # noqa: D102
         return f"logarithms are taken of {'all columns' if self.columns is None else ', '.join(self.columns)}"
 
-    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Replace the columns by their logarithms, ``log_NAME``.
+
+        Raises
+        ------
+        DataError
+            If a value is not positive.
+        UnknownName
+            If a column does not exist.
+        """
         names = list(frame.columns) if self.columns is None else list(self.columns)
         for name in names:
             choose(name, dict.fromkeys(map(str, frame.columns)), "column")
             if not (frame[name] > 0).all():
-                raise DataError(f"column {name!r} holds numbers that are not positive; they have no logarithm")
+                raise DataError(f"column {name!r} has values that are not positive; they have no logarithm")
         return frame.assign(**{n: np.log(frame[n]) for n in names}).rename(columns={n: f"log_{n}" for n in names})
 
 
 class PrincipalComponents(Transform):
-    """The first principal components, by scikit-learn's PCA: the directions in which the data vary most.
+    """First principal components, by scikit-learn's PCA: the directions of largest variance.
 
     Examples
     --------
@@ -104,15 +115,23 @@ class PrincipalComponents(Transform):
         before = "each column is divided by its standard deviation, and " if self.standardise else ""
         return f"{before}the first {self.n_columns} principal components are kept"
 
-    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":  # noqa: D102
+    def apply(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Replace all columns by principal components, ``pc1, pc2, ...``.
+
+        Raises
+        ------
+        DataError
+            If the table has fewer principal components.
+        """
         import pandas as pd
         from sklearn.decomposition import PCA
 
         n_rows, n_columns = frame.shape
-        most = min(n_rows - 1, n_columns)  # about their mean, N rows span N - 1 directions
+        most = min(n_rows - 1, n_columns)  # N centred rows span N - 1 directions
         if self.n_columns > most:
             raise DataError(
-                f"{n_rows} rows of {n_columns} columns have no {self.n_columns} principal components: {most} at most"
+                f"n_columns={self.n_columns}: {n_rows} rows of {n_columns} columns have at most {most} "
+                "principal components"
             )
         values = frame.to_numpy(float)
         if self.standardise:
@@ -125,7 +144,13 @@ TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca":
 
 
 def _read(value: Any) -> Any:
-    """A transform; from plain values, the one that their ``transform`` field names."""
+    """Validate a transform; plain values name theirs in the field ``transform``.
+
+    Raises
+    ------
+    ValueError
+        If the field is missing.
+    """
     if isinstance(value, Transform):
         return value
     if not isinstance(value, Mapping) or "transform" not in value:

@@ -1,4 +1,4 @@
-"""The commands that take a table all the way: to its anomalies, to its clusters."""
+"""Commands for complete analyses of a table: ``anomalies`` and ``cluster``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,66 +27,68 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from bayesgmm.apps.tables.anomalies import Anomalies, Learnt
+    from bayesgmm.apps.tables.anomalies import Anomalies, Detector
     from bayesgmm.apps.tables.clusters import Clusters
 
-SHOWN = 10  # rows in doubt
-LEARNING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options of it
+SHOWN = 10  # uncertain rows
+TRAINING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options
 
 
 def anomalies(
     data: DataFile,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Where to write the rows that are called (.csv).", show_default=False),
+        typer.Option("-o", "--output", help="Output file for the flagged rows (.csv).", show_default=False),
     ],
     new: Annotated[
         Path | None,
-        typer.Option(help="Judge these rows; those of DATA are then taken to be good.", autocompletion=files(*TABLES)),
+        typer.Option(help="Judge these rows; those of DATA are assumed to be good.", autocompletion=files(*TABLES)),
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(help="Judge DATA by a fit that was saved, in place of learning.", autocompletion=files(*FITS)),
+        typer.Option(help="Judge DATA by a saved fit instead of a new one.", autocompletion=files(*FITS)),
     ] = None,
     fdr: Annotated[
-        float | None, typer.Option(help="False discovery rate: the share of good rows among those called. (0.05)")
+        float | None,
+        typer.Option(help="False discovery rate: share of good rows among those flagged. (default: 0.05)"),
     ] = None,
-    alpha: Annotated[float | None, typer.Option(help="In place of --fdr: all rows with so small a p-value.")] = None,
-    top: Annotated[int | None, typer.Option(help="In place of --fdr: so many, the strangest.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Write every row, not only those called.")] = False,
+    alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: largest p-value to flag.")] = None,
+    top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Write every row, not only the flagged ones.")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Keep what was learnt (.nc), for --fit.", autocompletion=files(*FITS))
+        Path | None, typer.Option(help="Save the fit (.nc), for --fit.", autocompletion=files(*FITS))
     ] = None,
     columns: Columns = None,
     components: Annotated[
-        int | None, typer.Option("-k", "--components", help="How many. (default: as many as pay)")
+        int | None,
+        typer.Option("-k", "--components", help="Number of components. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
-        str, typer.Option(help="full, tied, diag or spherical.", autocompletion=one_of(*COVARIANCES))
+        str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=one_of(*COVARIANCES))
     ] = "tied",
     background: Annotated[
-        float | None, typer.Option(help="Share of outliers in DATA. (default: 0.05, where that helps)")
+        float | None, typer.Option(help="Share of outliers in DATA. (default: 0.05 if that reduces the error)")
     ] = None,
     method: Annotated[
-        str, typer.Option(help="vb, nuts, advi, map, mle or em.", autocompletion=one_of(*METHODS))
+        str, typer.Option(help="Inference: vb, nuts, advi, map, mle or em.", autocompletion=one_of(*METHODS))
     ] = "vb",
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
-    """Find the rows of a table that do not belong, and say why each does not."""
-    from bayesgmm.apps.tables.anomalies import Rule, learn
-    from bayesgmm.apps.tables.flagging import judge_file, write_flagged
-    from bayesgmm.apps.tables.novelty import COMPONENTS
+    """Find anomalous rows of a table, with a reason for each."""
+    from bayesgmm.apps.tables.anomalies import Rule, fit_detector
+    from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+    from bayesgmm.apps.tables.model_choice import COMPONENTS
     from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable
     from bayesgmm.posterior import schema
     from bayesgmm.priors.backgrounds import Background
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
-    said = Rule.of(**rule)
+    description = Rule.of(**rule)
     check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:
-        refuse(LEARNING, "can't go with --fit: DATA is judged by what was saved")
-        found: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
+        refuse(TRAINING, "can't go with --fit: DATA is judged by the saved fit")
+        parts: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
         if save is not None:
             check_other(writable(save, *schema.FORMATS), data, new)
@@ -101,52 +103,51 @@ def anomalies(
             "seed": seed,
         }
         table = read_frame(data)
-        learnt = learn(table, calibrated=new is not None, **settings)
-        _say_learnt(learnt)
+        detector = fit_detector(table, calibrated=new is not None, **settings)
+        _show_detector(detector)
         if save is not None:
-            wrote(schema.save(learnt.fit, save))
-        found = [learnt.judged(**rule)] if new is None else judge_file(learnt.fit, new, **rule)
-    count = write_flagged(found, output, everything)
-    if count.called:
-        show(_in_words(count.strangest), "The strangest", name="strangest", values=count.strangest, saved=True)
-    missing = f"; {count.rows - count.judged} lack a value" if count.judged < count.rows else ""
-    say(f"{count.called} of {count.judged} rows called ({said}){missing}")
-    tell(n_rows=count.rows, n_judged=count.judged, n_called=count.called)
-    wrote(output, count.rows if everything else count.called)
+            wrote(schema.save(detector.fit, save))
+        parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule)
+    count = write_flagged(parts, output, everything)
+    if count.flagged:
+        show(_formatted(count.first), "Smallest p-values", name="strangest", values=count.first, saved=True)
+    missing = f"; {count.rows - count.judged} with missing values" if count.judged < count.rows else ""
+    say(f"{count.flagged} of {count.judged} rows flagged ({description}){missing}")
+    tell(n_rows=count.rows, n_judged=count.judged, n_called=count.flagged)
+    wrote(output, count.rows if everything else count.flagged)
 
 
-def _say_learnt(learnt: "Learnt") -> None:
-    for line in learnt.table.words():
+def _show_detector(detector: "Detector") -> None:
+    for line in detector.table.words():
         say(line, err=True)
-    model = learnt.fit["posterior"].sizes["component"]
-    for line in learnt.words():
+    model = detector.fit["posterior"].sizes["component"]
+    for line in detector.words():
         remark(line)
-    tell(n_components=model, columns=list(learnt.table.columns), tried=records(learnt.choices))
+    tell(n_components=model, columns=list(detector.table.columns), tried=records(detector.choices))
 
 
-def _in_words(strangest: "pd.DataFrame") -> "pd.DataFrame":
-    words = strangest.assign(p_value=[f"{p:.2g}" for p in strangest["p_value"]])
-    return words.rename_axis("row")
+def _formatted(rows: "pd.DataFrame") -> "pd.DataFrame":
+    return rows.assign(p_value=[f"{p:.2g}" for p in rows["p_value"]]).rename_axis("row")
 
 
 def cluster(
     data: DataFile,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder for what it writes.", show_default=False)
-    ] = Path("clusters"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)] = Path(
+        "clusters"
+    ),
     columns: Columns = None,
     components: Annotated[str, typer.Option("-k", "--components", help="Numbers to try: 3, or 1-9, or 2,4,8.")] = "1-9",
     covariance: Annotated[str, typer.Option(help="Families to try, separated by commas.")] = "full,tied,diag",
     method: Annotated[
         str | None,
         typer.Option(
-            help="What the chosen mixture is fitted by. (nuts, or vb where that takes minutes)",
+            help="Inference for the chosen mixture. (default: nuts, or vb where nuts takes minutes)",
             autocompletion=one_of(*METHODS),
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
 ) -> None:
-    """From a table to its clusters: how many, which rows, what each is like, how sure that is; and a report."""
+    """Find the clusters of a table: their number, profiles and uncertainty, with a report."""
     import matplotlib as mpl
 
     from bayesgmm.apps.tables.clusters import FILES, cluster_table
@@ -155,7 +156,7 @@ def cluster(
 
     writable_folder(output, FILES)
     mpl.use("Agg")
-    found = cluster_table(
+    clusters = cluster_table(
         read_frame(data),
         columns=names_of(columns) if columns else None,
         n_components=component_counts(components),
@@ -163,20 +164,20 @@ def cluster(
         method=method,
         seed=seed,
     )
-    for line in found.words():
+    for line in clusters.words():
         say(line)
-    _show_clusters(found)
-    for path in found.save(output):
+    _show_clusters(clusters)
+    for path in clusters.save(output):
         wrote(path)
 
 
-def _show_clusters(found: "Clusters") -> None:
-    doubtful = found.in_doubt
-    if len(doubtful) and not session().json:
-        show(doubtful.head(SHOWN).rename_axis("row"), "Rows in doubt", saved=True)
+def _show_clusters(clusters: "Clusters") -> None:
+    uncertain = clusters.uncertain_rows
+    if len(uncertain) and not session().json:
+        show(uncertain.head(SHOWN).rename_axis("row"), "Rows with an uncertain cluster", saved=True)
     tell(
-        n_clusters=found.partition.attrs["n_clusters"],
-        columns=list(found.table.columns),
-        profiles=records(found.profiles),
-        rows_in_doubt=[str(label) for label in doubtful.index],
+        n_clusters=clusters.partition.attrs["n_clusters"],
+        columns=list(clusters.table.columns),
+        profiles=records(clusters.profiles),
+        rows_in_doubt=[str(label) for label in uncertain.index],
     )

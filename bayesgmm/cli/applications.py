@@ -1,4 +1,4 @@
-"""The commands of the applications: from a file to files."""
+"""The ``segment`` command: regions of an image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,45 +12,51 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FEATURES = ("colour", "texture", "direction", "place")
-WORDS = {"share": ".1%", "largest": ".1%", "entropy": ".3f", "perimeter": ".0f"}
+FORMATS = {"share": ".1%", "largest": ".1%", "entropy": ".3f", "perimeter": ".0f"}
 
 
 def segment(
     image: Annotated[
         Path,
-        typer.Argument(help="A picture: PNG, JPEG, TIFF, ...", show_default=False, autocompletion=files(*PICTURES)),
+        typer.Argument(help="An image: PNG, JPEG, TIFF, ...", show_default=False, autocompletion=files(*IMAGES)),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what it writes.", show_default=False)],
-    components: Annotated[int | None, typer.Option("-k", "--components", help="How many. (default: 5)")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
+    components: Annotated[
+        int | None, typer.Option("-k", "--components", help="Number of components. (default: 5)")
+    ] = None,
     features: Annotated[
         str,
         typer.Option(
-            help="Of colour, texture, direction and place, separated by commas.", autocompletion=some_of(*FEATURES)
+            help="One or more of colour, texture, direction and place, separated by commas.",
+            autocompletion=some_of(*FEATURES),
         ),
     ] = "colour",
-    smoothing: Annotated[float, typer.Option(help="How strongly neighbours agree; 0 for not at all.")] = 0.5,
+    smoothing: Annotated[float, typer.Option(help="Strength of smoothing between neighbours; 0 for none.")] = 0.5,
     merge: Annotated[
         float | None,
-        typer.Option(help="One region of components that overlap by so much: 0 is apart, 1 the same; 0.3, say."),
+        typer.Option(
+            help="Merge components with at least this overlap, from 0 (separate) to 1 (identical); for example 0.3."
+        ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="vb, em, map, advi, fullrank_advi, mle or nuts.", autocompletion=one_of(*METHODS))
+        str,
+        typer.Option(help="Inference: vb, em, map, advi, fullrank_advi, mle or nuts.", autocompletion=one_of(*METHODS)),
     ] = "vb",
-    sample: Annotated[int, typer.Option(help="Pixels that the mixture is fitted to.")] = 50_000,
+    sample: Annotated[int, typer.Option(help="Number of pixels to fit.")] = 50_000,
     fit: Annotated[
         Path | None,
         typer.Option(
-            help="The fit.nc of another picture, in place of -k: the same regions in this one.",
+            help="The fit.nc of another image, instead of -k: the same regions in this one.",
             autocompletion=files(*FITS),
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same regions.")] = 0,
 ) -> None:
-    """Divide a picture into regions: labels, entropy, an overlay, a palette, and a table."""
-    from bayesgmm.apps.images.pictures import as_picture
-    from bayesgmm.apps.images.regions import NOWHERE, WRITTEN, save_regions
+    """Segment an image into regions: labels, entropy, overlay, palette and a table."""
+    from bayesgmm.apps.images.image_input import read_image
+    from bayesgmm.apps.images.regions import TRANSPARENT, WRITTEN, save_regions
     from bayesgmm.apps.images.segmentation import fit_pixels, segment_image
     from bayesgmm.clusterings.merging import merge_components
     from bayesgmm.declared import whole
@@ -58,23 +64,23 @@ def segment(
     from bayesgmm.posterior.schema import load, save
 
     if fit is not None:
-        refuse({"components", "features", "method", "sample"}, "can't go with --fit: that has its regions")
+        refuse({"components", "features", "method", "sample"}, "can't go with --fit: the fit defines the regions")
     for name in WRITTEN:
         check_other(output / name, image, fit)
-    picture, mixture = as_picture(image), load(fit) if fit is not None else None
-    count = whole("components", 5 if components is None else components, most=NOWHERE)  # what labels.png can hold
+    checked, mixture = read_image(image), load(fit) if fit is not None else None
+    count = whole("components", 5 if components is None else components, most=TRANSPARENT)  # limit of labels.png
     folder = made_folder(output, WRITTEN)
-    for note in picture.notes:
+    for note in checked.notes:
         say(note, err=True)
     if mixture is None:
-        wanted = names_of(features)
-        mixture = fit_pixels(picture, count, features=wanted, method=method, sample=sample, seed=seed)
-        _say_left_out(mixture, wanted)
+        names = names_of(features)
+        mixture = fit_pixels(checked, count, features=names, method=method, sample=sample, seed=seed)
+        _say_left_out(mixture, names)
         wrote(save(mixture, folder / "fit.nc"))
     merged = merge_components(mixture, overlap=merge) if merge is not None else None
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    regions = segment_image(picture, fit=mixture, merge=merged, smoothing=smoothing, seed=seed)
+    regions = segment_image(checked, fit=mixture, merge=merged, smoothing=smoothing, seed=seed)
     _show(regions)
     for path in save_regions(regions, folder):
         wrote(path)
@@ -85,7 +91,7 @@ def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
     from bayesgmm.data.points import listing
 
     if missing := left_out(fit, features):
-        say(f"left out, the same everywhere: {listing(missing)}", err=True)
+        say(f"left out, constant in the image: {listing(missing)}", err=True)
 
 
 def _show(regions: "xr.Dataset") -> None:
@@ -94,11 +100,11 @@ def _show(regions: "xr.Dataset") -> None:
     table = region_table(regions)
     title = f"{regions.sizes['x']} x {regions.sizes['y']} pixels, by {regions.attrs['features'].replace('_', ' ')}"
     shown = table[["share", "colour", "pieces", "largest", "perimeter", "entropy"]]
-    show(_in_words(shown), title, name="regions", values=table, saved=True)
+    show(_formatted(shown), title, name="regions", values=table, saved=True)
 
 
-def _in_words(table: "pd.DataFrame") -> "pd.DataFrame":
+def _formatted(table: "pd.DataFrame") -> "pd.DataFrame":
     shown = table.astype(object)
-    for column, form in WORDS.items():
+    for column, form in FORMATS.items():
         shown[column] = ["" if value != value else f"{value:{form}}" for value in table[column]]
     return shown

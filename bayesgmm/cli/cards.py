@@ -1,4 +1,4 @@
-"""The commands about model cards: list them, explain one, run one."""
+"""Commands for model cards: list, explain and run them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +21,12 @@ CardArgument = Annotated[
     ),
 ]
 
-models = App(help="The model cards: worked analyses, each with its data.", invoke_without_command=True)
+models = App(help="Model cards: complete analyses with data.", invoke_without_command=True)
 
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
-    """List the model cards that come with bayesgmm, and what each is for."""
+    """List the bundled model cards, with a description of each."""
     if context.invoked_subcommand is not None:
         return
     from rich.table import Table
@@ -34,24 +34,24 @@ def list_models(context: typer.Context) -> None:
     from bayesgmm.bundled import cards
     from bayesgmm.cards.card import load_card
 
-    table, known = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
+    table, listed = Table(box=None, padding=(0, 2, 0, 0), show_header=False), []
     table.add_column(no_wrap=True)
     for name, path in cards().items():
         card = load_card(path)
         table.add_row(name, card.about)
-        known.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
-    tell(models=known)
+        listed.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
+    tell(models=listed)
     show_table(table)
-    remark("\nbayesgmm models show NAME explains a card; bayesgmm models run NAME -o folder/ fits its own data;")
-    remark("bayesgmm fit data.csv --model NAME fits yours.")
+    remark("\nbayesgmm models show NAME explains a card; bayesgmm models run NAME -o folder/ fits its data;")
+    remark("bayesgmm fit data.csv --model NAME fits your data.")
 
 
 @models.command("show")
 def show_card(
     name: CardArgument,
-    toml: Annotated[bool, typer.Option("--toml", help="The card itself, ready to be saved and changed.")] = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the TOML file, to save and change it.")] = False,
 ) -> None:
-    """Explain a card: data, model, each prior in words and why, what to expect and look at, how to run it."""
+    """Explain a card: data, model, priors with reasons, expected results, plots and commands."""
     from bayesgmm.cards.card import card_file, load_card
 
     path = card_file(name)
@@ -66,28 +66,28 @@ def show_card(
     _explain(explain_card(name))
 
 
-def _explain(told: "Explanation") -> None:
-    """Markdown, set for a terminal and as it is for a pipe."""
+def _explain(explanation: "Explanation") -> None:
+    """Print Markdown, formatted for a terminal and unformatted for a pipe."""
     if session().json:
-        tell(explanation=[{name: value for name, value in asdict(part).items() if value} for part in told.parts])
+        tell(explanation=[{name: value for name, value in asdict(part).items() if value} for part in explanation.parts])
         return
     screen = console()
     if screen.is_terminal:
         from rich.markdown import Markdown
         from rich.theme import Theme
 
-        screen.push_theme(Theme({"markdown.code": "cyan"}))  # Rich's own is on black, whatever the terminal is
-        screen.print(Markdown(str(told), code_theme="ansi_dark"))
+        screen.push_theme(Theme({"markdown.code": "cyan"}))  # Rich's default has a black background
+        screen.print(Markdown(str(explanation), code_theme="ansi_dark"))
     else:
-        say(str(told))
+        say(str(explanation))
 
 
 @models.command("run")
 def run_models(
     name: CardArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what it writes.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
 ) -> None:
-    """Fit a card's own data: writes data, fit and report, and says whether what it promises came out."""
+    """Fit a card's own data, write data, fit and report, and compare the fit with the expected results."""
     import matplotlib as mpl
 
     from bayesgmm.cards.runs import WRITTEN, run_card
@@ -109,7 +109,7 @@ def _show_promises(promises: "list[Promise]") -> None:
 
     facts: list[dict[str, Any]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
     tell(promises=facts)
-    table = Table(title="What the card says of its fit", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
+    table = Table(title="Expected results of the card", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("")
     for column in ("from", "to", "found"):
         table.add_column(column, justify="right")
@@ -120,6 +120,6 @@ def _show_promises(promises: "list[Promise]") -> None:
     for promise in promises:
         if not promise.kept:
             say(
-                f"warning: {promise.words} is {promise.found:.4g}, not from {promise.low:.4g} to {promise.high:.4g}",
+                f"warning: {promise.words} is {promise.found:.4g}, expected {promise.low:.4g} to {promise.high:.4g}",
                 err=True,
             )

@@ -279,7 +279,7 @@ def test_quiet_leaves_out_what_is_in_a_file_but_no_warning(folder):
 def test_the_demo_shows_and_writes(tmp_path):
     done = run("demo", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    for part in ("petal_width", "adjusted Rand index 0.9", "least sure", "largest R-hat"):
+    for part in ("petal_width", "adjusted Rand index 0.9", "most uncertain", "largest R-hat"):
         assert part in done.stdout
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
 

@@ -1,1 +1,1 @@
-"""Pictures in regions."""
+"""Image segmentation."""

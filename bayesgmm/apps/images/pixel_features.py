@@ -1,4 +1,4 @@
-"""What a mixture sees of a pixel: colour, texture, direction, place; a strip of the picture at a time."""
+"""Features of pixels: colour, texture, direction and place, computed for one strip of the image at a time."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.images.pictures import Picture
+from bayesgmm.apps.images.image_input import InputImage
 from bayesgmm.declared import positive
 from bayesgmm.errors import DataError, choose
 
@@ -19,23 +19,23 @@ GROUPS = {
     "direction": ("horizontal_3", "diagonal_3"),
     "place": ("row", "column"),
 }
-TAIL = 4.0  # standard deviations after which a window ends
-FLOOR = 0.5  # of lightness: what 8 bits can't tell apart is no texture
-LEAST_RANGE = 1e-3  # a feature that varies by less than this doesn't vary
+TAIL = 4.0  # standard deviations at which a window is truncated
+FLOOR = 0.5  # added to the standard deviation of lightness: the rounding of 8-bit images is not texture
+MIN_RANGE = 1e-3  # smallest range of a feature that is used
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Some rows of a picture, in CIELAB.
+    """Strip of rows of an image, in CIELAB.
 
     Parameters
     ----------
     lab : (h, W, 3) float32
-        Lightness from 0 to 100, and the two axes of colour.
+        Lightness from 0 to 100, and the two colour axes.
     first : int
-        Which row of the picture is the first.
+        Index of the first row in the image.
     height : int
-        Of the picture.
+        Height of the image in pixels.
     """
 
     lab: Plane
@@ -44,11 +44,11 @@ class Strip:
 
 
 def to_lab(unit: Plane) -> Plane:
-    """CIELAB (H, W, 3) of sRGB (H, W, 3) from 0 to 1; grey (H, W) is taken for three equal channels.
+    """Convert sRGB (H, W, 3) from 0 to 1, or grey (H, W), to CIELAB (H, W, 3).
 
     Examples
     --------
-    White has lightness 100, and no colour.
+    White has lightness 100 and no colour.
 
     >>> to_lab(np.ones((1, 1, 3), dtype=np.float32)).round(2) + 0
     array([[[100.,   0.,   0.]]], dtype=float32)
@@ -66,7 +66,7 @@ def _colours(strip: Strip, _: float) -> tuple[Plane, ...]:
 
 
 def _place(strip: Strip, _: float) -> tuple[Plane, ...]:
-    """Row and column, as shares of the longer side."""
+    """Row and column, as fractions of the longer side."""
     rows, columns = strip.lab.shape[:2]
     longest = max(strip.height, columns)
     row = (np.arange(rows, dtype=np.float32) + strip.first) / longest
@@ -77,15 +77,15 @@ def _place(strip: Strip, _: float) -> tuple[Plane, ...]:
 def _contrast(strip: Strip, scale: float) -> tuple[Plane, ...]:
     """Logarithm of the standard deviation of lightness in a Gaussian window."""
     blur = extra("skimage.filters", "scikit-image").gaussian
-    light = strip.lab[:, :, 0] - np.float32(50)  # about the middle: single precision loses less of the squares
+    light = strip.lab[:, :, 0] - np.float32(50)  # centred, because single precision loses digits of large squares
     mean, square = (blur(v, scale, mode="nearest", truncate=TAIL, preserve_range=True) for v in (light, light**2))
     return (np.log(np.float32(FLOOR) + np.sqrt(np.maximum(square - mean**2, 0))),)
 
 
 def _directions(strip: Strip, scale: float) -> tuple[Plane, ...]:
-    r"""Which way lightness changes, by a structure tensor: :math:`(J_{rr} - J_{cc}, 2 J_{rc}) / (1 + \mathrm{tr} J)`.
+    r"""Orientation of lines by the structure tensor: :math:`(J_{rr} - J_{cc}, 2 J_{rc}) / (1 + \mathrm{tr} J)`.
 
-    Points of a disc: its middle is no direction, and lines turned by 180 degrees are the same lines.
+    These are points of the unit disc; the centre means no direction. A rotation by 180 degrees changes nothing.
     """
     tensor = extra("skimage.feature", "scikit-image").structure_tensor
     rr, rc, cc = tensor(strip.lab[:, :, 0], sigma=scale, mode="nearest", order="rc")
@@ -93,15 +93,15 @@ def _directions(strip: Strip, scale: float) -> tuple[Plane, ...]:
     return ((rr - cc) / total).astype(np.float32), (2 * rc / total).astype(np.float32)
 
 
-Maker = Callable[[Strip, float], tuple[Plane, ...]]
-PLAIN: dict[str, tuple[Maker, int]] = {
+Filter = Callable[[Strip, float], tuple[Plane, ...]]
+PLAIN: dict[str, tuple[Filter, int]] = {
     "lightness": (_colours, 0),
     "green_red": (_colours, 1),
     "blue_yellow": (_colours, 2),
     "row": (_place, 0),
     "column": (_place, 1),
 }
-WINDOWED: dict[str, tuple[Maker, int]] = {  # their names end in the standard deviation of the window, in pixels
+WINDOWED: dict[str, tuple[Filter, int]] = {  # names end in the standard deviation of the window in pixels
     "contrast": (_contrast, 0),
     "horizontal": (_directions, 0),
     "diagonal": (_directions, 1),
@@ -109,7 +109,14 @@ WINDOWED: dict[str, tuple[Maker, int]] = {  # their names end in the standard de
 
 
 def feature_names(features: str | Sequence[str]) -> list[str]:
-    """Single features of groups and of names; a number at the end is the window's standard deviation in pixels.
+    """List the features of groups and single names; a number at the end is the window's standard deviation in pixels.
+
+    Raises
+    ------
+    DataError
+        If ``features`` is empty.
+    DeclarationError
+        If a feature is unknown, or a window's standard deviation is not positive.
 
     Examples
     --------
@@ -118,52 +125,66 @@ def feature_names(features: str | Sequence[str]) -> list[str]:
     >>> len(feature_names(["colour", "place"]))
     5
     """
-    given = list(features) if isinstance(features, Iterable) and not isinstance(features, str) else [features]
-    if not given:
+    requested = list(features) if isinstance(features, Iterable) and not isinstance(features, str) else [features]
+    if not requested:
         raise DataError("features=[]: name at least one, for example 'colour'")
     known = {**GROUPS, **{name: (name,) for name in (*PLAIN, *(f"{kind}_3" for kind in WINDOWED))}}
-    names = [name for one in given for name in ((one,) if _window(one) else choose(one, known, "features"))]
+    names = [name for one in requested for name in ((one,) if _window(one) else choose(one, known, "features"))]
     return [*dict.fromkeys(names)]
 
 
 def _window(name: object) -> tuple[str, float] | None:
-    """The kind of a feature that has a window, and the window's standard deviation."""
+    """Split the name of a windowed feature into its kind and the window's standard deviation; None for others."""
     found = re.fullmatch(r"([a-z]+)_(\d+(?:\.\d+)?)", str(name))
     return (found[1], positive(found[0], float(found[2]))) if found and found[1] in WINDOWED else None
 
 
-def _made(name: str) -> tuple[Maker, int, float]:
-    """What makes a feature, which of its planes it is, and the standard deviation of its window; 0 without one."""
+def _filter_of(name: str) -> tuple[Filter, int, float]:
+    """Return the filter of a feature, the index of its plane, and the window's standard deviation (0 for none)."""
     window = _window(name)
     return (*PLAIN[name], 0.0) if window is None else (*WINDOWED[window[0]], window[1])
 
 
 def reach(names: Sequence[str]) -> int:
-    """How many rows beyond its own a pixel's features look at."""
-    widest = max(_made(name)[2] for name in names)
+    """Number of rows above and below that a pixel's features depend on."""
+    widest = max(_filter_of(name)[2] for name in names)
     return int(np.ceil(TAIL * widest)) + 2 if widest else 0
 
 
-def lab_rows(picture: Picture, start: int, stop: int) -> Strip:
-    """Rows of a picture in CIELAB; those beyond its ends are left out."""
-    height = picture.size[0]
+def lab_rows(image: InputImage, start: int, stop: int) -> Strip:
+    """Convert rows of an image to CIELAB, clipped at its ends."""
+    height = image.size[0]
     first, last = max(start, 0), min(stop, height)
-    return Strip(to_lab(picture.unit(slice(first, last))), first, height)
+    return Strip(to_lab(image.unit(slice(first, last))), first, height)
 
 
-def pixel_features(picture: Picture, names: Sequence[str], start: int, stop: int) -> tuple[Plane, Plane]:
-    """Features (stop - start, W, D) of some rows of a picture, and their colours in CIELAB (stop - start, W, 3).
+def pixel_features(image: InputImage, names: Sequence[str], start: int, stop: int) -> tuple[Plane, Plane]:
+    """Compute the features of some rows of an image.
 
-    They are those of the whole picture: as many rows beyond as windows need are looked at.
+    They equal those of the whole image, because the rows that the windows need are read too.
+
+    Parameters
+    ----------
+    image : InputImage
+    names : sequence of str
+        D single features.
+    start, stop : int
+        Rows.
+
+    Returns
+    -------
+    features : (stop - start, W, D) float32
+    lab : (stop - start, W, 3) float32
+        CIELAB colours.
     """
-    more = reach(names)
-    strip = lab_rows(picture, start - more, stop + more)
+    margin = reach(names)
+    strip = lab_rows(image, start - margin, stop + margin)
     own = slice(start - strip.first, stop - strip.first)
-    planes: dict[tuple[Maker, float], tuple[Plane, ...]] = {}
-    out = np.empty((stop - start, picture.size[1], len(names)), dtype=np.float32)
+    planes: dict[tuple[Filter, float], tuple[Plane, ...]] = {}
+    out = np.empty((stop - start, image.size[1], len(names)), dtype=np.float32)
     for i, name in enumerate(names):
-        maker, which, scale = _made(name)
-        if (maker, scale) not in planes:
-            planes[maker, scale] = maker(strip, scale)
-        out[:, :, i] = planes[maker, scale][which][own]
+        apply, plane, scale = _filter_of(name)
+        if (apply, scale) not in planes:
+            planes[apply, scale] = apply(strip, scale)
+        out[:, :, i] = planes[apply, scale][plane][own]
     return out, strip.lab[own]

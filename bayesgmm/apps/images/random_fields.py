@@ -1,8 +1,9 @@
-r"""Neighbours agree, unless there is an edge between them: a Markov random field over a picture's labels.
+r"""Markov random field of the labels of an image: neighbours agree unless there is an edge between them.
 
 .. math:: p(z) \propto \prod_n r_{n z_n} \; \exp\Big(\beta \sum_{n \sim m} w_{nm} [z_n = z_m]\Big)
 
-The pixels' own probabilities r know nothing of each other; the eight neighbours of a pixel pull it to their labels.
+The responsibilities r of the mixture treat pixels as independent; the field couples each pixel with its eight
+neighbours.
 """
 
 import numpy as np
@@ -11,28 +12,28 @@ from numpy.typing import NDArray
 from bayesgmm.sweep.kernels import jit, long_jit
 
 Plane = NDArray[np.float32]
-LEAST = np.float32(1e-30)  # a probability below this says no more than "not here"
-# The later half of the eight neighbours; the others are these, seen from the other side.
+MIN_PROBABILITY = np.float32(1e-30)  # smaller probabilities are set to this before the logarithm
+# Four of the eight neighbours; the pairs with the other four are the same, seen from the other pixel.
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
-ROWS_A_SWEEP = 2  # how far one sweep carries anything
+ROWS_PER_SWEEP = 2  # distance that information travels in one sweep
 
 
 def edge_weights(lab: Plane, spread: float) -> Plane:
-    r"""How much neighbours should agree: 1 where their colours do, less the more they differ, over their distance.
+    r"""Compute edge weights between neighbours, which decrease with colour difference and distance.
 
     .. math:: w_{nm} = \exp(-\lVert c_n - c_m \rVert^2 / 2 s) / |n - m|
 
     Parameters
     ----------
     lab : (H, W, 3) float32
-        Colours.
+        CIELAB colours.
     spread : float
-        s, the squared difference that is usual between neighbours.
+        s, the mean squared difference between neighbours.
 
     Returns
     -------
     (H + 2, W + 2, 4) float32
-        To the neighbour on the right, below, below right, below left; with a border of zeros.
+        Weights of the neighbours right, below, below right and below left; with a border of zeros.
 
     References
     ----------
@@ -55,32 +56,32 @@ def edge_weights(lab: Plane, spread: float) -> Plane:
 
 
 def _pair(plane: NDArray, down: int, right: int) -> tuple[NDArray, NDArray]:
-    """Each pixel that has a neighbour in a direction, and that neighbour."""
+    """Return all pairs of neighbours in one direction."""
     height, width = plane.shape[:2]
     left, end = max(0, -right), width - max(0, right)
     return plane[: height - down, left:end], plane[down:, left + right : end + right]
 
 
 def smooth(probability: Plane, weights: Plane, strength: float, sweeps: int, first: int = 0) -> Plane:
-    r"""Mean-field approximation of the labels' probabilities in the random field.
+    r"""Compute the label probabilities of the random field by mean-field approximation.
 
     .. math:: q_{nk} \propto r_{nk} \exp\Big(\beta \sum_{m \sim n} w_{nm} q_{mk}\Big)
 
-    Pixels are taken in four turns, by whether their row and their column are odd, so that no two neighbours move
-    together: each turn, and so each sweep, raises the lower bound of the field's evidence.
+    Pixels are updated in four groups, by odd or even row and column, so that no two neighbours change at the same
+    time. Each update then raises the variational lower bound.
 
     Parameters
     ----------
     probability : (H, W, K) float32
-        r. Pixels without any, all zeros, are not there: they keep none.
+        r. Pixels with only zeros are transparent and stay zero.
     weights : (H + 2, W + 2, 4) float32
         w, from ``edge_weights``.
     strength : float
-        β; with 0 nothing changes.
+        β; 0 changes nothing.
     sweeps : int
-        How often. In that many sweeps nothing is carried further than twice as many rows.
+        Number of sweeps. Each carries information two rows further.
     first : int
-        Which row of the picture is the first: a part of a picture is swept as it would be within the whole.
+        Index of the first row in the image, so that a strip is updated in the same order as the whole image.
 
     Returns
     -------
@@ -93,40 +94,40 @@ def smooth(probability: Plane, weights: Plane, strength: float, sweeps: int, fir
 
     Examples
     --------
-    A doubtful pixel between two that are sure becomes nearly sure.
+    An uncertain pixel between two certain ones becomes more certain.
 
-    >>> sure, doubtful = [0.99, 0.01], [0.5, 0.5]
-    >>> row = np.array([[sure, doubtful, sure]], dtype=np.float32)
+    >>> certain, uncertain = [0.99, 0.01], [0.5, 0.5]
+    >>> row = np.array([[certain, uncertain, certain]], dtype=np.float32)
     >>> smooth(row, edge_weights(np.zeros((1, 3, 3), dtype=np.float32), 1.0), 1.0, 5)[0, 1].round(2)
     array([0.88, 0.12], dtype=float32)
     """
     if strength == 0 or sweeps == 0:
         return probability
     height, width, n_labels = probability.shape
-    own = np.log(np.maximum(probability, LEAST))
+    own = np.log(np.maximum(probability, MIN_PROBABILITY))
     q = np.zeros((height + 2, width + 2, n_labels), dtype=np.float32)
     q[1:-1, 1:-1] = probability
-    there = probability.any(axis=2)
+    visible = probability.any(axis=2)
     for _ in range(sweeps):
-        _sweep(own, there, weights, np.float32(strength), first, q)
+        _sweep(own, visible, weights, np.float32(strength), first, q)
     return np.ascontiguousarray(q[1:-1, 1:-1])
 
 
 @long_jit
-def _sweep(own: Plane, there: NDArray[np.bool_], weights: Plane, strength: np.float32, first: int, q: Plane) -> None:
+def _sweep(own: Plane, visible: NDArray[np.bool_], weights: Plane, strength: np.float32, first: int, q: Plane) -> None:
     height, width, n_labels = own.shape
     pull = np.empty(n_labels, dtype=np.float32)
     for turn in range(4):
         for i in range((turn // 2 + first) % 2, height, 2):
             for j in range(turn % 2, width, 2):
-                if there[i, j]:
+                if visible[i, j]:
                     _pull(q, weights, i + 1, j + 1, pull)
-                    _settle(own, strength, i, j, pull, q)
+                    _update(own, strength, i, j, pull, q)
 
 
 @jit
 def _pull(q: Plane, w: Plane, i: int, j: int, pull: Plane) -> None:
-    """pull[k] = sum over the eight neighbours of w q[k]."""
+    """Compute pull[k], the sum of w q[k] over the eight neighbours."""
     right, left, down, up = w[i, j, 0], w[i, j - 1, 0], w[i, j, 1], w[i - 1, j, 1]
     down_right, up_left, down_left, up_right = w[i, j, 2], w[i - 1, j - 1, 2], w[i, j, 3], w[i - 1, j + 1, 3]
     for k in range(pull.size):
@@ -136,8 +137,8 @@ def _pull(q: Plane, w: Plane, i: int, j: int, pull: Plane) -> None:
 
 
 @jit
-def _settle(own: Plane, strength: np.float32, i: int, j: int, pull: Plane, q: Plane) -> None:
-    """The pixel's probabilities, given what its neighbours pull."""
+def _update(own: Plane, strength: np.float32, i: int, j: int, pull: Plane, q: Plane) -> None:
+    """Update a pixel's probabilities from its own and the neighbours' pull."""
     top = np.float32(-np.inf)
     for k in range(pull.size):
         pull[k] = own[i, j, k] + strength * pull[k]

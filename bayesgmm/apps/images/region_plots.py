@@ -1,4 +1,4 @@
-"""Regions of a picture as a figure: data first, then the drawing."""
+"""Figure of an image and its regions: its data, and the drawing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +13,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONGEST = 1600  # pixels of a side that a figure shows
-IN_LEGEND = 12  # regions
+LONGEST = 1600  # largest side of the image in a figure, in pixels
+IN_LEGEND = 12  # regions in the legend
 
 
 def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset":
-    """What ``plot_regions`` draws.
+    """Compute the data that ``plot_regions`` draws.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
     longest : int
-        A larger picture is thinned until its longer side has no more pixels than this.
+        Maximum length of the longer side in pixels; larger images are thinned.
 
     Returns
     -------
     Dataset
-        ``overlay`` (y, x, channel), the picture tinted by region; ``boundary`` (y, x); ``entropy`` (y, x); and
-        ``share`` and ``colour``, the mean colour, of each component.
+        ``overlay`` (y, x, channel), the image tinted by region; ``boundary`` (y, x); ``entropy`` (y, x); and for
+        each component its ``share`` of the pixels and its mean ``colour``.
+
+    Raises
+    ------
+    DeclarationError
+        If ``longest`` is not a positive whole number.
+
+    Examples
+    --------
+    >>> from bayesgmm.apps import segment_image
+    >>> halves = np.repeat([0.2, 0.8], 10) + np.random.default_rng(0).normal(0, 0.02, size=(20, 20))
+    >>> data = overlay_data(segment_image(halves, 2, progress=False), longest=10)
+    >>> data["overlay"].shape, data["boundary"].values.any()
+    ((10, 10, 3), np.True_)
     """
     import xarray as xr
 
@@ -58,18 +71,30 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
 
 
 def plot_regions(segments: "xr.Dataset") -> "Figure":
-    """A picture with its regions, the entropy of each pixel's label, and the regions' mean colours.
+    """Plot an image with its regions, the uncertainty of each pixel, and the mean colours.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> from bayesgmm.apps import segment_image
+    >>> halves = np.repeat([0.2, 0.8], 10) + np.random.default_rng(0).normal(0, 0.02, size=(20, 20))
+    >>> figure = plot_regions(segment_image(halves, 2, progress=False))
+    >>> figure.axes[0].get_title(loc="left")
+    'regions'
     """
     import matplotlib.pyplot as plt
 
     data = overlay_data(segments)
     height, width = segments.sizes["y"], segments.sizes["x"]
-    rows, columns = (1, 2) if height > 0.75 * width else (2, 1)  # wide pictures one above the other
+    rows, columns = (1, 2) if height > 0.75 * width else (2, 1)  # wide images one above the other
     each = 7.2 / columns
     size = (7.6, rows * (min(each * height / width, 9.0) + 0.9))
     figure, (first, second) = plt.subplots(rows, columns, figsize=size, layout="constrained")
@@ -79,7 +104,7 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     entropy = data["entropy"].values
     top = max(0.1, np.ceil(10 * np.nanmax(entropy)) / 10)
     shown = second.imshow(entropy, vmin=0, vmax=top, cmap="magma", extent=corners)
-    second.set_title("entropy of each pixel's label", fontsize=10, loc="left")
+    second.set_title("uncertainty of each pixel", fontsize=10, loc="left")
     figure.colorbar(shown, ax=second, location="bottom", shrink=0.5, anchor=(0.0, 1.0), aspect=25, pad=0.02)
     for axis in (first, second):
         axis.set_anchor("NW")
@@ -90,7 +115,7 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
 
 
 def _draw_legend(axis: "Axes", data: "xr.Dataset", beside: int) -> None:
-    """The largest regions: filled with their mean colour, framed by the colour that the overlay gives them."""
+    """Draw a legend of the largest regions: filled with the mean colour, framed in the colour of the overlay."""
     from matplotlib.patches import Patch
 
     share = data["share"].values

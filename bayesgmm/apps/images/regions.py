@@ -1,4 +1,4 @@
-"""Regions of a picture as a table and as files: labels, entropy, an overlay, a palette."""
+"""Regions of an image as a table and as files: labels, entropy, overlay, palette."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from PIL.Image import Image
 
-NOWHERE = 255  # the index of what is transparent in labels.png
-TINT = 0.2  # how much of a region's colour an overlay takes
+TRANSPARENT = 255  # index of transparent pixels in labels.png
+TINT = 0.2  # weight of a region's colour in an overlay
 GREY = (128, 128, 128)
 SWATCH = 56  # pixels
 WRITTEN = ("labels.png", "entropy.png", "overlay.png", "palette.png", "regions.csv")
@@ -26,7 +26,7 @@ Labels = NDArray[np.int16]
 
 
 def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
-    r"""What each region is like, a row a component.
+    r"""Compute properties of each region, one row per component.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        ``share`` of the picture that is seen; ``colour``, the mean in CIELAB as an sRGB code; the mean of each feature;
-        ``pieces``, how many parts it falls into that touch at no corner; ``largest``, the share of its largest piece;
-        ``perimeter``, the length of its border with other regions in pixels, from crossings in four directions
-        (Crofton's formula); ``entropy``, the mean over its pixels.
+        ``share`` of the visible pixels; ``colour``, the mean in CIELAB as an sRGB code; the mean of each feature;
+        ``pieces``, the number of connected parts (with eight neighbours); ``largest``, the share of the largest part;
+        ``perimeter``, the length in pixels of the border with other regions, from crossings in four directions
+        (Crofton's formula [1]_); ``entropy``, the mean over its pixels.
 
     References
     ----------
@@ -58,9 +58,9 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
     label = segments["label"].values
     n_components = segments.sizes["component"]
     pieces, largest = np.array([_pieces(label == k) for k in range(n_components)]).T
-    there = label >= 0
-    count = np.bincount(label[there], minlength=n_components)
-    entropy = np.bincount(label[there], segments["entropy"].values[there], n_components)
+    visible = label >= 0
+    count = np.bincount(label[visible], minlength=n_components)
+    entropy = np.bincount(label[visible], segments["entropy"].values[visible], n_components)
     features = {str(name): segments["feature_mean"].sel(feature=name).values for name in segments["feature"].values}
     columns = {
         "share": segments["share"].values,
@@ -75,7 +75,7 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
 
 
 def _pieces(mask: NDArray[np.bool_]) -> tuple[int, float]:
-    """How many pieces, and the share of the largest."""
+    """Number of connected parts, and the share of the largest."""
     from scipy.ndimage import label
 
     if not mask.any():
@@ -86,11 +86,12 @@ def _pieces(mask: NDArray[np.bool_]) -> tuple[int, float]:
 
 
 def perimeters(label: Labels, n_components: int) -> Array:
-    r"""(K,) length of each region's border with others, in pixels; the picture's own edge is no border.
+    r"""Compute the length (K,) in pixels of each region's border with other regions, without the edge of the image.
 
     .. math:: L = \frac\pi8 \sum_{\text{directions}} \Delta_d N_d
 
-    where N counts the pairs of neighbours that differ, and Δ is how far apart the lines are: 1, on diagonals 1 / √2.
+    where N counts the pairs of neighbours with different labels, and Δ is the distance between lines: 1, or 1 / √2 for
+    diagonals.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def perimeters(label: Labels, n_components: int) -> Array:
 
 
 def mean_colours(segments: "xr.Dataset") -> list[str]:
-    """Each region's mean colour, as ``'#rrggbb'``; nothing for a region without pixels."""
+    """Mean colour of each region as ``'#rrggbb'``; an empty string for a region without pixels."""
     lab = segments["mean_lab"].values
     rgb = extra("skimage.color", "scikit-image").lab2rgb(np.nan_to_num(lab)[None])[0]
     codes = np.round(255 * np.clip(rgb, 0, 1)).astype(int)
@@ -123,35 +124,35 @@ def mean_colours(segments: "xr.Dataset") -> list[str]:
 
 
 def boundaries(label: Labels, width: int = 1) -> NDArray[np.bool_]:
-    """(H, W) pixels within so many of a pixel of another region, along rows and columns.
+    """Mask (H, W) of the pixels at most ``width`` away from another region, along rows and columns.
 
     Examples
     --------
     >>> boundaries(np.array([[0, 0, 0, 1, 1, 1]], dtype=np.int16)).astype(int)
     array([[0, 0, 1, 1, 0, 0]])
     """
-    found = np.zeros(label.shape, dtype=bool)
+    mask = np.zeros(label.shape, dtype=bool)
     for step in range(1, width + 1):
         across, down = label[:, step:] != label[:, :-step], label[step:] != label[:-step]
-        found[:, step:] |= across
-        found[:, :-step] |= across
-        found[step:] |= down
-        found[:-step] |= down
-    return found
+        mask[:, step:] |= across
+        mask[:, :-step] |= across
+        mask[step:] |= down
+        mask[:-step] |= down
+    return mask
 
 
 def overlay(image: NDArray[np.uint8], label: Labels, width: int = 1) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with each region tinted, and its boundary drawn, in its colour; grey where label is -1."""
+    """Tint each region of an image (H, W, 3) and draw its boundary, in the region's colour; label -1 is grey."""
     known = [_rgb(colour(k)) for k in range(max(int(label.max()), 0) + 1)]
-    palette = np.array([*known, GREY], dtype=np.uint8)  # the last is also that of label -1
+    palette = np.array([*known, GREY], dtype=np.uint8)  # index -1 is label -1
     out = np.empty_like(image)
     edge = boundaries(label, width)
-    rows = max(1, 1_000_000 // label.shape[1])  # a part at a time: mixing colours takes numbers of four bytes
+    rows = max(1, 1_000_000 // label.shape[1])  # in parts, because mixing colours needs four bytes per value
     for start in range(0, len(label), rows):
         part = slice(start, start + rows)
         own = palette[label[part]]
         mixed = image[part] * np.float32(1 - TINT) + own * np.float32(TINT)
-        plain = edge[part] | (label[part] < 0)  # what lies behind transparent pixels was made up
+        plain = edge[part] | (label[part] < 0)  # colours of transparent pixels were filled in
         out[part] = np.where(plain[:, :, None], own, mixed.astype(np.uint8))
     return out
 
@@ -161,26 +162,42 @@ def _rgb(code: str) -> tuple[int, int, int]:
 
 
 def line_width(shape: tuple[int, ...]) -> int:
-    """How wide a boundary is drawn, so that it is seen on a picture of any size."""
+    """Width of a boundary in pixels, in proportion to the image."""
     return max(1, round(max(shape[:2]) / 1500))
 
 
 def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
-    """Write the regions of a picture as files.
+    """Write the regions of an image as files.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
     folder : path
-        Made where it is not there. Gets ``labels.png`` (the number of each pixel's component, in a palette; 255 where
-        the picture is transparent), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
+        Created if it does not exist. It gets ``labels.png`` (the component of each pixel, in a palette; 255 for
+        transparent pixels), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
         probable), ``overlay.png``, ``palette.png`` and ``regions.csv``.
+
+    Returns
+    -------
+    list of Path
+        The files.
 
     Raises
     ------
+    DataError
+        If there are more than 255 components.
     FitFileError
-        When they can't be written.
+        If the folder can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from bayesgmm.apps import segment_image
+    >>> halves = np.repeat([0.2, 0.8], 10) + np.random.default_rng(0).normal(0, 0.02, size=(20, 20))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save_regions(segment_image(halves, 2, progress=False), folder)]
+    ['labels.png', 'entropy.png', 'overlay.png', 'palette.png', 'regions.csv']
     """
     from PIL import Image
 
@@ -189,10 +206,10 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     entropy = np.round(segments["entropy"].values * np.float32(255)).astype(np.uint8)
     table = region_table(segments)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
-    pictures = (_indexed(label), Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
+    images = (_indexed(label), Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
     try:
-        for name, picture in zip(WRITTEN, pictures, strict=False):
-            picture.save(folder / name, compress_level=3)
+        for name, image in zip(WRITTEN, images, strict=False):
+            image.save(folder / name, compress_level=3)
         table.to_csv(folder / WRITTEN[-1])
     except OSError as error:
         raise FitFileError(f"{folder} can't be written: {error.strerror or error}") from error
@@ -200,30 +217,36 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
 
 
 def _indexed(label: Labels) -> "Image":
-    """Labels as a picture of indices, with the regions' colours for those who look at it."""
+    """Make an image of label indices, with the regions' colours as its palette.
+
+    Raises
+    ------
+    DataError
+        If there are more than 255 components.
+    """
     from PIL import Image
 
-    if label.max() >= NOWHERE:
-        raise DataError(f"a picture of labels holds {NOWHERE} components, not {label.max() + 1}")
-    picture = Image.fromarray(np.where(label < 0, NOWHERE, label).astype(np.uint8))
-    picture.putpalette([part for k in range(256) for part in _rgb(colour(k))])
+    if label.max() >= TRANSPARENT:
+        raise DataError(f"labels.png can hold {TRANSPARENT} components, not {label.max() + 1}")
+    image = Image.fromarray(np.where(label < 0, TRANSPARENT, label).astype(np.uint8))
+    image.putpalette([part for k in range(256) for part in _rgb(colour(k))])
     if (label < 0).any():
-        picture.info["transparency"] = NOWHERE
-    return picture
+        image.info["transparency"] = TRANSPARENT
+    return image
 
 
 def _palette(table: "pd.DataFrame") -> "Image":
-    """For each region its colour in the overlay, its mean colour, and its share of the picture, the largest first."""
+    """Draw the overlay colour, mean colour and share of each region, the largest first."""
     from PIL import Image, ImageDraw
 
     share = table["share"].to_numpy()
     shown = [k for k in np.argsort(-share, kind="stable") if share[k] > 0]
-    picture = Image.new("RGB", (6 * SWATCH, SWATCH * len(shown)), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (6 * SWATCH, SWATCH * len(shown)), "white")
+    pen = ImageDraw.Draw(image)
     for i, k in enumerate(shown):
         top, mean = i * SWATCH, table["colour"].iloc[k]
         pen.rectangle([0, top, SWATCH // 3, top + SWATCH], fill=colour(k))
         pen.rectangle([SWATCH // 3, top, 2 * SWATCH, top + SWATCH], fill=mean)
         text = f"{table.index[k]}   {share[k]:.1%}   {mean}"
         pen.text((int(2.3 * SWATCH), top + SWATCH // 2), text, fill="black", anchor="lm", font_size=SWATCH // 3.6)
-    return picture
+    return image

@@ -1,4 +1,4 @@
-"""A picture in regions: a mixture of the pixels' features, and neighbours that agree unless there is an edge."""
+"""Image segmentation: a mixture of pixel features, smoothed by a Markov random field."""
 
 import os
 import warnings
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm import inference
-from bayesgmm.apps.images.labelling import Field, Mixture, label_pixels, strips_of
-from bayesgmm.apps.images.pictures import Picture, as_picture
-from bayesgmm.apps.images.pixel_features import LEAST_RANGE, feature_names, pixel_features, to_lab
+from bayesgmm.apps.images.image_input import InputImage, read_image
+from bayesgmm.apps.images.pixel_features import MIN_RANGE, feature_names, pixel_features, to_lab
+from bayesgmm.apps.images.pixel_labels import PixelMixture, RandomField, label_pixels, strips_of
 from bayesgmm.data.points import Points, listing
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Features = str | Sequence[str]
 DEFAULT: Features = "colour"
-PAIRS = 20_000  # neighbours that tell what difference is usual between neighbours
-LEAST_SPREAD = 1.0  # of CIELAB, squared: a difference that an eye just sees
-MOST = 32_767  # components that a label of 16 bits can name
-STRONGEST = 1000  # pull of neighbours, far beyond what is of use, and small enough for numbers of 32 bits
-MOST_THREADS = 16  # unless told: each holds a strip in memory
-DRAWS = 20  # of the posterior that probabilities are averaged over
+N_NEIGHBOUR_PAIRS = 20_000  # pairs of neighbours from which the mean colour difference is estimated
+MIN_SPREAD = 1.0  # squared CIELAB difference, just visible
+MAX_COMPONENTS = 32_767  # largest number of components for 16-bit labels
+MAX_SMOOTHING = 1000  # far more than is useful; larger values could overflow float32
+MAX_THREADS = 16  # default maximum: each thread holds a strip in memory
+DRAWS = 20  # default number of posterior draws that probabilities are averaged over
 
 
 def fit_pixels(
@@ -46,65 +46,75 @@ def fit_pixels(
     progress: bool = True,
     **settings: Any,
 ) -> "xr.DataTree":
-    """Fit a mixture to the features of a random sample of a picture's pixels.
+    """Fit a mixture to the features of a random sample of an image's pixels.
 
     Parameters
     ----------
     image : path, open file, PIL image, or array
     n_components : int or MixtureModel
-        How many components, or a whole declaration.
+        Number of components, or a declared mixture.
     features : str or sequence of str
-        Of ``'colour'`` (CIELAB), ``'texture'`` (contrast in windows of two sizes), ``'direction'`` (of lines),
-        ``'place'``; or single ones, such as ``'lightness'`` or ``'contrast_8'``, where 8 is the standard deviation of
-        the window in pixels. What does not vary in the picture is left out.
+        One or more of ``'colour'`` (CIELAB), ``'texture'`` (contrast in windows of two sizes), ``'direction'`` (of
+        lines) and ``'place'``; or single features, such as ``'lightness'`` or ``'contrast_8'``, where 8 is the standard
+        deviation of the window in pixels. Features that are constant in the image are left out.
     method : str
-        Of ``fit``. The default, variational Bayes, bears areas of one flat colour, which have no maximum likelihood.
+        Inference method, as in ``fit``. Areas of one flat colour have no maximum likelihood estimate; the default,
+        variational Bayes, can be used for them.
     sample : int
-        Pixels to fit.
+        Number of pixels to fit.
     seed, cores, progress, **settings
-        Of ``fit``.
+        As in ``fit``.
 
     Returns
     -------
     DataTree
-        A fit like any other; points are named by the place of their pixels in the picture read row by row.
+        A fit, as from ``fit``. The coordinate ``point`` is the index of the pixel, counted row by row.
 
     Raises
     ------
     DataError
-        When it is no picture, or nothing in it varies.
+        If it is not an image, all features are constant, or there are fewer pixels than components.
+    DeclarationError
+        If a setting or a feature is invalid.
+
+    Examples
+    --------
+    >>> halves = np.repeat([0.2, 0.8], 10) + np.random.default_rng(0).normal(0, 0.02, size=(20, 20))
+    >>> tree = fit_pixels(halves, n_components=2, progress=False)
+    >>> tree["posterior"]["feature"].values.tolist(), tree["observed_data"].sizes["point"]
+    (['lightness'], 400)
     """
-    picture, names = as_picture(image), feature_names(features)
+    checked, names = read_image(image), feature_names(features)
     sample, seed = whole("sample", sample), whole("seed", seed, least=0)
     if not isinstance(n_components, MixtureModel):
-        n_components = MixtureModel(whole("n_components", n_components, most=MOST))
-    pixels = _sampled(picture, sample, np.random.default_rng(seed))
-    values = _features_at(picture, names, pixels, _threads(cores), progress)
-    kept = np.ptp(values, axis=0) > LEAST_RANGE
+        n_components = MixtureModel(whole("n_components", n_components, most=MAX_COMPONENTS))
+    pixels = _sample_pixels(checked, sample, np.random.default_rng(seed))
+    values = _features_at(checked, names, pixels, _threads(cores), progress)
+    kept = np.ptp(values, axis=0) > MIN_RANGE
     if not kept.any():
         raise DataError(
-            f"nothing varies in this picture ({len(pixels)} pixels; {listing(names)}): it is one region\n"
-            "  Give another picture, or other features."
+            f"all features are constant in this image ({len(pixels)} pixels; {listing(names)})\n"
+            "  Give another image, or other features."
         )
     if len(pixels) < n_components.n_components:
-        raise DataError(f"{len(pixels)} pixels can't hold {n_components.n_components} components")
+        raise DataError(f"{len(pixels)} pixels are too few for {n_components.n_components} components")
     columns = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     points = Points(np.ascontiguousarray(values[:, kept]), columns, pixels)
-    with _irrelevant_doubts_unsaid():
+    with _without_k_hat_warnings():
         return inference.fit(n_components, points, method, seed=seed, cores=cores, progress=progress, **settings)
 
 
 @contextmanager
-def _irrelevant_doubts_unsaid() -> Iterator[None]:
-    """Doubts about how wide the posterior is do not matter here: the mixture of so many pixels is known well enough."""
+def _without_k_hat_warnings() -> Iterator[None]:
+    """Drop warnings about k-hat: with so many pixels, the width of the posterior hardly matters."""
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
     finally:
-        ours = [str(one.message) for one in said if issubclass(one.category, FitWarning)]
+        ours = [str(one.message) for one in caught if issubclass(one.category, FitWarning)]
         warn(text for text in ours if "k-hat" not in text)
-        for one in said:
+        for one in caught:
             if not issubclass(one.category, FitWarning):
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
@@ -127,45 +137,47 @@ def segment_image(
     progress: bool = True,
     **settings: Any,
 ) -> "xr.Dataset":
-    """Divide a picture into regions, and say how sure each pixel is.
+    """Segment an image into regions, with the uncertainty of each pixel.
 
-    A mixture is fitted to a sample of the pixels (``fit_pixels``); every pixel gets its probabilities, averaged over
-    the posterior; neighbours then pull each other to their labels, the less the more their colours differ. Large
-    pictures are worked on in strips, with the same answer for any number of threads.
+    A mixture is fitted to a sample of the pixels (``fit_pixels``), and the responsibilities of every pixel are averaged
+    over posterior draws. A Markov random field then smooths them: neighbours with similar colours tend to have the same
+    label [1]_. Large images are processed in strips; the result does not depend on the number of threads.
 
     Parameters
     ----------
     image : path, open file, PIL image, or array
-        Arrays are (H, W) or (H, W, channels): uint8, uint16, or floats from 0 to 1.
+        An array is (H, W) or (H, W, channels), of uint8, uint16, or floats from 0 to 1.
     n_components, features, method, sample, seed, cores, progress, **settings
-        Of ``fit_pixels``.
+        As in ``fit_pixels``.
     fit : DataTree, optional
-        From ``fit_pixels``, of this picture or another; in place of a new one.
+        Existing fit from ``fit_pixels``, of this image or another.
     merge : Dataset or sequence of int, optional
-        What ``merge_components(fit, overlap=0.3)`` gave (colours of a photograph flow into each other, so that its
-        default overlap makes one region of all), or the number of the region, from 0, that each component is part of.
+        Result of ``merge_components(fit, overlap=0.3)``, or the region, from 0, of each component. (The colours of a
+        photograph overlap; the default ``overlap`` would merge all of them.)
     smoothing : float
-        How strongly neighbours pull; 0 for not at all. The noise of photographs is not independent from pixel to pixel,
-        and the more they are smoothed, the surer the answer is beyond what it should be.
+        Strength of the random field; 0 for none. The noise of neighbouring pixels in a photograph is correlated, so
+        with more smoothing the probabilities are too close to 0 and 1.
     sweeps : int
-        Of the mean-field approximation.
+        Sweeps of the mean-field approximation.
     probability : bool
-        Keep the probabilities of all components.
+        Return the probabilities of all components.
     draws : int
         Posterior draws to average over.
 
     Returns
     -------
     Dataset
-        ``label`` (y, x), the most probable component, -1 where the picture is transparent; ``entropy`` (y, x), the
-        normalised entropy of the smoothed probabilities: 0 when one component has probability 1, 1 when all are equal;
-        ``image`` (y, x, channel) in 8 bits; ``share``, ``mean_lab`` and ``feature_mean`` of each component's pixels;
-        and ``probability`` (y, x, component) when asked for.
+        ``label`` (y, x), the most probable component, -1 for transparent pixels; ``entropy`` (y, x), the normalised
+        entropy of the smoothed probabilities, 0 when certain, 1 when all components are equally probable; ``image``
+        (y, x, channel) in 8 bits; ``share``, ``mean_lab`` and ``feature_mean`` of each component's pixels; and
+        ``probability`` (y, x, component) if requested.
 
     Raises
     ------
     DataError
-        When it is no picture, or nothing in it varies.
+        If it is not an image, all features are constant, or ``fit`` is not a fit of pixels.
+    DeclarationError
+        If a setting or a feature is invalid, or settings of a new fit are given with ``fit``.
 
     References
     ----------
@@ -173,7 +185,7 @@ def segment_image(
 
     Examples
     --------
-    A dark half and a light half, with a little noise.
+    A dark and a light half, with some noise.
 
     >>> noise = np.random.default_rng(0).normal(0, 0.02, size=(20, 20))
     >>> halves = np.repeat([0.2, 0.8], 10) + noise
@@ -181,54 +193,61 @@ def segment_image(
     >>> regions["label"].values[3, [0, 9, 10, 19]].tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
     True
     """
-    if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= smoothing <= STRONGEST:
-        raise DeclarationError(f"smoothing={smoothing!r}: must be a number from 0 to {STRONGEST}")
-    picture, sweeps, draws = as_picture(image), whole("sweeps", sweeps, least=0), whole("draws", draws)
+    if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= smoothing <= MAX_SMOOTHING:
+        raise DeclarationError(f"smoothing={smoothing!r}: must be a number from 0 to {MAX_SMOOTHING}")
+    checked, sweeps, draws = read_image(image), whole("sweeps", sweeps, least=0), whole("draws", draws)
     reused = fit is not None
     if fit is not None and settings:
-        raise DeclarationError(f"{listing(list(settings))}: nothing is fitted where a fit is given, so leave it out")
+        raise DeclarationError(f"{listing(list(settings))}: not used with an existing fit; leave it out")
     if fit is None:
-        given: dict[str, Any] = {"features": features, "method": method, "sample": sample, "seed": seed, "cores": cores}
-        fit = fit_pixels(picture, n_components, **given, progress=progress, **settings)
-    mixture = Mixture.of(fit, draws, merge)
-    field = Field(float(smoothing), sweeps, _usual_difference(picture, np.random.default_rng(whole("seed", seed, 0))))
-    regions = label_pixels(picture, mixture, field, probability, _threads(cores), progress)
+        common: dict[str, Any] = {
+            "features": features,
+            "method": method,
+            "sample": sample,
+            "seed": seed,
+            "cores": cores,
+        }
+        fit = fit_pixels(checked, n_components, **common, progress=progress, **settings)
+    mixture = PixelMixture.of(fit, draws, merge)
+    rng = np.random.default_rng(whole("seed", seed, 0))
+    field = RandomField(float(smoothing), sweeps, _mean_neighbour_difference(checked, rng))
+    regions = label_pixels(checked, mixture, field, probability, _threads(cores), progress)
     return regions.assign_attrs(
         features=", ".join(mixture.names),
         left_out="" if reused else ", ".join(left_out(fit, features)),
         smoothing=field.strength,
         sweeps=sweeps,
-        notes="; ".join(picture.notes),
+        notes="; ".join(checked.notes),
     )
 
 
 def left_out(fit: "xr.DataTree", features: Features) -> list[str]:
-    """Features that were asked for, and that a fit of pixels left out because they vary nowhere."""
+    """List the requested features that a fit of pixels left out because they are constant."""
     used = {str(name) for name in fit["posterior"].coords["feature"].values}
     return [name for name in feature_names(features) if name not in used]
 
 
-def _sampled(picture: Picture, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of randomly chosen pixels that are seen, in order."""
-    total = picture.size[0] * picture.size[1]
-    seen = None if picture.visible is None else np.flatnonzero(picture.visible)
-    count = total if seen is None else len(seen)
+def _sample_pixels(image: InputImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw indices (M,) of visible pixels without replacement, in increasing order."""
+    total = image.size[0] * image.size[1]
+    visible = None if image.visible is None else np.flatnonzero(image.visible)
+    count = total if visible is None else len(visible)
     chosen = np.sort(rng.choice(count, min(size, count), replace=False, shuffle=False))
-    return chosen if seen is None else seen[chosen]
+    return chosen if visible is None else visible[chosen]
 
 
-def _features_at(picture: Picture, names: list[str], pixels: NDArray[np.int64], threads: int, progress: bool) -> Array:
-    """(M, D) features of some pixels, whose places are in order."""
-    height, width = picture.size
+def _features_at(image: InputImage, names: list[str], pixels: NDArray[np.int64], threads: int, progress: bool) -> Array:
+    """Compute the features (M, D) of pixels with increasing indices (M,)."""
+    height, width = image.size
     out = np.empty((len(pixels), len(names)))
     strips = strips_of(height, width, 0)
-    with Count("looking at the pixels", len(strips)) if progress else nullcontext() as count:
+    with Count("computing features", len(strips)) if progress else nullcontext() as count:
 
         def task(first: int, last: int) -> None:
             for start, stop in strips[first:last]:
                 a, b = np.searchsorted(pixels, [start * width, stop * width])
                 if a < b:
-                    features, _ = pixel_features(picture, names, start, stop)
+                    features, _ = pixel_features(image, names, start, stop)
                     out[a:b] = features.reshape(-1, len(names))[pixels[a:b] - start * width]
                 if count is not None:
                     count.step()
@@ -237,24 +256,24 @@ def _features_at(picture: Picture, names: list[str], pixels: NDArray[np.int64], 
     return out
 
 
-def _usual_difference(picture: Picture, rng: np.random.Generator) -> float:
-    """Mean squared difference, in CIELAB, of neighbours that are seen, side by side or one below the other."""
-    height, width = picture.size
-    row, column = np.divmod(_sampled(picture, PAIRS, rng), width)
+def _mean_neighbour_difference(image: InputImage, rng: np.random.Generator) -> float:
+    """Mean squared CIELAB difference of visible horizontal and vertical neighbours, from a sample."""
+    height, width = image.size
+    row, column = np.divmod(_sample_pixels(image, N_NEIGHBOUR_PAIRS, rng), width)
     squared = [np.zeros(0)]
     for down, right in ((0, 1), (1, 0)):
         inside = (row + down < height) & (column + right < width)
         here, there = (row[inside], column[inside]), (row[inside] + down, column[inside] + right)
-        difference = ((_lab_at(picture, here) - _lab_at(picture, there)) ** 2).sum(axis=-1)
-        squared.append(difference if picture.visible is None else difference[picture.visible[there]])
-    known = np.concatenate(squared)
-    return max(float(known.mean()), LEAST_SPREAD) if len(known) else LEAST_SPREAD
+        difference = ((_lab_at(image, here) - _lab_at(image, there)) ** 2).sum(axis=-1)
+        squared.append(difference if image.visible is None else difference[image.visible[there]])
+    differences = np.concatenate(squared)
+    return max(float(differences.mean()), MIN_SPREAD) if len(differences) else MIN_SPREAD
 
 
-def _lab_at(picture: Picture, place: tuple[Array, Array]) -> Array:
-    """(M, 3) colours of pixels in CIELAB."""
-    return to_lab(picture.unit(place)[None])[0]
+def _lab_at(image: InputImage, place: tuple[Array, Array]) -> Array:
+    """Return the CIELAB colours (M, 3) of pixels."""
+    return to_lab(image.unit(place)[None])[0]
 
 
 def _threads(cores: int | None) -> int:
-    return min(os.cpu_count() or 1, MOST_THREADS) if cores is None else whole("cores", cores)
+    return min(os.cpu_count() or 1, MAX_THREADS) if cores is None else whole("cores", cores)

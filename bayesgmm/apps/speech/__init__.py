@@ -1,4 +1,4 @@
-"""Words and sounds in recordings."""
+"""Speech recognition: words and sounds in recordings."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Recordings: files of sound, read and checked; every complaint has the file's name."""
+"""Recordings: audio files are read and validated; errors start with the name of the file."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -13,32 +13,32 @@ from bayesgmm.errors import DataError, warn
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
-LEAST_RATE = 4000  # Hz: below it there is no second formant
-FULL_SCALE = 0.95  # 8 bits and mu-law don't quite reach 1
-FLAT = 0.999  # of the largest sample: what is as large as it
-CLIPPED = 0.01  # share of the samples that are so large from which a recording is said to be clipped
-LISTED = 10  # broken files that an error names
+MIN_RATE = 4000  # Hz; lower rates lose the second formant
+FULL_SCALE = 0.95  # 8-bit and mu-law samples do not reach 1
+FLAT = 0.999  # samples above this fraction of the largest count as equal to it
+CLIPPED = 0.01  # fraction of such samples from which a recording is clipped
+LISTED = 10  # maximum number of invalid files in a message
 
 
 class BrokenRecording(DataError):
-    """A recording can't be used; the message begins with its name."""
+    """Error for a recording that can't be used; the message starts with its name."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Sound.
+    """Recording with its sampling rate.
 
     Parameters
     ----------
     samples : (n,) float
-        From -1 to 1.
+        Samples from -1 to 1.
     rate : int
-        Samples a second.
+        Samples per second (Hz).
     name : str
-        What errors call it.
+        Name in messages.
     start, stop : float
-        The part of it that is meant, in seconds; all of it unless told. What is around it still says how
-        loud the recording is, and how its channel colours it.
+        Part to use, in seconds; default all of it. The rest is still used to measure loudness and to remove the
+        channel.
 
     Examples
     --------
@@ -54,30 +54,33 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Duration in seconds."""
         return len(self.samples) / self.rate
 
     @property
     def is_part(self) -> bool:
-        """Whether a part of it is meant."""
+        """True if only a part is used."""
         return self.start > 0 or self.stop < np.inf
 
     @property
     def clipped(self) -> bool:
-        """Whether the waves' tops are cut off: many samples are at its largest or its smallest, near full scale."""
+        """True if many samples equal the largest or smallest one, near full scale."""
         top, bottom = self.samples.max(), self.samples.min()
         flat = (self.samples >= FLAT * top) | (self.samples <= FLAT * bottom)
-        more = flat.sum() - 2  # one top and one bottom there always are
-        return bool(max(top, -bottom) >= FULL_SCALE and more > CLIPPED * len(flat))
+        count = flat.sum() - 2  # one maximum and one minimum always exist
+        return bool(max(top, -bottom) >= FULL_SCALE and count > CLIPPED * len(flat))
 
 
 def read(path: str | Path) -> Recording:
-    """Read WAV, FLAC, OGG or MP3, of any sample format; the channels are averaged.
+    """Read a WAV, FLAC, OGG or MP3 file of any sample format; channels are averaged.
 
     Raises
     ------
     BrokenRecording
-        When the file is missing, empty, damaged, no sound, silent, or holds values that are no numbers.
+        If the file is missing, empty, damaged or not audio, or the recording is silent or has values that are not
+        finite.
+    MissingExtra
+        If soundfile is not installed.
     """
     path = Path(path)
     if path.is_dir():
@@ -91,26 +94,27 @@ def read(path: str | Path) -> Recording:
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         reason = str(error).rpartition(": ")[2].strip().rstrip(".")
-        raise BrokenRecording(f"{path}: can't be read as sound ({reason}); give WAV, FLAC, OGG or MP3") from None
+        raise BrokenRecording(f"{path}: can't be read as audio ({reason}); give WAV, FLAC, OGG or MP3") from None
     return checked(Recording(samples.mean(axis=1), int(rate), str(path)))
 
 
 def checked(recording: Recording) -> Recording:
-    """The same recording, if it can be used at all.
+    """Validate a recording.
 
     Raises
     ------
     BrokenRecording
+        If it is empty or silent, has values that are not finite or an invalid rate, or the part to use is outside it.
     """
     samples, name = np.asarray(recording.samples, dtype=np.float64), recording.name
     if samples.ndim != 1 or not len(samples):
-        raise BrokenRecording(f"{name}: holds no samples; give one row of numbers")
+        raise BrokenRecording(f"{name}: has no samples; give a one-dimensional array")
     if not np.isfinite(samples).all():
-        raise BrokenRecording(f"{name}: holds samples that are not numbers")
+        raise BrokenRecording(f"{name}: has samples that are not finite numbers")
     if not float(recording.rate).is_integer():
-        raise BrokenRecording(f"{name}: has {recording.rate} samples a second; give a whole number")
-    if recording.rate < LEAST_RATE:
-        raise BrokenRecording(f"{name}: has {recording.rate} samples a second; speech needs at least {LEAST_RATE}")
+        raise BrokenRecording(f"{name}: has a rate of {recording.rate} Hz; give a whole number")
+    if recording.rate < MIN_RATE:
+        raise BrokenRecording(f"{name}: has a rate of {recording.rate} Hz; speech needs at least {MIN_RATE} Hz")
     if not np.ptp(samples) > 0:
         raise BrokenRecording(f"{name}: is silent")
     if not 0 <= recording.start < min(recording.stop, recording.seconds):
@@ -121,14 +125,14 @@ def checked(recording: Recording) -> Recording:
 
 
 def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recording:
-    """A recording from what stands for one: a path, a path with start and stop in seconds, or itself.
+    """Read a recording from a path, a path with start and stop in seconds, or a Recording.
 
     Raises
     ------
     BrokenRecording
-        When it can't be used.
+        If it can't be used.
     DataError
-        When it is none of these.
+        If it is none of these.
     """
     if isinstance(item, Recording):
         return checked(item)
@@ -137,39 +141,54 @@ def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recor
     match item:
         case str() | Path() as path, Real() as start, Real() as stop:
             return checked(replace(reader(Path(path)), start=float(start), stop=float(stop)))
-    raise DataError(f"{item!r} is no recording; give a path, (path, start, stop) in seconds, or a Recording")
+    raise DataError(f"{item!r} is not a recording; give a path, (path, start, stop) in seconds, or a Recording")
 
 
-def several(items: Any) -> list[Any]:
-    """Many recordings as a list.
+def recording_list(items: Any) -> list[Any]:
+    """Convert recordings to a list.
 
     Raises
     ------
     DataError
-        When it is one, or none.
+        If it is a single recording, or empty.
     """
     if isinstance(items, str | Path | Recording):
         raise DataError("this is one recording; give a list of them, for example [recording]")
-    found = list(items)
-    if not found:
+    recordings = list(items)
+    if not recordings:
         raise DataError("there are no recordings; give at least one")
-    return found
+    return recordings
 
 
-def each_sound[T, U](
-    items: Iterable[T], use: Callable[[T], U], skip_broken: bool = False, advice: str = "Mend them, or leave them out."
+def each_recording[T, U](
+    items: Iterable[T], use: Callable[[T], U], skip_broken: bool = False, advice: str = "Fix them, or leave them out."
 ) -> dict[int, U]:
-    """What a function makes of each item, by its place; all broken recordings come in one error, with some advice.
+    """Apply a function to each item; all invalid recordings are reported in one error.
+
+    Parameters
+    ----------
+    items : iterable
+    use : function
+        May raise BrokenRecording.
+    skip_broken : bool
+        Skip invalid recordings with a warning.
+    advice : str
+        Last line of the error.
+
+    Returns
+    -------
+    dict of int
+        Results by the index of the item.
 
     Raises
     ------
     BrokenRecording
-        When one can't be used, unless they are skipped; when all are broken.
+        If a recording can't be used and is not skipped, or all are invalid.
 
     Warns
     -----
     FitWarning
-        When some were skipped.
+        If recordings were skipped.
     """
     good: dict[int, U] = {}
     problems: list[str] = []
@@ -198,24 +217,25 @@ def _lines(problems: list[str]) -> str:
 
 
 def warn_of_clipping(names: Iterable[str]) -> None:
-    """Warn of recordings that are clipped, by their names.
+    """Warn about clipped recordings, by their names.
 
     Warns
     -----
     FitWarning
+        If there are any.
     """
     if clipped := sorted(set(names)):
         more = f" and {len(clipped) - 3} more" if len(clipped) > 3 else ""
-        warn([f"clipped, and hard to understand: {', '.join(clipped[:3])}{more}"])
+        warn([f"clipped, recognition is less reliable: {', '.join(clipped[:3])}{more}"])
 
 
 def resampled(recording: Recording, rate: int) -> Recording:
-    """The same sound with fewer samples a second (polyphase filter).
+    """Reduce the sampling rate of a recording, with a polyphase filter.
 
     Raises
     ------
     BrokenRecording
-        When it has fewer than that to begin with: nothing can bring back what it lacks.
+        If its rate is lower: the high frequencies are missing.
 
     Examples
     --------
@@ -226,7 +246,7 @@ def resampled(recording: Recording, rate: int) -> Recording:
         return recording
     if recording.rate < rate:
         raise BrokenRecording(
-            f"{recording.name}: has {recording.rate} samples a second, {rate} are needed; "
+            f"{recording.name}: has a rate of {recording.rate} Hz, {rate} Hz are needed; "
             f"train with sample_rate={recording.rate} (--rate)"
         )
     from scipy.signal import resample_poly

@@ -1,7 +1,7 @@
-r"""Probabilities of labels that mean what they say.
+r"""Calibrated probabilities of labels, by a tempered likelihood.
 
-Frames of speech follow each other closely, so that T of them tell less than T independent ones would, and the product
-of their densities is far too sure. Its exponent is learned from recordings that were held out:
+Successive frames of speech are correlated, so that T frames carry less information than T independent ones, and the
+product of their densities is overconfident. It is raised to an exponent, which is estimated on held-out recordings:
 
 .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)^\beta
 """
@@ -17,12 +17,12 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST, MOST = 1e-4, 1.0  # exponents that are looked at
-FARTHEST = 1e6  # nats: what a recording that can't be the word at all counts for
+MIN_EXPONENT, MAX_EXPONENT = 1e-4, 1.0  # range of the search
+MAX_DIFFERENCE = 1e6  # nats; replaces an infinite difference of log likelihoods
 
 
 def tempered(loglik: Array, log_prior: Array, exponent: float) -> Array:
-    """(R, C) log probabilities of the labels, from log likelihoods (R, C).
+    """Compute log probabilities (R, C) of the labels from log likelihoods (R, C), with a tempered likelihood.
 
     Examples
     --------
@@ -30,65 +30,66 @@ def tempered(loglik: Array, log_prior: Array, exponent: float) -> Array:
     array([[0.75, 0.25]])
     """
     top = loglik.max(axis=1, keepdims=True)
-    behind = np.maximum(loglik - np.where(np.isfinite(top), top, 0.0), -FARTHEST)
+    behind = np.maximum(loglik - np.where(np.isfinite(top), top, 0.0), -MAX_DIFFERENCE)
     with np.errstate(invalid="ignore"):
         return log_softmax(np.where(np.isneginf(log_prior), -np.inf, log_prior + exponent * behind), axis=1)
 
 
 def log_loss(loglik: Array, log_prior: Array, truth: NDArray[np.intp], weight: Array, exponent: float) -> float:
-    """Weighted mean of minus the log probability of the true labels (R,)."""
+    """Weighted mean of the negative log probability of the true labels (R,), in nats."""
     chosen = tempered(loglik, log_prior, exponent)[np.arange(len(truth)), truth]
     return float(-np.average(chosen, weights=weight))
 
 
 def best_exponent(loglik: Array, log_prior: Array, truth: NDArray[np.intp], weight: Array) -> float:
-    """The exponent with the smallest log loss, which is convex in it, were each label in doubt.
+    """Estimate the exponent with the smallest log loss, with smoothed labels [2]_.
 
-    Of n recordings that are all told rightly, the next may still be mistaken: by Laplace's rule of succession one time
-    in n + 2, and so much of each recording counts for the label that is nearest to its own. Without it, the exponent
-    would be as large as it can be, and every probability 0 or 1.
+    If all n recordings are recognised correctly, the next may still be wrong: with probability 1 / (n + 2) by Laplace's
+    rule of succession. Each recording counts with that weight for its most probable wrong label. Otherwise the exponent
+    would be as large as possible, and every probability 0 or 1. The loss is convex in the exponent.
 
     References
     ----------
     .. [1] Guo, Pleiss, Sun & Weinberger (2017), Proc. 34th Int. Conf. Machine Learning, 1321-1330.
-    .. [2] Platt (1999), Advances in Large Margin Classifiers, 61-74: labels in doubt.
+    .. [2] Platt (1999), Advances in Large Margin Classifiers, 61-74: smoothed labels.
     """
     from scipy.optimize import minimize_scalar
 
-    doubt, rival = 1 / (weight.sum() + 2), _rivals(loglik, log_prior, truth)
+    smoothing, rival = 1 / (weight.sum() + 2), _rivals(loglik, log_prior, truth)
 
     def cost(log: float) -> float:
         exponent = float(np.exp(log))
         own, other = (log_loss(loglik, log_prior, label, weight, exponent) for label in (truth, rival))
-        return (1 - doubt) * own + doubt * other
+        return (1 - smoothing) * own + smoothing * other
 
-    found = minimize_scalar(cost, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(cost, bounds=(np.log(MIN_EXPONENT), np.log(MAX_EXPONENT)), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def _rivals(loglik: Array, log_prior: Array, truth: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(R,) the most probable label that is not the true one; the true one where no other can be."""
+    """Most probable wrong label (R,); the true label if no other is possible."""
     others = np.where(np.isneginf(log_prior), -np.inf, loglik)
     others[np.arange(len(truth)), truth] = -np.inf
     return np.where(np.isneginf(others).all(axis=1), truth, others.argmax(axis=1))
 
 
 def reliability(probability: Array, right: NDArray[np.bool_], n_bins: int = 5) -> "pd.DataFrame":
-    """How often answers are right that claim to be so with some probability.
+    """Compute a reliability table: predicted probabilities against the fraction of correct answers.
 
     Parameters
     ----------
     probability : (R,) float
-        That each answer claims for itself.
+        Predicted probability of each answer.
     right : (R,) bool
+        True for correct answers.
     n_bins : int
-        Equally many answers in each, as far as ties allow.
+        Number of bins, with equal numbers of answers.
 
     Returns
     -------
     DataFrame
-        A row a bin, from unsure to sure: ``answers``, their mean ``probability``, the share that is ``right``, and
-        ``error``, the standard error of that share were the probabilities true.
+        One row per bin, by increasing probability: number of ``answers``, their mean ``probability``, the fraction that
+        is ``right``, and its standard ``error`` if the probabilities are calibrated.
 
     Examples
     --------
@@ -108,5 +109,5 @@ def reliability(probability: Array, right: NDArray[np.bool_], n_bins: int = 5) -
 
 
 def miscalibration(table: "pd.DataFrame") -> float:
-    """Mean distance of claimed and true shares over the bins of a reliability table: expected calibration error."""
+    """Expected calibration error: mean distance of predicted and observed fractions in a reliability table."""
     return float(np.average((table["probability"] - table["right"]).abs(), weights=table["answers"]))

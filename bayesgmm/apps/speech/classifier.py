@@ -1,4 +1,4 @@
-"""Words and sounds, recognised: a scikit-learn classifier of recordings, and transcripts of longer ones."""
+"""Speech recognition: a scikit-learn classifier of recordings, and transcription of longer ones."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.apps.speech import audio, speech_files
 from bayesgmm.apps.speech.calibration import miscalibration, reliability, tempered
-from bayesgmm.apps.speech.cepstra import NORMALISATIONS, Frames, Hearing, frames
-from bayesgmm.apps.speech.corpora import Corpus, corpus_of, follows, hear
-from bayesgmm.apps.speech.networks import Network, silence
-from bayesgmm.apps.speech.rehearsal import HeldOut, Rehearsal, folds_of, hold_out
-from bayesgmm.apps.speech.speech_files import Trained
-from bayesgmm.apps.speech.word_models import Shape, train
+from bayesgmm.apps.speech.cepstral_features import NORMALISATIONS, FeatureSettings, Frames, extract_frames
+from bayesgmm.apps.speech.corpora import Corpus, bigram, corpus_of, extract_features
+from bayesgmm.apps.speech.decoding import Decoder, silence
+from bayesgmm.apps.speech.held_out import EvaluationTask, HeldOutResult, evaluate_held_out, folds_of
+from bayesgmm.apps.speech.speech_files import SpeechModel
+from bayesgmm.apps.speech.word_models import WordSettings, train
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments
@@ -32,41 +32,44 @@ AUTO = "auto"
 
 
 class SpeechClassifier(ClassifierMixin, BaseEstimator):
-    r"""Tell words, or single sounds, from recordings: a chain of Gaussian mixtures for each.
+    r"""Classifier of recorded words or sounds, by hidden Markov models with Gaussian mixtures.
 
     .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)^\beta
 
-    A recording becomes 100 frames a second of mel-frequency cepstra and their slopes; :math:`p(x \mid c)` is the
-    density of a left-to-right hidden Markov model whose states are mixtures, and the exponent is learned from
-    recordings that are held out, so that a probability of 0.9 is right nine times in ten: for speakers like those
-    that were held out.
+    A recording is converted to 100 frames per second of mel-frequency cepstral coefficients and their slopes;
+    :math:`p(x \mid c)` is the density of a left-to-right hidden Markov model [1]_ whose states are mixtures. The
+    exponent is estimated on held-out recordings, so that probabilities are calibrated for speakers like those held out.
 
     Parameters
     ----------
     n_states : int
-        That a word goes through, each at least a frame long; 1 for a sound that lasts, 3 for sounds of a transcript.
+        Number of states of a word, each at least one frame long; 1 for a sustained sound, 3 for sounds in words.
     n_components : int
-        Of the mixture of each state.
+        Number of components of each state's mixture.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     shrinkage : float
-        Frames that the covariance within all states counts for in each component's own: the fewer recordings, the more.
+        Weight, in frames, of the covariance within all states in each component's covariance; larger for fewer
+        recordings.
     normalise : {'auto', 'mean', 'none'}
-        'mean' takes each recording's mean cepstrum off: right for words, but it takes a sound that fills its
-        recording with it. 'auto' does what tells recordings that are held out better.
+        'mean' subtracts the mean cepstrum of each recording. This helps for words, but removes the information of a
+        single sustained sound. 'auto' uses what is better on held-out recordings.
     n_cepstra : int
+        Number of cepstral coefficients.
     sample_rate : int, optional
-        That recordings are brought down to; unless told the lowest of the training recordings', and at most 16,000.
+        Sampling rate in Hz to which recordings are reduced; default the lowest among the training recordings, and at
+        most 16,000.
     priors : (n_classes,) float, optional
-        Probabilities of the labels, in the order of ``classes_``; their shares among the recordings unless told.
+        Probabilities of the labels, in the order of ``classes_``; default their frequencies in the training data.
     method : str
-        'em', or any method of ``bayesgmm.fit``: predictions are then averaged over its draws.
+        'em', or any method of ``bayesgmm.fit``; predictions are then averaged over its draws.
     settings : dict, optional
-        Of the method; for example ``{'draws': 50}``.
+        Settings of the method; for example ``{'draws': 50}``.
     folds : int
-        Parts that are held out in turn.
+        Number of folds of the held-out evaluation.
     skip_broken : bool
-        Train without recordings that can't be used, with a warning; else they are an error that lists them.
+        Skip invalid recordings with a warning. By default they are listed in an error.
     progress : bool
+        Show progress bars.
     random_state : int, RandomState or None
 
     Attributes
@@ -74,15 +77,14 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     classes_ : (n_classes,) labels
     priors_ : (n_classes,) float
     exponent_ : float
-        How much a frame counts: 1 were frames independent.
+        Exponent of the likelihood; 1 if frames were independent.
     held_out_ : DataFrame
-        What was said of each recording by a model that had not heard it: ``recording``, ``label``, ``answer`` and
+        Prediction for each recording by a model trained without it: ``recording``, ``label``, ``answer`` and
         ``probability``.
     reliability_ : DataFrame
-        How often held-out answers are right, by the probability that they claim; ``calibration.reliability``. One
-        number, the exponent, was chosen on the same answers.
-    trained_ : Trained
-        The model.
+        Fraction of correct held-out answers by predicted probability. The exponent was estimated on the same answers.
+    trained_ : SpeechModel
+        The trained model.
 
     References
     ----------
@@ -134,166 +136,208 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Iterable[Any], y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
-        """Train, and learn from held-out recordings how sure to be.
+        """Train, and calibrate the probabilities on held-out recordings.
 
         Parameters
         ----------
         X : R paths, (path, start, stop) in seconds, or Recordings
-            WAV, FLAC, OGG or MP3. Parts of one file also teach which label follows which.
-        y : (R,) labels
-        groups : (R,) labels, optional
-            Recordings that are held out together: their speakers, so that probabilities hold for new speakers.
+            WAV, FLAC, OGG or MP3. Consecutive parts of one file are also used to estimate which label follows which.
+        y : (R,) str or int
+            Labels.
+        groups : (R,) str or int, optional
+            Recordings with the same group are held out together. Give the speakers, so that probabilities are
+            calibrated for new speakers.
         sample_weight : (R,) float, optional
-            How many recordings each stands for.
+            Weight of each recording, as a number of copies.
 
         Raises
         ------
-        BrokenRecording, DataError, DeclarationError
-            All are ValueErrors; broken recordings come all in one.
+        BrokenRecording
+            If recordings can't be used; all are listed.
+        DataError
+            If labels, groups or weights do not match the recordings, or there is only one label.
+        DeclarationError
+            If a parameter is invalid.
 
         Warns
         -----
         FitWarning
-            When recordings are clipped or were skipped, or none could be held out.
+            If recordings are clipped or were skipped, or none could be held out.
 
         Notes
         -----
-        Without ``groups`` the recordings that are held out have speakers who were heard, and probabilities are far too
-        sure for new ones. ``cross_val_score`` keeps its groups to itself unless it is told to pass them on::
+        Without ``groups``, the speakers of held-out recordings also occur in the training data, and the probabilities
+        are overconfident for new speakers. ``cross_val_score`` passes groups on only if metadata routing is enabled::
 
             sklearn.set_config(enable_metadata_routing=True)
             classifier = SpeechClassifier().set_fit_request(groups=True)
             cross_val_score(classifier, X, y, cv=LeaveOneGroupOut(), params={"groups": speakers})
         """
-        shape, rate = self._shape(), self._rate_told()
-        with self._shown():
-            corpus = corpus_of(audio.several(X), y, groups, sample_weight, rate)
-            hearings = [Hearing(corpus.rate, self.n_cepstra, name) for name in self._normalisations()]
-            corpus, heard = hear(corpus, hearings, shape.n_states, self.skip_broken)
+        shape, rate = self._word_settings(), self._requested_rate()
+        with self._progress_shown():
+            corpus = corpus_of(audio.recording_list(X), y, groups, sample_weight, rate)
+            candidates = [FeatureSettings(corpus.rate, self.n_cepstra, name) for name in self._normalisations()]
+            corpus, features = extract_features(corpus, candidates, shape.n_states, self.skip_broken)
             self.classes_, word = np.unique(corpus.labels, return_inverse=True)
             if len(self.classes_) < 2:
                 only = self.classes_.tolist()[0]
-                raise DataError(f"all recordings are labelled {only!r}; there must be two labels or more")
+                raise DataError(f"all recordings have the label {only!r}; give at least two labels")
             self.priors_ = self._priors(np.bincount(word, weights=corpus.weight))
-            self._learn(corpus, word, hearings, heard, shape)
+            self._train(corpus, word, candidates, features, shape)
         audio.warn_of_clipping(one.name for one in corpus.recordings if one.clipped)
         if not len(self.held_out_):
-            warn(["no recording could be held out, so probabilities are a guess: give more recordings of each label"])
+            warn(["no recording could be held out, so probabilities are not calibrated: give more for each label"])
         return self
 
-    def _shown(self) -> AbstractContextManager[None]:
+    def _progress_shown(self) -> AbstractContextManager[None]:
         return nullcontext() if arguments.flag("progress", self.progress) else quiet()
 
     def _normalisations(self) -> list[str]:
         choose(self.normalise, {AUTO: "", **NORMALISATIONS}, "normalise")
         return list(NORMALISATIONS) if self.normalise == AUTO else [self.normalise]
 
-    def _shape(self) -> Shape:
+    def _word_settings(self) -> WordSettings:
         seed = arguments.seed_of(self.random_state)
         arguments.flag("skip_broken", self.skip_broken)
         whole("folds", self.folds, least=2)
         whole("n_cepstra", self.n_cepstra, least=2, most=17)
         settings = arguments.settings_named(self.settings) if self.settings else None
-        return Shape(
+        return WordSettings(
             self.n_states, self.n_components, self.covariance_type, self.shrinkage, self.method, settings, seed
         )
 
-    def _rate_told(self) -> int | None:
-        return None if self.sample_rate is None else whole("sample_rate", self.sample_rate, least=audio.LEAST_RATE)
+    def _requested_rate(self) -> int | None:
+        return None if self.sample_rate is None else whole("sample_rate", self.sample_rate, least=audio.MIN_RATE)
 
     def _priors(self, count: Array) -> Array:
+        """Return the given priors, or the frequencies of the labels.
+
+        Raises
+        ------
+        DeclarationError
+            If the priors are negative or do not sum to 1.
+        """
         if self.priors is None:
             return count / count.sum()
-        priors = arguments.numbers("priors", self.priors, count.shape, "one probability a label, as classes_ has them")
+        priors = arguments.numbers(
+            "priors", self.priors, count.shape, "one probability for each label, in the order of classes_"
+        )
         if (priors < 0).any() or abs(priors.sum() - 1) > 1e-8:
             raise DeclarationError(f"priors={self.priors!r}: must be at least 0 and sum to 1\n  Try priors / sum.")
         return priors
 
-    def _learn(
-        self, corpus: Corpus, word: NDArray[np.intp], hearings: list[Hearing], heard: list[list[Frames]], shape: Shape
+    def _train(
+        self,
+        corpus: Corpus,
+        word: NDArray[np.intp],
+        candidates: list[FeatureSettings],
+        features: list[list[Frames]],
+        shape: WordSettings,
     ) -> None:
-        """Hold out, choose how to hear, train on all, and keep what came of it."""
+        """Evaluate each feature setting on held-out recordings, then train on all with the best one."""
         folds = folds_of(word, corpus.groups, self.folds, shape.seed)
-        heard_speech = [[one.speech for one in every] for every in heard]
+        speech = [[one.speech for one in recordings] for recordings in features]
         with np.errstate(divide="ignore"):
             log_prior = np.log(self.priors_)
-        with Count("training", len(folds) * len(hearings) + 1) as count:
-            task = Rehearsal(word, corpus.weight, log_prior, folds, shape)
-            tried = [hold_out(parts, task, h.columns, count) for h, parts in zip(hearings, heard_speech, strict=True)]
+        with Count("training", len(folds) * len(candidates) + 1) as count:
+            task = EvaluationTask(word, corpus.weight, log_prior, folds, shape)
+            tried = [
+                evaluate_held_out(parts, task, settings.columns, count)
+                for settings, parts in zip(candidates, speech, strict=True)
+            ]
             best = min(range(len(tried)), key=lambda i: tried[i].loss)
-            words = train(heard_speech[best], word, corpus.weight, shape, hearings[best].columns)
+            words = train(speech[best], word, corpus.weight, shape, candidates[best].columns)
             count.step()
         self.exponent_ = tried[best].exponent
-        self._judge(corpus, word, tried[best], log_prior)
-        self.trained_ = Trained(
+        self._store_held_out(corpus, word, tried[best], log_prior)
+        self.trained_ = SpeechModel(
             self.classes_,
             words,
             self.priors_,
             self.exponent_,
-            follows(corpus, word, self.priors_),
-            hearings[best],
-            silence([one.quiet for one in heard[best]], words, shape.shrinkage),
+            bigram(corpus, word, self.priors_),
+            candidates[best],
+            silence([one.quiet for one in features[best]], words, shape.shrinkage),
             self._info(len(word)),
         )
 
-    def _judge(self, corpus: Corpus, word: NDArray[np.intp], held: HeldOut, log_prior: Array) -> None:
-        """Keep what was said of the recordings that were held out."""
+    def _store_held_out(self, corpus: Corpus, word: NDArray[np.intp], held: HeldOutResult, log_prior: Array) -> None:
+        """Store the predictions for held-out recordings, and their reliability."""
         import pandas as pd
 
         probability = np.exp(tempered(held.loglik, log_prior, held.exponent))
         answer = probability.argmax(axis=1) if len(held.rows) else np.empty(0, np.intp)
-        claimed = probability.max(axis=1) if len(held.rows) else np.empty(0)
+        confidence = probability.max(axis=1) if len(held.rows) else np.empty(0)
         self.held_out_ = pd.DataFrame(
             {
                 "recording": [corpus.recordings[r].name for r in held.rows],
                 "label": self.classes_[word[held.rows]],
                 "answer": self.classes_[answer],
-                "probability": claimed,
+                "probability": confidence,
             }
         )
-        self.reliability_ = reliability(claimed, answer == word[held.rows])
+        self.reliability_ = reliability(confidence, answer == word[held.rows])
 
     def _info(self, n_recordings: int) -> dict[str, Any]:
         right = (self.held_out_["label"] == self.held_out_["answer"]).to_numpy()
-        told = {name: value for name, value in self.get_params().items() if name not in {"priors", "random_state"}}
+        parameters = {
+            name: value for name, value in self.get_params().items() if name not in {"priors", "random_state"}
+        }
         accuracy = float(right.mean()) if len(right) else None
-        return {"recordings": n_recordings, "held_out": len(right), "accuracy": accuracy, "parameters": told}
+        return {"recordings": n_recordings, "held_out": len(right), "accuracy": accuracy, "parameters": parameters}
 
     def _frames(self, X: Iterable[Any]) -> list[Frames]:
-        """What is heard of each recording; warns of those that are clipped."""
+        """Extract the frames of each recording, with a warning about clipped ones."""
         check_is_fitted(self)
-        hearing, least = self.trained_.hearing, self.trained_.words.stay.shape[1]
-        assert hearing is not None
+        feature_settings, least = self.trained_.feature_settings, self.trained_.words.stay.shape[1]
+        assert feature_settings is not None
         clipped = []
 
-        def listen(item: Any) -> Frames:
+        def extract(item: Any) -> Frames:
             sound = audio.recording_of(item)
             clipped.extend([sound.name] * sound.clipped)
-            return frames(sound, hearing, least)
+            return extract_frames(sound, feature_settings, least)
 
-        items = track(audio.several(X), "listening", arguments.flag("progress", self.progress))
-        heard = audio.each_sound(items, listen)
+        items = track(audio.recording_list(X), "extracting features", arguments.flag("progress", self.progress))
+        features = audio.each_recording(items, extract)
         audio.warn_of_clipping(clipped)
-        return list(heard.values())
+        return list(features.values())
 
     def predict_log_proba(self, X: Iterable[Any]) -> Array:
-        """(R, n_classes) logarithm of the probability of each label."""
-        heard = self._frames(X)
-        loglik = self.trained_.words.log_likelihood([one.speech for one in heard])
+        """Compute log probabilities (R, n_classes) of the labels.
+
+        Parameters
+        ----------
+        X : R paths, (path, start, stop) in seconds, or Recordings
+
+        Raises
+        ------
+        BrokenRecording
+            If recordings can't be used; all are listed.
+        DataError
+            If it is a single recording, or empty.
+
+        Warns
+        -----
+        FitWarning
+            If recordings are clipped.
+        """
+        features = self._frames(X)
+        loglik = self.trained_.words.log_likelihood([one.speech for one in features])
         with np.errstate(divide="ignore"):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
     def predict_proba(self, X: Iterable[Any]) -> Array:
-        """(R, n_classes) probability of each label; rows sum to one, whatever else may have been heard."""
+        """Compute probabilities (R, n_classes) of the labels; rows sum to one. Raises as ``predict_log_proba``."""
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Iterable[Any]) -> NDArray:
-        """(R,) the most probable label of each recording."""
+        """Return the most probable label (R,) of each recording. Raises as ``predict_log_proba``."""
         best = self.predict_log_proba(X).argmax(axis=1)
         return self.classes_[best]
 
     def transcribe(self, recording: Any) -> "pd.DataFrame":
-        """What was said in a longer recording, and when, by Viterbi's algorithm over a loop of all labels.
+        """Transcribe a longer recording: a sequence of labels with times, by Viterbi's algorithm.
 
         Parameters
         ----------
@@ -302,72 +346,100 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A row a word or sound: ``start`` and ``end`` in seconds of the recording, ``label``, and its
-            ``probability`` among all labels, were these the times of one of them: it knows nothing of words that were
-            left out or put in.
+            One row per word or sound: ``start`` and ``end`` in seconds, ``label``, and its ``probability`` among all
+            labels, given these times. Inserted or deleted words are not accounted for.
+
+        Raises
+        ------
+        BrokenRecording
+            If the recording can't be used.
+        DataError
+            If it is not a recording.
+
+        Warns
+        -----
+        FitWarning
+            If the recording is clipped.
         """
         check_is_fitted(self)
         trained, sound = self.trained_, audio.recording_of(recording)
-        hearing, least = trained.hearing, trained.words.stay.shape[1]
-        assert hearing is not None
+        feature_settings, least = trained.feature_settings, trained.words.stay.shape[1]
+        assert feature_settings is not None
         assert trained.silence is not None
         audio.warn_of_clipping([sound.name] * sound.clipped)
-        network = Network(
+        decoder = Decoder(
             trained.labels,
             trained.words,
             trained.silence,
-            trained.follows,
+            trained.bigram,
             trained.prior,
             trained.exponent,
-            hearing.step,
+            feature_settings.step,
         )
-        heard = frames(sound, hearing, least)
-        values = heard.speech if sound.is_part else heard.values  # of a whole recording, the silence around it, too
-        return network.transcribe(values, sound.start, min(sound.stop, sound.seconds))
+        features = extract_frames(sound, feature_settings, least)
+        values = features.speech if sound.is_part else features.values  # a whole recording with its silence
+        return decoder.transcribe(values, sound.start, min(sound.stop, sound.seconds))
 
     def posterior(self, label: Any, state: int = 0) -> "xr.DataTree":
-        """The mixture of one state of a label as a fit: ``density``, ``assignments`` and the plots take it."""
+        """Return the mixture of one state of a label as a fit, for ``density``, ``assignments`` and plots.
+
+        Raises
+        ------
+        DataError
+            If the label is unknown.
+        DeclarationError
+            If there is no such state.
+        """
         check_is_fitted(self)
-        found = np.flatnonzero(self.classes_ == label)
-        if not len(found):
+        index = np.flatnonzero(self.classes_ == label)
+        if not len(index):
             raise DataError(f"label={label!r} is not one of {', '.join(map(repr, self.classes_.tolist()))}")
         whole("state", state, least=0, most=self.trained_.words.stay.shape[1] - 1)
-        return speech_files.state_fit(self.trained_.words, int(found[0]), state)
+        return speech_files.state_fit(self.trained_.words, int(index[0]), state)
 
     @property
     def miscalibration_(self) -> float:
-        """Mean distance of what held-out answers claim and how often they are right."""
+        """Expected calibration error of the held-out answers."""
         return miscalibration(self.reliability_)
 
     def save(self, path: str | Path) -> Path:
-        """Write the model, as NetCDF whatever the name ends in.
+        """Write the model as NetCDF, whatever the file name extension; return the path.
 
         Raises
         ------
         FitFileError
+            If the file can't be written.
         """
         check_is_fitted(self)
         return speech_files.save(self.trained_, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a model back.
+        """Read a saved model.
 
         Raises
         ------
         FitFileError
-            When it is not there, damaged, or no model of recordings.
+            If the file does not exist, is damaged, or is not a speech model.
+        DataError
+            If it is a model of a table of formants.
         """
         return cls.of(speech_files.load(path))
 
     @classmethod
-    def of(cls, trained: Trained) -> Self:
-        """A classifier that was trained before."""
-        if trained.hearing is None:
-            raise DataError("this model is of a table, not of recordings; recognise rows of a table with it")
+    def of(cls, trained: SpeechModel) -> Self:
+        """Make a classifier from a trained model.
+
+        Raises
+        ------
+        DataError
+            If it is a model of a table of formants.
+        """
+        if trained.feature_settings is None:
+            raise DataError("this is a model of a table, not of recordings; use it with a table")
         known = cls().get_params()
-        told = trained.info.get("parameters", {})
-        classifier = cls(**{name: value for name, value in told.items() if name in known})
+        parameters = trained.info.get("parameters", {})
+        classifier = cls(**{name: value for name, value in parameters.items() if name in known})
         classifier.trained_, classifier.exponent_ = trained, trained.exponent
         classifier.classes_, classifier.priors_ = trained.labels, trained.prior
         return classifier

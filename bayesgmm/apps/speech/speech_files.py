@@ -1,4 +1,4 @@
-"""Trained speech models as files: NetCDF of our own schema, whatever the name ends in; never a pickle."""
+"""Files of trained speech models: NetCDF with a schema of this package, whatever the extension; never a pickle."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.speech.cepstra import Hearing
-from bayesgmm.apps.speech.word_models import Words
+from bayesgmm.apps.speech.cepstral_features import FeatureSettings
+from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable
@@ -35,44 +35,44 @@ QUIET = {name: dims[1:] for name, dims in DIMS.items() if name in ("weight", "me
 
 
 @dataclass(frozen=True)
-class Trained:
-    """All that recognition needs.
+class SpeechModel:
+    """Trained speech model, with all parameters for recognition.
 
     Parameters
     ----------
     labels : (C,) str or int
-    words : Words
+    words : WordModels
     prior : (C,) float
         Probability of each label.
     exponent : float
-        Of the density of a recording, so that probabilities are calibrated.
-    follows : (C, C) float
-        Probability of a label after another.
-    hearing : Hearing, optional
-        How recordings become frames; none for a model of tables.
-    silence : Words, optional
-        One word of one state; none for a model of tables.
+        Exponent of the likelihood, which calibrates the probabilities.
+    bigram : (C, C) float
+        Probability of a label (column) after another (row).
+    feature_settings : FeatureSettings, optional
+        Settings of the feature extraction; None for a model of tables.
+    silence : WordModels, optional
+        Model of silence, one word with one state; None for a model of tables.
     info : dict
-        How it was made.
+        Training parameters and results.
     """
 
     labels: NDArray
-    words: Words
+    words: WordModels
     prior: Array
     exponent: float
-    follows: Array
-    hearing: Hearing | None = None
-    silence: Words | None = None
+    bigram: Array
+    feature_settings: FeatureSettings | None = None
+    silence: WordModels | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
 
-def to_tree(trained: Trained) -> "xr.DataTree":
-    """A model in the schema."""
+def to_tree(trained: SpeechModel) -> "xr.DataTree":
+    """Convert a model to a DataTree in the schema."""
     import xarray as xr
 
     words, features = trained.words, np.array(trained.words.columns)
     values = {name: getattr(words, name) for name in ("weight", "mean", "covariance", "stay")}
-    values |= {"prior": trained.prior, "follows": trained.follows}
+    values |= {"prior": trained.prior, "follows": trained.bigram}
     coords = {"label": trained.labels, "label_bis": trained.labels, "feature": features, "feature_bis": features}
     groups = {
         "posterior": xr.Dataset({name: (DIMS[name], value) for name, value in values.items()}, coords=coords),
@@ -90,7 +90,7 @@ def to_tree(trained: Trained) -> "xr.DataTree":
             "kind": KIND,
             "schema": SCHEMA,
             "exponent": trained.exponent,
-            "hearing": None if trained.hearing is None else asdict(trained.hearing),
+            "hearing": None if trained.feature_settings is None else asdict(trained.feature_settings),
             "versions": {name: version(name) for name in ("bayesgmm", "numpy")},
             "info": trained.info,
         },
@@ -100,17 +100,17 @@ def to_tree(trained: Trained) -> "xr.DataTree":
 
 
 def _plain(value: Any) -> Any:
-    """What JSON lacks: numpy's numbers as numbers, whatever else in words."""
+    """Convert values that JSON lacks: NumPy numbers to numbers, others to their ``repr``."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)
 
 
-def save(trained: Trained, path: str | Path) -> Path:
-    """Write a model: all of it, or nothing.
+def save(trained: SpeechModel, path: str | Path) -> Path:
+    """Write a model; return the path. After an error no incomplete file is left.
 
     Raises
     ------
     FitFileError
-        When it can't be written.
+        If the file can't be written.
     """
     path = writable(path)
     with in_place_of(path) as partial:
@@ -118,13 +118,13 @@ def save(trained: Trained, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path) -> Trained:
-    """Read a model back.
+def load(path: str | Path) -> SpeechModel:
+    """Read a saved model.
 
     Raises
     ------
     FitFileError
-        When it is not there, damaged, of a later version, or something else.
+        If the file does not exist, is damaged, has a later schema, or is not a speech model.
     """
     import xarray as xr
 
@@ -134,29 +134,42 @@ def load(path: str | Path) -> Trained:
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
-    except Exception as error:  # each layer of the format has its own family of errors
-        raise FitFileError(f"{path} can't be read as a speech model: it is damaged, or something else") from error
-    return _from_tree(tree, _told(tree, path), path)
+    except Exception as error:  # each layer of the format raises errors of its own
+        raise FitFileError(f"{path} can't be read as a speech model: it is damaged or has another format") from error
+    return _from_tree(tree, _metadata(tree, path), path)
 
 
-def _told(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
-    """What the file says of itself, checked."""
+def _metadata(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
+    """Read and validate the metadata of a file.
+
+    Raises
+    ------
+    FitFileError
+        If it is not a speech model, is damaged, or has a later schema.
+    """
     try:
-        told = json.loads(tree.attrs.get("bayesgmm", "{}"))
+        metadata = json.loads(tree.attrs.get("bayesgmm", "{}"))
     except (TypeError, ValueError):
-        told = {}
-    if not isinstance(told, dict) or told.get("kind") != KIND:
-        what = "a fit of one mixture" if "posterior" in tree.children else "something else"
-        raise FitFileError(f"{path} is no speech model: it is {what}\n  Make one: bayesgmm speech train.")
-    schema = told.get("schema")
+        metadata = {}
+    if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
+        what = "a fit of one mixture" if "posterior" in tree.children else "another kind of file"
+        raise FitFileError(f"{path} is not a speech model: it is {what}\n  Train one with: bayesgmm speech train")
+    schema = metadata.get("schema")
     if not isinstance(schema, int):
-        raise FitFileError(f"{path} is a damaged speech model: it does not say its schema")
+        raise FitFileError(f"{path} is a damaged speech model: the schema is missing")
     if schema > SCHEMA:
         raise FitFileError(f"{path} has schema {schema}; this version reads up to {SCHEMA}: upgrade bayesgmm")
-    return told
+    return metadata
 
 
-def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained:
+def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> SpeechModel:
+    """Convert a DataTree and its metadata to a model.
+
+    Raises
+    ------
+    FitFileError
+        If a variable is missing or invalid.
+    """
     try:
         posterior, constant = tree["posterior"].to_dataset(), tree["constant_data"].to_dataset()
         values = {name: _finite(name, posterior[name].transpose(*dims).values) for name, dims in DIMS.items()}
@@ -164,43 +177,57 @@ def _from_tree(tree: "xr.DataTree", told: dict[str, Any], path: Path) -> Trained
         standard = Standard(constant["shift"].values, constant["scale"].values)
         labels = posterior["label"].values
         mixture = (values["weight"], values["mean"], values["covariance"])
-        return Trained(
+        return SpeechModel(
             labels if labels.dtype.kind in "iu" else labels.astype(str),
-            Words(*mixture, values["stay"], standard, columns),
+            WordModels(*mixture, values["stay"], standard, columns),
             values["prior"],
-            _finite("exponent", float(told["exponent"])),
+            _finite("exponent", float(metadata["exponent"])),
             values["follows"],
-            _hearing(told["hearing"], columns),
+            _feature_settings(metadata["hearing"], columns),
             _silence(tree, standard, columns),
-            dict(told["info"]),
+            dict(metadata["info"]),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise FitFileError(f"{path} is a damaged speech model: {error}") from error
 
 
 def _finite[T: (Array, float)](name: str, values: T) -> T:
+    """Check that values are finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds values that are not numbers")
+        raise ValueError(f"{name} has values that are not finite numbers")
     return values
 
 
-def _hearing(told: dict[str, Any] | None, columns: tuple[str, ...]) -> Hearing | None:
-    hearing = None if told is None else Hearing(**told)
-    if hearing is not None and hearing.columns != columns:
-        raise ValueError(f"it hears {len(hearing.columns)} features, and knows {len(columns)}")
-    return hearing
+def _feature_settings(metadata: dict[str, Any] | None, columns: tuple[str, ...]) -> FeatureSettings | None:
+    """Read the settings of the feature extraction.
+
+    Raises
+    ------
+    ValueError
+        If they do not match the features of the model.
+    """
+    feature_settings = None if metadata is None else FeatureSettings(**metadata)
+    if feature_settings is not None and feature_settings.columns != columns:
+        raise ValueError(f"the settings give {len(feature_settings.columns)} features, the model has {len(columns)}")
+    return feature_settings
 
 
-def _silence(tree: "xr.DataTree", standard: Standard, columns: tuple[str, ...]) -> Words | None:
+def _silence(tree: "xr.DataTree", standard: Standard, columns: tuple[str, ...]) -> WordModels | None:
     if "silence" not in tree.children:
         return None
     quiet = tree["silence"].to_dataset()
     weight, mean, covariance = (quiet[name].transpose(*dims).values[None] for name, dims in QUIET.items())
-    return Words(weight, mean, covariance, np.zeros((1, 1)), standard, columns)
+    return WordModels(weight, mean, covariance, np.zeros((1, 1)), standard, columns)
 
 
-def state_fit(words: Words, word: int, state: int) -> "xr.DataTree":
-    """The mixture of one state of a word as a fit of the toolkit's schema, without the data."""
+def state_fit(words: WordModels, word: int, state: int) -> "xr.DataTree":
+    """Convert the mixture of one state of a word to a fit without data."""
     one = words.posterior(word, state)
     p = one.parameters
     nothing = Points(np.empty((0, len(words.columns))), words.columns, np.empty(0))

@@ -1,7 +1,7 @@
-"""Speech made by formulas: vowels and words with known labels and times, by a source and the formants of a vocal tract.
+"""Synthetic speech with known labels and times, by a source and the formants of a vocal tract.
 
-A train of pulses, or noise, goes through resonators at the formants (Klatt 1980). Vowels have the mean formants that
-Peterson & Barney measured. It is for tests and lessons: nobody would take it for a person.
+A pulse train or noise is filtered by resonators at the formants (Klatt 1980). Vowels have the mean formants measured by
+Peterson & Barney. The result is for tests and teaching; it does not sound natural.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-NOISES = {"S": (3400.0, 500.0), "SH": (2300.0, 500.0), "F": (2000.0, 3000.0)}  # middle and width of a band, Hz
-NASALS = {"M": (250.0, 1000.0, 2200.0), "N": (250.0, 1600.0, 2500.0)}  # formants, roughly (Fujimura 1962)
-STOPS = {"T": (3300.0, 1500.0), "K": (1700.0, 700.0), "P": (800.0, 700.0)}  # the burst after the gap
+NOISES = {"S": (3400.0, 500.0), "SH": (2300.0, 500.0), "F": (2000.0, 3000.0)}  # centre and half width of a band, Hz
+NASALS = {"M": (250.0, 1000.0, 2200.0), "N": (250.0, 1600.0, 2500.0)}  # approximate formants (Fujimura 1962)
+STOPS = {"T": (3300.0, 1500.0), "K": (1700.0, 700.0), "P": (800.0, 700.0)}  # centre and half width of the burst, Hz
 WORDS = {
     "zero": ("S", "IH", "ER", "AO"),
     "one": ("UW", "AH", "N"),
@@ -38,22 +38,32 @@ WORDS = {
 }
 SECONDS = {"vowel": 0.14, "noise": 0.11, "nasal": 0.09, "stop": 0.08}
 BANDWIDTHS = (60.0, 90.0, 150.0)  # Hz, of the formants
-STEP = 0.005  # seconds between changes of the formants, to the nearest sample
-LEAST_RATE = 4000  # Hz
-GLIDE = 0.04  # seconds that formants take from one sound to the next
+STEP = 0.005  # seconds between updates of the formants, rounded to samples
+MIN_RATE = 4000  # Hz
+GLIDE = 0.04  # seconds of the transition between sounds
 
 
 @dataclass(frozen=True)
 class Voice:
-    """Somebody who speaks.
+    """Voice of a speaker.
 
     Parameters
     ----------
     talker : {'man', 'woman', 'child'}
     tract, pitch, pace : float
-        What all formants, the pitch, and all durations are multiplied by.
+        Factors of the formants, the pitch and the durations.
     slope : float
-        Of the source, between 0 (dull) and 1 (bright).
+        Coefficient of the low-pass filter of the source, between 0 and 1.
+
+    Raises
+    ------
+    UnknownName
+        If ``talker`` is unknown.
+
+    Examples
+    --------
+    >>> Voice("man", pitch=2.0).formants("IY")
+    (272.0, 270.0, 2290.0, 3010.0)
     """
 
     talker: str = "man"
@@ -66,7 +76,7 @@ class Voice:
         choose(self.talker, dict.fromkeys(TALKERS), "talker")
 
     def formants(self, sound: str) -> tuple[float, ...]:
-        """Pitch and three formants of a voiced sound, in Hz."""
+        """Pitch and three formants of a voiced sound, in Hz. Raises KeyError for a sound without a voice."""
         place = TALKERS.index(self.talker)
         pitch = VOWELS["AH"][place][0] if sound in NASALS else VOWELS[sound][place][0]
         own = NASALS[sound] if sound in NASALS else VOWELS[sound][place][1:]
@@ -74,14 +84,19 @@ class Voice:
 
     @classmethod
     def at_random(cls, rng: np.random.Generator, talker: str | None = None) -> "Voice":
-        """A speaker of that kind, or of any."""
+        """Draw the voice of a random speaker, of one kind or of any."""
         kind = TALKERS[rng.integers(3)] if talker is None else talker
         tract, pitch, pace = np.exp(rng.normal(0.0, (0.04, 0.1, 0.1)))
         return cls(kind, float(tract), float(pitch), float(pace), float(rng.uniform(0.85, 0.95)))
 
 
 def kind_of(sound: str) -> str:
-    """Which kind of sound it is.
+    """Return the kind of a sound: vowel, noise, nasal or stop.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such sound.
 
     Examples
     --------
@@ -95,7 +110,7 @@ def kind_of(sound: str) -> str:
 def speak(
     sounds: Sequence[str], voice: Voice | None = None, *, rate: int = 8000, noise: float = 0.003, seed: int = 0
 ) -> tuple[Array, "pd.DataFrame"]:
-    """Say sounds one after another.
+    """Synthesise a sequence of sounds.
 
     Parameters
     ----------
@@ -103,11 +118,11 @@ def speak(
         Names of ``VOWELS``, ``NOISES``, ``NASALS`` and ``STOPS``.
     voice : Voice, optional
     rate : int
-        Samples a second.
+        Sampling rate in Hz.
     noise : float
-        Of the room, as a share of full scale.
+        Standard deviation of the background noise, as a fraction of full scale.
     seed : int
-        Says how long each sound lasts and where its formants are, and draws the noise.
+        Seed of the durations, the formants and the noise.
 
     Returns
     -------
@@ -119,7 +134,7 @@ def speak(
     Raises
     ------
     DeclarationError
-        When there is no such sound, no sound at all, or fewer than 4000 samples a second.
+        If a sound is unknown, ``sounds`` is empty, or the rate is below 4000 Hz.
 
     References
     ----------
@@ -135,7 +150,7 @@ def speak(
 
     if not len(sounds):
         raise DeclarationError("sounds is empty; give at least one, for example ['S', 'IY']")
-    rate = whole("rate", rate, least=LEAST_RATE)
+    rate = whole("rate", rate, least=MIN_RATE)
     voice, rng = voice or Voice(), np.random.default_rng(seed)
     seconds = [SECONDS[kind_of(s)] * voice.pace * float(np.exp(rng.normal(0, 0.15))) for s in sounds]
     stops = np.cumsum(seconds)
@@ -146,7 +161,7 @@ def speak(
 
 
 def _voiced(sounds: Sequence[str], stops: Array, voice: Voice, rate: int, rng: np.random.Generator) -> Array:
-    """The part that the voice makes: pulses through resonators that move."""
+    """Synthesise the voiced part: pulses, filtered by resonators with moving frequencies."""
     from scipy.signal import lfilter
 
     step = round(STEP * rate)
@@ -161,7 +176,7 @@ def _voiced(sounds: Sequence[str], stops: Array, voice: Voice, rate: int, rng: n
 
 
 def _resonate(source: Array, hertz: Array, bandwidth: float, rate: int, step: int) -> Array:
-    """A resonator with two poles whose place changes every so many samples; its gain at 0 Hz is one."""
+    """Filter by a resonator with two poles, updated every ``step`` samples; its gain at 0 Hz is one."""
     from scipy.signal import lfilter
 
     radius = np.exp(-np.pi * bandwidth / rate)
@@ -176,7 +191,7 @@ def _resonate(source: Array, hertz: Array, bandwidth: float, rate: int, step: in
 def _tracks(
     sounds: Sequence[str], stops: Array, at: Array, voice: Voice, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Pitch and formants (n, 4) at some times, gliding from sound to sound, and how loud the voice is (n,)."""
+    """Compute pitch and formants (n, 4) at given times, with transitions between sounds, and the loudness (n,)."""
     which = np.minimum(np.searchsorted(stops, at, side="right"), len(sounds) - 1)
     kinds = [kind_of(sound) for sound in sounds]
     targets = np.full((len(sounds), 4), np.nan)
@@ -194,14 +209,14 @@ def _tracks(
 
 
 def _smooth(values: Array, seconds: float = GLIDE) -> Array:
-    """Running means down the columns."""
+    """Compute running means of each column."""
     width = max(1, round(seconds / STEP) | 1)
     held = np.pad(values, ((width // 2, width // 2), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, np.full(width, 1 / width), mode="valid") for column in held.T], axis=1)
 
 
 def _noises(sounds: Sequence[str], stops: Array, rate: int, rng: np.random.Generator) -> Array:
-    """The part that the breath makes: hisses, and bursts at the end of gaps."""
+    """Synthesise the unvoiced part: fricative noise, and bursts at the end of stops."""
     from scipy.signal import butter, sosfilt
 
     step = round(STEP * rate)
@@ -231,40 +246,51 @@ def make_recordings(
     rate: int = 8000,
     seed: int = 0,
 ) -> "pd.DataFrame":
-    """Write a WAV file for each take of each word by each speaker.
+    """Write synthetic recordings: a WAV file for each take of each word by each speaker.
 
     Parameters
     ----------
     folder : path
-        Is made where it does not exist.
+        Created if it does not exist.
     words : sequence of str, optional
-        Of ``WORDS``, ``VOWELS``, ``NOISES``, ``NASALS`` or ``STOPS``; the ten words unless told.
+        Names of ``WORDS``, ``VOWELS``, ``NOISES``, ``NASALS`` or ``STOPS``; default the ten words.
     speakers, takes : int
-        How many speakers there are, and how often each says each word.
-    rate, seed : int
+        Number of speakers, and of repetitions of each word by each.
+    rate : int
+        Sampling rate in Hz.
+    seed : int
 
     Returns
     -------
     DataFrame
-        ``path``, ``label``, ``speaker``: as a CSV file it is what ``bayesgmm speech train`` reads.
+        ``path``, ``label``, ``speaker``; saved as CSV, ``bayesgmm speech train`` reads it.
 
     Raises
     ------
     DeclarationError
-        When there is no such word, or less than one speaker or take.
+        If a word is unknown, or there is less than one speaker or take.
+    MissingExtra
+        If soundfile is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make_recordings(folder, ["one", "two"], speakers=1, takes=1)["label"].tolist()
+    ['one', 'two']
     """
     import pandas as pd
 
     soundfile = extra("soundfile", "soundfile")
     whole("speakers", speakers)
     whole("takes", takes)
-    said = list(WORDS) if words is None else list(words)
-    for word in said:
+    chosen = list(WORDS) if words is None else list(words)
+    for word in chosen:
         choose(word, dict.fromkeys([*WORDS, *VOWELS, *NOISES, *NASALS, *STOPS]), "word")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for label, speaker, take, samples in takes_of(said, speakers, takes, rate, seed):
+    for label, speaker, take, samples in takes_of(chosen, speakers, takes, rate, seed):
         path = folder / f"{label}_{speaker}_{take}.wav"
         soundfile.write(path, samples, rate, subtype="PCM_16")
         rows.append((str(path), label, speaker))
@@ -274,7 +300,7 @@ def make_recordings(
 def takes_of(
     words: Sequence[str], speakers: int, takes: int, rate: int, seed: int
 ) -> Iterator[tuple[str, str, int, Array]]:
-    """Label, speaker, take and samples, one recording after another."""
+    """Generate label, speaker, take and samples (n,) of each recording."""
     rng = np.random.default_rng(seed)
     voices = [Voice.at_random(rng, TALKERS[s % 3]) for s in range(speakers)]
     for s, voice in enumerate(voices):

@@ -1,4 +1,4 @@
-"""A chain of mixtures for each word, or one mixture for each sound: trained by expectation maximisation."""
+"""Hidden Markov models of words, with Gaussian mixtures as states, trained by expectation maximisation."""
 
 import os
 import warnings
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayesgmm.apps.speech.chains import Padded, evenly, log_probability, occupancies
+from bayesgmm.apps.speech.hidden_markov_models import Padded, log_probability, occupancies, uniform_occupancies
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DeclarationError, FitWarning
@@ -24,30 +24,35 @@ from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold, log_densities
 
-MAX_ITER, TOL = 12, 1e-3  # iterations, and the gain in log likelihood a frame that is not worth another one
-TRACE = 1e-3  # an occupancy below it does not make a frame one of a state's
-TRACE_OF_ALL = 1e-6  # of the mean variance, that each direction has at least
-AT_ONCE = 16_000  # frames that are scored at a time
+MAX_ITER, TOL = 12, 1e-3  # maximum number of iterations; minimum gain in log likelihood per frame
+MIN_OCCUPANCY = 1e-3  # relative occupancy below which a frame is not used for a state
+RELATIVE_RIDGE = 1e-6  # added to every variance, as a fraction of the mean variance
+CHUNK = 16_000  # frames scored at the same time
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a word is made of.
+class WordSettings:
+    """Settings of word models.
 
     Parameters
     ----------
     n_states : int
-        States that it goes through; 1 for a sound that lasts.
+        Number of states of a word; 1 for a sustained sound.
     n_components : int
-        Of the mixture of each state.
+        Number of components of each state's mixture.
     covariance_type : str
     shrinkage : float
-        Frames that the covariance within all states counts for in each component's own.
+        Weight, in frames, of the covariance within all states in each component's covariance.
     method : str
-        'em', or any method of ``bayesgmm.fit``, for the mixtures once it is known which frame is in which state.
+        'em', or any method of ``bayesgmm.fit``, for the final fit of each state's mixture.
     settings : dict, optional
-        Of the method.
+        Settings of the method.
     seed : int
+
+    Raises
+    ------
+    DeclarationError
+        If a value is invalid.
     """
 
     n_states: int = 8
@@ -59,20 +64,25 @@ class Shape:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_states", whole("n_states", self.n_states, most=100))  # 3.0 is one, too
+        object.__setattr__(self, "n_states", whole("n_states", self.n_states, most=100))  # 3.0 becomes 3
         object.__setattr__(self, "n_components", whole("n_components", self.n_components))
         positive("shrinkage", self.shrinkage)
         arguments.family_of(self.covariance_type)
 
     @property
     def family(self) -> Family:
-        """Of the covariances."""
+        """Covariance family."""
         return arguments.family_of(self.covariance_type)
 
     def prior(self, within: Array) -> WishartPrecision:
-        """The prior of the covariances: ``shrinkage`` frames whose covariance (D, D) is the one within all states.
+        """Prior of the covariances: ``shrinkage`` frames with the covariance (D, D) within all states.
 
         With EM the mode is ``(scatter + shrinkage * within) / (n + shrinkage)``; else ``within`` is the prior's mean.
+
+        Raises
+        ------
+        DeclarationError
+            If ``shrinkage`` is too small for the number of columns.
         """
         free = 1 if self.family.diagonal else len(within)
         dof = self.shrinkage + (free + 1) * (-1 if self.method == "em" else 1)
@@ -86,23 +96,23 @@ class Shape:
         return WishartPrecision(dof=dof, scale=tuple(map(tuple, (within * self.shrinkage).tolist())))
 
 
-def _no_singular(within: Array) -> Array:
-    """A covariance (D, D) with a trace of its mean variance on all sides: few frames leave some without any."""
-    return within + TRACE_OF_ALL * (np.trace(within) / len(within) or 1.0) * np.eye(len(within))
+def _regularised(within: Array) -> Array:
+    """Add a small ridge to a covariance (D, D), which may be singular with few frames."""
+    return within + RELATIVE_RIDGE * (np.trace(within) / len(within) or 1.0) * np.eye(len(within))
 
 
 @dataclass(frozen=True)
-class Words:
-    """Trained words: C chains of S states, each state a mixture of K components in D features, in M draws.
+class WordModels:
+    """Trained models of C words with S states; each state has M draws of a mixture of K components in D features.
 
     Parameters
     ----------
     weight, mean, covariance : (C, S, M, K), (C, S, M, K, D), (C, S, M, K, D, D) float
-        In data units.
+        Parameters in data units.
     stay : (C, S) float
-        Probability of another frame in a state.
+        Self-transition probabilities.
     standard : Standard
-    columns : D names
+    columns : tuple of D str
     """
 
     weight: Array
@@ -113,12 +123,12 @@ class Words:
     columns: tuple[str, ...]
 
     def posterior(self, word: int, state: int) -> Posterior:
-        """The draws of one state's mixture."""
+        """Return the draws of one state's mixture."""
         values = (self.weight[word, state], self.mean[word, state], self.covariance[word, state])
         return Posterior(Parameters(*values), self.columns, self.standard)
 
     def log_density(self, values: Array) -> Array:
-        """(N, C, S) log of the posterior mean density of frames (N, D) in each state."""
+        """Compute the log posterior mean density (N, C, S) of frames (N, D) in each state."""
         n_words, n_states, n_draws, n_components = self.weight.shape
         flat = Parameters(
             self.weight.reshape(-1, n_components),
@@ -126,7 +136,7 @@ class Words:
             self.covariance.reshape(-1, *self.covariance.shape[3:]),
         )
         tables = Posterior(flat, self.columns, self.standard).tables()
-        parts = [self._log_density(values[i : i + AT_ONCE], tables, n_draws) for i in range(0, len(values), AT_ONCE)]
+        parts = [self._log_density(values[i : i + CHUNK], tables, n_draws) for i in range(0, len(values), CHUNK)]
         return np.concatenate(parts).reshape(-1, n_words, n_states)
 
     def _log_density(self, values: Array, tables: Table, n_draws: int) -> Array:
@@ -136,7 +146,7 @@ class Words:
         return log.T
 
     def log_likelihood(self, parts: Sequence[Array]) -> Array:
-        """(R, C) log probability density of recordings, R arrays of frames, as each word."""
+        """Compute the log likelihood (R, C) of R recordings, arrays of frames (T_r, D), for each word."""
         lengths = np.array([len(part) for part in parts])
         density = self.log_density(np.concatenate(parts))
         emitted = Padded.of(np.split(density.reshape(len(density), -1), lengths.cumsum()[:-1]))
@@ -147,65 +157,66 @@ class Words:
 
 
 @dataclass(frozen=True)
-class _Corpus:
-    """The recordings of one word, laid out."""
+class _WordData:
+    """Recordings of one word, as blocks of frames."""
 
     blocks: Blocks
     lengths: NDArray[np.int64]
     weight: Array  # of each recording
 
-    def scatter_out(self, padded: Array) -> Array:
-        """(N, S) the rows that exist of (R, T, S)."""
+    def unpadded(self, padded: Array) -> Array:
+        """Remove the padding of (R, T, S): rows (N, S)."""
         exists = np.arange(padded.shape[1]) < self.lengths[:, None]
         return padded[exists]
 
 
 def train(
-    parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: Shape, columns: tuple[str, ...]
-) -> Words:
-    """Words from recordings.
+    parts: Sequence[Array], word: NDArray[np.intp], weight: Array, shape: WordSettings, columns: tuple[str, ...]
+) -> WordModels:
+    """Train word models.
 
-    Which frame is in which state is not known: it is found by expectation maximisation, in which each state's mixture
-    is fitted to all frames of its word, each weighted by the probability that it is in that state.
+    The states of the frames are latent. In each iteration of expectation maximisation [1]_, each state's mixture is
+    fitted to all frames of its word, weighted by the probability that the frame is in that state. Covariances are
+    shrunk towards the covariance within all states [2]_.
 
     Parameters
     ----------
     parts : R arrays of (T_r, D) frames
-        None with fewer frames than states.
+        Each with at least as many frames as states.
     word : (R,) int
-        From 0 to C - 1.
+        Labels from 0 to C - 1.
     weight : (R,) float
-        How many recordings each stands for.
-    shape : Shape
-    columns : D names
+        Weight of each recording, as a number of copies.
+    shape : WordSettings
+    columns : tuple of D str
 
     References
     ----------
     .. [1] Rabiner (1989), Proc. IEEE 77(2), 257-286.
-    .. [2] Friedman (1989), J. Am. Stat. Assoc. 84(405), 165-175: covariances shrunk to the one within all classes.
+    .. [2] Friedman (1989), J. Am. Stat. Assoc. 84(405), 165-175: regularised discriminant analysis.
     """
     rows = np.concatenate(parts)
     repeated = np.repeat(weight, [len(part) for part in parts])
     points = Points(rows, columns, np.arange(len(rows)), repeated)
     standard = Standard.of(points, common=shape.family.isotropic)
-    corpora = [_corpus(parts, weight, word == c, standard) for c in range(int(word.max()) + 1)]
+    corpora = [_word_data(parts, weight, word == c, standard) for c in range(int(word.max()) + 1)]
     training = _Training(corpora, shape, standard, points)
-    training.climb()
+    training.run_em()
     if shape.n_components > 1:
         training.split()
-        training.climb()
+        training.run_em()
     return training.words()
 
 
-def _corpus(parts: Sequence[Array], weight: Array, chosen: NDArray[np.bool_], standard: Standard) -> _Corpus:
+def _word_data(parts: Sequence[Array], weight: Array, chosen: NDArray[np.bool_], standard: Standard) -> _WordData:
     own = [part for part, wanted in zip(parts, chosen, strict=True) if wanted]
-    return _Corpus(standard.blocks(np.concatenate(own)), np.array([len(part) for part in own]), weight[chosen])
+    return _WordData(standard.blocks(np.concatenate(own)), np.array([len(part) for part in own]), weight[chosen])
 
 
 class _Training:
-    """Expectation maximisation over all words together: they share the covariance that theirs are shrunk to."""
+    """Expectation maximisation over all words, which share the covariance towards which theirs are shrunk."""
 
-    def __init__(self, corpora: list[_Corpus], shape: Shape, standard: Standard, points: Points) -> None:
+    def __init__(self, corpora: list[_WordData], shape: WordSettings, standard: Standard, points: Points) -> None:
         self.corpora, self.shape, self.standard, self.points = corpora, shape, standard, points
         n_features = points.values.shape[1]
         family = shape.family
@@ -213,12 +224,12 @@ class _Training:
         root = np.ones(core) if family.diagonal else np.eye(n_features)[None]
         start = Mixture(np.ones(1), np.zeros((1, n_features)), root)
         self.mixtures = [[start] * shape.n_states for _ in corpora]
-        self.occupancy = [c.scatter_out(evenly(c.lengths, shape.n_states)) for c in corpora]
+        self.occupancy = [c.unpadded(uniform_occupancies(c.lengths, shape.n_states)) for c in corpora]
         self.within = np.eye(n_features)
         self.stay = np.empty((len(corpora), shape.n_states))
 
-    def climb(self) -> None:
-        """Iterate until the log likelihood gains nothing worth an iteration."""
+    def run_em(self) -> None:
+        """Iterate until the gain in log likelihood is below the tolerance."""
         before = -np.inf
         for _ in range(MAX_ITER):
             self._maximise()
@@ -236,7 +247,7 @@ class _Training:
         return fold(self._weighted(word, state), mixture.table(self.shape.family))
 
     def _weighted(self, word: int, state: int) -> Blocks:
-        """The frames of a word, each weighted by how much it is in a state."""
+        """Return the frames of a word, weighted by their occupancy of a state."""
         corpus = self.corpora[word]
         weight = np.zeros(len(corpus.blocks.weight))
         each = np.repeat(corpus.weight, corpus.lengths)
@@ -247,19 +258,19 @@ class _Training:
         stats = self._folds()
         every = [one for states in stats for one in states]
         scatter = np.sum([one.scatter().sum(axis=0) for one in every], axis=0) / np.sum([one.n.sum() for one in every])
-        self.within = _no_singular(np.diag(scatter) if scatter.ndim == 1 else scatter)
+        self.within = _regularised(np.diag(scatter) if scatter.ndim == 1 else scatter)
         prior = self._prior()
         self.mixtures = [[maximise(self.shape.family, one, prior) for one in states] for states in stats]
-        self.stay = np.array([self._stays(c) for c in range(len(self.corpora))])
+        self.stay = np.array([self._stay_probabilities(c) for c in range(len(self.corpora))])
 
-    def _stays(self, word: int) -> Array:
-        """Each recording leaves each state once; one more recording, of two frames a state, keeps it off 0 and 1."""
+    def _stay_probabilities(self, word: int) -> Array:
+        """Estimate self-transition probabilities; one extra recording, two frames per state, keeps them off 0 and 1."""
         corpus = self.corpora[word]
         frames = (self.occupancy[word] * np.repeat(corpus.weight, corpus.lengths)[:, None]).sum(axis=0)
         return 1 - (corpus.weight.sum() + 1) / (frames + 2)
 
     def _declared(self) -> MixtureModel:
-        """The mixture of a state, with its priors in data units."""
+        """Declare the mixture of a state, with its priors in data units."""
         scale = self.standard.scale
         within = self.within * np.outer(scale, scale)
         covariances = self.shape.prior((within + within.T) / 2)
@@ -270,19 +281,19 @@ class _Training:
         return CovariancePrior(*self._declared().covariances.conjugate(self.standard, self.shape.family))
 
     def _expect(self) -> float:
-        """Find out again which frame is in which state; the log likelihood of all recordings."""
+        """Update the occupancies; return the log likelihood of all recordings."""
         total = 0.0
         for c, corpus in enumerate(self.corpora):
             tables = [mixture.table(self.shape.family) for mixture in self.mixtures[c]]
             stacked = Table(*(np.stack([getattr(t, name) for t in tables]) for name in ("offset", "mean", "root")))
             log = log_densities(corpus.blocks, stacked).T
             padded, loglik = occupancies(Padded.of(np.split(log, corpus.lengths.cumsum()[:-1])), self.stay[c])
-            self.occupancy[c] = corpus.scatter_out(padded)
+            self.occupancy[c] = corpus.unpadded(padded)
             total += float(corpus.weight @ loglik)
         return total
 
     def split(self) -> None:
-        """From one component a state to several, at frames far from each other."""
+        """Replace the single component of each state by several, started at frames far from each other."""
         rng = np.random.default_rng(self.shape.seed)
         for c, corpus in enumerate(self.corpora):
             rows = corpus.blocks.rows()
@@ -290,25 +301,27 @@ class _Training:
 
     def _seeded(self, rows: Array, weighted: Blocks, rng: np.random.Generator) -> Mixture:
         weight = weighted.weight[: len(rows)]
-        own = np.flatnonzero(weight > TRACE * weight.max())
-        own = np.resize(own, max(len(own), self.shape.n_components))  # fewer frames than components: some twice
+        own = np.flatnonzero(weight > MIN_OCCUPANCY * weight.max())
+        own = np.resize(
+            own, max(len(own), self.shape.n_components)
+        )  # with fewer frames than components, some are repeated
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # k-means++ says that some frames are alike
+            warnings.simplefilter("ignore", UserWarning)  # k-means++ warns about equal frames
             centres = spread_out_centres(rows[own], weight[own], self.shape.n_components, rng)
         return from_centres(rows[own], weight[own], centres, self.shape.family)
 
-    def words(self) -> Words:
-        """The words in data units; by another method than EM, once more from the frames of each state."""
+    def words(self) -> WordModels:
+        """Return word models in data units; with a method other than EM, each state is fitted once more."""
         if self.shape.method == "em":
-            draws = [[self._as_found(mixture) for mixture in states] for states in self.mixtures]
+            draws = [[self._point_estimate(mixture) for mixture in states] for states in self.mixtures]
         else:
             model = self._declared()
             n_states = range(self.shape.n_states)
             draws = [[self._fitted(model, c, s) for s in n_states] for c in range(len(self.corpora))]
         weight, mean, covariance = (np.array([[getattr(p, name) for p in s] for s in draws]) for name in NAMES)
-        return Words(weight, mean, covariance, self.stay, self.standard, self.points.columns)
+        return WordModels(weight, mean, covariance, self.stay, self.standard, self.points.columns)
 
-    def _as_found(self, mixture: Mixture) -> Parameters:
+    def _point_estimate(self, mixture: Mixture) -> Parameters:
         mean = mixture.mean * self.standard.scale + self.standard.shift
         covariance = self.shape.family.matrices(mixture.core_roots, *mean.shape)
         return Parameters(
@@ -318,10 +331,10 @@ class _Training:
     def _fitted(self, model: MixtureModel, word: int, state: int) -> Parameters:
         blocks = self._weighted(word, state)
         weight = blocks.weight[: blocks.n_points]
-        own = weight > TRACE * weight.max()
+        own = weight > MIN_OCCUPANCY * weight.max()
         values = blocks.rows()[own] * self.standard.scale + self.standard.shift
         points = Points(values, self.points.columns, np.arange(len(values)), weight[own])
-        with warnings.catch_warnings():  # hundreds of small fits: what counts is how well held-out recordings are told
+        with warnings.catch_warnings():  # hundreds of small fits; the held-out evaluation measures their quality
             warnings.simplefilter("ignore", FitWarning)
             return unpack(fits.fit(model, points, self.shape.method, self.shape.seed, self.shape.settings)).parameters
 

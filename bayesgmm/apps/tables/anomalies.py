@@ -1,4 +1,4 @@
-"""Rows of a table that do not belong: found, ranked, explained."""
+"""Anomalies in tables: fit a mixture, flag rows with small p-values, and give reasons."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm.apps.tables.columns import Usable, as_frame, beside, complete_rows, usable
-from bayesgmm.apps.tables.novelty import (
-    BACKGROUND_MUST_PAY,
+from bayesgmm.apps.tables.columns import UsableTable, as_frame, beside, complete_rows, usable_table
+from bayesgmm.apps.tables.model_choice import (
     COMPONENTS,
-    DRAWS,
-    MUST_PAY,
-    Choice,
+    MIN_BACKGROUND_GAIN,
+    MIN_IMPROVEMENT,
+    Candidate,
     candidates,
+    choose_model,
+    evaluate_models,
+)
+from bayesgmm.apps.tables.p_values import (
+    DRAWS,
     expected_of,
     log_p_values,
     null_of,
     reference_of,
-    simplest,
-    structure,
     with_expected,
     with_null,
     with_reference,
@@ -44,22 +46,22 @@ if TYPE_CHECKING:
     from bayesgmm.sweep.stats import Array
 
 FDR = 0.05
-LEAST_HELD_OUT = 50  # rows, of which half are held back to calibrate
-ROWS_EACH = 10  # rows a component
+MIN_HELD_OUT = 50  # rows; half of them are held out for calibration
+ROWS_EACH = 10  # minimum number of rows per component
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which points to call: exactly one of the three.
+    """Rule for flagging points: exactly one of three criteria.
 
     Parameters
     ----------
     fdr : float, optional
-        The share of good rows that is tolerated, on average, among those that are called (Benjamini & Hochberg).
+        False discovery rate: the expected fraction of good rows among the flagged ones (Benjamini & Hochberg).
     alpha : float, optional
-        The share of good rows that is tolerated among good rows: all p-values up to it.
+        Significance level: rows with a p-value of at most ``alpha`` are flagged.
     top : int, optional
-        So many of the strangest, whatever their p-values.
+        Number of rows to flag, those with the smallest p-values.
     """
 
     fdr: float | None = None
@@ -68,11 +70,12 @@ class Rule:
 
     @classmethod
     def of(cls, fdr: float | None, alpha: float | None, top: int | None) -> "Rule":
-        """The one that was given; a false discovery rate of 0.05 where none was.
+        """Rule for the criterion that is given; default a false discovery rate of 0.05.
 
         Raises
         ------
         DeclarationError
+            If more than one criterion is given, or a value is out of range.
         """
         given = {name: value for name, value in {"fdr": fdr, "alpha": alpha, "top": top}.items() if value is not None}
         if len(given) > 1:
@@ -83,71 +86,84 @@ class Rule:
             return cls(alpha=probability("alpha", alpha))
         return cls(fdr=probability("fdr", FDR if fdr is None else fdr))
 
-    def called(self, p_value: "Array", score: "Array") -> "tuple[Array, NDArray[np.bool_]]":
-        """(N,) q-values, and (N,) which are called.
+    def flag(self, p_value: "Array", score: "Array") -> "tuple[Array, NDArray[np.bool_]]":
+        """Compute q-values (N,) and the mask (N,) of flagged points.
+
+        Parameters
+        ----------
+        p_value : (N,) float
+        score : (N,) float
+            Log densities, which order points with equal p-values.
 
         Examples
         --------
-        >>> Rule(top=1).called(np.array([0.01, 0.01, 0.9]), np.array([-20.0, -90.0, -1.0]))[1]
+        >>> Rule(top=1).flag(np.array([0.01, 0.01, 0.9]), np.array([-20.0, -90.0, -1.0]))[1]
         array([False,  True, False])
         """
         from scipy.stats import false_discovery_control
 
         q_value: Array = false_discovery_control(p_value)
         if self.top is not None:
-            called = np.zeros(p_value.size, dtype=np.bool_)
-            called[_strangest_first(p_value, score)[: self.top]] = True
-            return q_value, called
+            flagged = np.zeros(p_value.size, dtype=np.bool_)
+            flagged[_most_anomalous_first(p_value, score)[: self.top]] = True
+            return q_value, flagged
         return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
 
     def __str__(self) -> str:
-        """In words."""
+        """Describe the rule, as part of a sentence."""
         if self.top is not None:
-            return f"the {self.top} strangest"
-        return f"p-value up to {self.alpha:g}" if self.alpha is not None else f"false discovery rate {self.fdr:g}"
+            return f"the {self.top} smallest p-values"
+        return f"p-value at most {self.alpha:g}" if self.alpha is not None else f"false discovery rate {self.fdr:g}"
 
 
 @dataclass(frozen=True)
 class Anomalies:
-    """What ``find_anomalies`` found.
+    """Anomalies of a table, as ``find_anomalies`` and ``judge`` return them.
 
     Parameters
     ----------
     rows : DataFrame
-        A row for each of the table: ``log_density``, ``p_value``, ``q_value``, ``anomaly``, and for those that are
-        called ``component`` and ``reason``. Rows that can't be judged (a value is missing) have none of these.
+        One row for each row of the table: ``log_density``, ``p_value``, ``q_value``, ``anomaly``, and for flagged rows
+        ``component`` and ``reason``. Rows with missing values have ``anomaly`` False and no other values.
     fit : DataTree
-        The mixture; ``judge`` takes it for other tables, also read back from a file.
-    table : Usable
-        What was judged; ``table.words()`` says what was left out and why.
+        The fitted mixture. ``judge`` applies it to other tables, also after it was saved and loaded.
+    table : UsableTable
+        The table that was used; ``table.words()`` lists the columns and rows that were left out, with reasons.
     rule : Rule
-    tried : list of Choice
-        The models that were tried, and how well each tells unseen rows from made-up points.
+    tried : list of Candidate
+        The models that were compared, with their errors on held-out rows.
+
+    Examples
+    --------
+    >>> x = np.append(np.random.default_rng(0).normal(size=99), 40.0)
+    >>> found = find_anomalies(x[:, None], n_components=1, progress=False)
+    >>> found.rows["anomaly"].sum(), found.flagged.index.tolist()
+    (np.int64(1), [99])
     """
 
     rows: "pd.DataFrame"
     fit: "xr.DataTree"
-    table: Usable
+    table: UsableTable
     rule: Rule
-    tried: list[Choice] = field(default_factory=list)
+    tried: list[Candidate] = field(default_factory=list)
 
     @property
     def flagged(self) -> "pd.DataFrame":
-        """The rows that are called, with the table's own columns, the strangest first."""
+        """The flagged rows with the table's own columns, the smallest p-value first."""
         return flagged(self.rows, self.table)
 
 
-def flagged(rows: "pd.DataFrame", table: Usable, every: bool = False) -> "pd.DataFrame":
-    """The rows that are called, with the table's own columns, the strangest first; or every row, as they come."""
+def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "pd.DataFrame":
+    """Select the flagged rows with the table's own columns, the smallest p-value first; or every row, in order."""
     if every:
         return beside(table.frame, rows)
     at = np.flatnonzero(rows["anomaly"])
-    at = at[_strangest_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
+    at = at[_most_anomalous_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
     return beside(table.frame.iloc[at], rows.iloc[at])
 
 
-def _strangest_first(p_value: "Array", score: "Array") -> "NDArray[np.intp]":
-    """(N,) the order of points; of equal p-values, as few reference points give, the less dense one is stranger."""
+def _most_anomalous_first(p_value: "Array", score: "Array") -> "NDArray[np.intp]":
+    """Order (N,) of points by p-value; equal p-values, which few reference points give, by log density."""
     return np.lexsort([score, p_value])
 
 
@@ -166,35 +182,37 @@ def find_anomalies(
     seed: int = 0,
     progress: bool = True,
 ) -> Anomalies:
-    """Find the rows of a table that do not belong, and say why.
+    """Find anomalous rows of a table, and explain each.
 
-    Mixtures with these numbers of components, each without and with a background, are asked to tell unseen rows from
-    made-up points. One Gaussian is kept unless another surely mends a fifth of its errors; then the simplest is taken
-    that unseen rows do not tell from the best. A background is taken where it tells one pair in a hundred more. One
-    shape for all components, unless told otherwise, keeps a component from closing around a handful of anomalies.
+    The number of components is chosen by held-out evaluation: each model, with and without a background, is fitted to
+    half of the rows, and its error is the fraction of pairs of a held-out row and an artificial point in which the
+    artificial point has the higher density. One Gaussian is kept unless a larger model reduces this error by a fifth
+    (with two standard errors to spare); then the simplest model is used that is not significantly worse than the best.
+    A background is included if it reduces the error by 0.01. The default covariance is shared by all components, so
+    that no component can shrink around a few anomalies.
 
-    A table that is judged by a fit of itself has the p-values of the model, made larger where the middle half of the
-    rows shows that the model is off. ``new`` rows are judged by points that the fit has not seen: half of ``data`` is
-    held back for that, and the p-values of new rows from the same source are then valid whatever the model.
+    Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
+    shows that the model does not fit. Rows of ``new`` are compared with held-out rows instead: half of ``data`` is
+    held out, and p-values of new rows from the same distribution are then valid for any model.
 
     Parameters
     ----------
     data : DataFrame or (N, D) array
-        A table; text, constant columns and classes are left out, and rows with missing values.
-    new : DataFrame or array, optional
-        Rows to judge in place of those of ``data``, which are then taken to be good.
+        Table. Columns that hold text, a constant or classes are left out, and so are rows with missing values.
+    new : DataFrame or (M, D) array, optional
+        Rows to judge instead of those of ``data``, which are then assumed to be good.
     columns : sequence of str, optional
-        Columns to use.
-    fdr, alpha, top : optional
-        Which rows to call, one of the three: at a false discovery rate (0.05 unless told), at a p-value, or so many.
+        Columns to use; default all numeric measurements.
+    fdr, alpha, top : float, float, int, optional
+        Which rows to flag, one of the three: by false discovery rate (default 0.05), by p-value, or by number.
     n_components : int or iterable of int
         Numbers of components to try.
     covariance : str
-        Their family.
+        Covariance family.
     background : Background, optional
-        What takes up outliers in ``data``. Unless told, ``Background(share=0.05)`` is tried, and taken where it helps.
+        Broad component for outliers in ``data``. By default ``Background(share=0.05)`` is tried, and used if it helps.
     method : str
-        What the chosen mixture is fitted by; any that ``fit`` knows.
+        Inference method for the chosen mixture, as in ``fit``.
     seed : int
     progress : bool
 
@@ -204,7 +222,16 @@ def find_anomalies(
 
     Raises
     ------
-    DataError, DeclarationError
+    DataError
+        If the table is empty, a named column can't be used, no column can be used, or ``new`` lacks a column or comes
+        with fewer than 50 rows of ``data``.
+    DeclarationError
+        If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a setting is invalid.
+
+    Warns
+    -----
+    FitWarning
+        If there are too few held-out rows to flag any of ``new``, or the fit itself warns.
 
     Examples
     --------
@@ -212,8 +239,8 @@ def find_anomalies(
     >>> find_anomalies(x[:, None], n_components=1, progress=False).flagged["reason"].item()[:6]
     'x0 40 '
     """
-    Rule.of(fdr, alpha, top)  # before the work
-    learnt = learn(
+    Rule.of(fdr, alpha, top)  # check the settings before the fit
+    detector = fit_detector(
         data,
         columns=columns,
         calibrated=new is not None,
@@ -225,55 +252,63 @@ def find_anomalies(
         progress=progress,
     )
     if new is None:
-        return learnt.judged(fdr=fdr, alpha=alpha, top=top)
-    return replace(judge(learnt.fit, new, fdr=fdr, alpha=alpha, top=top), tried=learnt.tried)
+        return detector.judge(fdr=fdr, alpha=alpha, top=top)
+    return replace(judge(detector.fit, new, fdr=fdr, alpha=alpha, top=top), tried=detector.tried)
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What was learnt from a table before any row is judged.
+class Detector:
+    """Anomaly detector: a mixture fitted to a table, before rows are flagged.
 
     Parameters
     ----------
     fit : DataTree
-    table : Usable
-    tried : list of Choice
+    table : UsableTable
+    tried : list of Candidate
+        The models that were compared.
     """
 
     fit: "xr.DataTree"
-    table: Usable
-    tried: list[Choice]
+    table: UsableTable
+    tried: list[Candidate]
 
     @property
     def choices(self) -> "pd.DataFrame":
-        """What was tried: ``n_components``, ``background``, ``error``."""
+        """The models that were compared: columns ``n_components``, ``background``, ``error``."""
         import pandas as pd
 
         rows = [(c.model.n_components, c.model.background is not None, c.error) for c in self.tried]
         return pd.DataFrame(rows, columns=["n_components", "background", "error"])
 
     def words(self) -> list[str]:
-        """What was chosen and why, a sentence a line."""
+        """Describe the chosen model and how it was chosen, one sentence per line."""
         count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
-        with_it = "" if behind is None else f", and a background with a share of {behind.share:g}"
-        said = [f"{plural(count, 'component')}{with_it}"]
+        with_it = "" if behind is None else f", and a background with share {behind.share:g}"
+        lines = [f"{plural(count, 'component')}{with_it}"]
         if any(choice.denser.size for choice in self.tried):
             errors = self.choices["error"].dropna()
             first, best = errors.iloc[0], errors.min()
-            said.append(
-                f"of pairs of a row and a made-up point the wrong one is denser in {first:.1%} under the simplest "
-                f"mixture, in {best:.1%} under the best of {len(self.tried)}; more components must surely mend "
-                f"{MUST_PAY:.0%} of those, a background {BACKGROUND_MUST_PAY:.0%} of all pairs"
+            lines.append(
+                f"held-out error (an artificial point has a higher density than a row): {first:.1%} for the simplest "
+                f"mixture, {best:.1%} for the best of {len(self.tried)}; more components are used if they reduce it by "
+                f"{MIN_IMPROVEMENT:.0%}, a background if it reduces it by "
+                f"{plural(round(100 * MIN_BACKGROUND_GAIN), 'percentage point')}"
             )
-        return said
+        return lines
 
-    def judged(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
-        """The rows of the table itself, judged."""
+    def judge(self, *, fdr: float | None = None, alpha: float | None = None, top: int | None = None) -> Anomalies:
+        """Flag rows of the training table.
+
+        Raises
+        ------
+        DeclarationError
+            If more than one criterion is given, or a value is out of range.
+        """
         rule = Rule.of(fdr, alpha, top)
-        return Anomalies(_judged(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
+        return Anomalies(_judge_rows(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
 
 
-def learn(
+def fit_detector(
     data: Any,
     *,
     columns: Sequence[str] | None = None,
@@ -284,42 +319,55 @@ def learn(
     method: str = "vb",
     seed: int = 0,
     progress: bool = True,
-) -> Learnt:
-    """Choose and fit what ``find_anomalies`` judges by; ``calibrated`` holds half of the rows back for new ones.
+) -> Detector:
+    """Choose and fit the mixture of ``find_anomalies``.
+
+    Parameters
+    ----------
+    data : DataFrame or (N, D) array
+    calibrated : bool
+        Hold out half of the rows; p-values of new rows are computed from these.
+    columns, n_components, covariance, background, method, seed, progress
+        As in ``find_anomalies``.
 
     Raises
     ------
-    DataError, DeclarationError
+    DataError
+        If the table can't be used, or ``calibrated`` has fewer than 50 rows.
+    DeclarationError
+        If a setting is invalid.
     """
     settings: dict[str, Any] = {"draws": DRAWS} if "draws" in inference.settings_of(method) else {}
-    table = usable(data, columns)
+    table = usable_table(data, columns)
     rows = table.rows
-    if calibrated and len(rows) < LEAST_HELD_OUT:
-        raise DataError(f"{len(rows)} rows are too few to judge others by: half of them are held back; give 50")
+    if calibrated and len(rows) < MIN_HELD_OUT:
+        raise DataError(
+            f"{len(rows)} rows are too few to judge new rows: half of them are held out; give at least {MIN_HELD_OUT}"
+        )
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     if not counts:
         raise DeclarationError("n_components=[]: give at least one number of components")
     counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or ROWS_EACH * k <= len(rows)]
     models = candidates(counts, covariance, [None, Background()] if background is None else [background])
     held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
-    seen = rows[~held_out]  # p-values are valid whatever the model only where its choice did not see these rows either
-    few = len(seen) < LEAST_HELD_OUT or len(models) == 1
-    tried = [] if few else structure(seen, models, seed, progress)
-    model = simplest(tried) if tried else models[0]
+    seen = rows[~held_out]  # the choice of the model must not use held-out rows either: else p-values are not valid
+    few = len(seen) < MIN_HELD_OUT or len(models) == 1
+    tried = [] if few else evaluate_models(seen, models, seed, progress)
+    model = choose_model(tried) if tried else models[0]
     tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
     if calibrated:
-        return Learnt(with_reference(tree, rows[held_out]), table, tried)
+        return Detector(with_reference(tree, rows[held_out]), table, tried)
     tree = with_expected(tree)
-    return Learnt(with_null(tree, _by_the_model(tree, rows)[1]), table, tried)
+    return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried)
 
 
-def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
-    """A table to be judged by a fit: its columns, and the rows that lack none.
+def usable_table_for(tree: "xr.DataTree", data: Any) -> UsableTable:
+    """Select the columns of a fit from a table, and the rows without missing values.
 
     Raises
     ------
     DataError
-        When the table does not have the fit's columns, or one of them is text.
+        If the table lacks a column of the fit, or one of them is text.
     """
     import pandas as pd
 
@@ -331,7 +379,7 @@ def usable_for(tree: "xr.DataTree", data: Any) -> Usable:
     if text:
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
     frame = frame.assign(**numbers)
-    return Usable(frame, tuple(names), {}, complete_rows(numbers))
+    return UsableTable(frame, tuple(names), {}, complete_rows(numbers))
 
 
 def judge(
@@ -342,54 +390,73 @@ def judge(
     alpha: float | None = None,
     top: int | None = None,
 ) -> Anomalies:
-    """Judge the rows of a table by a fit that was made before: that of ``find_anomalies``, or any other.
+    """Flag anomalous rows of a table with an existing fit.
 
     Parameters
     ----------
     tree : DataTree
-        Where it keeps scores of points that it has not seen (``find_anomalies(data, new)`` makes such a fit), p-values
-        are by these; else by 100,000 points that the fit simulates, and made larger where ``find_anomalies(data)`` has
-        found the model to be off.
-    data : DataFrame or array
-    fdr, alpha, top : optional
-        As for ``find_anomalies``.
+        Fit of ``find_anomalies``, or any other. If it stores scores of held-out rows (``find_anomalies(data, new)``),
+        p-values are computed from these; else from 100,000 points simulated from the fit, with the correction that
+        ``find_anomalies(data)`` stored.
+    data : DataFrame or (N, D) array
+    fdr, alpha, top : float, float, int, optional
+        As in ``find_anomalies``.
+
+    Returns
+    -------
+    Anomalies
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column of the fit, or one of them is text.
+    DeclarationError
+        If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a value is out of range.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(99, 1))
+    >>> tree = find_anomalies(x, n_components=1, progress=False).fit
+    >>> judge(tree, [[0.5], [40.0]]).rows["anomaly"].tolist()
+    [False, True]
     """
-    table, rule = usable_for(tree, data), Rule.of(fdr, alpha, top)
-    return Anomalies(_judged(tree, table, rule), tree, table, rule)
+    table, rule = usable_table_for(tree, data), Rule.of(fdr, alpha, top)
+    return Anomalies(_judge_rows(tree, table, rule), tree, table, rule)
 
 
-def _judged(tree: "xr.DataTree", table: Usable, rule: Rule) -> "pd.DataFrame":
+def _judge_rows(tree: "xr.DataTree", table: UsableTable, rule: Rule) -> "pd.DataFrame":
     import pandas as pd
 
     empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
-    found = pd.DataFrame(empty | {"component": pd.NA, "reason": ""}, index=table.frame.index)
-    found["component"] = found["component"].astype("Int64")
+    judged = pd.DataFrame(empty | {"component": pd.NA, "reason": ""}, index=table.frame.index)
+    judged["component"] = judged["component"].astype("Int64")
     if not table.complete.any():
-        return found
+        return judged
     rows, at = table.rows, np.flatnonzero(table.complete)
     score, p_value = _scored(tree, rows)
-    q_value, called = rule.called(p_value, score)
-    if not called.any() and (reference := reference_of(tree)) is not None:
-        warn_of_few(p_value, reference.size, str(rule), "Learn from more rows, or call by top=.")
-    for name, values in {"log_density": score, "p_value": p_value, "q_value": q_value, "anomaly": called}.items():
-        found.iloc[at, found.columns.get_loc(name)] = values
-    if called.any():
-        told = explain_anomalies(tree, rows[called])
+    q_value, anomaly = rule.flag(p_value, score)
+    if not anomaly.any() and (reference := reference_of(tree)) is not None:
+        warn_of_few(p_value, reference.size, str(rule), "Train on more rows, or flag by top=.")
+    for name, values in {"log_density": score, "p_value": p_value, "q_value": q_value, "anomaly": anomaly}.items():
+        judged.iloc[at, judged.columns.get_loc(name)] = values
+    if anomaly.any():
+        reasons = explain_anomalies(tree, rows[anomaly])
         for name in ("component", "reason"):
-            found.iloc[at[called], found.columns.get_loc(name)] = told[name].values
-    return found
+            judged.iloc[at[anomaly], judged.columns.get_loc(name)] = reasons[name].values
+    return judged
 
 
 def _scored(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
-    """Log densities, and p-values: by points that were held back, or else by those that the model expects."""
+    """Compute log densities (N,), and p-values (N,) from held-out rows if the fit stores them, else from the model."""
     reference = reference_of(tree)
     if reference is not None:
         score = mean_log_density(tree, rows)
         return score, rank_p_values(score, reference)
-    score, log_p = _by_the_model(tree, rows)
+    score, log_p = _model_p_values(tree, rows)
     return score, null_of(tree).p_values(log_p)
 
 
-def _by_the_model(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
+def _model_p_values(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
+    """Compute log densities (N,) and log p-values (N,) from points simulated from the fit."""
     score = mean_log_density(tree, rows)
     return score, log_p_values(score, expected_of(tree))

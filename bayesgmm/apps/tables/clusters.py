@@ -1,4 +1,4 @@
-"""From a table to clusters: how many, which rows, what they are like, how sure that is."""
+"""Clusters of a table: choose a mixture, fit it, merge overlapping components, and report the result."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import Usable, beside, usable
-from bayesgmm.apps.tables.evidence import evidence
-from bayesgmm.apps.tables.profiles import profiles, set_apart
+from bayesgmm.apps.tables.columns import UsableTable, beside, usable_table
+from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
+from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import listing
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPONENTS = tuple(range(1, 10))
-FAMILIES = ("full", "tied", "diag")  # what does not depend on the columns' units
-LEAST_ROWS = 20
-ROWS_EACH = 5  # rows a component
-WORTH_SAMPLING = 2_000_000  # rows times components times squared columns from which NUTS would take minutes
-MOST_COORDINATES = 200
-UNCERTAIN = 0.25  # expected distance from which a row's cluster is uncertain
+FAMILIES = ("full", "tied", "diag")  # the result does not depend on the columns' units
+MIN_ROWS = 20
+ROWS_EACH = 5  # minimum number of rows per component
+MAX_NUTS_WORK = 2_000_000  # rows times components times squared columns; beyond, NUTS takes minutes
+MAX_COORDINATES = 200  # of NUTS
+UNCERTAIN = 0.25  # uncertainty of a row from which its cluster is called uncertain
 FILES = (
     "clusters.csv",
     "profiles.csv",
@@ -49,22 +49,29 @@ FILES = (
 
 @dataclass(frozen=True)
 class Clusters:
-    """What ``cluster_table`` found.
+    """Clusters of a table, as ``cluster_table`` returns them.
 
     Parameters
     ----------
     rows : DataFrame
-        A row for each of the table: ``cluster``, the largest first, and ``expected_distance``, the posterior mean
-        of the Jaccard distance between the row's cluster here and in a draw (see ``partition``). Both are
-        missing where the table lacks a value.
+        One row for each row of the table: ``cluster``, where 0 is the largest, and ``expected_distance``, the expected
+        Jaccard distance, between 0 and 1, of the row's cluster from its cluster in a posterior draw. Both are missing
+        for rows with missing values.
     profiles : DataFrame
-        As ``apps.profiles.profiles`` returns it.
+        Location and spread of each column in each cluster, in data units.
     fit : DataTree
     partition, merged : Dataset
-        As ``partition`` and ``merge_components`` return them, the latter at the number of clusters that was chosen.
+        Results of ``partition`` and ``merge_components``, the latter at the chosen number of clusters.
     choices : DataFrame
-        As ``select`` returns it.
-    table : Usable
+        Models that were compared, as ``select`` returns them.
+    table : UsableTable
+
+    Examples
+    --------
+    >>> x = np.append(np.arange(41.0), np.arange(100.0, 140.0))
+    >>> found = cluster_table(x[:, None], n_components=2, covariance="tied", method="em", progress=False)
+    >>> found.rows["cluster"].value_counts().tolist(), len(found.uncertain_rows)
+    ([41, 40], 0)
     """
 
     rows: "pd.DataFrame"
@@ -73,59 +80,64 @@ class Clusters:
     partition: "xr.Dataset"
     merged: "xr.Dataset"
     choices: "pd.DataFrame"
-    table: Usable
+    table: UsableTable
 
     @property
-    def in_doubt(self) -> "pd.DataFrame":
-        """Rows whose cluster is uncertain: an expected distance of 0.25 or more, the most uncertain first."""
+    def uncertain_rows(self) -> "pd.DataFrame":
+        """Rows of the table with an expected distance of 0.25 or more, the most uncertain first."""
         far = self.rows["expected_distance"].to_numpy(np.float64) >= UNCERTAIN
         order = np.argsort(-self.rows["expected_distance"].to_numpy(np.float64)[far], kind="stable")
         return self.with_table().iloc[np.flatnonzero(far)[order]]
 
     def with_table(self) -> "pd.DataFrame":
-        """The table with columns ``cluster`` and ``expected_distance``; renamed where the table has those."""
+        """The table with columns ``cluster`` and ``expected_distance``, under longer names if the table has such columns."""
         return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
-        """How it came about and what there is, a sentence a line."""
+        """Describe the analysis and the clusters, one sentence per line."""
         best, model = self.choices.iloc[0], schema.declaration(self.fit)
-        k, found = model.n_components, self.partition.attrs["n_clusters"]
-        said = self.table.words()
-        said.append(f"columns that are used: {listing(self.table.columns)}")
-        said.append(
-            "columns keep their units: how widely each spreads is learned, so that none counts for more than another "
-            "because of its unit"
+        k, n_clusters = model.n_components, self.partition.attrs["n_clusters"]
+        lines = self.table.words()
+        lines.append(f"columns used: {listing(self.table.columns)}")
+        lines.append(
+            "columns keep their units: the spread of each is estimated, so the result does not depend on the units"
             if model.covariance != "spherical"
-            else "columns keep their units, and a spherical covariance spreads alike in all: what is large in number "
-            "counts for most"
+            else "columns keep their units: a spherical covariance has the same spread in all of them, so columns with "
+            "large values dominate"
         )
-        said.append(
-            f"{plural(k, 'component')} of covariance {model.covariance!r}: the lowest BIC ({best['bic']:.1f}) of "
-            f"{len(self.choices)} choices{_next(self.choices)}"
+        lines.append(
+            f"{plural(k, 'component')} with covariance {model.covariance!r}: the lowest BIC ({best['bic']:.1f}) of "
+            f"{len(self.choices)} models{_next(self.choices)}"
             if len(self.choices) > 1
-            else f"{plural(k, 'component')} of covariance {model.covariance!r}, as was asked"
+            else f"{plural(k, 'component')} with covariance {model.covariance!r}, as requested"
         )
         merged = int(self.merged["n_clusters"])
         if merged < k:
-            said.append(
-                f"ICL, which wants clusters that are apart, has its lowest value at {plural(merged, 'component')}: the "
-                f"{k} were merged into {merged}, those first that overlap most, so that a cluster need not be Gaussian"
+            lines.append(
+                f"ICL, which selects separated clusters, is lowest for {plural(merged, 'component')}: the {k} "
+                f"components were merged into {merged}, the most overlapping first, so a cluster need not be Gaussian"
             )
-        said.append(f"{plural(found, 'cluster')} in the clustering of least expected loss (variation of information)")
+        lines.append(
+            f"{plural(n_clusters, 'cluster')} in the partition with the lowest expected loss (variation of information)"
+        )
         for cluster, size in enumerate(self.partition["size"].values):
-            said.append(f"cluster {cluster}: {plural(int(size), 'row')}, {set_apart(self.profiles, cluster)}")
-        doubtful = len(self.in_doubt)
-        verb = "is" if doubtful == 1 else "are"
-        said.append(f"{plural(doubtful, 'row')} {verb} uncertain: an expected distance of {UNCERTAIN} or more")
-        return said
+            lines.append(
+                f"cluster {cluster}: {plural(int(size), 'row')}, {distinguishing_columns(self.profiles, cluster)}"
+            )
+        uncertain = len(self.uncertain_rows)
+        verb = "has" if uncertain == 1 else "have"
+        lines.append(
+            f"{plural(uncertain, 'row')} {verb} an uncertain cluster (expected distance of {UNCERTAIN:g} or more)"
+        )
+        return lines
 
     def save(self, folder: str | Path, progress: bool = True) -> list[Path]:
-        """Write all of it: tables, words, the fit, a report and pictures.
+        """Write tables, a summary, the fit, a report and figures into a folder; return the paths.
 
         Raises
         ------
         FitFileError
-            When the folder can't be written.
+            If the folder can't be written.
         """
         from bayesgmm import plots
         from bayesgmm.reports import report
@@ -137,7 +149,7 @@ class Clusters:
         (folder / "summary.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
         schema.save(self.fit, folder / "fit.nc")
         title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
-        opening = [evidence(self.words(), self.choices)]
+        opening = [selection_section(self.words(), self.choices)]
         report(self.fit, folder / "report.html", title=title, opening=opening, progress=progress)
         _draw(plots.partition(self.fit, self.partition), folder / "clusters.png")
         _draw(plots.selection(self.choices), folder / "choices.png")
@@ -152,12 +164,12 @@ def _draw(figure: "Figure", path: Path) -> None:
 
 
 def _next(choices: "pd.DataFrame") -> str:
-    """How far the next choice is behind."""
+    """Describe the second best model and its difference in BIC."""
     second = choices.iloc[1]
     if not np.isfinite(second["bic"]):
         return ""
     gap = second["bic"] - choices.iloc[0]["bic"]
-    return f"; next, by {gap:.1f}: {plural(int(second['n_components']), 'component')}, {second['covariance']!r}"
+    return f"; next, {gap:.1f} higher: {plural(int(second['n_components']), 'component')}, {second['covariance']!r}"
 
 
 def cluster_table(
@@ -170,24 +182,26 @@ def cluster_table(
     seed: int = 0,
     progress: bool = True,
 ) -> Clusters:
-    """Find the clusters of a table: choose, fit, merge what overlaps, and take the best partition.
+    """Find the clusters of a table.
 
-    The number of components is that of the lowest BIC, by EM: how many Gaussians the density takes. They are fitted
-    with all their uncertainty, and merged, those first that overlap most, into as many clusters as ICL says are apart
-    [2]_, because a cluster need not be Gaussian. The partition is the one of least expected loss over the posterior.
+    The number of Gaussian components and the covariance family are chosen by BIC, with EM [1]_. The chosen mixture is
+    fitted with full posterior uncertainty. A cluster need not be Gaussian, so overlapping components are merged, the
+    most overlapping first, down to the number of clusters with the lowest ICL [2]_. The result is the partition with
+    the lowest expected loss over the posterior.
 
     Parameters
     ----------
     data : DataFrame or (N, D) array
-        A table; text, constant columns and classes are left out, and rows with missing values. ``words()`` says which.
+        Table. Columns that hold text, a constant or classes are left out, and so are rows with missing values;
+        ``words()`` lists them.
     columns : sequence of str, optional
-        Columns to use.
+        Columns to use; default all numeric measurements.
     n_components : int or iterable of int
         Numbers of components to try.
     covariance : str or sequence of str
-        Families to try.
+        Covariance families to try.
     method : str, optional
-        What the chosen mixture is fitted by; ``'nuts'`` unless told, or ``'vb'`` where that would take minutes.
+        Inference method for the chosen mixture; default ``'nuts'``, or ``'vb'`` where NUTS would take minutes.
     seed : int
         The same seed gives the same clusters.
     progress : bool
@@ -198,7 +212,10 @@ def cluster_table(
 
     Raises
     ------
-    DataError, DeclarationError
+    DataError
+        If the table has fewer than 20 complete rows, a named column can't be used, or no model can be fitted.
+    DeclarationError
+        If ``n_components`` is empty, or a setting is invalid.
 
     References
     ----------
@@ -211,50 +228,53 @@ def cluster_table(
     >>> cluster_table(x[:, None], n_components=[1, 2], covariance="tied", method="vb", progress=False).words()[-3:-1]
     ['cluster 0: 41 rows, low x0 (20)', 'cluster 1: 40 rows, high x0 (119.5)']
     """
-    table = usable(data, columns)
+    table = usable_table(data, columns)
     rows = table.rows
-    if len(rows) < LEAST_ROWS:
-        raise DataError(f"{plural(len(rows), 'row')} without missing values: too few to look for clusters; give 20")
+    if len(rows) < MIN_ROWS:
+        raise DataError(
+            f"{plural(len(rows), 'row')} without missing values: too few to find clusters; give at least {MIN_ROWS}"
+        )
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     counts = [whole("n_components", k) for k in counts]
     if not counts:
         raise DeclarationError("n_components=[]: give at least one number of components")
-    able = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
-    choices = select(rows, able, covariance, seed=seed, progress=progress)
+    possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
+    choices = select(rows, possible, covariance, seed=seed, progress=progress)
     if not np.isfinite(choices["bic"].iloc[0]):
-        raise DataError(f"no choice could be fitted: {choices['problem'].iloc[0]}")
+        raise DataError(f"no model could be fitted: {choices['problem'].iloc[0]}")
     best = MixtureModel(int(choices["n_components"].iloc[0]), str(choices["covariance"].iloc[0]))
-    tree = fit(best, rows, method or quick_enough(best, rows.shape), seed=seed, progress=progress)
+    tree = fit(best, rows, method or default_method(best, rows.shape), seed=seed, progress=progress)
     merged = merge_components(tree)
-    merged = merged.sel(n_clusters=min(_apart(choices), merged.sizes["n_clusters"]))
-    found = partition(tree, merge=merged, seed=seed, progress=progress)
-    return Clusters(_labelled(table, found), profiles(rows, found["label"].values), tree, found, merged, choices, table)
+    merged = merged.sel(n_clusters=min(_n_separated(choices), merged.sizes["n_clusters"]))
+    best_partition = partition(tree, merge=merged, seed=seed, progress=progress)
+    profile = profiles(rows, best_partition["label"].values)
+    return Clusters(_labelled(table, best_partition), profile, tree, best_partition, merged, choices, table)
 
 
-def quick_enough(model: MixtureModel, shape: tuple[int, int]) -> str:
-    """NUTS, or variational Bayes where NUTS would take minutes.
+def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
+    """Choose NUTS, or variational Bayes where NUTS would take minutes.
 
     Examples
     --------
-    >>> quick_enough(MixtureModel(3), (150, 4)), quick_enough(MixtureModel(3), (1_000_000, 4))
+    >>> default_method(MixtureModel(3), (150, 4)), default_method(MixtureModel(3), (1_000_000, 4))
     ('nuts', 'vb')
     """
     (n, d), k = shape, model.n_components
     coordinates = k * (1 + d) + COVARIANCES[model.covariance].size(k, d)
-    return "nuts" if n * k * d * d < WORTH_SAMPLING and coordinates < MOST_COORDINATES else "vb"
+    return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
 
 
-def _apart(choices: "pd.DataFrame") -> int:
-    """How many clusters are apart, by ICL."""
+def _n_separated(choices: "pd.DataFrame") -> int:
+    """Number of components with the lowest ICL."""
     return int(choices["n_components"].iloc[int(np.nanargmin(choices["icl"].to_numpy(np.float64)))])
 
 
-def _labelled(table: Usable, found: "xr.Dataset") -> "pd.DataFrame":
+def _labelled(table: UsableTable, partition: "xr.Dataset") -> "pd.DataFrame":
     import pandas as pd
 
     rows = pd.DataFrame({"cluster": pd.NA, "expected_distance": np.nan}, index=table.frame.index)
     rows["cluster"] = rows["cluster"].astype("Int64")
     at = np.flatnonzero(table.complete)
-    rows.iloc[at, 0] = found["label"].values
-    rows.iloc[at, 1] = found["expected_distance"].values
+    rows.iloc[at, 0] = partition["label"].values
+    rows.iloc[at, 1] = partition["expected_distance"].values
     return rows

@@ -1,4 +1,4 @@
-"""Which columns and rows of a table can be used, and one clear word about each that can't."""
+"""Selecting the columns and rows of a table that can be used, with a reason for each that can't."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from bayesgmm.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_MISSING = 0.5  # share of missing values from which a column says too little
-ROUNDING = 1e-14  # spread of a column, relative to its largest value, that is none
-OWN = 1e-9  # share of a column's variance that the columns before it must leave to it
-FEW_VALUES = 5  # distinct values that make a class, not a measurement, where each comes often
-OFTEN = 10
-LEAST_ROWS = 4  # from which a column can be told to number the rows
+MAX_MISSING = 0.5  # fraction of missing values above which a column is left out
+ROUNDING = 1e-14  # relative spread below which a column is constant
+OWN = 1e-9  # fraction of a column's variance that the columns before it must leave unexplained
+FEW_VALUES = 5  # maximum number of distinct values of a class label, if each occurs often
+OFTEN = 10  # average number of occurrences
+MIN_ROWS = 4  # needed to recognise a column that numbers the rows
 
 
 @dataclass(frozen=True)
-class Usable:
-    """The part of a table that a mixture can be fitted to.
+class UsableTable:
+    """Table with its usable columns and rows.
 
     Parameters
     ----------
     frame : DataFrame
-        All rows and columns, as they came.
+        All rows and columns of the input.
     columns : tuple of str
-        Those that are used.
+        Columns to fit.
     left_out : dict of str to str
-        The others, each with the reason.
+        The other columns, each with the reason.
     complete : (N,) bool
-        Rows without a missing value in the columns that are used.
+        Rows without missing values in ``columns``.
     """
 
     frame: "pd.DataFrame"
@@ -43,30 +43,30 @@ class Usable:
 
     @property
     def rows(self) -> "pd.DataFrame":
-        """The rows and columns to fit."""
+        """Rows and columns to fit."""
         return select(self.frame, self.columns)[self.complete]
 
     @property
     def n_incomplete(self) -> int:
-        """Rows that are left out."""
+        """Number of rows that are left out."""
         return int((~self.complete).sum())
 
     def words(self) -> list[str]:
-        """What was left out and why, a line each."""
-        said = [f"column {name!r} is left out: {why}" for name, why in self.left_out.items()]
+        """Describe each column that is left out, and the number of rows, one per line."""
+        lines = [f"column {name!r} is left out: {why}" for name, why in self.left_out.items()]
         if self.n_incomplete:
             rows = "1 row is" if self.n_incomplete == 1 else f"{self.n_incomplete} rows are"
-            said.append(f"{rows} left out: a value is missing or infinite")
-        return said
+            lines.append(f"{rows} left out: a value is missing or infinite")
+        return lines
 
 
 def as_frame(data: Any, names: Sequence[str] | None = None) -> "pd.DataFrame":
-    """A table as a DataFrame whose columns have distinct names; those of an array are ``x0, x1, ...`` unless told.
+    """Convert a table to a DataFrame with distinct column names; the default names for an array are ``x0, x1, ...``.
 
     Raises
     ------
     DataError
-        When it is no table, two columns have one name, or an array does not have the columns that are told.
+        If it is not a table, two columns have the same name, or the number of columns is not that of ``names``.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def as_frame(data: Any, names: Sequence[str] | None = None) -> "pd.DataFrame":
 
 
 def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
-    """A table and answers for each of its rows; an answer gets a longer name where the table has a column of its own.
+    """Join a table with result columns; a result whose name is already used gets a longer name.
 
     Examples
     --------
@@ -103,30 +103,30 @@ def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """A name for a column of ours that is none of theirs."""
+    """Extend a column name until it is not among the names in use."""
     while name in taken:
         name += "_of_row"
     return name
 
 
-def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
-    """Choose the columns of measurements, and the rows without missing values.
+def usable_table(data: Any, columns: Sequence[str] | None = None) -> UsableTable:
+    """Select the columns that hold measurements, and the rows without missing values.
 
-    Columns that are named are used, whatever they look like, unless those named before determine them.
+    Named columns are always used, unless they are a linear combination of columns named before.
 
     Raises
     ------
     DataError
-        When nothing is left, or a column that was named can't be used.
+        If the table is empty, no column or no row can be used, or a named column can't be used.
 
     Examples
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"id": [1, 2, 3, 4], "x": [0.5, 2.0, None, 1.0], "flat": 7.0, "who": list("abcd")})
-    >>> for line in usable(table).words():
+    >>> for line in usable_table(table).words():
     ...     print(line)
     column 'id' is left out: it numbers the rows
-    column 'flat' is left out: it has one value throughout
+    column 'flat' is left out: it is constant
     column 'who' is left out: it is text, such as 'a'
     1 row is left out: a value is missing or infinite
     """
@@ -150,58 +150,58 @@ def usable(data: Any, columns: Sequence[str] | None = None) -> Usable:
     complete = complete_rows(frame[used])
     if not complete.any():
         raise DataError(f"every row lacks a value in one of {listing(used)}; choose other columns")
-    return Usable(frame, tuple(used), left_out, complete)
+    return UsableTable(frame, tuple(used), left_out, complete)
 
 
 def complete_rows(frame: "pd.DataFrame") -> Any:
-    """(N,) rows in which every value is a finite number."""
+    """Mask (N,) of the rows in which every value is a finite number."""
     return np.isfinite(frame.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
 
 
 def _unfit(column: "pd.Series") -> str:
-    """Why a column can't be used at all."""
+    """Give the reason why a column can't be used; empty if it can."""
     if not is_numeric(column):
         text = column.dtype == object or str(column.dtype).startswith("str")
-        return _text(column) if text else f"it holds {column.dtype}, no numbers"
+        return _text(column) if text else f"it holds {column.dtype}, not numbers"
     values = column.to_numpy(np.float64, na_value=np.nan)
     values = values[np.isfinite(values)]
     if not values.size:
         return "it has no values"
-    return "it has one value throughout" if values.min() == values.max() else ""
+    return "it is constant" if values.min() == values.max() else ""
 
 
 def _text(column: "pd.Series") -> str:
-    """How much of a column is text, with an example: a sign for what is missing, a decimal comma, a unit."""
+    """Describe the text in a column, with an example: a mark for missing values, a decimal comma, a unit."""
     import pandas as pd
 
-    given = column.dropna()
-    wrong = given[pd.to_numeric(given, errors="coerce").isna()]
-    if not len(given):
+    present = column.dropna()
+    wrong = present[pd.to_numeric(present, errors="coerce").isna()]
+    if not len(present):
         return "it has no values"
     if not len(wrong):
-        return "its numbers are text"
-    part = "" if len(wrong) == len(given) else f" in {len(wrong)} of {len(column)} rows"
+        return "its numbers are stored as text"
+    part = "" if len(wrong) == len(present) else f" in {len(wrong)} of {len(column)} rows"
     return f"it is text{part}, such as {wrong.iloc[0]!r}"
 
 
 def _no_measurement(column: "pd.Series") -> str:
-    """Why a column is not used unless it is named."""
+    """Give the reason why a column is not a measurement; empty if it may be. Named columns are used nevertheless."""
     values = column.to_numpy(np.float64, na_value=np.nan)
     missing = 1 - np.isfinite(values).mean()
     values = np.sort(values)
-    if missing > MOST_MISSING:
+    if missing > MAX_MISSING:
         return f"{missing:.0%} of its values are missing"
     steps = np.diff(values)
-    if len(values) >= LEAST_ROWS and (steps == steps[0]).all():
+    if len(values) >= MIN_ROWS and (steps == steps[0]).all():
         return "it numbers the rows"
     distinct = 1 + np.count_nonzero(np.diff(values[np.isfinite(values)]))
     if distinct <= FEW_VALUES and len(values) >= OFTEN * distinct:
-        return f"it has {distinct} values only: a class, no measurement"
+        return f"it has {distinct} distinct values: a class label, not a measurement"
     return ""
 
 
 def _determined(frame: "pd.DataFrame") -> dict[str, str]:
-    """Columns that are a sum of multiples of those before them, which no density in all of them has, and of which."""
+    """Find columns that are linear combinations of earlier ones, for which no density exists; with the reason."""
     x = frame.to_numpy(np.float64, na_value=np.nan)[complete_rows(frame)]
     if len(x) <= x.shape[1]:
         return {}
@@ -210,15 +210,15 @@ def _determined(frame: "pd.DataFrame") -> dict[str, str]:
     spread = np.sqrt((x**2).sum(axis=0))
     flat = spread <= ROUNDING
     x = np.linalg.qr(x / np.where(flat, 1.0, spread), mode="r")  # the same angles in D rows
-    names, kept, found = [str(name) for name in frame.columns], list[int](), dict[str, str]()
+    names, kept, reasons = [str(name) for name in frame.columns], list[int](), dict[str, str]()
     for j, name in enumerate(names):
         if flat[j]:
-            found[name] = "it has one value in the rows without missing ones"
+            reasons[name] = "it is constant in the rows without missing values"
             continue
         share = np.linalg.lstsq(x[:, kept], x[:, j], rcond=None)[0]
         if ((x[:, j] - x[:, kept] @ share) ** 2).sum() > OWN:
             kept.append(j)
             continue
         by = [names[i] for i, part in zip(kept, share, strict=True) if abs(part) > np.sqrt(OWN)]
-        found[name] = f"it says the same as {by[0]!r}" if len(by) == 1 else f"it follows from {listing(by)}"
-    return found
+        reasons[name] = f"it is a linear function of {listing(by)}"
+    return reasons

@@ -1,4 +1,4 @@
-"""What each cluster is like, in the data's own units, and what sets it apart from the rest."""
+"""Cluster profiles: location and spread of each column in data units, and its difference from the other rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,26 +8,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
-APART = 0.5  # standard deviations from which a difference is named
-MOST_NAMED = 3
+MIN_DIFFERENCE = 0.5  # minimum difference, in standard deviations, that is reported
+MAX_NAMED = 3  # columns in a description
 
 
 def profiles(rows: "pd.DataFrame", label: Any) -> "pd.DataFrame":
-    """Each column in each cluster: its middle, its spread, and how far from all other rows.
+    """Summarise each column in each cluster: location, spread, and difference from all other rows.
 
     Parameters
     ----------
     rows : (N, D) DataFrame
-        Numbers.
+        Numeric columns.
     label : (N,) int
-        Clusters.
+        Cluster of each row.
 
     Returns
     -------
     DataFrame
-        A row for each cluster and column: ``size``, ``mean``, ``sd``, ``q05``, ``median``, ``q95``, all in the
-        column's own units, and ``difference``: the cluster's mean less that of all other rows, divided by the pooled
-        standard deviation of the two (Cohen's d); NaN where there are no others, or nothing varies.
+        One row per cluster and column: ``size`` (number of rows); ``mean``, ``sd``, ``q05``, ``median``, ``q95`` in the
+        column's own units; and ``difference`` (Cohen's d), the cluster's mean minus that of all other rows, divided by
+        their pooled standard deviation; NaN if there are no other rows or the column does not vary.
 
     Examples
     --------
@@ -39,33 +39,33 @@ def profiles(rows: "pd.DataFrame", label: Any) -> "pd.DataFrame":
     import pandas as pd
 
     label = np.asarray(label)
-    found = []
+    summaries = []
     for cluster in np.unique(label):
         inside = label == cluster
         for name in rows.columns:
             x = rows[name].to_numpy(np.float64)
-            mine, others = x[inside], x[~inside]
-            quantiles = {key: np.quantile(mine, at) for key, at in QUANTILES.items()}
-            row = {"cluster": cluster, "column": str(name), "size": mine.size, "mean": mine.mean(), "sd": _sd(mine)}
-            found.append(row | quantiles | {"difference": _difference(mine, others)})
-    return pd.DataFrame(found).set_index(["cluster", "column"])
+            own, others = x[inside], x[~inside]
+            quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
+            row = {"cluster": cluster, "column": str(name), "size": own.size, "mean": own.mean(), "sd": _sd(own)}
+            summaries.append(row | quantiles | {"difference": _difference(own, others)})
+    return pd.DataFrame(summaries).set_index(["cluster", "column"])
 
 
 def _sd(x: Any) -> float:
     return float(x.std(ddof=1)) if x.size > 1 else np.nan
 
 
-def _difference(mine: Any, others: Any) -> float:
-    freedom = mine.size + others.size - 2
+def _difference(own: Any, others: Any) -> float:
+    freedom = own.size + others.size - 2
     if not others.size or freedom < 1:
         return np.nan
-    squares = ((mine - mine.mean()) ** 2).sum() + ((others - others.mean()) ** 2).sum()
+    squares = ((own - own.mean()) ** 2).sum() + ((others - others.mean()) ** 2).sum()
     pooled = float(np.sqrt(squares / freedom))
-    return float(mine.mean() - others.mean()) / pooled if pooled > 0 else np.nan
+    return float(own.mean() - others.mean()) / pooled if pooled > 0 else np.nan
 
 
 def _number(value: float) -> str:
-    """Four digits, and no powers of ten where there need be none.
+    """Format a number with four significant digits, without an exponent where possible.
 
     Examples
     --------
@@ -75,19 +75,19 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def set_apart(profile: "pd.DataFrame", cluster: int) -> str:
-    """What a cluster differs in from the rest, the most telling first, in words.
+def distinguishing_columns(profile: "pd.DataFrame", cluster: int) -> str:
+    """List the columns in which a cluster differs most from the other rows, the largest difference first.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> set_apart(profiles(pd.DataFrame({"x": [0.0, 2.0, 10.0, 12.0]}), [0, 0, 1, 1]), 1)
+    >>> distinguishing_columns(profiles(pd.DataFrame({"x": [0.0, 2.0, 10.0, 12.0]}), [0, 0, 1, 1]), 1)
     'high x (11)'
     """
     own = profile.loc[cluster]
-    far = own[own["difference"].abs() >= APART].sort_values("difference", key=abs, ascending=False)
+    far = own[own["difference"].abs() >= MIN_DIFFERENCE].sort_values("difference", key=abs, ascending=False)
     named = [
         f"{'high' if row['difference'] > 0 else 'low'} {name} ({_number(row['mean'])})"
-        for name, row in far.head(MOST_NAMED).iterrows()
+        for name, row in far.head(MAX_NAMED).iterrows()
     ]
-    return ", ".join(named) or "near the middle in every column"
+    return ", ".join(named) or "close to the other rows in every column"

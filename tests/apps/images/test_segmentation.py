@@ -1,4 +1,4 @@
-"""Pictures in regions: reading, features, the random field, labels, tables and files."""
+"""Image segmentation: reading, features, the random field, labels, tables and files."""
 
 import itertools
 import sys
@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 import bayesgmm as bg
 from bayesgmm.apps import fit_pixels, overlay_data, plot_regions, region_table, save_regions, segment_image
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.images import labelling
-from bayesgmm.apps.images.pictures import as_picture
+from bayesgmm.apps.images import pixel_labels
+from bayesgmm.apps.images.image_input import read_image
 from bayesgmm.apps.images.pixel_features import GROUPS, feature_names, lab_rows, pixel_features, to_lab
-from bayesgmm.apps.images.random_fields import ROWS_A_SWEEP, STEPS, edge_weights, smooth
+from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, STEPS, edge_weights, smooth
 from bayesgmm.apps.images.regions import boundaries, perimeters
 from bayesgmm.errors import (
     BayesGMMError,
@@ -37,7 +37,7 @@ ALL = feature_names(list(GROUPS))
 
 
 def blotches(height, width, seed):
-    """Labels 0 to 3 in patches: the nearest of twelve places."""
+    """Labels 0 to 3 in patches: that of the nearest of twelve points."""
     place = np.random.default_rng(seed).uniform(size=(12, 2)) * [height, width]
     row, column = np.mgrid[:height, :width]
     return ((row[..., None] - place[:, 0]) ** 2 + (column[..., None] - place[:, 1]) ** 2).argmin(axis=2) % 4
@@ -103,21 +103,21 @@ def pairs(weights):
 
 
 def bound(r, q, weights, strength):
-    """The lower bound of the logarithm of the field's normaliser."""
+    """Variational lower bound of the log normalising constant."""
     own = (q * (np.log(r) - np.log(np.maximum(q, 1e-30)))).sum()
     return own + strength * sum(w * (q[a] * q[b]).sum() for a, b, w in pairs(weights))
 
 
-def test_edge_weights_are_those_of_the_formula():
+def test_edge_weights_agree_with_the_formula():
     _, weights, lab = random_field()
     for a, b, weight in pairs(weights):
         far = np.hypot(a[0] - b[0], a[1] - b[1])
         assert weight == pytest.approx(np.exp(-((lab[a] - lab[b]) ** 2).sum() / 4.0) / far, rel=1e-5)
     inside = sum(weight for *_, weight in pairs(weights))
-    assert weights.sum() == pytest.approx(inside, rel=1e-5)  # nothing leads out of the picture
+    assert weights.sum() == pytest.approx(inside, rel=1e-5)  # no edge leaves the image
 
 
-def test_a_sweep_is_four_turns_of_the_mean_field_equation():
+def test_a_sweep_updates_four_groups_by_the_mean_field_equation():
     r, weights, _ = random_field()
     q = r.astype(np.float64)
     for _, turn in itertools.product(range(2), range(4)):
@@ -132,7 +132,7 @@ def test_a_sweep_is_four_turns_of_the_mean_field_equation():
     np.testing.assert_allclose(smooth(r, weights, 0.8, 2), q, atol=1e-5)
 
 
-def test_no_sweep_lowers_the_bound_and_the_bound_is_one():
+def test_sweeps_raise_the_bound_and_it_stays_below_the_log_normaliser():
     r, weights, _ = random_field(3, 3, 2)
     bounds = [bound(r, smooth(r, weights, 0.7, n).astype(float), weights, 0.7) for n in range(6)]
     assert (np.diff(bounds) > -1e-5).all()
@@ -146,17 +146,17 @@ def test_no_sweep_lowers_the_bound_and_the_bound_is_one():
 
 
 @pytest.mark.parametrize("first", [3, 4])
-def test_a_part_with_its_reach_is_swept_as_within_the_whole(first):
+def test_a_strip_with_margins_is_smoothed_as_in_the_whole_image(first):
     r, weights, lab = random_field(40, 9)
     whole = smooth(r, weights, 1.0, 3)
     part = slice(first, 30)
     own = smooth(r[part], edge_weights(lab[part], 2.0), 1.0, 3, first)
-    reach = 3 * ROWS_A_SWEEP
+    reach = 3 * ROWS_PER_SWEEP
     np.testing.assert_array_equal(own[reach:-reach], whole[part][reach:-reach])
     assert not np.array_equal(own, whole[part])
 
 
-def test_pixels_that_are_not_there_say_nothing_and_stay_so():
+def test_transparent_pixels_have_no_influence_and_stay_zero():
     r, weights, _ = random_field()
     r[2:4, 3] = 0
     weights_without = weights.copy()
@@ -172,7 +172,7 @@ def test_pixels_that_are_not_there_say_nothing_and_stay_so():
 # Features
 
 
-def test_lab_is_that_of_the_standard():
+def test_cielab_agrees_with_the_standard():
     red, green = to_lab(np.array([[[1, 0, 0], [0, 1, 0]]], dtype=np.float32))[0]
     np.testing.assert_allclose(red, [53.24, 80.09, 67.20], atol=0.02)  # sRGB's primaries under D65
     np.testing.assert_allclose(green, [87.73, -86.18, 83.18], atol=0.02)
@@ -180,47 +180,47 @@ def test_lab_is_that_of_the_standard():
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 40), (37, 61), (60, 97)])
-def test_features_of_a_strip_are_those_of_the_whole(image, start, stop):
-    picture = as_picture(image[:97])
-    whole, lab = pixel_features(picture, ALL, 0, 97)
-    part, part_lab = pixel_features(picture, ALL, start, stop)
+def test_features_of_a_strip_are_those_of_the_whole_image(image, start, stop):
+    source = read_image(image[:97])
+    whole, lab = pixel_features(source, ALL, 0, 97)
+    part, part_lab = pixel_features(source, ALL, start, stop)
     np.testing.assert_array_equal(part, whole[start:stop])
     np.testing.assert_array_equal(part_lab, lab[start:stop])
 
 
-def test_contrast_is_the_spread_in_a_window():
+def test_contrast_is_the_standard_deviation_in_a_window():
     from scipy.ndimage import gaussian_filter
 
     light = np.random.default_rng(0).uniform(size=(60, 50)).astype(np.float32)
-    got = pixel_features(as_picture(light), ["contrast_2"], 0, 60)[0][30, 25, 0]
+    got = pixel_features(read_image(light), ["contrast_2"], 0, 60)[0][30, 25, 0]
     window = gaussian_filter(np.eye(1, 60 * 50, 30 * 50 + 25).reshape(60, 50), 2.0)
     lightness = to_lab(light)[..., 0].astype(float)
     mean = (window * lightness).sum()
     assert got == pytest.approx(np.log(0.5 + np.sqrt((window * (lightness - mean) ** 2).sum())), abs=1e-3)
 
 
-def test_directions_tell_lines_apart_and_turn_with_the_picture():
+def test_directions_of_lines_rotate_with_the_image():
     stripes = np.repeat(np.array([0.2, 0.2, 0.8, 0.8] * 10), 40).reshape(40, 40)
     names = ["horizontal_3", "diagonal_3"]
-    lying = pixel_features(as_picture(stripes), names, 0, 40)[0][20, 20]
-    standing = pixel_features(as_picture(stripes.T.copy()), names, 0, 40)[0][20, 20]
+    lying = pixel_features(read_image(stripes), names, 0, 40)[0][20, 20]
+    standing = pixel_features(read_image(stripes.T.copy()), names, 0, 40)[0][20, 20]
     np.testing.assert_allclose(lying, [1, 0], atol=0.02)
     np.testing.assert_allclose(standing, [-1, 0], atol=0.02)
     row, column = np.mgrid[:40, :40]
-    falling = pixel_features(as_picture(0.5 + 0.4 * np.sin((row - column) / 2)), names, 0, 40)[0][20, 20]
+    falling = pixel_features(read_image(0.5 + 0.4 * np.sin((row - column) / 2)), names, 0, 40)[0][20, 20]
     np.testing.assert_allclose(falling, [0, -1], atol=0.05)
 
 
-def test_place_goes_from_one_corner_to_the_other():
-    place = pixel_features(as_picture(np.zeros((20, 40))), ["row", "column"], 0, 20)[0]
+def test_place_is_row_and_column_over_the_longer_side():
+    place = pixel_features(read_image(np.zeros((20, 40))), ["row", "column"], 0, 20)[0]
     np.testing.assert_allclose(place[[0, -1], [0, -1]], [[0, 0], [19 / 40, 39 / 40]])
 
 
 # Segmentation
 
 
-def test_neighbours_make_labels_better_and_their_probabilities_are_calibrated(truth, image, fit):
-    """Independent noise: what is said to be right with probability p is right so often, to two points of a hundred."""
+def test_smoothing_improves_labels_and_keeps_probabilities_calibrated(truth, image, fit):
+    """Independent noise: the mean of the largest probability is the accuracy, within 0.02."""
     share = {}
     for strength in (0, 0.5, 1.0):
         regions = segment_image(image, fit=fit, smoothing=strength, probability=True, progress=False)
@@ -240,26 +240,26 @@ def test_entropy_is_that_of_the_probabilities(segments):
     assert segments["entropy"].dtype == np.float32
 
 
-def test_without_neighbours_probabilities_are_those_of_the_assignments(image, fit):
+def test_without_smoothing_probabilities_are_those_of_assignments(image, fit):
     regions = segment_image(image, fit=fit, smoothing=0, probability=True, draws=5, progress=False)
-    picture = as_picture(image)
-    features = pixel_features(picture, ["lightness", "green_red", "blue_yellow"], 0, 150)[0].reshape(-1, 3)
+    source = read_image(image)
+    features = pixel_features(source, ["lightness", "green_red", "blue_yellow"], 0, 150)[0].reshape(-1, 3)
     expected = bg.assignments(fit, features.astype(float), draws=5)["probability"].values
     np.testing.assert_allclose(regions["probability"].values.reshape(-1, 4), expected, atol=1e-6)
 
 
-def test_strips_threads_and_seeds_change_nothing(monkeypatch, image):
+def test_strips_and_threads_do_not_change_the_result(monkeypatch, image):
     given = {"features": ["colour", "texture"], "seed": 3, "probability": True, "sample": 5000, "progress": False}
     one = segment_image(image, 3, cores=1, **given)
-    monkeypatch.setattr(labelling, "STRIP", 170 * 21)
-    assert len(labelling.strips_of(150, 170, 10)) == 8
+    monkeypatch.setattr(pixel_labels, "STRIP", 170 * 21)
+    assert len(pixel_labels.strips_of(150, 170, 10)) == 8
     two = segment_image(image, 3, cores=2, **given)
     for name in ("label", "entropy", "probability"):
         np.testing.assert_array_equal(one[name], two[name])
     np.testing.assert_allclose(one["feature_mean"], two["feature_mean"], rtol=1e-6)
 
 
-def test_components_are_merged_before_neighbours_are_asked(image, fit, segments):
+def test_components_are_merged_before_smoothing(image, fit, segments):
     regions = segment_image(image, fit=fit, merge=[0, 1, 1, 1], smoothing=0, probability=True, progress=False)
     apart = segment_image(image, fit=fit, smoothing=0, probability=True, progress=False)["probability"].values
     together = np.stack([apart[..., 0], apart[..., 1:].sum(axis=2)], axis=2)
@@ -270,8 +270,8 @@ def test_components_are_merged_before_neighbours_are_asked(image, fit, segments)
             segment_image(image, fit=fit, merge=wrong, progress=False)
 
 
-def test_components_that_overlap_are_one_region():
-    """Three flat colours and six components: some are copies of others."""
+def test_overlapping_components_become_one_region():
+    """Three flat colours and six components, some of which coincide."""
     flag = np.zeros((40, 60, 3), np.uint8)
     flag[:, 20:], flag[25:, 40:] = (255, 0, 0), (0, 0, 255)
     fit = fit_pixels(flag, 6, progress=False)
@@ -284,7 +284,7 @@ def test_components_that_overlap_are_one_region():
     np.testing.assert_array_equal(regions["label"], by_hand["label"])
 
 
-def test_what_is_transparent_has_no_label_and_no_say(truth):
+def test_transparent_pixels_have_no_label_and_no_influence(truth):
     rng = np.random.default_rng(0)
     colour = (255 * noisy(truth)).astype(np.uint8)[:60, :80]
     seen = np.full((60, 80), 255, np.uint8)
@@ -297,13 +297,13 @@ def test_what_is_transparent_has_no_label_and_no_say(truth):
     assert (one["label"].values[10:30, 20:50] == -1).all()
     assert (one["label"].values[:10] >= 0).all()
     shown = overlay_data(one)["overlay"].values[10:30, 20:50]
-    assert (shown == 128).all()  # grey, and no colours that were made up
+    assert (shown == 128).all()  # grey, not the filled colours
     assert not one["entropy"].values[10:30, 20:50].any()
     assert one["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(one["label"], other["label"])
 
 
-def test_flat_colours_are_told_apart_exactly():
+def test_flat_colours_are_separated_exactly():
     flag = np.zeros((40, 60, 3), np.uint8)
     flag[:, 20:], flag[25:, 40:] = (255, 0, 0), (0, 0, 255)
     label = segment_image(flag, 3, progress=False)["label"].values
@@ -314,7 +314,7 @@ def test_flat_colours_are_told_apart_exactly():
     assert set(more["label"].values[:, :20].ravel()).isdisjoint(more["label"].values[:, 20:].ravel())
 
 
-def test_what_does_not_vary_is_left_out_and_said(image):
+def test_constant_features_are_left_out_and_reported(image):
     grey = image[..., :1].repeat(3, axis=2)
     regions = segment_image(grey, 3, sample=3000, progress=False)
     assert regions.attrs["features"] == "lightness"
@@ -324,7 +324,7 @@ def test_what_does_not_vary_is_left_out_and_said(image):
     )
 
 
-def test_a_fit_labels_another_picture_and_any_engine_and_declaration_serve(image, truth, fit):
+def test_a_fit_labels_another_image_and_other_engines_work(image, truth, fit):
     other = blotches(50, 60, seed=5)
     assert agreement(other, segment_image(noisy(other, 7), fit=fit, progress=False)["label"].values) > 0.93
     by_em = segment_image(
@@ -333,24 +333,24 @@ def test_a_fit_labels_another_picture_and_any_engine_and_declaration_serve(image
     assert agreement(truth, by_em["label"].values) > 0.93
 
 
-def test_doubts_that_matter_are_passed_on(monkeypatch, image):
+def test_warnings_except_k_hat_are_passed_on(monkeypatch, image):
     from bayesgmm.apps.images import segmentation
 
-    def doubtful(*args, **kwargs):
+    def warning_fit(*args, **kwargs):
         bg.errors.warn(["Pareto k-hat 0.9", "It did not converge."])
         warnings.warn("something else", UserWarning, stacklevel=1)
 
-    monkeypatch.setattr(segmentation.inference, "fit", doubtful)
-    with pytest.warns() as said:
+    monkeypatch.setattr(segmentation.inference, "fit", warning_fit)
+    with pytest.warns() as caught:
         fit_pixels(image, 2, progress=False)
-    assert sorted(str(one.message) for one in said) == ["It did not converge.", "something else"]
-    assert issubclass(next(one for one in said if "converge" in str(one.message)).category, FitWarning)
+    assert sorted(str(one.message) for one in caught) == ["It did not converge.", "something else"]
+    assert issubclass(next(one for one in caught if "converge" in str(one.message)).category, FitWarning)
 
 
 # Reading
 
 
-def test_files_hold_what_arrays_do(tmp_path):
+def test_files_and_arrays_give_the_same_image(tmp_path):
     rng = np.random.default_rng(0)
     colour, grey = rng.integers(256, size=(6, 9, 3), dtype=np.uint8), rng.integers(256, size=(6, 9), dtype=np.uint8)
     deep = rng.integers(65536, size=(6, 9), dtype=np.uint16)
@@ -363,83 +363,83 @@ def test_files_hold_what_arrays_do(tmp_path):
         "rgb.bmp": colour,
     }.items():
         Image.fromarray(values).save(tmp_path / name)
-        got = as_picture(tmp_path / name)
+        got = read_image(tmp_path / name)
         np.testing.assert_array_equal(got.values, values)
         assert got.values.dtype == values.dtype
         assert got.visible is None
         with open(tmp_path / name, "rb") as file:
-            np.testing.assert_array_equal(as_picture(file).values, values)
+            np.testing.assert_array_equal(read_image(file).values, values)
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
-    got = as_picture(str(tmp_path / "alpha.png"))
+    got = read_image(str(tmp_path / "alpha.png"))
     np.testing.assert_array_equal(got.visible, grey > 40)
     np.testing.assert_array_equal(got.values[grey > 40], colour[grey > 40])
     extra("tifffile", "tifffile").imwrite(tmp_path / "float.tif", (colour / 255).astype(np.float32), photometric="rgb")
-    np.testing.assert_allclose(as_picture(tmp_path / "float.tif").values, colour / 255, atol=1e-6)
+    np.testing.assert_allclose(read_image(tmp_path / "float.tif").values, colour / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "LA", "YCbCr", "F", "RGBa", "La"])
-def test_every_mode_of_pillow_is_a_picture(mode):
+def test_every_mode_of_pillow_is_read(mode):
     source = Image.fromarray(np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8))
     image = source.convert(mode.upper()).convert(mode) if mode in {"RGBa", "La"} else source.convert(mode)
     if mode == "F":
         image = Image.fromarray(np.asarray(image) / np.float32(255))
-    picture = as_picture(image)
-    assert picture.size == (6, 9)
-    assert picture.bytes().shape == (6, 9, 3)
-    assert 0 <= picture.unit().min() < picture.unit().max() <= 1
+    source = read_image(image)
+    assert source.size == (6, 9)
+    assert source.bytes().shape == (6, 9, 3)
+    assert 0 <= source.unit().min() < source.unit().max() <= 1
 
 
-def test_deep_files_come_as_they_are_meant_to_be_seen(tmp_path):
-    """Kinds of 16 bits that Pillow reads as something else."""
+def test_16_bit_and_float_files_are_read_correctly(tmp_path):
+    """Kinds of files that Pillow misreads."""
     deep = np.random.default_rng(0).integers(65536, size=(6, 9, 3), dtype=np.uint16)
     write = extra("tifffile", "tifffile").imwrite
     for kind, path in ((deep, tmp_path / "planes.tif"), ((deep / 65535).astype(np.float32), tmp_path / "floats.tif")):
         write(path, np.moveaxis(kind, -1, 0), photometric="rgb", planarconfig="separate")
-        np.testing.assert_array_equal(as_picture(path).values, kind)
+        np.testing.assert_array_equal(read_image(path).values, kind)
         with open(path, "rb") as file:
-            np.testing.assert_array_equal(as_picture(file).values, kind)
+            np.testing.assert_array_equal(read_image(file).values, kind)
     write(tmp_path / "stack.tif", np.stack([deep / 65535] * 2).astype(np.float32), photometric="rgb")
-    assert "has 2 frames; this is the first" in as_picture(tmp_path / "stack.tif").notes[0]
+    assert "has 2 frames; the first is used" in read_image(tmp_path / "stack.tif").notes[0]
     write(tmp_path / "negative.tif", deep[..., 0], photometric="miniswhite")
-    np.testing.assert_array_equal(as_picture(tmp_path / "negative.tif").values, 65535 - deep[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / "negative.tif").values, 65535 - deep[..., 0])
     Image.fromarray(deep[..., 0]).save(tmp_path / "hole.png", transparency=int(deep[2, 3, 0]))
-    np.testing.assert_array_equal(np.argwhere(~as_picture(tmp_path / "hole.png").visible), [[2, 3]])
+    np.testing.assert_array_equal(np.argwhere(~read_image(tmp_path / "hole.png").visible), [[2, 3]])
     Image.fromarray(deep[..., 0]).save(tmp_path / "deep.pgm")
-    np.testing.assert_array_equal(as_picture(tmp_path / "deep.pgm").values, deep[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.pgm").values, deep[..., 0])
 
 
-def test_what_nobody_sees_may_be_missing():
+def test_transparent_pixels_may_have_missing_values():
     values = np.random.default_rng(0).uniform(size=(9, 9, 4))
     values[2:4, 2:4] = [np.nan, np.inf, 7.0, 0.0]
-    picture = as_picture(values)
-    np.testing.assert_array_equal(picture.visible, values[..., 3] > 0)
-    assert np.isfinite(picture.values).all()
-    assert np.isnan(values[2, 2, 0])  # what was given is left as it is
+    source = read_image(values)
+    np.testing.assert_array_equal(source.visible, values[..., 3] > 0)
+    assert np.isfinite(source.values).all()
+    assert np.isnan(values[2, 2, 0])  # the input is not changed
 
 
-def test_cameras_that_were_turned_and_films(tmp_path):
+def test_exif_orientation_and_animations(tmp_path):
     values = np.zeros((8, 16, 3), np.uint8)
     values[:, :8] = 255
     exif = Image.Exif()
-    exif[274] = 6  # to be turned clockwise by a quarter
+    exif[274] = 6  # rotate clockwise by 90 degrees
     Image.fromarray(values).save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    picture = as_picture(tmp_path / "turned.jpg")
-    assert picture.size == (16, 8)
-    assert picture.values[2, 4].min() > 200 > picture.values[13, 4].max()
+    source = read_image(tmp_path / "turned.jpg")
+    assert source.size == (16, 8)
+    assert source.values[2, 4].min() > 200 > source.values[13, 4].max()
     frames = [Image.fromarray(np.full((4, 4), v, np.uint8)) for v in (0, 200)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
-    assert "has 2 frames; this is the first" in as_picture(tmp_path / "film.gif").notes[0]
+    assert "has 2 frames; the first is used" in read_image(tmp_path / "film.gif").notes[0]
 
 
-def test_depth_does_not_change_what_is_seen():
+def test_the_data_type_does_not_change_the_image():
     values = np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8)
     for same in (values.astype(np.uint16) * 257, values / 255, (values / 255).astype(np.float32)):
-        np.testing.assert_allclose(as_picture(same).unit(), as_picture(values).unit(), atol=1e-6)
-        np.testing.assert_array_equal(as_picture(same).bytes(), values)
-    assert as_picture(values[..., :1].repeat(3, axis=2)).is_grey
+        np.testing.assert_allclose(read_image(same).unit(), read_image(values).unit(), atol=1e-6)
+        np.testing.assert_array_equal(read_image(same).bytes(), values)
+    assert read_image(values[..., :1].repeat(3, axis=2)).is_grey
 
 
-def test_what_is_no_picture_is_one_clear_error(tmp_path, monkeypatch):
+def test_invalid_files_raise_a_data_error(tmp_path, monkeypatch):
     values = np.random.default_rng(0).integers(256, size=(50, 60, 3), dtype=np.uint8)
     for name in ("whole.jpg", "whole.png", "whole.tif"):
         Image.fromarray(values).save(tmp_path / name)
@@ -448,17 +448,17 @@ def test_what_is_no_picture_is_one_clear_error(tmp_path, monkeypatch):
     for name, content in {"empty.png": b"", "text.jpg": b"hello", "noise.tif": b"II*\x00" + bytes(99)}.items():
         (tmp_path / name).write_bytes(content)
     for name in ("half.jpg", "half.png", "half.tif", "empty.png", "text.jpg", "noise.tif"):
-        with pytest.raises(DataError, match=f"{name} can't be read as a picture"):
-            as_picture(tmp_path / name)
+        with pytest.raises(DataError, match=f"{name} can't be read as an image"):
+            read_image(tmp_path / name)
     with Image.open(tmp_path / "half.jpg") as lazy, pytest.raises(DataError, match="the image can't be read"):
-        as_picture(lazy)
+        read_image(lazy)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(DataError, match="more pixels than are safe to read"):
-        as_picture(tmp_path / "whole.png")
+    with pytest.raises(DataError, match="too many pixels to read safely"):
+        read_image(tmp_path / "whole.png")
     with pytest.raises(DataError, match="there is no file"):
-        as_picture(tmp_path / "none.png")
+        read_image(tmp_path / "none.png")
     with pytest.raises(DataError, match="is not a file"):
-        as_picture(tmp_path)
+        read_image(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -471,23 +471,23 @@ def test_what_is_no_picture_is_one_clear_error(tmp_path, monkeypatch):
         (np.array([[0.0, 2.0]]), "from 0 to 2"),
         (np.array([[0.0, -1.0]]), "from -1 to 0"),
         (np.array([[0.0, np.nan]]), "missing or infinite"),
-        (np.zeros((5, 5, 4), np.uint8), "transparent everywhere"),
+        (np.zeros((5, 5, 4), np.uint8), "fully transparent"),
         (np.array([["a"]]), "<U1"),
-        ([[0, 1], [2]], "no array"),
+        ([[0, 1], [2]], "not an array"),
         (np.ma.masked_equal(np.arange(6, dtype=np.uint8).reshape(2, 3), 4), "masked"),
-        (Image.fromarray(np.arange(6, dtype=np.int32).reshape(2, 3)), "nothing says which number is white"),
+        (Image.fromarray(np.arange(6, dtype=np.int32).reshape(2, 3)), "the value of white is unknown"),
     ],
 )
-def test_arrays_that_are_no_pictures(values, message):
+def test_invalid_arrays_are_refused(values, message):
     with pytest.raises(DataError, match=message):
-        as_picture(values)
+        read_image(values)
 
 
-def test_pictures_in_which_there_is_nothing_to_tell_apart(image):
+def test_constant_images_and_invalid_settings_are_refused(image):
     for flat in (np.full((1, 1), 7, np.uint8), np.full((30, 20, 3), 7, np.uint8)):
-        with pytest.raises(DataError, match="nothing varies in this picture"):
+        with pytest.raises(DataError, match="all features are constant in this image"):
             segment_image(flat, 2, progress=False)
-    with pytest.raises(DataError, match="2 pixels can't hold 3 components"):
+    with pytest.raises(DataError, match="2 pixels are too few for 3 components"):
         segment_image(np.array([[0, 255]], np.uint8), 3, progress=False)
     with pytest.raises(UnknownName, match="did you mean 'colour'"):
         segment_image(image, features="color")
@@ -500,14 +500,14 @@ def test_pictures_in_which_there_is_nothing_to_tell_apart(image):
 
 
 @pytest.mark.parametrize("shape", [(1, 51), (51, 1), (17, 3), (3, 17)])
-def test_narrow_pictures_are_pictures(shape):
+def test_narrow_images_work(shape):
     values = np.random.default_rng(0).permutation(np.arange(0, 255, 5, dtype=np.uint8)).reshape(shape)
     narrow = segment_image(values, 2, smoothing=0, progress=False)["label"].values
     square = segment_image(values.reshape(-1, 1), 2, smoothing=0, progress=False)["label"].values
     np.testing.assert_array_equal(narrow, square.reshape(shape))
 
 
-def test_a_fit_of_something_else_is_refused(image, galaxies_fit):
+def test_a_fit_without_pixel_features_is_refused(image, galaxies_fit):
     with pytest.raises(DataError, match="not a fit of pixels: its columns are 'velocity'"):
         segment_image(image, fit=galaxies_fit)
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["place", "contrast_0"])
@@ -515,31 +515,31 @@ def test_a_fit_of_something_else_is_refused(image, galaxies_fit):
         segment_image(image, fit=bg.fit(bg.MixtureModel(1), table, "em", progress=False))
 
 
-def test_settings_of_a_fit_that_is_not_made_are_refused(image, fit):
-    with pytest.raises(DeclarationError, match="'smothing': nothing is fitted where a fit is given"):
+def test_settings_of_a_new_fit_are_refused_with_an_existing_one(image, fit):
+    with pytest.raises(DeclarationError, match="'smothing': not used with an existing fit"):
         segment_image(image, fit=fit, smothing=2.0)
 
 
-def test_what_difference_is_usual_is_told_by_neighbours_that_are_seen(image):
-    """A picture cut out of a larger one smooths as it would alone."""
-    from bayesgmm.apps.images.segmentation import _usual_difference
+def test_the_mean_neighbour_difference_uses_visible_pixels(image):
+    """A cut-out of a larger image is smoothed as it would be alone."""
+    from bayesgmm.apps.images.segmentation import _mean_neighbour_difference
 
-    def usual(values):
-        return _usual_difference(as_picture(values), np.random.default_rng(0))
+    def difference(values):
+        return _mean_neighbour_difference(read_image(values), np.random.default_rng(0))
 
     lab = to_lab(image.astype(np.float32))
-    alone = usual(image[:100, :100])  # not more pixels than are looked at: all pairs are
+    alone = difference(image[:100, :100])  # fewer pixels than are sampled: all pairs are used
     squared = [(np.diff(lab[:100, :100], axis=axis) ** 2).sum(axis=2).ravel() for axis in (0, 1)]
     assert alone == pytest.approx(np.concatenate(squared).mean(), rel=1e-4)
     seen = np.zeros(image.shape[:2])
     seen[:100, :100] = 1
-    assert usual(np.dstack([image, seen])) == pytest.approx(alone, rel=1e-4)
+    assert difference(np.dstack([image, seen])) == pytest.approx(alone, rel=1e-4)
     line = image[:1, :100]
-    assert usual(line) == pytest.approx((np.diff(lab[:1, :100], axis=1) ** 2).sum(axis=2).mean(), rel=1e-4)
-    assert usual(image[:1, :1]) == 1.0
+    assert difference(line) == pytest.approx((np.diff(lab[:1, :100], axis=1) ** 2).sum(axis=2).mean(), rel=1e-4)
+    assert difference(image[:1, :1]) == 1.0
 
 
-def test_a_library_that_is_missing_is_named(monkeypatch):
+def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.color", None)
     with pytest.raises(MissingExtra, match=r"scikit-image: pip install 'bayesgmm\[apps\]'"):
         to_lab(np.zeros((1, 1, 3), np.float32))
@@ -548,7 +548,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch):
 # Tables, files, figures
 
 
-def test_perimeters_are_lengths():
+def test_perimeters_agree_with_the_circle_and_scikit_image():
     row, column = np.mgrid[:240, :240]
     disc = ((row - 120.3) ** 2 + (column - 119.6) ** 2 < 80**2).astype(np.int16)
     np.testing.assert_allclose(perimeters(disc, 3), [2 * np.pi * 80, 2 * np.pi * 80, 0], rtol=0.01)
@@ -556,11 +556,11 @@ def test_perimeters_are_lengths():
     assert perimeters(disc, 2)[1] == pytest.approx(measure.perimeter_crofton(disc, directions=4), rel=0.01)
 
 
-def test_the_table_says_what_the_maps_hold(image, segments):
+def test_the_table_summarises_the_maps(image, segments):
     table = region_table(segments)
     label = segments["label"].values
     assert table["share"].sum() == pytest.approx(1)
-    lab = to_lab(as_picture(image).unit())
+    lab = to_lab(read_image(image).unit())
     for k in range(4):
         own = label == k
         assert table.loc[k, "share"] == pytest.approx(own.mean())
@@ -576,7 +576,7 @@ def test_the_table_says_what_the_maps_hold(image, segments):
     assert table.loc[1, "largest"] == pytest.approx(125 / 126)
 
 
-def test_files_are_written_and_hold_the_maps(tmp_path, segments):
+def test_files_hold_the_maps(tmp_path, segments):
     hidden = segments.copy()
     hidden["label"] = (("y", "x"), np.where(np.arange(170) < 5, -1, segments["label"].values).astype(np.int16))
     written = save_regions(hidden, tmp_path / "new" / "out")
@@ -587,8 +587,8 @@ def test_files_are_written_and_hold_the_maps(tmp_path, segments):
     labels = np.asarray(opened(folder / "labels.png")).astype(int)
     np.testing.assert_array_equal(np.where(labels == 255, -1, labels), hidden["label"])
     assert opened(folder / "labels.png").convert("RGBA").getpixel((0, 0))[3] == 0
-    doubt = np.asarray(opened(folder / "entropy.png")) / 255
-    np.testing.assert_allclose(doubt, segments["entropy"], atol=0.5 / 255 + 1e-6)
+    entropy = np.asarray(opened(folder / "entropy.png")) / 255
+    np.testing.assert_allclose(entropy, segments["entropy"], atol=0.5 / 255 + 1e-6)
     assert opened(folder / "overlay.png").size == (170, 150)
     assert pd.read_csv(folder / "regions.csv", index_col="component")["share"].sum() == pytest.approx(1)
     named = segments.assign_coords(component=["sky", "sea", "sand", "sun"])
@@ -599,7 +599,7 @@ def test_files_are_written_and_hold_the_maps(tmp_path, segments):
         save_regions(segments, tmp_path / "file" / "out")
 
 
-def test_the_figure_is_drawn_from_its_data(segments):
+def test_the_figure_shows_its_data(segments):
     data = overlay_data(segments)
     edge = data["boundary"].values
     np.testing.assert_array_equal(edge, boundaries(segments["label"].values))
@@ -615,7 +615,7 @@ def test_the_figure_is_drawn_from_its_data(segments):
     plt.close(figure)
 
 
-def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
+def test_the_segment_command_writes_a_folder_and_reuses_its_fit(tmp_path, image):
     from bayesgmm.cli import app
 
     path, out = tmp_path / "photo.png", tmp_path / "out"
@@ -637,5 +637,5 @@ def test_the_command_writes_a_folder_and_uses_its_fit_again(tmp_path, image):
     for arguments in (["none.png"], *both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])
         assert isinstance(wrong.exception, BayesGMMError)
-        assert not (tmp_path / "three").exists()  # refused before anything is done
-    assert lab_rows(as_picture(path), -5, 3).first == 0
+        assert not (tmp_path / "three").exists()  # refused before the computation
+    assert lab_rows(read_image(path), -5, 3).first == 0

@@ -1,4 +1,4 @@
-"""Tables of formants."""
+"""Recognition of sounds from tables of formants."""
 
 import numpy as np
 import pytest
@@ -13,22 +13,22 @@ pytest.importorskip("soundfile")
 pytest.importorskip("librosa")
 
 
-def test_speakers_of_a_table_are_held_out_and_are_no_formant():
+def test_speakers_define_the_held_out_rows_and_are_not_a_formant():
     frame = a_table()
-    tokens = formants.tokens_of(frame, "vowel")
+    tokens = formants.read_tokens(frame, "vowel")
     assert tokens.columns == ("f1", "f2")
     np.testing.assert_allclose(tokens.values, np.log(frame[["f1", "f2"]]))
-    assert formants.tokens_of(frame, "vowel", ["speaker", "f1"]).columns == ("speaker", "f1")
-    held = formants.rehearse_table(tokens, random_state=0)
+    assert formants.read_tokens(frame, "vowel", ["speaker", "f1"]).columns == ("speaker", "f1")
+    held = formants.evaluate_table(tokens, random_state=0)
     assert held.index.tolist() == list(range(len(frame)))
     one_each = tokens_with(tokens, labels=np.array([f"{s}" for s in frame["speaker"]]))
-    assert not len(formants.rehearse_table(one_each, random_state=0))  # nobody else says it
+    assert not len(formants.evaluate_table(one_each, random_state=0))  # no other speaker has this label
     assert (held["label"] == held["answer"]).mean() > 0.9
     kept = tokens_with(tokens, values=tokens.values[8:], labels=tokens.labels[8:], groups=tokens.groups[8:])
     few = tokens_with(tokens, groups=np.where(frame["speaker"] == 0, "new", "old"))
     _, classifier = formants.train_table(kept, random_state=0)
     expected = classifier.predict_proba(tokens.values[:8]).max(axis=1)
-    np.testing.assert_allclose(formants.rehearse_table(few, random_state=0)["probability"][:8], expected)
+    np.testing.assert_allclose(formants.evaluate_table(few, random_state=0)["probability"][:8], expected)
 
 
 def tokens_with(tokens, **changes):
@@ -37,16 +37,16 @@ def tokens_with(tokens, **changes):
     return replace(tokens, **changes)
 
 
-def test_a_table_that_can_not_be_used_says_so():
+def test_invalid_tables_are_refused():
     frame = a_table(2)
     for column in ("vowel", "speaker"):
         with pytest.raises(bg.errors.DataError, match=f"rows without '{column}'"):
-            formants.tokens_of(frame.assign(**{column: frame[column].where(frame.index > 0)}), "vowel")
-    with pytest.raises(bg.errors.DataError, match="all rows are labelled 'a'"):
-        formants.train_table(formants.tokens_of(frame[frame["vowel"] == "a"], "vowel"))
+            formants.read_tokens(frame.assign(**{column: frame[column].where(frame.index > 0)}), "vowel")
+    with pytest.raises(bg.errors.DataError, match="all rows have the label 'a'"):
+        formants.train_table(formants.read_tokens(frame[frame["vowel"] == "a"], "vowel"))
 
 
-def test_a_table_of_formants_is_told_as_the_classifier_tells_it(tmp_path):
+def test_a_saved_model_of_formants_predicts_as_the_classifier(tmp_path):
     import pandas as pd
 
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def test_a_table_of_formants_is_told_as_the_classifier_tells_it(tmp_path):
         for _ in range(24 if name == "IY" else 6)
     ]
     frame = pd.DataFrame(rows, columns=["vowel", "f1", "f2", "f3"])
-    model, classifier = formants.train_table(formants.tokens_of(frame, "vowel"), n_components=2, random_state=0)
+    model, classifier = formants.train_table(formants.read_tokens(frame, "vowel"), n_components=2, random_state=0)
     again = speech_files.load(speech_files.save(model, tmp_path / "vowels.model"))
     expected = classifier.predict_proba(np.log(frame[["f1", "f2", "f3"]].to_numpy()))
     np.testing.assert_allclose(formants.recognise_table(again, frame), expected, atol=1e-9)
@@ -65,6 +65,6 @@ def test_a_table_of_formants_is_told_as_the_classifier_tells_it(tmp_path):
     with pytest.raises(bg.errors.DataError, match="lacks 'f3'"):
         formants.recognise_table(again, frame[["f1", "f2"]])
     with pytest.raises(bg.errors.DataError, match="did you mean 'vowel'"):
-        formants.tokens_of(frame, "vowels")
+        formants.read_tokens(frame, "vowels")
     with pytest.raises(bg.errors.DataError, match="of a table"):
         SpeechClassifier.load(tmp_path / "vowels.model")

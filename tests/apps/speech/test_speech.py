@@ -1,4 +1,4 @@
-"""Speech: what is learned of words, what is told from it, and how sure that is."""
+"""Speech recognition: training, probabilities and their calibration, scikit-learn."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.apps import SpeechClassifier
-from bayesgmm.apps.speech import audio, calibration, cepstra, speech_files
+from bayesgmm.apps.speech import audio, calibration, cepstral_features, speech_files
 from bayesgmm.apps.speech import synthesis as sy
 from bayesgmm.apps.speech import word_models as wm
 from tests.speaking import FEW
@@ -19,10 +19,10 @@ pytest.importorskip("librosa")
 # Training
 
 
-def test_a_sound_is_its_mean_and_a_covariance_shrunk_to_the_common_one():
+def test_a_single_state_has_the_mean_and_a_shrunk_covariance():
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(8, 2)) * (1 + word) + word for word in (0, 0, 1, 1)]
-    words = wm.train(parts, np.array([0, 0, 1, 1]), np.ones(4), wm.Shape(1, shrinkage=10.0), ("c0", "c1"))
+    words = wm.train(parts, np.array([0, 0, 1, 1]), np.ones(4), wm.WordSettings(1, shrinkage=10.0), ("c0", "c1"))
     rows = [np.concatenate(parts[:2]), np.concatenate(parts[2:])]
     scatters = [(r - r.mean(0)).T @ (r - r.mean(0)) for r in rows]
     within = sum(scatters) / 32
@@ -32,8 +32,8 @@ def test_a_sound_is_its_mean_and_a_covariance_shrunk_to_the_common_one():
     np.testing.assert_allclose(words.stay[:, 0], 1 - 3 / 18)
 
 
-@pytest.mark.parametrize("normalise", cepstra.NORMALISATIONS)
-def test_recordings_of_one_frame_are_enough_to_train_from(normalise):
+@pytest.mark.parametrize("normalise", cepstral_features.NORMALISATIONS)
+def test_training_works_with_recordings_of_one_frame(normalise):
     rng = np.random.default_rng(0)
     clicks = [audio.Recording(rng.normal(size=100), 8000) for _ in range(4)]
     model = SpeechClassifier(1, normalise=normalise, random_state=0, progress=False).fit(clicks, ["a", "a", "b", "b"])
@@ -47,7 +47,7 @@ def test_training_finds_the_states_of_a_word(n_components):
     parts = [np.repeat([0.0, 3.0, 6.0], n)[:, None] + 0.3 * rng.normal(size=(n.sum(), 1)) for n in lengths]
     other = [-part for part in parts]
     word = np.repeat([0, 1], 30)
-    shape = wm.Shape(3, n_components, shrinkage=5.0)
+    shape = wm.WordSettings(3, n_components, shrinkage=5.0)
     words = wm.train(parts + other, word, np.ones(60), shape, ("c0",))
     mean = (words.weight[..., None] * words.mean).sum(axis=3)[:, :, 0, 0]
     np.testing.assert_allclose(mean, [[0, 3, 6], [0, -3, -6]], atol=0.15)
@@ -63,15 +63,15 @@ def test_iterations_raise_the_likelihood(monkeypatch):
     word, totals = np.repeat([0, 1], 5), []
     for most in (1, 3, 12):
         monkeypatch.setattr(wm, "MAX_ITER", most)
-        words = wm.train(parts, word, np.ones(10), wm.Shape(2, shrinkage=5.0), ("c0",))
+        words = wm.train(parts, word, np.ones(10), wm.WordSettings(2, shrinkage=5.0), ("c0",))
         totals.append(words.log_likelihood(parts)[np.arange(10), word].sum())
     assert totals[0] < totals[1] <= totals[2] + 0.1
 
 
-def test_a_recording_of_weight_two_is_the_recording_twice():
+def test_weight_two_equals_two_copies_of_a_recording():
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(9, 2)) for _ in range(4)]
-    word, shape = np.array([0, 0, 1, 1]), wm.Shape(2, shrinkage=10.0)
+    word, shape = np.array([0, 0, 1, 1]), wm.WordSettings(2, shrinkage=10.0)
     weighted = wm.train(parts, word, np.array([2.0, 1, 1, 1]), shape, ("c0", "c1"))
     twice = wm.train([parts[0], *parts], np.array([0, *word]), np.ones(5), shape, ("c0", "c1"))
     np.testing.assert_allclose(weighted.mean, twice.mean, atol=1e-6)
@@ -82,7 +82,7 @@ def test_a_recording_of_weight_two_is_the_recording_twice():
 def test_a_bayesian_fit_is_averaged_over_its_draws():
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(40, 1)) + 5 * word for word in (0, 1)]
-    shape = wm.Shape(1, shrinkage=5.0, method="vb", settings={"draws": 200})
+    shape = wm.WordSettings(1, shrinkage=5.0, method="vb", settings={"draws": 200})
     words = wm.train(parts, np.array([0, 1]), np.ones(2), shape, ("c0",))
     assert words.weight.shape == (2, 1, 200, 1)
     assert words.mean[0].std() == pytest.approx(1 / np.sqrt(40), rel=0.3)
@@ -91,7 +91,7 @@ def test_a_bayesian_fit_is_averaged_over_its_draws():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"n_states": 0}, "n_states"),
         ({"n_components": 1.5}, "n_components"),
@@ -105,16 +105,16 @@ def test_a_bayesian_fit_is_averaged_over_its_draws():
         ({"n_cepstra": 99}, "n_cepstra"),
     ],
 )
-def test_wrong_parameters_say_what_is_allowed(listed, wrong, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_parameters_are_refused(listed, wrong, message):
+    with pytest.raises(ValueError, match=message):
         SpeechClassifier(**wrong, progress=False).fit(listed["path"][:24], listed["label"][:24])
 
 
 # Probabilities
 
 
-def test_an_exponent_is_not_beyond_doubt_when_all_were_told_rightly():
-    """Ten of ten: the rule of succession says that the next is right with probability 11/12."""
+def test_the_exponent_is_moderate_if_all_answers_are_correct():
+    """Ten of ten: by the rule of succession the next is correct with probability 11/12."""
     loglik = np.tile([3000.0, 0.0], (10, 1))
     prior = np.log([0.5, 0.5])
     exponent = calibration.best_exponent(loglik, prior, np.zeros(10, int), np.ones(10))
@@ -122,7 +122,7 @@ def test_an_exponent_is_not_beyond_doubt_when_all_were_told_rightly():
 
 
 @pytest.mark.parametrize("speakers", [True, False])
-def test_probabilities_do_not_depend_on_the_order_of_files_or_on_names_of_labels(listed, speakers):
+def test_probabilities_do_not_depend_on_the_order_of_files_or_label_names(listed, speakers):
     shuffled = listed.sample(frac=1, random_state=1)
     mirrored = listed.assign(label=["zyxw"[FEW.index(label)] for label in listed["label"]])
     answers = []
@@ -136,29 +136,29 @@ def test_probabilities_do_not_depend_on_the_order_of_files_or_on_names_of_labels
     np.testing.assert_allclose(answers[0], answers[2][:, [names.index(label) for label in sorted(FEW)]], atol=1e-9)
 
 
-def test_labels_that_can_not_be_are_not_judged(listed):
+def test_labels_with_prior_zero_are_not_evaluated(listed):
     model = SpeechClassifier(2, priors=[0.5, 0.5, 0, 0], normalise="mean", random_state=0, progress=False)
     model.fit(listed["path"], listed["label"], listed["speaker"])
     assert set(model.held_out_["label"]) == {"nine", "one"}
-    assert model.exponent_ > 2 * calibration.LEAST
+    assert model.exponent_ > 2 * calibration.MIN_EXPONENT
 
 
-def test_an_exponent_undoes_what_copies_of_frames_claim():
+def test_the_exponent_corrects_for_copies_of_frames():
     """Each frame five times: the exponent is near 1/5.  False alarm: about 1e-4 (4 sd of 40 simulated exponents)."""
     rng = np.random.default_rng(0)
     truth = rng.integers(2, size=4000)
     x = rng.normal(size=(4000, 6)) + 0.8 * (2 * truth - 1)[:, None] / 2
     loglik = -0.5 * np.stack([((x - m) ** 2).sum(axis=1) for m in (-0.4, 0.4)], axis=1)
-    found = calibration.best_exponent(5 * loglik, np.log([0.5, 0.5]), truth, np.ones(4000))
-    assert found == pytest.approx(0.2, abs=0.03)
-    answer = np.exp(calibration.tempered(5 * loglik, np.log([0.5, 0.5]), found))
+    exponent = calibration.best_exponent(5 * loglik, np.log([0.5, 0.5]), truth, np.ones(4000))
+    assert exponent == pytest.approx(0.2, abs=0.03)
+    answer = np.exp(calibration.tempered(5 * loglik, np.log([0.5, 0.5]), exponent))
     table = calibration.reliability(answer.max(axis=1), answer.argmax(axis=1) == truth)
     assert calibration.miscalibration(table) < 0.03
     raw = np.exp(calibration.tempered(5 * loglik, np.log([0.5, 0.5]), 1.0))
     assert calibration.miscalibration(calibration.reliability(raw.max(axis=1), raw.argmax(axis=1) == truth)) > 0.1
 
 
-def test_weights_count_in_the_exponent():
+def test_weights_count_in_the_log_loss():
     loglik = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
     truth, prior = np.array([0, 1, 1]), np.log([0.5, 0.5])
     twice = [0, 0, 1, 2]
@@ -166,13 +166,13 @@ def test_weights_count_in_the_exponent():
     assert weighted == pytest.approx(calibration.log_loss(loglik[twice], prior, truth[twice], np.ones(4), 0.7))
 
 
-def test_probabilities_survive_what_can_not_be():
+def test_impossible_likelihoods_give_valid_probabilities():
     impossible = np.array([[-np.inf, -np.inf], [-np.inf, 0.0]])
     probability = np.exp(calibration.tempered(impossible, np.log([0.25, 0.75]), 0.1))
     np.testing.assert_allclose(probability, [[0.25, 0.75], [0, 1]], atol=1e-12)
 
 
-def test_held_out_recordings_are_judged_by_models_that_have_not_heard_their_speaker(trained, listed):
+def test_held_out_recordings_are_predicted_without_their_speaker(trained, listed):
     assert len(trained.held_out_) == len(listed)
     assert trained.trained_.info["accuracy"] > 0.8
     assert 0 < trained.exponent_ < 0.5  # frames are not independent
@@ -181,7 +181,7 @@ def test_held_out_recordings_are_judged_by_models_that_have_not_heard_their_spea
     assert trained.score(listed["path"], listed["label"]) == 1
 
 
-def test_the_order_of_sounds_is_heard_where_a_bag_of_frames_hears_none():
+def test_the_order_of_sounds_is_recognised_where_a_bag_of_frames_fails():
     """Six orders of three vowels, against scikit-learn's mixtures of the same frames; speakers held out."""
     from sklearn.mixture import GaussianMixture
 
@@ -194,38 +194,38 @@ def test_the_order_of_sounds_is_heard_where_a_bag_of_frames_hears_none():
         speakers.append(speaker)
     labels, speakers = np.array(labels), np.array(speakers)
     model = SpeechClassifier(3, normalise="mean", random_state=0, progress=False).fit(recordings, labels, speakers)
-    heard = [cepstra.frames(one, model.trained_.hearing).speech for one in recordings]
+    features = [cepstral_features.extract_frames(one, model.trained_.feature_settings).speech for one in recordings]
     right = []
     for speaker in range(3):
         known = {}
         for label in orders:
-            rows = [heard[i] for i in np.flatnonzero((labels == label) & (speakers != speaker))]
+            rows = [features[i] for i in np.flatnonzero((labels == label) & (speakers != speaker))]
             known[label] = GaussianMixture(4, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(
                 np.concatenate(rows)
             )
         own = np.flatnonzero(speakers == speaker)
-        scores = np.array([[known[label].score(heard[i]) for label in orders] for i in own])
+        scores = np.array([[known[label].score(features[i]) for label in orders] for i in own])
         right += list(np.array(orders)[scores.argmax(axis=1)] == labels[own])
     assert model.trained_.info["accuracy"] > 0.9
     assert np.mean(right) < 0.75
 
 
-def test_a_mean_is_not_taken_off_where_it_is_all_there_is(tmp_path):
+def test_the_mean_is_kept_if_it_carries_the_information(tmp_path):
     vowels = sy.make_recordings(tmp_path, ["IY", "AA", "UW"], takes=3)
     model = SpeechClassifier(1, random_state=0, progress=False).fit(vowels["path"], vowels["label"], vowels["speaker"])
-    assert model.trained_.hearing.normalise == "none"
+    assert model.trained_.feature_settings.normalise == "none"
     assert model.trained_.info["accuracy"] > 0.9
 
 
-def test_priors_move_answers(trained, listed):
-    sure = SpeechClassifier(5, priors=[1.0, 0, 0, 0], normalise="mean", progress=False)
-    sure.fit(listed["path"], listed["label"], listed["speaker"])
-    np.testing.assert_allclose(sure.predict_proba(listed["path"][:3])[:, 0], 1)
+def test_priors_change_predictions(trained, listed):
+    certain = SpeechClassifier(5, priors=[1.0, 0, 0, 0], normalise="mean", progress=False)
+    certain.fit(listed["path"], listed["label"], listed["speaker"])
+    np.testing.assert_allclose(certain.predict_proba(listed["path"][:3])[:, 0], 1)
 
 
-def test_one_recording_a_label_is_a_guess(listed):
+def test_one_recording_per_label_gives_a_warning(listed):
     chosen = [FEW.index(label) * 4 for label in FEW]
-    with pytest.warns(bg.FitWarning, match="guess"):
+    with pytest.warns(bg.FitWarning, match="not calibrated"):
         model = SpeechClassifier(3, normalise="mean", progress=False).fit(
             listed["path"][chosen], listed["label"][chosen]
         )
@@ -235,7 +235,7 @@ def test_one_recording_a_label_is_a_guess(listed):
 # scikit-learn
 
 
-def test_it_is_a_classifier_of_lists_of_paths(listed):
+def test_cross_validation_works_with_lists_of_paths(listed):
     from sklearn.base import clone
     from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
@@ -247,7 +247,7 @@ def test_it_is_a_classifier_of_lists_of_paths(listed):
     assert scores.mean() > 0.7
 
 
-def test_cross_validation_passes_speakers_on_when_it_is_told_to(listed):
+def test_cross_validation_passes_speakers_on_with_metadata_routing(listed):
     import sklearn
     from sklearn.base import clone
     from sklearn.model_selection import LeaveOneGroupOut, cross_validate
@@ -255,14 +255,14 @@ def test_cross_validation_passes_speakers_on_when_it_is_told_to(listed):
     paths, labels, speakers = (listed[name].tolist() for name in ("path", "label", "speaker"))
     with sklearn.config_context(enable_metadata_routing=True):
         model = SpeechClassifier(2, normalise="mean", random_state=0, progress=False).set_fit_request(groups=True)
-        found = cross_validate(
+        result = cross_validate(
             model, paths, labels, cv=LeaveOneGroupOut(), params={"groups": speakers}, return_estimator=True
         )
     kept = [path for path, speaker in zip(paths, speakers, strict=True) if speaker != "speaker0"]
-    said = [label for label, speaker in zip(labels, speakers, strict=True) if speaker != "speaker0"]
-    told = clone(model).fit(kept, said, [speaker for speaker in speakers if speaker != "speaker0"])
-    assert found["estimator"][0].exponent_ == told.exponent_
-    assert model.fit(kept, said).exponent_ != told.exponent_
+    kept_labels = [label for label, speaker in zip(labels, speakers, strict=True) if speaker != "speaker0"]
+    direct = clone(model).fit(kept, kept_labels, [speaker for speaker in speakers if speaker != "speaker0"])
+    assert result["estimator"][0].exponent_ == direct.exponent_
+    assert model.fit(kept, kept_labels).exponent_ != direct.exponent_
 
 
 def test_the_same_seed_gives_the_same_model(listed):
@@ -274,7 +274,7 @@ def test_the_same_seed_gives_the_same_model(listed):
     assert models[0].exponent_ == models[1].exponent_
 
 
-def test_a_state_is_a_fit_that_answers_read(trained):
+def test_a_state_is_a_fit_with_a_density(trained):
     fit = trained.posterior("six", state=1)
     frames = np.zeros((2, 26))
     expected = trained.trained_.words.log_density(frames)[:, list(trained.classes_).index("six"), 1]

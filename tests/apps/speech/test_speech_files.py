@@ -1,4 +1,4 @@
-"""Models as files: read back, damaged, of another version."""
+"""Files of speech models: saving and loading, damaged files, other versions."""
 
 import json
 
@@ -14,7 +14,7 @@ pytest.importorskip("soundfile")
 pytest.importorskip("librosa")
 
 
-def test_a_model_is_the_same_when_it_is_read_back(trained, listed, tmp_path):
+def test_a_loaded_model_gives_the_same_predictions(trained, listed, tmp_path):
     again = SpeechClassifier.load(trained.save(tmp_path / "speaker.model"))
     np.testing.assert_array_equal(again.predict_log_proba(listed["path"]), trained.predict_log_proba(listed["path"]))
     assert again.predict(listed["path"][:1]).dtype == trained.predict(listed["path"][:1]).dtype
@@ -23,7 +23,7 @@ def test_a_model_is_the_same_when_it_is_read_back(trained, listed, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["speaker.model"]
 
 
-def test_numpy_numbers_are_parameters_too(listed, tmp_path):
+def test_numpy_numbers_are_saved_as_parameters(listed, tmp_path):
     model = SpeechClassifier(np.int64(2), 1.0, settings={"n_init": np.int64(3)}, normalise="mean", progress=False)
     model.fit(listed["path"], listed["label"])
     again = SpeechClassifier.load(model.save(tmp_path / "m"))
@@ -32,7 +32,7 @@ def test_numpy_numbers_are_parameters_too(listed, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [int, object])
-def test_whole_numbers_stay_labels(listed, tmp_path, dtype):
+def test_integer_labels_are_kept(listed, tmp_path, dtype):
     numbers = listed["label"].map(FEW.index).astype(dtype)
     model = SpeechClassifier(2, normalise="mean", progress=False).fit(listed["path"], numbers)
     again = SpeechClassifier.load(model.save(tmp_path / "m"))
@@ -40,7 +40,7 @@ def test_whole_numbers_stay_labels(listed, tmp_path, dtype):
     assert again.classes_.dtype == model.classes_.dtype
 
 
-def test_what_is_no_model_says_what_it_is(trained, iris, tmp_path):
+def test_files_without_a_speech_model_are_refused(trained, iris, tmp_path):
     one = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=0, progress=False)
     bg.save(one, tmp_path / "fit.nc")
     with pytest.raises(bg.errors.FitFileError, match="a fit of one mixture"):
@@ -58,14 +58,14 @@ def test_what_is_no_model_says_what_it_is(trained, iris, tmp_path):
         trained.save(tmp_path / "absent" / "m")
 
 
-def test_a_later_version_and_a_lost_variable_are_refused(trained, tmp_path):
+def test_a_later_schema_and_a_missing_variable_are_refused(trained, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
-    told = json.loads(tree.attrs["bayesgmm"])
-    tree.attrs["bayesgmm"] = json.dumps(told | {"schema": 99})
+    metadata = json.loads(tree.attrs["bayesgmm"])
+    tree.attrs["bayesgmm"] = json.dumps(metadata | {"schema": 99})
     tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
     with pytest.raises(bg.errors.FitFileError, match="upgrade"):
         SpeechClassifier.load(tmp_path / "later")
-    tree.attrs["bayesgmm"] = json.dumps(told)
+    tree.attrs["bayesgmm"] = json.dumps(metadata)
     tree["posterior"] = tree["posterior"].to_dataset().drop_vars("stay")
     tree.to_netcdf(tmp_path / "lost", engine="h5netcdf")
     with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
@@ -73,7 +73,7 @@ def test_a_later_version_and_a_lost_variable_are_refused(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "metadata",
     [
         {"schema": "2"},
         {"info": None},
@@ -83,26 +83,26 @@ def test_a_later_version_and_a_lost_variable_are_refused(trained, tmp_path):
         {"hearing": {"rate": 8000, "ears": 2}},
     ],
 )
-def test_a_model_that_says_what_can_not_be_is_damaged(trained, tmp_path, told):
+def test_invalid_metadata_are_refused(trained, tmp_path, metadata):
     tree = speech_files.to_tree(trained.trained_)
-    tree.attrs["bayesgmm"] = json.dumps(json.loads(tree.attrs["bayesgmm"]) | told)
+    tree.attrs["bayesgmm"] = json.dumps(json.loads(tree.attrs["bayesgmm"]) | metadata)
     tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
     with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
         SpeechClassifier.load(tmp_path / "odd")
 
 
-def test_a_model_with_values_that_are_no_numbers_is_damaged(trained, tmp_path):
+def test_values_that_are_not_finite_are_refused(trained, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
     tree["posterior"] = tree["posterior"].to_dataset().map(lambda values: values.where(values.name != "mean"))
     tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
-    with pytest.raises(bg.errors.FitFileError, match="mean holds values that are not numbers"):
+    with pytest.raises(bg.errors.FitFileError, match="mean has values that are not finite numbers"):
         SpeechClassifier.load(tmp_path / "odd")
 
 
-def test_a_model_that_knows_parameters_that_we_lack_is_read(trained, listed, tmp_path):
+def test_unknown_parameters_in_a_file_are_ignored(trained, listed, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
-    told = json.loads(tree.attrs["bayesgmm"])
-    told["info"]["parameters"]["of_later"] = 1
-    tree.attrs["bayesgmm"] = json.dumps(told)
+    metadata = json.loads(tree.attrs["bayesgmm"])
+    metadata["info"]["parameters"]["of_later"] = 1
+    tree.attrs["bayesgmm"] = json.dumps(metadata)
     tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
     assert SpeechClassifier.load(tmp_path / "later").predict(listed["path"][:1]) == ["one"]

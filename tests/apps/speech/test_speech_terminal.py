@@ -1,4 +1,4 @@
-"""Speech at the terminal."""
+"""The speech commands."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def run(capsys, monkeypatch, *words):
     return code, printed.out, printed.err
 
 
-def test_train_and_recognise_at_the_terminal(listed, tmp_path, capsys, monkeypatch):
+def test_the_train_and_recognise_commands(listed, tmp_path, capsys, monkeypatch):
     import pandas as pd
 
     folder = listed["path"][0].rpartition("/")[0]
@@ -32,7 +32,7 @@ def test_train_and_recognise_at_the_terminal(listed, tmp_path, capsys, monkeypat
     code, out, _ = run(capsys, monkeypatch, "speech", "train", folder, "-o", model, "--states", 5)
     assert code == 0
     assert "48 recordings, 4 labels, 3 speakers" in out
-    assert "speakers held out" in out
+    assert "held-out speakers" in out
     code, out, _ = run(capsys, monkeypatch, "speech", "recognise", model, listed["path"][0])
     assert code == 0
     assert "one" in out
@@ -51,7 +51,7 @@ def test_train_and_recognise_at_the_terminal(listed, tmp_path, capsys, monkeypat
     assert "there is no file" in err
 
 
-def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypatch):
+def test_the_train_command_reads_lists_and_folders(listed, tmp_path, capsys, monkeypatch):
     relative = listed.assign(path=[p.rpartition("/")[2] for p in listed["path"]])
     folder = listed["path"][0].rpartition("/")[0]
     table = f"{folder}/list.csv"
@@ -61,7 +61,7 @@ def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypat
     )
     assert code == 0
     assert "3 speakers" in out
-    for wrong, said in [
+    for wrong, message in [
         (relative.assign(start=0.0), "start and stop"),
         (relative.assign(start="now", stop=1.0), "start and stop"),
         (relative.drop(columns="label"), "no column label"),
@@ -69,13 +69,13 @@ def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypat
         wrong.to_csv(table, index=False)
         code, _, err = run(capsys, monkeypatch, "speech", "train", table, "-o", tmp_path / "m")
         assert code == 1
-        assert said in err
+        assert message in err
     (tmp_path / "none").mkdir()
     (tmp_path / "deep" / "one" / "ann").mkdir(parents=True)
     as_file(tmp_path / "deep" / "one" / "ann" / "take.wav", np.sin(np.arange(800.0)))
     code, _, err = run(capsys, monkeypatch, "speech", "train", tmp_path / "deep", "-o", tmp_path / "m")
     assert code == 1
-    assert "folders in folders" in err
+    assert "nested folders" in err
     code, _, err = run(capsys, monkeypatch, "speech", "train", folder, "-o", tmp_path / "m", "--columns", "f1")
     assert code == 1
     assert "tables of formants" in err
@@ -87,17 +87,17 @@ def test_lists_of_recordings_at_the_terminal(listed, tmp_path, capsys, monkeypat
     assert "no recordings" in err
 
 
-def test_a_table_with_speakers_at_the_terminal(tmp_path, capsys, monkeypatch):
+def test_the_train_command_holds_out_speakers_of_a_table(tmp_path, capsys, monkeypatch):
     a_table().to_csv(tmp_path / "f.csv", index=False)
     code, out, _ = run(
         capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "m", "--label", "vowel"
     )
     assert code == 0
-    assert "72 rows, 2 labels, 9 speakers; by log f1, log f2" in out
-    assert "speakers held out: 100.0% right" in out
+    assert "72 rows, 2 labels, 9 speakers; features: log f1, log f2" in out
+    assert "held-out speakers: 100.0% correct" in out
 
 
-def test_formants_at_the_terminal(tmp_path, capsys, monkeypatch):
+def test_the_speech_commands_take_tables_of_formants(tmp_path, capsys, monkeypatch):
     rows = [f"{label},{f1},{f2}" for label, f1, f2 in itertools.product("ab", (300, 320, 350), (900, 950, 1000))]
     text = "label,f1,f2\n" + "\n".join(row.replace("b,3", "b,7") for row in rows)
     (tmp_path / "f.csv").write_text(text)
@@ -106,7 +106,7 @@ def test_formants_at_the_terminal(tmp_path, capsys, monkeypatch):
         capsys, monkeypatch, "speech", "train", tmp_path / "f.csv", "-o", tmp_path / "v.model", "--states", 8
     )
     assert code == 1
-    assert "--states can't be used here: for recordings" in err
+    assert "--states can't be used here: only for recordings" in err
     code, out, _ = run(capsys, monkeypatch, "speech", "recognise", tmp_path / "v.model", tmp_path / "f.csv")
     assert code == 0
     assert out.count(" a ") == 9

@@ -1,4 +1,4 @@
-"""The synthesiser says what it is told to."""
+"""Synthetic speech has the requested formants, durations and seeds."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ pytest.importorskip("librosa")
 
 
 @pytest.mark.parametrize("vowel", ["IY", "AA", "UW"])
-def test_vowels_have_the_formants_that_they_are_given(vowel):
-    """Peaks of a linear prediction of the sound lie at the first two formants: within 15 %."""
+def test_vowels_have_the_requested_formants(vowel):
+    """Peaks of a linear prediction lie within 15 % of the first two formants."""
     from scipy.linalg import solve_toeplitz
 
     samples, _ = sy.speak([vowel] * 3, sy.Voice("man"), noise=1e-4, seed=1)
@@ -25,7 +25,7 @@ def test_vowels_have_the_formants_that_they_are_given(vowel):
         assert np.abs(peaks / formant - 1).min() < 0.15
 
 
-def test_the_same_seed_says_the_same():
+def test_the_same_seed_gives_the_same_samples():
     np.testing.assert_array_equal(sy.speak(["S", "AA"], seed=1)[0], sy.speak(["S", "AA"], seed=1)[0])
     samples, segments = sy.speak(["S", "T"], seed=1)
     assert np.abs(samples).max() <= 1
@@ -35,13 +35,13 @@ def test_the_same_seed_says_the_same():
 
 
 @pytest.mark.parametrize("rate", [11025, 22050])
-def test_synthesised_sounds_last_as_long_as_they_are_said_to(rate):
+def test_recordings_have_the_length_of_their_segments(rate):
     samples, segments = sy.speak(["AA", "IY"] * 60, rate=rate)
     assert len(samples) / rate == pytest.approx(segments["stop"].iloc[-1], abs=0.006)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (lambda: sy.speak([]), "at least one"),
         (lambda: sy.speak(["S"], rate=0), "rate=0"),
@@ -50,13 +50,13 @@ def test_synthesised_sounds_last_as_long_as_they_are_said_to(rate):
         (lambda: sy.make_recordings("nowhere", speakers=0), "speakers=0"),
     ],
 )
-def test_what_can_not_be_said_says_so(wrong, said, tmp_path, monkeypatch):
+def test_invalid_arguments_are_refused(wrong, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(bg.errors.DeclarationError, match=said):
+    with pytest.raises(bg.errors.DeclarationError, match=message):
         wrong()
     assert not list(tmp_path.iterdir())
 
 
-def test_hisses_are_made_at_low_rates_too():
+def test_noise_is_finite_at_low_rates():
     for sound in (*sy.NOISES, *sy.STOPS):
         assert np.isfinite(sy.speak([sound], rate=4000)[0]).all()

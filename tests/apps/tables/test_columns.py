@@ -1,11 +1,11 @@
-"""Which columns and rows of a table can be used: messy tables, each with its word."""
+"""Selecting the columns and rows of messy tables."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesgmm.apps import find_anomalies
-from bayesgmm.apps.tables.columns import as_frame, beside, usable
+from bayesgmm.apps.tables.columns import as_frame, beside, usable_table
 from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DataError
 
@@ -17,7 +17,7 @@ def table():
     return pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["east", "north"])
 
 
-def test_each_column_that_can_not_be_used_gets_a_word(table):
+def test_each_unusable_column_gets_a_reason(table):
     rows = np.arange(60)
     table = table.assign(
         id=rows,
@@ -34,69 +34,69 @@ def test_each_column_that_can_not_be_used_gets_a_word(table):
     table["mostly"] = np.where(rows < 40, np.nan, table["east"] ** 2)
     table["marked"] = np.where(rows == 3, "?", table["east"].astype(str))
     table["as_text"] = table["east"].astype(str)
-    found = usable(table)
-    assert found.columns == ("east", "north")
-    assert found.left_out == {
+    selected = usable_table(table)
+    assert selected.columns == ("east", "north")
+    assert selected.left_out == {
         "id": "it numbers the rows",
         "shuffled": "it numbers the rows",
         "kind": "it is text, such as 'a'",
-        "flat": "it has one value throughout",
-        "twin": "it says the same as 'east'",
-        "rest": "it follows from 'east', 'north'",
-        "sex": "it has 2 values only: a class, no measurement",
-        "day": "it holds datetime64[us], no numbers",
+        "flat": "it is constant",
+        "twin": "it is a linear function of 'east'",
+        "rest": "it is a linear function of 'east', 'north'",
+        "sex": "it has 2 distinct values: a class label, not a measurement",
+        "day": "it holds datetime64[us], not numbers",
         "none": "it has no values",
         "mostly": "67% of its values are missing",
         "marked": "it is text in 1 of 60 rows, such as '?'",
-        "as_text": "its numbers are text",
+        "as_text": "its numbers are stored as text",
     }
-    assert found.words()[-1] == "1 row is left out: a value is missing or infinite"
-    assert found.n_incomplete == 1
+    assert selected.words()[-1] == "1 row is left out: a value is missing or infinite"
+    assert selected.n_incomplete == 1
 
 
 def test_named_columns_are_used_or_refused():
     table = pd.DataFrame({"x": np.arange(30.0), "sex": [0, 1] * 15, "who": ["a"] * 30})
-    assert usable(table, ["x", "sex"]).columns == ("x", "sex")
+    assert usable_table(table, ["x", "sex"]).columns == ("x", "sex")
     with pytest.raises(DataError, match="column 'who' can't be used: it is text"):
-        usable(table, ["x", "who"])
+        usable_table(table, ["x", "who"])
     with pytest.raises(DataError, match="no column can be used: 'who': it is text"):
-        usable(table[["who"]])
+        usable_table(table[["who"]])
     with pytest.raises(DataError, match="every row lacks a value"):
-        usable(pd.DataFrame({"x": [1.0, np.nan, 2.0, np.nan], "y": [np.nan, 1.0, np.nan, 3.0]}))
+        usable_table(pd.DataFrame({"x": [1.0, np.nan, 2.0, np.nan], "y": [np.nan, 1.0, np.nan, 3.0]}))
     with pytest.raises(DataError, match="give a list of names"):
-        usable(table, "x")
+        usable_table(table, "x")
 
 
-def test_what_is_no_table_is_said():
+def test_invalid_tables_are_refused():
     with pytest.raises(DataError, match="more than one is called 'a'"):
-        usable(pd.DataFrame(np.eye(3), columns=["a", "b", "a"]))
+        usable_table(pd.DataFrame(np.eye(3), columns=["a", "b", "a"]))
     with pytest.raises(DataError, match="more than one is called '1'"):
-        usable(pd.DataFrame(np.eye(2), columns=[1, "1"]))
+        usable_table(pd.DataFrame(np.eye(2), columns=[1, "1"]))
     for wrong in (np.zeros((3, 2, 1)), None, [["a", "b"]]):
         with pytest.raises(DataError):
-            usable(wrong)
+            usable_table(wrong)
     with pytest.raises(DataError, match="the table has 1 columns; those of the fit are 'x0', 'x1'"):
         as_frame(np.zeros((3, 1)), ["x0", "x1"])
     assert list(as_frame(pd.Series([1.0, 2.0], name="speed")).columns) == ["speed"]
 
 
-def test_columns_that_share_few_rows_are_no_twins(table):
-    """Two rows in common, through which there is always a line."""
+def test_columns_with_few_common_rows_are_not_duplicates(table):
+    """Two common rows always lie on a line."""
     rows = np.arange(60)
     table = table.assign(p=np.where(rows < 29, np.nan, table["east"] ** 2))
     table = table.assign(q=np.where(rows >= 31, np.nan, table["north"] ** 2))
-    assert usable(table).columns == ("east", "north", "p", "q")
+    assert usable_table(table).columns == ("east", "north", "p", "q")
 
 
-def test_a_column_far_from_zero_is_not_taken_for_another(table):
-    """Timestamps in seconds, sums that are rounded: what is its own stays."""
+def test_columns_far_from_zero_are_not_mistaken_for_duplicates(table):
+    """Timestamps with noise and rounded sums carry information of their own."""
     table = table.assign(time=1.7e9 + 1e3 * table["east"], rounded=(100 - table["east"] - table["north"]).round(2))
     noisy = table.assign(time=table["time"] + np.random.default_rng(2).normal(size=60))
-    assert set(usable(table).left_out) == {"time"}
-    assert not usable(noisy).left_out
+    assert set(usable_table(table).left_out) == {"time"}
+    assert not usable_table(noisy).left_out
 
 
-def test_answers_never_take_the_name_of_a_column():
+def test_result_columns_do_not_overwrite_columns():
     table = pd.DataFrame({"p_value": [1.0], "p_value_of_row": [2.0]}, index=[7])
     both = beside(table, pd.DataFrame({"p_value": [0.5], "reason": ["r"]}))
     assert list(both.columns) == ["p_value", "p_value_of_row", "p_value_of_row_of_row", "reason"]
@@ -104,13 +104,13 @@ def test_answers_never_take_the_name_of_a_column():
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_new_rows_of_another_width_are_refused(width):
+def test_new_rows_with_another_number_of_columns_are_refused(width):
     x = np.random.default_rng(0).normal(size=(60, 2))
     with pytest.raises(DataError, match=f"the table has {width} columns; those of the fit are 'x0', 'x1'"):
         find_anomalies(x, np.zeros((4, width)), n_components=1, **QUIET)
 
 
-def test_nullable_columns_are_numbers(table):
+def test_nullable_integer_columns_are_used(table):
     table = table.round(3).assign(count=pd.array([None, *range(0, 118, 2)], dtype="Int64"))
     table.loc[5, "count"] = 9
     found = find_anomalies(table, table.head(9), n_components=1, **QUIET)
@@ -118,7 +118,7 @@ def test_nullable_columns_are_numbers(table):
     assert found.rows["p_value"].isna().tolist() == [True] + [False] * 8
 
 
-@pytest.mark.parametrize("how", [read_frame, lambda path: next(read_chunks(path, 10))])
+@pytest.mark.parametrize("reader", [read_frame, lambda path: next(read_chunks(path, 10))])
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -130,7 +130,7 @@ def test_nullable_columns_are_numbers(table):
         ("1.5,2.5\n3.5,4.5\n", "has no line of column names"),
     ],
 )
-def test_a_file_is_refused_whole_and_in_chunks(tmp_path, how, text, words):
+def test_invalid_files_are_refused_whole_and_in_chunks(tmp_path, reader, text, words):
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(DataError, match=words):
-        how(tmp_path / "table.csv")
+        reader(tmp_path / "table.csv")

@@ -1,4 +1,4 @@
-"""From a table to its clusters, in Python and at the terminal."""
+"""Clusters of tables, in Python and at the terminal."""
 
 import warnings
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_doubts")
 
 
 @pytest.fixture(scope="module")
-def flowers_found(iris):
+def flower_clusters(iris):
     table = iris.copy()
     table.loc[3, "petal_width"] = np.nan
     with warnings.catch_warnings():
@@ -28,16 +28,16 @@ def flowers_found(iris):
         return cluster_table(table, n_components=[2, 3], covariance="full", method="vb", **QUIET)
 
 
-def test_rows_without_a_value_keep_their_place_and_have_no_cluster(flowers_found):
-    rows = flowers_found.rows
+def test_rows_with_missing_values_stay_in_the_table_without_a_cluster(flower_clusters):
+    rows = flower_clusters.rows
     assert len(rows) == 150
     assert rows["cluster"].isna().sum() == 1
     assert rows["cluster"].isna()[3]
     assert rows["expected_distance"].between(0, 1).sum() == 149
 
 
-def test_clusters_that_are_not_gaussian_are_merged():
-    """Two bars of many Gaussians each, and nothing between them."""
+def test_components_of_non_gaussian_clusters_are_merged():
+    """Two separated bars; each needs several Gaussians."""
     rng = np.random.default_rng(0)
     bars = np.column_stack([rng.uniform(0, 12, size=600), rng.normal(scale=0.3, size=600)])
     bars[300:, 1] += 8
@@ -45,9 +45,9 @@ def test_clusters_that_are_not_gaussian_are_merged():
     assert adjusted_rand_score(np.arange(600) < 300, found.rows["cluster"].astype(int)) == 1
 
 
-def test_profiles_are_those_of_pandas(flowers_found):
-    own = flowers_found.table.rows.groupby(flowers_found.rows["cluster"].dropna().astype(int))
-    table = flowers_found.profiles
+def test_profiles_agree_with_pandas(flower_clusters):
+    own = flower_clusters.table.rows.groupby(flower_clusters.rows["cluster"].dropna().astype(int))
+    table = flower_clusters.profiles
     for name, oracle in {
         "mean": own.mean(),
         "sd": own.std(),
@@ -58,51 +58,51 @@ def test_profiles_are_those_of_pandas(flowers_found):
     assert table["size"].groupby("cluster").first().sum() == 149
 
 
-def test_a_difference_is_in_pooled_standard_deviations():
+def test_differences_are_in_pooled_standard_deviations():
     a, b = np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0, 10.0])
     table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), [0] * 3 + [1] * 4)
     pooled = np.sqrt((2 * a.var(ddof=1) + 3 * b.var(ddof=1)) / 5)
     assert table.loc[(1, "x"), "difference"] == pytest.approx((b.mean() - a.mean()) / pooled)
 
 
-def test_words_say_how_it_came_about(flowers_found):
-    words = "\n".join(flowers_found.words())
-    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 choices", "cluster 0: "):
+def test_the_summary_describes_the_analysis(flower_clusters):
+    words = "\n".join(flower_clusters.words())
+    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 models", "cluster 0: "):
         assert part in words
     few = pd.DataFrame({"x": np.arange(5.0) ** 2})
     with pytest.raises(DataError, match="5 rows without missing values: too few"):
         cluster_table(few, **QUIET)
 
 
-def test_words_say_what_was_asked_and_what_was_chosen(iris):
+def test_the_summary_distinguishes_requested_from_chosen_models(iris):
     def of(**settings):
         found = cluster_table(iris[["petal_length", "petal_width"]], method="em", **settings, **QUIET)
         return "\n".join(found.words())
 
-    assert "2 components of covariance 'spherical', as was asked" in of(n_components=2, covariance="spherical")
-    assert "what is large in number counts for most" in of(n_components=2, covariance="spherical")
+    assert "2 components with covariance 'spherical', as requested" in of(n_components=2, covariance="spherical")
+    assert "columns with large values dominate" in of(n_components=2, covariance="spherical")
     both = of(n_components=2, covariance=["full", "tied"])
-    assert "as was asked" not in both
+    assert "as requested" not in both
     assert "the lowest BIC" in both
     with pytest.raises(DeclarationError, match="at least one number"):
         of(n_components=[])
 
 
-def test_the_report_says_how_the_number_was_chosen(flowers_found, tmp_path):
-    """A row for each choice with its BIC and ICL, and a picture of each, before all else."""
-    before = plt.get_fignums()  # what other tests left open
-    flowers_found.save(tmp_path / "out", progress=False)
+def test_the_report_shows_how_the_number_of_clusters_was_chosen(flower_clusters, tmp_path):
+    """The report opens with a row for each model with its BIC and ICL, and a figure of each criterion."""
+    before = plt.get_fignums()  # figures that other tests left open
+    flower_clusters.save(tmp_path / "out", progress=False)
     page = (tmp_path / "out" / "report.html").read_text()
     opening, rest = page.split('id="verdict"')
     assert "lowest BIC" in opening
-    for bic in flowers_found.choices["bic"]:
+    for bic in flower_clusters.choices["bic"]:
         assert f"{bic:,.1f}" in opening
     assert "ICL over the number of components" in opening
     assert "ICL over the number of components" not in rest
     assert plt.get_fignums() == before
 
 
-def test_cluster_at_the_terminal_writes_all_of_its_files(tmp_path, iris):
+def test_the_cluster_command_writes_all_files(tmp_path, iris):
     iris = iris[["petal_length", "petal_width", "species"]]
     iris.to_csv(tmp_path / "flowers.csv", index=False)
     args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]

@@ -1,4 +1,4 @@
-"""From a table to its anomalies, in Python and at the terminal."""
+"""Anomalies in tables, in Python and at the terminal."""
 
 import json
 import warnings
@@ -11,11 +11,13 @@ from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
 from bayesgmm.apps import find_anomalies, judge
-from bayesgmm.apps.tables import novelty
+from bayesgmm.apps.tables import p_values
 from bayesgmm.apps.tables.anomalies import Rule
-from bayesgmm.apps.tables.flagging import judge_file, write_flagged
-from bayesgmm.apps.tables.novelty import Choice, Null, log_p_values, simplest
+from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+from bayesgmm.apps.tables.model_choice import Candidate, choose_model
+from bayesgmm.apps.tables.p_values import EmpiricalNull, log_p_values
 from bayesgmm.errors import DeclarationError, FitWarning
+from bayesgmm.posterior import schema
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_doubts")
 
 
 def ring(n=600, anomalies=30, seed=0):
-    """Eight clusters on a ring; anomalies anywhere about it. One Gaussian sees nothing of that."""
+    """Eight clusters on a ring, with uniform anomalies. One Gaussian can't separate them."""
     rng = np.random.default_rng(seed)
     angle = 2 * np.pi * rng.integers(8, size=n) / 8
     good = np.column_stack([np.cos(angle), np.sin(angle)]) * 5 + 0.4 * rng.normal(size=(n, 2))
@@ -32,68 +34,70 @@ def ring(n=600, anomalies=30, seed=0):
 
 
 @pytest.fixture(scope="module")
-def ring_found():
+def ring_anomalies():
     table, _ = ring()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         return find_anomalies(table, n_components=[1, 4, 8], **QUIET)
 
 
-# explanations
+# Explanations
 
 
 def test_conditional_z_scores_are_the_regression_of_each_column_on_the_others():
-    """Oracle: scipy's conditional Gaussian by inverting a block."""
+    """Oracle: the conditional Gaussian, by solving with a block of the covariance."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3)) + [1.0, 100.0, -3.0]
     fit = bg.fit(bg.MixtureModel(1), pd.DataFrame(x, columns=list("abc")), "em", progress=False)
-    told = bg.explain_anomalies(fit)
+    answer = bg.explain_anomalies(fit)
     mean, cov = fit["posterior"]["mean"].values[0, 0, 0], fit["posterior"]["covariance"].values[0, 0, 0]
     for j in range(3):
         rest = [i for i in range(3) if i != j]
         slope = np.linalg.solve(cov[np.ix_(rest, rest)], cov[rest, j])
         expected = mean[j] + (x[:, rest] - mean[rest]) @ slope
         sd = np.sqrt(cov[j, j] - cov[j, rest] @ slope)
-        np.testing.assert_allclose(told["expected"].values[:, j], expected, rtol=1e-8)
-        np.testing.assert_allclose(told["z"].values[:, j], (x[:, j] - expected) / sd, rtol=1e-7)
-        np.testing.assert_allclose(told["marginal_z"].values[:, j], (x[:, j] - mean[j]) / np.sqrt(cov[j, j]), rtol=1e-8)
+        np.testing.assert_allclose(answer["expected"].values[:, j], expected, rtol=1e-8)
+        np.testing.assert_allclose(answer["z"].values[:, j], (x[:, j] - expected) / sd, rtol=1e-7)
+        np.testing.assert_allclose(
+            answer["marginal_z"].values[:, j], (x[:, j] - mean[j]) / np.sqrt(cov[j, j]), rtol=1e-8
+        )
 
 
-def test_the_reason_names_the_column_that_was_spoilt(fit, iris):
-    """A petal width that no petal of that length has: the reason is that column."""
+def test_the_reason_names_the_column_that_was_changed(fit, iris):
+    """A petal width that does not occur with that petal length: the reason is that column."""
     flowers = iris.drop(columns="species").iloc[[60, 120]].copy()
     flowers["petal_width"] += 3.0
-    told = bg.explain_anomalies(fit, flowers)
-    assert all(str(reason).startswith("petal_width") for reason in told["reason"].values)
-    assert (np.abs(told["z"].sel(feature="petal_width")) > 5).all()
+    answer = bg.explain_anomalies(fit, flowers)
+    assert all(str(reason).startswith("petal_width") for reason in answer["reason"].values)
+    assert (np.abs(answer["z"].sel(feature="petal_width")) > 5).all()
     typical = bg.explain_anomalies(fit, iris.drop(columns="species").iloc[[0]])
     assert np.abs(typical["z"]).max() < 3
 
 
-# anomalies
+# Anomalies
 
 
-def test_structure_is_found_where_one_gaussian_sees_none(ring_found):
+def test_anomalies_between_clusters_are_detected_where_one_gaussian_fails(ring_anomalies):
     table, wrong = ring()
     distance = multivariate_normal(table.mean(), table.cov()).logpdf(table)
     assert roc_auc_score(wrong, -distance) < 0.7
-    assert roc_auc_score(wrong, -ring_found.rows["log_density"]) > 0.9
-    called = ring_found.rows["anomaly"].to_numpy()
-    assert called.sum() >= 8
-    assert wrong[called].mean() > 0.8
-    assert ((ring_found.rows["reason"] != "") == called).all()
-    assert (ring_found.rows["component"].notna() == called).all()
-    assert ring_found.fit["posterior"].sizes["component"] == 8
+    assert roc_auc_score(wrong, -ring_anomalies.rows["log_density"]) > 0.9
+    flagged = ring_anomalies.rows["anomaly"].to_numpy()
+    assert flagged.sum() >= 8
+    assert wrong[flagged].mean() > 0.8
+    assert ((ring_anomalies.rows["reason"] != "") == flagged).all()
+    assert (ring_anomalies.rows["component"].notna() == flagged).all()
+    assert ring_anomalies.fit["posterior"].sizes["component"] == 8
 
 
-def test_one_gaussian_is_kept_where_it_is_enough():
+def test_one_gaussian_is_kept_for_gaussian_data():
     x = np.random.default_rng(0).multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], size=400)
     found = find_anomalies(x, n_components=[1, 3], **QUIET)
     assert found.fit["posterior"].sizes["component"] == 1
 
 
-def test_structure_in_two_of_ten_columns_is_seen():
-    """Six heaps in a ring; what lies between them is ordinary in every other column."""
+def test_structure_in_two_of_ten_columns_is_detected():
+    """Six clusters on a ring; the points between them are normal in every other column."""
     rng = np.random.default_rng(2)
     turn = rng.integers(0, 6, 1000) * np.pi / 3
     good = rng.normal(size=(1000, 10))
@@ -105,47 +109,47 @@ def test_structure_in_two_of_ten_columns_is_seen():
 
 
 def choices(*errors, of=None):
-    """Models with these errors; a hundred rows of which all models find the same ones hard, up to noise."""
+    """Candidates with these errors on a hundred rows; the same rows are hard for all models, up to noise."""
     rng = np.random.default_rng(0)
     hard = np.linspace(-0.1, 0.1, 100)
     rows = [error + hard + (lambda e: e - e.mean())(0.02 * rng.normal(size=100)) for error in errors]
     models = of or [bg.MixtureModel(k + 1) for k in range(len(errors))]
-    return [Choice(model, row if row[0] == row[0] else row[:0]) for model, row in zip(models, rows, strict=True)]
+    return [Candidate(model, row if row[0] == row[0] else row[:0]) for model, row in zip(models, rows, strict=True)]
 
 
-def test_what_is_more_complex_must_pay():
-    """Two standard errors of a difference are 0.0056: those of the errors themselves would be 0.012."""
+def test_a_larger_model_must_reduce_the_error():
+    """Two standard errors of a difference are 0.0056; of an error itself they are 0.012."""
 
     def chosen(*errors):
-        return simplest(choices(*errors)).n_components
+        return choose_model(choices(*errors)).n_components
 
-    assert chosen(0.30, 0.27, 0.25) == 1  # a sixth of the errors
-    assert chosen(0.30, 0.27, 0.238) == 1  # more than a fifth, but not beyond doubt
+    assert chosen(0.30, 0.27, 0.25) == 1  # smaller by a sixth
+    assert chosen(0.30, 0.27, 0.238) == 1  # smaller by more than a fifth, but not by two standard errors more
     assert chosen(0.30, 0.27, 0.22) == 3
-    assert chosen(0.030, 0.027, 0.010) == 3  # however few errors there are
-    assert chosen(0.30, 0.111, 0.110) == 2  # level
+    assert chosen(0.030, 0.027, 0.010) == 3  # also for small errors
+    assert chosen(0.30, 0.111, 0.110) == 2  # equal within two standard errors
     assert chosen(0.30, 0.118, 0.110) == 3
     assert chosen(np.nan, 0.30, 0.28) == 2
     assert chosen(np.nan, np.nan) == 1
     pair = [bg.MixtureModel(1), bg.MixtureModel(1, background=bg.Background())]
-    assert simplest(choices(0.30, 0.28, of=pair)).background is not None
-    assert simplest(choices(0.30, 0.295, of=pair)).background is None
+    assert choose_model(choices(0.30, 0.28, of=pair)).background is not None
+    assert choose_model(choices(0.30, 0.295, of=pair)).background is None
 
 
-def test_a_background_is_taken_where_outliers_would_hide_each_other():
-    """Forty rows at 40 sd make one Gaussian so wide that none of them stands out."""
+def test_a_background_is_used_if_outliers_mask_each_other():
+    """Forty rows at 40 sd widen the Gaussian so much that none of them is detected."""
     rng = np.random.default_rng(2)
     good = rng.normal(size=(400, 2))
     table = np.concatenate([good, rng.normal(size=(40, 2)) * 40])
     found = find_anomalies(table, n_components=1, **QUIET)
-    assert "background" in bg.posterior.info(found.fit)["model"]
+    assert "background" in schema.info(found.fit)["model"]
     sd = np.sqrt(np.diagonal(found.fit["posterior"]["covariance"].mean(("chain", "draw")).values[0]))
     np.testing.assert_allclose(sd, 1.0, atol=0.25)  # 12 without one
     assert found.rows["anomaly"].to_numpy()[400:].mean() > 0.85
 
 
-def test_tails_are_extrapolated_to_where_nothing_was_simulated():
-    """Oracle: minus half a chi-square variable; p-values are too large rather than too small, by less than a tenth."""
+def test_p_values_beyond_the_simulated_points_are_extrapolated():
+    """Oracle: minus half a chi-square variable. Log p-values are too large rather than too small."""
     rng = np.random.default_rng(0)
     for d in (2, 5):
         reference = np.sort(-0.5 * rng.chisquare(d, size=100_000))
@@ -156,78 +160,78 @@ def test_tails_are_extrapolated_to_where_nothing_was_simulated():
         assert (ours < 0.8 * exact + 0.1).all()
 
 
-def test_an_empirical_null_forgives_a_model_that_is_too_narrow():
+def test_an_empirical_null_corrects_a_model_that_is_too_narrow():
     """Points twice as wide as the model: without the correction 1 in 3 has p < 0.05."""
     from scipy.special import log_ndtr
 
     z = 2 * np.random.default_rng(0).normal(size=5000)
     assert np.mean(np.exp(log_ndtr(z)) < 0.05) > 0.19
-    corrected = Null.of(log_ndtr(z)).p_values(log_ndtr(z))
+    corrected = EmpiricalNull.of(log_ndtr(z)).p_values(log_ndtr(z))
     assert binom.cdf(np.sum(corrected < 0.05), 5000, 0.06) < 0.999
     assert (corrected >= np.exp(log_ndtr(z))).all()
 
 
 def plane_in_ten(n=600, anomalies=30, seed=0):
-    """The ring in two of ten columns; anomalies are ordinary in the other eight."""
+    """The ring in two of ten columns; anomalies are normal in the other eight."""
     table, wrong = ring(n, anomalies, seed)
     noise = 0.4 * np.random.default_rng((seed, 1)).normal(size=(n + anomalies, 8))
     return np.hstack([table.to_numpy(), noise]), wrong
 
 
-def test_components_that_hold_no_rows_do_not_hide_anomalies():
+def test_empty_components_do_not_hide_anomalies():
     """Twelve components for eight clusters: points simulated from the empty four lie anywhere, one in 150."""
     x, wrong = plane_in_ten()
     found = find_anomalies(x, n_components=12, background=bg.Background(), **QUIET)
-    called = found.rows["anomaly"].to_numpy()
-    assert called.sum() >= 5
-    assert wrong[called].mean() > 0.7
+    flagged = found.rows["anomaly"].to_numpy()
+    assert flagged.sum() >= 5
+    assert wrong[flagged].mean() > 0.7
 
 
-def test_rows_of_one_world_are_hardly_called():
-    """40 worlds of 100 good rows, judged by a fit of themselves: at a rate of 0.05 at most 5 % have any call.
+def test_good_rows_are_rarely_flagged():
+    """40 data sets of 100 good rows, judged by their own fit: at a rate of 0.05 at most 5 % have a flagged row.
 
     More than 8 of 40: false alarm 4e-4 if exactly 5 %.  Of 4,000 p-values at most 5 % are below 0.05: 240 are 5.8
     standard errors too many.
     """
-    worlds, low = 0, 0
+    data_sets, low = 0, 0
     for seed in range(40):
         x = np.random.default_rng(1000 + seed).normal(size=(100, 2))
         rows = find_anomalies(x, n_components=1, background=bg.Background(share=0.01), **QUIET).rows
-        worlds += rows["anomaly"].any()
+        data_sets += rows["anomaly"].any()
         low += (rows["p_value"] < 0.05).sum()
-    assert worlds <= 8
+    assert data_sets <= 8
     assert low < 240
 
 
-def test_of_what_is_called_in_a_contaminated_table_few_are_good():
-    """12 worlds at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
-    shares, found_of = [], []
+def test_the_false_discovery_rate_holds_in_contaminated_tables():
+    """12 data sets at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
+    shares, power = [], []
     for seed in range(12):
         x, wrong = ring(n=300, anomalies=15, seed=seed)
-        called = find_anomalies(x, n_components=8, background=bg.Background(), fdr=0.2, **QUIET).rows["anomaly"]
-        shares.append((called & ~wrong).sum() / max(called.sum(), 1))
-        found_of.append((called & wrong).sum() / 15)
+        flagged = find_anomalies(x, n_components=8, background=bg.Background(), fdr=0.2, **QUIET).rows["anomaly"]
+        shares.append((flagged & ~wrong).sum() / max(flagged.sum(), 1))
+        power.append((flagged & wrong).sum() / 15)
     assert np.mean(shares) < 0.2 + 4 * 0.15 / np.sqrt(12)
-    assert np.mean(found_of) > 0.4
+    assert np.mean(power) > 0.4
 
 
-def test_the_choice_of_a_model_sees_no_row_that_is_held_back(monkeypatch):
-    """Else p-values of new rows would not be valid whatever the model."""
-    looked_at = []
+def test_the_choice_of_a_model_uses_no_held_out_row(monkeypatch):
+    """Else p-values of new rows would not be valid for any model."""
+    used = []
 
-    def noted(x, models, *rest):
-        looked_at.append(x.index)
+    def record(x, models, *rest):
+        used.append(x.index)
         return []
 
-    monkeypatch.setattr("bayesgmm.apps.tables.anomalies.structure", noted)
+    monkeypatch.setattr("bayesgmm.apps.tables.anomalies.evaluate_models", record)
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
     found = find_anomalies(table, table.head(3), **QUIET)
     seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
-    assert {tuple(row) for row in table.loc[looked_at[0]].to_numpy()} == seen
+    assert {tuple(row) for row in table.loc[used[0]].to_numpy()} == seen
 
 
-def test_p_values_of_new_rows_are_valid_whatever_the_model():
-    """Skewed data, which no Gaussian fits: half held back makes p-values uniform.  False alarm below 1e-4."""
+def test_p_values_of_new_rows_are_valid_for_any_model():
+    """Exponential data, which no Gaussian fits: with half held out, p-values are uniform.  False alarm below 1e-4."""
     rng = np.random.default_rng(1)
     good, new = rng.exponential(size=(1200, 2)), rng.exponential(size=(2000, 2))
     found = find_anomalies(good, new, n_components=1, alpha=0.1, **QUIET)
@@ -241,8 +245,8 @@ def test_p_values_of_new_rows_are_valid_whatever_the_model():
     pd.testing.assert_frame_equal(again.rows, found.rows)
 
 
-def test_other_rows_are_judged_as_the_fitted_ones_are(tmp_path):
-    """Rows of different scales, which one Gaussian lacks: it is off for new rows too, and the correction is kept.
+def test_new_rows_get_the_correction_of_the_fitted_rows(tmp_path):
+    """Rows of different scales, which one Gaussian does not fit: the stored correction applies to new rows too.
 
     At most 5 % of p-values should be below 0.05, and by the model alone 13 % are; 7 % of 3,000 are 5 standard errors.
     """
@@ -256,8 +260,8 @@ def test_other_rows_are_judged_as_the_fitted_ones_are(tmp_path):
     assert (found.rows["p_value"] < 0.05).mean() < 0.07
 
 
-def test_a_saved_fit_judges_a_file_in_chunks_as_it_judges_the_whole(tmp_path, ring_found):
-    bg.save(ring_found.fit, tmp_path / "fit.nc")
+def test_a_saved_fit_judges_a_file_in_chunks_as_the_whole_table(tmp_path, ring_anomalies):
+    bg.save(ring_anomalies.fit, tmp_path / "fit.nc")
     tree = bg.load(tmp_path / "fit.nc")
     table, _ = ring(seed=5)
     table.to_csv(tmp_path / "new.csv", index=False)
@@ -266,36 +270,36 @@ def test_a_saved_fit_judges_a_file_in_chunks_as_it_judges_the_whole(tmp_path, ri
     written = pd.read_csv(tmp_path / "out.csv", index_col="row")
     np.testing.assert_allclose(written["p_value"], whole.rows["p_value"])
     assert (written["anomaly"] == whole.rows["anomaly"]).all()
-    assert (count.rows, count.judged, count.called) == (630, 630, int(whole.rows["anomaly"].sum()))
+    assert (count.rows, count.judged, count.flagged) == (630, 630, int(whole.rows["anomaly"].sum()))
     assert not list(tmp_path.glob(".*"))
 
 
-def test_thresholds_move():
-    def called(p, *rule):
-        return Rule.of(*rule).called(np.array(p), np.array(p))[1].tolist()
+def test_rules_set_the_threshold():
+    def flagged(p, *rule):
+        return Rule.of(*rule).flag(np.array(p), np.array(p))[1].tolist()
 
     p = [1e-6, 0.004, 0.02, 0.3, 0.9]
-    assert called(p, 0.05, None, None) == [True, True, True, False, False]
-    assert called(p, 0.01, None, None) == [True, True, False, False, False]
-    assert sum(called(p, None, 0.001, None)) == 1
-    assert sum(called(p, None, None, 4)) == 4
-    assert called([0.001, 0.04, 0.9], 0.05, None, None) == [True, False, False]
+    assert flagged(p, 0.05, None, None) == [True, True, True, False, False]
+    assert flagged(p, 0.01, None, None) == [True, True, False, False, False]
+    assert sum(flagged(p, None, 0.001, None)) == 1
+    assert sum(flagged(p, None, None, 4)) == 4
+    assert flagged([0.001, 0.04, 0.9], 0.05, None, None) == [True, False, False]
     with pytest.raises(DeclarationError, match="one of fdr, alpha and top, not alpha and top"):
         Rule.of(None, 0.1, 3)
 
 
-def test_rows_that_lack_a_value_keep_their_place(ring_found):
+def test_rows_with_missing_values_are_not_flagged(ring_anomalies):
     table, _ = ring()
     table.loc[7, "north"] = np.nan
     judged = judge(
-        ring_found.fit, table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
+        ring_anomalies.fit, table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
     ).rows
     assert judged["p_value"].isna().to_numpy().nonzero()[0].tolist() == [7, 9]
     assert not judged.loc[[7, 9], "anomaly"].any()
     assert len(judged) == 630
 
 
-def test_of_equal_p_values_the_less_dense_row_is_the_stranger(ring_found, tmp_path):
+def test_equal_p_values_are_ordered_by_density(ring_anomalies, tmp_path):
     """Few reference points give many rows the smallest p-value."""
     good = np.random.default_rng(0).normal(size=(100, 2))
     new = np.array([[0.0, 0.0], [50.0, 0.0], [90.0, 0.0], [70.0, 0.0]])
@@ -303,39 +307,37 @@ def test_of_equal_p_values_the_less_dense_row_is_the_stranger(ring_found, tmp_pa
     assert found.rows["p_value"].tolist()[1:] == [1 / 51] * 3
     assert found.flagged.index.tolist() == [2]
     count = write_flagged([judge(found.fit, new, top=3)], tmp_path / "out.csv")
-    assert count.strangest.index.tolist() == [2, 3, 1]
+    assert count.first.index.tolist() == [2, 3, 1]
 
 
-def test_too_few_reference_points_to_call_any_are_said():
+def test_too_few_held_out_rows_to_flag_any_give_a_warning():
     good = np.random.default_rng(0).normal(size=(60, 2))
     new = np.concatenate([good[:20], [[50.0, 0.0]]])
-    with pytest.warns(
-        FitWarning, match=r"1 point has a lower density than all 30 .* at false discovery rate 0.05. Learn from"
-    ):
+    with pytest.warns(FitWarning, match=r"1 point is stranger than all 30 .* at false discovery rate 0.05. Train on"):
         found = find_anomalies(good, new, n_components=1, **QUIET)
     assert not found.rows["anomaly"].any()
 
 
 @pytest.mark.parametrize("rule", [{"fdr": 0}, {"alpha": 0}, {"top": 0}, {"fdr": 0.1, "alpha": 0.1}])
-def test_a_rule_that_calls_nothing_is_refused(rule):
+def test_invalid_rules_are_refused(rule):
     with pytest.raises(DeclarationError):
         find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=1, **rule, **QUIET)
     with pytest.raises(DeclarationError, match="at least one number"):
         find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=[], **QUIET)
 
 
-def test_the_same_seed_gives_the_same_rows_and_order_is_kept(ring_found):
+def test_the_same_seed_gives_the_same_result(ring_anomalies):
     table, _ = ring()
     again = find_anomalies(table, n_components=[1, 4, 8], **QUIET)
-    pd.testing.assert_frame_equal(again.rows, ring_found.rows)
-    assert ring_found.flagged["p_value"].is_monotonic_increasing
-    assert (ring_found.flagged["east"] == table.loc[ring_found.flagged.index, "east"]).all()
+    pd.testing.assert_frame_equal(again.rows, ring_anomalies.rows)
+    assert ring_anomalies.flagged["p_value"].is_monotonic_increasing
+    assert (ring_anomalies.flagged["east"] == table.loc[ring_anomalies.flagged.index, "east"]).all()
 
 
-# the terminal
+# The command line
 
 
-def test_anomalies_at_the_terminal(tmp_path):
+def test_the_anomalies_command(tmp_path):
     table, _ = ring(n=300, anomalies=15)
     table.assign(name="x").to_csv(tmp_path / "train.csv", index=False)
     ring(n=100, anomalies=5, seed=9)[0].to_csv(tmp_path / "new.csv", index=False)
@@ -343,17 +345,17 @@ def test_anomalies_at_the_terminal(tmp_path):
     done = run(*args, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "column 'name' is left out: it is text" in done.stderr
-    assert "12 of 315 rows called (the 12 strangest)" in done.stdout
+    assert "12 of 315 rows flagged (the 12 smallest p-values)" in done.stdout
     flagged = pd.read_csv(tmp_path / "flagged.csv")
     assert len(flagged) == 12
     assert {"row", "east", "north", "name", "p_value", "reason"} <= set(flagged.columns)
     done = run(
         "anomalies", "new.csv", "--fit", "fit.nc", "-o", "f.csv", "--all", "--alpha", "0.01", "--json", cwd=tmp_path
     )
-    told = json.loads(done.stdout)
-    assert (told["n_rows"], told["n_judged"]) == (105, 105)
+    answer = json.loads(done.stdout)
+    assert (answer["n_rows"], answer["n_judged"]) == (105, 105)
     assert len(pd.read_csv(tmp_path / "f.csv")) == 105
-    assert told["n_called"] == pd.read_csv(tmp_path / "f.csv")["anomaly"].sum()
+    assert answer["n_called"] == pd.read_csv(tmp_path / "f.csv")["anomaly"].sum()
     done = run("anomalies", "train.csv", "--new", "new.csv", "-k", "8", "-o", "f.csv", "--fdr", "0.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for wrong, words in {
@@ -369,15 +371,15 @@ def test_anomalies_at_the_terminal(tmp_path):
     assert run("anomalies", "train.csv", "-o", "train.csv", cwd=tmp_path).returncode == 1
 
 
-def test_what_a_fit_expects_is_simulated_once(tmp_path, monkeypatch):
-    """While learning; not to judge the table, nor each chunk of a file by the fit as it was saved."""
+def test_reference_scores_are_simulated_once(tmp_path, monkeypatch):
+    """They are simulated for the fit, and not again for each table, chunk or loaded fit."""
     sizes = []
-    real = novelty.simulated_scores
-    monkeypatch.setattr(novelty, "simulated_scores", lambda tree, size: (sizes.append(size), real(tree, size))[1])
+    real = p_values.simulated_scores
+    monkeypatch.setattr(p_values, "simulated_scores", lambda tree, size: (sizes.append(size), real(tree, size))[1])
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     found = find_anomalies(table, n_components=1, **QUIET)
     table.to_csv(tmp_path / "new.csv", index=False)
     again = bg.load(bg.save(found.fit, tmp_path / "fit.nc"))
     chunks = list(judge_file(again, tmp_path / "new.csv", chunk=20))
-    assert sizes == [novelty.SIMULATED]
+    assert sizes == [p_values.N_SIMULATED]
     np.testing.assert_array_equal(pd.concat([c.rows["p_value"] for c in chunks]), found.rows["p_value"])

@@ -1,4 +1,4 @@
-"""What a model makes of recordings that it was not trained on: who says it knows how sure to be."""
+"""Held-out evaluation: log likelihoods and calibration on recordings that a model was not trained on."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -8,27 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.speech.calibration import best_exponent, log_loss
-from bayesgmm.apps.speech.word_models import Shape, train
+from bayesgmm.apps.speech.word_models import WordSettings, train
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array
 
-UNKNOWN = 0.1  # the exponent where no recording could be held out
+DEFAULT_EXPONENT = 0.1  # default exponent if no recording can be held out
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Recordings that were held out.
+class HeldOutResult:
+    """Result of a held-out evaluation.
 
     Parameters
     ----------
     rows : (H,) int
-        Which they are, in their order.
+        Indices of the held-out recordings, in increasing order.
     loglik : (H, C) float
-        Their log likelihoods; minus infinity where a label was in no training recording.
+        Log likelihoods; minus infinity for labels without training recordings.
     exponent : float
-        ``best_exponent`` of them; ``UNKNOWN`` where there are no such recordings.
+        Estimate of ``best_exponent``; ``DEFAULT_EXPONENT`` if nothing was held out.
     loss : float
-        The log loss, in nats a recording.
+        Log loss in nats per recording.
     """
 
     rows: NDArray[np.intp]
@@ -38,51 +38,56 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What is held out of what.
+class EvaluationTask:
+    """Labels, weights, folds and settings of a held-out evaluation.
 
     Parameters
     ----------
     word : (R,) int
+        Label of each recording.
     weight : (R,) float
     log_prior : (C,) float
+        Log probability of each label.
     folds : list of (n,) int
         Recordings that are held out together.
-    shape : Shape
+    shape : WordSettings
     """
 
     word: NDArray[np.intp]
     weight: Array
     log_prior: Array
     folds: list[NDArray[np.intp]]
-    shape: Shape
+    shape: WordSettings
 
 
-def hold_out(parts: Sequence[Array], task: Rehearsal, columns: tuple[str, ...], count: Count) -> HeldOut:
-    """Train without each fold in turn, and look at it."""
+def evaluate_held_out(
+    parts: Sequence[Array], task: EvaluationTask, columns: tuple[str, ...], count: Count
+) -> HeldOutResult:
+    """Train without each fold in turn, and compute the log likelihoods of its recordings."""
     word, weight, log_prior = task.word, task.weight, task.log_prior
     rows, scores = [], []
     for fold in task.folds:
         kept = np.setdiff1d(np.arange(len(parts)), fold)
         known, inner = np.unique(word[kept], return_inverse=True)
-        judged = fold[np.isin(word[fold], known[np.isfinite(log_prior[known])])]
-        if len(judged) and len(known) > 1:
+        tested = fold[np.isin(word[fold], known[np.isfinite(log_prior[known])])]
+        if len(tested) and len(known) > 1:
             words = train([parts[int(r)] for r in kept], inner, weight[kept], task.shape, columns)
-            loglik = np.full((len(judged), len(log_prior)), -np.inf)
-            loglik[:, known] = words.log_likelihood([parts[int(r)] for r in judged])
-            rows.append(judged)
+            loglik = np.full((len(tested), len(log_prior)), -np.inf)
+            loglik[:, known] = words.log_likelihood([parts[int(r)] for r in tested])
+            rows.append(tested)
             scores.append(loglik)
         count.step()
     if not rows:
-        return HeldOut(np.empty(0, np.intp), np.empty((0, len(log_prior))), UNKNOWN, np.inf)
+        return HeldOutResult(np.empty(0, np.intp), np.empty((0, len(log_prior))), DEFAULT_EXPONENT, np.inf)
     order = np.argsort(np.concatenate(rows))
-    seen, loglik = np.concatenate(rows)[order], np.concatenate(scores)[order]
-    exponent = best_exponent(loglik, log_prior, word[seen], weight[seen])
-    return HeldOut(seen, loglik, exponent, log_loss(loglik, log_prior, word[seen], weight[seen], exponent))
+    tested, loglik = np.concatenate(rows)[order], np.concatenate(scores)[order]
+    exponent = best_exponent(loglik, log_prior, word[tested], weight[tested])
+    loss = log_loss(loglik, log_prior, word[tested], weight[tested], exponent)
+    return HeldOutResult(tested, loglik, exponent, loss)
 
 
 def folds_of(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) -> list[NDArray[np.intp]]:
-    """Which recordings are held out together: whole groups (speakers, files), with the labels evenly spread.
+    """Divide recordings into folds by whole groups (speakers, files), with similar label frequencies.
 
     Examples
     --------
@@ -98,9 +103,9 @@ def folds_of(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) ->
 def _split(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) -> Iterator[NDArray[np.intp]]:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if np.bincount(word).max() < n_folds:  # it refuses when no label has as many; then any split will do
+    if np.bincount(word).max() < n_folds:  # it needs a label with as many recordings; else the labels are ignored
         word = np.zeros_like(word)
     split = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # some label has fewer recordings than there are folds
+        warnings.simplefilter("ignore", UserWarning)  # a label has fewer recordings than there are folds
         yield from (held for _, held in split.split(word, word, group) if len(held))

@@ -1,4 +1,4 @@
-"""Which recordings there are, and what is said in them: from a folder, or from a table of files."""
+"""Lists of labelled recordings, from a folder or a table of files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from bayesgmm.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+AUDIO_FILES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What to train from.
+class RecordingList:
+    """Labelled recordings.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Listing:
         Paths, or (path, start, stop) in seconds.
     labels : list of str
     speakers : list of str, optional
-        None where they are not known.
+        None if unknown.
     """
 
     recordings: list[Any]
@@ -32,50 +32,51 @@ class Listing:
     speakers: list[str] | None = None
 
 
-def recordings_in(folder: str | Path) -> Listing:
-    """Labels from the names of subfolders, ``LABEL/any name.wav``, or of files, ``LABEL_SPEAKER_TAKE.wav``.
+def recordings_in(folder: str | Path) -> RecordingList:
+    """List the recordings of a folder, with labels from ``LABEL/name.wav`` or ``LABEL_SPEAKER_TAKE.wav``.
 
     Raises
     ------
     DataError
-        When there are none.
+        If there are no recordings, a file name has no label, or subfolders are nested.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS and not p.name.startswith("."))
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_FILES and not p.name.startswith("."))
     if not paths:
-        raise DataError(f"there are no recordings in {folder}; looked for {', '.join(SOUNDS)}")
+        raise DataError(f"there are no recordings in {folder}; looked for {', '.join(AUDIO_FILES)}")
     files: list[Any] = [str(p) for p in paths]
     if all(p.parent != folder for p in paths):
         if deep := [str(p.relative_to(folder)) for p in paths if p.parent.parent != folder]:
             raise DataError(
-                f"{folder}: folders in folders, {listing(deep)}; which of them is the label?\n"
+                f"{folder}: nested folders, {listing(deep)}; the label is not defined\n"
                 "  Give a folder of LABEL/*.wav, or a CSV file with columns path, label and speaker."
             )
-        return Listing(files, [p.parent.name for p in paths])
+        return RecordingList(files, [p.parent.name for p in paths])
     names = [p.stem.split("_") for p in paths]
     if unnamed := [p.name for p, parts in zip(paths, names, strict=True) if len(parts) < 2 or not parts[0]]:
         raise DataError(
-            f"{folder}: no label in the names of {listing(unnamed)}\n"
-            "  Call files LABEL_SPEAKER_TAKE.wav, put them into a folder for each label, or give a CSV file with "
+            f"{folder}: no label in the file names {listing(unnamed)}\n"
+            "  Name files LABEL_SPEAKER_TAKE.wav, use one folder for each label, or give a CSV file with "
             "columns path and label."
         )
     speakers = [parts[1] for parts in names] if all(len(parts) > 2 for parts in names) else None
-    return Listing(files, [parts[0] for parts in names], speakers)
+    return RecordingList(files, [parts[0] for parts in names], speakers)
 
 
-def recordings_of(frame: "pd.DataFrame", where: str | Path) -> Listing:
-    """Recordings that a table lists: columns ``path`` and ``label``; ``speaker``, ``start``, ``stop`` if it has them.
+def recordings_of(frame: "pd.DataFrame", where: str | Path) -> RecordingList:
+    """List the recordings of a table: columns ``path`` and ``label``, optionally ``speaker``, ``start``, ``stop``.
 
     Parameters
     ----------
     frame : DataFrame
     where : path
-        The table's file: paths are taken from its folder.
+        File of the table; paths are relative to its folder.
 
     Raises
     ------
     DataError
-        When a label or path is missing, or a part of a file has no start, no end, or no numbers for them.
+        If there is no column ``label``, values are missing, or only one of ``start`` and ``stop`` is given or is not
+        numeric.
     """
     if "label" not in frame.columns:
         raise DataError(
@@ -92,20 +93,21 @@ def recordings_of(frame: "pd.DataFrame", where: str | Path) -> Listing:
             raise DataError(f"{where}: a part of a file needs columns start and stop, both in seconds")
         recordings = list(zip(paths, frame["start"].astype(float), frame["stop"].astype(float), strict=True))
     speakers = frame["speaker"].astype(str).tolist() if "speaker" in frame.columns else None
-    return Listing(recordings, frame["label"].astype(str).tolist(), speakers)
+    return RecordingList(recordings, frame["label"].astype(str).tolist(), speakers)
 
 
-def listed(source: str | Path) -> "Listing | pd.DataFrame":
-    """What a folder or a CSV file lists; the table itself where it lists no recordings.
+def read_recordings(source: str | Path) -> "RecordingList | pd.DataFrame":
+    """Read a list of recordings from a folder or table; a table without paths is returned itself.
 
     Raises
     ------
     DataError
+        If it is a single recording, or the folder or table can't be used.
     """
     source = Path(source)
     if source.is_dir():
         return recordings_in(source)
-    if source.suffix.lower() in SOUNDS:
+    if source.suffix.lower() in AUDIO_FILES:
         raise DataError(f"{source} is one recording; give a folder of them, or a CSV file with columns path and label")
     frame = read_frame(source)
     return recordings_of(frame, source) if "path" in frame.columns else frame

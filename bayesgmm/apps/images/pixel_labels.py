@@ -1,4 +1,4 @@
-"""Every pixel of a picture labelled by a mixture and its neighbours, a strip of rows at a time."""
+"""Labels of all pixels of an image by a mixture and a random field, one strip of rows at a time."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.images.pictures import Picture
+from bayesgmm.apps.images.image_input import InputImage
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
-from bayesgmm.apps.images.random_fields import ROWS_A_SWEEP, edge_weights, smooth
+from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters
 from bayesgmm.data.points import Standard, listing
 from bayesgmm.errors import DataError, DeclarationError
@@ -20,25 +20,25 @@ from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
 if TYPE_CHECKING:
     import xarray as xr
 
-STRIP = 250_000  # pixels at a time in a thread: bounds the memory, whatever the size of the picture
+STRIP = 250_000  # pixels per thread, which limits the memory for images of any size
 Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """What labels pixels.
+class PixelMixture:
+    """Mixture that labels pixels.
 
     Parameters
     ----------
     names : tuple of str
-        Of the features.
+        Features.
     regions : (G,) array
-        Their names.
+        Names of the regions.
     tables : Table
-        Of some draws, in the coordinates of ``standard``.
+        Scored components of several draws, in the coordinates of ``standard``.
     standard : Standard
     groups : (K, G) float32, optional
-        1 where a component is part of a region; None when each is one.
+        1 where a component belongs to a region; None if each component is a region.
     """
 
     names: tuple[str, ...]
@@ -48,13 +48,15 @@ class Mixture:
     groups: Plane | None
 
     @classmethod
-    def of(cls, fit: "xr.DataTree", draws: int, merge: Any) -> "Mixture":
+    def of(cls, fit: "xr.DataTree", draws: int, merge: Any) -> "PixelMixture":
         """Read a fit of pixels.
 
         Raises
         ------
         DataError
-            When it is a fit of something else.
+            If the fit's columns are not features of pixels.
+        DeclarationError
+            If ``merge`` is not one region number for each component.
         """
         posterior = aligned(fit, draws)
         try:
@@ -63,7 +65,7 @@ class Mixture:
             of_pixels = False
         if not of_pixels:
             raise DataError(
-                f"this is not a fit of pixels: its columns are {listing(posterior.columns)}; give one of fit_pixels"
+                f"this is not a fit of pixels: its columns are {listing(posterior.columns)}; give a fit from fit_pixels"
             )
         regions = fit["posterior"].coords["component"].values
         groups = None if merge is None else _groups(merge, len(regions))
@@ -71,7 +73,7 @@ class Mixture:
         return cls(posterior.columns, regions, posterior.tables(), posterior.standard, groups)
 
     def probability(self, features: Plane) -> Plane:
-        """(h, W, K) of features (h, W, D)."""
+        """Compute the probabilities (h, W, G) of regions from features (h, W, D)."""
         height, width, n_features = features.shape
         blocks = self.standard.blocks(features.reshape(-1, n_features).astype(np.float64))
         share = responsibilities(blocks, self.tables).astype(np.float32)
@@ -79,25 +81,31 @@ class Mixture:
 
 
 def _groups(merge: Any, n_components: int) -> Plane:
-    """(K, G) which region each component is part of."""
+    """Indicator (K, G) of the region of each component.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not one region number for each component.
+    """
     if hasattr(merge, "data_vars"):
         merge = merged_clusters(merge, n_components)
     try:
         region = np.asarray(merge)
-    except ValueError:  # rows of several lengths are no array
+    except ValueError:  # rows of different lengths
         region = np.empty(0)
     whole_numbers = region.shape == (n_components,) and region.dtype.kind in "iu"
     if not whole_numbers or set(region.tolist()) != set(range(int(region.max()) + 1)):
         raise DeclarationError(
-            f"merge={merge!r}: give one number for each of the {n_components} components, 0 for those of the first "
-            "region, 1 for those of the second, and so on"
+            f"merge={merge!r}: give one number for each of the {n_components} components, 0 for the first "
+            "region, 1 for the second, and so on"
         )
     return (region[:, None] == np.arange(region.max() + 1)).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Field:
-    """The random field: how strongly neighbours pull, how many sweeps, which squared difference of colours is usual."""
+class RandomField:
+    """Settings of the random field: smoothing strength, number of sweeps, mean squared colour difference."""
 
     strength: float
     sweeps: int
@@ -105,17 +113,17 @@ class Field:
 
     @property
     def reach(self) -> int:
-        """How many rows beyond its own a pixel's probabilities depend on."""
-        return ROWS_A_SWEEP * self.sweeps if self.strength else 0
+        """Number of rows above and below that a pixel's probabilities depend on."""
+        return ROWS_PER_SWEEP * self.sweeps if self.strength else 0
 
 
 def label_pixels(
-    picture: Picture, mixture: Mixture, field: Field, keep: bool, threads: int, progress: bool
+    image: InputImage, mixture: PixelMixture, field: RandomField, keep: bool, threads: int, progress: bool
 ) -> "xr.Dataset":
-    """All that ``segment_image`` says of a picture; the probabilities too when ``keep``."""
+    """Compute the result of ``segment_image``; with the probabilities if ``keep``."""
     import xarray as xr
 
-    (height, width), n_components = picture.size, len(mixture.regions)
+    (height, width), n_components = image.size, len(mixture.regions)
     label = np.empty((height, width), dtype=np.int16)
     entropy = np.empty((height, width), dtype=np.float32)
     probability = np.empty((height, width, n_components), dtype=np.float32) if keep else None
@@ -125,7 +133,7 @@ def label_pixels(
 
         def task(first: int, last: int) -> None:
             for i in range(first, last):
-                own, features, lab, q = _strip(picture, mixture, field, *strips[i])
+                own, features, lab, q = _label_strip(image, mixture, field, *strips[i])
                 label[own], entropy[own] = _labels(q)
                 if probability is not None:
                     probability[own] = q
@@ -139,7 +147,7 @@ def label_pixels(
     values: dict[str, Any] = {
         "label": (("y", "x"), label),
         "entropy": (("y", "x"), entropy),
-        "image": (("y", "x", "channel"), picture.bytes()),
+        "image": (("y", "x", "channel"), image.bytes()),
         "share": ("component", total[:, 0] / total[:, 0].sum()),
         "mean_lab": (("component", "lab"), mean[:, :3]),
         "feature_mean": (("component", "feature"), mean[:, 3:]),
@@ -150,15 +158,15 @@ def label_pixels(
     return xr.Dataset(values, coords={"component": mixture.regions, "feature": list(mixture.names), **names})
 
 
-def _strip(
-    picture: Picture, mixture: Mixture, field: Field, start: int, stop: int
+def _label_strip(
+    image: InputImage, mixture: PixelMixture, field: RandomField, start: int, stop: int
 ) -> tuple[slice, Plane, Plane, Plane]:
-    """Some rows: where they are, their features, colours in CIELAB, and probabilities as those of the whole picture."""
-    first, last = max(0, start - field.reach), min(picture.size[0], stop + field.reach)
-    features, lab = pixel_features(picture, mixture.names, first, last)
+    """Return some rows: slice, features, CIELAB colours, and probabilities equal to those of the whole image."""
+    first, last = max(0, start - field.reach), min(image.size[0], stop + field.reach)
+    features, lab = pixel_features(image, mixture.names, first, last)
     q = mixture.probability(features)
-    if picture.visible is not None:
-        q[~picture.visible[first:last]] = 0.0
+    if image.visible is not None:
+        q[~image.visible[first:last]] = 0.0
     if field.reach:
         weights = edge_weights(lab, field.spread)
         q = smooth(q, weights, field.strength, field.sweeps, first)
@@ -167,22 +175,22 @@ def _strip(
 
 
 def _labels(q: Plane) -> tuple[NDArray[np.int16], Plane]:
-    """Most probable component and normalised entropy of the probabilities (h, W, K); -1 and 0 where there are none."""
-    there, n_components = q.any(axis=2), q.shape[2]
+    """Return the most probable component and the normalised entropy of (h, W, K); -1 and 0 for transparent pixels."""
+    visible, n_components = q.any(axis=2), q.shape[2]
     entropy = -(q * np.log(np.maximum(q, np.float32(1e-30)))).sum(axis=2) / max(np.log(n_components), 1e-30)
-    label = np.where(there, q.argmax(axis=2), -1)
+    label = np.where(visible, q.argmax(axis=2), -1)
     return label.astype(np.int16), np.clip(entropy, 0, 1)
 
 
 def _sums(label: NDArray[np.int16], values: Plane, n_components: int) -> Array:
-    """(K, 1 + D) how many pixels each component has, and the sums of their values (h, W, D)."""
-    there = label >= 0
-    held, rows = label[there], values[there]
-    counted = [np.bincount(held, minlength=n_components).astype(np.float64)]
-    return np.stack(counted + [np.bincount(held, rows[:, j], n_components) for j in range(rows.shape[1])], axis=1)
+    """Sum pixels by component (K, 1 + D): their number, then their values (h, W, D)."""
+    visible = label >= 0
+    component, rows = label[visible], values[visible]
+    counts = [np.bincount(component, minlength=n_components).astype(np.float64)]
+    return np.stack(counts + [np.bincount(component, rows[:, j], n_components) for j in range(rows.shape[1])], axis=1)
 
 
 def strips_of(height: int, width: int, reach: int) -> list[tuple[int, int]]:
-    """Rows that are worked on at a time: not many more than they need of their neighbours would be a waste."""
+    """Divide the rows into strips, each at least twice as high as its reach, which is computed in addition."""
     rows = max(STRIP // width, 2 * reach, 1)
     return [(start, min(start + rows, height)) for start in range(0, height, rows)]

@@ -1,4 +1,4 @@
-"""Which words were said, and when: the most probable way through a network in which any word may follow any other."""
+"""Decoding of word sequences: the most probable path through a network of all words and silence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,52 +10,52 @@ from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.speech.calibration import tempered
-from bayesgmm.apps.speech.word_models import Words
+from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PAUSE = 0.5  # probability of silence after a word
-PAUSE_STAYS = 0.9  # and of another frame of it: 0.1 s on average
-FAINTEST = 40.0  # nats below a frame's best state: no frame rules a state out for good
-QUIETEST = 0.1  # share of a recording's frames that say what its pauses sound like
-FORBIDDEN = 1e-300  # transitions that are less probable do not exist
+PAUSE_STAYS = 0.9  # self-transition probability of silence; its mean duration is 0.1 s
+FAINTEST = 40.0  # nats; lower limit of a state's log density relative to the best state
+QUIETEST = 0.1  # fraction of frames, the quietest, that estimate the background noise
+FORBIDDEN = 1e-300  # smaller transition probabilities are treated as zero
 
 
 @dataclass(frozen=True)
-class Network:
-    """Words in a loop, with silence between them.
+class Decoder:
+    """Decoder of word sequences: a loop of all words, with silence between them.
 
     Parameters
     ----------
     labels : (C,) str
-    words : Words
-    silence : Words
-        One word of one state.
-    follows : (C, C) float
+    words : WordModels
+    silence : WordModels
+        Model with one word and one state.
+    bigram : (C, C) float
         Probability that a word is followed by another; rows sum to one.
     prior : (C,) float
-        Probability of a word after silence.
+        Probability of each word after silence.
     exponent : float
-        Of the density of a frame.
+        Exponent of the density of a frame.
     step : float
-        Seconds from one frame to the next.
+        Seconds between frames.
     """
 
     labels: NDArray
-    words: Words
-    silence: Words
-    follows: Array
+    words: WordModels
+    silence: WordModels
+    bigram: Array
     prior: Array
     exponent: float
     step: float
 
     def transitions(self) -> tuple[Array, Array]:
-        """Weights of the states to begin with (n,), and of a state after another (n, n); silence is the last.
+        """Compute initial weights (n,) and transition weights (n, n) of the states; silence is the last state.
 
-        A word takes as long as its states do: the sum of S geometric times, none less than a frame. How long it takes
-        belongs to the density of its frames, and has the same exponent; which word it is does not.
+        The duration of a word is a sum of S geometric variables, each at least one frame. Self-transition and leaving
+        probabilities belong to the density of the frames and get the same exponent; the probabilities of words do not.
         """
         n_words, n_states = self.words.stay.shape
         size = n_words * n_states + 1
@@ -67,25 +67,25 @@ class Network:
         chain[np.arange(size - 1), np.arange(1, size)] = leaves[:-1]
         chain[last, -1] = leaves[last] * PAUSE
         chain[last[:-1], last[:-1] + 1] = 0.0
-        chain[np.ix_(last, first)] += leaves[last][:, None] * (1 - PAUSE) * self.follows
+        chain[np.ix_(last, first)] += leaves[last][:, None] * (1 - PAUSE) * self.bigram
         chain[-1, first] = leaves[-1] * self.prior
         begin = np.zeros(size)
         begin[first], begin[-1] = self.prior / 2, 0.5
         return begin, chain
 
     def log_weights(self, values: Array) -> Array:
-        """(T, n) logarithm of what frames (T, D) weigh in each state."""
+        """Compute tempered log densities (T, n) of frames (T, D) in each state."""
         words = self.words.log_density(values).reshape(len(values), -1)
-        return self.exponent * np.column_stack([words, silence_in(values, self.silence).log_density(values)[:, 0]])
+        return self.exponent * np.column_stack([words, adapted_silence(values, self.silence).log_density(values)[:, 0]])
 
     def ends(self) -> Array:
-        """(n,) weight of a state to be the last: a word is over when it leaves its last state."""
+        """Compute final weights (n,): a word ends by leaving its last state."""
         over = np.zeros_like(self.words.stay)
         over[:, -1] = (1 - self.words.stay[:, -1]) ** self.exponent
         return np.append(over.reshape(-1), 1.0)
 
     def path(self, values: Array) -> NDArray[np.int64]:
-        """(T,) the state of each frame (T, D) on the most probable way.
+        """Find the most probable state path (T,) of frames (T, D).
 
         References
         ----------
@@ -93,7 +93,7 @@ class Network:
         """
         librosa = extra("librosa", "librosa")
         begin, chain = self.transitions()
-        total = chain.sum(axis=1)  # librosa wants rows that sum to one: what that takes is given back with the frame
+        total = chain.sum(axis=1)  # librosa needs rows that sum to one; the factor is added to the frame's log weight
         log = self.log_weights(values)
         log[:-1] += np.log(total)
         log -= log.max(axis=1, keepdims=True)
@@ -103,20 +103,19 @@ class Network:
         return path.astype(np.int64)
 
     def transcribe(self, values: Array, start: float, stop: float) -> "pd.DataFrame":
-        """Words in their order, of frames (T, D) between two times in seconds.
+        """Transcribe frames (T, D) between two times in seconds.
 
         Returns
         -------
         DataFrame
-            ``start`` and ``end`` in seconds, ``label``, and its ``probability``: among all labels, were the times
-            known.
+            ``start`` and ``end`` in seconds, ``label``, and its ``probability`` among all labels, given the times.
         """
         import pandas as pd
 
         path = self.path(values)
         n_words, n_states = self.words.stay.shape
         rows = []
-        for first, end in stretches(path, n_states):
+        for first, end in word_segments(path, n_states):
             word = int(path[first]) // n_states
             if word == n_words:
                 continue
@@ -128,12 +127,12 @@ class Network:
         return pd.DataFrame(rows, columns=["start", "end", "label", "probability"])
 
 
-def stretches(path: NDArray[np.int64], n_states: int) -> list[tuple[int, int]]:
-    """First frame and end of each word on a path: a new one begins with another word, or with its own first state.
+def word_segments(path: NDArray[np.int64], n_states: int) -> list[tuple[int, int]]:
+    """Divide a state path into words (first frame, end), at changes of word and returns to a first state.
 
     Examples
     --------
-    >>> stretches(np.array([0, 1, 1, 0, 1, 4]), n_states=2)
+    >>> word_segments(np.array([0, 1, 1, 0, 1, 4]), n_states=2)
     [(0, 3), (3, 5), (5, 6)]
     """
     new = (path[1:] // n_states != path[:-1] // n_states) | (path[1:] < path[:-1])
@@ -141,17 +140,17 @@ def stretches(path: NDArray[np.int64], n_states: int) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def silence(quiet: Sequence[Array], words: Words, shrinkage: float) -> Words:
-    """One state for what is no speech, from quiet frames, (T_r, D) of each recording.
+def silence(quiet: Sequence[Array], words: WordModels, shrinkage: float) -> WordModels:
+    """Estimate a model of silence with one state, from quiet frames (T_r, D) of each recording.
 
-    Its covariance is shrunk to the mean of the words': there may be hardly any such frames.
+    Its covariance is shrunk towards the mean covariance of the words, because there may be few such frames.
     """
     rows = np.concatenate(quiet)
-    about = words.covariance.mean(axis=(0, 1, 2, 3))
+    target = words.covariance.mean(axis=(0, 1, 2, 3))
     mean = rows.mean(axis=0)
-    covariance = ((rows - mean).T @ (rows - mean) + shrinkage * about) / (len(rows) + shrinkage)
+    covariance = ((rows - mean).T @ (rows - mean) + shrinkage * target) / (len(rows) + shrinkage)
     shape = (1, 1, 1, 1)
-    return Words(
+    return WordModels(
         np.ones(shape),
         mean.reshape(*shape, -1),
         covariance.reshape(*shape, *covariance.shape),
@@ -161,14 +160,14 @@ def silence(quiet: Sequence[Array], words: Words, shrinkage: float) -> Words:
     )
 
 
-def silence_in(values: Array, known: Words) -> Words:
-    """The silence that is known, or that of a recording, as one state: no room is as quiet as another.
+def adapted_silence(values: Array, known: WordModels) -> WordModels:
+    """Adapt the model of silence to the background noise of a recording: one state with both as components.
 
-    What is quiet in frames (T, D) is told by their first cepstrum, the energy; a recording without a pause has its
-    faintest sounds there, which lie between words, too.
+    The quiet frames of (T, D) are those with the lowest first cepstral coefficient, the energy. In a recording without
+    pauses these are its faintest sounds, which also lie between words.
     """
-    faint = values[:, 0] <= np.quantile(values[:, 0], QUIETEST)
-    own = values[faint].mean(axis=0)[None, None, None, None]
+    quiet = values[:, 0] <= np.quantile(values[:, 0], QUIETEST)
+    own = values[quiet].mean(axis=0)[None, None, None, None]
     return replace(
         known,
         weight=np.concatenate([known.weight, known.weight], axis=3) / 2,

@@ -1,4 +1,4 @@
-"""Pictures at the door: files and arrays of any usual kind become one checked thing."""
+"""Input validation of images: files and arrays of the usual kinds become an ``InputImage``."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ from bayesgmm.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-HOW = "Give (height, width), or (height, width, 3) for colour; 2 and 4 channels have alpha in the last."
-BITS, PHOTOMETRIC, PLANES = 258, 262, 284  # tags of TIFF
-FULL = {"b": 1, "u1": 255, "u2": 65535, "f": 1.0}  # what is white, by kind of number
+SHAPES = "Give (height, width), or (height, width, 3) for colour; with 2 or 4 channels the last is alpha."
+BITS, PHOTOMETRIC, PLANES = 258, 262, 284  # TIFF tags
+FULL = {"b": 1, "u1": 255, "u2": 65535, "f": 1.0}  # the value of white, by data type
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A checked picture, in the numbers that it came in.
+class InputImage:
+    """Validated image, in its original data type.
 
     Parameters
     ----------
-    values : (H, W) or (H, W, 3) array
-        Grey or sRGB, of uint8, uint16 or float32 in [0, 1]. Where nothing is seen, the nearest colour that is.
+    values : (H, W) or (H, W, 3) uint8, uint16 or float32
+        Grey or sRGB; floats from 0 to 1. Transparent pixels have the colour of the nearest visible one.
     visible : (H, W) bool, optional
-        False where alpha is zero; None when all of it is seen.
+        False where alpha is zero; None if all pixels are visible.
     notes : tuple of str
-        What was made of the file that one may want to know.
+        Remarks about how the file was read.
     """
 
     values: NDArray[Any]
@@ -44,16 +44,16 @@ class Picture:
 
     @property
     def is_grey(self) -> bool:
-        """Whether there is one channel, or three that are the same."""
+        """True if there is one channel; three equal channels are read as one."""
         return self.values.ndim == 2
 
     def unit(self, where: Any = ...) -> NDArray[np.float32]:
-        """A part of the picture as numbers from 0 to 1: (..., 3), or (...) where it is grey."""
+        """Return a part of the image as numbers from 0 to 1: (..., 3), or (...) for grey."""
         part = self.values[where]
         return part.astype(np.float32) / np.float32(_full(part.dtype))
 
     def bytes(self) -> NDArray[np.uint8]:
-        """(H, W, 3) in the 8 bits that screens show."""
+        """Return the image (H, W, 3) as 8-bit sRGB."""
         values = self.values
         if values.dtype != np.uint8:
             values = np.round(values * np.float32(255 / _full(values.dtype))).astype(np.uint8)
@@ -61,57 +61,64 @@ class Picture:
 
 
 def _full(kind: np.dtype[Any]) -> float:
-    """What is white; nan where nothing says so."""
+    """Return the value of white for a data type; NaN if unknown."""
     return FULL.get(kind.kind if kind.kind in "bf" else kind.str[1:], np.nan)
 
 
-def as_picture(image: Any) -> Picture:
-    """Read and check a picture.
+def read_image(image: Any) -> InputImage:
+    """Read and validate an image.
 
     Parameters
     ----------
     image : path, open file, PIL image, or array
-        Arrays are (H, W), or (H, W, channels) with grey, grey and alpha, sRGB, or sRGB and alpha; numbers are uint8,
-        uint16, bool, or floats from 0 to 1. Files are what Pillow or tifffile read; EXIF orientation is followed, of an
-        animation the first frame is taken, and colours of 16 bits come in 8 where Pillow reads them.
+        An array is (H, W), or (H, W, channels) with grey, grey and alpha, sRGB, or sRGB and alpha; of uint8, uint16,
+        bool, or floats from 0 to 1. A file may have any format of Pillow or tifffile. The EXIF orientation is applied,
+        the first frame of an animation is used, and 16-bit colours have 8 bits where Pillow reads them.
 
     Raises
     ------
     DataError
-        For what is not a picture, and for a file that is missing or damaged.
+        If it is not an image, or the file is missing or damaged.
 
     Examples
     --------
-    >>> as_picture(np.array([[0, 255], [255, 0]], dtype=np.uint8)).size
+    >>> read_image(np.array([[0, 255], [255, 0]], dtype=np.uint8)).size
     (2, 2)
-    >>> as_picture(np.array([[0.0, 255.0]]))
+    >>> read_image(np.array([[0.0, 255.0]]))
     Traceback (most recent call last):
         ...
     bayesgmm.errors.DataError: the image has values from 0 to 255; floats go from 0 (black) to 1 (white)
-      Divide by the largest value that there can be, or give uint8 or uint16.
+      Divide by the largest possible value, or give uint8 or uint16.
     """
-    if isinstance(image, Picture):
+    if isinstance(image, InputImage):
         return image
     if isinstance(image, str | Path) or hasattr(image, "read") or hasattr(image, "getbands"):
         return _read(image)
     if np.ma.is_masked(image):
-        raise DataError("the image has pixels that are masked\n  Fill them, or make them transparent.")
+        raise DataError("the image has masked pixels\n  Fill them, or make them transparent.")
     try:
         values = np.asarray(image)
     except ValueError as error:
-        raise DataError(f"the image is no array ({error})\n  {HOW}") from None
+        raise DataError(f"the image is not an array ({error})\n  {SHAPES}") from None
     return _from_array(values, "the image")
 
 
-def _from_array(values: NDArray[Any], what: str) -> Picture:
+def _from_array(values: NDArray[Any], what: str) -> InputImage:
+    """Validate an array and separate colour from alpha.
+
+    Raises
+    ------
+    DataError
+        If it is not an image, or its values are invalid.
+    """
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4) or 0 in values.shape:
-        raise DataError(f"{what} has shape {values.shape}\n  {HOW}")
+        raise DataError(f"{what} has shape {values.shape}\n  {SHAPES}")
     if np.isnan(_full(values.dtype)):
         raise DataError(f"{what} holds {values.dtype}; give uint8, uint16, bool, or floats from 0 to 1")
     channels = 1 if values.ndim == 2 else values.shape[2]
     alpha = values[:, :, -1] > 0 if channels in (2, 4) else None
     if values.dtype.kind == "f":
-        if alpha is not None:  # a colour that nobody sees may be missing
+        if alpha is not None:  # transparent pixels may hold any value, NaN too
             values = np.where(values[:, :, -1:] == 0, 0, values)
         values = _checked_floats(values, what)
     if channels < 3:
@@ -120,46 +127,66 @@ def _from_array(values: NDArray[Any], what: str) -> Picture:
         colour = values[:, :, :3]
         if all((colour[:, :, 0] == colour[:, :, i]).all() for i in (1, 2)):
             colour = colour[:, :, 0]
-    return _filled(Picture(np.ascontiguousarray(colour)), alpha, what)
+    return _filled(InputImage(np.ascontiguousarray(colour)), alpha, what)
 
 
 def _checked_floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+    """Validate floats from 0 to 1.
+
+    Raises
+    ------
+    DataError
+        If values are missing, infinite or out of range.
+    """
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
-        raise DataError(f"{what} has pixels that are missing or infinite\n  Fill them, or make them transparent.")
+        raise DataError(f"{what} has missing or infinite pixels\n  Fill them, or make them transparent.")
     if low < 0 or high > 1:
         raise DataError(
             f"{what} has values from {low:g} to {high:g}; floats go from 0 (black) to 1 (white)\n"
-            "  Divide by the largest value that there can be, or give uint8 or uint16."
+            "  Divide by the largest possible value, or give uint8 or uint16."
         )
     return values.astype(np.float32, copy=False)
 
 
-def _filled(picture: Picture, alpha: NDArray[np.bool_] | None, what: str) -> Picture:
-    """What is not seen takes the nearest colour that is, so that it lends no edge and no texture to its neighbours."""
+def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
+    """Fill transparent pixels with the nearest visible colour, so that they add no edges and no texture.
+
+    Raises
+    ------
+    DataError
+        If all pixels are transparent.
+    """
     if alpha is None or alpha.all():
-        return picture
+        return image
     if not alpha.any():
-        raise DataError(f"{what} is transparent everywhere: there is nothing to see")
+        raise DataError(f"{what} is fully transparent")
     from scipy.ndimage import distance_transform_edt
 
     rows, columns = distance_transform_edt(~alpha, return_distances=False, return_indices=True)
-    return replace(picture, values=picture.values[rows, columns], visible=alpha)
+    return replace(image, values=image.values[rows, columns], visible=alpha)
 
 
-def _read(source: Any) -> Picture:
+def _read(source: Any) -> InputImage:
+    """Read a file or a PIL image.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or not an image.
+    """
     if isinstance(source, str | Path):
         if not Path(source).exists():
             raise DataError(f"there is no file {source}")
         if not Path(source).is_file():
-            raise DataError(f"{source} is not a file; give the path of one picture")
+            raise DataError(f"{source} is not a file; give the path of one image")
     name = str(source if isinstance(source, str | Path) else getattr(source, "name", None) or "the image")
     try:
         return _opened(source, name)
     except DataError:
         raise
-    except Exception as error:  # every format and every compression has its own family of errors
-        raise DataError(f"{name} can't be read as a picture: {_reason(error)}") from error
+    except Exception as error:  # each format and compression raises errors of its own
+        raise DataError(f"{name} can't be read as an image: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -168,21 +195,21 @@ def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
     if isinstance(error, Image.DecompressionBombError):
-        return f"it has more pixels than are safe to read\n  {error}\n  Make it smaller, or give an array."
-    return f"it is damaged, or something else ({error})"
+        return f"it has too many pixels to read safely\n  {error}\n  Make it smaller, or give an array."
+    return f"it is damaged or has an unknown format ({error})"
 
 
-def _opened(source: Any, name: str) -> Picture:
-    """What Pillow reads, and those kinds of TIFF that it does not know (colours as floats, for one), or gets wrong."""
+def _opened(source: Any, name: str) -> InputImage:
+    """Read with Pillow, or with tifffile the kinds of TIFF that Pillow can't read or misreads (float colours)."""
     from PIL import Image
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of unusual tags; and of pictures that would be too large to be held whole
+        warnings.simplefilter("ignore")  # about unusual tags, and images close to Pillow's size limit
         if hasattr(source, "getbands"):
             return _from_pillow(source, name)
         try:
             with Image.open(source) as image:
-                if not _in_deep_planes(image):
+                if not _has_deep_planes(image):
                     return _from_pillow(image, name)
         except OSError:
             if not name.lower().endswith((".tif", ".tiff")):
@@ -190,40 +217,49 @@ def _opened(source: Any, name: str) -> Picture:
         return _from_tiff(source, name)
 
 
-def _in_deep_planes(image: "Image") -> bool:
-    """Whether colours of more than 8 bits lie one behind the other: Pillow takes them for 8 bits."""
+def _has_deep_planes(image: "Image") -> bool:
+    """Check for separate planes of more than 8 bits, which Pillow reads as 8 bits."""
     tags = getattr(image, "tag_v2", {})
     return tags.get(PLANES) == 2 and max(tags.get(BITS, (8,))) > 8
 
 
-def _from_tiff(source: Any, name: str) -> Picture:
+def _from_tiff(source: Any, name: str) -> InputImage:
+    """Read a TIFF file with tifffile.
+
+    Raises
+    ------
+    DataError
+        If it is neither grey nor RGB.
+    """
     if hasattr(source, "seek"):
         source.seek(0)
     with extra("tifffile", "tifffile").TiffFile(source) as file:
         page, frames = file.pages[0], len(file.pages)
         values = page.asarray()
         if page.photometric not in (1, 2):
-            raise DataError(f"{name} is a TIFF of an unusual kind ({page.photometric.name}); save it as RGB or grey")
+            raise DataError(
+                f"{name} is a TIFF of an unsupported kind ({page.photometric.name}); save it as RGB or grey"
+            )
     if page.axes.startswith("S"):
         values = np.moveaxis(values, 0, -1)
     return _of_frames(_from_array(values, name), frames, name)
 
 
-def _from_pillow(image: "Image", name: str) -> Picture:
+def _from_pillow(image: "Image", name: str) -> InputImage:
     from PIL import ImageOps
 
     frames, kind = getattr(image, "n_frames", 1), image.format
     image.load()
-    picture = _from_array(_plain(image, ImageOps.exif_transpose(image), name), name)
-    return _of_frames(picture, 1 if kind == "MPO" else frames, name)  # a camera's MPO: a photograph and small copies
+    read = _from_array(_as_array(image, ImageOps.exif_transpose(image), name), name)
+    return _of_frames(read, 1 if kind == "MPO" else frames, name)  # MPO: a photograph and smaller copies
 
 
-def _of_frames(picture: Picture, frames: int, name: str) -> Picture:
-    return picture if frames == 1 else replace(picture, notes=(f"{name} has {frames} frames; this is the first",))
+def _of_frames(image: InputImage, frames: int, name: str) -> InputImage:
+    return image if frames == 1 else replace(image, notes=(f"{name} has {frames} frames; the first is used",))
 
 
-def _plain(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
-    """The numbers of a PIL image, of a kind that we know."""
+def _as_array(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
+    """Convert a PIL image to an array of a supported kind."""
     hidden = upright.info.get("transparency")
     if upright.mode in {"L", "RGB", "RGBA", "LA", "F"} and hidden is None:
         return np.asarray(upright)
@@ -236,14 +272,20 @@ def _plain(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
 
 
 def _grey_16(source: "Image", values: NDArray[Any], name: str) -> NDArray[Any]:
-    """Grey of 16 bits, as it is meant to be seen."""
-    if source.mode == "I" and source.format not in {"PNG", "PPM"}:  # their 16 bits come, or once came, as 32
+    """Return 16-bit grey values, where 65535 is white.
+
+    Raises
+    ------
+    DataError
+        If the values have 32 bits or a sign.
+    """
+    if source.mode == "I" and source.format not in {"PNG", "PPM"}:  # Pillow returns, or returned, their 16 bits as 32
         raise DataError(
-            f"{name} holds grey of 32 bits, or with a sign, and nothing says which number is white\n"
+            f"{name} holds 32-bit or signed grey values, so the value of white is unknown\n"
             "  Give uint8 or uint16, or an array of floats from 0 (black) to 1 (white)."
         )
     values = values.astype(np.uint16)
-    if getattr(source, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # white is zero: Pillow turns 8 bits around, but not 16
+    if getattr(source, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # zero is white: Pillow inverts 8 bits, but not 16
         values = np.uint16(FULL["u2"]) - values
     hidden = source.info.get("transparency")
     return values if hidden is None else np.dstack([values, np.where(values == hidden, 0, 1).astype(np.uint16)])

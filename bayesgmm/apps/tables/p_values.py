@@ -1,0 +1,178 @@
+"""P-values of log densities: an extrapolated tail, an empirical null, and what a fit stores for calibration."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.schema import holds_points, observed
+from bayesgmm.predictions.anomalies import rank_p_values
+from bayesgmm.predictions.predictive import assignments, mean_log_density
+from bayesgmm.predictions.replication import simulate
+from bayesgmm.priors.backgrounds import QUARTILES_APART
+from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+N_SIMULATED = 100_000  # points behind the p-values of a fit without held-out rows
+MAX_COUNTED_ROWS = 20_000  # rows used to estimate each component's share
+DRAWS = 200  # posterior draws of the chosen model
+MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
+TAIL = 0.01  # fraction of the reference scores that the tail is fitted to
+
+
+def log_p_values(score: Array, reference: Array) -> Array:
+    r"""Logarithms of p-values of scores, by sorted reference scores with an exponential lower tail.
+
+    Below its maximum, a Gaussian's log density is a gamma variable, whose tail decreases almost exponentially, and
+    faster the farther out. So below the lowest hundredth of the reference scores an exponential tail is used. The
+    p-values there are too large rather than too small.
+
+    Parameters
+    ----------
+    score : (N,) float
+        Log densities of the points to test.
+    reference : (M,) float
+        Log densities of points simulated from the model, in increasing order.
+
+    Returns
+    -------
+    (N,) float
+
+    Examples
+    --------
+    One Gaussian in two dimensions: the tail is exponential, p = exp(-r^2 / 2).
+
+    >>> reference = np.sort(np.log(np.random.default_rng(0).random(100_000)))
+    >>> log_p_values(np.array([-20.0]), reference).round()
+    array([-20.])
+    """
+    log_p = np.log(rank_p_values(score, reference))
+    count = int(TAIL * reference.size)
+    if count < 2:
+        return log_p
+    edge = reference[count]
+    rate = 1 / (edge - reference[:count]).mean()
+    return np.where(score < edge, np.log(TAIL) + rate * (score - edge), log_p)
+
+
+@dataclass(frozen=True)
+class EmpiricalNull:
+    r"""Distribution of the good points' z-scores, estimated from the central half of all points.
+
+    With :math:`z = \Phi^{-1}(p)`, the z-scores of good points are standard normal if the model is correct. The
+    quartiles of all z-scores estimate their actual centre and spread. P-values can only become larger; with few points
+    they are not changed.
+
+    Parameters
+    ----------
+    middle, spread : float
+        Mean and standard deviation of z; at most 0 and at least 1.
+
+    References
+    ----------
+    .. [1] Efron (2004), J. Am. Stat. Assoc. 99(465), 96-104.
+
+    Examples
+    --------
+    >>> EmpiricalNull.of(np.log((np.arange(999) + 1) / 1000))
+    EmpiricalNull(middle=0.0, spread=1.0)
+    """
+
+    middle: float = 0.0
+    spread: float = 1.0
+
+    @classmethod
+    def of(cls, log_p: Array) -> Self:
+        """Estimate from the logarithms (N,) of p-values."""
+        if len(log_p) < MIN_P_VALUES:
+            return cls()
+        low, middle, high = np.quantile(_z(log_p), [0.25, 0.5, 0.75])
+        return cls(min(0.0, round(float(middle), 9)), max(1.0, float(high - low) / QUARTILES_APART))
+
+    def p_values(self, log_p: Array) -> Array:
+        """Corrected p-values (N,)."""
+        from scipy.special import ndtr
+
+        return np.maximum(np.exp(log_p), ndtr((_z(log_p) - self.middle) / self.spread))
+
+
+def _z(log_p: Array) -> Array:
+    from scipy.special import ndtri_exp
+
+    return np.asarray(ndtri_exp(np.minimum(log_p, -1e-12)))
+
+
+def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
+    """Log densities (size,) of points simulated from a fit, with a fixed seed.
+
+    Components are drawn by their shares of the fitted rows, not by their weights. By its weight, a component without
+    rows would still generate about one point in N, anywhere, and no p-value could be small.
+    """
+    posterior = aligned(tree, DRAWS)
+    if holds_points(tree):
+        p = posterior.parameters
+        weight = np.broadcast_to(_component_shares(tree), p.weight.shape)
+        posterior = replace(posterior, parameters=replace(p, weight=weight))
+    return mean_log_density(tree, simulate(posterior, size, np.random.default_rng(0)))
+
+
+def _component_shares(tree: "xr.DataTree") -> Array:
+    """Fraction of the fitted rows that each component holds (K,); rows of a background are not counted."""
+    points = observed(tree)
+    some = slice(None, None, 1 + len(points.values) // MAX_COUNTED_ROWS)
+    answer = assignments(tree, points.values[some], draws=DRAWS)
+    counted = np.ones(answer.sizes["point"]) if points.weights is None else points.weights[some]
+    if "background" in answer:
+        counted = counted * (1 - answer["background"].values)
+    held = counted @ answer["probability"].transpose("point", "component").values
+    return np.asarray(held / held.sum())
+
+
+def with_reference(tree: "xr.DataTree", held_out: Any) -> "xr.DataTree":
+    """Copy of a fit that stores the scores of held-out rows: ``score`` [reference] in group ``calibration``."""
+    return _calibrated(tree, {"score": ("reference", np.sort(mean_log_density(tree, held_out)))})
+
+
+def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":
+    """Copy of a fit that stores the empirical null of its own rows, in group ``calibration``."""
+    null = EmpiricalNull.of(log_p)
+    return _calibrated(tree, {"middle": null.middle, "spread": null.spread})
+
+
+def with_expected(tree: "xr.DataTree") -> "xr.DataTree":
+    """Copy of a fit that stores simulated scores, ``expected`` [reference]; the fit itself if it stores scores."""
+    if {"score", "expected"} & set(_stored(tree)):
+        return tree
+    return _calibrated(tree, {"expected": ("reference", np.sort(simulated_scores(tree, N_SIMULATED)))})
+
+
+def _calibrated(tree: "xr.DataTree", more: dict[str, Any]) -> "xr.DataTree":
+    import xarray as xr
+
+    tree = tree.copy()
+    tree["calibration"] = xr.DataTree(xr.Dataset({**_stored(tree), **more}))
+    return tree
+
+
+def _stored(tree: "xr.DataTree") -> dict[Any, Any]:
+    return dict(tree["calibration"].to_dataset()) if "calibration" in tree.children else {}
+
+
+def reference_of(tree: "xr.DataTree") -> Array | None:
+    """Sorted scores (M,) of held-out rows that a fit stores; None if it stores none."""
+    stored = _stored(tree)
+    return stored["score"].values if "score" in stored else None
+
+
+def expected_of(tree: "xr.DataTree") -> Array:
+    """Sorted scores (M,) of points simulated from a fit."""
+    return np.asarray(_stored(with_expected(tree))["expected"].values)
+
+
+def null_of(tree: "xr.DataTree") -> EmpiricalNull:
+    """Empirical null that a fit stores; the standard normal if it stores none."""
+    stored = _stored(tree)
+    return EmpiricalNull(stored["middle"].item(), stored["spread"].item()) if "spread" in stored else EmpiricalNull()
