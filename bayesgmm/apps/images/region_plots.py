@@ -104,7 +104,7 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     entropy = data["entropy"].values
     top = max(0.1, np.ceil(10 * np.nanmax(entropy)) / 10)
     shown = second.imshow(entropy, vmin=0, vmax=top, cmap="magma", extent=corners)
-    second.set_title("uncertainty of each pixel", fontsize=10, loc="left")
+    second.set_title("entropy of each pixel's label", fontsize=10, loc="left")
     figure.colorbar(shown, ax=second, location="bottom", shrink=0.5, anchor=(0.0, 1.0), aspect=25, pad=0.02)
     for axis in (first, second):
         axis.set_anchor("NW")

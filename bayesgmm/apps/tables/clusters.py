@@ -90,7 +90,7 @@ class Clusters:
         return self.with_table().iloc[np.flatnonzero(far)[order]]
 
     def with_table(self) -> "pd.DataFrame":
-        """The table with columns ``cluster`` and ``expected_distance``, under longer names if the table has such columns."""
+        """Table with ``cluster`` and ``expected_distance``, under longer names if it has such columns."""
         return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
