@@ -56,7 +56,7 @@ class Sweep:
 
     def is_smooth(self, mixture: Mixture) -> bool:
         """Whether EM climbs the likelihood itself here, so that its gradient shows the way."""
-        if self.prior is not None:
+        if self.prior is not None or self.family.chart is None:
             return False
         if self.floor is None:
             return True
