@@ -11,8 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS, TRIANGLES
-from bayesgmm.families.forms import Diagonals, Form, Squares
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import Sharing
+from bayesgmm.families.squares import Squares
 from bayesgmm.sweep.stats import Array, Stats, cholesky
 
 
@@ -54,7 +56,7 @@ class Chart(ABC):
 
     @abstractmethod
     def log_volume(self, core: Array) -> Array:
-        """(...) log of the volume of covariances (..., M, ...) that a unit of the coordinates takes."""
+        """(...) log volume of covariances (..., M, ...) that a unit of the coordinates takes, up to a constant."""
 
     def compose(self, change: Array, core_roots: Array) -> Array:
         """Roots ``change root``, all in core shape: a change of what a root makes of a point."""

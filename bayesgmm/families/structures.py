@@ -22,10 +22,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent, allowed
+from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.families.charts import Chart, Logarithms, Triangles
-from bayesgmm.families.forms import Diagonals, Form, Multiples, Squares
+from bayesgmm.families.diagonals import Diagonals, Multiples
+from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import OneEach, OneForAll, Sharing
+from bayesgmm.families.squares import Squares
 from bayesgmm.sweep.stats import Array, Stats
 
 VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
@@ -311,6 +313,22 @@ class Spherical(Family):
 COVARIANCES: dict[str, Family] = {family.name: family for family in (Full(), Tied(), Diagonal(), Spherical())}
 
 
+def without_chart(family: Family) -> dict[str, str]:
+    """What an engine that moves in unconstrained coordinates can't take of a family, and what to declare instead.
+
+    Empty where the family has a chart, as the four families here do.
+
+    Examples
+    --------
+    >>> without_chart(COVARIANCES["tied"])
+    {}
+    """
+    if family.chart is not None:
+        return {}
+    charted = (repr(name) for name, other in COVARIANCES.items() if other.chart is not None)
+    return {f"covariance={family.name!r}": f"covariance={' or '.join(charted)}"}
+
+
 def chart_of(family: Family) -> Chart:
     """The chart of a family.
 
@@ -320,8 +338,6 @@ def chart_of(family: Family) -> Chart:
         When it has none.
     """
     if family.chart is None:
-        raise DeclarationError(
-            f"covariance={family.name!r} has no unconstrained coordinates\n"
-            f"  Try {allowed({name: one for name, one in COVARIANCES.items() if one.chart is not None})}."
-        )
+        what, instead = next(iter(without_chart(family).items()))
+        raise DeclarationError(f"{what} has no unconstrained coordinates\n  Use method='em', or declare {instead}.")
     return family.chart

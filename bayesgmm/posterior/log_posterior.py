@@ -152,17 +152,20 @@ class LogPosterior:
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""
-        model, (shift, scale) = self.model, (self.standard.shift, self.standard.scale)
-        weight, mean, core_roots = self.mixture(q)
+        model = self.model
         weights_extra, means_extra, covariances_extra = np.split(q, self._cuts, axis=-1)[1:6:2]
-        return Parameters(
-            weight,
-            mean * scale + shift,
-            model.family.matrices(core_roots, self.n_components, self.n_features) * np.outer(scale, scale),
+        extras = (
             model.weights.extras(weights_extra)
             | model.means.extras(means_extra, self.standard)
-            | model.covariances.extras(covariances_extra, self.standard),
+            | model.covariances.extras(covariances_extra, self.standard)
         )
+        return replace(self.in_data_units(*self.mixture(q)), extras=extras)
+
+    def in_data_units(self, weight: Array, mean: Array, core_roots: Array) -> Parameters:
+        """Mixtures in data units from weights (..., K), means (..., K, D) and roots (..., in core shape)."""
+        shift, scale = self.standard.shift, self.standard.scale
+        covariance = self.model.family.matrices(core_roots, self.n_components, self.n_features)
+        return Parameters(weight, mean * scale + shift, covariance * np.outer(scale, scale))
 
     def mixture(self, q: Array) -> tuple[Array, Array, Array]:
         """Weights (..., K), means (..., K, D) and roots (..., in core shape), standardised: what the blocks see."""

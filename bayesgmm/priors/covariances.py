@@ -10,7 +10,7 @@ from scipy.special import multigammaln
 from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.declared import Declared, Positive
 from bayesgmm.errors import DeclarationError
-from bayesgmm.families.forms import is_positive_definite
+from bayesgmm.families.squares import is_positive_definite
 from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density

@@ -15,7 +15,9 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import gammaln, multigammaln
 
-from bayesgmm.families.forms import Diagonals, Form, Squares
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
+from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.families.forms import Diagonals, Form, Squares
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
+from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
