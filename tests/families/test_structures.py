@@ -63,19 +63,19 @@ def test_a_structure_without_a_chart_is_fitted_by_em():
     density = sum(w * multivariate_normal(m, c).pdf(x) for w, m, c in zip(weight, mean, covariance, strict=True))
     for name in ("loglik", "lp"):
         np.testing.assert_allclose(fit["sample_stats"][name].item(), np.log(density).sum(), rtol=1e-10)
-    assert bg.density(fit, x).shape == (60,)
+    assert bg.density(fit, x).sizes["point"] == len(x)
 
 
 @pytest.mark.usefixtures("registered")
 def test_em_of_overlapping_clusters_needs_no_chart_and_ends_at_a_maximum():
-    x = np.random.default_rng(1).normal(size=(300, 2)) + 2.0 * (np.arange(300) % 2)[:, None]
+    x = np.random.default_rng(1).normal(size=(300, 2)) + 0.8 * (np.arange(300) % 2)[:, None]
     one = bg.GaussianMixture(2, covariance_type="EII", tol=1e-9, max_iter=5000, random_state=0).fit(x)
     assert one.converged_
     assert one.covariances_.shape == ()
     again = bg.fit(bg.MixtureModel(2, covariance="EII"), x, "em", seed=1, progress=False, tol=1e-12, max_iter=5000)
     np.testing.assert_allclose(one.score(x) * 300, again["sample_stats"]["loglik"].item(), rtol=1e-6)
-    tied = bg.fit(bg.MixtureModel(2, covariance="spherical"), x, "em", seed=1, progress=False)
-    assert again["sample_stats"]["loglik"].item() <= tied["sample_stats"]["loglik"].item()
+    freer = bg.fit(bg.MixtureModel(2, covariance="tied"), x, "em", seed=1, progress=False, start=again)
+    assert again["sample_stats"]["loglik"].item() <= freer["sample_stats"]["loglik"].item()
 
 
 @pytest.mark.usefixtures("registered")
