@@ -101,7 +101,7 @@ class MixtureModel(Declared):
                 "give more rows or fewer components"
             )
         n_features = len(points.columns)
-        per_component = n_features + (0 if self.family.tied else self.family.size(1, n_features))
+        per_component = n_features + self.family.size_per_component(n_features)
         resolved = {
             "weights": self.weights.resolve(self.n_components, per_component),
             "covariances": self.covariances.resolve(points.summary, self.family, self.n_components),

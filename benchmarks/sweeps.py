@@ -20,7 +20,7 @@ def problem(seed):
     n, d, k = int(rng.choice([100, 300, 1000, 3000])), int(rng.integers(1, 5)), int(rng.integers(2, 6))
     family = COVARIANCES[str(rng.choice(list(COVARIANCES)))]
     x = make_mixture(n, d, int(rng.integers(2, 6)), overlap=float(rng.uniform(0.02, 0.5)), seed=seed).X
-    blocks = Standard.of(as_points(x), family.isotropic).blocks(x)
+    blocks = Standard.of(as_points(x), family.needs_common_scale).blocks(x)
     rows, weight = starts.sample_rows(blocks, rng)
     centres = starts.spread_out_centres(rows, weight, k, rng)
     return em.Sweep(blocks, family), starts.from_centres(rows, weight, centres, family)

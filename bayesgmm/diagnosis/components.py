@@ -86,7 +86,7 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     names = fit["posterior"].coords["component"].values
     d = fit["posterior"].sizes["feature"]
     family = COVARIANCES[info(fit).get("model", {}).get("covariance", "full")]
-    needed = 0 if family.tied else 2 if family.diagonal else d + 1
+    needed = family.points_needed(d)
     usual = np.median(counts, axis=0)
     few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # by what is shown of it
     width = np.median(narrowness(fit), axis=0)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import watched
+from bayesgmm.families.structures import chart_of
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.schema import declaration, unpack
-from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,17 +39,11 @@ def log_prior(fit: "xr.DataTree") -> Array:
 
 def _log_volume(model: "MixtureModel", weight: Array, mean: Array, covariance: Array) -> Array:
     """(S,) log of the volume of weights, means and covariances that a unit of the sampler's coordinates takes."""
-    family, d = model.family, mean.shape[-1]
     with np.errstate(divide="ignore"):
         total = np.log(weight).sum(axis=-1)
         if model.means.is_ordered:
             total = total + np.log(np.diff(np.sort(mean[..., 0], axis=-1), axis=-1)).sum(axis=-1)
-    count = 1 if family.tied else covariance.shape[-3]
-    if family.diagonal:
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)[:, :count, : 1 if family.isotropic else d]
-        return total + np.log(variance).sum(axis=(-1, -2))
-    log_root = -np.log(np.diagonal(cholesky(covariance[:, :count]), axis1=-2, axis2=-1))
-    return total + (log_root * (np.arange(1, d + 1) + 1 - 2 * (d + 1))).sum(axis=(-1, -2))
+    return total + chart_of(model.family).log_volume(model.family.cores(covariance))
 
 
 def quantities(fit: "xr.DataTree") -> "xr.Dataset":

@@ -11,7 +11,7 @@ from bayesgmm.data.points import Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.estimators.beginnings import SLICE
-from bayesgmm.families.structures import COVARIANCES, Family, is_positive_definite
+from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.sweep.stats import Array
 
@@ -162,17 +162,8 @@ def check_precisions(value: Any, family: Family, n_components: int, n_features: 
     """
     shape = family.squeezed(np.empty(family.core_shape(n_components, n_features))).shape
     precisions = numbers("precisions_init", value, shape, f"the precisions of {family.name!r} components")
-    if family.diagonal:
-        if not (precisions > 0).all():
-            raise DeclarationError(f"precisions_init must be positive; its smallest number is {precisions.min():g}")
-        return precisions
-    for k, matrix in enumerate(family.unsqueezed(precisions)):
-        if not (np.allclose(matrix, matrix.T) and is_positive_definite(matrix)):
-            which = "precisions_init" if family.tied else f"precisions_init[{k}]"
-            raise DeclarationError(
-                f"{which} must be symmetric, positive-definite; it is not\n"
-                "  Give the inverse of a covariance matrix, for example numpy.linalg.inv(covariance)."
-            )
+    if problem := family.form.problem("precisions_init", family.unsqueezed(precisions), family.sharing.item):
+        raise DeclarationError(problem)
     return precisions
 
 
@@ -204,10 +195,10 @@ def spread(points: Points, family: Family, reg_covar: float) -> Any:
     """The covariance of the points, in the shape of one component's, each row counted as often as its weight says."""
     total = points.total_weight
     free = total - 1 if total >= 2 else total  # weights may be shares that sum to one
-    if family.diagonal:
-        variance = points.summary.variance + reg_covar
-        return float(variance.mean()) if family.isotropic else variance
-    return sum(_squares(points)) / free + reg_covar * np.eye(len(points.columns))
+    return family.form.either(
+        points.summary.variance + reg_covar,
+        lambda: sum(_squares(points)) / free + reg_covar * np.eye(len(points.columns)),
+    )
 
 
 def _squares(points: Points) -> Iterator[Array]:

@@ -127,8 +127,7 @@ class Approximation:
     @property
     def degrees_of_freedom(self) -> Array | np.float64:
         """(K,) of each precision's Wishart, or one number of a tied one."""
-        each = self.belief.components.precision.dof[:, 0]
-        return each[0] if self.model.family.tied else each.copy()
+        return self.model.family.sharing.squeezed(self.belief.components.precision.dof[:, 0].copy())
 
     @property
     def precisions_cholesky(self) -> Array:

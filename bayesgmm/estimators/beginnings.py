@@ -91,14 +91,12 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
 
     n = np.maximum(sum(shares.sum(axis=0) for _, shares in slices()), 1e-10)
     about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
-    s2 = np.asarray(sum(_second_moments(x, shares, about, family.diagonal) for x, shares in slices()))
+    s2 = np.asarray(sum(_second_moments(x, shares, about, family) for x, shares in slices()))
     return Stats(n, np.zeros_like(about), s2, -np.inf, about)
 
 
-def _second_moments(x: Array, shares: Array, about: Array, diagonal: bool) -> Array:
+def _second_moments(x: Array, shares: Array, about: Array, family: Family) -> Array:
     """Of one slice, about each component's mean: (K, D) or (K, D, D)."""
     own = [r > 0 for r in shares.T]  # with labels each point is one component's
-    parts = [(x[rows] - m, r[rows]) for rows, r, m in zip(own, shares.T, about, strict=True)]
-    if diagonal:
-        return np.array([r @ y**2 for y, r in parts])
-    return np.array([(y * r[:, None]).T @ y for y, r in parts])
+    parts = zip(own, shares.T, about, strict=True)
+    return np.array([family.form.second_moments(x[rows] - m, r[rows]) for rows, r, m in parts])

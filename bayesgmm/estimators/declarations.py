@@ -40,9 +40,9 @@ def _covariance_prior(estimator: Any, points: Points, family: Family) -> Any:
     told = estimator.covariance_prior
     if told is None:
         return arguments.spread(points, family, estimator.reg_covar)
-    if family.isotropic:
+    shape = family.form.squeezed(family.form.identity(points.values.shape[1])).shape
+    if not shape:
         return positive("covariance_prior", told)
-    shape = family.core_shape(1, points.values.shape[1])[1:]
     return arguments.numbers("covariance_prior", told, shape, f"what one of {family.name!r} covariances has")
 
 

@@ -71,7 +71,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
             raise DeclarationError(f"method 'em' has no setting {name!r}; it has {allowed(EM)}{did_you_mean(name, EM)}")
     chosen: dict[str, Any] = EM | settings
     family = model.family
-    standard = Standard.of(points, common=family.isotropic)
+    standard = Standard.of(points, common=family.needs_common_scale)
     prior = CovariancePrior(*model.covariances.conjugate(standard, family))
     sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:

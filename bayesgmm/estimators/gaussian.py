@@ -158,7 +158,7 @@ class GaussianMixture(MixtureEstimator):
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
         arguments.require_rows(points, self.n_components)
         given = self._given(points.values.shape[1])
-        standard = Standard.of(points, common=self._family.isotropic)
+        standard = Standard.of(points, common=self._family.needs_common_scale)
         floor = self.reg_covar / standard.scale**2
         blocks = standard.blocks(points.values, points.weights)
         sweep = em.Sweep(blocks, self._family, floor=floor, threads=os.cpu_count() or 1)
@@ -264,13 +264,8 @@ class GaussianMixture(MixtureEstimator):
         counts = random.multinomial(size, self.weights_)
         core = self._family.unsqueezed(self.covariances_)
         each = self._family.expand(core, len(counts), n_features)
-
-        def independent(mean: Array, variance: Array, count: int) -> Array:
-            return mean + random.standard_normal(size=(count, n_features)) * np.sqrt(variance)
-
-        draw = independent if self._family.diagonal else random.multivariate_normal
         parts = [
-            draw(mean, covariance, int(count))
+            self._family.form.draw(random, mean, covariance, int(count))
             for mean, covariance, count in zip(self.means_, each, counts, strict=True)
         ]
         return np.vstack(parts), np.repeat(np.arange(len(counts)), counts)

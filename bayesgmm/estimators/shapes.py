@@ -14,41 +14,28 @@ from bayesgmm.sweep.stats import Array, Table
 
 def precisions_cholesky(core_roots: Array, family: Family, standard: Standard) -> Array:
     """U in scikit-learn's shape and data units, from roots in core shape."""
-    scale = standard.scale
-    if family.diagonal:
-        return family.squeezed(core_roots / scale[: core_roots.shape[-1]])
-    return family.squeezed(np.swapaxes(core_roots, -1, -2) / scale[:, None])
+    return family.squeezed(family.form.transposed(family.form.scale_columns(core_roots, 1 / standard.scale)))
 
 
 def core_roots(factors: Array, family: Family, standard: Standard) -> Array:
     """Roots in core shape, from U in scikit-learn's shape and data units."""
     core = family.unsqueezed(np.asarray(factors, dtype=np.float64))
-    if family.diagonal:
-        return core * standard.scale[: core.shape[-1]]
-    return np.swapaxes(core, -1, -2) * standard.scale
+    return family.form.scale_columns(family.form.transposed(core), standard.scale)
 
 
 def factors_of_precisions(precisions: Array, family: Family) -> Array:
-    """U of precisions, both in scikit-learn's shape.
-
-    The Cholesky factor of a matrix whose rows and columns are reversed, reversed again.
-    """
-    if family.diagonal:
-        return np.sqrt(precisions)
-    return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
+    """U of precisions, both in scikit-learn's shape."""
+    return family.form.upper_factors(precisions)
 
 
 def precisions(factors: Array, family: Family) -> Array:
     """U U', in scikit-learn's shape."""
-    return np.square(factors) if family.diagonal else factors @ np.swapaxes(factors, -1, -2)
+    return family.form.outer_products(factors)
 
 
 def covariances(factors: Array, family: Family) -> Array:
     """The inverse of U U', in scikit-learn's shape."""
-    if family.diagonal:
-        return 1 / np.square(factors)
-    inverse = np.linalg.inv(factors)
-    return np.swapaxes(inverse, -1, -2) @ inverse
+    return family.form.inverse_outer_products(factors)
 
 
 def matrices(factors: Array, family: Family, n_components: int, n_features: int) -> Array:
@@ -66,13 +53,9 @@ def table(weights: Array, means: Array, factors: Array, family: Family, shift: A
 
 def covariances_from_matrices(matrices: Array, family: Family) -> Array:
     """Covariances in scikit-learn's shape, from (K, D, D) of which each is in the family."""
-    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1)
-    core = matrices if not family.diagonal else diagonal[:, :1] if family.isotropic else diagonal
-    return family.squeezed(core)
+    return family.squeezed(family.cores(matrices))
 
 
 def factors_of_covariances(values: Array, family: Family) -> Array:
     """U of covariances, both in scikit-learn's shape."""
-    if family.diagonal:
-        return 1 / np.sqrt(values)
-    return np.swapaxes(np.linalg.inv(np.linalg.cholesky(values)), -1, -2)
+    return family.form.upper_factors_of_inverses(values)

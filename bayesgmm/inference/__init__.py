@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.data.points import Points, as_points, listing
@@ -17,6 +18,7 @@ from bayesgmm.declared import positive, whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean, warn
+from bayesgmm.families.structures import without_chart
 from bayesgmm.inference import advi, em, mle, modes, nuts, variational
 from bayesgmm.inference.engine import Engine, Estimate, Limit, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
@@ -42,6 +44,7 @@ IGNORE_PRIORS = {"em", "mle"}  # no way out for somebody who has declared one
 LIMITS = {  # engines that are not here take every declaration
     "vb": Limit(variational.not_conjugate, "coordinate ascent needs conjugate priors"),
 }
+WITHOUT_CHART = {"em"}  # engines that take a covariance family without unconstrained coordinates
 GIVEN = {"density", "seed", "cores", "progress", "start"}  # what an engine gets from ``fit``; the rest are its settings
 
 
@@ -179,6 +182,7 @@ def check_priors(method: str, model: MixtureModel) -> None:
     ------
     DeclarationError
     """
+    _require_chart(method, model)
     wrong = _refused(method, model)
     if not wrong:
         return
@@ -188,6 +192,16 @@ def check_priors(method: str, model: MixtureModel) -> None:
         f"method {method!r} can't take {' and '.join(wrong)}: {LIMITS[method].because}.\n"
         f"  Methods that can: {allowed(able)}. Or declare {instead}."
     )
+
+
+def _require_chart(method: str, model: MixtureModel) -> None:
+    """Raise DeclarationError when an engine needs unconstrained coordinates and the covariance family has none."""
+    for what, instead in without_chart(model.family).items():
+        if method not in WITHOUT_CHART:
+            raise DeclarationError(
+                f"method {method!r} can't take {what}: it needs unconstrained coordinates; there are none.\n"
+                f"  Methods that can: {allowed(dict.fromkeys(WITHOUT_CHART))}. Or declare {instead}."
+            )
 
 
 def _refused(method: str, model: MixtureModel) -> dict[str, str]:
@@ -221,9 +235,9 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     -----
     FitWarning
     """
-    q, standard = estimate.q, density.standard
-    stats = estimate.stats | {"loglik": estimate.stats["lp"] - np.apply_along_axis(density.log_prior, -1, q)}
-    parameters = density.parameters(q)
+    standard = density.standard
+    parameters, log_prior = _read(density, estimate)
+    stats: dict[str, NDArray] = {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
     if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
         parameters = replace(parameters, extras={})
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
@@ -245,6 +259,13 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     warn(doubts)
     info |= {"relabelled": labels["method"], "labels": labels, "warnings": [*run.said, *doubts]}
     return schema.annotate(tree, info)
+
+
+def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:
+    """Mixtures of an estimate, and the log prior densities of their coordinates: 0 where there are none."""
+    if estimate.parameters is not None:
+        return estimate.parameters, np.zeros(estimate.stats["lp"].shape)
+    return density.parameters(estimate.q), np.apply_along_axis(density.log_prior, -1, estimate.q)
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> dict[str, Any]:

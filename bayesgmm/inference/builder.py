@@ -61,7 +61,7 @@ def build_model(
 
     points = as_points(data, columns)
     resolved = as_model(model).resolve(points)
-    standard = Standard.of(points, common=resolved.family.isotropic)
+    standard = Standard.of(points, common=resolved.family.needs_common_scale)
     warn(resolved.contradictions(points.summary))
     k, n_points = resolved.n_components, len(points.values)
     features = list(points.columns)

@@ -53,9 +53,8 @@ class Layout:
     def of(cls, family: Family, n_components: int, n_features: int) -> "Layout":
         """The layout of a family."""
         count, width = family.core_shape(n_components, n_features)[:2]
-        if family.diagonal:
-            return cls(n_components, n_features, 1, (count, width))
-        return cls(n_components, 1, n_features, (count, 1))
+        side = family.form.block_size(n_features)
+        return cls(n_components, n_features // side, side, (count, width // side))
 
     def spread(self, own: Array) -> Array:
         """(K, G, ...) from the family's own (M, W, ...)."""

@@ -119,9 +119,8 @@ class Ascent:
 
     def _no_points(self, mean: Array) -> Stats:
         """Statistics of nothing, about means (K, D)."""
-        k, d = mean.shape
-        s2 = np.zeros((k, d) if self.density.model.family.diagonal else (k, d, d))
-        return Stats(np.zeros(k), np.zeros((k, d)), s2, 0.0, mean)
+        s2 = self.density.model.family.zero_moments(*mean.shape)
+        return Stats(np.zeros(len(mean)), np.zeros_like(mean), s2, 0.0, mean)
 
     def step(self, belief: Belief) -> tuple[float, Belief]:
         """The bound of a belief, and the belief after it."""

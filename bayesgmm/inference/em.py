@@ -13,6 +13,7 @@ from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.wording import plural
 
@@ -56,7 +57,7 @@ class Sweep:
 
     def is_smooth(self, mixture: Mixture) -> bool:
         """Whether EM climbs the likelihood itself here, so that its gradient shows the way."""
-        if self.prior is not None:
+        if self.prior is not None or self.family.chart is None:
             return False
         if self.floor is None:
             return True
@@ -279,11 +280,28 @@ def fit(
         found = climb(sweep, density.n_components, seed, n_init, max_iter, tol, init)
     else:
         found = run(sweep, start, max_iter, tol)
-    mixture = found.mixture
-    q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)[None, None]
     warnings: tuple[str, ...] = ()
     if not found.converged:
         message = f"EM stopped after {max_iter} iterations before it converged."
         warnings = (f"{message} Try a larger max_iter or fewer components.",)
-    stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
-    return Estimate(q, stats, warnings, {"converged": found.converged, "maximum": "likelihood"})
+    estimate = _without_coordinates if density.model.family.chart is None else _with_coordinates
+    q, lp, parameters = estimate(density, found.mixture, cores)
+    stats = {"lp": np.array([[lp]]), "n_iter": np.array([[found.n_iter]])}
+    notes = {"converged": found.converged, "maximum": "likelihood"}
+    return Estimate(q[None, None], stats, warnings, notes, parameters=parameters)
+
+
+Point = tuple[Array, float, Parameters | None]  # coordinates, log posterior, and parameters without coordinates
+
+
+def _with_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
+    q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)
+    return q, density(q)[0], None
+
+
+def _without_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
+    """Of a family without a chart: the log likelihood stands for the log posterior."""
+    loglik = fold(density.blocks, mixture.table(density.model.family), threads).loglik
+    loglik -= density.blocks.total_weight * density.standard.log_scale
+    one = density.in_data_units(mixture.weight[None, None], mixture.mean[None, None], mixture.core_roots[None, None])
+    return np.empty(0), loglik, one

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array
 
 
@@ -24,6 +25,9 @@ class Estimate:
         Facts about the run that the result stores.
     groups : dict
         More groups of the result: variables by name, each its dimension and its values.
+    parameters : Parameters, optional
+        Its mixtures (chains, draws, ...) where the covariance family has no coordinates: ``q`` is then empty, and
+        ``lp`` is the log likelihood.
     """
 
     q: Array
@@ -31,6 +35,7 @@ class Estimate:
     warnings: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
+    parameters: Parameters | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import scipy.optimize
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.families.structures import Family
+from bayesgmm.families.charts import Chart
+from bayesgmm.families.structures import Family, chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Blocks, fold
 
@@ -43,10 +44,15 @@ class Anchor:
     threads: int
 
     @property
+    def chart(self) -> Chart:
+        """Coordinates of the roots."""
+        return chart_of(self.family)
+
+    @property
     def size(self) -> int:
         """How many coordinates: K log weights, K D means, and those of the roots."""
         k, d = self.mixture.mean.shape
-        return k + k * d + self.family.size(k, d)
+        return k + k * d + self.chart.size(k, d)
 
     def _parts(self, z: Array) -> tuple[Array, Array, Array]:
         """Changes of the log weights (K,), of the means (K, D) in standard deviations, and of the roots."""
@@ -56,7 +62,7 @@ class Anchor:
 
     @property
     def _root_scale(self) -> Array:
-        return np.sqrt(self.family.information(self.n, self.mixture.mean.shape[1]))
+        return np.sqrt(self.chart.information(self.n, self.mixture.mean.shape[1]))
 
     def __call__(self, z: Array) -> Mixture:
         """The mixture at z (size,)."""
@@ -64,7 +70,7 @@ class Anchor:
         k, d = start.mean.shape
         log_weight, steps, v = self._parts(z)
         mean = start.mean + family.stretch(start.core_roots, steps)
-        roots = family.compose(family.core_roots(v, k, d), start.core_roots)
+        roots = self.chart.compose(self.chart.core_roots(v, k, d), start.core_roots)
         return Mixture(softmax(np.log(start.weight) + log_weight), mean, roots)
 
     def downhill(self, z: Array) -> tuple[float, Array]:
@@ -77,7 +83,7 @@ class Anchor:
         if not np.isfinite(stats.loglik):
             return np.inf, np.zeros_like(z)
         by_mean = family.stretch_transposed(start.core_roots, family.precision_times(mixture.core_roots, stats.s1))
-        by_root = family.gradient(stats, mixture.core_roots, start.core_roots)
+        by_root = self.chart.gradient(stats, mixture.core_roots, start.core_roots)
         by_weight = stats.n - stats.n.sum() * mixture.weight
         root_n = np.sqrt(self.n)
         grad = [by_weight / root_n, (by_mean / root_n[:, None]).ravel(), by_root / self._root_scale]

@@ -77,9 +77,8 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
     about = np.average(rows, axis=0, weights=weight)
     variance = float(np.average((rows - about) ** 2, axis=0, weights=weight).mean())
     spread = max(variance, LEAST_SPREAD) / n_components ** (2 / n_features)
-    shape = family.core_shape(n_components, n_features)
-    root = np.ones(shape) if family.diagonal else np.broadcast_to(np.eye(n_features), shape).copy()
-    return Mixture(np.full(n_components, 1 / n_components), centres, root / np.sqrt(spread))
+    root = family.identity(n_components, n_features) / np.sqrt(spread)
+    return Mixture(np.full(n_components, 1 / n_components), centres, root)
 
 
 def from_responsibilities(
@@ -89,10 +88,7 @@ def from_responsibilities(
     weighted = shares * weight[:, None]
     n = np.maximum(weighted.sum(axis=0), 1e-10)
     about = weighted.T @ rows / n[:, None]
-    if family.diagonal:
-        s2 = np.array([r @ (rows - m) ** 2 for r, m in zip(weighted.T, about, strict=True)])
-    else:
-        s2 = np.array([(rows - m).T @ ((rows - m) * r[:, None]) for r, m in zip(weighted.T, about, strict=True)])
+    s2 = np.array([family.form.second_moments(rows - m, r) for r, m in zip(weighted.T, about, strict=True)])
     return maximise(family, Stats(n, np.zeros_like(about), s2, -np.inf, about), None, floor)
 
 

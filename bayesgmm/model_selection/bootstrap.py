@@ -181,7 +181,7 @@ def bootstrap_test(
     replicates, cores = whole("replicates", replicates), cores_of(cores)
     points = as_points(X, columns)
     MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
-    blocks = Standard.of(points, common=pair.family.isotropic).blocks(points.values)
+    blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points.values)
     observed, mixture = pair.statistic(blocks)
     null, size = _standardised(mixture, pair.family), len(points.values)
     tasks = [partial(pair.replicate, null, size, b) for b in range(replicates)]

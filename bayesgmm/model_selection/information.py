@@ -112,9 +112,8 @@ class Quantities:
     def __init__(self, likelihood: LogLikelihood, columns: tuple[str, ...]) -> None:
         self._likelihood = likelihood
         d = likelihood.n_features
-        rows, below = (
-            np.tril_indices(d, -1) if "feature_bis" in likelihood.model.family.dims else (np.empty(0, int),) * 2
-        )
+        block = likelihood.model.family.form.block_size(d)
+        rows, below = np.tril_indices(block, -1)  # pairs of columns that may be correlated
         self._pairs = (np.append(np.arange(d), below), np.append(np.arange(d), rows))
         pairs = [f"covariance {columns[i]}, {columns[j]}" for i, j in zip(below, rows, strict=True)]
         self.names = ["weight", *(f"mean {c}" for c in columns), *(f"variance {c}" for c in columns), *pairs]

@@ -51,7 +51,8 @@ class Candidates:
     @classmethod
     def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int) -> "Candidates":
         """Standardise the points once for each kind of family."""
-        standards = {c: Standard.of(points, common=c) for c in {COVARIANCES[name].isotropic for name in covariances}}
+        kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
+        standards = {common: Standard.of(points, common) for common in kinds}
         layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
         return cls(points, layouts, seed, n_init)
 
@@ -61,7 +62,7 @@ class Candidates:
         size = n_parameters(model.family, n_components, len(self.points.columns))
         named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
         try:
-            standard, blocks = self.layouts[model.family.isotropic]
+            standard, blocks = self.layouts[model.family.needs_common_scale]
             density = LogPosterior(model.resolve(self.points), blocks, standard)
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bayesgmm.data.points import Points, Standard
+from bayesgmm.families.charts import Chart
+from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import native
 from bayesgmm.posterior.parameters import Parameters
@@ -55,7 +57,7 @@ class LogPosterior:
             When the declaration does not fit the data.
         """
         resolved = as_model(model).resolve(points)
-        standard = Standard.of(points, common=resolved.family.isotropic)
+        standard = Standard.of(points, common=resolved.family.needs_common_scale)
         blocks = standard.blocks(points.values, points.weights)
         backdrop = None if resolved.background is None else resolved.background.backdrop(standard)
         return cls(resolved, replace(blocks, backdrop=backdrop), standard)
@@ -87,19 +89,15 @@ class LogPosterior:
     @cached_property
     def plan(self) -> IntArray:
         """The density as the native code reads it: sizes and addresses, in the order of ``_native.Plan``."""
-        model, family, arrays = self.model, self.model.family, self._arrays
+        model, arrays = self.model, self._arrays
         k, d = self.n_components, self.n_features
         entries = {
             "n_components": k,
             "n_features": d,
-            "diagonal": family.diagonal,
-            "tied": family.tied,
-            "isotropic": family.isotropic,
+            **self.chart.plan(k, d),
             "n_blocks": self.blocks.n_blocks,
             "chunk": self.blocks.chunk,
             "ordered": model.means.is_ordered,
-            "core_size": int(np.prod(family.core_shape(k, d))),
-            "coordinates_size": family.size(k, d),
             "size": self.size,
         }
         for name in PRIORS:
@@ -120,7 +118,12 @@ class LogPosterior:
         """Where each kind of coordinates ends: logits, the weights prior's extra, means, extra, roots, extra."""
         k, d, model = self.n_components, self.n_features, self.model
         sizes = [k - 1, model.weights.n_extra, k * d, model.means.n_extra]
-        return np.cumsum([*sizes, model.family.size(k, d), model.covariances.n_extra]).tolist()
+        return np.cumsum([*sizes, self.chart.size(k, d), model.covariances.n_extra]).tolist()
+
+    @property
+    def chart(self) -> Chart:
+        """The family's unconstrained coordinates; raises DeclarationError where it has none."""
+        return chart_of(self.model.family)
 
     @property
     def n_components(self) -> int:
@@ -149,17 +152,20 @@ class LogPosterior:
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""
-        model, (shift, scale) = self.model, (self.standard.shift, self.standard.scale)
-        weight, mean, core_roots = self.mixture(q)
+        model = self.model
         weights_extra, means_extra, covariances_extra = np.split(q, self._cuts, axis=-1)[1:6:2]
-        return Parameters(
-            weight,
-            mean * scale + shift,
-            model.family.matrices(core_roots, self.n_components, self.n_features) * np.outer(scale, scale),
+        extras = (
             model.weights.extras(weights_extra)
             | model.means.extras(means_extra, self.standard)
-            | model.covariances.extras(covariances_extra, self.standard),
+            | model.covariances.extras(covariances_extra, self.standard)
         )
+        return replace(self.in_data_units(*self.mixture(q)), extras=extras)
+
+    def in_data_units(self, weight: Array, mean: Array, core_roots: Array) -> Parameters:
+        """Mixtures in data units from weights (..., K), means (..., K, D) and roots (..., in core shape)."""
+        shift, scale = self.standard.shift, self.standard.scale
+        covariance = self.model.family.matrices(core_roots, self.n_components, self.n_features)
+        return Parameters(weight, mean * scale + shift, covariance * np.outer(scale, scale))
 
     def mixture(self, q: Array) -> tuple[Array, Array, Array]:
         """Weights (..., K), means (..., K, D) and roots (..., in core shape), standardised: what the blocks see."""
@@ -168,7 +174,7 @@ class LogPosterior:
         if self.model.means.is_ordered:
             mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
         weight = softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1)
-        return weight, mean.reshape(*q.shape[:-1], k, d), self.model.family.core_roots(roots, k, d)
+        return weight, mean.reshape(*q.shape[:-1], k, d), self.chart.core_roots(roots, k, d)
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:
         """(size,) coordinates of one mixture, its means and roots standardised; extra ones where they may start.
@@ -178,7 +184,7 @@ class LogPosterior:
         model = self.model
         order = model.order(weight, mean)
         weight, mean = weight[order], mean[order]
-        core_roots = core_roots if model.family.tied else core_roots[order]
+        core_roots = model.family.sharing.reordered(core_roots, order)
         log_weight = np.log(weight)
         placed = mean.reshape(-1)
         if model.means.is_ordered:
@@ -190,7 +196,7 @@ class LogPosterior:
                 model.weights.start(),
                 placed,
                 model.means.start(mean, self.standard),
-                model.family.coordinates(core_roots),
+                self.chart.coordinates(core_roots),
                 model.covariances.start(core_roots),
             ]
         )

@@ -13,14 +13,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from bayesgmm.families.chart_kernels import LOGARITHMS, pull_back, unpack_roots
 from bayesgmm.priors.native_calls import CALL_SIZE, FLOATS, INTS, Call, arguments, floats, floats_at, prior_density
 from bayesgmm.sweep.coordinate_kernels import (
     log_softmax,
     place_means,
-    pull_back,
     pull_back_means,
     pull_back_softmax,
-    unpack_roots,
 )
 from bayesgmm.sweep.kernels import BLOCK, fold, jit, long_jit, moments_width
 
@@ -32,34 +31,33 @@ class Plan(IntEnum):
 
     N_COMPONENTS = 0
     N_FEATURES = 1
-    DIAGONAL = 2
-    TIED = 3
-    ISOTROPIC = 4
-    ORDERED = 5
-    N_BLOCKS = 6
-    CHUNK = 7
-    CORE_SIZE = 8
-    COORDINATES_SIZE = 9
-    SIZE = 10
-    WEIGHTS_EXTRA = 11
-    MEANS_EXTRA = 12
-    COVARIANCES_EXTRA = 13
-    WEIGHTS_PARAMS_SIZE = 14
-    MEANS_PARAMS_SIZE = 15
-    COVARIANCES_PARAMS_SIZE = 16
-    X = 17
-    WEIGHT = 18
-    WEIGHTS_PARAMS = 19
-    MEANS_PARAMS = 20
-    COVARIANCES_PARAMS = 21
-    CONSTANT = 22
-    WEIGHTS_DENSITY = 23
-    MEANS_DENSITY = 24
-    COVARIANCES_DENSITY = 25
-    MODE = 26
-    SPREAD = 27
-    SPREAD_TRANSPOSED = 28
-    BACKDROP = 29
+    CHART = 2
+    N_CORES = 3
+    ORDERED = 4
+    N_BLOCKS = 5
+    CHUNK = 6
+    CORE_SIZE = 7
+    COORDINATES_SIZE = 8
+    SIZE = 9
+    WEIGHTS_EXTRA = 10
+    MEANS_EXTRA = 11
+    COVARIANCES_EXTRA = 12
+    WEIGHTS_PARAMS_SIZE = 13
+    MEANS_PARAMS_SIZE = 14
+    COVARIANCES_PARAMS_SIZE = 15
+    X = 16
+    WEIGHT = 17
+    WEIGHTS_PARAMS = 18
+    MEANS_PARAMS = 19
+    COVARIANCES_PARAMS = 20
+    CONSTANT = 21
+    WEIGHTS_DENSITY = 22
+    MEANS_DENSITY = 23
+    COVARIANCES_DENSITY = 24
+    MODE = 25
+    SPREAD = 26
+    SPREAD_TRANSPOSED = 27
+    BACKDROP = 28
 
 
 PLAN_SIZE = len(Plan)
@@ -126,7 +124,7 @@ def _add_priors(value, plan, q, grad, starts, mixture, grads):
     grad_log_weight, grad_mean, grad_core = grads
     call = np.empty(CALL_SIZE, dtype=np.int64)
     call[Call.N_COMPONENTS], call[Call.N_FEATURES] = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
-    call[Call.DIAGONAL] = plan[Plan.DIAGONAL] != 0
+    call[Call.CHART], call[Call.N_CORES] = plan[Plan.CHART], plan[Plan.N_CORES]
     call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE] = core.size, grad_core.size
     call[Call.LOG_WEIGHT], call[Call.GRAD_LOG_WEIGHT] = log_weight.ctypes.data, grad_log_weight.ctypes.data
     call[Call.MEAN], call[Call.GRAD_MEAN] = mean.ctypes.data, grad_mean.ctypes.data
@@ -146,7 +144,8 @@ def _add_priors(value, plan, q, grad, starts, mixture, grads):
 def log_posterior(plan, q, grad):
     """Log posterior density at unconstrained coordinates q, and its gradient: one fold, and what the priors add."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
-    diagonal, tied, isotropic = plan[Plan.DIAGONAL] != 0, plan[Plan.TIED] != 0, plan[Plan.ISOTROPIC] != 0
+    chart, n_cores = plan[Plan.CHART], plan[Plan.N_CORES]
+    diagonal = chart == LOGARITHMS
     ordered = plan[Plan.ORDERED] != 0
     x = floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
     w = floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
@@ -165,14 +164,14 @@ def log_posterior(plan, q, grad):
     grad[:] = 0.0
     log_softmax(q[: k - 1], log_weight)
     place_means(q[a:b], ordered, mean[: k * d])
-    unpack_roots(q[c:e], d, diagonal, tied, isotropic, core, root, log_det)
+    unpack_roots(q[c:e], d, chart, n_cores, core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
     if rows > k:
         _put_backdrop(floats(plan, Plan.BACKDROP, 2 + 2 * d), k, d, diagonal, offset, mean, root)
     fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
     _sum_rows(out, n_chunks)
-    pull_back(out[0, 1 : 1 + k * width], root, d, diagonal, tied, isotropic, grad_log_weight, grad_mean, grad[c:e])
+    pull_back(out[0, 1 : 1 + k * width], root, d, chart, n_cores, grad_log_weight, grad_mean, grad[c:e])
     value = out[0, 0] + floats(plan, Plan.CONSTANT, 1)[0]
     grads = (grad_log_weight, grad_mean, grad[c:e])
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), (log_weight, mean, core), grads)

@@ -85,7 +85,7 @@ def prior_predictive(
     resolved = model.resolve(checked)
     warn(resolved.contradictions(checked.summary))
     parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
-    standard = Standard.of(checked, common=resolved.family.isotropic)
+    standard = Standard.of(checked, common=resolved.family.needs_common_scale)
     tree = schema.pack_prior(checked, standard, parameters, simulated)
     return schema.annotate(tree, {"model": resolved.plain(), "seed": seed, "fingerprint": checked.fingerprint})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, log_density
 from bayesgmm.sweep.kernels import jit
@@ -68,13 +69,13 @@ def wishart_density(call: Any) -> float:
     value = 0.0
     scale = p.params[2:]
     if width:
-        scale = np.zeros(width if p.diagonal else d * d)
+        scale = np.zeros(width if p.chart == LOGARITHMS else d * d)
         for j in range(width):
-            scale[j if p.diagonal else j * d + j] = math.exp(p.extra[j])
+            scale[j if p.chart == LOGARITHMS else j * d + j] = math.exp(p.extra[j])
             log_prior, slope = log_density(p.params, 2 + width + j * ENTRIES, p.extra[j] + math.log(p.params[2 + j]))
             value += log_prior
             p.grad_extra[j] += slope
-    if p.diagonal:
+    if p.chart == LOGARITHMS:
         return value + _diagonal_wishart(p, dof, scale)
     return value + _full_wishart(p, dof, scale)
 
@@ -122,7 +123,7 @@ def lkj_density(call: Any) -> float:
     p = arguments(call)
     d, eta = p.n_features, p.params[0]
     value = 0.0
-    if p.diagonal:
+    if p.chart == LOGARITHMS:
         width = (p.params.size - 2) // (1 + ENTRIES)
         for t in range(p.core.size):
             j = t % width

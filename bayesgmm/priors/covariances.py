@@ -10,7 +10,8 @@ from scipy.special import multigammaln
 from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.declared import Declared, Positive
 from bayesgmm.errors import DeclarationError
-from bayesgmm.families.structures import Family, is_positive_definite
+from bayesgmm.families.squares import is_positive_definite
+from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
@@ -66,14 +67,7 @@ class CovariancesPrior(Declared):
 
     def values(self, covariance: Array, family: Family) -> dict[str, Array]:
         """The variable that ``build`` declares, by name, given covariances (K, D, D)."""
-        if not family.diagonal:
-            return {"tied_covariance": covariance[0]} if family.tied else {"covariance": covariance}
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-        return self.diagonal_values(variance[:, 0] if family.isotropic else variance)
-
-    def diagonal_values(self, variance: Array) -> dict[str, Array]:
-        """The same for a family of diagonal covariances, given variances."""
-        return {"variance": variance}
+        return {family.variable: family.squeezed(family.cores(covariance))}
 
     @abstractmethod
     def typical_sd(self) -> Array:
@@ -119,7 +113,7 @@ class WishartPrecision(CovariancesPrior):
     density: ClassVar = wishart_density
 
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
-        width = 1 if family.diagonal else len(data.columns)
+        width = family.form.block_size(len(data.columns))
         dof = width + 2.0 if self.dof is None else self.dof
         least = width - 1
         if not dof > least:
@@ -169,11 +163,11 @@ class WishartPrecision(CovariancesPrior):
         return scale / standard.scale[: scale.size] ** 2
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
-        d, dof = (1 if family.diagonal else standard.scale.size), self._dof
+        d, dof = family.form.block_size(standard.scale.size), self._dof
         one = d * _LOG_2 - multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
         if isinstance(self.scale, Scalar):
             width = self.n_extra
-            constant = one * (width if family.diagonal else 1)
+            constant = one * (width // d)
             return np.concatenate([[dof, constant], standard.scale[:width] ** 2, self.scale.params(width)])
         scale = self.core_scale(standard)
         if scale.ndim == 2:
@@ -200,13 +194,12 @@ class WishartPrecision(CovariancesPrior):
         if not isinstance(self.scale, Scalar):
             return self._dof, self.core_scale(standard)
         scale = self.scale.quantile(np.full(self.n_extra, 0.75)) / standard.scale[: self.n_extra] ** 2
-        return self._dof, scale if family.diagonal else np.diag(scale)
+        return self._dof, family.form.from_variances(scale)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
         size, k, d = shape
-        count = 1 if family.tied else k
         extras: dict[str, Array] = {}
         if isinstance(self.scale, Scalar):
             scale = self.scale.draw(rng, (size, self.n_extra))
@@ -214,26 +207,19 @@ class WishartPrecision(CovariancesPrior):
             scale = scale[:, None]
         else:
             scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
-        if family.diagonal:
-            variance = scale / rng.chisquare(self._dof, size=(size, k, 1 if family.isotropic else d))
-            return np.broadcast_to(variance, shape)[..., None] * np.eye(d), extras
-        chol = np.linalg.cholesky(scale) if not extras and scale.ndim == 2 else np.sqrt(scale)[..., None] * np.eye(d)
-        bartlett = np.tril(rng.normal(size=(size, count, d, d)), -1)
-        bartlett[..., range(d), range(d)] = np.sqrt(rng.chisquare(self._dof - np.arange(d), size=(size, count, d)))
-        half = chol @ np.swapaxes(np.linalg.inv(bartlett), -1, -2)
-        return np.broadcast_to(half @ np.swapaxes(half, -1, -2), (size, k, d, d)), extras
+        core = family.form.draw_inverse_wishart(rng, self._dof, scale, (size, family.sharing.count(k), d))
+        return family.as_matrices(core, k, d), extras
 
     def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.priors.prior_distributions import inverse_wishart, variances, with_covariance
+        from bayesgmm.priors.prior_distributions import inverse_wishart, with_covariance
 
-        unit = standard.scale[0] ** 2 if family.isotropic else standard.scale**2
         if isinstance(self.scale, Scalar):
-            dims = () if family.isotropic else ("feature",)
-            scale = self.scale.build("covariance_scale", 1.0, unit, dims)
+            unit = family.form.pooled(standard.scale**2)
+            scale = self.scale.build("covariance_scale", 1.0, unit, family.form.scale_axes)
         else:
             scale = np.asarray(self.scale)
-        declare = variances if family.diagonal else inverse_wishart
-        return with_covariance(declare(family, self._dof, scale, standard.scale), family, n_components)
+        core = inverse_wishart(family.form, family, self._dof, scale, standard.scale)
+        return with_covariance(core, family, n_components)
 
     def typical_sd(self) -> Array:  # noqa: D102
         scale = self.scale.quantile(np.full(self.n_extra, 0.5)) if isinstance(self.scale, Scalar) else self.scale
@@ -278,7 +264,7 @@ class LKJCovariance(CovariancesPrior):
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
         if self.sd is None:
             data.varied_range()
-            sigma = np.sqrt(data.variance.mean() if family.isotropic else data.variance)
+            sigma = np.sqrt(family.form.pooled(data.variance))
             return self.model_copy(update={"sd": HalfNormal(_plain(sigma))})
         return self.model_copy(update={"sd": _for_family(self.sd, data, family, "the sd of spherical covariances")})
 
@@ -289,53 +275,46 @@ class LKJCovariance(CovariancesPrior):
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
         width = self._sd.width
-        constant = 0.0 if family.diagonal else -lkj.log_normaliser(self.eta, width)
+        constant = -lkj.log_normaliser(self.eta, family.form.block_size(width))
         return np.concatenate([[self.eta, constant], standard.scale[:width], self._sd.params(width)])
 
     def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
         """A Wishart with its mode at the median standard deviations."""
         width = self._sd.width
         variance = (self.typical_sd() / standard.scale[:width]) ** 2
-        if family.diagonal:
-            return 3.0, (3.0 + 2.0) * variance
-        return width + 2.0, np.diag((width + 2.0 + width + 1.0) * variance)
+        block = family.form.block_size(width)
+        return block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
         size, k, d = shape
-        count = 1 if family.tied else k
+        count = family.sharing.count(k)
         sd = self._sd.draw(rng, (size, count, self._sd.width))
-        if family.diagonal:
-            return np.broadcast_to(sd**2, shape)[..., None] * np.eye(d), {}
-        chol = sd[..., None] * lkj.draw_factors(rng, self.eta, (size, count, d))
-        return np.broadcast_to(chol @ np.swapaxes(chol, -1, -2), (size, k, d, d)), {}
+        core = family.form.from_sd(sd, lambda: lkj.draw_factors(rng, self.eta, (size, count, d)))
+        return family.as_matrices(core, k, d), {}
 
     def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
         from bayesgmm.priors.prior_distributions import lkj_covariance, with_covariance
 
-        if family.diagonal:
-            unit = standard.scale[0] if family.isotropic else standard.scale
-            core = self._sd.build("sd", -1.0, unit, family.dims) ** 2
-        else:
-            core = lkj_covariance(family, self.eta, self._sd, standard.scale)
+        core = lkj_covariance(family.form, family, self.eta, self._sd, standard.scale)
         return with_covariance(core, family, n_components)
 
-    def diagonal_values(self, variance: Array) -> dict[str, Array]:  # noqa: D102
-        return {"sd": np.sqrt(variance)}
+    def values(self, covariance: Array, family: Family) -> dict[str, Array]:  # noqa: D102
+        name, core = family.form.by_sd(family.variable, family.cores(covariance))
+        return {name: family.squeezed(core)}
 
     def typical_sd(self) -> Array:  # noqa: D102
         return self._sd.quantile(np.full(self._sd.width, 0.5))
 
 
 def _for_family(prior: Scalar, data: Summary, family: Family, what: str) -> Scalar:
-    return prior.single(what) if family.isotropic else prior.per_column(data.columns)
+    columns = family.form.columns_apart(data.columns)
+    return prior.per_column(columns) if columns else prior.single(what)
 
 
 def _as_family(matrix: Array, family: Family) -> Array:
-    if not family.diagonal:
-        return matrix
-    return np.array(np.diag(matrix).mean()) if family.isotropic else np.diag(matrix)
+    return family.form.squeezed(family.form.from_matrices(matrix))
 
 
 def _plain(value: Array) -> Any:

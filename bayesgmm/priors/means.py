@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.data.points import Standard, Summary, listing, per_column
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers
 from bayesgmm.errors import DeclarationError
+from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array
@@ -35,14 +36,13 @@ def conjugate_density(call: Any) -> float:
     """Normal means with the component's covariance divided by a strength; params: locations, strength."""
     p = arguments(call)
     d, strength = p.n_features, p.params[p.n_features]
-    per_core = p.core.size // p.n_components  # of a diagonal family, which is never tied
-    shared = not p.diagonal and p.core.size == d * d
+    per_core = p.core.size // p.n_cores
     y = np.empty(d)
     value = 0.0
     for k in range(p.n_components):
-        m = 0 if shared else k
+        m = k % p.n_cores
         value += 0.5 * d * (math.log(strength) - _LOG_2PI)
-        if p.diagonal:
+        if p.chart == LOGARITHMS:
             for j in range(d):
                 t = m * per_core + j % per_core
                 r = p.core[t]

@@ -20,10 +20,12 @@ prior_density = nb.cfunc(types.float64(INTS), cache=True, error_model="numpy")
 
 Arguments = namedtuple(
     "Arguments",
-    "n_components n_features diagonal params extra log_weight mean core grad_extra grad_log_weight grad_mean grad_core",
+    "n_components n_features chart n_cores params extra log_weight mean core "
+    "grad_extra grad_log_weight grad_mean grad_core",
 )
 """What a prior's density sees, and the gradients that it adds to.
 
+``chart`` is the code of the family's chart, ``n_cores`` the number of its roots: one a component, or one for all.
 ``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
 flat) are the mixture, standardised. ``grad_core`` is about the roots' coordinates, the others about what they are
 named after. The density is one over those coordinates, ``extra`` and means and weights: no prior knows how
@@ -36,20 +38,21 @@ class Call(IntEnum):
 
     N_COMPONENTS = 0
     N_FEATURES = 1
-    DIAGONAL = 2
-    PARAMS_SIZE = 3
-    EXTRA_SIZE = 4
-    CORE_SIZE = 5
-    COORDINATES_SIZE = 6
-    PARAMS = 7
-    EXTRA = 8
-    LOG_WEIGHT = 9
-    MEAN = 10
-    CORE = 11
-    GRAD_EXTRA = 12
-    GRAD_LOG_WEIGHT = 13
-    GRAD_MEAN = 14
-    GRAD_CORE = 15
+    CHART = 2
+    N_CORES = 3
+    PARAMS_SIZE = 4
+    EXTRA_SIZE = 5
+    CORE_SIZE = 6
+    COORDINATES_SIZE = 7
+    PARAMS = 8
+    EXTRA = 9
+    LOG_WEIGHT = 10
+    MEAN = 11
+    CORE = 12
+    GRAD_EXTRA = 13
+    GRAD_LOG_WEIGHT = 14
+    GRAD_MEAN = 15
+    GRAD_CORE = 16
 
 
 CALL_SIZE = len(Call)
@@ -80,7 +83,8 @@ def arguments(call_):
     return Arguments(
         k,
         d,
-        call[Call.DIAGONAL] != 0,
+        call[Call.CHART],
+        call[Call.N_CORES],
         floats(call, Call.PARAMS, call[Call.PARAMS_SIZE]),
         floats(call, Call.EXTRA, extra),
         floats(call, Call.LOG_WEIGHT, k),

@@ -5,7 +5,7 @@ values themselves, written without a look at the native one.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import gammaln, multigammaln
 
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
+from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import Family
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar
@@ -107,17 +110,28 @@ def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength:
     return _log_diagonal(root).sum(-1) + each.sum(-1)
 
 
-def variances(family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
-    """What an inverse Wishart is in one dimension: ``variance``, [component] or [component, feature]."""
-    transform = LogPower(-0.5, unit[0] ** 2 if family.isotropic else unit**2)
-    return pm.InverseGamma("variance", np.float64(dof / 2), scale / 2, dims=family.dims, default_transform=transform)
+@singledispatch
+def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+    """The family's own covariances, whose precisions are Wishart(dof, scale^-1) block by block.
+
+    Scale is one covariance in core shape, or its diagonal.
+    """
+    raise TypeError(f"{type(form).__name__} has no inverse Wishart in PyMC yet: register it with inverse_wishart")
 
 
-def inverse_wishart(family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
-    """Covariances (..., D, D) whose precisions are Wishart(dof, scale^-1); scale is a matrix, or its diagonal."""
+@inverse_wishart.register
+def _inverse_gammas(form: Diagonals, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+    """The inverse Wishart in one dimension."""
+    transform = LogPower(-0.5, form.pooled(unit**2))
+    alpha = np.float64(dof / 2)
+    return pm.InverseGamma(family.variable, alpha, scale / 2, dims=family.dims, default_transform=transform)
+
+
+@inverse_wishart.register
+def _inverse_wisharts(form: Squares, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
     d = len(unit)
     return pm.CustomDist(
-        _core_name(family),
+        family.variable,
         scale if scale.ndim == 2 else pt.diag(scale),
         dist=partial(_draw_inverse_wishart, dof=dof, d=d),
         logp=partial(_log_inverse_wishart, dof=dof, d=d),
@@ -128,19 +142,12 @@ def inverse_wishart(family: Family, dof: float, scale: Any, unit: Any) -> Tensor
     )
 
 
-def _core_name(family: Family) -> str:
-    return "tied_covariance" if family.tied else "covariance"
-
-
 def with_covariance(core: TensorVariable, family: Family, n_components: int) -> TensorVariable:
     """``covariance`` [component, feature, feature_bis], made of the family's own where those are something else."""
     if core.name == "covariance":
         return core
     d = len(pm.modelcontext(None).coords["feature"])
-    if family.tied:
-        full = pt.broadcast_to(core, (n_components, d, d))
-    else:
-        full = (core[:, None, None] if family.isotropic else core[:, :, None]) * np.eye(d)
+    full = pt.broadcast_to(family.form.to_matrices(family.unsqueezed(core), d), (n_components, d, d))
     return pm.Deterministic("covariance", full, dims=("component", "feature", "feature_bis"))
 
 
@@ -162,12 +169,23 @@ def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: in
     return density if value.ndim == 3 else density[0]
 
 
-def lkj_covariance(family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
-    """Covariances (..., D, D) with LKJ correlations and the prior ``sd`` of the standard deviations."""
+@singledispatch
+def lkj_covariance(form: Form, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+    """The family's own covariances: the prior ``sd`` of standard deviations, LKJ correlations if there are any."""
+    raise TypeError(f"{type(form).__name__} has no LKJ covariances in PyMC yet: register them with lkj_covariance")
+
+
+@lkj_covariance.register
+def _squared_sds(form: Diagonals, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+    return sd.build("sd", -1.0, form.pooled(unit), family.dims) ** 2
+
+
+@lkj_covariance.register
+def _lkj_covariances(form: Squares, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
     d, parameters = len(unit), sd.pymc_parameters()
     sds = partial(_sds, sd=sd.pymc_class(), names=tuple(parameters))
     return pm.CustomDist(
-        _core_name(family),
+        family.variable,
         *(np.broadcast_to(value, (d,)) for value in parameters.values()),
         dist=partial(_draw_lkj, sds, eta=eta, d=d),
         logp=partial(_log_lkj, sds, eta=eta, d=d),

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
+from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
@@ -64,7 +67,7 @@ def sayings(model: MixtureModel, n_features: int) -> dict[str, Saying]:
 
 
 def _of_data(model: MixtureModel) -> Saying:
-    covariance = "Σ" if model.family.tied else "Σ_k"
+    covariance = f"Σ{model.family.sharing.subscript}"
     if model.n_components == 1:
         return Saying("All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",))
     words = f"Each point comes from one of {model.n_components} Gaussians; {FAMILIES[model.covariance]}."
@@ -253,26 +256,35 @@ def say_covariances(prior: CovariancesPrior, family: Family, n_features: int) ->
 
 def _index(family: Family, n_features: int) -> str:
     """What a standard deviation is counted by: component, column, both."""
-    own = [] if family.tied else ["k"]
-    return " ".join([*own, *([] if family.isotropic or n_features == 1 else ["j"])])
+    own = family.sharing.subscript.removeprefix("_").split()
+    return " ".join([*own, *([] if family.form.n_scales(n_features) == 1 else ["j"])])
 
 
 @say_covariances.register
 def _wishart(prior: WishartPrecision, family: Family, n_features: int) -> Saying:
     assert prior.dof is not None
-    one = family.isotropic or n_features == 1
+    one = family.form.n_scales(n_features) == 1
     scale, columns, learned, told = _wishart_scale(prior.scale, one)
-    symbol = (
-        f"σ_{{{_index(family, n_features)}}}^{{−2}}" if family.diagonal else f"Σ{'' if family.tied else '_k'}^{{−1}}"
-    )
-    if family.diagonal:
-        of_column = scale if one or not scale.isalpha() else f"{scale}_{{j j}}"
-        formula = f"{symbol} ∼ Gamma({number(prior.dof / 2)}, {of_column} / 2)"
-    else:
-        formula = f"{symbol} ∼ Wishart({number(prior.dof)}, {scale}^{{−1}})"
+    formula = _wishart_formula(family.form, family, n_features, prior.dof, scale)
     typical = _per_column("Components are expected to have standard deviations near", prior.typical_sd())
     words = f"{typical}; the prior is worth about {number(prior.dof)} points of each component."
     return Saying(f"{words}{told}", (formula, *learned), columns)
+
+
+@singledispatch
+def _wishart_formula(form: Form, family: Family, n_features: int, dof: float, scale: str) -> str:
+    raise TypeError(f"{type(form).__name__} has no formula yet: register it with _wishart_formula")
+
+
+@_wishart_formula.register
+def _gamma_formula(form: Diagonals, family: Family, n_features: int, dof: float, scale: str) -> str:
+    of_column = scale if form.n_scales(n_features) == 1 or not scale.isalpha() else f"{scale}_{{j j}}"
+    return f"σ_{{{_index(family, n_features)}}}^{{−2}} ∼ Gamma({number(dof / 2)}, {of_column} / 2)"
+
+
+@_wishart_formula.register
+def _matrix_formula(form: Squares, family: Family, n_features: int, dof: float, scale: str) -> str:
+    return f"Σ{family.sharing.subscript}^{{−1}} ∼ Wishart({number(dof)}, {scale}^{{−1}})"
 
 
 def _wishart_scale(scale: Any, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
@@ -305,9 +317,9 @@ def _lkj(prior: LKJCovariance, family: Family, n_features: int) -> Saying:
     sd = f"τ_{{{_index(family, n_features) or 'j'}}} ∼ {_scalar_formula(prior.sd)}"
     words = f"The standard deviation τ of a component is {_scalar_words(prior.sd)}."
     columns = _scalar_columns(prior.sd)
-    if family.diagonal or n_features == 1:
+    if family.form.block_size(n_features) == 1:
         return Saying(words, (sd,), columns)
-    k = "" if family.tied else "_k"
+    k = family.sharing.subscript
     formula = f"Σ{k} = diag(τ{k}) R{k} diag(τ{k}), R{k} ∼ LKJ({number(prior.eta)})"
     uniform = "all correlation matrices are equally likely" if prior.eta == 1 else _shrinks(prior.eta)
     return Saying(f"{words} Apart from that, {uniform}.", (formula, sd), columns)

@@ -57,49 +57,12 @@ def pull_back_means(q, ordered, grad_mean, grad_q):
 
 
 @jit
-def unpack_roots(v, n_features, diagonal, tied, isotropic, core, root, log_det):
-    """Roots from unconstrained coordinates: a row-major lower triangle with the logarithms of its diagonal.
+def pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v):
+    """Gradients in the means and in lower-triangular roots, from a row of ``fold`` without its first number.
 
-    ``core`` takes the family's own roots (one for a tied family, one number a component for a spherical
-    one), ``root`` the same for every component and feature, ``log_det`` the log determinants (K,).
-    """
-    n_components = log_det.size
-    if diagonal:
-        for t in range(v.size):
-            core[t] = math.exp(v[t])
-        for k in range(n_components):
-            log_det[k] = 0.0
-            for j in range(n_features):
-                t = k if isotropic else k * n_features + j
-                root[k * n_features + j] = core[t]
-                log_det[k] += v[t]
-        return
-    square = n_features * n_features
-    t = 0
-    for m in range(core.size // square):
-        log_det[m] = 0.0
-        for i in range(n_features):
-            for j in range(n_features):
-                core[m * square + i * n_features + j] = 0.0
-            for j in range(i):
-                core[m * square + i * n_features + j] = v[t]
-                t += 1
-            core[m * square + i * n_features + i] = math.exp(v[t])
-            log_det[m] += v[t]
-            t += 1
-    for k in range(n_components):
-        m = 0 if tied else k
-        log_det[k] = log_det[m]
-        for t in range(square):
-            root[k * square + t] = core[m * square + t]
-
-
-@jit
-def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, grad_v):
-    """Fisher's identity: the gradient of the log likelihood is linear in the statistics.
-
-    ``sums`` is a row of ``fold`` without its first number. Writes the counts ``n``, adds to the gradients
-    in the means (root' root s1) and in the coordinates of the roots (n - root s2, on and below the diagonal).
+    Fisher's identity: the gradient of the log likelihood is linear in the statistics. Writes the counts ``n`` (K,),
+    adds to the gradients in the means (root' root s1) and in the coordinates of ``n_cores`` roots, shared by all
+    components if there is one (n - root s2, row by row, on and below the diagonal).
     """
     n_components = n.size
     width = sums.size // n_components
@@ -109,15 +72,8 @@ def pull_back(sums, root, n_features, diagonal, tied, isotropic, n, grad_mean, g
         at = k * width
         n[k] = sums[at]
         at += 1
-        if diagonal:
-            for j in range(n_features):
-                p2 = root[k * n_features + j] ** 2
-                grad_mean[k * n_features + j] += p2 * sums[at]
-                grad_v[k if isotropic else k * n_features + j] += n[k] - p2 * sums[at + 1]
-                at += 2
-            continue
         square = k * n_features * n_features
-        t = 0 if tied else k * (n_features * (n_features + 1) // 2)
+        t = (k % n_cores) * (n_features * (n_features + 1) // 2)
         for i in range(n_features):  # row i of root s2, from the packed lower triangle of s2
             y[i] = 0.0
             for j in range(i + 1):

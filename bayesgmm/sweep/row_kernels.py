@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 
 from bayesgmm.sweep import kernels
-from bayesgmm.sweep.coordinate_kernels import pull_back
+from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
 from bayesgmm.sweep.kernels import BLOCK, moments_width
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -89,7 +89,7 @@ def fold_rows(x, row_weight, log_weight, mean, root):
         value += out[0, 0]
         for t in range(sums.size):
             sums[t] += out[0, t + 1]
-    pull_back(sums, flat_root, d, False, False, False, n, d_mean.reshape(-1), d_packed)
+    pull_back_triangles(sums, flat_root, d, n.size, n, d_mean.reshape(-1), d_packed)
     t = 0
     for c in range(k):
         for i in range(d):

@@ -324,14 +324,14 @@ def density_of(model, fit, p, s):
     """Log prior density of draw s, up to a constant, in weights, means, covariances and the concentration."""
     means, covariances = model.means, model.covariances
     total = st.norm.logpdf(p.mean[s], means.location, means.scale).sum()
-    count = 1 if model.family.tied else 2
+    count, *shape = model.family.core_shape(2, p.mean.shape[-1])
     scale = np.broadcast_to(np.asarray(covariances.scale), (p.mean.shape[-1],) * 2) * np.eye(p.mean.shape[-1])
     dof = covariances.dof
     for k in range(count):
         cov = p.covariance[s, k]
-        if model.family.diagonal:
-            size = 1 if model.family.isotropic else len(cov)
-            total += st.invgamma.logpdf(np.diag(cov)[:size], dof / 2, scale=np.diag(scale)[:size] / 2).sum()
+        if len(shape) == 1:
+            own = slice(*shape)
+            total += st.invgamma.logpdf(np.diag(cov)[own], dof / 2, scale=np.diag(scale)[own] / 2).sum()
         else:
             total += st.invwishart.logpdf(cov, dof, scale)
     alpha = fit["posterior"]["concentration"].values.ravel()[s] if "concentration" in fit["posterior"] else None

@@ -26,7 +26,7 @@ def weighed(blocks, weight):
 
 def sweep_and_start(x, n_components, family, seed=0, **settings):
     points = as_points(x)
-    standard = Standard.of(points, COVARIANCES[family].isotropic)
+    standard = Standard.of(points, COVARIANCES[family].needs_common_scale)
     blocks = standard.blocks(points.values, points.weights)
     rng = np.random.default_rng(seed)
     rows, weight = starts.sample_rows(blocks, rng)

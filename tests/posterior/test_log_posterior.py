@@ -29,7 +29,7 @@ def make(family, n_features, n_components, weights=None, means=None, covariances
         means or mean_priors(n_features)[0],
         covariances or covariance_priors(n_features)[0],
     ).resolve(points)
-    standard = Standard.of(points, model.family.isotropic)
+    standard = Standard.of(points, model.family.needs_common_scale)
     density = LogPosterior(model, standard.blocks(x), standard)
     return density, x, rng.normal(scale=0.4, size=density.size)
 
@@ -76,8 +76,8 @@ def slope_of_covariances(density, q, family):
     a = density.size - family.size(k, d)
 
     def flat(v):
-        core = family.core_roots(v, k, d)
-        if family.diagonal:
+        core = family.chart.core_roots(v, k, d)
+        if core.ndim == 2:
             return (core**-2.0).ravel()
         rows, columns = np.tril_indices(d)
         return np.concatenate([np.linalg.inv(r.T @ r)[rows, columns] for r in core])
@@ -117,8 +117,8 @@ def test_density_is_what_scipy_says(family, d, k):
     z = (p.mean - standard.shift) / standard.scale
     location = (np.asarray(model.means.location) - standard.shift) / standard.scale
     log_means = norm(location, np.asarray(model.means.scale) / standard.scale).logpdf(z).sum()
-    core_roots = kind.core_roots(q[-kind.size(k, d) :], k, d)
-    core = core_roots**-2.0 if kind.diagonal else np.stack([np.linalg.inv(r.T @ r) for r in core_roots])
+    core_roots = kind.chart.core_roots(q[-kind.size(k, d) :], k, d)
+    core = core_roots**-2.0 if core_roots.ndim == 2 else np.stack([np.linalg.inv(r.T @ r) for r in core_roots])
     scale = model.covariances.core_scale(standard)
     log_covariances = log_inverse_wishart(core, model.covariances.dof, scale) + slope_of_covariances(density, q, kind)
     value, _ = density(q)
@@ -131,7 +131,7 @@ def test_coordinates_and_parameters_agree(family):
     density, _, q = make(family, 2, 3)
     k, d, kind = 3, 2, COVARIANCES[family]
     p, standard = density.parameters(q), density.standard
-    core = kind.core_roots(q[-kind.size(k, d) :], k, d)
+    core = kind.chart.core_roots(q[-kind.size(k, d) :], k, d)
     np.testing.assert_allclose(
         density.coordinates(p.weight, (p.mean - standard.shift) / standard.scale, core), q, atol=1e-12
     )
@@ -146,7 +146,7 @@ def test_units_do_not_matter(family):
     for unit in (1.0, 1024.0):
         points = as_points(x * unit)
         model = bg.MixtureModel(2, family).resolve(points)
-        standard = Standard.of(points, model.family.isotropic)
+        standard = Standard.of(points, model.family.needs_common_scale)
         density = LogPosterior(model, standard.blocks(points.values), standard)
         qs = np.random.default_rng(4).normal(size=(2, density.size))
         values.append([density(q) for q in qs])
@@ -164,5 +164,5 @@ def test_a_wishart_draw_has_the_declared_mean(family):
     rng = np.random.default_rng(1)
     draws = model.covariances.draw(rng, model.family, (4000, 2, 2))[0][:, 0, 0, 0]
     scale = np.atleast_1d(np.asarray(model.covariances.scale)).ravel()[0]
-    wanted = scale / (9 - 2) if model.family.diagonal else scale / (9 - 2 - 1)
+    wanted = scale / (9 - model.family.form.block_size(2) - 1)
     assert abs(draws.mean() - wanted) < 6 * draws.std() / np.sqrt(4000)

@@ -84,9 +84,9 @@ class WordSettings:
         DeclarationError
             If ``shrinkage`` is too small for the number of columns.
         """
-        free = 1 if self.family.diagonal else len(within)
+        free = self.family.form.block_size(len(within))
         dof = self.shrinkage + (free + 1) * (-1 if self.method == "em" else 1)
-        least = 0 if self.family.diagonal else free - 1
+        least = free - 1
         if not dof > least:
             needed = least + free + 1
             raise DeclarationError(
@@ -198,7 +198,7 @@ def train(
     rows = np.concatenate(parts)
     repeated = np.repeat(weight, [len(part) for part in parts])
     points = Points(rows, columns, np.arange(len(rows)), repeated)
-    standard = Standard.of(points, common=shape.family.isotropic)
+    standard = Standard.of(points, common=shape.family.needs_common_scale)
     corpora = [_word_data(parts, weight, word == c, standard) for c in range(int(word.max()) + 1)]
     training = _Training(corpora, shape, standard, points)
     training.run_em()
@@ -219,10 +219,7 @@ class _Training:
     def __init__(self, corpora: list[_WordData], shape: WordSettings, standard: Standard, points: Points) -> None:
         self.corpora, self.shape, self.standard, self.points = corpora, shape, standard, points
         n_features = points.values.shape[1]
-        family = shape.family
-        core = family.core_shape(1, n_features)
-        root = np.ones(core) if family.diagonal else np.eye(n_features)[None]
-        start = Mixture(np.ones(1), np.zeros((1, n_features)), root)
+        start = Mixture(np.ones(1), np.zeros((1, n_features)), shape.family.identity(1, n_features))
         self.mixtures = [[start] * shape.n_states for _ in corpora]
         self.occupancy = [c.unpadded(uniform_occupancies(c.lengths, shape.n_states)) for c in corpora]
         self.within = np.eye(n_features)

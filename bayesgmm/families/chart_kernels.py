@@ -1,0 +1,87 @@
+"""From the coordinates of a chart to roots, and gradients the way back; compiled.
+
+``chart`` is a chart's code. ``n_cores`` is the number of roots that differ: one for each component, or one for all.
+"""
+
+import math
+
+from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
+from bayesgmm.sweep.kernels import jit
+
+TRIANGLES, LOGARITHMS = 0, 1  # codes of the charts
+
+
+@jit
+def unpack_roots(v, n_features, chart, n_cores, core, root, log_det):
+    """Roots from coordinates ``v``.
+
+    Writes the family's own roots ``core``, flat; ``root``, the same for every component as a table takes them; and
+    their log determinants ``log_det`` (K,).
+    """
+    if chart == LOGARITHMS:
+        _unpack_logarithms(v, n_features, n_cores, core, root, log_det)
+    else:
+        _unpack_triangles(v, n_features, n_cores, core, root, log_det)
+
+
+@jit
+def pull_back(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v):
+    """Gradients in the means and in the coordinates, from a row of ``fold`` without its first number.
+
+    Writes the counts ``n`` (K,), and adds to the gradients.
+    """
+    if chart == LOGARITHMS:
+        _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v)
+    else:
+        pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v)
+
+
+@jit
+def _unpack_logarithms(v, n_features, n_cores, core, root, log_det):
+    width = v.size // n_cores  # numbers of one root: one a feature, or one for all
+    for t in range(v.size):
+        core[t] = math.exp(v[t])
+    for k in range(log_det.size):
+        log_det[k] = 0.0
+        for j in range(n_features):
+            t = (k % n_cores) * width + j % width
+            root[k * n_features + j] = core[t]
+            log_det[k] += v[t]
+
+
+@jit
+def _unpack_triangles(v, n_features, n_cores, core, root, log_det):
+    """Of row-major lower triangles with the logarithms of their diagonals."""
+    square = n_features * n_features
+    t = 0
+    for m in range(n_cores):
+        log_det[m] = 0.0
+        for i in range(n_features):
+            for j in range(n_features):
+                core[m * square + i * n_features + j] = 0.0
+            for j in range(i):
+                core[m * square + i * n_features + j] = v[t]
+                t += 1
+            core[m * square + i * n_features + i] = math.exp(v[t])
+            log_det[m] += v[t]
+            t += 1
+    for k in range(log_det.size):
+        m = k % n_cores
+        log_det[k] = log_det[m]
+        for t in range(square):
+            root[k * square + t] = core[m * square + t]
+
+
+@jit
+def _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v):
+    stride = sums.size // n.size
+    width = grad_v.size // n_cores
+    for k in range(n.size):
+        at = k * stride
+        n[k] = sums[at]
+        at += 1
+        for j in range(n_features):
+            p2 = root[k * n_features + j] ** 2
+            grad_mean[k * n_features + j] += p2 * sums[at]
+            grad_v[(k % n_cores) * width + j % width] += n[k] - p2 * sums[at + 1]
+            at += 2

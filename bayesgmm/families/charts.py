@@ -1,0 +1,162 @@
+"""Charts: unconstrained coordinates of the roots of a covariance family.
+
+Engines that move freely in a flat vector of numbers (quasi-Newton steps, NUTS, ADVI) do so in a chart. ``code`` says
+which of the compiled functions in ``chart_kernels`` reads its coordinates.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bayesgmm.families.chart_kernels import LOGARITHMS, TRIANGLES
+from bayesgmm.families.diagonals import Diagonals
+from bayesgmm.families.forms import Form
+from bayesgmm.families.sharing import Sharing
+from bayesgmm.families.squares import Squares
+from bayesgmm.sweep.stats import Array, Stats, cholesky
+
+
+@dataclass(frozen=True)
+class Chart(ABC):
+    """Unconstrained coordinates v (size,) of roots in core shape (M, ...).
+
+    Parameters
+    ----------
+    sharing : Sharing
+    """
+
+    sharing: Sharing
+    code: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """Form of the covariances."""
+
+    def size(self, n_components: int, n_features: int) -> int:
+        """Number of coordinates."""
+        return self.sharing.count(n_components) * self.form.size(n_features)
+
+    def plan(self, n_components: int, n_features: int) -> dict[str, int]:
+        """Integers by which compiled code reads these coordinates."""
+        count = self.sharing.count(n_components)
+        core_size = count * int(np.prod(self.form.shape(n_features)))
+        size = self.size(n_components, n_features)
+        return {"chart": self.code, "n_cores": count, "core_size": core_size, "coordinates_size": size}
+
+    @abstractmethod
+    def coordinates(self, core_roots: Array) -> Array:
+        """(size,) coordinates of roots in core shape."""
+
+    @abstractmethod
+    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
+        """Roots in core shape from coordinates (..., size): inverse of ``coordinates``."""
+
+    @abstractmethod
+    def log_volume(self, core: Array) -> Array:
+        """(...) log volume of covariances (..., M, ...) that a unit of the coordinates takes, up to a constant."""
+
+    def compose(self, change: Array, core_roots: Array) -> Array:
+        """Roots ``change root``, all in core shape: a change of what a root makes of a point."""
+        return self.form.product(change, core_roots)
+
+    @abstractmethod
+    def information(self, n: Array, n_features: int) -> Array:
+        """(size,) Fisher information on the coordinates of a change, at no change, of n (K,) points of each component.
+
+        The points' components are known.
+        """
+
+    @abstractmethod
+    def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:
+        """(size,) slope of the log likelihood in the coordinates of a change that made these roots of ``base``."""
+
+
+@dataclass(frozen=True)
+class Triangles(Chart):
+    """Rows of a lower triangle, with the logarithms of its diagonal: the log-Cholesky coordinates.
+
+    References
+    ----------
+    .. [1] Pinheiro & Bates (1996), Statistics and Computing 6, 289-296.
+    """
+
+    code: ClassVar = TRIANGLES
+
+    @property
+    def form(self) -> Form:  # noqa: D102
+        return Squares()
+
+    def coordinates(self, core_roots: Array) -> Array:  # noqa: D102
+        n_features = core_roots.shape[-1]
+        v = core_roots.copy()
+        d = np.arange(n_features)
+        v[:, d, d] = np.log(v[:, d, d])
+        return v[:, *np.tril_indices(n_features)].reshape(-1)
+
+    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        count = self.sharing.count(n_components)
+        root = np.zeros((*v.shape[:-1], count, n_features, n_features))
+        rows, columns = np.tril_indices(n_features)
+        root[..., rows, columns] = v.reshape(*v.shape[:-1], count, -1)
+        d = np.arange(n_features)
+        root[..., d, d] = np.exp(root[..., d, d])
+        return root
+
+    def log_volume(self, core: Array) -> Array:  # noqa: D102
+        d = core.shape[-1]
+        log_root = -np.log(np.diagonal(cholesky(core), axis1=-2, axis2=-1))
+        return (log_root * (np.arange(1, d + 1) + 1 - 2 * (d + 1))).sum(axis=(-1, -2))
+
+    def information(self, n: Array, n_features: int) -> Array:  # noqa: D102
+        rows, columns = np.tril_indices(n_features)
+        return np.outer(self.sharing.pool(n), np.where(rows == columns, 2.0, 1.0)).reshape(-1)
+
+    def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:  # noqa: D102
+        root, before = (self.form.to_table(core, *stats.s1.shape) for core in (core_roots, base))
+        slope = self.sharing.pool(-root @ stats.s2 @ np.swapaxes(before, 1, 2))
+        rows, columns = np.tril_indices(root.shape[-1])
+        d = np.arange(root.shape[-1])
+        ratio = core_roots[:, d, d] / base[:, d, d]
+        slope[:, d, d] = slope[:, d, d] * ratio + self.sharing.pool(stats.n)[:, None]
+        return slope[:, rows, columns].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Logarithms(Chart):
+    """Logarithms of diagonal roots.
+
+    Parameters
+    ----------
+    sharing : Sharing
+    diagonals : Diagonals
+        Form of the covariances: diagonals, or multiples of the identity.
+    """
+
+    diagonals: Diagonals
+    code: ClassVar = LOGARITHMS
+
+    @property
+    def form(self) -> Form:  # noqa: D102
+        return self.diagonals
+
+    def coordinates(self, core_roots: Array) -> Array:  # noqa: D102
+        return np.log(core_roots).reshape(-1)
+
+    def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
+        shape = (self.sharing.count(n_components), *self.form.shape(n_features))
+        return np.exp(v).reshape(*v.shape[:-1], *shape)
+
+    def log_volume(self, core: Array) -> Array:  # noqa: D102
+        return np.log(core).sum(axis=(-1, -2))
+
+    def information(self, n: Array, n_features: int) -> Array:  # noqa: D102
+        form = self.form
+        return np.repeat(2 * self.sharing.pool(n) * form.repeats(n_features), form.n_scales(n_features))
+
+    def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:  # noqa: D102
+        root = self.form.to_table(core_roots, *stats.s1.shape)
+        slope = self.sharing.pool(stats.n[:, None] - root**2 * stats.s2)
+        return slope.reshape(*core_roots.shape, -1).sum(axis=-1).reshape(-1)

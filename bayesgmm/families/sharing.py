@@ -1,0 +1,133 @@
+"""Sharing: whether each component has a covariance of its own, or all components have the same one."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bayesgmm.sweep.stats import Array
+
+
+class Sharing(ABC):
+    """How components share covariances. M is the number of covariances, K that of components.
+
+    Parameters
+    ----------
+    axes : tuple of str
+        Names of the axes that count covariances.
+    subscript : str
+        Of a covariance in a formula.
+    prefix : str
+        Of a covariance's variable in a PyMC model.
+    """
+
+    axes: ClassVar[tuple[str, ...]]
+    subscript: ClassVar[str]
+    prefix: ClassVar[str]
+
+    @abstractmethod
+    def count(self, n_components: int) -> int:
+        """Number of covariances of K components: M."""
+
+    @abstractmethod
+    def pool(self, each: Array) -> Array:
+        """(M, ...) sums over the components that share a covariance, of numbers of each component (K, ...)."""
+
+    @abstractmethod
+    def distinct(self, matrices: Array) -> Array:
+        """(..., M, D, D) the covariances that differ, of those of each component (..., K, D, D)."""
+
+    @abstractmethod
+    def reordered(self, core: Array, order: Any) -> Array:
+        """(M, ...) covariances or roots, the components in another order (K,)."""
+
+    @abstractmethod
+    def squeezed(self, core: Any) -> Any:
+        """Covariances or roots (M, ...) without an axis that holds one entry."""
+
+    @abstractmethod
+    def unsqueezed(self, values: Any) -> Any:
+        """Inverse of ``squeezed``."""
+
+    @abstractmethod
+    def points_needed(self, size: int) -> int:
+        """Number of points that each component must hold, where a covariance must be estimated from ``size``."""
+
+    @abstractmethod
+    def name(self, k: int) -> str:
+        """Name of the covariance with index k, in a message."""
+
+    @abstractmethod
+    def item(self, array: str, k: int) -> str:
+        """Expression that reads the covariance with index k from a squeezed array of that name."""
+
+
+@dataclass(frozen=True)
+class OneEach(Sharing):
+    """Each component has a covariance of its own."""
+
+    axes: ClassVar = ("component",)
+    subscript: ClassVar = "_k"
+    prefix: ClassVar = ""
+
+    def count(self, n_components: int) -> int:  # noqa: D102
+        return n_components
+
+    def pool(self, each: Array) -> Array:  # noqa: D102
+        return each
+
+    def distinct(self, matrices: Array) -> Array:  # noqa: D102
+        return matrices
+
+    def reordered(self, core: Array, order: Any) -> Array:  # noqa: D102
+        return core[order]
+
+    def squeezed(self, core: Any) -> Any:  # noqa: D102
+        return core
+
+    def unsqueezed(self, values: Any) -> Any:  # noqa: D102
+        return values
+
+    def points_needed(self, size: int) -> int:  # noqa: D102
+        return size
+
+    def name(self, k: int) -> str:  # noqa: D102
+        return f"the covariance of component {k}"
+
+    def item(self, array: str, k: int) -> str:  # noqa: D102
+        return f"{array}[{k}]"
+
+
+@dataclass(frozen=True)
+class OneForAll(Sharing):
+    """All components have the same covariance."""
+
+    axes: ClassVar = ()
+    subscript: ClassVar = ""
+    prefix: ClassVar = "tied_"
+
+    def count(self, n_components: int) -> int:  # noqa: D102
+        return 1
+
+    def pool(self, each: Array) -> Array:  # noqa: D102
+        return each.sum(0, keepdims=True)
+
+    def distinct(self, matrices: Array) -> Array:  # noqa: D102
+        return matrices[..., :1, :, :]
+
+    def reordered(self, core: Array, order: Any) -> Array:  # noqa: D102
+        return core
+
+    def squeezed(self, core: Any) -> Any:  # noqa: D102
+        return core[0]
+
+    def unsqueezed(self, values: Any) -> Any:  # noqa: D102
+        return values[None]
+
+    def points_needed(self, size: int) -> int:  # noqa: D102
+        return 0
+
+    def name(self, k: int) -> str:  # noqa: D102
+        return "the tied covariance"
+
+    def item(self, array: str, k: int) -> str:  # noqa: D102
+        return array
