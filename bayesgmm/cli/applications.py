@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.completion import FITS, METHODS, files, one_of, some_of
+from bayesgmm.cli.completion import FITS, METHODS, either, files, one_of, some_of
 from bayesgmm.cli.terminal import check_other, names_of, refuse, say, show, wrote
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def segment(
         float | None,
         typer.Option(help="One region of components that overlap by so much: 0 is apart, 1 the same; 0.3, say."),
     ] = None,
-    method: Annotated[
-        str, typer.Option(help="vb, em, map, advi, fullrank_advi, mle or nuts.", autocompletion=one_of(*METHODS))
-    ] = "vb",
+    method: Annotated[str, typer.Option(help=f"{either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
     sample: Annotated[int, typer.Option(help="Pixels that the mixture is fitted to.")] = 50_000,
     fit: Annotated[
         Path | None,

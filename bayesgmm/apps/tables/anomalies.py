@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import inference
 from bayesgmm.apps.tables.columns import Usable, as_frame, beside, complete_rows, usable
 from bayesgmm.apps.tables.novelty import (
     BACKGROUND_MUST_PAY,
@@ -27,6 +26,7 @@ from bayesgmm.apps.tables.novelty import (
 )
 from bayesgmm.data.points import select
 from bayesgmm.declared import probability, whole
+from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of
@@ -291,7 +291,7 @@ def learn(
     ------
     DataError, DeclarationError
     """
-    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in inference.settings_of(method) else {}
+    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in engine_named(method).defaults else {}
     table = usable(data, columns)
     rows = table.rows
     if calibrated and len(rows) < LEAST_HELD_OUT:
