@@ -18,7 +18,7 @@ MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "
 
 ROOMS = """
 errors wording progress sweep
-files findings declared bundled data families pymc_ops apps.extras
+files findings declared bundled engines data families pymc_ops apps.extras
 datasets priors
 model
 posterior

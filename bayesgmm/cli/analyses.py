@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, files, one_of
+from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, either, files, one_of
 from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
@@ -69,9 +69,7 @@ def anomalies(
     background: Annotated[
         float | None, typer.Option(help="Share of outliers in DATA. (default: 0.05 if that reduces the error)")
     ] = None,
-    method: Annotated[
-        str, typer.Option(help="Inference: vb, nuts, advi, map, mle or em.", autocompletion=one_of(*METHODS))
-    ] = "vb",
+    method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find anomalous rows of a table, with a reason for each."""

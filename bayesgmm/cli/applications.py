@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.completion import FITS, METHODS, files, one_of, some_of
+from bayesgmm.cli.completion import FITS, METHODS, either, files, one_of, some_of
 from bayesgmm.cli.terminal import check_other, names_of, refuse, say, show, wrote
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ def segment(
             help="Merge components with at least this overlap, from 0 (separate) to 1 (identical); for example 0.3."
         ),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option(help="Inference: vb, em, map, advi, fullrank_advi, mle or nuts.", autocompletion=one_of(*METHODS)),
-    ] = "vb",
+    method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
     sample: Annotated[int, typer.Option(help="Number of pixels to fit.")] = 50_000,
     fit: Annotated[
         Path | None,

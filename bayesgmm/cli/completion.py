@@ -3,12 +3,13 @@
 The names are those of the registries; a test holds them equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bayesgmm.bundled import cards
+from bayesgmm.engines import ENGINES
 
-METHODS = ("nuts", "advi", "fullrank_advi", "vb", "map", "mle", "em")
+METHODS = tuple(ENGINES)
 COVARIANCES = ("full", "tied", "diag", "spherical")
 CRITERIA = ("bic", "aic", "icl", "elbo")
 LOSSES = ("vi", "binder")
@@ -30,6 +31,18 @@ def one_of(*names: str) -> Completer:
         return [name for name in names if name.startswith(incomplete)]
 
     return complete
+
+
+def either(names: Iterable[str]) -> str:
+    """Names as a help text lists them.
+
+    Examples
+    --------
+    >>> either(["full", "tied", "diag"])
+    'full, tied or diag'
+    """
+    *before, last = names
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def some_of(*names: str) -> Completer:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, CRITERIA, METHODS, one_of, some_of
+from bayesgmm.cli.completion import COVARIANCES, CRITERIA, METHODS, either, one_of, some_of
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
     CardName,
@@ -132,7 +132,7 @@ def compare(
     data: DataFile,
     components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
     methods: Annotated[
-        str, typer.Option(help="Separated by commas.", autocompletion=some_of(*METHODS))
+        str, typer.Option(help=f"{either(METHODS)}; separated by commas.", autocompletion=some_of(*METHODS))
     ] = "em,advi,nuts",
     output: MaybeTable = None,
     covariance: Covariance = None,
@@ -141,15 +141,15 @@ def compare(
     seed: Seed = None,
 ) -> None:
     """Compare methods: fit one mixture by each of them and show the results in a table."""
-    from bayesgmm import inference
-    from bayesgmm.errors import DeclarationError, choose
+    from bayesgmm.engines import engine_named
+    from bayesgmm.errors import DeclarationError
     from bayesgmm.model_selection.comparison import compare as lay_out
 
     chosen = names_of(methods)
     if not chosen:
         raise DeclarationError(f"--methods {methods}: name at least one, for example em,nuts")
     for method in chosen:
-        choose(method, inference.ENGINES, "method")
+        engine_named(method)
     if output is not None:
         check_table(output, data)
     card = declare(model, components, covariance)

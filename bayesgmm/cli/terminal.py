@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, card_names, files, one_of
+from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, card_names, either, files, one_of
 from bayesgmm.cli.session import Session, records
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ Covariance = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="nuts, advi, fullrank_advi, vb, map, mle or em. (default: the card's, or nuts)",
+        help=f"{either(METHODS)}. (default: the card's, or nuts)",
         autocompletion=one_of(*METHODS),
     ),
 ]

@@ -15,10 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
 from bayesgmm.data.points import Points
+from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, shapes, streams
+from bayesgmm.estimators.arguments import declared
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
-from bayesgmm.estimators.declarations import declared
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
@@ -242,7 +243,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             raise DeclarationError(
                 f"warm_start=True: method={self.method!r} finds a posterior anew each time; leave it False, or use 'vb'"
             )
-        inference.settings_of(self.method)
+        engine_named(self.method)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
         model = declared(self, points) if self.model is None else self.model
         if isinstance(model, MixtureModel):
@@ -263,8 +264,9 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     def _approximated(self, model: MixtureModel, points: Points) -> Approximation:
         """The search of variational Bayes, and no draws."""
-        inference.check_priors("vb", as_model(model))
-        chosen = inference.checked("vb", self._settings(points.total_weight))
+        engine = ENGINES["vb"]
+        engine.require(as_model(model))
+        chosen = engine.checked(self._settings(points.total_weight))
         density = LogPosterior.of(model, points)
         said = density.model.contradictions(points.summary)
         warn(said)

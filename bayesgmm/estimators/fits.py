@@ -1,18 +1,22 @@
 """Fits for estimators that are given what they get: few rows, copies of rows, columns that never change."""
 
 import os
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm import inference
 from bayesgmm.data.points import Points, Standard, Summary
-from bayesgmm.errors import DeclarationError, allowed, did_you_mean
+from bayesgmm.engines import engine_named
+from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
 from bayesgmm.estimators import arguments
-from bayesgmm.estimators.estimates import Fitted, one_draw
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import CovariancePrior
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import annotate, pack
 from bayesgmm.sweep.stats import Array, fold
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ def fit(
     DeclarationError
         For a method, or a setting, that does not exist.
     """
-    inference.settings_of(method)
+    engine_named(method)
     seed, told = arguments.seed_of(random_state), arguments.settings_named(settings)
     if method == "em":
         return _most_probable(model, points, seed, told)
@@ -91,3 +95,66 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
     fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a point estimate was made from.
+
+    Parameters
+    ----------
+    points : Points
+        The data (not a copy); none of them once they are forgotten.
+    standard : Standard
+    loglik : float
+        Total log likelihood of the points under the estimate, in data units.
+    """
+
+    points: Points
+    standard: Standard
+    loglik: float
+
+    def forgotten(self) -> "Fitted":
+        """The same without the data."""
+        return replace(self, points=self.points.forgotten())
+
+
+def one_draw(
+    fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: dict[str, Any]
+) -> "xr.DataTree":
+    """A mixture as a fit; its components keep their order.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Without data, the fit holds no ``observed_data``. With no prior looked at, the log likelihood stands for the log
+        posterior, too.
+    model : MixtureModel
+    mixture : (K,), (K, D) and (K, D, D) float
+        Weights, means, covariances, in data units.
+    info : dict
+        How it was made, beyond what is the same for all.
+    """
+    points = fitted.points
+    total = np.array([[fitted.loglik]])
+    weight, mean, covariance = (values[None, None] for values in mixture)
+    parameters = Parameters(weight, mean, covariance)
+    tree = pack(points, fitted.standard, parameters, {"lp": total, "loglik": total.copy()})
+    known = len(points.values) > 0
+    if not known:
+        del tree["observed_data"]
+    common = {
+        "model": (_resolved(model, points) if known else model).plain(),
+        "fingerprint": points.fingerprint if known else None,
+        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "scikit-learn", "arviz")},
+        "relabelled": "one draw needs none",
+    }
+    return annotate(tree, common | info)
+
+
+def _resolved(model: MixtureModel, points: Points) -> MixtureModel:
+    """With every number explicit where the data can set them: maximum likelihood asks for none."""
+    try:
+        return model.resolve(points)
+    except (DataError, DeclarationError):
+        return model

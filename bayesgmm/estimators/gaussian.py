@@ -17,7 +17,7 @@ from bayesgmm.estimators import arguments, shapes
 from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weightless
 from bayesgmm.estimators.climbing import Climbed, Report, climb
 from bayesgmm.estimators.density import Labels, MixtureEstimator
-from bayesgmm.estimators.estimates import Fitted, one_draw
+from bayesgmm.estimators.fits import Fitted, one_draw
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture

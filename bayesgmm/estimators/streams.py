@@ -8,13 +8,13 @@ from typing import Any, Self, override
 
 import numpy as np
 
-from bayesgmm import inference
 from bayesgmm.data.points import Points
 from bayesgmm.declared import positive
+from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
+from bayesgmm.estimators.arguments import declared
 from bayesgmm.estimators.ascending import Approximation, Start, climb
-from bayesgmm.estimators.declarations import declared
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
@@ -116,7 +116,7 @@ def begin(estimator: Any, points: Points, steps: Steps) -> Stream:
     """
     model = declared(estimator, points) if estimator.model is None else as_model(estimator.model)
     arguments.require_rows(points, model.n_components)
-    inference.check_priors("vb", model)
+    ENGINES["vb"].require(model)
     density, began = LogPosterior.of(model, points), time.perf_counter()
     said = density.model.contradictions(points.summary)
     warn(said)

@@ -34,7 +34,24 @@ REPORTED = 10  # iterations from one report of progress to the next
 
 @dataclass(frozen=True)
 class Settings:
-    """What both engines take; see ``fit_meanfield``."""
+    """Settings of both engines.
+
+    Parameters
+    ----------
+    draws : int
+        Draws that are kept: of the approximation, or, where that is not close, picked from many more of them by their
+        importance ratios, some more than once. ``log_q`` stays the density of the approximation.
+    samples : int, optional
+        Fixed draws. The default is two a coordinate, at least 64, for mean field, and four a coordinate for full rank
+        (which needs at least two); more when the approximation has fitted itself to them.
+    max_iter : int
+        Maximum number of iterations.
+    tol : float
+        Stop when no slope exceeds this, in nats for a standard deviation.
+    batch_size : int, optional
+        Points that each antithetic pair of fixed draws sees, in place of all; the coordinates then come from
+        100,000 points.
+    """
 
     draws: int
     samples: int | None
@@ -112,37 +129,11 @@ def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) 
     reached.converged = found.status == 0 or reached.gradient < 10 * settings.tol
 
 
-def fit_meanfield(
-    density: LogPosterior,
-    seed: int,
-    cores: int,
-    progress: Progress,
-    *,
-    draws: int = 1000,
-    samples: int | None = None,
-    max_iter: int = 500,
-    tol: float = 1e-2,
-    batch_size: int | None = None,
-) -> Estimate:
+def fit_meanfield(density: LogPosterior, seed: int, cores: int, progress: Progress, **settings: Any) -> Estimate:
     """The mean-field ADVI engine: coordinates that are independent once they are whitened at the heaviest mode.
 
-    The correlations that the posterior has at the mode are in the whitening, and so in the draws.
-
-    Parameters
-    ----------
-    draws : int
-        Draws that are kept: of the approximation, or, where that is not close, picked from many more of them by their
-        importance ratios, some more than once. ``log_q`` stays the density of the approximation.
-    samples : int, optional
-        Fixed draws; two a coordinate, at least 64, unless told, and more when the approximation has fitted itself
-        to them.
-    max_iter : int
-        Iterations, at most.
-    tol : float
-        Stop when no slope exceeds this, in nats for a standard deviation.
-    batch_size : int, optional
-        Points that each antithetic pair of fixed draws sees, in place of all; the coordinates then come from
-        100,000 points.
+    The correlations that the posterior has at the mode are in the whitening, and so in the draws. The settings are
+    those of ``Settings``.
 
     Raises
     ------
@@ -153,46 +144,31 @@ def fit_meanfield(
     .. [1] Giordano, Ingram & Broderick (2024), J. Mach. Learn. Res. 25(18), 1-39.
     .. [2] Kucukelbir, Tran, Ranganath, Gelman & Blei (2017), J. Mach. Learn. Res. 18(14), 1-45.
     """
-    settings = Settings(draws, samples, max_iter, tol, batch_size)
-    return _fit(MeanField(), density, seed, cores, progress, settings)
+    return _fit(MeanField(), density, seed, cores, progress, Settings(**settings))
 
 
-def fit_fullrank(
-    density: LogPosterior,
-    seed: int,
-    cores: int,
-    progress: Progress,
-    *,
-    draws: int = 1000,
-    samples: int | None = None,
-    max_iter: int = 500,
-    tol: float = 1e-2,
-    batch_size: int | None = None,
-) -> Estimate:
-    """The full-rank ADVI engine: a Gaussian with a covariance of its own. Settings as for mean field.
-
-    Parameters
-    ----------
-    samples : int, optional
-        At least two a coordinate; four unless told, and more when the approximation has fitted itself to them.
+def fit_fullrank(density: LogPosterior, seed: int, cores: int, progress: Progress, **settings: Any) -> Estimate:
+    """The full-rank ADVI engine: a Gaussian with a covariance of its own. The settings are those of ``Settings``.
 
     Raises
     ------
+    DeclarationError
+        When there are fewer fixed draws than two a coordinate.
     SamplingError
         When there are too many coordinates for a factor.
     """
+    chosen = Settings(**settings)
     if density.size > FULL_RANK_LIMIT:
         raise SamplingError(
             f"the posterior has {density.size} coordinates, too many for full-rank ADVI (the limit is "
             f"{FULL_RANK_LIMIT}).\n  Use method='advi': it keeps the correlations that the posterior has at its mode."
         )
-    if samples is not None and samples < 2 * density.size:
+    if chosen.samples is not None and chosen.samples < 2 * density.size:
         raise DeclarationError(
-            f"samples={samples}: full rank needs at least two a coordinate, here {2 * density.size}; "
+            f"samples={chosen.samples}: full rank needs at least two a coordinate, here {2 * density.size}; "
             "method='advi' takes fewer"
         )
-    settings = Settings(draws, samples, max_iter, tol, batch_size)
-    return _fit(FullRank(), density, seed, cores, progress, settings)
+    return _fit(FullRank(), density, seed, cores, progress, chosen)
 
 
 def _fit(

@@ -252,10 +252,10 @@ def fit(
     cores: int,
     progress: Progress,
     *,
-    n_init: int = 10,
-    init: str = "k-means++",
-    max_iter: int = 1000,
-    tol: float = 1e-8,
+    n_init: int,
+    init: str,
+    max_iter: int,
+    tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
     """The EM engine: one draw, the maximum of the likelihood. It does not look at the priors.

@@ -1,9 +1,9 @@
 """What an engine is: a log posterior in, draws in its unconstrained coordinates out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bayesgmm.families.structures import without_chart
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array
@@ -70,22 +70,9 @@ class Progress(Protocol):
         """Take nutpie's report on its chains."""
 
 
-Engine = Callable[..., Estimate]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What an engine can't take.
-
-    Parameters
-    ----------
-    wrong : function
-        What of a declaration it is, and what to declare instead; nothing when the engine takes it all.
-    because : str
-    """
-
-    wrong: Callable[[MixtureModel], dict[str, str]]
-    because: str
+def without_coordinates(model: MixtureModel) -> dict[str, str]:
+    """What of a declaration has no unconstrained coordinates, and what to declare instead."""
+    return without_chart(model.family)
 
 
 class Silent:

@@ -17,9 +17,9 @@ def fit(
     cores: int,
     progress: Progress,
     *,
-    n_init: int = 10,
-    max_iter: int = 500,
-    tol: float = 1e-8,
+    n_init: int,
+    max_iter: int,
+    tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
     """The maximum likelihood engine: one draw, where no slope of the log likelihood is left. It ignores the priors.

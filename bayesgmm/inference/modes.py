@@ -21,8 +21,8 @@ def fit(
     cores: int,
     progress: Progress,
     *,
-    max_iter: int = 500,
-    tol: float = 1e-8,
+    max_iter: int,
+    tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
     """The maximum a posteriori engine: one draw, the highest mode of the posterior under all of the priors.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.errors import DeclarationError, SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import Whitening, round_coordinates
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -23,10 +23,10 @@ def fit(
     cores: int,
     progress: Progress,
     *,
-    draws: int = 1000,
-    tune: int = 300,
-    chains: int = 4,
-    target_accept: float = 0.8,
+    draws: int,
+    tune: int,
+    chains: int,
+    target_accept: float,
 ) -> Estimate:
     """The NUTS engine: find the heaviest mode, whiten there, and draw with nutpie.
 
@@ -47,8 +47,6 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    if not target_accept < 1:
-        raise DeclarationError(f"target_accept={target_accept!r}: must be below 1, for example 0.8")
     whitening = round_coordinates(density, seed, cores, progress)
     progress.stage("sampling")
     import nutpie

@@ -279,13 +279,13 @@ def fit(
     cores: int,
     progress: Progress,
     *,
-    draws: int = 1000,
-    n_init: int = 10,
-    max_iter: int = 1000,
-    tol: float = 1e-8,
-    batch_size: int | None = None,
-    delay: float = 10.0,
-    forget: float = 0.7,
+    draws: int,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    batch_size: int | None,
+    delay: float,
+    forget: float,
 ) -> Estimate:
     """The variational Bayes engine, for conjugate priors: the best of several short ascents, taken to the end.
 

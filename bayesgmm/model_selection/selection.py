@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import inference
 from bayesgmm.data.points import Points, Standard, as_points
 from bayesgmm.declared import whole
+from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent
@@ -67,7 +67,7 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | (self._bound(density, row["problem"]) if BOUND in inference.ENGINES else {})
+        return row | (self._bound(density, row["problem"]) if BOUND in ENGINES else {})
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -78,9 +78,9 @@ class Candidates:
         return {"loglik": loglik, **criteria, "problem": problem}
 
     def _bound(self, density: LogPosterior, problem: str) -> Row:
-        settings = inference.settings_of(BOUND)
+        engine = ENGINES[BOUND]
         try:
-            estimate = inference.ENGINES[BOUND](density, self.seed, 1, Silent(), **settings)
+            estimate = engine(density, self.seed, 1, Silent(), **engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
         return {"elbo": estimate.notes["elbo"] + math.lgamma(density.n_components + 1)}
@@ -197,14 +197,14 @@ def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
-    shown = [name for name in names if name != "elbo" or BOUND in inference.ENGINES]
+    shown = [name for name in names if name != "elbo" or BOUND in ENGINES]
     table = pd.DataFrame(rows, columns=shown)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
 def _require_criterion(criterion: str) -> None:
-    known = {name: sign for name, sign in CRITERIA.items() if name != "elbo" or BOUND in inference.ENGINES}
+    known = {name: sign for name, sign in CRITERIA.items() if name != "elbo" or BOUND in ENGINES}
     choose(criterion, known, "criterion")
 
 

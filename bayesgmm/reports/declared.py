@@ -8,23 +8,12 @@ from bayesgmm.reports.priors import Saying, sayings
 from bayesgmm.reports.subject import MANY, Subject
 from bayesgmm.wording import plural
 
-METHODS = {
-    "nuts": "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",
-    "advi": "draws from the Gaussian without correlations that is closest to the posterior (mean-field ADVI)",
-    "fullrank_advi": "draws from the Gaussian that is closest to the posterior (full-rank ADVI)",
-    "vb": "draws from the closest posterior in which weights, means and assignments are independent (variational "
-    "Bayes)",
-    "mle": "the maximum of the likelihood: one estimate, no priors, no uncertainty",
-    "em": "the maximum of the likelihood by expectation maximisation: one estimate, no priors, no uncertainty",
-    "map": "the highest mode of the posterior: one estimate, no uncertainty",
-}
 RELABELLED = {
     "stephens": "Stephens' algorithm (2000)",
     "ecr": "ECR",
     "pivot": "a pivot",
     "ordered": "an order",
 }
-NO_PRIORS = ("mle", "em")
 
 
 def data(subject: Subject) -> list[Block]:
@@ -53,7 +42,7 @@ def model(subject: Subject) -> list[Block]:
         raise LeftOut("The fit holds no declaration: it was not made by bayesgmm's own fit, so its priors are unknown.")
     said = sayings(subject.model, subject.n_features)
     lines = [(mathml(formula), "") for formula in said["data"].formulas]
-    ignored = subject.method in NO_PRIORS
+    ignored = subject.engine is not None and subject.engine.ignores_priors
     kept = {} if ignored else {part: saying for part, saying in said.items() if part != "data"}
     if subject.n_components == 1:
         kept.pop("weights", None)
@@ -83,7 +72,8 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
 def engine(subject: Subject) -> list[Block]:
     """How it was computed."""
     told = subject.told
-    facts = [("Method", f"{subject.method}: {METHODS.get(subject.method, 'not one of bayesgmm’s own')}")]
+    summary = "not one of bayesgmm’s own" if subject.engine is None else subject.engine.summary
+    facts = [("Method", f"{subject.method}: {summary}")]
     draws = plural(subject.n_draws, "draw")
     facts.append(("Draws", draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"))
     if told.get("settings"):

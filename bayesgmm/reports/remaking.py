@@ -4,7 +4,6 @@ import shlex
 from importlib.metadata import version
 from typing import Any
 
-from bayesgmm import inference
 from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
 from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
@@ -22,16 +21,8 @@ WORKS = {
     "Analysis 13(2), 559–626.",
     "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
     "J. Comput. Graph. Stat. 31(4), 1189–1201.",
-    "nuts": "Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",
-    "advi": "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
-    "variational inference. J. Mach. Learn. Res. 18(14), 1–45.",
-    "vb": "Attias, H. (2000). A variational Bayesian framework for graphical models. Adv. Neural Inf. Process. Syst. "
-    "12, 209–215.",
-    "em": "Dempster, A., Laird, N. & Rubin, D. (1977). Maximum likelihood from incomplete data via the EM algorithm. "
-    "J. R. Stat. Soc. B 39(1), 1–38.",
 }
 SPOKEN = ("draws", "chains")  # settings that the command has options for
-OF_METHOD = {"nuts": "nuts", "advi": "advi", "fullrank_advi": "advi", "vb": "vb", "em": "em", "mle": "em"}
 
 
 def in_python(value: Any) -> str:
@@ -81,7 +72,7 @@ def _call(subject: Subject, model: MixtureModel) -> str:
 def _command(subject: Subject) -> str:
     """The command; none where it has no words for a setting, or for a column."""
     settings = subject.told.get("settings", {})
-    usual = inference.settings_of(subject.method) if subject.method in inference.ENGINES else {}
+    usual = {} if subject.engine is None else subject.engine.defaults
     if any(usual.get(name) != value for name, value in settings.items() if name not in SPOKEN):
         return ""
     if any("," in name or name != name.strip() for name in subject.columns):
@@ -98,8 +89,8 @@ def citations(subject: Subject) -> list[Block]:
     """What to cite."""
     own = f"bayesgmm {version('bayesgmm')}: Bayesian Gaussian mixtures with honest uncertainty. Python package."
     works = [own, WORKS["labels"], WORKS["arviz"]]
-    if subject.method in OF_METHOD:
-        works.append(WORKS[OF_METHOD[subject.method]])
+    if subject.engine is not None:
+        works += subject.engine.cites
     if subject.is_chains:
         works.append(WORKS["rhat"])
     if not subject.is_point:

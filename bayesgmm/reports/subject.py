@@ -12,6 +12,7 @@ from bayesgmm.diagnosis import diagnose
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.points import leave_one_out
 from bayesgmm.diagnosis.summary import component_table
+from bayesgmm.engines import ENGINES, Engine
 from bayesgmm.findings import Findings
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
@@ -124,6 +125,11 @@ class Subject:
         """The engine, or what PyMC says that it was."""
         foreign = self.fit["posterior"].attrs.get("inference_library", "")
         return str(self.told.get("method", foreign) or "unknown")
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine's description; none of a fit that was made elsewhere."""
+        return ENGINES.get(self.method)
 
     def bounded(self, most: int = 1000) -> int:
         """Draws that an answer about every point averages over."""

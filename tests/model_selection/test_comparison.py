@@ -14,8 +14,8 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
+from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, UnknownName
-from bayesgmm.inference import ENGINES, settings_of
 from bayesgmm.posterior.schema import annotate, info, unpack
 from bayesgmm.predictions import cross_validation, densities
 
@@ -26,7 +26,7 @@ LOO = ["elpd_loo", "elpd_loo_se", "p_loo", "pareto_khat"]
 
 def quick_fit(method, covariance="full", n_components=3, data=SAMPLE.X, **settings):
     settings = {"draws": 200, "tune": 100, "chains": 2, "progress": False, "seed": 1} | settings
-    known = settings_of(method).keys() | {"progress", "seed", "sample_weight", "columns"}
+    known = ENGINES[method].defaults.keys() | {"progress", "seed", "sample_weight", "columns"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         chosen = {name: value for name, value in settings.items() if name in known}

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import threading
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -14,9 +15,9 @@ from scipy.stats import binom, multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
-from bayesgmm import inference
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
+from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, UnknownName
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import searches
@@ -194,7 +195,7 @@ def with_bound(monkeypatch):
             raise ComponentError("no bound\n  for two")
         return Estimate(np.zeros((1, 1, 1)), {}, notes={"elbo": 100.0 * density.n_components})
 
-    monkeypatch.setitem(inference.ENGINES, "vb", engine)
+    monkeypatch.setitem(ENGINES, "vb", replace(ENGINES["vb"], function=engine, settings=()))
 
 
 def test_the_elbo_includes_all_equal_labellings(with_bound):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm import inference
 from bayesgmm.apps.tables.columns import UsableTable, as_frame, beside, complete_rows, usable_table
 from bayesgmm.apps.tables.model_choice import (
     COMPONENTS,
@@ -29,6 +28,7 @@ from bayesgmm.apps.tables.p_values import (
 )
 from bayesgmm.data.points import select
 from bayesgmm.declared import probability, whole
+from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of
@@ -337,7 +337,7 @@ def fit_detector(
     DeclarationError
         If a setting is invalid.
     """
-    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in inference.settings_of(method) else {}
+    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in engine_named(method).defaults else {}
     table = usable_table(data, columns)
     rows = table.rows
     if calibrated and len(rows) < MIN_HELD_OUT:
