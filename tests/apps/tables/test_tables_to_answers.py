@@ -313,7 +313,7 @@ def test_equal_p_values_are_ordered_by_density(ring_anomalies, tmp_path):
 def test_too_few_held_out_rows_to_flag_any_give_a_warning():
     good = np.random.default_rng(0).normal(size=(60, 2))
     new = np.concatenate([good[:20], [[50.0, 0.0]]])
-        with pytest.warns(FitWarning, match=r"1 point has a lower density than all 30 .* rate 0.05. Train on"):
+    with pytest.warns(FitWarning, match=r"1 point has a lower density than all 30 .* rate 0.05. Train on"):
         FitWarning, match=r"1 point has a lower density than all 30 .* at false discovery rate 0.05. Train on"
     ):
         found = find_anomalies(good, new, n_components=1, **QUIET)
