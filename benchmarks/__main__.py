@@ -1,8 +1,8 @@
-"""``python -m benchmarks [em] [fits] ...``: run what is named, or all; print docs/benchmarks.md."""
+"""Run the benchmarks that are named, or all, and print docs/benchmarks.md."""
 
+import argparse
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -72,8 +72,19 @@ def versions() -> str:
     return ", ".join(found)
 
 
+def chosen_parts(arguments: list[str] | None = None) -> list[str]:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    titles = {name: part.TITLE.strip().lstrip("# ").splitlines()[0] for name, part in PARTS.items()}
+    parts = ", ".join(f"{name} ({title})" for name, title in titles.items())
+    parser.add_argument("part", nargs="*", help=f"{parts}. Default: all.")
+    named = parser.parse_args(arguments).part
+    for unknown in set(named) - set(PARTS):
+        parser.error(f"there is no part {unknown!r}: choose from {', '.join(PARTS)}")
+    return named or list(PARTS)
+
+
 def main() -> None:
-    chosen = sys.argv[1:] or list(PARTS)
+    chosen = chosen_parts()
     print(f"Machine: {machine()}.\n\nVersions: {versions()}.", flush=True)
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)

@@ -100,7 +100,7 @@ class Hypotheses:
 
 
 def bootstrap_test(
-    X: Any,
+    data: Any,
     n_components: int,
     against: int | None = None,
     covariance: str = "full",
@@ -122,7 +122,7 @@ def bootstrap_test(
 
     Parameters
     ----------
-    X : array or DataFrame
+    data : array or DataFrame
         (N, D), one row for each point.
     n_components : int
         Number of components of the null hypothesis.
@@ -179,7 +179,7 @@ def bootstrap_test(
     """
     pair = _hypotheses(n_components, against, covariance, seed, n_init)
     replicates, cores = whole("replicates", replicates), cores_of(cores)
-    points = as_points(X, columns)
+    points = as_points(data, columns)
     MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
     blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points.values)
     observed, mixture = pair.statistic(blocks)

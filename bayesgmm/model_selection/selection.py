@@ -92,7 +92,7 @@ def _plain(error: BayesGMMError) -> str:
 
 
 def select(
-    X: Any,
+    data: Any,
     n_components: int | Iterable[int] = range(1, 10),
     covariance: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
     *,
@@ -108,7 +108,7 @@ def select(
 
     Parameters
     ----------
-    X : array or DataFrame
+    data : array or DataFrame
         (N, D), one row for each point.
     n_components : int or iterable of int
         Numbers of components to try.
@@ -167,7 +167,7 @@ def select(
     """
     counts, covariances = _counts(n_components), _covariances(covariance)
     _require_criterion(criterion)
-    points = as_points(X, columns).weighed(sample_weight)
+    points = as_points(data, columns).weighed(sample_weight)
     _ = points.summary  # computed once, before the threads use it
     candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
