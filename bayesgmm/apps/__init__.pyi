@@ -1,7 +1,7 @@
 from .images.region_plots import overlay_data, plot_regions
 from .images.regions import region_table, save_regions
 from .images.segmentation import fit_pixels, segment_image
-from .speech import synthesis
+from .speech import audio, synthesis
 from .speech.classifier import SpeechClassifier
 from .tables.anomalies import Anomalies, find_anomalies, judge
 from .tables.clusters import Clusters, cluster_table
@@ -10,6 +10,7 @@ __all__ = [
     "Anomalies",
     "Clusters",
     "SpeechClassifier",
+    "audio",
     "cluster_table",
     "find_anomalies",
     "fit_pixels",
