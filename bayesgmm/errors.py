@@ -26,6 +26,22 @@ class CardError(DeclarationError):
     """A model card (TOML) can't be read, or declares what makes no sense."""
 
 
+class NotConjugate(DeclarationError):
+    """A prior has no factor that variational Bayes can update in closed form.
+
+    Parameters
+    ----------
+    what : str
+        The prior, in words.
+    instead : str
+        What to declare in its place.
+    """
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"{what} has no conjugate update; declare {instead}")
+        self.what, self.instead = what, instead
+
+
 class UnknownName(DeclarationError):
     """A name is not in its registry."""
 
@@ -60,6 +76,10 @@ class FitFileError(BayesGMMError):
 
 class MissingExtra(BayesGMMError, ImportError):
     """An application needs a library that was not installed with it."""
+
+
+class MissingImplementation(BayesGMMError, NotImplementedError):
+    """A class, for example of a prior, was not registered with a function that needs an implementation for it."""
 
 
 class FitWarning(UserWarning):

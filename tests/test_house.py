@@ -12,13 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
 HEAVY |= {"skimage", "PIL"}
-MAY_BE_HEAVY = ("cli", "pymc_ops", "priors.prior_distributions")  # typer, PyMC: that is their job
+MAY_BE_HEAVY = (
+    "cli",
+    "pymc_ops",
+    "inference.prior_distributions",
+    "inference.pymc_priors",
+    "inference.pymc_scalars",
+)  # typer, PyMC: that is their job
 MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
 ROOMS = """
 errors wording progress sweep
-files findings declared bundled engines data families pymc_ops apps.extras
+dispatch files findings declared bundled engines data families pymc_ops apps.extras
 datasets priors
 model
 posterior

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bayesgmm.model import MixtureModel
 
 SENSITIVE = 0.05  # Kallioinen et al.'s limit
-LEARNED = ("concentration", "mean_spread", "covariance_scale")  # positive: their coordinates are logarithms
 
 
 def log_prior(fit: "xr.DataTree") -> Array:
@@ -29,8 +28,9 @@ def log_prior(fit: "xr.DataTree") -> Array:
     stats, posterior = fit["sample_stats"], fit["posterior"].to_dataset()
     value = (stats["lp"] - stats["loglik"]).transpose("chain", "draw").values
     p = unpack(fit).parameters
-    jacobian = _log_volume(declaration(fit), p.weight, p.mean, p.covariance).reshape(value.shape)
-    for name in LEARNED:
+    model = declaration(fit)
+    jacobian = _log_volume(model, p.weight, p.mean, p.covariance).reshape(value.shape)
+    for name in (*model.weights.positive_extras, *model.means.positive_extras, *model.covariances.positive_extras):
         if name in posterior:
             learned = np.log(posterior[name].transpose("chain", "draw", ...).values)
             jacobian = jacobian + learned.reshape(*value.shape, -1).sum(axis=-1)

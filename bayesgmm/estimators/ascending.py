@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.data.points import Points, Standard
+from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import shapes
 from bayesgmm.estimators.beginnings import ASSIGN, statistics, without_weightless
@@ -18,13 +19,12 @@ from bayesgmm.inference.component_factors import Components
 from bayesgmm.inference.conjugate import Wisharts, outer
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.engine import Progress, Run
-from bayesgmm.inference.mixtures import CovariancePrior, maximise
+from bayesgmm.inference.mixtures import closest_wishart, maximise
 from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.priors.means import ConjugateMeans
-from bayesgmm.priors.weights import StickBreaking
+from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.sweep.stats import Array, Blocks, Table
 
 PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
@@ -108,11 +108,8 @@ class Approximation:
 
     @property
     def weight_concentration(self) -> Array | tuple[Array, Array]:
-        """(K,) of a Dirichlet; or both parameters (K,) of sticks, the last of which is surely one: Beta(1, 0)."""
-        shares = self.belief.shares
-        if not isinstance(self.model.weights, StickBreaking):
-            return shares[0].copy()
-        return np.append(shares[:, 0], 1.0), np.append(shares[:, 1], 0.0)
+        """(K,) of a Dirichlet; or both parameters (K,) of sticks."""
+        return weight_concentration(self.model.weights, self.belief.shares)
 
     @property
     def means(self) -> Array:
@@ -122,7 +119,7 @@ class Approximation:
     @property
     def mean_precision(self) -> Array | None:
         """(K,) how many points each mean is worth; none when means and precisions have factors of their own."""
-        return self.belief.components.spread.copy() if isinstance(self.model.means, ConjugateMeans) else None
+        return self.ascent.means.worth(self.belief.components)
 
     @property
     def degrees_of_freedom(self) -> Array | np.float64:
@@ -135,6 +132,23 @@ class Approximation:
         family, (n_components, n_features) = self.model.family, self.belief.components.mean.shape
         roots = self.belief.components.precision.root.reshape(family.core_shape(n_components, n_features))
         return shapes.precisions_cholesky(roots, family, self.standard)
+
+
+@by_class
+def weight_concentration(prior: WeightsPrior, shares: Array) -> Array | tuple[Array, Array]:
+    """Return scikit-learn's ``weight_concentration_``, given the parameters (M, J) of the shares' factors."""
+    raise NotImplementedError
+
+
+@weight_concentration.register
+def _dirichlet(prior: Dirichlet | SparseDirichlet, shares: Array) -> Array:
+    return shares[0].copy()
+
+
+@weight_concentration.register
+def _sticks(prior: StickBreaking, shares: Array) -> tuple[Array, Array]:
+    """Both parameters of each stick; the last takes all that is left: Beta(1, 0)."""
+    return np.append(shares[:, 0], 1.0), np.append(shares[:, 1], 0.0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +177,7 @@ class Start:
         n_components, family, standard = density.n_components, density.model.family, density.standard
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
         stats = statistics(counted, assigned, n_components, standard, family)
-        prior = CovariancePrior(*density.model.covariances.conjugate(standard, family))
+        prior = closest_wishart(density.model.covariances, standard, family)
         belief = ascent.given(maximise(family, stats, prior), stats)
         return ascent.in_order(belief) if density.model.weights.heaviest_first else belief
 

@@ -13,7 +13,7 @@ from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
 from bayesgmm.estimators import arguments
 from bayesgmm.inference import em
-from bayesgmm.inference.mixtures import CovariancePrior
+from bayesgmm.inference.mixtures import closest_wishart
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import annotate, pack
@@ -76,7 +76,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     chosen: dict[str, Any] = EM | settings
     family = model.family
     standard = Standard.of(points, common=family.needs_common_scale)
-    prior = CovariancePrior(*model.covariances.conjugate(standard, family))
+    prior = closest_wishart(model.covariances, standard, family)
     sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts end in one place

@@ -57,6 +57,7 @@ def build_model(
     """
     import pymc as pm
 
+    from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
     points = as_points(data, columns)
@@ -67,9 +68,9 @@ def build_model(
     features = list(points.columns)
     coords = {"component": np.arange(k), "feature": features, "feature_bis": features}
     with pm.Model(coords=coords) as pm_model:
-        weight = resolved.weights.build(k)
-        covariance = resolved.covariances.build(resolved.family, standard, k)
-        mean = resolved.means.build(standard, k, covariance)
+        weight = pymc_weights(resolved.weights, k)
+        covariance = pymc_covariances(resolved.covariances, resolved.family, standard, k)
+        mean = pymc_means(resolved.means, standard, k, covariance)
         if resolved.background is not None:
             weight, mean, covariance = _behind(resolved.background, weight, mean, covariance)
         if batch_size is None:
@@ -121,11 +122,13 @@ def initial_point(
     ['covariance', 'mean', 'weight']
     """
     from bayesgmm.inference.laplace import find_mode, starting_points
+    from bayesgmm.inference.pymc_priors import covariance_values
 
     density = LogPosterior.of(model, as_points(data, columns))
     resolved = density.model
     starts = starting_points(density, whole("seed", seed, least=0), threads=1)
     modes = [find_mode(density, start) for start in starts]
     found = density.parameters(max(modes, key=lambda q: density(q)[0]))
-    values = {"mean": found.mean, **resolved.covariances.values(found.covariance, resolved.family), **found.extras}
+    covariances = covariance_values(resolved.covariances, found.covariance, resolved.family)
+    values = {"mean": found.mean, **covariances, **found.extras}
     return values if resolved.n_components == 1 else {"weight": found.weight, **values}

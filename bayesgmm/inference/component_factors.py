@@ -6,6 +6,8 @@ from typing import Protocol, Self, override
 import numpy as np
 
 from bayesgmm.data.points import Standard
+from bayesgmm.dispatch import by_class
+from bayesgmm.errors import NotConjugate
 from bayesgmm.inference.conjugate import (
     Layout,
     Wisharts,
@@ -16,7 +18,9 @@ from bayesgmm.inference.conjugate import (
     quadratic,
     trace_of_product,
 )
-from bayesgmm.priors.means import ConjugateMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
+from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import LOG_2PI, Array, Stats
 
 
@@ -58,6 +62,9 @@ class MeansFactor(Protocol):
 
     def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
         """(S, K, D) means given the precisions' roots (S, M, W, p, p), and their log densities (S,)."""
+
+    def worth(self, now: Components) -> Array | None:
+        """(K,) the number of points that each mean is worth; None where means and precisions are independent."""
 
     def flatten(self, spread: Array) -> Array:
         """``Components.spread`` as numbers without bounds."""
@@ -144,6 +151,10 @@ class JointMeans(MeansFactor):
         return _draw_normal(rng, now.mean, scaled)
 
     @override
+    def worth(self, now: Components) -> Array | None:
+        return now.spread.copy()
+
+    @override
     def flatten(self, spread: Array) -> Array:
         return np.log(spread)
 
@@ -219,6 +230,10 @@ class ApartMeans(MeansFactor):
         return _draw_normal(rng, now.mean, np.broadcast_to(upper, (len(root), *upper.shape)))
 
     @override
+    def worth(self, now: Components) -> Array | None:
+        return None
+
+    @override
     def flatten(self, spread: Array) -> Array:
         return log_cholesky(np.linalg.cholesky(spread)).ravel()
 
@@ -241,4 +256,56 @@ def _draw_normal(rng: np.random.Generator, mean: Array, root: Array) -> tuple[Ar
     return drawn, log_root - 0.5 * ((noise**2).sum(axis=(-1, -2, -3)) + mean.size * LOG_2PI)
 
 
-MEANS_FACTORS: dict[type[MeansPrior], type[MeansFactor]] = {NormalMeans: ApartMeans, ConjugateMeans: JointMeans}
+@by_class
+def means_factor(prior: MeansPrior) -> type[MeansFactor]:
+    """Return the class of the factor of the means that a prior has; the prior need not be resolved.
+
+    Raises
+    ------
+    NotConjugate
+        When it has none.
+    """
+    raise NotImplementedError
+
+
+@means_factor.register
+def _normal_means(prior: NormalMeans) -> type[MeansFactor]:
+    if prior.is_ordered:
+        raise NotConjugate("NormalMeans in order", "means=NormalMeans(...) without ordered=True")
+    return ApartMeans
+
+
+@means_factor.register
+def _conjugate_means(prior: ConjugateMeans) -> type[MeansFactor]:
+    return JointMeans
+
+
+@means_factor.register
+def _hierarchical_means(prior: HierarchicalMeans) -> type[MeansFactor]:
+    raise NotConjugate("HierarchicalMeans", "means=NormalMeans(...) or ConjugateMeans(...)")
+
+
+@by_class
+def precisions_factor(prior: CovariancesPrior) -> type[Wisharts]:
+    """Return the class of the factor of the precisions that a prior has; the prior need not be resolved.
+
+    Raises
+    ------
+    NotConjugate
+        When it has none.
+    """
+    raise NotImplementedError
+
+
+@precisions_factor.register
+def _wishart(prior: WishartPrecision) -> type[Wisharts]:
+    if isinstance(prior.scale, Scalar):
+        raise NotConjugate(
+            "a WishartPrecision whose scale is learned", "covariances=WishartPrecision(...) with a fixed scale"
+        )
+    return Wisharts
+
+
+@precisions_factor.register
+def _lkj(prior: LKJCovariance) -> type[Wisharts]:
+    raise NotConjugate("LKJCovariance", "covariances=WishartPrecision(...)")

@@ -13,8 +13,9 @@ from scipy.special import digamma, gammaln, logsumexp, multigammaln
 
 from bayesgmm.errors import DegenerateComponent
 from bayesgmm.families.structures import Family
+from bayesgmm.inference.weight_shares import Shares, weight_shares
 from bayesgmm.priors.scalars import Scalar, log_density
-from bayesgmm.priors.weights import Shares, WeightsPrior
+from bayesgmm.priors.weights import WeightsPrior
 from bayesgmm.sweep.stats import Array
 
 GRID = 2001  # points of a concentration's factor
@@ -290,7 +291,7 @@ class WeightsFactor:
     @classmethod
     def of(cls, prior: WeightsPrior, n_components: int) -> "WeightsFactor":
         """Of a resolved prior."""
-        shares = prior.shares(n_components)
+        shares = weight_shares(prior, n_components)
         told = prior.concentration
         return cls(shares, Concentration.of(told, shares) if isinstance(told, Scalar) else None)
 

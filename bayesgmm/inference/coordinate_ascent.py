@@ -11,11 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from bayesgmm.inference.component_factors import MEANS_FACTORS, Components, MeansFactor
+from bayesgmm.inference.component_factors import Components, MeansFactor, means_factor, precisions_factor
 from bayesgmm.inference.conjugate import LEAST_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
-from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
 
 
@@ -66,16 +65,16 @@ class Ascent:
     def means(self) -> MeansFactor:
         """The means' side."""
         prior = self.density.model.means
-        return MEANS_FACTORS[type(prior)].of(prior, self.density.standard, self.layout)
+        return means_factor(prior).of(prior, self.density.standard, self.layout)
 
     @cached_property
     def precision_prior(self) -> Wisharts:
         """The prior of every precision, one for all components."""
         prior, side = self.density.model.covariances, self.layout.side
-        assert isinstance(prior, WishartPrecision)
-        dof, scale = prior.conjugate(self.density.standard, self.density.model.family)
-        scale = scale.reshape(1, -1, side, side)
-        return Wisharts(np.full(scale.shape[:2], dof), scale)
+        factor = precisions_factor(prior)
+        wishart = closest_wishart(prior, self.density.standard, self.density.model.family)
+        scale = wishart.scale.reshape(1, -1, side, side)
+        return factor(np.full(scale.shape[:2], wishart.dof), scale)
 
     def table(self, belief: Belief) -> Table:
         """Expected natural parameters, as a table that scores points."""

@@ -12,7 +12,7 @@ import scipy.optimize
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.mixtures import CovariancePrior, Mixture
+from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -102,7 +102,7 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
 
 def _short_runs(density: LogPosterior, n_init: int, seed: tuple[int, int], threads: int) -> list[em.EMResult]:
     model = density.model
-    prior = CovariancePrior(*model.covariances.conjugate(density.standard, model.family))
+    prior = closest_wishart(model.covariances, density.standard, model.family)
     sweep = em.Sweep(density.blocks, model.family, prior, threads=threads)
     return em.short_runs(sweep, density.n_components, seed, n_init, tol=1e-5)
 

@@ -4,7 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesgmm.data.points import Standard
+from bayesgmm.dispatch import by_class
 from bayesgmm.families.structures import Family
+from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import Array, Stats, Table
 
 
@@ -29,6 +33,30 @@ class CovariancePrior:
 
     dof: float
     scale: Array
+
+
+@by_class
+def closest_wishart(prior: CovariancesPrior, standard: Standard, family: Family) -> CovariancePrior:
+    """Return an inverse Wishart that is like a resolved prior, so that a covariance has a closed-form mode."""
+    raise NotImplementedError
+
+
+@closest_wishart.register
+def _wishart(prior: WishartPrecision, standard: Standard, family: Family) -> CovariancePrior:
+    """The prior itself; a scale that is learned stands at the upper quartile of its own prior."""
+    if not isinstance(prior.scale, Scalar):
+        return CovariancePrior(prior.resolved_dof, prior.core_scale(standard))
+    scale = prior.scale.quantile(np.full(prior.n_extra, 0.75)) / standard.scale[: prior.n_extra] ** 2
+    return CovariancePrior(prior.resolved_dof, family.form.from_variances(scale))
+
+
+@closest_wishart.register
+def _lkj(prior: LKJCovariance, standard: Standard, family: Family) -> CovariancePrior:
+    """A Wishart with its mode at the median standard deviations."""
+    width = prior.resolved_sd.width
+    variance = (prior.typical_sd() / standard.scale[:width]) ** 2
+    block = family.form.block_size(width)
+    return CovariancePrior(block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance))
 
 
 def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None, floor: Array | None = None) -> Mixture:

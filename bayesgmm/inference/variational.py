@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import DeclarationError, NotConjugate
 from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
-from bayesgmm.inference.component_factors import MEANS_FACTORS
+from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import JUDGED, doubts, judge
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
+from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.priors.covariances import WishartPrecision
-from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import Array, Blocks
 
 SHORT_RUN = 20  # iterations that a start gets to show its worth
@@ -35,18 +34,19 @@ REPORTED = 10  # iterations from one report of progress to the next
 
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
-    """What of a declaration coordinate ascent can't take, and what to declare instead."""
-    found: dict[str, str] = {}
-    if type(model.means) not in MEANS_FACTORS:
-        found[type(model.means).__name__] = "means=NormalMeans(...) or ConjugateMeans(...)"
-    elif model.means.is_ordered:
-        found[f"{type(model.means).__name__} in order"] = "means=NormalMeans(...) without ordered=True"
-    covariances = model.covariances
-    if not isinstance(covariances, WishartPrecision):
-        found[type(covariances).__name__] = "covariances=WishartPrecision(...)"
-    elif isinstance(covariances.scale, Scalar):
-        found["a WishartPrecision whose scale is learned"] = "covariances=WishartPrecision(...) with a fixed scale"
-    return found
+    """Return the priors of a declaration that have no conjugate update, in words, each with what to declare instead."""
+    wanted: list[Callable[[], Any]] = [
+        lambda: weight_shares(model.weights, model.n_components),
+        lambda: means_factor(model.means),
+        lambda: precisions_factor(model.covariances),
+    ]
+    refused: dict[str, str] = {}
+    for find in wanted:
+        try:
+            find()
+        except NotConjugate as error:
+            refused[error.what] = error.instead
+    return refused
 
 
 @dataclass

@@ -23,7 +23,13 @@ _LOG_2 = math.log(2)
 class CovariancesPrior(Declared):
     """What every prior of the covariances offers. ``width`` is how many columns a family tells apart: D, or 1."""
 
-    density: ClassVar[Any]
+    positive_extras: ClassVar[tuple[str, ...]] = ()
+    """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
+
+    @property
+    @abstractmethod
+    def density(self) -> Any:
+        """The native log density, made by ``prior_density``."""
 
     @abstractmethod
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:
@@ -52,22 +58,10 @@ class CovariancesPrior(Declared):
         return {}
 
     @abstractmethod
-    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
-        """Degrees of freedom and scale (one component's core shape, standardised) of a Wishart that is like it."""
-
-    @abstractmethod
     def draw(
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
         """(size, K, D, D) covariances in data units, shape being size, K, D, and what else was drawn."""
-
-    @abstractmethod
-    def build(self, family: Family, standard: Standard, n_components: int) -> Any:
-        """The same prior in the PyMC model at hand; returns ``covariance`` [component, feature, feature_bis]."""
-
-    def values(self, covariance: Array, family: Family) -> dict[str, Array]:
-        """The variable that ``build`` declares, by name, given covariances (K, D, D)."""
-        return {family.variable: family.squeezed(family.cores(covariance))}
 
     @abstractmethod
     def typical_sd(self) -> Array:
@@ -111,6 +105,7 @@ class WishartPrecision(CovariancesPrior):
     prior: Literal["wishart"] = "wishart"
 
     density: ClassVar = wishart_density
+    positive_extras: ClassVar = ("covariance_scale",)
 
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
         width = family.form.block_size(len(data.columns))
@@ -147,8 +142,9 @@ class WishartPrecision(CovariancesPrior):
         return matrix
 
     @property
-    def _dof(self) -> float:
-        assert self.dof is not None  # the prior is resolved
+    def resolved_dof(self) -> float:
+        """Degrees of freedom of a prior that is resolved."""
+        assert self.dof is not None
         return self.dof
 
     @property
@@ -163,7 +159,7 @@ class WishartPrecision(CovariancesPrior):
         return scale / standard.scale[: scale.size] ** 2
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
-        d, dof = family.form.block_size(standard.scale.size), self._dof
+        d, dof = family.form.block_size(standard.scale.size), self.resolved_dof
         one = d * _LOG_2 - multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
         if isinstance(self.scale, Scalar):
             width = self.n_extra
@@ -181,20 +177,13 @@ class WishartPrecision(CovariancesPrior):
         if not self.n_extra:
             return np.empty(0)
         precision = (core_roots**2).sum(axis=-2) if core_roots.ndim == 3 else core_roots**2
-        return np.log(self._dof / precision.mean(axis=0))
+        return np.log(self.resolved_dof / precision.mean(axis=0))
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
         if not isinstance(self.scale, Scalar):
             return {}
         scale = np.exp(q) * standard.scale[: self.n_extra] ** 2
         return {"covariance_scale": scale if self.scale.is_per_column else scale[..., 0]}
-
-    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
-        """Itself; a learned scale stands at the upper quartile of its prior."""
-        if not isinstance(self.scale, Scalar):
-            return self._dof, self.core_scale(standard)
-        scale = self.scale.quantile(np.full(self.n_extra, 0.75)) / standard.scale[: self.n_extra] ** 2
-        return self._dof, family.form.from_variances(scale)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
@@ -207,24 +196,13 @@ class WishartPrecision(CovariancesPrior):
             scale = scale[:, None]
         else:
             scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
-        core = family.form.draw_inverse_wishart(rng, self._dof, scale, (size, family.sharing.count(k), d))
+        core = family.form.draw_inverse_wishart(rng, self.resolved_dof, scale, (size, family.sharing.count(k), d))
         return family.as_matrices(core, k, d), extras
-
-    def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.priors.prior_distributions import inverse_wishart, with_covariance
-
-        if isinstance(self.scale, Scalar):
-            unit = family.form.pooled(standard.scale**2)
-            scale = self.scale.build("covariance_scale", 1.0, unit, family.form.scale_axes)
-        else:
-            scale = np.asarray(self.scale)
-        core = inverse_wishart(family.form, family, self._dof, scale, standard.scale)
-        return with_covariance(core, family, n_components)
 
     def typical_sd(self) -> Array:  # noqa: D102
         scale = self.scale.quantile(np.full(self.n_extra, 0.5)) if isinstance(self.scale, Scalar) else self.scale
         array = np.atleast_1d(np.asarray(scale, dtype=np.float64))
-        return np.sqrt((np.diagonal(array) if array.ndim == 2 else array) / self._dof)
+        return np.sqrt((np.diagonal(array) if array.ndim == 2 else array) / self.resolved_dof)
 
 
 class LKJCovariance(CovariancesPrior):
@@ -269,43 +247,27 @@ class LKJCovariance(CovariancesPrior):
         return self.model_copy(update={"sd": _for_family(self.sd, data, family, "the sd of spherical covariances")})
 
     @property
-    def _sd(self) -> Scalar:
-        assert self.sd is not None  # the prior is resolved
+    def resolved_sd(self) -> Scalar:
+        """Prior of the standard deviations of a prior that is resolved."""
+        assert self.sd is not None
         return self.sd
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
-        width = self._sd.width
+        width = self.resolved_sd.width
         constant = -lkj.log_normaliser(self.eta, family.form.block_size(width))
-        return np.concatenate([[self.eta, constant], standard.scale[:width], self._sd.params(width)])
-
-    def conjugate(self, standard: Standard, family: Family) -> tuple[float, Array]:
-        """A Wishart with its mode at the median standard deviations."""
-        width = self._sd.width
-        variance = (self.typical_sd() / standard.scale[:width]) ** 2
-        block = family.form.block_size(width)
-        return block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance)
+        return np.concatenate([[self.eta, constant], standard.scale[:width], self.resolved_sd.params(width)])
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
         size, k, d = shape
         count = family.sharing.count(k)
-        sd = self._sd.draw(rng, (size, count, self._sd.width))
+        sd = self.resolved_sd.draw(rng, (size, count, self.resolved_sd.width))
         core = family.form.from_sd(sd, lambda: lkj.draw_factors(rng, self.eta, (size, count, d)))
         return family.as_matrices(core, k, d), {}
 
-    def build(self, family: Family, standard: Standard, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.priors.prior_distributions import lkj_covariance, with_covariance
-
-        core = lkj_covariance(family.form, family, self.eta, self._sd, standard.scale)
-        return with_covariance(core, family, n_components)
-
-    def values(self, covariance: Array, family: Family) -> dict[str, Array]:  # noqa: D102
-        name, core = family.form.by_sd(family.variable, family.cores(covariance))
-        return {name: family.squeezed(core)}
-
     def typical_sd(self) -> Array:  # noqa: D102
-        return self._sd.quantile(np.full(self._sd.width, 0.5))
+        return self.resolved_sd.quantile(np.full(self.resolved_sd.width, 0.5))
 
 
 def _for_family(prior: Scalar, data: Summary, family: Family, what: str) -> Scalar:

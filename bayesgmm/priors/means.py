@@ -94,7 +94,13 @@ class MeansPrior(Declared):
 
     location: Numbers | None
 
-    density: ClassVar[Any]
+    positive_extras: ClassVar[tuple[str, ...]] = ()
+    """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
+
+    @property
+    @abstractmethod
+    def density(self) -> Any:
+        """The native log density, made by ``prior_density``."""
 
     @abstractmethod
     def resolve(self, data: Summary) -> Self:
@@ -102,8 +108,8 @@ class MeansPrior(Declared):
 
     @property
     def is_ordered(self) -> bool:
-        """Whether the means increase from component to component."""
-        return bool(getattr(self, "ordered", False))
+        """True where the means increase from component to component."""
+        return False
 
     @property
     def n_extra(self) -> int:
@@ -127,21 +133,6 @@ class MeansPrior(Declared):
         self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
     ) -> tuple[Array, dict[str, Array]]:
         """(size, K, D) means from the resolved prior in data units, given covariances, and what else was drawn."""
-
-    @abstractmethod
-    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:
-        """The same prior in the PyMC model at hand; returns ``mean`` [component, feature]."""
-
-    def _build_normal(self, standard: Standard, n_components: int, mu: Any, sigma: Any) -> Any:
-        import pymc as pm
-
-        from bayesgmm.priors.prior_distributions import ordered_normal
-        from bayesgmm.pymc_ops.distributions import Affine, OrderedAffine
-
-        if self.is_ordered:
-            return ordered_normal("mean", mu, sigma, OrderedAffine(standard.shift, standard.scale), n_components)
-        transform = Affine(standard.shift, standard.scale)
-        return pm.Normal("mean", mu, sigma, dims=("component", "feature"), default_transform=transform)
 
     @abstractmethod
     def width(self) -> Array:
@@ -194,6 +185,10 @@ class NormalMeans(MeansPrior):
 
     density: ClassVar = normal_density
 
+    @property
+    def is_ordered(self) -> bool:  # noqa: D102
+        return self.ordered
+
     def resolve(self, data: Summary) -> Self:  # noqa: D102
         self._check_order(data)
         scale = _positive(self.scale, data, "NormalMeans scale")
@@ -208,9 +203,6 @@ class NormalMeans(MeansPrior):
     ) -> tuple[Array, dict[str, Array]]:
         location, scale = np.asarray(self.location), np.asarray(self.scale)
         return self._in_order(rng.normal(location, scale, size=(size, n_components, location.size))), {}
-
-    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
-        return self._build_normal(standard, n_components, np.asarray(self.location), np.asarray(self.scale))
 
     def width(self) -> Array:  # noqa: D102
         return np.asarray(self.scale)
@@ -254,13 +246,6 @@ class ConjugateMeans(MeansPrior):
         chol = np.linalg.cholesky(covariance)
         return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
 
-    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
-        from bayesgmm.priors.prior_distributions import conjugate_normal
-        from bayesgmm.pymc_ops.distributions import Affine
-
-        transform = Affine(standard.shift, standard.scale, ndim_supp=1)
-        return conjugate_normal("mean", np.asarray(self.location), covariance, self.strength, transform)
-
     def width(self) -> Array:  # noqa: D102
         return np.full(np.asarray(self.location).size, np.nan)  # it has no scale of its own
 
@@ -296,6 +281,11 @@ class HierarchicalMeans(MeansPrior):
     prior: Literal["hierarchical"] = "hierarchical"
 
     density: ClassVar = hierarchical_density
+    positive_extras: ClassVar = ("mean_spread",)
+
+    @property
+    def is_ordered(self) -> bool:  # noqa: D102
+        return self.ordered
 
     def resolve(self, data: Summary) -> Self:  # noqa: D102
         self._check_order(data)
@@ -312,18 +302,19 @@ class HierarchicalMeans(MeansPrior):
         return 2 * np.asarray(self.location).size
 
     @property
-    def _spread(self) -> Scalar:
+    def resolved_spread(self) -> Scalar:
+        """Prior of the spread of a prior that is resolved."""
         assert self.spread is not None
         return self.spread
 
     def params(self, standard: Standard) -> Array:  # noqa: D102
         location = (np.asarray(self.location) - standard.shift) / standard.scale
         scale = np.asarray(self.scale) / standard.scale
-        return np.concatenate([location, scale, standard.scale, self._spread.params(location.size)])
+        return np.concatenate([location, scale, standard.scale, self.resolved_spread.params(location.size)])
 
     def start(self, mean: Array, standard: Standard) -> Array:
         """The means' own centre, and the middle of the prior of their spread."""
-        return np.concatenate([mean.mean(axis=0), np.log(self._spread.quantile(0.5) / standard.scale)])
+        return np.concatenate([mean.mean(axis=0), np.log(self.resolved_spread.quantile(0.5) / standard.scale)])
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
         d = q.shape[-1] // 2
@@ -335,23 +326,12 @@ class HierarchicalMeans(MeansPrior):
     ) -> tuple[Array, dict[str, Array]]:
         location, scale = np.asarray(self.location), np.asarray(self.scale)
         centre = rng.normal(location, scale, size=(size, location.size))
-        spread = self._spread.draw(rng, centre.shape)
+        spread = self.resolved_spread.draw(rng, centre.shape)
         mean = rng.normal(centre[:, None], spread[:, None], size=(size, n_components, location.size))
         return self._in_order(mean), {"mean_centre": centre, "mean_spread": spread}
 
-    def build(self, standard: Standard, n_components: int, covariance: Any) -> Any:  # noqa: D102
-        import pymc as pm
-
-        from bayesgmm.pymc_ops.distributions import Affine
-
-        location, scale = np.asarray(self.location), np.asarray(self.scale)
-        transform = Affine(standard.shift, standard.scale)
-        centre = pm.Normal("mean_centre", location, scale, dims="feature", default_transform=transform)
-        spread = self._spread.build("mean_spread", 1.0, standard.scale, ("feature",))
-        return self._build_normal(standard, n_components, centre, spread)
-
     def width(self) -> Array:  # noqa: D102
-        return np.hypot(np.asarray(self.scale), self._spread.quantile(0.5))
+        return np.hypot(np.asarray(self.scale), self.resolved_spread.quantile(0.5))
 
 
 def _positive(value: Any, data: Summary, what: str) -> tuple[float, ...]:

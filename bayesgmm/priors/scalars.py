@@ -84,22 +84,6 @@ class Scalar(Declared):
         """How many columns it tells apart: 1 when its parameters are single numbers."""
         return max(np.size(value) for value in self.parameters.values())
 
-    def build(self, name: str, power: float, scale: Any = 1.0, dims: tuple[str, ...] = ()) -> Any:
-        """The same prior as a variable of the PyMC model at hand, sampled as ``power * log(value / scale)``."""
-        from bayesgmm.pymc_ops.distributions import LogPower
-
-        return self.pymc_class()(name, **self.pymc_parameters(), dims=dims, default_transform=LogPower(power, scale))
-
-    def pymc_parameters(self) -> dict[str, Array]:
-        """The parameters as PyMC takes them: a Python float would become a 32-bit number."""
-        return {name: np.asarray(value, dtype=np.float64) for name, value in self.parameters.items()}
-
-    def pymc_class(self) -> Any:
-        """PyMC's class of this prior: it has the same name and the same parameters."""
-        import pymc as pm
-
-        return getattr(pm, type(self).__name__)
-
     def params(self, count: int) -> Array:
         """(count * ENTRIES,) what ``log_density`` reads, prior by prior."""
         a, b = (np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for value in self.entries())

@@ -2,7 +2,6 @@
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -79,29 +78,19 @@ def stick_breaking_density(call: Any) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Shares:
-    """Weights as products of shares that independent Dirichlets hand out: what makes a prior of them conjugate.
-
-    Parameters
-    ----------
-    path : (K, M, J) float
-        Which log shares add up to a component's log weight: ones and zeros.
-    base, slope : (M, J) float
-        The M Dirichlets have the parameters ``base + slope * concentration``.
-    """
-
-    path: Array
-    base: Array
-    slope: Array
-
-
 class WeightsPrior(Declared):
     """What every prior of the weights offers; its ``concentration`` is fixed, or has a prior of its own."""
 
     concentration: NumbersOrPrior | None
 
-    density: ClassVar[Any]
+    positive_extras: ClassVar[tuple[str, ...]] = ("concentration",)
+    """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
+
+    @property
+    @abstractmethod
+    def density(self) -> Any:
+        """The native log density, made by ``prior_density``."""
+
     heaviest_first: ClassVar[bool] = False  # does the prior expect the components in an order?
 
     def resolve(self, n_components: int, per_component: int) -> Self:
@@ -156,31 +145,6 @@ class WeightsPrior(Declared):
     @abstractmethod
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
         """(size, K) weights given concentrations (size, K)."""
-
-    def build(self, n_components: int) -> Any:
-        """The same prior in the PyMC model at hand; returns ``weight`` [component]."""
-        import pymc as pm
-
-        told = self.concentration
-        concentration = told.build("concentration", 1.0) if isinstance(told, Scalar) else told
-        if n_components == 1:  # no simplex to move on
-            return pm.Deterministic("weight", pm.math.ones(1), dims="component")
-        return self.build_given("weight", concentration, n_components)
-
-    def build_given(self, name: str, concentration: Any, n_components: int) -> Any:
-        """PyMC's weights, given one concentration or one for each component."""
-        import pymc as pm
-
-        from bayesgmm.pymc_ops.distributions import Logits
-
-        return pm.Dirichlet(name, concentration * np.ones(n_components), dims="component", default_transform=Logits())
-
-    def shares(self, n_components: int) -> Shares:
-        """The weights as what one Dirichlet hands out; the prior must be resolved."""
-        path = np.eye(n_components)[:, None]
-        if isinstance(self.concentration, Scalar):
-            return Shares(path, np.zeros((1, n_components)), np.ones((1, n_components)))
-        return Shares(path, self.concentrations(n_components)[None], np.zeros((1, n_components)))
 
     def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
         """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
@@ -277,8 +241,9 @@ class StickBreaking(WeightsPrior):
     heaviest_first: ClassVar = True
 
     @property
-    def _discount(self) -> float:
-        return float(getattr(self, "discount", 0.0))
+    def stick_discount(self) -> float:
+        """Discount of the sticks; 0 for a Dirichlet process."""
+        return 0.0
 
     def resolve(self, n_components: int, per_component: int) -> Self:
         """Checks that there is one concentration."""
@@ -288,29 +253,11 @@ class StickBreaking(WeightsPrior):
     def params(self, n_components: int) -> Array:
         """The discount, then the concentration or its prior."""
         told = self.concentration
-        return np.append(self._discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
-
-    def build_given(self, name: str, concentration: Any, n_components: int) -> Any:  # noqa: D102
-        from bayesgmm.priors.prior_distributions import stick_breaking
-
-        return stick_breaking(name, concentration, self._discount, n_components)
+        return np.append(self.stick_discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
 
     def sticks(self, concentration: Array, n_components: int) -> tuple[float, Array]:
         """The two parameters of the K - 1 Beta sticks, the second by concentration (..., 1)."""
-        return 1 - self._discount, concentration + np.arange(1, n_components) * self._discount
-
-    def shares(self, n_components: int) -> Shares:
-        """Sticks: what is broken off and what is left. A component's path is what was left, then its stick."""
-        path = np.zeros((n_components, n_components - 1, 2))
-        path[:-1, :, 0] = np.eye(n_components - 1)
-        path[..., 1] = np.tri(n_components, n_components - 1, -1)
-        a, b = self.sticks(np.zeros(1), n_components)
-        base = np.column_stack([np.full_like(b, a), b])
-        slope = np.zeros_like(base)
-        slope[:, 1] = 1.0
-        if isinstance(self.concentration, Scalar):
-            return Shares(path, base, slope)
-        return Shares(path, base + slope * np.asarray(self.concentration), np.zeros_like(base))
+        return 1 - self.stick_discount, concentration + np.arange(1, n_components) * self.stick_discount
 
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
         """Stick by stick."""
@@ -372,6 +319,10 @@ class PitmanYor(StickBreaking):
     concentration: NumbersOrPrior = Gamma(2.0, 4.0)
     discount: Annotated[float, Field(ge=0, lt=1)] = 0.25
     prior: Literal["pitman_yor"] = "pitman_yor"
+
+    @property
+    def stick_discount(self) -> float:  # noqa: D102
+        return self.discount
 
 
 WEIGHTS: dict[str, type[WeightsPrior]] = {

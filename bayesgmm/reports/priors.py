@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
+from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
@@ -135,10 +135,10 @@ def _concentration(told: Any) -> tuple[str, str, list[str]]:
     return ", ".join(shown if len(shown) <= SHOWN else [*shown[: SHOWN - 1], "…", shown[-1]]), "", []
 
 
-@singledispatch
+@by_class
 def say_weights(prior: WeightsPrior, n_components: int) -> Saying:
     """What a prior says of the weights."""
-    raise TypeError(f"{type(prior).__name__} has no words yet: register them with say_weights")
+    raise NotImplementedError
 
 
 @say_weights.register
@@ -199,10 +199,10 @@ def _scaled(scale: Any, n_features: int) -> tuple[str, dict[str, Array]]:
     return (number(values[0]), {}) if n_features == 1 else ("s_j", {"s": values})
 
 
-@singledispatch
+@by_class
 def say_means(prior: MeansPrior, n_features: int) -> Saying:
     """What a prior says of the means."""
-    raise TypeError(f"{type(prior).__name__} has no words yet: register them with say_means")
+    raise NotImplementedError
 
 
 @say_means.register
@@ -248,10 +248,10 @@ def _hierarchical_means(prior: HierarchicalMeans, n_features: int) -> Saying:
     return Saying(words + _ordered(prior), formulas, centres | widths | _scalar_columns(prior.spread))
 
 
-@singledispatch
+@by_class
 def say_covariances(prior: CovariancesPrior, family: Family, n_features: int) -> Saying:
     """What a prior says of the covariances."""
-    raise TypeError(f"{type(prior).__name__} has no words yet: register them with say_covariances")
+    raise NotImplementedError
 
 
 def _index(family: Family, n_features: int) -> str:
@@ -265,24 +265,25 @@ def _wishart(prior: WishartPrecision, family: Family, n_features: int) -> Saying
     assert prior.dof is not None
     one = family.form.n_scales(n_features) == 1
     scale, columns, learned, told = _wishart_scale(prior.scale, one)
-    formula = _wishart_formula(family.form, family, n_features, prior.dof, scale)
+    formula = wishart_formula(family.form, family, n_features, prior.dof, scale)
     typical = _per_column("Components are expected to have standard deviations near", prior.typical_sd())
     words = f"{typical}; the prior is worth about {number(prior.dof)} points of each component."
     return Saying(f"{words}{told}", (formula, *learned), columns)
 
 
-@singledispatch
-def _wishart_formula(form: Form, family: Family, n_features: int, dof: float, scale: str) -> str:
-    raise TypeError(f"{type(form).__name__} has no formula yet: register it with _wishart_formula")
+@by_class
+def wishart_formula(form: Form, family: Family, n_features: int, dof: float, scale: str) -> str:
+    """Return the formula of Wishart precisions of a form of covariances."""
+    raise NotImplementedError
 
 
-@_wishart_formula.register
+@wishart_formula.register
 def _gamma_formula(form: Diagonals, family: Family, n_features: int, dof: float, scale: str) -> str:
     of_column = scale if form.n_scales(n_features) == 1 or not scale.isalpha() else f"{scale}_{{j j}}"
     return f"σ_{{{_index(family, n_features)}}}^{{−2}} ∼ Gamma({number(dof / 2)}, {of_column} / 2)"
 
 
-@_wishart_formula.register
+@wishart_formula.register
 def _matrix_formula(form: Squares, family: Family, n_features: int, dof: float, scale: str) -> str:
     return f"Σ{family.sharing.subscript}^{{−1}} ∼ Wishart({number(dof)}, {scale}^{{−1}})"
 

@@ -9,6 +9,7 @@ from scipy.stats import beta, dirichlet, gamma, multivariate_normal
 import bayesgmm as bg
 from bayesgmm.inference import variational
 from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
+from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.sweep.stats import Blocks
 from tests.ascents import FAMILIES, SAMPLE, every_component, every_declaration, make_ascent, start_of
 from tests.declarations import SDS, weight_priors
@@ -38,7 +39,7 @@ def test_every_prior_of_weights_is_made_of_its_shares(declared):
     """Against its own draws, at a concentration of 1.7 where it is learned. 5 standard errors: 6e-7, 4 each."""
     prior = declared.resolve(4, 9)
     alpha = np.full(4, 1.7) if prior.n_extra else prior.concentrations(4)
-    shares = prior.shares(4)
+    shares = weight_shares(prior, 4)
     log_weight = np.log(prior.draw_given(np.random.default_rng(0), np.broadcast_to(alpha, (20_000, 4))))
     exact = WeightsFactor(shares, None).log_weight(shares.base + shares.slope * 1.7)
     assert (abs(log_weight.mean(axis=0) - exact) < 5 * log_weight.std(axis=0) / np.sqrt(20_000)).all()
@@ -91,7 +92,7 @@ def test_a_learned_concentration_of_a_process_is_a_gamma():
     """Blei & Jordan (2006): Gamma(a + K - 1, b - t) given the sticks. Draws by their quantiles: 5 binomial errors."""
     k, tilt = 8, -5.0
     prior = bg.DirichletProcess(bg.Gamma(2.0, 4.0))
-    factor = Concentration.of(prior.concentration, prior.shares(k))
+    factor = Concentration.of(prior.concentration, weight_shares(prior, k))
     log_normaliser, mean = factor.solve(tilt)
     a, b = 2.0 + k - 1, 4.0 - tilt
     assert mean == pytest.approx(a / b, rel=1e-9)
@@ -107,7 +108,7 @@ def test_a_learned_concentration_of_a_process_is_a_gamma():
 @pytest.mark.parametrize("prior", [*SDS, bg.LogNormal(0.0, 1e-3), bg.LogNormal(0.0, 8.0)], ids=repr)
 def test_the_grid_of_a_concentration_holds_its_prior(prior):
     """However narrow or wide it is: without anything to learn from, the factor is the prior."""
-    factor = Concentration.of(prior, bg.DirichletProcess(prior).shares(1))
+    factor = Concentration.of(prior, weight_shares(bg.DirichletProcess(prior), 1))
     assert factor.solve(0.0)[0] == pytest.approx(0, abs=1e-8)
     drawn = factor.draw(np.random.default_rng(0), 20_000, 0.0)[0]
     for p in (0.05, 0.5, 0.95):

@@ -16,7 +16,7 @@ from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DeclarationError, FitWarning
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.families.structures import Family
-from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
+from bayesgmm.inference.mixtures import CovariancePrior, Mixture, closest_wishart, maximise
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
@@ -275,7 +275,7 @@ class _Training:
         return fits.proper(model, self.points, np.diagonal(within))
 
     def _prior(self) -> CovariancePrior:
-        return CovariancePrior(*self._declared().covariances.conjugate(self.standard, self.shape.family))
+        return closest_wishart(self._declared().covariances, self.standard, self.shape.family)
 
     def _expect(self) -> float:
         """Update the occupancies; return the log likelihood of all recordings."""

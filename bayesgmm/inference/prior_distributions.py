@@ -5,7 +5,7 @@ values themselves, written without a look at the native one.
 """
 
 from collections.abc import Callable
-from functools import partial, singledispatch
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import gammaln, multigammaln
 
+from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
 from bayesgmm.families.forms import Form
 from bayesgmm.families.squares import Squares
 from bayesgmm.families.structures import Family
+from bayesgmm.inference.pymc_scalars import pymc_class, pymc_parameters, pymc_scalar
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
@@ -110,13 +112,13 @@ def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength:
     return _log_diagonal(root).sum(-1) + each.sum(-1)
 
 
-@singledispatch
+@by_class
 def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
     """The family's own covariances, whose precisions are Wishart(dof, scale^-1) block by block.
 
     Scale is one covariance in core shape, or its diagonal.
     """
-    raise TypeError(f"{type(form).__name__} has no inverse Wishart in PyMC yet: register it with inverse_wishart")
+    raise NotImplementedError
 
 
 @inverse_wishart.register
@@ -169,21 +171,21 @@ def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: in
     return density if value.ndim == 3 else density[0]
 
 
-@singledispatch
+@by_class
 def lkj_covariance(form: Form, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
     """The family's own covariances: the prior ``sd`` of standard deviations, LKJ correlations if there are any."""
-    raise TypeError(f"{type(form).__name__} has no LKJ covariances in PyMC yet: register them with lkj_covariance")
+    raise NotImplementedError
 
 
 @lkj_covariance.register
 def _squared_sds(form: Diagonals, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
-    return sd.build("sd", -1.0, form.pooled(unit), family.dims) ** 2
+    return pymc_scalar(sd, "sd", -1.0, form.pooled(unit), family.dims) ** 2
 
 
 @lkj_covariance.register
 def _lkj_covariances(form: Squares, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
-    d, parameters = len(unit), sd.pymc_parameters()
-    sds = partial(_sds, sd=sd.pymc_class(), names=tuple(parameters))
+    d, parameters = len(unit), pymc_parameters(sd)
+    sds = partial(_sds, sd=pymc_class(sd), names=tuple(parameters))
     return pm.CustomDist(
         family.variable,
         *(np.broadcast_to(value, (d,)) for value in parameters.values()),
