@@ -1,4 +1,4 @@
-"""What every declared value shares: frozen, checked, positional where it reads better, one error for all mistakes."""
+"""Base class of declarations: frozen values that are checked when they are made; one error lists all mistakes."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,15 @@ from bayesgmm.errors import DeclarationError, allowed, choose
 
 @dataclass_transform(kw_only_default=False)
 class Declared(BaseModel):
-    """A frozen, validated value that is written alike in Python, TOML and JSON."""
+    """Frozen, validated value that can be written in Python, TOML and JSON.
+
+    Its fields can be given by position or by name.
+
+    Raises
+    ------
+    DeclarationError
+        All mistakes at once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,19 +42,31 @@ class Declared(BaseModel):
 
     @classmethod
     def parse(cls, values: object, where: str) -> Self:
-        """Read a declaration from plain values (TOML, JSON); all mistakes come in one error."""
+        """Read a declaration from plain values, as TOML and JSON hold them.
+
+        Parameters
+        ----------
+        values : mapping
+        where : str
+            Where the values come from, for the error message.
+
+        Raises
+        ------
+        DeclarationError
+            All mistakes at once.
+        """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise _as_ours(error, where) from None
 
     def plain(self) -> dict[str, Any]:
-        """The declaration as plain values, as a card writes it; what is unset is left out."""
+        """Return the declaration as plain values, as in a card, without the fields that are not set."""
         return self.model_dump(exclude_none=True)
 
 
 def _as_ours(error: ValidationError, where: str) -> DeclarationError:
-    """All problems of a declaration: how many, then one a line; a lone error of ours stays as it was."""
+    """Return one error that lists all problems of a declaration; a single error of this package stays as it is."""
     causes = [problem.get("ctx", {}).get("error") for problem in error.errors()]
     if len(causes) == 1 and isinstance(causes[0], DeclarationError):
         return causes[0]
@@ -68,12 +88,20 @@ def _line(problem: Any) -> str:
 
 
 def by_name(registry: Mapping[str, type[Declared]]) -> Any:
-    """A validator that reads plain values as the prior that their ``prior`` field names."""
+    """Make a validator for ``read_prior``."""
     return BeforeValidator(lambda value: read_prior(value, registry))
 
 
 def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
-    """A prior of the registry; from plain values, the one that their ``prior`` field names."""
+    """Return a prior of the registry; plain values become the prior that their ``prior`` field names.
+
+    Raises
+    ------
+    ValueError
+        When the value is no prior of the registry, or has no ``prior`` field.
+    UnknownName
+        When the registry has no prior of that name.
+    """
     if isinstance(value, tuple(registry.values())):
         return value
     if not isinstance(value, Mapping):
@@ -85,7 +113,18 @@ def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
-    """A whole number given as an argument, numpy's and 3.0 too; raises DeclarationError for anything else."""
+    """Return an argument that must be a whole number; numpy's integers and 3.0 are allowed.
+
+    Raises
+    ------
+    DeclarationError
+        When it is anything else, or beyond the limits.
+
+    Examples
+    --------
+    >>> whole("draws", 100.0)
+    100
+    """
     if not _is_finite(value) or value != int(value) or not least <= value <= most:
         limits = f"at least {least}" if most >= 2**63 - 1 else f"from {least} to {most}"
         raise DeclarationError(f"{name}={value!r}: must be a whole number, {limits}")
@@ -97,36 +136,53 @@ def _is_finite(value: Any) -> bool:
 
 
 def positive(name: str, value: Any) -> float:
-    """A positive, finite number given as an argument."""
+    """Return an argument that must be a positive, finite number.
+
+    Raises
+    ------
+    DeclarationError
+        When it is anything else.
+    """
     if not _is_finite(value) or not value > 0:
         raise DeclarationError(f"{name}={value!r}: must be a positive number")
     return float(value)
 
 
 def probability(name: str, value: Any) -> float:
-    """A number strictly between 0 and 1 given as an argument."""
+    """Return an argument that must be a number between 0 and 1, neither of them included.
+
+    Raises
+    ------
+    DeclarationError
+        When it is anything else.
+    """
     if not _is_finite(value) or not 0 < value < 1:
         raise DeclarationError(f"{name}={value!r}: must be between 0 and 1")
     return float(value)
 
 
-def _numbers(value: Any, most_dims: int, above_zero: bool) -> Any:
-    """A number, or nested tuples of numbers; lists and arrays are taken too."""
+def _numbers(value: Any, max_dims: int, above_zero: bool) -> Any:
+    """Return a number, or nested tuples of numbers; lists and arrays are allowed too."""
     try:
         array = np.asarray(value)
-        fits = array.dtype.kind in "iuf" and array.ndim <= most_dims and array.size > 0
+        fits = array.dtype.kind in "iuf" and array.ndim <= max_dims and array.size > 0
     except ValueError:  # ragged
         fits = False
     if not fits or not np.isfinite(array).all() or (above_zero and array.ndim < 2 and not (array > 0).all()):
         kind = "positive number" if above_zero else "number"
         raise ValueError(
-            f"must be a {kind}, or {('one for each', 'a row or a matrix of them')[most_dims - 1]}, got {value!r}"
+            f"must be a {kind}, or {('one for each', 'a row or a matrix of them')[max_dims - 1]}, got {value!r}"
         )
     return _tuples(array.astype(np.float64).tolist())
 
 
 def no_boolean(value: Any) -> Any:
-    """The value, where it is not True or False, which would pass for 1 or 0."""
+    """Return a value that must not be True or False, which pydantic would read as 1 or 0.
+
+    Raises
+    ------
+    ValueError
+    """
     if isinstance(value, bool | np.bool_):
         raise ValueError(f"must be a number, got {value!r}")
     return value
@@ -137,12 +193,12 @@ def _tuples(value: Any) -> Any:
 
 
 def read_positive(value: Any) -> Any:
-    """A positive number, or a row of them, as tuples."""
+    """Read a positive number, or a row of them as a tuple; raises ValueError for anything else."""
     return _numbers(value, 1, above_zero=True)
 
 
 def read_scale(value: Any) -> Any:
-    """A positive number, a row of them, or a matrix, as tuples."""
+    """Read a positive number, a row of them, or a matrix, as tuples; raises ValueError for anything else."""
     return _numbers(value, 2, above_zero=True)
 
 

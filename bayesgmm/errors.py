@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; and ``choose``, the one place where a name is looked up."""
+"""All exceptions of the package, and ``choose``, which looks a name up in a registry."""
 
 import difflib
 import warnings
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class BayesGMMError(Exception):
-    """Root of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class DataError(BayesGMMError, ValueError):
@@ -15,15 +15,15 @@ class DataError(BayesGMMError, ValueError):
 
 
 class ForgottenData(DataError, AttributeError):
-    """An answer needs the data, and they were not kept. An AttributeError too: to ``hasattr`` it is not there."""
+    """A method needs the data, which were not kept. Also an AttributeError, so that ``hasattr`` returns False."""
 
 
 class DeclarationError(BayesGMMError, ValueError):
-    """A model or a prior was declared with values that make no sense."""
+    """A model, a prior or an argument has values that are not allowed."""
 
 
 class CardError(DeclarationError):
-    """A model card (TOML) can't be read, or declares what makes no sense."""
+    """A model card (TOML) can't be read, or has values that are not allowed."""
 
 
 class NotConjugate(DeclarationError):
@@ -47,7 +47,7 @@ class UnknownName(DeclarationError):
 
 
 class ComponentError(BayesGMMError, ValueError):
-    """A component can't be estimated from the points that it holds."""
+    """A component can't be estimated from the points that are assigned to it."""
 
 
 class EmptyComponent(ComponentError):
@@ -59,23 +59,23 @@ class DegenerateComponent(ComponentError):
 
 
 class SamplingError(BayesGMMError):
-    """A sampler could not start, or was stopped before it drew anything."""
+    """A sampler could not start, or was stopped before its first draw."""
 
 
 class NotAMaximum(BayesGMMError):
-    """A fit is not at a maximum of the likelihood, where standard errors are read off."""
+    """A fit is not at a maximum of the likelihood, so that it has no standard errors."""
 
 
 class SingularInformation(BayesGMMError):
-    """The data can't tell some quantities of a mixture apart: the log likelihood is flat in a direction."""
+    """The observed information is singular: in some direction of the parameters the log likelihood is flat."""
 
 
 class FitFileError(BayesGMMError):
-    """A file is not a fit of ours, or is damaged, or can't be written."""
+    """A file is not a fit of this package, is damaged, or can't be written."""
 
 
 class MissingExtra(BayesGMMError, ImportError):
-    """An application needs a library that was not installed with it."""
+    """An application needs a library that is not installed."""
 
 
 class MissingImplementation(BayesGMMError, NotImplementedError):
@@ -83,20 +83,37 @@ class MissingImplementation(BayesGMMError, NotImplementedError):
 
 
 class FitWarning(UserWarning):
-    """A fit finished, but should not be trusted as it is."""
+    """A fit finished, but its results should not be trusted as they are."""
 
 
 PACKAGE = str(Path(__file__).parent)
 
 
 def warn(messages: Iterable[str]) -> None:
-    """Warn of what should not be trusted, in the name of the line of the user's that led here."""
+    """Issue a FitWarning for each message, at the line of the user's code that called the package.
+
+    Warns
+    -----
+    FitWarning
+    """
     for message in messages:
         warnings.warn(message, FitWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:
-    """Look ``name`` up in ``registry``, or say what is allowed and what was probably meant.
+    """Return the entry of a registry by its name.
+
+    Parameters
+    ----------
+    name : str
+    registry : mapping
+    what : str
+        What is chosen, for the error message.
+
+    Raises
+    ------
+    UnknownName
+        When the registry has no such name. The message lists the names that are allowed, and the closest one.
 
     Examples
     --------
@@ -111,11 +128,11 @@ def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:
 
 
 def allowed(registry: Mapping[str, object]) -> str:
-    """The names of a registry, quoted and sorted, as errors show them."""
+    """Return the names of a registry, quoted and sorted, for an error message."""
     return ", ".join(repr(name) for name in sorted(registry))
 
 
 def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
-    """``"; did you mean 'full'?"`` when a name is close to one that exists, else nothing."""
+    """Return ``"; did you mean 'full'?"`` when the registry has a similar name, else an empty text."""
     close = difflib.get_close_matches(str(name), list(registry), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

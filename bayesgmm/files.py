@@ -1,4 +1,4 @@
-"""Where results are written: found out before the work, and written whole or not at all."""
+"""Output files: checked before the work begins, and written completely or not at all."""
 
 import os
 import shutil
@@ -10,12 +10,18 @@ from bayesgmm.errors import FitFileError
 
 
 def writable(path: str | Path, *endings: str) -> Path:
-    """A path that a file can be written to, with one of the endings where any are named.
+    """Return a path after checking that a file can be written there.
+
+    Parameters
+    ----------
+    path : str or Path
+    endings : str
+        The endings of a name that are allowed; all by default.
 
     Raises
     ------
     FitFileError
-        When its name ends otherwise, it is a folder, or its folder does not exist or can't be written.
+        When the name has another ending, the path is a folder, or its folder does not exist or is read-only.
     """
     path = Path(path)
     if endings and path.suffix.lower() not in endings:
@@ -31,11 +37,12 @@ def writable(path: str | Path, *endings: str) -> Path:
 
 
 def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
-    """A folder, there or not, that files of these names can be written to.
+    """Return a folder after checking that files of these names can be written into it; it need not exist yet.
 
     Raises
     ------
     FitFileError
+        When it is a file, lies in a file, or is read-only.
     """
     folder = Path(folder)
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
@@ -51,11 +58,12 @@ def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
 
 
 def made_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
-    """The same, made where it is not there.
+    """Return a folder after checking it like ``writable_folder``; make it if it does not exist.
 
     Raises
     ------
     FitFileError
+        When files can't be written into it, or it can't be made.
     """
     folder = writable_folder(folder, names)
     try:
@@ -67,12 +75,14 @@ def made_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` that takes its place when all is written; of what fails nothing stays.
+    """Write a file completely or not at all: give a temporary path, and rename it to ``path`` at the end.
+
+    After an error the temporary file is removed, and an earlier file at ``path`` is unchanged.
 
     Raises
     ------
     FitFileError
-        When the disk is full, or whatever else the system says.
+        When the operating system reports an error, for example a full disk.
     """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:

@@ -1,4 +1,4 @@
-"""A finding: what a check saw, how bad it is, why it matters, and what to try."""
+"""Findings of checks: what was observed, how severe it is, what it means for the results, and what to try."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,29 +11,29 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-SEVERITIES = ("problem", "doubt", "note")  # the answers are wrong; may be wrong; good to know
+SEVERITIES = ("problem", "doubt", "note")  # the results are wrong; may be wrong; information only
 WIDTH = 100
 NAMED = 3  # checks that a verdict names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has to say about a fit.
+    """One result of a check of a fit.
 
     Parameters
     ----------
     severity : str
-        ``'problem'``: answers are wrong until it is mended; ``'doubt'``: some may be; ``'note'``: good to know.
+        ``'problem'``: the results are wrong; ``'doubt'``: some of them may be wrong; ``'note'``: information only.
     check : str
         Name of the check that found it.
     what : str
-        What was seen, with its numbers and the data's own names.
+        What was observed, with its numbers and the data's own names.
     why : str
-        What it means for the answers.
+        What it means for the results.
     advice : str
         What to try.
     evidence : dict
-        The numbers behind it.
+        The numbers on which it is based.
 
     Examples
     --------
@@ -53,21 +53,21 @@ class Finding:
 
 
 class Findings(Sequence[Finding]):
-    """All that the checks found, the worst first; prints as a text, shows as a list in a notebook.
+    """All findings of the checks, the most severe first: a text when printed, a list in a notebook.
 
     Parameters
     ----------
     found : iterable of Finding
     passed : iterable of str
-        Names of the checks that found nothing.
+        Names of the checks that found no problem.
     skipped : mapping of str to str
-        Checks that this fit gives nothing to, and why.
+        Checks that do not apply to this fit, and why.
 
     Examples
     --------
     >>> few = Finding("doubt", "divergences", "3 draws diverged.", "Parts may be missing.", "Draw slower.")
     >>> print(Findings([few], passed=["mixing"]).verdict)
-    Use these answers with care: 3 draws diverged. Draw slower. The other check that ran found nothing.
+    Use these answers with care: 3 draws diverged. Draw slower. The other check found no problem.
     """
 
     def __init__(
@@ -91,30 +91,30 @@ class Findings(Sequence[Finding]):
         return iter(self._found)
 
     def of(self, severity: str) -> tuple[Finding, ...]:
-        """Those of one severity."""
+        """Return the findings of one severity."""
         return tuple(finding for finding in self if finding.severity == severity)
 
     @property
     def worst(self) -> str | None:
-        """The severity of the worst, None when there is nothing."""
+        """Highest severity of the findings, None when there are none."""
         return self[0].severity if self else None
 
     @property
     def verdict(self) -> str:
-        """Whether to trust the answers, in three sentences or so."""
+        """Summary of the findings, in about three sentences, that says if the results can be trusted."""
         if not self.passed and not self:
-            return "Nothing could be checked: this fit gives the checks nothing to look at."
+            return "Nothing was checked: no check applies to this fit."
         if not self or self.worst == "note":
-            told = f" {plural(len(self), 'note')} below." if self else ""
-            passed = f"{plural(len(self.passed), 'check')} found nothing wrong: n" if self.passed else "N"
-            return f"{passed}othing speaks against these answers.{told}"
+            notes = f" {plural(len(self), 'note')} below." if self else ""
+            passed = f"{plural(len(self.passed), 'check')} found no problem" if self.passed else "No problem was found"
+            return f"{passed}.{notes}"
         opening = "Do not trust these answers yet" if self.worst == "problem" else "Use these answers with care"
         worst = self.of(str(self.worst))
-        told = " ".join(part for part in (_lower(worst[0].what), worst[0].advice, self._others(worst)) if part)
-        return f"{opening}: {told}"
+        details = " ".join(part for part in (_lower(worst[0].what), worst[0].advice, self._others(worst)) if part)
+        return f"{opening}: {details}"
 
     def _others(self, worst: tuple[Finding, ...]) -> str:
-        """What a verdict says of the findings that it does not spell out."""
+        """Return the sentence of a verdict about the findings that it does not describe."""
         rest = [f for f in self if f.check != worst[0].check and f.severity != "note"]
         if rest:
             names = [*dict.fromkeys(finding.check for finding in rest)]
@@ -123,13 +123,13 @@ class Findings(Sequence[Finding]):
         if not self.passed:
             return ""
         if notes := self.of("note"):
-            return f"The other checks found no more than {plural(len(notes), 'note')}."
+            return f"The other checks found only {plural(len(notes), 'note')}."
         alone = len(self.passed) == 1
-        return "The other check that ran found nothing." if alone else "The other checks that ran found nothing."
+        return "The other check found no problem." if alone else "The other checks found no problem."
 
     @property
     def table(self) -> "pd.DataFrame":
-        """A row a finding: ``severity``, ``check``, ``what``, ``why``, ``advice``."""
+        """Findings as a table, one row each: ``severity``, ``check``, ``what``, ``why``, ``advice``."""
         import pandas as pd
 
         columns = ["severity", "check", "what", "why", "advice"]
@@ -160,7 +160,7 @@ class Findings(Sequence[Finding]):
 
 
 def _lower(sentence: str) -> str:
-    """A sentence as it goes on after a colon; names such as BFMI stay as they are."""
+    """Return a sentence with a small first letter, to follow a colon; names such as BFMI stay as they are."""
     return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 

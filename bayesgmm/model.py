@@ -1,4 +1,4 @@
-"""The declaration: what a mixture is believed to be, before any data."""
+"""Declaration of a mixture model: number of components, covariance family and priors."""
 
 import json
 from typing import Annotated, Any
@@ -23,16 +23,16 @@ from bayesgmm.wording import plural
 IntArray = NDArray[np.intp]
 
 
-FAR = 100  # a ratio of scales beyond which one of them must be a mistake
+FAR = 100  # ratio of two scales above which one of them must be a mistake
 
 
 def _plain_integer(value: Any) -> Any:
-    """Numpy's integers are integers: ``for k in np.arange(1, 6)``."""
+    """Convert numpy's integers, as in ``for k in np.arange(1, 6)``."""
     return int(value) if isinstance(value, np.integer) else value
 
 
 class MixtureModel(Declared):
-    r"""A mixture of Gaussians with priors, declared in the data's own units.
+    r"""Mixture of Gaussians with priors, declared in the units of the data.
 
     .. math:: p(x) = \sum_{k=1}^K w_k \, \mathrm{Normal}(x \mid \mu_k, \Sigma_k)
 
@@ -45,12 +45,12 @@ class MixtureModel(Declared):
     weights : WeightsPrior
         ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess`` or ``PitmanYor``.
     means : MeansPrior
-        ``NormalMeans``, ``ConjugateMeans`` or ``HierarchicalMeans``. What it leaves open is resolved from the data, to
-        numbers that the fit stores.
+        ``NormalMeans``, ``ConjugateMeans`` or ``HierarchicalMeans``. Parameters that are not given are set from the
+        data; the fit stores their values.
     covariances : CovariancesPrior
-        ``WishartPrecision`` or ``LKJCovariance``; resolved likewise.
+        ``WishartPrecision`` or ``LKJCovariance``. Parameters that are not given are set from the data.
     background : Background, optional
-        A broad Gaussian that takes a fixed share of the density, so that outliers don't bend the components.
+        A broad Gaussian with a fixed share of the density, so that outliers don't distort the components.
 
     Raises
     ------
@@ -83,16 +83,18 @@ class MixtureModel(Declared):
 
     @property
     def family(self) -> Family:
-        """The covariance family."""
+        """Covariance family."""
         return COVARIANCES[self.covariance]
 
     def resolve(self, points: Points) -> "MixtureModel":
-        """The same model with every number explicit.
+        """Return the same model with explicit values for all parameters of the priors.
 
         Raises
         ------
         DataError
-            When there are fewer points than components, or the data can't set a default.
+            When there are fewer points than components, or a default can't be computed from the data.
+        DeclarationError
+            When a prior does not fit the data, for example has another number of columns.
         """
         n_points = points.summary.n_points
         if n_points < self.n_components:
@@ -111,46 +113,47 @@ class MixtureModel(Declared):
         return self.model_copy(update=resolved)
 
     def contradictions(self, data: Summary) -> list[str]:
-        """Where the resolved priors and the data differ in scale by orders of magnitude, in words."""
+        """Return warnings about resolved priors whose scale differs from that of the data by orders of magnitude."""
         sd, widths = np.sqrt(data.variance), self.means.width()
         locations = np.asarray(self.means.location)
         expected = np.broadcast_to(self.covariances.typical_sd(), sd.shape)
-        found = []
+        messages = []
         for j, name in enumerate(data.columns):
             if not sd[j] > 0:
                 continue
             if not sd[j] / (FAR * self.n_components) < expected[j] < FAR * sd[j]:
-                found.append(
+                messages.append(
                     f"column {name!r}: the prior expects a component's standard deviation near {expected[j]:.3g}, the "
                     f"whole column's is {sd[j]:.3g}"
                 )
             away = abs(data.midrange[j] - locations[j])
             if away + data.range[j] > FAR * widths[j] or widths[j] > FAR**2 * (away + data.range[j]):
-                found.append(
-                    f"column {name!r}: the prior expects means within some {widths[j]:.3g} of {locations[j]:.3g}, the "
+                messages.append(
+                    f"column {name!r}: the prior expects means within about {widths[j]:.3g} of {locations[j]:.3g}, the "
                     f"column's middle is {data.midrange[j]:.3g} and its range {data.range[j]:.3g}"
                 )
-        return [f"{message}. Is the prior in the data's units?" for message in found]
+        return [f"{message}. Is the prior in the data's units?" for message in messages]
 
     def order(self, weight: Array, mean: Array) -> IntArray:
-        """(K,) the order in which the priors expect components of these weights (K,) and means (K, D)."""
+        """Return the order (K,) in which the priors expect components of these weights (K,) and means (K, D)."""
         if self.means.is_ordered:
             return np.argsort(mean[:, 0], kind="stable")
         return np.argsort(-weight, kind="stable") if self.weights.heaviest_first else np.arange(weight.size)
 
     def to_toml(self) -> str:
-        """The declaration as a card's ``[mixture]`` table."""
+        """Return the declaration as the ``[mixture]`` table of a card."""
         import tomli_w
 
         return tomli_w.dumps({"mixture": self.plain()})
 
 
 def as_model(value: Any) -> MixtureModel:
-    """A declaration, or what to give instead.
+    """Return a value that must be a declaration.
 
     Raises
     ------
     DeclarationError
+        When it is anything else.
     """
     if not isinstance(value, MixtureModel):
         raise DeclarationError(f"model={value!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
@@ -158,5 +161,5 @@ def as_model(value: Any) -> MixtureModel:
 
 
 def model_from_json(text: str) -> MixtureModel:
-    """Read back a declaration that a fit has stored."""
+    """Read a declaration that a fit has stored as JSON."""
     return MixtureModel.parse(json.loads(text), "the stored declaration")

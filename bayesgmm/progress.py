@@ -1,4 +1,4 @@
-"""How far a long work is: on the terminal's error stream or in the notebook, and nowhere else."""
+"""Progress bars for long computations, on a terminal's error stream or in a notebook."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
-PATIENCE = 2.0  # seconds that nobody needs a bar for
-WIDE = 76  # columns below which the bars are short, so that the time that is left is not cut off
+PATIENCE = 2.0  # seconds before a bar appears
+WIDE = 76  # terminal columns below which bars are short, so that the remaining time fits
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no progress within, whatever is asked for."""
+    """Show no progress while a block runs."""
     token = _quiet.set(True)
     try:
         yield
@@ -27,7 +27,7 @@ def quiet() -> Iterator[None]:
 
 
 def _bars(*columns: "ProgressColumn | str") -> "Progress":
-    """Bars of rich's, that show nothing where nobody watches, and in a notebook that lacks ipywidgets."""
+    """Make progress bars by rich, disabled where there is no terminal, or a notebook without ipywidgets."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -46,7 +46,7 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
 
 
 class Bars:
-    """Progress of a fit: the stage it is in, then one bar for each chain with its divergences."""
+    """Progress of a fit: its current stage, then one bar for each chain with its divergences."""
 
     def __init__(self) -> None:
         self._bars = _bars("{task.fields[note]}")
@@ -64,7 +64,7 @@ class Bars:
         self._bars.stop()
 
     def stage(self, text: str) -> None:
-        """Show what is being done now."""
+        """Show the name of the current stage."""
         self._end_stage()
         self._stage = self._bars.add_task(text, total=None, note="")
 
@@ -74,7 +74,7 @@ class Bars:
             self._stage = None
 
     def chains(self, states: list[Any]) -> None:
-        """Take nutpie's report; it comes from a background thread."""
+        """Show the state of each chain; nutpie calls this from a background thread."""
         if not self._tasks:
             self._end_stage()
             self._tasks = [
@@ -88,7 +88,7 @@ class Bars:
 
 
 class Count:
-    """Progress of work in equal steps: one bar, how many are done, how long the rest will take; after two seconds.
+    """Progress of a computation in equal steps: a bar with the remaining time, which appears after two seconds.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ class Count:
         self._bar.stop()
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more step as done."""
         self._bar.advance(self._task)
 
 
 def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[T]:
-    """Each of some items, with a bar where the work on them takes longer than two seconds.
+    """Iterate over items, with a bar if the work on them takes longer than two seconds.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""How numbers of things read in a sentence."""
+"""Counts in sentences."""
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun, which takes an s unless told otherwise.
+    """Return a count with its noun; the plural is the noun with an s by default.
 
     Examples
     --------

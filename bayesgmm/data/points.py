@@ -1,4 +1,4 @@
-"""Data at the door: arrays and DataFrames become checked points; shift and scale are fixed here, once."""
+"""Input validation: arrays and DataFrames become checked points; standardisation of the points."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,22 +15,23 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = 1e152  # squares and sums of squares of anything smaller stay finite
-SHOWN = 5  # how many offenders an error lists
+LARGEST = 1e152  # squares of smaller values, and sums of them, stay finite
+SHOWN = 5  # names that an error message lists
 
 
 @dataclass(frozen=True)
 class Points:
-    """Checked points: finite, two-dimensional, with names.
+    """Data that were checked: a finite (N, D) array with names of columns and labels of rows.
 
     Parameters
     ----------
     values : (N, D) float
-        In the data's own units.
-    columns : D names
-    index : (N,) row labels
+        In the units of the data.
+    columns : tuple of D str
+    index : (N,) array
+        Row labels.
     weights : (N,) float, optional
-        How many points each row stands for; 1 unless told.
+        Number of points that each row stands for; by default 1.
     """
 
     values: Array
@@ -39,7 +40,12 @@ class Points:
     weights: Array | None = None
 
     def weighed(self, weights: Any) -> "Points":
-        """The same points, each row standing for so many; None for one each.
+        """Return the same points with row weights.
+
+        Parameters
+        ----------
+        weights : (N,) array or None
+            Number of points that each row stands for; None for one each.
 
         Raises
         ------
@@ -54,22 +60,22 @@ class Points:
         return self if weights is None else replace(self, weights=_as_weights(weights, len(self.values)))
 
     def forgotten(self) -> "Points":
-        """The same without the rows: columns alone."""
+        """Return the same without the rows: only the columns."""
         return Points(self.values[:0].copy(), self.columns, self.index[:0])
 
     @property
     def counted(self) -> Array:
-        """The rows that count for something."""
+        """Rows whose weight is not zero."""
         return self.values if self.weights is None or (self.weights > 0).all() else self.values[self.weights > 0]
 
     @cached_property
     def total_weight(self) -> float:
-        """How many points all rows stand for: N when they have no weights."""
+        """Sum of the row weights: N when the rows have no weights."""
         return float(len(self.values) if self.weights is None else self.weights.sum())
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of values, weights and column names: two fits with the same one saw the same data."""
+        """Hash of values, weights and column names: two fits with the same hash were made from the same data."""
         digest = hashlib.blake2b("\0".join(self.columns).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(self.values))
         digest.update(b"" if self.weights is None else self.weights)
@@ -77,13 +83,13 @@ class Points:
 
     @cached_property
     def centre_and_sd(self) -> tuple[Array, Array]:
-        """(D,) mean and (D,) standard deviation of each column."""
+        """Mean (D,) and standard deviation (D,) of the columns."""
         centre, sd = np.array([_centre_and_sd(column, self.weights) for column in self.values.T]).T
         return centre, sd
 
     @cached_property
     def summary(self) -> "Summary":
-        """What default priors are made from."""
+        """Range and spread of the columns, from which default priors are made."""
         low, high = self.counted.min(axis=0), self.counted.max(axis=0)
         mean, sd = self.centre_and_sd
         count = self.total_weight
@@ -93,7 +99,15 @@ class Points:
 
 @dataclass(frozen=True)
 class Summary:
-    """Range and spread of the data, in the data's units: all that a default prior may look at."""
+    """Range and spread of the data, in their units: all of the data that a default prior uses.
+
+    Parameters
+    ----------
+    columns : tuple of D str
+    n_points : int
+        Rows whose weight is not zero.
+    mean, midrange, range, variance : (D,) float
+    """
 
     columns: tuple[str, ...]
     n_points: int
@@ -103,7 +117,13 @@ class Summary:
     variance: Array
 
     def varied_range(self) -> Array:
-        """The range of each column; raises DataError when one is constant, so that it can't set a prior's scale."""
+        """Return the range of each column (D,).
+
+        Raises
+        ------
+        DataError
+            When a column is constant, so that the data can't set the scale of a prior.
+        """
         constant = [name for name, r in zip(self.columns, self.range, strict=True) if not r > 0]
         if constant:
             rows = plural(self.n_points, "row")
@@ -111,7 +131,7 @@ class Summary:
                 f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
                 f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
                 "a prior.\n"
-                "  Drop what is constant, or declare both means=NormalMeans(location=..., scale=...) "
+                "  Drop constant columns, or declare both means=NormalMeans(location=..., scale=...) "
                 "and covariances=WishartPrecision(scale=...)."
             )
         return self.range
@@ -119,14 +139,26 @@ class Summary:
 
 @dataclass(frozen=True)
 class Standard:
-    """The inner coordinates: ``(x - shift) / scale``. Scales are powers of two, so that scaling is exact."""
+    """Standardised coordinates ``(x - shift) / scale``; scales are powers of two, so that scaling is exact.
+
+    Parameters
+    ----------
+    shift, scale : (D,) float
+        In the units of the data.
+    """
 
     shift: Array
     scale: Array
 
     @classmethod
     def of(cls, points: Points, common: bool = False) -> "Standard":
-        """Mean and spread of the points; one common scale for all columns where a family needs that.
+        """Return the standardisation by mean and standard deviation of the points.
+
+        Parameters
+        ----------
+        points : Points
+        common : bool
+            One scale for all columns, as spherical covariances need it.
 
         Examples
         --------
@@ -140,17 +172,17 @@ class Standard:
         return cls(shift, 2.0 ** np.round(exponent))
 
     def blocks(self, values: Array, weights: Array | None = None) -> Blocks:
-        """Points in data units, laid out in the inner coordinates, each standing for as many as its weight says."""
+        """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks."""
         return Blocks.from_rows(values, weights, self.shift, self.scale)
 
     @property
     def log_scale(self) -> float:
-        """What a log density in the inner coordinates loses in data units."""
+        """Log density in standardised coordinates minus log density in data units."""
         return float(np.log(self.scale).sum())
 
 
 def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
-    """Mean and standard deviation; a column at a time makes no second copy of the data."""
+    """Compute mean and standard deviation of one column: column by column needs no second copy of the data."""
     if weights is not None:
         column, weights = column[weights > 0], weights[weights > 0]
     centre = float(np.average(column, weights=weights))
@@ -174,16 +206,29 @@ def _as_weights(weights: Any, n_points: int) -> Array:
     wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
     if wrong.size:
         raise DataError(
-            f"{plural(wrong.size, 'row has a weight', 'rows have weights')} that can't be: "
+            f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
             f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight says how many points a row stands for: give 0 or more."
         )
     if not array.any():
-        raise DataError("all rows have weight zero: no point is left to be fitted")
+        raise DataError("all rows have weight zero: there is no point to fit")
     return array.copy()
 
 
 def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:
-    """(D,) one number a column, from one number or one for each; an error names ``what``."""
+    """Return one number for each column (D,), from one number for all or one for each.
+
+    Parameters
+    ----------
+    value : float or sequence of float
+    columns : sequence of str
+    what : str
+        What the numbers are, for the error message.
+
+    Raises
+    ------
+    DeclarationError
+        When there are more or fewer numbers than columns.
+    """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim > 1 or (array.ndim == 1 and array.size != len(columns)):
         raise DeclarationError(
@@ -194,25 +239,25 @@ def per_column(value: float | Sequence[float], columns: Sequence[str], what: str
 
 
 def listing(names: Sequence[object]) -> str:
-    """Names as an error shows them: the first few, and how many more."""
+    """Return names for an error message: the first five, and the number of the others."""
     shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
-    """Check data and give its parts names.
+    """Check data, and name columns and rows.
 
     Parameters
     ----------
     data : array, DataFrame, Series or nested list
-        (N, D) numbers; (N,) is one column. An array's columns are called ``x0, x1, ...`` unless told.
+        (N, D) numbers; (N,) is one column. The columns of an array are called ``x0, x1, ...`` by default.
     columns : sequence of str, optional
         For a DataFrame the columns to use, for an array their names.
 
     Raises
     ------
     DataError
-        For what can't be used: says where it is and what to do about it.
+        When data can't be used; the message names the place, and what to do.
 
     Examples
     --------
@@ -250,12 +295,12 @@ def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
 
 
 def column_names(columns: Sequence[object]) -> list[str]:
-    """Names of columns given as an argument, as text.
+    """Return names of columns, given as an argument, as text.
 
     Raises
     ------
     DataError
-        For a lone text (it is not read letter by letter), none, or one name twice.
+        When the argument is a single text, is empty, or has a name twice.
     """
     if isinstance(columns, str):
         raise DataError(f"columns={columns!r}: give a list of names, for example columns=[{columns!r}]")
@@ -267,7 +312,13 @@ def column_names(columns: Sequence[object]) -> list[str]:
 
 
 def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFrame":
-    """The named columns of a DataFrame, or all of them."""
+    """Return the named columns of a DataFrame; all of them by default.
+
+    Raises
+    ------
+    DataError
+        When there is no column of a name.
+    """
     if columns is None:
         return frame
     known = {str(c): c for c in frame.columns}
@@ -280,18 +331,19 @@ def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFram
 
 
 def is_numeric(column: Any) -> bool:
-    """Whether a column holds real numbers."""
+    """Return True where a column holds real numbers."""
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
 
 
 def as_matrix(data: Any) -> Array:
-    """(N, D) numbers of an array or a nested list; those of one axis are a column, masked ones NaN.
+    """Convert an array or a nested list to (N, D) numbers; (N,) is one column, masked values become NaN.
 
     Raises
     ------
     DataError
+        When it is not a table of numbers.
     """
     if np.ma.is_masked(data):
         data = np.ma.asarray(data, dtype=np.float64).filled(np.nan)
@@ -300,7 +352,7 @@ def as_matrix(data: Any) -> Array:
         if raw.dtype.kind in "cSUMm" or raw.ndim == 0:
             raise TypeError(f"its type is {raw.dtype}" if raw.ndim else "it is a single value")
         if raw.dtype == object and (texts := [value for value in raw.flat if isinstance(value, str | bytes)]):
-            raise TypeError(f"texts are among them: {listing(texts)}")  # numpy would read "3" as a number
+            raise TypeError(f"it contains text: {listing(texts)}")  # numpy would read "3" as a number
         values = raw.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise DataError(
@@ -347,7 +399,7 @@ def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
 
 
 def require_distinct(names: Sequence[str]) -> None:
-    """Raise DataError where two columns have one name."""
+    """Raise DataError when two columns have the same name."""
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise DataError(f"column names must differ; more than one is called {listing(twice)}")

@@ -1,4 +1,4 @@
-"""Files of tables: CSV and Parquet, and what pandas reads of them without a word, and wrongly."""
+"""Read tables from CSV and Parquet files; reject files that pandas would read wrongly without an error."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,24 @@ PARQUET = {".parquet", ".pq"}
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
-    """Read CSV or Parquet; keep the named columns, or all that are numeric.
+    """Read a CSV or Parquet file; keep the named columns, by default all numeric ones.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : sequence of str, optional
 
     Returns
     -------
     frame : DataFrame
         The columns to use.
     dropped : list of str
-        Text columns that were left out because nobody named them.
+        Columns that are not numeric and were not named, so that they were left out.
 
     Raises
     ------
     DataError
-        When the file can't be read, or holds no column of numbers.
+        When the file can't be read, has no column of a name, or no numeric column.
     """
     frame = read_frame(path)
     if columns is not None:
@@ -36,17 +41,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple
     numeric = [c for c in frame.columns if is_numeric(frame[c])]
     dropped = [str(c) for c in frame.columns if c not in numeric]
     if not numeric:
-        raise DataError(f"{path} has no column of numbers; its columns are {listing(dropped)}")
+        raise DataError(f"{path} has no numeric column; its columns are {listing(dropped)}")
     return frame[numeric], dropped
 
 
 def read_chunks(path: str | Path, rows: int) -> "Iterator[pd.DataFrame]":
-    """Read CSV so many rows at a time, every column; Parquet all at once.
+    """Read all columns of a CSV file, a given number of rows at a time; a Parquet file at once.
 
     Raises
     ------
     DataError
-        When the file can't be read, is empty, or is not what its name says.
+        When the file can't be read, has no rows, or is not of the type that its name says.
     """
     import pandas as pd
 
@@ -78,12 +83,12 @@ def _next_chunk(reader: "Iterator[pd.DataFrame]") -> "pd.DataFrame | None":
 
 
 def read_frame(path: str | Path) -> "pd.DataFrame":
-    """Read CSV or Parquet, every column.
+    """Read all columns of a CSV or Parquet file.
 
     Raises
     ------
     DataError
-        When the file can't be read, is empty, or is not what its name says.
+        When the file can't be read, has no rows, or is not of the type that its name says.
     """
     import pandas as pd
 
@@ -105,7 +110,12 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
 
 
 def require_file(path: str | Path) -> Path:
-    """A path, or DataError where there is no such file."""
+    """Return a path after checking that there is a file.
+
+    Raises
+    ------
+    DataError
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"there is no file {path}")
@@ -125,7 +135,7 @@ def _too_many_fields(path: Path) -> DataError:
 
 
 def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
-    """What pandas reads without a word, and wrongly."""
+    """Raise DataError for CSV that pandas reads wrongly without an error."""
     names = [str(c) for c in frame.columns]
     for separator, word in {";": "semicolons", "\t": "tabs"}.items():
         if len(names) == 1 and separator in names[0]:
@@ -135,7 +145,7 @@ def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
 
 
 def _count_up(names: Sequence[str]) -> bool:
-    """Whether names are whole numbers in a row: years, or those of columns that have no names; not a row of data.
+    """Return True where names are consecutive whole numbers, such as years; False for a row of data.
 
     Examples
     --------

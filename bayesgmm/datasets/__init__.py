@@ -1,4 +1,4 @@
-"""Small real data sets that need no download, and a generator of mixtures with a known truth."""
+"""Small real data sets that need no download, and generators of data whose true clusters are known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,12 @@ GALAXIES = """
 
 
 def galaxies() -> "pd.DataFrame":
-    """82 velocities, in km/s, of galaxies in the Corona Borealis region; their groups are superclusters.
+    """Load the velocities of 82 galaxies in the Corona Borealis region, in km/s; their clusters are superclusters.
+
+    Returns
+    -------
+    DataFrame
+        Column ``velocity``.
 
     References
     ----------
@@ -43,7 +48,22 @@ def galaxies() -> "pd.DataFrame":
 
 
 def iris() -> "pd.DataFrame":
-    """150 flowers of three species: four lengths in cm, and the species (Fisher 1936), from scikit-learn's files."""
+    """Load measurements of 150 iris flowers of three species, from scikit-learn.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``sepal_length``, ``sepal_width``, ``petal_length`` and ``petal_width`` in cm, and ``species``.
+
+    References
+    ----------
+    .. [1] Fisher (1936), Annals of Eugenics 7(2), 179-188.
+
+    Examples
+    --------
+    >>> iris()["species"].value_counts().tolist()
+    [50, 50, 50]
+    """
     from sklearn.datasets import load_iris
 
     bunch = load_iris(as_frame=True)
@@ -52,7 +72,18 @@ def iris() -> "pd.DataFrame":
 
 
 def wine() -> "pd.DataFrame":
-    """178 wines of three cultivars: 13 chemical measurements, and the cultivar, from scikit-learn's files."""
+    """Load chemical measurements of 178 wines of three cultivars, from scikit-learn.
+
+    Returns
+    -------
+    DataFrame
+        13 columns of measurements, and ``cultivar``.
+
+    Examples
+    --------
+    >>> wine().shape
+    (178, 14)
+    """
     from sklearn.datasets import load_wine
 
     bunch = load_wine(as_frame=True)
@@ -62,7 +93,22 @@ def wine() -> "pd.DataFrame":
 def mixture(
     n_points: int = 500, n_features: int = 2, n_components: int = 3, overlap: float = 0.1, seed: int = 0
 ) -> "pd.DataFrame":
-    """Points of ``make_mixture`` in columns x1, x2, ..., and the component that each came from.
+    """Draw points from a random mixture, as ``make_mixture`` does, with the component of each.
+
+    Parameters
+    ----------
+    n_points, n_features, n_components, overlap, seed
+        As for ``make_mixture``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``x1``, ``x2``, ... and ``component``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     Examples
     --------
@@ -76,9 +122,7 @@ def mixture(
     return frame.assign(component=[str(k) for k in sample.label])
 
 
-DATASETS: dict[
-    str, "Callable[..., pd.DataFrame]"
-] = {  # what a card can name; text columns are what is known to be true
+DATASETS: dict[str, "Callable[..., pd.DataFrame]"] = {  # a card can name them; text columns hold the true classes
     "galaxies": galaxies,
     "iris": iris,
     "wine": wine,
@@ -98,15 +142,15 @@ GENERATED = frozenset({"vowels", "heights", "one_heap", "moons", "blobs", "senso
 
 @dataclass(frozen=True)
 class Sample:
-    """Points from a known mixture.
+    """Points drawn from a known mixture.
 
     Parameters
     ----------
     X : (N, D) float
     label : (N,) int
-        The component that each point came from.
+        True component of each point.
     weight, mean, covariance : (K,), (K, D), (K, D, D) float
-        The truth.
+        True parameters.
     """
 
     X: Array
@@ -119,22 +163,26 @@ class Sample:
 def make_mixture(
     n_points: int = 500, n_features: int = 2, n_components: int = 3, overlap: float = 0.1, seed: int = 0
 ) -> Sample:
-    """Draw points from a random mixture whose components overlap as much as asked.
+    """Draw points from a random mixture with a given overlap of its two closest components.
 
     Parameters
     ----------
     n_points, n_features, n_components : int
         N, D, K.
     overlap : float
-        Between 0 (far apart) and 1 (one heap): the area that the nearest two components share, were both of their
-        average covariance. A straight border takes half as large a share of their points for the other's. The
-        distance of their centres is ``2 * norm.isf(overlap / 2)`` standard deviations.
+        Between 0 (far apart) and 1 (the same place): the area that the densities of the closest two components have in
+        common, if both had their average covariance. A linear border between them misclassifies half of this share of
+        their points. The distance of their means is ``2 * norm.isf(overlap / 2)`` standard deviations.
     seed : int
+
+    Returns
+    -------
+    Sample
 
     Raises
     ------
     DeclarationError
-        For numbers that make no sense.
+        When an argument has a value that is not allowed.
 
     Examples
     --------
@@ -160,7 +208,7 @@ def make_mixture(
 
 
 def _nearest(mean: Array, covariance: Array) -> float:
-    """Smallest distance between two centres, in units of their average covariance."""
+    """Compute the smallest Mahalanobis distance between two means, under their average covariance."""
     distances = []
     for j in range(len(mean)):
         for k in range(j):

@@ -1,4 +1,4 @@
-"""Vowels by their formants: published means, and speakers drawn about them."""
+"""Formants of vowels: published means, and speakers simulated around them."""
 
 from typing import TYPE_CHECKING
 
@@ -23,20 +23,31 @@ FORMANTS = {  # pitch, f1, f2, f3 in Hz of men, women and children
     "AH": ((130, 640, 1190, 2390), (221, 760, 1400, 2780), (261, 850, 1590, 3360)),
     "ER": ((133, 490, 1350, 1690), (218, 500, 1640, 1960), (261, 560, 1820, 2160)),
 }
-BETWEEN, WITHIN = 0.05, 0.08  # standard deviations of log formants: between speakers, and from one saying to the next
+BETWEEN, WITHIN = 0.05, 0.08  # standard deviations of log formants: between speakers, within a speaker
 
 
 def vowels(talker: str = "man", n_speakers: int = 60, seed: int = 0) -> "pd.DataFrame":
-    """Ten vowels, each said once by every speaker: two formants in Hz, and the vowel.
+    """Simulate ten vowels, each spoken once by every speaker.
 
-    The mean formants of each vowel are Peterson & Barney's; the speakers are drawn: one factor for the length of the
-    vocal tract, which moves all formants of a speaker alike, and a little for each formant of each vowel.
+    The mean formants of each vowel are those of Peterson & Barney. A random factor for the length of the vocal tract
+    scales all formants of a speaker; a smaller random factor scales each formant of each vowel.
 
     Parameters
     ----------
     talker : {'man', 'woman', 'child'}
     n_speakers : int
+        Number of speakers.
     seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``f1`` and ``f2`` in Hz, and ``vowel``; 10 rows for each speaker.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     References
     ----------

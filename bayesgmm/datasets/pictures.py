@@ -1,4 +1,4 @@
-"""Data sets that are pictures: handwritten digits, and the colours of a photograph."""
+"""Data sets from pictures: handwritten digits, and the colours of a photograph."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,21 @@ PHOTOS = {name: name for name in ("china.jpg", "flower.jpg")}
 
 
 def digits() -> "pd.DataFrame":
-    """1,797 handwritten digits of 8 x 8 pixels, from 0 (white) to 16 (black), and the digit; scikit-learn's file.
+    """Load 1,797 handwritten digits of 8 x 8 pixels, from scikit-learn.
+
+    Returns
+    -------
+    DataFrame
+        64 columns of pixels, from 0 (white) to 16 (black), and ``digit``.
 
     References
     ----------
     .. [1] Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
+
+    Examples
+    --------
+    >>> digits().shape
+    (1797, 65)
     """
     from sklearn.datasets import load_digits
 
@@ -27,20 +37,30 @@ def digits() -> "pd.DataFrame":
 
 
 def photo(name: str = "china.jpg", n_pixels: int = 4000, seed: int = 0) -> "pd.DataFrame":
-    """Pixels of one of scikit-learn's photographs: red, green and blue between 0 and 255.
+    """Load randomly chosen pixels of one of scikit-learn's photographs.
 
     Parameters
     ----------
     name : {'china.jpg', 'flower.jpg'}
         The Summer Palace in Beijing; a dahlia.
     n_pixels : int
-        How many, drawn without replacement.
+        Number of pixels, drawn without replacement.
     seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``red``, ``green`` and ``blue``, between 0 and 255.
 
     Raises
     ------
     DeclarationError
         When there is no such picture, or it has fewer pixels.
+
+    Examples
+    --------
+    >>> photo(n_pixels=5).shape
+    (5, 3)
     """
     import pandas as pd
     from sklearn.datasets import load_sample_image

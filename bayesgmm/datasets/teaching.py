@@ -1,4 +1,4 @@
-"""Data made for teaching: each shows one thing, and the truth is known."""
+"""Simulated data for teaching: each data set shows one thing, and its true classes are known."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,25 @@ if TYPE_CHECKING:
 
 
 def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFrame":
-    """Heights in cm of as many women as men, 7 cm of spread each: two Gaussians in one column.
+    """Simulate heights of as many women as men: two Gaussians in one column, each with standard deviation 7 cm.
 
     Parameters
     ----------
     n_points : int
     gap : float
-        Between the two means, which lie about 171 cm. Below 14 cm, two standard deviations, their sum has one peak.
+        Distance of the two means in cm; their average is 171 cm. Up to 14 cm, two standard deviations, the density has
+        only one peak.
     seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``height`` in cm and ``sex``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     Examples
     --------
@@ -34,7 +45,17 @@ def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFr
 
 
 def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
-    """One Gaussian in the plane, with correlation 0.6: no clusters at all.
+    """Simulate one Gaussian in two columns, with correlation 0.6: data without clusters.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``x`` and ``y``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     Examples
     --------
@@ -51,7 +72,30 @@ def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
 
 
 def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFrame":
-    """Two interleaved half circles, scikit-learn's ``make_moons``: clusters that no Gaussian has the shape of."""
+    """Simulate two interleaved half circles by scikit-learn's ``make_moons``: clusters that are not Gaussian.
+
+    Parameters
+    ----------
+    n_points : int
+    noise : float
+        Standard deviation of the noise; the circles have radius 1.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``x``, ``y`` and ``moon``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
+
+    Examples
+    --------
+    >>> moons(4)["moon"].value_counts().tolist()
+    [2, 2]
+    """
     import pandas as pd
     from sklearn.datasets import make_moons
 
@@ -62,7 +106,30 @@ def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFr
 
 
 def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int = 0) -> "pd.DataFrame":
-    """Round heaps of one size, scikit-learn's ``make_blobs``: the data that k-means was made for."""
+    """Simulate round clusters of equal size by scikit-learn's ``make_blobs``: the case that suits k-means.
+
+    Parameters
+    ----------
+    n_points, n_blobs : int
+    spread : float
+        Standard deviation of a cluster.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``x``, ``y`` and ``blob``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
+
+    Examples
+    --------
+    >>> blobs(n_blobs=2)["blob"].nunique()
+    2
+    """
     import pandas as pd
     from sklearn.datasets import make_blobs
 
@@ -76,15 +143,25 @@ def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int 
 
 
 def sensors(n_points: int = 1000, share: float = 0.03, seed: int = 0) -> "pd.DataFrame":
-    """A machine with two ways of running, 70 C at 20 bar and 90 C at 30 bar, and readings that are neither.
+    """Simulate readings of a machine with two modes of operation (70 C at 20 bar, 90 C at 30 bar) and bad readings.
 
     Parameters
     ----------
     n_points : int
     share : float
-        Of bad readings, anywhere between 40 and 120 C and between 0 and 50 bar, at least 5 standard deviations from
-        either way of running.
+        Share of bad readings: uniform between 40 and 120 C and between 0 and 50 bar, but at least 5 standard
+        deviations from both modes.
     seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``temperature`` in C, ``pressure`` in bar, and ``kind``: slow, fast or bad.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     Examples
     --------
@@ -116,16 +193,26 @@ def _far_away(rng: np.random.Generator, middle: np.ndarray, covariance: np.ndarr
 
 
 def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd.DataFrame":
-    """Seconds that requests took, some 8; those that were given up all stand at 20.0, and so many equal numbers.
+    """Simulate waiting times of requests: about 8 seconds, and exactly 20.0 for those that timed out.
 
-    A component that closes in on them has a likelihood without a bound.
+    The likelihood of a mixture has no upper bound here: a component can shrink to the equal numbers.
 
     Parameters
     ----------
     n_points : int
     given_up : int
-        How many of them are 20.0.
+        Number of requests that timed out.
     seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns ``seconds`` and ``kind``.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
 
     Examples
     --------

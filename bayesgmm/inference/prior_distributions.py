@@ -1,7 +1,7 @@
-"""The priors that PyMC lacks, as PyMC variables: sticks, ordered normals, inverse Wishart, LKJ covariances.
+"""Priors that PyMC lacks, as PyMC variables: sticks, ordered normals, inverse Wishart, LKJ covariances.
 
-Each is drawn by PyTensor's own random variables, so that every backend compiles it, and has a log density over the
-values themselves, written without a look at the native one.
+Draws are made of PyTensor's random variables, so that every backend can compile them. The log densities are written
+independently of the native ones, so that tests can compare the two.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from bayesgmm.pymc_ops.ops import covariance_of_root, precision_root
 
 
 def stick_breaking(name: str, concentration: Any, discount: float, n_components: int) -> TensorVariable:
-    """Weights (K,) from K - 1 sticks Beta(1 - discount, concentration + k discount)."""
+    """Add weights (K,) to the current model: K - 1 sticks Beta(1 - discount, concentration + k discount)."""
     sticks = partial(_sticks, discount=discount, index=np.arange(1, n_components))
     return pm.CustomDist(
         name,
@@ -62,7 +62,7 @@ def _log_sticks(sticks: Sticks, value: TensorVariable, concentration: Any) -> Te
 
 
 def ordered_normal(name: str, mu: Any, sigma: Any, transform: OrderedAffine, n_components: int) -> TensorVariable:
-    """Means (K, 1): independent normals, in increasing order."""
+    """Add means (K, 1) to the current model: independent normals, in increasing order."""
     return pm.CustomDist(
         name,
         mu,
@@ -85,7 +85,7 @@ def _log_ordered(value: TensorVariable, mu: Any, sigma: Any, *, n_components: in
 
 
 def conjugate_normal(name: str, mu: Any, covariance: Any, strength: float, transform: Affine) -> TensorVariable:
-    """Means (K, D), each normal with its component's covariance divided by ``strength``."""
+    """Add means (K, D) to the current model: normal, with the component's covariance divided by ``strength``."""
     return pm.CustomDist(
         name,
         mu,
@@ -145,7 +145,7 @@ def _inverse_wisharts(form: Squares, family: Family, dof: float, scale: Any, uni
 
 
 def with_covariance(core: TensorVariable, family: Family, n_components: int) -> TensorVariable:
-    """``covariance`` [component, feature, feature_bis], made of the family's own where those are something else."""
+    """Return ``covariance`` [component, feature, feature_bis], computed from the family's own if they differ."""
     if core.name == "covariance":
         return core
     d = len(pm.modelcontext(None).coords["feature"])

@@ -11,7 +11,7 @@ from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_b
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, Backdrop
 
-QUARTILES_APART = 1.3489795003921634  # of a standard normal
+QUARTILES_APART = 1.3489795003921634  # of a standard normal distribution
 
 
 Share = Annotated[float, BeforeValidator(no_boolean), Field(gt=0, lt=1)]
@@ -23,17 +23,19 @@ class Background(Declared):
     .. math:: p(x) = (1 - \epsilon) \sum_k w_k \, \mathrm{Normal}(x \mid \mu_k, \Sigma_k)
               + \epsilon \prod_j \mathrm{Normal}(x_j \mid m_j, b_j^2)
 
-    A point far from all components then counts as the background's, and moves them no more. Where there are no outliers
-    at all, the background still claims its share of the components' tails, and their spreads come out a little smaller.
+    A point far from all components is then assigned to the background, and has no influence on them. Data without
+    outliers lose a little: the background takes its share of the components' tails, so that their estimated covariances
+    are slightly too small.
 
     Parameters
     ----------
     share : float
-        :math:`\epsilon`, between 0 and 1: the share of outliers that is expected.
+        :math:`\epsilon`, between 0 and 1: the expected share of outliers.
     spread : float
-        How broad the background is: :math:`b_j` is at least so many times the distance between the column's quartiles,
-        divided by 1.349 (the standard deviation, were the column normal), and no point lies farther from the middle
-        than so many :math:`b_j`. Too broad costs little; too narrow, and a component would go after far outliers.
+        Width of the background: :math:`b_j` is at least ``spread`` times the column's interquartile range divided by
+        1.349 (which is the standard deviation of a normal column), and large enough that every point lies within
+        ``spread`` times :math:`b_j` of :math:`m_j`. A background that is too broad costs little; if it is too narrow, a
+        component may fit far outliers.
     location, scale : number or one a column, optional
         :math:`m_j` and :math:`b_j` in data units; resolved from the data unless told, the location to the medians.
 
@@ -66,6 +68,8 @@ class Background(Declared):
         ------
         DataError
             When a column is constant, so that it can't set a scale.
+        DeclarationError
+            When location or scale has another number of columns.
         """
         columns = points.columns
         middle = _quantiles(points, [0.5])[0]
@@ -90,19 +94,19 @@ class Background(Declared):
 
 
 def _quantiles(points: Points, at: list[float]) -> Array:
-    """(len(at), D) quantiles of each column."""
+    """Compute quantiles of each column (len(at), D)."""
     if points.weights is None:
         return np.quantile(points.values, at, axis=0)
     return np.quantile(points.values, at, axis=0, weights=points.weights, method="inverted_cdf")
 
 
 def _widths(points: Points) -> Array:
-    """(D,) how far apart the quartiles are, as a normal's standard deviation; a column's own where they coincide."""
+    """Compute robust standard deviations (D,) from the quartiles; the usual ones where the quartiles coincide."""
     low, high = _quantiles(points, [0.25, 0.75])
     width = np.where(high > low, (high - low) / QUARTILES_APART, points.centre_and_sd[1])
     if constant := [name for name, w in zip(points.columns, width, strict=True) if not w > 0]:
         raise DataError(
             f"{listing(constant)} has one value throughout, so the data can't set the background's scale.\n"
-            "  Drop what is constant, or give Background(scale=...)."
+            "  Drop constant columns, or give Background(scale=...)."
         )
     return width

@@ -1,7 +1,7 @@
-"""Native densities of the covariances' priors.
+"""Native log densities of the priors of the covariances.
 
-They see ``core``, the family's own roots, and are densities of the roots' coordinates: a row-major lower triangle with
-the logarithms of its diagonal.
+They read ``core``, the family's own roots, and are densities of the coordinates of the roots: the lower triangle row by
+row, with logarithms on its diagonal.
 """
 
 import math
@@ -17,7 +17,7 @@ from bayesgmm.sweep.kernels import jit
 
 @jit
 def _diagonal_wishart(p: Any, dof: float, scale: Any) -> float:
-    """One Gamma a precision."""
+    """Compute the log density of independent Gamma precisions."""
     value = p.params[1] * (p.core.size // scale.size)
     for t in range(p.core.size):
         j = t % scale.size
@@ -32,7 +32,7 @@ def _diagonal_wishart(p: Any, dof: float, scale: Any) -> float:
 
 @jit
 def _full_wishart(p: Any, dof: float, scale: Any) -> float:
-    """Row by row of every root."""
+    """Compute the log density of Wishart precisions, row by row of every root."""
     d, value, t = p.n_features, 0.0, 0
     for m in range(p.core.size // (d * d)):
         value += p.params[1]
@@ -59,10 +59,10 @@ def _full_wishart(p: Any, dof: float, scale: Any) -> float:
 
 @prior_density
 def wishart_density(call: Any) -> float:
-    """Wishart on the precision; in these coordinates that is Bartlett's decomposition.
+    """Compute the log density of Wishart precisions: in these coordinates, that of Bartlett's decomposition.
 
-    sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale (a
-    matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
+    It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale
+    (a matrix, or its diagonal); or, for a diagonal scale that is learned, its units and its priors.
     """
     p = arguments(call)
     d, dof, width = p.n_features, p.params[0], p.extra.size
@@ -82,7 +82,7 @@ def wishart_density(call: Any) -> float:
 
 @jit
 def invert_lower(root: Any, inverse: Any) -> None:
-    """The inverse (D, D) of a lower-triangular matrix that is laid out flat."""
+    """Write the inverse (D, D) of a lower-triangular matrix, given as a flat array, to ``inverse``."""
     d = inverse.shape[0]
     for j in range(d):
         for i in range(d):
@@ -97,9 +97,9 @@ def invert_lower(root: Any, inverse: Any) -> None:
 
 @jit
 def _add_sd_gradient(p: Any, root: Any, chol: Any, slopes: Any, power: float, t: int) -> int:
-    """Add the gradient of one component: d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2, slopes hold the rest.
+    """Add the gradient of one component: d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2, times ``slopes``.
 
-    ``power`` is that of the root's diagonal entries, less their row. Returns where the next component's begins.
+    ``power`` plus the row is the power of a diagonal entry of the root. Returns the position of the next component.
     """
     d = p.n_features
     for a in range(d):
@@ -119,7 +119,10 @@ def _add_sd_gradient(p: Any, root: Any, chol: Any, slopes: Any, power: float, t:
 
 @prior_density
 def lkj_density(call: Any) -> float:
-    """LKJ correlations and priors of the standard deviations; params: eta, constant, units, priors of the sds."""
+    """Compute the log density of LKJ correlations and standard deviations.
+
+    params: eta, constant, units, priors of the standard deviations.
+    """
     p = arguments(call)
     d, eta = p.n_features, p.params[0]
     value = 0.0

@@ -1,4 +1,4 @@
-"""Priors of the covariances, declared in the data's own units."""
+"""Priors of the covariances, in the units of the data."""
 
 import math
 from abc import abstractmethod
@@ -21,7 +21,7 @@ _LOG_2 = math.log(2)
 
 
 class CovariancesPrior(Declared):
-    """What every prior of the covariances offers. ``width`` is how many columns a family tells apart: D, or 1."""
+    """Base class of priors of the covariances."""
 
     positive_extras: ClassVar[tuple[str, ...]] = ()
     """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
@@ -33,61 +33,79 @@ class CovariancesPrior(Declared):
 
     @abstractmethod
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:
-        """The same prior in explicit numbers, as many as the family has.
+        """Return the same prior with all parameters explicit, in the shape that the family needs.
 
         Raises
         ------
-        DeclarationError, DataError
+        DeclarationError
+            When it does not fit the family or the columns.
+        DataError
+            When a default can't be computed, because a column is constant.
         """
 
     @property
     def n_extra(self) -> int:
-        """How many coordinates it has beyond the roots'; the prior must be resolved."""
+        """Number of coordinates beyond those of the roots; the prior must be resolved."""
         return 0
 
     @abstractmethod
     def params(self, standard: Standard, family: Family) -> Array:
-        """What the native density reads, in standardised coordinates; the prior must be resolved."""
+        """Return what the native density reads, in standardised coordinates; the prior must be resolved."""
 
     def start(self, core_roots: Array) -> Array:
-        """(n_extra,) where to start from, given roots in core shape, standardised."""
+        """Return starting values of the extra coordinates (n_extra,), given standardised roots in core shape."""
         return np.empty(0)
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
-        """What it learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
+        """Return what the prior learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
         return {}
 
     @abstractmethod
     def draw(
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]
     ) -> tuple[Array, dict[str, Array]]:
-        """(size, K, D, D) covariances in data units, shape being size, K, D, and what else was drawn."""
+        """Draw covariances from the resolved prior.
+
+        Parameters
+        ----------
+        rng : Generator
+        family : Family
+        shape : (int, int, int)
+            size, K, D.
+
+        Returns
+        -------
+        covariance : (size, K, D, D) float
+            In data units.
+        extras : dict of str to array
+            Other parameters that were drawn.
+        """
 
     @abstractmethod
     def typical_sd(self) -> Array:
-        """(D,) or (1,) the standard deviation that the resolved prior expects of a component, in data units."""
+        """Return typical standard deviations of a component under the resolved prior, (D,) or (1,), in data units."""
 
 
 class WishartPrecision(CovariancesPrior):
-    r"""Wishart precisions, that is inverse Wishart covariances.
+    r"""Wishart prior of the precisions, which is an inverse Wishart prior of the covariances.
 
     .. math:: \Sigma_k^{-1} \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1}), \qquad
               \mathrm{E}[\Sigma_k] = \text{scale} / (\text{dof} - D - 1)
 
-    A diagonal covariance takes the same in one dimension for each column (a Gamma on each precision), a
-    spherical one for its one precision.
+    For a diagonal covariance it is the one-dimensional case for each column (a Gamma prior of each precision), for a
+    spherical one the one-dimensional case for its single precision.
 
     Parameters
     ----------
     dof : float, optional
-        Degrees of freedom, more than D - 1 (more than 0 for diag and spherical). Unless told, D + 2; for diag and
-        spherical 3, which is what D + 2 says of each column alone: about as much as three points of each component.
+        Degrees of freedom, more than D - 1 (more than 0 for diag and spherical): about the number of points of each
+        component that the prior is worth. By default D + 2, and 3 for diag and spherical, which is D + 2 of one column.
     scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
-        In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, say
-        ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_, so that components share a scale that is learned
-        (``covariance_scale`` in the fit). Unless told, the variances of the columns divided by :math:`K^2`: the choice
-        of [1]_ for one column, taken column by column. (Their matrix for several columns carries the correlations
-        *between* clusters into every cluster, and on the iris data that merges two species.)
+        In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, for
+        example ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_: then the components share a scale that is learned
+        (``covariance_scale`` in the fit). By default the variances of the columns divided by :math:`K^2`, which is the
+        choice of [1]_ for one column, used for each column. (Their choice for several columns contains the correlations
+        *between* the clusters; on the iris data it merges two species.)
 
     References
     ----------
@@ -110,11 +128,11 @@ class WishartPrecision(CovariancesPrior):
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
         width = family.form.block_size(len(data.columns))
         dof = width + 2.0 if self.dof is None else self.dof
-        least = width - 1
-        if not dof > least:
+        minimum = width - 1
+        if not dof > minimum:
             raise DeclarationError(
                 f"WishartPrecision dof={dof:g} is too small for {family.name!r} covariances of "
-                f"{len(data.columns)} columns: it must be more than {least}"
+                f"{len(data.columns)} columns: it must be more than {minimum}"
             )
         return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_components)})
 
@@ -152,7 +170,7 @@ class WishartPrecision(CovariancesPrior):
         return self.scale.width if isinstance(self.scale, Scalar) else 0
 
     def core_scale(self, standard: Standard) -> Array:
-        """The resolved, fixed scale in standardised coordinates: (D, D), (D,) or (1,)."""
+        """Return the resolved, fixed scale in standardised coordinates: (D, D), (D,) or (1,)."""
         scale = np.atleast_1d(np.asarray(self.scale, dtype=np.float64))
         if scale.ndim == 2:
             return scale / np.outer(standard.scale, standard.scale)
@@ -173,7 +191,7 @@ class WishartPrecision(CovariancesPrior):
         return np.concatenate([[dof, constant], scale.ravel()])
 
     def start(self, core_roots: Array) -> Array:
-        """The scale under which these roots are typical."""
+        """Return the log of the scale for which these roots are typical."""
         if not self.n_extra:
             return np.empty(0)
         precision = (core_roots**2).sum(axis=-2) if core_roots.ndim == 3 else core_roots**2
@@ -206,21 +224,22 @@ class WishartPrecision(CovariancesPrior):
 
 
 class LKJCovariance(CovariancesPrior):
-    r"""Standard deviations and correlations apart.
+    r"""Independent priors of standard deviations and correlations; the correlations have an LKJ prior.
 
     .. math:: \Sigma_k = \mathrm{diag}(s_k) R_k \, \mathrm{diag}(s_k), \qquad p(R_k) \propto |R_k|^{\eta - 1}, \qquad
               s_{kj} \sim \text{sd}
 
-    Diagonal and spherical covariances have no correlations: there ``eta`` says nothing.
+    Diagonal and spherical covariances have no correlations; for them ``eta`` has no effect.
 
     Parameters
     ----------
     eta : float
-        1 is uniform over correlation matrices, more shrinks correlations to 0.
+        1 is uniform over correlation matrices; larger values shrink the correlations towards 0.
     sd : a prior of a positive number, optional
-        Of the standard deviations, in data units: ``HalfNormal``, ``HalfCauchy``, ``HalfStudentT``, ``Exponential``,
-        ``LogNormal``, ``Gamma`` or ``InverseGamma``, with one number or one for each column in each of its parameters.
-        Unless told, ``HalfNormal`` with the standard deviation of each column.
+        Prior of the standard deviations, in data units: ``HalfNormal``, ``HalfCauchy``, ``HalfStudentT``,
+        ``Exponential``, ``LogNormal``, ``Gamma`` or ``InverseGamma``. Each parameter is one number, or one for each
+        column.
+        By default ``HalfNormal`` with the standard deviation of each column.
 
     References
     ----------
@@ -280,7 +299,7 @@ def _as_family(matrix: Array, family: Family) -> Array:
 
 
 def _plain(value: Array) -> Any:
-    """Numbers as pydantic takes them: float, tuple, tuple of tuples."""
+    """Convert an array to what pydantic accepts: float, tuple, tuple of tuples."""
     return tuple(_plain(v) for v in value) if np.ndim(value) else float(value)
 
 

@@ -9,14 +9,14 @@ from bayesgmm.sweep.stats import Array
 
 
 def log_normaliser(eta: float, n_features: int) -> float:
-    """Logarithm of the integral of |R|^(eta - 1) over correlation matrices."""
+    """Compute the logarithm of the integral of |R|^(eta - 1) over correlation matrices."""
     k = np.arange(1, n_features)
     b = eta + (n_features - k - 1) / 2
     return float((((2 * eta - 2 + n_features - k) * math.log(2) + betaln(b, b)) * (n_features - k)).sum())
 
 
 def draw_factors(rng: np.random.Generator, eta: float, shape: tuple[int, ...]) -> Array:
-    """(..., D, D) Cholesky factors of correlation matrices, row by row: a Beta length, a uniform direction."""
+    """Draw Cholesky factors (..., D, D) of correlation matrices, row by row: a Beta length, a uniform direction."""
     d = shape[-1]
     index = np.arange(1, d)
     direction = np.tril(rng.normal(size=(*shape, d)), -1)[..., 1:, :]

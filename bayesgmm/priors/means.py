@@ -1,4 +1,4 @@
-"""Priors of the component means, declared in the data's own units."""
+"""Priors of the means of the components, in the units of the data."""
 
 import math
 from abc import abstractmethod
@@ -19,7 +19,7 @@ _LOG_2PI = LOG_2PI
 
 @prior_density
 def normal_density(call: Any) -> float:
-    """Independent normal means; params: locations, scales."""
+    """Compute the log density of independent normal means; params: locations, scales."""
     p = arguments(call)
     value = 0.0
     for t in range(p.mean.size):
@@ -33,7 +33,10 @@ def normal_density(call: Any) -> float:
 
 @prior_density
 def conjugate_density(call: Any) -> float:
-    """Normal means with the component's covariance divided by a strength; params: locations, strength."""
+    """Compute the log density of normal means with the component's covariance divided by a strength.
+
+    params: locations, strength.
+    """
     p = arguments(call)
     d, strength = p.n_features, p.params[p.n_features]
     per_core = p.core.size // p.n_cores
@@ -68,7 +71,10 @@ def conjugate_density(call: Any) -> float:
 
 @prior_density
 def hierarchical_density(call: Any) -> float:
-    """Normal means about a centre with a spread; params: locations, scales, units, and the spreads' priors."""
+    """Compute the log density of normal means with a learned centre and spread.
+
+    params: locations, scales, units, and the priors of the spreads.
+    """
     p = arguments(call)
     d = p.n_features
     value = 0.0
@@ -90,7 +96,7 @@ def hierarchical_density(call: Any) -> float:
 
 
 class MeansPrior(Declared):
-    """What every prior of the means offers."""
+    """Base class of priors of the means."""
 
     location: Numbers | None
 
@@ -104,7 +110,15 @@ class MeansPrior(Declared):
 
     @abstractmethod
     def resolve(self, data: Summary) -> Self:
-        """The same prior with one explicit number a column."""
+        """Return the same prior with one explicit number for each column.
+
+        Raises
+        ------
+        DeclarationError
+            When it does not fit the columns.
+        DataError
+            When a default can't be computed, because a column is constant.
+        """
 
     @property
     def is_ordered(self) -> bool:
@@ -113,30 +127,45 @@ class MeansPrior(Declared):
 
     @property
     def n_extra(self) -> int:
-        """How many coordinates it has beyond the means'; the prior must be resolved."""
+        """Number of coordinates beyond those of the means; the prior must be resolved."""
         return 0
 
     @abstractmethod
     def params(self, standard: Standard) -> Array:
-        """What the native density reads, in standardised coordinates; the prior must be resolved."""
+        """Return what the native density reads, in standardised coordinates; the prior must be resolved."""
 
     def start(self, mean: Array, standard: Standard) -> Array:
-        """(n_extra,) where to start from, given means (K, D), standardised."""
+        """Return starting values of the extra coordinates (n_extra,), given standardised means (K, D)."""
         return np.empty(0)
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
-        """What it learns beyond the means, in data units, from its coordinates (..., n_extra)."""
+        """Return what the prior learns beyond the means, in data units, from its coordinates (..., n_extra)."""
         return {}
 
     @abstractmethod
     def draw(
         self, rng: np.random.Generator, n_components: int, size: int, covariance: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """(size, K, D) means from the resolved prior in data units, given covariances, and what else was drawn."""
+        """Draw means from the resolved prior.
+
+        Parameters
+        ----------
+        rng : Generator
+        n_components, size : int
+        covariance : (size, K, D, D) float
+            In data units.
+
+        Returns
+        -------
+        mean : (size, K, D) float
+            In data units.
+        extras : dict of str to array
+            Other parameters that were drawn.
+        """
 
     @abstractmethod
     def width(self) -> Array:
-        """(D,) how far from their centre the resolved prior expects the means, in data units; NaN when it can't say."""
+        """Return standard deviations (D,) of the means under the resolved prior, in data units; NaN if it has none."""
 
     def _located(self, data: Summary, default: Array) -> tuple[float, ...]:
         location: Any = default if self.location is None else self.location
@@ -149,22 +178,22 @@ class MeansPrior(Declared):
         if self.is_ordered and len(data.columns) > 1:
             raise DeclarationError(
                 f"ordered=True needs one column, the data have {len(data.columns)} ({listing(data.columns)}): points "
-                "in a plane have no order.\n  Leave it out: fits are relabelled anyway."
+                "with several columns have no order.\n  Leave it out: fits are relabelled in any case."
             )
 
 
 class NormalMeans(MeansPrior):
-    r"""Independent normal means, the same prior for every component.
+    r"""Independent normal prior of the means, the same for every component.
 
     .. math:: \mu_{kj} \sim \mathrm{Normal}(\text{location}_j, \text{scale}_j)
 
     Parameters
     ----------
     location : float or tuple of float, optional
-        Prior centre, one number or one for each column, in the column's units. Unless told, the middle
-        of the column's range.
+        Prior mean, one number or one for each column, in the column's units. By default the midpoint of the column's
+        range.
     scale : float or tuple of float, optional
-        Prior standard deviation, in the column's units. Unless told, the column's range.
+        Prior standard deviation, in the column's units. By default the column's range.
     ordered : bool
         For one column: the means of the components increase.
 
@@ -209,22 +238,28 @@ class NormalMeans(MeansPrior):
 
 
 class ConjugateMeans(MeansPrior):
-    r"""Normal means whose spread is that of their component: wide components may lie further out.
+    r"""Normal prior of the means whose covariance is proportional to that of the component.
 
     .. math:: \mu_k \sim \mathrm{Normal}(\text{location}, \Sigma_k / \text{strength})
 
-    With Wishart precisions this is the conjugate prior of a component.
+    The mean of a wide component may lie further from the location. With Wishart precisions this is the conjugate prior
+    of a component.
 
     Parameters
     ----------
     location : float or tuple of float, optional
-        Prior centre, in data units. Unless told, the mean of each column.
+        Prior mean, in data units. By default the mean of each column.
     strength : float
-        How many points the prior is worth. Unless told, 0.01.
+        Number of points that the prior is worth.
 
     References
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: the defaults.
+
+    Examples
+    --------
+    >>> ConjugateMeans(0.0).strength
+    0.01
     """
 
     location: Numbers | None = None
@@ -247,24 +282,24 @@ class ConjugateMeans(MeansPrior):
         return np.asarray(self.location) + np.einsum("skij,skj->ski", chol, noise) / math.sqrt(self.strength), {}
 
     def width(self) -> Array:  # noqa: D102
-        return np.full(np.asarray(self.location).size, np.nan)  # it has no scale of its own
+        return np.full(np.asarray(self.location).size, np.nan)  # it depends on the covariance
 
 
 class HierarchicalMeans(MeansPrior):
-    r"""Normal means about a centre and with a spread that are learned: components share what they have in common.
+    r"""Hierarchical normal prior of the means: their centre and spread are learned from all components.
 
     .. math:: \mu_{kj} \sim \mathrm{Normal}(m_j, s_j), \qquad
               m_j \sim \mathrm{Normal}(\text{location}_j, \text{scale}_j), \qquad s_j \sim \text{spread}
 
-    The fit holds ``mean_centre`` and ``mean_spread``.
+    The fit contains ``mean_centre`` and ``mean_spread``.
 
     Parameters
     ----------
     location, scale : float or tuple of float, optional
-        Of the centre, in data units. Unless told, middle and range of each column.
+        Prior mean and standard deviation of the centre, in data units. By default midpoint and range of each column.
     spread : a prior of a positive number, optional
-        Of the standard deviation of the means. Unless told, ``InverseGamma(2, range / 2)``, whose mean is half of the
-        column's range and which keeps away from 0.
+        Prior of the standard deviation of the means. By default ``InverseGamma(2, range / 2)``: its mean is half of the
+        column's range, and its density is 0 at 0.
     ordered : bool
         For one column: the means of the components increase.
 
@@ -272,6 +307,11 @@ class HierarchicalMeans(MeansPrior):
     ----------
     .. [1] Richardson & Green (1997), J. R. Stat. Soc. B 59(4), 731-792.
     .. [2] Gelman (2006), Bayesian Analysis 1(3), 515-534.
+
+    Examples
+    --------
+    >>> HierarchicalMeans(spread=InverseGamma(2.0, 5.0)).spread.beta
+    5.0
     """
 
     location: Numbers | None = None
@@ -294,8 +334,8 @@ class HierarchicalMeans(MeansPrior):
             spread: Scalar = InverseGamma(2.0, tuple((data.varied_range() / 2).tolist()))
         else:
             spread = self.spread.per_column(data.columns)
-        told = {"location": self._located(data, data.midrange), "scale": scale, "spread": spread}
-        return self.model_copy(update=told)
+        explicit = {"location": self._located(data, data.midrange), "scale": scale, "spread": spread}
+        return self.model_copy(update=explicit)
 
     @property
     def n_extra(self) -> int:  # noqa: D102
@@ -313,7 +353,7 @@ class HierarchicalMeans(MeansPrior):
         return np.concatenate([location, scale, standard.scale, self.resolved_spread.params(location.size)])
 
     def start(self, mean: Array, standard: Standard) -> Array:
-        """The means' own centre, and the middle of the prior of their spread."""
+        """Return the average of the means, and the log of the median of the spread's prior."""
         return np.concatenate([mean.mean(axis=0), np.log(self.resolved_spread.quantile(0.5) / standard.scale)])
 
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:  # noqa: D102
@@ -335,7 +375,7 @@ class HierarchicalMeans(MeansPrior):
 
 
 def _positive(value: Any, data: Summary, what: str) -> tuple[float, ...]:
-    """One positive number a column: those declared, or the columns' ranges."""
+    """Return one positive number for each column: those declared, or the ranges of the columns."""
     numbers = data.varied_range() if value is None else per_column(value, data.columns, what)
     return tuple(numbers.tolist())
 

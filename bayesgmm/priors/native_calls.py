@@ -1,6 +1,6 @@
-"""How native code calls a prior's density: one C signature, sizes and addresses in an array of integers.
+"""Calls of a prior's density from native code: one C signature, with sizes and addresses in an array of integers.
 
-A new prior needs no new compilation of the log posterior, and all of it is cached on disk.
+So the log posterior need not be compiled again for a new prior, and all compiled code is cached on disk.
 """
 
 from collections import namedtuple
@@ -16,14 +16,14 @@ from bayesgmm.sweep.kernels import jit
 INTS, FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
 
 prior_density = nb.cfunc(types.float64(INTS), cache=True, error_model="numpy")
-"""A prior's log density as a native function of a call; ``arguments`` tells what it was called with."""
+"""Decorator: compile a prior's log density as a native function of a call, which ``arguments`` reads."""
 
 Arguments = namedtuple(
     "Arguments",
     "n_components n_features chart n_cores params extra log_weight mean core "
     "grad_extra grad_log_weight grad_mean grad_core",
 )
-"""What a prior's density sees, and the gradients that it adds to.
+"""Arguments of a prior's density: what it reads, and the gradients to which it adds.
 
 ``chart`` is the code of the family's chart, ``n_cores`` the number of its roots: one a component, or one for all.
 ``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
@@ -70,13 +70,13 @@ def floats_at(typingctx, address):
 
 @jit
 def floats(call, item, size):
-    """The array of float64 numbers whose address is one item of a call."""
+    """Return the array of float64 numbers whose address is one item of a call."""
     return nb.carray(floats_at(call[item]), size)
 
 
 @jit
 def arguments(call_):
-    """What a prior's density was called with, as arrays."""
+    """Return the arguments of a call of a prior's density, as arrays."""
     call = nb.carray(call_, CALL_SIZE)
     k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]
     extra = call[Call.EXTRA_SIZE]

@@ -1,4 +1,4 @@
-"""Priors of one positive number: a standard deviation, a concentration, a scale. PyMC's names and parameters."""
+"""Priors of one positive number, such as a standard deviation, with PyMC's names and parameters."""
 
 import math
 from abc import abstractmethod
@@ -16,13 +16,13 @@ from bayesgmm.errors import DeclarationError
 from bayesgmm.sweep.kernels import jit
 from bayesgmm.sweep.stats import Array
 
-ENTRIES = 3  # numbers that describe one prior to native code: which, and its two parameters
+ENTRIES = 3  # numbers that describe one prior to native code: its kind and two parameters
 _NORMAL, _STUDENT, _GAMMA, _LOG_NORMAL, _INVERSE_GAMMA = range(5)
 
 
 @jit
 def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
-    """Log density of log x under the prior whose entries start at ``at``, and its slope in log x."""
+    """Compute the log density of log x, and its derivative, under the prior whose entries start at ``at``."""
     kind, a, b = params[at], params[at + 1], params[at + 2]
     x = math.exp(log_x)
     if kind == _NORMAL:
@@ -41,61 +41,77 @@ def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
 
 
 class Scalar(Declared):
-    """A prior of one positive number, or of one a column: then parameters may differ by column."""
+    """Base class of priors of a positive number, or of one number for each column.
+
+    A parameter is one number, or a tuple with one number for each column.
+    """
 
     kind: ClassVar[int]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters by PyMC's names for them."""
+        """Parameters by PyMC's names."""
         return {name: getattr(self, name) for name in type(self).model_fields if name != "prior"}
 
     @abstractmethod
     def entries(self) -> tuple[Any, Any]:
-        """The two parameters that native code sees."""
+        """Return the two parameters that native code reads."""
 
     @abstractmethod
     def quantile(self, p: ArrayLike) -> Array:
-        """The value below which a share p of the prior lies."""
+        """Compute quantiles at probabilities p."""
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Numbers from the prior; the last axis is that of the columns when there are several."""
+        """Draw numbers of a shape; its last axis is that of the columns when there are several."""
         return self.quantile(rng.uniform(np.finfo(float).tiny, 1.0, size=shape))
 
     def per_column(self, columns: tuple[str, ...]) -> Self:
-        """The same prior with one explicit number a column in every parameter."""
+        """Return the same prior with one number for each column in every parameter.
+
+        Raises
+        ------
+        DeclarationError
+            When a parameter has another number of columns.
+        """
         name = type(self).__name__
         each = {field: per_column(value, columns, f"{name} {field}") for field, value in self.parameters.items()}
         return type(self)(**{field: tuple(value.tolist()) for field, value in each.items()})
 
     def single(self, what: str) -> Self:
-        """The prior itself, which must be about one number; an error names what it is the prior of."""
+        """Return the same prior after checking that it is a prior of one number.
+
+        Raises
+        ------
+        DeclarationError
+            When a parameter differs by column; the message contains ``what`` the prior is for.
+        """
         if any(np.size(value) > 1 for value in self.parameters.values()):
             raise DeclarationError(f"{what} is one number: {type(self).__name__} can't have several parameters for it")
         return type(self)(**{field: np.ravel(value)[0] for field, value in self.parameters.items()})
 
     @property
     def is_per_column(self) -> bool:
-        """Whether its parameters come as one number a column."""
+        """True where a parameter has one number for each column."""
         return any(isinstance(value, tuple) for value in self.parameters.values())
 
     @property
     def width(self) -> int:
-        """How many columns it tells apart: 1 when its parameters are single numbers."""
+        """Number of columns in its parameters: 1 when all of them are single numbers."""
         return max(np.size(value) for value in self.parameters.values())
 
     def params(self, count: int) -> Array:
-        """(count * ENTRIES,) what ``log_density`` reads, prior by prior."""
+        """Return the entries (count * ENTRIES,) that ``log_density`` reads, one prior after the other."""
         a, b = (np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for value in self.entries())
         return np.column_stack([np.full(count, float(self.kind)), a, b]).ravel()
 
 
 class HalfNormal(Scalar):
-    r"""Half-normal: :math:`p(x) \propto \exp(-x^2 / 2\sigma^2)`.
+    r"""Half-normal distribution, :math:`p(x) \propto \exp(-x^2 / 2\sigma^2)`.
 
     Parameters
     ----------
     sigma : float or tuple of float
+        Scale: the standard deviation of the normal distribution before it is folded at 0.
 
     Examples
     --------
@@ -115,17 +131,23 @@ class HalfNormal(Scalar):
 
 
 class HalfStudentT(Scalar):
-    r"""Half Student-t: :math:`p(x) \propto (1 + x^2 / \nu\sigma^2)^{-(\nu + 1) / 2}`.
+    r"""Half Student-t distribution, :math:`p(x) \propto (1 + x^2 / \nu\sigma^2)^{-(\nu + 1) / 2}`.
 
     Parameters
     ----------
     nu : float or tuple of float
         Degrees of freedom.
     sigma : float or tuple of float
+        Scale.
 
     References
     ----------
     .. [1] Gelman (2006), Bayesian Analysis 1(3), 515-534.
+
+    Examples
+    --------
+    >>> HalfStudentT(nu=3.0).quantile(0.5).round(3)
+    np.float64(0.765)
     """
 
     nu: PositiveNumbers
@@ -141,16 +163,21 @@ class HalfStudentT(Scalar):
 
 
 class HalfCauchy(Scalar):
-    r"""Half-Cauchy: :math:`p(x) \propto 1 / (1 + x^2 / \beta^2)`.
+    r"""Half-Cauchy distribution, :math:`p(x) \propto 1 / (1 + x^2 / \beta^2)`.
 
     Parameters
     ----------
     beta : float or tuple of float
-        Its median.
+        Scale, which is the median.
 
     References
     ----------
     .. [1] Gelman (2006), Bayesian Analysis 1(3), 515-534.
+
+    Examples
+    --------
+    >>> HalfCauchy(2.0).quantile(0.5).round(3)
+    np.float64(2.0)
     """
 
     beta: PositiveNumbers
@@ -165,12 +192,17 @@ class HalfCauchy(Scalar):
 
 
 class Gamma(Scalar):
-    r"""Gamma with mean alpha / beta: :math:`p(x) \propto x^{\alpha - 1} \exp(-\beta x)`.
+    r"""Gamma distribution with mean alpha / beta, :math:`p(x) \propto x^{\alpha - 1} \exp(-\beta x)`.
 
     Parameters
     ----------
     alpha, beta : float or tuple of float
         Shape and rate.
+
+    Examples
+    --------
+    >>> Gamma(alpha=1.0, beta=2.0).quantile(0.5).round(3)
+    np.float64(0.347)
     """
 
     alpha: PositiveNumbers
@@ -186,12 +218,17 @@ class Gamma(Scalar):
 
 
 class Exponential(Scalar):
-    r"""Exponential with mean 1 / lam: :math:`p(x) \propto \exp(-\lambda x)`.
+    r"""Exponential distribution with mean 1 / lam, :math:`p(x) \propto \exp(-\lambda x)`.
 
     Parameters
     ----------
     lam : float or tuple of float
         Rate.
+
+    Examples
+    --------
+    >>> Exponential(2.0).quantile(0.5).round(3)
+    np.float64(0.347)
     """
 
     lam: PositiveNumbers
@@ -206,13 +243,20 @@ class Exponential(Scalar):
 
 
 class LogNormal(Scalar):
-    r"""Log-normal: the logarithm is Normal(mu, sigma).
+    r"""Log-normal distribution: the logarithm is Normal(mu, sigma).
 
     Parameters
     ----------
     mu : float or tuple of float
         Logarithm of the median.
     sigma : float or tuple of float
+        Standard deviation of the logarithm.
+        Standard deviation of the logarithm.
+
+    Examples
+    --------
+    >>> LogNormal(mu=0.0, sigma=1.0).quantile(0.5).round(3)
+    np.float64(1.0)
     """
 
     mu: Numbers
@@ -228,12 +272,17 @@ class LogNormal(Scalar):
 
 
 class InverseGamma(Scalar):
-    r"""Inverse Gamma: :math:`p(x) \propto x^{-\alpha - 1} \exp(-\beta / x)`.
+    r"""Inverse Gamma distribution with mean beta / (alpha - 1), :math:`p(x) \propto x^{-\alpha - 1} \exp(-\beta / x)`.
 
     Parameters
     ----------
     alpha, beta : float or tuple of float
         Shape and scale.
+
+    Examples
+    --------
+    >>> InverseGamma(alpha=2.0, beta=3.0).quantile(0.5).round(3)
+    np.float64(1.787)
     """
 
     alpha: PositiveNumbers

@@ -1,4 +1,4 @@
-"""Priors of the mixture weights: a log density over log weights, draws, and what a prior leaves to be learned."""
+"""Priors of the mixture weights."""
 
 import math
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from bayesgmm.sweep.stats import Array
 
 @jit
 def digamma(x: float) -> float:
-    """Derivative of the log gamma function at x > 0."""
+    """Compute the derivative of the log gamma function at x > 0."""
     shifted = 0.0
     while x < 10.0:
         shifted -= 1.0 / x
@@ -29,7 +29,7 @@ def digamma(x: float) -> float:
 
 @prior_density
 def dirichlet_density(call: Any) -> float:
-    """Dirichlet; params: one concentration a component, or the prior of their common one."""
+    """Compute the Dirichlet log density; params: one concentration for each component, or the prior of a common one."""
     p = arguments(call)
     value = total = slope = 0.0
     common = p.extra.size > 0
@@ -49,7 +49,10 @@ def dirichlet_density(call: Any) -> float:
 
 @prior_density
 def stick_breaking_density(call: Any) -> float:
-    """Sticks Beta(1 - discount, concentration + k discount); params: discount, then concentration or its prior."""
+    """Compute the log density of sticks Beta(1 - discount, concentration + k discount).
+
+    params: discount, then concentration or its prior.
+    """
     p = arguments(call)
     k_last = p.n_components - 1
     discount = p.params[0]
@@ -79,7 +82,7 @@ def stick_breaking_density(call: Any) -> float:
 
 
 class WeightsPrior(Declared):
-    """What every prior of the weights offers; its ``concentration`` is fixed, or has a prior of its own."""
+    """Base class of priors of the weights; the ``concentration`` is fixed, or has a prior of its own."""
 
     concentration: NumbersOrPrior | None
 
@@ -91,10 +94,16 @@ class WeightsPrior(Declared):
     def density(self) -> Any:
         """The native log density, made by ``prior_density``."""
 
-    heaviest_first: ClassVar[bool] = False  # does the prior expect the components in an order?
+    heaviest_first: ClassVar[bool] = False  # True where the prior expects decreasing weights
 
     def resolve(self, n_components: int, per_component: int) -> Self:
-        """The same prior with every number explicit, given how many free numbers a component has.
+        """Return the same prior with all parameters explicit.
+
+        Parameters
+        ----------
+        n_components : int
+        per_component : int
+            Number of free parameters of a component.
 
         Raises
         ------
@@ -107,7 +116,13 @@ class WeightsPrior(Declared):
         return self
 
     def concentrations(self, n_components: int) -> Array:
-        """(K,) the fixed concentration of each component; raises DeclarationError for another number of them."""
+        """Return the fixed concentration of each component (K,).
+
+        Raises
+        ------
+        DeclarationError
+            When the prior has another number of concentrations.
+        """
         if isinstance(self.concentration, tuple) and len(self.concentration) != n_components:
             raise DeclarationError(
                 f"{type(self).__name__} has {len(self.concentration)} concentrations for {n_components} components; "
@@ -117,25 +132,25 @@ class WeightsPrior(Declared):
 
     @property
     def n_extra(self) -> int:
-        """How many coordinates it has beyond the weights'."""
+        """Number of coordinates beyond those of the weights."""
         return int(isinstance(self.concentration, Scalar))
 
     def params(self, n_components: int) -> Array:
-        """What the native density reads."""
+        """Return the parameters that the native density reads."""
         if isinstance(self.concentration, Scalar):
             return self.concentration.params(1)
         return self.concentrations(n_components)
 
     def start(self) -> Array:
-        """(n_extra,) where to start from."""
+        """Return starting values of the extra coordinates (n_extra,)."""
         return np.log([self.concentration.quantile(0.5)]) if isinstance(self.concentration, Scalar) else np.empty(0)
 
     def extras(self, q: Array) -> dict[str, Array]:
-        """What it learns beyond the weights, from its coordinates (..., n_extra)."""
+        """Return what the prior learns beyond the weights, from its coordinates (..., n_extra)."""
         return {"concentration": np.exp(q[..., 0])} if self.n_extra else {}
 
     def draw(self, rng: np.random.Generator, n_components: int, size: int) -> tuple[Array, dict[str, Array]]:
-        """(size, K) weights from the resolved prior, and what else was drawn with them."""
+        """Draw weights (size, K) from the resolved prior; return them and the other parameters that were drawn."""
         if not isinstance(self.concentration, Scalar):
             alpha = np.broadcast_to(self.concentrations(n_components), (size, n_components))
             return self.draw_given(rng, alpha), {}
@@ -144,23 +159,23 @@ class WeightsPrior(Declared):
 
     @abstractmethod
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
-        """(size, K) weights given concentrations (size, K)."""
+        """Draw weights (size, K) given concentrations (size, K)."""
 
     def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
-        """Prior mass that K components leave out, by concentration (...); None for a prior that has just K."""
+        """Return the expected prior mass beyond K components, by concentration (...); None for a prior of K weights."""
         return None
 
 
 class Dirichlet(WeightsPrior):
-    r"""Dirichlet weights.
+    r"""Dirichlet prior of the weights.
 
     .. math:: p(w) \propto \prod_k w_k^{\alpha_k - 1}
 
     Parameters
     ----------
     concentration : float, tuple of float, or a prior of a positive number
-        One :math:`\alpha` for all components, or one for each; or, for instance, ``Gamma(2, 4)``: one for all, to be
-        learned. 1 is uniform over the simplex.
+        One :math:`\alpha` for all components, or one for each; or a prior such as ``Gamma(2, 4)`` of one
+        :math:`\alpha` that is learned. 1 is the uniform distribution of the weights.
 
     Examples
     --------
@@ -178,7 +193,7 @@ class Dirichlet(WeightsPrior):
 
 
 def _draw_dirichlet(rng: np.random.Generator, concentration: Array) -> Array:
-    """(size, K) by Gamma variables, in logarithms: small concentrations would underflow."""
+    """Draw weights (size, K) by Gamma variables, in logarithms, because small concentrations would underflow."""
     # if G is Gamma(alpha + 1) and E exponential, G exp(-E / alpha) is Gamma(alpha)
     log_gamma = np.log(rng.gamma(concentration + 1)) - rng.exponential(size=concentration.shape) / concentration
     shares = np.exp(log_gamma - log_gamma.max(axis=1, keepdims=True))
@@ -186,21 +201,29 @@ def _draw_dirichlet(rng: np.random.Generator, concentration: Array) -> Array:
 
 
 class SparseDirichlet(WeightsPrior):
-    r"""A symmetric Dirichlet so sparse that components beyond those that the data need are emptied.
+    r"""Symmetric Dirichlet prior with a small concentration, which empties components that the data do not need.
 
-    With more components than clusters, a concentration below half of the number of free parameters a component
-    empties the rest as data come in [1]_; for a number of points that one has, it must be much smaller, or
-    learned [2]_.
+    When there are more components than clusters, the posterior empties the others as the number of points grows, if
+    the concentration is below half of the number of free parameters of a component [1]_. For a finite number of points
+    it must be much smaller, or learned [2]_.
 
     Parameters
     ----------
     concentration : float or a prior of a positive number, optional
-        Unless told ``Gamma(10, 10 * K)``, with mean 1 / K [2]_.
+        By default ``Gamma(10, 10 * K)``, with mean 1 / K [2]_.
 
     References
     ----------
     .. [1] Rousseau & Mengersen (2011), J. R. Stat. Soc. B 73(5), 689-710.
     .. [2] Malsiner-Walli, Frühwirth-Schnatter & Grün (2016), Stat. Comput. 26, 303-324.
+
+    Examples
+    --------
+    Four components for two clusters; a component of a full covariance in one column has 2 free parameters.
+
+    >>> prior = SparseDirichlet().resolve(n_components=4, per_component=2)
+    >>> prior.concentration
+    Gamma(alpha=10.0, beta=40.0, prior='gamma')
     """
 
     concentration: NumbersOrPrior | None = None
@@ -209,17 +232,23 @@ class SparseDirichlet(WeightsPrior):
     density: ClassVar = dirichlet_density
 
     def resolve(self, n_components: int, per_component: int) -> Self:
-        """Checks that it is sparse: Rousseau & Mengersen's condition."""
+        """Return the same prior with all parameters explicit.
+
+        Raises
+        ------
+        DeclarationError
+            When the concentration is too large for Rousseau & Mengersen's condition.
+        """
         _require_one(self)
-        told = Gamma(10.0, 10.0 * n_components) if self.concentration is None else self.concentration
-        typical = float(told.quantile(0.5)) if isinstance(told, Scalar) else float(np.max(told))
+        given = Gamma(10.0, 10.0 * n_components) if self.concentration is None else self.concentration
+        typical = float(given.quantile(0.5)) if isinstance(given, Scalar) else float(np.max(given))
         if n_components > 1 and not typical < per_component / 2:
             raise DeclarationError(
                 f"SparseDirichlet concentration {typical:g} would not empty a component that is not needed: it must be "
-                f"less than {per_component / 2:g}, half of the {per_component} free numbers of a component.\n"
+                f"less than {per_component / 2:g}, half of the {per_component} free parameters of a component.\n"
                 "  Use Dirichlet, or a smaller concentration."
             )
-        return super(SparseDirichlet, self.model_copy(update={"concentration": told})).resolve(
+        return super(SparseDirichlet, self.model_copy(update={"concentration": given})).resolve(
             n_components, per_component
         )
 
@@ -235,7 +264,7 @@ def _require_one(prior: WeightsPrior) -> None:
 
 
 class StickBreaking(WeightsPrior):
-    """Sticks broken off one after another, Beta(1 - discount, concentration + k discount), cut off after K."""
+    """Base class of truncated stick-breaking priors, with sticks Beta(1 - discount, concentration + k discount)."""
 
     density: ClassVar = stick_breaking_density
     heaviest_first: ClassVar = True
@@ -246,42 +275,48 @@ class StickBreaking(WeightsPrior):
         return 0.0
 
     def resolve(self, n_components: int, per_component: int) -> Self:
-        """Checks that there is one concentration."""
+        """Return the same prior with all parameters explicit.
+
+        Raises
+        ------
+        DeclarationError
+            When it has several concentrations.
+        """
         _require_one(self)
         return super().resolve(n_components, per_component)
 
     def params(self, n_components: int) -> Array:
-        """The discount, then the concentration or its prior."""
-        told = self.concentration
-        return np.append(self.stick_discount, told.params(1) if isinstance(told, Scalar) else np.asarray(told))
+        """Return the discount, then the concentration or its prior."""
+        given = self.concentration
+        return np.append(self.stick_discount, given.params(1) if isinstance(given, Scalar) else np.asarray(given))
 
     def sticks(self, concentration: Array, n_components: int) -> tuple[float, Array]:
-        """The two parameters of the K - 1 Beta sticks, the second by concentration (..., 1)."""
+        """Return both parameters of the K - 1 Beta distributions of the sticks, given concentrations (..., 1)."""
         return 1 - self.stick_discount, concentration + np.arange(1, n_components) * self.stick_discount
 
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
-        """Stick by stick."""
+        """Draw weights (size, K), stick by stick, given concentrations (size, K)."""
         a, b = self.sticks(concentration[:, :1], concentration.shape[1])
         stick = np.concatenate([rng.beta(a, b), np.ones((len(concentration), 1))], axis=1)
         left = np.concatenate([np.ones((len(stick), 1)), np.cumprod(1 - stick[:, :-1], axis=1)], axis=1)
         return stick * left
 
     def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
-        """Mass that is expected beyond the first K - 1 sticks; the last component stands for all of it."""
+        """Return the expected mass beyond the first K - 1 sticks, which the last component represents."""
         a, b = self.sticks(np.asarray(concentration)[..., None], n_components)
         return np.prod(b / (a + b), axis=-1)
 
 
 class DirichletProcess(StickBreaking):
-    r"""A Dirichlet process, cut off after K components: sticks broken off one after another.
+    r"""Dirichlet process prior, truncated at K components, in its stick-breaking form.
 
     .. math:: w_k = \beta_k \prod_{j<k} (1 - \beta_j), \qquad \beta_k \sim \mathrm{Beta}(1, \alpha)
 
     Parameters
     ----------
     concentration : float or a prior of a positive number
-        :math:`\alpha`: the prior expects some :math:`\alpha \log(1 + N / \alpha)` clusters among N points. Unless
-        told, ``Gamma(2, 4)``.
+        :math:`\alpha`: the prior expects about :math:`\alpha \log(1 + N / \alpha)` clusters among N points. By
+        default ``Gamma(2, 4)``.
 
     References
     ----------
@@ -299,21 +334,26 @@ class DirichletProcess(StickBreaking):
 
 
 class PitmanYor(StickBreaking):
-    r"""A Pitman-Yor process, cut off after K components: small clusters are likelier than under a Dirichlet process.
+    r"""Pitman-Yor process prior, truncated at K components: it expects more small clusters than a Dirichlet process.
 
     .. math:: \beta_k \sim \mathrm{Beta}(1 - d, \alpha + k d)
 
     Parameters
     ----------
     concentration : float or a prior of a positive number
-        :math:`\alpha`. Unless told, ``Gamma(2, 4)``.
+        :math:`\alpha`. By default ``Gamma(2, 4)``.
     discount : float
-        d, from 0 (a Dirichlet process) to below 1: the number of clusters grows like :math:`N^d`.
+        d, at least 0 (a Dirichlet process) and below 1: the number of clusters grows like :math:`N^d`.
 
     References
     ----------
     .. [1] Pitman & Yor (1997), Annals of Probability 25(2), 855-900.
     .. [2] Ishwaran & James (2001), J. Am. Stat. Assoc. 96(453), 161-173.
+
+    Examples
+    --------
+    >>> PitmanYor(1.0, discount=0.5).truncated_mass(np.array(1.0), n_components=3).round(3)
+    np.float64(0.6)
     """
 
     concentration: NumbersOrPrior = Gamma(2.0, 4.0)

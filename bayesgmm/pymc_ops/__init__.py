@@ -1,1 +1,1 @@
-"""The sweep and small matrix functions as PyTensor Ops, and the mixture as a PyMC distribution."""
+"""PyTensor Ops for the sweep and small matrix functions, and the mixture as a PyMC distribution."""

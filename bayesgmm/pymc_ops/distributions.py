@@ -1,4 +1,4 @@
-"""A mixture of multivariate normals as a PyMC distribution, and coordinates in which PyMC samples one well."""
+"""Mixture of multivariate normals as a PyMC distribution, and transforms to coordinates that PyMC samples well."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,21 +21,21 @@ __all__ = ["Affine", "LogPower", "Logits", "MvNormalMixture", "OrderedAffine", "
 
 
 class MvNormalMixtureRV(SymbolicRandomVariable):
-    """Draws from a mixture, made of PyTensor's own uniform and normal variables, which numba compiles."""
+    """Random variable of points from a mixture, made of PyTensor's uniform and normal variables."""
 
     name = "mv_normal_mixture"
     extended_signature = "[rng],[size],(k),(k,d),(k,d,d)->[rng],(d)"
     _print_name = ("MvNormalMixture", "\\operatorname{MvNormalMixture}")
 
     def update(self, node: Apply) -> dict[Variable, Variable]:
-        """The generator moves on by itself."""
+        """Return the update of the random generator."""
         return {node.inputs[0]: node.outputs[0]}
 
     @classmethod
     def rv_op(
         cls, weight: Any, mean: Any, cov: Any, *, size: Any = None, rng: Variable | None = None
     ) -> TensorVariable:
-        """A point of ``size`` points: its component by inversion, then a normal vector turned by that one's root."""
+        """Draw ``size`` points: a component for each by inversion, then a normal vector times its Cholesky factor."""
         parameters = _unpadded(weight, mean, cov)
         weight, mean, cov = parameters
         rng = normalize_rng_param(rng)
@@ -43,14 +43,22 @@ class MvNormalMixtureRV(SymbolicRandomVariable):
         batch = () if rv_size_is_none(size) else tuple(size)
         rng_, u = pt.random.uniform(size=batch, rng=rng, return_next_rng=True)
         rng_, noise = pt.random.normal(size=(*batch, mean.shape[-1]), rng=rng_, return_next_rng=True)
-        component = (u[..., None] > pt.cumsum(weight)[:-1]).sum(-1)  # never K, however the weights round
+        component = (u[..., None] > pt.cumsum(weight)[:-1]).sum(
+            -1
+        )  # at most K - 1, also when rounded weights sum to less than one
         chol = cov @ precision_root(cov).mT
         x = mean[component] + (chol[component] * noise[..., None, :]).sum(-1)
         return cls(inputs=[rng, size, *parameters], outputs=[rng_, x])(rng, size, *parameters)
 
 
 def _unpadded(*parameters: Any) -> list[TensorVariable]:
-    """Weight (K,), mean (K, D) and cov (K, D, D) without the axes of length 1 that PyMC puts before them."""
+    """Return weight (K,), mean (K, D) and cov (K, D, D) without the leading axes of length 1 that PyMC adds.
+
+    Raises
+    ------
+    ValueError
+        When a parameter has too few axes, or a leading axis of another length.
+    """
     tensors = [pt.as_tensor(p).astype("float64") for p in parameters]
     for name, tensor, ndim in zip(("weight", "mean", "cov"), tensors, (1, 2, 3), strict=True):
         extra = tensor.type.shape[: max(0, tensor.ndim - ndim)]
@@ -70,11 +78,16 @@ class MvNormalMixture(Continuous):
     Parameters
     ----------
     weight : (K,) tensor
-        Sum to one.
+        They sum to one.
     mean : (K, D) tensor
-        Centres, in the units of the data.
+        In the units of the data.
     cov : (K, D, D) tensor
-        Covariances; where one is not positive definite the log density is minus infinity.
+        In squared units of the data. If one is not positive definite, the log density is minus infinity.
+
+    Raises
+    ------
+    ValueError
+        When a parameter has the wrong number of axes.
 
     Examples
     --------
@@ -89,11 +102,11 @@ class MvNormalMixture(Continuous):
 
     @classmethod
     def dist(cls, weight: Any, mean: Any, cov: Any, **settings: Any) -> TensorVariable:
-        """The distribution without a model; ``shape`` is (N, D)."""
+        """Make the distribution without a model; ``shape`` is (N, D)."""
         return super().dist(_unpadded(weight, mean, cov), **settings)
 
     def support_point(rv: TensorVariable, size: Any, weight: Any, mean: Any, cov: Any) -> TensorVariable:  # noqa: N805
-        """The mixture's mean, for every point."""
+        """Return the mean of the mixture for every point."""
         weight, mean, cov = _unpadded(weight, mean, cov)
         return pt.broadcast_to(weight @ mean, rv.shape)
 
@@ -102,7 +115,10 @@ class MvNormalMixture(Continuous):
 def _log_density(
     op: MvNormalMixtureRV, values: Sequence[Variable], rng: Variable, size: Variable, *parameters: Variable, **_: Any
 ) -> TensorVariable:
-    """Not ``MvNormalMixture.logp``: PyMC would put an Alloc around that, and the sum over points would not see it."""
+    """Return the log density of each point.
+
+    It is no method ``logp``, because PyMC would wrap that in an Alloc, which hides it from the rewrite of its sum.
+    """
     weight, mean, cov = _unpadded(*parameters)
     value = pt.as_tensor(values[0]).astype("float64")
     rows = value if value.ndim == 2 else value.reshape((-1, value.shape[-1]))
@@ -111,22 +127,28 @@ def _log_density(
 
 
 class Logits(Transform):
-    """Weights on the simplex as the K - 1 logarithms of their ratios to the last one."""
+    """Transform of weights (..., K) on the simplex to logarithms (..., K - 1) of their ratios to the last weight.
+
+    Examples
+    --------
+    >>> Logits().forward(pt.as_tensor([0.5, 0.25, 0.25])).eval().round(3)
+    array([0.693, 0.   ])
+    """
 
     name = "logits"
     ndim_supp = 1
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Log ratios."""
+        """Compute log ratios (..., K - 1) of weights."""
         log_weight = pt.log(value)
         return log_weight[..., :-1] - log_weight[..., -1:]
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Weights, as exponentials of their logarithms, so that a logarithm of them is exact."""
+        """Compute weights (..., K), as exponentials of their logarithms, so that a logarithm of them is exact."""
         return pt.exp(self._log_weight(value))
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Σ_k log w_k over all K."""
+        """Compute the sum of all K log weights."""
         return self._log_weight(value).sum(-1)
 
     @staticmethod
@@ -137,14 +159,19 @@ class Logits(Transform):
 
 
 class Affine(Transform):
-    """``v = (value - shift) / scale``, element by element.
+    """Transform ``v = (value - shift) / scale``, element by element.
 
     Parameters
     ----------
     shift, scale : number or array
         Broadcast against the value.
     ndim_supp : int
-        How many trailing axes one log density covers.
+        Number of trailing axes over which one log density is computed.
+
+    Examples
+    --------
+    >>> Affine(shift=10.0, scale=2.0).forward(pt.as_tensor([14.0])).eval()
+    array([2.])
     """
 
     name = "affine"
@@ -153,20 +180,22 @@ class Affine(Transform):
         self.shift, self.scale, self.ndim_supp = np.asarray(shift, float), np.asarray(scale, float), ndim_supp
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Standardised."""
+        """Standardise values."""
         return (value - self.shift) / self.scale
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """In units again."""
+        """Compute values from standardised ones."""
         return self.shift + self.scale * value
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Σ log scale."""
+        """Compute the sum of log scales."""
         return _sum_last(pt.zeros_like(value) + np.log(np.abs(self.scale)), self.ndim_supp)
 
 
 class LogPower(Transform):
-    """``v = power log(value / scale)``, element by element: with power -1/2 a variance becomes a log precision root.
+    """Transform ``v = power log(value / scale)``, element by element.
+
+    With power -1/2 a variance becomes the logarithm of the root of its precision.
 
     Parameters
     ----------
@@ -175,24 +204,29 @@ class LogPower(Transform):
     scale : number or array
         Positive; broadcast against the value.
     ndim_supp : int
-        How many trailing axes one log density covers.
+        Number of trailing axes over which one log density is computed.
+
+    Examples
+    --------
+    >>> LogPower(power=-0.5).forward(pt.as_tensor([1.0, 4.0])).eval().round(3)
+    array([-0.   , -0.693])
     """
 
-    name = "logpower"  # no underscore: PyMC takes what stands before the last one for the variable's name
+    name = "logpower"  # without underscore: PyMC reads the variable's name up to the last underscore
 
     def __init__(self, power: float, scale: ArrayLike = 1.0, ndim_supp: int = 0) -> None:
         self.power, self.scale, self.ndim_supp = float(power), np.asarray(scale, float), ndim_supp
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Unconstrained."""
+        """Compute unconstrained values from positive ones."""
         return self.power * pt.log(value / self.scale)
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Positive again."""
+        """Compute positive values from unconstrained ones."""
         return self.scale * pt.exp(value / self.power)
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Σ log(scale) + v / power - log|power|."""
+        """Compute the sum of log(scale) + v / power - log|power|."""
         return _sum_last(value / self.power + (np.log(self.scale) - np.log(abs(self.power))), self.ndim_supp)
 
 
@@ -201,12 +235,18 @@ def _sum_last(x: TensorVariable, ndim: int) -> TensorVariable:
 
 
 class OrderedAffine(Transform):
-    """Increasing values (K, 1): standardised, then the first one and the logarithms of the gaps.
+    """Transform of increasing values (K, 1) to the first standardised value and the logarithms of the gaps.
 
     Parameters
     ----------
     shift, scale : number or (1,) array
-        ``z = (value - shift) / scale``; scale positive.
+        Standardised values are ``(value - shift) / scale``; scale must be positive.
+
+    Examples
+    --------
+    >>> OrderedAffine(shift=0.0, scale=1.0).backward(pt.as_tensor([[1.0], [0.0]])).eval()
+    array([[1.],
+           [2.]])
     """
 
     name = "ordered"
@@ -216,22 +256,22 @@ class OrderedAffine(Transform):
         self.shift, self.scale = np.asarray(shift, float), np.asarray(scale, float)
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """First and log gaps; equal values, as in a prior's support point, are set one scale apart."""
+        """Compute the first value and log gaps; for equal values, as in a support point, the gap is one scale."""
         z = (value - self.shift) / self.scale
         gap = z[1:] - z[:-1]
         return pt.concatenate([z[:1], pt.log(pt.where(pt.eq(gap, 0.0), 1.0, gap))], axis=0)
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Increasing, in units again."""
+        """Compute increasing values (K, 1)."""
         return self.shift + self.scale * pt.cumsum(pt.concatenate([value[:1], pt.exp(value[1:])], axis=0), axis=0)
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """K log scale and the log gaps, as one number."""
+        """Compute K log scale plus the sum of the log gaps, one number."""
         return (pt.zeros_like(value) + np.log(self.scale)).sum() + value[1:].sum()
 
 
 class RootCoordinates(Transform):
-    r"""Covariances (..., D, D) as the lower-triangular roots of their precisions, with logarithms on the diagonal.
+    r"""Transform of covariances (..., D, D) to roots of their precisions, with logarithms on the diagonal.
 
     .. math:: P^\top P = (\mathrm{diag}(s)^{-1} \, \Sigma \, \mathrm{diag}(s)^{-1})^{-1}, \qquad
         v = (\log P_{00}, P_{10}, \log P_{11}, P_{20}, \dots)
@@ -239,11 +279,18 @@ class RootCoordinates(Transform):
     Parameters
     ----------
     scale : (D,) array
-        ``s``, the scales of the features.
+        Scales ``s`` of the features.
 
     References
     ----------
     .. [1] Bartlett (1934), Proc. R. Soc. Edinb. 53, 260-283: a Wishart precision in these coordinates.
+
+    Examples
+    --------
+    A variance of 4 has a precision root of 1/2.
+
+    >>> RootCoordinates([1.0]).forward(pt.as_tensor([[4.0]])).eval().round(3)
+    array([-0.693])
     """
 
     name = "root"
@@ -255,7 +302,7 @@ class RootCoordinates(Transform):
         self._diagonal = np.flatnonzero(self._row == self._column)
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """(..., D(D+1)/2), row by row of the lower triangle."""
+        """Compute coordinates (..., D(D+1)/2), row by row of the lower triangle."""
         value = pt.as_tensor(value)
         d = self.scale.size
         root = precision_root(value.reshape((-1, d, d))) * self.scale
@@ -264,14 +311,14 @@ class RootCoordinates(Transform):
         return _with_batch(packed, value, 2, (len(self._row),))
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """(..., D, D), a covariance whose precision root PyTensor recognises."""
+        """Compute covariances (..., D, D) by an Op that PyTensor can simplify together with ``precision_root``."""
         value = pt.as_tensor(value)
         d = self.scale.size
         flat = value if value.ndim == 2 else value.reshape((-1, len(self._row)))
         return _with_batch(covariance_of_root(unpack_root(flat, self.scale)), value, 1, (d, d))
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
-        """Of the D(D+1)/2 free entries of a covariance."""
+        """Compute the log Jacobian determinant of the D(D+1)/2 free entries of a covariance."""
         d = self.scale.size
         power = np.zeros(len(self._row))
         power[self._diagonal] = np.arange(2, d + 2) - 2 * (d + 1)
@@ -279,6 +326,6 @@ class RootCoordinates(Transform):
 
 
 def _with_batch(x: TensorVariable, like: TensorVariable, ndim_core: int, core: tuple[int, ...]) -> TensorVariable:
-    """The leading axes of ``like`` in place of the single one of x."""
+    """Replace the first axis of x by the leading axes of ``like``."""
     ndim = like.ndim - ndim_core
     return x if ndim == 1 else x.reshape((*tuple(like.shape)[:ndim], *core))

@@ -1,6 +1,6 @@
-"""The fold and small matrix functions as PyTensor Ops, so that gradients and every PyMC tool find them.
+"""PyTensor Ops for the fold and small matrix functions, with gradients.
 
-An Op here is a numba kernel and a signature such as ``(k,d,d)->(k)``, from which PyTensor learns ranks and shapes.
+An Op here is a numba kernel with a signature such as ``(k,d,d)->(k)``, which gives the ranks and shapes.
 """
 
 import inspect
@@ -23,13 +23,13 @@ from pytensor.tensor.utils import _parse_gufunc_signature
 
 from bayesgmm.sweep import coordinate_kernels, kernels, row_kernels, simd
 
-# PyTensor's disk cache goes by this version, and so sees a change in any of these files.
+# The version is part of the key of PyTensor's disk cache: it changes when one of these files changes.
 _SOURCES = (simd, kernels, coordinate_kernels, row_kernels, sys.modules[__name__])
 _VERSION = int(sha256("".join(inspect.getsource(m) for m in _SOURCES).encode()).hexdigest()[:15], 16)
 
 
 class KernelOp(Op):
-    """A numba kernel between float64 arrays: a subclass says which kernel, its signature, and its pullback."""
+    """Base class of Ops made of a numba kernel on float64 arrays; a subclass has kernel, signature and pullback."""
 
     __props__ = ()
     kernel: Callable
@@ -39,7 +39,7 @@ class KernelOp(Op):
         return _parse_gufunc_signature(self.gufunc_signature)
 
     def make_node(self, *inputs: Variable) -> Apply:
-        """Check ranks, and pass on the lengths that are known."""
+        """Check the ranks, and set the lengths of output axes that are known."""
         names, out_names = self._names()
         tensors = [pt.as_tensor(v, dtype="float64", ndim=len(n)) for v, n in zip(inputs, names, strict=True)]
         known: dict[str, int | None] = {}
@@ -55,7 +55,7 @@ class KernelOp(Op):
             cell[0] = value
 
     def infer_shape(self, node: Apply, shapes: Sequence[tuple]) -> list[tuple]:
-        """Shapes of the outputs, from those of the inputs."""
+        """Return the shapes of the outputs, given those of the inputs."""
         names, out_names = self._names()
         lengths = {a: n for axes, shape in zip(names, shapes, strict=True) for a, n in zip(axes, shape, strict=True)}
         return [tuple(lengths[a] for a in axes) for axes in out_names]
@@ -67,13 +67,13 @@ def _kernel_of(op: KernelOp, **_: object) -> tuple[Callable, int]:
 
 
 class Fold(KernelOp):
-    """Σ_n w_n log p(x_n), and its gradients with respect to log weights, means and precision roots."""
+    """Weighted log likelihood, and its gradients with respect to log weights, means and precision roots."""
 
     gufunc_signature = "(n,d),(n),(k),(k,d),(k,d,d)->(),(k),(k,d),(k,d,d)"
     kernel = row_kernels.fold_rows
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """Its own outputs: one node in a compiled value and gradient."""
+        """Return its own outputs times the cotangent, so that value and gradient are one compiled node."""
         if not all(isinstance(c.type, DisconnectedType) for c in cotangents[1:]):
             raise NotImplementedError("second derivatives of a mixture's log density")
         x, _, *parameters = inputs
@@ -81,7 +81,7 @@ class Fold(KernelOp):
         return [_no_gradient_in_points(self, x), by_row, *(cotangents[0] * out for out in outputs[1:])]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Points count as connected, so that asking for their gradient is an error and not a zero."""
+        """Declare points as connected, so that their gradient raises an error and is not zero."""
         return [[True] * 4] * 5
 
 
@@ -92,7 +92,7 @@ class Pointwise(KernelOp):
     kernel = row_kernels.score_rows
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """A fold whose row weights are the cotangents."""
+        """Return a fold whose row weights are the cotangents."""
         x, *parameters = inputs
         return [_no_gradient_in_points(self, x), *fold(x, cotangents[0], *parameters)[1:]]
 
@@ -102,13 +102,13 @@ def _no_gradient_in_points(op: Op, x: Variable) -> Variable:
 
 
 class PrecisionRoot(KernelOp):
-    """Lower-triangular P with P'P the inverse of a covariance; NaN where that is not positive definite."""
+    """Lower-triangular P with P'P the inverse of a covariance; NaN if the covariance is not positive definite."""
 
     gufunc_signature = "(k,d,d)->(k,d,d)"
     kernel = row_kernels.precision_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """Loops over its own output."""
+        """Compute the gradient by loops over the output of this Op."""
         return [_pulled_back_root(outputs[0], cotangents[0])]
 
 
@@ -118,13 +118,13 @@ class _PullBackPrecisionRoot(KernelOp):
 
 
 class CovarianceOfRoot(KernelOp):
-    """The covariance whose precision root this is."""
+    """Covariance of a precision root."""
 
     gufunc_signature = "(k,d,d)->(k,d,d)"
     kernel = row_kernels.covariances_of_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """From dS = -L dP S - S dP' L', where L = S P' is the inverse of P."""
+        """Compute the gradient from dS = -L dP S - S dP' L', where L = S P' is the inverse of P."""
         root, cov, g = inputs[0], outputs[0], cotangents[0]
         return [-pt.tril(root @ cov @ (g + g.mT) @ cov)]
 
@@ -136,11 +136,11 @@ class UnpackRoot(KernelOp):
     kernel = row_kernels.unpack_roots
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """Packed again, with the diagonal's factor."""
+        """Compute the gradient: packed, with the factor of the diagonal."""
         return [_pulled_back(*inputs, outputs[0], cotangents[0]), disconnected_type()]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Scales are constants."""
+        """Declare the scales as constants."""
         return [[True], [False]]
 
 
@@ -163,7 +163,7 @@ _pulled_back_root: Any = _PullBackPrecisionRoot()
 @register_canonicalize
 @node_rewriter([Sum])
 def sum_of_pointwise_is_a_fold(fgraph: object, node: Apply) -> list[Variable] | None:
-    """``Sum(Pointwise) -> Fold``: value and gradient from one sweep."""
+    """Rewrite ``Sum(Pointwise) -> Fold``, so that value and gradient come from one sweep."""
     inner = node.inputs[0].owner
     if inner is None or not isinstance(inner.op, Pointwise):
         return None
@@ -174,7 +174,7 @@ def sum_of_pointwise_is_a_fold(fgraph: object, node: Apply) -> list[Variable] | 
 @register_specialize
 @node_rewriter([Fold])
 def fold_of_equal_weights(fgraph: object, node: Apply) -> list[Variable] | None:
-    """``Fold(c, ..., c) -> c Fold(1, ..., 1)``: a gradient taken before the rewrite above finds the same node."""
+    """Rewrite ``Fold(c, ..., c) -> c Fold(1, ..., 1)``, the node that a gradient before the rewrite above contains."""
     x, row_weight, *parameters = node.inputs
     if row_weight.owner is None or not isinstance(row_weight.owner.op, Alloc):
         return None
@@ -187,6 +187,6 @@ def fold_of_equal_weights(fgraph: object, node: Apply) -> list[Variable] | None:
 @register_canonicalize
 @node_rewriter([PrecisionRoot])
 def root_of_covariance_of_root(fgraph: object, node: Apply) -> list[Variable] | None:
-    """``PrecisionRoot(CovarianceOfRoot(P)) -> P``."""
+    """Rewrite ``PrecisionRoot(CovarianceOfRoot(P)) -> P``."""
     inner = node.inputs[0].owner
     return [inner.inputs[0]] if inner is not None and isinstance(inner.op, CovarianceOfRoot) else None

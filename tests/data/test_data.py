@@ -54,7 +54,7 @@ BAD = {
     "nullable": (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "row 1, column 'a'"),
     "text column": (pd.DataFrame({"a": [1.0, 2.0], "b": ["p", "q"]}), r"1 column is not numeric: 'b'\n.*select_dtypes"),
     "text": ([["a", "b"]], "not a table of numbers"),
-    "text among numbers": (np.array([[1.0, "3"]], dtype=object), "texts are among them: '3'"),
+    "text among numbers": (np.array([[1.0, "3"]], dtype=object), "it contains text: '3'"),
     "complex": ([[1j, 2]], "not a table of numbers"),
     "dates": (np.array([["2020-01-01"]], dtype="M8[D]"), "not a table of numbers"),
     "ragged": ([[1.0], [2.0, 3.0]], "not a table of numbers"),
@@ -148,7 +148,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(DataError, match="no rows"):
         read_table(tmp_path / "header.csv")
     (tmp_path / "text.csv").write_text("a,b\nx,y\n")
-    with pytest.raises(DataError, match="no column of numbers"):
+    with pytest.raises(DataError, match="no numeric column"):
         read_table(tmp_path / "text.csv")
 
 

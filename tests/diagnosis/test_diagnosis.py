@@ -55,7 +55,7 @@ def checks_of(findings, severity=None):
 def test_a_right_model_passes(right):
     found = bg.diagnose(right, progress=False)
     assert not checks_of(found, "problem") | checks_of(found, "doubt"), str(found)
-    assert "nothing speaks against these answers" in found.verdict
+    assert "checks found no problem." in found.verdict
     assert {"mixing", "predictive fit", "unexplained points", "rounding"} <= set(found.passed)
 
 
@@ -406,8 +406,7 @@ def test_findings_read_well():
     found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
     assert [f.severity for f in found] == ["problem", "note"]
     assert found.verdict == (
-        "Do not trust these answers yet: the chains do not agree. Draw more. The other checks found no more than "
-        "1 note."
+        "Do not trust these answers yet: the chains do not agree. Draw more. The other checks found only 1 note."
     )
     text = str(found)
     assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("Nothing found by: energy")
@@ -421,8 +420,8 @@ def test_findings_read_well():
 
 
 def test_an_empty_diagnosis_says_so():
-    assert "Nothing could be checked" in Findings().verdict
-    assert "1 check found nothing wrong" in Findings([], ["mixing"]).verdict
+    assert "Nothing was checked" in Findings().verdict
+    assert "1 check found no problem" in Findings([], ["mixing"]).verdict
     note = Finding("note", "prior", "The prior has a say.", "", "")
-    assert Findings([note]).verdict == "Nothing speaks against these answers. 1 note below."
+    assert Findings([note]).verdict == "No problem was found. 1 note below."
     assert list(Findings().table.columns) == ["severity", "check", "what", "why", "advice"]

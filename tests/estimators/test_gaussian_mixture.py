@@ -243,7 +243,7 @@ def test_parameters_that_can_t_be_are_refused_in_words(settings, message):
             "NaN or infinity: 1 value is missing or infinite: row 5, column 'x1'",
         ),
         (X, np.arange(4), r"sample_weight has shape \(4,\) for 400 rows"),
-        (X, np.full(400, -1.0), "400 rows have weights that can't be: row 0 has -1"),
+        (X, np.full(400, -1.0), "400 rows have weights that are not allowed: row 0 has -1"),
         (X, np.zeros(400), "all rows have weight zero"),
         (X, np.arange(400) < 2, "n_components=3 for n_samples = 2"),
     ],

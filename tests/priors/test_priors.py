@@ -89,7 +89,7 @@ X = as_points(np.random.default_rng(0).normal(size=(30, 2)))
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (bg.MixtureModel(3, weights=bg.SparseDirichlet(2.6)), "less than 2.5, half of the 5 free numbers"),
+        (bg.MixtureModel(3, weights=bg.SparseDirichlet(2.6)), "less than 2.5, half of the 5 free parameters"),
         (bg.MixtureModel(3, weights=bg.SparseDirichlet((0.1, 0.2, 0.3))), "takes one concentration for all"),
         (bg.MixtureModel(3, weights=bg.DirichletProcess((1, 2, 3))), "takes one concentration for all"),
         (bg.MixtureModel(3, weights=bg.Dirichlet(bg.Gamma((1, 2), 3))), "a concentration is one number"),
