@@ -1,4 +1,4 @@
-"""Declarations: equal in Python and TOML, resolved to explicit numbers, all mistakes at once."""
+"""Declarations: equal in Python and TOML, resolved to explicit numbers, all mistakes in one error."""
 
 import numpy as np
 import pytest
@@ -32,14 +32,14 @@ def test_a_declaration_is_frozen_and_can_be_a_key():
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-def test_resolving_leaves_nothing_open_and_changes_nothing_twice(covariance):
+def test_resolving_sets_every_parameter_and_is_idempotent(covariance):
     points = as_points(np.random.default_rng(0).normal(size=(30, 2)))
     resolved = bg.MixtureModel(2, covariance).resolve(points)
     assert None not in (resolved.means.location, resolved.means.scale, resolved.covariances.dof)
     assert resolved.resolve(points) == resolved
 
 
-def test_defaults_are_those_that_the_papers_say():
+def test_defaults_are_the_published_ones():
     x = np.array([[0.0], [1.0], [2.0], [5.0]])
     resolved = bg.MixtureModel(2).resolve(as_points(x))
     assert resolved.means.location == (2.5,)
@@ -48,7 +48,7 @@ def test_defaults_are_those_that_the_papers_say():
     np.testing.assert_allclose(resolved.covariances.scale, x.var(ddof=1) / 4)
 
 
-def test_a_diagonal_default_says_of_a_column_what_it_says_of_it_alone():
+def test_diagonal_defaults_treat_each_column_separately():
     x = np.random.default_rng(0).normal(size=(30, 9)) * np.arange(1, 10)
     together = bg.MixtureModel(2, "diag").resolve(as_points(x)).covariances
     alone = [bg.MixtureModel(2, "diag").resolve(as_points(column)).covariances for column in x.T]
@@ -88,7 +88,7 @@ def test_too_many_arguments_are_an_error():
         (bg.MixtureModel(2, covariances=bg.WishartPrecision(scale=[[1, 2], [2, 1]])), "positive definite"),
     ],
 )
-def test_what_does_not_fit_the_data_is_said_before_the_work(model, message):
+def test_a_declaration_that_does_not_fit_the_data_is_an_error(model, message):
     with pytest.raises(DeclarationError, match=message):
         model.resolve(as_points(np.random.default_rng(0).normal(size=(30, 2))))
 
@@ -113,7 +113,7 @@ def test_all_mistakes_of_a_card_come_in_one_message(tmp_path):
         assert part in message
 
 
-def test_cards_that_cannot_be_read_are_named(tmp_path):
+def test_an_error_names_a_card_that_can_not_be_read(tmp_path):
     with pytest.raises(CardError, match="can't be read"):
         load_card(tmp_path / "nothing.toml")
     (tmp_path / "broken.toml").write_text("[mixture")
@@ -121,11 +121,11 @@ def test_cards_that_cannot_be_read_are_named(tmp_path):
         load_card(tmp_path / "broken.toml")
 
 
-def test_a_value_given_twice_is_refused():
+def test_a_value_given_twice_is_an_error():
     with pytest.raises(DeclarationError, match="got n_components twice"):
         bg.MixtureModel(2, n_components=3)
 
 
-def test_a_boolean_is_no_number():
+def test_a_boolean_is_not_accepted_as_a_number():
     with pytest.raises(DeclarationError, match="must be a number, got True"):
         bg.LKJCovariance(True)

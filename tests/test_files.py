@@ -1,4 +1,4 @@
-"""Where results are written: refused before the work, written whole or not at all."""
+"""Output files: checked before the work, and written completely or not at all."""
 
 import os
 
@@ -8,7 +8,7 @@ from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, made_folder, writable, writable_folder
 
 
-def test_a_name_says_what_a_file_is(tmp_path):
+def test_a_file_name_must_have_an_allowed_ending(tmp_path):
     assert writable(tmp_path / "a.CSV", ".csv", ".pq").name == "a.CSV"
     with pytest.raises(FitFileError, match=r"b\.txt must end in \.csv, \.parquet or \.pq"):
         writable("b.txt", ".csv", ".parquet", ".pq")
@@ -16,14 +16,14 @@ def test_a_name_says_what_a_file_is(tmp_path):
         writable("b.txt", ".csv")
 
 
-def test_what_can_not_be_written_is_refused(tmp_path):
+def test_a_path_that_can_not_be_written_is_an_error(tmp_path):
     with pytest.raises(FitFileError, match="there is no folder"):
         writable(tmp_path / "no" / "a.csv")
     with pytest.raises(FitFileError, match="it is a folder"):
         writable(tmp_path)
 
 
-def test_a_folder_is_made_only_where_it_can_be(tmp_path):
+def test_a_folder_that_can_not_be_made_is_an_error(tmp_path):
     deep = tmp_path / "one" / "two"
     assert writable_folder(deep, ["a.csv"]) == deep
     assert not deep.parent.exists()
@@ -38,7 +38,7 @@ def test_a_folder_is_made_only_where_it_can_be(tmp_path):
         made_folder(tmp_path / "file" / "in")
 
 
-def test_what_is_forbidden_is_said(tmp_path, monkeypatch):
+def test_missing_permission_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     for refused in (lambda: writable(tmp_path / "a.csv"), lambda: made_folder(tmp_path / "in")):
         with pytest.raises(FitFileError, match="permission denied"):
@@ -51,7 +51,7 @@ def fail_halfway(path, failure):
         raise failure
 
 
-def test_a_file_is_replaced_whole_or_left_as_it_was(tmp_path):
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path):
     path = tmp_path / "a.csv"
     with in_place_of(path) as partial:
         partial.write_text("old")
@@ -65,7 +65,7 @@ def test_a_file_is_replaced_whole_or_left_as_it_was(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_a_folder_takes_the_place_of_a_folder(tmp_path):
+def test_a_folder_replaces_a_folder(tmp_path):
     path = tmp_path / "fit.zarr"
     for name in ("old", "new"):
         with in_place_of(path) as partial:

@@ -1,4 +1,4 @@
-"""Bad input gets one clear error; good input of every shape gets in."""
+"""Input validation: good input of every kind is accepted, bad input raises one clear error."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ GOOD = [[1.0, 2.0], [3.0, 5.0], [4.0, 4.0]]
         pd.DataFrame(GOOD, dtype="Float64"),
     ],
 )
-def test_every_kind_of_table_gets_in(data):
+def test_every_kind_of_table_is_accepted(data):
     points = as_points(data)
     np.testing.assert_array_equal(points.values, GOOD)
     assert points.values.dtype == np.float64
@@ -69,7 +69,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_data_are_named(name):
+def test_an_error_says_where_bad_data_are(name):
     data, message = BAD[name]
     with pytest.raises(DataError, match=message):
         as_points(data)
@@ -80,7 +80,7 @@ def test_an_unknown_column_gets_a_suggestion():
         as_points(pd.DataFrame({"length": [1.0], "width": [2.0]}), ["lenght"])
 
 
-def test_long_lists_of_offenders_are_cut_short():
+def test_an_error_lists_only_the_first_bad_values():
     with pytest.raises(DataError, match="20 values .* and 15 more"):
         as_points(np.full((10, 2), NAN))
 
@@ -98,7 +98,7 @@ def test_constant_columns_are_named_when_no_prior_is_declared(data):
 
 
 @pytest.mark.parametrize("power", [-150, 150])
-def test_extreme_units_are_only_units(power):
+def test_extreme_units_do_not_overflow(power):
     x = np.random.default_rng(0).normal(size=(50, 2))
     points = as_points(x * 10.0**power)
     standard = Standard.of(points)
@@ -107,7 +107,7 @@ def test_extreme_units_are_only_units(power):
     assert np.isfinite(MixtureModel(2).resolve(points).covariances.scale).all()
 
 
-def test_standardising_is_exact_but_for_the_shift():
+def test_scaling_is_exact():
     points = as_points(np.random.default_rng(0).normal(size=(50, 3)) * [1e-3, 1, 1e6])
     standard = Standard.of(points)
     np.testing.assert_array_equal(
@@ -115,7 +115,7 @@ def test_standardising_is_exact_but_for_the_shift():
     )
 
 
-def test_a_fingerprint_knows_values_and_names():
+def test_a_fingerprint_depends_on_values_and_names():
     one = as_points(pd.DataFrame(GOOD, columns=["a", "b"]))
     assert one.fingerprint == as_points(pd.DataFrame(GOOD, columns=["a", "b"])).fingerprint
     assert one.fingerprint != as_points(pd.DataFrame(GOOD, columns=["a", "c"])).fingerprint
@@ -123,7 +123,7 @@ def test_a_fingerprint_knows_values_and_names():
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_files_are_read_and_text_is_left_out(tmp_path, suffix):
+def test_text_columns_of_files_are_left_out(tmp_path, suffix):
     frame = pd.DataFrame({"a": [1.0, 2.0], "name": ["p", "q"]})
     path = tmp_path / f"data{suffix}"
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
@@ -132,7 +132,7 @@ def test_files_are_read_and_text_is_left_out(tmp_path, suffix):
     assert dropped == ["name"]
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path):
+def test_an_error_names_a_file_that_can_not_be_read(tmp_path):
     with pytest.raises(DataError, match="there is no file"):
         read_table(tmp_path / "nothing.csv")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
@@ -163,7 +163,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         ("5,3\n2,3\n", "no line of column names"),
     ],
 )
-def test_a_csv_that_pandas_would_misread_is_refused(tmp_path, text, message):
+def test_a_csv_that_pandas_would_misread_is_an_error(tmp_path, text, message):
     (tmp_path / "odd.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / "odd.csv")
@@ -182,13 +182,13 @@ def test_columns_are_a_list_of_different_names(columns, message):
         as_points(pd.DataFrame(GOOD, columns=["a", "b"]), columns)
 
 
-def test_the_galaxies_are_what_they_should_be():
+def test_the_galaxies_have_the_published_values():
     assert galaxies()["velocity"].iloc[77] == 26960
     assert galaxies()["velocity"].is_monotonic_increasing
 
 
-def test_overlap_is_what_was_asked_for():
-    """The nearest pair's linear discriminant errs as often as asked; 6 sd of 200,000 coin tosses: false alarm 2e-9."""
+def test_make_mixture_has_the_given_overlap():
+    """The linear discriminant of the closest pair errs for half of it; 6 sd of 200,000 points: false alarm 2e-9."""
     sample = make_mixture(n_points=10, n_components=2, overlap=0.2, seed=3)
     rng = np.random.default_rng(0)
     average = sample.covariance.mean(axis=0)
@@ -198,7 +198,7 @@ def test_overlap_is_what_was_asked_for():
     assert abs(wrong - 0.1) < 6 * np.sqrt(0.1 * 0.9 / 200_000)
 
 
-def test_a_made_mixture_has_the_truth_that_it_says():
+def test_make_mixture_draws_from_its_true_parameters():
     """Mean of 50,000 points within 6 standard errors of the truth: false alarm 4e-9 a coordinate."""
     sample = make_mixture(n_points=50_000, seed=2)
     wanted = sample.weight @ sample.mean

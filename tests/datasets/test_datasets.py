@@ -1,4 +1,4 @@
-"""The data sets that cards name: what they hold, and that generated ones have the truth that they say."""
+"""Data sets: their contents, and the true parameters of simulated ones."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_every_data_set_has_its_shape():
 
 
 @pytest.mark.parametrize("name", sorted(GENERATED))
-def test_a_seed_gives_the_same_data_and_another_gives_others(name):
+def test_the_same_seed_gives_the_same_data_and_another_seed_different_data(name):
     make = DATASETS[name]
     numbers = lambda seed: make(seed=seed).select_dtypes("number").to_numpy()  # noqa: E731
     np.testing.assert_array_equal(numbers(1), numbers(1))
@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_data_and_another_gives_others(name):
 
 
 @pytest.mark.parametrize("talker", ["man", "woman", "child"])
-def test_vowels_lie_about_the_published_means(talker):
+def test_vowels_have_the_published_means(talker):
     """20 means of logarithms, within 6 standard errors: false alarm 4e-8.  Rounding to 1 Hz adds at most 0.002."""
     frame = datasets.vowels(talker, n_speakers=4000, seed=1)
     place = ("man", "woman", "child").index(talker)
@@ -48,7 +48,7 @@ def test_vowels_lie_about_the_published_means(talker):
         assert (error < 6 * np.hypot(BETWEEN, WITHIN) / np.sqrt(4000) + 0.002).all()
 
 
-def test_a_speaker_s_formants_move_together():
+def test_formants_of_a_speaker_are_correlated():
     """Correlation of f1 and f2 within a vowel is that of the shared factor; 6 sd of 4,000: false alarm 2e-9."""
     frame = datasets.vowels(n_speakers=4000, seed=1)
     one = np.log(frame.loc[frame["vowel"] == "AE", ["f1", "f2"]])
@@ -56,15 +56,15 @@ def test_a_speaker_s_formants_move_together():
     assert abs(np.corrcoef(one.T)[0, 1] - shared) < 6 * (1 - shared**2) / np.sqrt(4000)
 
 
-def test_heights_have_the_gap_that_was_asked_for():
-    """Means of 5,000 with 7 cm of spread, within 6 standard errors each: false alarm 4e-9."""
+def test_heights_have_the_given_gap():
+    """Means of 5,000 heights with standard deviation 7 cm, within 6 standard errors each: false alarm 4e-9."""
     means = datasets.heights(10_000, gap=12.0, seed=3).groupby("sex")["height"].agg(["mean", "std"])
     assert abs(means.loc["woman", "mean"] - 165) < 6 * 7 / np.sqrt(5000)
     assert abs(means.loc["man", "mean"] - 177) < 6 * 7 / np.sqrt(5000)
     assert means["std"].between(6.5, 7.5).all()
 
 
-def test_bad_readings_are_far_from_both_ways_of_running():
+def test_bad_readings_are_far_from_both_modes():
     frame = datasets.sensors(2000, share=0.05, seed=2)
     assert (frame["kind"] == "bad").sum() == 100
     X = frame[["temperature", "pressure"]].to_numpy()
@@ -84,19 +84,19 @@ def test_one_heap_is_one_gaussian():
     assert abs(np.corrcoef(X.T)[0, 1] - 0.6) < 6 * (1 - 0.36) / np.sqrt(20_000)
 
 
-def test_waiting_times_coincide_where_they_were_given_up():
+def test_requests_that_timed_out_have_equal_waiting_times():
     frame = datasets.waiting_times(80, given_up=9, seed=4)
     assert (frame["seconds"] == 20.0).sum() == (frame["kind"] == "given up").sum() == 9
     assert frame.loc[frame["kind"] == "answered", "seconds"].is_unique
 
 
-def test_a_mixture_is_that_of_make_mixture():
+def test_mixture_returns_the_points_of_make_mixture():
     frame, sample = datasets.mixture(50, 3, 2, 0.2, 7), datasets.make_mixture(50, 3, 2, 0.2, 7)
     np.testing.assert_array_equal(frame[["x1", "x2", "x3"]], sample.X)
     assert frame["component"].tolist() == [str(k) for k in sample.label]
 
 
-def test_pixels_are_the_picture_s():
+def test_pixels_are_pixels_of_the_picture():
     from sklearn.datasets import load_sample_image
 
     frame = datasets.photo("flower.jpg", n_pixels=500, seed=1)
@@ -123,6 +123,6 @@ def test_pixels_are_the_picture_s():
         (lambda: datasets.mixture(overlap=1.0), "overlap=1.0: must be between 0 and 1"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(make, message):
+def test_parameters_that_are_not_allowed_are_an_error(make, message):
     with pytest.raises(DeclarationError, match=message):
         make()

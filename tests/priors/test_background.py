@@ -1,4 +1,4 @@
-"""A background: against the density written with scipy, against clean fits, in every engine and every answer."""
+"""The background: its density against scipy, its effect on fits by every engine, and the results that use it."""
 
 import warnings
 
@@ -34,20 +34,20 @@ def fitted(model, x, method="em", **settings):
 
 @pytest.fixture(scope="module")
 def clean():
-    """Two clusters in the plane, their means and covariances known."""
+    """Two clusters in two columns."""
     rng = np.random.default_rng(3)
     return np.concatenate([rng.normal(size=(400, 2)), rng.normal(size=(400, 2)) * [1.0, 0.5] + [6.0, 1.0]])
 
 
 @pytest.fixture(scope="module")
 def contaminated(clean):
-    """The same with one row in twenty from far and wide."""
+    """The same clusters, with 5 % of outliers."""
     return np.concatenate([clean, np.random.default_rng(4).uniform(-60, 60, size=(42, 2))])
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
 @pytest.mark.parametrize(("d", "k"), [(1, 1), (1, 3), (2, 2), (3, 4), (5, 2)])
-def test_the_density_is_the_formula_and_the_gradient_its_slope(family, d, k):
+def test_the_density_equals_the_formula_and_the_gradient_finite_differences(family, d, k):
     rng = np.random.default_rng(10 * d + k)
     x = rng.normal(size=(50, d)) * 2 + 5
     density = LogPosterior.of(declared(k, family, share=0.1), as_points(x))
@@ -62,7 +62,7 @@ def test_the_density_is_the_formula_and_the_gradient_its_slope(family, d, k):
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_a_fold_with_a_backdrop_is_a_fold_of_one_more_component(family, clean):
+def test_a_fold_with_a_background_equals_a_fold_with_one_more_component(family, clean):
     density = LogPosterior.of(declared(2, family), as_points(clean))
     mixture = Mixture(*density.mixture(np.random.default_rng(0).normal(size=density.size)))
     table = mixture.table(density.model.family)
@@ -91,7 +91,7 @@ def test_em_never_lowers_the_likelihood(family, contaminated):
 
 
 def off(fit, reference):
-    """How far means and standard deviations are from those of another fit, in that one's standard deviations."""
+    """Largest difference of means and standard deviations from a reference fit, in its standard deviations."""
     parts = []
     for tree in (fit, reference):
         tree = tree["posterior"].mean(("chain", "draw"))
@@ -103,8 +103,8 @@ def off(fit, reference):
 
 
 @pytest.mark.parametrize("method", ENGINES)
-def test_outliers_do_not_bend_the_components_in_any_engine(method, clean, contaminated):
-    """Oracle: the fit of the clean rows. Without a background the same engine is far off."""
+def test_outliers_do_not_distort_the_components_in_any_engine(method, clean, contaminated):
+    """Oracle: the fit of the clean rows. Without a background EM differs from it by more than one."""
     settings = {"draws": 200, "chains": 2} if method == "nuts" else {}
     model = declared(2)
     reference = fitted(bg.MixtureModel(2), clean)
@@ -114,13 +114,13 @@ def test_outliers_do_not_bend_the_components_in_any_engine(method, clean, contam
 
 
 @pytest.mark.parametrize("method", ["vb", "advi"])
-def test_minibatches_know_the_background(method, clean, contaminated):
-    """Three batches of 256; starts come from all rows, so that only the steps tell."""
+def test_minibatches_use_the_background(method, clean, contaminated):
+    """Three batches of 256. Starts use all rows, so this tests the steps."""
     fit = fitted(declared(2), np.tile(contaminated, (3, 1)), method, batch_size=256)
     assert off(fit, fitted(bg.MixtureModel(2), clean)) < 0.2
 
 
-def test_a_small_cluster_far_away_is_no_background():
+def test_a_small_distant_cluster_is_not_assigned_to_the_background():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(450, 2)), rng.normal(size=(50, 2)) + 40, rng.uniform(-99, 99, size=(20, 2))])
     answer = bg.assignments(fitted(declared(2), x))
@@ -128,8 +128,8 @@ def test_a_small_cluster_far_away_is_no_background():
     assert (answer["background"].values[:500] < 0.5).mean() > 0.99
 
 
-def test_clean_data_lose_little(clean):
-    """Two full components of 400 points: an estimate's own error is 0.05 to 0.1 of a standard deviation."""
+def test_a_background_changes_a_fit_of_clean_data_little(clean):
+    """The limit is small: with 400 points a component, an estimate has an error of 0.05 to 0.1 standard deviations."""
     assert off(fitted(declared(2), clean), fitted(bg.MixtureModel(2), clean)) < 0.05
 
 
@@ -154,7 +154,7 @@ def test_nuts_covers_the_truth():
     assert least <= sum(covered) <= most
 
 
-def test_the_likelihood_of_a_fit_is_that_with_the_background(contaminated):
+def test_the_log_likelihood_of_a_fit_contains_the_background(contaminated):
     fit = fitted(declared(2), contaminated, "vb", draws=100)
     log = bg.log_likelihood(fit)["log_likelihood"]["x"]
     np.testing.assert_allclose(log.sum("point"), fit["sample_stats"]["loglik"], rtol=1e-9)
@@ -169,7 +169,7 @@ def test_the_likelihood_of_a_fit_is_that_with_the_background(contaminated):
     assert with_it.weight[0, -1] == 0.05
 
 
-def test_answers_are_of_the_good_points_and_name_the_others(contaminated, tmp_path):
+def test_results_describe_the_components_and_mark_the_outliers(contaminated, tmp_path):
     fit = fitted(declared(2), contaminated)
     answer = bg.assignments(fit)
     assert (answer["background"].values[-42:] > 0.5).mean() > 0.9
@@ -184,20 +184,20 @@ def test_answers_are_of_the_good_points_and_name_the_others(contaminated, tmp_pa
     assert 0.02 < (np.abs(simulated) > 20).any(axis=-1).mean() < 0.05
 
 
-def test_row_weights_count():
+def test_row_weights_set_location_and_scale():
     b = bg.Background().resolve(as_points([0.0, 1.0, 2.0, 9.0]).weighed([5, 1, 1, 0]))
     assert b.location == (0.0,)
     assert b.scale[0] < 9
 
 
-def test_it_is_broad_enough_for_the_farthest_point():
-    """In tails that no quantile sees a component would be cheaper than the background."""
+def test_the_background_is_broad_enough_for_the_farthest_point():
+    """Otherwise a component, and not the background, would fit outliers beyond all quantiles."""
     x = np.append(np.random.default_rng(0).normal(size=999), 300.0)
     b = bg.Background(spread=4.0).resolve(as_points(x))
     assert b.scale[0] == pytest.approx((300 - np.median(x)) / 4)
 
 
-def test_what_it_can_not_be_is_one_error():
+def test_values_that_are_not_allowed_raise_one_error():
     with pytest.raises(DeclarationError, match="2 problems\n  share: must be less than 1.*\n  spread: must be greater"):
         bg.Background(share=1.5, spread=-1)
     with pytest.raises(DeclarationError, match=r"background.scale has 2 numbers for 1 columns"):
@@ -208,14 +208,14 @@ def test_what_it_can_not_be_is_one_error():
         fitted(model, pd.DataFrame({"flat": [1.0, 1.0, 1.0]}))
 
 
-def test_a_card_can_declare_it(tmp_path):
+def test_a_card_can_declare_a_background(tmp_path):
     model = declared(2, share=0.1, spread=5.0)
     (tmp_path / "card.toml").write_text(model.to_toml())
     assert bg.load_card(tmp_path / "card.toml").mixture == model
 
 
-def test_starts_do_not_chase_outliers(contaminated):
-    """Each start of EM that is taken ends at the same place: k-means++ alone would begin at outliers."""
+def test_starts_do_not_begin_at_outliers(contaminated):
+    """All starts of EM with the best likelihood end in one mode; k-means++ alone would begin at outliers."""
     from bayesgmm.inference.em import short_runs
 
     density = LogPosterior.of(declared(2), as_points(contaminated))
@@ -226,8 +226,8 @@ def test_starts_do_not_chase_outliers(contaminated):
     assert cost[linear_sum_assignment(cost)].max() < 0.1
 
 
-def test_a_row_written_twice_starts_where_one_of_weight_two_does(contaminated):
-    """Its copy is a neighbour too: copies of an outlier are no crowd that a weight would not be."""
+def test_a_duplicated_row_gives_the_same_starts_as_a_row_of_weight_two(contaminated):
+    """Copies of an outlier are not neighbours of each other, just as a row with a weight has none."""
     weight = np.random.default_rng(0).integers(1, 4, size=len(contaminated))
 
     def kept(points):
@@ -239,7 +239,7 @@ def test_a_row_written_twice_starts_where_one_of_weight_two_does(contaminated):
     np.testing.assert_allclose(once, kept(as_points(np.repeat(contaminated, weight, axis=0))), atol=1e-12)
 
 
-def test_one_row_has_a_start():
+def test_a_single_row_can_be_fitted():
     priors = {"means": bg.NormalMeans(0.0, 1.0), "covariances": bg.WishartPrecision(3, 1)}
     fit = fitted(bg.MixtureModel(1, **priors, background=bg.Background(scale=9.0)), [2.0], "map")
     assert 0 < fit["posterior"]["mean"].item() < 2

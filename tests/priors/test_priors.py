@@ -1,4 +1,4 @@
-"""Priors: each against scipy or a closed form, draws against densities, what does not fit refused with the reason."""
+"""Priors: densities against scipy or closed forms, draws against densities, errors that say why."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_every_scalar_prior_has_an_oracle():
 
 
 @pytest.mark.parametrize("name", SCALARS)
-def test_a_scalar_prior_is_what_scipy_says(name):
+def test_a_scalar_prior_equals_scipy_s_distribution(name):
     prior, oracle = ORACLES[name]
     for x in (0.01, 0.5, 1.0, 3.0, 40.0):
         value, slope = log_density(prior.params(1), 0, np.log(x))
@@ -44,7 +44,7 @@ def test_a_scalar_prior_is_what_scipy_says(name):
         assert prior.quantile(p) == pytest.approx(wanted, rel=1e-8)
 
 
-def test_digamma_is_scipy_s():
+def test_digamma_equals_scipy_s():
     for x in (1e-8, 1e-3, 0.3, 1.0, 2.5, 9.9, 10.1, 1e3, 1e8):
         assert digamma(x) == pytest.approx(scipy_digamma(x), rel=1e-12)
 
@@ -54,7 +54,7 @@ def test_digamma_is_scipy_s():
     [bg.Dirichlet(0.3), bg.SparseDirichlet(0.05), bg.DirichletProcess(1.5), bg.PitmanYor(0.7, 0.4)],
     ids=lambda prior: prior.prior,
 )
-def test_drawn_weights_have_the_mean_that_the_paper_gives(prior):
+def test_drawn_weights_have_the_published_mean(prior):
     """Means of 20,000 draws within 5 standard errors, 4 components: false alarm 2e-6 a prior."""
     weight, _ = prior.draw(np.random.default_rng(0), 4, 20_000)
     if hasattr(prior, "sticks"):
@@ -107,7 +107,7 @@ X = as_points(np.random.default_rng(0).normal(size=(30, 2)))
         ),
     ],
 )
-def test_what_cannot_be_combined_is_refused_with_the_reason(model, message):
+def test_a_prior_that_does_not_fit_the_data_is_an_error_that_says_why(model, message):
     with pytest.raises(DeclarationError, match=message):
         model.resolve(X)
 
@@ -126,13 +126,13 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(model, message):
         (lambda: bg.MixtureModel(2, weights=bg.NormalMeans()), "weights"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(declare, message):
+def test_parameters_that_are_not_allowed_are_an_error(declare, message):
     with pytest.raises(DeclarationError, match=message):
         declare()
 
 
 @pytest.mark.parametrize("spread", SDS, ids=lambda prior: type(prior).__name__)
-def test_every_scalar_prior_can_be_that_of_the_means_spread(spread):
+def test_every_scalar_prior_can_be_the_prior_of_the_spread_of_the_means(spread):
     density = LogPosterior.of(bg.MixtureModel(2, means=bg.HierarchicalMeans(spread=spread)), X)
     assert np.isfinite(density(np.zeros(density.size))[0])
     assert (np.asarray(density.model.means.spread.quantile(0.5)) > 0).all()

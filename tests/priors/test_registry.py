@@ -119,7 +119,7 @@ def fitted(model, x, method):
         return bg.fit(model, x, method, seed=1, progress=False)
 
 
-def test_a_prior_without_a_density_or_draws_is_named():
+def test_a_prior_class_without_density_or_draws_is_a_named_error():
     class Incomplete(WeightsPrior):
         concentration: float = 1.0
 
@@ -127,7 +127,7 @@ def test_a_prior_without_a_density_or_draws_is_named():
         Incomplete()
 
 
-def test_its_class_is_enough_for_the_engines_that_use_the_density(toy, x):
+def test_a_prior_class_is_enough_for_engines_that_use_the_density(toy, x):
     assert bg.MixtureModel.parse(toy.plain(), "a card") == toy
     same = bg.MixtureModel(2, weights=bg.Dirichlet(3.0))
     one, other = (fitted(model, x, "map")["posterior"]["weight"].values for model in (toy, same))
@@ -135,7 +135,7 @@ def test_its_class_is_enough_for_the_engines_that_use_the_density(toy, x):
     assert bg.prior_predictive(toy, x, draws=3)["prior"]["weight"].shape == (1, 3, 2)
 
 
-def test_an_implementation_that_is_missing_is_a_named_error(toy, x):
+def test_a_missing_implementation_is_a_named_error(toy, x):
     class Unknown(Toy):
         prior: Literal["unknown"] = "unknown"
 
@@ -150,7 +150,7 @@ def test_an_implementation_that_is_missing_is_a_named_error(toy, x):
         sayings(model.resolve(as_points(x)), 1)
 
 
-def test_one_implementation_a_function_is_enough_for_every_room(toy, x):
+def test_one_implementation_for_each_function_is_enough_for_every_room(toy, x):
     class Registered(Toy):
         prior: Literal["registered"] = "registered"
 

@@ -1,4 +1,4 @@
-"""The PyMC distribution: its Ops, its coordinates, and PyMC's own tools over it."""
+"""The PyMC distribution: its Ops, its transforms, and PyMC's own functions that use it."""
 
 import hashlib
 import inspect
@@ -53,7 +53,7 @@ def compiled():
 
 
 @pytest.mark.parametrize(("n", "d", "k"), SIZES)
-def test_log_density_is_scipys(compiled, n, d, k):
+def test_log_density_equals_scipy_s(compiled, n, d, k):
     x, *parameters = some_mixture(n, d, k)
     by_point, total, *_ = compiled(x, np.ones(n), *parameters)
     np.testing.assert_allclose(by_point, scipy_log_density(x, *parameters), rtol=1e-11, atol=1e-11)
@@ -61,7 +61,7 @@ def test_log_density_is_scipys(compiled, n, d, k):
 
 
 @pytest.mark.parametrize(("n", "d", "k"), SIZES)
-def test_gradient_is_the_slope_in_a_random_direction(compiled, n, d, k):
+def test_gradient_equals_finite_differences_in_a_random_direction(compiled, n, d, k):
     x, *parameters = some_mixture(n, d, k)
     rng = np.random.default_rng(1)
     w = rng.uniform(-0.5, 1.5, n)
@@ -77,7 +77,7 @@ def test_gradient_is_the_slope_in_a_random_direction(compiled, n, d, k):
     np.testing.assert_allclose(by_weight, by_point)
 
 
-def test_no_points_have_no_log_likelihood(compiled):
+def test_zero_points_have_log_likelihood_zero(compiled):
     x, *parameters = some_mixture(0, 2, 3)
     by_point, total, *gradient = compiled(x, np.ones(0), *parameters)
     assert by_point.shape == (0,)
@@ -101,7 +101,7 @@ def test_vanishing_weights_make_no_nan(compiled, log_weight):
 
 
 @pytest.mark.parametrize("broken", ["cov not positive definite", "cov nan", "mean inf", "log weight nan"])
-def test_what_is_no_density_has_log_density_minus_infinity(compiled, broken):
+def test_invalid_parameters_have_log_density_minus_infinity(compiled, broken):
     x, lw, mean, cov = some_mixture(50, 2, 2)
     cov[1] = {"cov not positive definite": [[1.0, 2.0], [2.0, 1.0]], "cov nan": np.nan}.get(broken, cov[1])
     mean[0, 1] = np.inf if broken == "mean inf" else mean[0, 1]
@@ -112,7 +112,7 @@ def test_what_is_no_density_has_log_density_minus_infinity(compiled, broken):
 
 
 @pytest.mark.parametrize("wrong", range(5))
-def test_shapes_that_do_not_fit_are_refused(compiled, wrong):
+def test_shapes_that_do_not_match_are_an_error(compiled, wrong):
     x, lw, mean, cov = some_mixture(50, 2, 3)
     args = [x, np.ones(50), lw, mean, cov]
     args[wrong] = [x[:, :1].copy(), np.ones(49), lw[:2], mean[:2], cov[:2]][wrong]
@@ -160,7 +160,7 @@ def test_compiled_code_is_cached_under_the_source_of_all_its_kernels():
 
 
 @pytest.mark.parametrize("d", range(1, 7))
-def test_roots_and_covariances_undo_each_other(d):
+def test_roots_and_covariances_are_inverse_functions(d):
     cov = some_mixture(1, d, 3)[3]
     root = precision_root(cov).eval(mode=INTERPRETED)
     np.testing.assert_allclose(root, np.linalg.inv(np.linalg.cholesky(cov)), rtol=1e-10, atol=1e-12)
@@ -181,7 +181,7 @@ def test_gradients_of_roots_and_covariances(op):
     np.testing.assert_allclose((f(at)[1] * step).sum(), slope, rtol=1e-7)
 
 
-def test_a_root_of_a_covariance_of_a_root_is_not_computed():
+def test_the_root_of_the_covariance_of_a_root_is_simplified():
     v = pt.matrix()
     graph = precision_root(covariance_of_root(unpack_root(v, np.ones(3))))
     nodes = pytensor.function([v], graph).maker.fgraph.apply_nodes
@@ -207,14 +207,14 @@ def interpreted(function, value):
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_a_transform_is_undone_by_its_inverse(name):
+def test_backward_is_the_inverse_of_forward(name):
     transform, value, _ = TRANSFORMS[name]
     v = interpreted(transform.forward, value)(value)
     np.testing.assert_allclose(interpreted(transform.backward, v)(v), value, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_log_jac_det_is_the_log_determinant_of_differences(name):
+def test_log_jac_det_equals_finite_differences(name):
     transform, value, free = TRANSFORMS[name]
     v = interpreted(transform.forward, value)(value)
     backward = interpreted(transform.backward, v)
@@ -286,7 +286,7 @@ def idata(model):
 QUIET = {"compute_convergence_checks": False}
 
 
-def test_its_log_density_is_that_of_pymcs_own_mixture():
+def test_log_density_equals_that_of_pymc_s_own_mixture():
     x, lw, mean, cov = some_mixture(20, 2, 2)
     theirs = pm.Mixture.dist(np.exp(lw), [pm.MvNormal.dist(m, c) for m, c in zip(mean, cov, strict=True)])
     ours = MvNormalMixture.dist(np.exp(lw), mean, cov, shape=x.shape)
@@ -337,7 +337,7 @@ def test_draws_follow_each_components_own_covariance():
         assert abs(np.corrcoef(part.T)[0, 1] - r) < 5 * (1 - r**2) / np.sqrt(len(part))
 
 
-def test_its_support_point_is_the_mean():
+def test_the_support_point_is_the_mean():
     rv = MvNormalMixture.dist([0.25, 0.75], [[0.0, 0.0], [4.0, 8.0]], np.stack([np.eye(2)] * 2), shape=(3, 2))
     np.testing.assert_array_equal(
         pm.distributions.distribution.support_point(rv).eval(mode=INTERPRETED), [[3.0, 6.0]] * 3
@@ -379,7 +379,7 @@ def log_density_at(model, point):
     return model.compile_logp(vars=model.observed_RVs, mode=INTERPRETED)(point)
 
 
-def test_nutpie_samples_it(idata):
+def test_nutpie_samples_the_distribution(idata):
     assert idata.posterior.sizes == {"chain": 2, "draw": 150, "component": 2, "feature": 2} | {
         d: n for d, n in idata.posterior.sizes.items() if d.startswith("cov_")
     }
@@ -387,7 +387,7 @@ def test_nutpie_samples_it(idata):
     np.testing.assert_allclose(means, [[0, 0], [4, 1]], atol=0.7)
 
 
-def test_pymcs_own_nuts_samples_it(model):
+def test_pymc_s_own_nuts_samples_the_distribution(model):
     with model:
         idata = pm.sample(
             draws=30,
@@ -403,7 +403,7 @@ def test_pymcs_own_nuts_samples_it(model):
     np.testing.assert_allclose(idata.posterior["mean"].mean(("chain", "draw")).values, [[0, 0], [4, 1]], atol=1)
 
 
-def test_variational_inference_fits_it(model):
+def test_variational_inference_fits_the_distribution(model):
     with model:
         approximation = pm.fit(1000, method="advi", progressbar=False, random_seed=1, **BY_INTERPRETER)
     assert approximation.hist[-100:].mean() < approximation.hist[:100].mean()
@@ -454,7 +454,7 @@ def test_total_size_scales_the_log_likelihood(model):
     np.testing.assert_allclose(log_density_at(mixture_of(X, total_size=250), point), 2.5 * log_density_at(model, point))
 
 
-def test_minibatches_fit_it():
+def test_minibatches_fit_the_distribution():
     batch = pm.Minibatch(X, batch_size=32)
     with pm.Model():
         weight = pm.Dirichlet("weight", np.ones(2), default_transform=Logits())
@@ -474,7 +474,7 @@ def test_do_and_observe(model):
     np.testing.assert_allclose(log_density_at(seen, point), log_density_at(model, point))
 
 
-def test_a_potential_adds_up(model):
+def test_a_potential_is_added_to_the_log_density(model):
     tilted = mixture_of(X)
     with tilted:
         pm.Potential("tilt", -3 * tilted["mean"].sum())
@@ -483,13 +483,13 @@ def test_a_potential_adds_up(model):
     np.testing.assert_allclose(added, -3 * 5)
 
 
-def test_a_model_survives_pickling(model):
+def test_a_model_can_be_pickled(model):
     again = cloudpickle.loads(cloudpickle.dumps(model))
     point = model.initial_point()
     assert again.compile_logp(mode=INTERPRETED)(point) == model.compile_logp(mode=INTERPRETED)(point)
 
 
-def test_every_transform_survives_pickling():
+def test_every_transform_can_be_pickled():
     for transform, value, _ in TRANSFORMS.values():
         again = cloudpickle.loads(cloudpickle.dumps(transform))
         np.testing.assert_array_equal(
@@ -497,13 +497,13 @@ def test_every_transform_survives_pickling():
         )
 
 
-def test_a_model_is_drawn(model):
+def test_a_model_graph_can_be_drawn(model):
 
     assert "Mv_normal_mixture" in pm.model_to_graphviz(model).source  # PyMC writes the name of the Op so
 
 
 def test_full_covariances_are_sampled_in_root_coordinates():
-    """A user's own prior on covariances, flat but for a Potential, with its log density in roots' coordinates."""
+    """A user's own prior of covariances: flat, with a Potential in the coordinates of the roots."""
     scale = X.std(0)
     with pm.Model() as model:
         v = pm.Normal("v", 0, 1, shape=(2, 3))
