@@ -114,7 +114,7 @@ def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength:
 
 @by_class
 def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
-    """The family's own covariances, whose precisions are Wishart(dof, scale^-1) block by block.
+    """Add the family's own covariances to the current model; their precisions are Wishart(dof, scale^-1) by block.
 
     Scale is one covariance in core shape, or its diagonal.
     """
@@ -123,7 +123,7 @@ def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: An
 
 @inverse_wishart.register
 def _inverse_gammas(form: Diagonals, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
-    """The inverse Wishart in one dimension."""
+    """Inverse Wishart in one dimension."""
     transform = LogPower(-0.5, form.pooled(unit**2))
     alpha = np.float64(dof / 2)
     return pm.InverseGamma(family.variable, alpha, scale / 2, dims=family.dims, default_transform=transform)
@@ -173,7 +173,7 @@ def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: in
 
 @by_class
 def lkj_covariance(form: Form, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
-    """The family's own covariances: the prior ``sd`` of standard deviations, LKJ correlations if there are any."""
+    """Add the family's own covariances to the current model: standard deviations, and LKJ correlations if any."""
     raise NotImplementedError
 
 
@@ -230,7 +230,7 @@ def _log_lkj(
 
 
 def _root(covariance: TensorVariable, d: int) -> TensorVariable:
-    """(..., D, D) as the lower-triangular precision roots (K, D, D)."""
+    """Return lower-triangular precision roots (K, D, D) of covariances (..., D, D)."""
     return precision_root(covariance if covariance.ndim == 3 else covariance.reshape((-1, d, d)))
 
 

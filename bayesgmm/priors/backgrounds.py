@@ -82,7 +82,7 @@ class Background(Declared):
         return self.model_copy(update={"location": tuple(location.tolist()), "scale": tuple(scale.tolist())})
 
     def numbers(self) -> tuple[Array, Array]:
-        """(D,) location and (D,) scale, in data units, of a background that is resolved."""
+        """Return location (D,) and scale (D,), in data units, of a background that is resolved."""
         return np.asarray(self.location, dtype=np.float64), np.asarray(self.scale, dtype=np.float64)
 
     def backdrop(self, standard: Standard) -> Backdrop:

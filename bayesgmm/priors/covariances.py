@@ -29,7 +29,7 @@ class CovariancesPrior(Declared):
     @property
     @abstractmethod
     def density(self) -> Any:
-        """The native log density, made by ``prior_density``."""
+        """Native log density, made by ``prior_density``."""
 
     @abstractmethod
     def resolve(self, data: Summary, family: Family, n_components: int) -> Self:

@@ -1,4 +1,4 @@
-"""The LKJ distribution of correlation matrices (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100)."""
+"""LKJ distribution of correlation matrices (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100)."""
 
 import math
 

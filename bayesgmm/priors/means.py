@@ -106,7 +106,7 @@ class MeansPrior(Declared):
     @property
     @abstractmethod
     def density(self) -> Any:
-        """The native log density, made by ``prior_density``."""
+        """Native log density, made by ``prior_density``."""
 
     @abstractmethod
     def resolve(self, data: Summary) -> Self:

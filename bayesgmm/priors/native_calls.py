@@ -34,7 +34,7 @@ weights and means got their values.
 
 
 class Call(IntEnum):
-    """A call of a prior's density: sizes, then addresses."""
+    """Items of a call of a prior's density: sizes, then addresses."""
 
     N_COMPONENTS = 0
     N_FEATURES = 1

@@ -92,7 +92,7 @@ class WeightsPrior(Declared):
     @property
     @abstractmethod
     def density(self) -> Any:
-        """The native log density, made by ``prior_density``."""
+        """Native log density, made by ``prior_density``."""
 
     heaviest_first: ClassVar[bool] = False  # True where the prior expects decreasing weights
 

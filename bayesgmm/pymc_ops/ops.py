@@ -73,7 +73,13 @@ class Fold(KernelOp):
     kernel = row_kernels.fold_rows
 
     def pullback(self, inputs: Sequence, outputs: Sequence, cotangents: Sequence) -> list:
-        """Return its own outputs times the cotangent, so that value and gradient are one compiled node."""
+        """Return its own outputs times the cotangent, so that value and gradient are one compiled node.
+
+        Raises
+        ------
+        NotImplementedError
+            For second derivatives.
+        """
         if not all(isinstance(c.type, DisconnectedType) for c in cotangents[1:]):
             raise NotImplementedError("second derivatives of a mixture's log density")
         x, _, *parameters = inputs
