@@ -20,6 +20,7 @@ from .model_selection.bootstrap import bootstrap_test
 from .model_selection.comparison import compare
 from .model_selection.information import standard_errors
 from .model_selection.selection import select
+from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
 from .predictions.elicitation import elicit, prior_predictive
@@ -43,6 +44,7 @@ __all__ = [
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
+    "FitInfo",
     "FitWarning",
     "Gamma",
     "GaussianMixture",
@@ -77,6 +79,7 @@ __all__ = [
     "explain_anomalies",
     "explain_card",
     "fit",
+    "info",
     "initial_point",
     "label_convergence",
     "load",

@@ -28,15 +28,15 @@ def data(case):
 
 def run_bayesgmm(case):
     import bayesgmm as bg
-    from bayesgmm.posterior.schema import info
+    from bayesgmm.posterior.info import info
 
     sample, k = data(case)
     import bayesgmm.inference
 
     start = time.perf_counter()
     fit = bg.fit(declaration(sample, k), sample.X, "advi", seed=1, progress=False)
-    told = info(fit)
-    print(json.dumps({"seconds": time.perf_counter() - start, "elbo": told["elbo"], "error": told["elbo_se"]}))
+    notes = info(fit).notes
+    print(json.dumps({"seconds": time.perf_counter() - start, "elbo": notes.elbo, "error": notes.elbo_se}))
 
 
 def run_pymc(case, target):

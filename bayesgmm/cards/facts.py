@@ -14,7 +14,7 @@ from bayesgmm.clusterings.partitions import partition
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.errors import CardError, choose
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
@@ -154,10 +154,10 @@ def _label_agreement(fitted: Fitted) -> float:
     CardError
         If the fit is a point estimate.
     """
-    labels = info(fitted.fit).get("labels", {})
-    if "agreement" not in labels:
+    labels = info(fitted.fit).labels
+    if labels is None or labels.agreement is None:
         raise CardError("the fact 'label_agreement' needs draws: a point estimate has none")
-    return float(labels["agreement"])
+    return labels.agreement
 
 
 def _concentration(fitted: Fitted) -> float:
@@ -183,12 +183,12 @@ def _truncated_mass(fitted: Fitted) -> float:
     CardError
         If the prior of the weights is not stick-breaking.
     """
-    known = info(fitted.fit)
-    if "truncation" not in known:
+    truncation = info(fitted.fit).truncation
+    if truncation is None:
         raise CardError(
             "the fact 'truncated_mass' needs a stick-breaking prior of the weights: a Dirichlet or Pitman-Yor process"
         )
-    return float(known["truncation"]["mass"])
+    return truncation.mass
 
 
 def _flagged_wrongly(fitted: Fitted) -> float:

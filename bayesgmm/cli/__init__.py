@@ -151,7 +151,7 @@ def main() -> None:
 
 
 def _show_expected_clusters(tree: "xr.DataTree") -> None:
-    from bayesgmm.posterior.schema import declaration
+    from bayesgmm.posterior.info import declaration
     from bayesgmm.predictions.elicitation import elicit
 
     count = len(tree["observed_data"]["x"])
@@ -170,10 +170,10 @@ def _show_fit(fit: "xr.DataTree") -> None:
         convergence_line,
         convergence_numbers,
     )
-    from bayesgmm.posterior.schema import info
+    from bayesgmm.posterior.info import info
 
     told, (title, words) = info(fit), component_words(fit)
-    tell(**{name: told.get(name) for name in ("method", "seed", "seconds")})
+    tell(method=told.method, seed=told.seed, seconds=told.seconds)
     show(words, title, name="components", values=component_table(fit), saved=True, end_after=("weight",))
     if session().json:
         tell(points=component_sizes(fit), convergence=convergence_numbers(fit))

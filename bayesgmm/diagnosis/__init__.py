@@ -8,7 +8,8 @@ from bayesgmm.diagnosis import components, engines, mixing, modes, points, predi
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
-from bayesgmm.posterior.schema import holds_points, info, observed, unpack
+from bayesgmm.posterior.info import FitInfo, info
+from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.predictions.cross_validation import LEAST_DRAWS
 from bayesgmm.progress import track
 
@@ -72,12 +73,12 @@ def _many_draws(fit: "xr.DataTree") -> str:
         return reason
     if unpack(fit).n_draws < LEAST_DRAWS:
         return f"fewer than {LEAST_DRAWS} draws"
-    far = engines.approximation(fit) and not info(fit).get("resampled")
+    far = engines.approximation(fit) and info(fit).notes.resampled is None
     return "the approximation is too far from the posterior to leave points out" if far else ""
 
 
 def _prior_known(fit: "xr.DataTree") -> str:
-    if "model" not in info(fit):
+    if info(fit).model is None:
         return "the fit stores no declaration, so its priors are not known"
     if unpack(fit).n_draws < LEAST_DRAWS:
         return f"fewer than {LEAST_DRAWS} draws"
@@ -86,15 +87,15 @@ def _prior_known(fit: "xr.DataTree") -> str:
 
 
 def _truncated(fit: "xr.DataTree") -> str:
-    return "" if "truncation" in info(fit) else "the weights' prior is no truncated process, or is not known"
+    return "" if info(fit).truncation is not None else "the weights' prior is no truncated process, or is not known"
 
 
 def _approximated(fit: "xr.DataTree") -> str:
-    return "" if "pareto_khat" in info(fit) else "the draws are of no approximation of ours"
+    return "" if info(fit).notes.pareto_khat is not None else "the draws are of no approximation of ours"
 
 
 def _told(fit: "xr.DataTree") -> str:
-    return "" if "warnings" in info(fit) else "the fit stores nothing of how it was made"
+    return "" if info(fit) != FitInfo() else "the fit stores nothing of how it was made"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Components that are empty, thin, singular or without meaning, and sticks that were cut off too early."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from bayesgmm.findings import Finding
 from bayesgmm.labels.label_confusion import meaningless
 from bayesgmm.labels.relabelling import aligned, relabel
 from bayesgmm.labels.subsamples import evenly
-from bayesgmm.posterior.schema import info, observed
+from bayesgmm.posterior.info import FitInfo, info
+from bayesgmm.posterior.schema import observed
+from bayesgmm.priors.weights import DirichletProcess, PitmanYor, SparseDirichlet
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -22,15 +25,15 @@ DRAWS = 200
 POINTS = 1000
 OFTEN = 0.5  # share of the draws
 NARROW = 1e-3  # of the data's own spread in some direction
-EMPTYING = ("sparse_dirichlet", "dirichlet_process", "pitman_yor")  # priors that want components empty
+EMPTYING = (SparseDirichlet, DirichletProcess, PitmanYor)  # priors that want components empty
 
 
-def cut_off(told: dict[str, Any]) -> list[Finding]:
+def cut_off(facts: FitInfo) -> list[Finding]:
     """Whether the last stick of a truncated process, which stands for all that were left out, holds mass."""
-    last = told.get("truncation", {}).get("last_weight", 0.0)
-    if last < LAST_STICK:
+    truncation, model = facts.truncation, facts.model
+    if truncation is None or model is None or truncation.last_weight < LAST_STICK:
         return []
-    count = told["model"]["n_components"]
+    last, count = truncation.last_weight, model.n_components
     return [
         Finding(
             "doubt",
@@ -38,7 +41,7 @@ def cut_off(told: dict[str, Any]) -> list[Finding]:
             f"The last of {count} sticks holds {last:.1%} of the mass: the process was cut off too early.",
             "It stands for all the components that were left out.",
             f"Try n_components={2 * count}, or a smaller concentration.",
-            dict(told["truncation"]),
+            asdict(truncation),
         )
     ]
 
@@ -65,7 +68,8 @@ def emptied(fit: "xr.DataTree") -> list[Finding]:
     total, usual = share.shape[2], int(np.median(occupied))
     if usual == total:
         return []
-    wanted = info(fit).get("model", {}).get("weights", {}).get("prior") in EMPTYING
+    model = info(fit).model
+    wanted = model is not None and isinstance(model.weights, EMPTYING)
     what = f"{total - usual} of {total} components hold no point in most draws: {usual} are occupied."
     why = (
         "That is what the prior of the weights is for."
@@ -85,7 +89,8 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     counts = np.einsum("snk,n->sk", share, weights)
     names = fit["posterior"].coords["component"].values
     d = fit["posterior"].sizes["feature"]
-    family = COVARIANCES[info(fit).get("model", {}).get("covariance", "full")]
+    model = info(fit).model
+    family = COVARIANCES["full"] if model is None else model.family
     needed = family.points_needed(d)
     usual = np.median(counts, axis=0)
     few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # by what is shown of it
@@ -122,9 +127,9 @@ def narrowness(fit: "xr.DataTree") -> Array:
 
 def labels(fit: "xr.DataTree") -> list[Finding]:
     """Whether labels mean anything: as relabelling told when it named the components; asked now where it did not."""
-    told = info(fit).get("labels", {})
-    if "doubtful_weight" not in told:
+    told = info(fit).labels
+    if told is None or told.doubtful_weight is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # the finding says it
-            told = info(relabel(fit, progress=False)).get("labels", {})
+            told = info(relabel(fit, progress=False)).labels
     return meaningless(told)

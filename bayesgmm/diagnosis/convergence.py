@@ -10,7 +10,8 @@ from bayesgmm.data.points import Points
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.labels.subsamples import Rows, evenly
-from bayesgmm.posterior.schema import Posterior, holds_points, info, observed, unpack
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import Posterior, holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
     """R-hat and bulk effective sample size as the draws were drawn, after relabelling, and of what needs no labels.
 
     Chains that call components differently have a large R-hat as drawn and a good one after relabelling. Where it stays
-    large, look at the label-free rows: when they are good, the labels mean nothing (``info(fit)["labels"]`` says
+    large, look at the label-free rows: when they are good, the labels mean nothing (``info(fit).labels`` says
     which); when they are not, the chains are in different places, and no relabelling helps.
 
     Parameters
@@ -50,7 +51,7 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
     """
     import pandas as pd
 
-    unknown = "relabelled" in info(fit) and not _holds_order(fit)
+    unknown = info(fit).relabelled is not None and not _holds_order(fit)
     if not _holds_order(fit) and not unknown and holds_points(fit):
         fit = relabel(fit, progress=progress)
     posterior, order = unpack(fit), component_order(fit)

@@ -1,10 +1,10 @@
 """What an engine told of its own work when it made the fit."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.criteria import HIGH_KHAT
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -14,15 +14,17 @@ BECAUSE_RESAMPLED = "and resampling can't bring back what was never drawn"
 BECAUSE_FACTORS = "as factors that know nothing of each other do"
 
 
-def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
+def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     """Whether an approximation misses part of the posterior, by the importance ratios of its draws.
 
     k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell.
 
     Parameters
     ----------
-    told : dict
-        ``pareto_khat`` and ``importance_share``.
+    khat : float
+        Pareto k-hat.
+    share : float
+        Importance share: the effective sample size as a share of the draws.
     because : str
         Why such an approximation does.
 
@@ -30,7 +32,6 @@ def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
     ----------
     .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
     """
-    khat, share = told["pareto_khat"], told["importance_share"]
     if not khat > HIGH_KHAT or share >= GOOD_SHARE:
         return []
     what = (
@@ -45,14 +46,15 @@ def too_narrow(told: dict[str, Any], because: str) -> list[Finding]:
 
 def approximation(fit: "xr.DataTree") -> list[Finding]:
     """``too_narrow`` of what the fit stores, where it is an approximation."""
-    told = info(fit)
-    if "pareto_khat" not in told:
+    notes = info(fit).notes
+    if notes.pareto_khat is None or notes.importance_share is None:
         return []
-    return too_narrow(told, BECAUSE_FACTORS if "approximation" in told else BECAUSE_RESAMPLED)
+    because = BECAUSE_RESAMPLED if notes.approximation is None else BECAUSE_FACTORS
+    return too_narrow(notes.pareto_khat, notes.importance_share, because)
 
 
 def said(fit: "xr.DataTree", found: list[Finding]) -> list[Finding]:
     """What was warned of when the fit was made, but for what the checks have found again."""
     known = {str(finding) for finding in found}
-    messages = [message for message in info(fit).get("warnings", []) if message not in known]
+    messages = [message for message in info(fit).warnings if message not in known]
     return [Finding("doubt", "said when fitted", message, "", "") for message in messages]

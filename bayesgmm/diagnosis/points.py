@@ -10,7 +10,8 @@ from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import Posterior, info, observed, unpack
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.sweep.stats import Array, log_densities
 

@@ -23,7 +23,8 @@ from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, unrounded
 from bayesgmm.errors import DataError
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import Posterior, info, observed
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import Posterior, observed
 from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ def _named(misfit: Misfit) -> str:
 
 
 def _advice(fit: "xr.DataTree", kind: str, worst: Misfit) -> str:
-    restricted = info(fit).get("model", {}).get("covariance", "full") != "full"
+    model = info(fit).model
+    restricted = model is not None and model.covariance != "full"
     if kind == "pair" and restricted:
         return "Try covariance='full'; plots.check(fit) shows where it is worst."
     if kind == "tails" and worst.outside > 2 * TAIL:

@@ -8,7 +8,8 @@ from bayesgmm.diagnosis.mixing import watched
 from bayesgmm.families.structures import chart_of
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
-from bayesgmm.posterior.schema import declaration, unpack
+from bayesgmm.posterior.info import declaration
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from bayesgmm.declared import probability
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import approximate
-from bayesgmm.posterior.schema import info, observed
+from bayesgmm.posterior.info import EngineNotes, info
+from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
@@ -61,7 +62,8 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     numbers = {"chains": chains, "draws": draws}
     if approximate(fit):
-        return numbers | {name: info(fit)[name] for name in ("elbo", "elbo_se", "pareto_khat")}
+        notes = info(fit).notes
+        return numbers | {name: getattr(notes, name) for name in ("elbo", "elbo_se", "pareto_khat")}
     if draws < 4:
         return numbers
     rhat, ess = convergence(fit)
@@ -81,7 +83,7 @@ def convergence_line(fit: "xr.DataTree") -> str:
     chains, draws = told["chains"], told["draws"]
     if "elbo" in told:
         elbo = f"ELBO {told['elbo']:.1f}" + (f" ± {told['elbo_se']:.1g}" if told["elbo_se"] else "")
-        return f"{_origin(draws, info(fit))}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
+        return f"{_origin(draws, info(fit).notes)}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
     if chains * draws == 1:
         return "a point estimate: no uncertainty in it"
     if "rhat" not in told:
@@ -92,22 +94,23 @@ def convergence_line(fit: "xr.DataTree") -> str:
     )
 
 
-def _origin(draws: int, told: dict[str, Any]) -> str:
+def _origin(draws: int, notes: EngineNotes) -> str:
     """Where an approximation's draws come from.
 
     Examples
     --------
-    >>> _origin(1000, {"resampled": {"proposals": 20000, "effective": 681.2}})
+    >>> from bayesgmm.posterior.info import ResamplingInfo
+    >>> _origin(1000, EngineNotes(resampled=ResamplingInfo(20000, 700, 681.2)))
     '1000 draws, picked from 20000 of a Gaussian approximation and worth 681 independent ones'
-    >>> _origin(1000, {"approximation": "the variational posterior", "resampled": None})
+    >>> _origin(1000, EngineNotes(approximation="the variational posterior"))
     '1000 draws of the variational posterior'
     """
-    resampled, source = told["resampled"], told.get("approximation", "a Gaussian approximation")
-    if not resampled:
+    resampled, source = notes.resampled, notes.approximation or "a Gaussian approximation"
+    if resampled is None:
         return f"{draws} draws of {source}"
     return (
-        f"{draws} draws, picked from {resampled['proposals']} of {source} and worth "
-        f"{resampled['effective']:.0f} independent ones"
+        f"{draws} draws, picked from {resampled.proposals} of {source} and worth "
+        f"{resampled.effective:.0f} independent ones"
     )
 
 

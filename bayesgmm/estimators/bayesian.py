@@ -26,8 +26,9 @@ from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import Posterior, info, unpack
+from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.predictive import assignments, log_mean_density
 from bayesgmm.predictions.replication import simulate_labelled
@@ -299,12 +300,12 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.covariances_ = shapes.covariances_from_matrices(draws.covariance.mean(axis=0), family)
         self.precisions_cholesky_ = shapes.factors_of_covariances(self.covariances_, family)
         self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
-        self.converged_ = bool(told.get("converged", not told["warnings"]))
+        self.converged_ = not told.warnings if told.notes.converged is None else told.notes.converged
         self.n_iter_ = _iterations(tree)
         if "optimisation" in tree.children:
             self.lower_bounds_ = [float(elbo) for elbo in tree["optimisation"].to_dataset()["elbo"]]
-            self.lower_bound_ = told["elbo"]
-        if told.get("converged") is not None:
+            self.lower_bound_ = told.notes.elbo
+        if told.notes.converged is not None:
             self._warn_unless_converged()
 
     def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:
@@ -383,18 +384,19 @@ class BayesianGaussianMixture(MixtureEstimator):
 def _drawn(found: Approximation) -> "xr.DataTree":
     """Draws of the factors and the verdict, as any fit has them."""
     run, threads, began = found.run, os.cpu_count() or 1, time.perf_counter()
-    ascent = found.over_points(threads)
+    ascent, draws = found.over_points(threads), run.settings["draws"]
+    assert isinstance(draws, int)  # of the engine's settings
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = estimate(ascent, found.reached, run.settings["draws"], run.seed, Silent())
+        drawn = estimate(ascent, found.reached, draws, run.seed, Silent())
     run = replace(run, seconds=run.seconds + time.perf_counter() - began)
     return inference.finish(ascent.density, found.points, drawn, run, threads)
 
 
 def _iterations(tree: "xr.DataTree") -> int:
     """Of the optimiser that a method is; else draws of a chain."""
-    told = info(tree)
-    if "n_iter" in told:
-        return int(told["n_iter"])
+    n_iter = info(tree).notes.n_iter
+    if n_iter is not None:
+        return n_iter
     if "n_iter" in tree["sample_stats"]:
         return int(tree["sample_stats"]["n_iter"].max())
     if "optimisation" in tree.children:

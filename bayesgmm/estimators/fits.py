@@ -15,8 +15,9 @@ from bayesgmm.estimators import arguments
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import closest_wishart
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.info import EngineNotes, FitInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import annotate, pack
+from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array, fold
 
 if TYPE_CHECKING:
@@ -84,14 +85,8 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     mixture = found.mixture
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
-    info = {
-        "method": "em",
-        "settings": chosen,
-        "seed": seed,
-        "converged": found.converged,
-        "maximum": "posterior",
-        "warnings": [],
-    }
+    notes = EngineNotes(converged=found.converged, maximum="posterior")
+    info = FitInfo(method="em", settings=chosen, seed=seed, notes=notes)
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
     fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
@@ -119,9 +114,7 @@ class Fitted:
         return replace(self, points=self.points.forgotten())
 
 
-def one_draw(
-    fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: dict[str, Any]
-) -> "xr.DataTree":
+def one_draw(fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: FitInfo) -> "xr.DataTree":
     """A mixture as a fit; its components keep their order.
 
     Parameters
@@ -132,7 +125,7 @@ def one_draw(
     model : MixtureModel
     mixture : (K,), (K, D) and (K, D, D) float
         Weights, means, covariances, in data units.
-    info : dict
+    info : FitInfo
         How it was made, beyond what is the same for all.
     """
     points = fitted.points
@@ -143,13 +136,14 @@ def one_draw(
     known = len(points.values) > 0
     if not known:
         del tree["observed_data"]
-    common = {
-        "model": (_resolved(model, points) if known else model).plain(),
-        "fingerprint": points.fingerprint if known else None,
-        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "scikit-learn", "arviz")},
-        "relabelled": "one draw needs none",
-    }
-    return annotate(tree, common | info)
+    complete = replace(
+        info,
+        model=_resolved(model, points) if known else model,
+        fingerprint=points.fingerprint if known else None,
+        versions={name: version(name) for name in ("bayesgmm", "numpy", "scikit-learn", "arviz")},
+        relabelled="one draw needs none",
+    )
+    return annotate(tree, complete)
 
 
 def _resolved(model: MixtureModel, points: Points) -> MixtureModel:

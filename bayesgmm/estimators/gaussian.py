@@ -22,6 +22,7 @@ from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.info import EngineNotes, FitInfo
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 
 if TYPE_CHECKING:
@@ -309,13 +310,13 @@ class GaussianMixture(MixtureEstimator):
         return self._posterior
 
     def _as_posterior(self) -> "xr.DataTree":
-        info = {
-            "method": "em",
-            "settings": {name: getattr(self, name) for name in SETTINGS},
-            "seed": self.random_state if isinstance(self.random_state, int) else None,
-            "converged": self.converged_,
-            "warnings": [] if self.converged_ else [NOT_CONVERGED],
-        }
+        info = FitInfo(
+            method="em",
+            settings={name: getattr(self, name) for name in SETTINGS},
+            seed=self.random_state if isinstance(self.random_state, int) else None,
+            notes=EngineNotes(converged=self.converged_),
+            warnings=() if self.converged_ else (NOT_CONVERGED,),
+        )
         return one_draw(
             self._fitted,
             MixtureModel(len(self.means_), self.covariance_type),

@@ -24,6 +24,7 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.labels import relabelling
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.info import FitInfo, TruncationInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 
@@ -161,27 +162,28 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     standard = density.standard
     parameters, log_prior = _read(density, estimate)
     stats: dict[str, NDArray] = {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
-    if of_likelihood := estimate.notes.get("maximum") == "likelihood":  # what the priors learn was not looked at
+    if of_likelihood := estimate.notes.maximum == "likelihood":  # what the priors learn was not looked at
         parameters = replace(parameters, extras={})
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
     order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
     stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
     tree = schema.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
-    info = {
-        "model": density.model.plain(),
-        "method": run.method,
-        "settings": run.settings,
-        "seed": run.seed,
-        "fingerprint": points.fingerprint,
-        "seconds": round(run.seconds, 3),
-        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
-        **estimate.notes,
-        **({} if of_likelihood else _truncation(density, parameters)),
-    }
+    info = FitInfo(
+        model=density.model,
+        method=run.method,
+        settings=run.settings,
+        seed=run.seed,
+        fingerprint=points.fingerprint,
+        seconds=round(run.seconds, 3),
+        versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
+        notes=estimate.notes,
+        truncation=None if of_likelihood else _truncation(density, parameters),
+        relabelled=labels.method,
+        labels=labels,
+    )
     doubts = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
     warn(doubts)
-    info |= {"relabelled": labels["method"], "labels": labels, "warnings": [*run.said, *doubts]}
-    return schema.annotate(tree, info)
+    return annotate(tree, replace(info, warnings=(*run.said, *doubts)))
 
 
 def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:
@@ -191,7 +193,7 @@ def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArra
     return density.parameters(estimate.q), np.apply_along_axis(density.log_prior, -1, estimate.q)
 
 
-def _truncation(density: LogPosterior, parameters: Parameters) -> dict[str, Any]:
+def _truncation(density: LogPosterior, parameters: Parameters) -> TruncationInfo | None:
     """What a truncated process leaves out, and the weight of its last stick, which stands for that.
 
     The marginal density of N points differs from that of the process, in integrated absolute difference, by at most
@@ -201,7 +203,7 @@ def _truncation(density: LogPosterior, parameters: Parameters) -> dict[str, Any]
     learned = parameters.extras.get("concentration")
     mass = weights.truncated_mass(weights.concentration if learned is None else learned, density.n_components)
     if mass is None:
-        return {}
+        return None
     last = float(parameters.weight[..., -1].mean())
     error = min(2.0, 4 * density.blocks.total_weight * float(mass.mean()))
-    return {"truncation": {"last_weight": last, "mass": float(mass.mean()), "error_bound": error}}
+    return TruncationInfo(last, float(mass.mean()), error)

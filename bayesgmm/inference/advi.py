@@ -16,9 +16,10 @@ from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.inference.importance import JUDGED, Draws, doubts, judge, keep
+from bayesgmm.inference.importance import JUDGED, Draws, Kept, Verdict, doubts, judge, keep
 from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -176,14 +177,55 @@ def _fit(
 ) -> Estimate:
     whitening = _coordinates(density, seed, cores, progress, settings.batch_size)
     progress.stage("fitting a Gaussian")
-    reached, judged, propose, notes = _closest(shape, density, whitening, seed, cores, progress, settings)
+    found = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
-    kept, told = keep(judged, settings.draws, _affordable(density), propose, np.random.default_rng((seed, 6)))
-    notes |= told | {"repaired_directions": whitening.repaired}
-    notes["evaluations"] += told["resampled"]["proposals"] - len(judged) if told["resampled"] else 0
+    rng = np.random.default_rng((seed, 6))
+    kept, verdict = keep(found.judged, settings.draws, _affordable(density), found.propose, rng)
+    more = verdict.resampled.proposals - len(found.judged) if verdict.resampled else 0
+    notes = EngineNotes(
+        converged=found.reached.converged,
+        interrupted=found.reached.interrupted,
+        repaired_directions=whitening.repaired,
+        elbo=found.verdict.elbo,
+        elbo_se=found.verdict.elbo_se,
+        pareto_khat=verdict.pareto_khat,
+        importance_share=verdict.importance_share,
+        optimism=found.optimism,
+        evaluations=found.evaluations + more,
+        resampled=verdict.resampled,
+    )
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
-    groups = {"optimisation": _history(reached)}
-    return Estimate(kept.q[None], stats, tuple(_doubts(reached, notes, settings.draws)), notes, groups)
+    groups = {"optimisation": _history(found.reached)}
+    warnings = (*_doubts_of_the_climb(found), *_doubts_of_the_draws(verdict, settings.draws))
+    return Estimate(kept.q[None], stats, warnings, notes, groups)
+
+
+@dataclass(frozen=True)
+class Closest:
+    """The closest Gaussian.
+
+    Parameters
+    ----------
+    reached : Climb
+        The search for it.
+    judged : Draws
+        Its first new draws.
+    propose : callable
+        Source of more draws.
+    verdict : Verdict
+        How close it is.
+    optimism : float
+        ELBO on the fixed draws minus that on new draws, in nats.
+    evaluations : int
+        Number of evaluations of the log posterior, after the mode was found.
+    """
+
+    reached: Climb
+    judged: Draws
+    propose: Callable[[int], Draws]
+    verdict: Verdict
+    optimism: float
+    evaluations: int
 
 
 def _closest(
@@ -194,8 +236,8 @@ def _closest(
     cores: int,
     progress: Progress,
     settings: Settings,
-) -> tuple[Climb, Draws, Callable[[int], Draws], dict[str, Any]]:
-    """The Gaussian over as many fixed draws as it takes, its first fresh draws, a source of more, and the verdict."""
+) -> Closest:
+    """The Gaussian over as many fixed draws as it takes."""
     reached: Climb | None = None
     evaluations = 0  # of log densities, after the mode was found
     for samples in _sample_sizes(shape, density.size, settings.samples):
@@ -209,12 +251,11 @@ def _closest(
         judged = propose(max(settings.draws, JUDGED))
         evaluations += bound.evaluations + len(judged)
         verdict = judge(judged.log_ratio)
-        optimism = reached.history[-1] - verdict["elbo"]
-        if reached.interrupted or optimism < OPTIMISM + 4 * verdict["elbo_se"]:
+        optimism = reached.history[-1] - verdict.elbo
+        if reached.interrupted or optimism < OPTIMISM + 4 * verdict.elbo_se:
             break
     assert reached is not None
-    facts = {"converged": reached.converged, "interrupted": reached.interrupted, "optimism": optimism}
-    return reached, judged, propose, verdict | facts | {"evaluations": evaluations}
+    return Closest(reached, judged, propose, verdict, optimism, evaluations)
 
 
 def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
@@ -274,12 +315,9 @@ def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts(reached: Climb, notes: dict[str, Any], draws: int) -> list[str]:
-    return [*_doubts_of_the_climb(reached, notes), *_doubts_of_the_draws(notes, draws)]
-
-
-def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
-    count, found = reached.iterations, []
+def _doubts_of_the_climb(closest: Closest) -> list[str]:
+    reached, found = closest.reached, []
+    count = reached.iterations
     if reached.interrupted:
         found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
     elif not reached.converged:
@@ -287,21 +325,21 @@ def _doubts_of_the_climb(reached: Climb, notes: dict[str, Any]) -> list[str]:
             f"ADVI stopped after {count} iterations before it converged (the largest slope is {reached.gradient:.2g}). "
             "Try a larger max_iter or fewer components."
         )
-    if reached.converged and notes["optimism"] > OPTIMISM + 4 * notes["elbo_se"]:
+    if reached.converged and closest.optimism > OPTIMISM + 4 * closest.verdict.elbo_se:
         found.append(
             f"The approximation has fitted itself to its {reached.samples[-1]} fixed draws: their ELBO is "
-            f"{notes['optimism']:.1f} nats too high. Try more samples, or method='nuts'."
+            f"{closest.optimism:.1f} nats too high. Try more samples, or method='nuts'."
         )
     return found
 
 
-def _doubts_of_the_draws(notes: dict[str, Any], draws: int) -> list[str]:
-    resampled = notes["resampled"]
-    found = doubts(notes, BECAUSE_RESAMPLED)
-    if resampled and resampled["effective"] < (needed := min(FEW_EFFECTIVE, draws / 2)):
+def _doubts_of_the_draws(verdict: Kept, draws: int) -> list[str]:
+    resampled = verdict.resampled
+    found = doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_RESAMPLED)
+    if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
         found.append(
-            f"The {draws} draws, picked from {resampled['proposals']} of the approximation, are worth only "
-            f"{resampled['effective']:.0f} independent ones ({needed:.0f} wanted). Their intervals are rough. "
+            f"The {draws} draws, picked from {resampled.proposals} of the approximation, are worth only "
+            f"{resampled.effective:.0f} independent ones ({needed:.0f} wanted). Their intervals are rough. "
             "Try method='nuts', or more draws."
         )
     return found

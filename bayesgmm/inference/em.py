@@ -12,6 +12,7 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Blocks, fold
@@ -287,7 +288,7 @@ def fit(
     estimate = _without_coordinates if density.model.family.chart is None else _with_coordinates
     q, lp, parameters = estimate(density, found.mixture, cores)
     stats = {"lp": np.array([[lp]]), "n_iter": np.array([[found.n_iter]])}
-    notes = {"converged": found.converged, "maximum": "likelihood"}
+    notes = EngineNotes(converged=found.converged, maximum="likelihood")
     return Estimate(q[None, None], stats, warnings, notes, parameters=parameters)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from bayesgmm.families.structures import without_chart
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.info import EngineNotes, Setting
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array
 
@@ -21,7 +22,7 @@ class Estimate:
         Statistics of the draws by their ArviZ names; ``lp``, the log posterior, is always there.
     warnings : tuple of str
         What the user should know before trusting it.
-    notes : dict
+    notes : EngineNotes
         Facts about the run that the result stores.
     groups : dict
         More groups of the result: variables by name, each its dimension and its values.
@@ -33,7 +34,7 @@ class Estimate:
     q: Array
     stats: dict[str, Array]
     warnings: tuple[str, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: EngineNotes = field(default_factory=EngineNotes)
     groups: dict[str, dict[str, tuple[str, Array]]] = field(default_factory=dict)
     parameters: Parameters | None = None
 
@@ -54,7 +55,7 @@ class Run:
     """
 
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, Setting]
     seed: int
     seconds: float
     said: list[str]

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.diagnosis.engines import GOOD_SHARE, too_narrow
+from bayesgmm.posterior.info import ResamplingInfo
 from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
@@ -80,14 +80,28 @@ def smooth(log_ratio: Array) -> tuple[Array, float]:
     return weight / weight.sum(), khat
 
 
-def judge(log_ratio: Array) -> dict[str, Any]:
-    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
+@dataclass(frozen=True)
+class Verdict:
+    """How good an approximation is.
 
-    Returns
-    -------
-    dict
-        ``elbo`` and its standard error ``elbo_se``; ``pareto_khat`` of the ratios; ``importance_share``, the share of
-        the draws that as many draws of the posterior would be worth.
+    Parameters
+    ----------
+    elbo, elbo_se : float
+        Evidence lower bound and its standard error, in nats.
+    pareto_khat : float
+        Of the importance ratios.
+    importance_share : float
+        Share of the draws that as many draws of the posterior would be worth.
+    """
+
+    elbo: float
+    elbo_se: float
+    pareto_khat: float
+    importance_share: float
+
+
+def judge(log_ratio: Array) -> Verdict:
+    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
 
     References
     ----------
@@ -96,24 +110,20 @@ def judge(log_ratio: Array) -> dict[str, Any]:
 
     Examples
     --------
-    >>> judge(np.zeros(1000))["importance_share"]
+    >>> judge(np.zeros(1000)).importance_share
     1.0
     """
     log_ratio = _certain(log_ratio)
     weight = np.exp(log_ratio - log_ratio.max())
     with np.errstate(invalid="ignore"):
         error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
-    return {
-        "elbo": float(log_ratio.mean()),
-        "elbo_se": error,
-        "pareto_khat": smooth(log_ratio)[1],
-        "importance_share": float(weight.sum() ** 2 / (weight**2).sum() / len(weight)),
-    }
+    share = float(weight.sum() ** 2 / (weight**2).sum() / len(weight))
+    return Verdict(float(log_ratio.mean()), error, smooth(log_ratio)[1], share)
 
 
-def doubts(verdict: dict[str, Any], because: str) -> list[str]:
-    """What is wrong with the draws of an approximation that the verdict (of ``judge``) finds too narrow."""
-    return [str(finding) for finding in too_narrow(verdict, because)]
+def doubts(khat: float, share: float, because: str) -> list[str]:
+    """Warnings about an approximation that is too narrow, from its Pareto k-hat and its importance share."""
+    return [str(finding) for finding in too_narrow(khat, share, because)]
 
 
 def _certain(log_ratio: Array) -> Array:
@@ -159,9 +169,18 @@ def wanted(share: float, draws: int) -> int:
     return min(int(np.ceil(PLENTY * draws / share)), MOST_PROPOSALS * draws)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Importance ratios of the proposals, and how the kept draws were resampled (None: they were not)."""
+
+    pareto_khat: float
+    importance_share: float
+    resampled: ResamplingInfo | None = None
+
+
 def keep(
     judged: Draws, draws: int, affordable: int, propose: Callable[[int], Draws], rng: np.random.Generator
-) -> tuple[Draws, dict[str, Any]]:
+) -> tuple[Draws, Kept]:
     """The draws that a fit keeps: the judged ones where they are good, and otherwise the pick of many more.
 
     Parameters
@@ -175,19 +194,17 @@ def keep(
 
     Returns
     -------
-    Draws, dict
-        What to say about them: ``resampled`` is None, or tells how many ``proposals`` they were picked from, how many
-        are ``distinct``, and how many independent draws they are worth (``effective``). ``pareto_khat`` and
-        ``importance_share`` are those of all proposals.
+    Draws, Kept
+        With the Pareto k-hat and importance share of all proposals.
 
     References
     ----------
     .. [1] Rubin (1987), J. Am. Stat. Assoc. 82(398), 543-546.
     .. [2] Zhang, Carpenter, Gelman & Vehtari (2022), J. Mach. Learn. Res. 23(306), 1-49.
     """
-    share = judge(judged.log_ratio)["importance_share"]
-    if share >= GOOD_SHARE:
-        return judged.take(slice(draws)), {"resampled": None}
+    verdict = judge(judged.log_ratio)
+    if (share := verdict.importance_share) >= GOOD_SHARE:
+        return judged.take(slice(draws)), Kept(verdict.pareto_khat, share)
     proposals = judged
     try:
         while (missing := min(wanted(share, draws), affordable) - len(proposals)) > 0:
@@ -195,8 +212,6 @@ def keep(
     except KeyboardInterrupt:
         pass
     chosen = resample(smooth(proposals.log_ratio)[0], draws, rng)
-    told = {"proposals": len(proposals), "distinct": len(np.unique(chosen)), "effective": effective(chosen)}
+    resampled = ResamplingInfo(len(proposals), len(np.unique(chosen)), effective(chosen))
     verdict = judge(proposals.log_ratio)
-    return proposals.take(chosen), {"resampled": told} | {
-        name: verdict[name] for name in ("pareto_khat", "importance_share")
-    }
+    return proposals.take(chosen), Kept(verdict.pareto_khat, verdict.importance_share, resampled)

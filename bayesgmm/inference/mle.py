@@ -7,6 +7,7 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import SAME
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -64,7 +65,7 @@ def fit(
     found = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(found.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
-    notes = {"maximum": "likelihood", "converged": found.converged, "gradient": found.gradient}
+    notes = EngineNotes(maximum="likelihood", converged=found.converged, gradient=found.gradient)
     return Estimate(q, stats, found.doubts("Maximum likelihood", "likelihood"), notes)
 
 

@@ -7,6 +7,7 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import starting_points
 from bayesgmm.inference.maxima import highest
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -58,7 +59,7 @@ def fit(
         starts = [density.coordinates(start.weight, start.mean, start.core_roots)]
     found, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
-    notes = {"maximum": "posterior", "converged": found.converged, "gradient": found.gradient}
+    notes = EngineNotes(maximum="posterior", converged=found.converged, gradient=found.gradient)
     doubts = (*found.doubts("The search for the mode", "posterior"), *_given_up(failures), *unbounded(density, found.q))
     return Estimate(found.q[None, None], stats, doubts, notes)
 

@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.laplace import Whitening, round_coordinates
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.sweep.stats import Array
@@ -70,7 +71,7 @@ def fit(
     if interrupted:
         z, stats = trim(z, stats)
         warnings = (f"Interrupted: kept {z.shape[1]} of {draws} draws of {len(z)} of {chains} chains.",)
-    notes = {"repaired_directions": whitening.repaired, "interrupted": interrupted}
+    notes = EngineNotes(repaired_directions=whitening.repaired, interrupted=interrupted)
     return Estimate(whitening(z), stats, warnings, notes)
 
 

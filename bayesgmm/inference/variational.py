@@ -6,7 +6,6 @@ Coordinate ascent over all points, or natural-gradient steps over minibatches.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +16,12 @@ from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.importance import JUDGED, doubts, judge
+from bayesgmm.inference.importance import JUDGED, Verdict, doubts, judge
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Blocks
 
@@ -340,18 +340,18 @@ def estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress:
     q, log_q = ascent.draw(np.random.default_rng((seed, 8)), reached.belief, max(draws, JUDGED))
     lp = evaluate([density] * len(q), q, ascent.threads)[0]
     verdict = judge(lp - log_q)
-    notes = {
-        **verdict,
-        "elbo": reached.elbo,
-        "elbo_se": 0.0,
-        "marginal_elbo": verdict["elbo"],
-        "marginal_elbo_se": verdict["elbo_se"],
-        "approximation": "the variational posterior",
-        "resampled": None,
-        "converged": reached.converged,
-        "interrupted": reached.interrupted,
-        "n_iter": reached.n_iter,
-    }
+    notes = EngineNotes(
+        converged=reached.converged,
+        interrupted=reached.interrupted,
+        n_iter=reached.n_iter,
+        approximation="the variational posterior",
+        elbo=reached.elbo,
+        elbo_se=0.0,
+        marginal_elbo=verdict.elbo,
+        marginal_elbo_se=verdict.elbo_se,
+        pareto_khat=verdict.pareto_khat,
+        importance_share=verdict.importance_share,
+    )
     stats = {"lp": lp[None, :draws], "log_q": log_q[None, :draws]}
     return Estimate(
         q[None, :draws], stats, tuple(_doubts(reached, verdict)), notes, {"optimisation": _history(reached)}
@@ -363,7 +363,7 @@ def _history(reached: Ascended) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts(reached: Ascended, verdict: dict[str, Any]) -> list[str]:
+def _doubts(reached: Ascended, verdict: Verdict) -> list[str]:
     found = []
     if reached.interrupted:
         found.append(f"Interrupted: kept the approximation of iteration {reached.n_iter}, which has not converged.")
@@ -372,4 +372,4 @@ def _doubts(reached: Ascended, verdict: dict[str, Any]) -> list[str]:
             f"Variational Bayes stopped after {reached.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
-    return [*found, *doubts(verdict, BECAUSE_FACTORS)]
+    return [*found, *doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_FACTORS)]

@@ -1,6 +1,7 @@
 """Label diagnostics: how often two labels may be exchanged, and whether a label holds the same points in all draws."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from scipy.cluster.hierarchy import complete, fcluster
@@ -9,6 +10,7 @@ from scipy.spatial.distance import squareform
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.alignments import Alignment, Consensus, Order, Responsibilities, divergence
+from bayesgmm.posterior.info import LabelInfo
 from bayesgmm.sweep.stats import Array
 
 BINS = 512
@@ -113,7 +115,9 @@ def constancy(centre: Consensus, weight: Array) -> Array:
     return np.clip(np.divide(common, apart, out=np.zeros_like(common), where=apart > 0), 0.0, 1.0)
 
 
-def judge(responsibilities: Responsibilities, alignment: Alignment, weight: Array) -> dict[str, Any]:
+def judge(
+    responsibilities: Responsibilities, alignment: Alignment, weight: Array, method: str, by: str | None
+) -> LabelInfo:
     """Compute how well the labels of an alignment are determined.
 
     Parameters
@@ -122,16 +126,13 @@ def judge(responsibilities: Responsibilities, alignment: Alignment, weight: Arra
     alignment : Alignment
     weight : (K,) float
         Mean weight of each label.
+    method, by : str
+        How the alignment was made.
 
     Returns
     -------
-    dict
-        ``agreement``: the probability that a point's label in a draw is its most probable label, averaged over points
-        and draws. ``constancy``: for each label, the Jaccard index of its points in two draws (K numbers from 0 to 1);
-        ``inconstant``: the components for which it is below 0.6. ``confusion``: a K x K list, upper bounds on the
-        probability that two labels are exchanged (0.5: the labels are arbitrary), or None with fewer than 20 draws;
-        ``indistinct``: lists of components for which it is above 0.1. ``doubtful_weight``: the weight of inconstant
-        components and of all but the heaviest of each list. ``points``: the number of points used.
+    LabelInfo
+        The doubtful weight is that of inconstant components and of all but the heaviest of each indistinct group.
     """
     order = alignment.order
     centre = alignment.centre if alignment.centre is not None else responsibilities.consensus(order)
@@ -144,15 +145,17 @@ def judge(responsibilities: Responsibilities, alignment: Alignment, weight: Arra
     inconstant = np.flatnonzero(constant < CONSTANT).tolist()
     lighter = [sorted(members, key=lambda k: -weight[k])[1:] for members in together]
     doubtful = sorted(set(inconstant).union(*lighter))
-    return {
-        "agreement": round(_agreement(centre.share, responsibilities.blocks.weight), 4),
-        "constancy": constant.round(4).tolist(),
-        "inconstant": inconstant,
-        "confusion": None if confused is None else confused.round(4).tolist(),
-        "indistinct": together,
-        "doubtful_weight": round(float(weight[doubtful].sum()), 4),
-        "points": responsibilities.blocks.n_points,
-    }
+    return LabelInfo(
+        method,
+        by,
+        agreement=round(_agreement(centre.share, responsibilities.blocks.weight), 4),
+        constancy=tuple(constant.round(4).tolist()),
+        inconstant=tuple(inconstant),
+        confusion=None if confused is None else tuple(tuple(row) for row in confused.round(4).tolist()),
+        indistinct=tuple(tuple(members) for members in together),
+        doubtful_weight=round(float(weight[doubtful].sum()), 4),
+        points=responsibilities.blocks.n_points,
+    )
 
 
 def _agreement(centre: Array, weight: Array) -> float:
@@ -160,28 +163,28 @@ def _agreement(centre: Array, weight: Array) -> float:
     return float(np.average(centre.max(axis=1).ravel(), weights=weight))
 
 
-def doubts(labels: dict[str, Any]) -> list[str]:
+def doubts(labels: LabelInfo | None) -> list[str]:
     """Warnings about meaningless labels, as text."""
     return [str(finding) for finding in meaningless(labels)]
 
 
-def meaningless(labels: dict[str, Any]) -> list[Finding]:
+def meaningless(labels: LabelInfo | None) -> list[Finding]:
     """Findings about meaningless labels, from what ``judge`` returns; none when their total weight is below 1 %."""
-    if labels.get("doubtful_weight", 0.0) < WEIGHTY:
+    if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < WEIGHTY:
         return []
-    found = [f"{_listed(members)} can't be told apart" for members in labels["indistinct"]]
-    if labels["inconstant"]:
-        one = len(labels["inconstant"]) == 1
-        found.append(f"{_listed(labels['inconstant'])} {'holds' if one else 'hold'} different points in every draw")
-    what = f"Some labels have no meaning: {'; '.join(found)} ({labels['doubtful_weight']:.0%} of the weight)."
+    found = [f"{_listed(members)} can't be told apart" for members in labels.indistinct]
+    if labels.inconstant:
+        one = len(labels.inconstant) == 1
+        found.append(f"{_listed(labels.inconstant)} {'holds' if one else 'hold'} different points in every draw")
+    what = f"Some labels have no meaning: {'; '.join(found)} ({labels.doubtful_weight:.0%} of the weight)."
     why = (
         "The weight, mean and points of such a component can't be interpreted. Densities, anomaly scores and "
         "clusterings do not depend on labels."
     )
-    return [Finding("doubt", "labels", what, why, "Try fewer components.", dict(labels))]
+    return [Finding("doubt", "labels", what, why, "Try fewer components.", asdict(labels))]
 
 
-def _listed(members: list[int]) -> str:
+def _listed(members: Sequence[int]) -> str:
     """Components as they are listed in a sentence.
 
     Examples

@@ -14,8 +14,9 @@ from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
 from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, RelabellingProblem, Responsibilities, checked
 from bayesgmm.labels.subsamples import stratified_subsample
+from bayesgmm.posterior.info import LabelInfo, annotate, info
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import Posterior, annotate, holds_points, info, observed, points_for, unpack
+from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def relabel(
     DataTree
         A copy with reordered components, the heaviest first (except with ``'ordered'``). ``component_order`` [chain,
         draw, component] in ``sample_stats`` is the label of each component in the original draw.
-        ``info(fit)["labels"]`` tells how well the labels are determined: ``method``, ``agreement``, ``constancy``,
-        ``inconstant``, ``confusion``, ``indistinct``, ``doubtful_weight``, ``points`` (see
-        ``label_confusion.judge``); only ``method`` for one draw, one component, or no points.
+        ``info(fit).labels`` tells how well the labels are determined.
 
     Raises
     ------
@@ -115,7 +114,7 @@ def relabel(
     size = None if points is None else whole("points", points)
     posterior, earlier = unpack(fit), component_order(fit)
     if earlier.shape[1] == 1 or (len(earlier) == 1 and method != "ordered"):
-        return _renamed(fit, earlier, earlier, {"method": method})
+        return _renamed(fit, earlier, earlier, LabelInfo(method))
     drawn = replace(posterior, parameters=reorder(posterior.parameters, inverse(earlier)))
     given = _points(fit, data)
     if partition is not None and given is not None:
@@ -152,7 +151,7 @@ class Naming:
         return n_points <= MANY * POINTS or self.method not in NEED_POINTS or "partition" in self.settings
 
 
-def name_components(drawn: Posterior, best: int, points: Points | None, how: Naming) -> tuple[Order, dict[str, Any]]:
+def name_components(drawn: Posterior, best: int, points: Points | None, how: Naming) -> tuple[Order, LabelInfo]:
     """Compute an order (S, K) of the components in the original draws, and how well it is determined.
 
     Parameters
@@ -178,14 +177,14 @@ def name_components(drawn: Posterior, best: int, points: Points | None, how: Nam
     alignment = METHODS[how.method](problem, **settings)
     if how.method != "ordered":
         alignment = alignment.renamed(by_size(weight, alignment.order))
-    labels = {"method": how.method} | {name: value for name, value in settings.items() if name == "by"}
+    by = settings.get("by")
     if problem.responsibilities is None:
-        return alignment.order, labels
+        return alignment.order, LabelInfo(how.method, by)
     mean_weight = np.take_along_axis(weight, alignment.order, axis=1).mean(axis=0)
-    return alignment.order, labels | label_confusion.judge(problem.responsibilities, alignment, mean_weight)
+    return alignment.order, label_confusion.judge(problem.responsibilities, alignment, mean_weight, how.method, by)
 
 
-def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, dict[str, Any]]:
+def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
     """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and how well determined.
 
     Parameters
@@ -200,7 +199,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
     n_draws, n_components = posterior.parameters.weight.shape
     if n_components == 1 or n_draws == 1:
         one = np.tile(np.arange(n_components), (n_draws, 1))
-        return one[:, by_size(posterior.parameters.weight, one)], {"method": "stephens"}
+        return one[:, by_size(posterior.parameters.weight, one)], LabelInfo("stephens")
     size = max(SUBSAMPLE, SUBSAMPLE_EACH * n_components)
     return name_components(posterior, int(np.argmax(lp)), points, Naming(points=size, threads=threads))
 
@@ -208,7 +207,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
     """Draws of a fit, at most ``draws``, relabelled where that is not done yet (a trace of PyMC)."""
     posterior = unpack(fit).thin(draws)
-    if "relabelled" in info(fit) or not holds_points(fit):
+    if info(fit).relabelled is not None or not holds_points(fit):
         return posterior
     order, _ = undo(observed(fit), posterior, np.zeros(posterior.n_draws), os.cpu_count() or 1)
     return replace(posterior, parameters=reorder(posterior.parameters, order))
@@ -288,7 +287,7 @@ def _best(fit: "xr.DataTree") -> int:
     return 0
 
 
-def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: dict[str, Any]) -> "xr.DataTree":
+def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: LabelInfo) -> "xr.DataTree":
     """A copy of a fit with its components in another order, and the label diagnostics in its info."""
     import xarray as xr
 
@@ -302,12 +301,11 @@ def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: dict[str,
     renamed = fit.copy()
     for name, group in groups.items():
         renamed[name] = xr.DataTree(group)
-    notes = info(fit)
-    earlier_warnings = [
-        text for text in notes.get("warnings", []) if text not in label_confusion.doubts(notes.get("labels", {}))
-    ]
-    warnings = [*earlier_warnings, *label_confusion.doubts(labels)]
-    return annotate(renamed, notes | {"relabelled": labels["method"], "labels": labels, "warnings": warnings})
+    facts = info(fit)
+    outdated = label_confusion.doubts(facts.labels)
+    kept_warnings = [text for text in facts.warnings if text not in outdated]
+    warnings = (*kept_warnings, *label_confusion.doubts(labels))
+    return annotate(renamed, replace(facts, relabelled=labels.method, labels=labels, warnings=warnings))
 
 
 def _follow(group: "xr.Dataset", step: Order) -> "xr.Dataset":

@@ -10,7 +10,8 @@ from bayesgmm.data.points import Points
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.criteria import assignment_entropy, information_criteria
-from bayesgmm.posterior.schema import info, observed
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
 from bayesgmm.predictions.densities import spread
 from bayesgmm.predictions.predictive import assignments
@@ -187,14 +188,14 @@ def _difference(one: Points, other: Points) -> str:
 
 
 def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
-    told, foreign = fit.told, fit.tree["posterior"].attrs
+    told, foreign = fit.info, fit.tree["posterior"].attrs
     row: Row = {
-        "method": told.get("method", foreign.get("inference_library", math.nan)),
+        "method": told.method or foreign.get("inference_library", math.nan),
         "n_components": fit.n_components,
-        "covariance": told["model"]["covariance"] if "model" in told else math.nan,
+        "covariance": math.nan if told.model is None else told.model.covariance,
         "n_parameters": fit.size,
-        "elbo": told.get("elbo", math.nan),
-        "seconds": told.get("seconds", foreign.get("sampling_time", math.nan)),
+        "elbo": math.nan if told.notes.elbo is None else told.notes.elbo,
+        "seconds": foreign.get("sampling_time", math.nan) if told.seconds is None else told.seconds,
     }
     if fit.posterior.n_draws == 1:
         return row | _point_criteria(fit, points)
@@ -207,7 +208,7 @@ def _point_criteria(fit: Opened, points: Points) -> Row:
     table = Table(tables.offset[0], tables.mean[0], tables.root[0])
     stats = fold(standard.blocks(points.values, points.weights), table)
     loglik = stats.loglik - points.total_weight * standard.log_scale
-    if fit.told.get("maximum") != "likelihood":
+    if fit.info.notes.maximum != "likelihood":
         return {"loglik": loglik}
     entropy = assignment_entropy(stats, table)
     return {"loglik": loglik} | information_criteria(loglik, int(fit.size), points.total_weight, entropy)

@@ -11,8 +11,9 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
+from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
-from bayesgmm.posterior.schema import Posterior, declaration, info, observed, unpack
+from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
             f"this fit has {posterior.n_draws} posterior draws; standard errors are for maximum likelihood.\n"
             "  The posterior standard deviations are in bg.component_table(fit), or ArviZ's az.summary(fit)."
         )
-    maximum = info(fit).get("maximum")
+    maximum = info(fit).notes.maximum
     if maximum != "likelihood":
         what = "the mode of a posterior" if maximum == "posterior" else "one draw of unknown origin"
         raise NotAMaximum(

@@ -83,7 +83,8 @@ class Candidates:
             estimate = engine(density, self.seed, 1, Silent(), **engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        return {"elbo": estimate.notes["elbo"] + math.lgamma(density.n_components + 1)}
+        bound = math.nan if estimate.notes.elbo is None else estimate.notes.elbo
+        return {"elbo": bound + math.lgamma(density.n_components + 1)}
 
 
 def _plain(error: BayesGMMError) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.style import colour
-from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ def _interval(values: Array, level: float) -> Array:
 def _prior_weights(fit: "xr.DataTree") -> Array:
     """Draws from the prior of the weight of any component (labels are by size, so the prior is of all of them)."""
     told = info(fit)
-    if "model" not in told or told.get("maximum") == "likelihood":
+    if told.model is None or told.notes.maximum == "likelihood":
         return np.array([np.nan])
-    model = declaration(fit)
+    model = told.model
     drawn, _ = model.weights.draw(np.random.default_rng(0), model.n_components, PRIOR_DRAWS)
     return drawn.ravel()
 

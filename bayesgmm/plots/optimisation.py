@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import colour
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,8 +39,8 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
     """
     if "optimisation" not in getattr(fit, "children", {}) or "elbo" not in fit["optimisation"]:
         raise FitFileError("this fit has no ELBO history; fit with method='vb', 'advi' or 'fullrank_advi'")
-    told = info(fit)
-    return fit["optimisation"].to_dataset().assign(final=told["elbo"], final_se=told["elbo_se"])
+    notes = info(fit).notes
+    return fit["optimisation"].to_dataset().assign(final=notes.elbo, final_se=notes.elbo_se)
 
 
 def elbo(fit: "xr.DataTree") -> "Figure":

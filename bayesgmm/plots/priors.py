@@ -8,7 +8,8 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
-from bayesgmm.posterior.schema import declaration, observed
+from bayesgmm.posterior.info import declaration
+from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.elicitation import elicit
 
 if TYPE_CHECKING:

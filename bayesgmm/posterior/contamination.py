@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import Posterior, info, unpack
+from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.sweep.stats import Array, responsibilities
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 def background(fit: "xr.DataTree") -> Background | None:
     """The background that a fit was declared with, resolved; None without."""
-    declared = info(fit).get("model", {}).get("background")
-    return None if declared is None else Background.parse(declared, "the stored background")
+    model = info(fit).model
+    return None if model is None else model.background
 
 
 def as_modelled(fit: "xr.DataTree") -> Posterior:

@@ -1,6 +1,5 @@
 """The one schema of results: pack, unpack, save, load. Whoever has a fit has this, whatever made it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,13 @@ from bayesgmm.data.points import Points, Standard, as_points, listing
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
-from bayesgmm.model import MixtureModel, model_from_json
+from bayesgmm.posterior.info import SCHEMA, stored_schema
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Table, cholesky
 
 if TYPE_CHECKING:
     import xarray as xr
 
-SCHEMA = 1
 FORMATS = (".nc", ".zarr")  # NetCDF and zarr
 DIMS = {
     "weight": ("component",),
@@ -118,12 +116,6 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
     return {"observed_data": observed, "constant_data": constant}
 
 
-def annotate(fit: "xr.DataTree", info: dict[str, Any]) -> "xr.DataTree":
-    """Store how a fit was made: declaration, method, settings, seed, versions, as JSON."""
-    fit.attrs["bayesgmm"] = json.dumps({"schema": SCHEMA, **info})
-    return fit
-
-
 def plain_index(index: Any) -> Any:
     """Row labels that a file can hold: numbers and dates of our centuries as they are, all else as text."""
     index = np.asarray(index)
@@ -132,16 +124,6 @@ def plain_index(index: Any) -> Any:
         fits = ~((years < np.datetime64("1678")) | (years > np.datetime64("2261")))
         return index if fits.all() else np.array([str(label) for label in index])
     return index if index.dtype.kind in "iuf" else np.array([str(label) for label in index])
-
-
-def info(fit: "xr.DataTree") -> dict[str, Any]:
-    """What a fit says of itself: declaration, method, settings, seed, versions, warnings."""
-    return json.loads(fit.attrs.get("bayesgmm", "{}"))
-
-
-def declaration(fit: "xr.DataTree") -> MixtureModel:
-    """The resolved model that was fitted."""
-    return model_from_json(json.dumps(info(fit)["model"]))
 
 
 @dataclass(frozen=True)
@@ -316,7 +298,7 @@ def load(path: str | Path) -> "xr.DataTree":
     except Exception as error:  # each format has its own family of errors
         raise FitFileError(f"{path} can't be read as a fit: it is damaged, or something else ({error})") from error
     _require_schema(fit, str(path))
-    stored = info(fit).get("schema", SCHEMA)
+    stored = stored_schema(fit)
     if stored > SCHEMA:
         raise FitFileError(f"{path} has schema {stored}; this version reads up to {SCHEMA}: upgrade bayesgmm")
     return fit

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
 from bayesgmm.errors import warn
-from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.posterior.draws import approximate
+from bayesgmm.posterior.info import FitInfo
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.densities import slices, spread
 from bayesgmm.sweep.stats import Array
@@ -36,7 +36,7 @@ class Opened:
 
     tree: "xr.DataTree"
     posterior: Posterior
-    told: dict[str, Any]
+    info: FitInfo
 
     @property
     def n_components(self) -> int:
@@ -46,10 +46,9 @@ class Opened:
     @property
     def size(self) -> int | float:
         """Number of free parameters of the mixture; NaN when its covariance family is unknown."""
-        if "model" not in self.told:
+        if self.info.model is None:
             return math.nan
-        family = COVARIANCES[self.told["model"]["covariance"]]
-        return n_parameters(family, self.n_components, len(self.posterior.columns))
+        return n_parameters(self.info.model.family, self.n_components, len(self.posterior.columns))
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
     """ArviZ's estimator for this kind of draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     from arviz_stats.base.array import array_stats
 
-    if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.told.get("resampled"):
+    if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.info.notes.resampled:
         r_eff = _relative_efficiency(fit)
         return lambda log: array_stats.loo(log, chain_axis=None, r_eff=r_eff)
     stats = fit.tree["sample_stats"].to_dataset()
@@ -151,8 +150,8 @@ def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
 
 def _relative_efficiency(fit: Opened) -> float:
     """Effective sample size divided by the number of draws, from the log likelihood (it has no label switching)."""
-    if resampled := fit.told.get("resampled"):
-        return resampled["effective"] / fit.posterior.n_draws
+    if resampled := fit.info.notes.resampled:
+        return resampled.effective / fit.posterior.n_draws
     if "sample_stats" not in fit.tree.children or "loglik" not in fit.tree["sample_stats"]:
         return 1.0
     import arviz as az

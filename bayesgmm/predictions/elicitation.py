@@ -9,6 +9,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, cholesky
 
@@ -87,7 +88,7 @@ def prior_predictive(
     parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
     standard = Standard.of(checked, common=resolved.family.needs_common_scale)
     tree = schema.pack_prior(checked, standard, parameters, simulated)
-    return schema.annotate(tree, {"model": resolved.plain(), "seed": seed, "fingerprint": checked.fingerprint})
+    return annotate(tree, FitInfo(model=resolved, seed=seed, fingerprint=checked.fingerprint))
 
 
 def _drawn(

@@ -255,8 +255,10 @@ def elbo(subject: Subject) -> list[Block]:
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
         raise LeftOut("")
     history = subject.fit["optimisation"].to_dataset()["elbo"].values
-    khat, of_khat = subject.told.get("pareto_khat"), ""
-    if isinstance(khat, float):
+    notes = subject.info.notes
+    bound = float(history[-1]) if notes.elbo is None else notes.elbo
+    khat, of_khat = notes.pareto_khat, ""
+    if khat is not None:
         misses = "it misses part of the posterior; use NUTS for intervals"
         judged = misses if approximation(subject.fit) else "nothing says that it misses part of the posterior"
         of_khat = f" Pareto's k-hat of the approximation is {khat:.2f}: {judged}."
@@ -267,7 +269,6 @@ def elbo(subject: Subject) -> list[Block]:
             alt=f"The evidence lower bound over {len(history):,} iterations, from {number(float(history[0]))} to "
             f"{number(float(history[-1]))}.",
             reading="The better the approximation, the higher the bound; it should have levelled out.",
-            verdict=f"It ended at {number(float(subject.told['elbo']))} nats after "
-            f"{plural(len(history), 'iteration')}.{of_khat}",
+            verdict=f"It ended at {number(bound)} nats after {plural(len(history), 'iteration')}.{of_khat}",
         )
     ]

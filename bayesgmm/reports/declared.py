@@ -1,7 +1,6 @@
 """What was fitted: the data, the model in words and in mathematics, the priors, the engine."""
 
-from typing import Any
-
+from bayesgmm.posterior.info import FitInfo
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
 from bayesgmm.reports.mathematics import mathml, number
 from bayesgmm.reports.priors import Saying, sayings
@@ -23,8 +22,8 @@ def data(subject: Subject) -> list[Block]:
     facts = [(f"{subject.word.capitalize()}s", f"{subject.n_points:,}"), ("Columns", f"{subject.n_features:,}")]
     if points.weights is not None:
         facts.append(("Row weights", f"they add up to {number(points.total_weight)}, and count in the table"))
-    if "fingerprint" in subject.told:
-        facts.append(("Fingerprint", str(subject.told["fingerprint"])))
+    if subject.info.fingerprint is not None:
+        facts.append(("Fingerprint", subject.info.fingerprint))
     rows = [
         (name, *(number(float(v)) for v in (column.min(), centre[j], column.max(), sd[j])))
         for j, (name, column) in enumerate(zip(subject.columns, x.T, strict=True))
@@ -71,42 +70,43 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
 
 def engine(subject: Subject) -> list[Block]:
     """How it was computed."""
-    told = subject.told
+    told = subject.info
     summary = "not one of bayesgmm’s own" if subject.engine is None else subject.engine.summary
     facts = [("Method", f"{subject.method}: {summary}")]
     draws = plural(subject.n_draws, "draw")
     facts.append(("Draws", draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"))
-    if told.get("settings"):
-        facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in told["settings"].items())))
-    if "seed" in told:
-        facts.append(("Seed", str(told["seed"])))
-    if "seconds" in told:
-        facts.append(("Time", f"{number(float(told['seconds']), 3)} seconds"))
+    if told.settings:
+        facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in told.settings.items())))
+    if told.seed is not None:
+        facts.append(("Seed", str(told.seed)))
+    if told.seconds is not None:
+        facts.append(("Time", f"{number(told.seconds, 3)} seconds"))
     if not subject.is_point and subject.n_components > 1:
         facts.append(("Label switching", _labels(told)))
-    if "elbo" in told:
-        error = f" ± {number(float(told['elbo_se']), 2)}" if told.get("elbo_se") else ""
-        facts.append(("Lower bound of the log evidence", f"{number(float(told['elbo']), 6)}{error}"))
-    versions = told.get("versions", {}) or _foreign_versions(subject)
+    if told.notes.elbo is not None:
+        error = f" ± {number(told.notes.elbo_se, 2)}" if told.notes.elbo_se else ""
+        facts.append(("Lower bound of the log evidence", f"{number(told.notes.elbo, 6)}{error}"))
+    versions = told.versions or _foreign_versions(subject)
     if versions:
         facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return [Facts(tuple(facts))]
 
 
-def _labels(told: dict[str, Any]) -> str:
+def _labels(facts: FitInfo) -> str:
     """How labels were made to mean the same in every draw, and how far they do.
 
     Examples
     --------
-    >>> _labels({"relabelled": "ecr", "labels": {"agreement": 0.973}})
+    >>> from bayesgmm.posterior.info import LabelInfo
+    >>> _labels(FitInfo(relabelled="ecr", labels=LabelInfo("ecr", agreement=0.973)))
     'undone by ECR: in a draw, a label is that of all draws together with probability 0.973'
     """
-    method = told.get("relabelled")
+    method = facts.relabelled
     if not method:
         return "undone for this report (Stephens 2000)"
-    agreement = told.get("labels", {}).get("agreement")
-    said = RELABELLED.get(str(method), str(method))
-    if not isinstance(agreement, float):
+    agreement = None if facts.labels is None else facts.labels.agreement
+    said = RELABELLED.get(method, method)
+    if agreement is None:
         return f"undone by {said}"
     return f"undone by {said}: in a draw, a label is that of all draws together with probability {number(agreement, 3)}"
 

@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.draws import approximate
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 from bayesgmm.predictions.elicitation import prior_predictive
 from bayesgmm.predictions.log_likelihoods import log_likelihood
 from bayesgmm.predictions.replication import posterior_predictive
@@ -42,7 +42,7 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
     first = fit["posterior"].to_dataset()["weight"].isel(component=0, drop=True)
     kept = np.linspace(0, first.sizes["draw"] - 1, same.sizes["draw"]).round().astype(int)
     groups["posterior"] = xr.Dataset({"weight": first.isel(draw=kept)})
-    if approximate(fit) and not info(fit).get("resampled"):
+    if approximate(fit) and info(fit).notes.resampled is None:
         groups["sample_stats"] = cut["sample_stats"].to_dataset()[["lp", "log_q"]]
     return xr.DataTree.from_dict(groups)
 

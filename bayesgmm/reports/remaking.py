@@ -6,6 +6,7 @@ from typing import Any
 
 from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.info import Setting
 from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
 from bayesgmm.reports.subject import Subject
 
@@ -55,7 +56,7 @@ def declaration(subject: Subject) -> list[Block]:
 
 
 def _call(subject: Subject, model: MixtureModel) -> str:
-    settings = {"method": subject.method, **subject.told.get("settings", {}), "seed": subject.told.get("seed")}
+    settings = {"method": subject.method, **subject.info.settings, "seed": subject.info.seed}
     weighed = subject.has_points and subject.points.weights is not None
     given = [f"columns={list(subject.columns)!r}"] + (["sample_weight=weights"] if weighed else [])
     given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
@@ -71,7 +72,7 @@ def _call(subject: Subject, model: MixtureModel) -> str:
 
 def _command(subject: Subject) -> str:
     """The command; none where it has no words for a setting, or for a column."""
-    settings = subject.told.get("settings", {})
+    settings = subject.info.settings
     usual = {} if subject.engine is None else subject.engine.defaults
     if any(usual.get(name) != value for name, value in settings.items() if name not in SPOKEN):
         return ""
@@ -79,7 +80,11 @@ def _command(subject: Subject) -> str:
         return ""
     if subject.has_points and subject.points.weights is not None:
         return ""
-    told = {"method": subject.method, "columns": ",".join(subject.columns), "seed": subject.told.get("seed")}
+    told: dict[str, Setting] = {
+        "method": subject.method,
+        "columns": ",".join(subject.columns),
+        "seed": subject.info.seed,
+    }
     told |= {name: settings[name] for name in SPOKEN if name in settings}
     options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in told.items() if value is not None)
     return f"bayesgmm fit data.csv --model model.toml {options} -o fit.nc"

@@ -1,7 +1,7 @@
 """The fit that a report is about, and what several of its parts ask of it, each computed once."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from bayesgmm.findings import Findings
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.draws import approximate
-from bayesgmm.posterior.schema import Posterior, declaration, holds_points, info, observed
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.predictions.cross_validation import LeftOut as Left
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reports.blocks import LeftOut
@@ -56,7 +57,7 @@ class Subject:
 
     def __init__(self, fit: "xr.DataTree") -> None:
         self.fit = fit
-        self.told: dict[str, Any] = info(fit)
+        self.info = info(fit)
         self.posterior: Posterior = aligned(fit)
         self.columns = self.posterior.columns
         self.components = [str(name) for name in fit["posterior"].coords["component"].values]
@@ -103,7 +104,7 @@ class Subject:
     @cached_property
     def model(self) -> MixtureModel | None:
         """The declaration, where the fit holds one."""
-        return declaration(self.fit) if "model" in self.told else None
+        return self.info.model
 
     @property
     def is_point(self) -> bool:
@@ -124,7 +125,7 @@ class Subject:
     def method(self) -> str:
         """The engine, or what PyMC says that it was."""
         foreign = self.fit["posterior"].attrs.get("inference_library", "")
-        return str(self.told.get("method", foreign) or "unknown")
+        return str(self.info.method or foreign or "unknown")
 
     @property
     def engine(self) -> Engine | None:
@@ -261,7 +262,7 @@ class Subject:
             raise LeftOut(WEIGHTED)
         if self.posterior.n_draws < LEAST_LOO:
             raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
-        if approximation(self.fit) and not self.told.get("resampled"):
+        if approximation(self.fit) and self.info.notes.resampled is None:
             raise LeftOut("The approximation is too far from the posterior to leave points out.")
         try:
             return leave_one_out(self.fit)

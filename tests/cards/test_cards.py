@@ -24,7 +24,6 @@ from bayesgmm.cli.session import Session
 from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior import schema
 from tests.commands import run as command
 
 CARDS = sorted(cards())
@@ -478,7 +477,7 @@ def test_a_card_fits_its_own_data_or_a_given_table(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "as the card says, logarithms are taken of all columns" in done.stdout
     other = bg.load(tmp_path / "other.nc")
-    assert schema.info(other)["method"] == "vb"
+    assert bg.info(other).method == "vb"
     frame = np.log(bg.datasets.vowels("child", seed=5)[["f1", "f2"]])
     np.testing.assert_allclose(other["observed_data"]["x"], frame)
 

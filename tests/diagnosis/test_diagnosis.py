@@ -1,5 +1,7 @@
 """Diagnosis: each check sees what it is for, and not what is not there; nothing that can be fitted breaks it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,11 +13,14 @@ from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.info import FitInfo, LabelInfo, TruncationInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
 from tests.conftest import sampled
 
+NOTHING = FitInfo()
 
-def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=None, told=None, seed=0):
+
+def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=None, told=NOTHING, seed=0):
     """A fit whose draws are one mixture, shaken a little: weights (K,), means (K, D), covariances (K, D, D)."""
     rng = np.random.default_rng(seed)
     weight, mean, covariance = (np.asarray(v, float) for v in (weight, mean, covariance))
@@ -28,7 +33,7 @@ def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=
     )
     data = as_points(x)
     tree = schema.pack(data, Standard.of(data), parameters, {"lp": rng.normal(size=shape)} | (stats or {}))
-    return schema.annotate(tree, {"relabelled": "stephens"} | (told or {}))
+    return annotate(tree, replace(told, relabelled="stephens"))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +88,8 @@ def test_two_runs_find_the_same(fit):
 def test_what_was_said_when_it_was_fitted_is_not_said_twice(galaxies_fit):
     """Fit and diagnosis write the same sentences, so those of the checks are recognised, and the rest is kept."""
     tree = galaxies_fit.copy()
-    told = schema.info(tree)
     again = [*mixing.doubts(tree), "Interrupted: kept 3 of 9 draws."]
-    schema.annotate(tree, {k: v for k, v in told.items() if k != "schema"} | {"warnings": again})
+    annotate(tree, replace(bg.info(tree), warnings=tuple(again)))
     said = [f.what for f in bg.diagnose(tree, progress=False) if f.check == "said when fitted"]
     assert said == ["Interrupted: kept 3 of 9 draws."]
 
@@ -224,7 +228,7 @@ def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
 def test_stacking_knows_the_background(blob):
     """Points far out are the background's: without it they speak for the chain that is a little nearer to them."""
     x = np.vstack([blob[:, :1], blob[:100, :1] + 60])
-    told = {"model": {"background": {"share": 0.05, "location": [0.0], "scale": [30.0]}}}
+    told = FitInfo(model=bg.MixtureModel(1, background=bg.Background(0.05, location=[0.0], scale=[30.0])))
     tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3, told=told)
     tree["posterior"]["mean"].values[1] += 3
     assert modes.stacking(tree)[0] > 0.9
@@ -257,7 +261,7 @@ def test_empty_components_are_counted_and_expected_under_a_sparse_prior():
     tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25))
     (found,) = bg.diagnose(tree, ["empty components"])
     assert (found.severity, found.evidence["occupied"]) == ("doubt", [0, 0, 1, 0])
-    sparse = {"model": {"weights": {"prior": "sparse_dirichlet"}}}
+    sparse = FitInfo(model=bg.MixtureModel(3, weights=bg.SparseDirichlet()))
     tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25), told=sparse)
     (found,) = bg.diagnose(tree, ["empty components"])
     assert found.severity == "note"
@@ -271,7 +275,7 @@ def test_thin_and_singular_components():
     (found,) = bg.diagnose(draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)]), ["thin components"])
     assert "component 1 holds 1.0" in found.what
     for covariance, needed in (("full", 3), ("diag", 2), ("tied", 0)):
-        told = {"model": {"covariance": covariance}}
+        told = FitInfo(model=bg.MixtureModel(2, covariance))
         tree = draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)], told=told)
         takes = [finding.what for finding in bg.diagnose(tree, ["thin components"])]
         assert [f"takes {needed} or more" in what for what in takes] == [True] * (needed > 0)
@@ -283,22 +287,22 @@ def test_thin_and_singular_components():
 
 
 def test_labels_of_components_that_overlap_mean_nothing():
-    same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1, told={})
-    bare = schema.annotate(same, {})
+    same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1)
+    bare = annotate(same, FitInfo())
     (found,) = bg.diagnose(bare, ["labels"])
     assert found.what.startswith("Some labels have no meaning: components 0 and 1 can't")
     two = draws_of(three([100, 100]), [0.5, 0.5], [[0.0], [5.0]], np.full((2, 1, 1), 0.25), noise=0.05)
     assert not bg.diagnose(two, ["labels"])
-    told = {"labels": {"doubtful_weight": 0.3, "indistinct": [[0, 1]], "inconstant": []}}
-    assert bg.diagnose(schema.annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
+    told = FitInfo(labels=LabelInfo("stephens", doubtful_weight=0.3, indistinct=((0, 1),)))
+    assert bg.diagnose(annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
 
 
 def test_a_last_stick_that_holds_mass():
-    told = {"truncation": {"last_weight": 0.2}, "model": {"n_components": 4}}
+    told = FitInfo(model=bg.MixtureModel(4), truncation=TruncationInfo(0.2, 0.1, 2.0))
     (found,) = components.cut_off(told)
     assert "The last of 4 sticks holds 20.0% of the mass" in found.what
-    assert not components.cut_off({"truncation": {"last_weight": 0.001}, "model": {"n_components": 4}})
-    assert not components.cut_off({})
+    assert not components.cut_off(replace(told, truncation=TruncationInfo(0.001, 0.1, 2.0)))
+    assert not components.cut_off(FitInfo())
 
 
 # ---- the prior ----
@@ -313,7 +317,7 @@ def test_the_log_prior_is_that_of_weights_means_and_covariances(covariance, weig
     x = np.random.default_rng(1).normal(size=(60, d)) + 3 * (np.arange(60) % 2)[:, None]
     model = bg.MixtureModel(2, covariance=covariance, weights=weights, covariances=bg.WishartPrecision(d + 3.0, 0.5))
     fit = sampled(model, x, draws=20, chains=2, seed=1)
-    resolved = schema.declaration(fit)
+    resolved = bg.info(fit).model
     p = schema.unpack(fit).parameters
     expected = np.array([density_of(resolved, fit, p, s) for s in range(40)])
     difference = priors.log_prior(fit).ravel() - expected

@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.inference import ENGINES
-from bayesgmm.posterior.schema import declaration, info
+from bayesgmm.posterior.info import declaration, info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 QUICK = {"advi": {"draws": 200}, "fullrank_advi": {"draws": 200}, "nuts": {"draws": 100, "tune": 100, "chains": 2}}
@@ -195,7 +195,7 @@ def test_the_density_of_one_component_is_student_s_t():
 @pytest.mark.parametrize("method", sorted(set(ENGINES) - {"vb"}))
 def test_every_method_answers_from_its_posterior(method):
     fitted = quiet(bayes(method=method, **FINITE), X)
-    assert info(fitted.posterior_)["method"] == method
+    assert info(fitted.posterior_).method == method
     np.testing.assert_allclose(fitted.predict_proba(X), bg.assignments(fitted.posterior_)["probability"])
     np.testing.assert_allclose(fitted.score_samples(X), bg.density(fitted.posterior_, draws=1000)["log_density"])
     assert fitted.score(X) == pytest.approx(bg.density(fitted.posterior_)["log_density"].mean().item())

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.estimators import gaussian
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 ATTRIBUTES = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
@@ -325,7 +325,7 @@ def test_all_answers_work_on_the_posterior(covariance_type, tmp_path):
     np.testing.assert_array_equal(answer["label"], fitted.predict(X))
     np.testing.assert_allclose(bg.density(fit)["log_density"], fitted.score_samples(X))
     np.testing.assert_allclose(fit["sample_stats"]["loglik"], fitted.score(X) * len(X), rtol=1e-10)
-    assert (info(fit)["method"], info(fit)["converged"]) == ("em", True)
+    assert (info(fit).method, info(fit).notes.converged) == ("em", True)
     assert fitted.posterior_ is fitted.posterior_
 
 

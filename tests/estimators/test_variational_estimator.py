@@ -15,8 +15,8 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
 from bayesgmm.estimators.ascending import PLAIN, Approximation, carried_over
 from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
 KINDS = ["dirichlet_distribution", "dirichlet_process"]
@@ -126,7 +126,7 @@ def test_the_bound_is_that_of_the_attributes_and_never_falls(family, kind):
     assert fitted.lower_bound_ == pytest.approx(ascent.step(found.belief)[0], rel=1e-12)
     assert len(fitted.lower_bounds_) == fitted.n_iter_
     assert np.diff(fitted.lower_bounds_).min() > -1e-9
-    assert info(posterior_of(fitted))["elbo"] == fitted.lower_bound_
+    assert info(posterior_of(fitted)).notes.elbo == fitted.lower_bound_
 
 
 def test_it_stops_where_the_total_bound_changes_by_less_than_tol():
@@ -146,7 +146,7 @@ def test_stopping_early_is_said():
     assert seen[0].filename == __file__
     assert not fitted.converged_
     with pytest.warns(bg.FitWarning) as doubts:
-        assert not info(fitted.posterior_)["converged"]
+        assert not info(fitted.posterior_).notes.converged
     assert any("before it converged" in str(one.message) for one in doubts)
 
 
@@ -221,10 +221,10 @@ def test_the_posterior_is_that_of_the_factors():
         draws = tree["posterior"][name].values[0]
         assert (np.abs(draws.mean(axis=0) - exact[order]) < 6 * draws.std(axis=0) / np.sqrt(4000)).all()
     told = info(tree)
-    assert told["method"] == "vb"
-    assert told["settings"]["init_params"] == "kmeans"
-    assert {"pareto_khat", "marginal_elbo", "warnings", "fingerprint", "seconds"} <= told.keys()
-    assert told["marginal_elbo"] >= told["elbo"]
+    assert told.method == "vb"
+    assert told.settings["init_params"] == "kmeans"
+    assert None not in (told.notes.pareto_khat, told.fingerprint, told.seconds)
+    assert told.notes.marginal_elbo >= told.notes.elbo
 
 
 def test_a_pickle_has_its_posterior_too():

@@ -23,8 +23,8 @@ from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
 from bayesgmm.inference.importance import Draws, judge, keep, resample, smooth
 from bayesgmm.inference.minibatches import draw_minibatches
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import info
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -122,8 +122,8 @@ def test_the_elbo_is_below_the_log_evidence_and_close(method):
 
     evidence = np.log(quad(inner, -9, 9)[0]) + level + np.linalg.slogdet(whitening.spread)[1]
     told = info(approximation(method, x, bg.MixtureModel(1)))
-    assert told["elbo"] < evidence + 5 * told["elbo_se"]
-    assert told["elbo"] > evidence - 0.05
+    assert told.notes.elbo < evidence + 5 * told.notes.elbo_se
+    assert told.notes.elbo > evidence - 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,19 +150,19 @@ def test_means_and_sds_are_those_of_nuts_where_components_are_apart(method):
 def test_full_rank_is_at_least_as_close_as_mean_field(iris):
     """Its bound is higher; 5 standard errors of each."""
     told = [info(approximation(method, iris.drop(columns="species"))) for method in METHODS]
-    assert told[1]["elbo"] > told[0]["elbo"] - 5 * (told[0]["elbo_se"] + told[1]["elbo_se"])
+    assert told[1].notes.elbo > told[0].notes.elbo - 5 * (told[0].notes.elbo_se + told[1].notes.elbo_se)
 
 
 def test_more_draws_are_taken_when_a_gaussian_fits_itself_to_them():
     fit = approximation("fullrank_advi", bg.datasets.galaxies(), bg.MixtureModel(6))
     samples = fit["optimisation"]["samples"].values
     assert samples[-1] > samples[0]
-    assert info(fit)["optimism"] < advi.OPTIMISM + 4 * info(fit)["elbo_se"]
+    assert info(fit).notes.optimism < advi.OPTIMISM + 4 * info(fit).notes.elbo_se
 
 
 def doubts(*args, **settings):
     """What the fit itself says, each of which is a warning too."""
-    return info(approximation(*args, **settings))["warnings"]
+    return info(approximation(*args, **settings)).warnings
 
 
 def test_draws_that_do_not_suffice_are_reported():
@@ -176,12 +176,12 @@ def test_a_posterior_that_no_gaussian_fits_is_reported():
     x = np.random.default_rng(0).normal(size=40)
     with pytest.warns(FitWarning, match=r"misses part of the posterior \(Pareto k-hat .*method='nuts'"):
         fit = bg.fit(bg.MixtureModel(3), x, "advi", seed=3, progress=False)
-    assert not any("chains" in message for message in info(fit)["warnings"])
+    assert not any("chains" in message for message in info(fit).warnings)
 
 
 def test_a_good_approximation_is_not_doubted():
     fit = bg.fit(MODEL, APART.X, "advi", seed=1, draws=3, progress=False)  # a warning would be an error
-    assert info(fit)["importance_share"] > 0.8
+    assert info(fit).notes.importance_share > 0.8
     assert "ELBO -" in convergence_line(fit)
     assert "k-hat 0." in convergence_line(fit)
     assert fit["posterior"].sizes["draw"] == 3
@@ -203,7 +203,7 @@ def test_log_q_is_the_density_of_the_draws():
 def test_khat_is_the_shape_of_the_ratios_tail(k):
     """Ratios of an exact Pareto tail; 5 standard errors, (1 + k) / sqrt(tail of 3 sqrt(100,000))."""
     ratios = -k * np.log(np.random.default_rng(0).uniform(size=100_000))
-    assert judge(ratios)["pareto_khat"] == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
+    assert judge(ratios).pareto_khat == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
 
 
 # -- resampling --
@@ -276,17 +276,17 @@ def test_resampled_quantiles_are_those_of_quadrature(method):
         return abs(below - probabilities) / np.sqrt(probabilities * (1 - probabilities) / draws)
 
     fit = approximation(method, x, model, draws=4000)
-    assert off(fit, info(fit)["resampled"]["effective"]).max() < 4
+    assert off(fit, info(fit).notes.resampled.effective).max() < 4
     assert off(unresampled(method, x, model, draws=4000), 4000).max() > 6
 
 
 def test_good_draws_are_left_alone():
     draws = Draws(np.arange(300.0)[:, None], np.arange(300.0), np.arange(300.0) + 1)
     kept, told = keep(draws, 200, 10_000, lambda count: pytest.fail("more were drawn"), np.random.default_rng(0))
-    assert told == {"resampled": None}
+    assert told.resampled is None
     np.testing.assert_array_equal(kept.q, draws.q[:200])
     for fit in (approximation("advi"), unresampled("advi")):
-        assert info(fit)["resampled"] is None
+        assert info(fit).notes.resampled is None
         assert "1000 draws of a Gaussian approximation;" in convergence_line(fit)
 
 
@@ -301,7 +301,7 @@ def test_what_is_kept_stays_together_and_in_no_order():
     kept, told = keep(bumps(1000), 1000, 10**9, lambda count: bumps(count, next(seeds)), np.random.default_rng(0))
     np.testing.assert_array_equal(kept.lp, -((kept.q[:, 0] - 0.5) ** 2) / 4)
     np.testing.assert_array_equal(kept.log_q, -(kept.q[:, 0] ** 2) / 2)
-    assert told["resampled"]["distinct"] == len(np.unique(kept.q))
+    assert told.resampled.distinct == len(np.unique(kept.q))
     early = np.isin(kept.q[:, 0], bumps(1000).q)  # the judged ones, which were proposed first
     assert 0 < early[:500].sum() < early.sum()
 
@@ -341,10 +341,10 @@ def test_proposals_are_bounded_and_ctrl_c_makes_do_with_what_there_is():
 
 def test_the_fit_says_that_its_draws_were_picked(iris):
     fit = approximation("fullrank_advi", iris.drop(columns="species"))
-    told = info(fit)["resampled"]
-    assert told["proposals"] > 4000
-    assert 500 < told["effective"] <= told["distinct"] <= 1000
-    assert f"1000 draws, picked from {told['proposals']} of a Gaussian approximation" in convergence_line(fit)
+    told = info(fit).notes.resampled
+    assert told.proposals > 4000
+    assert 500 < told.effective <= told.distinct <= 1000
+    assert f"1000 draws, picked from {told.proposals} of a Gaussian approximation" in convergence_line(fit)
 
 
 def test_draws_that_are_worth_few_are_reported(monkeypatch):
@@ -360,7 +360,7 @@ def test_draws_that_are_worth_few_are_reported(monkeypatch):
 @pytest.mark.parametrize("method", METHODS)
 def test_resampled_draws_are_the_same_on_any_number_of_cores(method, iris):
     one, two = (approximation(method, iris.drop(columns="species"), cores=cores, draws=200) for cores in (1, 2))
-    assert info(one)["resampled"]
+    assert info(one).notes.resampled
     np.testing.assert_array_equal(one["posterior"]["mean"], two["posterior"]["mean"])
 
 
@@ -391,7 +391,7 @@ def test_minibatches_agree_with_all_points(method, monkeypatch):
     x = make_mixture(n_points=20_000, n_features=2, n_components=3, overlap=0.05, seed=1).X
     whole, part = (approximation(method, x, draws=4000, batch_size=size) for size in (None, 1024))
     assert not np.array_equal(whole["posterior"]["mean"], part["posterior"]["mean"])
-    assert abs(info(whole)["elbo"] - info(part)["elbo"]) < 0.3
+    assert abs(info(whole).notes.elbo - info(part).notes.elbo) < 0.3
     for name in ("weight", "mean", "covariance"):
         a, b = whole["posterior"][name], part["posterior"][name]
         sd = a.std(["chain", "draw"])
@@ -429,9 +429,9 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
 
     fit = approximation("advi", bg.datasets.galaxies(), bg.MixtureModel(5), progress=Interrupts())
-    assert info(fit)["warnings"][0].startswith("Interrupted: kept the approximation of iteration 3")
-    assert info(fit)["interrupted"]
-    assert not info(fit)["converged"]
+    assert info(fit).warnings[0].startswith("Interrupted: kept the approximation of iteration 3")
+    assert info(fit).notes.interrupted
+    assert not info(fit).notes.converged
     assert np.isfinite(fit["posterior"]["mean"]).all()
 
 
@@ -448,7 +448,7 @@ def test_settings_that_may_be_none_are_checked_too():
     for given, message in [({"batch_size": 0}, "batch_size=0"), ({"samples": 2.5}, "samples=2.5")]:
         with pytest.raises(DeclarationError, match=f"{message}: must be a whole number, at least 1"):
             bg.fit(MODEL, APART.X, "advi", **given)
-    assert info(approximation("advi", draws=5, samples=None))["settings"]["samples"] is None
+    assert info(approximation("advi", draws=5, samples=None)).settings["samples"] is None
 
 
 def test_full_rank_says_what_it_needs():

@@ -18,9 +18,10 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName
 from bayesgmm.inference import em, laplace
 from bayesgmm.inference.engine import Silent
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import Posterior, info, unpack
+from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.predictions.elicitation import draw, simulate
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, seed=1)
@@ -79,11 +80,11 @@ def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(method):
 @pytest.mark.parametrize("method", ENGINES)
 def test_a_fit_says_how_it_was_made(method):
     told = info(quick_fit(method))
-    assert told["method"] == method
-    assert told["seed"] == 1
-    assert told["settings"].keys() == ENGINES[method].defaults.keys()
-    assert told["fingerprint"] == as_points(SAMPLE.X).fingerprint
-    assert told["model"]["means"]["scale"] is not None
+    assert told.method == method
+    assert told.seed == 1
+    assert told.settings.keys() == ENGINES[method].defaults.keys()
+    assert told.fingerprint == as_points(SAMPLE.X).fingerprint
+    assert told.model.means.scale is not None
 
 
 @pytest.mark.parametrize("method", ENGINES)
@@ -140,7 +141,7 @@ def test_numpy_s_numbers_are_numbers():
     model = bg.MixtureModel(np.int64(2))
     fit = quick_fit("nuts", model, draws=np.int32(50), chains=2.0, seed=np.int64(3))
     assert fit["posterior"].sizes["draw"] == 50
-    assert info(fit)["seed"] == 3
+    assert info(fit).seed == 3
 
 
 def test_a_model_is_a_declaration():
@@ -392,7 +393,7 @@ def test_ctrl_c_keeps_what_was_drawn():
         fit = bg.fit(MODEL, SAMPLE.X, draws=40_000, tune=100, seed=1, progress=Interrupts())
     assert 0 < fit["posterior"].sizes["draw"] < 40_000
     assert np.isfinite(fit["posterior"]["mean"]).all()
-    assert info(fit)["interrupted"]
+    assert info(fit).notes.interrupted
 
 
 def test_chains_start_where_the_posterior_is():

@@ -15,8 +15,9 @@ from bayesgmm.errors import ComponentError, DegenerateComponent, EmptyComponent,
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, laplace, maxima, mle, modes
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import info, unpack
+from bayesgmm.posterior.schema import unpack
 from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
 
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.1, seed=4)
@@ -84,8 +85,8 @@ def test_no_slope_is_left_and_every_neighbour_is_lower(family):
     q = coordinates(likelihood, fit)
     value, grad = likelihood(q)
     assert np.abs(grad).max() < 1e-8 * len(SAMPLE.X)
-    assert info(fit)["gradient"] <= 1e-8
-    assert info(fit)["maximum"] == "likelihood"
+    assert info(fit).notes.gradient <= 1e-8
+    assert info(fit).notes.maximum == "likelihood"
     assert value == pytest.approx(fit["sample_stats"]["loglik"].item(), rel=1e-12)
     rng = np.random.default_rng(0)
     for size, _ in itertools.product([1e-3, 1e-2, 1e-1], range(20)):
@@ -122,7 +123,7 @@ def test_a_component_that_is_far_tighter_than_the_data_is_solved_for(spread):
     rng = np.random.default_rng(0)
     tight = 0.3 + spread * rng.normal(size=(150, 2)) @ [[1.0, 0.5], [0.0, 0.3]]
     fit = fitted(bg.MixtureModel(2), np.concatenate([rng.normal(size=(200, 2)), tight]), "mle")
-    assert info(fit)["converged"]
+    assert info(fit).notes.converged
     covariance = unpack(fit).parameters.covariance[0]
     tighter = covariance[np.argmin(covariance[:, 0, 0])]
     np.testing.assert_allclose(tighter, np.cov(tight.T, bias=True), rtol=0.05)
@@ -133,7 +134,7 @@ def test_a_likelihood_without_a_maximum_says_so(family):
     """Half of the points are one value: only a shared variance has a maximum."""
     model = bg.MixtureModel(2, family)
     if family == "tied":
-        assert info(fitted(model, SPIKE, "mle"))["converged"]
+        assert info(fitted(model, SPIKE, "mle")).notes.converged
     else:
         with pytest.raises(DegenerateComponent, match="component . is singular"):
             fitted(model, SPIKE, "mle")
@@ -190,8 +191,8 @@ def test_beyond_the_limit_there_is_no_hessian(monkeypatch):
     monkeypatch.setattr(maxima, "HESSIAN_LIMIT", 5)
     monkeypatch.setattr(maxima.Curvature, "of", None)
     fit = fitted(bg.MixtureModel(2), SAMPLE.X, "mle")
-    assert info(fit)["converged"]
-    assert info(fit)["gradient"] <= 1e-7
+    assert info(fit).notes.converged
+    assert info(fit).notes.gradient <= 1e-7
 
 
 # -- maximum a posteriori --
@@ -247,8 +248,8 @@ def test_no_draw_of_nuts_lies_above_the_mode(name):
 @pytest.mark.parametrize("family", COVARIANCES)
 def test_a_prior_heals_a_spike(family):
     fit = fitted(bg.MixtureModel(2, family), SPIKE, "map")
-    assert info(fit)["converged"]
-    assert info(fit)["maximum"] == "posterior"
+    assert info(fit).notes.converged
+    assert info(fit).notes.maximum == "posterior"
     assert (unpack(fit).parameters.covariance > 1e-4).all()
 
 
@@ -268,8 +269,8 @@ def test_every_prior_has_a_mode(d):
             warnings.simplefilter("always")
             fit = fitted(bg.MixtureModel(3, **priors), x, "map")
         assert np.isfinite(fit["sample_stats"]["lp"].item())
-        assert info(fit)["converged"], priors
-        assert info(fit)["gradient"] <= 1e-8
+        assert info(fit).notes.converged, priors
+        assert info(fit).notes.gradient <= 1e-8
         assert all("sticks" in str(one.message) for one in said), (priors, [str(one.message) for one in said])
 
 

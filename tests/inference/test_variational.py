@@ -21,8 +21,8 @@ from bayesgmm.inference import variational
 from bayesgmm.inference.acceleration import squared_steps
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import info
 from tests.ascents import (
     FAMILIES,
     MEANS,
@@ -117,8 +117,8 @@ def test_one_conjugate_component_is_exact(family):
     x = 3 * SAMPLE.X[:30]
     exact = log_predictive(family, x, np.full(2, 0.5), 0.3, 4.5, SCALES[family])
     fit = bg.fit(model, x, "vb", seed=1, progress=False, draws=300)
-    assert info(fit)["elbo"] == pytest.approx(exact, abs=1e-8)
-    assert info(fit)["n_iter"] == 2
+    assert info(fit).notes.elbo == pytest.approx(exact, abs=1e-8)
+    assert info(fit).notes.n_iter == 2
     ratio = (fit["sample_stats"]["lp"] - fit["sample_stats"]["log_q"]).values
     np.testing.assert_allclose(ratio, exact, atol=1e-8)
 
@@ -142,16 +142,16 @@ def test_the_bound_is_below_the_exact_log_evidence(weights):
     means, covariances = bg.ConjugateMeans(0.0, 0.2), bg.WishartPrecision(4.0, 1.5)
     exact = exact_evidence(weights, x, np.zeros(1), 0.2, 4.0, np.array([[1.5]]))
     told = info(vb(bg.MixtureModel(2, "full", weights, means, covariances), x, draws=4000))
-    assert exact - 3 < told["elbo"] < exact
-    assert told["elbo"] < told["marginal_elbo"] + 5 * told["marginal_elbo_se"]
-    assert told["marginal_elbo"] < exact + 5 * told["marginal_elbo_se"]
+    assert exact - 3 < told.notes.elbo < exact
+    assert told.notes.elbo < told.notes.marginal_elbo + 5 * told.notes.marginal_elbo_se
+    assert told.notes.marginal_elbo < exact + 5 * told.notes.marginal_elbo_se
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_bound_is_in_data_units(family):
     """Default priors go with the data, so in other units the density of each point is that much smaller."""
     model = bg.MixtureModel(3, family)
-    one, other = (info(vb(model, unit * SAMPLE.X, draws=1))["elbo"] for unit in (1.0, 1000.0))
+    one, other = (info(vb(model, unit * SAMPLE.X, draws=1)).notes.elbo for unit in (1.0, 1000.0))
     assert one - other == pytest.approx(SAMPLE.X.size * np.log(1000), rel=1e-9)
 
 
@@ -160,8 +160,8 @@ def test_a_row_of_weight_two_is_the_row_twice(family, means):
     model = bg.MixtureModel(3, family, means=MEANS[means], covariances=SCALE)
     twice = vb(model, np.repeat(SAMPLE.X, 2, axis=0), tol=1e-12)
     weighed = vb(model, SAMPLE.X, sample_weight=np.full(len(SAMPLE.X), 2.0), tol=1e-12)
-    assert info(twice)["elbo"] == pytest.approx(info(weighed)["elbo"], abs=1e-6)
-    assert info(twice)["elbo"] < 1.5 * info(vb(model, SAMPLE.X))["elbo"] < 0
+    assert info(twice).notes.elbo == pytest.approx(info(weighed).notes.elbo, abs=1e-6)
+    assert info(twice).notes.elbo < 1.5 * info(vb(model, SAMPLE.X)).notes.elbo < 0
 
 
 # -- against others --
@@ -284,11 +284,11 @@ def test_minibatches_reach_the_bound_of_all_points(family, means):
     model = bg.MixtureModel(5, family, means=means)
     told = info(vb(model, MANY.X, draws=200))
     batched = vb(model, MANY.X, draws=200, batch_size=1024)
-    assert info(batched)["elbo"] == pytest.approx(told["elbo"], abs=0.01)
+    assert info(batched).notes.elbo == pytest.approx(told.notes.elbo, abs=0.01)
     batches, elbo = batched["optimisation"]["batches"].values, batched["optimisation"]["elbo"].values
     assert 2 <= (batches > 1).sum() <= 20
     assert (batches == 1).sum() <= variational.LAST_SWEEPS
-    assert elbo[batches == 1][0] == pytest.approx(told["elbo"], abs=1)
+    assert elbo[batches == 1][0] == pytest.approx(told.notes.elbo, abs=1)
 
 
 def test_steps_that_never_settle_are_refused():
@@ -329,11 +329,11 @@ def test_a_fit_says_how_good_it_is():
     x = make_mixture(n_points=600, n_features=2, n_components=3, overlap=0.01, seed=2).X
     fit = bg.fit(bg.MixtureModel(3), x, "vb", seed=1, draws=3, progress=False)  # a warning would be an error
     told = info(fit)
-    assert told["converged"]
-    assert told["importance_share"] > 0.3
-    assert told["elbo"] < told["marginal_elbo"] < told["elbo"] + 5
+    assert told.notes.converged
+    assert told.notes.importance_share > 0.3
+    assert told.notes.elbo < told.notes.marginal_elbo < told.notes.elbo + 5
     assert convergence_line(fit) == (
-        f"3 draws of the variational posterior; ELBO {told['elbo']:.1f}; Pareto k-hat {told['pareto_khat']:.2f}"
+        f"3 draws of the variational posterior; ELBO {told.notes.elbo:.1f}; Pareto k-hat {told.notes.pareto_khat:.2f}"
     )
     assert fit["posterior"].sizes["draw"] == 3
 
@@ -341,13 +341,13 @@ def test_a_fit_says_how_good_it_is():
 def test_the_extras_that_are_learned_are_in_the_fit():
     fit = vb(bg.MixtureModel(4, weights=bg.DirichletProcess()), SAMPLE.X)
     assert (fit["posterior"]["concentration"] > 0).all()
-    assert "truncation" in info(fit)
+    assert info(fit).truncation is not None
 
 
 def test_the_history_ends_in_the_bound_and_is_drawn():
     fit = vb(bg.MixtureModel(3), SAMPLE.X)
     history = fit["optimisation"]["elbo"].values
-    assert history[-1] == info(fit)["elbo"]
+    assert history[-1] == info(fit).notes.elbo
     assert np.diff(history).min() > -1e-9
     figure = bg.plots.elbo(fit)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -364,8 +364,8 @@ def test_a_picture_tells_minibatches_from_all_points():
 
 def test_an_ascent_that_stops_early_warns():
     fit = vb(bg.MixtureModel(5), SAMPLE.X, max_iter=3)
-    assert info(fit)["warnings"][0].startswith("Variational Bayes stopped after 3 iterations before it converged.")
-    assert info(fit)["n_iter"] == 3
+    assert info(fit).warnings[0].startswith("Variational Bayes stopped after 3 iterations before it converged.")
+    assert info(fit).notes.n_iter == 3
 
 
 def test_a_posterior_that_independent_factors_miss_is_reported():
@@ -392,6 +392,6 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch, batch_size):
     monkeypatch.setattr(variational, "short_runs", then_count)
     monkeypatch.setattr(Ascent, "update", counted)
     told = info(vb(bg.MixtureModel(8), MANY.X[:5000], n_init=2, tol=1e-12, batch_size=batch_size))
-    assert told["warnings"][0].startswith("Interrupted: kept the approximation of iteration")
-    assert told["interrupted"]
-    assert np.isfinite(told["elbo"])
+    assert told.warnings[0].startswith("Interrupted: kept the approximation of iteration")
+    assert told.notes.interrupted
+    assert np.isfinite(told.notes.elbo)

@@ -15,8 +15,9 @@ from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import divergence
 from bayesgmm.labels.label_confusion import exchange_gaps, misnamed
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, reorder
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import info, unpack
+from bayesgmm.posterior.schema import unpack
 from benchmarks.relabelling import same_names
 from tests.switching import as_fit, draws_of, in_rows, relabelled, responsibilities_of, shares_of, shuffled, two_modes
 
@@ -48,11 +49,11 @@ def test_an_exchange_gap_is_the_cost_of_an_exchange():
 
 
 def test_well_separated_components_have_certain_labels():
-    labels = info(bg.relabel(draws_of(n_draws=200), progress=False))["labels"]
-    assert labels["agreement"] > 0.95
-    assert min(labels["constancy"]) > 0.95
-    assert np.max(labels["confusion"]) < 0.01
-    assert labels["doubtful_weight"] == 0
+    labels = info(bg.relabel(draws_of(n_draws=200), progress=False)).labels
+    assert labels.agreement > 0.95
+    assert min(labels.constancy) > 0.95
+    assert np.max(labels.confusion) < 0.01
+    assert labels.doubtful_weight == 0
 
 
 def test_overlapping_components_that_stay_where_they_are_keep_their_labels():
@@ -66,10 +67,10 @@ def test_overlapping_components_that_stay_where_they_are_keep_their_labels():
     mixed, order = shuffled(as_fit(Parameters(weight, mean, covariance), x))
     found = bg.relabel(mixed, progress=False)
     assert same_names(component_order(found), inverse(order))
-    labels = info(found)["labels"]
-    assert labels["agreement"] < 0.97
-    assert labels["doubtful_weight"] == 0
-    assert min(labels["constancy"]) > 0.9
+    labels = info(found).labels
+    assert labels.agreement < 0.97
+    assert labels.doubtful_weight == 0
+    assert min(labels.constancy) > 0.9
 
 
 def one_gaussian_in_two():
@@ -84,13 +85,13 @@ def test_two_components_on_one_gaussian_cannot_be_told_apart():
     fit = one_gaussian_in_two()
     with pytest.warns(FitWarning, match="components 0 and 1 can't be told apart"):
         found = bg.relabel(fit, progress=False)
-    labels = info(found)["labels"]
-    assert labels["indistinct"] == [[0, 1]]
-    assert labels["confusion"][0][1] > 0.3
-    assert labels["doubtful_weight"] > 0.3
-    warned = [text for text in info(found)["warnings"] if "told apart" in text]
+    labels = info(found).labels
+    assert labels.indistinct == ((0, 1),)
+    assert labels.confusion[0][1] > 0.3
+    assert labels.doubtful_weight > 0.3
+    warned = [text for text in info(found).warnings if "told apart" in text]
     again = relabelled(found)
-    assert [text for text in info(again)["warnings"] if "told apart" in text] == warned  # once
+    assert [text for text in info(again).warnings if "told apart" in text] == warned  # once
 
 
 def test_a_component_that_holds_different_points_in_every_draw_is_reported():
@@ -105,20 +106,20 @@ def test_a_component_that_holds_different_points_in_every_draw_is_reported():
     covariance[:, 2] *= 0.05
     wandering = as_fit(Parameters(weight, mean, covariance), x)
     with pytest.warns(FitWarning, match="component 2 holds different points in every draw"):
-        labels = info(bg.relabel(wandering, progress=False))["labels"]
-    assert labels["inconstant"] == [2]
+        labels = info(bg.relabel(wandering, progress=False)).labels
+    assert labels.inconstant == (2,)
 
 
 def test_chains_in_different_modes_have_no_common_labels():
     """The Jaccard index of their points is a half or a third."""
-    labels = info(relabelled(two_modes()))["labels"]
-    assert max(labels["constancy"]) < 0.7
+    labels = info(relabelled(two_modes())).labels
+    assert max(labels.constancy) < 0.7
 
 
 def test_confusion_is_not_computed_from_few_draws():
-    labels = info(bg.relabel(draws_of(n_draws=10), progress=False))["labels"]
-    assert labels["confusion"] is None
-    assert labels["indistinct"] == []
+    labels = info(bg.relabel(draws_of(n_draws=10), progress=False)).labels
+    assert labels.confusion is None
+    assert labels.indistinct == ()
 
 
 # -- convergence --

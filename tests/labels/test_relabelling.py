@@ -1,5 +1,7 @@
 """Relabelling: every method against its definition, on traces of other libraries, and its errors."""
 
+from dataclasses import replace
+
 import arviz as az
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from bayesgmm.labels.alignments import (
 )
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.labels.subsamples import stratified_subsample
-from bayesgmm.posterior.schema import info, observed, unpack
+from bayesgmm.posterior.info import LabelInfo, info
+from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table
 from benchmarks.relabelling import plain_stephens, same_names, switched
 from tests.switching import (
@@ -191,9 +194,9 @@ def test_any_switching_is_undone(method, points):
     found = bg.relabel(mixed, method, points=points, progress=False, **SETTINGS[method])
     undone = component_order(found)
     assert same_names(undone, inverse(order))
-    assert info(found)["labels"]["method"] == method
-    assert info(found)["labels"]["agreement"] > 0.9
-    assert info(found)["labels"]["indistinct"] == []
+    assert info(found).labels.method == method
+    assert info(found).labels.agreement > 0.9
+    assert info(found).labels.indistinct == ()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -221,7 +224,7 @@ def test_many_points_start_from_the_order_of_a_subsample():
     points, drawn, shuffle = switched(5_000, n_draws=20)
     found = bg.relabel(as_fit_of(drawn, points), points=None, progress=False)
     assert same_names(component_order(found), np.argsort(shuffle, axis=1))
-    assert info(found)["labels"]["points"] == 5_000
+    assert info(found).labels.points == 5_000
 
 
 def test_each_method_starts_from_the_original_draws():
@@ -237,14 +240,12 @@ def test_each_method_starts_from_the_original_draws():
 def test_a_fit_stores_the_original_labels(fit):
     order = fit["sample_stats"][KEPT]
     assert order.dims == ("chain", "draw", "component")
-    assert info(fit)["labels"]["method"] == "stephens"
-    assert info(fit)["labels"]["indistinct"] == []
+    assert info(fit).labels.method == "stephens"
+    assert info(fit).labels.indistinct == ()
     again = bg.relabel(fit, progress=False)
     np.testing.assert_array_equal(again["sample_stats"][KEPT], order)
     np.testing.assert_array_equal(again["posterior"]["mean"], fit["posterior"]["mean"])
-    assert {k: v for k, v in info(again).items() if k != "labels"} == {
-        k: v for k, v in info(fit).items() if k != "labels"
-    }
+    assert replace(info(again), labels=None) == replace(info(fit), labels=None)
 
 
 def test_the_input_is_not_changed():
@@ -290,8 +291,8 @@ def test_a_row_of_weight_three_counts_three_times():
     np.testing.assert_array_equal(component_order(one), component_order(other))
     plain = relabelled(mixed, points=None)
     for key in ("agreement", "constancy", "confusion"):
-        np.testing.assert_allclose(info(one)["labels"][key], info(other)["labels"][key], atol=2e-4)
-    assert info(one)["labels"]["agreement"] != info(plain)["labels"]["agreement"]
+        np.testing.assert_allclose(getattr(info(one).labels, key), getattr(info(other).labels, key), atol=2e-4)
+    assert info(one).labels.agreement != info(plain).labels.agreement
 
 
 def test_assignments_of_a_trace_without_relabelling_are_those_with_it():
@@ -317,7 +318,7 @@ def test_one_draw_and_one_component_keep_their_labels(iris):
     x = iris.drop(columns="species")
     point = bg.fit(bg.MixtureModel(3), x, "em", seed=1, progress=False)
     assert bg.relabel(point, progress=False)["posterior"].identical(point["posterior"])
-    assert info(point)["labels"] == {"method": "stephens"}
+    assert info(point).labels == LabelInfo("stephens")
     by_petal = bg.relabel(point, "ordered", by="petal_length", progress=False)
     assert (np.diff(by_petal["posterior"]["mean"].sel(feature="petal_length").values.ravel()) > 0).all()
     one = bg.fit(bg.MixtureModel(1), x, "vb", seed=1, draws=50, progress=False)
@@ -327,7 +328,7 @@ def test_one_draw_and_one_component_keep_their_labels(iris):
 
 def test_ordered_uses_the_only_column():
     p = draws_of(d=1)
-    assert info(relabelled(p, "ordered"))["labels"]["method"] == "ordered"
+    assert info(relabelled(p, "ordered")).labels.method == "ordered"
 
 
 # -- bad input --
@@ -359,7 +360,7 @@ def test_without_points_only_methods_that_compare_parameters_work():
         bg.relabel(mixed, progress=False)
     found = bg.relabel(mixed, "pivot", progress=False)
     assert same_names(component_order(found), inverse(order))
-    assert info(found)["labels"] == {"method": "pivot"}
+    assert info(found).labels == LabelInfo("pivot")
     given = bg.relabel(mixed, data=draws_of()["observed_data"]["x"].values, progress=False)
     assert same_names(component_order(given), inverse(order))
 

@@ -1,6 +1,7 @@
 """Comparison of fits: against scikit-learn, against ArviZ on log densities by scipy, and errors."""
 
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import arviz as az
@@ -16,7 +17,8 @@ import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, UnknownName
-from bayesgmm.posterior.schema import annotate, info, unpack
+from bayesgmm.posterior.info import annotate, info
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions import cross_validation, densities
 
 SAMPLE = make_mixture(n_points=120, n_features=2, n_components=3, overlap=0.3, seed=1)
@@ -81,12 +83,18 @@ def test_criteria_of_em_match_scikit_learn(covariance):
     assert row["icl"] == pytest.approx(theirs.bic(SAMPLE.X) + 2 * entropy)
 
 
+def renoted(fit, **notes):
+    """A copy of a fit with other notes of its engine."""
+    told = info(fit)
+    return annotate(fit.copy(), replace(told, notes=replace(told.notes, **notes)))
+
+
 def test_criteria_are_only_for_maximum_likelihood(fits, table):
     for method, fit in fits.items():
         finite = np.isfinite(table.loc[method, CRITERIA].astype(float))
-        assert finite.all() if info(fit).get("maximum") == "likelihood" else not finite.any(), method
-    assert info(fits["em"])["maximum"] == "likelihood"
-    mode = annotate(fits["em"].copy(), info(fits["em"]) | {"maximum": "posterior"})
+        assert finite.all() if info(fit).notes.maximum == "likelihood" else not finite.any(), method
+    assert info(fits["em"]).notes.maximum == "likelihood"
+    mode = renoted(fits["em"], maximum="posterior")
     row = bg.compare({"mode": mode}).loc["mode"]
     assert row[CRITERIA].isna().all()
     assert row["loglik"] == pytest.approx(table.loc["em", "loglik"])
@@ -127,7 +135,7 @@ def test_leave_one_out_matches_arviz_on_log_densities_by_scipy(fits, table):
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
 def test_draws_of_an_approximation_are_weighted_by_its_density(fits):
-    fit = annotate(fits["advi"].copy(), info(fits["advi"]) | {"resampled": None})
+    fit = renoted(fits["advi"], resampled=None)
     stats = fit["sample_stats"].to_dataset()
     tree = with_log_likelihood(fit, log_likelihood(fit))
     theirs = az.loo_approximate_posterior(tree, log_p=stats["lp"].values, log_q=stats["log_q"].values, pointwise=True)
@@ -139,7 +147,7 @@ def test_draws_of_an_approximation_are_weighted_by_its_density(fits):
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")
 def test_resampled_draws_count_by_their_effective_size(fits):
     fit, row = fits["advi"], quietly({"advi": fits["advi"]}).loc["advi"]
-    worth = info(fit)["resampled"]["effective"]
+    worth = info(fit).notes.resampled.effective
     assert worth < 900
     theirs = az.loo(with_log_likelihood(fit, log_likelihood(fit)), reff=worth / 1000, pointwise=True)
     assert row["elpd_loo"] == pytest.approx(theirs.elpd, rel=1e-9)
@@ -162,9 +170,9 @@ def test_values_that_are_not_defined_for_a_fit_are_nan(fits, table):
     for method, fit in fits.items():
         row, many = table.loc[method], fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] > 1
         assert np.isfinite(row[LOO].astype(float)).all() == many, method
-        assert np.isfinite(row["elbo"]) == ("elbo" in info(fit)), method
+        assert np.isfinite(row["elbo"]) == (info(fit).notes.elbo is not None), method
         assert row["method"] == method
-        assert row["seconds"] == info(fit)["seconds"]
+        assert row["seconds"] == info(fit).seconds
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")

@@ -21,7 +21,8 @@ from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.mixtures import AVERAGED, MEANS, region
 from bayesgmm.plots.partitions import matched
 from bayesgmm.plots.style import COLOURS, colour
-from bayesgmm.posterior.schema import declaration, unpack
+from bayesgmm.posterior.info import declaration
+from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")

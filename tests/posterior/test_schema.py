@@ -9,7 +9,8 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import writable
-from bayesgmm.posterior.schema import FORMATS, declaration, unpack
+from bayesgmm.posterior.info import declaration
+from bayesgmm.posterior.schema import FORMATS, unpack
 
 mpl.use("Agg")
 

@@ -9,7 +9,7 @@ from scipy.special import digamma
 
 import bayesgmm as bg
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning
-from bayesgmm.posterior.schema import info
+from bayesgmm.posterior.info import info
 from tests.conftest import sampled
 
 mpl.use("Agg")
@@ -95,9 +95,9 @@ def test_a_truncation_that_is_too_small_gives_a_warning():
     x = bg.datasets.galaxies()
     model = bg.MixtureModel(3, weights=bg.DirichletProcess(5.0))
     told = info(sampled(model, x, draws=50, chains=2, seed=1))
-    assert any("of 3 sticks holds" in message for message in told["warnings"])
-    assert told["truncation"]["mass"] == pytest.approx((5 / 6) ** 2)
-    assert told["truncation"]["error_bound"] == 2.0
+    assert any("of 3 sticks holds" in message for message in told.warnings)
+    assert told.truncation.mass == pytest.approx((5 / 6) ** 2)
+    assert told.truncation.error_bound == 2.0
     long = info(sampled(bg.MixtureModel(12, weights=bg.DirichletProcess(0.3)), x, draws=50, chains=2, seed=1))
     assert not any("sticks" in message for message in long["warnings"])
 

@@ -197,7 +197,7 @@ def test_the_declaration_in_it_makes_the_same_model(page, fit):
     codes = [said_exactly(code) for code in find(page, "code")]
     import tomllib
 
-    from bayesgmm.posterior.schema import declaration
+    from bayesgmm.posterior.info import declaration
 
     stored = declaration(fit)
     card, python, command = codes

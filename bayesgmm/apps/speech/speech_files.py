@@ -14,8 +14,9 @@ from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of, writable
+from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.posterior.schema import annotate, pack
+from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -234,4 +235,4 @@ def state_fit(words: WordModels, word: int, state: int) -> "xr.DataTree":
     unknown = np.full((1, one.n_draws), np.nan)
     tree = pack(nothing, words.standard, Parameters(p.weight[None], p.mean[None], p.covariance[None]), {"lp": unknown})
     del tree["observed_data"]
-    return annotate(tree, {"method": "speech", "relabelled": "by the fit that it was read from", "warnings": []})
+    return annotate(tree, FitInfo(method="speech", relabelled="by the fit that it was read from"))

@@ -21,6 +21,7 @@ from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.selection import select
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.info import declaration
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Clusters:
 
     def words(self) -> list[str]:
         """Describe the analysis and the clusters, one sentence per line."""
-        best, model = self.choices.iloc[0], schema.declaration(self.fit)
+        best, model = self.choices.iloc[0], declaration(self.fit)
         k, n_clusters = model.n_components, self.partition.attrs["n_clusters"]
         lines = self.table.words()
         lines.append(f"columns used: {listing(self.table.columns)}")

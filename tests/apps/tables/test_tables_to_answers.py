@@ -17,7 +17,6 @@ from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
 from bayesgmm.apps.tables.model_choice import Candidate, choose_model
 from bayesgmm.apps.tables.p_values import EmpiricalNull, log_p_values
 from bayesgmm.errors import DeclarationError, FitWarning
-from bayesgmm.posterior import schema
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -142,7 +141,7 @@ def test_a_background_is_used_if_outliers_mask_each_other():
     good = rng.normal(size=(400, 2))
     table = np.concatenate([good, rng.normal(size=(40, 2)) * 40])
     found = find_anomalies(table, n_components=1, **QUIET)
-    assert "background" in schema.info(found.fit)["model"]
+    assert bg.info(found.fit).model.background is not None
     sd = np.sqrt(np.diagonal(found.fit["posterior"]["covariance"].mean(("chain", "draw")).values[0]))
     np.testing.assert_allclose(sd, 1.0, atol=0.25)  # 12 without one
     assert found.rows["anomaly"].to_numpy()[400:].mean() > 0.85

@@ -1,0 +1,361 @@
+"""What a fit stores about itself: how it was made, and how far it can be trusted. Written and read here only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+from bayesgmm.errors import FitFileError
+from bayesgmm.model import MixtureModel
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from pydantic import TypeAdapter
+
+SCHEMA = 1
+KEY = "bayesgmm"  # the attribute of a fit that holds its info as JSON
+Setting = bool | int | float | str | None
+
+
+@dataclass(frozen=True, repr=False)
+class _Facts:
+    """Facts of which any may be unknown; its representation shows those that are known."""
+
+    def __repr__(self) -> str:
+        """Return the known facts."""
+        known = ", ".join(f"{name}={value!r}" for name, value in known_facts(self).items())
+        return f"{type(self).__name__}({known})"
+
+
+@dataclass(frozen=True, repr=False)
+class TruncationInfo(_Facts):
+    """Effect of truncating a stick-breaking process at K components.
+
+    Parameters
+    ----------
+    last_weight : float
+        Posterior mean weight of the last stick, which stands for all that were left out.
+    mass : float
+        Expected prior weight of the sticks that were left out, averaged over the draws.
+    error_bound : float
+        Upper bound on the integrated absolute error of the marginal density of the data, from 0 to 2 [1]_.
+
+    References
+    ----------
+    .. [1] Ishwaran & James (2001), J. Am. Stat. Assoc. 96, 161-173.
+    """
+
+    last_weight: float
+    mass: float
+    error_bound: float
+
+
+@dataclass(frozen=True, repr=False)
+class LabelInfo(_Facts):
+    """Method that undid label switching, and how well the labels are determined.
+
+    Of one draw, one component, or draws without points, only ``method`` is known.
+
+    Parameters
+    ----------
+    method : str
+        ``'stephens'``, ``'ecr'``, ``'pivot'`` or ``'ordered'``.
+    by : str, optional
+        Column, or ``'weight'``, by which ``'ordered'`` sorted.
+    agreement : float, optional
+        Probability that a point's label in a draw is its most probable label.
+    constancy : tuple of K floats, optional
+        Jaccard index of the points of each label in two draws, from 0 to 1.
+    inconstant : tuple of int
+        Components whose constancy is below 0.6.
+    confusion : K tuples of K floats, optional
+        Upper bounds on the probability that two labels are exchanged; 0.5 where labels are arbitrary. Unknown with
+        fewer than 20 draws.
+    indistinct : tuple of tuples of int
+        Groups of components that can't be told apart: their confusion is above 0.1.
+    doubtful_weight : float, optional
+        Total weight of the components whose labels have no meaning.
+    points : int, optional
+        Number of points used.
+    """
+
+    method: str
+    by: str | None = None
+    agreement: float | None = None
+    constancy: tuple[float, ...] | None = None
+    inconstant: tuple[int, ...] = ()
+    confusion: tuple[tuple[float, ...], ...] | None = None
+    indistinct: tuple[tuple[int, ...], ...] = ()
+    doubtful_weight: float | None = None
+    points: int | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class ResamplingInfo(_Facts):
+    """Importance resampling of an approximation's draws.
+
+    Parameters
+    ----------
+    proposals : int
+        Number of draws from which the kept ones were resampled.
+    distinct : int
+        Number of distinct draws among the kept ones.
+    effective : float
+        Number of independent draws with as much information as the kept ones.
+    """
+
+    proposals: int
+    distinct: int
+    effective: float
+
+
+@dataclass(frozen=True, repr=False)
+class EngineNotes(_Facts):
+    """Facts that an engine stores about its run. Those that it does not report are None.
+
+    Parameters
+    ----------
+    maximum : {'likelihood', 'posterior'}, optional
+        The function that a point estimate maximises.
+    converged : bool, optional
+        True if the optimiser met its criterion.
+    interrupted : bool, optional
+        True if the user stopped the run.
+    n_iter : int, optional
+        Number of iterations.
+    gradient : float, optional
+        Largest slope at a point estimate, per point, in the engine's coordinates.
+    repaired_directions : int, optional
+        Number of directions at the mode whose curvature was not positive and was replaced.
+    approximation : str, optional
+        Name of an approximation that is not a Gaussian in the unconstrained coordinates.
+    elbo, elbo_se : float, optional
+        Evidence lower bound and its standard error, in nats.
+    marginal_elbo, marginal_elbo_se : float, optional
+        Bound with the assignments summed out, and its standard error, in nats.
+    pareto_khat : float, optional
+        Shape of the tail of the importance ratios; an approximation is reliable below 0.7.
+    importance_share : float, optional
+        Effective sample size of the importance weights, as a share of the draws.
+    optimism : float, optional
+        ELBO on the draws that were optimised minus that on new draws, in nats.
+    evaluations : int, optional
+        Number of evaluations of the log posterior, after the mode was found.
+    resampled : ResamplingInfo, optional
+        Set where the draws were resampled by their importance ratios.
+
+    Examples
+    --------
+    >>> EngineNotes(maximum="likelihood", converged=True)
+    EngineNotes(maximum='likelihood', converged=True)
+    """
+
+    maximum: Literal["likelihood", "posterior"] | None = None
+    converged: bool | None = None
+    interrupted: bool | None = None
+    n_iter: int | None = None
+    gradient: float | None = None
+    repaired_directions: int | None = None
+    approximation: str | None = None
+    elbo: float | None = None
+    elbo_se: float | None = None
+    marginal_elbo: float | None = None
+    marginal_elbo_se: float | None = None
+    pareto_khat: float | None = None
+    importance_share: float | None = None
+    optimism: float | None = None
+    evaluations: int | None = None
+    resampled: ResamplingInfo | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class FitInfo(_Facts):
+    """What a fit stores about itself. A trace made elsewhere stores none of it: its facts are None or empty.
+
+    Parameters
+    ----------
+    model : MixtureModel, optional
+        The declaration, with all priors resolved to numbers.
+    method : str, optional
+        The engine.
+    settings : dict
+        Every setting of the engine.
+    seed : int, optional
+    fingerprint : str, optional
+        Hash of the data.
+    seconds : float, optional
+        Wall time of the engine.
+    versions : dict
+        Version of each package that computed it.
+    notes : EngineNotes
+        Facts that the engine stores: convergence, ELBO, Pareto k-hat and others.
+    truncation : TruncationInfo, optional
+        Set where the prior of the weights is a truncated process.
+    relabelled : str, optional
+        Method that undid label switching; None where that was not done.
+    labels : LabelInfo, optional
+        How well the labels are determined.
+    warnings : tuple of str
+        Warnings that were given.
+    unknown : dict
+        Facts that a newer version stored: they are kept when the fit is saved.
+    """
+
+    model: MixtureModel | None = None
+    method: str | None = None
+    settings: dict[str, Setting] = field(default_factory=dict)
+    seed: int | None = None
+    fingerprint: str | None = None
+    seconds: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: EngineNotes = field(default_factory=EngineNotes)
+    truncation: TruncationInfo | None = None
+    relabelled: str | None = None
+    labels: LabelInfo | None = None
+    warnings: tuple[str, ...] = ()
+    unknown: dict[str, object] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return the known facts, one a line."""
+        return "\n".join(["FitInfo(", *(f"    {name}={value!r}," for name, value in known_facts(self).items()), ")"])
+
+
+def info(fit: "xr.DataTree") -> FitInfo:
+    """Read what a fit stores about itself: declaration, engine, settings, seed, versions, labels and warnings.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit by any engine, or a trace of PyMC, which stores nothing.
+
+    Returns
+    -------
+    FitInfo
+
+    Raises
+    ------
+    FitFileError
+        If the stored text is damaged.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [3.0]], "em", seed=1, progress=False)
+    >>> bg.info(fit).method, bg.info(fit).seed
+    ('em', 1)
+    >>> bg.info(fit).notes
+    EngineNotes(maximum='likelihood', converged=True)
+    """
+    return read(fit.attrs.get(KEY, "{}"))
+
+
+def annotate(fit: "xr.DataTree", facts: FitInfo) -> "xr.DataTree":
+    """Store how a fit was made, in place of what it stored before."""
+    fit.attrs[KEY] = written(facts)
+    return fit
+
+
+def declaration(fit: "xr.DataTree") -> MixtureModel:
+    """Return the resolved model that was fitted.
+
+    Raises
+    ------
+    FitFileError
+        If the fit stores none.
+    """
+    model = info(fit).model
+    if model is None:
+        raise FitFileError("this fit holds no declaration: it was not made by bayesgmm's own fit")
+    return model
+
+
+def stored_schema(fit: "xr.DataTree") -> int:
+    """Return the version of the schema that a fit was written with."""
+    stored = _mapping(fit.attrs.get(KEY, "{}")).get("schema", SCHEMA)
+    return stored if isinstance(stored, int) else SCHEMA
+
+
+def read(text: str) -> FitInfo:
+    """Read JSON. The notes of the engine lie among the other facts.
+
+    Raises
+    ------
+    FitFileError
+        If it is damaged.
+
+    Examples
+    --------
+    >>> read('{"schema": 1, "method": "em", "converged": true, "mood": "good"}')
+    FitInfo(
+        method='em',
+        notes=EngineNotes(converged=True),
+        unknown={'mood': 'good'},
+    )
+    """
+    from pydantic import ValidationError
+
+    stored = dict(_mapping(text))
+    stored.pop("schema", None)
+    facts = {name: stored.pop(name) for name in _names(FitInfo) - NESTED if name in stored}
+    notes = {name: stored.pop(name) for name in _names(EngineNotes) if name in stored}
+    try:
+        return _reader().validate_python({**facts, "notes": notes, "unknown": stored})
+    except ValidationError as error:
+        raise FitFileError(f"what this fit stores about itself is damaged: {error}") from None
+
+
+def written(facts: FitInfo) -> str:
+    """Write JSON; facts that are unknown are left out.
+
+    Examples
+    --------
+    >>> written(FitInfo(method="em", notes=EngineNotes(converged=True)))
+    '{"schema": 1, "method": "em", "converged": true}'
+    """
+    known = {name: value for name, value in known_facts(facts).items() if name not in NESTED}
+    return json.dumps({"schema": SCHEMA} | known | known_facts(facts.notes) | facts.unknown, default=_plain)
+
+
+def known_facts(facts: _Facts) -> dict[str, object]:
+    """Return the facts that differ from their default, by name."""
+    values = {f.name: getattr(facts, f.name) for f in fields(facts)}
+    return {f.name: values[f.name] for f in fields(facts) if values[f.name] != _default(f)}
+
+
+NESTED = {"notes", "unknown"}  # their facts lie among the others in the JSON
+
+
+def _default(of: Field[object]) -> object:
+    return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+def _names(kind: type[_Facts]) -> set[str]:
+    return {f.name for f in fields(kind)}
+
+
+def _mapping(text: str) -> Mapping[str, object]:
+    """Parse JSON that should be an object."""
+    try:
+        stored = json.loads(text)
+    except ValueError as error:
+        raise FitFileError(f"what this fit stores about itself is damaged: {error}") from None
+    if not isinstance(stored, dict):
+        raise FitFileError("what this fit stores about itself is damaged: it is no JSON object")
+    return stored
+
+
+@cache
+def _reader() -> "TypeAdapter[FitInfo]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(FitInfo)
+
+
+def _plain(value: object) -> object:
+    """A part as plain values, for JSON."""
+    if isinstance(value, MixtureModel):
+        return value.plain()
+    if isinstance(value, _Facts):
+        return known_facts(value)
+    raise TypeError(f"{type(value).__name__} can't be stored in a fit")
