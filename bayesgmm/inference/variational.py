@@ -6,6 +6,7 @@ Coordinate ascent over all points, or natural-gradient steps over minibatches.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
