@@ -24,7 +24,7 @@ MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "
 
 ROOMS = """
 errors wording progress sweep
-dispatch files findings declared bundled engines data families pymc_ops apps.extras
+dispatch files findings declared bundled data families pymc_ops apps.extras
 datasets engines priors
 model
 posterior
