@@ -8,6 +8,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12
 .PHONY: demo test lint bench docs notebooks uncache clean
 
 demo: $(READY)
+	$(BIN)/bayesgmm warmup
 	$(BIN)/bayesgmm demo
 
 test: $(READY)
@@ -43,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]" --group dev
 	@touch $(READY)
 
-uncache:  # forget compiled code: numba does not notice a change in a function that another file calls
+uncache:  # forget compiled code
 	find bayesgmm -name '*.nb[ic]' -delete
 
 clean:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
-from threading import Timer
+from threading import RLock, Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds before a bar appears
 WIDE = 76  # terminal columns below which bars are short, so that the remaining time fits
+COMPILING = "compiling for this machine, once"
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
@@ -20,13 +21,71 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 def quiet() -> Iterator[None]:
     """Show no progress while a block runs."""
     token = _quiet.set(True)
+    _compiling.silence(1)
     try:
         yield
     finally:
+        _compiling.silence(-1)
         _quiet.reset(token)
 
 
-def _bars(*columns: "ProgressColumn | str") -> "Progress":
+class Compiling:
+    """The line that shows that code is being compiled: among the bars that are on the screen, or by itself.
+
+    Compilers work in whichever thread asks first, and inside each other: the line stays until the last is done.
+    """
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._depth = self._silenced = 0
+        self._shown: list[Progress] = []  # the bars that are on the screen, the last ones on top
+        self._line: tuple[Progress, TaskID] | None = None
+
+    def silence(self, change: int) -> None:
+        """Count those who want nothing shown, in any thread."""
+        with self._lock:
+            self._silenced += change
+
+    def appear(self, bars: "Progress") -> None:
+        """Note that bars are on the screen."""
+        with self._lock:
+            self._shown.append(bars)
+
+    def vanish(self, bars: "Progress") -> None:
+        """Note that they are no more; a line among them is gone with them."""
+        with self._lock:
+            self._shown.remove(bars)
+            if self._line and self._line[0] is bars:
+                self._line = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._line is None and not self._silenced:
+                bars = self._shown[-1] if self._shown else _bars(transient=True)
+                self._line = bars, bars.add_task(COMPILING, total=None, note="")
+                bars.start()
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._line is not None and not self._depth:
+                bars, task = self._line
+                self._line = None
+                bars.remove_task(task)
+                if bars not in self._shown:
+                    bars.stop()
+
+
+_compiling = Compiling()
+
+
+def compiling() -> Compiling:
+    """Show, while a block runs, that code is compiled: on a terminal, and where progress is not silenced."""
+    return _compiling
+
+
+def _bars(*columns: "ProgressColumn | str", transient: bool = False) -> "Progress":
     """Make progress bars by rich, disabled where there is no terminal, or a notebook without ipywidgets."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -41,6 +100,7 @@ def _bars(*columns: "ProgressColumn | str") -> "Progress":
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
+        transient=transient,
         disable=_quiet.get() or not watched,
     )
 
@@ -55,12 +115,14 @@ class Bars:
 
     def __enter__(self) -> Self:
         self._bars.start()
+        _compiling.appear(self._bars)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end_stage()
+        _compiling.vanish(self._bars)
         self._bars.stop()
 
     def stage(self, text: str) -> None:
@@ -104,6 +166,7 @@ class Count:
 
     def __enter__(self) -> Self:
         self._later.start()
+        _compiling.appear(self._bar)
         return self
 
     def __exit__(
@@ -111,6 +174,7 @@ class Count:
     ) -> None:
         self._later.cancel()
         self._later.join()
+        _compiling.vanish(self._bar)
         self._bar.stop()
 
     def step(self) -> None:
@@ -127,7 +191,8 @@ def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[
     [0, 1, 4, 9]
     """
     if not progress:
-        yield from items
+        with quiet():
+            yield from items
         return
     with Count(title, len(items)) as count:
         for item in items:

@@ -19,6 +19,7 @@ from benchmarks import (
     sampling,
     segmentation,
     speech,
+    startup,
     sweeps,
 )
 
@@ -36,6 +37,7 @@ PARTS = {
     "diagnosis": diagnosis,
     "segmentation": segmentation,
     "speech": speech,
+    "startup": startup,
 }
 PACKAGES = (
     "bayesgmm",

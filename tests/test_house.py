@@ -23,7 +23,8 @@ MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
 ROOMS = """
-errors wording progress sweep
+errors wording progress late
+sweep
 dispatch files findings declared bundled data families pymc_ops apps.extras
 datasets engines priors
 model
@@ -33,7 +34,7 @@ predictions
 clusterings diagnosis
 inference plots
 model_selection estimators reports apps.images
-cards apps.tables apps.speech
+cards apps.tables apps.speech warmup
 apps
 cli
 __main__

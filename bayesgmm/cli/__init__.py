@@ -145,6 +145,16 @@ def demo(
     demo.run(output, remark, show, show_table, wrote)
 
 
+@app.command()
+def warmup() -> None:
+    """Compile everything for this machine now, so that no later command has to wait for it."""
+    from bayesgmm.warmup import warm_up
+
+    count = warm_up()
+    tell(compiled=count)
+    remark(f"{count} functions are compiled for this machine")
+
+
 def main() -> None:
     """Run the command line."""
     sys.exit(run(app, sys.argv[1:]))

@@ -6,9 +6,13 @@ Flood 2014), so that labels do not depend on who draws them, or in what order.
 
 import numpy as np
 
-from bayesgmm.sweep import simd
-from bayesgmm.sweep.kernels import _L, BLOCK, _logsumexp, _score_block, jit, long_jit
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block
+from bayesgmm.sweep.layout import LANES
 
+simd = Late("bayesgmm.sweep.simd")
+_L = LANES
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -42,7 +46,7 @@ def _draw_block(x, at, offset, mean, root, n_components, n_features, first, key,
                 break
 
 
-@long_jit
+@kernel
 def draw_labels(x, offset, mean, root, n_components, n_features, n_points, key, start, stop, out):
     """A component for every point under draws start to stop: out[draw, point]."""
     d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
@@ -56,7 +60,7 @@ def draw_labels(x, offset, mean, root, n_components, n_features, n_points, key, 
                 out[s, b * BLOCK + p] = label[p]
 
 
-@long_jit
+@kernel
 def count_labels(x, offset, mean, root, n_components, n_features, n_points, key, start, stop, out):
     """How many points each component of draws start to stop holds, by the same labels: out[draw, component]."""
     d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)

@@ -11,13 +11,16 @@ A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (
 import numpy as np
 
 from bayesgmm.clusterings.label_draw_kernels import uniform
-from bayesgmm.sweep import simd
-from bayesgmm.sweep.kernels import _L, jit, long_jit
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.layout import LANES
 
+simd = Late("bayesgmm.sweep.simd")
+_L = LANES
 _TOLERANCE = 1e-9  # smallest change of the loss times N that counts: rounding errors are smaller
 
 
-@long_jit
+@kernel
 def compress(labels, out):
     """Number each draw's clusters from 0: labels[draw, point] to out[point, draw]; return their maximum number."""
     n_draws, n_points = labels.shape
@@ -36,7 +39,7 @@ def compress(labels, out):
     return most
 
 
-@long_jit
+@kernel
 def tabulate(z, labels, start, stop, count):
     """Fill count[draw, group, cluster] for draws start to stop."""
     count[start:stop] = 0
@@ -46,7 +49,7 @@ def tabulate(z, labels, start, stop, count):
             count[s, z[i, s], k] += 1
 
 
-@long_jit
+@kernel
 def agreement(z, labels, f, start, stop, count, out):
     """out[draw] = sum of f over the counts, for draws start to stop."""
     tabulate(z, labels, start, stop, count)
@@ -58,7 +61,7 @@ def agreement(z, labels, f, start, stop, count, out):
         out[s] = sum_
 
 
-@long_jit
+@kernel
 def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
     """Mean Jaccard distance between the cluster of each point, start to stop, and its cluster in the draws."""
     n_draws = z.shape[1]
@@ -206,7 +209,7 @@ def _dissolve(problem, state, key, counter, cluster):
     return counter
 
 
-@long_jit
+@kernel
 def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_zeal, labels):
     """Improve a clustering in place until no single move improves it; points labelled -1 are allocated first.
 

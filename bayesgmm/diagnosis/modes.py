@@ -4,7 +4,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.diagnosis.mixing import chains_named
@@ -76,7 +76,7 @@ def stacking(fit: "xr.DataTree") -> Array:
             with np.errstate(all="ignore"):  # a point's k-hat is another check's
                 elpd, khat, effective = array_stats.loo(log[chain].T, chain_axis=None)
         except ValueError:  # ArviZ's, of a chain that never moved: without a point it would be where it is
-            elpd = logsumexp(log[chain], axis=0) - np.log(len(kept))
+            elpd = scipy.special.logsumexp(log[chain], axis=0) - np.log(len(kept))
             khat, effective = np.full(len(rows), np.inf), np.zeros(len(rows))
         error = float(elpd.std() * np.sqrt(len(elpd)))
         left_out[str(chain)] = LeftOut(elpd, khat, float(elpd.sum()), error, float(effective.sum()))

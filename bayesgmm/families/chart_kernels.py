@@ -5,8 +5,8 @@
 
 import math
 
+from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
-from bayesgmm.sweep.kernels import jit
 
 TRIANGLES, LOGARITHMS = 0, 1  # codes of the charts
 

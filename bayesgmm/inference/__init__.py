@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from inspect import cleandoc
@@ -27,6 +27,7 @@ from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, TruncationInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.progress import quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,12 +145,18 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
 def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:
     """Where a method reports how far it is: a progress bar, one's own, or nowhere."""
     if not progress:
-        return nullcontext(Silent())
+        return _silent()
     if progress is not True:
         return nullcontext(progress)
     from bayesgmm.progress import Bars
 
     return Bars()
+
+
+@contextmanager
+def _silent() -> Iterator[Progress]:
+    with quiet():
+        yield Silent()
 
 
 def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":

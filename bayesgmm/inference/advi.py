@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import scipy.optimize
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.errors import DeclarationError, SamplingError

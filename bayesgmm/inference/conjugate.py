@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp, multigammaln
 
 from bayesgmm.errors import DegenerateComponent
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.weight_shares import Shares, weight_shares
-from bayesgmm.priors.scalars import Scalar, log_density
+from bayesgmm.late import Late
+from bayesgmm.priors.scalars import Scalar, log_densities
 from bayesgmm.priors.weights import WeightsPrior
 from bayesgmm.sweep.stats import Array
+
+special = Late("scipy.special")
 
 GRID = 2001  # points of a concentration's factor
 TAIL = 1e-12  # of a concentration's prior on either side ...
@@ -184,7 +186,7 @@ class Wisharts:
     def log_det(self) -> Array:
         """(M, W) expected log determinants of the precisions."""
         i = np.arange(self.side)
-        series = digamma((self.dof[..., None] - i) / 2).sum(axis=-1)
+        series = special.digamma((self.dof[..., None] - i) / 2).sum(axis=-1)
         return series + self.side * np.log(2) - self._log_det_scale
 
     @cached_property
@@ -221,7 +223,7 @@ class Wisharts:
 
 def multigammaln_of(a: Array, side: int) -> Array:
     """Logarithm of the multivariate gamma function, of arrays."""
-    return np.asarray(multigammaln(a, side)) if a.size else np.zeros_like(a)
+    return np.asarray(special.multigammaln(a, side)) if a.size else np.zeros_like(a)
 
 
 @dataclass(frozen=True)
@@ -251,9 +253,9 @@ class Concentration:
         beyond = min(BEYOND, high - low)
         grid = np.linspace(low - beyond, high + beyond, GRID)
         entries = prior.params(1)
-        log_prior = np.array([log_density(entries, 0, point)[0] for point in grid])
+        log_prior = log_densities(entries, grid)
         parameters = shares.base + shares.slope * np.exp(grid)[:, None, None]
-        normaliser = (gammaln(parameters.sum(-1)) - gammaln(parameters).sum(-1)).sum(-1)
+        normaliser = (special.gammaln(parameters.sum(-1)) - special.gammaln(parameters).sum(-1)).sum(-1)
         return cls(grid, log_prior + normaliser)
 
     @property
@@ -263,13 +265,13 @@ class Concentration:
     def solve(self, tilt: float) -> tuple[float, float]:
         """Log normaliser, and the expected concentration."""
         log_mass = self.base + np.exp(self.log_alpha) * tilt
-        total = logsumexp(log_mass)
-        return float(total + np.log(self._step)), float(np.exp(logsumexp(log_mass + self.log_alpha) - total))
+        total = special.logsumexp(log_mass)
+        return float(total + np.log(self._step)), float(np.exp(special.logsumexp(log_mass + self.log_alpha) - total))
 
     def draw(self, rng: np.random.Generator, size: int, tilt: float) -> tuple[Array, Array]:
         """(size,) log concentrations and the log density of each: linear between the points of the grid."""
         log_mass = self.base + np.exp(self.log_alpha) * tilt
-        mass = np.exp(log_mass - logsumexp(log_mass))
+        mass = np.exp(log_mass - special.logsumexp(log_mass))
         chosen = self.log_alpha[rng.choice(mass.size, size=size, p=mass / mass.sum())]
         drawn = chosen + self._step * (rng.uniform(size=size) + rng.uniform(size=size) - 1)  # a hat on each point
         return drawn, np.log(np.interp(drawn, self.log_alpha, mass / self._step))
@@ -299,13 +301,13 @@ class WeightsFactor:
         """What the prior's log normaliser counts for, and the expected parameters of the Dirichlets (M, J)."""
         if self.concentration is None:
             base = self.shares.base
-            return float((gammaln(base.sum(-1)) - gammaln(base).sum(-1)).sum()), base
+            return float((special.gammaln(base.sum(-1)) - special.gammaln(base).sum(-1)).sum()), base
         log_normaliser, alpha = self.concentration.solve(float(tilt[0]))
         return log_normaliser - alpha * float(tilt[0]), self.shares.base + self.shares.slope * alpha
 
     def log_shares(self, parameters: Array) -> Array:
         """(M, J) expected log shares."""
-        return digamma(parameters) - digamma(parameters.sum(axis=-1, keepdims=True))
+        return special.digamma(parameters) - special.digamma(parameters.sum(axis=-1, keepdims=True))
 
     def log_weight(self, parameters: Array) -> Array:
         """(K,) expected log weights."""
@@ -340,7 +342,7 @@ class WeightsFactor:
     def divergence(self, parameters: Array, tilt: Array) -> float:
         """Kullback-Leibler divergence from the prior."""
         constant, expected = self.expected_prior(tilt)
-        own = gammaln(parameters.sum(axis=-1)).sum() - gammaln(parameters).sum()
+        own = special.gammaln(parameters.sum(axis=-1)).sum() - special.gammaln(parameters).sum()
         return float(own - constant + ((parameters - expected) * self.log_shares(parameters)).sum())
 
     def draw(self, rng: np.random.Generator, size: int, parameters: Array, tilt: Array) -> tuple[Array, Array]:
@@ -352,10 +354,10 @@ class WeightsFactor:
         # if G is Gamma(a + 1) and E exponential, G exp(-E / a) is Gamma(a): small parameters would underflow
         shape = (size, *parameters.shape)
         log_gamma = np.log(rng.gamma(parameters + 1, size=shape)) - rng.exponential(size=shape) / parameters
-        log_share = log_gamma - logsumexp(log_gamma, axis=-1, keepdims=True) if log_gamma.size else log_gamma
+        log_share = log_gamma - special.logsumexp(log_gamma, axis=-1, keepdims=True) if log_gamma.size else log_gamma
         log_weight = np.einsum("kmj,smj->sk", self.shares.path, log_share)
         log_q = (parameters * log_share).sum(axis=(-1, -2))
-        log_q += gammaln(parameters.sum(axis=-1)).sum() - gammaln(parameters).sum()
+        log_q += special.gammaln(parameters.sum(axis=-1)).sum() - special.gammaln(parameters).sum()
         logits = log_weight[:, :-1] - log_weight[:, -1:]
         if self.concentration is None:
             return logits, log_q

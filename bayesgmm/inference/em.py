@@ -297,7 +297,7 @@ Point = tuple[Array, float, Parameters | None]  # coordinates, log posterior, an
 
 def _with_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
     q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)
-    return q, density(q)[0], None
+    return q, density.value(q), None
 
 
 def _without_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:

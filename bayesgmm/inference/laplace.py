@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em

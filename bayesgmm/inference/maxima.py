@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.optimize
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.errors import ComponentError
 from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian

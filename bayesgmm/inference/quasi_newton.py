@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
-from scipy.special import softmax
+import scipy  # its parts are imported when they are used
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.families.charts import Chart
@@ -71,7 +70,7 @@ class Anchor:
         log_weight, steps, v = self._parts(z)
         mean = start.mean + family.stretch(start.core_roots, steps)
         roots = self.chart.compose(self.chart.core_roots(v, k, d), start.core_roots)
-        return Mixture(softmax(np.log(start.weight) + log_weight), mean, roots)
+        return Mixture(scipy.special.softmax(np.log(start.weight) + log_weight), mean, roots)
 
     def downhill(self, z: Array) -> tuple[float, Array]:
         """Minus the log likelihood at z, and its gradient: linear in the statistics (Fisher's identity)."""

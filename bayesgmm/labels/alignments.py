@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
@@ -207,7 +207,7 @@ def cheapest(cost: Array) -> Order:
     order = np.argsort(rows, axis=1, kind="stable")
     clear = (np.take_along_axis(rows, order, axis=1) == np.arange(cost.shape[1])).all(axis=1)
     for s in np.flatnonzero(~clear):
-        order[s] = linear_sum_assignment(cost[s])[1]
+        order[s] = scipy.optimize.linear_sum_assignment(cost[s])[1]
     return order
 
 

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-from scipy.cluster.hierarchy import complete, fcluster
-from scipy.ndimage import gaussian_filter1d
-from scipy.spatial.distance import squareform
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.alignments import Alignment, Consensus, Order, Responsibilities, divergence
@@ -67,7 +65,7 @@ def misnamed(gap: Array) -> float:
     low, high = np.quantile(size, [0.25, 0.75])
     width = 0.9 * min(size.std(), (high - low) / 1.34) * size.size**-0.2
     counts, _ = np.histogram(size, bins=BINS, range=(0.0, top))
-    density = gaussian_filter1d(counts / size.size, max(BINS * width / top, 0.5), mode="reflect")
+    density = scipy.ndimage.gaussian_filter1d(counts / size.size, max(BINS * width / top, 0.5), mode="reflect")
     halfway = float(np.minimum(density, density[0]).sum()) / 2
     return min(0.5, max(halfway, float((gap < 0).mean())))
 
@@ -91,6 +89,9 @@ def groups(confused: Array) -> list[list[int]]:
     """
     if len(confused) < 2:
         return []
+    from scipy.cluster.hierarchy import complete, fcluster
+    from scipy.spatial.distance import squareform
+
     group = fcluster(complete(squareform(0.5 - confused, checks=False)), 0.5 - INDISTINCT, "distance")
     together = [np.flatnonzero(group == g).tolist() for g in np.unique(group)]
     return sorted(members for members in together if len(members) > 1)

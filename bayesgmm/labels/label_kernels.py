@@ -6,10 +6,13 @@ Responsibilities of all points under all draws would fill the memory (4,000 draw
 
 import numpy as np
 
-from bayesgmm.sweep import simd
-from bayesgmm.sweep.kernels import BLOCK, _load4, _responsibilities, _score_block, jit, long_jit
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.kernels import BLOCK, _load4, _responsibilities, _score_block
+from bayesgmm.sweep.layout import LANES
 
-_L = simd.LANES
+simd = Late("bayesgmm.sweep.simd")
+_L = LANES
 _TINY = 1e-300
 
 
@@ -25,7 +28,7 @@ def _add_products(a, target, at, n_components, sums):
             simd.store(sums, to, simd.fma(r3, t3, simd.fma(r2, t2, sum_)))
 
 
-@long_jit
+@kernel
 def label_costs(x, w, offset, mean, root, target, n_components, n_features, start, stop, out):
     """out[draw, label, component] = Σ_n w_n target[n, label] r_n,component for draws start to stop.
 
@@ -45,7 +48,7 @@ def label_costs(x, w, offset, mean, root, target, n_components, n_features, star
             out[s * n_components * n_components + t] = simd.total(simd.load(sums, t * _L))
 
 
-@long_jit
+@kernel
 def named_responsibilities(x, w, offset, mean, root, order, n_components, n_features, start, stop, out, squares):
     """out[block, label, point] = mean over draws of the responsibilities, for blocks start to stop.
 
@@ -84,7 +87,7 @@ def _log_absent(a, n_components, w, at, sums):
         simd.store(sums, k * _L, sum_)
 
 
-@long_jit
+@kernel
 def log_empty(x, w, offset, mean, root, n_components, n_features, start, stop, out):
     """out[draw, component]: log probability that none of the points came from it, for draws start to stop."""
     n_blocks = w.size // BLOCK
@@ -101,7 +104,7 @@ def log_empty(x, w, offset, mean, root, n_components, n_features, start, stop, o
             out[s * n_components + k] = simd.total(simd.load(sums, k * _L))
 
 
-@long_jit
+@kernel
 def log_likelihoods(x, w, offset, mean, root, n_components, n_features, start, stop, out):
     """out[draw] = Σ_n w_n log p(x_n) for draws start to stop."""
     d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any, Self, override
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.families.charts import Chart
@@ -20,7 +20,7 @@ from bayesgmm.posterior import native
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
@@ -107,13 +107,6 @@ class LogPosterior:
         return np.array([entries.get(item.name.lower(), 0) for item in native.Plan], dtype=np.int64)
 
     @cached_property
-    def _prior_plan(self) -> IntArray:
-        """The plan without data."""
-        plan = self.plan.copy()
-        plan[native.Plan.N_BLOCKS] = 0
-        return plan
-
-    @cached_property
     def _cuts(self) -> list[int]:
         """Where each kind of coordinates ends: logits, the weights prior's extra, means, extra, roots, extra."""
         k, d, model = self.n_components, self.n_features, self.model
@@ -145,10 +138,24 @@ class LogPosterior:
         grad = np.empty(self.size)
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
+    def value(self, q: Array) -> float:
+        """Log posterior density at q (size,), without the gradient and the time that it takes to compile it."""
+        _, table = self._prior(q, 0.0)
+        return self._prior(q, fold(self.blocks, table).loglik + float(self._arrays["constant"][0]))[0]
+
     def log_prior(self, q: Array) -> float:
         """Log prior density of the coordinates q (size,): what a log likelihood lacks."""
-        value = native.log_posterior(self._prior_plan, np.ascontiguousarray(q), np.empty(self.size))
-        return value - float(self._arrays["constant"][0]) + self._prior_constant
+        constant = float(self._arrays["constant"][0])
+        return self._prior(q, constant)[0] - constant + self._prior_constant
+
+    def _prior(self, q: Array, value: float) -> tuple[float, Table]:
+        """A value with the log prior density at q added to it, and the table of the mixture there."""
+        k, d = self.n_components, self.n_features
+        root = np.empty((k, *self.model.family.form.table_shape(d)))
+        offset, mean = np.empty(k), np.empty((k, d))
+        flat = mean.reshape(-1), root.reshape(-1)
+        value = native.add_log_prior(value, self.plan, np.ascontiguousarray(q), offset, *flat)
+        return value, Table(offset, mean, root)
 
     def parameters(self, q: Array) -> Parameters:
         """Mixtures in data units from coordinates (..., size)."""
@@ -173,7 +180,7 @@ class LogPosterior:
         logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=-1)
         if self.model.means.is_ordered:
             mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
-        weight = softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1)
+        weight = scipy.special.softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1)
         return weight, mean.reshape(*q.shape[:-1], k, d), self.chart.core_roots(roots, k, d)
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:

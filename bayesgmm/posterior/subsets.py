@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.data.points import LARGEST, Standard, listing
 from bayesgmm.declared import whole
@@ -108,4 +108,4 @@ def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
     """(S, K) weights times the densities of what is given, normalised; also where those are all zero to a number."""
     with np.errstate(divide="ignore"):
         log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
-    return softmax(log, axis=1)
+    return scipy.special.softmax(log, axis=1)

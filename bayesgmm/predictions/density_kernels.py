@@ -8,10 +8,13 @@ import math
 
 import numpy as np
 
-from bayesgmm.sweep import simd
-from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block, jit, long_jit
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block
+from bayesgmm.sweep.layout import LANES
 
-_L = simd.LANES
+simd = Late("bayesgmm.sweep.simd")
+_L = LANES
 
 
 @jit
@@ -79,7 +82,7 @@ def _lay_apart(logs, n_draws, apart):
                 apart[p * n_draws + s] = logs[s * BLOCK + p]
 
 
-@long_jit
+@kernel
 def sum_up(x, offset, mean, root, n_components, n_features, tail, start, stop, out):
     """Over draws, of the points of blocks start to stop: out[block, what, point].
 

@@ -12,7 +12,7 @@ import numpy as np
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, log_density
-from bayesgmm.sweep.kernels import jit
+from bayesgmm.sweep.compilation import jit
 
 
 @jit

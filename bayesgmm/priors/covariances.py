@@ -5,18 +5,19 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.special import multigammaln
 
 from bayesgmm.data.points import Standard, Summary, listing
 from bayesgmm.declared import Declared, Positive
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.squares import is_positive_definite
 from bayesgmm.families.structures import Family
+from bayesgmm.late import Late
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 
+special = Late("scipy.special")
 _LOG_2 = math.log(2)
 
 
@@ -178,7 +179,7 @@ class WishartPrecision(CovariancesPrior):
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
         d, dof = family.form.block_size(standard.scale.size), self.resolved_dof
-        one = d * _LOG_2 - multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
+        one = d * _LOG_2 - special.multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
         if isinstance(self.scale, Scalar):
             width = self.n_extra
             constant = one * (width // d)

@@ -3,16 +3,18 @@
 import math
 
 import numpy as np
-from scipy.special import betaln
 
+from bayesgmm.late import Late
 from bayesgmm.sweep.stats import Array
+
+special = Late("scipy.special")
 
 
 def log_normaliser(eta: float, n_features: int) -> float:
     """Compute the logarithm of the integral of |R|^(eta - 1) over correlation matrices."""
     k = np.arange(1, n_features)
     b = eta + (n_features - k - 1) / 2
-    return float((((2 * eta - 2 + n_features - k) * math.log(2) + betaln(b, b)) * (n_features - k)).sum())
+    return float((((2 * eta - 2 + n_features - k) * math.log(2) + special.betaln(b, b)) * (n_features - k)).sum())
 
 
 def draw_factors(rng: np.random.Generator, eta: float, shape: tuple[int, ...]) -> Array:

@@ -6,16 +6,12 @@ So the log posterior need not be compiled again for a new prior, and all compile
 from collections import namedtuple
 from enum import IntEnum
 
-import numba as nb
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import callback, jit
 
-from bayesgmm.sweep.kernels import jit
+pointers = Late("bayesgmm.sweep.pointers")
 
-INTS, FLOATS = types.CPointer(types.int64), types.CPointer(types.float64)
-
-prior_density = nb.cfunc(types.float64(INTS), cache=True, error_model="numpy")
+prior_density = callback("float64(CPointer(int64))")
 """Decorator: compile a prior's log density as a native function of a call, which ``arguments`` reads."""
 
 Arguments = namedtuple(
@@ -58,26 +54,16 @@ class Call(IntEnum):
 CALL_SIZE = len(Call)
 
 
-@intrinsic
-def floats_at(typingctx, address):
-    """The pointer to float64 numbers that an address is."""
-
-    def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], ir.DoubleType().as_pointer())
-
-    return FLOATS(types.int64), codegen
-
-
 @jit
 def floats(call, item, size):
     """Return the array of float64 numbers whose address is one item of a call."""
-    return nb.carray(floats_at(call[item]), size)
+    return pointers.carray(pointers.floats_at(call[item]), size)
 
 
 @jit
 def arguments(call_):
     """Return the arguments of a call of a prior's density, as arrays."""
-    call = nb.carray(call_, CALL_SIZE)
+    call = pointers.carray(call_, CALL_SIZE)
     k, d, core, v = call[Call.N_COMPONENTS], call[Call.N_FEATURES], call[Call.CORE_SIZE], call[Call.COORDINATES_SIZE]
     extra = call[Call.EXTRA_SIZE]
     return Arguments(

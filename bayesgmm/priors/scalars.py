@@ -8,14 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, SerializeAsAny
-from scipy import special
 
 from bayesgmm.data.points import per_column
 from bayesgmm.declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
 from bayesgmm.errors import DeclarationError
-from bayesgmm.sweep.kernels import jit
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.stats import Array
 
+special = Late("scipy.special")
 ENTRIES = 3  # numbers that describe one prior to native code: its kind and two parameters
 _NORMAL, _STUDENT, _GAMMA, _LOG_NORMAL, _INVERSE_GAMMA = range(5)
 
@@ -38,6 +39,15 @@ def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
         z = (log_x - a) / b
         return -0.5 * z * z - math.log(b) - 0.5 * math.log(2 * math.pi), -z / b
     return a * math.log(b) - math.lgamma(a) - a * log_x - b / x, -a + b / x
+
+
+@kernel
+def log_densities(params: Any, log_x: Any) -> Any:
+    """(G,) log densities of log x (G,) under the prior that ``params`` begin with."""
+    found = np.empty(log_x.size)
+    for i in range(log_x.size):
+        found[i] = log_density(params, 0, log_x[i])[0]
+    return found
 
 
 class Scalar(Declared):

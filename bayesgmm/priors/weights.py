@@ -11,7 +11,7 @@ from bayesgmm.declared import Declared
 from bayesgmm.errors import DeclarationError
 from bayesgmm.priors.native_calls import arguments, prior_density
 from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density
-from bayesgmm.sweep.kernels import jit
+from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bayesgmm.sweep.kernels import jit
+from bayesgmm.sweep.compilation import jit
 
 
 @jit

@@ -8,17 +8,16 @@ A root comes as ``(K, D, D)``, lower triangular, or as ``(K, D)``, its diagonal;
 sizes, which is how a kernel tells them apart (at D = 1 they are the same thing).
 """
 
-import numba as nb
 import numpy as np
 
-from bayesgmm.sweep import simd
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import jit, kernel
+from bayesgmm.sweep.layout import BLOCK as BLOCK
+from bayesgmm.sweep.layout import LANES
 
-_L = simd.LANES
-BLOCK = 4 * _L
+simd = Late("bayesgmm.sweep.simd")
+_L = LANES
 _FLOOR = -1e300  # a score below this is as good as this one, and two of them can be subtracted
-
-jit = nb.njit(cache=True, error_model="numpy")
-long_jit = nb.njit(cache=True, error_model="numpy", nogil=True)  # worth giving up the interpreter lock for
 
 
 @jit
@@ -226,7 +225,7 @@ def _fold_chunk(x, w, offset, mean, root, n_features, start, stop, d, a, sums):
     return loglik
 
 
-@long_jit
+@kernel
 def fold(x, w, offset, mean, root, n_features, chunk, start, stop, out):
     """Fold chunks start to stop, of ``chunk`` blocks each, a row of ``out`` for each chunk.
 
@@ -246,7 +245,7 @@ def fold(x, w, offset, mean, root, n_features, chunk, start, stop, out):
             out[c, t + 1] = simd.total(simd.load(sums, t * _L))
 
 
-@long_jit
+@kernel
 def average_responsibilities(x, offset, mean, root, n_components, n_features, start, stop, out):
     """Mean over draws of the responsibilities of blocks start to stop: out[block, component, point].
 
@@ -266,7 +265,7 @@ def average_responsibilities(x, offset, mean, root, n_components, n_features, st
                 simd.store(out, to + p, simd.load(out, to + p) + simd.load(a, p))
 
 
-@long_jit
+@kernel
 def draw_responsibilities(x, offset, mean, root, n_components, n_features, start, stop, out):
     """Responsibilities of all blocks under draws start to stop: out[draw, block, component, point]."""
     n_blocks = x.size // (n_features * BLOCK)
@@ -281,7 +280,7 @@ def draw_responsibilities(x, offset, mean, root, n_components, n_features, start
             out[to : to + a.size] = a
 
 
-@long_jit
+@kernel
 def log_densities(x, offset, mean, root, n_components, n_features, start, stop, out):
     """Log density of the points of blocks start to stop under every draw: out[block, draw, point]."""
     n_draws = offset.size // n_components

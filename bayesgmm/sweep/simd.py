@@ -11,9 +11,11 @@ import operator
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
-LANES = 8
+from bayesgmm.sweep.layout import LANES
+
 _F64, _I64 = ir.DoubleType(), ir.IntType(64)
 _VF, _VI = ir.VectorType(_F64, LANES), ir.VectorType(_I64, LANES)
 
@@ -94,42 +96,25 @@ def larger(typingctx, a, b):
     return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
 
 
-@intrinsic
-def _add(typingctx, a, b):
-    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fadd(*args)
+class _Elementwise(AbstractTemplate):
+    """Two vectors make a vector."""
+
+    def generic(self, args, kws):
+        return signature(VEC, VEC, VEC) if args == (VEC, VEC) else None
 
 
-@intrinsic
-def _sub(typingctx, a, b):
-    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fsub(*args)
-
-
-@intrinsic
-def _mul(typingctx, a, b):
-    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fmul(*args)
-
-
-@intrinsic
-def _div(typingctx, a, b):
-    return VEC(VEC, VEC), lambda context, builder, sig, args: builder.fdiv(*args)
-
-
-for _operator, _function in [
-    (operator.add, _add),
-    (operator.sub, _sub),
-    (operator.mul, _mul),
-    (operator.truediv, _div),
+for _operator, _instruction in [
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
 ]:
 
-    def _bind(function):
-        def lowered(a, b):
-            if a is VEC and b is VEC:
-                return lambda a, b: function(a, b)
-            return None
+    def _bind(instruction):
+        return lambda context, builder, sig, args: getattr(builder, instruction)(*args)
 
-        return lowered
-
-    overload(_operator, inline="always")(_bind(_function))
+    infer_global(_operator)(type("_Elementwise", (_Elementwise,), {}))
+    lower_builtin(_operator, VEC, VEC)(_bind(_instruction))
 
 
 @intrinsic

@@ -179,8 +179,11 @@ class Table:
         return Table(self.offset[one], self.mean[one], self.root[one])
 
     def flat(self) -> tuple[Array, Array, Array]:
-        """``offset, mean, root`` as the kernels take them."""
-        return self.offset.reshape(-1), self.mean.reshape(-1), self.root.reshape(-1)
+        """``offset, mean, root`` as the kernels take them: of one type of array, so that a kernel is compiled once."""
+        offset, mean, root = (
+            np.require(v, requirements=("C", "W")).reshape(-1) for v in (self.offset, self.mean, self.root)
+        )
+        return offset, mean, root
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numba
 import numpy as np
 import pytest
 import xarray as xr
@@ -202,15 +203,20 @@ def test_drawn_labels_have_the_responsibilities_as_their_frequencies(few):
     assert (np.abs(found - share) <= 6 * error + 6 / len(labels)).all()
 
 
+@numba.njit
+def uniforms(key, size):
+    return np.array([label_draw_kernels.uniform(key, i) for i in range(size)])
+
+
 def test_labels_of_points_are_independent_given_the_parameters():
     """Correlations of 100,000 neighbours and of two seeds within 5 sd: false alarm 6e-7 each."""
     key = key_of(3)
-    u = np.array([label_draw_kernels.uniform(key, i) for i in range(100_000)])
+    u = uniforms(key, 100_000)
     assert 0 <= u.min() < u.max() < 1
     assert abs(u.mean() - 0.5) < 5 / np.sqrt(12 * len(u))
     for lag in (1, 2, 150):
         assert abs(np.corrcoef(u[:-lag], u[lag:])[0, 1]) < 5 / np.sqrt(len(u))
-    other = np.array([label_draw_kernels.uniform(key_of(4), i) for i in range(100_000)])
+    other = uniforms(key_of(4), 100_000)
     assert abs(np.corrcoef(u, other)[0, 1]) < 5 / np.sqrt(len(u))
 
 

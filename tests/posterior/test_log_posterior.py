@@ -60,6 +60,16 @@ def test_gradient_is_the_slope_under_every_combination_of_priors(family, d, k):
         np.testing.assert_allclose(grad, slopes, rtol=1e-6, atol=1e-5, err_msg=str(priors))
 
 
+@pytest.mark.parametrize("background", [None, bg.Background()])
+@pytest.mark.parametrize("family", COVARIANCES)
+def test_the_value_alone_is_the_value_to_the_last_bit(family, background):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 2)) + 5 * rng.integers(2, size=(20_000, 1))  # several chunks
+    density = LogPosterior.of(bg.MixtureModel(2, family, background=background), as_points(x))
+    q = 0.3 * rng.normal(size=density.size)
+    assert density.value(q) == density(q)[0]
+
+
 @pytest.mark.parametrize("family", COVARIANCES)
 @pytest.mark.parametrize("d", [5, 6])
 def test_gradient_is_the_slope_in_more_dimensions(family, d):

@@ -9,7 +9,7 @@ neighbours.
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.sweep.kernels import jit, long_jit
+from bayesgmm.sweep.compilation import jit, kernel
 
 Plane = NDArray[np.float32]
 MIN_PROBABILITY = np.float32(1e-30)  # smaller probabilities are set to this before the logarithm
@@ -113,7 +113,7 @@ def smooth(probability: Plane, weights: Plane, strength: float, sweeps: int, fir
     return np.ascontiguousarray(q[1:-1, 1:-1])
 
 
-@long_jit
+@kernel
 def _sweep(own: Plane, visible: NDArray[np.bool_], weights: Plane, strength: np.float32, first: int, q: Plane) -> None:
     height, width, n_labels = own.shape
     pull = np.empty(n_labels, dtype=np.float32)

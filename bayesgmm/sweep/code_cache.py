@@ -1,0 +1,181 @@
+"""Compiled code on disk: beside the sources, in the user's cache, or else in a temporary folder.
+
+Numba's own cache with four differences: code is compiled again after a change in any file that it was compiled from,
+not only in the function's own; an index that can't be read is made anew; a folder that can't be written is no error;
+and a person at a terminal sees that something is compiled.
+"""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import cache
+from getpass import getuser
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numba
+from numba.core import event, sigutils
+from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.ccallback import CFunc
+
+from bayesgmm import progress
+from bayesgmm.errors import PACKAGE
+from bayesgmm.sweep.inner_code import without_literals
+
+Function = Callable[..., Any]
+
+
+def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Any:
+    """Numba's dispatcher of a function, with our cache."""
+    dispatcher = without_literals(numba.njit(function, **options))
+    if (kept := _cache_of(function, stamp)) is not None:
+        dispatcher._cache = kept
+    return dispatcher
+
+
+def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> Any:
+    """Numba's C function, compiled or read from our cache."""
+    made = _Callback(function, sigutils.normalize_signature(signature), locals={}, options=options)
+    if (kept := _cache_of(function, stamp)) is not None:
+        made._cache = kept  # type: ignore[attr-defined]
+    made.compile()
+    return made
+
+
+class _Callback(CFunc):
+    def _compile_uncached(self) -> Any:
+        with progress.compiling():
+            return super()._compile_uncached()  # type: ignore[misc]
+
+
+class _Listener(event.Listener):
+    """Shows when one of our kernels is compiled; numba says so of every function."""
+
+    def on_start(self, event: Any) -> None:
+        if _is_ours(event):
+            progress.compiling().__enter__()
+
+    def on_end(self, event: Any) -> None:
+        if _is_ours(event):
+            progress.compiling().__exit__(None, None, None)
+
+
+def _is_ours(event: Any) -> bool:
+    return isinstance(event.data["dispatcher"]._cache, CodeCache)
+
+
+event.register("numba:compile", _Listener())
+
+
+class _TemporaryLocator(_CacheLocator):
+    """The last resort: a folder of the user's own among the temporary files."""
+
+    def __init__(self, function: Function, file: str) -> None:
+        self._py_file, self._line = file, function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Function, file: str) -> Self:
+        """Make it, and say once that it is used."""
+        _remark_on_temporary()
+        return cls(function, file)
+
+    def get_cache_path(self) -> str:
+        """Where files go."""
+        return str(temporary_folder() / self.get_suitable_cache_subpath(self._py_file))
+
+    def get_source_stamp(self) -> str:
+        """No stamp: ``CodeCache`` has a better one."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """The function's line tells it from others of its name."""
+        return str(self._line)
+
+
+@cache
+def temporary_folder() -> Path:
+    """A folder that nobody else can write to: what is in it will be run.
+
+    The same for every process of a user where that can be had, so that each compiles only what none has before.
+    """
+    folder = Path(tempfile.gettempdir()) / f"bayesgmm-{_user()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+        if ours and not folder.is_symlink() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="bayesgmm-"))
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name, as in a container
+        return str(os.getuid()) if hasattr(os, "getuid") else "user"
+
+
+@cache
+def _remark_on_temporary() -> None:
+    _warn(
+        f"compiled code is kept in {temporary_folder()}, which may not last: the package's folder and the user's cache "
+        "can't be written. Set NUMBA_CACHE_DIR to a folder that can."
+    )
+
+
+@cache
+def _remark_on_loss(why: str) -> None:
+    _warn(f"compiled code can't be kept, and is compiled again by every process: {why}")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, skip_file_prefixes=(PACKAGE, str(Path(numba.__file__).parent)))
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes: ClassVar = [  # type: ignore[misc]
+        *CacheImpl._locator_classes[:3],
+        _TemporaryLocator,
+    ]
+
+
+class CodeCache(FunctionCache):
+    """The cache of one function's compiled code; another ``stamp`` makes what it holds stale."""
+
+    _impl_class = _Implementation
+
+    def __init__(self, function: Function, stamp: str) -> None:
+        super().__init__(function)
+        self._cache_file._source_stamp = stamp
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Read compiled code; none where it can't be read, whatever the reason."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            self._forget()
+            return None
+
+    def _forget(self) -> None:
+        try:
+            self.flush()
+        except OSError as error:
+            _remark_on_loss(str(error))
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep compiled code where that can be done."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _remark_on_loss(str(error))
+
+
+def _cache_of(function: Function, stamp: str) -> CodeCache | None:
+    try:
+        return CodeCache(function, stamp)
+    except (OSError, RuntimeError) as error:
+        _remark_on_loss(str(error))
+        return None

@@ -1,0 +1,160 @@
+"""Functions that are compiled for this machine: when they are first called, once, and kept on disk.
+
+Declaring such a function imports no compiler and compiles nothing. ``kernel`` is for what Python calls, ``jit`` for
+what only kernels call, ``callback`` for what native code calls by its address.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial, update_wrapper
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from threading import RLock
+from types import ModuleType
+from typing import Any
+
+from bayesgmm.sweep import layout
+
+Function = Callable[..., Any]
+OPTIONS: dict[str, Any] = {"error_model": "numpy"}  # division by zero is an infinity, as in numpy
+NO_WRAPPERS = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}  # which take longer to compile than a short function
+KERNELS: list["Compiled"] = []  # those that are kept on disk
+_building = RLock()
+
+
+class Compiled:
+    """A function and, once it is needed, its compiled form.
+
+    Parameters
+    ----------
+    function : callable
+        What is compiled.
+    build : callable
+        Makes numba's object of it.
+    """
+
+    def __init__(self, function: Function, build: Callable[[Function], Any]) -> None:
+        update_wrapper(self, function)
+        self.function, self._build, self._native = function, build, None
+
+    @property
+    def native(self) -> Any:
+        """Numba's object, which compiles for the types that it is called with."""
+        with _building:
+            if self._native is None:
+                self._native = self._build(self.function)
+        return self._native
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes this object for where another compiled function calls it."""
+        return self.native._numba_type_
+
+    def __call__(self, *args: Any) -> Any:  # noqa: D102
+        return (self._native or self.native)(*args)
+
+
+class Inner(Compiled):
+    """A function that is compiled into those that call it; Python runs it as it stands."""
+
+    def __call__(self, *args: Any) -> Any:  # noqa: D102
+        return self.function(*args)
+
+
+class Callback(Compiled):
+    """A function that native code calls; Python runs it as it stands."""
+
+    def __call__(self, *args: Any) -> Any:  # noqa: D102
+        return self.function(*args)
+
+    @property
+    def address(self) -> int:
+        """Where its native code is; compiles it."""
+        return int(self.native.address)
+
+
+def jit(function: Function) -> Any:
+    """Make a function that kernels call: it is compiled into each of them, and not kept by itself."""
+    return Inner(function, _inner)
+
+
+def kernel(function: Function) -> Any:
+    """Make a function that Python calls without holding the interpreter's lock."""
+    made = Compiled(function, _kernel)
+    KERNELS.append(made)
+    return made
+
+
+def callback(signature: str) -> Callable[[Function], Any]:
+    """Make a C function of a signature in numba's words, such as ``"float64(CPointer(int64))"``."""
+
+    def decorate(function: Function) -> Callback:
+        made = Callback(function, partial(_callback, signature))
+        KERNELS.append(made)
+        return made
+
+    return decorate
+
+
+def _inner(function: Function) -> Any:
+    from bayesgmm.sweep.inner_code import inner_dispatcher
+
+    return inner_dispatcher(function, OPTIONS | NO_WRAPPERS)
+
+
+def _kernel(function: Function) -> Any:
+    from bayesgmm.sweep.code_cache import cached_kernel
+
+    return cached_kernel(function, stamp(function), OPTIONS | {"nogil": True, "no_cfunc_wrapper": True})
+
+
+def _callback(signature: str, function: Function) -> Any:
+    from bayesgmm.sweep.code_cache import cached_callback
+
+    return cached_callback(function, stamp(function), signature, OPTIONS)
+
+
+def stamp(function: Function) -> str:
+    """Digest of all files that a function is compiled from."""
+    digests = [_digest(Path(name)) for name in sorted(sources(function))]
+    return sha256("".join(digests).encode()).hexdigest()
+
+
+@cache
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def sources(function: Function) -> set[str]:
+    """Files of a function and of all that it calls, however far down."""
+    found, waiting, seen = {str(layout.__file__)}, [function], set[Function]()
+    while waiting:
+        function = waiting.pop()
+        if function not in seen:
+            seen.add(function)
+            found.add(function.__code__.co_filename)
+            for value in _used(function):
+                if isinstance(value, Compiled):
+                    waiting.append(value.function)
+                elif isinstance(value, ModuleType | type) and (file := _file(value)):
+                    found.add(file)
+    return found
+
+
+def _used(function: Function) -> Iterator[Any]:
+    """The globals of a function, and what it takes from the modules among them."""
+    names = function.__code__.co_names
+    for name in names:
+        value = function.__globals__.get(name)
+        yield value
+        if isinstance(value, ModuleType) and value.__name__.startswith("bayesgmm."):
+            yield from (getattr(value, inner, None) for inner in names)
+
+
+def _file(value: ModuleType | type) -> str | None:
+    """The file of one of our modules, or of a class of ours."""
+    name = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    return import_module(name).__file__ if name.startswith("bayesgmm.") else None

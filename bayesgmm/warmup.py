@@ -1,0 +1,85 @@
+"""Compile all of the package for this machine, so that no fit or answer has to wait for it."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesgmm.apps.images.random_fields import edge_weights, smooth
+from bayesgmm.clusterings.label_draws import n_clusters
+from bayesgmm.clusterings.partitions import partition
+from bayesgmm.diagnosis import diagnose
+from bayesgmm.errors import FitWarning
+from bayesgmm.inference import fit
+from bayesgmm.labels.alignments import Responsibilities
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.schema import unpack
+from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.predictive import assignments, density
+from bayesgmm.priors.scalars import ENTRIES, log_densities
+from bayesgmm.progress import track
+from bayesgmm.sweep.compilation import KERNELS, Callback
+from bayesgmm.sweep.stats import Blocks
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Step = Callable[[], object]
+
+
+def warm_up(progress: bool = True) -> int:
+    """Compile every function that is compiled at its first call, and keep the code on disk.
+
+    A process that finds the code there starts at once. Code is compiled for one machine and one version of this
+    package, of Python and of numba.
+
+    Parameters
+    ----------
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    int
+        Number of compiled functions.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # of so few draws
+        for step in track(_steps(), "compiling", progress):
+            step()
+    return len(KERNELS)
+
+
+def _compile(made: Callback) -> int:
+    return made.address
+
+
+def _steps() -> list[Step]:
+    """Return what compiles everything: the priors' densities by name, all other functions by a small problem."""
+    densities = [partial(_compile, made) for made in KERNELS if isinstance(made, Callback)]
+    x = np.random.default_rng(0).normal(size=(40, 2)) + np.repeat([[0.0], [6.0]], 20, axis=0)
+    model = MixtureModel(2)
+    fits: dict[str, xr.DataTree] = {}
+
+    def fit_by(method: str, **settings: Any) -> None:
+        fits[method] = fit(model, x, method, seed=0, cores=1, progress=False, **settings)
+
+    def sampled() -> "xr.DataTree":
+        return fits["nuts"]
+
+    return [
+        *densities,
+        lambda: fit_by("em", n_init=1),
+        lambda: fit_by("nuts", draws=100, tune=100, chains=2),
+        lambda: assignments(sampled()),
+        lambda: anomaly_scores(sampled()),
+        lambda: density(sampled(), x, progress=False),
+        lambda: partition(sampled(), progress=False),
+        lambda: diagnose(sampled(), progress=False),
+        lambda: n_clusters(sampled()),
+        lambda: Responsibilities(Blocks.from_rows(x), unpack(sampled()).tables(), 1, False).logliks(),
+        lambda: log_densities(np.ones(ENTRIES), np.zeros(1)),
+        lambda: smooth(np.full((4, 4, 2), 0.5, np.float32), edge_weights(np.zeros((4, 4, 3), np.float32), 1.0), 1.0, 1),
+    ]

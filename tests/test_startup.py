@@ -1,0 +1,221 @@
+"""What a process imports and compiles before it does what it was asked for: nothing that it does not need."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayesgmm import progress
+from bayesgmm.posterior import native
+from bayesgmm.sweep import code_cache, kernels
+from bayesgmm.sweep.compilation import KERNELS, Callback, sources
+
+DATA = "import numpy as np; x = np.random.default_rng(0).normal(size=(200, 2)); x[:100] += 5"
+NEVER = {"arviz", "dask", "jax", "matplotlib", "nutpie", "pymc", "sklearn"}
+DOUBLING = """
+from bayesgmm.sweep.compilation import jit, kernel
+
+@jit
+def twice(x):
+    return {factor} * x
+
+@kernel
+def double(x):
+    return twice(x)
+"""
+
+
+def process(code, cache):
+    """Run code with an empty cache; return the modules that it imported, the functions that it compiled, its stderr."""
+    script = f"{code}\nimport json, sys; print(json.dumps([name.split('.')[0] for name in sys.modules]))"
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"NUMBA_CACHE_DIR": cache}
+    )
+    compiled = {path.name.split("-")[0].split(".", 1)[1] for path in Path(cache).rglob("*.nbi")}
+    return set(json.loads(done.stdout.splitlines()[-1])), compiled, done.stderr
+
+
+def test_a_declaration_compiles_nothing_and_imports_no_compiler(tmp_path):
+    code = "import bayesgmm as bg; bg.MixtureModel(3, weights=bg.PitmanYor(), covariances=bg.LKJCovariance())"
+    modules, compiled, _ = process(code, str(tmp_path))
+    assert not compiled
+    assert not modules & (NEVER | {"numba", "scipy", "pandas", "xarray"})
+
+
+def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
+    code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'em', seed=1)"
+    modules, compiled, said = process(code, str(tmp_path))
+    assert compiled == {"fold", "add_log_prior", "dirichlet_density", "normal_density", "wishart_density"}
+    assert not modules & NEVER
+    assert not said  # no terminal, no line
+
+
+def module(folder, factor=2, name="doubling"):
+    """A module with a kernel, read from a file."""
+    file = folder / f"{name}.py"
+    file.write_text(DOUBLING.format(factor=factor))
+    spec = importlib.util.spec_from_file_location(name, file)
+    made = importlib.util.module_from_spec(spec)
+    before = len(KERNELS)
+    spec.loader.exec_module(made)
+    del KERNELS[before:]
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder, with an empty cache in it."""
+    monkeypatch.setattr(code_cache.numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, code_cache.temporary_folder):
+        remark.cache_clear()
+    yield tmp_path
+    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, code_cache.temporary_folder):
+        remark.cache_clear()
+
+
+class Recorder:
+    """Bars that note the lines that appear on the screen."""
+
+    def __init__(self):
+        self.lines, self.visible = [], False
+
+    def __call__(self, *columns, transient=False):
+        return self
+
+    def add_task(self, text, total, **fields):
+        self.lines.append(text)
+        return len(self.lines)
+
+    def start(self):
+        self.visible = True
+
+    def stop(self):
+        self.visible = False
+
+    def remove_task(self, task):
+        pass
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    made = Recorder()
+    monkeypatch.setattr(progress, "_bars", made)
+    return made
+
+
+def test_a_line_says_that_something_is_compiled_and_only_then(folder, screen):
+    assert module(folder).double(2.0) == 4.0
+    assert screen.lines == [progress.COMPILING]
+    assert not screen.visible
+    assert module(folder).double(2.0) == 4.0  # from the cache
+    assert screen.lines == [progress.COMPILING]
+
+
+def test_who_wants_no_progress_sees_no_line(folder, screen):
+    with progress.quiet():
+        module(folder).double(2.0)
+    for _ in progress.track([0], "work", progress=False):
+        module(folder, name="other").double(2.0)
+    assert screen.lines == []
+
+
+def test_the_line_goes_among_the_bars_that_are_there(folder, screen):
+    with progress.Bars() as bars:
+        bars.stage("EM")
+        module(folder).double(2.0)
+        assert screen.visible
+    assert screen.lines == ["EM", progress.COMPILING]
+    assert not screen.visible
+
+
+def test_a_damaged_index_is_made_anew(folder):
+    assert module(folder).double(2.0) == 4.0
+    for index in (folder / "cache").rglob("*.nbi"):
+        index.write_bytes(index.read_bytes()[:30] + b"cbayesgmm._native\nfold\n.")
+    assert module(folder).double(2.0) == 4.0
+    assert "double" in {path.name.split("-")[0].split(".")[1] for path in (folder / "cache").rglob("*.nbc")}
+
+
+def test_code_that_moved_away_is_compiled_again(folder):
+    """Numba raised ModuleNotFoundError when a module that an index names was no more."""
+    assert module(folder).double(2.0) == 4.0
+    for data in (folder / "cache").rglob("*.nbc"):
+        data.write_bytes(b"cbayesgmm._native\nfold\n.")
+    assert module(folder).double(2.0) == 4.0
+
+
+def test_a_change_in_a_function_that_is_called_is_seen(folder):
+    assert module(folder, factor=2).double(2.0) == 4.0
+    code_cache_digests = importlib.import_module("bayesgmm.sweep.compilation")._digest
+    code_cache_digests.cache_clear()
+    assert module(folder, factor=3).double(2.0) == 6.0
+
+
+def test_a_kernel_is_made_of_all_files_that_it_calls():
+    def names(kernel):
+        return {Path(file).name for file in sources(kernel.function)}
+
+    assert names(kernels.fold) == {"kernels.py", "layout.py", "simd.py"}
+    more = {"coordinate_kernels.py", "native.py", "native_calls.py", "pointers.py"}
+    assert names(native.log_posterior) >= names(kernels.fold) | more
+
+
+def test_where_nothing_can_be_written_code_goes_to_a_temporary_folder_with_one_remark(folder, monkeypatch):
+    monkeypatch.setattr(code_cache._Implementation, "_locator_classes", [code_cache._TemporaryLocator])
+    monkeypatch.setattr(code_cache.tempfile, "tempdir", str(folder))
+    with pytest.warns(RuntimeWarning, match="may not last") as remarks:
+        assert [module(folder, name=name).double(2.0) for name in ("first", "second")] == [4.0, 4.0]
+    assert len(remarks) == 1
+    kept = code_cache.temporary_folder()
+    assert list(kept.rglob("*.nbc"))
+    assert not kept.stat().st_mode & 0o022
+
+
+def test_a_temporary_folder_of_somebody_else_is_not_used(folder, monkeypatch):
+    monkeypatch.setattr(code_cache.tempfile, "tempdir", str(folder))
+    (folder / f"bayesgmm-{code_cache._user()}").mkdir()
+    (folder / f"bayesgmm-{code_cache._user()}").chmod(0o777)
+    assert code_cache.temporary_folder() != folder / f"bayesgmm-{code_cache._user()}"
+
+
+def test_a_full_disk_is_no_error(folder, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(code_cache.FunctionCache, "save_overload", full)
+    with pytest.warns(RuntimeWarning, match="No space left") as remarks:
+        assert module(folder).double(2.0) == 4.0
+    assert len(remarks) == 1
+
+
+def test_no_place_at_all_is_no_error(folder, monkeypatch):
+    monkeypatch.setattr(code_cache._Implementation, "_locator_classes", [])
+    with pytest.warns(RuntimeWarning, match="no locator"):
+        assert module(folder).double(2.0) == 4.0
+
+
+def test_warming_up_compiles_every_kernel():
+    from bayesgmm.warmup import warm_up
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warm_up(progress=False)
+    idle = [made.function for made in KERNELS if not isinstance(made, Callback) and not made.native.signatures]
+    assert not idle
+    assert all(made.address for made in KERNELS if isinstance(made, Callback))
+
+
+def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
+    from bayesgmm.sweep.stats import Blocks, Table, fold
+
+    table = Table(np.zeros(2), np.zeros((2, 2)), np.broadcast_to(np.eye(2), (2, 2, 2)))
+    fold(Blocks.from_rows(np.eye(2)), table)
+    assert len(kernels.fold.native.signatures) == 1
