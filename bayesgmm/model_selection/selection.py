@@ -67,7 +67,7 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | (self._bound(density, row["problem"]) if BOUND in ENGINES else {})
+        return row | self._bound(density, row["problem"])
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -80,6 +80,7 @@ class Candidates:
     def _bound(self, density: LogPosterior, problem: str) -> Row:
         engine = ENGINES[BOUND]
         try:
+            engine.require(density.model)
             estimate = engine(density, self.seed, 1, Silent(), **engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
@@ -167,7 +168,7 @@ def select(
     2
     """
     counts, covariances = _counts(n_components), _covariances(covariance)
-    _require_criterion(criterion)
+    choose(criterion, CRITERIA, "criterion")
     points = as_points(data, columns).weighed(sample_weight)
     _ = points.summary  # computed once, before the threads use it
     candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
@@ -198,15 +199,9 @@ def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
-    shown = [name for name in names if name != "elbo" or BOUND in ENGINES]
-    table = pd.DataFrame(rows, columns=shown)
+    table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return table.iloc[order].reset_index(drop=True)
-
-
-def _require_criterion(criterion: str) -> None:
-    known = {name: sign for name, sign in CRITERIA.items() if name != "elbo" or BOUND in ENGINES}
-    choose(criterion, known, "criterion")
 
 
 def _counts(n_components: int | Iterable[int]) -> list[int]:
