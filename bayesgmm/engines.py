@@ -4,7 +4,7 @@ A new engine is one file in ``inference`` and one entry in ``ENGINES``. ``fit``,
 and completion, the report and ``compare`` read it from there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from math import inf
@@ -218,6 +218,17 @@ def engine_named(name: str) -> Engine:
 def described(engines: Mapping[str, Engine]) -> str:
     """A list of engines with what each returns and its settings, as the documentation of ``fit`` shows it."""
     return "\n".join(line for engine in engines.values() for line in _entry(engine))
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names as documentation lists them.
+
+    Examples
+    --------
+    >>> quoted(["map", "mle"])
+    "``'map'``, ``'mle'``"
+    """
+    return ", ".join(f"``{name!r}``" for name in names)
 
 
 def _entry(engine: Engine) -> list[str]:

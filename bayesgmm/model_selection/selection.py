@@ -16,7 +16,7 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent
-from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
+from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -147,7 +147,8 @@ def select(
     UnknownName
         When there is no such covariance family or criterion.
     DeclarationError
-        When a number is out of range, or there is nothing to choose from.
+        When a number is out of range, there is nothing to choose from, or the first argument is a declaration: what it
+        would declare is what is selected.
 
     Warns
     -----
@@ -167,6 +168,7 @@ def select(
     >>> int(table["n_components"][0])
     2
     """
+    require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = _counts(n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
     points = as_points(data, columns).weighed(sample_weight)

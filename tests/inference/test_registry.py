@@ -55,6 +55,8 @@ run(app, ["fit", "--help"])
     documented = said.split("DOCUMENTED")[1].split("OFFERED")[0]
     assert "``'toy'`` (point estimate) An estimate for tests. Not for use." in documented
     assert "``haste=3``: how many starts." in documented
+    assert "Name of the engine:" in documented
+    assert "``'em'``, ``'toy'``. See the notes." in documented
     assert "'toy'" in said.split("OFFERED")[1].split("REFUSED")[0]
     assert "did you mean 'toy'?" in said.split("REFUSED")[1].split("HELP")[0]
     assert "toy" in said.split("HELP")[1]
