@@ -4,9 +4,10 @@ A new engine is one file in ``inference`` and one entry in ``ENGINES``. ``fit``,
 and completion, the report and ``compare`` read it from there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf
 from textwrap import fill, indent
 from typing import Any, Literal
 
@@ -30,15 +31,17 @@ class Setting:
         One line.
     words : tuple of str
         What a setting in words can be.
-    below : float, optional
-        Exclusive upper bound.
+    above, below, most : float, optional
+        Bounds of a number: it is more than ``above``, less than ``below``, at most ``most``.
     """
 
     name: str
     default: Value
     description: str
     words: tuple[str, ...] = ()
-    below: float | None = None
+    above: float = 0.0
+    below: float = inf
+    most: float = inf
 
     def checked(self, value: Any) -> Value:
         """A value that the setting can have.
@@ -63,9 +66,18 @@ class Setting:
             return None if value is None else whole(self.name, value)
         number: int | float
         number = whole(self.name, value) if isinstance(self.default, int) else positive(self.name, value)
-        if self.below is not None and not number < self.below:
-            raise DeclarationError(f"{self.name}={value!r}: must be below {self.below:g}, for example {self.default}")
+        if not (self.above < number < self.below and number <= self.most):
+            raise DeclarationError(f"{self.name}={value!r}: must be {self._range()}, for example {self.default}")
         return number
+
+    def _range(self) -> str:
+        """The bounds in words."""
+        bounds = {
+            f"more than {self.above:g}": self.above > 0,
+            f"below {self.below:g}": self.below < inf,
+            f"at most {self.most:g}": self.most < inf,
+        }
+        return " and ".join(words for words, given in bounds.items() if given)
 
 
 @dataclass(frozen=True)
@@ -208,6 +220,17 @@ def described(engines: Mapping[str, Engine]) -> str:
     return "\n".join(line for engine in engines.values() for line in _entry(engine))
 
 
+def quoted(names: Iterable[str]) -> str:
+    """Names as documentation lists them.
+
+    Examples
+    --------
+    >>> quoted(["map", "mle"])
+    "``'map'``, ``'mle'``"
+    """
+    return ", ".join(f"``{name!r}``" for name in names)
+
+
 def _entry(engine: Engine) -> list[str]:
     """One engine of the list: a definition in reStructuredText."""
     text = fill(f"{engine.summary[:1].upper()}{engine.summary[1:]}. {engine.description}".strip(), 110)
@@ -298,7 +321,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("tol", 1e-8, "convergence: an iteration gains less than this in mean ELBO per point"),
                 Setting("batch_size", None, "points that each step sees; None is all of them"),
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
-                Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1"),
+                Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, most=1.0),
             ),
             (NEEDS_COORDINATES, NEEDS_CONJUGATE),
         ),

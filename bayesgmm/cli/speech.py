@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.application import App
+from bayesgmm.cli.completion import METHODS, either, one_of
 from bayesgmm.cli.terminal import check_other, check_table, names_of, refuse, remark, say, show, tell, write, wrote
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def train(
     rate: Annotated[
         int | None, typer.Option(help="Sampling rate in Hz. (default: the lowest of all recordings, at most 16000)")
     ] = None,
-    method: Annotated[str, typer.Option(help="Inference: em, or any method of 'bayesgmm fit'.")] = "em",
+    method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "em",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Skip files that can't be used.")] = False,
     label: Annotated[str, typer.Option(help="Column of labels in a table of formants.")] = "label",
     columns: Annotated[str | None, typer.Option(help="Formants to use. (default: all numeric columns)")] = None,

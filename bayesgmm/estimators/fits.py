@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm import inference
 from bayesgmm.data.points import Points, Standard, Summary
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
+from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import closest_wishart
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LEAST_SHARE = 1e-9  # of the largest variance: what a column counts for that never changes; GaussianNB's share
-EM = {"n_init": 10, "max_iter": 1000, "tol": 1e-8}  # settings
 
 
 def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
@@ -71,10 +70,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     ----------
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181.
     """
-    for name in settings:
-        if name not in EM:
-            raise DeclarationError(f"method 'em' has no setting {name!r}; it has {allowed(EM)}{did_you_mean(name, EM)}")
-    chosen: dict[str, Any] = EM | settings
+    chosen: dict[str, Any] = engine_named("em").checked(settings)
     family = model.family
     standard = Standard.of(points, common=family.needs_common_scale)
     prior = closest_wishart(model.covariances, standard, family)

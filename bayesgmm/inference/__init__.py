@@ -17,7 +17,7 @@ from bayesgmm.data.points import Points, as_points, listing
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
-from bayesgmm.engines import ENGINES, Engine, described, engine_named
+from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
 from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
@@ -55,21 +55,22 @@ def fit(
     data : array or DataFrame
         (N, D), one row a point.
     method : str
-        The engine, one of those listed below.
+        Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
-        How many points each row stands for; 1 unless told. A row of weight 3 is the row three times.
+        Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows.
     start : DataTree, optional
-        A fit of as many components in the same columns, to go on from in place of new starts: for methods that climb.
+        A fit with the same columns and number of components, to continue from instead of new starts. For the methods
+        {starting}.
     seed : int, optional
         The same seed gives the same draws, whatever ``cores`` is. Stored in the fit.
     cores : int, optional
-        Threads; all of the machine's unless told.
+        Number of threads. Default: the number of cores of the machine.
     progress : bool
         Show a progress bar.
     **settings
-        Of the method, listed below with their defaults.
+        Settings of the method. The notes list them with their defaults.
 
     Returns
     -------
@@ -117,8 +118,10 @@ def fit(
 
 
 def documented(text: str) -> str:
-    """The documentation of ``fit`` with the engines that there are."""
-    return cleandoc(text).replace("{methods}", described(ENGINES).strip())
+    """The documentation of ``fit`` with the engines of the registry."""
+    starting = [name for name, engine in ENGINES.items() if engine.takes_start]
+    filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
+    return filled.replace("{methods}", described(ENGINES).strip())
 
 
 fit.__doc__ = documented(fit.__doc__ or "")

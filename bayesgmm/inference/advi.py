@@ -6,13 +6,13 @@ only to learn what that misses. Where it is still not close, its draws are resam
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
-from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
@@ -26,7 +26,6 @@ from bayesgmm.sweep.stats import Array
 FEWEST_SAMPLES = 64  # of the bound, unless told
 MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte
 OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over fresh ones
-FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
 FEW_EFFECTIVE = 100  # kept draws
 PROPOSALS_WORTH = 3_000_000_000  # points times features times components that resampling may cost
 ROUGH = 100_000  # points that the mode is first looked for in, with minibatches
@@ -130,52 +129,39 @@ def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) 
     reached.converged = found.status == 0 or reached.gradient < 10 * settings.tol
 
 
-def fit_meanfield(density: LogPosterior, seed: int, cores: int, progress: Progress, **settings: Any) -> Estimate:
-    """The mean-field ADVI engine: coordinates that are independent once they are whitened at the heaviest mode.
+def fit(
+    shape: Shape,
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    draws: int,
+    samples: int | None,
+    max_iter: int,
+    tol: float,
+    batch_size: int | None,
+) -> Estimate:
+    """Fit a Gaussian of a shape by ADVI; the settings are those of ``Settings``.
 
-    The correlations that the posterior has at the mode are in the whitening, and so in the draws. The settings are
-    those of ``Settings``.
+    The coordinates are whitened at the heaviest mode, so that the correlations that the posterior has there are in the
+    draws of either shape.
 
     Raises
     ------
+    DeclarationError
+        When there are fewer fixed draws than the shape needs.
     SamplingError
+        When the posterior has too many coordinates for the shape.
 
     References
     ----------
     .. [1] Giordano, Ingram & Broderick (2024), J. Mach. Learn. Res. 25(18), 1-39.
     .. [2] Kucukelbir, Tran, Ranganath, Gelman & Blei (2017), J. Mach. Learn. Res. 18(14), 1-45.
     """
-    return _fit(MeanField(), density, seed, cores, progress, Settings(**settings))
-
-
-def fit_fullrank(density: LogPosterior, seed: int, cores: int, progress: Progress, **settings: Any) -> Estimate:
-    """The full-rank ADVI engine: a Gaussian with a covariance of its own. The settings are those of ``Settings``.
-
-    Raises
-    ------
-    DeclarationError
-        When there are fewer fixed draws than two a coordinate.
-    SamplingError
-        When there are too many coordinates for a factor.
-    """
-    chosen = Settings(**settings)
-    if density.size > FULL_RANK_LIMIT:
-        raise SamplingError(
-            f"the posterior has {density.size} coordinates, too many for full-rank ADVI (the limit is "
-            f"{FULL_RANK_LIMIT}).\n  Use method='advi': it keeps the correlations that the posterior has at its mode."
-        )
-    if chosen.samples is not None and chosen.samples < 2 * density.size:
-        raise DeclarationError(
-            f"samples={chosen.samples}: full rank needs at least two a coordinate, here {2 * density.size}; "
-            "method='advi' takes fewer"
-        )
-    return _fit(FullRank(), density, seed, cores, progress, chosen)
-
-
-def _fit(
-    shape: Shape, density: LogPosterior, seed: int, cores: int, progress: Progress, settings: Settings
-) -> Estimate:
-    whitening = _coordinates(density, seed, cores, progress, settings.batch_size)
+    shape.require(density.size, samples)
+    settings = Settings(draws, samples, max_iter, tol, batch_size)
+    whitening = _coordinates(density, seed, cores, progress, batch_size)
     progress.stage("fitting a Gaussian")
     found = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
@@ -198,6 +184,9 @@ def _fit(
     groups = {"optimisation": _history(found.reached)}
     warnings = (*_doubts_of_the_climb(found), *_doubts_of_the_draws(verdict, settings.draws))
     return Estimate(kept.q[None], stats, warnings, notes, groups)
+
+
+fit_meanfield, fit_fullrank = partial(fit, MeanField()), partial(fit, FullRank())
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,24 @@ from typing import Protocol, override
 
 import numpy as np
 
+from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.sweep.stats import Array
+
+FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
 
 
 class Shape(Protocol):
     """How numbers without bounds turn standard normal draws into draws of a Gaussian about zero."""
 
     samples_a_coordinate: int
+
+    def require(self, size: int, samples: int | None) -> None:
+        """Refuse more coordinates than the shape is for, or fewer fixed draws than it needs.
+
+        Raises
+        ------
+        SamplingError, DeclarationError
+        """
 
     def start(self, size: int, log_scale: float) -> Array:
         """Numbers of a round Gaussian in ``size`` dimensions."""
@@ -29,6 +40,10 @@ class MeanField(Shape):
     """Independent coordinates: the logarithms of their standard deviations."""
 
     samples_a_coordinate = 2
+
+    @override
+    def require(self, size: int, samples: int | None) -> None:
+        pass
 
     @override
     def start(self, size: int, log_scale: float) -> Array:
@@ -51,6 +66,19 @@ class FullRank(Shape):
     """All correlations: a lower-triangular factor by rows, with the logarithms of its diagonal."""
 
     samples_a_coordinate = 4
+
+    @override
+    def require(self, size: int, samples: int | None) -> None:
+        if size > FULL_RANK_LIMIT:
+            raise SamplingError(
+                f"the posterior has {size} coordinates, too many for full-rank ADVI (the limit is {FULL_RANK_LIMIT}).\n"
+                "  Use method='advi': it keeps the correlations that the posterior has at its mode."
+            )
+        if samples is not None and samples < 2 * size:
+            raise DeclarationError(
+                f"samples={samples}: full rank needs at least two a coordinate, here {2 * size}; "
+                "method='advi' takes fewer"
+            )
 
     def factor(self, numbers: Array) -> Array:
         """(P, P) lower triangular."""

@@ -12,9 +12,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.declared import whole
+from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy
 from bayesgmm.sweep.stats import Blocks, fold
 
@@ -56,6 +58,25 @@ class Maximum:
     entropy: float
     n_iter: int
     converged: bool
+
+
+def require_data(data: Any, call: str) -> None:
+    """Refuse a declaration where data are expected, as ``fit(model, data)`` takes it.
+
+    Raises
+    ------
+    DeclarationError
+
+    Examples
+    --------
+    >>> require_data(MixtureModel(2), "select(data, n_components=[1, 2, 3])")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: data is a MixtureModel: give the data first, then what to try
+      For example select(data, n_components=[1, 2, 3]).
+    """
+    if isinstance(data, MixtureModel):
+        raise DeclarationError(f"data is a MixtureModel: give the data first, then what to try\n  For example {call}.")
 
 
 def seed_of(seed: int | None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
-from bayesgmm.errors import DeclarationError, NotConjugate
+from bayesgmm.errors import NotConjugate
 from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Belief
@@ -198,13 +198,6 @@ class Minibatches:
     size: int | None
     delay: float
     forget: float
-
-    def __post_init__(self) -> None:
-        """Raises DeclarationError where the steps would never settle."""
-        if not 0.5 < self.forget <= 1:
-            raise DeclarationError(
-                f"forget={self.forget}: must be more than 0.5 and at most 1, or the steps never settle"
-            )
 
     def rate(self, step: int) -> float:
         """The size of a step; they count from 1."""

@@ -13,7 +13,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, run_all, seed_of
+from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
@@ -177,6 +177,7 @@ def bootstrap_test(
     >>> bootstrap_test(x, 1, covariance="tied", replicates=19, seed=1, progress=False).p_value
     0.05
     """
+    require_data(data, "bootstrap_test(data, n_components=2, covariance='full')")
     pair = _hypotheses(n_components, against, covariance, seed, n_init)
     replicates, cores = whole("replicates", replicates), cores_of(cores)
     points = as_points(data, columns)

@@ -16,7 +16,7 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.engine import Silent
-from bayesgmm.inference.searches import cores_of, find_maximum, run_all, seed_of
+from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -67,7 +67,7 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | (self._bound(density, row["problem"]) if BOUND in ENGINES else {})
+        return row | self._bound(density, row["problem"])
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
@@ -80,6 +80,7 @@ class Candidates:
     def _bound(self, density: LogPosterior, problem: str) -> Row:
         engine = ENGINES[BOUND]
         try:
+            engine.require(density.model)
             estimate = engine(density, self.seed, 1, Silent(), **engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
@@ -146,7 +147,8 @@ def select(
     UnknownName
         When there is no such covariance family or criterion.
     DeclarationError
-        When a number is out of range, or there is nothing to choose from.
+        When a number is out of range, there is nothing to choose from, or the first argument is a declaration: what it
+        would declare is what is selected.
 
     Warns
     -----
@@ -166,8 +168,9 @@ def select(
     >>> int(table["n_components"][0])
     2
     """
+    require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = _counts(n_components), _covariances(covariance)
-    _require_criterion(criterion)
+    choose(criterion, CRITERIA, "criterion")
     points = as_points(data, columns).weighed(sample_weight)
     _ = points.summary  # computed once, before the threads use it
     candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
@@ -198,15 +201,9 @@ def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
-    shown = [name for name in names if name != "elbo" or BOUND in ENGINES]
-    table = pd.DataFrame(rows, columns=shown)
+    table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
     return table.iloc[order].reset_index(drop=True)
-
-
-def _require_criterion(criterion: str) -> None:
-    known = {name: sign for name, sign in CRITERIA.items() if name != "elbo" or BOUND in ENGINES}
-    choose(criterion, known, "criterion")
 
 
 def _counts(n_components: int | Iterable[int]) -> list[int]:

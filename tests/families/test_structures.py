@@ -99,6 +99,8 @@ def test_select_compares_a_structure_without_a_chart():
     best = table.iloc[0]
     assert (best["covariance"], best["n_components"]) == ("EII", 3)
     assert best["n_parameters"] == 2 + 6 + 1
+    assert np.isnan(best["elbo"])
+    assert "No elbo: method 'vb' can't take covariance='EII'" in best["problem"]
 
 
 @pytest.mark.parametrize("name", [name for name in TOYS if name != "EII"])

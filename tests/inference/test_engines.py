@@ -28,20 +28,19 @@ SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, 
 MODEL = bg.MixtureModel(3)
 QUICK = {
     "nuts": {"draws": 100, "tune": 100, "chains": 2},
-    "em": {},
     "advi": {"draws": 100},
     "fullrank_advi": {"draws": 100},
-    "mle": {},
-    "map": {},
     "vb": {"draws": 100},
 }
-MAXIMA = {"em", "mle", "map"}  # every seed may lead to the same one
+MAXIMA = {
+    name for name, engine in ENGINES.items() if engine.kind == "point estimate"
+}  # every seed may lead to the same one
 
 
 def quick_fit(method, model=MODEL, data=SAMPLE.X, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        return bg.fit(model, data, method, progress=False, **({"seed": 1} | QUICK[method] | settings))
+        return bg.fit(model, data, method, progress=False, **({"seed": 1} | QUICK.get(method, {}) | settings))
 
 
 def make_density(model, x):

@@ -55,6 +55,8 @@ run(app, ["fit", "--help"])
     documented = said.split("DOCUMENTED")[1].split("OFFERED")[0]
     assert "``'toy'`` (point estimate) An estimate for tests. Not for use." in documented
     assert "``haste=3``: how many starts." in documented
+    assert "Name of the engine:" in documented
+    assert "``'em'``, ``'toy'``. See the notes." in documented
     assert "'toy'" in said.split("OFFERED")[1].split("REFUSED")[0]
     assert "did you mean 'toy'?" in said.split("REFUSED")[1].split("HELP")[0]
     assert "toy" in said.split("HELP")[1]
@@ -73,9 +75,8 @@ def test_an_engine_is_described_and_its_settings_are_its_functions(name):
     module, _, function = engine.function.partition(":")
     parameters = inspect.signature(getattr(__import__(module, fromlist=[function]), function)).parameters
     given = {"density", "seed", "cores", "progress", "start"}
-    if "settings" not in parameters:  # ADVI's two engines hand theirs on
-        assert set(parameters) - given == engine.defaults.keys()
-        assert ("start" in parameters) == engine.takes_start
+    assert set(parameters) - given == engine.defaults.keys()
+    assert ("start" in parameters) == engine.takes_start
 
 
 def test_the_words_of_a_setting_are_those_that_its_engine_knows():
@@ -91,6 +92,8 @@ def test_the_words_of_a_setting_are_those_that_its_engine_knows():
         (Setting("samples", None, ""), -1, "samples=-1: must be a whole number"),
         (Setting("tol", 1e-3, ""), 0.0, "tol=0.0: must be a positive"),
         (Setting("target", 0.8, "", below=1.0), 1.0, "target=1.0: must be below 1, for example 0.8"),
+        (Setting("forget", 0.7, "", above=0.5, most=1.0), 0.5, "forget=0.5: must be more than 0.5 and at most 1"),
+        (Setting("forget", 0.7, "", above=0.5, most=1.0), 1.1, "forget=1.1: must be more than 0.5 and at most 1"),
         (Setting("init", "a", "", ("a", "b")), "c", "init='c' is not one of 'a', 'b'"),
     ],
 )
@@ -103,6 +106,7 @@ def test_a_setting_takes_what_it_can_be():
     assert Setting("draws", 10, "").checked(5.0) == 5
     assert Setting("samples", None, "").checked(None) is None
     assert Setting("tol", 1e-3, "").checked(1) == 1
+    assert Setting("forget", 0.7, "", above=0.5, most=1.0).checked(1) == 1
 
 
 def test_a_limit_is_not_passed_by_an_engine_that_has_it(monkeypatch):

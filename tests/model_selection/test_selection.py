@@ -187,6 +187,12 @@ def test_bad_arguments_are_refused_before_any_fit(arguments, error, message):
         choose(**arguments)
 
 
+@pytest.mark.parametrize("function", [bg.select, bg.bootstrap_test])
+def test_a_declaration_in_place_of_the_data_is_refused_with_the_call(function):
+    with pytest.raises(DeclarationError, match=rf"(?s)give the data first.*{function.__name__}\(data, n_components="):
+        function(bg.MixtureModel(2), SAMPLE.X)
+
+
 @pytest.fixture
 def with_bound(monkeypatch):
     """A registry with a fake 'vb' that records its arguments."""
