@@ -15,7 +15,7 @@ from bayesgmm.datasets import make_mixture
 from benchmarks.peers import by_hand, declaration
 from benchmarks.processes import LIMIT, measured
 
-TITLE = "## ADVI: seconds to a converged ELBO"
+TITLE = "## ADVI: seconds until the ELBO converges"
 CASE, WANTED = (100_000, 5, 5), 10
 NEAR = 5.0  # nats
 WINDOW = 100  # iterations
@@ -67,7 +67,7 @@ def run_pymc(case, target):
 
 
 def main():
-    print("| N, D, K | side | seconds | ELBO | times faster | wanted |")
+    print("| N, D, K | package | seconds | ELBO | times faster | target |")
     print("|---|---|---|---|---|---|")
     name = ", ".join(f"{n:,}" for n in CASE)
     ours = measured("benchmarks.advi", "bayesgmm", [CASE, 0.0])

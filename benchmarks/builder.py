@@ -15,7 +15,7 @@ from bayesgmm.datasets import make_mixture
 from benchmarks.peers import by_hand, fused
 from benchmarks.processes import LIMIT, measured
 
-TITLE = "## The same sampler on our PyMC model and on pm.Mixture"
+TITLE = "## One sampler on the PyMC model of build_model and on pm.Mixture"
 CASES = [((1_000, 2, 3), 1), ((10_000, 5, 5), 5)]
 DRAWS, TUNE, CHAINS = 1000, 1000, 2
 SIDES = {"build_model": fused, "pm.Mixture": by_hand}
@@ -53,7 +53,7 @@ def check_same_answer(ours, theirs):
 
 
 def main():
-    print("| N, D, K | side | compile, s | in all, s | smallest ESS | ESS a second | times better | wanted |")
+    print("| N, D, K | package | compilation, s | total, s | minimum ESS | ESS per second | times better | target |")
     print("|---|---|---|---|---|---|---|---|")
     for case, wanted in CASES:
         name = ", ".join(f"{n:,}" for n in case)

@@ -7,7 +7,7 @@ import numpy as np
 import bayesgmm as bg
 from bayesgmm.diagnosis.predictions import LEVEL, misfits
 
-TITLE = "## Data against the model: false alarms, and what is seen"
+TITLE = "## Comparing the data with the model: false alarms and power"
 RIGHT, WRONG = 100, 20  # fits of each kind
 
 
@@ -63,7 +63,7 @@ def alarm(make, k, covariance, seed):
 
 
 def main():
-    print("| data, and what is fitted | fits | called a misfit |\n|---|---|---|", flush=True)
+    print("| data and model | fits | reported as a misfit |\n|---|---|---|", flush=True)
     for name, (make, k, covariance, right) in CASES.items():
         fits = RIGHT if right else WRONG
         share = np.mean([alarm(make, k, covariance, seed) for seed in range(fits)])

@@ -11,7 +11,7 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Blocks, fold
 
-TITLE = "## One EM iteration, against scikit-learn's"
+TITLE = "## One EM iteration, compared with scikit-learn"
 CASES = [(100_000, 2, 5, 30), (100_000, 5, 5, 30), (100_000, 10, 10, 20), (50_000, 32, 10, 10)]
 REPEATS = 9
 
@@ -58,7 +58,7 @@ def both(n_points, n_features, n_components):
 
 
 def main():
-    print("| N | D | K | bayesgmm, ms | scikit-learn, ms | times faster | wanted |\n|---|---|---|---|---|---|---|")
+    print("| N | D | K | bayesgmm, ms | scikit-learn, ms | times faster | target |\n|---|---|---|---|---|---|---|")
     for n_points, n_features, n_components, wanted in CASES:
         ours, theirs = both(n_points, n_features, n_components)
         print(

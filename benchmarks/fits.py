@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from bayesgmm import estimators
 from bayesgmm.datasets import make_mixture
 
-TITLE = "## Whole fits, against scikit-learn and mclust"
+TITLE = "## Whole fits, compared with scikit-learn and mclust"
 # N, D, K, overlap, tol, times faster wanted; the last two overlap so strongly that EM creeps
 CASES = [
     (100_000, 5, 5, 0.1, 1e-6, 25),
@@ -96,7 +96,7 @@ def by_vb(kind, sample, n_components, tol):
 
 
 def main():
-    print("| method | N, D, K | overlap, tol | side | seconds | mean log likelihood | times faster | wanted |")
+    print("| method | N, D, K | overlap, tol | package | seconds | mean log likelihood | times faster | target |")
     print("|---|---|---|---|---|---|---|---|")
     for n_points, n_features, n_components, overlap, tol, wanted in CASES:
         sample = make_mixture(n_points, n_features, n_components, overlap=overlap, seed=1)

@@ -30,7 +30,7 @@ print((status("VmHWM") - before) / X.nbytes)
 
 
 def main():
-    print("| columns | data, MB | peak, data included | wanted |\n|---|---|---|---|")
+    print("| columns | data, MB | peak, data included | target |\n|---|---|---|---|")
     for columns, wanted in ((5, "under 4"), (32, "about 2: the data, and one copy")):
         command = [sys.executable, "-W", "ignore", "-c", SCRIPT.replace("{columns}", str(columns))]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

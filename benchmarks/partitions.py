@@ -72,7 +72,7 @@ def losses(fit, name, draws, ours):
 
 def main():
     print(
-        "| data, 4,000 draws | loss | seconds | processor seconds | side | expected loss |\n|---|---|---|---|---|---|"
+        "| data, 4,000 draws | loss | seconds | processor seconds | method | expected loss |\n|---|---|---|---|---|---|"
     )
     for title, n, d, k, overlap in CASES:
         X = bg.datasets.make_mixture(n, d, k, overlap=overlap, seed=1).X
@@ -92,5 +92,5 @@ def main():
     large = json.loads(done.stdout)
     print(
         f"\n20,000 points, 1,000 draws: a partition in {large['partition']:.1f} s, the co-clustering matrix in "
-        f"{large['co_clustering']:.1f} s; the process peaks at {large['peak'] / 2**30:.2f} GiB (wanted: under 2)."
+        f"{large['co_clustering']:.1f} s; the process peaks at {large['peak'] / 2**30:.2f} GiB (target: under 2)."
     )

@@ -54,12 +54,12 @@ def main():
     posterior, x = problem()
     densities.spread(posterior, x[:100], 0.9)  # compiled, or read from the cache
     theirs = seconds(lambda: looped(posterior, x, LOOPED)) * DRAWS / LOOPED
-    print(f"| | seconds | times faster |\n|---|---|---|\n| scipy in a loop, the mean alone | {theirs:.0f} | |")
-    for name, ci_prob in {"ours, the mean": None, "and a 90 % band": 0.9, "or a 50 % band": 0.5}.items():
+    print(f"| | seconds | times faster |\n|---|---|---|\n| scipy in a loop, only the mean | {theirs:.0f} | |")
+    for name, ci_prob in {"bayesgmm, the mean": None, "with a 90 % band": 0.9, "with a 50 % band": 0.5}.items():
         ours = min(seconds(lambda ci_prob=ci_prob: densities.spread(posterior, x, ci_prob)) for _ in range(3))
         print(f"| {name} | {ours:.2f} | {theirs / ours:.0f} |", flush=True)
     means, bands = gap(posterior, x[:CHECKED])
     print(
-        f"\nscipy's time is that of {LOOPED} draws, times {DRAWS // LOOPED}. At {CHECKED} points, under all draws, the "
+        f"\nscipy's time is estimated from {LOOPED} draws, times {DRAWS // LOOPED}. At {CHECKED} points, under all draws, the "
         f"means differ by {means:.1e} of their size at most, the ends of the 90 % band by {bands:.1e}."
     )

@@ -72,7 +72,7 @@ def timed(task):
 
 
 def main():
-    print("| points | method | asked | seconds | seconds wanted |\n|---|---|---|---|---|")
+    print("| points | method | points used | seconds | target, seconds |\n|---|---|---|---|---|")
     points, drawn, _ = switched(200, n_draws=50)  # loads what is compiled
     name_components(drawn, 0, points, Naming())
     for n_points in CASES:

@@ -1,4 +1,4 @@
-"""Smallest bulk effective sample size a second, compile included, against PyMC and NumPyro.
+"""Minimum bulk ESS per second, compilation included, against PyMC and NumPyro.
 
 Every side runs in a process of its own, twice: the first run fills the caches on disk. Imports are not counted. Peers
 start at the truth, we find our own start. Components are put in the order of their first coordinate in every draw, on
@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesgmm.datasets import make_mixture
 
-TITLE = "## Smallest bulk effective sample size a second, compile included"
+TITLE = "## Minimum bulk ESS per second, compilation included"
 LIMIT = 300
 CASES = [((1_000, 2, 3), {"pymc": 100, "numpyro": 20}), ((10_000, 5, 5), {"pymc": 500, "numpyro": 500})]
 DRAWS, TUNE, CHAINS = 1000, 1000, 2
@@ -138,7 +138,7 @@ def check_same_answer(ours, theirs):
 
 
 def main():
-    print("| N, D, K | side | seconds | smallest ESS | ESS a second | times faster | wanted |")
+    print("| N, D, K | package | seconds | minimum ESS | ESS per second | times faster | target |")
     print("|---|---|---|---|---|---|---|")
     for case, peers in CASES:
         ours = in_a_process("bayesgmm", case)

@@ -1,4 +1,4 @@
-"""A photograph in regions, against scikit-learn's mixture on the same features, made for it beforehand.
+"""Segmentation of a photograph, compared with scikit-learn's mixture on the same features, made for it beforehand.
 
 Fit and predict are compared on the same pixels: on all of them, and with the fit on the same sample. ``segment_image``
 as a whole does more (it makes the features, averages over the posterior, and lets neighbours agree), and is shown
@@ -26,7 +26,7 @@ from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import responsibilities
 
-TITLE = "## A photograph in regions, against scikit-learn"
+TITLE = "## Segmentation of a photograph, compared with scikit-learn"
 MEGAPIXELS, COMPONENTS = 2, 5
 WANTED = 8
 CLOSE = 1e-3  # nats a pixel: the tol that scikit-learn stops at
@@ -91,7 +91,7 @@ def rows(image, features):
     x = pixel_features(picture, names, 0, picture.size[0])[0].reshape(-1, len(names)).astype(np.float64)
     fit = fit_pixels(picture, COMPONENTS, features=names, seed=1, progress=False)
     whole = min(as_it_comes(image, names) for _ in range(3))
-    yield "sample", "bayesgmm, segment_image in all", whole, float(log_mean_density(fit, x).mean()), "", ""
+    yield "sample", "bayesgmm, segment_image in total", whole, float(log_mean_density(fit, x).mean()), "", ""
     for pixels, fitted_to in (("sample", fit["observed_data"]["x"].values), ("all", x)):
         best, loglik = min((ours(x, fitted_to) for _ in range(3)), key=lambda found: found[0])
         yield pixels, "bayesgmm", best, loglik, "", ""
@@ -103,7 +103,7 @@ def rows(image, features):
 def main():
     image = photograph(MEGAPIXELS)
     print(f"{image.width} x {image.height} pixels, {COMPONENTS} components.\n")
-    print("| features | fitted pixels | side | seconds | mean log likelihood | times faster | wanted |")
+    print("| features | fitted pixels | package | seconds | mean log likelihood | times faster | target |")
     print("|---|---|---|---|---|---|---|")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -121,7 +121,9 @@ def large():
         command = [sys.executable, "-W", "ignore", "-c", LARGE, str(path), folder]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     labelled, written, peak = (float(v) for v in said.strip().strip("[]").split(","))
-    print("\n| 12 megapixels, from the file | seconds to the labels | and to the files | peak, GiB | wanted |")
+    print(
+        "\n| 12 megapixels, from the file | seconds until the labels | seconds until the files | peak, GiB | target |"
+    )
     print("|---|---|---|---|---|")
     done = f"{labelled:.1f} | {written:.1f} | {peak:.2f}"
     print(f"| segment_image, save_regions | {done} | under 60, under 2 |", flush=True)

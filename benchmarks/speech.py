@@ -10,7 +10,7 @@ from bayesgmm.apps.speech.audio import read
 from bayesgmm.apps.speech.cepstral_features import FeatureSettings, extract_frames
 from bayesgmm.apps.speech.synthesis import make_recordings
 
-TITLE = "## Ten words, 180 recordings"
+TITLE = "## Speech: ten words, 180 recordings"
 STATES = 8
 NOISE = 0.1  # of full scale, added to every recording: without it all sides tell nearly all words
 
@@ -98,7 +98,7 @@ def main():
             "hmmlearn, GMMHMM": (hmmlearn, heard),
             "scikit-learn, GaussianMixture": (scikit_learn, heard),
         }
-        print("| | training, s | speakers held out, right |\n|---|---|---|")
+        print("| | training, s | correct, held-out speakers |\n|---|---|---|")
         for name, (side, inputs) in sides.items():
             side(inputs[::6], labels[::6], speakers[::6])  # compiles
             start = time.perf_counter()

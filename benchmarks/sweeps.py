@@ -8,7 +8,7 @@ from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, starts
 
-TITLE = "## Sweeps of EM over the data, on 300 random problems"
+TITLE = "## Number of EM sweeps on 300 random problems"
 PROBLEMS = 300
 MOST = 20_000
 CLOSE = 1e-6  # mean log likelihoods that differ by less are the same maximum
@@ -47,6 +47,6 @@ def main():
         higher, lower = higher + (gap > CLOSE), lower + (gap < -CLOSE)
     print(
         f"| | plain EM | ours |\n|---|---|---|\n| sweeps | {sweeps[0]:,} | {sweeps[1]:,} |\n"
-        f"| ends in a component that can't be estimated | {given_up[0]} | {given_up[1]} |\n\n"
-        f"Ours ends higher {higher} times, lower {lower} times: from one start the two may climb different hills."
+        f"| fits that end with a component that can't be estimated | {given_up[0]} | {given_up[1]} |\n\n"
+        f"bayesgmm ends at a higher likelihood {higher} times, lower {lower} times: from the same start, the two may find different maxima."
     )
