@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 import bayesgmm as bg
+from tests.quick import rank
 from tests.speaking import FEW
 
 
@@ -14,6 +15,10 @@ def pytest_addoption(parser):
         action="store_true",
         help="hold the two writings of the posterior equal for every combination of priors: hours",
     )
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: rank(item.nodeid))
 
 
 def sampled(model, data, **settings):
@@ -47,6 +52,13 @@ def no_doubts():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports make their figures but do not draw them, which is half of their time: for tests of what is said."""
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    monkeypatch.setattr("bayesgmm.reports.pictures._encoded", lambda figure, vectors: (dot, 1, 1))
 
 
 @pytest.fixture(scope="session")
