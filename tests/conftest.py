@@ -7,6 +7,7 @@ import pytest
 import bayesgmm as bg
 from tests.quick import rank
 from tests.speaking import FEW
+from tests.undrawn import without_drawing
 
 
 def pytest_addoption(parser):
@@ -55,10 +56,10 @@ def no_doubts():
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Reports make their figures but do not draw them, which is half of their time: for tests of what is said."""
-    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-    monkeypatch.setattr("bayesgmm.reports.pictures._encoded", lambda figure, vectors: (dot, 1, 1))
+def undrawn():
+    """Reports make their figures and do not draw them."""
+    with without_drawing():
+        yield
 
 
 @pytest.fixture(scope="session")

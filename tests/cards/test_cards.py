@@ -26,6 +26,7 @@ from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior import schema
 from tests.commands import run as command
+from tests.undrawn import without_drawing
 
 CARDS = sorted(cards())
 PARTS = ["The data", "The question", "The model", "The priors", "What to expect", "What to look at", "How to run it"]
@@ -419,7 +420,8 @@ def test_bundled_cards_are_found_beside_folders_of_the_same_name(tmp_path, monke
 def written(tmp_path_factory):
     """The folder and the JSON output of ``models run``."""
     folder = tmp_path_factory.mktemp("cards")
-    done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=folder)
+    with without_drawing():
+        done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "w", json.loads(done.stdout)
 
