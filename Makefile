@@ -5,14 +5,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CANDIDATES := python3 python3.14 python3.13 python3.12
 
-.PHONY: demo test lint bench docs notebooks uncache clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+.PHONY: demo test quick lint bench docs notebooks uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm warmup
 	$(BIN)/bayesgmm demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(PYTEST)
+
+quick: $(READY)  # what a change most likely breaks: the list is in tests/quick.py
+	$(PYTEST) $$($(BIN)/python -m tests.quick)
 
 lint: $(READY)
 	$(BIN)/ruff check .

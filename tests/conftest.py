@@ -3,8 +3,10 @@
 import warnings
 
 import pytest
+from tests.undrawn import without_drawing
 
 import bayesgmm as bg
+from tests.quick import rank
 from tests.speaking import FEW
 
 
@@ -14,6 +16,10 @@ def pytest_addoption(parser):
         action="store_true",
         help="hold the two writings of the posterior equal for every combination of priors: hours",
     )
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: rank(item.nodeid))
 
 
 def sampled(model, data, **settings):
@@ -46,6 +52,13 @@ def no_doubts():
     """Variational Bayes says that it is an approximation: not what some tests are about."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
+        yield
+
+
+@pytest.fixture
+def undrawn():
+    """Reports make their figures and do not draw them."""
+    with without_drawing():
         yield
 
 

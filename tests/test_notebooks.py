@@ -1,13 +1,43 @@
-"""The course: every notebook runs, its solutions too, without a warning that nobody meant; outputs are not stored."""
+"""The course: every notebook runs, its solutions too, without an unintended warning; outputs are not stored.
+
+The cells run in this process, where everything is imported and compiled already: a kernel for each notebook takes five
+seconds to start. One notebook runs in a kernel, as ``python -m notebooks`` runs them all.
+"""
 
 import re
+import warnings
 
+import matplotlib as mpl
 import nbformat
 import pytest
 
+import bayesgmm as bg
 from notebooks import COURSE, execute, prepared, solutions
 
 EACH = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
+IN_A_KERNEL = "06_decisions"
+
+
+def draw_all(*args, **settings):
+    """In place of ``plt.show``: every figure is drawn, of few dots, and closed."""
+    import matplotlib.pyplot as plt
+
+    for number in plt.get_fignums():
+        figure = plt.figure(number)
+        figure.dpi = 40
+        figure.canvas.draw()
+    plt.close("all")
+
+
+def run(notebook):
+    """Run the cells as one script; a fit of few draws may warn, nothing else."""
+    names = {"__name__": "__main__"}
+    with warnings.catch_warnings(), mpl.rc_context():
+        for number, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code":
+                warnings.filterwarnings("ignore", category=bg.FitWarning)
+                exec(compile(cell.source, f"<cell {number}>", "exec"), names)
+                draw_all()
 
 
 def warned(notebook):
@@ -23,11 +53,31 @@ def test_there_are_eight():
 
 
 @EACH
-@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # of Jupyter's own event loop
-def test_it_runs_with_its_solutions(path):
+def test_it_runs_with_its_solutions(path, monkeypatch):
     """Few draws; a chain that is too short for its R-hat may say so, all else that warns fails."""
+    mpl.use("Agg")
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setattr("matplotlib.pyplot.show", draw_all)
+    run(prepared(path, fast=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # of Jupyter's own event loop
+def test_it_runs_in_a_kernel():
+    (path,) = (path for path in COURSE if path.stem == IN_A_KERNEL)
     said = warned(execute(path, fast=True))
     assert not [text for text in said if "FitWarning" not in text]
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "import warnings; warnings.warn('!', UserWarning)"])
+def test_a_cell_that_fails_or_warns_is_noticed(code):
+    with pytest.raises((ZeroDivisionError, UserWarning)):
+        run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
+
+
+def test_a_figure_that_cannot_be_drawn_is_noticed():
+    code = "import matplotlib.pyplot as plt; plt.title(r'$\\frac{1}{$')"
+    with pytest.raises(ValueError, match="frac"):
+        run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
 
 
 @EACH

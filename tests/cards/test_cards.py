@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.undrawn import without_drawing
 
 import bayesgmm as bg
 from bayesgmm.bundled import card_path, cards
@@ -418,7 +419,8 @@ def test_bundled_cards_are_found_beside_folders_of_the_same_name(tmp_path, monke
 def written(tmp_path_factory):
     """The folder and the JSON output of ``models run``."""
     folder = tmp_path_factory.mktemp("cards")
-    done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=folder)
+    with without_drawing():
+        done = command("models", "run", "waiting_times", "-o", "w", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "w", json.loads(done.stdout)
 

@@ -31,6 +31,7 @@ from bayesgmm.reports.remaking import in_python
 from bayesgmm.reports.sections import SECTIONS
 from bayesgmm.reports.subject import Subject
 from tests import browser
+from tests.commands import run
 
 mpl.use("Agg")
 
@@ -87,6 +88,28 @@ def renamed(fit, columns):
     groups = {name: fit[name].to_dataset() for name in fit.children}
     dims = ("feature", "feature_bis")
     return rebuilt(fit, **{n: g.assign_coords({d: columns for d in dims if d in g.dims}) for n, g in groups.items()})
+
+
+@pytest.fixture(scope="module")
+def short(galaxies_fit):
+    """A fit whose report takes half the time."""
+    return part_of(galaxies_fit, draw=slice(60))
+
+
+@pytest.fixture(scope="module")
+def by_command(short, tmp_path_factory):
+    """What the command says, and the report that it writes."""
+    folder = tmp_path_factory.mktemp("command")
+    bg.save(short, folder / "fit.nc")
+    words = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o", "galaxies.html", "--title", "Galaxies"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
+    return done, folder / "galaxies.html"
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Pictures of few dots: what is in them does not matter here."""
+    monkeypatch.setattr("bayesgmm.reports.pictures.WIDEST", 300)
 
 
 # The page
@@ -212,10 +235,10 @@ def said_exactly(element):
     return "".join(element.itertext())
 
 
-def test_the_same_fit_gives_the_same_bytes(galaxies_fit, tmp_path):
-    short = part_of(galaxies_fit, draw=slice(60))
-    first = bg.report(short, tmp_path / "a.html", progress=False).read_bytes()
-    assert bg.report(short, tmp_path / "b.html", progress=False).read_bytes() == first
+def test_the_same_fit_gives_the_same_bytes(short, by_command, tmp_path):
+    """Here, and in another process from the fit's file."""
+    _, path = by_command
+    assert bg.report(short, tmp_path / "b.html", title="Galaxies", progress=False).read_bytes() == path.read_bytes()
 
 
 # Models in words and mathematics
@@ -263,7 +286,7 @@ def test_dots_keep_their_greys():
     assert len(greys) > 150
 
 
-def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_path, coarse):
+def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_path, undrawn):
     x, weights = iris.drop(columns="species"), np.repeat([3.0, 1.0], [50, 100])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -281,14 +304,14 @@ def test_the_order_of_weights_is_that_of_the_weights(galaxies_fit):
     assert verdict == "It is not certain which is heavier: 0 or 2."
 
 
-def test_where_all_components_hold_points_no_other_is_said_to_be_empty(galaxies_fit, monkeypatch, coarse):
+def test_where_all_components_hold_points_no_other_is_said_to_be_empty(galaxies_fit, monkeypatch, undrawn):
     chance = xr.DataArray([0.0, 0.3, 0.7], {"n_clusters": [1, 2, 3]}, "n_clusters")
     monkeypatch.setattr(groupings, "count_clusters", lambda fit: chance)
     (block,) = groupings.how_many(Subject(galaxies_fit))
     assert block.verdict.replace("\N{NO-BREAK SPACE}", " ") == "Most probably 3 of 3 components hold points (70.0 %)."
 
 
-def test_leaving_points_out_is_that_of_the_checks_also_of_an_approximation(iris, coarse):
+def test_leaving_points_out_is_that_of_the_checks_also_of_an_approximation(iris, undrawn):
     x = iris.drop(columns="species").iloc[50:]
     fit = bg.fit(bg.MixtureModel(1, means=bg.ConjugateMeans()), x, "vb", seed=1, draws=400, progress=False)
     subject = Subject(fit)
@@ -309,7 +332,7 @@ def test_the_command_has_words_for_every_setting_or_is_left_out(iris):
     assert remaking._command(Subject(careful)) == ""
 
 
-def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path):
+def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path, undrawn):
     fit = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
     text = said(parse(bg.report(fit, tmp_path / "point.html", progress=False).read_text(encoding="utf-8")))
     assert "one draw, so where the lines scatter" not in text
@@ -371,12 +394,6 @@ def test_sums_have_their_limits_below_and_above():
 # Every fit gets one
 
 
-@pytest.fixture
-def coarse(monkeypatch):
-    """Pictures of few dots: what is in them does not matter here."""
-    monkeypatch.setattr("bayesgmm.reports.pictures.WIDEST", 300)
-
-
 FITS = {
     "one chain": lambda fit: part_of(fit, chain=[0]),
     "one draw": lambda fit: part_of(fit, chain=[0], draw=[0]),
@@ -392,14 +409,18 @@ FITS = {
         observed_data=fit["observed_data"].to_dataset().assign(sample_weight=("point", np.full(82, 2.0))),
     ),
     "stuck chains": lambda fit: rebuilt(
-        fit, posterior=fit["posterior"].to_dataset().isel(draw=[0]).reindex(draw=np.arange(250), method="nearest")
+        fit, posterior=fit["posterior"].to_dataset().isel(draw=[0]).reindex(draw=np.arange(60), method="nearest")
     ),
 }
 
 
+DRAWN = {"one draw", "stuck chains"}  # their axes have no width of their own
+
+
 @pytest.mark.parametrize("name", FITS)
-def test_a_fit_gets_a_report_whatever_it_lacks(galaxies_fit, name, tmp_path, coarse):
-    path = bg.report(FITS[name](galaxies_fit), tmp_path / "report.html", progress=False)
+def test_a_fit_gets_a_report_whatever_it_lacks(short, name, tmp_path, request):
+    request.getfixturevalue("coarse" if name in DRAWN else "undrawn")
+    path = bg.report(FITS[name](short), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert [section.get("id") for section in find(page, "section")] == [section.name for section in SECTIONS]
     for section in find(page, "section"):
@@ -408,7 +429,7 @@ def test_a_fit_gets_a_report_whatever_it_lacks(galaxies_fit, name, tmp_path, coa
 
 
 @pytest.mark.parametrize("method", ["mle", "vb"])
-def test_every_engine_s_fit_gets_a_report(method, tmp_path, coarse):
+def test_every_engine_s_fit_gets_a_report(method, tmp_path, undrawn):
     model = bg.MixtureModel(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -436,14 +457,14 @@ def many(n_points, n_features, n_components):
 
 
 @pytest.mark.parametrize(
-    ("n_points", "n_features", "n_components"), [(5_000, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
+    ("n_points", "n_features", "n_components"), [(2_500, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
 def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, coarse):
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert "Left out:" not in said(page)
     assert path.stat().st_size < 5 * 2**20
-    assert ("2,000 of the 5,000 points are drawn" in said(page)) == (n_points == 5_000)
+    assert ("2,000 of the 2,500 points are drawn" in said(page)) == (n_points == 2_500)
 
 
 @pytest.fixture(scope="module")
@@ -517,15 +538,15 @@ def test_what_is_no_fit_and_no_title_is_refused(galaxies_fit, tmp_path):
         bg.report(galaxies_fit, tmp_path / "report.html", title=" ")
 
 
-def test_the_command_writes_it(galaxies_fit, tmp_path):
-    bg.save(galaxies_fit, tmp_path / "fit.nc")
-    run = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o"]
-    words = {"capture_output": True, "text": True, "cwd": tmp_path}
-    done = subprocess.run([*run, "galaxies.html", "--title", "Galaxies"], **words)
+def test_the_command_writes_it(by_command):
+    done, path = by_command
     assert done.returncode == 0, done.stderr
     assert "wrote galaxies.html" in done.stdout
-    assert said(find(parse((tmp_path / "galaxies.html").read_text(encoding="utf-8")), "h1")[0]) == "Galaxies"
-    done = subprocess.run([*run, "fit.nc"], **words)
+    assert said(find(parse(path.read_text(encoding="utf-8")), "h1")[0]) == "Galaxies"
+
+
+def test_the_command_does_not_write_over_the_fit(by_command):
+    done = run("report", "fit.nc", "-o", "fit.nc", cwd=by_command[1].parent)
     assert done.returncode == 1
     assert "is what is read" in done.stderr
 

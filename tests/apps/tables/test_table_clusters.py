@@ -88,7 +88,7 @@ def test_the_summary_distinguishes_requested_from_chosen_models(iris):
         of(n_components=[])
 
 
-def test_the_report_shows_how_the_number_of_clusters_was_chosen(flower_clusters, tmp_path):
+def test_the_report_shows_how_the_number_of_clusters_was_chosen(flower_clusters, tmp_path, undrawn):
     """The report opens with a row for each model with its BIC and ICL, and a figure of each criterion."""
     before = plt.get_fignums()  # figures that other tests left open
     flower_clusters.save(tmp_path / "out", progress=False)
@@ -102,7 +102,7 @@ def test_the_report_shows_how_the_number_of_clusters_was_chosen(flower_clusters,
     assert plt.get_fignums() == before
 
 
-def test_the_cluster_command_writes_all_files(tmp_path, iris):
+def test_the_cluster_command_writes_all_files(tmp_path, iris, undrawn):
     iris = iris[["petal_length", "petal_width", "species"]]
     iris.to_csv(tmp_path / "flowers.csv", index=False)
     args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]

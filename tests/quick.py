@@ -1,0 +1,49 @@
+"""Which tests ``make quick`` runs (``python -m tests.quick`` prints them), and which files a whole run starts first."""
+
+QUICK = (
+    "tests/test_house.py",
+    "tests/test_declaration.py",
+    "tests/test_files.py",
+    "tests/sweep",
+    "tests/families",
+    "tests/priors",
+    "tests/posterior",
+    "tests/data",
+    "tests/labels/test_labels.py",
+    "tests/predictions/test_answers.py",
+    "tests/inference/test_conjugate.py",
+    "tests/inference/test_engines.py::test_every_engine_finds_the_truth",
+    "tests/inference/test_engines.py::test_every_engine_takes_every_family",
+    "tests/inference/test_engines.py::test_em_never_lowers_the_likelihood",
+    "tests/inference/test_engines.py::test_nuts_agrees_with_the_exact_posterior_of_one_gaussian",
+    "tests/inference/test_engines.py::test_settings_are_checked_before_the_work",
+    "tests/inference/test_builder.py::test_a_background_is_in_both_writings",
+    "tests/diagnosis/test_diagnosis.py",
+    "tests/plots",
+    "tests/reports/test_reports.py::test_every_prior_says_itself",
+    "tests/cli/test_cli.py",
+)  # the laws of every part that others are built on, and one fit by each engine
+
+LONG = (
+    "tests/inference/test_builder.py",
+    "tests/reports/test_reports.py",
+    "tests/pymc_ops/test_distributions.py",
+    "tests/test_notebooks.py",
+    "tests/test_docs.py",
+    "tests/inference/test_engines.py",
+    "tests/cards/test_cards.py",
+    "tests/apps/tables/test_tables_to_answers.py",
+    "tests/model_selection/test_selection.py",
+    "tests/test_readme.py",
+    "tests/cli/test_terminal.py",
+)  # longest first: a long file that starts last keeps one core waiting
+
+
+def rank(nodeid):
+    """The place of a test's file among the long ones; the others come after them."""
+    file = nodeid.split("::")[0]
+    return LONG.index(file) if file in LONG else len(LONG)
+
+
+if __name__ == "__main__":
+    print(*QUICK)
