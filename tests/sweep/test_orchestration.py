@@ -11,7 +11,7 @@ from bayesgmm.clusterings.label_draws import count_labels, draw_labels
 from bayesgmm.data.points import as_points
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.labels.alignments import Votes
+from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.posterior.contamination import with_background
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior
@@ -65,7 +65,7 @@ def test_all_callers_find_one_log_likelihood(case):
     expected = fold(case.blocks, case.table).loglik - case.weights.sum() * case.log_scale
     native = case.density(case.q)[0] - case.density.log_prior(case.q)
     by_point = case.weights @ (log_densities(case.blocks, case.table)[0] - case.log_scale)
-    by_draw = Votes(case.blocks, case.stack).logliks()[0] - case.weights.sum() * case.log_scale
+    by_draw = Responsibilities(case.blocks, case.stack).logliks()[0] - case.weights.sum() * case.log_scale
     op, by_row = fold_rows(case.x, case.weights, *case.joined())[0], case.weights @ score_rows(case.x, *case.joined())
     whole = with_background(case.posterior(), case.density.model.background)
     summed_up = case.weights @ spread(whole, case.x, progress=False).mean_log
