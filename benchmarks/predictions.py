@@ -60,7 +60,7 @@ def main():
         print(f"| {name} | {ours:.2f} | {theirs / ours:.0f} |", flush=True)
     means, bands = gap(posterior, x[:CHECKED])
     print(
-        f"\nscipy's time is estimated from {LOOPED} draws, times {DRAWS // LOOPED}. At {CHECKED} points, under all draws, "
-        "the "
+        f"\nscipy's time is estimated from {LOOPED} draws, times {DRAWS // LOOPED}. At {CHECKED} points, "
+        "under all draws, the "
         f"means differ by {means:.1e} of their size at most, the ends of the 90 % band by {bands:.1e}."
     )

@@ -6,13 +6,10 @@ Flood 2014), so that labels do not depend on who draws them, or in what order.
 
 import numpy as np
 
-from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block
-from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.orchestration import assign_block, count_blocks, workspace
 
-simd = Late("bayesgmm.sweep.simd")
-_L = LANES
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -28,16 +25,13 @@ def uniform(key, counter):
 
 
 @jit
-def _draw_block(x, at, offset, mean, root, n_components, n_features, first, key, counter, d, a, label):
-    """Draw a component for each point of a block, under components ``first`` to ``first + n_components``."""
-    _score_block(x, at, offset, mean, root, n_components, n_features, first, d, a)
-    for p in range(0, BLOCK, _L):
-        _, scale = _logsumexp(a, n_components, p)
-        for k in range(n_components):
-            simd.store(a, k * BLOCK + p, simd.load(a, k * BLOCK + p) * scale)
+def _draw_block(points, block, table, draw, key, one, work, label):
+    """Draw a component for each point of a block under one draw; a background is component K."""
+    assign_block(points, block, table, draw, one, 0, work)
+    a, counter = work.score, draw * points.n_points + block * BLOCK
     for p in range(BLOCK):
         target, sum_ = uniform(key, counter + p), 0.0
-        for k in range(n_components):
+        for k in range(a.size // BLOCK):
             share = a[k * BLOCK + p]
             if share > 0:
                 label[p] = k  # the last that is possible, should rounding leave the sum below the target
@@ -47,28 +41,26 @@ def _draw_block(x, at, offset, mean, root, n_components, n_features, first, key,
 
 
 @kernel
-def draw_labels(x, offset, mean, root, n_components, n_features, n_points, key, start, stop, out):
-    """A component for every point under draws start to stop: out[draw, point]."""
-    d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
-    label = np.zeros(BLOCK, np.int64)
+def draw_labels(points, table, key, start, stop, out):
+    """Draw a component for every point under draws start to stop: out[draw, point]."""
+    work, one, label = workspace(points, table), np.ones(BLOCK), np.zeros(BLOCK, np.int64)
     for s in range(start, stop):
-        for b in range(x.size // (n_features * BLOCK)):
-            at, counter = b * n_features * BLOCK, s * n_points + b * BLOCK
-            first = s * n_components
-            _draw_block(x, at, offset, mean, root, n_components, n_features, first, key, counter, d, a, label)
-            for p in range(min(BLOCK, n_points - b * BLOCK)):
+        for b in range(count_blocks(points)):
+            _draw_block(points, b, table, s, key, one, work, label)
+            for p in range(min(BLOCK, points.n_points - b * BLOCK)):
                 out[s, b * BLOCK + p] = label[p]
 
 
 @kernel
-def count_labels(x, offset, mean, root, n_components, n_features, n_points, key, start, stop, out):
-    """How many points each component of draws start to stop holds, by the same labels: out[draw, component]."""
-    d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
-    label = np.zeros(BLOCK, np.int64)
+def count_labels(points, table, key, start, stop, out):
+    """Count the points of each component of draws start to stop, by the same labels: out[draw, component].
+
+    A background is no component: its points are not counted.
+    """
+    work, one, label = workspace(points, table), np.ones(BLOCK), np.zeros(BLOCK, np.int64)
     for s in range(start, stop):
-        for b in range(x.size // (n_features * BLOCK)):
-            at, counter = b * n_features * BLOCK, s * n_points + b * BLOCK
-            first = s * n_components
-            _draw_block(x, at, offset, mean, root, n_components, n_features, first, key, counter, d, a, label)
-            for p in range(min(BLOCK, n_points - b * BLOCK)):
-                out[s, label[p]] += 1
+        for b in range(count_blocks(points)):
+            _draw_block(points, b, table, s, key, one, work, label)
+            for p in range(min(BLOCK, points.n_points - b * BLOCK)):
+                if label[p] < table.n_components:
+                    out[s, label[p]] += 1

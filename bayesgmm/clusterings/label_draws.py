@@ -28,7 +28,8 @@ def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: in
 
     .. math:: z^{(s)}_n \sim \mathrm{Categorical}(r^{(s)}_{n1}, \dots, r^{(s)}_{nK})
 
-    Given the parameters, labels are independent, so these are exact draws from their posterior.
+    Given the parameters, labels are independent, so these are exact draws from their posterior. Where the blocks have
+    a background, it is component K.
 
     Parameters
     ----------
@@ -57,10 +58,8 @@ def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: i
 
 
 def _run(kernel: Any, posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: Any) -> None:
-    n_draws, n_components = posterior.parameters.weight.shape
-    key, tables = key_of(seed), posterior.tables()
-    args = (blocks.x, *tables.flat(), n_components, blocks.n_features, blocks.n_points, key)
-    run_ranges(lambda start, stop: kernel(*args, start, stop, out), n_draws, threads or os.cpu_count() or 1)
+    args = (blocks.native, posterior.tables().native, key_of(seed))
+    run_ranges(lambda start, stop: kernel(*args, start, stop, out), posterior.n_draws, threads or os.cpu_count() or 1)
 
 
 def key_of(seed: int) -> Key:

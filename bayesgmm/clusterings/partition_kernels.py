@@ -82,7 +82,7 @@ def _scan(problem, state, i, used):
     _, _, value, size, acc, _ = state
     width, n_draws = size.size, z.shape[1]
     even = n_draws - n_draws % 2
-    for c in range(0, used, _L):
+    for c in range(0, used, LANES):
         v = w = simd.spread(0.0)
         for s in range(0, even, 2):
             v = v + simd.load(value, (s * n_groups + z[i, s]) * width + c)
@@ -218,7 +218,7 @@ def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_
     is never worse than the start.
     """
     n_points, n_draws = z.shape
-    width = (most + _L - 1) // _L * _L
+    width = (most + LANES - 1) // LANES * LANES
     cells = n_draws * n_groups * width
     count, value = np.zeros(cells, np.int32), np.full(cells, gain[0])
     size, acc, order = np.zeros(width, np.int64), np.empty(width), np.arange(n_points)

@@ -11,7 +11,6 @@ from bayesgmm.errors import warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import plain_index
-from bayesgmm.priors.backgrounds import Background
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ def build_model(
     ['weight', 'covariance', 'mean']
     """
     import pymc as pm
+    import pytensor.tensor as pt
 
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
@@ -72,7 +72,7 @@ def build_model(
         covariance = pymc_covariances(resolved.covariances, resolved.family, standard, k)
         mean = pymc_means(resolved.means, standard, k, covariance)
         if resolved.background is not None:
-            weight, mean, covariance = _behind(resolved.background, weight, mean, covariance)
+            weight, mean, covariance = resolved.background.append_to(weight, mean, covariance, pt.concatenate)
         if batch_size is None:
             pm_model.add_coord("point", plain_index(points.index))
             x = pm.Data("data", points.values, dims=("point", "feature"))
@@ -81,19 +81,6 @@ def build_model(
             x = pm.Minibatch(points.values, batch_size=min(whole("batch_size", batch_size), n_points))
             MvNormalMixture("x", weight, mean, covariance, observed=x, total_size=n_points)
     return pm_model
-
-
-def _behind(background: Background, weight: Any, mean: Any, covariance: Any) -> tuple[Any, Any, Any]:
-    """Weights, means and covariances with those of the background as component K + 1."""
-    import pytensor.tensor as pt
-
-    share, (location, scale) = np.float64(background.share), background.numbers()
-    own = np.diag(np.square(scale))[None]
-    return (
-        pt.concatenate([(1 - share) * weight, [share]]),
-        pt.concatenate([mean, location[None]]),
-        pt.concatenate([covariance, own]),
-    )
 
 
 def initial_point(

@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Backdrop, Blocks, Stats
+from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
 
 SEEDING_POINTS = 20_000  # a start looks at no more points than these
 SAMPLE = 60_000  # points that show where the maximum is, when there are many more
@@ -35,7 +35,7 @@ def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
     rows, weight = rows[order], weight[order]
-    return (rows, weight) if blocks.backdrop is None else _crowded(rows, weight, blocks.backdrop, rng)
+    return (rows, weight) if blocks.background is None else _crowded(rows, weight, blocks.background, rng)
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
@@ -46,11 +46,11 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
     chosen = np.sort(rng.choice(counting, SAMPLE, replace=False, shuffle=False))
     x = blocks.x.reshape(blocks.n_blocks, blocks.n_features, BLOCK)
     part = Blocks.from_rows(x[chosen // BLOCK, :, chosen % BLOCK], blocks.weight[chosen])
-    return replace(part, backdrop=blocks.backdrop)
+    return replace(part, background=blocks.background)
 
 
-def _crowded(rows: Array, weight: Array, backdrop: Backdrop, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Without the rows that have the fewest others around them: twice the backdrop's share.
+def _crowded(rows: Array, weight: Array, background: BackgroundRow, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Without the rows that have the fewest others around them: twice the background's share.
 
     Starts are found far from each other, so that each would be an outlier. A small cluster far away is crowded.
     """
@@ -60,12 +60,12 @@ def _crowded(rows: Array, weight: Array, backdrop: Backdrop, rng: np.random.Gene
         chosen = np.sort(rng.choice(len(rows), CROWDED, replace=False))
         rows, weight = rows[chosen], weight[chosen]
     count = min(NEIGHBOURS, len(rows) - 1)
-    places = rows * backdrop.root
+    places = rows * background.root
     away, near = KDTree(places).query(places, k=range(1, count + 2))
     enough = weight[near].cumsum(axis=1) > NEIGHBOURS  # a row is its own first neighbour; one of weight two is two
     reached = np.where(enough.any(axis=1), enough.argmax(axis=1), count)
     order = np.argsort(np.take_along_axis(away, reached[:, None], axis=1)[:, 0], kind="stable")
-    wanted = (1 + 2 * np.expm1(backdrop.log_rest)) * weight.sum()
+    wanted = (1 + 2 * np.expm1(background.log_rest)) * weight.sum()
     most = 1 + int(np.searchsorted(weight[order].cumsum(), (1 - ROUNDING) * wanted))
     inside = np.sort(order[: max(len(rows) // 2, most)])
     return rows[inside], weight[inside]

@@ -77,19 +77,19 @@ class Responsibilities:
         target : (blocks, K, BLOCK) float
             Cost of each label for each point.
         """
-        (n_draws, k), d = self.shape, self.blocks.n_features
+        n_draws, k = self.shape
         out = np.empty((n_draws, k, k))
-        args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), target.reshape(-1), k, d)
+        args = (self.blocks.native, self.tables.native, target.reshape(-1))
         flat = out.reshape(-1)
         self._sweep(lambda start, stop: label_kernels.label_costs(*args, start, stop, flat), n_draws)
         return out
 
     def consensus(self, order: Order) -> "Consensus":
         """Mean responsibilities over the draws, components labelled by an order (S, K)."""
-        k, d = self.shape[1], self.blocks.n_features
+        k = self.shape[1]
         out = np.zeros((self.blocks.n_blocks, k, BLOCK))
         squares = np.zeros((self.blocks.n_blocks, k))
-        args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), order.reshape(-1), k, d)
+        args = (self.blocks.native, self.tables.native, order.reshape(-1))
         flat, held = out.reshape(-1), squares.reshape(-1)
         self._sweep(
             lambda start, stop: label_kernels.named_responsibilities(*args, start, stop, flat, held),
@@ -106,9 +106,9 @@ class Responsibilities:
         return self._by_draw(label_kernels.log_likelihoods, each=False)
 
     def _by_draw(self, kernel: Callable[..., None], each: bool = True) -> Array:
-        (n_draws, k), d = self.shape, self.blocks.n_features
+        n_draws, k = self.shape
         out = np.empty((n_draws, k) if each else n_draws)
-        args = (self.blocks.x, self.blocks.weight, *self.tables.flat(), k, d)
+        args = (self.blocks.native, self.tables.native)
         flat = out.reshape(-1)
         self._sweep(lambda start, stop: kernel(*args, start, stop, flat), n_draws)
         return out

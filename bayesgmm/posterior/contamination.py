@@ -1,9 +1,7 @@
-"""Fits with a background: the draws of all that made the points, and which points are the background's."""
+"""Fits with a background: the draws of the whole density, and the points that are the background's."""
 
 import os
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.parameters import Parameters
@@ -22,27 +20,24 @@ def background(fit: "xr.DataTree") -> Background | None:
 
 
 def as_modelled(fit: "xr.DataTree") -> Posterior:
-    """The draws of the whole density that was fitted: with a background, it is one more component, the last.
+    """Return the draws of the whole density that was fitted: a background is its last component.
 
-    What asks how likely the data are reads these; what asks about the good points reads ``unpack``, without it.
+    Log likelihoods and predictions use these draws; assignments and other answers about the clusters use ``unpack``,
+    which leaves the background out.
     """
-    return behind(unpack(fit), background(fit))
+    return with_background(unpack(fit), background(fit))
 
 
-def behind(posterior: Posterior, declared: Background | None) -> Posterior:
-    """Draws (S, K) and a background as draws of K + 1 components; the same draws where there is none."""
+def with_background(posterior: Posterior, declared: Background | None) -> Posterior:
+    """Return draws (S, K) and a background as draws of K + 1 components; the same draws where there is none."""
     if declared is None:
         return posterior
-    p, share, (location, scale) = posterior.parameters, declared.share, declared.numbers()
-    s, _, d = p.mean.shape
-    weight = np.concatenate([(1 - share) * p.weight, np.full((s, 1), share)], axis=1)
-    mean = np.concatenate([p.mean, np.broadcast_to(location, (s, 1, d))], axis=1)
-    own = np.broadcast_to(np.diag(np.square(scale)), (s, 1, d, d))
-    covariance = np.concatenate([p.covariance, own], axis=1)
-    return Posterior(Parameters(weight, mean, covariance), posterior.columns, posterior.standard)
+    p = posterior.parameters
+    joined = Parameters(*declared.append_to(p.weight, p.mean, p.covariance))
+    return Posterior(joined, posterior.columns, posterior.standard)
 
 
 def background_probability(posterior: Posterior, declared: Background, values: Array) -> Array:
     """(N,) probability that each point is the background's, averaged over the draws."""
     blocks = posterior.standard.blocks(values)
-    return responsibilities(blocks, behind(posterior, declared).tables(), os.cpu_count() or 1)[:, -1]
+    return responsibilities(blocks, with_background(posterior, declared).tables(), os.cpu_count() or 1)[:, -1]

@@ -59,8 +59,8 @@ class LogPosterior:
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
         blocks = standard.blocks(points.values, points.weights)
-        backdrop = None if resolved.background is None else resolved.background.backdrop(standard)
-        return cls(resolved, replace(blocks, backdrop=backdrop), standard)
+        row = None if resolved.background is None else resolved.background.row(standard)
+        return cls(resolved, replace(blocks, background=row), standard)
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
@@ -68,13 +68,13 @@ class LogPosterior:
         model, k = self.model, self.n_components
         loglik = -self.blocks.total_weight * self.standard.log_scale  # what standardising took from it
         return {
-            "x": self.blocks.x,
-            "weight": self.blocks.weight,
+            "x": self.blocks.native.x,
+            "weight": self.blocks.native.weight,
+            "background": self.blocks.native.background,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
             "constant": np.array([loglik + self._prior_constant]),
-            **({} if self.blocks.backdrop is None else {"backdrop": self.blocks.backdrop.numbers()}),
         }
 
     @cached_property
@@ -88,22 +88,22 @@ class LogPosterior:
 
     @cached_property
     def plan(self) -> IntArray:
-        """The density as the native code reads it: sizes and addresses, in the order of ``_native.Plan``."""
+        """The density as the native code reads it: sizes and addresses, in the order of ``native.Plan``."""
         model, arrays = self.model, self._arrays
         k, d = self.n_components, self.n_features
         entries = {
             "n_components": k,
             "n_features": d,
             **self.chart.plan(k, d),
+            "n_points": self.blocks.n_points,
             "n_blocks": self.blocks.n_blocks,
-            "chunk": self.blocks.chunk,
             "ordered": model.means.is_ordered,
             "size": self.size,
         }
         for name in PRIORS:
             entries |= {f"{name}_density": self._density(name).address, f"{name}_extra": getattr(model, name).n_extra}
         entries |= {name: array.ctypes.data for name, array in arrays.items()}
-        entries |= {f"{name}_size": array.size for name, array in arrays.items() if name.endswith("params")}
+        entries |= {f"{name}_size": array.size for name, array in arrays.items()}
         return np.array([entries.get(item.name.lower(), 0) for item in native.Plan], dtype=np.int64)
 
     @cached_property

@@ -19,7 +19,8 @@ from bayesgmm.sweep.coordinate_kernels import (
     pull_back_means,
     pull_back_softmax,
 )
-from bayesgmm.sweep.kernels import BLOCK, fold, moments_width
+from bayesgmm.sweep.layout import BLOCK
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, fold_points
 
 pointers = Late("bayesgmm.sweep.pointers")
 
@@ -34,30 +35,31 @@ class Plan(IntEnum):
     CHART = 2
     N_CORES = 3
     ORDERED = 4
-    N_BLOCKS = 5
-    CHUNK = 6
-    CORE_SIZE = 7
-    COORDINATES_SIZE = 8
-    SIZE = 9
-    WEIGHTS_EXTRA = 10
-    MEANS_EXTRA = 11
-    COVARIANCES_EXTRA = 12
-    WEIGHTS_PARAMS_SIZE = 13
-    MEANS_PARAMS_SIZE = 14
-    COVARIANCES_PARAMS_SIZE = 15
-    X = 16
-    WEIGHT = 17
-    WEIGHTS_PARAMS = 18
-    MEANS_PARAMS = 19
-    COVARIANCES_PARAMS = 20
-    CONSTANT = 21
-    WEIGHTS_DENSITY = 22
-    MEANS_DENSITY = 23
-    COVARIANCES_DENSITY = 24
-    MODE = 25
-    SPREAD = 26
-    SPREAD_TRANSPOSED = 27
-    BACKDROP = 28
+    N_POINTS = 5
+    N_BLOCKS = 6
+    BACKGROUND_SIZE = 7
+    CORE_SIZE = 8
+    COORDINATES_SIZE = 9
+    SIZE = 10
+    WEIGHTS_EXTRA = 11
+    MEANS_EXTRA = 12
+    COVARIANCES_EXTRA = 13
+    WEIGHTS_PARAMS_SIZE = 14
+    MEANS_PARAMS_SIZE = 15
+    COVARIANCES_PARAMS_SIZE = 16
+    X = 17
+    WEIGHT = 18
+    BACKGROUND = 19
+    WEIGHTS_PARAMS = 20
+    MEANS_PARAMS = 21
+    COVARIANCES_PARAMS = 22
+    CONSTANT = 23
+    WEIGHTS_DENSITY = 24
+    MEANS_DENSITY = 25
+    COVARIANCES_DENSITY = 26
+    MODE = 27
+    SPREAD = 28
+    SPREAD_TRANSPOSED = 29
 
 
 PLAN_SIZE = len(Plan)
@@ -82,31 +84,17 @@ def flat_weights_density(call):
 
 
 @jit
-def _put_backdrop(backdrop, n_components, n_features, diagonal, offset, mean, root):
-    """Row K of a table: the numbers of ``backdrop`` (log of the rest, offset, means, root's diagonal)."""
-    k, d = n_components, n_features
-    for i in range(k):
-        offset[i] += backdrop[0]
-    offset[k] = backdrop[1]
-    for j in range(d):
-        mean[k * d + j] = backdrop[2 + j]
-        if diagonal:
-            root[k * d + j] = backdrop[2 + d + j]
-        else:
-            for l in range(d):
-                root[(k * d + j) * d + l] = backdrop[2 + d + j] if l == j else 0.0
-
-
-@jit
-def _sum_rows(out, n_rows):
-    for i in range(1, n_rows):
-        for t in range(out.shape[1]):
-            out[0, t] += out[i, t]
+def _points(plan):
+    """Return the points that a plan describes."""
+    d, n_blocks = plan[Plan.N_FEATURES], plan[Plan.N_BLOCKS]
+    x, weight = floats(plan, Plan.X, n_blocks * d * BLOCK), floats(plan, Plan.WEIGHT, n_blocks * BLOCK)
+    background = floats(plan, Plan.BACKGROUND, plan[Plan.BACKGROUND_SIZE])
+    return NativePoints(x, weight, background, plan[Plan.N_POINTS], d)
 
 
 @jit
 def _add_priors(value, plan, q, grad, starts, mixture, grads):
-    """What the three priors say of a mixture (log weights, means, roots), added to a value and to its gradients."""
+    """Add the log prior density of a mixture (log weights, means, roots) to a value, and its gradient to others."""
     log_weight, mean, core = mixture
     grad_log_weight, grad_mean, grad_core = grads
     call = np.empty(CALL_SIZE, dtype=np.int64)
@@ -129,20 +117,14 @@ def _add_priors(value, plan, q, grad, starts, mixture, grads):
 
 @kernel
 def log_posterior(plan, q, grad):
-    """Log posterior density at unconstrained coordinates q, and its gradient: one fold, and what the priors add."""
+    """Log posterior density at unconstrained coordinates q; its gradient goes to ``grad``: one fold and the priors."""
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     chart, n_cores = plan[Plan.CHART], plan[Plan.N_CORES]
     diagonal = chart == LOGARITHMS
     ordered = plan[Plan.ORDERED] != 0
-    x = floats(plan, Plan.X, plan[Plan.N_BLOCKS] * d * BLOCK)
-    w = floats(plan, Plan.WEIGHT, plan[Plan.N_BLOCKS] * BLOCK)
-    rows = k if plan[Plan.BACKDROP] == 0 else k + 1
-    core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(rows * d if diagonal else rows * d * d)
-    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(rows), np.empty(k)
-    mean, grad_mean = np.empty(rows * d), np.zeros(k * d)
-    width = moments_width(d, diagonal)
-    n_chunks = -(-plan[Plan.N_BLOCKS] // plan[Plan.CHUNK])
-    out = np.zeros((max(1, n_chunks), 1 + rows * width))
+    core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(k * d if diagonal else k * d * d)
+    log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+    mean, grad_mean = np.empty(k * d), np.zeros(k * d)
     # logits, what their prior adds, means, what their prior adds, roots, what their prior adds
     a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
     b = a + k * d
@@ -150,16 +132,13 @@ def log_posterior(plan, q, grad):
     e = c + plan[Plan.COORDINATES_SIZE]
     grad[:] = 0.0
     log_softmax(q[: k - 1], log_weight)
-    place_means(q[a:b], ordered, mean[: k * d])
+    place_means(q[a:b], ordered, mean)
     unpack_roots(q[c:e], d, chart, n_cores, core, root, log_det)
     for i in range(k):
         offset[i] = log_weight[i] + log_det[i] - 0.5 * d * _LOG_2PI
-    if rows > k:
-        _put_backdrop(floats(plan, Plan.BACKDROP, 2 + 2 * d), k, d, diagonal, offset, mean, root)
-    fold(x, w, offset, mean, root, d, plan[Plan.CHUNK], 0, n_chunks, out)
-    _sum_rows(out, n_chunks)
-    pull_back(out[0, 1 : 1 + k * width], root, d, chart, n_cores, grad_log_weight, grad_mean, grad[c:e])
-    value = out[0, 0] + floats(plan, Plan.CONSTANT, 1)[0]
+    sums = fold_points(_points(plan), NativeTable(offset, mean, root, k))
+    pull_back(sums[1:], root, d, chart, n_cores, grad_log_weight, grad_mean, grad[c:e])
+    value = sums[0] + floats(plan, Plan.CONSTANT, 1)[0]
     grads = (grad_log_weight, grad_mean, grad[c:e])
     value = _add_priors(value, plan, q, grad, (k - 1, b, e), (log_weight, mean, core), grads)
     value += pull_back_softmax(log_weight, grad_log_weight, grad[: k - 1])

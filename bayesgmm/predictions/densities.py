@@ -76,7 +76,7 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
 
 
 def _fill(out: Array, blocks: Blocks, tables: Table, tail: float, threads: int) -> None:
-    args = (blocks.x, *tables.flat(), tables.mean.shape[-2], blocks.n_features, tail)
+    args = (blocks.native, tables.native, tail)
     flat = out.reshape(-1)
     run_ranges(lambda start, stop: density_kernels.sum_up(*args, start, stop, flat), blocks.n_blocks, threads)
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.kernels import BLOCK, _logsumexp, _score_block
-from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.orchestration import count_draws, log_density_block, workspace
 
 simd = Late("bayesgmm.sweep.simd")
-_L = LANES
 
 
 @jit
@@ -75,35 +74,29 @@ def _mean_and_log_mean(logs, n_draws, p, out, to):
 @jit
 def _lay_apart(logs, n_draws, apart):
     """The same numbers point by point: ``apart[point * n_draws + draw]``, few lines of the cache at a time."""
-    for start in range(0, n_draws, _L):
-        stop = min(start + _L, n_draws)
+    for start in range(0, n_draws, LANES):
+        stop = min(start + LANES, n_draws)
         for p in range(BLOCK):
             for s in range(start, stop):
                 apart[p * n_draws + s] = logs[s * BLOCK + p]
 
 
 @kernel
-def sum_up(x, offset, mean, root, n_components, n_features, tail, start, stop, out):
-    """Over draws, of the points of blocks start to stop: out[block, what, point].
+def sum_up(points, table, tail, start, stop, out):
+    """Summarise log densities over draws, of the points of blocks start to stop: out[block, what, point].
 
     ``what`` is the mean of the log density, the log of the mean density, and with a positive ``tail`` the quantiles of
     the log density that leave out so much on either side (else they stay as they are).
     """
-    n_draws = offset.size // n_components
-    d, a = np.empty(n_features * BLOCK), np.empty(n_components * BLOCK)
+    n_draws, work = count_draws(table), workspace(points, table)
     logs, apart, heap = np.empty(n_draws * BLOCK), np.empty(n_draws * BLOCK), np.empty(n_draws + 2)
     at_rank = (n_draws - 1) * tail
     rank = math.floor(at_rank)
     for b in range(start, stop):
         for s in range(n_draws):
-            _score_block(
-                x, b * n_features * BLOCK, offset, mean, root, n_components, n_features, s * n_components, d, a
-            )
-            for p in range(0, BLOCK, _L):
-                logsum, _ = _logsumexp(a, n_components, p)
-                simd.store(logs, s * BLOCK + p, logsum)
+            log_density_block(points, b, table, s, work, logs, s * BLOCK)
         to = b * 4 * BLOCK
-        for p in range(0, BLOCK, _L):
+        for p in range(0, BLOCK, LANES):
             _mean_and_log_mean(logs, n_draws, p, out, to)
         if tail > 0.0 and n_draws > 1:
             _lay_apart(logs, n_draws, apart)

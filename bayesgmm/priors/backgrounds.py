@@ -1,7 +1,8 @@
-"""A background: what is no component of a mixture, and keeps outliers from bending those that are."""
+"""A background: a broad Gaussian that takes the outliers, so that they do not bend the components of a mixture."""
 
 import math
-from typing import Annotated, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from bayesgmm.data.points import Points, Standard, listing, per_column
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
-from bayesgmm.sweep.stats import LOG_2PI, Array, Backdrop
+from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow
 
 QUARTILES_APART = 1.3489795003921634  # of a standard normal distribution
 
@@ -18,7 +19,7 @@ Share = Annotated[float, BeforeValidator(no_boolean), Field(gt=0, lt=1)]
 
 
 class Background(Declared):
-    r"""A broad Gaussian behind all components: it takes a fixed share of the density, and learns nothing.
+    r"""A broad Gaussian with a fixed share of the density, beside the components that are learned.
 
     .. math:: p(x) = (1 - \epsilon) \sum_k w_k \, \mathrm{Normal}(x \mid \mu_k, \Sigma_k)
               + \epsilon \prod_j \mathrm{Normal}(x_j \mid m_j, b_j^2)
@@ -37,7 +38,7 @@ class Background(Declared):
         ``spread`` times :math:`b_j` of :math:`m_j`. A background that is too broad costs little; if it is too narrow, a
         component may fit far outliers.
     location, scale : number or one a column, optional
-        :math:`m_j` and :math:`b_j` in data units; resolved from the data unless told, the location to the medians.
+        :math:`m_j` and :math:`b_j` in data units; by default from the data, the location from the medians.
 
     Raises
     ------
@@ -62,7 +63,7 @@ class Background(Declared):
     scale: PositiveNumbers | None = None
 
     def resolve(self, points: Points) -> Self:
-        """The same with location and scale explicit.
+        """Return the same background with its location and scale explicit.
 
         Raises
         ------
@@ -85,12 +86,37 @@ class Background(Declared):
         """Return location (D,) and scale (D,), in data units, of a background that is resolved."""
         return np.asarray(self.location, dtype=np.float64), np.asarray(self.scale, dtype=np.float64)
 
-    def backdrop(self, standard: Standard) -> Backdrop:
-        """What a fold needs of it, in standardised coordinates."""
+    def row(self, standard: Standard) -> BackgroundRow:
+        """Return the row of a table that it is, in standardised coordinates."""
         location, scale = self.numbers()
         root = standard.scale / scale
         offset = math.log(self.share) + float(np.log(root).sum()) - 0.5 * root.size * LOG_2PI
-        return Backdrop(math.log1p(-self.share), offset, (location - standard.shift) / standard.scale, root)
+        return BackgroundRow(math.log1p(-self.share), offset, (location - standard.shift) / standard.scale, root)
+
+    def append_to(
+        self, weight: Any, mean: Any, covariance: Any, concatenate: Callable[..., Any] = np.concatenate
+    ) -> list[Any]:
+        """Return weights, means and covariances with those of the background as component K + 1.
+
+        Parameters
+        ----------
+        weight, mean, covariance : (..., K), (..., K, D) and (..., K, D, D) arrays, or tensors without leading axes
+            In data units.
+        concatenate : callable
+            ``numpy.concatenate``, or ``pytensor.tensor.concatenate`` for tensors.
+
+        Examples
+        --------
+        >>> far = Background(share=0.1, location=0.0, scale=9.0).resolve(as_points([0.0, 1.0]))
+        >>> far.append_to(np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)))[0]
+        array([0.9, 0.1])
+        """
+        location, scale = self.numbers()
+        lead = tuple(weight.shape[:-1]) if weight.ndim > 1 else ()
+        learned = ((1 - self.share) * weight, mean, covariance)
+        row = (np.array([self.share]), location[None], np.diag(np.square(scale))[None])
+        pairs = zip(learned, row, strict=True)
+        return [concatenate([of, np.broadcast_to(own, (*lead, *own.shape))], axis=len(lead)) for of, own in pairs]
 
 
 def _quantiles(points: Points, at: list[float]) -> Array:

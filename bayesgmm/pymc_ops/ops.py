@@ -21,10 +21,10 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize, register_specialize
 from pytensor.tensor.utils import _parse_gufunc_signature
 
-from bayesgmm.sweep import coordinate_kernels, kernels, layout, row_kernels, simd
+from bayesgmm.sweep import coordinate_kernels, kernels, layout, orchestration, row_kernels, simd
 
 # The version is part of the key of PyTensor's disk cache: it changes when one of these files changes.
-_SOURCES = (layout, simd, kernels, coordinate_kernels, row_kernels, sys.modules[__name__])
+_SOURCES = (layout, simd, kernels, orchestration, coordinate_kernels, row_kernels, sys.modules[__name__])
 _VERSION = int(sha256("".join(inspect.getsource(m) for m in _SOURCES).encode()).hexdigest()[:15], 16)
 
 

@@ -78,7 +78,15 @@ class Callback(Compiled):
 
 def jit(function: Function) -> Any:
     """Make a function that kernels call: it is compiled into each of them, and not kept by itself."""
-    return Inner(function, _inner)
+    return Inner(function, partial(_inner, {}))
+
+
+def block_jit(function: Function) -> Any:
+    """Make a ``jit`` function for each block of points, which allocates nothing.
+
+    It is always inlined and counts no references to arrays: that would cost as much as the arithmetic.
+    """
+    return Inner(function, partial(_inner, {"forceinline": True, "_nrt": False}))
 
 
 def kernel(function: Function) -> Any:
@@ -99,10 +107,10 @@ def callback(signature: str) -> Callable[[Function], Any]:
     return decorate
 
 
-def _inner(function: Function) -> Any:
+def _inner(options: dict[str, Any], function: Function) -> Any:
     from bayesgmm.sweep.inner_code import inner_dispatcher
 
-    return inner_dispatcher(function, OPTIONS | NO_WRAPPERS)
+    return inner_dispatcher(function, OPTIONS | NO_WRAPPERS | options)
 
 
 def _kernel(function: Function) -> Any:

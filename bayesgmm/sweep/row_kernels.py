@@ -1,6 +1,6 @@
-"""The fold over rows of data, and small matrix functions, compiled: the bodies of the PyTensor Ops.
+"""The sweep over rows of data, and small matrix functions, compiled: the bodies of the PyTensor Ops.
 
-They take no lock and start no threads: whoever calls them holds the threads.
+They take no lock and start no threads.
 """
 
 import math
@@ -8,9 +8,9 @@ import math
 import numba as nb
 import numpy as np
 
-from bayesgmm.sweep import kernels
 from bayesgmm.sweep.coordinate_kernels import pull_back_triangles
 from bayesgmm.sweep.kernels import BLOCK, moments_width
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable, count_blocks, fold_points, log_densities
 
 _LOG_2PI = math.log(2 * math.pi)
 _CHUNK = 64  # blocks laid out at once: they stay in the second-level cache
@@ -30,9 +30,11 @@ def _check_shapes(x, row_weight, log_weight, mean, root):
 
 
 @_jit
-def _table(log_weight, mean, root, offset, flat_mean, flat_root):
-    """Write what the sweep reads; say whether it describes a density."""
+def _table(log_weight, mean, root):
+    """Return the table of a mixture, and whether it is a density."""
     n_components, n_features = mean.shape
+    offset = np.empty(n_components)
+    flat_mean, flat_root = np.empty(n_components * n_features), np.empty(n_components * n_features * n_features)
     checked = 0.0
     proper = True
     for k in range(n_components):
@@ -47,12 +49,13 @@ def _table(log_weight, mean, root, offset, flat_mean, flat_root):
                 checked += 0.0 * p
             proper &= root[k, i, i] > 0.0
             offset[k] += math.log(root[k, i, i])
-    return proper and checked == 0.0  # an infinity or a NaN times zero is a NaN
+    proper &= checked == 0.0  # an infinity or a NaN times zero is a NaN
+    return NativeTable(offset, flat_mean, flat_root, n_components), proper
 
 
 @_jit
 def _lay_out(x, d, row_weight, start, blocks, weights):
-    """Lay out rows from ``start`` on in blocks, as many as there is room for; return how many blocks."""
+    """Lay out rows from ``start`` on in blocks, as many as there is room for; return these points."""
     n = row_weight.size
     n_blocks = min(_CHUNK, -(-(n - start) // BLOCK))
     for b in range(n_blocks):
@@ -67,7 +70,8 @@ def _lay_out(x, d, row_weight, start, blocks, weights):
     size = min(n_blocks * BLOCK, n - start)
     weights[:size] = row_weight[start : start + size]
     weights[size:] = 0.0
-    return n_blocks
+    x_, weight = blocks[: n_blocks * d * BLOCK], weights[: n_blocks * BLOCK]
+    return NativePoints(x_, weight, np.empty(0), size, d)
 
 
 @_jit
@@ -75,21 +79,16 @@ def fold_rows(x, row_weight, log_weight, mean, root):
     """Weighted log likelihood of rows, and its gradients; -inf and zeros where the parameters make no density."""
     k, d = mean.shape
     _check_shapes(x, row_weight, log_weight, mean, root)
-    offset, flat_mean, flat_root = np.empty(k), np.empty(k * d), np.empty(k * d * d)
     n, d_mean, d_root, d_packed = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)), np.zeros(k * d * (d + 1) // 2)
-    if not _table(log_weight, mean, root, offset, flat_mean, flat_root):
+    table, proper = _table(log_weight, mean, root)
+    if not proper:
         return np.array(-np.inf), n, d_mean, d_root
     blocks, weights = np.empty(_CHUNK * BLOCK * d), np.empty(_CHUNK * BLOCK)
-    out, sums = np.empty((1, 1 + k * moments_width(d, False))), np.zeros(k * moments_width(d, False))
-    value = 0.0
+    sums = np.zeros(1 + k * moments_width(d, False))
     rows = np.ascontiguousarray(x).reshape(-1)
     for start in range(0, x.shape[0], _CHUNK * BLOCK):
-        n_blocks = _lay_out(rows, d, row_weight, start, blocks, weights)
-        kernels.fold(blocks, weights, offset, flat_mean, flat_root, d, n_blocks, 0, 1, out)
-        value += out[0, 0]
-        for t in range(sums.size):
-            sums[t] += out[0, t + 1]
-    pull_back_triangles(sums, flat_root, d, n.size, n, d_mean.reshape(-1), d_packed)
+        sums += fold_points(_lay_out(rows, d, row_weight, start, blocks, weights), table)
+    pull_back_triangles(sums[1:], table.root, d, n.size, n, d_mean.reshape(-1), d_packed)
     t = 0
     for c in range(k):
         for i in range(d):
@@ -97,26 +96,25 @@ def fold_rows(x, row_weight, log_weight, mean, root):
                 d_root[c, i, j] = d_packed[t]
                 t += 1
             d_root[c, i, i] /= root[c, i, i]
-    return np.array(value), n, d_mean, d_root
+    return np.array(sums[0]), n, d_mean, d_root
 
 
 @_jit
 def score_rows(x, log_weight, mean, root):
     """Log density of each row."""
-    k, d = mean.shape
-    offset, flat_mean, flat_root = np.empty(k), np.empty(k * d), np.empty(k * d * d)
+    d = mean.shape[1]
     result = np.full(x.shape[0], -np.inf)
     _check_shapes(x, result, log_weight, mean, root)
-    if not _table(log_weight, mean, root, offset, flat_mean, flat_root):
+    table, proper = _table(log_weight, mean, root)
+    if not proper:
         return result
     blocks, weights = np.empty(_CHUNK * BLOCK * d), np.empty(_CHUNK * BLOCK)
     out = np.empty(_CHUNK * BLOCK)
     rows = np.ascontiguousarray(x).reshape(-1)
     for start in range(0, x.shape[0], _CHUNK * BLOCK):
-        n_blocks = _lay_out(rows, d, result, start, blocks, weights)
-        kernels.log_densities(blocks, offset, flat_mean, flat_root, k, d, 0, n_blocks, out)
-        for p in range(min(n_blocks * BLOCK, x.shape[0] - start)):
-            result[start + p] = out[p]
+        points = _lay_out(rows, d, result, start, blocks, weights)
+        log_densities(points, table, 0, count_blocks(points), out)
+        result[start : start + points.n_points] = out[: points.n_points]
     return result
 
 

@@ -1,31 +1,29 @@
-r"""A table scores points, a fold sums them up: the one sweep that every algorithm here is made of.
+r"""Points in blocks, tables that score them, and the sufficient statistics that a sweep returns.
 
 .. math:: a_{nk} = o_k - \tfrac12 \lVert R_k (x_n - m_k) \rVert^2, \qquad r_{nk} = \mathrm{softmax}_k\, a_{nk}
 
 ``R_k`` (``root``) is the lower-triangular factor of a precision, :math:`\Lambda_k = R_k^\top R_k`, the inverse of
 the Cholesky factor of the covariance. Moments are taken about the table's own means, so that a tight
-component far from the origin loses no digits.
+component far from the origin loses no digits. ``orchestration`` holds the compiled sweep.
 """
 
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.sweep import kernels
+from bayesgmm.sweep import orchestration
 from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.orchestration import NativePoints, NativeTable
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
-MIN_CHUNK = 256  # blocks: enough work that a thread is worth its start
 SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
-MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
-
 
 RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations whose factor rounding has taken
 
@@ -57,7 +55,7 @@ def cholesky(covariance: Array) -> Array:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Points in blocks, features outermost, as the kernels read them.
+    """Points in blocks, features outermost: all that a sweep knows of the data.
 
     Parameters
     ----------
@@ -67,15 +65,15 @@ class Blocks:
         Row weights; zero for the padding.
     n_points, n_features : int
         N and D.
-    backdrop : Backdrop, optional
-        What may have made points besides the components that are learned.
+    background : BackgroundRow, optional
+        One more component, which is not learned.
     """
 
     x: Array
     weight: Array
     n_points: int
     n_features: int
-    backdrop: "Backdrop | None" = None
+    background: "BackgroundRow | None" = None
 
     @classmethod
     def from_rows(
@@ -92,9 +90,9 @@ class Blocks:
         rows : (N, D) float
             Points.
         weights : (N,) float, optional
-            How many points each row stands for; 1 unless told.
+            How many points each row stands for; default 1.
         shift, scale : number or (D,) float
-            The coordinates of the blocks.
+            Of the coordinates of the blocks.
 
         Examples
         --------
@@ -115,20 +113,21 @@ class Blocks:
             first = start // BLOCK
             blocks = part[: whole * BLOCK].reshape(whole, BLOCK, n_features)
             x[first : first + whole] = blocks.transpose(0, 2, 1)
-            rest = part[whole * BLOCK :]
-            if len(rest):
-                x[first + whole, :, : len(rest)] = rest.T
+            last = part[whole * BLOCK :]
+            if len(last):
+                x[first + whole, :, : len(last)] = last.T
         return cls(x.reshape(-1), weight, n_points, n_features)
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks."""
         return self.weight.size // BLOCK
 
-    @property
-    def chunk(self) -> int:
-        """Blocks that are summed up together: it depends on nothing but N, so that no sum depends on the threads."""
-        return max(MIN_CHUNK, -(-self.n_blocks // MAX_CHUNKS))
+    @cached_property
+    def native(self) -> NativePoints:
+        """The same as compiled code reads it."""
+        background = np.empty(0) if self.background is None else self.background.numbers()
+        return NativePoints(self.x, self.weight, background, self.n_points, self.n_features)
 
     @cached_property
     def total_weight(self) -> float:
@@ -136,22 +135,22 @@ class Blocks:
         return float(self.weight.sum())
 
     def rows(self) -> Array:
-        """(N, D) the points again, one a row."""
+        """Return the points (N, D), one in each row."""
         x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
         return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Components that score points.
+    """K components that score points, or a stack of S such tables.
 
     Parameters
     ----------
-    offset : (K,) float
+    offset : (..., K) float
         Log weight plus the log normaliser of the Gaussian.
-    mean : (K, D) float
+    mean : (..., K, D) float
         Centres.
-    root : (K, D, D) or (K, D) float
+    root : (..., K, D, D) or (..., K, D) float
         Lower-triangular factors of the precisions, or their diagonals.
     """
 
@@ -178,26 +177,27 @@ class Table:
         one = slice(number, number + 1)
         return Table(self.offset[one], self.mean[one], self.root[one])
 
-    def flat(self) -> tuple[Array, Array, Array]:
-        """``offset, mean, root`` as the kernels take them: of one type of array, so that a kernel is compiled once."""
+    @cached_property
+    def native(self) -> NativeTable:
+        """The same as compiled code reads it: of one type of array, so that a kernel is compiled once."""
         offset, mean, root = (
             np.require(v, requirements=("C", "W")).reshape(-1) for v in (self.offset, self.mean, self.root)
         )
-        return offset, mean, root
+        return NativeTable(offset, mean, root, self.mean.shape[-2])
 
 
 @dataclass(frozen=True)
-class Backdrop:
-    """A Gaussian behind all components, with nothing to learn: it takes a fixed share of the density.
+class BackgroundRow:
+    """A background as the last row of any table: a Gaussian with a fixed share, which is not learned.
 
     Parameters
     ----------
     log_rest : float
-        Logarithm of what it leaves to the components.
+        Log of the share that it leaves to the components.
     offset : float
-        Log share plus the log normaliser.
+        Log of its own share plus the log normaliser.
     mean, root : (D,) float
-        In the coordinates of the blocks; the root of its precision is diagonal.
+        In the coordinates of the blocks; ``root`` is the diagonal of the root of its precision.
     """
 
     log_rest: float
@@ -206,15 +206,8 @@ class Backdrop:
     root: Array
 
     def numbers(self) -> Array:
-        """All of it end to end, as native code reads it."""
+        """Return all of it end to end, as ``orchestration.score_block`` reads it: (2 + 2 D,) float."""
         return np.concatenate([[self.log_rest, self.offset], self.mean, self.root])
-
-    def behind(self, table: Table) -> Table:
-        """The table of K components with this one as row K + 1."""
-        diagonal = table.root.ndim == table.mean.ndim
-        root = self.root if diagonal else np.diag(self.root)
-        offset = np.append(table.offset + self.log_rest, self.offset)
-        return Table(offset, np.vstack([table.mean, self.mean]), np.concatenate([table.root, root[None]]))
 
 
 @dataclass(frozen=True)
@@ -224,7 +217,7 @@ class Stats:
     Parameters
     ----------
     n : (K,) float
-        How many points each component holds.
+        Number of points that each component holds, by their responsibilities.
     s1 : (K, D) float
         Sum of ``x - about``.
     s2 : (K, D, D) or (K, D) float
@@ -247,10 +240,6 @@ class Stats:
         loglik = self.loglik + other.loglik
         return Stats(self.n + other.n, self.s1 + other.s1, self.s2 + other.s2, loglik, self.about)
 
-    def without_last(self) -> "Stats":
-        """The same without the last component."""
-        return Stats(self.n[:-1], self.s1[:-1], self.s2[:-1], self.loglik, self.about[:-1])
-
     def means(self) -> Array:
         """(K, D) weighted mean of each component's points."""
         return self.about + self.s1 / self.n[:, None]
@@ -264,7 +253,7 @@ class Stats:
 
 
 def unpack_stats(row: Array, about: Array, diagonal: bool) -> Stats:
-    """Read the row of numbers that ``_kernels.fold`` writes."""
+    """Read a row of sums that ``orchestration.fold_chunks`` writes, of moments about (K, D)."""
     n_components, n_features = about.shape
     sums = row[1:].reshape(n_components, -1)
     if diagonal:
@@ -294,7 +283,9 @@ def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> N
 
 
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
-    """Score every point, and sum up responsibilities and moments; a backdrop takes its part, and has no statistics.
+    """Sum up responsibilities, moments and the log likelihood of all points.
+
+    A background (``blocks.background``) takes its part of the points, and has no statistics.
 
     Parameters
     ----------
@@ -303,7 +294,7 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     table : Table
         K components.
     threads : int
-        How many threads share the work. The answer is the same, to the last bit, for any number.
+        Number of threads. The answer is the same, to the last bit, for any number.
 
     Examples
     --------
@@ -313,15 +304,11 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
-    if blocks.backdrop is not None:
-        return fold(replace(blocks, backdrop=None), blocks.backdrop.behind(table), threads).without_last()
-    n_chunks = -(-blocks.n_blocks // blocks.chunk)
-    diagonal = table.root.size == table.mean.size
-    width = table.offset.size * kernels.moments_width(blocks.n_features, diagonal)
-    out = np.empty((n_chunks, 1 + width))
-    args = (blocks.x, blocks.weight, *table.flat(), blocks.n_features, blocks.chunk)
-    run_ranges(lambda start, stop: kernels.fold(*args, start, stop, out), n_chunks, threads)
-    return unpack_stats(out.sum(axis=0), table.mean, table.root.ndim == table.mean.ndim)
+    points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
+    n_chunks = orchestration.count_chunks(blocks.n_blocks)
+    out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
+    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, start, stop, out), n_chunks, threads)
+    return unpack_stats(out.sum(axis=0), table.mean, diagonal)
 
 
 def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
@@ -339,7 +326,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     Returns
     -------
     (N, K) float
-        Rows sum to one.
+        Rows sum to one, or with a background to one minus the probability that it made the point.
 
     References
     ----------
@@ -354,18 +341,18 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     """
     n_components = tables.mean.shape[-2]
     out = np.zeros((blocks.n_blocks, n_components, BLOCK))
-    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
-    flat = out.reshape(-1)
-    run_ranges(
-        lambda start, stop: kernels.average_responsibilities(*args, start, stop, flat),
-        blocks.n_blocks,
-        threads,
-    )
+    _run(orchestration.average_responsibilities, blocks, tables, blocks.n_blocks, threads, out)
     return out.transpose(0, 2, 1).reshape(-1, n_components)[: blocks.n_points]
 
 
+def _run(kernel: Callable[..., None], blocks: Blocks, tables: Table, size: int, threads: int, out: Array) -> None:
+    """Fill ``out`` by a compiled pass over so many blocks or draws."""
+    points, native, flat = blocks.native, tables.native, out.reshape(-1)
+    run_ranges(lambda start, stop: kernel(points, native, start, stop, flat), size, threads)
+
+
 def draw_responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
-    """Responsibilities under each of a stack of tables.
+    """Probability that each point came from each component, under each of a stack of tables.
 
     Returns
     -------
@@ -374,9 +361,7 @@ def draw_responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Ar
     """
     n_draws, n_components = tables.offset.shape
     out = np.empty((n_draws, blocks.n_blocks, n_components, BLOCK))
-    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
-    flat = out.reshape(-1)
-    run_ranges(lambda start, stop: kernels.draw_responsibilities(*args, start, stop, flat), n_draws, threads)
+    _run(orchestration.draw_responsibilities, blocks, tables, n_draws, threads, out)
     return out.transpose(0, 1, 3, 2).reshape(n_draws, -1, n_components)[:, : blocks.n_points]
 
 
@@ -386,16 +371,9 @@ def log_densities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     Returns
     -------
     (S, N) float
-        In the coordinates of the blocks; S = 1 for a single table.
+        In the coordinates of the blocks, the background's density included; S = 1 for a single table.
     """
-    n_components = tables.mean.shape[-2]
-    n_draws = tables.offset.size // n_components
+    n_draws = tables.offset.size // tables.mean.shape[-2]
     out = np.empty((blocks.n_blocks, n_draws, BLOCK))
-    args = (blocks.x, *tables.flat(), n_components, blocks.n_features)
-    flat = out.reshape(-1)
-    run_ranges(
-        lambda start, stop: kernels.log_densities(*args, start, stop, flat),
-        blocks.n_blocks,
-        threads,
-    )
+    _run(orchestration.log_densities, blocks, tables, blocks.n_blocks, threads, out)
     return out.transpose(1, 0, 2).reshape(n_draws, -1)[:, : blocks.n_points]

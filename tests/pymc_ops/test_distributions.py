@@ -19,7 +19,7 @@ from scipy.stats import multivariate_normal
 from bayesgmm.pymc_ops import ops
 from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, MvNormalMixture, OrderedAffine, RootCoordinates
 from bayesgmm.pymc_ops.ops import Fold, Pointwise, covariance_of_root, fold, pointwise, precision_root, unpack_root
-from bayesgmm.sweep import coordinate_kernels, kernels, layout, row_kernels, simd
+from bayesgmm.sweep import coordinate_kernels, kernels, layout, orchestration, row_kernels, simd
 from tests.interpreted import BY_INTERPRETER, INTERPRETED
 
 SIZES = [(1, 1, 1), (33, 1, 2), (32, 2, 1), (100, 2, 3), (2500, 3, 2), (70, 4, 3), (5000, 5, 5), (65, 6, 4)]
@@ -153,9 +153,8 @@ def test_points_and_curvature_have_no_gradient():
 
 
 def test_compiled_code_is_cached_under_the_source_of_all_its_kernels():
-    text = "".join(
-        inspect.getsource(module) for module in (layout, simd, kernels, coordinate_kernels, row_kernels, ops)
-    )
+    modules = (layout, simd, kernels, orchestration, coordinate_kernels, row_kernels, ops)
+    text = "".join(inspect.getsource(module) for module in modules)
     kernel, version = ops._kernel_of(fold)
     assert version == int(hashlib.sha256(text.encode()).hexdigest()[:15], 16)
     assert kernel.stats.cache_path is None  # numba's own cache would not see a change in another file

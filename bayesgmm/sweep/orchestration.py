@@ -1,0 +1,248 @@
+r"""The sweep, compiled: a table scores points a block at a time, and every answer is a sum over these scores.
+
+.. math:: a_{nk} = o_k - \tfrac12 \lVert R_k (x_n - m_k) \rVert^2
+
+All that reads points goes through here: EM and VB (``fold_chunks``), the native log posterior and the PyTensor Ops
+(``fold_points``), responsibilities and densities, label draws and relabelling (``assign_block``,
+``log_density_block``). Two values describe what a sweep reads: ``NativePoints`` and ``NativeTable``. Three functions
+are all that depends on how a point is observed, so that what extends the likelihood changes these and nothing else:
+
+=================== ============================== ===============================================
+extension           field of its own               function that reads it
+=================== ============================== ===============================================
+background          ``points.background``          ``score_block``: one more row of scores
+allowed components  log prior of each, by point    ``score_block``: added to the scores
+tempering           ``table`` with a temperature   ``score_block``: scales the distances
+missing values      observed columns, by block     ``score_block``: the table's marginal;
+                                                   ``add_moments``: expected complete moments
+measurement errors  covariance of each point       ``score_block``: a root for each point;
+                                                   ``add_moments``: moments of what was measured
+=================== ============================== ===============================================
+
+Of these the background is there. Points that come in parts (files, a cluster of machines) need nothing here: sums of
+parts add up (``stats.fold``).
+
+A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; the two have different sizes, which is how
+compiled code tells them apart (at D = 1 they are the same).
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import block_jit, jit, kernel
+from bayesgmm.sweep.kernels import (
+    add_lanes,
+    centre,
+    load4,
+    logsumexp,
+    moments_diagonal,
+    moments_full,
+    moments_width,
+    normalise,
+    score_diagonal,
+    score_full,
+)
+from bayesgmm.sweep.layout import BLOCK, LANES
+
+simd = Late("bayesgmm.sweep.simd")
+
+MIN_CHUNK = 256  # blocks: enough work to be worth a thread's start
+MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
+LOG_REST, OFFSET, MEAN = 0, 1, 2  # where a background's numbers begin; its root follows the mean
+
+NativePoints = namedtuple("NativePoints", "x weight background n_points n_features")
+"""Points as compiled code reads them.
+
+x : (n_blocks * D * BLOCK,) float
+    ``x[block, feature, point]``, flat, the last block padded.
+weight : (n_blocks * BLOCK,) float
+    Row weights; zero for the padding.
+background : (2 + 2 D,) float, or (0,)
+    Of one more component that is not learned: log of the share that it leaves to the others, offset, mean, diagonal of
+    the root. Empty when there is none.
+n_points, n_features : int
+    N and D.
+"""
+
+NativeTable = namedtuple("NativeTable", "offset mean root n_components")
+"""A table as compiled code reads it, or S tables one after another.
+
+offset : (S K,) float
+mean : (S K D,) float
+root : (S K D D,) or (S K D,) float
+n_components : int
+    K.
+"""
+
+Workspace = namedtuple("Workspace", "centred score")
+"""Scratch memory for one block: ``centred`` (D * BLOCK,) and ``score`` (rows * BLOCK,), a row for each component."""
+
+
+@block_jit
+def count_blocks(points):
+    """Return the number of blocks."""
+    return points.weight.size // BLOCK
+
+
+@jit
+def count_chunks(n_blocks):
+    """Return the number of chunks: it depends on N alone, so that no sum depends on the number of threads."""
+    return -(-n_blocks // _chunk_size(n_blocks))
+
+
+@jit
+def _chunk_size(n_blocks):
+    return max(MIN_CHUNK, -(-n_blocks // MAX_CHUNKS))
+
+
+@block_jit
+def count_draws(table):
+    """Return the number of tables that stand one after another."""
+    return table.offset.size // table.n_components
+
+
+@jit
+def workspace(points, table):
+    """Allocate the scratch memory for the blocks of these points under this table."""
+    rows = table.n_components + (points.background.size > 0)
+    return Workspace(np.empty(points.n_features * BLOCK), np.empty(rows * BLOCK))
+
+
+@block_jit
+def is_diagonal(table):
+    """Whether a table's roots are diagonals: (K, D) in place of (K, D, D)."""
+    return table.root.size == table.mean.size
+
+
+@block_jit
+def score_block(points, block, table, draw, work):
+    """Score one block under one table: ``work.score[component, point]``, the background's row last."""
+    d, k, background = points.n_features, table.n_components, points.background
+    at, first, diagonal = block * d * BLOCK, draw * k, is_diagonal(table)
+    log_rest = background[LOG_REST] if background.size > 0 else 0.0
+    for c in range(first, first + k):
+        centre(points.x, at, table.mean, c * d, d, work.centred)
+        offset, to = table.offset[c] + log_rest, (c - first) * BLOCK
+        if diagonal:
+            score_diagonal(work.centred, table.root, c * d, d, offset, work.score, to)
+        else:
+            score_full(work.centred, table.root, c * d * d, d, offset, work.score, to)
+    if background.size > 0:
+        centre(points.x, at, background, MEAN, d, work.centred)
+        score_diagonal(work.centred, background, MEAN + d, d, background[OFFSET], work.score, k * BLOCK)
+
+
+@block_jit
+def assign_block(points, block, table, draw, weight, at, work):
+    """Turn one block's scores into responsibilities times ``weight[at:]``; return its weighted log likelihood."""
+    score_block(points, block, table, draw, work)
+    return normalise(work.score, work.score.size // BLOCK, weight, at)
+
+
+@block_jit
+def log_density_block(points, block, table, draw, work, out, to):
+    """Write the log densities of one block's points to ``out[to:]``."""
+    score_block(points, block, table, draw, work)
+    for p in range(0, BLOCK, LANES):
+        logsum, _ = logsumexp(work.score, work.score.size // BLOCK, p)
+        simd.store(out, to + p, logsum)
+
+
+@block_jit
+def add_moments(points, block, table, work, sums):
+    """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities."""
+    d, diagonal = points.n_features, is_diagonal(table)
+    width = moments_width(d, diagonal) * LANES
+    for k in range(table.n_components):
+        centre(points.x, block * d * BLOCK, table.mean, k * d, d, work.centred)
+        r0, r1, r2, r3 = load4(work.score, k * BLOCK)
+        add_lanes(sums, k * width, r0, r1, r2, r3)
+        if diagonal:
+            moments_diagonal(work.centred, r0, r1, r2, r3, d, sums, k * width + LANES)
+        else:
+            moments_full(work.centred, r0, r1, r2, r3, d, sums, k * width + LANES)
+
+
+@jit
+def count_sums(n_components, n_features, diagonal):
+    """Return the length of a row of sums: the log likelihood, and the moments of K components."""
+    return 1 + n_components * moments_width(n_features, diagonal)
+
+
+@block_jit
+def _fold_blocks(points, table, start, stop, work, sums):
+    """Add the moments of blocks start to stop to the eight-lane sums; return their log likelihood."""
+    loglik = 0.0
+    for block in range(start, stop):
+        loglik += assign_block(points, block, table, 0, points.weight, block * BLOCK, work)
+        add_moments(points, block, table, work, sums)
+    return loglik
+
+
+@kernel
+def fold_chunks(points, table, start, stop, out):
+    """Fold chunks start to stop under one table, a row of ``out`` (chunks, sums) for each chunk.
+
+    A row is the log likelihood, then for each component n, and for each feature i: s1_i and s2_ij, j <= i (or s2_ii
+    alone), moments about the component's mean. A background takes its part of the responsibilities and has no moments.
+    Rows depend on nothing but their own chunk, so their sum in order is the same for any number of threads.
+    """
+    chunk = _chunk_size(count_blocks(points))
+    work, sums = workspace(points, table), np.empty((out.shape[1] - 1) * LANES)
+    for c in range(start, stop):
+        sums[:] = 0.0
+        last = min((c + 1) * chunk, count_blocks(points))
+        out[c, 0] = _fold_blocks(points, table, c * chunk, last, work, sums)
+        for t in range(out.shape[1] - 1):
+            out[c, t + 1] = simd.total(simd.load(sums, t * LANES))
+
+
+@jit
+def fold_points(points, table):
+    """Fold all points under one table; return their row of sums."""
+    n_chunks = count_chunks(count_blocks(points))
+    out = np.empty((n_chunks, count_sums(table.n_components, points.n_features, is_diagonal(table))))
+    fold_chunks(points, table, 0, n_chunks, out)
+    total = np.zeros(out.shape[1])
+    for c in range(n_chunks):
+        for t in range(total.size):
+            total[t] += out[c, t]
+    return total
+
+
+@kernel
+def average_responsibilities(points, table, start, stop, out):
+    """Mean over draws of the responsibilities of blocks start to stop: out[block, component, point]."""
+    n_draws, size = count_draws(table), table.n_components * BLOCK
+    work, share = workspace(points, table), np.full(BLOCK, 1.0 / n_draws)
+    score = work.score
+    for block in range(start, stop):
+        to = block * size
+        for draw in range(n_draws):
+            assign_block(points, block, table, draw, share, 0, work)
+            for p in range(0, size, LANES):
+                simd.store(out, to + p, simd.load(out, to + p) + simd.load(score, p))
+
+
+@kernel
+def draw_responsibilities(points, table, start, stop, out):
+    """Responsibilities of all points under draws start to stop: out[draw, block, component, point]."""
+    n_blocks, size = count_blocks(points), table.n_components * BLOCK
+    work, one = workspace(points, table), np.ones(BLOCK)
+    score = work.score[:size]
+    for draw in range(start, stop):
+        for block in range(n_blocks):
+            assign_block(points, block, table, draw, one, 0, work)
+            to = (draw * n_blocks + block) * size
+            out[to : to + size] = score
+
+
+@kernel
+def log_densities(points, table, start, stop, out):
+    """Log density of the points of blocks start to stop under every draw: out[block, draw, point]."""
+    n_draws, work = count_draws(table), workspace(points, table)
+    for block in range(start, stop):
+        for draw in range(n_draws):
+            log_density_block(points, block, table, draw, work, out, (block * n_draws + draw) * BLOCK)
