@@ -59,7 +59,7 @@ class Maximum:
     converged: bool
 
 
-def require_data(data: Any, call: str) -> None:
+def require_data(data: object, call: str) -> None:
     """Refuse a declaration where data are expected, as ``fit(model, data)`` takes it.
 
     Raises
