@@ -3,12 +3,15 @@
 import math
 from collections.abc import Mapping
 from numbers import Real
-from typing import Annotated, Any, Self, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeGuard, dataclass_transform
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bayesgmm.errors import DeclarationError, allowed, choose
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 @dataclass_transform(kw_only_default=False)
@@ -75,7 +78,7 @@ def _as_ours(error: ValidationError, where: str) -> DeclarationError:
     return DeclarationError(f"{where} has {count}\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def _line(problem: Any) -> str:
+def _line(problem: "ErrorDetails") -> str:
     place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
@@ -87,7 +90,7 @@ def _line(problem: Any) -> str:
     return f"{place}: {message.replace('Input should', 'must')}, got {problem['input']!r}"
 
 
-def by_name(registry: Mapping[str, type[Declared]]) -> Any:
+def by_name(registry: Mapping[str, type[Declared]]) -> BeforeValidator:
     """Make a validator for ``read_prior``."""
     return BeforeValidator(lambda value: read_prior(value, registry))
 
@@ -112,7 +115,7 @@ def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
     return choose(value["prior"], registry, "prior").model_validate(value)
 
 
-def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
+def whole(name: str, value: object, least: int = 1, most: int = 2**63 - 1) -> int:
     """Return an argument that must be a whole number; numpy's integers and 3.0 are allowed.
 
     Raises
@@ -131,11 +134,11 @@ def whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
     return int(value)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: object) -> float:
     """Return an argument that must be a positive, finite number.
 
     Raises
@@ -148,7 +151,7 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
-def probability(name: str, value: Any) -> float:
+def probability(name: str, value: object) -> float:
     """Return an argument that must be a number between 0 and 1, neither of them included.
 
     Raises
@@ -161,7 +164,7 @@ def probability(name: str, value: Any) -> float:
     return float(value)
 
 
-def _numbers(value: Any, max_dims: int, above_zero: bool) -> Any:
+def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
     """Return a number, or nested tuples of numbers; lists and arrays are allowed too."""
     try:
         array = np.asarray(value)
@@ -176,7 +179,7 @@ def _numbers(value: Any, max_dims: int, above_zero: bool) -> Any:
     return _tuples(array.astype(np.float64).tolist())
 
 
-def no_boolean(value: Any) -> Any:
+def no_boolean(value: object) -> object:
     """Return a value that must not be True or False, which pydantic would read as 1 or 0.
 
     Raises
@@ -188,16 +191,16 @@ def no_boolean(value: Any) -> Any:
     return value
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: object) -> object:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def read_positive(value: Any) -> Any:
+def read_positive(value: object) -> object:
     """Read a positive number, or a row of them as a tuple; raises ValueError for anything else."""
     return _numbers(value, 1, above_zero=True)
 
 
-def read_scale(value: Any) -> Any:
+def read_scale(value: object) -> object:
     """Read a positive number, a row of them, or a matrix, as tuples; raises ValueError for anything else."""
     return _numbers(value, 2, above_zero=True)
 

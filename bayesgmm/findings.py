@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from bayesgmm.wording import plural
 
@@ -46,7 +46,7 @@ class Finding:
     what: str
     why: str
     advice: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.what, self.why, self.advice) if part)

@@ -1,7 +1,7 @@
 """Declaration of a mixture model: number of components, covariance family and priors."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ IntArray = NDArray[np.intp]
 FAR = 100  # ratio of two scales above which one of them must be a mistake
 
 
-def _plain_integer(value: Any) -> Any:
+def _plain_integer(value: object) -> object:
     """Convert numpy's integers, as in ``for k in np.arange(1, 6)``."""
     return int(value) if isinstance(value, np.integer) else value
 
@@ -147,7 +147,7 @@ class MixtureModel(Declared):
         return tomli_w.dumps({"mixture": self.plain()})
 
 
-def as_model(value: Any) -> MixtureModel:
+def as_model(value: object) -> MixtureModel:
     """Return a value that must be a declaration.
 
     Raises

@@ -143,7 +143,7 @@ class PrincipalComponents(Transform):
 TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca": PrincipalComponents}
 
 
-def _read(value: Any) -> Any:
+def _read(value: object) -> Any:
     """Validate a transform; plain values name theirs in the field ``transform``.
 
     Raises

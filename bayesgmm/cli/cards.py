@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -107,7 +107,7 @@ def _show_promises(promises: "list[Promise]") -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    facts: list[dict[str, Any]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
+    facts: list[dict[str, object]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
     tell(promises=facts)
     table = Table(title="Expected results of the card", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("")

@@ -32,10 +32,10 @@ class Session:
     interrupted: bool = False
     command: str = ""
     typed: dict[str, str] = field(default_factory=dict)
-    results: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, object] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, object]] = field(default_factory=list)
     error: dict[str, str] | None = None
 
     def ask(self, quiet: bool, json: bool, debug: bool) -> None:
@@ -50,13 +50,13 @@ class Session:
         >>> Session(command="fit", results={"seed": 1}).document()
         '{"command": "fit", "seed": 1, "said": [], "warnings": [], "wrote": []}'
         """
-        ends: dict[str, Any] = {"interrupted": True} if self.interrupted else {}
+        ends: dict[str, object] = {"interrupted": True} if self.interrupted else {}
         ends |= {"error": self.error} if self.error else {}
         body = {"said": self.said, "warnings": self.warnings, "wrote": self.files}
         return json.dumps({"command": self.command, **plain(self.results), **body, **ends}, allow_nan=False)
 
 
-def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+def records(frame: "pd.DataFrame") -> list[dict[str, object]]:
     """A table as a list of its rows; an index that has a name is a column.
 
     Examples
@@ -72,7 +72,7 @@ def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A value as JSON knows it: what is no finite number is null.
 
     Examples

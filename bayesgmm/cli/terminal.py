@@ -8,7 +8,7 @@ import numbers
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -100,7 +100,7 @@ def remark(text: str, err: bool = False) -> None:
         typer.echo(text, err=err)
 
 
-def tell(**results: Any) -> None:
+def tell(**results: object) -> None:
     """Keep results by name for the document; a person sees nothing of it."""
     session().results.update(results)
 
@@ -228,7 +228,7 @@ FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a c
 LARGE = 1e5  # numbers that need no decimals
 
 
-def cell(column: str, value: Any) -> str:
+def cell(column: str, value: object) -> str:
     """A value as a table for people shows it; nothing for what is missing.
 
     Examples

@@ -2,13 +2,14 @@
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.clusterings.merging import Groups, merged_clusters, posterior_for
+from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
@@ -28,7 +29,7 @@ LEAST = 1e-12  # smaller responsibilities are set to 0: their products underflow
 
 def co_clustering(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     merge: "xr.Dataset | None" = None,
     max_points: int | None = MOST_POINTS,

@@ -2,12 +2,13 @@
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss, by_size
 from bayesgmm.clusterings.partitions import allocations, drawn, merge_of, require_same_points
+from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.sweep.stats import Array
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 BOUNDS = ("horizontal", "vertical_upper", "vertical_lower")
 
 
-def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, ci_prob: float = 0.95) -> "xr.Dataset":
+def credible_ball(
+    fit: "xr.DataTree", best: "xr.Dataset", data: DataLike | None = None, *, ci_prob: float = 0.95
+) -> "xr.Dataset":
     r"""Compute the credible ball of a partition, and the partitions at its bounds.
 
     The ball is the smallest one around the optimal partition with posterior probability ``ci_prob`` [1]_:
@@ -89,7 +92,7 @@ def credible_ball(fit: "xr.DataTree", best: "xr.Dataset", data: Any = None, *, c
     )
 
 
-def _same_draws(fit: "xr.DataTree", best: "xr.Dataset", data: Any) -> tuple[Clustering, Allocations, Loss]:
+def _same_draws(fit: "xr.DataTree", best: "xr.Dataset", data: DataLike | None) -> tuple[Clustering, Allocations, Loss]:
     """The optimal partition, the draws of labels that it was computed from, and its loss."""
     points = points_for(fit, data)
     require_same_points(best, points)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.clusterings import label_draw_kernels
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.parameters import Parameters
@@ -105,7 +105,7 @@ def warn_of_weights(answer: str, points: Points) -> None:
 
 def n_clusters(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     merge: "xr.Dataset | None" = None,
     draws: int | None = None,

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
@@ -27,7 +28,7 @@ OVERLAP = 0.05  # minimum overlap for a merger: that of two equal spherical Gaus
 
 def merge_components(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     rule: str = "overlap",
     overlap: float = OVERLAP,

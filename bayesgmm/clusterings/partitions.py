@@ -9,7 +9,7 @@ from bayesgmm.clusterings.label_draws import LEAST_DRAWS, draw_labels, enough, w
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, expected_distances
 from bayesgmm.clusterings.partition_search import Search, optimal
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
@@ -26,7 +26,7 @@ LEAST_MOST = 10  # smallest default of ``max_clusters``
 
 def partition(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     loss: str = "vi",
     merge: "xr.Dataset | None" = None,

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
 from bayesgmm.sweep.stats import Array, Blocks
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 LARGEST = 1e152  # squares of smaller values, and sums of them, stay finite
 SHOWN = 5  # names that an error message lists
+
+type RowLabels = NDArray | pd.Index
+type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
+"""What a user may hand in as data (N, D); ``as_points`` checks it."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,10 @@ class Points:
 
     values: Array
     columns: tuple[str, ...]
-    index: Any
+    index: RowLabels
     weights: Array | None = None
 
-    def weighed(self, weights: Any) -> "Points":
+    def weighed(self, weights: ArrayLike | None) -> "Points":
         """Return the same points with row weights.
 
         Parameters
@@ -194,7 +199,7 @@ def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
     return centre, size * float(np.sqrt(np.average(np.square(deviation, out=deviation), weights=weights)))
 
 
-def _as_weights(weights: Any, n_points: int) -> Array:
+def _as_weights(weights: ArrayLike, n_points: int) -> Array:
     try:
         array = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
@@ -244,7 +249,7 @@ def listing(names: Sequence[object]) -> str:
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def as_points(data: Any, columns: Sequence[str] | None = None) -> Points:
+def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
     """Check data, and name columns and rows.
 
     Parameters
@@ -330,14 +335,19 @@ def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFram
     return frame[[known[str(name)] for name in columns]]
 
 
-def is_numeric(column: Any) -> bool:
+def has_columns(data: object) -> TypeGuard["pd.DataFrame"]:
+    """Return True for a DataFrame of any library."""
+    return hasattr(data, "columns")
+
+
+def is_numeric(column: "pd.Series") -> bool:
     """Return True where a column holds real numbers."""
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
 
 
-def as_matrix(data: Any) -> Array:
+def as_matrix(data: DataLike) -> Array:
     """Convert an array or a nested list to (N, D) numbers; (N,) is one column, masked values become NaN.
 
     Raises
@@ -366,7 +376,7 @@ def as_matrix(data: Any) -> Array:
     return values
 
 
-def _check(values: Array, names: Sequence[str], index: Any) -> None:
+def _check(values: Array, names: Sequence[str], index: RowLabels) -> None:
     n_points, n_features = values.shape
     if len(names) != n_features:
         raise DataError(f"{len(names)} column names were given for {n_features} columns")
@@ -388,7 +398,7 @@ def _check(values: Array, names: Sequence[str], index: Any) -> None:
         )
 
 
-def _not_finite(values: Array, names: Sequence[str], index: Any) -> str:
+def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
     rows, columns = np.nonzero(~np.isfinite(values))
     places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]
     more = f" and {rows.size - SHOWN} more" if rows.size > SHOWN else ""

@@ -39,7 +39,7 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
         f"{because}."
     )
     advice = "Try method='nuts', fewer components, or a stronger prior."
-    evidence = {"pareto_khat": khat, "importance_share": share}
+    evidence: dict[str, object] = {"pareto_khat": khat, "importance_share": share}
     why = "Trust its means more than its intervals."
     return [Finding("doubt", "approximation", what, why, advice, evidence)]
 

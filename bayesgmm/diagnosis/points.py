@@ -69,7 +69,7 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     return [Finding("doubt", "unexplained points", what, why, advice, evidence)]
 
 
-def _plain(label: Any) -> Any:
+def _plain(label: object) -> Any:
     return label.item() if hasattr(label, "item") else label
 
 

@@ -3,14 +3,15 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
+from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.anomalies import anomaly_scores
@@ -77,7 +78,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         contamination: float | str = 0.1,
         alpha: float = 0.01,
         method: str = "em",
-        random_state: Any = None,
+        random_state: RandomState = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.n_components = n_components
@@ -88,7 +89,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
         self.settings = settings
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture, and find where anomalies begin.
 
         Parameters
@@ -130,35 +131,35 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         first = int(np.searchsorted(below, share * below[-1] * (1 + 1e-12), side="right"))
         return float(score[order[min(first, len(order) - 1)]])
 
-    def score_samples(self, X: Any) -> Array:
+    def score_samples(self, X: DataLike) -> Array:
         """(N,) log density of each point, averaged over the posterior; lower is stranger."""
         points = self._new_points(X)
         return mean_log_density(self.posterior_, points.values)
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: DataLike) -> Array:
         """(N,) how far each score is above ``offset_``; negative for anomalies."""
         score = self.score_samples(X)
         return score - self.offset_
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
+    def predict(self, X: DataLike) -> NDArray[np.int64]:
         """(N,) -1 for anomalies, 1 for the others."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def p_value(self, X: Any) -> Array:
+    def p_value(self, X: DataLike) -> Array:
         """(N,) posterior predictive probability of a point at least as strange: uniform for new, good points."""
         points = self._new_points(X)
         scores = anomaly_scores(self.posterior_, points.values, simulated=SIMULATED, seed=SEED)
         return scores["p_value"].values
 
-    def _new_points(self, X: Any) -> Points:
+    def _new_points(self, X: DataLike) -> Points:
         check_is_fitted(self)
         return arguments.points_of(self, X, fitting=False)
 
 
-def _share(contamination: Any) -> float | None:
+def _share(contamination: float | str) -> float | None:
     if isinstance(contamination, str) and contamination == "auto":
         return None
-    fits_in = isinstance(contamination, float | int | np.number) and not isinstance(contamination, bool)
-    if not fits_in or not 0 < contamination <= 0.5:
+    is_number = isinstance(contamination, float | int | np.number) and not isinstance(contamination, bool)
+    if isinstance(contamination, str) or not is_number or not 0 < contamination <= 0.5:
         raise DeclarationError(f"contamination={contamination!r}: must be 'auto', or more than 0 and at most 0.5")
     return float(contamination)

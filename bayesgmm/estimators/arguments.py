@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.data.points import Points, as_points
+from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.estimators.beginnings import SLICE
@@ -19,10 +19,17 @@ from bayesgmm.priors.means import ConjugateMeans
 from bayesgmm.priors.weights import Dirichlet, DirichletProcess, WeightsPrior
 from bayesgmm.sweep.stats import Array
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+type RandomState = int | np.random.RandomState | None
+
 TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in double and in single precision
 
 
-def points_of(estimator: Any, X: Any, *, fitting: bool, sample_weight: Any = None, least: int = 1) -> Points:
+def points_of(
+    estimator: "BaseEstimator", X: DataLike, *, fitting: bool, sample_weight: ArrayLike | None = None, least: int = 1
+) -> Points:
     """Data as scikit-learn takes them, checked as we check them; sets or compares the features' names and number.
 
     Raises
@@ -40,7 +47,9 @@ def points_of(estimator: Any, X: Any, *, fitting: bool, sample_weight: Any = Non
     return _as_points(estimator, values).weighed(sample_weight)
 
 
-def points_and_labels(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Points, NDArray]:
+def points_and_labels(
+    estimator: "BaseEstimator", X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Points, NDArray]:
     """The same for data to be fitted that come with labels (N,)."""
     from sklearn.utils.validation import validate_data
 
@@ -48,7 +57,7 @@ def points_and_labels(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tup
     return _as_points(estimator, values).weighed(sample_weight), labels
 
 
-def _as_points(estimator: Any, values: Array) -> Points:
+def _as_points(estimator: "BaseEstimator", values: Array) -> Points:
     names = list(getattr(estimator, "feature_names_in_", ()))
     distinct = names and len(set(names)) == len(names)
     try:
@@ -69,26 +78,26 @@ def require_rows(points: Points, n_components: int) -> None:
         )
 
 
-def family_of(covariance_type: Any) -> Family:
+def family_of(covariance_type: str) -> Family:
     """The covariance family of that name."""
     return choose(covariance_type, COVARIANCES, "covariance_type")
 
 
-def not_negative(name: str, value: Any) -> float:
+def not_negative(name: str, value: object) -> float:
     """A number of at least 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
         raise DeclarationError(f"{name}={value!r}: must be a number, 0 or more")
     return float(value)
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool | np.bool_):
         raise DeclarationError(f"{name}={value!r}: must be True or False")
     return bool(value)
 
 
-def check_search(estimator: Any) -> None:
+def check_search(estimator: "BaseEstimator") -> None:
     """The parameters that scikit-learn's mixtures share: how the search starts, ends and reports.
 
     Raises
@@ -107,12 +116,12 @@ def check_search(estimator: Any) -> None:
     whole("verbose_interval", estimator.verbose_interval)
 
 
-def verbosity(verbose: Any) -> Any:
+def verbosity(verbose: int) -> int:
     """``verbose`` may be a truth value, too."""
     return int(verbose) if isinstance(verbose, bool | np.bool_) else verbose
 
 
-def numbers(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> Array:
+def numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Array:
     """Finite numbers of a shape; ``meaning`` says what the shape is."""
     try:
         array = np.asarray(value, dtype=np.float64)
@@ -125,7 +134,7 @@ def numbers(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> Arra
     return array
 
 
-def check_weights(value: Any, n_components: int) -> Array:
+def check_weights(value: object, n_components: int) -> Array:
     """(K,) mixture weights.
 
     Examples
@@ -151,12 +160,12 @@ def check_weights(value: Any, n_components: int) -> Array:
     return weights
 
 
-def check_means(value: Any, n_components: int, n_features: int) -> Array:
+def check_means(value: object, n_components: int, n_features: int) -> Array:
     """(K, D) means."""
     return numbers("means_init", value, (n_components, n_features), "one row a component, one number a feature")
 
 
-def check_precisions(value: Any, family: Family, n_components: int, n_features: int) -> Array:
+def check_precisions(value: object, family: Family, n_components: int, n_features: int) -> Array:
     """Precisions in scikit-learn's shape.
 
     Raises
@@ -171,7 +180,7 @@ def check_precisions(value: Any, family: Family, n_components: int, n_features: 
     return precisions
 
 
-def settings_named(settings: Any) -> dict[str, Any]:
+def settings_named(settings: object) -> dict[str, Any]:
     """The settings of a method, by name."""
     if settings is None:
         return {}
@@ -180,7 +189,7 @@ def settings_named(settings: Any) -> dict[str, Any]:
     return dict(settings)
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of(random_state: RandomState) -> int:
     """A seed from scikit-learn's ``random_state``: the same for the same whole number.
 
     Examples
@@ -219,7 +228,7 @@ WEIGHTS: dict[str, type[WeightsPrior]] = {
 }
 
 
-def declared(estimator: Any, points: Points) -> MixtureModel:
+def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
     """The declaration that an estimator's parameters stand for; sets its attributes ``*_prior_``."""
     family, n_features = family_of(estimator.covariance_type), points.values.shape[1]
     kind = choose(estimator.weight_concentration_prior_type, WEIGHTS, "weight_concentration_prior_type")
@@ -237,7 +246,7 @@ def declared(estimator: Any, points: Points) -> MixtureModel:
     return MixtureModel(estimator.n_components, family.name, kind(concentration), means, covariances)
 
 
-def _covariance_prior(estimator: Any, points: Points, family: Family) -> Any:
+def _covariance_prior(estimator: "BaseEstimator", points: Points, family: Family) -> Any:
     told = estimator.covariance_prior
     if told is None:
         return spread(points, family, estimator.reg_covar)
@@ -247,6 +256,6 @@ def _covariance_prior(estimator: Any, points: Points, family: Family) -> Any:
     return numbers("covariance_prior", told, shape, f"what one of {family.name!r} covariances has")
 
 
-def _number(estimator: Any, name: str, default: float) -> float:
+def _number(estimator: "BaseEstimator", name: str, default: float) -> float:
     value = getattr(estimator, name)
     return default if value is None else positive(name, value)

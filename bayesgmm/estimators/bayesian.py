@@ -8,17 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, shapes, streams
-from bayesgmm.estimators.arguments import declared
+from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.families.structures import Family
@@ -168,10 +169,10 @@ class BayesianGaussianMixture(MixtureEstimator):
         weight_concentration_prior_type: str = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
-        mean_prior: Any = None,
+        mean_prior: ArrayLike | None = None,
         degrees_of_freedom_prior: float | None = None,
-        covariance_prior: Any = None,
-        random_state: Any = None,
+        covariance_prior: ArrayLike | None = None,
+        random_state: RandomState = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
@@ -208,7 +209,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
     # -- fitting --
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from one batch of a stream by ``method='vb'``; the batch is not kept.
 
         The first batch sets the start (by coordinate ascent) and, for good, the coordinates and the priors that data
@@ -238,7 +239,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             self._keep_factors(streams.follow(self, last, points, steps))
         return self
 
-    def _learn(self, X: Any, sample_weight: Any) -> None:
+    def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
         if self.warm_start and self.method != "vb":
             raise DeclarationError(

@@ -3,15 +3,16 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
+from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
@@ -67,9 +68,9 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         n_components: int = 1,
         *,
         covariance_type: str = "full",
-        priors: Any = None,
+        priors: ArrayLike | None = None,
         method: str = "em",
-        random_state: Any = None,
+        random_state: RandomState = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.n_components = n_components
@@ -79,7 +80,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.settings = settings
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a mixture to each class.
 
         Parameters
@@ -124,7 +125,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             )
         return priors
 
-    def _log_joint(self, X: Any) -> Array:
+    def _log_joint(self, X: DataLike) -> Array:
         """(N, n_classes) log of the probability of a class times the density of the point in it."""
         check_is_fitted(self)
         points = arguments.points_of(self, X, fitting=False)
@@ -132,21 +133,21 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):  # a class may have probability zero
             return density + np.log(self.priors_)
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: DataLike) -> Array:
         """Log odds of the second class (N,) where there are two, else log joint probabilities (N, n_classes)."""
         joint = self._log_joint(X)
         return joint[:, 1] - joint[:, 0] if len(self.classes_) == 2 else joint
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: DataLike) -> NDArray:
         """(N,) the most probable class of each point."""
         best = self._log_joint(X).argmax(axis=1)
         return self.classes_[best]
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: DataLike) -> Array:
         """(N, n_classes) logarithm of the probability of each class."""
         return log_softmax(self._log_joint(X), axis=1)
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: DataLike) -> Array:
         """(N, n_classes) probability of each class; rows sum to one."""
         return np.exp(self.predict_log_proba(X))
 

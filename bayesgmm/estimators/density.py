@@ -1,14 +1,14 @@
 """What both mixtures do alike, whatever they were fitted by: everything that reads a density and its components."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.estimators import arguments
 from bayesgmm.sweep.stats import Array
@@ -19,7 +19,7 @@ Labels = NDArray[np.intp]
 class MixtureEstimator(DensityMixin, BaseEstimator):
     """A mixture that is fitted to points and scores others."""
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -42,12 +42,12 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         self._learn(X, sample_weight)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Labels:
+    def fit_predict(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """(N,) the most probable component of each point, after a fit to them; parameters as for ``fit``."""
         return self.fit(X, y, sample_weight).predict(X)
 
     @abstractmethod
-    def _learn(self, X: Any, sample_weight: Any) -> None:
+    def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         """Fit, and set the attributes that end in an underscore."""
 
     @abstractmethod
@@ -62,20 +62,20 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         """Points (size, D) and the component (size,) of each."""
 
-    def score_samples(self, X: Any) -> Array:
+    def score_samples(self, X: DataLike) -> Array:
         """(N,) log density of each point, in one over the product of the features' units."""
         return self._log_density(self._new_points(X))
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log density of the points, each counted as often as its weight says; higher is better."""
         points = self._new_points(X).weighed(sample_weight)
         return float(np.average(self._log_density(points), weights=points.weights))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: DataLike) -> Array:
         """(N, K) probability that each point came from each component; rows sum to one."""
         return self._probability(self._new_points(X))
 
-    def predict(self, X: Any) -> Labels:
+    def predict(self, X: DataLike) -> Labels:
         """(N,) the most probable component of each point."""
         return self.predict_proba(X).argmax(axis=1)
 
@@ -98,6 +98,6 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self._draw(whole("n_samples", n_samples), check_random_state(self.random_state))
 
-    def _new_points(self, X: Any) -> Points:
+    def _new_points(self, X: DataLike) -> Points:
         check_is_fitted(self)
         return arguments.points_of(self, X, fitting=False)

@@ -12,6 +12,7 @@ from bayesgmm.data.points import Points, Standard, Summary
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments
+from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import closest_wishart
 from bayesgmm.model import MixtureModel
@@ -47,7 +48,7 @@ def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
 
 
 def fit(
-    model: MixtureModel, points: Points, method: str, random_state: Any, settings: dict[str, Any] | None
+    model: MixtureModel, points: Points, method: str, random_state: RandomState, settings: dict[str, Any] | None
 ) -> "xr.DataTree":
     """A fit by any method; 'em' is here held by the covariances' prior, so that it never fails.
 

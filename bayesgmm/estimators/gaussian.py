@@ -7,13 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import DataLike, Points, Standard
 from bayesgmm.errors import PACKAGE, ComponentError
 from bayesgmm.estimators import arguments, shapes
+from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weightless
 from bayesgmm.estimators.climbing import Climbed, Report, climb
 from bayesgmm.estimators.density import Labels, MixtureEstimator
@@ -125,10 +127,10 @@ class GaussianMixture(MixtureEstimator):
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
-        random_state: Any = None,
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: RandomState = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
@@ -154,7 +156,7 @@ class GaussianMixture(MixtureEstimator):
 
     # -- fitting --
 
-    def _learn(self, X: Any, sample_weight: Any) -> None:
+    def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
         arguments.require_rows(points, self.n_components)
@@ -276,7 +278,7 @@ class GaussianMixture(MixtureEstimator):
         n_components, n_features = self.means_.shape
         return self._family.size(n_components, n_features) + n_components * n_features + n_components - 1
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
+    def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on X; lower is better.
 
         References
@@ -286,7 +288,7 @@ class GaussianMixture(MixtureEstimator):
         total, loglik = self._total(X, sample_weight)
         return -2 * loglik + self._n_parameters() * float(np.log(total))
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on X; lower is better.
 
         References
@@ -295,7 +297,7 @@ class GaussianMixture(MixtureEstimator):
         """
         return -2 * self._total(X, sample_weight)[1] + 2 * self._n_parameters()
 
-    def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+    def _total(self, X: DataLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
         """How many points there are, and their log likelihood."""
         points = self._new_points(X).weighed(sample_weight)
         log = self._log_density(points)

@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, Self, override
+from typing import TYPE_CHECKING, Self, override
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from bayesgmm.declared import positive
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
-from bayesgmm.estimators.arguments import declared
+from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.ascending import Approximation, Start, climb
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
 from bayesgmm.model import as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Steps:
     sizes: Minibatches
 
     @classmethod
-    def of(cls, estimator: Any) -> Self:
+    def of(cls, estimator: "BaseEstimator") -> Self:
         """Of an estimator's parameters.
 
         Raises
@@ -101,12 +104,12 @@ class Stream(Approximation):
         )
 
 
-def follow(estimator: Any, last: Approximation | None, points: Points, steps: Steps) -> Stream:
+def follow(estimator: "BaseEstimator", last: Approximation | None, points: Points, steps: Steps) -> Stream:
     """The factors after a batch: the first, or one more."""
     return begin(estimator, points, steps) if last is None else go_on(last, points, steps)
 
 
-def begin(estimator: Any, points: Points, steps: Steps) -> Stream:
+def begin(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
     """The start of a stream: coordinate ascent on its first batch, weighted up to stand for all points.
 
     Raises
@@ -151,7 +154,7 @@ def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPost
     return replace(density, blocks=blocks)
 
 
-def _random(random_state: Any) -> np.random.RandomState:
+def _random(random_state: RandomState) -> np.random.RandomState:
     from sklearn.utils import check_random_state
 
     return check_random_state(random_state)

@@ -10,10 +10,10 @@ from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.data.points import Points, as_points, listing
+from bayesgmm.data.points import DataLike, Points, as_points, listing
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 def fit(
     model: MixtureModel,
-    data: Any,
+    data: DataLike,
     method: str = "nuts",
     *,
     columns: Sequence[str] | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
     cores: int | None = None,

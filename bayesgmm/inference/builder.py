@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import DataLike, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.model import MixtureModel, as_model
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    model: MixtureModel, data: Any, *, columns: Sequence[str] | None = None, batch_size: int | None = None
+    model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, batch_size: int | None = None
 ) -> "pm.Model":
     """The posterior of a declaration as a PyMC model, for any tool of PyMC's.
 
@@ -84,7 +84,7 @@ def build_model(
 
 
 def initial_point(
-    model: MixtureModel, data: Any, *, columns: Sequence[str] | None = None, seed: int = 0
+    model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, seed: int = 0
 ) -> dict[str, Array]:
     """Where the sampling of a PyMC model should start: the highest mode that short EM runs and a climb found.
 

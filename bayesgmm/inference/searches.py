@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -60,7 +59,7 @@ class Maximum:
     converged: bool
 
 
-def require_data(data: Any, call: str) -> None:
+def require_data(data: object, call: str) -> None:
     """Refuse a declaration where data are expected, as ``fit(model, data)`` takes it.
 
     Raises
@@ -168,7 +167,7 @@ def run_all[T](
     return results, stop.is_set()
 
 
-def _watch(futures: list[Future[Any]], title: str, progress: bool) -> None:
+def _watch[T](futures: list[Future[T]], title: str, progress: bool) -> None:
     """Wait for all; raise what the first that fails raised."""
     with _shown(title, len(futures), progress) as step:
         for future in as_completed(futures):

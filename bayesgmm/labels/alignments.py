@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy  # its parts are imported when they are used
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
@@ -273,7 +273,7 @@ def stephens(problem: RelabellingProblem) -> Alignment:
     return _by_points(problem, divergence)
 
 
-def ecr(problem: RelabellingProblem, partition: Any = None) -> Alignment:
+def ecr(problem: RelabellingProblem, partition: ArrayLike | None = None) -> Alignment:
     r"""Maximise the number of points on which the draws' allocations agree with one partition.
 
     The method is called equivalence class representatives (ECR).
@@ -302,10 +302,11 @@ def ecr(problem: RelabellingProblem, partition: Any = None) -> Alignment:
     return Alignment(order, responsibilities.consensus(order), objective=(float(price(cost, order).sum()),))
 
 
-def _as_centre(partition: NDArray[np.int64], responsibilities: Responsibilities) -> Array:
+def _as_centre(partition: ArrayLike, responsibilities: Responsibilities) -> Array:
     """A partition (N,) as mean responsibilities: 1 for the label of a point, 0 for the others."""
     padded = np.zeros(responsibilities.blocks.n_blocks * BLOCK, dtype=np.int64)
-    padded[: len(partition)] = partition
+    labels = np.asarray(partition)
+    padded[: len(labels)] = labels
     labels = np.arange(responsibilities.shape[1])[:, None]
     return (padded.reshape(-1, 1, BLOCK) == labels).astype(float)
 

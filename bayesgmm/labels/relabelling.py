@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
@@ -35,8 +35,8 @@ def relabel(
     method: str = "stephens",
     *,
     by: str | None = None,
-    partition: Any = None,
-    data: Any = None,
+    partition: ArrayLike | None = None,
+    data: DataLike | None = None,
     points: int | None = POINTS,
     progress: bool = True,
 ) -> "xr.DataTree":
@@ -252,14 +252,14 @@ def by_size(weight: Array, order: Order) -> NDArray[np.int64]:
     return np.argsort(-np.take_along_axis(weight, order, axis=1).mean(axis=0), kind="stable")
 
 
-def _points(fit: "xr.DataTree", data: Any) -> Points | None:
+def _points(fit: "xr.DataTree", data: DataLike | None) -> Points | None:
     """The points that were given, else those that were fitted, else None."""
     if data is not None:
         return points_for(fit, data)
     return observed(fit) if holds_points(fit) else None
 
 
-def _as_labels(partition: Any, n_points: int, n_components: int) -> NDArray[np.int64]:
+def _as_labels(partition: ArrayLike, n_points: int, n_components: int) -> NDArray[np.int64]:
     """A partition of the points as integers from 0.
 
     Raises

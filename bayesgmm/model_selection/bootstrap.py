@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import DataLike, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
@@ -100,7 +99,7 @@ class Hypotheses:
 
 
 def bootstrap_test(
-    data: Any,
+    data: DataLike,
     n_components: int,
     against: int | None = None,
     covariance: str = "full",

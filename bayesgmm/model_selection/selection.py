@@ -9,8 +9,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import Points, Standard, as_points
+from bayesgmm.data.points import DataLike, Points, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
@@ -94,13 +95,13 @@ def _plain(error: BayesGMMError) -> str:
 
 
 def select(
-    data: Any,
+    data: DataLike,
     n_components: int | Iterable[int] = range(1, 10),
     covariance: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
     *,
     criterion: str = "bic",
     columns: Sequence[str] | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool = True,

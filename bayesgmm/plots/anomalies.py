@@ -1,10 +1,11 @@
 """Plot of anomalies: the points that are called, and the p-values in order."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.data.points import DataLike
 from bayesgmm.plots.style import COLOURS, choose_columns
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
@@ -22,11 +23,11 @@ STRANGE, CALLED = "0.55", COLOURS[5]
 
 def anomaly_data(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     columns: Sequence[str] | None = None,
     *,
     fdr: float = FDR,
-    calibration: Any = None,
+    calibration: DataLike | None = None,
     seed: int = 0,
 ) -> "xr.Dataset":
     """Compute the data of ``anomalies``.
@@ -80,11 +81,11 @@ def anomaly_data(
 
 def anomalies(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     columns: Sequence[str] | None = None,
     *,
     fdr: float = FDR,
-    calibration: Any = None,
+    calibration: DataLike | None = None,
     seed: int = 0,
 ) -> "Figure":
     """Plot anomalies, and the p-values in order.

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points, Standard, as_points, listing
+from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_points, has_columns, listing
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
@@ -116,7 +117,7 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
     return {"observed_data": observed, "constant_data": constant}
 
 
-def plain_index(index: Any) -> Any:
+def plain_index(index: RowLabels) -> NDArray:
     """Row labels that a file can hold: numbers and dates of our centuries as they are, all else as text."""
     index = np.asarray(index)
     if index.dtype.kind == "M":
@@ -209,7 +210,7 @@ def holds_points(fit: "xr.DataTree") -> bool:
     return set(fit["observed_data"]["x"].dims) == {"point", "feature"}
 
 
-def points_for(fit: "xr.DataTree", data: Any) -> Points:
+def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
     """New data with the columns of a fit; the fit's own data when there are none.
 
     Raises
@@ -221,7 +222,7 @@ def points_for(fit: "xr.DataTree", data: Any) -> Points:
     if data is None:
         return observed(fit)
     columns = [str(name) for name in fit["posterior"].coords["feature"].values]
-    if not hasattr(data, "columns"):
+    if not has_columns(data):
         points = as_points(data)
         if points.values.shape[1] != len(columns):
             raise DataError(

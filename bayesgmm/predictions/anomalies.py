@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.points import Points, listing
+from bayesgmm.data.points import DataLike, Points, listing
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DeclarationError, choose, warn
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
@@ -24,11 +24,11 @@ FDR_METHODS = {"bh": "Benjamini & Hochberg", "by": "Benjamini & Yekutieli"}
 
 def anomaly_scores(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     fdr: float | None = None,
     fdr_method: str = "bh",
-    calibration: Any = None,
+    calibration: DataLike | None = None,
     draws: int | None = DRAWS,
     simulated: int | None = None,
     seed: int = 0,
@@ -158,7 +158,7 @@ def _simulated(posterior: Posterior, size: int, seed: int) -> Array:
     return simulate(posterior, size, np.random.default_rng(whole("seed", seed, least=0)))
 
 
-def _unseen(fit: "xr.DataTree", calibration: Any) -> Array:
+def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
     """Calibration points; warn when many of them equal fitted points."""
     points = points_for(fit, calibration)
     seen = _rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import Points, RowLabels
 from bayesgmm.errors import warn
 from bayesgmm.posterior.criteria import HIGH_KHAT, n_parameters
 from bayesgmm.posterior.draws import approximate
@@ -171,7 +171,7 @@ def khat_limit(draws: int) -> float:
     return min(1 - 1 / math.log10(draws), HIGH_KHAT)
 
 
-def _doubts(name: str, khat: Array, draws: int, index: Any) -> list[str]:
+def _doubts(name: str, khat: Array, draws: int, index: RowLabels) -> list[str]:
     limit = khat_limit(draws)
     high = np.flatnonzero(khat > limit)
     if not high.size:

@@ -1,10 +1,10 @@
 """Prior predictive simulation, and the prior of the number of clusters."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import DataLike, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
@@ -23,7 +23,7 @@ MOST_POINTS = 1000  # default maximum number of points in a simulated data set
 
 def prior_predictive(
     model: MixtureModel,
-    data: Any,
+    data: DataLike,
     draws: int = 500,
     *,
     columns: "Sequence[str] | None" = None,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import LARGEST, Points, as_points, column_names, listing
+from bayesgmm.data.points import LARGEST, DataLike, Points, as_points, column_names, listing
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
@@ -25,7 +26,7 @@ STEPS = {1: 200, 2: 60}  # number of columns: points of the default grid along e
 SEEN = 5_000  # number of simulated points that determine the range of the default grid
 
 
-def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
+def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
     r"""Compute the posterior probability that each point came from each component.
 
     The probabilities are the responsibilities, averaged over the posterior:
@@ -102,7 +103,7 @@ def assignments(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRA
 
 def density(
     fit: "xr.DataTree",
-    data: Any = None,
+    data: DataLike | None = None,
     *,
     columns: Sequence[str] | None = None,
     ci_prob: float = 0.9,
@@ -193,7 +194,7 @@ def conditional_density(
     fit: "xr.DataTree",
     given: Mapping[str, float],
     over: str | Sequence[str],
-    grid: Any = None,
+    grid: ArrayLike | None = None,
     *,
     steps: int | None = None,
     ci_prob: float = 0.9,
@@ -291,7 +292,7 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
     return {name: _number(name, value) for name, value in values.items()}
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: float | str) -> float:
     """A value in ``given``: finite, and small enough to be squared.
 
     Raises
@@ -329,11 +330,11 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
     return as_points(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, n_columns), posterior.columns)
 
 
-def log_mean_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
+def log_mean_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) logarithm of the posterior mean density, in data units: ``log_density`` of ``density``."""
     return spread(unpack(fit).thin(draws), points_for(fit, data).values).log_mean
 
 
-def mean_log_density(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> Array:
+def mean_log_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``."""
     return spread(unpack(fit).thin(draws), points_for(fit, data).values).mean_log

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.predictions.densities import dataset
@@ -19,7 +19,7 @@ LARGE = 2.0  # z-score from which a column is named in the reason
 MOST_NAMED = 3  # maximum number of columns in a reason
 
 
-def explain_anomalies(fit: "xr.DataTree", data: Any = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
+def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
     r"""Compute the z-score of each column of each point, given the other columns and the component of the point.
 
     With k the most probable component of the point, and :math:`\Lambda_k` its precision matrix:

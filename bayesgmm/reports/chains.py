@@ -1,6 +1,6 @@
 """May the draws be trusted? ArviZ's diagnostics of the numbers that mix worst, and of the sampler."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 RANKED = 1000  # draws whose ranks are compared
 ROWS = 200  # of the summary; the worst are kept
@@ -77,7 +78,7 @@ def ranks(subject: Subject) -> list[Block]:
     least = int(np.argmin(p_values))
     limit = UNEVEN / len(asked.names)  # these were chosen as the worst of all
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         collection = az.plot_rank(tree, col_wrap=2, figure_kwargs={"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)})
         return arrange(collection.viz["figure"].item(), names)
 
@@ -120,7 +121,7 @@ def traces(subject: Subject) -> list[Block]:
     names = [asked.names[i] for i in chosen]
     import arviz as az
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         size = {"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)}
         thin = {"trace": {"alpha": 0.6, "width": 0.6}, "xlabel": False}
         tree = _tree(subject, asked, chosen)
@@ -173,7 +174,7 @@ def energy(subject: Subject) -> list[Block]:
     tree = xr.DataTree.from_dict({"sample_stats": stats})
     bfmi = np.atleast_1d(az.bfmi(tree)["energy"].values)
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         from matplotlib.ticker import MaxNLocator
 
         figure = arrange(az.plot_energy(tree, figure_kwargs={"figsize": (9.0, 2.6)}).viz["figure"].item())
@@ -204,7 +205,7 @@ def effective(subject: Subject) -> list[Block]:
 
     names = [asked.names[i] for i in chosen]
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         size = {"figsize": (9.0, 1.9 * _rows(chosen) + 0.4)}
         wanted = LOW_ESS * subject.n_chains
         tree = _tree(subject, asked, chosen)

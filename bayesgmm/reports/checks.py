@@ -16,6 +16,7 @@ from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 FDR = 0.05
 NAMED = 8  # strange points that a sentence names
@@ -87,7 +88,7 @@ def replicates(subject: Subject) -> list[Block]:
 
     count = min(REPLICATED, tree["posterior_predictive"].sizes["chain"] * tree["posterior_predictive"].sizes["draw"])
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         visuals = {"predictive_dist": {"alpha": 0.3, "width": 0.7}, "observed_dist": {"width": 2.2}}
         collection = az.plot_ppc_dist(
             tree, kind="kde", num_samples=count, col_wrap=2, figure_kwargs=_size(names), visuals=visuals
@@ -136,7 +137,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
     worst = int(np.argmax(khat))
     over = int((khat > limit).sum())
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         shown = as_arviz(found, good_khat=limit)
         return arrange(az.plot_khat(shown, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
 
@@ -169,7 +170,7 @@ def calibration(subject: Subject) -> list[Block]:
     p_values = np.array([float(tested[name]) for name in pit.data_vars])
     worst, limit = int(np.argmin(p_values)), ALPHA / len(names)
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         tree = xr.DataTree.from_dict({"loo_pit": pit})
         collection = az.plot_ecdf_pit(
             tree,
@@ -206,7 +207,7 @@ def priors(subject: Subject) -> list[Block]:
     def group(values: list[Array]) -> "xr.Dataset":
         return xr.Dataset({f"q{i}": (("chain", "draw"), value[None]) for i, value in enumerate(values)})
 
-    def draw() -> Any:
+    def draw() -> "Figure":
         tree = xr.DataTree.from_dict(
             {"prior": group([_middle(value) for value in prior]), "posterior": group(posterior)}
         )

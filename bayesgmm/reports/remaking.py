@@ -2,7 +2,6 @@
 
 import shlex
 from importlib.metadata import version
-from typing import Any
 
 from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
@@ -26,7 +25,7 @@ WORKS = {
 SPOKEN = ("draws", "chains")  # settings that the command has options for
 
 
-def in_python(value: Any) -> str:
+def in_python(value: object) -> str:
     """A declaration as Python that makes it again.
 
     Examples

@@ -333,9 +333,9 @@ def test_proposals_are_bounded_and_ctrl_c_makes_do_with_what_there_is():
         return bumps(count, len(asked))
 
     judged, rng = bumps(500), np.random.default_rng(0)
-    assert keep(judged, 500, 1000, propose, rng)[1]["resampled"]["proposals"] == 1000
-    assert keep(judged, 500, 100, propose, rng)[1]["resampled"]["proposals"] == 500
-    assert keep(judged, 500, 10**9, propose, rng)[1]["resampled"]["proposals"] == 1000
+    assert keep(judged, 500, 1000, propose, rng)[1].resampled.proposals == 1000
+    assert keep(judged, 500, 100, propose, rng)[1].resampled.proposals == 500
+    assert keep(judged, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
     assert importance.wanted(1e-9, 500) == importance.MOST_PROPOSALS * 500
 
 

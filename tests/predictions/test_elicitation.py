@@ -99,7 +99,7 @@ def test_a_truncation_that_is_too_small_gives_a_warning():
     assert told.truncation.mass == pytest.approx((5 / 6) ** 2)
     assert told.truncation.error_bound == 2.0
     long = info(sampled(bg.MixtureModel(12, weights=bg.DirichletProcess(0.3)), x, draws=50, chains=2, seed=1))
-    assert not any("sticks" in message for message in long["warnings"])
+    assert not any("sticks" in message for message in long.warnings)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class InputImage:
         Remarks about how the file was read.
     """
 
-    values: NDArray[Any]
+    values: NDArray
     visible: NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
 
@@ -60,7 +60,7 @@ class InputImage:
         return values if values.ndim == 3 else np.repeat(values[:, :, None], 3, axis=2)
 
 
-def _full(kind: np.dtype[Any]) -> float:
+def _full(kind: np.dtype) -> float:
     """Return the value of white for a data type; NaN if unknown."""
     return FULL.get(kind.kind if kind.kind in "bf" else kind.str[1:], np.nan)
 
@@ -103,7 +103,7 @@ def read_image(image: Any) -> InputImage:
     return _from_array(values, "the image")
 
 
-def _from_array(values: NDArray[Any], what: str) -> InputImage:
+def _from_array(values: NDArray, what: str) -> InputImage:
     """Validate an array and separate colour from alpha.
 
     Raises
@@ -130,7 +130,7 @@ def _from_array(values: NDArray[Any], what: str) -> InputImage:
     return _filled(InputImage(np.ascontiguousarray(colour)), alpha, what)
 
 
-def _checked_floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+def _checked_floats(values: NDArray, what: str) -> NDArray[np.float32]:
     """Validate floats from 0 to 1.
 
     Raises
@@ -258,7 +258,7 @@ def _of_frames(image: InputImage, frames: int, name: str) -> InputImage:
     return image if frames == 1 else replace(image, notes=(f"{name} has {frames} frames; the first is used",))
 
 
-def _as_array(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
+def _as_array(source: "Image", upright: "Image", name: str) -> NDArray:
     """Convert a PIL image to an array of a supported kind."""
     hidden = upright.info.get("transparency")
     if upright.mode in {"L", "RGB", "RGBA", "LA", "F"} and hidden is None:
@@ -271,7 +271,7 @@ def _as_array(source: "Image", upright: "Image", name: str) -> NDArray[Any]:
     return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _grey_16(source: "Image", values: NDArray[Any], name: str) -> NDArray[Any]:
+def _grey_16(source: "Image", values: NDArray, name: str) -> NDArray:
     """Return 16-bit grey values, where 65535 is white.
 
     Raises

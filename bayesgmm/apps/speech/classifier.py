@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +21,7 @@ from bayesgmm.apps.speech.word_models import WordSettings, train
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, choose, warn
 from bayesgmm.estimators import arguments
+from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.progress import Count, quiet, track
 from bayesgmm.sweep.stats import Array
 
@@ -112,13 +113,13 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         normalise: str = AUTO,
         n_cepstra: int = 13,
         sample_rate: int | None = None,
-        priors: Any = None,
+        priors: ArrayLike | None = None,
         method: str = "em",
         settings: dict[str, Any] | None = None,
         folds: int = 3,
         skip_broken: bool = False,
         progress: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_states = n_states
         self.n_components = n_components
@@ -135,7 +136,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         self.progress = progress
         self.random_state = random_state
 
-    def fit(self, X: Iterable[Any], y: Any, groups: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Iterable[object], y: ArrayLike, groups: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train, and calibrate the probabilities on held-out recordings.
 
         Parameters
@@ -286,7 +289,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         accuracy = float(right.mean()) if len(right) else None
         return {"recordings": n_recordings, "held_out": len(right), "accuracy": accuracy, "parameters": parameters}
 
-    def _frames(self, X: Iterable[Any]) -> list[Frames]:
+    def _frames(self, X: Iterable[object]) -> list[Frames]:
         """Extract the frames of each recording, with a warning about clipped ones."""
         check_is_fitted(self)
         feature_settings, least = self.trained_.feature_settings, self.trained_.words.stay.shape[1]
@@ -303,7 +306,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         audio.warn_of_clipping(clipped)
         return list(features.values())
 
-    def predict_log_proba(self, X: Iterable[Any]) -> Array:
+    def predict_log_proba(self, X: Iterable[object]) -> Array:
         """Compute log probabilities (R, n_classes) of the labels.
 
         Parameters
@@ -327,11 +330,11 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
-    def predict_proba(self, X: Iterable[Any]) -> Array:
+    def predict_proba(self, X: Iterable[object]) -> Array:
         """Compute probabilities (R, n_classes) of the labels; rows sum to one. Raises as ``predict_log_proba``."""
         return np.exp(self.predict_log_proba(X))
 
-    def predict(self, X: Iterable[Any]) -> NDArray:
+    def predict(self, X: Iterable[object]) -> NDArray:
         """Return the most probable label (R,) of each recording. Raises as ``predict_log_proba``."""
         best = self.predict_log_proba(X).argmax(axis=1)
         return self.classes_[best]
@@ -380,7 +383,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         values = features.speech if sound.is_part else features.values  # a whole recording with its silence
         return decoder.transcribe(values, sound.start, min(sound.stop, sound.seconds))
 
-    def posterior(self, label: Any, state: int = 0) -> "xr.DataTree":
+    def posterior(self, label: object, state: int = 0) -> "xr.DataTree":
         """Return the mixture of one state of a label as a fit, for ``density``, ``assignments`` and plots.
 
         Raises

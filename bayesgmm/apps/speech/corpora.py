@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.apps.speech import audio
 from bayesgmm.apps.speech.cepstral_features import FeatureSettings, Frames, extract_frames
@@ -38,7 +38,7 @@ class Corpus:
         return Corpus(recordings, self.labels[chosen], self.groups[chosen], self.weight[chosen], self.rate)
 
 
-def corpus_of(items: list[Any], y: Any, groups: Any, sample_weight: Any, rate: int | None) -> Corpus:
+def corpus_of(items: list[Any], y: ArrayLike, groups: Any, sample_weight: ArrayLike | None, rate: int | None) -> Corpus:
     """Read training data.
 
     Invalid recordings are kept as errors, which ``extract_features`` reports together with those that are too short.
@@ -96,7 +96,7 @@ def _as_labels(name: str, values: Any, count: int) -> NDArray:
     return labels.astype(np.int64) if labels.dtype.kind == "b" else labels
 
 
-def _as_weight(sample_weight: Any, count: int) -> Array:
+def _as_weight(sample_weight: ArrayLike | None, count: int) -> Array:
     """Convert weights to an array.
 
     Raises

@@ -100,7 +100,7 @@ def to_tree(trained: SpeechModel) -> "xr.DataTree":
     return tree
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Convert values that JSON lacks: NumPy numbers to numbers, others to their ``repr``."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)
 

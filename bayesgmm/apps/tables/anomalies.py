@@ -26,7 +26,7 @@ from bayesgmm.apps.tables.p_values import (
     with_null,
     with_reference,
 )
-from bayesgmm.data.points import select
+from bayesgmm.data.points import DataLike, select
 from bayesgmm.declared import probability, whole
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
@@ -168,8 +168,8 @@ def _most_anomalous_first(p_value: "Array", score: "Array") -> "NDArray[np.intp]
 
 
 def find_anomalies(
-    data: Any,
-    new: Any = None,
+    data: DataLike,
+    new: DataLike | None = None,
     *,
     columns: Sequence[str] | None = None,
     fdr: float | None = None,
@@ -309,7 +309,7 @@ class Detector:
 
 
 def fit_detector(
-    data: Any,
+    data: DataLike,
     *,
     columns: Sequence[str] | None = None,
     calibrated: bool = False,
@@ -361,7 +361,7 @@ def fit_detector(
     return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried)
 
 
-def usable_table_for(tree: "xr.DataTree", data: Any) -> UsableTable:
+def usable_table_for(tree: "xr.DataTree", data: DataLike) -> UsableTable:
     """Select the columns of a fit from a table, and the rows without missing values.
 
     Raises
@@ -384,7 +384,7 @@ def usable_table_for(tree: "xr.DataTree", data: Any) -> UsableTable:
 
 def judge(
     tree: "xr.DataTree",
-    data: Any,
+    data: DataLike,
     *,
     fdr: float | None = None,
     alpha: float | None = None,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
-from bayesgmm.data.points import listing
+from bayesgmm.data.points import DataLike, listing
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
@@ -174,7 +174,7 @@ def _next(choices: "pd.DataFrame") -> str:
 
 
 def cluster_table(
-    data: Any,
+    data: DataLike,
     *,
     columns: Sequence[str] | None = None,
     n_components: int | Iterable[int] = COMPONENTS,

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.points import as_matrix, column_names, is_numeric, listing, require_distinct, select
+from bayesgmm.data.points import (
+    DataLike,
+    as_matrix,
+    column_names,
+    has_columns,
+    is_numeric,
+    listing,
+    require_distinct,
+    select,
+)
 from bayesgmm.errors import DataError
 
 if TYPE_CHECKING:
@@ -60,7 +69,7 @@ class UsableTable:
         return lines
 
 
-def as_frame(data: Any, names: Sequence[str] | None = None) -> "pd.DataFrame":
+def as_frame(data: DataLike, names: Sequence[str] | None = None) -> "pd.DataFrame":
     """Convert a table to a DataFrame with distinct column names; the default names for an array are ``x0, x1, ...``.
 
     Raises
@@ -77,7 +86,7 @@ def as_frame(data: Any, names: Sequence[str] | None = None) -> "pd.DataFrame":
 
     if hasattr(data, "to_frame") and not hasattr(data, "columns"):
         data = data.to_frame()
-    if not hasattr(data, "index") or not hasattr(data, "columns"):
+    if not has_columns(data) or not hasattr(data, "index"):
         values = as_matrix(data)
         if names is not None and len(names) != values.shape[1]:
             raise DataError(f"the table has {values.shape[1]} columns; those of the fit are {listing(names)}")
@@ -109,7 +118,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def usable_table(data: Any, columns: Sequence[str] | None = None) -> UsableTable:
+def usable_table(data: DataLike, columns: Sequence[str] | None = None) -> UsableTable:
     """Select the columns that hold measurements, and the rows without missing values.
 
     Named columns are always used, unless they are a linear combination of columns named before.

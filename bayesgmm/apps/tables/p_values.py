@@ -1,10 +1,12 @@
 """P-values of log densities: an extrapolated tail, an empirical null, and what a fit stores for calibration."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import holds_points, observed
 from bayesgmm.predictions.anomalies import rank_p_values
@@ -131,7 +133,7 @@ def _component_shares(tree: "xr.DataTree") -> Array:
     return np.asarray(held / held.sum())
 
 
-def with_reference(tree: "xr.DataTree", held_out: Any) -> "xr.DataTree":
+def with_reference(tree: "xr.DataTree", held_out: DataLike) -> "xr.DataTree":
     """Copy of a fit that stores the scores of held-out rows: ``score`` [reference] in group ``calibration``."""
     return _calibrated(tree, {"score": ("reference", np.sort(mean_log_density(tree, held_out)))})
 
@@ -157,7 +159,7 @@ def _calibrated(tree: "xr.DataTree", more: dict[str, Any]) -> "xr.DataTree":
     return tree
 
 
-def _stored(tree: "xr.DataTree") -> dict[Any, Any]:
+def _stored(tree: "xr.DataTree") -> "dict[Hashable, xr.DataArray]":
     return dict(tree["calibration"].to_dataset()) if "calibration" in tree.children else {}
 
 

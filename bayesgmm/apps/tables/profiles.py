@@ -12,7 +12,7 @@ MIN_DIFFERENCE = 0.5  # minimum difference, in standard deviations, that is repo
 MAX_NAMED = 3  # columns in a description
 
 
-def profiles(rows: "pd.DataFrame", label: Any) -> "pd.DataFrame":
+def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
     """Summarise each column in each cluster: location, spread, and difference from all other rows.
 
     Parameters
