@@ -25,7 +25,7 @@ from bayesgmm.inference.engine import Estimate
 from bayesgmm.model_selection import bootstrap, selection
 from bayesgmm.plots import selection_data
 from bayesgmm.posterior.criteria import CRITERIA, assignment_entropy, n_parameters
-from bayesgmm.posterior.info import info
+from bayesgmm.posterior.info import EngineNotes, info
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Blocks, Table, fold
 
@@ -200,7 +200,7 @@ def with_bound(monkeypatch):
     def engine(density, seed, cores, progress, *, tol=1.0):
         if density.n_components == 2:
             raise ComponentError("no bound\n  for two")
-        return Estimate(np.zeros((1, 1, 1)), {}, notes={"elbo": 100.0 * density.n_components})
+        return Estimate(np.zeros((1, 1, 1)), {}, notes=EngineNotes(elbo=100.0 * density.n_components))
 
     monkeypatch.setitem(ENGINES, "vb", replace(ENGINES["vb"], function=engine, settings=()))
 
