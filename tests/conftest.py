@@ -3,11 +3,11 @@
 import warnings
 
 import pytest
-from tests.undrawn import without_drawing
 
 import bayesgmm as bg
 from tests.quick import rank
 from tests.speaking import FEW
+from tests.undrawn import without_drawing
 
 
 def pytest_addoption(parser):

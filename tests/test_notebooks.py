@@ -5,6 +5,7 @@ seconds to start. One notebook runs in a kernel, as ``python -m notebooks`` runs
 """
 
 import re
+import tempfile
 import warnings
 
 import matplotlib as mpl
@@ -38,6 +39,9 @@ def run(notebook):
                 warnings.filterwarnings("ignore", category=bg.FitWarning)
                 exec(compile(cell.source, f"<cell {number}>", "exec"), names)
                 draw_all()
+    for value in names.values():
+        if isinstance(value, tempfile.TemporaryDirectory):  # a kernel removes it when it ends
+            value.cleanup()
 
 
 def warned(notebook):

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.undrawn import without_drawing
 
 import bayesgmm as bg
 from bayesgmm.bundled import card_path, cards
@@ -26,6 +25,7 @@ from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
 from bayesgmm.labels.relabelling import aligned
 from tests.commands import run as command
+from tests.undrawn import without_drawing
 
 CARDS = sorted(cards())
 PARTS = ["The data", "The question", "The model", "The priors", "What to expect", "What to look at", "How to run it"]

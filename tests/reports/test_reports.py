@@ -459,7 +459,8 @@ def many(n_points, n_features, n_components):
 @pytest.mark.parametrize(
     ("n_points", "n_features", "n_components"), [(2_500, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
-def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, coarse):
+def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, request):
+    request.getfixturevalue("undrawn" if n_components == 12 else "coarse")
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert "Left out:" not in said(page)
