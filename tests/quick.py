@@ -17,9 +17,7 @@ QUICK = (
     "tests/inference/test_engines.py::test_em_never_lowers_the_likelihood",
     "tests/inference/test_engines.py::test_nuts_agrees_with_the_exact_posterior_of_one_gaussian",
     "tests/inference/test_engines.py::test_settings_are_checked_before_the_work",
-    "tests/inference/test_builder.py::test_a_background_is_in_both_writings",
     "tests/diagnosis/test_diagnosis.py",
-    "tests/plots",
     "tests/reports/test_reports.py::test_every_prior_says_itself",
     "tests/cli/test_cli.py",
 )  # the laws of every part that others are built on, and one fit by each engine
