@@ -107,6 +107,7 @@ class Background(Declared):
 
         Examples
         --------
+        >>> from bayesgmm.data.points import as_points
         >>> far = Background(share=0.1, location=0.0, scale=9.0).resolve(as_points([0.0, 1.0]))
         >>> far.append_to(np.ones(1), np.ones((1, 1)), np.ones((1, 1, 1)))[0]
         array([0.9, 0.1])
