@@ -1,7 +1,7 @@
 """ADVI to a converged ELBO against ``pm.fit`` on ``pm.Mixture``: the same posterior, seconds in all, compile included.
 
 Each side in a process of its own, twice: the first run fills the caches on disk. PyMC starts at the truth, we find our
-own start. PyMC has converged when the mean ELBO of its last 100 iterations comes within five nats of ours; it is
+own start. PyMC has converged when the mean ELBO of its last 100 iterations comes within five nats of bayesgmm; it is
 stopped after five minutes.
 """
 

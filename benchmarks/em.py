@@ -23,7 +23,7 @@ def seconds(task):
 
 
 def both(n_points, n_features, n_components):
-    """Seconds of one iteration of ours and of theirs, from the same mixture, and their log likelihoods a point."""
+    """Seconds of one iteration of bayesgmm and of scikit-learn, from one mixture, and log likelihoods per point."""
     sample = make_mixture(n_points, n_features, n_components, overlap=0.1, seed=1)
     weight, mean = np.full(n_components, 1 / n_components), sample.mean
     precision = np.linalg.inv(sample.covariance)

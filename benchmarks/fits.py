@@ -18,7 +18,7 @@ from bayesgmm import estimators
 from bayesgmm.datasets import make_mixture
 
 TITLE = "## Whole fits, compared with scikit-learn and mclust"
-# N, D, K, overlap, tol, times faster wanted; the last two overlap so strongly that EM creeps
+# N, D, K, overlap, tol, times faster wanted; the last two overlap so strongly that EM converges slowly
 CASES = [
     (100_000, 5, 5, 0.1, 1e-6, 25),
     (1_000_000, 3, 8, 0.1, 1e-5, 25),

@@ -21,7 +21,7 @@ WANTED = {(10_000, "stephens", None): 10}  # seconds
 
 
 def switched(n_points, n_draws=DRAWS, seed=0):
-    """Points, draws around the truth as wide as so many points leave them, and the order in which each was shuffled."""
+    """Points, draws around the truth with their posterior width, and the order in which each was shuffled."""
     sample = make_mixture(n_points, D, K, overlap=0.05, seed=seed)
     rng = np.random.default_rng(seed)
     held = sample.weight * n_points

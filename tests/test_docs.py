@@ -79,7 +79,7 @@ def headings(page):
 
 
 def errors_of_ours():
-    """Errors by their names, wherever they are defined: what is derived from one of ours is one."""
+    """Errors by their names, wherever they are defined: subclasses are included."""
     known = {name for name, thing in vars(bg.errors).items() if inspect.isclass(thing) and issubclass(thing, Exception)}
     for path in (ROOT / "bayesgmm").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
