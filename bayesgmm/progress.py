@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
 
 
 class Compiling:
-    """The line that shows that code is being compiled: among the bars that are on the screen, or by itself.
+    """Line that shows that code is being compiled: among the bars on the screen, or by itself.
 
     Compilers work in whichever thread asks first, and inside each other: the line stays until the last is done.
     """

@@ -1,4 +1,4 @@
-"""A background: a broad Gaussian that takes the outliers, so that they do not bend the components of a mixture."""
+"""Background: a broad Gaussian for outliers, so that they do not distort the components of a mixture."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Share = Annotated[float, BeforeValidator(no_boolean), Field(gt=0, lt=1)]
 
 
 class Background(Declared):
-    r"""A broad Gaussian with a fixed share of the density, beside the components that are learned.
+    r"""Broad Gaussian with a fixed share of the density, beside the components that are learned.
 
     .. math:: p(x) = (1 - \epsilon) \sum_k w_k \, \mathrm{Normal}(x \mid \mu_k, \Sigma_k)
               + \epsilon \prod_j \mathrm{Normal}(x_j \mid m_j, b_j^2)

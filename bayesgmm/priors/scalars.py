@@ -43,7 +43,7 @@ def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
 
 @kernel
 def log_densities(params: Any, log_x: Any) -> Any:
-    """(G,) log densities of log x (G,) under the prior that ``params`` begin with."""
+    """Compute log densities (G,) of log x (G,) under the prior whose entries ``params`` begin with."""
     found = np.empty(log_x.size)
     for i in range(log_x.size):
         found[i] = log_density(params, 0, log_x[i])[0]

@@ -12,7 +12,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import dispatch
-from bayesgmm.data.points import as_points
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning, MissingImplementation
 from bayesgmm.estimators.ascending import weight_concentration
 from bayesgmm.inference.pymc_priors import weights_given
@@ -22,10 +22,12 @@ from bayesgmm.priors.means import MEANS, MeansPrior
 from bayesgmm.priors.scalars import SCALARS, NumbersOrPrior, Scalar
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior, dirichlet_density
 from bayesgmm.reports.priors import Saying, say_weights, sayings
+from tests.declarations import covariance_priors, mean_priors, weight_priors
 
 PACKAGE = Path(bg.__file__).parent
 SOURCES = {path.relative_to(PACKAGE): path.read_text() for path in PACKAGE.rglob("*.py")}
 REGISTRIES = {WeightsPrior: WEIGHTS, MeansPrior: MEANS, CovariancesPrior: COVARIANCE_PRIORS, Scalar: SCALARS}
+PARTS = {"weights": WeightsPrior, "means": MeansPrior, "covariances": CovariancesPrior}
 CLASSES = {kind.__name__ for registry in REGISTRIES.values() for kind in registry.values()} | {"StickBreaking"}
 
 
@@ -166,3 +168,25 @@ def test_one_implementation_for_each_function_is_enough_for_every_room(toy, x):
     assert one == other
     one, other = (fitted(each, x, "vb")["posterior"]["mean"].values for each in (model, same))
     np.testing.assert_array_equal(one, other)
+
+
+def extras_one_step_apart(prior, standard):
+    """Return what a resolved prior learns, at some coordinates and at coordinates that are larger by one."""
+    given = () if isinstance(prior, WeightsPrior) else (standard,)
+    q = np.linspace(-0.5, 0.5, prior.n_extra)
+    return prior.extras(q, *given), prior.extras(q + 1.0, *given)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_positive_extras_are_those_whose_coordinates_are_logarithms(d):
+    points = as_points(np.random.default_rng(0).normal(size=(30, d)) * [1.0, 40.0][:d])
+    standard, learned = Standard.of(points), set()
+    for declared in (*weight_priors(2), *mean_priors(d), *covariance_priors(d)):
+        part = next(part for part in ("weights", "means", "covariances") if isinstance(declared, PARTS[part]))
+        prior = getattr(bg.MixtureModel(2, **{part: declared}).resolve(points), part)
+        one, other = extras_one_step_apart(prior, standard)
+        for name in one:
+            is_logarithm = np.allclose(np.divide(other[name], one[name]), np.e)
+            assert is_logarithm == (name in prior.positive_extras), (declared, name)
+        learned |= set(one)
+    assert learned == {"concentration", "mean_centre", "mean_spread", "covariance_scale"}
