@@ -107,7 +107,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         share = _share(self.contamination)
         arguments.family_of(self.covariance_type)
         alpha = probability("alpha", self.alpha)
-        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
+        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         model = MixtureModel(self.n_components, self.covariance_type)
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
-from bayesgmm.estimators.beginnings import SLICE
+from bayesgmm.estimators.initialisation import SLICE
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.model import MixtureModel
@@ -28,7 +28,12 @@ TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in doubl
 
 
 def points_of(
-    estimator: "BaseEstimator", X: DataLike, *, fitting: bool, sample_weight: ArrayLike | None = None, least: int = 1
+    estimator: "BaseEstimator",
+    X: DataLike,
+    *,
+    fitting: bool,
+    sample_weight: ArrayLike | None = None,
+    min_samples: int = 1,
 ) -> Points:
     """Data as scikit-learn takes them, checked as we check them; sets or compares the features' names and number.
 
@@ -42,7 +47,7 @@ def points_of(
     from sklearn.utils.validation import validate_data
 
     values = validate_data(
-        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=least
+        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
     )
     return _as_points(estimator, values).weighed(sample_weight)
 
@@ -247,13 +252,13 @@ def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
 
 
 def _covariance_prior(estimator: "BaseEstimator", points: Points, family: Family) -> Any:
-    told = estimator.covariance_prior
-    if told is None:
+    given = estimator.covariance_prior
+    if given is None:
         return spread(points, family, estimator.reg_covar)
     shape = family.form.squeezed(family.form.identity(points.values.shape[1])).shape
     if not shape:
-        return positive("covariance_prior", told)
-    return numbers("covariance_prior", told, shape, f"what one of {family.name!r} covariances has")
+        return positive("covariance_prior", given)
+    return numbers("covariance_prior", given, shape, f"what one of {family.name!r} covariances has")
 
 
 def _number(estimator: "BaseEstimator", name: str, default: float) -> float:

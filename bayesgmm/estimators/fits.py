@@ -78,7 +78,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts end in one place
-    found = em.climb(sweep, model.n_components, seed, **chosen)
+    found = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
     mixture = found.mixture
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)

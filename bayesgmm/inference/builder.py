@@ -1,7 +1,7 @@
 """A declaration as a PyMC model: the same posterior in PyMC's own hands."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 

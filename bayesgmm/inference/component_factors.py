@@ -63,7 +63,7 @@ class MeansFactor(Protocol):
     def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
         """(S, K, D) means given the precisions' roots (S, M, W, p, p), and their log densities (S,)."""
 
-    def worth(self, now: Components) -> Array | None:
+    def pseudo_counts(self, now: Components) -> Array | None:
         """(K,) the number of points that each mean is worth; None where means and precisions are independent."""
 
     def flatten(self, spread: Array) -> Array:
@@ -90,7 +90,7 @@ def _dof(layout: Layout, prior: Wisharts, n: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class JointMeans(MeansFactor):
+class NormalWishartMeans(MeansFactor):
     r"""A normal-Wishart of mean and precision: the exact posterior, given the assignments.
 
     .. math:: q(\mu_k \mid \Lambda_k) = \mathrm{Normal}(m_k, (\beta_k \Lambda_k)^{-1})
@@ -118,8 +118,8 @@ class JointMeans(MeansFactor):
         strength = self.strength + stats.n
         total = self.strength * self.location + stats.n[:, None] * stats.about + stats.s1
         mean = total / strength[:, None]
-        away = outer(layout.vectors(mean - self.location))
-        scale = prior.scale + layout.pool(scatter(layout, stats, mean) + self.strength * away)
+        deviation = outer(layout.vectors(mean - self.location))
+        scale = prior.scale + layout.pool(scatter(layout, stats, mean) + self.strength * deviation)
         best = Components(mean, strength, Wisharts(_dof(layout, prior, stats.n), scale))
         return best if rate == 1 else self._toward(now, best, rate)
 
@@ -128,7 +128,7 @@ class JointMeans(MeansFactor):
         old, new = (1 - rate) * now.spread, rate * best.spread
         mean = (old[:, None] * now.mean + new[:, None] * best.mean) / (old + new)[:, None]
         between = outer(self.layout.vectors(now.mean - best.mean)) * (old * new / (old + new))[:, None, None, None]
-        moved = now.precision.toward(best.precision, rate)
+        moved = now.precision.step_towards(best.precision, rate)
         return Components(mean, old + new, Wisharts(moved.dof, moved.scale + self.layout.pool(between)))
 
     @override
@@ -138,8 +138,8 @@ class JointMeans(MeansFactor):
     @override
     def divergence(self, now: Components) -> float:
         ratio = self.strength / now.spread
-        away = self.layout.vectors(now.mean - self.location)
-        distance = quadratic(self.layout.spread(now.precision.mean), away).sum()
+        deviation = self.layout.vectors(now.mean - self.location)
+        distance = quadratic(self.layout.spread(now.precision.mean), deviation).sum()
         per_column = ratio - 1 - np.log(ratio)
         return 0.5 * float(now.mean.shape[1] * per_column.sum() + self.strength * distance)
 
@@ -151,7 +151,7 @@ class JointMeans(MeansFactor):
         return _draw_normal(rng, now.mean, scaled)
 
     @override
-    def worth(self, now: Components) -> Array | None:
+    def pseudo_counts(self, now: Components) -> Array | None:
         return now.spread.copy()
 
     @override
@@ -168,7 +168,7 @@ class JointMeans(MeansFactor):
 
 
 @dataclass(frozen=True)
-class ApartMeans(MeansFactor):
+class IndependentMeans(MeansFactor):
     r"""Means and precisions apart: a normal prior of the means alone is conjugate given the precisions.
 
     .. math:: q(\mu_k, \Lambda_k) = \mathrm{Normal}(\mu_k \mid m_k, C_k^{-1}) \, q(\Lambda_k)
@@ -208,7 +208,7 @@ class ApartMeans(MeansFactor):
         mean = np.linalg.solve(certainty, pull[..., None])[..., 0].reshape(now.mean.shape)
         own = n[:, None, None, None] * np.linalg.inv(certainty)
         best = Wisharts(_dof(layout, prior, n), prior.scale + layout.pool(scatter(layout, stats, mean) + own))
-        return Components(mean, certainty, best if rate == 1 else now.precision.toward(best, rate))
+        return Components(mean, certainty, best if rate == 1 else now.precision.step_towards(best, rate))
 
     @override
     def spread_cost(self, now: Components) -> Array:
@@ -217,12 +217,12 @@ class ApartMeans(MeansFactor):
 
     @override
     def divergence(self, now: Components) -> float:
-        away = self.layout.vectors(now.mean - self.location)
+        deviation = self.layout.vectors(now.mean - self.location)
         prior = self._prior_precision
         chol = np.linalg.cholesky(now.spread)
         log_ratio = 2 * np.log(diagonal_of(chol)).sum() - len(now.mean) * np.log(self.precision).sum()
         own = trace_of_product(prior, np.linalg.inv(now.spread)).sum() - now.mean.size
-        return 0.5 * float(own + log_ratio + quadratic(prior, away).sum())
+        return 0.5 * float(own + log_ratio + quadratic(prior, deviation).sum())
 
     @override
     def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
@@ -230,7 +230,7 @@ class ApartMeans(MeansFactor):
         return _draw_normal(rng, now.mean, np.broadcast_to(upper, (len(root), *upper.shape)))
 
     @override
-    def worth(self, now: Components) -> Array | None:
+    def pseudo_counts(self, now: Components) -> Array | None:
         return None
 
     @override
@@ -272,12 +272,12 @@ def means_factor(prior: MeansPrior) -> type[MeansFactor]:
 def _normal_means(prior: NormalMeans) -> type[MeansFactor]:
     if prior.is_ordered:
         raise NotConjugate("NormalMeans in order", "means=NormalMeans(...) without ordered=True")
-    return ApartMeans
+    return IndependentMeans
 
 
 @means_factor.register
 def _conjugate_means(prior: ConjugateMeans) -> type[MeansFactor]:
-    return JointMeans
+    return NormalWishartMeans
 
 
 @means_factor.register

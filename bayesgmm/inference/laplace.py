@@ -20,8 +20,8 @@ HESSIAN_LIMIT = 3000  # coordinates: beyond it the Hessian costs more than anybo
 MANY = 300  # coordinates: beyond it only the highest mode gets a Hessian
 SAME = 0.5  # two places whose log densities differ by less are taken for one
 STEP = 1e-4  # of the differences: the gradient is exact, the coordinates are of order one
-LEAST_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
-FEWEST_STARTS, MOST_STARTS = 10, 50  # a mode that is never started near is never found
+MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
+MIN_STARTS, MAX_STARTS = 10, 50  # a mode that is never started near is never found
 CLEAR_MAJORITY = 8  # of the fewest starts in one place: no more are needed
 STARTS_WORTH = 5_000_000  # points times features times components that the starts together may cost
 
@@ -79,8 +79,8 @@ def whiten(density: LogPosterior, mode: Array) -> Whitening:
     Directions that curve the wrong way take the size of their curvature, flat ones the least that we allow.
     """
     curvature, directions = np.linalg.eigh(-hessian(density, mode))
-    repaired = np.maximum(np.abs(curvature), LEAST_CURVATURE)
-    changed = int((curvature < LEAST_CURVATURE).sum())
+    repaired = np.maximum(np.abs(curvature), MIN_CURVATURE)
+    changed = int((curvature < MIN_CURVATURE).sum())
     log_mass = density(mode)[0] - 0.5 * float(np.log(repaired).sum())
     return Whitening(mode, directions / np.sqrt(repaired), log_mass, changed)
 
@@ -90,10 +90,10 @@ def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Arra
 
     When most of the first few starts end in the same place, the others are not needed.
     """
-    runs = _short_runs(density, FEWEST_STARTS, (seed, 0), threads)
+    runs = _short_runs(density, MIN_STARTS, (seed, 0), threads)
     agreeing = sum(abs(run.loglik - runs[0].loglik) < SAME for run in runs)
     cost = density.blocks.n_points * density.n_features * density.n_components
-    more = min(STARTS_WORTH // cost, MOST_STARTS) - FEWEST_STARTS
+    more = min(STARTS_WORTH // cost, MAX_STARTS) - MIN_STARTS
     if agreeing < CLEAR_MAJORITY and more > 0:
         runs = sorted(runs + _short_runs(density, more, (seed, 1), threads), key=lambda run: -run.loglik)
     distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
@@ -125,7 +125,7 @@ def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
     return max((whiten(density, q) for q in distinct), key=lambda w: w.log_mass)
 
 
-def round_coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress) -> Whitening:
+def whiten_at_mode(density: LogPosterior, seed: int, cores: int, progress: Progress) -> Whitening:
     """Coordinates in which the posterior is near a standard normal at its heaviest mode.
 
     Raises

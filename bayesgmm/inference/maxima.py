@@ -56,7 +56,7 @@ class Maximum:
         """Whether the log density curves down in every direction; taken on trust where there is no Hessian."""
         return self.curvature is None or self.curvature.is_definite
 
-    def doubts(self, method: str, what: str) -> tuple[str, ...]:
+    def warnings(self, method: str, what: str) -> tuple[str, ...]:
         """What the user should know before trusting it."""
         if not self.converged:
             return (
@@ -166,7 +166,7 @@ def highest(
     failures: list[ComponentError] = []
     for start in starts:
         try:
-            reached.append(climb(density, start, max_iter, tol, watch))
+            reached.append(optimise(density, start, max_iter, tol, watch))
         except ComponentError as error:
             failures.append(error)
     for rough in sorted(reached, key=lambda maximum: -maximum.value):
@@ -177,7 +177,7 @@ def highest(
     raise failures[-1]
 
 
-def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
+def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
     """Climb from ``start`` by L-BFGS, roughly where Newton can follow.
 
     Parameters

@@ -62,11 +62,11 @@ def fit(
         runs = em.short_runs(sweep, density.n_components, seed, n_init)
         mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
     progress.stage("climbing the likelihood")
-    found = maximise(likelihood, sweep, mixtures, max_iter, tol)
-    q = density.coordinates(*likelihood.mixture(found.q))[None, None]
-    stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
-    notes = EngineNotes(maximum="likelihood", converged=found.converged, gradient=found.gradient)
-    return Estimate(q, stats, found.doubts("Maximum likelihood", "likelihood"), notes)
+    result = maximise(likelihood, sweep, mixtures, max_iter, tol)
+    q = density.coordinates(*likelihood.mixture(result.q))[None, None]
+    stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
+    notes = EngineNotes(maximum="likelihood", converged=result.converged, gradient=result.gradient)
+    return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood"), notes)
 
 
 def _differs(run: em.EMResult, others: list[em.EMResult]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.laplace import Whitening, round_coordinates
+from bayesgmm.inference.laplace import Whitening, whiten_at_mode
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
@@ -48,7 +48,7 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    whitening = round_coordinates(density, seed, cores, progress)
+    whitening = whiten_at_mode(density, seed, cores, progress)
     progress.stage("sampling")
     import nutpie
 

@@ -11,7 +11,7 @@ from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Array, Stats
 
 SLICE = 32_768  # rows that are looked at together: no second copy of the data is made
-NOWHERE = -1  # the label of a row that belongs to no component
+UNASSIGNED = -1  # the label of a row that belongs to no component
 
 Labels = NDArray[np.int64]
 
@@ -33,7 +33,7 @@ def kmeans_labels(values: Array, weight: Array | None, n_components: int, random
 
 
 def _only(rows: Labels, n_points: int) -> Labels:
-    labels = np.full(n_points, NOWHERE, dtype=np.int64)
+    labels = np.full(n_points, UNASSIGNED, dtype=np.int64)
     labels[rows] = np.arange(rows.size)
     return labels
 
@@ -80,7 +80,7 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
     Points that stand alone for their component count once, whatever their weight.
     """
     labelled = assigned.ndim == 1
-    weight = None if labelled and (assigned == NOWHERE).any() else points.weights
+    weight = None if labelled and (assigned == UNASSIGNED).any() else points.weights
 
     def slices() -> Iterator[tuple[Array, Array]]:
         for start in range(0, len(points.values), SLICE):

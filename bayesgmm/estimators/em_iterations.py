@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bayesgmm.inference import em
-from bayesgmm.inference.acceleration import SLOWEST, to_be_gained
+from bayesgmm.inference.acceleration import MAX_RATE, remaining_gain
 from bayesgmm.inference.mixtures import Mixture
 
-SLOW = 50  # iterations, and as many foreseen, from which EM is said to creep
-LOOK = 0.1  # the share of ``tol`` that leaps leave to be gained, so that the next iteration ends it
+N_SLOW = 50  # iterations, and as many foreseen, from which EM is said to creep
+REMAINING_SHARE = 0.1  # the share of ``tol`` that leaps leave to be gained, so that the next iteration ends it
 
 
 @dataclass(frozen=True)
-class Climbed:
+class EMRun:
     """Where EM ended.
 
     Parameters
@@ -63,16 +63,16 @@ class Report:
         lapse = f"\t time lapse {self.times[-1] - self.times[-2]:.5f}s\t ll change {gain:.5f}"
         print(f"  Iteration {number}{lapse if self.verbose > 1 else ''}")
 
-    def end(self, climbed: Climbed) -> None:
+    def end(self, result: EMRun) -> None:
         """A start is over."""
         if not self.verbose:
             return
-        lapse = f" time lapse {time.perf_counter() - self.times[0]:.5f}s\t lower bound {climbed.bound:.5f}."
-        end = f"Initialization {'converged' if climbed.converged else 'did not converge'}."
+        lapse = f" time lapse {time.perf_counter() - self.times[0]:.5f}s\t lower bound {result.bound:.5f}."
+        end = f"Initialization {'converged' if result.converged else 'did not converge'}."
         print(end + (lapse if self.verbose > 1 else ""))
 
 
-def climb(
+def run_em(
     sweep: em.Sweep,
     start: Mixture,
     max_iter: int,
@@ -80,8 +80,8 @@ def climb(
     *,
     log_scale: float = 0.0,
     last: float = -np.inf,
-    tell: Callable[[int, float], None] = lambda number, gain: None,
-) -> Climbed:
+    report: Callable[[int, float], None] = lambda number, gain: None,
+) -> EMRun:
     """EM until the mean log likelihood changes by less than ``tol`` from one iteration to the next.
 
     Parameters
@@ -106,18 +106,20 @@ def climb(
         loglik, mixture = sweep(before)
         bounds.append(loglik / sweep.blocks.total_weight - log_scale)
         gain = bounds[-1] - (bounds[-2] if len(bounds) > 1 else last)
-        tell(len(bounds), gain)
+        report(len(bounds), gain)
         if abs(gain) < tol:
-            return Climbed(mixture, tuple(bounds), True)
+            return EMRun(mixture, tuple(bounds), True)
         gains.append(abs(gain))
-        if _creeps(gains, tol) and sweep.is_smooth(mixture) and len(bounds) + 2 < max_iter:
-            leapt = em.leap(sweep, em.EMResult(before, loglik, len(bounds), False), max_iter, tol * LOOK)
-            mixture, gains = leapt.mixture, []
-            bounds += [value / sweep.blocks.total_weight - log_scale for value in leapt.history]
-    return Climbed(mixture, tuple(bounds))
+        if _is_slow(gains, tol) and sweep.is_smooth(mixture) and len(bounds) + 2 < max_iter:
+            extrapolated = em.accelerate(
+                sweep, em.EMResult(before, loglik, len(bounds), False), max_iter, tol * REMAINING_SHARE
+            )
+            mixture, gains = extrapolated.mixture, []
+            bounds += [value / sweep.blocks.total_weight - log_scale for value in extrapolated.history]
+    return EMRun(mixture, tuple(bounds))
 
 
-def _creeps(gains: list[float], tol: float) -> bool:
+def _is_slow(gains: list[float], tol: float) -> bool:
     """Whether SLOW iterations were made, and more than SLOW further ones are foreseen."""
-    rate = to_be_gained(gains)[1]
-    return len(gains) >= SLOW and rate < SLOWEST and gains[-1] * rate**SLOW > tol
+    rate = remaining_gain(gains)[1]
+    return len(gains) >= N_SLOW and rate < MAX_RATE and gains[-1] * rate**N_SLOW > tol

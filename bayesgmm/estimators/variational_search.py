@@ -14,13 +14,13 @@ from bayesgmm.data.points import Points, Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import shapes
-from bayesgmm.estimators.beginnings import ASSIGN, statistics, without_weightless
+from bayesgmm.estimators.initialisation import ASSIGN, statistics, without_weightless
 from bayesgmm.inference.component_factors import Components
 from bayesgmm.inference.conjugate import Wisharts, outer
-from bayesgmm.inference.coordinate_ascent import Ascent, Belief
+from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import closest_wishart, maximise
-from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
+from bayesgmm.inference.variational import AscentResult, Minibatches, Rule, ascend, find, run_to_convergence
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
@@ -55,7 +55,7 @@ class Approximation:
     points: Points
     model: MixtureModel
     standard: Standard
-    reached: Ascended
+    result: AscentResult
     run: Run
 
     @cached_property
@@ -81,56 +81,56 @@ class Approximation:
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
 
     @property
-    def belief(self) -> Belief:
+    def factors(self) -> Factors:
         """The factors, in standardised coordinates."""
-        return self.reached.belief
+        return self.result.factors
 
     @cached_property
     def table(self) -> Table:
         """Expected natural parameters, in standardised coordinates."""
-        return self.ascent.table(self.belief)
+        return self.ascent.table(self.factors)
 
     def draw(self, rng: np.random.Generator, size: int) -> Parameters:
         """Independent mixtures (size,) from the factors, in data units."""
-        return self.ascent.density.parameters(self.ascent.draw(rng, self.belief, size)[0])
+        return self.ascent.density.parameters(self.ascent.draw(rng, self.factors, size)[0])
 
     @property
     def lower_bounds(self) -> list[float]:
         """The bound after every iteration; that of the start comes before the first, but for minibatches."""
-        return self.reached.history[int(self.reached.batches[0] == 1) :]
+        return self.result.history[int(self.result.batches[0] == 1) :]
 
     # -- scikit-learn's names --
 
     @property
     def weights(self) -> Array:
         """(K,) expected weights."""
-        return self.ascent.weights.mean_weight(self.belief.shares)
+        return self.ascent.weights.mean_weight(self.factors.shares)
 
     @property
     def weight_concentration(self) -> Array | tuple[Array, Array]:
         """(K,) of a Dirichlet; or both parameters (K,) of sticks."""
-        return weight_concentration(self.model.weights, self.belief.shares)
+        return weight_concentration(self.model.weights, self.factors.shares)
 
     @property
     def means(self) -> Array:
         """(K, D) expected means."""
-        return self.belief.components.mean * self.standard.scale + self.standard.shift
+        return self.factors.components.mean * self.standard.scale + self.standard.shift
 
     @property
     def mean_precision(self) -> Array | None:
         """(K,) how many points each mean is worth; none when means and precisions have factors of their own."""
-        return self.ascent.means.worth(self.belief.components)
+        return self.ascent.means.pseudo_counts(self.factors.components)
 
     @property
     def degrees_of_freedom(self) -> Array | np.float64:
         """(K,) of each precision's Wishart, or one number of a tied one."""
-        return self.model.family.sharing.squeezed(self.belief.components.precision.dof[:, 0].copy())
+        return self.model.family.sharing.squeezed(self.factors.components.precision.dof[:, 0].copy())
 
     @property
     def precisions_cholesky(self) -> Array:
         """Factors of the expected precisions."""
-        family, (n_components, n_features) = self.model.family, self.belief.components.mean.shape
-        roots = self.belief.components.precision.root.reshape(family.core_shape(n_components, n_features))
+        family, (n_components, n_features) = self.model.family, self.factors.components.mean.shape
+        roots = self.factors.components.precision.root.reshape(family.core_shape(n_components, n_features))
         return shapes.precisions_cholesky(roots, family, self.standard)
 
 
@@ -167,9 +167,9 @@ class Start:
 
     init_params: str
     random: np.random.RandomState
-    last: Belief | None = None
+    last: Factors | None = None
 
-    def __call__(self, ascent: Ascent, points: Points) -> Belief:
+    def __call__(self, ascent: Ascent, points: Points) -> Factors:
         """The factors after the points were assigned; sticks are put in order."""
         if self.last is not None:
             return self.last
@@ -178,11 +178,11 @@ class Start:
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
         stats = statistics(counted, assigned, n_components, standard, family)
         prior = closest_wishart(density.model.covariances, standard, family)
-        belief = ascent.given(maximise(family, stats, prior), stats)
-        return ascent.in_order(belief) if density.model.weights.heaviest_first else belief
+        factors = ascent.given(maximise(family, stats, prior), stats)
+        return ascent.sort_sticks(factors) if density.model.weights.heaviest_first else factors
 
 
-def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> Ascended:
+def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> AscentResult:
     """Where the ascent ends under settings of the engine; with minibatches it is the engine's own search."""
     n_init, max_iter, tol = (chosen[name] for name in ("n_init", "max_iter", "tol"))
     batches = Minibatches(chosen["batch_size"], chosen["delay"], chosen["forget"])
@@ -190,21 +190,21 @@ def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start,
         seed = int(start.random.randint(2**31 - 1))
         return find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
     starts = n_init if start.last is None else 1
-    return climb(ascent, lambda: start(ascent, points), starts, max_iter, tol * points.total_weight, progress)
+    return best_ascent(ascent, lambda: start(ascent, points), starts, max_iter, tol * points.total_weight, progress)
 
 
-def climb(
-    ascent: Ascent, begin: Callable[[], Belief], n_init: int, max_iter: int, tol: float, progress: Progress
-) -> Ascended:
+def best_ascent(
+    ascent: Ascent, first_factors: Callable[[], Factors], n_init: int, max_iter: int, tol: float, progress: Progress
+) -> AscentResult:
     """The best of ``n_init`` ascents, none of more than ``max_iter`` iterations after its start.
 
     Ctrl-C keeps the best so far.
     """
-    best: Ascended | None = None
+    best: AscentResult | None = None
     for number in range(n_init):
         progress.stage(f"variational Bayes, start {number + 1} of {n_init}")
-        first = ascend(ascent, begin(), max_iter + 1, tol, progress, SCIKIT_LEARN)
-        found = to_the_top(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
+        first = ascend(ascent, first_factors(), max_iter + 1, tol, progress, SCIKIT_LEARN)
+        found = run_to_convergence(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
         best = found if best is None or found.elbo > best.elbo else best
         if found.interrupted:
             best = replace(best, converged=False, interrupted=True)
@@ -213,20 +213,20 @@ def climb(
     return best
 
 
-def carried_over(last: Approximation | None, ascent: Ascent) -> Belief | None:
+def carried_over(last: Approximation | None, ascent: Ascent) -> Factors | None:
     """The factors of an earlier fit in another's coordinates; None where there are none of its shapes."""
     if last is None:
         return None
-    old, new, belief = last.ascent, ascent, last.belief
+    old, new, factors = last.ascent, ascent, last.factors
     if old.layout != new.layout or not _alike(old.density.model, new.density.model):
         return None
     stretch = last.standard.scale / new.density.standard.scale
     ratio = outer(new.layout.vectors(stretch))
-    now = belief.components
+    now = factors.components
     mean = (last.means - new.density.standard.shift) / new.density.standard.scale
     spread = now.spread if now.spread.ndim == 1 else now.spread / ratio
     scale = now.precision.scale * ratio[: now.precision.scale.shape[1]]
-    return replace(belief, components=Components(mean, spread, Wisharts(now.precision.dof, scale)))
+    return replace(factors, components=Components(mean, spread, Wisharts(now.precision.dof, scale)))
 
 
 def _alike(one: MixtureModel, other: MixtureModel) -> bool:

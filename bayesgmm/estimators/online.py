@@ -14,10 +14,10 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState, declared
-from bayesgmm.estimators.ascending import Approximation, Start, climb
+from bayesgmm.estimators.variational_search import Approximation, Start, best_ascent
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
-from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
+from bayesgmm.inference.variational import SHORT_RUN, AscentResult, Minibatches, natural_step
 from bayesgmm.model import as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 
@@ -88,13 +88,13 @@ class Stream(Approximation):
         if isinstance(found, Stream):
             return found
         seen = found.points.total_weight
-        reached = Ascended(found.belief, [found.reached.elbo], [1])
-        return cls(found.points.forgotten(), found.model, found.standard, reached, found.run, seen, seen)
+        result = AscentResult(found.factors, [found.result.elbo], [1])
+        return cls(found.points.forgotten(), found.model, found.standard, result, found.run, seen, seen)
 
     @property
     @override
     def lower_bounds(self) -> list[float]:
-        return self.reached.history
+        return self.result.history
 
     @override
     def over_points(self, threads: int) -> Ascent:
@@ -106,10 +106,10 @@ class Stream(Approximation):
 
 def follow(estimator: "BaseEstimator", last: Approximation | None, points: Points, steps: Steps) -> Stream:
     """The factors after a batch: the first, or one more."""
-    return begin(estimator, points, steps) if last is None else go_on(last, points, steps)
+    return first_batch(estimator, points, steps) if last is None else later_batch(last, points, steps)
 
 
-def begin(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
+def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
     """The start of a stream: coordinate ascent on its first batch, weighted up to stand for all points.
 
     Raises
@@ -121,30 +121,30 @@ def begin(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
     arguments.require_rows(points, model.n_components)
     ENGINES["vb"].require(model)
     density, began = LogPosterior.of(model, points), time.perf_counter()
-    said = density.model.contradictions(points.summary)
-    warn(said)
+    conflicts = density.model.contradictions(points.summary)
+    warn(conflicts)
     total = steps.total_after(points.total_weight)
     ascent = Ascent(_weighted_up(density, points, total), os.cpu_count() or 1)
     start = Start(estimator.init_params, _random(estimator.random_state))
-    found = climb(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
+    found = best_ascent(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
     settings = {"init_params": estimator.init_params, "total_samples": steps.total}
-    run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, said)
-    elbo, belief = natural_step(ascent, found.belief, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
-    reached = Ascended(belief, [elbo], [1])
-    return Stream(points.forgotten(), density.model, density.standard, reached, run, points.total_weight, total)
+    run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, conflicts)
+    elbo, factors = natural_step(ascent, found.factors, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
+    result = AscentResult(factors, [elbo], [1])
+    return Stream(points.forgotten(), density.model, density.standard, result, run, points.total_weight, total)
 
 
-def go_on(last: Approximation, points: Points, steps: Steps) -> Stream:
+def later_batch(last: Approximation, points: Points, steps: Steps) -> Stream:
     """The factors after one more batch: they come to stand for as many points as there now are, and take a step."""
     stream = Stream.after(last)
     seen = stream.seen + points.total_weight
-    total, reached = steps.total_after(seen), stream.reached
+    total, result = steps.total_after(seen), stream.result
     density = _weighted_up(stream.ascent.density, points, total)
     ascent = replace(stream.ascent.on(density), threads=os.cpu_count() or 1)
-    belief = reached.belief if total == stream.total else ascent.stretched(reached.belief, total / stream.total)
-    elbo, belief = natural_step(ascent, belief, density.blocks, steps.sizes.rate(reached.n_iter + 1))
-    further = Ascended(belief, [*reached.history, elbo], [*reached.batches, 1])
-    return replace(stream, reached=further, seen=seen, total=total)
+    factors = result.factors if total == stream.total else ascent.rescaled(result.factors, total / stream.total)
+    elbo, factors = natural_step(ascent, factors, density.blocks, steps.sizes.rate(result.n_iter + 1))
+    further = AscentResult(factors, [*result.history, elbo], [*result.batches, 1])
+    return replace(stream, result=further, seen=seen, total=total)
 
 
 def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPosterior:
