@@ -1,7 +1,7 @@
-"""EM by scikit-learn's rules: when it stops, what it prints, what it keeps of every iteration.
+"""EM with the conventions of scikit-learn: convergence criterion, printed progress, history of the lower bound.
 
-Here a ``tol`` means what it means to scikit-learn, so that a script that changes its import keeps its results. Where EM
-creeps, quasi-Newton steps take it to where the same rule ends it: no lower than scikit-learn's end, and much sooner.
+``tol`` has scikit-learn's meaning, so that results do not change with the import. Where EM is slow, quasi-Newton steps
+accelerate it until the same criterion is met. The likelihood is then no lower than scikit-learn's.
 """
 
 import time
@@ -14,20 +14,22 @@ from bayesgmm.inference import em
 from bayesgmm.inference.acceleration import MAX_RATE, remaining_gain
 from bayesgmm.inference.mixtures import Mixture
 
-N_SLOW = 50  # iterations, and as many foreseen, from which EM is said to creep
-REMAINING_SHARE = 0.1  # the share of ``tol`` that leaps leave to be gained, so that the next iteration ends it
+N_SLOW = 50  # EM counts as slow after this number of iterations, if it needs as many more
+REMAINING_SHARE = (
+    0.1  # quasi-Newton steps stop at this share of ``tol``, so that the next EM iteration meets the criterion
+)
 
 
 @dataclass(frozen=True)
 class EMRun:
-    """Where EM ended.
+    """Result of one EM run.
 
     Parameters
     ----------
     mixture : Mixture
-        After the last M step.
+        Mixture after the last M step.
     bounds : tuple of float
-        Mean log likelihood at every iteration, in data units, before its M step.
+        Mean log likelihood of each iteration before its M step, in data units.
     converged : bool
     """
 
@@ -37,26 +39,26 @@ class EMRun:
 
     @property
     def bound(self) -> float:
-        """The last of them; minus infinity before any."""
+        """Last mean log likelihood; minus infinity if there is none."""
         return self.bounds[-1] if self.bounds else -np.inf
 
 
 @dataclass
 class Report:
-    """Prints what ``verbose`` asks for: nothing, the iterations, or their times and gains too."""
+    """Printed progress: none for ``verbose=0``, iterations for 1, also times and gains for 2."""
 
     verbose: int = 0
     interval: int = 10
     times: list[float] = field(default_factory=list)
 
     def start(self, number: int) -> None:
-        """A start begins."""
+        """Report the beginning of a start."""
         self.times = [time.perf_counter()]
         if self.verbose:
             print(f"Initialization {number}")
 
     def iteration(self, number: int, gain: float) -> None:
-        """An iteration is over."""
+        """Report the end of an iteration."""
         if not self.verbose or number % self.interval:
             return
         self.times.append(time.perf_counter())
@@ -64,7 +66,7 @@ class Report:
         print(f"  Iteration {number}{lapse if self.verbose > 1 else ''}")
 
     def end(self, result: EMRun) -> None:
-        """A start is over."""
+        """Report the end of a start."""
         if not self.verbose:
             return
         lapse = f" time lapse {time.perf_counter() - self.times[0]:.5f}s\t lower bound {result.bound:.5f}."
@@ -82,21 +84,27 @@ def run_em(
     last: float = -np.inf,
     report: Callable[[int, float], None] = lambda number, gain: None,
 ) -> EMRun:
-    """EM until the mean log likelihood changes by less than ``tol`` from one iteration to the next.
+    """Run EM until the mean log likelihood changes by less than ``tol`` from one iteration to the next.
 
     Parameters
     ----------
+    sweep : Sweep
+    start : Mixture
+    max_iter : int
+        Maximum number of iterations.
+    tol : float
+        In nats.
     log_scale : float
-        What a log density in the coordinates of the blocks is too large by.
+        Log determinant of the standardisation, subtracted from log densities to convert them to data units.
     last : float
-        The mean log likelihood where an earlier fit ended, when this one goes on from there.
-    tell : callable
-        Gets the number of each iteration and its gain.
+        Final mean log likelihood of an earlier fit that this one continues.
+    report : callable
+        Called with the number and the gain of each iteration.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When a component can't be estimated, and no floor helps.
+        If a component can't be estimated in spite of the floor.
     """
     mixture = start
     bounds: list[float] = []
@@ -120,6 +128,6 @@ def run_em(
 
 
 def _is_slow(gains: list[float], tol: float) -> bool:
-    """Whether SLOW iterations were made, and more than SLOW further ones are foreseen."""
+    """Return True after N_SLOW iterations if more than N_SLOW further ones are expected."""
     rate = remaining_gain(gains)[1]
     return len(gains) >= N_SLOW and rate < MAX_RATE and gains[-1] * rate**N_SLOW > tol

@@ -1,4 +1,4 @@
-"""Variational Bayes of a stream: points come a batch at a time, and are not kept."""
+"""Online variational Bayes (``partial_fit``): points arrive in batches and are not kept."""
 
 import os
 import time
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """How large the steps are, and how many points the posterior is of.
+    """Step sizes, and the number of points that the posterior represents.
 
     Parameters
     ----------
     total : float, optional
-        All points of the stream; as many as were seen unless told.
+        Total number of points in the stream. Default: the number seen so far.
     sizes : Minibatches
+        Step sizes.
     """
 
     total: float | None
@@ -41,12 +42,12 @@ class Steps:
 
     @classmethod
     def of(cls, estimator: "BaseEstimator") -> Self:
-        """Of an estimator's parameters.
+        """Read them from the parameters of an estimator.
 
         Raises
         ------
         DeclarationError
-            Also when its method is not variational Bayes.
+            If a parameter is not valid, or the method is not variational Bayes.
         """
         if estimator.method != "vb":
             raise DeclarationError(
@@ -56,27 +57,27 @@ class Steps:
         total, decay = estimator.total_samples, estimator.learning_decay
         if isinstance(decay, bool) or not isinstance(decay, Real) or not 0.5 < float(decay) <= 1:
             raise DeclarationError(
-                f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps never settle"
+                f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps do not converge"
             )
         offset = arguments.not_negative("learning_offset", estimator.learning_offset)
         told = None if total is None else positive("total_samples", total)
         return cls(told, Minibatches(None, offset, float(decay)))
 
     def total_after(self, seen: float) -> float:
-        """How many points the factors stand for once so many were seen."""
+        """Number of points that the factors represent after ``seen`` points."""
         return seen if self.total is None else self.total
 
 
 @dataclass(frozen=True)
 class Stream(Approximation):
-    """The factors after some batches; ``points`` has no rows.
+    """Factors after some batches; ``points`` has no rows.
 
     Parameters
     ----------
     seen : float
-        Points that went by.
+        Number of points seen so far.
     total : float
-        Points that the factors stand for.
+        Number of points that the factors represent.
     """
 
     seen: float
@@ -84,7 +85,7 @@ class Stream(Approximation):
 
     @classmethod
     def after(cls, found: Approximation) -> "Stream":
-        """A fit, taken for the first batch."""
+        """Treat a fit as the first batch of a stream."""
         if isinstance(found, Stream):
             return found
         seen = found.points.total_weight
@@ -100,22 +101,28 @@ class Stream(Approximation):
     def over_points(self, threads: int) -> Ascent:
         raise ForgottenData(
             "posterior_ needs the points, and partial_fit does not keep them\n"
-            "  Read weights_, means_ and the other attributes, ask predict_proba or score_samples, or fit all points."
+            "  Use weights_, means_ and the other attributes, predict_proba or score_samples, or fit all points."
         )
 
 
 def follow(estimator: "BaseEstimator", last: Approximation | None, points: Points, steps: Steps) -> Stream:
-    """The factors after a batch: the first, or one more."""
-    return first_batch(estimator, points, steps) if last is None else later_batch(last, points, steps)
-
-
-def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
-    """The start of a stream: coordinate ascent on its first batch, weighted up to stand for all points.
+    """Update the factors with a batch: the first or a later one.
 
     Raises
     ------
     DataError, DeclarationError
-        When the declaration does not fit the batch, or has a prior that is not conjugate.
+        If the model does not fit the first batch, or has a prior that is not conjugate.
+    """
+    return first_batch(estimator, points, steps) if last is None else later_batch(last, points, steps)
+
+
+def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
+    """Fit the first batch by coordinate ascent, with its weights scaled to represent all points.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        If the model does not fit the batch, or has a prior that is not conjugate.
     """
     model = declared(estimator, points) if estimator.model is None else as_model(estimator.model)
     arguments.require_rows(points, model.n_components)
@@ -129,13 +136,14 @@ def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Str
     found = best_ascent(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
     settings = {"init_params": estimator.init_params, "total_samples": steps.total}
     run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, conflicts)
-    elbo, factors = natural_step(ascent, found.factors, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
+    # later steps need factors that are sums of statistics, which extrapolated ones are not
+    elbo, factors = natural_step(ascent, found.factors, ascent.density.blocks, 1.0)
     result = AscentResult(factors, [elbo], [1])
     return Stream(points.forgotten(), density.model, density.standard, result, run, points.total_weight, total)
 
 
 def later_batch(last: Approximation, points: Points, steps: Steps) -> Stream:
-    """The factors after one more batch: they come to stand for as many points as there now are, and take a step."""
+    """Update the factors with a later batch: rescale them to the new number of points, then take a step."""
     stream = Stream.after(last)
     seen = stream.seen + points.total_weight
     total, result = steps.total_after(seen), stream.result
@@ -148,7 +156,7 @@ def later_batch(last: Approximation, points: Points, steps: Steps) -> Stream:
 
 
 def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPosterior:
-    """The log posterior of other points in the same coordinates, weighted up to stand for ``total`` of them."""
+    """Return the log posterior of other points in the same coordinates, with weights scaled to sum to ``total``."""
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
     blocks = density.standard.blocks(points.values, weights * (total / points.total_weight))
     return replace(density, blocks=blocks)

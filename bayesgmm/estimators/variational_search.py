@@ -1,6 +1,6 @@
-"""Variational Bayes by scikit-learn's rules: where it starts, when it stops, and what it calls the factors.
+"""Variational Bayes with the conventions of scikit-learn: initialisation, convergence criterion, names of the factors.
 
-Here a ``tol`` means what it means to scikit-learn: the change of the total lower bound from one iteration to the next.
+``tol`` has scikit-learn's meaning: the change of the total lower bound from one iteration to the next.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.sweep.stats import Array, Blocks, Table
 
-PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
+PLAIN = 10  # number of plain iterations, equal to scikit-learn's, before the first extrapolation
 
 
 def _settled(history: list[float], tol: float) -> bool:
@@ -39,7 +39,7 @@ SCIKIT_LEARN = Rule(PLAIN, _settled)
 
 @dataclass(frozen=True)
 class Approximation:
-    """The factors that variational Bayes found, and what they were found from.
+    """Result of variational Bayes: the factors, with the data and the model they belong to.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Approximation:
     model : MixtureModel
         Resolved.
     standard : Standard
-    reached : Ascended
+    result : AscentResult
     run : Run
     """
 
@@ -60,29 +60,29 @@ class Approximation:
 
     @cached_property
     def ascent(self) -> Ascent:
-        """The factors' formulas, without the data: none of them needs any."""
+        """Updates of the factors, for formulas that need no data."""
         nowhere = Blocks.from_rows(np.zeros((1, self.standard.shift.size)))
         return Ascent(LogPosterior(self.model, nowhere, self.standard))
 
     def over_points(self, threads: int) -> Ascent:
-        """The formulas and the data.
+        """Return the updates of the factors with the data.
 
         Raises
         ------
         DataError
-            When the array that was fitted holds other numbers now.
+            If the fitted array has changed since the fit.
         """
         points = self.points
         if not np.array_equal(replace(points).centre_and_sd, points.centre_and_sd):  # a copy that has nothing cached
             raise DataError(
-                "the array that was fitted has changed since\n  Read posterior_ before changing it, or fit a copy."
+                "the fitted array has changed since the fit\n  Read posterior_ before you change it, or fit a copy."
             )
         blocks = self.standard.blocks(points.values, points.weights)
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
 
     @property
     def factors(self) -> Factors:
-        """The factors, in standardised coordinates."""
+        """Variational factors, in standardised coordinates."""
         return self.result.factors
 
     @cached_property
@@ -91,12 +91,12 @@ class Approximation:
         return self.ascent.table(self.factors)
 
     def draw(self, rng: np.random.Generator, size: int) -> Parameters:
-        """Independent mixtures (size,) from the factors, in data units."""
+        """Draw independent mixtures (size,) from the factors, in data units."""
         return self.ascent.density.parameters(self.ascent.draw(rng, self.factors, size)[0])
 
     @property
     def lower_bounds(self) -> list[float]:
-        """The bound after every iteration; that of the start comes before the first, but for minibatches."""
+        """Bound after each iteration, in nats; without that of the start, which minibatches do not record."""
         return self.result.history[int(self.result.batches[0] == 1) :]
 
     # -- scikit-learn's names --
@@ -118,7 +118,7 @@ class Approximation:
 
     @property
     def mean_precision(self) -> Array | None:
-        """(K,) how many points each mean is worth; none when means and precisions have factors of their own."""
+        """(K,) equivalent number of points of each mean; None if means and precisions have independent factors."""
         return self.ascent.means.pseudo_counts(self.factors.components)
 
     @property
@@ -153,16 +153,16 @@ def _sticks(prior: StickBreaking, shares: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Start:
-    """Where an ascent begins.
+    """Initialisation of an ascent.
 
     Parameters
     ----------
     init_params : str
-        scikit-learn's name of a rule that assigns points.
+        Initialisation method, by its name in scikit-learn.
     random : RandomState
-        Drawn from in scikit-learn's order.
-    last : Belief, optional
-        The factors to go on from, in place of any start.
+        Source of random numbers, used in scikit-learn's order.
+    last : Factors, optional
+        Factors of an earlier fit to continue from.
     """
 
     init_params: str
@@ -170,7 +170,7 @@ class Start:
     last: Factors | None = None
 
     def __call__(self, ascent: Ascent, points: Points) -> Factors:
-        """The factors after the points were assigned; sticks are put in order."""
+        """Compute the factors after the points are assigned; sticks are sorted."""
         if self.last is not None:
             return self.last
         counted, density = without_weightless(points), ascent.density
@@ -183,7 +183,13 @@ class Start:
 
 
 def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> AscentResult:
-    """Where the ascent ends under settings of the engine; with minibatches it is the engine's own search."""
+    """Maximise the ELBO under the settings of the engine; minibatches use the engine's own starts.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    """
     n_init, max_iter, tol = (chosen[name] for name in ("n_init", "max_iter", "tol"))
     batches = Minibatches(chosen["batch_size"], chosen["delay"], chosen["forget"])
     if batches.fewer_than(len(points.values)):
@@ -196,9 +202,14 @@ def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start,
 def best_ascent(
     ascent: Ascent, first_factors: Callable[[], Factors], n_init: int, max_iter: int, tol: float, progress: Progress
 ) -> AscentResult:
-    """The best of ``n_init`` ascents, none of more than ``max_iter`` iterations after its start.
+    """Return the best of ``n_init`` ascents, each of at most ``max_iter`` iterations after its start.
 
     Ctrl-C keeps the best so far.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
     """
     best: AscentResult | None = None
     for number in range(n_init):
@@ -214,7 +225,7 @@ def best_ascent(
 
 
 def carried_over(last: Approximation | None, ascent: Ascent) -> Factors | None:
-    """The factors of an earlier fit in another's coordinates; None where there are none of its shapes."""
+    """Convert the factors of an earlier fit to new coordinates; None if their shapes or priors differ."""
     if last is None:
         return None
     old, new, factors = last.ascent, ascent, last.factors
@@ -230,6 +241,6 @@ def carried_over(last: Approximation | None, ascent: Ascent) -> Factors | None:
 
 
 def _alike(one: MixtureModel, other: MixtureModel) -> bool:
-    """Whether the factors of one are factors of the other."""
+    """Return True if the factors of the two models have the same form."""
     kinds = [(type(model.weights), type(model.means), model.weights.n_extra) for model in (one, other)]
     return kinds[0] == kinds[1]

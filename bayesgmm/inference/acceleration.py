@@ -9,9 +9,7 @@ from bayesgmm.sweep.stats import Array
 
 ROUNDING = 1e-15  # relative gain that may be rounding error alone
 N_GAINS = 3  # gains in a row whose rates are looked at
-GROWTH = (
-    4.0  # a leap that is taken lets the next be so many times as long, one that is taken back so many times shorter
-)
+GROWTH = 4.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
 MAX_RATE = 0.9999  # a rate that is closer to one can't be told from it
 
 

@@ -194,18 +194,18 @@ fit_meanfield, fit_fullrank = partial(fit, MeanField()), partial(fit, FullRank()
 
 @dataclass(frozen=True)
 class Closest:
-    """The closest Gaussian.
+    """Gaussian closest to the posterior.
 
     Parameters
     ----------
-    reached : Climb
-        The search for it.
+    optimisation : Optimisation
+        State of the search for it.
     judged : Draws
         Its first new draws.
     propose : callable
-        Source of more draws.
+        Function that returns more draws.
     verdict : Verdict
-        How close it is.
+        Quality of the approximation.
     optimism : float
         ELBO on the fixed draws minus that on new draws, in nats.
     evaluations : int

@@ -1,9 +1,9 @@
-r"""Coordinate ascent on the evidence lower bound: the fold under expected natural parameters, and conjugate updates.
+r"""Coordinate ascent on the evidence lower bound (ELBO): a fold under expected natural parameters, conjugate updates.
 
 .. math:: q(z, \theta) = q(z) \, q(w) \, q(\alpha) \prod_k q(\mu_k, \Lambda_k)
 
-The fold's log likelihood, under a table of expected natural parameters, is what the points and their best
-assignments add to the bound; all else is a divergence from the priors, in closed form.
+The log likelihood of the fold, under a table of expected natural parameters, is the contribution of the points and
+their optimal assignments to the bound. All other terms are divergences from the priors, in closed form.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ class Factors:
     Parameters
     ----------
     shares : (M, J) float
-        Parameters of the Dirichlets that hand out the weights.
+        Parameters of the Dirichlet factors of the weights.
     tilt : (0,) or (1,) float
-        Of the factor of a concentration that is learned.
+        Parameter of the factor of a learned concentration.
     components : Components
         Factors of means and precisions.
     """
@@ -45,7 +45,7 @@ class Ascent:
     ----------
     density : LogPosterior
     threads : int
-        The answer is the same for any number.
+        Number of threads; the result does not depend on it.
     """
 
     density: LogPosterior
@@ -53,23 +53,23 @@ class Ascent:
 
     @cached_property
     def layout(self) -> Layout:
-        """How precisions are shared."""
+        """Layout of the precisions: which components and features share one."""
         return Layout.of(self.density.model.family, self.density.n_components, self.density.n_features)
 
     @cached_property
     def weights(self) -> WeightsFactor:
-        """The weights' side."""
+        """Updates of the weights' factor."""
         return WeightsFactor.of(self.density.model.weights, self.density.n_components)
 
     @cached_property
     def means(self) -> MeansFactor:
-        """The means' side."""
+        """Updates of the means' factor."""
         prior = self.density.model.means
         return means_factor(prior).of(prior, self.density.standard, self.layout)
 
     @cached_property
     def precision_prior(self) -> Wisharts:
-        """The prior of every precision, one for all components."""
+        """Prior of each precision; all components have the same."""
         prior, side = self.density.model.covariances, self.layout.side
         factor = precisions_factor(prior)
         wishart = closest_wishart(prior, self.density.standard, self.density.model.family)
@@ -77,7 +77,7 @@ class Ascent:
         return factor(np.full(scale.shape[:2], wishart.dof), scale)
 
     def table(self, factors: Factors) -> Table:
-        """Expected natural parameters, as a table that scores points."""
+        """Return the expected natural parameters as a table that scores points."""
         components = factors.components
         log_det = self.layout.spread(components.precision.log_det).sum(axis=1)
         offset = self.weights.log_weight(factors.shares) + 0.5 * (log_det - self.density.n_features * LOG_2PI)
@@ -86,29 +86,29 @@ class Ascent:
         return Table(offset, components.mean, np.ascontiguousarray(root))
 
     def divergence(self, factors: Factors) -> float:
-        """Kullback-Leibler divergence of all factors from the prior."""
+        """Compute the Kullback-Leibler divergence of all factors from the prior, in nats."""
         components = factors.components
         own = components.precision.divergence(self.precision_prior) + self.means.divergence(components)
         return own + self.weights.divergence(factors.shares, factors.tilt)
 
     def elbo(self, factors: Factors, stats: Stats) -> float:
-        """The evidence lower bound, in data units, given the statistics of all points under the belief's table."""
+        """Compute the ELBO, in nats and data units, from the statistics of all points under the factors' table."""
         scaled = self.density.blocks.total_weight * self.density.standard.log_scale
         return stats.loglik - scaled - self.divergence(factors)
 
     def fold(self, factors: Factors, blocks: Blocks | None = None) -> Stats:
-        """Statistics of the points under a belief."""
+        """Compute the statistics of the points under the factors."""
         return fold(self.density.blocks if blocks is None else blocks, self.table(factors), self.threads)
 
     def update(self, factors: Factors, stats: Stats, rate: float = 1.0) -> Factors:
-        """Each factor in turn as good as it can be; or a step of that size towards it in the natural parameters."""
+        """Update each factor to its optimum given the others, or by a step of size ``rate`` in natural parameters."""
         components = self.means.update(factors.components, self.precision_prior, stats, rate)
         return Factors(*self.weights.update(factors.shares, factors.tilt, stats.n, rate), components)
 
     def rescaled(self, factors: Factors, ratio: float) -> Factors:
-        """The belief as if there had been ``ratio`` times as many points like those that it stands for.
+        """Rescale the factors to represent ``ratio`` times as many points.
 
-        In the natural parameters it is that many times as far from the prior.
+        The distance of the natural parameters from the prior is multiplied by ``ratio``.
         """
         expected = self.weights.expected_prior(factors.tilt)[1]
         shares = expected + ratio * np.maximum(factors.shares - expected, 0.0)
@@ -117,25 +117,25 @@ class Ascent:
         return Factors(shares, self.weights.best_tilt(shares), components)
 
     def _no_points(self, mean: Array) -> Stats:
-        """Statistics of nothing, about means (K, D)."""
+        """Return the statistics of an empty data set, about means (K, D)."""
         s2 = self.density.model.family.zero_moments(*mean.shape)
         return Stats(np.zeros(len(mean)), np.zeros_like(mean), s2, 0.0, mean)
 
     def step(self, factors: Factors) -> tuple[float, Factors]:
-        """The bound of a belief, and the belief after it."""
+        """Return the ELBO of the factors, and the updated factors."""
         stats = self.fold(factors)
         return self.elbo(factors, stats), self.update(factors, stats)
 
     def first(self, mixture: Mixture) -> Factors:
-        """The belief after the points were assigned under a mixture."""
+        """Compute the factors after the points are assigned under a mixture."""
         return self.given(mixture, fold(self.density.blocks, mixture.table(self.density.model.family), self.threads))
 
     def given(self, mixture: Mixture, stats: Stats) -> Factors:
-        """The belief after statistics of assigned points; factors that need others' precisions take the mixture's."""
+        """Compute the factors from statistics of assigned points; updates that need precisions use the mixture's."""
         return self.update(self._at(mixture), stats)
 
     def _at(self, mixture: Mixture) -> Factors:
-        """A belief whose expected precisions are those of a mixture; only the update's first step looks at it."""
+        """Return factors whose expected precisions are those of a mixture; only a first update uses them."""
         layout, prior = self.layout, self.precision_prior
         root = mixture.core_roots.reshape(*layout.own, layout.side, layout.side)
         chol = np.linalg.inv(root)
@@ -149,9 +149,10 @@ class Ascent:
         return Factors(shares, tilt, Components(mixture.mean, spread, Wisharts(dof, scale)))
 
     def sort_sticks(self, factors: Factors) -> Factors:
-        """The belief with its components in the order that sticks fit best.
+        """Reorder the components to maximise the bound of a stick-breaking prior.
 
-        The heaviest comes first [1]_, but for the last: it takes what all sticks leave, and any may be it.
+        Components are sorted by weight, largest first [1]_. The last one has no stick of its own, so that each
+        component is tried in the last place.
 
         References
         ----------
@@ -168,12 +169,12 @@ class Ascent:
         return Factors(shares, tilt, Components(now.mean[order], now.spread[order], precision))
 
     def _weights_share(self, factors: Factors, n: Array) -> float:
-        """What the weights' best factors add to the bound, given how many points each component holds (K,)."""
+        """Contribution of the optimal factors of the weights to the bound, given the points of each component (K,)."""
         shares, tilt = self.weights.update(factors.shares, factors.tilt, n)
         return float(n @ self.weights.log_weight(shares)) - self.weights.divergence(shares, tilt)
 
     def flatten(self, factors: Factors) -> Array:
-        """The belief as numbers without bounds."""
+        """Return the factors as unconstrained numbers."""
         now = factors.components
         precision = now.precision
         parts = [
@@ -187,7 +188,13 @@ class Ascent:
         return np.concatenate([part.ravel() for part in parts])
 
     def unflatten(self, numbers: Array) -> Factors:
-        """The inverse of ``flatten``."""
+        """Return the factors from unconstrained numbers: the inverse of ``flatten``.
+
+        Raises
+        ------
+        FloatingPointError
+            If degrees of freedom are not finite, or not above their minimum.
+        """
         layout, d = self.layout, self.density.n_features
         base, own = self.weights.shares.base, layout.own
         learned = int(self.weights.concentration is not None)
@@ -197,13 +204,13 @@ class Ascent:
         least = layout.side - 1.0
         degrees = np.exp(dof).reshape(own) + least
         if not ((degrees > least) & np.isfinite(degrees)).all():
-            raise FloatingPointError("these numbers are no valid factors: degrees of freedom at their limit")
+            raise FloatingPointError("these numbers are no valid factors: degrees of freedom are at their limit")
         precision = Wisharts(degrees, chol @ np.swapaxes(chol, -1, -2))
         components = Components(mean.reshape(-1, d), self.means.unflatten(spread), precision)
         return Factors(np.exp(shares).reshape(base.shape), -np.exp(tilt), components)
 
     def draw(self, rng: np.random.Generator, factors: Factors, size: int) -> tuple[Array, Array]:
-        """(size, P) draws in the coordinates of the log posterior, and their log densities there (size,)."""
+        """Draw (size, P) coordinates of the log posterior; return them and their log densities (size,)."""
         logits, log_q_weights = self.weights.draw(rng, size, factors.shares, factors.tilt)
         root, log_q_roots = factors.components.precision.draw(rng, size)
         mean, log_q_means = self.means.draw(rng, factors.components, root)
@@ -211,5 +218,5 @@ class Ascent:
         return np.concatenate(q, axis=1), log_q_weights + log_q_roots + log_q_means
 
     def on(self, density: LogPosterior) -> "Ascent":
-        """The same over other points."""
+        """Return the same updates for other points."""
         return replace(self, density=density)

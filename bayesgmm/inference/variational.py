@@ -1,6 +1,6 @@
-"""Variational Bayes: the closest posterior whose factors know nothing of each other, for conjugate priors.
+"""Mean-field variational Bayes for conjugate priors: weights, means and assignments have independent factors.
 
-Coordinate ascent over all points, or natural-gradient steps over minibatches.
+The bound is maximised by coordinate ascent over all points, or by natural-gradient steps over minibatches.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,12 +26,12 @@ from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Blocks
 
-SHORT_RUN = 20  # iterations that a start gets to show its worth
-ROUGH = 100_000  # points that starts for minibatches are tried on
-SETTLED = 1e-5  # gain in mean ELBO below which passes over minibatches have done what they can
-CLOSE = 1e-6  # the same of the sweeps over all points that follow,
-LAST_SWEEPS = 10  # and how many of them there are, at most
-REPORTED = 10  # iterations from one report of progress to the next
+SHORT_RUN = 20  # iterations of a short run
+ROUGH = 100_000  # number of points for the starts of minibatches
+SETTLED = 1e-5  # passes over minibatches end when one gains less than this in mean ELBO
+CLOSE = 1e-6  # the final sweeps over all points end when one gains less than this
+LAST_SWEEPS = 10  # maximum number of final sweeps
+REPORTED = 10  # number of iterations between reports of progress
 
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
@@ -52,15 +52,15 @@ def not_conjugate(model: MixtureModel) -> dict[str, str]:
 
 @dataclass
 class AscentResult:
-    """How far the ascent came.
+    """Result of the ascent, so far.
 
     Parameters
     ----------
-    belief : Belief
+    factors : Factors
     history : list of float
-        The bound before every iteration; the last is that of ``belief``.
+        ELBO before each iteration, in nats; the last is that of ``factors``.
     batches : list of int
-        How many minibatches each iteration went through, 1 for all points at once.
+        Number of minibatches in each iteration; 1 for all points at once.
     converged, interrupted : bool
     """
 
@@ -72,41 +72,41 @@ class AscentResult:
 
     @property
     def elbo(self) -> float:
-        """The bound at the end."""
+        """ELBO at the end, in nats."""
         return self.history[-1]
 
     @property
     def n_iter(self) -> int:
-        """How many times the ascent went through the points."""
+        """Number of passes over the points."""
         return len(self.history)
 
     def note(self, factors: Factors, elbo: float, batches: int = 1) -> None:
-        """Take an iteration."""
+        """Record an iteration."""
         self.factors = factors
         self.history.append(elbo)
         self.batches.append(batches)
 
     def then(self, other: "AscentResult") -> "AscentResult":
-        """What came after it, with its history."""
+        """Return a later result with both histories."""
         history, batches = self.history + other.history, self.batches + other.batches
         return AscentResult(other.factors, history, batches, other.converged, other.interrupted)
 
 
 def gain_is_small(history: list[float], tol: float) -> bool:
-    """Whether less than ``tol`` is foreseen to be gained: a plain step and a leap together gain alike."""
+    """Return True if the expected remaining gain is below ``tol``, from every second bound (a step, an extrapolation)."""
     return remaining_gain(np.abs(np.diff(history[::2])).tolist())[0] < tol
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How an ascent goes on, and when it is over.
+    """Acceleration and convergence criterion of an ascent.
 
     Parameters
     ----------
     plain : int
-        Iterations before the first leap.
+        Number of plain iterations before the first extrapolation.
     over : function
-        Of the bounds so far and ``tol``.
+        Criterion: takes the bounds so far and ``tol``, and returns True at convergence.
     """
 
     plain: int = 0
@@ -117,7 +117,7 @@ ACCELERATED = Rule()
 
 
 def iterations(ascent: Ascent, start: Factors, plain: int) -> Iterator[tuple[float, Factors]]:
-    """Beliefs with ever larger bounds, each with its bound: plain steps, then leaps where coordinate ascent creeps."""
+    """Yield factors with increasing bounds, each with its bound: plain steps first, then steps with extrapolation."""
     factors = start
     for _ in range(plain):
         elbo, following = ascent.step(factors)
@@ -134,9 +134,16 @@ def ascend(
     progress: Progress | None = None,
     rule: Rule = ACCELERATED,
 ) -> AscentResult:
-    """Iterate until the rule says that it is over: unless told, when less than ``tol`` nats are left to be gained.
+    """Maximise the ELBO until the rule's criterion is met.
 
-    Ctrl-C keeps the best so far.
+    By default that is when the expected remaining gain is below ``tol`` nats. Ctrl-C keeps the best factors so far.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    KeyboardInterrupt
+        If it comes before the first iteration.
     """
     result = AscentResult(start)
     try:
@@ -156,7 +163,7 @@ def ascend(
 
 
 def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float) -> list[AscentResult]:
-    """Short ascents, each from its own start, best first."""
+    """Run a few iterations from each of several starts; return the results, highest ELBO first."""
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
     found = []
@@ -172,7 +179,7 @@ def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float
 def run_to_convergence(
     ascent: Ascent, start: AscentResult, max_iter: int, tol: float, progress: Progress, rule: Rule = ACCELERATED
 ) -> AscentResult:
-    """From a short run to the end; sticks are put in order, and the ascent goes on as long as that helps."""
+    """Continue a short run until it converges; reorder sticks and continue while reordering raises the bound."""
     best = start
     while not best.interrupted and best.n_iter < max_iter:
         best = _sort_sticks(ascent, best, tol)
@@ -183,7 +190,7 @@ def run_to_convergence(
 
 
 def _sort_sticks(ascent: Ascent, result: AscentResult, tol: float) -> AscentResult:
-    """The same with the heaviest components first, where the prior expects that and the bound is higher for it."""
+    """Sort components by weight, largest first, if the prior expects that order and the bound increases."""
     if not ascent.density.model.weights.heaviest_first:
         return result
     ordered = ascent.sort_sticks(result.factors)
@@ -193,25 +200,25 @@ def _sort_sticks(ascent: Ascent, result: AscentResult, tol: float) -> AscentResu
 
 @dataclass(frozen=True)
 class Minibatches:
-    """Settings of the stochastic ascent; see ``fit``."""
+    """Settings of the stochastic ascent; ``fit`` describes them."""
 
     size: int | None
     delay: float
     forget: float
 
     def rate(self, step: int) -> float:
-        """The size of a step; they count from 1."""
+        """Step size of a step; steps are counted from 1."""
         return float((step + self.delay) ** -self.forget)
 
     def fewer_than(self, n_points: int) -> bool:
-        """Whether a step sees fewer than all points."""
+        """Return True if a minibatch has fewer than all points."""
         return self.size is not None and self.size < n_points
 
 
 def natural_step(ascent: Ascent, factors: Factors, batch: Blocks, rate: float) -> tuple[float, Factors]:
-    """A batch's estimate of a belief's bound, and the belief after a step of that size along the natural gradient.
+    """Take a natural-gradient step on a minibatch; return the minibatch estimate of the bound and the new factors.
 
-    The batch is weighted up to stand for all points.
+    The weights of the minibatch are scaled so that it represents all points.
 
     References
     ----------
@@ -224,9 +231,10 @@ def natural_step(ascent: Ascent, factors: Factors, batch: Blocks, rate: float) -
 def stochastic_passes(
     ascent: Ascent, start: Factors, batches: Minibatches, max_iter: int, seed: int, progress: Progress
 ) -> AscentResult:
-    """Natural-gradient steps over random minibatches until a pass gains next to nothing in the mean of their bounds.
+    """Take natural-gradient steps over random minibatches until the mean bound of a pass hardly increases.
 
-    The bound that it notes for a pass is that mean: noisy, and of beliefs on the way.
+    The recorded bound of a pass is the mean over its minibatches. It is noisy, and belongs to factors that change
+    during the pass.
     """
     rng, result, taken = np.random.default_rng((seed, 7)), AscentResult(start), 0
     factors, blocks = start, ascent.density.blocks
@@ -252,7 +260,7 @@ def stochastic_passes(
 def _stochastic(
     ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, batches: Minibatches, progress: Progress
 ) -> AscentResult:
-    """Starts on a part of the points, passes over minibatches, and a few sweeps over all points, the last in order."""
+    """Fit by minibatches: starts on a subsample, passes over minibatches, a few final sweeps over all points."""
     density, total = ascent.density, ascent.density.blocks.total_weight
     part = ascent.on(subsample(density, max(ROUGH, batches.size or 0), seed))
     start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].factors
@@ -281,27 +289,33 @@ def fit(
     delay: float,
     forget: float,
 ) -> Estimate:
-    """The variational Bayes engine, for conjugate priors: the best of several short ascents, taken to the end.
+    """Maximise the ELBO over mean-field factors: the variational Bayes engine, for conjugate priors.
 
-    ``elbo`` is the bound in closed form, in data units, with every constant. ``marginal_elbo``, from the draws, is
-    that of the same factors with the assignments summed out: higher, still a bound, and what ADVI's ``elbo`` is.
+    The best of several short runs is continued until it converges. ``elbo`` is the bound in closed form, in data units,
+    with every constant. ``marginal_elbo``, estimated from the draws, is the bound of the same factors with the
+    assignments summed out. It is higher, still a bound, and comparable to the ``elbo`` of ADVI.
 
     Parameters
     ----------
     draws : int
-        Draws of the approximation.
+        Number of draws from the approximation.
     n_init : int
-        Starts.
+        Number of starts.
     max_iter : int
-        Iterations, at most; passes over the data with minibatches.
+        Maximum number of iterations; with minibatches, of passes over the data.
     tol : float
-        Stop when an iteration gains less than this in mean ELBO a point.
+        Converged when the remaining gain in mean ELBO per point is less than this.
     batch_size : int, optional
-        Points (rounded up to whole blocks of 32) that a step sees, in place of all. Starts are then tried on 100,000
-        points, the passes end when one gains less than 1e-5 in mean ELBO a point, and up to 10 sweeps over all points
-        follow, until one gains less than 1e-6.
+        Number of points per step, rounded up to whole blocks of 32. Default: all points. With minibatches the starts
+        use 100,000 points, the passes end when one gains less than 1e-5 in mean ELBO per point, and at most 10 sweeps
+        over all points follow, until one gains less than 1e-6.
     delay, forget : float
-        The t-th step over a minibatch has the size (t + delay) ** -forget; forget is more than 0.5, at most 1.
+        Step t over a minibatch has the size ``(t + delay) ** -forget``; forget is more than 0.5 and at most 1.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
 
     References
     ----------
@@ -319,7 +333,13 @@ def fit(
 def find(
     ascent: Ascent, seed: int, progress: Progress, *, n_init: int, max_iter: int, tol: float, batches: Minibatches
 ) -> AscentResult:
-    """The search alone: the best of several short ascents, taken to the end; settings as for ``fit``."""
+    """Maximise the ELBO from several starts, without draws; settings as for ``fit``.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    """
     if batches.fewer_than(ascent.density.blocks.n_points):
         return _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
     points = ascent.density.blocks.total_weight
@@ -328,7 +348,10 @@ def find(
 
 
 def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress) -> Estimate:
-    """Draws of the belief, and the verdict: each is a sweep over the data, so they cost more than the search."""
+    """Draw from the factors and assess the approximation.
+
+    Each draw takes a sweep over the data, so this costs more than the search.
+    """
     progress.stage("judging it")
     density = ascent.density
     q, log_q = ascent.draw(np.random.default_rng((seed, 8)), result.factors, max(draws, JUDGED))

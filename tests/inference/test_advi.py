@@ -351,7 +351,7 @@ def test_draws_that_are_worth_few_are_reported(monkeypatch):
     x = np.random.default_rng(0).normal(size=40)
     found = doubts("advi", x, bg.MixtureModel(3), seed=5)
     assert re.match(
-        r"The 1000 draws, resampled from 1000 of the approximation, have an effective sample size of only \d+ .*\(100 wanted\)",
+        r"The 1000 draws, resampled from 1000 .*, have an effective sample size of only \d+ .*\(100 wanted\)",
         found[-1],
     )
 

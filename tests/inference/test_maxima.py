@@ -276,7 +276,7 @@ def test_every_prior_has_a_mode(d):
 
 @pytest.mark.parametrize("spread", [bg.Gamma(2.0, 1.0), bg.HalfCauchy(2.0)])
 def test_a_density_that_grows_without_bound_as_the_means_meet_is_said(spread):
-    with pytest.warns(FitWarning, match="grows without bound as the spread of the means goes to zero"):
+    with pytest.warns(FitWarning, match="grows without bound as the spread of the means approaches zero"):
         fitted(bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=spread)), GALAXIES, "map")
 
 

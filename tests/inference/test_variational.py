@@ -308,7 +308,7 @@ def test_steps_that_never_settle_are_refused():
             "can't take a WishartPrecision whose scale is learned",
         ),
         ({"means": bg.HierarchicalMeans()}, "can't take HierarchicalMeans"),
-        ({"means": bg.NormalMeans(ordered=True)}, "can't take NormalMeans in order"),
+        ({"means": bg.NormalMeans(ordered=True)}, "can't take ordered NormalMeans"),
         (
             {"means": bg.HierarchicalMeans(), "covariances": bg.LKJCovariance()},
             "can't take HierarchicalMeans and LKJCovariance",
