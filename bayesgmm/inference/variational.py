@@ -93,7 +93,7 @@ class AscentResult:
 
 
 def gain_is_small(history: list[float], tol: float) -> bool:
-    """Return True if the expected remaining gain is below ``tol``, from every second bound (a step, an extrapolation)."""
+    """Return True if the expected remaining gain is below ``tol``; every second bound follows an extrapolation."""
     return remaining_gain(np.abs(np.diff(history[::2])).tolist())[0] < tol
 
 
