@@ -75,7 +75,7 @@ class Approximation:
         points = self.points
         if not np.array_equal(replace(points).centre_and_sd, points.centre_and_sd):  # a copy that has nothing cached
             raise DataError(
-                "the fitted array has changed since it was fitted\n  Read posterior_ before you change it, or fit a copy."
+                "the array has changed since it was fitted\n  Read posterior_ before you change it, or fit a copy."
             )
         blocks = self.standard.blocks(points.values, points.weights)
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
