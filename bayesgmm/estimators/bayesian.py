@@ -295,18 +295,18 @@ class BayesianGaussianMixture(MixtureEstimator):
         return shared | arguments.settings_named(self.settings)
 
     def _keep(self, tree: "xr.DataTree", family: Family) -> None:
-        told, draws = info(tree), unpack(tree).parameters
+        stored, draws = info(tree), unpack(tree).parameters
         self._set(tree, None)
         self.weights_, self.means_ = draws.weight.mean(axis=0), draws.mean.mean(axis=0)
         self.covariances_ = shapes.covariances_from_matrices(draws.covariance.mean(axis=0), family)
         self.precisions_cholesky_ = shapes.factors_of_covariances(self.covariances_, family)
         self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
-        self.converged_ = not told.warnings if told.notes.converged is None else told.notes.converged
+        self.converged_ = not stored.warnings if stored.notes.converged is None else stored.notes.converged
         self.n_iter_ = _iterations(tree)
         if "optimisation" in tree.children:
             self.lower_bounds_ = [float(elbo) for elbo in tree["optimisation"].to_dataset()["elbo"]]
-            self.lower_bound_ = told.notes.elbo
-        if told.notes.converged is not None:
+            self.lower_bound_ = stored.notes.elbo
+        if stored.notes.converged is not None:
             self._warn_unless_converged()
 
     def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:

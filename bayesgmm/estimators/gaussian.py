@@ -205,8 +205,8 @@ class GaussianMixture(MixtureEstimator):
         if self.means_init is not None:
             given["mean"] = arguments.check_means(self.means_init, self.n_components, n_features)
         if self.precisions_init is not None:
-            told = arguments.check_precisions(self.precisions_init, self._family, self.n_components, n_features)
-            given["factors"] = shapes.factors_of_precisions(told, self._family)
+            precisions = arguments.check_precisions(self.precisions_init, self._family, self.n_components, n_features)
+            given["factors"] = shapes.factors_of_precisions(precisions, self._family)
         return given
 
     def _start(
