@@ -41,7 +41,7 @@ class Setting:
     words: tuple[str, ...] = ()
     above: float = 0.0
     below: float = inf
-    most: float = inf
+    maximum: float = inf
 
     def checked(self, value: Any) -> Value:
         """A value that the setting can have.
@@ -66,7 +66,7 @@ class Setting:
             return None if value is None else whole(self.name, value)
         number: int | float
         number = whole(self.name, value) if isinstance(self.default, int) else positive(self.name, value)
-        if not (self.above < number < self.below and number <= self.most):
+        if not (self.above < number < self.below and number <= self.maximum):
             raise DeclarationError(f"{self.name}={value!r}: must be {self._range()}, for example {self.default}")
         return number
 
@@ -75,7 +75,7 @@ class Setting:
         bounds = {
             f"more than {self.above:g}": self.above > 0,
             f"below {self.below:g}": self.below < inf,
-            f"at most {self.most:g}": self.most < inf,
+            f"at most {self.maximum:g}": self.maximum < inf,
         }
         return " and ".join(words for words, given in bounds.items() if given)
 
@@ -321,7 +321,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("tol", 1e-8, "convergence: an iteration gains less than this in mean ELBO per point"),
                 Setting("batch_size", None, "points that each step sees; None is all of them"),
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
-                Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, most=1.0),
+                Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
             (NEEDS_COORDINATES, NEEDS_CONJUGATE),
         ),

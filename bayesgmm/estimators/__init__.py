@@ -1,4 +1,4 @@
-"""The mixtures as scikit-learn estimators: changing the import is the whole migration."""
+"""Mixtures as scikit-learn estimators; ``GaussianMixture`` and ``BayesianGaussianMixture`` replace scikit-learn's."""
 
 from bayesgmm.estimators.anomalies import AnomalyDetector
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture

@@ -1,4 +1,4 @@
-"""Anomalies, as scikit-learn's outlier detectors have them, with p-values."""
+"""Anomaly detection: a scikit-learn outlier detector with p-values."""
 
 from typing import Any, Self
 
@@ -19,14 +19,14 @@ from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 
-SIMULATED = 10_000  # points that p-values are read from
-SEED = 0  # of their simulation
+SIMULATED = 10_000  # number of simulated points for p-values
+SEED = 0  # seed of the simulation
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
-    r"""Points that a mixture finds improbable.
+    r"""Anomaly detector: anomalies are points of low density under a mixture.
 
-    The score of a point is its log density, averaged over the posterior; a point is an anomaly where that is below
+    The score of a point is its log density, averaged over the posterior. A point is an anomaly if its score is below
     ``offset_``.
 
     Parameters
@@ -34,29 +34,29 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     n_components : int
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     contamination : float or 'auto'
-        The share of the training points that are anomalies, in (0, 0.5]. 'auto' leaves the share open: anomalies are
-        points whose p-value is at most ``alpha``.
+        Fraction of the training points that are anomalies, in (0, 0.5]. With 'auto', anomalies are points whose
+        p-value is at most ``alpha``.
     alpha : float
-        For ``contamination='auto'``: the share of new, good points that may be taken for anomalies.
+        False positive rate for ``contamination='auto'``: the fraction of new, normal points that are flagged.
     method : str
-        'em': the mode under a prior of the covariances, so that no component collapses onto a few points; or any
-        method of ``bayesgmm.fit``.
+        Any method of ``bayesgmm.fit``. 'em' finds the mode under a prior of the covariances, so that no component
+        collapses onto a few points.
     random_state : int, RandomState or None
     settings : dict, optional
-        Settings of the method, by the names that ``bayesgmm.fit`` has for them.
+        Settings of the method, as in ``bayesgmm.fit``.
 
     Attributes
     ----------
     offset_ : float
-        ``decision_function`` is ``score_samples`` less this.
+        ``decision_function`` is ``score_samples`` minus this, in nats.
     posterior_ : DataTree
         The fit.
     n_features_in_, feature_names_in_ : int, (D,) str
 
     Notes
     -----
-    With ``method='em'`` and components to spare, an anomaly far from all else gets one for itself, and is none then:
-    learn with few components, from data that are known to be good, or by another method.
+    With ``method='em'`` and too many components, an anomaly far from all other points can get a component of its own,
+    and is then not flagged. Use few components, train on normal data, or use another method.
 
     References
     ----------
@@ -90,24 +90,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.settings = settings
 
     def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the mixture, and find where anomalies begin.
+        """Fit the mixture and compute the threshold ``offset_``.
 
         Parameters
         ----------
         X : (N, D) array or DataFrame
         y : ignored
         sample_weight : (N,) float, optional
-            How many points each row stands for.
+            Number of points that each row represents.
 
         Raises
         ------
         DataError, DeclarationError
-            All are ValueErrors, and say what was given, what is allowed and what to try.
+            If the data or a parameter are not valid. Both are ValueErrors.
         """
         share = _share(self.contamination)
         arguments.family_of(self.covariance_type)
         alpha = probability("alpha", self.alpha)
-        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
+        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         model = MixtureModel(self.n_components, self.covariance_type)
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)
@@ -116,14 +116,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return self
 
     def _improbable(self, alpha: float) -> float:
-        """The lowest score whose p-value, (1 + simulated points at least as strange) / (1 + M), is more than alpha."""
+        """Compute the lowest score whose p-value, (1 + number of scores at most this) / (1 + M), is above alpha."""
         posterior = unpack(self.posterior_).thin(1000)
         drawn = simulate(posterior, SIMULATED, np.random.default_rng(SEED))
         reference = np.sort(mean_log_density(self.posterior_, drawn))
         return float(reference[max(int(alpha * (1 + SIMULATED)) - 1, 0)])
 
     def _least_inlier(self, points: Points, share: float) -> float:
-        """The lowest score of a training point that is not among the share of the strangest."""
+        """Compute the lowest score of a training point outside the given share of lowest scores."""
         score = mean_log_density(self.posterior_, points.values)
         weight = np.ones(len(score)) if points.weights is None else points.weights
         order = np.argsort(score, kind="stable")
@@ -132,21 +132,53 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return float(score[order[min(first, len(order) - 1)]])
 
     def score_samples(self, X: DataLike) -> Array:
-        """(N,) log density of each point, averaged over the posterior; lower is stranger."""
+        """Compute the log density of each point, averaged over the posterior; lower is more anomalous.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) float
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         points = self._new_points(X)
         return mean_log_density(self.posterior_, points.values)
 
     def decision_function(self, X: DataLike) -> Array:
-        """(N,) how far each score is above ``offset_``; negative for anomalies."""
+        """Compute ``score_samples(X) - offset_`` (N,): negative for anomalies.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         score = self.score_samples(X)
         return score - self.offset_
 
     def predict(self, X: DataLike) -> NDArray[np.int64]:
-        """(N,) -1 for anomalies, 1 for the others."""
+        """Return -1 for anomalies and 1 for other points (N,).
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X: DataLike) -> Array:
-        """(N,) posterior predictive probability of a point at least as strange: uniform for new, good points."""
+        """Compute the posterior predictive p-value of each point (N,): uniform for new points of the same distribution.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         points = self._new_points(X)
         scores = anomaly_scores(self.posterior_, points.values, simulated=SIMULATED, seed=SEED)
         return scores["p_value"].values

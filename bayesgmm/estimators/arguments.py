@@ -1,4 +1,4 @@
-"""What the estimators are given, checked: every error says what was given, what is allowed, what to try."""
+"""Input validation of the estimators: errors say what was given, what is allowed and what to try."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
-from bayesgmm.estimators.beginnings import SLICE
+from bayesgmm.estimators.initialisation import SLICE
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.starts import CENTRES
 from bayesgmm.model import MixtureModel
@@ -24,25 +24,30 @@ if TYPE_CHECKING:
 
 type RandomState = int | np.random.RandomState | None
 
-TIGHT, SINGLE = 1e-8, 1e-6  # how far weights may be from a sum of one, in double and in single precision
+TIGHT, SINGLE = 1e-8, 1e-6  # tolerance of the sum of weights, in double and in single precision
 
 
 def points_of(
-    estimator: "BaseEstimator", X: DataLike, *, fitting: bool, sample_weight: ArrayLike | None = None, least: int = 1
+    estimator: "BaseEstimator",
+    X: DataLike,
+    *,
+    fitting: bool,
+    sample_weight: ArrayLike | None = None,
+    min_samples: int = 1,
 ) -> Points:
-    """Data as scikit-learn takes them, checked as we check them; sets or compares the features' names and number.
+    """Validate data as scikit-learn and this package do; set or check the names and number of the features.
 
     Raises
     ------
     DataError
-        When a value is missing or infinite, or a weight makes no sense: says where.
+        If a value is missing or infinite, or a weight is not valid; the message says where.
     ValueError
-        scikit-learn's own, for anything that is not a table of the features that were fitted.
+        From scikit-learn, if X is not a table of the fitted features.
     """
     from sklearn.utils.validation import validate_data
 
     values = validate_data(
-        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=least
+        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
     )
     return _as_points(estimator, values).weighed(sample_weight)
 
@@ -50,7 +55,13 @@ def points_of(
 def points_and_labels(
     estimator: "BaseEstimator", X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Points, NDArray]:
-    """The same for data to be fitted that come with labels (N,)."""
+    """Validate training data with labels (N,).
+
+    Raises
+    ------
+    DataError, ValueError
+        As ``points_of``.
+    """
     from sklearn.utils.validation import validate_data
 
     values, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite=False)
@@ -63,13 +74,19 @@ def _as_points(estimator: "BaseEstimator", values: Array) -> Points:
     try:
         return as_points(values, names if distinct else None)
     except DataError as error:
-        if "missing or infinite" in str(error):  # scikit-learn's word for it is what people search for
+        if "missing or infinite" in str(error):  # scikit-learn's wording, which users search for
             raise DataError(f"X contains NaN or infinity: {error}") from None
         raise
 
 
 def require_rows(points: Points, n_components: int) -> None:
-    """Raise DataError when there are fewer rows that count than components."""
+    """Check that there are at least as many rows of positive weight as components.
+
+    Raises
+    ------
+    DataError
+        Otherwise.
+    """
     n_rows = len(points.counted)
     if n_rows < n_components:
         raise DataError(
@@ -79,30 +96,46 @@ def require_rows(points: Points, n_components: int) -> None:
 
 
 def family_of(covariance_type: str) -> Family:
-    """The covariance family of that name."""
+    """Return the covariance family of that name.
+
+    Raises
+    ------
+    UnknownName
+    """
     return choose(covariance_type, COVARIANCES, "covariance_type")
 
 
 def not_negative(name: str, value: object) -> float:
-    """A number of at least 0."""
+    """Return a number of at least 0.
+
+    Raises
+    ------
+    DeclarationError
+    """
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < np.inf:
         raise DeclarationError(f"{name}={value!r}: must be a number, 0 or more")
     return float(value)
 
 
 def flag(name: str, value: object) -> bool:
-    """True or False."""
+    """Return True or False.
+
+    Raises
+    ------
+    DeclarationError
+    """
     if not isinstance(value, bool | np.bool_):
         raise DeclarationError(f"{name}={value!r}: must be True or False")
     return bool(value)
 
 
 def check_search(estimator: "BaseEstimator") -> None:
-    """The parameters that scikit-learn's mixtures share: how the search starts, ends and reports.
+    """Check the parameters that both mixtures share: initialisation, convergence and verbosity.
 
     Raises
     ------
-    DeclarationError
+    DeclarationError, UnknownName
+        If one is not valid.
     """
     whole("n_components", estimator.n_components)
     family_of(estimator.covariance_type)
@@ -117,12 +150,17 @@ def check_search(estimator: "BaseEstimator") -> None:
 
 
 def verbosity(verbose: int) -> int:
-    """``verbose`` may be a truth value, too."""
+    """Convert a boolean ``verbose`` to a whole number."""
     return int(verbose) if isinstance(verbose, bool | np.bool_) else verbose
 
 
 def numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Array:
-    """Finite numbers of a shape; ``meaning`` says what the shape is."""
+    """Return an array of finite numbers of the given shape; ``meaning`` describes the shape in the error.
+
+    Raises
+    ------
+    DeclarationError
+    """
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -135,7 +173,11 @@ def numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> A
 
 
 def check_weights(value: object, n_components: int) -> Array:
-    """(K,) mixture weights.
+    """Check mixture weights (K,).
+
+    Raises
+    ------
+    DeclarationError
 
     Examples
     --------
@@ -149,7 +191,7 @@ def check_weights(value: object, n_components: int) -> Array:
     if (weights < 0).any() or (weights > 1).any():
         raise DeclarationError(
             f"weights_init must lie in [0, 1]; it goes from {weights.min():g} to {weights.max():g}\n"
-            "  Give the share of the points that each component holds."
+            "  Give the fraction of the points in each component."
         )
     slack = SINGLE if getattr(value, "dtype", None) == np.float32 else TIGHT
     if abs(weights.sum() - 1) > slack:
@@ -161,17 +203,22 @@ def check_weights(value: object, n_components: int) -> Array:
 
 
 def check_means(value: object, n_components: int, n_features: int) -> Array:
-    """(K, D) means."""
-    return numbers("means_init", value, (n_components, n_features), "one row a component, one number a feature")
-
-
-def check_precisions(value: object, family: Family, n_components: int, n_features: int) -> Array:
-    """Precisions in scikit-learn's shape.
+    """Check means (K, D).
 
     Raises
     ------
     DeclarationError
-        When a matrix is not symmetric and positive definite, or a number not positive.
+    """
+    return numbers("means_init", value, (n_components, n_features), "one row a component, one number a feature")
+
+
+def check_precisions(value: object, family: Family, n_components: int, n_features: int) -> Array:
+    """Check precisions in scikit-learn's shape.
+
+    Raises
+    ------
+    DeclarationError
+        If a matrix is not symmetric and positive definite, or a number is not positive.
     """
     shape = family.squeezed(np.empty(family.core_shape(n_components, n_features))).shape
     precisions = numbers("precisions_init", value, shape, f"the precisions of {family.name!r} components")
@@ -181,7 +228,13 @@ def check_precisions(value: object, family: Family, n_components: int, n_feature
 
 
 def settings_named(settings: object) -> dict[str, Any]:
-    """The settings of a method, by name."""
+    """Return the settings of a method, by name.
+
+    Raises
+    ------
+    DeclarationError
+        If they are not a dict.
+    """
     if settings is None:
         return {}
     if not isinstance(settings, Mapping):
@@ -190,7 +243,12 @@ def settings_named(settings: object) -> dict[str, Any]:
 
 
 def seed_of(random_state: RandomState) -> int:
-    """A seed from scikit-learn's ``random_state``: the same for the same whole number.
+    """Return a seed from scikit-learn's ``random_state``: the same for the same whole number.
+
+    Raises
+    ------
+    DeclarationError
+        If a whole number is negative or too large.
 
     Examples
     --------
@@ -205,9 +263,9 @@ def seed_of(random_state: RandomState) -> int:
 
 
 def spread(points: Points, family: Family, reg_covar: float) -> Any:
-    """The covariance of the points, in the shape of one component's, each row counted as often as its weight says."""
+    """Compute the weighted covariance of the points, plus ``reg_covar``, in the shape of one component's covariance."""
     total = points.total_weight
-    free = total - 1 if total >= 2 else total  # weights may be shares that sum to one
+    free = total - 1 if total >= 2 else total  # weights may sum to one
     return family.form.either(
         points.summary.variance + reg_covar,
         lambda: sum(_squares(points)) / free + reg_covar * np.eye(len(points.columns)),
@@ -215,7 +273,7 @@ def spread(points: Points, family: Family, reg_covar: float) -> Any:
 
 
 def _squares(points: Points) -> Iterator[Array]:
-    """(D, D) sums of squares about the mean, of a slice of the rows at a time: there is no second copy of the data."""
+    """Yield sums of squares about the mean (D, D) of slices of the rows, so that the data are not copied."""
     for first in range(0, len(points.values), SLICE):
         rows = slice(first, first + SLICE)
         deviation = points.values[rows] - points.centre_and_sd[0]
@@ -229,7 +287,13 @@ WEIGHTS: dict[str, type[WeightsPrior]] = {
 
 
 def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
-    """The declaration that an estimator's parameters stand for; sets its attributes ``*_prior_``."""
+    """Make the model that the parameters of an estimator describe; set its attributes ``*_prior_``.
+
+    Raises
+    ------
+    DeclarationError, UnknownName
+        If a parameter is not valid.
+    """
     family, n_features = family_of(estimator.covariance_type), points.values.shape[1]
     kind = choose(estimator.weight_concentration_prior_type, WEIGHTS, "weight_concentration_prior_type")
     concentration = _number(estimator, "weight_concentration_prior", 1.0 / estimator.n_components)
@@ -247,13 +311,13 @@ def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
 
 
 def _covariance_prior(estimator: "BaseEstimator", points: Points, family: Family) -> Any:
-    told = estimator.covariance_prior
-    if told is None:
+    given = estimator.covariance_prior
+    if given is None:
         return spread(points, family, estimator.reg_covar)
     shape = family.form.squeezed(family.form.identity(points.values.shape[1])).shape
     if not shape:
-        return positive("covariance_prior", told)
-    return numbers("covariance_prior", told, shape, f"what one of {family.name!r} covariances has")
+        return positive("covariance_prior", given)
+    return numbers("covariance_prior", given, shape, f"the shape of one {family.name!r} covariance")
 
 
 def _number(estimator: "BaseEstimator", name: str, default: float) -> float:

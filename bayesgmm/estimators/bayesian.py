@@ -18,10 +18,10 @@ from bayesgmm import inference
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
-from bayesgmm.estimators import arguments, shapes, streams
+from bayesgmm.estimators import arguments, online, shapes
 from bayesgmm.estimators.arguments import RandomState, declared
-from bayesgmm.estimators.ascending import Approximation, Start, carried_over, search
 from bayesgmm.estimators.density import Labels, MixtureEstimator
+from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
 TINY = 1e-300  # a tol of zero is never reached
-CLIMBS: dict[str, Callable[[float, float], float]] = {  # engines that climb as scikit-learn's do, and their own tol
+TOLERANCES: dict[str, Callable[[float, float], float]] = {  # engines that climb as scikit-learn's do, and their own tol
     "vb": lambda tol, total: tol / total,  # a gain in the mean over the points; scikit-learn's is of the total
     "em": lambda tol, total: tol,
 }
@@ -232,11 +232,11 @@ class BayesianGaussianMixture(MixtureEstimator):
             Also for another method. ``posterior_`` then raises ForgottenData: it would need all points.
         """
         arguments.check_search(self)
-        steps, last = streams.Steps.of(self), self._last()
+        steps, last = online.Steps.of(self), self._last()
         first = last is None
-        points = arguments.points_of(self, X, fitting=first, sample_weight=sample_weight, least=2 if first else 1)
+        points = arguments.points_of(self, X, fitting=first, sample_weight=sample_weight, min_samples=2 if first else 1)
         with threadpool_limits(limits=1, user_api="blas"):
-            self._keep_factors(streams.follow(self, last, points, steps))
+            self._keep_factors(online.follow(self, last, points, steps))
         return self
 
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
@@ -246,7 +246,7 @@ class BayesianGaussianMixture(MixtureEstimator):
                 f"warm_start=True: method={self.method!r} finds a posterior anew each time; leave it False, or use 'vb'"
             )
         engine_named(self.method)
-        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
+        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         model = declared(self, points) if self.model is None else self.model
         if isinstance(model, MixtureModel):
             arguments.require_rows(points, model.n_components)
@@ -270,17 +270,17 @@ class BayesianGaussianMixture(MixtureEstimator):
         engine.require(as_model(model))
         chosen = engine.checked(self._settings(points.total_weight))
         density = LogPosterior.of(model, points)
-        said = density.model.contradictions(points.summary)
-        warn(said)
+        conflicts = density.model.contradictions(points.summary)
+        warn(conflicts)
         began, ascent = time.perf_counter(), Ascent(density, os.cpu_count() or 1)
         random = check_random_state(self.random_state)
         visible = bool(arguments.verbosity(self.verbose))
         with inference.shown(visible) as progress, threadpool_limits(limits=1, user_api="blas"):
             last = carried_over(self._last(), ascent) if self.warm_start else None
-            reached = search(ascent, points, chosen, Start(self.init_params, random, last), progress)
+            result = search(ascent, points, chosen, Start(self.init_params, random, last), progress)
         seed = arguments.seed_of(self.random_state)
-        run = Run("vb", chosen | {"init_params": self.init_params}, seed, time.perf_counter() - began, said)
-        return Approximation(points, density.model, density.standard, reached, run)
+        run = Run("vb", chosen | {"init_params": self.init_params}, seed, time.perf_counter() - began, conflicts)
+        return Approximation(points, density.model, density.standard, result, run)
 
     def _last(self) -> Approximation | None:
         """The factors of the last fit, if it had any."""
@@ -289,24 +289,24 @@ class BayesianGaussianMixture(MixtureEstimator):
     def _settings(self, total: float) -> dict[str, Any]:
         """What the method gets: its own settings, over scikit-learn's where they mean the same."""
         shared: dict[str, Any] = {}
-        if self.method in CLIMBS:
-            tol = CLIMBS[self.method](max(self.tol, TINY), total)
+        if self.method in TOLERANCES:
+            tol = TOLERANCES[self.method](max(self.tol, TINY), total)
             shared = {"n_init": self.n_init, "max_iter": self.max_iter, "tol": tol}
         return shared | arguments.settings_named(self.settings)
 
     def _keep(self, tree: "xr.DataTree", family: Family) -> None:
-        told, draws = info(tree), unpack(tree).parameters
+        stored, draws = info(tree), unpack(tree).parameters
         self._set(tree, None)
         self.weights_, self.means_ = draws.weight.mean(axis=0), draws.mean.mean(axis=0)
         self.covariances_ = shapes.covariances_from_matrices(draws.covariance.mean(axis=0), family)
         self.precisions_cholesky_ = shapes.factors_of_covariances(self.covariances_, family)
         self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
-        self.converged_ = not told.warnings if told.notes.converged is None else told.notes.converged
+        self.converged_ = not stored.warnings if stored.notes.converged is None else stored.notes.converged
         self.n_iter_ = _iterations(tree)
         if "optimisation" in tree.children:
             self.lower_bounds_ = [float(elbo) for elbo in tree["optimisation"].to_dataset()["elbo"]]
-            self.lower_bound_ = told.notes.elbo
-        if told.notes.converged is not None:
+            self.lower_bound_ = stored.notes.elbo
+        if stored.notes.converged is not None:
             self._warn_unless_converged()
 
     def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:
@@ -316,7 +316,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self._posterior, self._approximation = tree, found
 
     def _keep_factors(self, found: Approximation) -> None:
-        family, reached = found.model.family, found.reached
+        family, result = found.model.family, found.result
         self._set(None, found)
         self.weights_, self.means_ = found.weights, found.means
         self.precisions_cholesky_ = found.precisions_cholesky
@@ -326,9 +326,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.degrees_of_freedom_ = found.degrees_of_freedom
         if found.mean_precision is not None:
             self.mean_precision_ = found.mean_precision
-        self.converged_ = reached.converged
+        self.converged_ = result.converged
         self.lower_bounds_ = found.lower_bounds
-        self.lower_bound_ = reached.elbo
+        self.lower_bound_ = result.elbo
         self.n_iter_ = len(self.lower_bounds_)
 
     def _warn_unless_converged(self) -> None:
@@ -388,7 +388,7 @@ def _drawn(found: Approximation) -> "xr.DataTree":
     ascent, draws = found.over_points(threads), run.settings["draws"]
     assert isinstance(draws, int)  # of the engine's settings
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = estimate(ascent, found.reached, draws, run.seed, Silent())
+        drawn = estimate(ascent, found.result, draws, run.seed, Silent())
     run = replace(run, seconds=run.seconds + time.perf_counter() - began)
     return inference.finish(ascent.density, found.points, drawn, run, threads)
 

@@ -1,4 +1,4 @@
-"""A mixture for each class, and Bayes' rule."""
+"""Mixture discriminant analysis: a mixture for each class, and Bayes' rule."""
 
 from typing import Any, Self
 
@@ -17,37 +17,37 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
 
-LOOKED_AT = 10_000  # rows of a class that are looked at for how many of them differ
+MAX_COMPARED = 10_000  # maximum number of rows of a class among which distinct rows are counted
 
 
 class MixtureClassifier(ClassifierMixin, BaseEstimator):
-    r"""Each class is a mixture; a point belongs to the class that makes it most probable.
+    r"""Mixture discriminant analysis: each class has a mixture, and Bayes' rule gives the class of a point.
 
     .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)
 
-    With one component it is quadratic discriminant analysis; ``covariance_type='diag'``, naive Bayes.
+    With one component this is quadratic discriminant analysis; with ``covariance_type='diag'``, naive Bayes.
 
     Parameters
     ----------
     n_components : int
-        Of each class; a class that has fewer different rows gets as many as those.
+        Number of components per class. A class with fewer distinct rows gets one component for each of them.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
-        What the components of one class share.
+        Covariance structure of the components of one class.
     priors : (n_classes,) float, optional
-        Probabilities of the classes, in the order of ``classes_``; their shares among the training points unless told.
+        Prior probabilities of the classes, in the order of ``classes_``. Default: class frequencies.
     method : str
-        'em': the mode under a prior of the covariances, whose scale is the spread within the classes, so that a
-        class of one row has a density, too; or any method of ``bayesgmm.fit``, under that prior.
+        Any method of ``bayesgmm.fit``, under a prior of the covariances whose scale is the variance within the
+        classes. 'em' finds the mode under that prior, so that a class of one row has a density, too.
     random_state : int, RandomState or None
     settings : dict, optional
-        Settings of the method, by the names that ``bayesgmm.fit`` has for them.
+        Settings of the method, as in ``bayesgmm.fit``.
 
     Attributes
     ----------
     classes_ : (n_classes,) labels
     priors_ : (n_classes,) float
     posteriors_ : list of DataTree
-        The fit of each class: ``assignments``, ``density``, ``anomaly_scores``, ``save`` and the plots take it.
+        Fit of each class, an input of ``assignments``, ``density``, ``anomaly_scores``, ``save`` and the plots.
     n_features_in_, feature_names_in_ : int, (D,) str
 
     References
@@ -88,12 +88,12 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         X : (N, D) array or DataFrame
         y : (N,) labels
         sample_weight : (N,) float, optional
-            How many points each row stands for; a class without weight is no class.
+            Number of points that each row represents. A class of total weight 0 is ignored.
 
         Raises
         ------
         DataError, DeclarationError
-            All are ValueErrors, and say what was given, what is allowed and what to try.
+            If the data or a parameter are not valid. Both are ValueErrors.
         """
         arguments.family_of(self.covariance_type)
         points, labels = arguments.points_and_labels(self, X, y, sample_weight)
@@ -110,14 +110,16 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def _fit_class(self, model: MixtureModel, points: Points, rows: NDArray[np.bool_]) -> Any:
         assert points.weights is not None
         own = Points(points.values[rows], points.columns, points.index[rows], points.weights[rows])
-        different = len(np.unique(own.values[:LOOKED_AT], axis=0)) if model.n_components > 1 else 1
+        different = len(np.unique(own.values[:MAX_COMPARED], axis=0)) if model.n_components > 1 else 1
         model = model.model_copy(update={"n_components": min(model.n_components, different)})
         return fits.fit(model, own, self.method, self.random_state, self.settings)
 
     def _priors(self, count: Array) -> Array:
         if self.priors is None:
             return count / count.sum()
-        priors = arguments.numbers("priors", self.priors, count.shape, "one probability a class, as classes_ has them")
+        priors = arguments.numbers(
+            "priors", self.priors, count.shape, "one probability for each class, in the order of classes_"
+        )
         if (priors < 0).any() or abs(priors.sum() - 1) > 1e-8:
             raise DeclarationError(
                 f"priors={self.priors!r}: must be at least 0 and sum to 1; they sum to {priors.sum():.8g}\n"
@@ -126,7 +128,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return priors
 
     def _log_joint(self, X: DataLike) -> Array:
-        """(N, n_classes) log of the probability of a class times the density of the point in it."""
+        """Compute the log of class probability times density (N, n_classes)."""
         check_is_fitted(self)
         points = arguments.points_of(self, X, fitting=False)
         density = np.column_stack([log_mean_density(fit, points.values) for fit in self.posteriors_])
@@ -134,26 +136,50 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             return density + np.log(self.priors_)
 
     def decision_function(self, X: DataLike) -> Array:
-        """Log odds of the second class (N,) where there are two, else log joint probabilities (N, n_classes)."""
+        """Compute the log odds of the second of two classes (N,), or log joint densities (N, n_classes) of more.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         joint = self._log_joint(X)
         return joint[:, 1] - joint[:, 0] if len(self.classes_) == 2 else joint
 
     def predict(self, X: DataLike) -> NDArray:
-        """(N,) the most probable class of each point."""
+        """Return the most probable class of each point (N,).
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         best = self._log_joint(X).argmax(axis=1)
         return self.classes_[best]
 
     def predict_log_proba(self, X: DataLike) -> Array:
-        """(N, n_classes) logarithm of the probability of each class."""
+        """Compute the log probability of each class (N, n_classes).
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return log_softmax(self._log_joint(X), axis=1)
 
     def predict_proba(self, X: DataLike) -> Array:
-        """(N, n_classes) probability of each class; rows sum to one."""
+        """Compute the probability of each class (N, n_classes); rows sum to one.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return np.exp(self.predict_log_proba(X))
 
 
 def _within(points: Points, index: NDArray[np.intp]) -> Array:
-    """(D,) variance of the points about the means of their classes."""
+    """Compute the variance within classes (D,): of the points about the means of their classes."""
     weight = points.weights
     assert weight is not None
     total = np.bincount(index, weights=weight)

@@ -1,4 +1,4 @@
-"""What both mixtures do alike, whatever they were fitted by: everything that reads a density and its components."""
+"""Common methods of both mixture estimators: those that use the density and the components."""
 
 from abc import abstractmethod
 from typing import Self
@@ -17,7 +17,7 @@ Labels = NDArray[np.intp]
 
 
 class MixtureEstimator(DensityMixin, BaseEstimator):
-    """A mixture that is fitted to points and scores others."""
+    """Mixture estimator: ``fit``, ``score``, ``predict`` and ``sample``."""
 
     def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture.
@@ -27,28 +27,35 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         X : (N, D) array or DataFrame
         y : ignored
         sample_weight : (N,) float, optional
-            How many points each row stands for: a row of weight 3 is the row three times, one of weight 0 none.
+            Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows, a row
+            of weight 0 is ignored.
 
         Raises
         ------
         DataError, DeclarationError, ComponentError
-            All are ValueErrors, and say what was given, what is allowed and what to try.
+            If the data or a parameter are not valid, or a component can't be estimated. All are ValueErrors.
 
         Warns
         -----
         ConvergenceWarning
-            scikit-learn's, when the best fit stopped before it converged.
+            scikit-learn's, if the best fit stopped before it converged.
         """
         self._learn(X, sample_weight)
         return self
 
     def fit_predict(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
-        """(N,) the most probable component of each point, after a fit to them; parameters as for ``fit``."""
+        """Fit the mixture and return the most probable component of each point (N,); parameters as for ``fit``.
+
+        Raises
+        ------
+        DataError, DeclarationError, ComponentError
+            As ``fit``.
+        """
         return self.fit(X, y, sample_weight).predict(X)
 
     @abstractmethod
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
-        """Fit, and set the attributes that end in an underscore."""
+        """Fit, and set the attributes whose names end in an underscore."""
 
     @abstractmethod
     def _log_density(self, points: Points) -> Array:
@@ -63,35 +70,63 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         """Points (size, D) and the component (size,) of each."""
 
     def score_samples(self, X: DataLike) -> Array:
-        """(N,) log density of each point, in one over the product of the features' units."""
+        """Compute the log density of each point (N,), in nats; the unit of the density is the inverse of the features'.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return self._log_density(self._new_points(X))
 
     def score(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log density of the points, each counted as often as its weight says; higher is better."""
+        """Compute the weighted mean log density of the points, in nats per point; higher is better.
+
+        Raises
+        ------
+        DataError
+            If the data or the weights are not valid.
+        """
         points = self._new_points(X).weighed(sample_weight)
         return float(np.average(self._log_density(points), weights=points.weights))
 
     def predict_proba(self, X: DataLike) -> Array:
-        """(N, K) probability that each point came from each component; rows sum to one."""
+        """Compute the probability that each point came from each component (N, K); rows sum to one.
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return self._probability(self._new_points(X))
 
     def predict(self, X: DataLike) -> Labels:
-        """(N,) the most probable component of each point."""
+        """Return the most probable component of each point (N,).
+
+        Raises
+        ------
+        DataError
+            If the data are not valid.
+        """
         return self.predict_proba(X).argmax(axis=1)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
-        """Draw points.
+        """Draw points from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int
 
         Returns
         -------
         X : (n_samples, D) float
         y : (n_samples,) int
-            The component of each, in increasing order.
+            Component of each point, in increasing order.
 
         Raises
         ------
         DeclarationError
-            When ``n_samples`` is not a whole number of at least 1.
+            If ``n_samples`` is not a whole number of at least 1.
         """
         from sklearn.utils import check_random_state
 

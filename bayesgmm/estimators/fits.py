@@ -1,4 +1,4 @@
-"""Fits for estimators that are given what they get: few rows, copies of rows, columns that never change."""
+"""Robust fits for the estimators: they accept few rows, duplicate rows and constant columns."""
 
 import os
 from dataclasses import dataclass, replace
@@ -24,48 +24,48 @@ from bayesgmm.sweep.stats import Array, fold
 if TYPE_CHECKING:
     import xarray as xr
 
-LEAST_SHARE = 1e-9  # of the largest variance: what a column counts for that never changes; GaussianNB's share
+MIN_VARIANCE_SHARE = 1e-9  # minimum variance of a column, as a share of the largest; as in GaussianNB
 
 
 def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
-    """The declaration with every prior that keeps a component from collapsing as numbers, whatever the points are.
+    """Resolve the priors of means and covariances for any points, so that no component can collapse.
 
     Parameters
     ----------
     model : MixtureModel
     points : Points
-        All that there are; their middle and range set the priors of means.
+        All points; their midrange and range set the prior of the means.
     within : (D,) float
-        Variances that set those of covariances; where they vanish, a trace of the largest.
+        Variances that set the prior of the covariances; zeros are replaced by a small share of the largest.
     """
-    told = points.summary
-    variance = np.maximum(within, LEAST_SHARE * told.variance.max())
+    summary = points.summary
+    variance = np.maximum(within, MIN_VARIANCE_SHARE * summary.variance.max())
     variance = np.where(variance > 0, variance, 1.0)
-    spread = np.where(told.range > 0, told.range, np.sqrt(variance))
-    summary = Summary(told.columns, told.n_points, told.mean, told.midrange, spread, variance)
-    covariances = model.covariances.resolve(summary, model.family, model.n_components)
-    return model.model_copy(update={"means": model.means.resolve(summary), "covariances": covariances})
+    spread = np.where(summary.range > 0, summary.range, np.sqrt(variance))
+    resolved = Summary(summary.columns, summary.n_points, summary.mean, summary.midrange, spread, variance)
+    covariances = model.covariances.resolve(resolved, model.family, model.n_components)
+    return model.model_copy(update={"means": model.means.resolve(resolved), "covariances": covariances})
 
 
 def fit(
     model: MixtureModel, points: Points, method: str, random_state: RandomState, settings: dict[str, Any] | None
 ) -> "xr.DataTree":
-    """A fit by any method; 'em' is here held by the covariances' prior, so that it never fails.
+    """Fit by any method; 'em' maximises under the prior of the covariances, so that no component degenerates.
 
     Raises
     ------
-    DeclarationError
-        For a method, or a setting, that does not exist.
+    UnknownName, DeclarationError
+        If the method or a setting does not exist, or a value is not valid.
     """
     engine_named(method)
-    seed, told = arguments.seed_of(random_state), arguments.settings_named(settings)
+    seed, given = arguments.seed_of(random_state), arguments.settings_named(settings)
     if method == "em":
-        return _most_probable(model, points, seed, told)
-    return inference.fit(model, points, method, seed=seed, progress=False, **told)
+        return _most_probable(model, points, seed, given)
+    return inference.fit(model, points, method, seed=seed, progress=False, **given)
 
 
 def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dict[str, Any]) -> "xr.DataTree":
-    """EM to the mode under the covariances' prior, as a posterior of one draw.
+    """Find the mode under the prior of the covariances by EM; return it as a fit of one draw.
 
     References
     ----------
@@ -77,8 +77,8 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     prior = closest_wishart(model.covariances, standard, family)
     sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
-        chosen = chosen | {"n_init": 1}  # all starts end in one place
-    found = em.climb(sweep, model.n_components, seed, **chosen)
+        chosen = chosen | {"n_init": 1}  # all starts have the same result
+    found = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
     mixture = found.mixture
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
@@ -91,12 +91,12 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a point estimate was made from.
+    """Data of a point estimate.
 
     Parameters
     ----------
     points : Points
-        The data (not a copy); none of them once they are forgotten.
+        The data (not a copy); empty after ``forgotten``.
     standard : Standard
     loglik : float
         Total log likelihood of the points under the estimate, in data units.
@@ -107,23 +107,22 @@ class Fitted:
     loglik: float
 
     def forgotten(self) -> "Fitted":
-        """The same without the data."""
+        """Return a copy without the data."""
         return replace(self, points=self.points.forgotten())
 
 
 def one_draw(fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, Array], info: FitInfo) -> "xr.DataTree":
-    """A mixture as a fit; its components keep their order.
+    """Make a fit of one draw from a mixture; its components keep their order.
 
     Parameters
     ----------
     fitted : Fitted
-        Without data, the fit holds no ``observed_data``. With no prior looked at, the log likelihood stands for the log
-        posterior, too.
+        Without data, the fit has no ``observed_data``. The log likelihood takes the place of the log posterior.
     model : MixtureModel
     mixture : (K,), (K, D) and (K, D, D) float
         Weights, means, covariances, in data units.
     info : FitInfo
-        How it was made, beyond what is the same for all.
+        Facts about the fit; those that all such fits share are added.
     """
     points = fitted.points
     total = np.array([[fitted.loglik]])
@@ -144,7 +143,7 @@ def one_draw(fitted: Fitted, model: MixtureModel, mixture: tuple[Array, Array, A
 
 
 def _resolved(model: MixtureModel, points: Points) -> MixtureModel:
-    """With every number explicit where the data can set them: maximum likelihood asks for none."""
+    """Resolve the priors if the data allow it; maximum likelihood does not need them."""
     try:
         return model.resolve(points)
     except (DataError, DeclarationError):

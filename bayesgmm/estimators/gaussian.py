@@ -16,10 +16,10 @@ from bayesgmm.data.points import DataLike, Points, Standard
 from bayesgmm.errors import PACKAGE, ComponentError
 from bayesgmm.estimators import arguments, shapes
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.estimators.beginnings import ASSIGN, from_assignment, without_weightless
-from bayesgmm.estimators.climbing import Climbed, Report, climb
 from bayesgmm.estimators.density import Labels, MixtureEstimator
+from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
 from bayesgmm.estimators.fits import Fitted, one_draw
+from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_weightless
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
@@ -158,7 +158,7 @@ class GaussianMixture(MixtureEstimator):
 
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
-        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, least=2)
+        points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         arguments.require_rows(points, self.n_components)
         given = self._given(points.values.shape[1])
         standard = Standard.of(points, common=self._family.needs_common_scale)
@@ -176,16 +176,16 @@ class GaussianMixture(MixtureEstimator):
 
     def _best(
         self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
-    ) -> Climbed:
+    ) -> EMRun:
         """The highest of the climbs that do not end in a component that can't be estimated."""
         report = Report(arguments.verbosity(self.verbose), self.verbose_interval)
-        best: Climbed | None = None
+        best: EMRun | None = None
         failure: ComponentError | None = None
         for number in range(n_init):
             report.start(number)
             try:
-                found = climb(
-                    sweep, start(), self.max_iter, self.tol, log_scale=log_scale, last=last, tell=report.iteration
+                found = run_em(
+                    sweep, start(), self.max_iter, self.tol, log_scale=log_scale, last=last, report=report.iteration
                 )
             except ComponentError as error:
                 failure = error
@@ -205,8 +205,8 @@ class GaussianMixture(MixtureEstimator):
         if self.means_init is not None:
             given["mean"] = arguments.check_means(self.means_init, self.n_components, n_features)
         if self.precisions_init is not None:
-            told = arguments.check_precisions(self.precisions_init, self._family, self.n_components, n_features)
-            given["factors"] = shapes.factors_of_precisions(told, self._family)
+            precisions = arguments.check_precisions(self.precisions_init, self._family, self.n_components, n_features)
+            given["factors"] = shapes.factors_of_precisions(precisions, self._family)
         return given
 
     def _start(
@@ -229,7 +229,7 @@ class GaussianMixture(MixtureEstimator):
         core_roots = shapes.core_roots(factors, self._family, standard)
         return Mixture(weight, (mean - standard.shift) / standard.scale, core_roots)
 
-    def _keep(self, points: Points, standard: Standard, blocks: Blocks, best: Climbed) -> None:
+    def _keep(self, points: Points, standard: Standard, blocks: Blocks, best: EMRun) -> None:
         family, mixture = self._family, best.mixture
         self.weights_ = mixture.weight
         self.means_ = mixture.mean * standard.scale + standard.shift

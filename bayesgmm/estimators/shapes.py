@@ -1,7 +1,8 @@
-"""scikit-learn's arrays and ours: the same mixtures in two languages.
+"""Conversion between scikit-learn's arrays and those of this package.
 
-scikit-learn factors a precision as U U', U upper triangular (``precisions_cholesky_``), in data units; we as R' R,
-R lower triangular, in standardised coordinates. So U is the transpose of R with its rows divided by the scale.
+scikit-learn factors a precision as U U', with U upper triangular (``precisions_cholesky_``), in data units. This
+package factors it as R' R, with R lower triangular, in standardised coordinates. So U is the transpose of R with its
+rows divided by the scale.
 """
 
 import numpy as np
@@ -13,49 +14,49 @@ from bayesgmm.sweep.stats import Array, Table
 
 
 def precisions_cholesky(core_roots: Array, family: Family, standard: Standard) -> Array:
-    """U in scikit-learn's shape and data units, from roots in core shape."""
+    """Convert roots in core shape to U in scikit-learn's shape and data units."""
     return family.squeezed(family.form.transposed(family.form.scale_columns(core_roots, 1 / standard.scale)))
 
 
 def core_roots(factors: Array, family: Family, standard: Standard) -> Array:
-    """Roots in core shape, from U in scikit-learn's shape and data units."""
+    """Convert U in scikit-learn's shape and data units to roots in core shape."""
     core = family.unsqueezed(np.asarray(factors, dtype=np.float64))
     return family.form.scale_columns(family.form.transposed(core), standard.scale)
 
 
 def factors_of_precisions(precisions: Array, family: Family) -> Array:
-    """U of precisions, both in scikit-learn's shape."""
+    """Factor precisions into U, both in scikit-learn's shape."""
     return family.form.upper_factors(precisions)
 
 
 def precisions(factors: Array, family: Family) -> Array:
-    """U U', in scikit-learn's shape."""
+    """Compute U U', in scikit-learn's shape."""
     return family.form.outer_products(factors)
 
 
 def covariances(factors: Array, family: Family) -> Array:
-    """The inverse of U U', in scikit-learn's shape."""
+    """Compute the inverse of U U', in scikit-learn's shape."""
     return family.form.inverse_outer_products(factors)
 
 
 def matrices(factors: Array, family: Family, n_components: int, n_features: int) -> Array:
-    """(K, D, D) covariances, from U in scikit-learn's shape."""
+    """Compute the covariances (K, D, D) from U in scikit-learn's shape."""
     unit = Standard(np.zeros(n_features), np.ones(n_features))
     return family.matrices(core_roots(factors, family, unit), n_components, n_features)
 
 
 def table(weights: Array, means: Array, factors: Array, family: Family, shift: Array) -> Table:
-    """What scores points, in data units about ``shift``."""
+    """Make the table that scores points in data units minus ``shift``."""
     unit = Standard(shift, np.ones_like(shift))
     centred = Mixture(np.asarray(weights), np.asarray(means) - shift, core_roots(factors, family, unit))
     return centred.table(family)
 
 
 def covariances_from_matrices(matrices: Array, family: Family) -> Array:
-    """Covariances in scikit-learn's shape, from (K, D, D) of which each is in the family."""
+    """Convert covariances (K, D, D) of the family to scikit-learn's shape."""
     return family.squeezed(family.cores(matrices))
 
 
 def factors_of_covariances(values: Array, family: Family) -> Array:
-    """U of covariances, both in scikit-learn's shape."""
+    """Compute U of covariances, both in scikit-learn's shape."""
     return family.form.upper_factors_of_inverses(values)

@@ -106,14 +106,14 @@ def fit(
     density = LogPosterior.of(model, points)
     resolved = density.model
     given = {} if start is None else {"start": _started(engine, start, density, points)}
-    said = resolved.contradictions(points.summary)
-    warn(said)
+    conflicts = resolved.contradictions(points.summary)
+    warn(conflicts)
     began = time.perf_counter()
     # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
     # a search for modes took 80 times as long), and sums round differently for another number of them.
     with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"):
         estimate = engine(density, seed, cores, report, **chosen, **given)
-    run = Run(method, chosen, seed, time.perf_counter() - began, said)
+    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
     return finish(density, points, estimate, run, cores)
 
 
@@ -193,7 +193,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     )
     doubts = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
     warn(doubts)
-    return annotate(tree, replace(info, warnings=(*run.said, *doubts)))
+    return annotate(tree, replace(info, warnings=(*run.conflicts, *doubts)))
 
 
 def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:

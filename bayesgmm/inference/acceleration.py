@@ -1,4 +1,4 @@
-"""Fixed-point iterations that creep, made to leap: squared extrapolation with a safeguard that lets nothing fall."""
+"""Acceleration of slow fixed-point iterations: squared extrapolation (SQUAREM) with a safeguard, so no value falls."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,19 +7,24 @@ import numpy as np
 from bayesgmm.errors import DegenerateComponent
 from bayesgmm.sweep.stats import Array
 
-ROUNDING = 1e-15  # a relative gain that may be rounding alone
-REGULAR = 3  # gains in a row whose rates are looked at
-LONGER = (
-    4.0  # a leap that is taken lets the next be so many times as long, one that is taken back so many times shorter
-)
-SLOWEST = 0.9999  # a rate that is closer to one can't be told from it
+ROUNDING = 1e-15  # relative gain that may be rounding error alone
+N_GAINS = 3  # gains in a row whose rates are looked at
+GROWTH = 4.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
+MAX_RATE = 0.9999  # a rate that is closer to one can't be told from it
 
 
-def to_be_gained(gains: list[float]) -> tuple[float, float]:
-    """What further steps will gain in all, and the factor by which gains shrink: the slowest of the last few.
+def remaining_gain(gains: list[float]) -> tuple[float, float]:
+    """Estimate the total gain of all further steps, and the rate at which gains shrink, by Aitken's extrapolation.
 
-    At the end of a fixed-point iteration gains shrink by a constant factor, so one small gain does not say that the end
-    is near, but a few do.
+    Near the end of a fixed-point iteration gains shrink at a constant rate. The rate is the slowest of the last three,
+    because one small gain alone does not show convergence.
+
+    Returns
+    -------
+    gain : float
+        Infinity when there are fewer than four gains.
+    rate : float
+        At most 0.9999.
 
     References
     ----------
@@ -30,32 +35,37 @@ def to_be_gained(gains: list[float]) -> tuple[float, float]:
     >>> to_be_gained([8.0, 4.0, 2.0, 1.0, 0.5])
     (0.5, 0.5)
     """
-    if len(gains) <= REGULAR:
-        return np.inf, SLOWEST
-    last = np.array(gains[-REGULAR - 1 :])
-    rate = min(float((last[1:] / np.maximum(last[:-1], np.finfo(float).tiny)).max()), SLOWEST)
+    if len(gains) <= N_GAINS:
+        return np.inf, MAX_RATE
+    last = np.array(gains[-N_GAINS - 1 :])
+    rate = min(float((last[1:] / np.maximum(last[:-1], np.finfo(float).tiny)).max()), MAX_RATE)
     return float(last[-1]) * rate / (1 - rate), rate
 
 
-def squared_steps[State](
+def squarem[State](
     step: Callable[[State], tuple[float, State]],
     start: State,
     flatten: Callable[[State], Array],
     unflatten: Callable[[Array], State],
 ) -> Iterator[tuple[float, State]]:
-    """States of ever larger value, each with its value, for as long as they are asked for.
+    """Iterate a step with squared extrapolation (SQUAREM) without end; yield each state with its value.
 
-    Two plain steps tell how fast the iteration creeps and where to; the third leaps there, as far as the leaps before
-    it have earned, and is taken back if it lands lower.
+    Two plain steps estimate the rate and direction of convergence, and the third extrapolates. Its maximum length
+    grows with each success. An extrapolation that lowers the value is rejected.
 
     Parameters
     ----------
     step : function
-        Gives the value of a state, and the state after it, whose value is no smaller.
+        Returns the value of a state, and the next state, whose value is no smaller.
     start : State
     flatten, unflatten : function
-        A state as numbers without bounds, and back; numbers that are no state may raise ArithmeticError,
-        LinAlgError or DegenerateComponent, here or in the step after.
+        Convert a state to unconstrained numbers and back. Numbers that are no valid state may raise ArithmeticError,
+        LinAlgError or DegenerateComponent, here or in the next step.
+
+    Yields
+    ------
+    value : float
+    state : State
 
     References
     ----------
@@ -63,29 +73,29 @@ def squared_steps[State](
     """
     value, following = step(start)
     yield value, start
-    state, longest = start, 1.0
+    state, max_factor = start, 1.0
     while True:
         middle = following
         best, last = step(middle)
         yield best, middle
         try:
             with np.errstate(all="ignore"):
-                factor, numbers = _leap(flatten(state), flatten(middle), flatten(last), longest)
-                leapt = unflatten(numbers)
-                value, following = step(leapt)
+                factor, numbers = _extrapolate(flatten(state), flatten(middle), flatten(last), max_factor)
+                extrapolated = unflatten(numbers)
+                value, following = step(extrapolated)
         except (ArithmeticError, np.linalg.LinAlgError, DegenerateComponent):
             value = -np.inf
         if value >= best:
-            state, longest = leapt, max(longest, LONGER * factor)
+            state, max_factor = extrapolated, max(max_factor, GROWTH * factor)
         else:
-            state, longest = last, max(1.0, longest / LONGER)
+            state, max_factor = last, max(1.0, max_factor / GROWTH)
             value, following = step(last)
         yield value, state
 
 
-def _leap(start: Array, middle: Array, last: Array, longest: float) -> tuple[float, Array]:
-    """How far to go, in steps, and where that leads."""
+def _extrapolate(start: Array, middle: Array, last: Array, max_factor: float) -> tuple[float, Array]:
+    """Return the length of the extrapolation, in steps, and the point that it leads to."""
     first, change = middle - start, last - 2 * middle + start
     length = np.linalg.norm(change)
-    factor = min(max(1.0, float(np.linalg.norm(first) / length)), longest) if length > 0 else 1.0
+    factor = min(max(1.0, float(np.linalg.norm(first) / length)), max_factor) if length > 0 else 1.0
     return factor, start + 2 * factor * first + factor**2 * change

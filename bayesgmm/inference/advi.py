@@ -1,7 +1,7 @@
-"""Variational inference with draws that never change: the Gaussian closest to the posterior, by plain optimisation.
+"""Automatic differentiation variational inference (ADVI) with fixed draws: the Gaussian closest to the posterior.
 
-It lives in coordinates that are already round at the heaviest mode, so it starts as Laplace's approximation, and has
-only to learn what that misses. Where it is still not close, its draws are resampled.
+The coordinates are whitened at the mode with the most posterior mass, so that the search starts from Laplace's
+approximation. If the result is not close to the posterior, its draws are resampled.
 """
 
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
 from bayesgmm.inference.importance import JUDGED, Draws, Kept, Verdict, doubts, judge, keep
-from bayesgmm.inference.laplace import Whitening, find_mode, round_coordinates
+from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_mode
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-FEWEST_SAMPLES = 64  # of the bound, unless told
-MOST_NUMBERS = 2**25  # in the fixed draws: a quarter of a gigabyte
-OPTIMISM = 0.25  # nats that the bound over fixed draws may lie above that over fresh ones
-FEW_EFFECTIVE = 100  # kept draws
-PROPOSALS_WORTH = 3_000_000_000  # points times features times components that resampling may cost
-ROUGH = 100_000  # points that the mode is first looked for in, with minibatches
-REPORTED = 10  # iterations from one report of progress to the next
+MIN_SAMPLES = 64  # minimum number of fixed draws by default
+MAX_NUMBERS = 2**25  # maximum size of the fixed draws: a quarter of a gigabyte
+OPTIMISM = 0.25  # tolerated excess of the bound over fixed draws above that over new draws, in nats
+FEW_EFFECTIVE = 100  # effective number of kept draws below which a warning is given
+PROPOSALS_WORTH = 3_000_000_000  # maximum cost of resampling: points x features x components x proposals
+ROUGH = 100_000  # number of points for the first search of the mode, with minibatches
+REPORTED = 10  # number of iterations between reports of progress
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Settings:
     Parameters
     ----------
     draws : int
-        Draws that are kept: of the approximation, or, where that is not close, picked from many more of them by their
-        importance ratios, some more than once. ``log_q`` stays the density of the approximation.
+        Number of draws to keep. If the approximation is not close to the posterior, they are resampled by their
+        importance ratios from many more draws, some more than once. ``log_q`` stays the density of the approximation.
     samples : int, optional
-        Fixed draws. The default is two a coordinate, at least 64, for mean field, and four a coordinate for full rank
-        (which needs at least two); more when the approximation has fitted itself to them.
+        Number of fixed draws. The default is two per coordinate and at least 64 for mean-field, four per coordinate
+        for full-rank (whose minimum is two); more if the approximation overfits them.
     max_iter : int
         Maximum number of iterations.
     tol : float
-        Stop when no slope exceeds this, in nats for a standard deviation.
+        Converged when no slope exceeds this, in nats per standard deviation.
     batch_size : int, optional
-        Points that each antithetic pair of fixed draws sees, in place of all; the coordinates then come from
-        100,000 points.
+        Number of points in the minibatch of each antithetic pair of fixed draws. Default: all points. With
+        minibatches the coordinates come from 100,000 points.
     """
 
     draws: int
@@ -61,19 +61,19 @@ class Settings:
 
 
 @dataclass
-class Climb:
-    """How far the optimisation came.
+class Optimisation:
+    """State of the optimisation.
 
     Parameters
     ----------
     params : (numbers,) float
-        The best so far.
+        Best parameters so far.
     history : list of float
-        The bound at the start and after every iteration.
+        Bound at the start and after each iteration, in nats.
     samples : list of int
-        How many fixed draws it was over.
+        Number of fixed draws at each entry of ``history``.
     gradient : float
-        The largest slope at the end, in nats for a standard deviation or a factor of e.
+        Largest slope at the end, in nats per standard deviation or factor of e.
     converged, interrupted : bool
     """
 
@@ -86,47 +86,50 @@ class Climb:
 
     @property
     def iterations(self) -> int:
-        """How many there were; each number of draws starts with none."""
+        """Number of iterations; the start of each number of draws does not count."""
         return len(self.history) - len(set(self.samples))
 
-    def note(self, params: Array, value: float, samples: int) -> None:
-        """Take an iteration."""
+    def record(self, params: Array, value: float, samples: int) -> None:
+        """Record an iteration."""
         self.params = params.copy()
         self.history.append(value)
         self.samples.append(samples)
 
 
-def climb(bound: Bound, reached: Climb, settings: Settings, progress: Progress) -> None:
-    """Maximise by L-BFGS from where ``reached`` is until no slope exceeds ``tol``; Ctrl-C keeps the best so far."""
-    samples, reached.converged = len(bound.normals), False
-    level = bound(reached.params)[0]  # subtracted, so that no digits are lost
-    reached.note(reached.params, level, samples)
+def optimise(bound: Bound, optimisation: Optimisation, settings: Settings, progress: Progress) -> None:
+    """Maximise the bound by L-BFGS from ``optimisation.params``, until no slope exceeds ``tol``.
+
+    The result is written to ``optimisation``. Ctrl-C keeps the best parameters so far.
+    """
+    samples, optimisation.converged = len(bound.normals), False
+    level = bound(optimisation.params)[0]  # subtracted, so that no digits are lost
+    optimisation.record(optimisation.params, level, samples)
 
     def downhill(params: Array) -> tuple[float, Array]:
         value, grad = bound(params)
         return level - value, -grad
 
-    def note(intermediate_result: Any) -> None:
-        reached.note(intermediate_result.x, level - float(intermediate_result.fun), samples)
-        if reached.iterations % REPORTED == 0:
-            progress.stage(f"iteration {reached.iterations}, ELBO {reached.history[-1]:.1f}")
+    def record(intermediate_result: Any) -> None:
+        optimisation.record(intermediate_result.x, level - float(intermediate_result.fun), samples)
+        if optimisation.iterations % REPORTED == 0:
+            progress.stage(f"iteration {optimisation.iterations}, ELBO {optimisation.history[-1]:.1f}")
 
     options = {"maxiter": settings.max_iter, "maxfun": 20 * settings.max_iter, "maxcor": 20, "ftol": 1e-12}
     try:
         found = scipy.optimize.minimize(
             downhill,
-            reached.params,
+            optimisation.params,
             jac=True,
             method="L-BFGS-B",
-            callback=note,
+            callback=record,
             options=options | {"gtol": settings.tol},
         )
     except KeyboardInterrupt:
-        reached.interrupted = True
+        optimisation.interrupted = True
         return
-    reached.gradient = float(np.abs(found.jac).max())
-    # a line search that finds nothing better has come to the precision of the sum over the points
-    reached.converged = found.status == 0 or reached.gradient < 10 * settings.tol
+    optimisation.gradient = float(np.abs(found.jac).max())
+    # a line search that finds no increase has reached the precision of the sum over the points
+    optimisation.converged = found.status == 0 or optimisation.gradient < 10 * settings.tol
 
 
 def fit(
@@ -142,17 +145,17 @@ def fit(
     tol: float,
     batch_size: int | None,
 ) -> Estimate:
-    """Fit a Gaussian of a shape by ADVI; the settings are those of ``Settings``.
+    """Fit a Gaussian of the given shape by ADVI; ``Settings`` describes the settings.
 
-    The coordinates are whitened at the heaviest mode, so that the correlations that the posterior has there are in the
-    draws of either shape.
+    The coordinates are whitened at the mode with the most posterior mass. The draws of both shapes therefore have the
+    correlations of the posterior at that mode.
 
     Raises
     ------
     DeclarationError
-        When there are fewer fixed draws than the shape needs.
+        If there are fewer fixed draws than the shape needs.
     SamplingError
-        When the posterior has too many coordinates for the shape.
+        If the posterior has too many coordinates for the shape.
 
     References
     ----------
@@ -169,8 +172,8 @@ def fit(
     kept, verdict = keep(found.judged, settings.draws, _affordable(density), found.propose, rng)
     more = verdict.resampled.proposals - len(found.judged) if verdict.resampled else 0
     notes = EngineNotes(
-        converged=found.reached.converged,
-        interrupted=found.reached.interrupted,
+        converged=found.optimisation.converged,
+        interrupted=found.optimisation.interrupted,
         repaired_directions=whitening.repaired,
         elbo=found.verdict.elbo,
         elbo_se=found.verdict.elbo_se,
@@ -181,8 +184,8 @@ def fit(
         resampled=verdict.resampled,
     )
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
-    groups = {"optimisation": _history(found.reached)}
-    warnings = (*_doubts_of_the_climb(found), *_doubts_of_the_draws(verdict, settings.draws))
+    groups = {"optimisation": _history(found.optimisation)}
+    warnings = (*_optimiser_warnings(found), *_resampling_warnings(verdict, settings.draws))
     return Estimate(kept.q[None], stats, warnings, notes, groups)
 
 
@@ -191,25 +194,25 @@ fit_meanfield, fit_fullrank = partial(fit, MeanField()), partial(fit, FullRank()
 
 @dataclass(frozen=True)
 class Closest:
-    """The closest Gaussian.
+    """Gaussian closest to the posterior.
 
     Parameters
     ----------
-    reached : Climb
-        The search for it.
+    optimisation : Optimisation
+        State of the search for it.
     judged : Draws
         Its first new draws.
     propose : callable
-        Source of more draws.
+        Function that returns more draws.
     verdict : Verdict
-        How close it is.
+        Quality of the approximation.
     optimism : float
         ELBO on the fixed draws minus that on new draws, in nats.
     evaluations : int
         Number of evaluations of the log posterior, after the mode was found.
     """
 
-    reached: Climb
+    optimisation: Optimisation
     judged: Draws
     propose: Callable[[int], Draws]
     verdict: Verdict
@@ -226,33 +229,36 @@ def _closest(
     progress: Progress,
     settings: Settings,
 ) -> Closest:
-    """The Gaussian over as many fixed draws as it takes."""
-    reached: Climb | None = None
+    """Find the closest Gaussian, with more fixed draws while it overfits them."""
+    optimisation: Optimisation | None = None
     evaluations = 0  # of log densities, after the mode was found
     for samples in _sample_sizes(shape, density.size, settings.samples):
         normals = fixed_draws(samples, density.size, seed)
         densities = _densities(density, whitening.mode, samples // 2, settings.batch_size, seed)
         bound = Bound(densities, whitening, shape, normals, cores)
-        reached = reached or Climb(bound.start())
-        climb(bound, reached, settings, progress)
+        optimisation = optimisation or Optimisation(bound.start())
+        optimise(bound, optimisation, settings, progress)
         progress.stage("judging it")
-        propose = _proposals(density, bound, reached.params, seed)
+        propose = _proposals(density, bound, optimisation.params, seed)
         judged = propose(max(settings.draws, JUDGED))
         evaluations += bound.evaluations + len(judged)
         verdict = judge(judged.log_ratio)
-        optimism = reached.history[-1] - verdict.elbo
-        if reached.interrupted or optimism < OPTIMISM + 4 * verdict.elbo_se:
+        optimism = optimisation.history[-1] - verdict.elbo
+        if optimisation.interrupted or optimism < OPTIMISM + 4 * verdict.elbo_se:
             break
-    assert reached is not None
-    return Closest(reached, judged, propose, verdict, optimism, evaluations)
+    assert optimisation is not None
+    return Closest(optimisation, judged, propose, verdict, optimism, evaluations)
 
 
 def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
-    """Whitened at the heaviest mode: of all points, or of a part whose mode all points then move to theirs."""
+    """Compute the whitened coordinates at the mode.
+
+    With minibatches a subsample gives the curvature, and the mode is then moved to that of all points.
+    """
     points = max(ROUGH, batch_size or 0)
     if batch_size is None or density.blocks.n_points < 2 * points:
-        return round_coordinates(density, seed, cores, progress)
-    rough = round_coordinates(subsample(density, points, seed), seed, cores, progress)
+        return whiten_at_mode(density, seed, cores, progress)
+    rough = whiten_at_mode(subsample(density, points, seed), seed, cores, progress)
 
     def white(z: Array) -> tuple[float, Array]:
         value, grad = density(rough(z))
@@ -262,7 +268,7 @@ def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progres
 
 
 def _sample_sizes(shape: Shape, size: int, wanted: int | None) -> list[int]:
-    """How many fixed draws to try: more when a Gaussian has fitted itself to those that it saw.
+    """Numbers of fixed draws to try, in order: the next one if the Gaussian overfits the one before.
 
     References
     ----------
@@ -270,19 +276,19 @@ def _sample_sizes(shape: Shape, size: int, wanted: int | None) -> list[int]:
     """
     if wanted is not None:
         return [wanted + wanted % 2]
-    first = max(FEWEST_SAMPLES, shape.samples_a_coordinate * size)
-    return [n for n in (first, 4 * first, 16 * first) if n == first or n * size <= MOST_NUMBERS]
+    first = max(MIN_SAMPLES, shape.samples_a_coordinate * size)
+    return [n for n in (first, 4 * first, 16 * first) if n == first or n * size <= MAX_NUMBERS]
 
 
 def _densities(density: LogPosterior, mode: Array, pairs: int, batch_size: int | None, seed: int) -> list[LogDensity]:
-    """One for each fixed draw. A pair shares its minibatch: its errors in the curvature cancel in the mean."""
+    """Log density for each fixed draw. An antithetic pair shares a minibatch, so that errors of curvature cancel."""
     if batch_size is None or batch_size >= density.blocks.n_points:
         return [density] * (2 * pairs)
     return 2 * draw_minibatches(density, mode, pairs, batch_size, seed)
 
 
 def _proposals(density: LogPosterior, bound: Bound, params: Array, seed: int) -> Callable[[int], Draws]:
-    """Gives fresh draws of the Gaussian, as many as it is asked for, with the log posterior of all points there."""
+    """Return a function that makes new draws of the Gaussian, with the log posterior of all points at each."""
     rng = np.random.default_rng((seed, 4))
 
     def propose(count: int) -> Draws:
@@ -294,41 +300,45 @@ def _proposals(density: LogPosterior, bound: Bound, params: Array, seed: int) ->
 
 
 def _affordable(density: LogPosterior) -> int:
-    """Draws that may be proposed in all."""
+    """Maximum total number of proposals."""
     cost = density.blocks.n_points * density.n_features * density.n_components
-    return min(PROPOSALS_WORTH // cost, MOST_NUMBERS // density.size)
+    return min(PROPOSALS_WORTH // cost, MAX_NUMBERS // density.size)
 
 
-def _history(reached: Climb) -> dict[str, tuple[str, Array]]:
-    columns = {"iteration": range(len(reached.history)), "elbo": reached.history, "samples": reached.samples}
+def _history(optimisation: Optimisation) -> dict[str, tuple[str, Array]]:
+    columns = {
+        "iteration": range(len(optimisation.history)),
+        "elbo": optimisation.history,
+        "samples": optimisation.samples,
+    }
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts_of_the_climb(closest: Closest) -> list[str]:
-    reached, found = closest.reached, []
-    count = reached.iterations
-    if reached.interrupted:
+def _optimiser_warnings(closest: Closest) -> list[str]:
+    optimisation, found = closest.optimisation, []
+    count = optimisation.iterations
+    if optimisation.interrupted:
         found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
-    elif not reached.converged:
+    elif not optimisation.converged:
         found.append(
-            f"ADVI stopped after {count} iterations before it converged (the largest slope is {reached.gradient:.2g}). "
-            "Try a larger max_iter or fewer components."
+            f"ADVI stopped after {count} iterations before it converged "
+            f"(the largest slope is {optimisation.gradient:.2g}). Try a larger max_iter or fewer components."
         )
-    if reached.converged and closest.optimism > OPTIMISM + 4 * closest.verdict.elbo_se:
+    if optimisation.converged and closest.optimism > OPTIMISM + 4 * closest.verdict.elbo_se:
         found.append(
-            f"The approximation has fitted itself to its {reached.samples[-1]} fixed draws: their ELBO is "
+            f"The approximation overfits its {optimisation.samples[-1]} fixed draws: their ELBO is "
             f"{closest.optimism:.1f} nats too high. Try more samples, or method='nuts'."
         )
     return found
 
 
-def _doubts_of_the_draws(verdict: Kept, draws: int) -> list[str]:
+def _resampling_warnings(verdict: Kept, draws: int) -> list[str]:
     resampled = verdict.resampled
     found = doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_RESAMPLED)
     if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
         found.append(
-            f"The {draws} draws, picked from {resampled.proposals} of the approximation, are worth only "
-            f"{resampled.effective:.0f} independent ones ({needed:.0f} wanted). Their intervals are rough. "
+            f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "
+            f"size of only {resampled.effective:.0f} ({needed:.0f} wanted). Their intervals are imprecise. "
             "Try method='nuts', or more draws."
         )
     return found

@@ -1,4 +1,4 @@
-"""The factors of means and precisions, for each prior of the means that has a conjugate update."""
+"""Variational factors of means and precisions, for each prior of the means that has a conjugate update."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self, override
@@ -33,10 +33,9 @@ class Components:
     mean : (K, D) float
         Expected means.
     spread : array
-        How sure the means are, in the words of their factor: points that each is worth (K,), or precisions
-        (K, G, p, p).
+        Precision of the means: (K,) equivalent numbers of points, or (K, G, p, p) precision matrices.
     precision : Wisharts
-        The family's own.
+        Factors of the family's own precisions.
     """
 
     mean: Array
@@ -45,17 +44,17 @@ class Components:
 
 
 class MeansFactor(Protocol):
-    """What a prior of the means makes of means and precisions."""
+    """Updates of the factors of means and precisions under a prior of the means."""
 
     @classmethod
     def of(cls, prior: MeansPrior, standard: Standard, layout: Layout) -> Self:
-        """Of a resolved prior, in standardised coordinates."""
+        """Make it from a resolved prior, in standardised coordinates."""
 
     def update(self, now: Components, prior: Wisharts, stats: Stats, rate: float = 1.0) -> Components:
-        """The best factors given the statistics; or a step of that size towards them in the natural parameters."""
+        """Return the optimal factors given the statistics, or a step of size ``rate`` towards them."""
 
     def spread_cost(self, now: Components) -> Array:
-        """(K,) what the means' own variance adds to the expected squared distance of a point."""
+        """(K,) contribution of the means' uncertainty to the expected squared distance of a point."""
 
     def divergence(self, now: Components) -> float:
         """Kullback-Leibler divergence of the means' factors from their prior."""
@@ -63,21 +62,21 @@ class MeansFactor(Protocol):
     def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
         """(S, K, D) means given the precisions' roots (S, M, W, p, p), and their log densities (S,)."""
 
-    def worth(self, now: Components) -> Array | None:
-        """(K,) the number of points that each mean is worth; None where means and precisions are independent."""
+    def pseudo_counts(self, now: Components) -> Array | None:
+        """(K,) equivalent number of points of each mean; None where means and precisions are independent."""
 
     def flatten(self, spread: Array) -> Array:
-        """``Components.spread`` as numbers without bounds."""
+        """Return ``Components.spread`` as unconstrained numbers."""
 
     def unflatten(self, numbers: Array) -> Array:
-        """The inverse of ``flatten``."""
+        """Return ``Components.spread`` from unconstrained numbers."""
 
     def spread_size(self) -> int:
-        """How many numbers those are."""
+        """Count the numbers that ``flatten`` returns."""
 
 
 def scatter(layout: Layout, stats: Stats, mean: Array) -> Array:
-    """(K, G, p, p) sum of the squares of the points about ``mean`` (K, D)."""
+    """Compute the (K, G, p, p) sums of squares of the points about ``mean`` (K, D)."""
     shift, s1 = layout.vectors(mean - stats.about), layout.vectors(stats.s1)
     cross = s1[..., :, None] * shift[..., None, :]
     squares = stats.n[:, None, None, None] * outer(shift)
@@ -85,13 +84,13 @@ def scatter(layout: Layout, stats: Stats, mean: Array) -> Array:
 
 
 def _dof(layout: Layout, prior: Wisharts, n: Array) -> Array:
-    """Degrees of freedom after n points a component (K,)."""
+    """Degrees of freedom after n points per component (K,)."""
     return prior.dof + layout.pool(np.repeat(n[:, None], layout.n_groups, axis=1))
 
 
 @dataclass(frozen=True)
-class JointMeans(MeansFactor):
-    r"""A normal-Wishart of mean and precision: the exact posterior, given the assignments.
+class NormalWishartMeans(MeansFactor):
+    r"""Normal-Wishart factor of mean and precision: the exact posterior given the assignments.
 
     .. math:: q(\mu_k \mid \Lambda_k) = \mathrm{Normal}(m_k, (\beta_k \Lambda_k)^{-1})
 
@@ -118,17 +117,17 @@ class JointMeans(MeansFactor):
         strength = self.strength + stats.n
         total = self.strength * self.location + stats.n[:, None] * stats.about + stats.s1
         mean = total / strength[:, None]
-        away = outer(layout.vectors(mean - self.location))
-        scale = prior.scale + layout.pool(scatter(layout, stats, mean) + self.strength * away)
+        deviation = outer(layout.vectors(mean - self.location))
+        scale = prior.scale + layout.pool(scatter(layout, stats, mean) + self.strength * deviation)
         best = Components(mean, strength, Wisharts(_dof(layout, prior, stats.n), scale))
         return best if rate == 1 else self._toward(now, best, rate)
 
     def _toward(self, now: Components, best: Components, rate: float) -> Components:
-        """A step in strength, strength mean, dof, and scale + strength mean mean'."""
+        """Take a step in the natural parameters: strength, strength mean, dof, scale + strength mean mean'."""
         old, new = (1 - rate) * now.spread, rate * best.spread
         mean = (old[:, None] * now.mean + new[:, None] * best.mean) / (old + new)[:, None]
         between = outer(self.layout.vectors(now.mean - best.mean)) * (old * new / (old + new))[:, None, None, None]
-        moved = now.precision.toward(best.precision, rate)
+        moved = now.precision.step_towards(best.precision, rate)
         return Components(mean, old + new, Wisharts(moved.dof, moved.scale + self.layout.pool(between)))
 
     @override
@@ -138,8 +137,8 @@ class JointMeans(MeansFactor):
     @override
     def divergence(self, now: Components) -> float:
         ratio = self.strength / now.spread
-        away = self.layout.vectors(now.mean - self.location)
-        distance = quadratic(self.layout.spread(now.precision.mean), away).sum()
+        deviation = self.layout.vectors(now.mean - self.location)
+        distance = quadratic(self.layout.spread(now.precision.mean), deviation).sum()
         per_column = ratio - 1 - np.log(ratio)
         return 0.5 * float(now.mean.shape[1] * per_column.sum() + self.strength * distance)
 
@@ -151,7 +150,7 @@ class JointMeans(MeansFactor):
         return _draw_normal(rng, now.mean, scaled)
 
     @override
-    def worth(self, now: Components) -> Array | None:
+    def pseudo_counts(self, now: Components) -> Array | None:
         return now.spread.copy()
 
     @override
@@ -168,8 +167,8 @@ class JointMeans(MeansFactor):
 
 
 @dataclass(frozen=True)
-class ApartMeans(MeansFactor):
-    r"""Means and precisions apart: a normal prior of the means alone is conjugate given the precisions.
+class IndependentMeans(MeansFactor):
+    r"""Independent factors of mean and precision: a normal prior of the mean is conjugate given the precision.
 
     .. math:: q(\mu_k, \Lambda_k) = \mathrm{Normal}(\mu_k \mid m_k, C_k^{-1}) \, q(\Lambda_k)
 
@@ -177,7 +176,7 @@ class ApartMeans(MeansFactor):
     ----------
     layout : Layout
     location, precision : (D,) float
-        Of the prior.
+        Parameters of the prior.
     """
 
     layout: Layout
@@ -208,7 +207,7 @@ class ApartMeans(MeansFactor):
         mean = np.linalg.solve(certainty, pull[..., None])[..., 0].reshape(now.mean.shape)
         own = n[:, None, None, None] * np.linalg.inv(certainty)
         best = Wisharts(_dof(layout, prior, n), prior.scale + layout.pool(scatter(layout, stats, mean) + own))
-        return Components(mean, certainty, best if rate == 1 else now.precision.toward(best, rate))
+        return Components(mean, certainty, best if rate == 1 else now.precision.step_towards(best, rate))
 
     @override
     def spread_cost(self, now: Components) -> Array:
@@ -217,12 +216,12 @@ class ApartMeans(MeansFactor):
 
     @override
     def divergence(self, now: Components) -> float:
-        away = self.layout.vectors(now.mean - self.location)
+        deviation = self.layout.vectors(now.mean - self.location)
         prior = self._prior_precision
         chol = np.linalg.cholesky(now.spread)
         log_ratio = 2 * np.log(diagonal_of(chol)).sum() - len(now.mean) * np.log(self.precision).sum()
         own = trace_of_product(prior, np.linalg.inv(now.spread)).sum() - now.mean.size
-        return 0.5 * float(own + log_ratio + quadratic(prior, away).sum())
+        return 0.5 * float(own + log_ratio + quadratic(prior, deviation).sum())
 
     @override
     def draw(self, rng: np.random.Generator, now: Components, root: Array) -> tuple[Array, Array]:
@@ -230,7 +229,7 @@ class ApartMeans(MeansFactor):
         return _draw_normal(rng, now.mean, np.broadcast_to(upper, (len(root), *upper.shape)))
 
     @override
-    def worth(self, now: Components) -> Array | None:
+    def pseudo_counts(self, now: Components) -> Array | None:
         return None
 
     @override
@@ -258,12 +257,12 @@ def _draw_normal(rng: np.random.Generator, mean: Array, root: Array) -> tuple[Ar
 
 @by_class
 def means_factor(prior: MeansPrior) -> type[MeansFactor]:
-    """Return the class of the factor of the means that a prior has; the prior need not be resolved.
+    """Return the class of the factor of the means under a prior, which need not be resolved.
 
     Raises
     ------
     NotConjugate
-        When it has none.
+        If the prior has no conjugate update.
     """
     raise NotImplementedError
 
@@ -271,13 +270,13 @@ def means_factor(prior: MeansPrior) -> type[MeansFactor]:
 @means_factor.register
 def _normal_means(prior: NormalMeans) -> type[MeansFactor]:
     if prior.is_ordered:
-        raise NotConjugate("NormalMeans in order", "means=NormalMeans(...) without ordered=True")
-    return ApartMeans
+        raise NotConjugate("ordered NormalMeans", "means=NormalMeans(...) without ordered=True")
+    return IndependentMeans
 
 
 @means_factor.register
 def _conjugate_means(prior: ConjugateMeans) -> type[MeansFactor]:
-    return JointMeans
+    return NormalWishartMeans
 
 
 @means_factor.register
@@ -287,12 +286,12 @@ def _hierarchical_means(prior: HierarchicalMeans) -> type[MeansFactor]:
 
 @by_class
 def precisions_factor(prior: CovariancesPrior) -> type[Wisharts]:
-    """Return the class of the factor of the precisions that a prior has; the prior need not be resolved.
+    """Return the class of the factor of the precisions under a prior, which need not be resolved.
 
     Raises
     ------
     NotConjugate
-        When it has none.
+        If the prior has no conjugate update.
     """
     raise NotImplementedError
 

@@ -23,7 +23,7 @@ special = Late("scipy.special")
 GRID = 2001  # points of a concentration's factor
 TAIL = 1e-12  # of a concentration's prior on either side ...
 BEYOND = np.log(1e3)  # ... and how far beyond that the grid goes, unless that is more than the prior is wide
-LEAST_TILT = 1e-300
+MIN_TILT = 1e-300
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Wisharts:
         # twice the root for the precision, once a row; then the root for its logarithm is in the powers
         return root, (value + self._log_constant + side * np.log(2)).sum(axis=(-1, -2))
 
-    def toward(self, other: "Wisharts", rate: float) -> "Wisharts":
+    def step_towards(self, other: "Wisharts", rate: float) -> "Wisharts":
         """A step of that size in the natural parameters."""
         dof = (1 - rate) * self.dof + rate * other.dof
         return Wisharts(dof, (1 - rate) * self.scale + rate * other.scale)

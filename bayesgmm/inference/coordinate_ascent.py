@@ -1,9 +1,9 @@
-r"""Coordinate ascent on the evidence lower bound: the fold under expected natural parameters, and conjugate updates.
+r"""Coordinate ascent on the evidence lower bound (ELBO): a fold under expected natural parameters, conjugate updates.
 
 .. math:: q(z, \theta) = q(z) \, q(w) \, q(\alpha) \prod_k q(\mu_k, \Lambda_k)
 
-The fold's log likelihood, under a table of expected natural parameters, is what the points and their best
-assignments add to the bound; all else is a divergence from the priors, in closed form.
+The log likelihood of the fold, under a table of expected natural parameters, is the contribution of the points and
+their optimal assignments to the bound. All other terms are divergences from the priors, in closed form.
 """
 
 from dataclasses import dataclass, replace
@@ -12,22 +12,22 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.inference.component_factors import Components, MeansFactor, means_factor, precisions_factor
-from bayesgmm.inference.conjugate import LEAST_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
+from bayesgmm.inference.conjugate import MIN_TILT, Layout, WeightsFactor, Wisharts, from_log_cholesky, log_cholesky
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks, Stats, Table, fold
 
 
 @dataclass(frozen=True)
-class Belief:
+class Factors:
     """A mean-field approximation of the posterior, in the coordinates of the blocks.
 
     Parameters
     ----------
     shares : (M, J) float
-        Parameters of the Dirichlets that hand out the weights.
+        Parameters of the Dirichlet factors of the weights.
     tilt : (0,) or (1,) float
-        Of the factor of a concentration that is learned.
+        Parameter of the factor of a learned concentration.
     components : Components
         Factors of means and precisions.
     """
@@ -45,7 +45,7 @@ class Ascent:
     ----------
     density : LogPosterior
     threads : int
-        The answer is the same for any number.
+        Number of threads; the result does not depend on it.
     """
 
     density: LogPosterior
@@ -53,89 +53,89 @@ class Ascent:
 
     @cached_property
     def layout(self) -> Layout:
-        """How precisions are shared."""
+        """Layout of the precisions: which components and features share one."""
         return Layout.of(self.density.model.family, self.density.n_components, self.density.n_features)
 
     @cached_property
     def weights(self) -> WeightsFactor:
-        """The weights' side."""
+        """Updates of the weights' factor."""
         return WeightsFactor.of(self.density.model.weights, self.density.n_components)
 
     @cached_property
     def means(self) -> MeansFactor:
-        """The means' side."""
+        """Updates of the means' factor."""
         prior = self.density.model.means
         return means_factor(prior).of(prior, self.density.standard, self.layout)
 
     @cached_property
     def precision_prior(self) -> Wisharts:
-        """The prior of every precision, one for all components."""
+        """Prior of each precision; all components have the same."""
         prior, side = self.density.model.covariances, self.layout.side
         factor = precisions_factor(prior)
         wishart = closest_wishart(prior, self.density.standard, self.density.model.family)
         scale = wishart.scale.reshape(1, -1, side, side)
         return factor(np.full(scale.shape[:2], wishart.dof), scale)
 
-    def table(self, belief: Belief) -> Table:
-        """Expected natural parameters, as a table that scores points."""
-        components = belief.components
+    def table(self, factors: Factors) -> Table:
+        """Return the expected natural parameters as a table that scores points."""
+        components = factors.components
         log_det = self.layout.spread(components.precision.log_det).sum(axis=1)
-        offset = self.weights.log_weight(belief.shares) + 0.5 * (log_det - self.density.n_features * LOG_2PI)
+        offset = self.weights.log_weight(factors.shares) + 0.5 * (log_det - self.density.n_features * LOG_2PI)
         offset -= 0.5 * self.means.spread_cost(components)
         root = self.layout.table_roots(components.precision.root)
         return Table(offset, components.mean, np.ascontiguousarray(root))
 
-    def divergence(self, belief: Belief) -> float:
-        """Kullback-Leibler divergence of all factors from the prior."""
-        components = belief.components
+    def divergence(self, factors: Factors) -> float:
+        """Compute the Kullback-Leibler divergence of all factors from the prior, in nats."""
+        components = factors.components
         own = components.precision.divergence(self.precision_prior) + self.means.divergence(components)
-        return own + self.weights.divergence(belief.shares, belief.tilt)
+        return own + self.weights.divergence(factors.shares, factors.tilt)
 
-    def elbo(self, belief: Belief, stats: Stats) -> float:
-        """The evidence lower bound, in data units, given the statistics of all points under the belief's table."""
+    def elbo(self, factors: Factors, stats: Stats) -> float:
+        """Compute the ELBO, in nats and data units, from the statistics of all points under the factors' table."""
         scaled = self.density.blocks.total_weight * self.density.standard.log_scale
-        return stats.loglik - scaled - self.divergence(belief)
+        return stats.loglik - scaled - self.divergence(factors)
 
-    def fold(self, belief: Belief, blocks: Blocks | None = None) -> Stats:
-        """Statistics of the points under a belief."""
-        return fold(self.density.blocks if blocks is None else blocks, self.table(belief), self.threads)
+    def fold(self, factors: Factors, blocks: Blocks | None = None) -> Stats:
+        """Compute the statistics of the points under the factors."""
+        return fold(self.density.blocks if blocks is None else blocks, self.table(factors), self.threads)
 
-    def update(self, belief: Belief, stats: Stats, rate: float = 1.0) -> Belief:
-        """Each factor in turn as good as it can be; or a step of that size towards it in the natural parameters."""
-        components = self.means.update(belief.components, self.precision_prior, stats, rate)
-        return Belief(*self.weights.update(belief.shares, belief.tilt, stats.n, rate), components)
+    def update(self, factors: Factors, stats: Stats, rate: float = 1.0) -> Factors:
+        """Update each factor to its optimum given the others, or by a step of size ``rate`` in natural parameters."""
+        components = self.means.update(factors.components, self.precision_prior, stats, rate)
+        return Factors(*self.weights.update(factors.shares, factors.tilt, stats.n, rate), components)
 
-    def stretched(self, belief: Belief, ratio: float) -> Belief:
-        """The belief as if there had been ``ratio`` times as many points like those that it stands for.
+    def rescaled(self, factors: Factors, ratio: float) -> Factors:
+        """Rescale the factors to represent ``ratio`` times as many points.
 
-        In the natural parameters it is that many times as far from the prior.
+        The distance of the natural parameters from the prior is multiplied by ``ratio``.
         """
-        expected = self.weights.expected_prior(belief.tilt)[1]
-        shares = expected + ratio * np.maximum(belief.shares - expected, 0.0)
-        none = self._no_points(belief.components.mean)
-        components = self.means.update(belief.components, self.precision_prior, none, 1 - ratio)
-        return Belief(shares, self.weights.best_tilt(shares), components)
+        expected = self.weights.expected_prior(factors.tilt)[1]
+        shares = expected + ratio * np.maximum(factors.shares - expected, 0.0)
+        none = self._no_points(factors.components.mean)
+        components = self.means.update(factors.components, self.precision_prior, none, 1 - ratio)
+        return Factors(shares, self.weights.best_tilt(shares), components)
 
     def _no_points(self, mean: Array) -> Stats:
-        """Statistics of nothing, about means (K, D)."""
+        """Return the statistics of an empty data set, about means (K, D)."""
         s2 = self.density.model.family.zero_moments(*mean.shape)
         return Stats(np.zeros(len(mean)), np.zeros_like(mean), s2, 0.0, mean)
 
-    def step(self, belief: Belief) -> tuple[float, Belief]:
-        """The bound of a belief, and the belief after it."""
-        stats = self.fold(belief)
-        return self.elbo(belief, stats), self.update(belief, stats)
+    def step(self, factors: Factors) -> tuple[float, Factors]:
+        """Return the ELBO of the factors, and the updated factors."""
+        stats = self.fold(factors)
+        return self.elbo(factors, stats), self.update(factors, stats)
 
-    def first(self, mixture: Mixture) -> Belief:
-        """The belief after the points were assigned under a mixture."""
+    def first(self, mixture: Mixture) -> Factors:
+        """Compute the factors after the points are assigned under a mixture."""
         return self.given(mixture, fold(self.density.blocks, mixture.table(self.density.model.family), self.threads))
 
-    def given(self, mixture: Mixture, stats: Stats) -> Belief:
-        """The belief after statistics of assigned points; factors that need others' precisions take the mixture's."""
+    def given(self, mixture: Mixture, stats: Stats) -> Factors:
+        """Compute the factors from statistics of assigned points; updates that need precisions use the mixture's."""
         return self.update(self._at(mixture), stats)
 
-    def _at(self, mixture: Mixture) -> Belief:
-        """A belief whose expected precisions are those of a mixture; only the update's first step looks at it."""
+    def _at(self, mixture: Mixture) -> Factors:
+        """Return factors whose expected precisions are those of a mixture; only a first update uses them."""
         layout, prior = self.layout, self.precision_prior
         root = mixture.core_roots.reshape(*layout.own, layout.side, layout.side)
         chol = np.linalg.inv(root)
@@ -146,39 +146,40 @@ class Ascent:
         shares = self.weights.shares.base + self.weights.shares.slope
         if self.weights.concentration is not None:
             tilt = self.weights.best_tilt(shares)
-        return Belief(shares, tilt, Components(mixture.mean, spread, Wisharts(dof, scale)))
+        return Factors(shares, tilt, Components(mixture.mean, spread, Wisharts(dof, scale)))
 
-    def in_order(self, belief: Belief) -> Belief:
-        """The belief with its components in the order that sticks fit best.
+    def sort_sticks(self, factors: Factors) -> Factors:
+        """Reorder the components to maximise the bound of a stick-breaking prior.
 
-        The heaviest comes first [1]_, but for the last: it takes what all sticks leave, and any may be it.
+        Components are sorted by weight, largest first [1]_. The last one has no stick of its own, so that each
+        component is tried in the last place.
 
         References
         ----------
         .. [1] Kurihara, Welling & Teh (2007), Proc. 20th IJCAI, 2796-2801.
         """
-        n, now = self.fold(belief).n, belief.components
+        n, now = self.fold(factors).n, factors.components
         heaviest_first = np.argsort(-n, kind="stable").tolist()
         orders = [[k for k in heaviest_first if k != last] + [last] for last in reversed(heaviest_first)]
-        order = max(orders, key=lambda order: self._weights_share(belief, n[order]))
+        order = max(orders, key=lambda order: self._weights_share(factors, n[order]))
         precision = now.precision
         if self.layout.own[0] > 1:
             precision = Wisharts(precision.dof[order], precision.scale[order])
-        shares, tilt = self.weights.update(belief.shares, belief.tilt, n[order])
-        return Belief(shares, tilt, Components(now.mean[order], now.spread[order], precision))
+        shares, tilt = self.weights.update(factors.shares, factors.tilt, n[order])
+        return Factors(shares, tilt, Components(now.mean[order], now.spread[order], precision))
 
-    def _weights_share(self, belief: Belief, n: Array) -> float:
-        """What the weights' best factors add to the bound, given how many points each component holds (K,)."""
-        shares, tilt = self.weights.update(belief.shares, belief.tilt, n)
+    def _weights_share(self, factors: Factors, n: Array) -> float:
+        """Contribution of the optimal factors of the weights to the bound, given the points of each component (K,)."""
+        shares, tilt = self.weights.update(factors.shares, factors.tilt, n)
         return float(n @ self.weights.log_weight(shares)) - self.weights.divergence(shares, tilt)
 
-    def flatten(self, belief: Belief) -> Array:
-        """The belief as numbers without bounds."""
-        now = belief.components
+    def flatten(self, factors: Factors) -> Array:
+        """Return the factors as unconstrained numbers."""
+        now = factors.components
         precision = now.precision
         parts = [
-            np.log(belief.shares),
-            np.log(np.maximum(-belief.tilt, LEAST_TILT)),
+            np.log(factors.shares),
+            np.log(np.maximum(-factors.tilt, MIN_TILT)),
             now.mean,
             self.means.flatten(now.spread),
             np.log(precision.dof - (precision.side - 1)),
@@ -186,8 +187,14 @@ class Ascent:
         ]
         return np.concatenate([part.ravel() for part in parts])
 
-    def unflatten(self, numbers: Array) -> Belief:
-        """The inverse of ``flatten``."""
+    def unflatten(self, numbers: Array) -> Factors:
+        """Return the factors from unconstrained numbers: the inverse of ``flatten``.
+
+        Raises
+        ------
+        FloatingPointError
+            If degrees of freedom are not finite, or not above their minimum.
+        """
         layout, d = self.layout, self.density.n_features
         base, own = self.weights.shares.base, layout.own
         learned = int(self.weights.concentration is not None)
@@ -197,19 +204,19 @@ class Ascent:
         least = layout.side - 1.0
         degrees = np.exp(dof).reshape(own) + least
         if not ((degrees > least) & np.isfinite(degrees)).all():
-            raise FloatingPointError("these numbers are no belief: degrees of freedom at their limit")
+            raise FloatingPointError("these numbers are no valid factors: degrees of freedom are at their limit")
         precision = Wisharts(degrees, chol @ np.swapaxes(chol, -1, -2))
         components = Components(mean.reshape(-1, d), self.means.unflatten(spread), precision)
-        return Belief(np.exp(shares).reshape(base.shape), -np.exp(tilt), components)
+        return Factors(np.exp(shares).reshape(base.shape), -np.exp(tilt), components)
 
-    def draw(self, rng: np.random.Generator, belief: Belief, size: int) -> tuple[Array, Array]:
-        """(size, P) draws in the coordinates of the log posterior, and their log densities there (size,)."""
-        logits, log_q_weights = self.weights.draw(rng, size, belief.shares, belief.tilt)
-        root, log_q_roots = belief.components.precision.draw(rng, size)
-        mean, log_q_means = self.means.draw(rng, belief.components, root)
+    def draw(self, rng: np.random.Generator, factors: Factors, size: int) -> tuple[Array, Array]:
+        """Draw (size, P) coordinates of the log posterior; return them and their log densities (size,)."""
+        logits, log_q_weights = self.weights.draw(rng, size, factors.shares, factors.tilt)
+        root, log_q_roots = factors.components.precision.draw(rng, size)
+        mean, log_q_means = self.means.draw(rng, factors.components, root)
         q = [logits, mean.reshape(size, -1), log_cholesky(root).reshape(size, -1)]
         return np.concatenate(q, axis=1), log_q_weights + log_q_roots + log_q_means
 
     def on(self, density: LogPosterior) -> "Ascent":
-        """The same over other points."""
+        """Return the same updates for other points."""
         return replace(self, density=density)

@@ -1,4 +1,4 @@
-"""Expectation maximisation: the point estimate, and the starting point of everything else."""
+"""Expectation maximisation (EM): maximum likelihood, and starting points for the other engines."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families.structures import Family
-from bayesgmm.inference.acceleration import ROUNDING, to_be_gained
+from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
@@ -18,9 +18,9 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.wording import plural
 
-SHORT_RUN = 20  # iterations that a start gets to show its worth
-PATIENCE = 10  # more iterations than these are better left to quasi-Newton steps
-CLEAR = 1e-3  # a floor that is less than this share of every variance does not shape the maximum
+SHORT_RUN = 20  # iterations of a short run
+PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton steps replace them
+CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Sweep:
     blocks : Blocks
     family : Family
     prior : CovariancePrior, optional
-        Makes each M step find the mode under it.
+        Prior under which each M step finds the mode.
     floor : (D,) float, optional
         Added to the variances in each M step, in the coordinates of the blocks.
     threads : int
-        The answer is the same for any number.
+        Number of threads; the result does not depend on it.
     """
 
     blocks: Blocks
@@ -46,18 +46,18 @@ class Sweep:
     threads: int = 1
 
     def __call__(self, mixture: Mixture) -> tuple[float, Mixture]:
-        """Total log likelihood of a mixture, in the coordinates of the blocks, and the mixture after it.
+        """Return the total log likelihood of a mixture, in the coordinates of the blocks, and the updated mixture.
 
         Raises
         ------
         EmptyComponent, DegenerateComponent
-            When a component can't be estimated, and neither prior nor floor helps.
+            If a component can't be estimated in spite of the prior and the floor.
         """
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
         return stats.loglik, maximise(self.family, stats, self.prior, self.floor)
 
     def is_smooth(self, mixture: Mixture) -> bool:
-        """Whether EM climbs the likelihood itself here, so that its gradient shows the way."""
+        """True if EM maximises the likelihood itself here, so that the gradient of the likelihood can be used."""
         if self.prior is not None or self.family.chart is None:
             return False
         if self.floor is None:
@@ -68,7 +68,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class EMResult:
-    """Where EM ended.
+    """Result of EM.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class EMResult:
     loglik : float
         Total log likelihood, in the coordinates of the blocks.
     n_iter : int
-        How many times EM looked at all of the data.
+        Number of passes over all data.
     converged : bool
     history : tuple of float
         Log likelihood after each step.
@@ -92,14 +92,25 @@ class EMResult:
 def take_steps(
     sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8, patience: float = np.inf
 ) -> EMResult:
-    """Plain EM, until what is left to gain is less than ``tol`` in mean log likelihood, or it takes too long.
+    """Run plain EM until the remaining gain is less than ``tol`` in mean log likelihood.
 
-    What is left is told by Aitken's extrapolation.
+    Aitken's extrapolation estimates the remaining gain.
 
     Parameters
     ----------
+    sweep : Sweep
+    start : Mixture
+    max_iter : int
+        Maximum number of iterations.
+    tol : float
+        Remaining gain in mean log likelihood, in nats, at which EM has converged.
     patience : float
-        Stop where more steps than this are still to come, once gains are regular.
+        Stop before convergence if more further steps than this are expected.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        If a component can't be estimated in spite of the prior and the floor.
     """
     wanted = tol * max(1.0, sweep.blocks.total_weight)
     history: list[float] = []
@@ -109,7 +120,7 @@ def take_steps(
         loglik, following = sweep(mixture)
         gains += [abs(loglik - history[-1])] if history else []
         history.append(loglik)
-        left, rate = to_be_gained(gains)
+        left, rate = remaining_gain(gains)
         if left < wanted or (gains and gains[-1] < ROUNDING * abs(loglik)):
             return EMResult(mixture, loglik, iteration, True, tuple(history))
         if left < np.inf and np.log(wanted / left) / np.log(rate) > patience:
@@ -119,46 +130,46 @@ def take_steps(
 
 
 def run(sweep: Sweep, start: Mixture, max_iter: int = 1000, tol: float = 1e-8) -> EMResult:
-    """EM until what is left to gain is less than ``tol`` in mean log likelihood; quasi-Newton steps where it is slow.
+    """Run EM, with quasi-Newton steps if it is slow, until the remaining gain in mean log likelihood is below ``tol``.
 
-    The likelihood never falls, and each phase of quasi-Newton steps ends in one of EM, which refuses what EM refuses.
+    The likelihood never falls. Each phase of quasi-Newton steps ends with an EM step, which raises the errors of EM.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When a component can't be estimated, and neither prior nor floor helps.
+        If a component can't be estimated in spite of the prior and the floor.
     """
-    found = leap(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
-    if found.converged or found.n_iter >= max_iter:
-        return found
-    rest = take_steps(sweep, found.mixture, max_iter - found.n_iter, tol)
-    return replace(rest, n_iter=found.n_iter + rest.n_iter, history=found.history + rest.history)
+    result = accelerate(sweep, take_steps(sweep, start, max_iter, tol, PATIENCE), max_iter, tol)
+    if result.converged or result.n_iter >= max_iter:
+        return result
+    rest = take_steps(sweep, result.mixture, max_iter - result.n_iter, tol)
+    return replace(rest, n_iter=result.n_iter + rest.n_iter, history=result.history + rest.history)
 
 
-def leap(sweep: Sweep, found: EMResult, max_iter: int, tol: float) -> EMResult:
-    """Quasi-Newton steps from where EM came to, until they have converged or help no more."""
+def accelerate(sweep: Sweep, result: EMResult, max_iter: int, tol: float) -> EMResult:
+    """Continue an EM result with quasi-Newton steps until they converge or fail."""
     phases = 0
-    while not found.converged and found.n_iter + 2 < max_iter and sweep.is_smooth(found.mixture):
+    while not result.converged and result.n_iter + 2 < max_iter and sweep.is_smooth(result.mixture):
         try:
-            further = _ascended(sweep, found, phases, max_iter, tol)
-        except ComponentError:  # EM itself may still find its way
+            further = _quasi_newton_phase(sweep, result, phases, max_iter, tol)
+        except ComponentError:  # plain EM may still succeed
             break
-        if len(further.history) == len(found.history):
+        if len(further.history) == len(result.history):
             break
-        found, phases = further, phases + 1
-    return found
+        result, phases = further, phases + 1
+    return result
 
 
-def _ascended(sweep: Sweep, found: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
-    """A phase of quasi-Newton steps; over when it thinks the gap small, and has itself gained less than that."""
+def _quasi_newton_phase(sweep: Sweep, result: EMResult, phase: int, max_iter: int, tol: float) -> EMResult:
+    """Run one phase of quasi-Newton steps; converged if both its estimated gap and its gain are below ``tol``."""
     wanted = tol * max(1.0, sweep.blocks.total_weight)
-    n = fold(sweep.blocks, found.mixture.table(sweep.family), sweep.threads).n
-    anchor = Anchor(sweep.blocks, sweep.family, found.mixture, np.maximum(n, 1.0), sweep.threads)
-    reached = ascend(anchor, wanted, phase, max_iter - found.n_iter - 2)
+    n = fold(sweep.blocks, result.mixture.table(sweep.family), sweep.threads).n
+    anchor = Anchor(sweep.blocks, sweep.family, result.mixture, np.maximum(n, 1.0), sweep.threads)
+    reached = ascend(anchor, wanted, phase, max_iter - result.n_iter - 2)
     loglik, _ = sweep(reached.mixture)
-    over = reached.gap < wanted and loglik - found.loglik < wanted
-    n_iter = found.n_iter + reached.evaluations + 2
-    return EMResult(reached.mixture, loglik, n_iter, over, (*found.history, *reached.history))
+    over = reached.gap < wanted and loglik - result.loglik < wanted
+    n_iter = result.n_iter + reached.evaluations + 2
+    return EMResult(reached.mixture, loglik, n_iter, over, (*result.history, *reached.history))
 
 
 def short_runs(
@@ -170,12 +181,12 @@ def short_runs(
     tol: float = 1e-8,
     init: str = "k-means++",
 ) -> list[EMResult]:
-    """Short EM runs, each from its own start, best first.
+    """Run EM for a few iterations from each of several starts; return the results, highest likelihood first.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every start ends in a component that can't be estimated.
+        If from every start some component can't be estimated.
 
     References
     ----------
@@ -207,7 +218,7 @@ def _require_distinct(rows: Array, n_components: int) -> None:
         )
 
 
-def climb(
+def maximise_likelihood(
     sweep: Sweep,
     n_components: int,
     seed: int,
@@ -216,14 +227,14 @@ def climb(
     tol: float = 1e-8,
     init: str = "k-means++",
 ) -> EMResult:
-    """Maximum likelihood by EM, from the best short run that does not degenerate.
+    """Maximise the likelihood by EM, from the best short run that does not degenerate.
 
-    Of very many points a sample is climbed first: all of them are looked at only from its maximum on.
+    With more than 240,000 points a sample is fitted first; EM over all points starts from its maximum.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every start ends in a component that can't be estimated.
+        If from every start some component can't be estimated.
 
     References
     ----------
@@ -231,9 +242,11 @@ def climb(
     """
     part = sample_blocks(sweep.blocks, np.random.default_rng(seed))
     if part is not None:
-        with suppress(ComponentError):  # what is rare may be missing in the sample, and be there in all of the data
-            found = climb(replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init)
-            return run(sweep, found.mixture, max_iter, tol)
+        with suppress(ComponentError):  # a rare component may be missing in the sample only
+            result = maximise_likelihood(
+                replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init
+            )
+            return run(sweep, result.mixture, max_iter, tol)
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, init):
         if result.converged or max_iter == first:
@@ -259,36 +272,43 @@ def fit(
     tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
-    """The EM engine: one draw, the maximum of the likelihood. It does not look at the priors.
+    """Maximise the likelihood by EM: the EM engine. The fit has one draw. The priors are ignored.
 
     Parameters
     ----------
     n_init : int
-        Starts.
+        Number of starts.
     init : str
-        How they are found: ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``, as in scikit-learn.
+        Initialisation, as in scikit-learn: ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``.
     max_iter : int
-        Times that all of the data are looked at, at most.
+        Maximum number of passes over all data.
     tol : float
-        Stop when less than this is left to be gained in mean log likelihood.
+        Converged when the remaining gain in mean log likelihood is less than this.
     start : Mixture, optional
-        In place of all others.
+        The only start. Default: the best of ``n_init`` starts.
+
+    Raises
+    ------
+    UnknownName
+        If ``init`` is not one of the four.
+    EmptyComponent, DegenerateComponent
+        If from every start some component can't be estimated.
     """
     choose(init, CENTRES, "init")
     progress.stage("EM")
     sweep = Sweep(density.blocks, density.model.family, threads=cores)
     if start is None:
-        found = climb(sweep, density.n_components, seed, n_init, max_iter, tol, init)
+        result = maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, tol, init)
     else:
-        found = run(sweep, start, max_iter, tol)
+        result = run(sweep, start, max_iter, tol)
     warnings: tuple[str, ...] = ()
-    if not found.converged:
+    if not result.converged:
         message = f"EM stopped after {max_iter} iterations before it converged."
         warnings = (f"{message} Try a larger max_iter or fewer components.",)
     estimate = _without_coordinates if density.model.family.chart is None else _with_coordinates
-    q, lp, parameters = estimate(density, found.mixture, cores)
-    stats = {"lp": np.array([[lp]]), "n_iter": np.array([[found.n_iter]])}
-    notes = EngineNotes(converged=found.converged, maximum="likelihood")
+    q, lp, parameters = estimate(density, result.mixture, cores)
+    stats = {"lp": np.array([[lp]]), "n_iter": np.array([[result.n_iter]])}
+    notes = EngineNotes(converged=result.converged, maximum="likelihood")
     return Estimate(q[None, None], stats, warnings, notes, parameters=parameters)
 
 
@@ -301,7 +321,7 @@ def _with_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> 
 
 
 def _without_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
-    """Of a family without a chart: the log likelihood stands for the log posterior."""
+    """Estimate for a family without unconstrained coordinates; the log likelihood replaces the log posterior."""
     loglik = fold(density.blocks, mixture.table(density.model.family), threads).loglik
     loglik -= density.blocks.total_weight * density.standard.log_scale
     one = density.in_data_units(mixture.weight[None, None], mixture.mean[None, None], mixture.core_roots[None, None])

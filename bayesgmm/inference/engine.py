@@ -58,7 +58,7 @@ class Run:
     settings: dict[str, Setting]
     seed: int
     seconds: float
-    said: list[str]
+    conflicts: list[str]
 
 
 class Progress(Protocol):

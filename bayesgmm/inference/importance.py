@@ -15,7 +15,7 @@ IntArray = NDArray[np.intp]
 EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
 JUDGED = 200  # draws that an approximation is judged by when fewer are kept
 PLENTY = 4  # proposals for each that one draw of the posterior costs: most chosen draws are then distinct
-MOST_PROPOSALS = 20  # for a draw that is kept
+MAX_PROPOSALS = 20  # for a draw that is kept
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def effective(chosen: IntArray) -> float:
 
 def wanted(share: float, draws: int) -> int:
     """Proposals that ``draws`` draws take, when each is worth ``share`` of one of the posterior."""
-    return min(int(np.ceil(PLENTY * draws / share)), MOST_PROPOSALS * draws)
+    return min(int(np.ceil(PLENTY * draws / share)), MAX_PROPOSALS * draws)
 
 
 @dataclass(frozen=True)

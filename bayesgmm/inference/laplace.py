@@ -1,6 +1,6 @@
-"""Where the posterior's mass is, and coordinates that make it round there.
+"""Laplace's approximation: the mode with the most posterior mass, and whitened coordinates there.
 
-What NUTS samples in, and what variational inference starts from.
+NUTS samples in these coordinates, and ADVI starts from them.
 """
 
 from collections.abc import Callable
@@ -16,28 +16,28 @@ from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-HESSIAN_LIMIT = 3000  # coordinates: beyond it the Hessian costs more than anybody would wait for
-MANY = 300  # coordinates: beyond it only the highest mode gets a Hessian
-SAME = 0.5  # two places whose log densities differ by less are taken for one
-STEP = 1e-4  # of the differences: the gradient is exact, the coordinates are of order one
-LEAST_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
-FEWEST_STARTS, MOST_STARTS = 10, 50  # a mode that is never started near is never found
+HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
+MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
+SAME = 0.5  # two modes whose log densities differ by less count as one
+STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
+MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
+MIN_STARTS, MAX_STARTS = 10, 50  # a mode that is never started near is never found
 CLEAR_MAJORITY = 8  # of the fewest starts in one place: no more are needed
 STARTS_WORTH = 5_000_000  # points times features times components that the starts together may cost
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """``q = mode + spread z``: in z the posterior is near a standard normal.
+    """Linear map ``q = mode + spread z`` to coordinates z in which the posterior is nearly standard normal.
 
     Parameters
     ----------
     mode : (P,) float
     spread : (P, P) float
     log_mass : float
-        Laplace's approximation to the log of the posterior mass around the mode, up to a constant.
+        Laplace's approximation to the log posterior mass around the mode, up to a constant.
     repaired : int
-        Directions whose curvature was not positive, or too flat, and was replaced.
+        Number of directions whose curvature was not positive, or too small, and was replaced.
     """
 
     mode: Array
@@ -46,12 +46,12 @@ class Whitening:
     repaired: int
 
     def __call__(self, z: Array) -> Array:
-        """Coordinates (..., P) from white ones."""
+        """Return the coordinates (..., P) of whitened coordinates z (..., P)."""
         return self.mode + z @ self.spread.T
 
 
 def find_mode(density: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
-    """Climb from ``start`` to a mode of the log posterior by L-BFGS."""
+    """Find a mode of the log posterior (P,) by L-BFGS from ``start`` (P,)."""
 
     def downhill(q: Array) -> tuple[float, Array]:
         value, grad = density(q)
@@ -64,7 +64,7 @@ def find_mode(density: Callable[[Array], tuple[float, Array]], start: Array) -> 
 
 
 def hessian(density: LogPosterior, q: Array, steps: float | Array = STEP) -> Array:
-    """(P, P) second derivatives, by central differences of the analytic gradient; one step, or one a coordinate."""
+    """Compute the Hessian (P, P) by central differences of the analytic gradient; ``steps`` is one or P step sizes."""
     rows = np.empty((q.size, q.size))
     for i, size in enumerate(np.broadcast_to(steps, q.shape)):
         step = np.zeros_like(q)
@@ -74,26 +74,31 @@ def hessian(density: LogPosterior, q: Array, steps: float | Array = STEP) -> Arr
 
 
 def whiten(density: LogPosterior, mode: Array) -> Whitening:
-    """The linear map that makes the posterior round at its mode.
+    """Compute the linear map that whitens the posterior at a mode.
 
-    Directions that curve the wrong way take the size of their curvature, flat ones the least that we allow.
+    Negative curvatures are replaced by their absolute value, small ones by a minimum.
     """
     curvature, directions = np.linalg.eigh(-hessian(density, mode))
-    repaired = np.maximum(np.abs(curvature), LEAST_CURVATURE)
-    changed = int((curvature < LEAST_CURVATURE).sum())
+    repaired = np.maximum(np.abs(curvature), MIN_CURVATURE)
+    changed = int((curvature < MIN_CURVATURE).sum())
     log_mass = density(mode)[0] - 0.5 * float(np.log(repaired).sum())
     return Whitening(mode, directions / np.sqrt(repaired), log_mass, changed)
 
 
 def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Array]:
-    """Where short EM runs under the covariance prior end, each place once, in the sampler's coordinates.
+    """Find starting points by short EM runs under the covariance prior: the distinct results, in sampler coordinates.
 
-    When most of the first few starts end in the same place, the others are not needed.
+    If most of the first few runs agree, no more are made.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        If from every start some component can't be estimated.
     """
-    runs = _short_runs(density, FEWEST_STARTS, (seed, 0), threads)
+    runs = _short_runs(density, MIN_STARTS, (seed, 0), threads)
     agreeing = sum(abs(run.loglik - runs[0].loglik) < SAME for run in runs)
     cost = density.blocks.n_points * density.n_features * density.n_components
-    more = min(STARTS_WORTH // cost, MOST_STARTS) - FEWEST_STARTS
+    more = min(STARTS_WORTH // cost, MAX_STARTS) - MIN_STARTS
     if agreeing < CLEAR_MAJORITY and more > 0:
         runs = sorted(runs + _short_runs(density, more, (seed, 1), threads), key=lambda run: -run.loglik)
     distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
@@ -113,9 +118,9 @@ def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
 
 
 def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
-    """Climb from every start; of the modes take the one with most posterior mass, by Laplace's approximation.
+    """Find a mode from each start; return the one with the most posterior mass by Laplace's approximation.
 
-    The highest mode is not always where the mass is: it can be a narrow peak.
+    The highest mode can be a narrow peak with little mass.
     """
     modes = sorted((find_mode(density, start) for start in starts), key=lambda q: -density(q)[0])
     heights = [density(q)[0] for q in modes]
@@ -125,18 +130,20 @@ def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
     return max((whiten(density, q) for q in distinct), key=lambda w: w.log_mass)
 
 
-def round_coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress) -> Whitening:
-    """Coordinates in which the posterior is near a standard normal at its heaviest mode.
+def whiten_at_mode(density: LogPosterior, seed: int, cores: int, progress: Progress) -> Whitening:
+    """Find the mode with the most posterior mass and whiten the coordinates there.
 
     Raises
     ------
     SamplingError
-        When there are too many coordinates for a Hessian.
+        If there are too many coordinates for a Hessian.
+    EmptyComponent, DegenerateComponent
+        If from every start some component can't be estimated.
     """
     if density.size > HESSIAN_LIMIT:
         raise SamplingError(
             f"the posterior has {density.size} coordinates, too many for this method (the limit is "
             f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
         )
-    progress.stage("looking for the mode")
+    progress.stage("finding the mode")
     return heaviest_mode(density, starting_points(density, seed, cores))

@@ -1,4 +1,4 @@
-"""Climbing a log density to its maximum: L-BFGS, then Newton until no slope is left."""
+"""Maximisation of a log density: L-BFGS, then Newton's method until every slope is below the tolerance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,36 +12,37 @@ from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-ROUGH = 1e-5  # slope that L-BFGS leaves to Newton, which doubles the digits at every step
-FINEST = 1e-7  # slope that L-BFGS can reach by itself, before its gains are lost in the sum over the points
-TINY = 1e-8  # step that only asks how large a curvature is
-FLAT = 1e-7  # a curvature below this share of the largest can't be told from none
-NO_CURVATURE = 1e-14  # of a point
-LONGEST = 2.0  # Newton step, in units of the coordinates' own scales
-HALVINGS = 40
-WATCHED = 5  # iterations of L-BFGS from one look at the components to the next
-ROUNDING = 1e-13  # gains below this share of the log density are lost in the sum over the points
+ROUGH = 1e-5  # L-BFGS stops at this slope; Newton's method, which doubles the digits at each step, takes over
+FINEST = 1e-7  # smallest slope that L-BFGS can reach before its gains are lost in rounding
+TINY = 1e-8  # step for a rough estimate of a curvature
+FLAT = 1e-7  # a curvature below this share of the largest counts as zero
+NO_CURVATURE = 1e-14  # minimum curvature per point
+LONGEST = 2.0  # maximum length of a Newton step, in units of the coordinates' scales
+HALVINGS = 40  # maximum number of times that a Newton step is halved
+WATCHED = 5  # number of L-BFGS iterations between checks of the components
+ROUNDING = 1e-13  # gains below this share of the log density are lost in rounding
 
 Watch = Callable[[Array], object]
 
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a climb ended.
+    """Result of the maximisation.
 
     Parameters
     ----------
     q : (P,) float
+        Coordinates.
     value : float
         Log density there.
     gradient : float
-        The largest slope, in any coordinate, of the log density divided by the total weight of the points.
+        Largest slope, in any coordinate, of the log density divided by the total weight of the points.
     n_iter : int
     converged : bool
-        Whether that slope is as small as was asked, or is so for a step of the coordinate's own scale: the mean of
-        a component that is a million times as tight as the data moves by so much less.
+        True if that slope is below the tolerance, in the coordinates or relative to their scales. A component a million
+        times as narrow as the data has a scale that much smaller.
     curvature : Curvature, optional
-        There; None beyond HESSIAN_LIMIT coordinates.
+        Curvature there; None beyond HESSIAN_LIMIT coordinates.
     """
 
     q: Array
@@ -53,11 +54,11 @@ class Maximum:
 
     @property
     def is_one(self) -> bool:
-        """Whether the log density curves down in every direction; taken on trust where there is no Hessian."""
+        """True if the log density decreases in every direction; assumed where there is no Hessian."""
         return self.curvature is None or self.curvature.is_definite
 
-    def doubts(self, method: str, what: str) -> tuple[str, ...]:
-        """What the user should know before trusting it."""
+    def warnings(self, method: str, what: str) -> tuple[str, ...]:
+        """Return warnings about a result that has not converged or is no maximum."""
         if not self.converged:
             return (
                 f"{method} stopped after {self.n_iter} iterations before it converged (the largest slope, a point, is "
@@ -73,12 +74,12 @@ class Maximum:
 
 @dataclass(frozen=True)
 class Curvature:
-    """Second derivatives of a log density, in coordinates divided by ``scale`` so that tight components count alike.
+    """Second derivatives of a log density, in coordinates divided by ``scale`` so that narrow components count equally.
 
     Parameters
     ----------
     scale : (P,) float
-        How far each coordinate moves before the density notices.
+        Step in each coordinate that changes the density noticeably.
     values : (P, P) float
         Minus the Hessian, divided by the total weight of the points.
     """
@@ -88,7 +89,7 @@ class Curvature:
 
     @classmethod
     def of(cls, density: LogPosterior, q: Array, scale: Array | None = None) -> "Curvature":
-        """By central differences of the analytic gradient, with steps in proportion to the scales."""
+        """Compute it by central differences of the analytic gradient, with steps in proportion to the scales."""
         scale = _scale(density, q) if scale is None else scale
         second = hessian(density, q, STEP * np.minimum(scale, 1.0)) * np.outer(scale, scale)
         return cls(scale, -second / density.blocks.total_weight)
@@ -101,38 +102,38 @@ class Curvature:
 
     @property
     def is_definite(self) -> bool:
-        """Whether every direction curves down, to the precision of the differences."""
+        """True if the density decreases in every direction, to the precision of the differences."""
         values = self.spectrum[0]
         return bool(values.size == 0 or values[0] > FLAT * values[-1])
 
     @property
     def flattest(self) -> tuple[float, Array]:
-        """The curvature next to none, as a share of the largest, and (P,) its direction."""
+        """Smallest absolute curvature, as a share of the largest, and its direction (P,)."""
         values, directions = self.spectrum
         at = int(np.argmin(np.abs(values)))
         return float(np.abs(values[at]) / np.abs(values).max()), self.scale * directions[:, at]
 
     @property
     def rising(self) -> Array:
-        """(P,) the direction that curves up most, or down least."""
+        """(P,) direction of the smallest eigenvalue: of the most positive second derivative."""
         return self.scale * self.spectrum[1][:, 0]
 
     def solve(self, grad: Array) -> Array:
-        """(P,) Newton's step for a gradient of the mean; uphill also where the density curves up."""
+        """Compute Newton's step (P,) for a gradient of the mean; it is an ascent direction for any curvature."""
         values, directions = self.spectrum
         size = np.maximum(np.abs(values), FLAT * np.abs(values).max())
         step = directions @ ((directions.T @ (self.scale * grad)) / size)
         return self.scale * step * min(1.0, LONGEST / np.abs(step).max())
 
     def inverse(self) -> Array:
-        """(P, P) the inverse of minus the mean Hessian; it must be definite."""
+        """Compute the inverse (P, P) of minus the mean Hessian, which must be positive definite."""
         values, directions = self.spectrum
         half = self.scale[:, None] * directions / np.sqrt(values)
         return half @ half.T
 
 
 def _scale(density: LogPosterior, q: Array) -> Array:
-    """(P,) one over the root of each coordinate's own curvature, roughly."""
+    """(P,) reciprocal square root of each coordinate's curvature, approximately."""
     diagonal = np.empty(q.size)
     for i in range(q.size):
         step = np.zeros_like(q)
@@ -144,29 +145,29 @@ def _scale(density: LogPosterior, q: Array) -> Array:
 def highest(
     density: LogPosterior, starts: list[Array], max_iter: int, tol: float, watch: Watch
 ) -> tuple[Maximum, list[ComponentError]]:
-    """Climb from every start, polish the highest place, and tell which climbs were given up.
+    """Maximise from each start, refine the highest result, and return it with the errors of the failed starts.
 
     Parameters
     ----------
     density : LogPosterior
     starts : list of (P,) float
     max_iter : int
-        Iterations of each climb, at most.
+        Maximum number of iterations from each start.
     tol : float
-        Slope of the mean log density that may be left.
+        Converged when no slope of the mean log density exceeds this.
     watch : callable
-        Sees where a climb is, and raises ComponentError where it is hopeless.
+        Takes the current coordinates, and raises ComponentError if a component degenerates.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every climb was given up.
+        If all starts fail.
     """
     reached: list[Maximum] = []
     failures: list[ComponentError] = []
     for start in starts:
         try:
-            reached.append(climb(density, start, max_iter, tol, watch))
+            reached.append(optimise(density, start, max_iter, tol, watch))
         except ComponentError as error:
             failures.append(error)
     for rough in sorted(reached, key=lambda maximum: -maximum.value):
@@ -177,18 +178,24 @@ def highest(
     raise failures[-1]
 
 
-def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
-    """Climb from ``start`` by L-BFGS, roughly where Newton can follow.
+def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, watch: Watch) -> Maximum:
+    """Maximise by L-BFGS from ``start``, to a slope from which Newton's method converges.
 
     Parameters
     ----------
     density : LogPosterior
     start : (P,) float
     max_iter : int
+        Maximum number of iterations.
     tol : float
-        Slope of the mean log density that :func:`polish` will ask for.
+        Tolerance of :func:`polish`, for the slope of the mean log density.
     watch : callable
-        Sees where the climb is, and raises what makes it hopeless.
+        Takes the current coordinates, and raises ComponentError if a component degenerates.
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        From ``watch``.
     """
     total, level = density.blocks.total_weight, density(start)[0]  # subtracted, so that no digits are lost
     count = 0
@@ -216,10 +223,10 @@ def climb(density: LogPosterior, start: Array, max_iter: int, tol: float, watch:
 
 
 def polish(density: LogPosterior, reached: Maximum, max_iter: int, tol: float, watch: Watch) -> Maximum:
-    """Newton's method from where a climb ended, until no slope of the mean log density exceeds ``tol``.
+    """Refine a maximum by Newton's method until no slope of the mean log density exceeds ``tol``.
 
-    Steps go uphill along directions that curve up, and are halved until they gain. Beyond HESSIAN_LIMIT coordinates
-    nothing is done: the climb went as far as L-BFGS can, to a slope of 1e-7.
+    Steps increase the density also along directions of positive curvature; they are halved until it increases. Beyond
+    HESSIAN_LIMIT coordinates nothing is done: L-BFGS has already reached a slope of 1e-7.
 
     References
     ----------
@@ -248,7 +255,7 @@ Place = tuple[Array, float, Array]
 
 
 def _step(density: LogPosterior, here: Place, step: Array, scale: Array) -> Place | None:
-    """The longest of the halved steps that gains; None when none does."""
+    """Return the result of the longest halved step that increases the density; None if none does."""
     q, value, grad = here
     gain = float(step @ grad)
     slope = np.abs(scale * grad).max()
@@ -256,7 +263,7 @@ def _step(density: LogPosterior, here: Place, step: Array, scale: Array) -> Plac
         there = q + step
         value_there, grad_there = density(there)
         if np.isfinite(value_there) and np.isfinite(grad_there).all():
-            # where a gain is lost in rounding the slope still tells
+            # where rounding hides the gain, the slope decides
             lost = abs(gain) < ROUNDING * max(1.0, abs(value)) * 1e3
             if value_there > value + 1e-4 * gain or (lost and np.abs(scale * grad_there).max() < slope):
                 return there, value_there, grad_there

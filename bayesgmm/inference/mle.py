@@ -1,4 +1,4 @@
-"""Direct maximum likelihood: the score equations, solved in unconstrained coordinates."""
+"""Direct maximum likelihood: the score equations are solved in unconstrained coordinates."""
 
 import numpy as np
 
@@ -23,31 +23,30 @@ def fit(
     tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
-    """The maximum likelihood engine: one draw, where no slope of the log likelihood is left. It ignores the priors.
+    """Solve the score equations: the maximum likelihood engine. The fit has one draw. The priors are ignored.
 
-    Short EM runs, L-BFGS from each place where they ended, and Newton from the highest. A likelihood of unequal
-    covariances has no largest value (a component can shrink onto a point): what is sought is its highest maximum, and
-    climbs that shrink a component are given up, by EM's own rules.
+    Short EM runs are followed by L-BFGS from each of their distinct results, and by Newton's method from the highest.
+    A likelihood with unequal covariances is unbounded, because a component can shrink onto a point. The engine
+    therefore finds the highest local maximum. Starts from which a component shrinks are rejected by the rules of EM.
 
     Parameters
     ----------
     n_init : int
-        Starts.
+        Number of starts.
     max_iter : int
-        Iterations of each climb, at most.
+        Maximum number of iterations from each start.
     tol : float
-        Stop when no slope of the mean log likelihood (that is, of the log likelihood divided by N) exceeds this, in
-        the unconstrained coordinates: logits, standardised means, precision roots. The slope reached is ``gradient``
-        in the fit's notes; that of a component far tighter than the data may end larger, at the precision of the
-        sum over the points, and then counts by the component's own width.
-
+        Converged when no slope of the mean log likelihood (the log likelihood divided by N) exceeds this, in the
+        unconstrained coordinates: logits, standardised means, precision roots. ``gradient`` in the fit's notes is the
+        slope at the end. It may be larger for a component far narrower than the data, where rounding is the limit; it
+        is then measured relative to the component's scale.
     start : Mixture, optional
-        In place of all others.
+        The only start. Default: ``n_init`` starts.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every climb shrinks a component.
+        If from every start a component shrinks onto a point.
 
     References
     ----------
@@ -61,12 +60,12 @@ def fit(
         progress.stage("short EM runs")
         runs = em.short_runs(sweep, density.n_components, seed, n_init)
         mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
-    progress.stage("climbing the likelihood")
-    found = maximise(likelihood, sweep, mixtures, max_iter, tol)
-    q = density.coordinates(*likelihood.mixture(found.q))[None, None]
-    stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[found.n_iter]])}
-    notes = EngineNotes(maximum="likelihood", converged=found.converged, gradient=found.gradient)
-    return Estimate(q, stats, found.doubts("Maximum likelihood", "likelihood"), notes)
+    progress.stage("maximising the likelihood")
+    result = maximise(likelihood, sweep, mixtures, max_iter, tol)
+    q = density.coordinates(*likelihood.mixture(result.q))[None, None]
+    stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
+    notes = EngineNotes(maximum="likelihood", converged=result.converged, gradient=result.gradient)
+    return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood"), notes)
 
 
 def _differs(run: em.EMResult, others: list[em.EMResult]) -> bool:
@@ -76,16 +75,16 @@ def _differs(run: em.EMResult, others: list[em.EMResult]) -> bool:
 def maximise(
     likelihood: LogLikelihood, sweep: em.Sweep, starts: list[Mixture], max_iter: int = 500, tol: float = 1e-8
 ) -> Maximum:
-    """The highest maximum that climbs from these starts reach without shrinking a component.
+    """Find the highest local maximum of the likelihood from these starts at which no component is degenerate.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every climb shrinks one.
+        If from every start a component shrinks onto a point.
     """
 
     def watch(q: Array) -> None:
-        sweep(Mixture(*likelihood.mixture(q)))  # one EM step tells what each component has to stand on
+        sweep(Mixture(*likelihood.mixture(q)))  # an EM step raises an error if a component is degenerate
 
     places = [likelihood.coordinates(start.weight, start.mean, start.core_roots) for start in starts]
     return highest(likelihood, places, max_iter, tol, watch)[0]

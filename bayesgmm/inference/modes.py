@@ -1,4 +1,4 @@
-"""Maximum a posteriori: the highest mode of the posterior, in the sampler's unconstrained coordinates."""
+"""Maximum a posteriori (MAP): the highest mode of the posterior, in the sampler's unconstrained coordinates."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
-VANISHED = -16.0  # logarithm of a spread of the means, where the data's is of order one, from which it is none
-FAR = (-200.0, -400.0)  # logarithms of a spread that two looks at it, on its way to zero, are taken from
-LARGE = (20.0, 24.0)  # logarithms of a concentration, on its way to infinity
+VANISHED = -16.0  # logarithm of a spread of the means below which it counts as zero (that of the data is about one)
+FAR = (-200.0, -400.0)  # two logarithms of a spread that approaches zero, at which the density is compared
+LARGE = (20.0, 24.0)  # the same for a concentration that approaches infinity
 
 
 def fit(
@@ -26,27 +26,27 @@ def fit(
     tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
-    """The maximum a posteriori engine: one draw, the highest mode of the posterior under all of the priors.
+    """Find the highest mode of the posterior under all priors: the MAP engine. The fit has one draw.
 
-    A mode depends on the coordinates. This one is that of the density in which NUTS moves (``lp``), weights as logits
-    and covariances as roots, so that it exists where sparse weights have none on the simplex, and a draw
-    above it would mean that a higher mode was missed. It is not the mode in any other coordinates, nor where most of
-    the posterior's mass has to be.
+    The mode depends on the coordinates. This is the mode of ``lp``, the density that NUTS samples, with weights as
+    logits and covariances as precision roots. It exists also for sparse weights, which have no mode on the simplex. A
+    draw with a larger ``lp`` means that a higher mode was missed. In other coordinates the mode is elsewhere, and most
+    of the posterior mass may lie elsewhere, too.
 
     Parameters
     ----------
     max_iter : int
-        Iterations of each climb, at most.
+        Maximum number of iterations from each start.
     tol : float
-        Stop when no slope of the log posterior, divided by the number of points, exceeds this.
+        Converged when no slope of the log posterior per point exceeds this.
     start : Mixture, optional
-        In place of all others.
+        The only start. Default: several starts.
 
     Raises
     ------
-    DegenerateComponent
-        When every climb shrinks a component onto a point, or all means to one place: a prior that does not keep away
-        from zero lets it.
+    EmptyComponent, DegenerateComponent
+        If from every start a component shrinks onto a point, or all means move to one place. A prior with density at
+        zero allows this.
 
     References
     ----------
@@ -60,58 +60,64 @@ def fit(
     found, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
     notes = EngineNotes(maximum="posterior", converged=found.converged, gradient=found.gradient)
-    doubts = (*found.doubts("The search for the mode", "posterior"), *_given_up(failures), *unbounded(density, found.q))
-    return Estimate(found.q[None, None], stats, doubts, notes)
+    warnings = found.warnings("The search for the mode", "posterior")
+    warnings = (*warnings, *_failed_searches(failures), *unbounded(density, found.q))
+    return Estimate(found.q[None, None], stats, warnings, notes)
 
 
 def require_regular(density: LogPosterior, q: Array) -> None:
-    """Raise DegenerateComponent where a covariance is singular to working precision, or all means are in one place."""
+    """Check that no covariance is singular to working precision and that the means differ.
+
+    Raises
+    ------
+    DegenerateComponent
+        Otherwise.
+    """
     family, k, d = density.model.family, density.n_components, density.n_features
     core_roots = density.mixture(q)[2]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         family.roots(family.cores(family.matrices(core_roots, k, d)))
     if (q[_spreads(density)] < VANISHED).any():
         raise DegenerateComponent(
-            "the spread of the means is zero: its prior lets the density grow without bound there.\n"
-            "  Try a prior that keeps away from zero (spread=InverseGamma(...), LogNormal), or method='nuts'."
+            "the spread of the means is zero: under its prior the density grows without bound there.\n"
+            "  Try a prior without density at zero (spread=InverseGamma(...), LogNormal), or method='nuts'."
         )
 
 
 def _spreads(density: LogPosterior) -> IntArray:
-    """Which coordinates are the logarithms of a learned spread of the means: they follow its centre."""
+    """Indices of the coordinates that are logarithms of a learned spread of the means, after those of its centre."""
     own = density.extra("means")
     return own[own.size // 2 :]
 
 
-def _given_up(failures: list[ComponentError]) -> tuple[str, ...]:
+def _failed_searches(failures: list[ComponentError]) -> tuple[str, ...]:
     if not failures:
         return ()
     where = str(failures[-1]).split(":")[0]
     return (
-        f"The posterior density may have no largest value: another climb ended where {where}. This is the highest mode "
-        "beside that. Try covariances=WishartPrecision(...), a prior whose sd keeps away from zero (LogNormal, "
-        "InverseGamma), or method='nuts'.",
+        f"The posterior density may be unbounded: from another start, {where}. This is the highest other mode. "
+        "Try covariances=WishartPrecision(...), a prior whose sd has no density at zero (LogNormal, InverseGamma), "
+        "or method='nuts'.",
     )
 
 
 def unbounded(density: LogPosterior, q: Array) -> tuple[str, ...]:
-    """Where a prior that is learned lets the density grow without bound; the mode is then the highest beside that.
+    """Return a warning for each hyperparameter along which the density grows without bound.
 
-    Two places are seldom looked at by a climb: all means in one place while their spread goes to zero, and all weights
-    equal while their concentration goes to infinity.
+    The optimiser rarely visits two limits: equal means while their spread approaches zero, and equal weights while
+    their concentration approaches infinity.
     """
     weight, mean, core_roots = density.mixture(q)
     together = density.coordinates(weight, np.broadcast_to(mean.mean(axis=0), mean.shape), core_roots)
     equal = density.coordinates(np.full_like(weight, 1 / weight.size), mean, core_roots)
     rays = [
-        ("spread of the means goes to zero", together, _spreads(density), FAR),
+        ("spread of the means approaches zero", together, _spreads(density), FAR),
         ("concentration of the weights grows", equal, density.extra("weights"), LARGE),
     ]
     growing = [what for what, start, moved, looks in rays if moved.size and _grows(density, start, moved, looks)]
     return tuple(
-        f"The posterior density has no largest value: it grows without bound as the {what}. This is the highest mode "
-        "beside that. For what is learned use method='nuts', or a prior that keeps away from there (InverseGamma, "
-        "LogNormal)."
+        f"The posterior density is unbounded: it grows without bound as the {what}. This is the highest other mode. "
+        "Use method='nuts', or a prior that excludes this limit (InverseGamma, LogNormal)."
         for what in growing
     )
 

@@ -1,4 +1,4 @@
-"""NUTS by nutpie, in coordinates that the mode's own curvature makes round."""
+"""The NUTS engine: nutpie in coordinates that are whitened at the mode."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.laplace import Whitening, round_coordinates
+from bayesgmm.inference.laplace import Whitening, whiten_at_mode
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.sweep.stats import Array
 
-OVERDISPERSION = 1.5  # starting points are this much wider than the posterior's normal approximation
-FARTHEST = 2.5  # nats a coordinate below the mode: a normal posterior has 1.1 there, a heavy tail may have thousands
-KEPT = ("diverging", "energy", "n_steps", "step_size")  # nutpie's statistics that ArviZ calls the same
+OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
+FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
+KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
 RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
 
 
@@ -29,26 +29,32 @@ def fit(
     chains: int,
     target_accept: float,
 ) -> Estimate:
-    """The NUTS engine: find the heaviest mode, whiten there, and draw with nutpie.
+    """Sample from the posterior by NUTS: the NUTS engine.
+
+    The coordinates are whitened at the mode with the most posterior mass, and nutpie draws there.
 
     Parameters
     ----------
     draws, tune : int
-        Kept draws a chain, and draws before them that adapt the sampler.
+        Number of draws of each chain that are kept, and that adapt the sampler before them.
     chains : int
+        Number of chains.
     target_accept : float
-        Acceptance rate that the step size is tuned to; closer to 1 is slower and diverges less.
+        Acceptance rate that the step size is tuned to. Values closer to 1 are slower and give fewer divergent
+        transitions.
 
     Raises
     ------
     SamplingError
-        When no chain could start, or Ctrl-C came before the first draw after tuning.
+        If no chain can start, if Ctrl-C comes before the first draw after tuning, or if there are too many coordinates.
+    EmptyComponent, DegenerateComponent
+        If from every start some component can't be estimated.
 
     References
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    whitening = round_coordinates(density, seed, cores, progress)
+    whitening = whiten_at_mode(density, seed, cores, progress)
     progress.stage("sampling")
     import nutpie
 
@@ -76,7 +82,7 @@ def fit(
 
 
 def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
-    """The density in white coordinates as nutpie takes native code, so that no chain ever waits for Python."""
+    """Return the density in whitened coordinates as a nutpie model of native code: no chain waits for Python."""
     from nutpie.compile_pymc import CompiledPyMCModel
 
     size = whitening.mode.size
@@ -93,7 +99,7 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
 
     def initial_point(seed: int) -> Array:
         z = np.random.default_rng(seed).normal(scale=OVERDISPERSION, size=size)
-        while not top - density(whitening(z))[0] < FARTHEST * size:  # where all is flat, no sampler finds back
+        while not top - density(whitening(z))[0] < FARTHEST * size:  # a sampler does not return from a flat region
             z /= 2
         return z
 
@@ -116,7 +122,7 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
 
 
 def _wait(sampler: Any) -> tuple[Any, bool]:
-    """Let it run; Ctrl-C keeps what was drawn."""
+    """Wait for the sampler; Ctrl-C keeps the draws so far."""
     try:
         return sampler.wait(), False
     except KeyboardInterrupt:
@@ -126,20 +132,25 @@ def _wait(sampler: Any) -> tuple[Any, bool]:
         if not isinstance(error, RuntimeError | ValueError):
             raise
         raise SamplingError(
-            f"the sampler stopped: {error}\n  Look at the data for columns of very different shape, or use a "
+            f"the sampler stopped: {error}\n  Check the data for columns of very different scale, or use a "
             "stronger prior."
         ) from error
 
 
 def _drawn(tree: Any) -> tuple[Array, dict[str, Array]]:
-    """White draws (chains, draws, P), and the statistics that we keep, from nutpie's tree."""
+    """Return the whitened draws (chains, draws, P) and the kept statistics from nutpie's tree."""
     stats = tree["sample_stats"]
     kept = {name: stats[name].values for name in KEPT} | {new: stats[old].values for new, old in RENAMED.items()}
     return tree["posterior"]["z"].values, kept
 
 
 def trim(z: Array, stats: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
-    """Cut unfinished chains (padded with NaN) to the rectangle of chains and draws that keeps most.
+    """Cut unfinished chains (padded with NaN) to the rectangle of chains and draws with the most draws.
+
+    Raises
+    ------
+    SamplingError
+        If there is no draw.
 
     Examples
     --------

@@ -90,7 +90,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Ascent:
+class PhaseResult:
     """Where a phase of quasi-Newton steps ended.
 
     Parameters
@@ -111,7 +111,7 @@ class Ascent:
     history: list[float]
 
 
-def ascend(anchor: Anchor, gap: float, phase: int, most: int) -> Ascent:
+def ascend(anchor: Anchor, gap: float, phase: int, max_evaluations: int) -> PhaseResult:
     """At most PHASE steps up from the anchor, or until the gap to the maximum is thought to be smaller than ``gap``.
 
     Every step gains: the line search sees to it.
@@ -139,13 +139,13 @@ def ascend(anchor: Anchor, gap: float, phase: int, most: int) -> Ascent:
     options = {
         "maxcor": MEMORY,
         "maxiter": PHASE,
-        "maxfun": most,
+        "maxfun": max_evaluations,
         "gtol": TRUST / 3**phase * np.sqrt(2 * gap / anchor.size),
         "ftol": 0.0,
     }
     with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
-        found = scipy.optimize.minimize(
+        result = scipy.optimize.minimize(
             anchor.downhill, np.zeros(anchor.size), jac=True, method="L-BFGS-B", callback=note, options=options
         )
-    left = 0.5 * float(found.jac @ found.hess_inv(found.jac))
-    return Ascent(anchor(found.x), -float(found.fun), left, found.nfev, history)
+    remaining = 0.5 * float(result.jac @ result.hess_inv(result.jac))
+    return PhaseResult(anchor(result.x), -float(result.fun), remaining, result.nfev, history)

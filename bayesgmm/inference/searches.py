@@ -108,10 +108,10 @@ def find_maximum(
     >>> find_maximum(Blocks.from_rows([[0.0], [2.0]]), COVARIANCES["full"], 1, seed=0).mixture.mean
     array([[1.]])
     """
-    found = em.climb(StoppableSweep(blocks, family, stop=stop or Event()), n_components, seed, n_init)
-    table = found.mixture.table(family)
+    result = em.maximise_likelihood(StoppableSweep(blocks, family, stop=stop or Event()), n_components, seed, n_init)
+    table = result.mixture.table(family)
     stats = fold(blocks, table)
-    return Maximum(found.mixture, stats.loglik, assignment_entropy(stats, table), found.n_iter, found.converged)
+    return Maximum(result.mixture, stats.loglik, assignment_entropy(stats, table), result.n_iter, result.converged)
 
 
 def run_all[T](

@@ -12,7 +12,7 @@ from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
 
 SEEDING_POINTS = 20_000  # a start looks at no more points than these
 SAMPLE = 60_000  # points that show where the maximum is, when there are many more
-LEAST_SPREAD = 1e-12
+MIN_SPREAD = 1e-12
 NEIGHBOURS = 10  # of a row, by which it is told whether others are near
 ROUNDING = 1e-9
 CROWDED = 5_000  # rows whose neighbours are looked for, at most
@@ -76,7 +76,7 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
     n_components, n_features = centres.shape
     about = np.average(rows, axis=0, weights=weight)
     variance = float(np.average((rows - about) ** 2, axis=0, weights=weight).mean())
-    spread = max(variance, LEAST_SPREAD) / n_components ** (2 / n_features)
+    spread = max(variance, MIN_SPREAD) / n_components ** (2 / n_features)
     root = family.identity(n_components, n_features) / np.sqrt(spread)
     return Mixture(np.full(n_components, 1 / n_components), centres, root)
 

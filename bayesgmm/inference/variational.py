@@ -1,6 +1,6 @@
-"""Variational Bayes: the closest posterior whose factors know nothing of each other, for conjugate priors.
+"""Mean-field variational Bayes for conjugate priors: weights, means and assignments have independent factors.
 
-Coordinate ascent over all points, or natural-gradient steps over minibatches.
+The bound is maximised by coordinate ascent over all points, or by natural-gradient steps over minibatches.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ import numpy as np
 
 from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.errors import NotConjugate
-from bayesgmm.inference.acceleration import ROUNDING, squared_steps, to_be_gained
+from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
-from bayesgmm.inference.coordinate_ascent import Ascent, Belief
+from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import JUDGED, Verdict, doubts, judge
@@ -26,12 +26,12 @@ from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Blocks
 
-SHORT_RUN = 20  # iterations that a start gets to show its worth
-ROUGH = 100_000  # points that starts for minibatches are tried on
-SETTLED = 1e-5  # gain in mean ELBO below which passes over minibatches have done what they can
-CLOSE = 1e-6  # the same of the sweeps over all points that follow,
-LAST_SWEEPS = 10  # and how many of them there are, at most
-REPORTED = 10  # iterations from one report of progress to the next
+SHORT_RUN = 20  # iterations of a short run
+ROUGH = 100_000  # number of points for the starts of minibatches
+SETTLED = 1e-5  # passes over minibatches end when one gains less than this in mean ELBO
+CLOSE = 1e-6  # the final sweeps over all points end when one gains less than this
+LAST_SWEEPS = 10  # maximum number of final sweeps
+REPORTED = 10  # number of iterations between reports of progress
 
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
@@ -51,20 +51,20 @@ def not_conjugate(model: MixtureModel) -> dict[str, str]:
 
 
 @dataclass
-class Ascended:
-    """How far the ascent came.
+class AscentResult:
+    """Result of the ascent, so far.
 
     Parameters
     ----------
-    belief : Belief
+    factors : Factors
     history : list of float
-        The bound before every iteration; the last is that of ``belief``.
+        ELBO before each iteration, in nats; the last is that of ``factors``.
     batches : list of int
-        How many minibatches each iteration went through, 1 for all points at once.
+        Number of minibatches in each iteration; 1 for all points at once.
     converged, interrupted : bool
     """
 
-    belief: Belief
+    factors: Factors
     history: list[float] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     converged: bool = False
@@ -72,91 +72,98 @@ class Ascended:
 
     @property
     def elbo(self) -> float:
-        """The bound at the end."""
+        """ELBO at the end, in nats."""
         return self.history[-1]
 
     @property
     def n_iter(self) -> int:
-        """How many times the ascent went through the points."""
+        """Number of passes over the points."""
         return len(self.history)
 
-    def note(self, belief: Belief, elbo: float, batches: int = 1) -> None:
-        """Take an iteration."""
-        self.belief = belief
+    def note(self, factors: Factors, elbo: float, batches: int = 1) -> None:
+        """Record an iteration."""
+        self.factors = factors
         self.history.append(elbo)
         self.batches.append(batches)
 
-    def then(self, other: "Ascended") -> "Ascended":
-        """What came after it, with its history."""
+    def then(self, other: "AscentResult") -> "AscentResult":
+        """Return a later result with both histories."""
         history, batches = self.history + other.history, self.batches + other.batches
-        return Ascended(other.belief, history, batches, other.converged, other.interrupted)
+        return AscentResult(other.factors, history, batches, other.converged, other.interrupted)
 
 
-def little_is_left(history: list[float], tol: float) -> bool:
-    """Whether less than ``tol`` is foreseen to be gained: a plain step and a leap together gain alike."""
-    return to_be_gained(np.abs(np.diff(history[::2])).tolist())[0] < tol
+def gain_is_small(history: list[float], tol: float) -> bool:
+    """Return True if the expected remaining gain is below ``tol``; every second bound follows an extrapolation."""
+    return remaining_gain(np.abs(np.diff(history[::2])).tolist())[0] < tol
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How an ascent goes on, and when it is over.
+    """Acceleration and convergence criterion of an ascent.
 
     Parameters
     ----------
     plain : int
-        Iterations before the first leap.
+        Number of plain iterations before the first extrapolation.
     over : function
-        Of the bounds so far and ``tol``.
+        Criterion: takes the bounds so far and ``tol``, and returns True at convergence.
     """
 
     plain: int = 0
-    over: Callable[[list[float], float], bool] = little_is_left
+    over: Callable[[list[float], float], bool] = gain_is_small
 
 
-LEAPING = Rule()
+ACCELERATED = Rule()
 
 
-def walk(ascent: Ascent, start: Belief, plain: int) -> Iterator[tuple[float, Belief]]:
-    """Beliefs with ever larger bounds, each with its bound: plain steps, then leaps where coordinate ascent creeps."""
-    belief = start
+def iterations(ascent: Ascent, start: Factors, plain: int) -> Iterator[tuple[float, Factors]]:
+    """Yield factors with increasing bounds, each with its bound: plain steps first, then steps with extrapolation."""
+    factors = start
     for _ in range(plain):
-        elbo, following = ascent.step(belief)
-        yield elbo, belief
-        belief = following
-    yield from squared_steps(ascent.step, belief, ascent.flatten, ascent.unflatten)
+        elbo, following = ascent.step(factors)
+        yield elbo, factors
+        factors = following
+    yield from squarem(ascent.step, factors, ascent.flatten, ascent.unflatten)
 
 
 def ascend(
     ascent: Ascent,
-    start: Belief,
+    start: Factors,
     max_iter: int,
     tol: float,
     progress: Progress | None = None,
-    rule: Rule = LEAPING,
-) -> Ascended:
-    """Iterate until the rule says that it is over: unless told, when less than ``tol`` nats are left to be gained.
+    rule: Rule = ACCELERATED,
+) -> AscentResult:
+    """Maximise the ELBO until the rule's criterion is met.
 
-    Ctrl-C keeps the best so far.
+    By default that is when the expected remaining gain is below ``tol`` nats. Ctrl-C keeps the best factors so far.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    KeyboardInterrupt
+        If it comes before the first iteration.
     """
-    reached = Ascended(start)
+    result = AscentResult(start)
     try:
-        for elbo, belief in islice(walk(ascent, start, rule.plain), max_iter):
-            reached.note(belief, elbo)
-            if progress is not None and reached.n_iter % REPORTED == 0:
-                progress.stage(f"iteration {reached.n_iter}, ELBO {elbo:.1f}")
-            last = abs(elbo - reached.history[-2]) if reached.n_iter > 1 else np.inf
-            reached.converged = rule.over(reached.history, tol) or last < ROUNDING * abs(elbo)
-            if reached.converged:
+        for elbo, factors in islice(iterations(ascent, start, rule.plain), max_iter):
+            result.note(factors, elbo)
+            if progress is not None and result.n_iter % REPORTED == 0:
+                progress.stage(f"iteration {result.n_iter}, ELBO {elbo:.1f}")
+            last = abs(elbo - result.history[-2]) if result.n_iter > 1 else np.inf
+            result.converged = rule.over(result.history, tol) or last < ROUNDING * abs(elbo)
+            if result.converged:
                 break
     except KeyboardInterrupt:
-        if not reached.history:
+        if not result.history:
             raise
-        reached.interrupted = True
-    return reached
+        result.interrupted = True
+    return result
 
 
-def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float) -> list[Ascended]:
-    """Short ascents, each from its own start, best first."""
+def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float) -> list[AscentResult]:
+    """Run a few iterations from each of several starts; return the results, highest ELBO first."""
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
     found = []
@@ -164,106 +171,107 @@ def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float
         centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
         start = ascent.first(from_centres(rows, weight, centres, density.model.family))
         if density.model.weights.heaviest_first:
-            start = ascent.in_order(start)
+            start = ascent.sort_sticks(start)
         found.append(ascend(ascent, start, max_iter, tol))
-    return sorted(found, key=lambda reached: -reached.elbo)
+    return sorted(found, key=lambda result: -result.elbo)
 
 
-def to_the_top(
-    ascent: Ascent, start: Ascended, max_iter: int, tol: float, progress: Progress, rule: Rule = LEAPING
-) -> Ascended:
-    """From a short run to the end; sticks are put in order, and the ascent goes on as long as that helps."""
+def run_to_convergence(
+    ascent: Ascent, start: AscentResult, max_iter: int, tol: float, progress: Progress, rule: Rule = ACCELERATED
+) -> AscentResult:
+    """Continue a short run until it converges; reorder sticks and continue while reordering raises the bound."""
     best = start
     while not best.interrupted and best.n_iter < max_iter:
-        best = _put_in_order(ascent, best, tol)
+        best = _sort_sticks(ascent, best, tol)
         if best.converged:
             break
-        best = best.then(ascend(ascent, best.belief, max_iter - best.n_iter, tol, progress, rule))
+        best = best.then(ascend(ascent, best.factors, max_iter - best.n_iter, tol, progress, rule))
     return best
 
 
-def _put_in_order(ascent: Ascent, reached: Ascended, tol: float) -> Ascended:
-    """The same with the heaviest components first, where the prior expects that and the bound is higher for it."""
+def _sort_sticks(ascent: Ascent, result: AscentResult, tol: float) -> AscentResult:
+    """Sort components by weight, largest first, if the prior expects that order and the bound increases."""
     if not ascent.density.model.weights.heaviest_first:
-        return reached
-    ordered = ascent.in_order(reached.belief)
+        return result
+    ordered = ascent.sort_sticks(result.factors)
     elbo = ascent.step(ordered)[0]
-    return reached if elbo < reached.elbo + tol else reached.then(Ascended(ordered, [elbo], [1]))
+    return result if elbo < result.elbo + tol else result.then(AscentResult(ordered, [elbo], [1]))
 
 
 @dataclass(frozen=True)
 class Minibatches:
-    """Settings of the stochastic ascent; see ``fit``."""
+    """Settings of the stochastic ascent; ``fit`` describes them."""
 
     size: int | None
     delay: float
     forget: float
 
     def rate(self, step: int) -> float:
-        """The size of a step; they count from 1."""
+        """Step size of a step; steps are counted from 1."""
         return float((step + self.delay) ** -self.forget)
 
     def fewer_than(self, n_points: int) -> bool:
-        """Whether a step sees fewer than all points."""
+        """Return True if a minibatch has fewer than all points."""
         return self.size is not None and self.size < n_points
 
 
-def natural_step(ascent: Ascent, belief: Belief, batch: Blocks, rate: float) -> tuple[float, Belief]:
-    """A batch's estimate of a belief's bound, and the belief after a step of that size along the natural gradient.
+def natural_step(ascent: Ascent, factors: Factors, batch: Blocks, rate: float) -> tuple[float, Factors]:
+    """Take a natural-gradient step on a minibatch; return the minibatch estimate of the bound and the new factors.
 
-    The batch is weighted up to stand for all points.
+    The weights of the minibatch are scaled so that it represents all points.
 
     References
     ----------
     .. [1] Hoffman, Blei, Wang & Paisley (2013), J. Mach. Learn. Res. 14, 1303-1347.
     """
-    stats = ascent.fold(belief, batch)
-    return ascent.elbo(belief, stats), ascent.update(belief, stats, rate)
+    stats = ascent.fold(factors, batch)
+    return ascent.elbo(factors, stats), ascent.update(factors, stats, rate)
 
 
 def stochastic_passes(
-    ascent: Ascent, start: Belief, batches: Minibatches, max_iter: int, seed: int, progress: Progress
-) -> Ascended:
-    """Natural-gradient steps over random minibatches until a pass gains next to nothing in the mean of their bounds.
+    ascent: Ascent, start: Factors, batches: Minibatches, max_iter: int, seed: int, progress: Progress
+) -> AscentResult:
+    """Take natural-gradient steps over random minibatches until the mean bound of a pass hardly increases.
 
-    The bound that it notes for a pass is that mean: noisy, and of beliefs on the way.
+    The recorded bound of a pass is the mean over its minibatches. It is noisy, and belongs to factors that change
+    during the pass.
     """
-    rng, reached, taken = np.random.default_rng((seed, 7)), Ascended(start), 0
-    belief, blocks = start, ascent.density.blocks
+    rng, result, taken = np.random.default_rng((seed, 7)), AscentResult(start), 0
+    factors, blocks = start, ascent.density.blocks
     total = blocks.total_weight
     try:
         for number in range(1, max_iter + 1):
             bounds = []
             for batch in one_pass(blocks, batches.size or blocks.n_points, rng):
                 taken += 1
-                elbo, belief = natural_step(ascent, belief, batch, batches.rate(taken))
+                elbo, factors = natural_step(ascent, factors, batch, batches.rate(taken))
                 bounds.append(elbo)
-            gain = np.mean(bounds) - reached.elbo if reached.history else np.inf
-            reached.note(belief, float(np.mean(bounds)), len(bounds))
-            progress.stage(f"pass {number}, ELBO about {reached.elbo:.1f}")
+            gain = np.mean(bounds) - result.elbo if result.history else np.inf
+            result.note(factors, float(np.mean(bounds)), len(bounds))
+            progress.stage(f"pass {number}, ELBO about {result.elbo:.1f}")
             if gain < SETTLED * total:
-                reached.converged = True
+                result.converged = True
                 break
     except KeyboardInterrupt:
-        reached.belief, reached.interrupted = belief, True
-    return reached
+        result.factors, result.interrupted = factors, True
+    return result
 
 
 def _stochastic(
     ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, batches: Minibatches, progress: Progress
-) -> Ascended:
-    """Starts on a part of the points, passes over minibatches, and a few sweeps over all points, the last in order."""
+) -> AscentResult:
+    """Fit by minibatches: starts on a subsample, passes over minibatches, a few final sweeps over all points."""
     density, total = ascent.density, ascent.density.blocks.total_weight
     part = ascent.on(subsample(density, max(ROUGH, batches.size or 0), seed))
-    start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].belief
+    start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].factors
     passed = stochastic_passes(ascent, start, batches, max_iter, seed, progress)
     if passed.interrupted:
-        reached = passed.then(ascend(ascent, passed.belief, 1, 0.0))
-        reached.interrupted = True
-        return reached
+        result = passed.then(ascend(ascent, passed.factors, 1, 0.0))
+        result.interrupted = True
+        return result
     progress.stage("last sweeps over all points")
-    belief = ascent.in_order(passed.belief) if density.model.weights.heaviest_first else passed.belief
-    last = ascend(ascent, belief, LAST_SWEEPS, max(tol, CLOSE) * total)
+    factors = ascent.sort_sticks(passed.factors) if density.model.weights.heaviest_first else passed.factors
+    last = ascend(ascent, factors, LAST_SWEEPS, max(tol, CLOSE) * total)
     return passed.then(last)
 
 
@@ -281,27 +289,33 @@ def fit(
     delay: float,
     forget: float,
 ) -> Estimate:
-    """The variational Bayes engine, for conjugate priors: the best of several short ascents, taken to the end.
+    """Maximise the ELBO over mean-field factors: the variational Bayes engine, for conjugate priors.
 
-    ``elbo`` is the bound in closed form, in data units, with every constant. ``marginal_elbo``, from the draws, is
-    that of the same factors with the assignments summed out: higher, still a bound, and what ADVI's ``elbo`` is.
+    The best of several short runs is continued until it converges. ``elbo`` is the bound in closed form, in data units,
+    with every constant. ``marginal_elbo``, estimated from the draws, is the bound of the same factors with the
+    assignments summed out. It is higher, still a bound, and comparable to the ``elbo`` of ADVI.
 
     Parameters
     ----------
     draws : int
-        Draws of the approximation.
+        Number of draws from the approximation.
     n_init : int
-        Starts.
+        Number of starts.
     max_iter : int
-        Iterations, at most; passes over the data with minibatches.
+        Maximum number of iterations; with minibatches, of passes over the data.
     tol : float
-        Stop when an iteration gains less than this in mean ELBO a point.
+        Converged when the remaining gain in mean ELBO per point is less than this.
     batch_size : int, optional
-        Points (rounded up to whole blocks of 32) that a step sees, in place of all. Starts are then tried on 100,000
-        points, the passes end when one gains less than 1e-5 in mean ELBO a point, and up to 10 sweeps over all points
-        follow, until one gains less than 1e-6.
+        Number of points per step, rounded up to whole blocks of 32. Default: all points. With minibatches the starts
+        use 100,000 points, the passes end when one gains less than 1e-5 in mean ELBO per point, and at most 10 sweeps
+        over all points follow, until one gains less than 1e-6.
     delay, forget : float
-        The t-th step over a minibatch has the size (t + delay) ** -forget; forget is more than 0.5, at most 1.
+        Step t over a minibatch has the size ``(t + delay) ** -forget``; forget is more than 0.5 and at most 1.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
 
     References
     ----------
@@ -312,34 +326,43 @@ def fit(
     ascent = Ascent(density, cores)
     progress.stage("variational Bayes")
     batches = Minibatches(batch_size, delay, forget)
-    reached = find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
-    return estimate(ascent, reached, draws, seed, progress)
+    result = find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
+    return estimate(ascent, result, draws, seed, progress)
 
 
 def find(
     ascent: Ascent, seed: int, progress: Progress, *, n_init: int, max_iter: int, tol: float, batches: Minibatches
-) -> Ascended:
-    """The search alone: the best of several short ascents, taken to the end; settings as for ``fit``."""
+) -> AscentResult:
+    """Maximise the ELBO from several starts, without draws; settings as for ``fit``.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    """
     if batches.fewer_than(ascent.density.blocks.n_points):
         return _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
     points = ascent.density.blocks.total_weight
     start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points)[0]
-    return to_the_top(ascent, start, max_iter, tol * points, progress)
+    return run_to_convergence(ascent, start, max_iter, tol * points, progress)
 
 
-def estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress: Progress) -> Estimate:
-    """Draws of the belief, and the verdict: each is a sweep over the data, so they cost more than the search."""
+def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress) -> Estimate:
+    """Draw from the factors and assess the approximation.
+
+    Each draw takes a sweep over the data, so this costs more than the search.
+    """
     progress.stage("judging it")
     density = ascent.density
-    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), reached.belief, max(draws, JUDGED))
+    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), result.factors, max(draws, JUDGED))
     lp = evaluate([density] * len(q), q, ascent.threads)[0]
     verdict = judge(lp - log_q)
     notes = EngineNotes(
-        converged=reached.converged,
-        interrupted=reached.interrupted,
-        n_iter=reached.n_iter,
+        converged=result.converged,
+        interrupted=result.interrupted,
+        n_iter=result.n_iter,
         approximation="the variational posterior",
-        elbo=reached.elbo,
+        elbo=result.elbo,
         elbo_se=0.0,
         marginal_elbo=verdict.elbo,
         marginal_elbo_se=verdict.elbo_se,
@@ -347,23 +370,21 @@ def estimate(ascent: Ascent, reached: Ascended, draws: int, seed: int, progress:
         importance_share=verdict.importance_share,
     )
     stats = {"lp": lp[None, :draws], "log_q": log_q[None, :draws]}
-    return Estimate(
-        q[None, :draws], stats, tuple(_doubts(reached, verdict)), notes, {"optimisation": _history(reached)}
-    )
+    return Estimate(q[None, :draws], stats, tuple(_doubts(result, verdict)), notes, {"optimisation": _history(result)})
 
 
-def _history(reached: Ascended) -> dict[str, tuple[str, Array]]:
-    columns = {"iteration": range(reached.n_iter), "elbo": reached.history, "batches": reached.batches}
+def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:
+    columns = {"iteration": range(result.n_iter), "elbo": result.history, "batches": result.batches}
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts(reached: Ascended, verdict: Verdict) -> list[str]:
+def _doubts(result: AscentResult, verdict: Verdict) -> list[str]:
     found = []
-    if reached.interrupted:
-        found.append(f"Interrupted: kept the approximation of iteration {reached.n_iter}, which has not converged.")
-    elif not reached.converged:
+    if result.interrupted:
+        found.append(f"Interrupted: kept the approximation of iteration {result.n_iter}, which has not converged.")
+    elif not result.converged:
         found.append(
-            f"Variational Bayes stopped after {reached.n_iter} iterations before it converged. "
+            f"Variational Bayes stopped after {result.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
     return [*found, *doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_FACTORS)]

@@ -17,7 +17,7 @@ class Shares:
     Parameters
     ----------
     path : (K, M, J) float
-        Ones where a log share is part of a component's log weight, zeros elsewhere.
+        One where a log share is part of a component's log weight, zero elsewhere.
     base, slope : (M, J) float
         The Dirichlet distributions have the parameters ``base + slope * concentration``.
     """
@@ -34,11 +34,11 @@ def weight_shares(prior: WeightsPrior, n_components: int) -> Shares:
     Raises
     ------
     NotConjugate
-        When it can't be written so.
+        If the prior has no such form.
 
     Examples
     --------
-    The second of three sticks: what the first left, times its own share.
+    The second of three sticks: the remainder of the first, times its own share.
 
     >>> from bayesgmm.priors.weights import DirichletProcess
     >>> weight_shares(DirichletProcess(2.0), 3).path[1]
@@ -59,7 +59,7 @@ def _dirichlet(prior: Dirichlet | SparseDirichlet, n_components: int) -> Shares:
 
 @weight_shares.register
 def _sticks(prior: StickBreaking, n_components: int) -> Shares:
-    """One Beta distribution a stick: its share and the rest. A weight is the rests of earlier sticks times a share."""
+    """One Beta distribution per stick. A weight is its stick's share times the remainders of all earlier sticks."""
     path = np.zeros((n_components, n_components - 1, 2))
     path[:-1, :, 0] = np.eye(n_components - 1)
     path[..., 1] = np.tri(n_components, n_components - 1, -1)

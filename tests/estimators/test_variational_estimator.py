@@ -13,7 +13,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import DataError
-from bayesgmm.estimators.ascending import PLAIN, Approximation, carried_over
+from bayesgmm.estimators.variational_search import PLAIN, Approximation, carried_over
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -123,7 +123,7 @@ def test_the_bound_is_that_of_the_attributes_and_never_falls(family, kind):
     found = fitted._approximation
     ascent = found.over_points(1)
     assert fitted.lower_bound_ == fitted.lower_bounds_[-1]
-    assert fitted.lower_bound_ == pytest.approx(ascent.step(found.belief)[0], rel=1e-12)
+    assert fitted.lower_bound_ == pytest.approx(ascent.step(found.factors)[0], rel=1e-12)
     assert len(fitted.lower_bounds_) == fitted.n_iter_
     assert np.diff(fitted.lower_bounds_).min() > -1e-9
     assert info(posterior_of(fitted)).notes.elbo == fitted.lower_bound_

@@ -75,11 +75,11 @@ def test_a_gaussian_is_found_exactly_with_few_draws(method, samples):
     identity = laplace.Whitening(np.zeros(6), np.eye(6), 0.0, 0)
     normals = fixed_draws(samples, 6, seed=3)
     bound = Bound([target] * samples, identity, shape, normals, 1)
-    reached = advi.Climb(bound.start())
-    advi.climb(bound, reached, settings(), Silent())
-    draws = bound.draws(reached.params, normals)
-    assert reached.converged
-    assert reached.history[-1] == pytest.approx(0, abs=1e-8)
+    optimisation = advi.Optimisation(bound.start())
+    advi.optimise(bound, optimisation, settings(), Silent())
+    draws = bound.draws(optimisation.params, normals)
+    assert optimisation.converged
+    assert optimisation.history[-1] == pytest.approx(0, abs=1e-8)
     np.testing.assert_allclose(draws.mean(axis=0), target.mean, atol=1e-5)
     np.testing.assert_allclose(
         draws.T @ draws / samples - np.outer(target.mean, target.mean), target.covariance, atol=1e-4
@@ -167,9 +167,7 @@ def doubts(*args, **settings):
 
 def test_draws_that_do_not_suffice_are_reported():
     found = doubts("fullrank_advi", bg.datasets.galaxies(), bg.MixtureModel(6), samples=40)
-    assert re.match(
-        "The approximation has fitted itself to its 40 fixed draws: their ELBO is .* nats too high", found[0]
-    )
+    assert re.match("The approximation overfits its 40 fixed draws: their ELBO is .* nats too high", found[0])
 
 
 def test_a_posterior_that_no_gaussian_fits_is_reported():
@@ -336,7 +334,7 @@ def test_proposals_are_bounded_and_ctrl_c_makes_do_with_what_there_is():
     assert keep(judged, 500, 1000, propose, rng)[1].resampled.proposals == 1000
     assert keep(judged, 500, 100, propose, rng)[1].resampled.proposals == 500
     assert keep(judged, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
-    assert importance.wanted(1e-9, 500) == importance.MOST_PROPOSALS * 500
+    assert importance.wanted(1e-9, 500) == importance.MAX_PROPOSALS * 500
 
 
 def test_the_fit_says_that_its_draws_were_picked(iris):
@@ -353,7 +351,8 @@ def test_draws_that_are_worth_few_are_reported(monkeypatch):
     x = np.random.default_rng(0).normal(size=40)
     found = doubts("advi", x, bg.MixtureModel(3), seed=5)
     assert re.match(
-        r"The 1000 draws, picked from 1000 of the approximation, are worth only \d+ .*\(100 wanted\)", found[-1]
+        r"The 1000 draws, resampled from 1000 .*, have an effective sample size of only \d+ .*\(100 wanted\)",
+        found[-1],
     )
 
 

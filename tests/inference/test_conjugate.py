@@ -27,10 +27,10 @@ def test_precisions_are_pooled_as_they_are_shared(family):
 def test_the_divergence_is_that_of_the_draws_from_the_prior_s_own_density(family, means, weights):
     """Native code against closed forms, and draws against their density. 5 standard errors: 6e-7 each, 56 of them."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    belief = variational.ascend(ascent, start_of(ascent), 5, 0.0).belief
-    q, log_q = ascent.draw(np.random.default_rng(1), belief, 4000)
+    factors = variational.ascend(ascent, start_of(ascent), 5, 0.0).factors
+    q, log_q = ascent.draw(np.random.default_rng(1), factors, 4000)
     gap = log_q - np.array([ascent.density.log_prior(row) for row in q])
-    assert gap.mean() == pytest.approx(ascent.divergence(belief), abs=5 * gap.std() / np.sqrt(len(gap)))
+    assert gap.mean() == pytest.approx(ascent.divergence(factors), abs=5 * gap.std() / np.sqrt(len(gap)))
     assert gap.std() < 20
 
 
@@ -120,17 +120,17 @@ def test_the_grid_of_a_concentration_holds_its_prior(prior):
 def test_the_table_holds_expected_log_densities(family, means, weights):
     """Of points that lie anywhere, over draws. 5 standard errors: 6e-7 each, 12 points and components, 56 times."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    belief = variational.ascend(ascent, start_of(ascent), 5, 0.0).belief
-    q = ascent.draw(np.random.default_rng(2), belief, 4000)[0]
+    factors = variational.ascend(ascent, start_of(ascent), 5, 0.0).factors
+    q = ascent.draw(np.random.default_rng(2), factors, 4000)[0]
     density = ascent.density
     weight, mean, core = density.mixture(q)
     root = density.model.family.expand(core, 3, 2)
     root = root[..., None] * np.eye(2) if root.ndim == 3 else root
     x = np.array([[0.0, 0.0], [1.0, -0.5], [-1.0, 2.0], [3.0, 3.0]])
-    away = np.einsum("skij,sknj->skni", root, x - mean[:, :, None])
+    deviation = np.einsum("skij,sknj->skni", root, x - mean[:, :, None])
     log_det = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    scores = (np.log(weight) + log_det)[..., None] - 0.5 * (away**2).sum(axis=-1) - np.log(2 * np.pi)
-    table = ascent.table(belief)
+    scores = (np.log(weight) + log_det)[..., None] - 0.5 * (deviation**2).sum(axis=-1) - np.log(2 * np.pi)
+    table = ascent.table(factors)
     square = table.root if table.root.ndim == 3 else table.root[..., None] * np.eye(2)
     told = table.offset[:, None] - 0.5 * (np.einsum("kij,knj->kni", square, x - table.mean[:, None]) ** 2).sum(axis=-1)
     assert (abs(scores.mean(axis=0) - told) < 5 * scores.std(axis=0) / np.sqrt(len(q))).all()
@@ -139,35 +139,35 @@ def test_the_table_holds_expected_log_densities(family, means, weights):
 @every_declaration
 def test_a_belief_is_a_flat_vector_without_bounds(family, means, weights):
     ascent = make_ascent(family, means, weights)
-    belief = start_of(ascent)
-    numbers = ascent.flatten(belief)
+    factors = start_of(ascent)
+    numbers = ascent.flatten(factors)
     assert numbers.ndim == 1
     again = ascent.unflatten(numbers)
     np.testing.assert_allclose(ascent.flatten(again), numbers, atol=1e-9)
-    assert ascent.step(again)[0] == pytest.approx(ascent.step(belief)[0], abs=1e-8)
+    assert ascent.step(again)[0] == pytest.approx(ascent.step(factors)[0], abs=1e-8)
     anywhere = ascent.unflatten(np.random.default_rng(0).normal(size=numbers.size))
     assert np.isfinite(ascent.step(anywhere)[0])
 
 
-def natural(belief, layout):
+def natural(factors, layout):
     """Natural parameters of all factors but the tilt, of a joint normal-Wishart or of the factors apart."""
-    now = belief.components
+    now = factors.components
     grouped = layout.vectors(now.mean)
     if now.spread.ndim == 1:
         pull = now.spread[:, None] * now.mean
         own = now.spread[:, None, None, None] * grouped[..., :, None] * grouped[..., None, :]
-        return [belief.shares, now.spread, pull, now.precision.dof, now.precision.scale + layout.pool(own)]
-    return [belief.shares, now.spread, (now.spread @ grouped[..., None])[..., 0], now.precision.dof]
+        return [factors.shares, now.spread, pull, now.precision.dof, now.precision.scale + layout.pool(own)]
+    return [factors.shares, now.spread, (now.spread @ grouped[..., None])[..., 0], now.precision.dof]
 
 
 @every_component
 @pytest.mark.parametrize("weights", ["dirichlet", "process"])
 def test_a_step_is_one_in_the_natural_parameters(family, means, weights):
     ascent = make_ascent(family, means, weights)
-    belief = start_of(ascent)
-    stats = ascent.fold(belief)
-    part, whole = (natural(ascent.update(belief, stats, rate), ascent.layout) for rate in (0.3, 1.0))
-    for before, after, best in zip(natural(belief, ascent.layout), part, whole, strict=True):
+    factors = start_of(ascent)
+    stats = ascent.fold(factors)
+    part, whole = (natural(ascent.update(factors, stats, rate), ascent.layout) for rate in (0.3, 1.0))
+    for before, after, best in zip(natural(factors, ascent.layout), part, whole, strict=True):
         np.testing.assert_allclose(after, 0.7 * before + 0.3 * best, rtol=1e-8)
 
 
@@ -188,5 +188,5 @@ def test_numbers_at_the_limit_of_the_degrees_of_freedom_are_no_belief():
     ascent = make_ascent()
     numbers = ascent.flatten(start_of(ascent))
     assert ascent.unflatten(numbers).components.precision.dof.min() > 1
-    with pytest.raises(FloatingPointError, match="no belief"):
+    with pytest.raises(FloatingPointError, match="no valid factors"):
         ascent.unflatten(numbers - 1e4)

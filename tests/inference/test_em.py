@@ -105,17 +105,17 @@ def test_of_very_many_points_a_sample_is_climbed_first(monkeypatch):
 
     monkeypatch.setattr(em, "fold", counted)
     monkeypatch.setattr(quasi_newton, "fold", counted)
-    all_of_them = em.climb(sweep, 3, seed=0)
+    all_of_them = em.maximise_likelihood(sweep, 3, seed=0)
     work = sum(looked_at)
     looked_at.clear()
     monkeypatch.setattr(starts, "SAMPLE", 1000)
-    found = em.climb(sweep, 3, seed=0)
+    found = em.maximise_likelihood(sweep, 3, seed=0)
     assert found.converged
     assert found.loglik == pytest.approx(all_of_them.loglik, abs=1e-3)
     assert sum(looked_at) < work / 4
     assert found.n_iter < 60  # of those that look at all
     monkeypatch.setattr(starts, "SAMPLE", 8)  # eight points can't hold three components
-    assert em.climb(sweep, 3, seed=0).loglik == all_of_them.loglik
+    assert em.maximise_likelihood(sweep, 3, seed=0).loglik == all_of_them.loglik
 
 
 def test_a_sample_of_points_keeps_what_was_said_of_them(monkeypatch):

@@ -173,7 +173,7 @@ def test_a_saddle_is_said():
     found = maxima.polish(likelihood, maxima.Maximum(q, *likelihood(q)[:1], 0.0, 0, True), 50, 1e-8, np.isfinite)
     assert found.converged
     assert not found.is_one
-    assert "a ridge or a saddle" in found.doubts("Maximum likelihood", "likelihood")[0]
+    assert "a ridge or a saddle" in found.warnings("Maximum likelihood", "likelihood")[0]
 
 
 def test_newton_leaves_a_saddle_when_pushed():
@@ -276,7 +276,7 @@ def test_every_prior_has_a_mode(d):
 
 @pytest.mark.parametrize("spread", [bg.Gamma(2.0, 1.0), bg.HalfCauchy(2.0)])
 def test_a_density_that_grows_without_bound_as_the_means_meet_is_said(spread):
-    with pytest.warns(FitWarning, match="grows without bound as the spread of the means goes to zero"):
+    with pytest.warns(FitWarning, match="grows without bound as the spread of the means approaches zero"):
         fitted(bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=spread)), GALAXIES, "map")
 
 

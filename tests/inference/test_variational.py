@@ -18,7 +18,7 @@ from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
 from bayesgmm.inference import variational
-from bayesgmm.inference.acceleration import squared_steps
+from bayesgmm.inference.acceleration import squarem
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
 from bayesgmm.posterior.info import info
@@ -66,8 +66,8 @@ def test_a_leap_onto_no_state_is_taken_back():
             raise DegenerateComponent("singular")
         return state, state + (1 - state) / 10
 
-    walk = squared_steps(step, 0.0, lambda state: np.array([state]), lambda numbers: float(numbers[0]))
-    values = [value for value, _ in itertools.islice(walk, 9)]
+    iterations = squarem(step, 0.0, lambda state: np.array([state]), lambda numbers: float(numbers[0]))
+    values = [value for value, _ in itertools.islice(iterations, 9)]
     assert landed
     assert (np.diff(values) > 0).all()
     assert 1 - 0.9**9 < values[-1] < 0.9999
@@ -78,7 +78,7 @@ def test_every_number_of_the_optimum_beats_its_neighbours(family, means, weights
     """Every factor, coordinate by coordinate: each is the best given the others."""
     ascent = make_ascent(family, means, weights)
     reached = converged(ascent)
-    numbers = ascent.flatten(reached.belief)
+    numbers = ascent.flatten(reached.factors)
     for i, step in itertools.product(range(numbers.size), (-0.02, 0.02)):
         moved = numbers.copy()
         moved[i] += step
@@ -89,20 +89,20 @@ def log_predictive(family, x, location, strength, dof, scale):
     """Log evidence of one component under a conjugate prior, point after point: each is a Student t."""
     total, d = 0.0, x.shape[1]
     for point in x:
-        away, grown = point - location, (1 + strength) / strength
+        deviation, grown = point - location, (1 + strength) / strength
         if family in ("full", "tied"):
             free = dof - d + 1
             total += multivariate_t(location, grown * scale / free, df=free).logpdf(point)
-            scale, dof = scale + strength / (1 + strength) * np.outer(away, away), dof + 1
+            scale, dof = scale + strength / (1 + strength) * np.outer(deviation, deviation), dof + 1
         elif family == "diag":
             total += sum(
                 multivariate_t(m, grown * s / dof, df=dof).logpdf(p)
                 for p, m, s in zip(point, location, scale, strict=True)
             )
-            scale, dof = scale + strength / (1 + strength) * away**2, dof + 1
+            scale, dof = scale + strength / (1 + strength) * deviation**2, dof + 1
         else:
             total += multivariate_t(location, grown * scale / dof * np.eye(d), df=dof).logpdf(point)
-            scale, dof = scale + strength / (1 + strength) * away @ away, dof + d
+            scale, dof = scale + strength / (1 + strength) * deviation @ deviation, dof + d
         location, strength = (strength * location + point) / (1 + strength), strength + 1
     return float(total)
 
@@ -194,9 +194,9 @@ def test_scikit_learn_ends_in_the_same_place():
     model = bg.MixtureModel(3, "full", bg.Dirichlet(0.7), MEANS["conjugate"], SCALE)
     ascent = Ascent(LogPosterior.of(model, as_points(x)))
     standard = ascent.density.standard
-    belief = converged(ascent, 1e-12, their_belief(ascent, theirs, x)).belief
-    now = belief.components
-    np.testing.assert_allclose(belief.shares[0], theirs.weight_concentration_, rtol=1e-6)
+    factors = converged(ascent, 1e-12, their_factors(ascent, theirs, x)).factors
+    now = factors.components
+    np.testing.assert_allclose(factors.shares[0], theirs.weight_concentration_, rtol=1e-6)
     np.testing.assert_allclose(now.mean * standard.scale + standard.shift, theirs.means_, atol=1e-6)
     np.testing.assert_allclose(now.spread, theirs.mean_precision_, rtol=1e-6)
     np.testing.assert_allclose(now.precision.dof[:, 0], theirs.degrees_of_freedom_, rtol=1e-6)
@@ -204,7 +204,7 @@ def test_scikit_learn_ends_in_the_same_place():
     np.testing.assert_allclose(covariance, theirs.covariances_, atol=1e-6)
 
 
-def their_belief(ascent, theirs, x):
+def their_factors(ascent, theirs, x):
     """A start near where scikit-learn ended: its responsibilities, muddled with equal ones."""
     from bayesgmm.inference.starts import from_responsibilities
 
@@ -231,20 +231,20 @@ def test_means_are_those_of_nuts_where_components_are_apart():
 def test_small_steps_lead_to_the_same_place(family, means):
     ascent = make_ascent(family, means, "process, learned")
     reached = converged(ascent)
-    belief = start_of(ascent)
+    factors = start_of(ascent)
     bounds = []
     for _ in range(600):
-        stats = ascent.fold(belief)
-        bounds.append(ascent.elbo(belief, stats))
-        belief = ascent.update(belief, stats, 0.6)
+        stats = ascent.fold(factors)
+        bounds.append(ascent.elbo(factors, stats))
+        factors = ascent.update(factors, stats, 0.6)
     assert np.diff(bounds).min() > -1e-9
-    assert ascent.step(belief)[0] == pytest.approx(reached.elbo, abs=1e-4)
+    assert ascent.step(factors)[0] == pytest.approx(reached.elbo, abs=1e-4)
 
 
-def permuted(belief, order):
-    now = belief.components
+def permuted(factors, order):
+    now = factors.components
     precision = type(now.precision)(now.precision.dof[order], now.precision.scale[order])
-    return type(belief)(belief.shares, belief.tilt, type(now)(now.mean[order], now.spread[order], precision))
+    return type(factors)(factors.shares, factors.tilt, type(now)(now.mean[order], now.spread[order], precision))
 
 
 @pytest.mark.parametrize("weights", ["process", "process, learned", "pitman yor, learned"])
@@ -252,22 +252,22 @@ def permuted(belief, order):
 def test_sticks_are_put_in_the_best_of_all_orders(weights, seed):
     """Of the 24 orders of four components, each with the weights' best factors."""
     ascent = make_ascent(weights=weights, k=4)
-    belief = variational.ascend(ascent, start_of(ascent, seed), 10, 0.0).belief
-    n = ascent.fold(belief).n
-    values = [ascent._weights_share(belief, n[list(order)]) for order in itertools.permutations(range(4))]
-    ordered = ascent.in_order(belief)
-    found = [int(np.argmin(abs(belief.components.mean - mean).sum(axis=1))) for mean in ordered.components.mean]
-    assert ascent._weights_share(belief, n[found]) == pytest.approx(max(values), abs=1e-9)
+    factors = variational.ascend(ascent, start_of(ascent, seed), 10, 0.0).factors
+    n = ascent.fold(factors).n
+    values = [ascent._weights_share(factors, n[list(order)]) for order in itertools.permutations(range(4))]
+    ordered = ascent.sort_sticks(factors)
+    found = [int(np.argmin(abs(factors.components.mean - mean).sum(axis=1))) for mean in ordered.components.mean]
+    assert ascent._weights_share(factors, n[found]) == pytest.approx(max(values), abs=1e-9)
     assert max(values) > min(values) + 0.1
 
 
 def test_an_ascent_leaves_a_bad_order_of_the_sticks():
     """Where coordinate ascent alone has converged."""
     ascent = make_ascent(weights="process, learned", k=5)
-    belief = converged(ascent).belief
-    worst = permuted(belief, np.argsort(ascent.fold(belief).n))
+    factors = converged(ascent).factors
+    worst = permuted(factors, np.argsort(ascent.fold(factors).n))
     worse = converged(ascent, 1e-9, ascent.update(worst, ascent.fold(worst)))
-    better = variational.to_the_top(ascent, worse, 20_000, 1e-9, Silent())
+    better = variational.run_to_convergence(ascent, worse, 20_000, 1e-9, Silent())
     assert better.elbo > worse.elbo + 0.1
     assert np.diff(better.history).min() > -1e-9
 
@@ -308,7 +308,7 @@ def test_steps_that_never_settle_are_refused():
             "can't take a WishartPrecision whose scale is learned",
         ),
         ({"means": bg.HierarchicalMeans()}, "can't take HierarchicalMeans"),
-        ({"means": bg.NormalMeans(ordered=True)}, "can't take NormalMeans in order"),
+        ({"means": bg.NormalMeans(ordered=True)}, "can't take ordered NormalMeans"),
         (
             {"means": bg.HierarchicalMeans(), "covariances": bg.LKJCovariance()},
             "can't take HierarchicalMeans and LKJCovariance",

@@ -142,8 +142,8 @@ def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on():
 
 
 def test_a_fit_that_has_not_converged_has_a_problem(monkeypatch):
-    climb = searches.em.climb
-    monkeypatch.setattr(searches.em, "climb", lambda *args: climb(*args, max_iter=3))
+    search = searches.em.maximise_likelihood
+    monkeypatch.setattr(searches.em, "maximise_likelihood", lambda *args: search(*args, max_iter=3))
     table = choose(n_components=5, covariance="full")
     assert table["problem"][0] == "EM stopped after 3 iterations before it converged."
     assert np.isfinite(table["bic"][0])

@@ -14,7 +14,7 @@ import bayesgmm as bg
 from bayesgmm import dispatch
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning, MissingImplementation
-from bayesgmm.estimators.ascending import weight_concentration
+from bayesgmm.estimators.variational_search import weight_concentration
 from bayesgmm.inference.pymc_priors import weights_given
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior

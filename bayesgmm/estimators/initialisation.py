@@ -1,4 +1,4 @@
-"""Where scikit-learn's EM starts: its own responsibilities, drawn in its own order, and their M step."""
+"""Initialisation as in scikit-learn: the same responsibilities from the same random numbers, and their M step."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,14 +10,14 @@ from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.stats import Array, Stats
 
-SLICE = 32_768  # rows that are looked at together: no second copy of the data is made
-NOWHERE = -1  # the label of a row that belongs to no component
+SLICE = 32_768  # number of rows processed together, so that the data are not copied
+UNASSIGNED = -1  # label of a row that is assigned to no component
 
 Labels = NDArray[np.int64]
 
 
 def without_weightless(points: Points) -> Points:
-    """The rows that count: a row of weight zero is no row, and must not be drawn."""
+    """Drop the rows of weight zero, which must not be drawn."""
     if points.weights is None or points.weights.all():
         return points
     kept = points.weights > 0
@@ -33,13 +33,13 @@ def kmeans_labels(values: Array, weight: Array | None, n_components: int, random
 
 
 def _only(rows: Labels, n_points: int) -> Labels:
-    labels = np.full(n_points, NOWHERE, dtype=np.int64)
+    labels = np.full(n_points, UNASSIGNED, dtype=np.int64)
     labels[rows] = np.arange(rows.size)
     return labels
 
 
 def spread_out_rows(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
-    """(N,) K points far from each other, one a component; the others belong nowhere."""
+    """(N,) labels of K points far from each other, one per component; the others are unassigned."""
     from sklearn.cluster import kmeans_plusplus
 
     rows = kmeans_plusplus(values, n_components, sample_weight=weight, random_state=random)[1]
@@ -47,7 +47,7 @@ def spread_out_rows(values: Array, weight: Array | None, n_components: int, rand
 
 
 def random_rows(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
-    """(N,) K random points, one a component; the others belong nowhere."""
+    """(N,) labels of K random points, one per component; the others are unassigned."""
     share = None if weight is None else weight / weight.sum()
     return _only(random.choice(len(values), size=n_components, replace=False, p=share), len(values))
 
@@ -70,17 +70,17 @@ ASSIGN: dict[str, Assign] = {
 def from_assignment(
     points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family, floor: Array
 ) -> Mixture:
-    """The M step of labels (N,) or responsibilities (N, K) of the points that count."""
+    """Compute the mixture by an M step from labels (N,) or responsibilities (N, K) of points with positive weight."""
     return maximise(family, statistics(points, assigned, n_components, standard, family), None, floor)
 
 
 def statistics(points: Points, assigned: NDArray, n_components: int, standard: Standard, family: Family) -> Stats:
-    """What labels (N,) or responsibilities (N, K) of the points that count add up to, in standardised coordinates.
+    """Compute the statistics of labels (N,) or responsibilities (N, K) of points, in standardised coordinates.
 
-    Points that stand alone for their component count once, whatever their weight.
+    A point that is the only one of its component has weight one.
     """
     labelled = assigned.ndim == 1
-    weight = None if labelled and (assigned == NOWHERE).any() else points.weights
+    weight = None if labelled and (assigned == UNASSIGNED).any() else points.weights
 
     def slices() -> Iterator[tuple[Array, Array]]:
         for start in range(0, len(points.values), SLICE):
@@ -96,7 +96,7 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
 
 
 def _second_moments(x: Array, shares: Array, about: Array, family: Family) -> Array:
-    """Of one slice, about each component's mean: (K, D) or (K, D, D)."""
+    """Second moments of one slice about the mean of each component: (K, D) or (K, D, D)."""
     own = [r > 0 for r in shares.T]  # with labels each point is one component's
     parts = zip(own, shares.T, about, strict=True)
     return np.array([family.form.second_moments(x[rows] - m, r[rows]) for rows, r, m in parts])

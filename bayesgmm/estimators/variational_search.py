@@ -1,6 +1,6 @@
-"""Variational Bayes by scikit-learn's rules: where it starts, when it stops, and what it calls the factors.
+"""Variational Bayes with the conventions of scikit-learn: initialisation, convergence criterion, names of the factors.
 
-Here a ``tol`` means what it means to scikit-learn: the change of the total lower bound from one iteration to the next.
+``tol`` has scikit-learn's meaning: the change of the total lower bound from one iteration to the next.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from bayesgmm.data.points import Points, Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import shapes
-from bayesgmm.estimators.beginnings import ASSIGN, statistics, without_weightless
+from bayesgmm.estimators.initialisation import ASSIGN, statistics, without_weightless
 from bayesgmm.inference.component_factors import Components
 from bayesgmm.inference.conjugate import Wisharts, outer
-from bayesgmm.inference.coordinate_ascent import Ascent, Belief
+from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import closest_wishart, maximise
-from bayesgmm.inference.variational import Ascended, Minibatches, Rule, ascend, find, to_the_top
+from bayesgmm.inference.variational import AscentResult, Minibatches, Rule, ascend, find, run_to_convergence
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.sweep.stats import Array, Blocks, Table
 
-PLAIN = 10  # iterations, each scikit-learn's own, before the first leap
+PLAIN = 10  # number of plain iterations, equal to scikit-learn's, before the first extrapolation
 
 
 def _settled(history: list[float], tol: float) -> bool:
@@ -39,7 +39,7 @@ SCIKIT_LEARN = Rule(PLAIN, _settled)
 
 @dataclass(frozen=True)
 class Approximation:
-    """The factors that variational Bayes found, and what they were found from.
+    """Result of variational Bayes: the factors, with the data and the model they belong to.
 
     Parameters
     ----------
@@ -48,89 +48,89 @@ class Approximation:
     model : MixtureModel
         Resolved.
     standard : Standard
-    reached : Ascended
+    result : AscentResult
     run : Run
     """
 
     points: Points
     model: MixtureModel
     standard: Standard
-    reached: Ascended
+    result: AscentResult
     run: Run
 
     @cached_property
     def ascent(self) -> Ascent:
-        """The factors' formulas, without the data: none of them needs any."""
+        """Updates of the factors, for formulas that need no data."""
         nowhere = Blocks.from_rows(np.zeros((1, self.standard.shift.size)))
         return Ascent(LogPosterior(self.model, nowhere, self.standard))
 
     def over_points(self, threads: int) -> Ascent:
-        """The formulas and the data.
+        """Return the updates of the factors with the data.
 
         Raises
         ------
         DataError
-            When the array that was fitted holds other numbers now.
+            If the fitted array has changed since the fit.
         """
         points = self.points
         if not np.array_equal(replace(points).centre_and_sd, points.centre_and_sd):  # a copy that has nothing cached
             raise DataError(
-                "the array that was fitted has changed since\n  Read posterior_ before changing it, or fit a copy."
+                "the array has changed since it was fitted\n  Read posterior_ before you change it, or fit a copy."
             )
         blocks = self.standard.blocks(points.values, points.weights)
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
 
     @property
-    def belief(self) -> Belief:
-        """The factors, in standardised coordinates."""
-        return self.reached.belief
+    def factors(self) -> Factors:
+        """Variational factors, in standardised coordinates."""
+        return self.result.factors
 
     @cached_property
     def table(self) -> Table:
         """Expected natural parameters, in standardised coordinates."""
-        return self.ascent.table(self.belief)
+        return self.ascent.table(self.factors)
 
     def draw(self, rng: np.random.Generator, size: int) -> Parameters:
-        """Independent mixtures (size,) from the factors, in data units."""
-        return self.ascent.density.parameters(self.ascent.draw(rng, self.belief, size)[0])
+        """Draw independent mixtures (size,) from the factors, in data units."""
+        return self.ascent.density.parameters(self.ascent.draw(rng, self.factors, size)[0])
 
     @property
     def lower_bounds(self) -> list[float]:
-        """The bound after every iteration; that of the start comes before the first, but for minibatches."""
-        return self.reached.history[int(self.reached.batches[0] == 1) :]
+        """Bound after each iteration, in nats; without that of the start, which minibatches do not record."""
+        return self.result.history[int(self.result.batches[0] == 1) :]
 
     # -- scikit-learn's names --
 
     @property
     def weights(self) -> Array:
         """(K,) expected weights."""
-        return self.ascent.weights.mean_weight(self.belief.shares)
+        return self.ascent.weights.mean_weight(self.factors.shares)
 
     @property
     def weight_concentration(self) -> Array | tuple[Array, Array]:
         """(K,) of a Dirichlet; or both parameters (K,) of sticks."""
-        return weight_concentration(self.model.weights, self.belief.shares)
+        return weight_concentration(self.model.weights, self.factors.shares)
 
     @property
     def means(self) -> Array:
         """(K, D) expected means."""
-        return self.belief.components.mean * self.standard.scale + self.standard.shift
+        return self.factors.components.mean * self.standard.scale + self.standard.shift
 
     @property
     def mean_precision(self) -> Array | None:
-        """(K,) how many points each mean is worth; none when means and precisions have factors of their own."""
-        return self.ascent.means.worth(self.belief.components)
+        """(K,) equivalent number of points of each mean; None if means and precisions have independent factors."""
+        return self.ascent.means.pseudo_counts(self.factors.components)
 
     @property
     def degrees_of_freedom(self) -> Array | np.float64:
         """(K,) of each precision's Wishart, or one number of a tied one."""
-        return self.model.family.sharing.squeezed(self.belief.components.precision.dof[:, 0].copy())
+        return self.model.family.sharing.squeezed(self.factors.components.precision.dof[:, 0].copy())
 
     @property
     def precisions_cholesky(self) -> Array:
         """Factors of the expected precisions."""
-        family, (n_components, n_features) = self.model.family, self.belief.components.mean.shape
-        roots = self.belief.components.precision.root.reshape(family.core_shape(n_components, n_features))
+        family, (n_components, n_features) = self.model.family, self.factors.components.mean.shape
+        roots = self.factors.components.precision.root.reshape(family.core_shape(n_components, n_features))
         return shapes.precisions_cholesky(roots, family, self.standard)
 
 
@@ -153,24 +153,24 @@ def _sticks(prior: StickBreaking, shares: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Start:
-    """Where an ascent begins.
+    """Initialisation of an ascent.
 
     Parameters
     ----------
     init_params : str
-        scikit-learn's name of a rule that assigns points.
+        Initialisation method, by its name in scikit-learn.
     random : RandomState
-        Drawn from in scikit-learn's order.
-    last : Belief, optional
-        The factors to go on from, in place of any start.
+        Source of random numbers, used in scikit-learn's order.
+    last : Factors, optional
+        Factors of an earlier fit to continue from.
     """
 
     init_params: str
     random: np.random.RandomState
-    last: Belief | None = None
+    last: Factors | None = None
 
-    def __call__(self, ascent: Ascent, points: Points) -> Belief:
-        """The factors after the points were assigned; sticks are put in order."""
+    def __call__(self, ascent: Ascent, points: Points) -> Factors:
+        """Compute the factors after the points are assigned; sticks are sorted."""
         if self.last is not None:
             return self.last
         counted, density = without_weightless(points), ascent.density
@@ -178,33 +178,44 @@ class Start:
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
         stats = statistics(counted, assigned, n_components, standard, family)
         prior = closest_wishart(density.model.covariances, standard, family)
-        belief = ascent.given(maximise(family, stats, prior), stats)
-        return ascent.in_order(belief) if density.model.weights.heaviest_first else belief
+        factors = ascent.given(maximise(family, stats, prior), stats)
+        return ascent.sort_sticks(factors) if density.model.weights.heaviest_first else factors
 
 
-def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> Ascended:
-    """Where the ascent ends under settings of the engine; with minibatches it is the engine's own search."""
+def search(ascent: Ascent, points: Points, chosen: dict[str, Any], start: Start, progress: Progress) -> AscentResult:
+    """Maximise the ELBO under the settings of the engine; minibatches use the engine's own starts.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    """
     n_init, max_iter, tol = (chosen[name] for name in ("n_init", "max_iter", "tol"))
     batches = Minibatches(chosen["batch_size"], chosen["delay"], chosen["forget"])
     if batches.fewer_than(len(points.values)):
         seed = int(start.random.randint(2**31 - 1))
         return find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
     starts = n_init if start.last is None else 1
-    return climb(ascent, lambda: start(ascent, points), starts, max_iter, tol * points.total_weight, progress)
+    return best_ascent(ascent, lambda: start(ascent, points), starts, max_iter, tol * points.total_weight, progress)
 
 
-def climb(
-    ascent: Ascent, begin: Callable[[], Belief], n_init: int, max_iter: int, tol: float, progress: Progress
-) -> Ascended:
-    """The best of ``n_init`` ascents, none of more than ``max_iter`` iterations after its start.
+def best_ascent(
+    ascent: Ascent, first_factors: Callable[[], Factors], n_init: int, max_iter: int, tol: float, progress: Progress
+) -> AscentResult:
+    """Return the best of ``n_init`` ascents, each of at most ``max_iter`` iterations after its start.
 
     Ctrl-C keeps the best so far.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
     """
-    best: Ascended | None = None
+    best: AscentResult | None = None
     for number in range(n_init):
         progress.stage(f"variational Bayes, start {number + 1} of {n_init}")
-        first = ascend(ascent, begin(), max_iter + 1, tol, progress, SCIKIT_LEARN)
-        found = to_the_top(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
+        first = ascend(ascent, first_factors(), max_iter + 1, tol, progress, SCIKIT_LEARN)
+        found = run_to_convergence(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
         best = found if best is None or found.elbo > best.elbo else best
         if found.interrupted:
             best = replace(best, converged=False, interrupted=True)
@@ -213,23 +224,23 @@ def climb(
     return best
 
 
-def carried_over(last: Approximation | None, ascent: Ascent) -> Belief | None:
-    """The factors of an earlier fit in another's coordinates; None where there are none of its shapes."""
+def carried_over(last: Approximation | None, ascent: Ascent) -> Factors | None:
+    """Convert the factors of an earlier fit to new coordinates; None if their shapes or priors differ."""
     if last is None:
         return None
-    old, new, belief = last.ascent, ascent, last.belief
+    old, new, factors = last.ascent, ascent, last.factors
     if old.layout != new.layout or not _alike(old.density.model, new.density.model):
         return None
     stretch = last.standard.scale / new.density.standard.scale
     ratio = outer(new.layout.vectors(stretch))
-    now = belief.components
+    now = factors.components
     mean = (last.means - new.density.standard.shift) / new.density.standard.scale
     spread = now.spread if now.spread.ndim == 1 else now.spread / ratio
     scale = now.precision.scale * ratio[: now.precision.scale.shape[1]]
-    return replace(belief, components=Components(mean, spread, Wisharts(now.precision.dof, scale)))
+    return replace(factors, components=Components(mean, spread, Wisharts(now.precision.dof, scale)))
 
 
 def _alike(one: MixtureModel, other: MixtureModel) -> bool:
-    """Whether the factors of one are factors of the other."""
+    """Return True if the factors of the two models have the same form."""
     kinds = [(type(model.weights), type(model.means), model.weights.n_extra) for model in (one, other)]
     return kinds[0] == kinds[1]

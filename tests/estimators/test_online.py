@@ -88,10 +88,10 @@ def test_the_posterior_is_as_wide_as_its_points_make_it(total, expected):
 @pytest.mark.parametrize(("family", "weights"), list(itertools.product(FAMILIES, WEIGHTS)))
 def test_a_stretched_belief_is_that_of_as_many_times_the_statistics(family, weights):
     ascent = make_ascent(family, "conjugate", weights)
-    belief = start_of(ascent)
-    stats = ascent.fold(belief)
+    factors = start_of(ascent)
+    stats = ascent.fold(factors)
     more = type(stats)(3.5 * stats.n, 3.5 * stats.s1, 3.5 * stats.s2, 0.0, stats.about)
-    found, expected = ascent.stretched(ascent.update(belief, stats), 3.5), ascent.update(belief, more)
+    found, expected = ascent.rescaled(ascent.update(factors, stats), 3.5), ascent.update(factors, more)
     for name in ("mean", "spread"):
         np.testing.assert_allclose(getattr(found.components, name), getattr(expected.components, name))
     for name in ("dof", "scale"):

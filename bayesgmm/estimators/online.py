@@ -1,4 +1,4 @@
-"""Variational Bayes of a stream: points come a batch at a time, and are not kept."""
+"""Online variational Bayes (``partial_fit``): points arrive in batches and are not kept."""
 
 import os
 import time
@@ -14,10 +14,10 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState, declared
-from bayesgmm.estimators.ascending import Approximation, Start, climb
+from bayesgmm.estimators.variational_search import Approximation, Start, best_ascent
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
-from bayesgmm.inference.variational import SHORT_RUN, Ascended, Minibatches, natural_step
+from bayesgmm.inference.variational import SHORT_RUN, AscentResult, Minibatches, natural_step
 from bayesgmm.model import as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """How large the steps are, and how many points the posterior is of.
+    """Step sizes, and the number of points that the posterior represents.
 
     Parameters
     ----------
     total : float, optional
-        All points of the stream; as many as were seen unless told.
+        Total number of points in the stream. Default: the number seen so far.
     sizes : Minibatches
+        Step sizes.
     """
 
     total: float | None
@@ -41,12 +42,12 @@ class Steps:
 
     @classmethod
     def of(cls, estimator: "BaseEstimator") -> Self:
-        """Of an estimator's parameters.
+        """Read them from the parameters of an estimator.
 
         Raises
         ------
         DeclarationError
-            Also when its method is not variational Bayes.
+            If a parameter is not valid, or the method is not variational Bayes.
         """
         if estimator.method != "vb":
             raise DeclarationError(
@@ -56,27 +57,27 @@ class Steps:
         total, decay = estimator.total_samples, estimator.learning_decay
         if isinstance(decay, bool) or not isinstance(decay, Real) or not 0.5 < float(decay) <= 1:
             raise DeclarationError(
-                f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps never settle"
+                f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps do not converge"
             )
         offset = arguments.not_negative("learning_offset", estimator.learning_offset)
         told = None if total is None else positive("total_samples", total)
         return cls(told, Minibatches(None, offset, float(decay)))
 
     def total_after(self, seen: float) -> float:
-        """How many points the factors stand for once so many were seen."""
+        """Number of points that the factors represent after ``seen`` points."""
         return seen if self.total is None else self.total
 
 
 @dataclass(frozen=True)
 class Stream(Approximation):
-    """The factors after some batches; ``points`` has no rows.
+    """Factors after some batches; ``points`` has no rows.
 
     Parameters
     ----------
     seen : float
-        Points that went by.
+        Number of points seen so far.
     total : float
-        Points that the factors stand for.
+        Number of points that the factors represent.
     """
 
     seen: float
@@ -84,71 +85,78 @@ class Stream(Approximation):
 
     @classmethod
     def after(cls, found: Approximation) -> "Stream":
-        """A fit, taken for the first batch."""
+        """Treat a fit as the first batch of a stream."""
         if isinstance(found, Stream):
             return found
         seen = found.points.total_weight
-        reached = Ascended(found.belief, [found.reached.elbo], [1])
-        return cls(found.points.forgotten(), found.model, found.standard, reached, found.run, seen, seen)
+        result = AscentResult(found.factors, [found.result.elbo], [1])
+        return cls(found.points.forgotten(), found.model, found.standard, result, found.run, seen, seen)
 
     @property
     @override
     def lower_bounds(self) -> list[float]:
-        return self.reached.history
+        return self.result.history
 
     @override
     def over_points(self, threads: int) -> Ascent:
         raise ForgottenData(
             "posterior_ needs the points, and partial_fit does not keep them\n"
-            "  Read weights_, means_ and the other attributes, ask predict_proba or score_samples, or fit all points."
+            "  Use weights_, means_ and the other attributes, predict_proba or score_samples, or fit all points."
         )
 
 
 def follow(estimator: "BaseEstimator", last: Approximation | None, points: Points, steps: Steps) -> Stream:
-    """The factors after a batch: the first, or one more."""
-    return begin(estimator, points, steps) if last is None else go_on(last, points, steps)
-
-
-def begin(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
-    """The start of a stream: coordinate ascent on its first batch, weighted up to stand for all points.
+    """Update the factors with a batch: the first or a later one.
 
     Raises
     ------
     DataError, DeclarationError
-        When the declaration does not fit the batch, or has a prior that is not conjugate.
+        If the model does not fit the first batch, or has a prior that is not conjugate.
+    """
+    return first_batch(estimator, points, steps) if last is None else later_batch(last, points, steps)
+
+
+def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Stream:
+    """Fit the first batch by coordinate ascent, with its weights scaled to represent all points.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        If the model does not fit the batch, or has a prior that is not conjugate.
     """
     model = declared(estimator, points) if estimator.model is None else as_model(estimator.model)
     arguments.require_rows(points, model.n_components)
     ENGINES["vb"].require(model)
     density, began = LogPosterior.of(model, points), time.perf_counter()
-    said = density.model.contradictions(points.summary)
-    warn(said)
+    conflicts = density.model.contradictions(points.summary)
+    warn(conflicts)
     total = steps.total_after(points.total_weight)
     ascent = Ascent(_weighted_up(density, points, total), os.cpu_count() or 1)
     start = Start(estimator.init_params, _random(estimator.random_state))
-    found = climb(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
+    found = best_ascent(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
     settings = {"init_params": estimator.init_params, "total_samples": steps.total}
-    run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, said)
-    elbo, belief = natural_step(ascent, found.belief, ascent.density.blocks, 1.0)  # a leap is no sum of statistics
-    reached = Ascended(belief, [elbo], [1])
-    return Stream(points.forgotten(), density.model, density.standard, reached, run, points.total_weight, total)
+    run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, conflicts)
+    # later steps need factors that are sums of statistics, which extrapolated ones are not
+    elbo, factors = natural_step(ascent, found.factors, ascent.density.blocks, 1.0)
+    result = AscentResult(factors, [elbo], [1])
+    return Stream(points.forgotten(), density.model, density.standard, result, run, points.total_weight, total)
 
 
-def go_on(last: Approximation, points: Points, steps: Steps) -> Stream:
-    """The factors after one more batch: they come to stand for as many points as there now are, and take a step."""
+def later_batch(last: Approximation, points: Points, steps: Steps) -> Stream:
+    """Update the factors with a later batch: rescale them to the new number of points, then take a step."""
     stream = Stream.after(last)
     seen = stream.seen + points.total_weight
-    total, reached = steps.total_after(seen), stream.reached
+    total, result = steps.total_after(seen), stream.result
     density = _weighted_up(stream.ascent.density, points, total)
     ascent = replace(stream.ascent.on(density), threads=os.cpu_count() or 1)
-    belief = reached.belief if total == stream.total else ascent.stretched(reached.belief, total / stream.total)
-    elbo, belief = natural_step(ascent, belief, density.blocks, steps.sizes.rate(reached.n_iter + 1))
-    further = Ascended(belief, [*reached.history, elbo], [*reached.batches, 1])
-    return replace(stream, reached=further, seen=seen, total=total)
+    factors = result.factors if total == stream.total else ascent.rescaled(result.factors, total / stream.total)
+    elbo, factors = natural_step(ascent, factors, density.blocks, steps.sizes.rate(result.n_iter + 1))
+    further = AscentResult(factors, [*result.history, elbo], [*result.batches, 1])
+    return replace(stream, result=further, seen=seen, total=total)
 
 
 def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPosterior:
-    """The log posterior of other points in the same coordinates, weighted up to stand for ``total`` of them."""
+    """Return the log posterior of other points in the same coordinates, with weights scaled to sum to ``total``."""
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
     blocks = density.standard.blocks(points.values, weights * (total / points.total_weight))
     return replace(density, blocks=blocks)
