@@ -219,3 +219,18 @@ def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
     table = Table(np.zeros(2), np.zeros((2, 2)), np.broadcast_to(np.eye(2), (2, 2, 2)))
     fold(Blocks.from_rows(np.eye(2)), table)
     assert len(kernels.fold.native.signatures) == 1
+
+
+def test_functions_of_other_packages_compile_as_before():
+    """Numba tells of each compilation, also of an object mode block, whose dispatcher has no cache."""
+    import numba
+
+    from bayesgmm.sweep import code_cache  # noqa: F401  it listens to numba
+
+    @numba.njit
+    def doubled(x):
+        with numba.objmode(y="float64"):
+            y = float(2 * x)
+        return y
+
+    assert doubled(2.0) == 4.0

@@ -62,7 +62,8 @@ class _Listener(event.Listener):
 
 
 def _is_ours(event: Any) -> bool:
-    return isinstance(event.data["dispatcher"]._cache, CodeCache)
+    """Return True for a kernel of this package; other people's dispatchers, as of object mode, may have no cache."""
+    return isinstance(getattr(event.data["dispatcher"], "_cache", None), CodeCache)
 
 
 event.register("numba:compile", _Listener())
