@@ -231,6 +231,6 @@ def test_functions_of_other_packages_compile_as_before():
     def doubled(x):
         with numba.objmode(y="float64"):
             y = float(2 * x)
-        return y
+        return y + x
 
-    assert doubled(2.0) == 4.0
+    assert doubled(2.0) == 6.0

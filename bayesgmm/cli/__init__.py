@@ -78,7 +78,7 @@ def fit(
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
-    draws: Annotated[int | None, typer.Option(help="Kept draws a chain.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Kept draws per chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
 ) -> None:

@@ -94,7 +94,7 @@ def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _typed(context: typer.Context) -> dict[str, str]:
-    """The options that were given, not left at what they are unless told; each by its longest spelling."""
+    """Return the options that were given on the command line, each by its longest spelling."""
     given = [p for p in context.command.params if _source(context, p.name) == "COMMANDLINE"]
     return {str(p.name): max(p.opts, key=len) for p in given}
 

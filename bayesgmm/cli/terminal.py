@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DataFile = Annotated[
     Path,
-    typer.Argument(help="CSV or Parquet, one row a point.", show_default=False, autocompletion=files(*TABLES)),
+    typer.Argument(help="CSV or Parquet, one row per point.", show_default=False, autocompletion=files(*TABLES)),
 ]
 FitFile = Annotated[
     Path,
@@ -35,7 +35,7 @@ FitFile = Annotated[
 OwnOrFile = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV or Parquet, one row a point. (default: the data of the card)", autocompletion=files(*TABLES)
+        help="CSV or Parquet, one row per point. (default: the data of the card)", autocompletion=files(*TABLES)
     ),
 ]
 Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
@@ -155,7 +155,7 @@ def refuse(names: Collection[str], why: str) -> None:
     Raises
     ------
     DeclarationError
-        When one of them was typed; one left at what it is unless told is no matter.
+        When one of them was typed; an option at its default is ignored.
     """
     from bayesgmm.errors import DeclarationError
 
@@ -224,7 +224,7 @@ def wrote(path: Path, rows: int | None = None) -> None:
     remark(f"wrote {path}" if rows is None else f"wrote {path}: {rows} rows")
 
 
-FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a column; one decimal unless told
+FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a column; default: one decimal
 LARGE = 1e5  # numbers that need no decimals
 
 
@@ -272,7 +272,7 @@ def show(
         Words, or numbers, which become words as ``in_words`` has it.
     title : str
     name : str, optional
-        What it is called in the document; its title in small letters unless told.
+        Name in the document. Default: its title in lower case.
     values : DataFrame, optional
         What the document holds in place of the words.
     saved : bool

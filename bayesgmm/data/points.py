@@ -203,11 +203,11 @@ def _as_weights(weights: ArrayLike, n_points: int) -> Array:
     try:
         array = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"sample_weight={weights!r}: give one number a row, {n_points} in all") from None
+        raise DataError(f"sample_weight={weights!r}: give one number per row, {n_points} in all") from None
     if array.ndim == 0:
         array = np.full(n_points, array)
     if array.shape != (n_points,):
-        raise DataError(f"sample_weight has shape {array.shape} for {n_points} rows; give one number a row")
+        raise DataError(f"sample_weight has shape {array.shape} for {n_points} rows; give one number per row")
     wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
     if wrong.size:
         raise DataError(
@@ -367,12 +367,12 @@ def as_matrix(data: DataLike) -> Array:
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the data are not a table of numbers ({error})\n"
-            "  Give an (N, D) array or a DataFrame with one row a point."
+            "  Give an (N, D) array or a DataFrame with one row per point."
         ) from None
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2:
-        raise DataError(f"the data have shape {values.shape}; give (N, D), one row a point")
+        raise DataError(f"the data have shape {values.shape}; give (N, D), one row per point")
     return values
 
 

@@ -28,7 +28,7 @@ def _chains(fit: "xr.DataTree") -> str:
 def _long_chains(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "fewer than 4 draws a chain" if draws.size(fit)[1] < mixing.LEAST_DRAWS else ""
+    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.LEAST_DRAWS else ""
 
 
 def _several_chains(fit: "xr.DataTree") -> str:
@@ -91,7 +91,7 @@ def _truncated(fit: "xr.DataTree") -> str:
 
 
 def _approximated(fit: "xr.DataTree") -> str:
-    return "" if info(fit).notes.pareto_khat is not None else "the draws are of no approximation of ours"
+    return "" if info(fit).notes.pareto_khat is not None else "the draws do not come from an approximation by bayesgmm"
 
 
 def _told(fit: "xr.DataTree") -> str:
@@ -137,7 +137,7 @@ def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progres
     ----------
     fit : DataTree
     checks : sequence of str, optional
-        Names of those to make; all unless told.
+        Names of the checks to make. Default: all.
     progress : bool
         Show a bar where it takes longer than two seconds, on a terminal.
 

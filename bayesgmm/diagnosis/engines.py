@@ -9,9 +9,9 @@ from bayesgmm.posterior.info import info
 if TYPE_CHECKING:
     import xarray as xr
 
-GOOD_SHARE = 0.9  # of the draws that as many draws of the posterior are worth: they need no mending
+GOOD_SHARE = 0.9  # of the draws that as many draws of the posterior are worth: they need no correction
 BECAUSE_RESAMPLED = "and resampling can't bring back what was never drawn"
-BECAUSE_FACTORS = "as factors that know nothing of each other do"
+BECAUSE_FACTORS = "as independent factors do"
 
 
 def too_narrow(khat: float, share: float, because: str) -> list[Finding]:

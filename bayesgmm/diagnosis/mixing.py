@@ -87,7 +87,7 @@ def doubts(fit: "xr.DataTree") -> list[str]:
 
 
 def divergences(fit: "xr.DataTree") -> list[Finding]:
-    """Draws at which the sampler's steps went astray."""
+    """Divergent transitions of NUTS."""
     diverging = statistic(fit, "diverging")
     count = int(diverging.sum()) if diverging is not None else 0
     if diverging is None or not count:

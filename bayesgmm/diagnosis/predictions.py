@@ -159,14 +159,14 @@ def _finding(fit: "xr.DataTree", kind: str, bad: list[Misfit], say: tuple[str, s
 SENTENCES = {
     "margin": (
         "The data do not look like the model's, column by column",
-        "Densities and anomaly scores are off in these columns, and components may be there only to mend the shape.",
+        "Densities and anomaly scores are off in these columns, and some components may only correct the shape.",
     ),
     "tails": (
         "The tails do not fit",
         "What the model calls rare is not as rare as it says: p-values of anomalies are off.",
     ),
     "pair": (
-        "Columns hang together in another way than the model says",
+        "Columns depend on each other in another way than the model says",
         "Clusters and densities miss how these columns go together.",
     ),
     "distance": (

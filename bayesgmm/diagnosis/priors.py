@@ -24,7 +24,7 @@ def log_prior(fit: "xr.DataTree") -> Array:
     """(chain, draw) log prior density of weights, means and covariances, up to a constant.
 
     The fit stores the log posterior in the sampler's coordinates and the log likelihood; their difference is the log
-    prior there. The change of coordinates is no belief, and must not be scaled with it: it is taken out.
+    prior there. The change of coordinates is not part of the prior and must not be scaled with it, so it is removed.
     """
     stats, posterior = fit["sample_stats"], fit["posterior"].to_dataset()
     value = (stats["lp"] - stats["loglik"]).transpose("chain", "draw").values

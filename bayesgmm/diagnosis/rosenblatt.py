@@ -27,7 +27,7 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
     parameters : Parameters
         S mixtures.
     columns : list of int, optional
-        Which columns, in which order: the mixture's own margin in them is taken. All unless told.
+        Which columns, in which order: the mixture's own margin in them is taken. Default: all.
 
     Returns
     -------

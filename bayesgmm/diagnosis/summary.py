@@ -1,4 +1,4 @@
-"""A fit as a table that a person can read: one row a component, in the data's own columns."""
+"""A fit as a readable table: one row per component, in the data's own columns."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        One row a component and quantity (``weight``, then each column of the data); columns ``mean``, ``lower``,
+        One row for each component and quantity (``weight``, then each column of the data); columns ``mean``, ``lower``,
         ``upper``, in data units.
     """
     import pandas as pd
@@ -121,7 +121,7 @@ def component_sizes(fit: "xr.DataTree") -> Array:
 
 
 def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.DataFrame]":
-    """The component table as people read it, and its title: a column a component, intervals behind the means."""
+    """The component table as text, and its title: a column for each component, intervals after the means."""
     import pandas as pd
 
     numbers = component_table(fit, ci_prob)

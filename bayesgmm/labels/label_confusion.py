@@ -133,7 +133,7 @@ def judge(
     Returns
     -------
     LabelInfo
-        The doubtful weight is that of inconstant components and of all but the heaviest of each indistinct group.
+        ``doubtful_weight`` is the weight of inconstant components and of all but the heaviest of each indistinct group.
     """
     order = alignment.order
     centre = alignment.centre if alignment.centre is not None else responsibilities.consensus(order)
@@ -145,7 +145,7 @@ def judge(
         together = groups(confused)
     inconstant = np.flatnonzero(constant < CONSTANT).tolist()
     lighter = [sorted(members, key=lambda k: -weight[k])[1:] for members in together]
-    doubtful = sorted(set(inconstant).union(*lighter))
+    unreliable = sorted(set(inconstant).union(*lighter))
     return LabelInfo(
         method,
         by,
@@ -154,7 +154,7 @@ def judge(
         inconstant=tuple(inconstant),
         confusion=None if confused is None else tuple(tuple(row) for row in confused.round(4).tolist()),
         indistinct=tuple(tuple(members) for members in together),
-        doubtful_weight=round(float(weight[doubtful].sum()), 4),
+        doubtful_weight=round(float(weight[unreliable].sum()), 4),
         points=responsibilities.blocks.n_points,
     )
 
@@ -173,7 +173,7 @@ def meaningless(labels: LabelInfo | None) -> list[Finding]:
     """Findings about meaningless labels, from what ``judge`` returns; none when their total weight is below 1 %."""
     if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < WEIGHTY:
         return []
-    found = [f"{_listed(members)} can't be told apart" for members in labels.indistinct]
+    found = [f"{_listed(members)} can't be distinguished" for members in labels.indistinct]
     if labels.inconstant:
         one = len(labels.inconstant) == 1
         found.append(f"{_listed(labels.inconstant)} {'holds' if one else 'hold'} different points in every draw")

@@ -1,4 +1,4 @@
-"""What models are chosen by: free numbers, information criteria, and how sure the assignments are."""
+"""Criteria for model selection: number of parameters, BIC, AIC, ICL, and the entropy of the assignments."""
 
 import math
 

@@ -73,7 +73,7 @@ class LabelInfo(_Facts):
         Upper bounds on the probability that two labels are exchanged; 0.5 where labels are arbitrary. Unknown with
         fewer than 20 draws.
     indistinct : tuple of tuples of int
-        Groups of components that can't be told apart: their confusion is above 0.1.
+        Groups of components that can't be distinguished: their confusion is above 0.1.
     doubtful_weight : float, optional
         Total weight of the components whose labels have no meaning.
     points : int, optional

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def thinned(fit: "xr.DataTree", draws: int | None) -> "xr.DataTree":
-    """A fit cut to at most so many draws, evenly spaced, the same number of each chain; in all groups that hold them.
+    """Thin a fit to a maximum number of draws, evenly spaced, the same number of each chain, in all of its groups.
 
     With fewer draws than chains, one of each of the first chains.
     """

@@ -29,7 +29,7 @@ def report(
 ) -> Path:
     """Write all that there is to say of a fit as one HTML file: it opens offline, prints, and can be mailed.
 
-    What was found and how sure it is, the clusters, pictures, findings, the model in words and mathematics, ArviZ's
+    Results and their uncertainty, the clusters, pictures, findings, the model in words and mathematics, ArviZ's
     diagnostics, checks against the data, and how to do it again. A part that a fit can't have is left out with a
     sentence that says why: every fit gets its report, a failed one too. A file of that name is replaced.
 
@@ -40,7 +40,7 @@ def report(
     path : str or Path
         Where to write: a name that ends in .html.
     title : str, optional
-        Unless told, what was fitted.
+        Default: a description of the fit.
     opening : sequence of Filled
         Sections to show before the report's own: how an application came to this fit.
     progress : bool
@@ -59,7 +59,7 @@ def report(
     Warns
     -----
     FitWarning
-        When a part could not be made for a reason that nobody foresaw.
+        When a part could not be made because of an unexpected error.
     """
     path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):

@@ -1,4 +1,4 @@
-"""The clusters: how large, where, how wide, how sure; and pictures of them."""
+"""The clusters: sizes, locations, spreads and uncertainty, with figures."""
 
 from itertools import pairwise
 
@@ -107,7 +107,7 @@ def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
 def pairs(subject: Subject) -> list[Block]:
     """The points by component, pair by pair."""
     columns = subject.telling
-    doubtful = subject.n_points - round(subject.certain * subject.n_points)
+    uncertain = subject.n_points - round(subject.certain * subject.n_points)
     counts = np.bincount(subject.assignments["label"].values, minlength=subject.n_components)
     sizes = listed([f"{counts[k]:,} of component {subject.components[k]}" for k in subject.occupied])
     of_pairs = (
@@ -120,9 +120,9 @@ def pairs(subject: Subject) -> list[Block]:
     panel = f"the histogram is the data, the lines are the components{band}."
     reading = f"{of_pairs}{panel}" if subject.n_features > 1 else panel.capitalize()
     verdict = (
-        f"{doubtful:,} of {plural(subject.n_points, subject.word)} {'lies' if doubtful == 1 else 'lie'} where "
+        f"{uncertain:,} of {plural(subject.n_points, subject.word)} {'lies' if uncertain == 1 else 'lie'} where "
         "components overlap, and no component has a probability above 0.9."
-        if doubtful
+        if uncertain
         else "Every point belongs to one component with probability above 0.9."
     )
     return [
@@ -130,7 +130,7 @@ def pairs(subject: Subject) -> list[Block]:
             lambda: draw_pairs(subject.drawn, columns),
             title="Points and components",
             alt=f"{'Scatter plots' if subject.n_features > 1 else 'A histogram'} of {listed(columns)}, coloured by "
-            f"component: {sizes}. {plural(doubtful, 'label')} uncertain.",
+            f"component: {sizes}. {plural(uncertain, 'label')} uncertain.",
             reading=f"{reading}{_chosen(subject)}{subject.thinned}",
             verdict=verdict,
             vectors=subject.n_features == 1,

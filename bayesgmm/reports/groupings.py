@@ -51,7 +51,7 @@ def together(subject: Subject) -> list[Block]:
             lambda: draw.co_clustering(subject.company, best),
             title="Which points belong together",
             alt=f"Matrix of the probability that two of {len(matrix):,} points come from the same component, ordered "
-            f"into {plural(best.attrs['n_clusters'], 'cluster')}; {share(torn)} of the pairs are in doubt.",
+            f"into {plural(best.attrs['n_clusters'], 'cluster')}; {share(torn)} of the pairs are uncertain.",
             reading="Every row and column is a point; dark means that the two belong together. A sure cluster is a "
             "dark square; grey beside it says that its points may belong elsewhere. What components are called plays "
             f"no part.{subject.limited(PAIRED)}{subject.alike}",

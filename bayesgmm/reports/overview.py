@@ -1,4 +1,4 @@
-"""What a reader learns in a minute: what was found, how sure it is, whether to trust it; and what the checks found."""
+"""Summary of a report: the results, their uncertainty, the verdict, and the findings of the checks."""
 
 import numpy as np
 

@@ -44,7 +44,7 @@ def in_python(value: object) -> str:
 def declaration(subject: Subject) -> list[Block]:
     """The declaration as a card and as Python, with the calls that fit it."""
     if subject.model is None:
-        raise LeftOut("The fit holds no declaration, so it can't be told how to make it again.")
+        raise LeftOut("The fit holds no declaration, so the call that made it is unknown.")
     blocks: list[Block] = [
         Code("The declaration as a card: save it as model.toml", subject.model.to_toml().rstrip()),
         Code("The same in Python, with the call", _call(subject, subject.model)),

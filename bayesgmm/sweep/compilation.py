@@ -163,6 +163,6 @@ def _used(function: Function) -> Iterator[Any]:
 
 
 def _file(value: ModuleType | type) -> str | None:
-    """The file of one of our modules, or of a class of ours."""
+    """The file of one of our modules, or of a class of this package."""
     name = value.__name__ if isinstance(value, ModuleType) else value.__module__
     return import_module(name).__file__ if name.startswith("bayesgmm.") else None

@@ -83,15 +83,15 @@ def one_gaussian_in_two():
 
 def test_two_components_on_one_gaussian_cannot_be_told_apart():
     fit = one_gaussian_in_two()
-    with pytest.warns(FitWarning, match="components 0 and 1 can't be told apart"):
+    with pytest.warns(FitWarning, match="components 0 and 1 can't be distinguished"):
         found = bg.relabel(fit, progress=False)
     labels = info(found).labels
     assert labels.indistinct == ((0, 1),)
     assert labels.confusion[0][1] > 0.3
     assert labels.doubtful_weight > 0.3
-    warned = [text for text in info(found).warnings if "told apart" in text]
+    warned = [text for text in info(found).warnings if "distinguished" in text]
     again = relabelled(found)
-    assert [text for text in info(again).warnings if "told apart" in text] == warned  # once
+    assert [text for text in info(again).warnings if "distinguished" in text] == warned  # once
 
 
 def test_a_component_that_holds_different_points_in_every_draw_is_reported():

@@ -44,7 +44,7 @@ def test_text_row_labels_survive_the_disk(tmp_path, iris):
 def test_what_is_not_a_fit_is_refused(tmp_path, fit):
     with pytest.raises(FitFileError, match="there is no file"):
         bg.load(tmp_path / "nothing.nc")
-    (tmp_path / "text.nc").write_text("not a file of ours")
+    (tmp_path / "text.nc").write_text("not a file of this package")
     with pytest.raises(FitFileError, match="damaged, or something else"):
         bg.load(tmp_path / "text.nc")
     (tmp_path / "folder.zarr").mkdir()
