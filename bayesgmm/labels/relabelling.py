@@ -88,7 +88,7 @@ def relabel(
     Warns
     -----
     FitWarning
-        When components with weight can't be distinguished, or hold different points in every draw. Their labels then have
+        When components with weight can't be distinguished, or hold other points in every draw. Their labels then have
         no meaning.
 
     References

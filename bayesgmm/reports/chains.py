@@ -153,7 +153,7 @@ def _divergences(subject: Subject) -> str:
 
 
 def _tree(subject: Subject, asked: Quantities, chosen: list[int], most: int | None = None) -> "xr.DataTree":
-    """The chosen numbers as ArviZ takes them, each a variable under a harmless name; at most a given number of draws per chain."""
+    """The chosen numbers as ArviZ takes them, each under a harmless name, with a maximum number of draws per chain."""
     import xarray as xr
 
     kept = np.linspace(0, subject.n_draws - 1, min(subject.n_draws, most or subject.n_draws)).round().astype(int)

@@ -129,7 +129,7 @@ def test_a_small_distant_cluster_is_not_assigned_to_the_background():
 
 
 def test_a_background_changes_a_fit_of_clean_data_little(clean):
-    """The limit is small: with 400 points per component, an estimate has an error of 0.05 to 0.1 standard deviations."""
+    """The limit is small: with 400 points per component, the standard error is 0.05 to 0.1 standard deviations."""
     assert off(fitted(declared(2), clean), fitted(bg.MixtureModel(2), clean)) < 0.05
 
 
