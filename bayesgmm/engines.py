@@ -1,7 +1,7 @@
-"""The engines as values: what each is, takes and cites. An engine's code is imported when it first runs.
+"""Registry of the engines: name, kind, settings, limits and citations of each. Their code is imported at first use.
 
-A new engine is one file in ``inference`` and one entry in ``ENGINES``. ``fit``, its documentation, the terminal's help
-and completion, the report and ``compare`` read it from there.
+A new engine is one file in ``inference`` and one entry in ``ENGINES``. ``fit`` and its documentation, command-line help
+and completion, the report and ``compare`` read the registry.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ Value = int | float | str | None
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of an engine.
+    """Setting of an engine.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Setting:
     description : str
         One line.
     words : tuple of str
-        What a setting in words can be.
-    above, below, most : float, optional
-        Bounds of a number: it is more than ``above``, less than ``below``, at most ``most``.
+        Allowed values of a string setting.
+    above, below, maximum : float, optional
+        Bounds of a number: more than ``above``, less than ``below``, at most ``maximum``.
     """
 
     name: str
@@ -44,11 +44,12 @@ class Setting:
     maximum: float = inf
 
     def checked(self, value: Any) -> Value:
-        """A value that the setting can have.
+        """Return a valid value of the setting.
 
         Raises
         ------
         DeclarationError, UnknownName
+            If the value is not valid.
 
         Examples
         --------
@@ -82,17 +83,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Limit:
-    """What an engine can't take.
+    """Limitation of an engine: models that it can't fit.
 
     Parameters
     ----------
     wrong : callable or str
-        Function from a MixtureModel to what of it the engine can't take, each with what to declare instead; empty when
-        the engine takes it all. Or where that function is, as ``"module:name"``.
+        Function of a MixtureModel that returns its unsupported parts, each with an alternative, or an empty dict. Or
+        the place of that function, as ``"module:name"``.
     because : str
-        Why: the end of the sentence in the error.
+        Reason: the end of the sentence in the error.
     of_priors : bool
-        Whether the limit is one of priors: an engine that ignores priors is then no way out.
+        True if the limitation concerns priors. The error then does not suggest engines that ignore priors.
     """
 
     wrong: Callable[[Any], dict[str, str]] | str
@@ -100,33 +101,33 @@ class Limit:
     of_priors: bool = True
 
     def refused(self, model: Any) -> dict[str, str]:
-        """What of a MixtureModel the engine can't take, each with what to declare instead."""
+        """Return the unsupported parts of a MixtureModel, each with an alternative."""
         return _loaded(self.wrong)(model)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine: a way to fit a mixture.
+    """Engine: a method to fit a mixture.
 
     Parameters
     ----------
     name : str
-        What ``method=`` calls it.
+        Value of ``method=``.
     kind : {'sampler', 'approximation', 'point estimate'}
     function : callable or str
-        ``function(density, seed, cores, progress, **settings)`` returns an ``Estimate``; or where it is, as
-        ``"module:name"``, so that it is imported when it is first used.
+        ``function(density, seed, cores, progress, **settings)``, which returns an ``Estimate``. Or its place, as
+        ``"module:name"``, so that it is imported at first use.
     summary : str
-        What it returns, in a few words: for help, tables and the report.
+        Result of the engine in a few words, for help, tables and the report.
     description : str
-        What a user should know before choosing it: sentences, for the documentation of ``fit``.
+        Advice for users, in sentences, for the documentation of ``fit``.
     cites : tuple of str
-        Works that a report on its fits cites.
+        References for the report.
     settings : tuple of Setting
     limits : tuple of Limit
-        Declarations that it can't take.
+        Models that it can't fit.
     takes_start : bool
-        Whether it can continue from another fit: ``function`` then takes ``start``.
+        True if it can continue from another fit; ``function`` then takes ``start``.
     ignores_priors : bool
     """
 
@@ -147,16 +148,16 @@ class Engine:
 
     @property
     def defaults(self) -> dict[str, Value]:
-        """Every setting with its default."""
+        """Default of each setting."""
         return {setting.name: setting.default for setting in self.settings}
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Value]:
-        """Every setting: those that are given, checked, over the defaults.
+        """Return all settings: the given ones, validated, and the defaults of the others.
 
         Raises
         ------
         DeclarationError, UnknownName
-            For a setting that does not exist, or a value that it can't have.
+            If a setting does not exist, or a value is not valid.
         """
         known = {setting.name: setting for setting in self.settings}
         for name in given:
@@ -167,16 +168,17 @@ class Engine:
         return self.defaults | {name: known[name].checked(value) for name, value in given.items()}
 
     def refused(self, model: Any) -> dict[Limit, dict[str, str]]:
-        """The limits that a MixtureModel exceeds, each with what exceeds it and what to declare instead."""
+        """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""
         found = {limit: limit.refused(model) for limit in self.limits}
         return {limit: wrong for limit, wrong in found.items() if wrong}
 
     def require(self, model: Any) -> None:
-        """Refuse a MixtureModel that the engine can't take, and name the engines that can.
+        """Check that the engine can fit a MixtureModel.
 
         Raises
         ------
         DeclarationError
+            If it can't; the message names the engines that can.
         """
         for limit, wrong in self.refused(model).items():
             able = {
@@ -192,7 +194,7 @@ class Engine:
 
 
 def _loaded(function: Callable[..., Any] | str) -> Callable[..., Any]:
-    """A function, imported where only its place is given."""
+    """Return a function; import it if only its place is given."""
     if not isinstance(function, str):
         return function
     module, _, name = function.partition(":")
@@ -201,11 +203,12 @@ def _loaded(function: Callable[..., Any] | str) -> Callable[..., Any]:
 
 
 def engine_named(name: str) -> Engine:
-    """The engine that ``method=name`` asks for.
+    """Return the engine of that name.
 
     Raises
     ------
     UnknownName
+        If there is none.
 
     Examples
     --------
@@ -216,12 +219,12 @@ def engine_named(name: str) -> Engine:
 
 
 def described(engines: Mapping[str, Engine]) -> str:
-    """A list of engines with what each returns and its settings, as the documentation of ``fit`` shows it."""
+    """Format a list of engines with their results and settings, for the documentation of ``fit``."""
     return "\n".join(line for engine in engines.values() for line in _entry(engine))
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names as documentation lists them.
+    """Format names for the documentation.
 
     Examples
     --------
@@ -232,7 +235,7 @@ def quoted(names: Iterable[str]) -> str:
 
 
 def _entry(engine: Engine) -> list[str]:
-    """One engine of the list: a definition in reStructuredText."""
+    """Format one engine as a definition in reStructuredText."""
     text = fill(f"{engine.summary[:1].upper()}{engine.summary[1:]}. {engine.description}".strip(), 110)
     settings = [f"  - ``{s.name}={s.default!r}``: {s.description}." for s in engine.settings]
     return [f"``{engine.name!r}`` ({engine.kind})", indent(text, "  "), "", *settings, ""]
@@ -245,13 +248,13 @@ NEEDS_COORDINATES = Limit(
 )
 NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
 
-DRAWS = Setting("draws", 1000, "draws that are kept")
+DRAWS = Setting("draws", 1000, "number of draws to keep")
 ADVI = (
     DRAWS,
-    Setting("samples", None, "fixed draws of which the bound is a mean; None chooses by the number of coordinates"),
+    Setting("samples", None, "number of fixed draws for the bound; None: by the number of coordinates"),
     Setting("max_iter", 500, "maximum number of iterations"),
-    Setting("tol", 1e-2, "convergence: no slope of the bound exceeds this, in nats for a standard deviation"),
-    Setting("batch_size", None, "points that each step sees; None is all of them"),
+    Setting("tol", 1e-2, "convergence: no slope of the bound exceeds this, in nats per standard deviation"),
+    Setting("batch_size", None, "number of points per step; None: all"),
 )
 KUCUKELBIR = (
     "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
@@ -277,8 +280,8 @@ ENGINES: dict[str, Engine] = {
             "The reference for all others.",
             ("Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",),
             (
-                Setting("draws", 1000, "draws of each chain that are kept"),
-                Setting("tune", 300, "draws of each chain that adapt the sampler and are discarded"),
+                Setting("draws", 1000, "number of draws to keep from each chain"),
+                Setting("tune", 300, "number of draws of each chain that adapt the sampler; they are discarded"),
                 Setting("chains", 4, "number of chains"),
                 Setting("target_accept", 0.8, "acceptance rate that the step size is tuned to, below 1", below=1.0),
             ),
@@ -289,9 +292,9 @@ ENGINES: dict[str, Engine] = {
             "approximation",
             "bayesgmm.inference.advi:fit_meanfield",
             "draws from the Gaussian with independent coordinates that is closest to the posterior (mean-field ADVI)",
-            "A fraction of the time of NUTS. The coordinates are whitened first, so that the correlations at the mode "
-            "are kept. Draws are resampled by their importance ratios where the Gaussian is not close; heavier tails "
-            "are cut short.",
+            "It takes a fraction of the time of NUTS. The coordinates are whitened first, so that the correlations at "
+            "the mode are kept. If the Gaussian is not close, draws are resampled by their importance ratios; tails "
+            "heavier than Gaussian are underestimated.",
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_COORDINATES,),
@@ -301,7 +304,7 @@ ENGINES: dict[str, Engine] = {
             "approximation",
             "bayesgmm.inference.advi:fit_fullrank",
             "draws from the Gaussian that is closest to the posterior (full-rank ADVI)",
-            "As ``'advi'``, with correlations of its own.",
+            "As ``'advi'``, with correlations between the whitened coordinates.",
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_COORDINATES,),
@@ -318,8 +321,8 @@ ENGINES: dict[str, Engine] = {
                 DRAWS,
                 Setting("n_init", 10, "number of starts"),
                 Setting("max_iter", 1000, "maximum number of iterations; of passes over the data with minibatches"),
-                Setting("tol", 1e-8, "convergence: an iteration gains less than this in mean ELBO per point"),
-                Setting("batch_size", None, "points that each step sees; None is all of them"),
+                Setting("tol", 1e-8, "convergence: less than this is left to gain in mean ELBO per point"),
+                Setting("batch_size", None, "number of points per step; None: all"),
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
@@ -333,7 +336,7 @@ ENGINES: dict[str, Engine] = {
             "",
             (),
             (
-                Setting("max_iter", 500, "maximum number of iterations of each climb"),
+                Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the log posterior per point exceeds this"),
             ),
             (NEEDS_COORDINATES,),
@@ -348,7 +351,7 @@ ENGINES: dict[str, Engine] = {
             (DEMPSTER,),
             (
                 Setting("n_init", 10, "number of starts"),
-                Setting("max_iter", 500, "maximum number of iterations of each climb"),
+                Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the mean log likelihood exceeds this"),
             ),
             (NEEDS_COORDINATES,),
@@ -367,7 +370,7 @@ ENGINES: dict[str, Engine] = {
                 Setting(
                     "init",
                     "k-means++",
-                    "how starts are found: 'k-means++', 'kmeans', 'random' or 'random_from_data', as in scikit-learn",
+                    "initialisation: 'k-means++', 'kmeans', 'random' or 'random_from_data', as in scikit-learn",
                     ("k-means++", "kmeans", "random", "random_from_data"),
                 ),
                 Setting("max_iter", 1000, "maximum number of sweeps over the data"),

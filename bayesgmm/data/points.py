@@ -212,7 +212,7 @@ def _as_weights(weights: ArrayLike, n_points: int) -> Array:
     if wrong.size:
         raise DataError(
             f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
-            f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight is the number of points that a row represents: give 0 or more."
+            f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
         )
     if not array.any():
         raise DataError("all rows have weight zero: there is no point to fit")

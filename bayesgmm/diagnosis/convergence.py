@@ -68,8 +68,8 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
 def label_free(fit: "xr.DataTree", *, progress: bool = True) -> "xr.Dataset":
     r"""What chains can be compared by whatever their components are called.
 
-    Of more than 10,000 points, evenly spaced ones are used (but not for the total log likelihood that a fit by bayesgmm
-    holds is of all).
+    Of more than 10,000 points, evenly spaced ones are used. Only the total log likelihood that a fit by bayesgmm stores
+    is that of all points.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""scikit-learn's BayesianGaussianMixture over any of our engines: one declaration, and its posterior."""
+"""BayesianGaussianMixture: the scikit-learn estimator, fitted by any method of this package."""
 
 import os
 import time
@@ -39,106 +39,109 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
-TINY = 1e-300  # a tol of zero is never reached
-TOLERANCES: dict[str, Callable[[float, float], float]] = {  # engines that climb as scikit-learn's do, and their own tol
-    "vb": lambda tol, total: tol / total,  # a gain in the mean over the points; scikit-learn's is of the total
+TINY = 1e-300  # replaces a tol of zero
+TOLERANCES: dict[
+    str, Callable[[float, float], float]
+] = {  # tol of an engine, from scikit-learn's tol and the total weight
+    "vb": lambda tol, total: tol / total,  # gain per point; scikit-learn's is the total gain
     "em": lambda tol, total: tol,
 }
 
 
 class BayesianGaussianMixture(MixtureEstimator):
-    """Bayesian Gaussian mixture: scikit-learn's parameters, any of our engines, and the whole posterior.
+    """Bayesian Gaussian mixture with scikit-learn's parameters, any method of ``bayesgmm.fit``, and the full posterior.
 
     Parameters
     ----------
     n_components : int
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     tol, max_iter, n_init : float, int, int
-        For ``method='vb'``: stop when the lower bound changes by less than this from one iteration to the next;
-        iterations, at most; starts ('em': the same, of the mean log likelihood). The other methods have settings of
-        their own: see ``settings``.
+        Settings of ``method='vb'`` and ``'em'``. The fit has converged when the lower bound ('em': the mean log
+        likelihood) changes by less than ``tol``, in nats, from one iteration to the next. ``max_iter`` is the maximum
+        number of iterations, ``n_init`` the number of starts. The other methods have other ``settings``.
     reg_covar : float
-        Added to the diagonal of the ``covariance_prior`` that is taken from the data, so that it is a proper one. The
-        prior keeps every covariance from collapsing; nothing is added to them.
+        Added to the diagonal of the default ``covariance_prior``, so that it is positive definite, in squared data
+        units. Nothing is added to the covariances themselves, because the prior regularises them.
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}
-        Where ``method='vb'`` starts, drawn as scikit-learn draws it. The other methods have starts of their own.
+        Initialisation of ``method='vb'``, with the same random numbers as scikit-learn. The other methods have other
+        initialisations.
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}
     weight_concentration_prior : float, optional
-        1 / n_components unless told.
+        Default: ``1 / n_components``.
     mean_precision_prior : float, optional
-        How many points the prior of a mean is worth; 1 unless told.
+        Equivalent number of points of the prior of a mean. Default: 1.
     mean_prior : (D,) float, optional
-        The mean of X unless told.
+        Default: the mean of X.
     degrees_of_freedom_prior : float, optional
-        D unless told; more than D - 1 for 'full' and 'tied'.
+        More than D - 1 for 'full' and 'tied'. Default: D.
     covariance_prior : float array, optional
-        In squared data units: (D, D) for 'full' and 'tied', (D,) for 'diag', a number for 'spherical'; the covariance
-        of X unless told.
+        (D, D) for 'full' and 'tied', (D,) for 'diag', a number for 'spherical', in squared data units. Default: the
+        covariance of X.
     random_state : int, RandomState or None
     warm_start : bool
-        Whether ``method='vb'`` goes on from where the last fit ended. Must be False for other methods.
+        If True, ``method='vb'`` continues from the last fit. Must be False for other methods.
     verbose : int
-        1 shows how far a method is.
+        1 shows progress.
     verbose_interval : int
-        Checked, and not used.
+        Validated, but not used.
     method : str
-        Any of ``bayesgmm.fit``: 'vb', 'nuts', 'advi', 'fullrank_advi', ...
+        Any method of ``bayesgmm.fit``: 'vb', 'nuts', 'advi', 'fullrank_advi', ...
     model : MixtureModel, optional
-        A whole declaration, in place of all the parameters above that describe the mixture and its priors.
+        Replaces all parameters above that describe the mixture and its priors.
     settings : dict, optional
-        Settings of the method, by the names that ``bayesgmm.fit`` has for them: ``{'draws': 500}``.
+        Settings of the method, as in ``bayesgmm.fit``: ``{'draws': 500}``.
     total_samples : float, optional
-        For ``partial_fit``: how many points the whole stream has, and so how narrow the posterior is. Unless told, as
-        many as were seen so far; tell it when you go through the same points more than once.
+        For ``partial_fit``: total number of points in the stream, which determines how narrow the posterior is.
+        Default: the number of points seen so far. Set it if batches repeat the same points.
     learning_offset, learning_decay : float
-        For ``partial_fit``: the t-th step has the size (t + learning_offset) ** -learning_decay; the decay is more than
-        0.5, at most 1.
+        For ``partial_fit``: step t has the size ``(t + learning_offset) ** -learning_decay``. The decay is more than
+        0.5 and at most 1.
 
     Attributes
     ----------
     posterior_ : DataTree
-        The fit, heaviest component first: ``assignments``, ``density``, ``anomaly_scores``, ``save``, ArviZ and the
-        plots take it. For ``method='vb'`` it is made when it is first read: draws of the factors, the verdict on them,
-        and a FitWarning where they should not be trusted.
+        The fit, components sorted by weight, largest first: an input of ``assignments``, ``density``,
+        ``anomaly_scores``, ``save``, ArviZ and the plots. For ``method='vb'`` it is made at first access, with draws
+        from the factors and a FitWarning if the approximation is not reliable.
     weights_, means_, covariances_ : float arrays
-        Shapes as for ``GaussianMixture``. Posterior means; for ``method='vb'`` those of the factors, exactly, but
-        ``covariances_`` are then the inverses of the expected precisions: scikit-learn's.
+        Posterior means, with the shapes of ``GaussianMixture``. For ``method='vb'`` they are exact expectations of the
+        factors, except that ``covariances_`` are the inverses of the expected precisions, as in scikit-learn.
     precisions_, precisions_cholesky_ : float arrays
-        Of ``covariances_``: their inverses, and the upper triangular factors of those.
+        Inverses of ``covariances_``, and their upper triangular factors.
     weight_concentration_, mean_precision_, degrees_of_freedom_
-        For ``method='vb'``, the parameters of the factors. Of a process ``weight_concentration_`` holds both parameters
-        of every stick, (K,) and (K,), and the last stick is surely one: Beta(1, 0). ``mean_precision_`` (K,) exists
-        for ``ConjugateMeans``, which is what scikit-learn's parameters declare.
+        Parameters of the factors, for ``method='vb'``. With a Dirichlet process ``weight_concentration_`` has both
+        parameters of each stick, (K,) and (K,); the last stick is fixed at one: Beta(1, 0). ``mean_precision_`` (K,)
+        exists for ``ConjugateMeans``, the prior that scikit-learn's parameters describe.
     converged_ : bool
-        False for a stream: it has no end.
+        False after ``partial_fit``, which has no convergence criterion.
     n_iter_ : int
-        Iterations; batches of a stream; draws of a chain for a method that draws.
+        Number of iterations; of batches after ``partial_fit``; of draws per chain for a sampler.
     lower_bound_, lower_bounds_ : float, list of float
-        Of the log evidence, for methods that have one: in the end, and after every iteration. Of a stream, what each
-        batch says of the factors before its step.
+        Lower bound of the log evidence, in nats, at the end and after each iteration, for methods that have one. After
+        ``partial_fit``, the estimate by each batch before its step.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
-        The priors as numbers, unless ``model`` was given.
+        Priors as numbers, unless ``model`` was given.
     n_features_in_, feature_names_in_ : int, (D,) str
 
     Notes
     -----
-    What differs from scikit-learn, and why:
+    Differences from scikit-learn:
 
-    - With ``method='vb'`` answers are scikit-learn's: ``predict_proba`` is the factor of the assignments,
-      ``score_samples`` the logarithm of its normaliser, which is not the log of a density that integrates to one. With
-      all other methods they are averaged over the posterior: the posterior mean of the assignment probabilities, and
-      the logarithm of the posterior mean density. ``bayesgmm.density(posterior_, X)`` has that for every method.
-    - ``sample`` draws from the posterior predictive.
-    - ``lower_bound_`` is a lower bound of the log evidence with every constant, so that it compares models, and that of
-      the attributes: scikit-learn's is from before its last E step.
-    - Where coordinate ascent is still under way after 10 iterations, it leaps, and the bound does not fall: ``n_iter_``
-      may be smaller. A leap may also end on another hill.
-    - 'tied' and 'spherical' count every point: scikit-learn's update divides the points of a tied covariance by the
-      number of components, and counts a point of a spherical one once, not once a feature.
-    - The last of a process's sticks is one, so that the weights sum to one; scikit-learn divides by their sum. The
-      sticks are put in the order that raises the bound, the heaviest first. With other methods, and in ``posterior_``,
-      components always come heaviest first.
-    - 'diag' and 'spherical' precisions have Gamma factors, one for each number; scikit-learn takes the expected log
+    - With ``method='vb'`` predictions are scikit-learn's: ``predict_proba`` is the factor of the assignments, and
+      ``score_samples`` is the logarithm of its normaliser, which is not a normalised density. With all other methods
+      predictions are averaged over the posterior: the posterior mean of the assignment probabilities, and the
+      logarithm of the posterior mean density. ``bayesgmm.density(posterior_, X)`` returns the latter for every method.
+    - ``sample`` draws from the posterior predictive distribution.
+    - ``lower_bound_`` is a lower bound of the log evidence with all constants, so that it can compare models. It is the
+      bound of the returned attributes; scikit-learn's is from before its last E step.
+    - After 10 iterations coordinate ascent is accelerated by extrapolation, and the bound does not decrease.
+      ``n_iter_`` may therefore be smaller. The fit may also converge to another local maximum.
+    - 'tied' and 'spherical' use every point with its full weight. scikit-learn divides the number of points of a tied
+      covariance by the number of components, and counts a point of a spherical covariance once, not once per feature.
+    - The last stick of a Dirichlet process is one, so that the weights sum to one; scikit-learn divides by their sum.
+      Sticks are sorted so that the bound increases, largest weight first. With other methods, and in ``posterior_``,
+      components are always sorted by weight, largest first.
+    - 'diag' and 'spherical' precisions have one Gamma factor for each number; scikit-learn uses the expected log
       determinant of a full Wishart.
     - ``fit`` takes ``sample_weight``.
 
@@ -210,14 +213,14 @@ class BayesianGaussianMixture(MixtureEstimator):
     # -- fitting --
 
     def partial_fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from one batch of a stream by ``method='vb'``; the batch is not kept.
+        """Update the fit with one batch of a stream by ``method='vb'``; the batch is not kept.
 
-        The first batch sets the start (by coordinate ascent) and, for good, the coordinates and the priors that data
-        set. Every other is one natural-gradient step (Hoffman, Blei, Wang & Paisley 2013, J. Mach. Learn. Res. 14,
-        1303-1347). After ``fit`` it goes on from there. Batches must be random parts of one whole: a step forgets a
-        share of what was before it, so the last count most. The posterior does not know of the noise of that, some
-        ``sqrt(total / batch * step / 2)`` of its standard deviations. With ``learning_decay=1, learning_offset=0``
-        all batches count alike.
+        The first batch is fitted by coordinate ascent. It also fixes the coordinates and the default priors. Each later
+        batch takes one natural-gradient step (Hoffman, Blei, Wang & Paisley 2013, J. Mach. Learn. Res. 14, 1303-1347).
+        After ``fit``, the batches continue from that fit. Batches must be random parts of one data set, because later
+        batches have more weight than earlier ones. The posterior does not include the noise of the steps, about
+        ``sqrt(total / batch * step / 2)`` posterior standard deviations. With ``learning_decay=1, learning_offset=0``
+        all batches have equal weight.
 
         Parameters
         ----------
@@ -229,7 +232,11 @@ class BayesianGaussianMixture(MixtureEstimator):
         Raises
         ------
         DataError, DeclarationError
-            Also for another method. ``posterior_`` then raises ForgottenData: it would need all points.
+            If the data or a parameter are not valid, or ``method`` is not 'vb'.
+
+        Notes
+        -----
+        ``posterior_`` raises ForgottenData after this method, because it needs all points.
         """
         arguments.check_search(self)
         steps, last = online.Steps.of(self), self._last()
@@ -243,7 +250,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         arguments.check_search(self)
         if self.warm_start and self.method != "vb":
             raise DeclarationError(
-                f"warm_start=True: method={self.method!r} finds a posterior anew each time; leave it False, or use 'vb'"
+                f"warm_start=True: method={self.method!r} can't continue from an earlier fit; use False, or method='vb'"
             )
         engine_named(self.method)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
@@ -265,7 +272,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self._keep(tree, model.family)
 
     def _approximated(self, model: MixtureModel, points: Points) -> Approximation:
-        """The search of variational Bayes, and no draws."""
+        """Fit by variational Bayes, without draws."""
         engine = ENGINES["vb"]
         engine.require(as_model(model))
         chosen = engine.checked(self._settings(points.total_weight))
@@ -283,11 +290,11 @@ class BayesianGaussianMixture(MixtureEstimator):
         return Approximation(points, density.model, density.standard, result, run)
 
     def _last(self) -> Approximation | None:
-        """The factors of the last fit, if it had any."""
+        """Return the factors of the last fit, if there are any."""
         return getattr(self, "_approximation", None)
 
     def _settings(self, total: float) -> dict[str, Any]:
-        """What the method gets: its own settings, over scikit-learn's where they mean the same."""
+        """Return the settings of the method; they override scikit-learn's parameters of the same meaning."""
         shared: dict[str, Any] = {}
         if self.method in TOLERANCES:
             tol = TOLERANCES[self.method](max(self.tol, TINY), total)
@@ -310,7 +317,7 @@ class BayesianGaussianMixture(MixtureEstimator):
             self._warn_unless_converged()
 
     def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:
-        """What answers are read from; what only an earlier fit had is forgotten."""
+        """Set the fit or the factors that predictions use; delete attributes of an earlier fit."""
         for name in FORGOTTEN:
             self.__dict__.pop(name, None)
         self._posterior, self._approximation = tree, found
@@ -343,14 +350,22 @@ class BayesianGaussianMixture(MixtureEstimator):
     # -- answers --
 
     def __dir__(self) -> list[str]:
-        """Without ``posterior_`` until it was read: scikit-learn reads all that is listed to show a value."""
+        """List attributes without ``posterior_`` before its first access: scikit-learn evaluates all listed ones."""
         made = getattr(self, "_posterior", None) is not None
         listed = (name for name in object.__dir__(self) if made or name != "posterior_")
         return [name for name in listed if hasattr(self, name)]
 
     @property
     def posterior_(self) -> "xr.DataTree":
-        """The fit as draws from the posterior, heaviest component first."""
+        """Fit as draws from the posterior, components sorted by weight, largest first.
+
+        Raises
+        ------
+        DataError
+            If the fitted array has changed since the fit.
+        ForgottenData
+            After ``partial_fit``.
+        """
         check_is_fitted(self)
         if self._posterior is None:
             assert self._approximation is not None  # a fit sets one of the two
@@ -383,7 +398,7 @@ class BayesianGaussianMixture(MixtureEstimator):
 
 
 def _drawn(found: Approximation) -> "xr.DataTree":
-    """Draws of the factors and the verdict, as any fit has them."""
+    """Make a fit with draws from the factors and the quality of the approximation."""
     run, threads, began = found.run, os.cpu_count() or 1, time.perf_counter()
     ascent, draws = found.over_points(threads), run.settings["draws"]
     assert isinstance(draws, int)  # of the engine's settings
@@ -394,7 +409,7 @@ def _drawn(found: Approximation) -> "xr.DataTree":
 
 
 def _iterations(tree: "xr.DataTree") -> int:
-    """Of the optimiser that a method is; else draws of a chain."""
+    """Number of iterations of an optimiser, or of draws per chain of a sampler."""
     n_iter = info(tree).notes.n_iter
     if n_iter is not None:
         return n_iter

@@ -1,4 +1,4 @@
-"""scikit-learn's GaussianMixture over our fold: its parameters, its starts, its answers."""
+"""GaussianMixture: the scikit-learn estimator, with its parameters, initialisation and results, on a faster EM."""
 
 import os
 import warnings
@@ -38,35 +38,35 @@ NOT_CONVERGED = (
 
 
 class GaussianMixture(MixtureEstimator):
-    """Gaussian mixture by maximum likelihood: scikit-learn's, several times as fast, with row weights.
+    """Gaussian mixture by maximum likelihood: scikit-learn's estimator, several times as fast, with row weights.
 
-    Parameters, attributes and their shapes are those of ``sklearn.mixture.GaussianMixture``, and so are the starts: the
-    same ``random_state`` leads to the same optimum, by the same iterations.
+    Parameters, attributes and their shapes are those of ``sklearn.mixture.GaussianMixture``. The initialisation is the
+    same, too: the same ``random_state`` leads to the same optimum by the same iterations.
 
     Parameters
     ----------
     n_components : int
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     tol : float
-        Stop when an iteration gains less than this in mean log likelihood.
+        Converged when an iteration gains less than this in mean log likelihood, in nats.
     reg_covar : float
         Added to the variances, in squared data units.
     max_iter : int
-        Iterations, at most; 0 keeps the start.
+        Maximum number of iterations; 0 keeps the start.
     n_init : int
-        Starts; the best fit is kept. A start that ends in a component that can't be estimated is passed over while
+        Number of starts; the best fit is kept. A start from which some component can't be estimated is ignored if
         others succeed.
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}
-        How a start is found.
+        Initialisation.
     weights_init : (K,) float, optional
     means_init : (K, D) float, optional
     precisions_init : float array, optional
-        In the shape that ``precisions_`` has. Where all three are given, nothing else is looked for.
+        Same shape as ``precisions_``. If all three are given, they are the start, and ``init_params`` is not used.
     random_state : int, RandomState or None
     warm_start : bool
-        Go on from the last fit.
+        If True, continue from the last fit.
     verbose : int
-        1 prints starts and iterations, 2 their times and gains, too.
+        1 prints starts and iterations, 2 also their times and gains.
     verbose_interval : int
 
     Attributes
@@ -78,29 +78,28 @@ class GaussianMixture(MixtureEstimator):
         ``precisions_[k] = precisions_cholesky_[k] @ precisions_cholesky_[k].T``.
     converged_ : bool
     n_iter_ : int
-        Iterations of the best fit.
+        Number of iterations of the best fit.
     lower_bound_ : float
-        Mean log likelihood before its last M step.
+        Mean log likelihood before its last M step, in nats.
     lower_bounds_ : list of float
         The same for each iteration.
     n_features_in_, feature_names_in_ : int, (D,) str
     posterior_ : DataTree
-        The fit as a posterior of one draw, made when it is asked for: ``assignments``, ``density``,
-        ``anomaly_scores``, ``save`` and the plots take it. It holds X (not a copy); a pickle of the estimator does
-        not.
+        The fit as a posterior of one draw, made at first access: an input of ``assignments``, ``density``,
+        ``anomaly_scores``, ``save`` and the plots. It contains X (not a copy); a pickle of the estimator does not.
 
     Notes
     -----
-    What differs from scikit-learn, and why:
+    Differences from scikit-learn:
 
-    - Where EM creeps (50 iterations are made, and as many more foreseen), quasi-Newton steps take over: ``n_iter_``,
-      which counts sweeps over the data, is then smaller, and the likelihood no lower.
-    - ``fit`` takes ``sample_weight``; ``score``, ``bic`` and ``aic`` do, too.
-    - It computes in double precision whatever X is: scikit-learn's results for float32 are float32.
-    - 'k-means++' and 'random_from_data' start from K points that stand alone. scikit-learn then takes the tied
-      covariance from sums of squares about the origin; ours is about the points, wherever the origin is.
-    - Constants are subtracted before anything is squared: data far from the origin keep their digits.
-    - No array API: X is numpy's, or becomes it.
+    - Where EM is slow (after 50 iterations, if as many more are expected), quasi-Newton steps replace it. ``n_iter_``,
+      the number of passes over the data, is then smaller, and the likelihood no lower.
+    - ``fit``, ``score``, ``bic`` and ``aic`` take ``sample_weight``.
+    - All computations are in double precision; scikit-learn's results for float32 are float32.
+    - 'k-means++' and 'random_from_data' start from K single points. scikit-learn then computes the tied covariance from
+      sums of squares about the origin; here they are about the points, so that the origin does not matter.
+    - Data are centred before they are squared, so that data far from the origin keep their precision.
+    - The array API is not supported: X is converted to a NumPy array.
 
     References
     ----------
@@ -177,7 +176,7 @@ class GaussianMixture(MixtureEstimator):
     def _best(
         self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
     ) -> EMRun:
-        """The highest of the climbs that do not end in a component that can't be estimated."""
+        """Return the EM run with the highest likelihood; ignore runs in which a component can't be estimated."""
         report = Report(arguments.verbosity(self.verbose), self.verbose_interval)
         best: EMRun | None = None
         failure: ComponentError | None = None
@@ -198,7 +197,7 @@ class GaussianMixture(MixtureEstimator):
         return best
 
     def _given(self, n_features: int) -> dict[str, Array]:
-        """What the user gave of the start, checked."""
+        """Check the parts of the start that the user gave."""
         given = {}
         if self.weights_init is not None:
             given["weight"] = arguments.check_weights(self.weights_init, self.n_components)
@@ -212,7 +211,7 @@ class GaussianMixture(MixtureEstimator):
     def _start(
         self, points: Points, standard: Standard, floor: Array, given: dict[str, Array], random: np.random.RandomState
     ) -> Mixture:
-        """The mixture to start from, in the coordinates of the blocks."""
+        """Return the initial mixture, in the coordinates of the blocks."""
         if len(given) == 3:
             return self._mixture(given["weight"], given["mean"], given["factors"], standard)
         counted = without_weightless(points)
@@ -249,7 +248,7 @@ class GaussianMixture(MixtureEstimator):
     # -- answers --
 
     def _table(self) -> tuple[Table, Array]:
-        """What scores points, and what they are to be shifted by: from the attributes, whoever set them."""
+        """Make the table that scores points, and their shift (D,), from the public attributes."""
         shift = np.asarray(self.weights_) @ np.asarray(self.means_)
         return shapes.table(self.weights_, self.means_, self.precisions_cholesky_, self._family, shift), shift
 
@@ -262,7 +261,7 @@ class GaussianMixture(MixtureEstimator):
         return responsibilities(Blocks.from_rows(points.values, None, shift), table, os.cpu_count() or 1)
 
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
-        """In scikit-learn's order of random numbers: the same seed gives its points."""
+        """Draw with scikit-learn's order of random numbers, so that the same seed gives the same points."""
         n_features = self.means_.shape[1]
         counts = random.multinomial(size, self.weights_)
         core = self._family.unsqueezed(self.covariances_)
@@ -274,12 +273,17 @@ class GaussianMixture(MixtureEstimator):
         return np.vstack(parts), np.repeat(np.arange(len(counts)), counts)
 
     def _n_parameters(self) -> int:
-        """How many free numbers the mixture has."""
+        """Count the free parameters of the mixture."""
         n_components, n_features = self.means_.shape
         return self._family.size(n_components, n_features) + n_components * n_features + n_components - 1
 
     def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion on X; lower is better.
+        """Compute the Bayesian information criterion (BIC) on X; lower is better.
+
+        Raises
+        ------
+        DataError
+            If the data or the weights are not valid.
 
         References
         ----------
@@ -289,7 +293,12 @@ class GaussianMixture(MixtureEstimator):
         return -2 * loglik + self._n_parameters() * float(np.log(total))
 
     def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion on X; lower is better.
+        """Compute the Akaike information criterion (AIC) on X; lower is better.
+
+        Raises
+        ------
+        DataError
+            If the data or the weights are not valid.
 
         References
         ----------
@@ -298,14 +307,14 @@ class GaussianMixture(MixtureEstimator):
         return -2 * self._total(X, sample_weight)[1] + 2 * self._n_parameters()
 
     def _total(self, X: DataLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
-        """How many points there are, and their log likelihood."""
+        """Return the total weight of the points, and their log likelihood."""
         points = self._new_points(X).weighed(sample_weight)
         log = self._log_density(points)
         return points.total_weight, float(log.sum() if points.weights is None else log @ points.weights)
 
     @property
     def posterior_(self) -> "xr.DataTree":
-        """The fit as a posterior of one draw; its components are in the order of the attributes."""
+        """Fit as a posterior of one draw; its components are in the order of the attributes."""
         check_is_fitted(self)
         if self._posterior is None:
             self._posterior = self._as_posterior()
@@ -327,7 +336,7 @@ class GaussianMixture(MixtureEstimator):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the data, so that a pickle of the mixture does not hold them."""
+        """Return the state without the data, so that a pickle does not contain them."""
         state = dict(super().__getstate__())
         if "_fitted" in state:
             state["_fitted"], state["_posterior"] = state["_fitted"].forgotten(), None

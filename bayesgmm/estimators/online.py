@@ -60,8 +60,8 @@ class Steps:
                 f"learning_decay={decay!r}: must be more than 0.5 and at most 1, or the steps do not converge"
             )
         offset = arguments.not_negative("learning_offset", estimator.learning_offset)
-        told = None if total is None else positive("total_samples", total)
-        return cls(told, Minibatches(None, offset, float(decay)))
+        total = None if total is None else positive("total_samples", total)
+        return cls(total, Minibatches(None, offset, float(decay)))
 
     def total_after(self, seen: float) -> float:
         """Number of points that the factors represent after ``seen`` points."""

@@ -1,4 +1,4 @@
-"""The engines, by name, and ``fit``: declaration and data in, a fit out."""
+"""``fit``: fits a model to data by an engine."""
 
 import os
 import time
@@ -51,9 +51,8 @@ def fit(
     Parameters
     ----------
     model : MixtureModel
-        The declaration.
     data : array or DataFrame
-        (N, D), one row a point.
+        (N, D), one point per row.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
@@ -64,7 +63,7 @@ def fit(
         A fit with the same columns and number of components, to continue from instead of new starts. For the methods
         {starting}.
     seed : int, optional
-        The same seed gives the same draws, whatever ``cores`` is. Stored in the fit.
+        The same seed gives the same draws, for any number of cores. The fit stores it. Default: random.
     cores : int, optional
         Number of threads. Default: the number of cores of the machine.
     progress : bool
@@ -75,20 +74,23 @@ def fit(
     Returns
     -------
     DataTree
-        ``posterior`` with ``weight``, ``mean`` and ``covariance``, label switching undone, heaviest component
-        first; ``sample_stats``; ``observed_data``. Everything that ArviZ does works on it.
+        ``posterior`` with ``weight``, ``mean`` and ``covariance``, in data units, with label switching undone and
+        components sorted by weight, largest first; ``sample_stats``; ``observed_data``. All functions of ArviZ accept
+        it.
 
     Raises
     ------
     DataError, DeclarationError
-        Before any work.
-    ComponentError, SamplingError
-        When the method can't go on.
+        If an argument is not valid, or the model does not fit the data.
+    ComponentError
+        If a component can't be estimated.
+    SamplingError
+        If the posterior can't be sampled or approximated.
 
     Warns
     -----
     FitWarning
-        When the result should not be trusted as it is: says what is wrong and what to try.
+        If the result is not reliable. The message names the problem and a remedy.
 
     Notes
     -----
@@ -109,8 +111,8 @@ def fit(
     conflicts = resolved.contradictions(points.summary)
     warn(conflicts)
     began = time.perf_counter()
-    # Threads are ours to hold. BLAS's own, in an optimiser's small vectors, only wait for each other (on a busy machine
-    # a search for modes took 80 times as long), and sums round differently for another number of them.
+    # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
+    # long), and their number changes the rounding of sums.
     with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
@@ -118,7 +120,7 @@ def fit(
 
 
 def documented(text: str) -> str:
-    """The documentation of ``fit`` with the engines of the registry."""
+    """Fill the docstring of ``fit`` with the engines of the registry."""
     starting = [name for name, engine in ENGINES.items() if engine.takes_start]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
     return filled.replace("{methods}", described(ENGINES).strip())
@@ -128,7 +130,7 @@ fit.__doc__ = documented(fit.__doc__ or "")
 
 
 def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points: Points) -> Mixture:
-    """The mixture that an engine starts from: the mean of a fit's draws, in standardised coordinates."""
+    """Return the mixture that an engine starts from: the mean of a fit's draws, in standardised coordinates."""
     if not engine.takes_start:
         able = {name: other for name, other in ENGINES.items() if other.takes_start}
         raise DeclarationError(f"method {engine.name!r} takes no start; those that do are {allowed(able)}")
@@ -146,7 +148,7 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
 
 
 def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:
-    """Where a method reports how far it is: a progress bar, one's own, or nowhere."""
+    """Return a context with a progress report: a progress bar, the given one, or none."""
     if not progress:
         return _silent()
     if progress is not True:
@@ -163,16 +165,17 @@ def _silent() -> Iterator[Progress]:
 
 
 def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
-    """An estimate as a fit: label switching undone, packed, and what is wrong with it said.
+    """Make a fit from the result of an engine: undo label switching, pack the draws, give warnings.
 
     Warns
     -----
     FitWarning
+        If the result is not reliable.
     """
     standard = density.standard
     parameters, log_prior = _read(density, estimate)
     stats: dict[str, NDArray] = {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
-    if of_likelihood := estimate.notes.maximum == "likelihood":  # what the priors learn was not looked at
+    if of_likelihood := estimate.notes.maximum == "likelihood":  # hyperparameters were not estimated
         parameters = replace(parameters, extras={})
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
     order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
@@ -197,17 +200,18 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
 
 
 def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:
-    """Mixtures of an estimate, and the log prior densities of their coordinates: 0 where there are none."""
+    """Return the mixtures of an estimate and their log prior densities, 0 for families without coordinates."""
     if estimate.parameters is not None:
         return estimate.parameters, np.zeros(estimate.stats["lp"].shape)
     return density.parameters(estimate.q), np.apply_along_axis(density.log_prior, -1, estimate.q)
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> TruncationInfo | None:
-    """What a truncated process leaves out, and the weight of its last stick, which stands for that.
+    """Compute the truncation error of a stick-breaking process; None for other priors.
 
-    The marginal density of N points differs from that of the process, in integrated absolute difference, by at most
-    4 N times the mass left out, and by at most 2 (Ishwaran & James 2001, J. Am. Stat. Assoc. 96, 161-173).
+    The integrated absolute difference between the marginal densities of N points under the truncated and the full
+    process is at most 4 N times the omitted mass, and at most 2 (Ishwaran & James 2001, J. Am. Stat. Assoc. 96,
+    161-173).
     """
     weights = density.model.weights
     learned = parameters.extras.get("concentration")

@@ -1,4 +1,4 @@
-"""A declaration as a PyMC model: the same posterior in PyMC's own hands."""
+"""PyMC models: the posterior of a MixtureModel for the tools of PyMC."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 def build_model(
     model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, batch_size: int | None = None
 ) -> "pm.Model":
-    """The posterior of a declaration as a PyMC model, for any tool of PyMC's.
+    """Build a PyMC model with the same posterior as a MixtureModel, for any tool of PyMC.
 
     Its free variables are ``weight`` [component], ``mean`` [component, feature] and ``covariance`` [component,
     feature, feature_bis] (or, for a family with fewer numbers, ``tied_covariance``, ``variance`` or ``sd``, of which
-    ``covariance`` is made), and what the priors learn beyond them. The one observed variable is ``x`` [point,
+    ``covariance`` is made), and the hyperparameters that the priors learn. The one observed variable is ``x`` [point,
     feature], a ``MvNormalMixture`` of ``bayesgmm.pymc_ops.distributions`` over the data ``data``, which ``pm.set_data``
     can exchange.
-    Everything is in data units; samplers move in standardised coordinates, the same as bayesgmm's own. A trace goes
-    through ``bayesgmm.assignments`` and the other answers as it is.
+    All variables are in data units. Samplers work in standardised coordinates, the same as those of bayesgmm. A trace
+    is a valid input of ``bayesgmm.assignments`` and the other functions of fits.
 
     Parameters
     ----------
     model : MixtureModel
     data : array or DataFrame
-        (N, D), one row a point.
+        (N, D), one point per row.
     columns : sequence of str, optional
-        Columns of a DataFrame to use.
+        Columns of a DataFrame to use. Default: all.
     batch_size : int, optional
-        For ``pm.fit``: look at a random minibatch of so many points at a time. Such a model can't be sampled.
+        For ``pm.fit``: number of points in a random minibatch. Such a model can't be sampled. Default: all points.
 
     Returns
     -------
@@ -47,6 +47,7 @@ def build_model(
     Raises
     ------
     DataError, DeclarationError
+        If the data or ``batch_size`` are not valid, or the model does not fit the data.
 
     Examples
     --------
@@ -86,21 +87,29 @@ def build_model(
 def initial_point(
     model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, seed: int = 0
 ) -> dict[str, Array]:
-    """Where the sampling of a PyMC model should start: the highest mode that short EM runs and a climb found.
+    """Find initial values for a PyMC model: the highest mode from several short EM runs.
 
-    Without it PyMC starts all components in one place, and what tells them apart is its random jitter.
+    PyMC's default starts all components at the same point, so that only random jitter separates them.
 
     Parameters
     ----------
     model, data, columns
         As for ``build_model``.
     seed : int
+        The same seed gives the same values.
 
     Returns
     -------
     dict
-        A value for each free variable of the model, in data units: ``pm.sample(initvals=..., init="adapt_diag")``, or
-        ``pm.find_MAP(start=...)``.
+        A value for each free variable of the model, in data units, for ``pm.sample(initvals=..., init="adapt_diag")``
+        or ``pm.find_MAP(start=...)``.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        If the data or ``seed`` are not valid, or the model does not fit the data.
+    ComponentError
+        If from every start some component can't be estimated.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-r"""The factors of a mean-field approximation: Dirichlets, Wisharts, and one number on a grid.
+r"""Variational factors of a mean-field approximation: Dirichlets, Wisharts, and a concentration on a grid.
 
-Precisions come in square blocks, so that one formula serves every family: a full family has one block of D x D a
-component, a diagonal one D blocks of 1 x 1. A family that shares precisions has fewer blocks of its own; they are
-*spread* over components and features, and what the data say of each is *pooled*.
+Precisions are stored as square blocks, so that the formulas are the same for all families: a full family has one
+D x D block per component, a diagonal one D blocks of 1 x 1. A family with shared precisions has fewer blocks of its
+own. They are *spread* over components and features, and the statistics of the data are *pooled* over them.
 """
 
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from bayesgmm.sweep.stats import Array
 
 special = Late("scipy.special")
 
-GRID = 2001  # points of a concentration's factor
-TAIL = 1e-12  # of a concentration's prior on either side ...
-BEYOND = np.log(1e3)  # ... and how far beyond that the grid goes, unless that is more than the prior is wide
+GRID = 2001  # number of grid points of a concentration's factor
+TAIL = 1e-12  # the grid covers the prior of a concentration between these quantiles ...
+BEYOND = np.log(1e3)  # ... and this much more on both sides, at most the width of the prior
 MIN_TILT = 1e-300
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a family's own precisions spread over components and features.
+    """Layout of a family's own precisions over components and features.
 
     Parameters
     ----------
     n_components, n_groups, side : int
-        K, G, p: a component's precision is G blocks of p x p, and D = G p.
+        K, G, p: a component's precision has G blocks of p x p, and D = G p.
     own : (int, int)
-        How many of the K and of the G a family tells apart.
+        Numbers of distinct components and of distinct blocks (M, W); shared ones count once.
 
     Examples
     --------
@@ -54,36 +54,36 @@ class Layout:
 
     @classmethod
     def of(cls, family: Family, n_components: int, n_features: int) -> "Layout":
-        """The layout of a family."""
+        """Return the layout of a family."""
         count, width = family.core_shape(n_components, n_features)[:2]
         side = family.form.block_size(n_features)
         return cls(n_components, n_features // side, side, (count, width // side))
 
     def spread(self, own: Array) -> Array:
-        """(K, G, ...) from the family's own (M, W, ...)."""
+        """Broadcast the family's own (M, W, ...) to (K, G, ...)."""
         return np.broadcast_to(own, (self.n_components, self.n_groups, *own.shape[2:]))
 
     def pool(self, each: Array) -> Array:
-        """(M, W, ...) sums of (K, G, ...) over what shares a precision."""
+        """Sum (K, G, ...) over components and blocks that share a precision: (M, W, ...)."""
         shared = tuple(i for i in (0, 1) if self.own[i] < each.shape[i])
         return each.sum(axis=shared, keepdims=True)
 
     def blocks(self, square: Array) -> Array:
-        """(K, G, p, p) from a table's squares: (K, D, D), or their diagonals (K, D)."""
+        """Convert a table's squares, (K, D, D) or diagonals (K, D), to blocks (K, G, p, p)."""
         return square[:, None] if square.ndim == 3 else square[:, :, None, None]
 
     def vectors(self, rows: Array) -> Array:
-        """(..., G, p) from (..., D)."""
+        """Reshape (..., D) to (..., G, p)."""
         return rows.reshape(*rows.shape[:-1], self.n_groups, self.side)
 
     def table_roots(self, own: Array) -> Array:
-        """Roots as a table takes them, (K, D, D) or (K, D), from the family's own (M, W, p, p)."""
+        """Convert the family's own roots (M, W, p, p) to those of a table, (K, D, D) or (K, D)."""
         roots = self.spread(own)
         return roots[:, :, 0, 0] if self.side == 1 and self.n_groups > 1 else roots[:, 0]
 
 
 def log_cholesky(factor: Array) -> Array:
-    """(..., p (p + 1) / 2) a lower-triangular matrix without bounds: by rows, with the logarithms of its diagonal."""
+    """Convert lower-triangular matrices to unconstrained numbers (..., p (p + 1) / 2): by rows, with a log diagonal."""
     side = factor.shape[-1]
     logged = factor.copy()
     logged[..., range(side), range(side)] = np.log(logged[..., range(side), range(side)])
@@ -91,7 +91,7 @@ def log_cholesky(factor: Array) -> Array:
 
 
 def from_log_cholesky(numbers: Array, side: int) -> Array:
-    """(..., p, p) the inverse of ``log_cholesky``."""
+    """Convert unconstrained numbers to lower-triangular matrices (..., p, p): the inverse of ``log_cholesky``."""
     factor = np.zeros((*numbers.shape[:-1], side, side))
     factor[..., *np.tril_indices(side)] = numbers
     factor[..., range(side), range(side)] = np.exp(factor[..., range(side), range(side)])
@@ -99,28 +99,28 @@ def from_log_cholesky(numbers: Array, side: int) -> Array:
 
 
 def outer(vector: Array) -> Array:
-    """(..., p, p) vector times itself."""
+    """Compute the outer product of a vector with itself (..., p, p)."""
     return vector[..., :, None] * vector[..., None, :]
 
 
 def quadratic(matrix: Array, vector: Array) -> Array:
-    """(...) vector' matrix vector."""
+    """Compute the quadratic form vector' matrix vector (...)."""
     return np.einsum("...i,...ij,...j->...", vector, matrix, vector)
 
 
 def trace_of_product(a: Array, b: Array) -> Array:
-    """(...) trace of the product of two symmetric matrices."""
+    """Compute the trace of the product of two symmetric matrices (...)."""
     return (a * b).sum(axis=(-1, -2))
 
 
 def diagonal_of(matrix: Array) -> Array:
-    """(..., p) diagonal."""
+    """Return the diagonal of matrices (..., p)."""
     return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
 @dataclass(frozen=True)
 class Wisharts:
-    r"""Independent Wisharts of precisions, :math:`\Lambda \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1})`.
+    r"""Independent Wishart factors of precisions, :math:`\Lambda \sim \mathrm{Wishart}(\text{dof}, \text{scale}^{-1})`.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Wisharts:
 
     @property
     def side(self) -> int:
-        """Rows of a precision."""
+        """Number of rows of a precision block."""
         return self.scale.shape[-1]
 
     @cached_property
@@ -148,14 +148,14 @@ class Wisharts:
         Raises
         ------
         DegenerateComponent
-            When a scale is not positive definite to working precision.
+            If a scale is not positive definite to working precision.
         """
         try:
             return np.linalg.cholesky(self.scale)
         except np.linalg.LinAlgError:
             raise DegenerateComponent(
                 "the scale of a precision is singular to working precision.\n"
-                "  Try a stronger prior of the covariances, or drop columns that are copies of others."
+                "  Try a stronger prior of the covariances, or drop duplicate columns."
             ) from None
 
     @cached_property
@@ -170,7 +170,7 @@ class Wisharts:
 
     @cached_property
     def inverse_scale(self) -> Array:
-        """(M, W, p, p)."""
+        """Inverses of the scales (M, W, p, p)."""
         return np.swapaxes(self.inverse_chol, -1, -2) @ self.inverse_chol
 
     @property
@@ -191,20 +191,20 @@ class Wisharts:
 
     @cached_property
     def _log_constant(self) -> Array:
-        """(M, W) logarithm of what makes the density in the precision integrate to one."""
+        """(M, W) log normalising constant of the density of the precision."""
         half = self.dof / 2
         return half * (self._log_det_scale - self.side * np.log(2)) - multigammaln_of(half, self.side)
 
     def divergence(self, prior: "Wisharts") -> float:
-        """Kullback-Leibler divergence from another such set, which may be one Wishart for all."""
+        """Compute the Kullback-Leibler divergence from a prior, one Wishart for all or one for each, in nats."""
         gap = self._log_constant - prior._log_constant + 0.5 * (self.dof - prior.dof) * self.log_det
         ratio = trace_of_product(np.broadcast_to(prior.scale, self.scale.shape), self.inverse_scale)
         return float((gap - 0.5 * self.dof * (self.side - ratio)).sum())
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-        """Roots (size, M, W, p, p), and their log densities (size,) in their logarithmic coordinates.
+        """Draw roots (size, M, W, p, p); return them and their log densities (size,) in log-diagonal coordinates.
 
-        By Bartlett's decomposition from the bottom: for a scale of one the root's entries are independent.
+        The method is Bartlett's decomposition from the bottom row up: with unit scale the entries are independent.
         """
         side = self.side
         powers = self.dof[..., None] - side + 1 + np.arange(side)
@@ -212,28 +212,28 @@ class Wisharts:
         bartlett[..., range(side), range(side)] = np.sqrt(rng.chisquare(powers, size=(size, *powers.shape)))
         root = bartlett @ self.inverse_chol
         value = (powers * np.log(diagonal_of(root))).sum(axis=-1) - 0.5 * (bartlett**2).sum(axis=(-1, -2))
-        # twice the root for the precision, once a row; then the root for its logarithm is in the powers
+        # a factor two per row is the Jacobian of the precision; that of the log diagonal is in the powers
         return root, (value + self._log_constant + side * np.log(2)).sum(axis=(-1, -2))
 
     def step_towards(self, other: "Wisharts", rate: float) -> "Wisharts":
-        """A step of that size in the natural parameters."""
+        """Take a step of size ``rate`` in the natural parameters."""
         dof = (1 - rate) * self.dof + rate * other.dof
         return Wisharts(dof, (1 - rate) * self.scale + rate * other.scale)
 
 
 def multigammaln_of(a: Array, side: int) -> Array:
-    """Logarithm of the multivariate gamma function, of arrays."""
+    """Compute the log multivariate gamma function of an array."""
     return np.asarray(special.multigammaln(a, side)) if a.size else np.zeros_like(a)
 
 
 @dataclass(frozen=True)
 class Concentration:
-    r"""The factor of a concentration: a density of its logarithm, normalised by sums over a grid.
+    r"""Factor of a concentration: a density of its logarithm, normalised by sums over a grid.
 
     .. math:: q(\log \alpha) \propto p(\log \alpha) \, e^{g(\alpha) + \alpha t}
 
-    where g is the log normaliser of the weights' Dirichlets, and the *tilt* t the expectation of their log shares, so
-    that nothing is approximated but the integral.
+    where g is the log normaliser of the weights' Dirichlet distributions, and the *tilt* t is the expectation of their
+    log shares. Only the integral is approximated.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ class Concentration:
 
     @classmethod
     def of(cls, prior: Scalar, shares: Shares) -> "Concentration":
-        """Of a concentration's prior and the Dirichlets that it is the concentration of."""
+        """Make the factor from the prior of a concentration and the Dirichlets of the weights."""
         low, high = np.log(prior.quantile(np.array([TAIL, 1 - TAIL])))
         beyond = min(BEYOND, high - low)
         grid = np.linspace(low - beyond, high + beyond, GRID)
@@ -263,7 +263,7 @@ class Concentration:
         return float(self.log_alpha[1] - self.log_alpha[0])
 
     def solve(self, tilt: float) -> tuple[float, float]:
-        """Log normaliser, and the expected concentration."""
+        """Compute the log normaliser and the expected concentration."""
         log_mass = self.base + np.exp(self.log_alpha) * tilt
         total = special.logsumexp(log_mass)
         return float(total + np.log(self._step)), float(np.exp(special.logsumexp(log_mass + self.log_alpha) - total))
@@ -292,13 +292,13 @@ class WeightsFactor:
 
     @classmethod
     def of(cls, prior: WeightsPrior, n_components: int) -> "WeightsFactor":
-        """Of a resolved prior."""
+        """Make it from a resolved prior."""
         shares = weight_shares(prior, n_components)
         told = prior.concentration
         return cls(shares, Concentration.of(told, shares) if isinstance(told, Scalar) else None)
 
     def expected_prior(self, tilt: Array) -> tuple[float, Array]:
-        """What the prior's log normaliser counts for, and the expected parameters of the Dirichlets (M, J)."""
+        """Compute the expected log normaliser of the prior and the expected parameters of the Dirichlets (M, J)."""
         if self.concentration is None:
             base = self.shares.base
             return float((special.gammaln(base.sum(-1)) - special.gammaln(base).sum(-1)).sum()), base
@@ -306,19 +306,19 @@ class WeightsFactor:
         return log_normaliser - alpha * float(tilt[0]), self.shares.base + self.shares.slope * alpha
 
     def log_shares(self, parameters: Array) -> Array:
-        """(M, J) expected log shares."""
+        """Compute the expected log shares (M, J)."""
         return special.digamma(parameters) - special.digamma(parameters.sum(axis=-1, keepdims=True))
 
     def log_weight(self, parameters: Array) -> Array:
-        """(K,) expected log weights."""
+        """Compute the expected log weights (K,)."""
         return np.einsum("kmj,mj->k", self.shares.path, self.log_shares(parameters))
 
     def mean_weight(self, parameters: Array) -> Array:
-        """(K,) expected weights: products of expected shares, because the Dirichlets are independent.
+        """Compute the expected weights (K,): products of expected shares, because the Dirichlets are independent.
 
         Examples
         --------
-        Sticks Beta(1, 1) and Beta(3, 1): a half, three quarters of the rest, and what is left.
+        Sticks Beta(1, 1) and Beta(3, 1): a half, three quarters of the remainder, and the rest.
 
         >>> from bayesgmm.priors.weights import DirichletProcess
         >>> WeightsFactor.of(DirichletProcess(1.0), 3).mean_weight(np.array([[1.0, 1.0], [3.0, 1.0]]))
@@ -328,28 +328,28 @@ class WeightsFactor:
         return np.where(self.shares.path > 0, share, 1.0).prod(axis=(1, 2))
 
     def update(self, parameters: Array, tilt: Array, n: Array, rate: float = 1.0) -> tuple[Array, Array]:
-        """Both factors, one after the other, given how many points each component holds (K,)."""
+        """Update both factors in turn, given the number of points of each component (K,)."""
         counts = np.einsum("kmj,k->mj", self.shares.path, n)
         parameters = (1 - rate) * parameters + rate * (self.expected_prior(tilt)[1] + counts)
         return parameters, (1 - rate) * tilt + rate * self.best_tilt(parameters)
 
     def best_tilt(self, parameters: Array) -> Array:
-        """(1,) the tilt that the shares ask for; (0,) when the concentration is fixed."""
+        """Compute the optimal tilt (1,) given the shares; empty (0,) if the concentration is fixed."""
         if self.concentration is None:
             return np.empty(0)
         return np.array([(self.shares.slope * self.log_shares(parameters)).sum()])
 
     def divergence(self, parameters: Array, tilt: Array) -> float:
-        """Kullback-Leibler divergence from the prior."""
+        """Compute the Kullback-Leibler divergence from the prior, in nats."""
         constant, expected = self.expected_prior(tilt)
         own = special.gammaln(parameters.sum(axis=-1)).sum() - special.gammaln(parameters).sum()
         return float(own - constant + ((parameters - expected) * self.log_shares(parameters)).sum())
 
     def draw(self, rng: np.random.Generator, size: int, parameters: Array, tilt: Array) -> tuple[Array, Array]:
-        """(size, K - 1 or K) logits and the log concentration, and their log densities (size,).
+        """Draw logits and the log concentration (size, K - 1 or K); return them and their log densities (size,).
 
-        Logits of sticks and logits of weights differ by a triangular map with ones on its diagonal, so the density is
-        the same in both.
+        The map from logits of sticks to logits of weights is triangular with a unit diagonal, so the density is the
+        same in both.
         """
         # if G is Gamma(a + 1) and E exponential, G exp(-E / a) is Gamma(a): small parameters would underflow
         shape = (size, *parameters.shape)

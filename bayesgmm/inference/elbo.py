@@ -1,4 +1,4 @@
-"""The evidence lower bound of a Gaussian over draws that never change: a plain smooth function."""
+"""The evidence lower bound (ELBO) of a Gaussian over fixed draws: a smooth, deterministic function."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from bayesgmm.inference.laplace import Whitening
 from bayesgmm.inference.minibatches import LogDensity
 from bayesgmm.sweep.stats import LOG_2PI, Array, run_ranges
 
-SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales to start from: the first where every draw has a density
+SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales of the start; the first at which all draws have finite density is used
 
 
 def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, Array]:
-    """Log densities (M,) and gradients (M, P), each row of ``q`` by its own density."""
+    """Compute log densities (M,) and gradients (M, P); each row of ``q`` has its own density."""
     values, grads = np.empty(len(q)), np.empty_like(q)
 
     def some(start: int, stop: int) -> None:
@@ -27,17 +27,18 @@ def evaluate(densities: list[LogDensity], q: Array, cores: int) -> tuple[Array, 
 
 @dataclass
 class Bound:
-    """The evidence lower bound over fixed draws, of a Gaussian's ``params``: its mean, and the numbers of its shape.
+    """ELBO over fixed draws, a function of the ``params`` of a Gaussian: its mean, then the numbers of its shape.
 
     Parameters
     ----------
     densities : list of LogDensity
-        One for each fixed draw.
+        Log density for each fixed draw.
     whitening : Whitening
     shape : Shape
     normals : (M, P) float
-        The fixed draws.
+        Fixed draws.
     cores : int
+        Number of threads.
     """
 
     densities: list[LogDensity]
@@ -51,24 +52,25 @@ class Bound:
         self._size = size
         self._log_volume = float(np.linalg.slogdet(self.whitening.spread)[1])
         self._entropy = self._log_volume + 0.5 * size * (1 + LOG_2PI)
-        self.evaluations = 0  # of the log density
+        self.evaluations = 0  # number of evaluations of the log density
         self._last: tuple[Array, tuple[float, Array]] | None = None
 
     def draws(self, params: Array, normals: Array) -> Array:
-        """(..., P) draws of the Gaussian in the density's own coordinates."""
+        """Transform standard normal draws to draws of the Gaussian (..., P), in the density's coordinates."""
         return self.whitening(params[: self._size] + self.shape.spread(params[self._size :], normals))
 
     def log_q(self, params: Array, normals: Array) -> Array:
-        """(...) log density of the Gaussian at those draws."""
+        """Compute the log density (...) of the Gaussian at those draws."""
         volume = self._log_volume + self.shape.log_det(params[self._size :])
         return -0.5 * ((normals**2).sum(axis=-1) + self._size * LOG_2PI) - volume
 
     def start(self) -> Array:
-        """Laplace's approximation, or a narrower one where its draws have no density.
+        """Return Laplace's approximation, or a narrower Gaussian if its draws have no finite density.
 
         Raises
         ------
         SamplingError
+            If no scale gives a finite bound.
         """
         for log_scale in SHRUNK:
             params = np.concatenate([np.zeros(self._size), self.shape.start(self._size, log_scale)])
@@ -77,9 +79,9 @@ class Bound:
         raise SamplingError("the posterior is not finite around its mode\n  Try a stronger prior or fewer components.")
 
     def __call__(self, params: Array) -> tuple[float, Array]:
-        """The bound and its gradient; minus infinity where a draw has no density.
+        """Return the bound, in nats, and its gradient; minus infinity if a draw has no finite density.
 
-        The last answer is kept: a sweep over the data for each draw is dear, and optimisers ask twice.
+        The last result is cached, because each draw takes a sweep over the data and optimisers evaluate twice.
         """
         if self._last is None or not np.array_equal(self._last[0], params):
             self._last = params.copy(), self._evaluate(params)

@@ -1,4 +1,4 @@
-"""What an engine is: a log posterior in, draws in its unconstrained coordinates out."""
+"""Interface of the engines: a function from a log posterior to draws in its unconstrained coordinates."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,23 +12,23 @@ from bayesgmm.sweep.stats import Array
 
 @dataclass(frozen=True)
 class Estimate:
-    """What every engine returns.
+    """Result of an engine.
 
     Parameters
     ----------
     q : (chains, draws, P) float
         Unconstrained coordinates; a point estimate is one draw.
     stats : dict of (chains, draws) arrays
-        Statistics of the draws by their ArviZ names; ``lp``, the log posterior, is always there.
+        Statistics of the draws by their ArviZ names; they include ``lp``, the log posterior.
     warnings : tuple of str
-        What the user should know before trusting it.
+        Warnings for the user.
     notes : EngineNotes
         Facts about the run that the result stores.
     groups : dict
-        More groups of the result: variables by name, each its dimension and its values.
+        Additional groups of the fit: for each variable name, a dimension and values.
     parameters : Parameters, optional
-        Its mixtures (chains, draws, ...) where the covariance family has no coordinates: ``q`` is then empty, and
-        ``lp`` is the log likelihood.
+        Mixtures (chains, draws, ...) of a covariance family without unconstrained coordinates. ``q`` is then empty,
+        and ``lp`` is the log likelihood.
     """
 
     q: Array
@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Run:
-    """How an estimate was made: what a fit stores of it.
+    """Facts about a run of an engine that the fit stores.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ class Run:
         Every setting of the method.
     seed : int
     seconds : float
-    said : list of str
-        What was already warned of: contradictions of declaration and data.
+        Wall time.
+    conflicts : list of str
+        Warnings already given: conflicts of model and data.
     """
 
     method: str
@@ -62,22 +63,22 @@ class Run:
 
 
 class Progress(Protocol):
-    """Where an engine reports how far it is."""
+    """Progress report of an engine."""
 
     def stage(self, text: str) -> None:
-        """Say what is being done now."""
+        """Report the current stage."""
 
     def chains(self, states: list[Any]) -> None:
-        """Take nutpie's report on its chains."""
+        """Report the state of nutpie's chains."""
 
 
 def without_coordinates(model: MixtureModel) -> dict[str, str]:
-    """What of a declaration has no unconstrained coordinates, and what to declare instead."""
+    """Return the parts of a model without unconstrained coordinates, each with an alternative."""
     return without_chart(model.family)
 
 
 class Silent:
-    """A progress report that nobody sees."""
+    """Progress report that shows nothing."""
 
     def stage(self, text: str) -> None:
         """Say nothing."""

@@ -1,4 +1,4 @@
-"""Gaussians that variational inference may choose from, as numbers without bounds, and the draws that it looks at."""
+"""Gaussian families of variational inference, mean-field and full-rank, in unconstrained numbers; fixed draws."""
 
 from typing import Protocol, override
 
@@ -7,37 +7,40 @@ import numpy as np
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.sweep.stats import Array
 
-FULL_RANK_LIMIT = 1000  # coordinates: beyond it the factor has half a million numbers
+FULL_RANK_LIMIT = 1000  # maximum number of coordinates: the factor then has half a million numbers
 
 
 class Shape(Protocol):
-    """How numbers without bounds turn standard normal draws into draws of a Gaussian about zero."""
+    """Family of Gaussians about zero: maps standard normal draws to draws, given unconstrained numbers."""
 
     samples_a_coordinate: int
 
     def require(self, size: int, samples: int | None) -> None:
-        """Refuse more coordinates than the shape is for, or fewer fixed draws than it needs.
+        """Check the number of coordinates and of fixed draws.
 
         Raises
         ------
-        SamplingError, DeclarationError
+        SamplingError
+            If there are too many coordinates.
+        DeclarationError
+            If there are too few fixed draws.
         """
 
     def start(self, size: int, log_scale: float) -> Array:
-        """Numbers of a round Gaussian in ``size`` dimensions."""
+        """Return the numbers of a Gaussian in ``size`` dimensions with equal independent coordinates."""
 
     def spread(self, numbers: Array, normals: Array) -> Array:
-        """(M, P) draws."""
+        """Transform standard normal draws (M, P) to draws (M, P)."""
 
     def log_det(self, numbers: Array) -> float:
-        """Logarithm of the volume that the unit cube becomes."""
+        """Compute the log determinant of the map from standard normal draws."""
 
     def gradient(self, numbers: Array, normals: Array, slopes: Array) -> Array:
-        """Of ``log_det`` plus the mean over the draws of a function whose gradients there are ``slopes`` (M, P)."""
+        """Compute the gradient of ``log_det`` plus a mean over draws of a function with gradients ``slopes`` (M, P)."""
 
 
 class MeanField(Shape):
-    """Independent coordinates: the logarithms of their standard deviations."""
+    """Mean-field: independent coordinates; the numbers are log standard deviations."""
 
     samples_a_coordinate = 2
 
@@ -63,7 +66,7 @@ class MeanField(Shape):
 
 
 class FullRank(Shape):
-    """All correlations: a lower-triangular factor by rows, with the logarithms of its diagonal."""
+    """Full-rank: all correlations; the numbers are a lower-triangular factor by rows, with a log diagonal."""
 
     samples_a_coordinate = 4
 
@@ -76,12 +79,12 @@ class FullRank(Shape):
             )
         if samples is not None and samples < 2 * size:
             raise DeclarationError(
-                f"samples={samples}: full rank needs at least two a coordinate, here {2 * size}; "
+                f"samples={samples}: full rank needs at least two per coordinate, here {2 * size}; "
                 "method='advi' takes fewer"
             )
 
     def factor(self, numbers: Array) -> Array:
-        """(P, P) lower triangular."""
+        """Return the lower-triangular factor (P, P)."""
         size = _side(numbers)
         factor = np.zeros((size, size))
         factor[np.tril_indices(size)] = numbers
@@ -108,15 +111,15 @@ class FullRank(Shape):
 
 
 def _side(triangle: Array) -> int:
-    """Rows of a lower triangle."""
+    """Number of rows of a lower triangle."""
     return int(np.sqrt(2 * triangle.size))
 
 
 def fixed_draws(samples: int, size: int, seed: int) -> Array:
-    """(samples, size) standard normal draws: antithetic pairs, the second half minus the first.
+    """Draw antithetic standard normal draws (samples, size); the second half is minus the first.
 
-    Their mean is exactly zero. With at least a pair a coordinate their covariance is exactly the identity, so that on a
-    Gaussian target the objective is exact; with fewer, their variances are one.
+    Their mean is exactly zero. With at least one pair per coordinate their covariance is exactly the identity, so that
+    the objective is exact for a Gaussian target. With fewer pairs their variances are exactly one.
     """
     half = np.random.default_rng((seed, 2)).normal(size=(samples // 2, size))
     if len(half) < size:

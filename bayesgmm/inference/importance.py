@@ -1,4 +1,4 @@
-"""Importance ratios of the posterior and an approximation: how good it is, and better draws from its own."""
+"""Importance ratios of posterior and approximation: quality of the approximation, and importance resampling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
 
-EXACT = 1e-6  # log ratios closer than this are all the same: nothing to judge
-JUDGED = 200  # draws that an approximation is judged by when fewer are kept
-PLENTY = 4  # proposals for each that one draw of the posterior costs: most chosen draws are then distinct
-MAX_PROPOSALS = 20  # for a draw that is kept
+EXACT = 1e-6  # log ratios that differ by less than this count as equal: the approximation is exact
+JUDGED = 200  # minimum number of draws to assess an approximation
+PLENTY = 4  # proposals per kept draw, times the inverse importance share: most kept draws are then distinct
+MAX_PROPOSALS = 20  # maximum number of proposals per kept draw
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Draws:
         return self.lp - self.log_q
 
     def take(self, chosen: IntArray | slice) -> "Draws":
-        """Some of them."""
+        """Select some of the draws."""
         return Draws(self.q[chosen], self.lp[chosen], self.log_q[chosen])
 
     def __add__(self, other: "Draws") -> "Draws":
@@ -54,10 +54,10 @@ class Draws:
 
 
 def smooth(log_ratio: Array) -> tuple[Array, float]:
-    """Importance weights (M,), which sum to one, the largest of them smoothed; and the k-hat of their tail.
+    """Pareto-smooth importance weights (PSIS); return the weights (M,), which sum to one, and Pareto k-hat.
 
-    The largest ratios are replaced by the quantiles of the Pareto distribution that fits them: noise in the few draws
-    that matter most gives way to a small bias.
+    The largest ratios are replaced by quantiles of a fitted Pareto distribution. This reduces their variance and adds
+    a small bias.
 
     References
     ----------
@@ -75,23 +75,25 @@ def smooth(log_ratio: Array) -> tuple[Array, float]:
     if log_ratio.max() - log_ratio.min() > EXACT:
         with np.errstate(all="ignore"):
             log_weight, fitted = array_stats.psislw(-log_ratio)
-        khat = float(fitted) if np.isfinite(fitted) else np.inf  # all weight on a draw or two leaves no tail to fit
+        khat = (
+            float(fitted) if np.isfinite(fitted) else np.inf
+        )  # with all weight on one or two draws there is no tail to fit
         weight = np.exp(log_weight) if np.isfinite(log_weight).any() and not np.isnan(log_weight).any() else weight
     return weight / weight.sum(), khat
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How good an approximation is.
+    """Quality of an approximation.
 
     Parameters
     ----------
     elbo, elbo_se : float
         Evidence lower bound and its standard error, in nats.
     pareto_khat : float
-        Of the importance ratios.
+        Shape of the tail of the importance ratios; the approximation is reliable below 0.7.
     importance_share : float
-        Share of the draws that as many draws of the posterior would be worth.
+        Effective sample size of the importance weights, as a share of the draws.
     """
 
     elbo: float
@@ -101,7 +103,7 @@ class Verdict:
 
 
 def judge(log_ratio: Array) -> Verdict:
-    """How good an approximation is, from the log ratios of posterior and approximation at its own draws.
+    """Assess an approximation by the log ratios (M,) of posterior and approximation at draws of the approximation.
 
     References
     ----------
@@ -122,21 +124,21 @@ def judge(log_ratio: Array) -> Verdict:
 
 
 def doubts(khat: float, share: float, because: str) -> list[str]:
-    """Warnings about an approximation that is too narrow, from its Pareto k-hat and its importance share."""
+    """Return warnings about an approximation that is too narrow, by its Pareto k-hat and importance share."""
     return [str(finding) for finding in too_narrow(khat, share, because)]
 
 
 def _certain(log_ratio: Array) -> Array:
-    """A draw where the posterior has no density weighs nothing."""
+    """Replace undefined log ratios by minus infinity: a draw without posterior density has weight zero."""
     return np.where(np.isnan(log_ratio), -np.inf, log_ratio)
 
 
 def resample(weight: Array, draws: int, rng: np.random.Generator) -> IntArray:
-    """Which draws to keep, in random order: each as often as its weight says, rounded down or up.
+    """Systematic resampling: return the indices of the kept draws, in random order.
 
-    So a draw is taken twice only when its weight demands it, and the expectations are still exactly the weighted ones.
-    (Drawing without replacement would have no repeats and give the heaviest draws too little: intervals stay too
-    narrow.)
+    Each draw is kept as often as its weight requires, rounded down or up, so that repeats are as few as possible and
+    expectations are unbiased. (Sampling without replacement has no repeats, but gives the draws of largest weight too
+    little, so that intervals are too narrow.)
 
     References
     ----------
@@ -153,7 +155,7 @@ def resample(weight: Array, draws: int, rng: np.random.Generator) -> IntArray:
 
 
 def effective(chosen: IntArray) -> float:
-    """How many independent draws the chosen ones are worth, repeats being worth nothing new.
+    """Compute the effective number of distinct draws among the kept ones, which contain repeats.
 
     Examples
     --------
@@ -165,13 +167,13 @@ def effective(chosen: IntArray) -> float:
 
 
 def wanted(share: float, draws: int) -> int:
-    """Proposals that ``draws`` draws take, when each is worth ``share`` of one of the posterior."""
+    """Compute the number of proposals needed for ``draws`` kept draws at an importance share."""
     return min(int(np.ceil(PLENTY * draws / share)), MAX_PROPOSALS * draws)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Importance ratios of the proposals, and how the kept draws were resampled (None: they were not)."""
+    """Diagnostics of the importance ratios of all proposals; ``resampled`` is None without resampling."""
 
     pareto_khat: float
     importance_share: float
@@ -181,16 +183,19 @@ class Kept:
 def keep(
     judged: Draws, draws: int, affordable: int, propose: Callable[[int], Draws], rng: np.random.Generator
 ) -> tuple[Draws, Kept]:
-    """The draws that a fit keeps: the judged ones where they are good, and otherwise the pick of many more.
+    """Select the draws that a fit keeps: those already assessed if they are good, else resampled from more proposals.
 
     Parameters
     ----------
     judged : Draws
-        At least ``draws``.
+        Assessed draws, at least ``draws``.
+    draws : int
+        Number of draws to keep.
     affordable : int
-        Draws that there may be in all, unless more were judged.
+        Maximum total number of proposals.
     propose : function
-        Gives that many more. Ctrl-C makes do with those that there are.
+        Returns the given number of new draws. Ctrl-C stops after those made so far.
+    rng : Generator
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Log posteriors of random parts of the data, made exact to first order at the mode."""
+"""Log posteriors of random minibatches, exact to first order at the mode by a control variate."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ LogDensity = Callable[[Array], tuple[float, Array]]
 
 @dataclass(frozen=True)
 class Minibatch:
-    """The log posterior of some of the points, made exact to first order at the mode by a control variate.
+    """Log posterior of a minibatch, exact to first order at the mode by a control variate.
 
     Parameters
     ----------
     density : LogPosterior
-        Of the chosen points, weighted up to stand for all.
+        Log posterior of the minibatch, with weights scaled to represent all points.
     mode : (P,) float
     value, slope : float, (P,) float
-        What the log posterior and its gradient there are more than this batch says.
+        Differences at the mode, of all points minus the minibatch, in the log posterior and its gradient.
     """
 
     density: LogPosterior
@@ -32,15 +32,15 @@ class Minibatch:
     slope: Array
 
     def __call__(self, q: Array) -> tuple[float, Array]:
-        """Log density at q and its gradient."""
+        """Return the log density at q (P,) and its gradient (P,)."""
         value, grad = self.density(q)
         return value + self.value + float(self.slope @ (q - self.mode)), grad + self.slope
 
 
 def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int, seed: int) -> list[LogDensity]:
-    """Random minibatches, each of whole blocks without replacement, and apart from each other while the data last.
+    """Draw random minibatches of whole blocks without replacement, disjoint if the data suffice.
 
-    They are windows on one shuffled copy, which holds ``count`` x ``points`` points, at most all of them.
+    They are windows on one shuffled copy of at most ``count * points`` points.
 
     References
     ----------
@@ -59,28 +59,28 @@ def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int
 
 
 def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
-    """The log posterior of random blocks, weighted up to stand for all."""
+    """Return the log posterior of random blocks, with weights scaled to represent all points."""
     n, length = density.blocks.n_blocks, -(-points // BLOCK)
     chosen = np.random.default_rng((seed, 5)).permutation(n)[:length]
     return replace(density, blocks=_take(density.blocks, chosen, n / length))
 
 
 def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[Blocks]:
-    """All blocks once, in random order, some ``points`` at a time, each batch weighted up to stand for all."""
+    """Yield all blocks once in random order, about ``points`` at a time, with weights scaled to the total."""
     n, length = blocks.n_blocks, -(-points // BLOCK)
     for chosen in np.array_split(rng.permutation(n), -(-n // length)):
         yield _take(blocks, chosen, n / len(chosen))
 
 
 def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
-    """A copy of some of the blocks, each point worth ``weight`` times as much."""
+    """Copy some of the blocks, with the weight of each point multiplied by ``weight``."""
     rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
     x = blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1)
     return replace(blocks, x=x, weight=rows, n_points=rows.size)
 
 
 def _window(blocks: Blocks, start: int, stop: int) -> Blocks:
-    """Blocks that lie next to each other, not copied."""
+    """Return adjacent blocks, without a copy."""
     x = blocks.x.reshape(blocks.n_blocks, -1)[start:stop].reshape(-1)
     weight = blocks.weight[start * BLOCK : stop * BLOCK]
     return replace(blocks, x=x, weight=weight, n_points=weight.size)

@@ -1,7 +1,7 @@
-"""EM's slow end made fast: quasi-Newton steps in coordinates in which the complete data have unit information.
+"""Quasi-Newton acceleration of EM, in coordinates in which the complete data have unit information.
 
-Where components overlap, EM creeps: each step closes the same small share of the gap. In these coordinates an EM step
-is very nearly a step along the gradient, so what L-BFGS learns of the curvature is just what EM lacks.
+Where components overlap, EM converges slowly: each step closes the same small share of the gap. In these coordinates an
+EM step is almost a gradient step, and L-BFGS adds the curvature that EM lacks.
 """
 
 from dataclasses import dataclass
@@ -16,24 +16,27 @@ from bayesgmm.families.structures import Family, chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Blocks, fold
 
-MEMORY = 10  # steps that L-BFGS remembers
-PHASE = 50  # steps before the coordinates are made anew
-TRUST = 0.03  # share of the slope that a gap of ``tol`` has where EM is fast: where it is slow, slopes are smaller
+MEMORY = 10  # number of steps in the memory of L-BFGS
+PHASE = 50  # maximum number of steps before the coordinates are recomputed
+TRUST = (
+    0.03  # slope tolerance, relative to the slope of a gap of ``tol`` where EM is fast; where slow, slopes are smaller
+)
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """Coordinates z of mixtures around one: in each, some point's worth of complete data has unit information.
+    """Coordinates z of mixtures around a given one, in which the complete data have unit information.
 
     Parameters
     ----------
     blocks : Blocks
     family : Family
     mixture : Mixture
-        At z = 0.
+        Mixture at z = 0.
     n : (K,) float
-        Points that its components hold.
+        Number of points in each component.
     threads : int
+        Number of threads.
     """
 
     blocks: Blocks
@@ -49,7 +52,7 @@ class Anchor:
 
     @property
     def size(self) -> int:
-        """How many coordinates: K log weights, K D means, and those of the roots."""
+        """Number of coordinates: K log weights, K D means, and those of the roots."""
         k, d = self.mixture.mean.shape
         return k + k * d + self.chart.size(k, d)
 
@@ -64,7 +67,7 @@ class Anchor:
         return np.sqrt(self.chart.information(self.n, self.mixture.mean.shape[1]))
 
     def __call__(self, z: Array) -> Mixture:
-        """The mixture at z (size,)."""
+        """Return the mixture at z (size,)."""
         start, family = self.mixture, self.family
         k, d = start.mean.shape
         log_weight, steps, v = self._parts(z)
@@ -73,7 +76,7 @@ class Anchor:
         return Mixture(scipy.special.softmax(np.log(start.weight) + log_weight), mean, roots)
 
     def downhill(self, z: Array) -> tuple[float, Array]:
-        """Minus the log likelihood at z, and its gradient: linear in the statistics (Fisher's identity)."""
+        """Return minus the log likelihood at z (size,) and its gradient, by Fisher's identity."""
         start, family = self.mixture, self.family
         mixture = self(z)
         if not all(np.isfinite(part).all() for part in (mixture.weight, mixture.mean, mixture.core_roots)):
@@ -91,14 +94,14 @@ class Anchor:
 
 @dataclass(frozen=True)
 class PhaseResult:
-    """Where a phase of quasi-Newton steps ended.
+    """Result of a phase of quasi-Newton steps.
 
     Parameters
     ----------
     mixture : Mixture
     loglik : float
     gap : float
-        What is still to be gained, by the quadratic that L-BFGS has learnt.
+        Expected remaining gain, by the quadratic approximation of L-BFGS, in nats.
     evaluations : int
     history : list of float
         Log likelihood after each step.
@@ -112,19 +115,19 @@ class PhaseResult:
 
 
 def ascend(anchor: Anchor, gap: float, phase: int, max_evaluations: int) -> PhaseResult:
-    """At most PHASE steps up from the anchor, or until the gap to the maximum is thought to be smaller than ``gap``.
+    """Take at most PHASE quasi-Newton steps from the anchor, until the estimated gap to the maximum is below ``gap``.
 
-    Every step gains: the line search sees to it.
+    The line search ensures that each step increases the likelihood.
 
     Parameters
     ----------
     anchor : Anchor
     gap : float
-        In total log likelihood.
+        In total log likelihood, in nats.
     phase : int
-        How many went before: each looks closer, so that the last can confirm what those before it said.
-    most : int
-        Evaluations, at most (the line search that crosses it is finished).
+        Number of earlier phases. Each phase has a smaller tolerance, so that the last one confirms convergence.
+    max_evaluations : int
+        Maximum number of evaluations; a line search that exceeds it is finished.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Many maxima of the likelihood: each by EM, side by side in threads, counted, and stopped by Ctrl-C."""
+"""Maximum likelihood fits in parallel threads, with progress; Ctrl-C keeps the finished ones."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,17 +21,25 @@ from bayesgmm.sweep.stats import Blocks, fold
 
 
 class Stopped(Exception):
-    """Ctrl-C came while a task was at work."""
+    """Raised in a task that Ctrl-C stopped."""
 
 
 @dataclass(frozen=True)
 class StoppableSweep(em.Sweep):
-    """An EM iteration that is the last one once ``stop`` is set."""
+    """EM iteration that can be stopped by the event ``stop``."""
 
     stop: Event = field(default_factory=Event)
 
     def __call__(self, mixture: Mixture) -> tuple[float, Mixture]:
-        """As a sweep; raises Stopped."""
+        """Return the log likelihood and the next mixture, as ``Sweep``.
+
+        Raises
+        ------
+        Stopped
+            If ``stop`` is set.
+        EmptyComponent, DegenerateComponent
+            If a component can't be estimated.
+        """
         if self.stop.is_set():
             raise Stopped
         return super().__call__(mixture)
@@ -39,7 +47,7 @@ class StoppableSweep(em.Sweep):
 
 @dataclass(frozen=True)
 class Maximum:
-    """A maximum of the likelihood.
+    """Maximum of the likelihood.
 
     Parameters
     ----------
@@ -47,7 +55,7 @@ class Maximum:
     loglik : float
         Total log likelihood, in the coordinates of the blocks.
     entropy : float
-        Of the assignments of all points, in nats.
+        Entropy of the assignments of all points, in nats.
     n_iter : int
     converged : bool
     """
@@ -60,11 +68,12 @@ class Maximum:
 
 
 def require_data(data: object, call: str) -> None:
-    """Refuse a declaration where data are expected, as ``fit(model, data)`` takes it.
+    """Check that the first argument is data, not a model.
 
     Raises
     ------
     DeclarationError
+        If it is a MixtureModel, the first argument of ``fit(model, data)``.
 
     Examples
     --------
@@ -79,30 +88,42 @@ def require_data(data: object, call: str) -> None:
 
 
 def seed_of(seed: int | None) -> int:
-    """A seed: the one that was given, or any."""
+    """Return the given seed, or a random one.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not a whole number of at least 0.
+    """
     return int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
 
 
 def cores_of(cores: int | None) -> int:
-    """Threads: as many as was said, or as the machine has cores."""
+    """Return the given number of threads; default: the number of cores of the machine.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not a whole number of at least 1.
+    """
     return (os.cpu_count() or 1) if cores is None else whole("cores", cores)
 
 
 def find_maximum(
     blocks: Blocks, family: Family, n_components: int, seed: int, n_init: int = 10, stop: Event | None = None
 ) -> Maximum:
-    """Maximum likelihood by EM, the one that ``method='em'`` finds for the same seed.
+    """Maximise the likelihood by EM, with the result of ``method='em'`` for the same seed.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
-        When every start ends in a component that can't be estimated.
+        If from every start some component can't be estimated.
     Stopped
         Soon after ``stop`` is set.
 
     Examples
     --------
-    One Gaussian: its mean and variance are the points' own.
+    The maximum likelihood estimate of a single Gaussian is the mean and variance of the points.
 
     >>> from bayesgmm.families.structures import COVARIANCES
     >>> find_maximum(Blocks.from_rows([[0.0], [2.0]]), COVARIANCES["full"], 1, seed=0).mixture.mean
@@ -117,29 +138,31 @@ def find_maximum(
 def run_all[T](
     tasks: Sequence[Callable[[Event], T]], title: str, cores: int, progress: bool
 ) -> tuple[list[T | None], bool]:
-    """Run tasks in threads; what is done when Ctrl-C comes is kept.
+    """Run tasks in threads; Ctrl-C keeps the results of finished tasks.
 
     Parameters
     ----------
     tasks : sequence of functions
-        Each takes an event; once it is set they should end, with Stopped.
+        Each takes an event, and raises Stopped soon after the event is set.
     title : str
-        Of the progress bar.
+        Title of the progress bar.
     cores : int
-        Threads.
+        Number of threads.
     progress : bool
-        Show the bar.
+        Show a progress bar.
 
     Returns
     -------
     results : list
-        In the order of the tasks; None for those that were not done.
+        Results in the order of the tasks; None for tasks that did not finish.
     interrupted : bool
 
     Raises
     ------
     KeyboardInterrupt
-        When it came before any task was done.
+        If it comes before any task has finished.
+    Exception
+        The first error of a task.
 
     Examples
     --------
@@ -148,7 +171,7 @@ def run_all[T](
     """
     stop = Event()
     futures: list[Future[T]] = []
-    # BLAS's own threads would only wait for each other, and sums round differently for another number of them.
+    # one BLAS thread: more would compete with the tasks, and their number would change the rounding of sums
     with (
         threadpool_limits(limits=1, user_api="blas"),
         ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-fit") as pool,
@@ -168,7 +191,7 @@ def run_all[T](
 
 
 def _watch[T](futures: list[Future[T]], title: str, progress: bool) -> None:
-    """Wait for all; raise what the first that fails raised."""
+    """Wait for all tasks; raise the error of the first that fails."""
     with _shown(title, len(futures), progress) as step:
         for future in as_completed(futures):
             future.result()
@@ -187,7 +210,7 @@ def _shown(title: str, total: int, progress: bool) -> Iterator[Callable[[], None
 
 
 def _result[T](future: Future[T]) -> T | None:
-    """What a task returned; None when it was not begun, or not finished."""
+    """Return the result of a task; None if it did not finish."""
     if future.cancelled() or isinstance(future.exception(), Stopped):
         return None
     return future.result()

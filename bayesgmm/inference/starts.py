@@ -1,4 +1,4 @@
-"""Where EM starts: rough mixtures from a part of the data, by scikit-learn's names for how they are found."""
+"""Initialisation of EM: rough mixtures from a part of the data, by the methods that scikit-learn names."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,36 +10,36 @@ from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
 
-SEEDING_POINTS = 20_000  # a start looks at no more points than these
-SAMPLE = 60_000  # points that show where the maximum is, when there are many more
+SEEDING_POINTS = 20_000  # maximum number of points for a start
+SAMPLE = 60_000  # number of points for a first fit, when there are many more
 MIN_SPREAD = 1e-12
-NEIGHBOURS = 10  # of a row, by which it is told whether others are near
+NEIGHBOURS = 10  # number of nearest neighbours that measure the density around a row
 ROUNDING = 1e-9
-CROWDED = 5_000  # rows whose neighbours are looked for, at most
+MAX_COMPARED = 5_000  # maximum number of rows whose neighbours are computed
 
 
 def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]:
-    """(M, D) at most SEEDING_POINTS points that count, whole blocks drawn without replacement, and their weights (M,).
+    """Sample at most SEEDING_POINTS points (M, D) of positive weight, with their weights (M,).
 
-    They are sorted, so that neither the order of the rows nor writing one twice, in place of giving it weight two,
-    changes what a start makes of them.
+    Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
+    the rows nor on whether a row is repeated or has weight two.
     """
-    n_blocks, wanted = blocks.n_blocks, SEEDING_POINTS // BLOCK
-    if n_blocks <= wanted:
+    n_blocks, max_blocks = blocks.n_blocks, SEEDING_POINTS // BLOCK
+    if n_blocks <= max_blocks:
         rows, weight = blocks.rows(), blocks.weight[: blocks.n_points]
     else:
-        chosen = np.sort(rng.choice(n_blocks - 1, wanted, replace=False))  # the last block may be padded
+        chosen = np.sort(rng.choice(n_blocks - 1, max_blocks, replace=False))  # the last block may be padded
         x = blocks.x.reshape(n_blocks, blocks.n_features, BLOCK)[chosen]
         rows = x.transpose(0, 2, 1).reshape(-1, blocks.n_features)
         weight = blocks.weight.reshape(n_blocks, BLOCK)[chosen].reshape(-1)
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
     rows, weight = rows[order], weight[order]
-    return (rows, weight) if blocks.background is None else _crowded(rows, weight, blocks.background, rng)
+    return (rows, weight) if blocks.background is None else _without_isolated(rows, weight, blocks.background, rng)
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
-    """SAMPLE points that count, drawn without replacement; None where that would be no fourth of them."""
+    """Draw SAMPLE points of positive weight without replacement; None unless there are more than four times as many."""
     counting = np.flatnonzero(blocks.weight)
     if len(counting) <= 4 * SAMPLE:
         return None
@@ -49,30 +49,34 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
     return replace(part, background=blocks.background)
 
 
-def _crowded(rows: Array, weight: Array, background: BackgroundRow, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Without the rows that have the fewest others around them: twice the background's share.
+def _without_isolated(
+    rows: Array, weight: Array, background: BackgroundRow, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Drop isolated rows: those with the fewest neighbours, a fraction of twice the background's share.
 
-    Starts are found far from each other, so that each would be an outlier. A small cluster far away is crowded.
+    Starts lie far from each other, so that outliers would be chosen. The rows of a small distant cluster are kept.
     """
     from scipy.spatial import KDTree
 
-    if len(rows) > CROWDED:
-        chosen = np.sort(rng.choice(len(rows), CROWDED, replace=False))
+    if len(rows) > MAX_COMPARED:
+        chosen = np.sort(rng.choice(len(rows), MAX_COMPARED, replace=False))
         rows, weight = rows[chosen], weight[chosen]
     count = min(NEIGHBOURS, len(rows) - 1)
     places = rows * background.root
     away, near = KDTree(places).query(places, k=range(1, count + 2))
-    enough = weight[near].cumsum(axis=1) > NEIGHBOURS  # a row is its own first neighbour; one of weight two is two
-    reached = np.where(enough.any(axis=1), enough.argmax(axis=1), count)
-    order = np.argsort(np.take_along_axis(away, reached[:, None], axis=1)[:, 0], kind="stable")
-    wanted = (1 + 2 * np.expm1(background.log_rest)) * weight.sum()
-    most = 1 + int(np.searchsorted(weight[order].cumsum(), (1 - ROUNDING) * wanted))
-    inside = np.sort(order[: max(len(rows) // 2, most)])
+    enough = (
+        weight[near].cumsum(axis=1) > NEIGHBOURS
+    )  # a row is its own first neighbour; a row of weight two counts twice
+    enough_at = np.where(enough.any(axis=1), enough.argmax(axis=1), count)
+    order = np.argsort(np.take_along_axis(away, enough_at[:, None], axis=1)[:, 0], kind="stable")
+    kept_weight = (1 + 2 * np.expm1(background.log_rest)) * weight.sum()
+    n_kept = 1 + int(np.searchsorted(weight[order].cumsum(), (1 - ROUNDING) * kept_weight))
+    inside = np.sort(order[: max(len(rows) // 2, n_kept)])
     return rows[inside], weight[inside]
 
 
 def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> Mixture:
-    """Equal weights at centres (K, D), every covariance a K-th part of the spread of the rows (M, D)."""
+    """Make a mixture with equal weights at centres (K, D); each covariance covers a K-th part of the rows' volume."""
     n_components, n_features = centres.shape
     about = np.average(rows, axis=0, weights=weight)
     variance = float(np.average((rows - about) ** 2, axis=0, weights=weight).mean())
@@ -84,7 +88,13 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
 def from_responsibilities(
     rows: Array, weight: Array, shares: Array, family: Family, floor: Array | None = None
 ) -> Mixture:
-    """The M step of responsibilities (M, K) of weighted rows (M, D)."""
+    """Compute the M step from responsibilities (M, K) of weighted rows (M, D).
+
+    Raises
+    ------
+    EmptyComponent, DegenerateComponent
+        If a component can't be estimated in spite of the floor.
+    """
     weighted = shares * weight[:, None]
     n = np.maximum(weighted.sum(axis=0), 1e-10)
     about = weighted.T @ rows / n[:, None]
@@ -93,9 +103,9 @@ def from_responsibilities(
 
 
 def spread_out_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
-    """(K, D) points far from each other: the very ones that scikit-learn's ``kmeans_plusplus`` picks.
+    """Draw K points far from each other by k-means++: (K, D), the same as scikit-learn's ``kmeans_plusplus``.
 
-    Written out, since importing scikit-learn takes longer than most fits.
+    It is implemented here because the import of scikit-learn takes longer than most fits.
 
     References
     ----------
@@ -119,7 +129,7 @@ def spread_out_centres(rows: Array, weight: Array, n_components: int, rng: np.ra
 
 
 def _squared_distances(centres: Array, rows: Array, norms: Array) -> Array:
-    """(M, N) from each centre to each row, in the order of operations that scikit-learn has; ``norms`` of the rows."""
+    """Squared distances (M, N) from centres to rows, in scikit-learn's order of operations; ``norms`` of the rows."""
     distances = -2 * (centres @ rows.T)
     distances += np.einsum("ij,ij->i", centres, centres)[:, None]
     distances += norms
@@ -127,7 +137,7 @@ def _squared_distances(centres: Array, rows: Array, norms: Array) -> Array:
 
 
 def kmeans_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
-    """(K, D) the centres of k-means clusters."""
+    """Compute the centres of k-means clusters (K, D)."""
     from sklearn.cluster import KMeans
 
     kmeans = KMeans(n_components, n_init=1, random_state=int(rng.integers(2**31)))
@@ -135,12 +145,12 @@ def kmeans_centres(rows: Array, weight: Array, n_components: int, rng: np.random
 
 
 def random_centres(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
-    """(K, D) points drawn at random."""
+    """Draw K points at random (K, D)."""
     return rows[rng.choice(len(rows), n_components, replace=False, p=weight / weight.sum())]
 
 
 def random_means(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
-    """(K, D) the means of the points under random responsibilities: all near the middle."""
+    """Compute the means of the points under random responsibilities (K, D): all near the overall mean."""
     shares = rng.uniform(size=(len(rows), n_components)) * weight[:, None]
     return shares.T @ rows / shares.sum(axis=0)[:, None]
 

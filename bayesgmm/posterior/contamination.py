@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def background(fit: "xr.DataTree") -> Background | None:
-    """The background that a fit was declared with, resolved; None without."""
+    """Return the resolved background of a fit's model; None if there is none."""
     model = info(fit).model
     return None if model is None else model.background
 
@@ -38,6 +38,6 @@ def with_background(posterior: Posterior, declared: Background | None) -> Poster
 
 
 def background_probability(posterior: Posterior, declared: Background, values: Array) -> Array:
-    """(N,) probability that each point is the background's, averaged over the draws."""
+    """Compute the probability (N,) that each point came from the background, averaged over the draws."""
     blocks = posterior.standard.blocks(values)
     return responsibilities(blocks, with_background(posterior, declared).tables(), os.cpu_count() or 1)[:, -1]

@@ -1,4 +1,4 @@
-"""Criteria for model selection: number of parameters, BIC, AIC, ICL, and the entropy of the assignments."""
+"""Model selection criteria: number of free parameters, information criteria, entropy of the assignments."""
 
 import math
 
@@ -7,16 +7,16 @@ import numpy as np
 from bayesgmm.families.structures import Family
 from bayesgmm.sweep.stats import Array, Stats, Table
 
-HIGH_KHAT = 0.7  # of importance weights (Pareto's k-hat): above it they can't be trusted, however many draws there are
-CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # less of this times the criterion is better
+HIGH_KHAT = 0.7  # Pareto k-hat above which importance weights are not reliable for any number of draws
+CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # sign: a lower product of sign and criterion is better
 
 
 def n_parameters(family: Family, n_components: int, n_features: int) -> int:
-    """Free numbers of a mixture: weights, means and covariances.
+    """Count the free parameters of a mixture: weights, means and covariances.
 
     Examples
     --------
-    Two full components in the plane: a weight, two means of two numbers, two covariances of three.
+    Two full components in two dimensions: one weight, two means of two numbers, two covariances of three.
 
     >>> from bayesgmm.families.structures import COVARIANCES
     >>> n_parameters(COVARIANCES["full"], 2, 2)
@@ -26,54 +26,54 @@ def n_parameters(family: Family, n_components: int, n_features: int) -> int:
 
 
 def assignment_entropy(stats: Stats, table: Table) -> float:
-    r"""Entropy of the assignments of all points, in nats: 0 when every point is sure of its component.
+    r"""Compute the total entropy of the assignments of all points, in nats: 0 if every assignment is certain.
 
     .. math:: -\sum_{nk} r_{nk} \log r_{nk} = \mathrm{loglik} - \sum_{nk} r_{nk} a_{nk}
 
-    So the statistics hold it, and no responsibility need be kept: the second sum is linear in ``n`` and ``s2``.
+    The second sum is linear in the statistics ``n`` and ``s2``, so that no responsibilities need to be stored.
 
     Parameters
     ----------
     stats : Stats
-        From a fold of the points, by their row weights.
+        From a fold of the points.
     table : Table
-        The one that was folded with.
+        Table of that fold.
 
     Examples
     --------
-    Two bumps in one place: each of three points is torn between them, by log 2.
+    With two equal components the entropy of each of three points is log 2.
 
     >>> from bayesgmm.sweep.stats import Blocks, fold
     >>> twins = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [0.0]], [[1.0], [1.0]])
     >>> round(assignment_entropy(fold(Blocks.from_rows([[0.0], [1.0], [5.0]]), twins), twins) / 3, 4)
     0.6931
     """
-    held = np.isfinite(table.offset)  # a component without weight scores minus infinity, and holds nothing
+    held = np.isfinite(table.offset)  # an empty component scores minus infinity and has no points
     scores = table.offset[held] @ stats.n[held] - 0.5 * _squared_lengths(table.root, stats.s2)[held].sum()
     return max(0.0, stats.loglik - float(scores))
 
 
 def _squared_lengths(root: Array, s2: Array) -> Array:
-    """(K,) sums of the squared lengths of the points as each component sees them."""
+    """Compute the sums of squared Mahalanobis distances of each component (K,)."""
     if s2.ndim == 2:
         return (root**2 * s2).sum(axis=1)
     return np.einsum("kij,kjl,kil->k", root, s2, root)
 
 
 def information_criteria(loglik: float, n_parameters: int, n_points: float, entropy: float) -> dict[str, float]:
-    """BIC, AIC and ICL of a maximum of the likelihood; lower is better, as in scikit-learn.
+    """Compute BIC, AIC and ICL of a maximum of the likelihood; lower is better, as in scikit-learn.
 
     Parameters
     ----------
     loglik : float
-        Largest total log likelihood.
+        Maximum total log likelihood, in nats.
     n_parameters : int
-        Free numbers.
+        Number of free parameters.
     n_points : float
         N, or the sum of the row weights.
     entropy : float
-        Of the assignments of all points. ICL is BIC plus twice this: it wants clusters that are apart, and BIC
-        a density that fits.
+        Total entropy of the assignments, in nats. ICL is BIC plus twice the entropy: it favours separated clusters,
+        while BIC favours the best density.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What kind of draws a fit holds, how many, and the statistics that came with them."""
+"""Kind, number and sample statistics of a fit's draws."""
 
 from typing import TYPE_CHECKING
 
@@ -7,22 +7,22 @@ if TYPE_CHECKING:
 
 
 def size(fit: "xr.DataTree") -> tuple[int, int]:
-    """How many chains, and draws in each."""
+    """Return the number of chains, and of draws per chain."""
     return fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
 
 
 def approximate(fit: "xr.DataTree") -> bool:
-    """Whether the draws come from an approximation, independently, whose density is then known."""
+    """Return True if the draws are independent draws from an approximation with a known density."""
     return "sample_stats" in fit.children and "log_q" in fit["sample_stats"]
 
 
 def sampled(fit: "xr.DataTree") -> bool:
-    """Whether the draws are those of Markov chains: neither a point estimate nor an approximation's."""
+    """Return True if the draws come from Markov chains, not from a point estimate or an approximation."""
     return size(fit) != (1, 1) and not approximate(fit)
 
 
 def statistic(fit: "xr.DataTree", *names: str) -> "xr.DataArray | None":
-    """A sample statistic under the first of its names that the fit has; None when it has none."""
+    """Return a sample statistic by the first of its names that the fit has; None if it has none."""
     if "sample_stats" not in fit.children:
         return None
     stats = fit["sample_stats"].to_dataset()

@@ -1,4 +1,4 @@
-"""What a fit stores about itself: how it was made, and how far it can be trusted. Written and read here only."""
+"""Facts that a fit stores about itself: model, engine, settings, diagnostics. They are read and written only here."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Setting = bool | int | float | str | None
 
 @dataclass(frozen=True, repr=False)
 class _Facts:
-    """Facts of which any may be unknown; its representation shows those that are known."""
+    """Base of the stored facts. Any fact may be unknown; the representation shows the known ones."""
 
     def __repr__(self) -> str:
         """Return the known facts."""
@@ -35,9 +35,9 @@ class TruncationInfo(_Facts):
     Parameters
     ----------
     last_weight : float
-        Posterior mean weight of the last stick, which stands for all that were left out.
+        Posterior mean weight of the last stick, which takes the weight of all omitted sticks.
     mass : float
-        Expected prior weight of the sticks that were left out, averaged over the draws.
+        Expected prior weight of the omitted sticks, averaged over the draws.
     error_bound : float
         Upper bound on the integrated absolute error of the marginal density of the data, from 0 to 2 [1]_.
 
@@ -55,7 +55,7 @@ class TruncationInfo(_Facts):
 class LabelInfo(_Facts):
     """Method that undid label switching, and how well the labels are determined.
 
-    Of one draw, one component, or draws without points, only ``method`` is known.
+    For one draw, one component, or draws without points, only ``method`` is known.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class LabelInfo(_Facts):
         Upper bounds on the probability that two labels are exchanged; 0.5 where labels are arbitrary. Unknown with
         fewer than 20 draws.
     indistinct : tuple of tuples of int
-        Groups of components that can't be distinguished: their confusion is above 0.1.
+        Groups of components whose labels can't be distinguished: their confusion is above 0.1.
     doubtful_weight : float, optional
         Total weight of the components whose labels have no meaning.
     points : int, optional
@@ -171,7 +171,7 @@ class EngineNotes(_Facts):
 
 @dataclass(frozen=True, repr=False)
 class FitInfo(_Facts):
-    """What a fit stores about itself. A trace made elsewhere stores none of it: its facts are None or empty.
+    """Facts that a fit stores about itself. For a trace from another program all are None or empty.
 
     Parameters
     ----------
@@ -193,13 +193,13 @@ class FitInfo(_Facts):
     truncation : TruncationInfo, optional
         Set where the prior of the weights is a truncated process.
     relabelled : str, optional
-        Method that undid label switching; None where that was not done.
+        Method that undid label switching; None if that was not done.
     labels : LabelInfo, optional
         How well the labels are determined.
     warnings : tuple of str
         Warnings that were given.
     unknown : dict
-        Facts that a newer version stored: they are kept when the fit is saved.
+        Facts stored by a newer version; they are kept when the fit is saved.
     """
 
     model: MixtureModel | None = None
@@ -222,7 +222,7 @@ class FitInfo(_Facts):
 
 
 def info(fit: "xr.DataTree") -> FitInfo:
-    """Read what a fit stores about itself: declaration, engine, settings, seed, versions, labels and warnings.
+    """Read the facts that a fit stores: model, engine, settings, seed, versions, labels and warnings.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def info(fit: "xr.DataTree") -> FitInfo:
 
 
 def annotate(fit: "xr.DataTree", facts: FitInfo) -> "xr.DataTree":
-    """Store how a fit was made, in place of what it stored before."""
+    """Store facts in a fit; they replace those stored before."""
     fit.attrs[KEY] = written(facts)
     return fit
 
@@ -266,7 +266,7 @@ def declaration(fit: "xr.DataTree") -> MixtureModel:
     """
     model = info(fit).model
     if model is None:
-        raise FitFileError("this fit holds no declaration: it was not made by bayesgmm's own fit")
+        raise FitFileError("this fit stores no model: it was not made by bayesgmm.fit")
     return model
 
 
@@ -277,12 +277,12 @@ def stored_schema(fit: "xr.DataTree") -> int:
 
 
 def read(text: str) -> FitInfo:
-    """Read JSON. The notes of the engine lie among the other facts.
+    """Read facts from JSON. The notes of the engine are stored at the same level as the other facts.
 
     Raises
     ------
     FitFileError
-        If it is damaged.
+        If the text is not valid.
 
     Examples
     --------
@@ -306,7 +306,7 @@ def read(text: str) -> FitInfo:
 
 
 def written(facts: FitInfo) -> str:
-    """Write JSON; facts that are unknown are left out.
+    """Write facts as JSON, without unknown ones.
 
     Examples
     --------
@@ -323,7 +323,7 @@ def known_facts(facts: _Facts) -> dict[str, object]:
     return {f.name: values[f.name] for f in fields(facts) if values[f.name] != _default(f)}
 
 
-NESTED = {"notes", "unknown"}  # their facts lie among the others in the JSON
+NESTED = {"notes", "unknown"}  # parts whose facts are stored at the same level as the others in the JSON
 
 
 def _default(of: Field[object]) -> object:
@@ -353,7 +353,7 @@ def _reader() -> "TypeAdapter[FitInfo]":
 
 
 def _plain(value: object) -> object:
-    """A part as plain values, for JSON."""
+    """Convert a part to plain values, for JSON."""
     if isinstance(value, MixtureModel):
         return value.plain()
     if isinstance(value, _Facts):

@@ -1,6 +1,6 @@
-"""The log posterior and its gradient in unconstrained coordinates: one fold, and what the priors add.
+"""The log posterior and its gradient in unconstrained coordinates: one fold over the points, and the priors.
 
-Coordinates are laid end to end: weights, means (standardised, component by component), roots.
+The order of the coordinates is: weights, means (standardised, component by component), roots.
 """
 
 import math
@@ -24,7 +24,7 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
-SMALLEST_GAP = 1e-3  # between ordered means that start in one place
+SMALLEST_GAP = 1e-3  # minimum gap between ordered means at the start
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class LogPosterior:
 
     @classmethod
     def of(cls, model: MixtureModel, points: Points) -> Self:
-        """Of a declaration and the data, both as the user gave them.
+        """Make it from a model and data as the user gave them.
 
         Raises
         ------
         DataError, DeclarationError
-            When the declaration does not fit the data.
+            If the model does not fit the data.
         """
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
@@ -64,9 +64,9 @@ class LogPosterior:
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
-        """What the plan points to; kept alive here."""
+        """Arrays that the plan points to; they are kept alive here."""
         model, k = self.model, self.n_components
-        loglik = -self.blocks.total_weight * self.standard.log_scale  # what standardising took from it
+        loglik = -self.blocks.total_weight * self.standard.log_scale  # change of units by the standardisation
         return {
             "x": self.blocks.native.x,
             "weight": self.blocks.native.weight,
@@ -79,7 +79,7 @@ class LogPosterior:
 
     @cached_property
     def _prior_constant(self) -> float:
-        """What no prior's own density holds: ordered means have K! times the density of means in any order."""
+        """Log normalising constant beyond those of the priors: ordered means have K! times the unordered density."""
         return math.lgamma(self.n_components + 1) if self.model.means.is_ordered else 0.0
 
     def _density(self, name: str) -> Any:
@@ -108,48 +108,54 @@ class LogPosterior:
 
     @cached_property
     def _cuts(self) -> list[int]:
-        """Where each kind of coordinates ends: logits, the weights prior's extra, means, extra, roots, extra."""
+        """End of each group of coordinates: logits, the weights prior's extra, means, extra, roots, extra."""
         k, d, model = self.n_components, self.n_features, self.model
         sizes = [k - 1, model.weights.n_extra, k * d, model.means.n_extra]
         return np.cumsum([*sizes, self.chart.size(k, d), model.covariances.n_extra]).tolist()
 
     @property
     def chart(self) -> Chart:
-        """The family's unconstrained coordinates; raises DeclarationError where it has none."""
+        """Unconstrained coordinates of the family.
+
+        Raises
+        ------
+        DeclarationError
+            If it has none.
+        """
         return chart_of(self.model.family)
 
     @property
     def n_components(self) -> int:
-        """K."""
+        """Number of components, K."""
         return self.model.n_components
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Number of features, D."""
         return self.blocks.n_features
 
     @property
     def size(self) -> int:
-        """How many unconstrained coordinates there are."""
+        """Number of unconstrained coordinates, P."""
         return self._cuts[-1]
 
     def __call__(self, q: Array) -> tuple[float, Array]:
-        """Log posterior density at q (size,), likelihood in data units, and its gradient."""
+        """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
         grad = np.empty(self.size)
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def value(self, q: Array) -> float:
-        """Log posterior density at q (size,), without the gradient and the time that it takes to compile it."""
+        """Compute the log posterior density at q (size,) without the gradient, whose code then needs no compilation."""
         _, table = self._prior(q, 0.0)
         return self._prior(q, fold(self.blocks, table).loglik + float(self._arrays["constant"][0]))[0]
 
     def log_prior(self, q: Array) -> float:
-        """Log prior density of the coordinates q (size,): what a log likelihood lacks."""
+        """Compute the log prior density of the coordinates q (size,)."""
         constant = float(self._arrays["constant"][0])
         return self._prior(q, constant)[0] - constant + self._prior_constant
 
     def _prior(self, q: Array, value: float) -> tuple[float, Table]:
-        """A value with the log prior density at q added to it, and the table of the mixture there."""
+        """Add the log prior density at q to a value; return the sum, and the table of the mixture there."""
         k, d = self.n_components, self.n_features
         root = np.empty((k, *self.model.family.form.table_shape(d)))
         offset, mean = np.empty(k), np.empty((k, d))
@@ -158,7 +164,7 @@ class LogPosterior:
         return value, Table(offset, mean, root)
 
     def parameters(self, q: Array) -> Parameters:
-        """Mixtures in data units from coordinates (..., size)."""
+        """Convert coordinates (..., size) to mixtures in data units."""
         model = self.model
         weights_extra, means_extra, covariances_extra = np.split(q, self._cuts, axis=-1)[1:6:2]
         extras = (
@@ -169,13 +175,16 @@ class LogPosterior:
         return replace(self.in_data_units(*self.mixture(q)), extras=extras)
 
     def in_data_units(self, weight: Array, mean: Array, core_roots: Array) -> Parameters:
-        """Mixtures in data units from weights (..., K), means (..., K, D) and roots (..., in core shape)."""
+        """Convert weights (..., K), standardised means (..., K, D) and roots (..., core shape) to data units."""
         shift, scale = self.standard.shift, self.standard.scale
         covariance = self.model.family.matrices(core_roots, self.n_components, self.n_features)
         return Parameters(weight, mean * scale + shift, covariance * np.outer(scale, scale))
 
     def mixture(self, q: Array) -> tuple[Array, Array, Array]:
-        """Weights (..., K), means (..., K, D) and roots (..., in core shape), standardised: what the blocks see."""
+        """Convert coordinates (..., size) to weights (..., K), means (..., K, D) and roots (..., core shape).
+
+        Means and roots are standardised, as the blocks are.
+        """
         k, d = self.n_components, self.n_features
         logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=-1)
         if self.model.means.is_ordered:
@@ -184,9 +193,9 @@ class LogPosterior:
         return weight, mean.reshape(*q.shape[:-1], k, d), self.chart.core_roots(roots, k, d)
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:
-        """(size,) coordinates of one mixture, its means and roots standardised; extra ones where they may start.
+        """Compute the coordinates (size,) of one mixture with standardised means and roots.
 
-        Components come in the order that the priors expect, where they expect one.
+        Hyperparameters get starting values. Components are sorted as the priors require.
         """
         model = self.model
         order = model.order(weight, mean)
@@ -209,19 +218,19 @@ class LogPosterior:
         )
 
     def extra(self, name: str) -> IntArray:
-        """Which coordinates are what a prior (``'weights'``, ``'means'``, ``'covariances'``) learns beyond its own."""
+        """Return the indices of the hyperparameters of a prior: ``'weights'``, ``'means'`` or ``'covariances'``."""
         at = 2 * PRIORS.index(name)
         return np.arange(self._cuts[at], self._cuts[at + 1])
 
     def likelihood(self) -> "LogLikelihood":
-        """The same without the priors and their own coordinates."""
+        """Return the log likelihood, without the priors and their hyperparameters."""
         bare = MixtureModel(n_components=self.n_components, covariance=self.model.covariance)
         plain = {"means": NormalMeans(0.0, 1.0), "covariances": WishartPrecision(self.n_features + 2.0, 1.0)}
         return LogLikelihood(bare.model_copy(update=plain), self.blocks, self.standard)
 
 
 class LogLikelihood(LogPosterior):
-    """Log likelihood over the logits, means and roots of a mixture; its model's priors only lend their coordinates."""
+    """Log likelihood over the logits, means and roots of a mixture; priors only determine the coordinates."""
 
     @override
     def _density(self, name: str) -> Any:

@@ -7,7 +7,7 @@ from bayesgmm.sweep.stats import Array
 
 @dataclass(frozen=True)
 class Parameters:
-    """Draws of a mixture in data units, any leading axes.
+    """Draws of a mixture in data units, with any leading axes.
 
     Parameters
     ----------
@@ -15,7 +15,7 @@ class Parameters:
     mean : (..., K, D) float
     covariance : (..., K, D, D) float
     extras : dict
-        What the priors learn beyond them, by name: numbers (...), or one a column (..., D).
+        Hyperparameters by name: one number (...), or one per column (..., D).
     """
 
     weight: Array
@@ -24,7 +24,7 @@ class Parameters:
     extras: dict[str, Array] = field(default_factory=dict)
 
     def flat(self) -> "Parameters":
-        """All leading axes laid end to end."""
+        """Return the draws with all leading axes combined into one."""
         d = self.mean.shape[-1]
         k = self.weight.shape[-1]
         leading = self.weight.ndim - 1

@@ -1,4 +1,4 @@
-"""The one schema of results: pack, unpack, save, load. Whoever has a fit has this, whatever made it."""
+"""The schema of fits, common to all engines: pack, unpack, save, load."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,20 +33,20 @@ def pack(
     stats: dict[str, Array],
     groups: dict[str, dict[str, tuple[str, Array]]] | None = None,
 ) -> "xr.DataTree":
-    """Put draws into the schema.
+    """Make a fit from draws.
 
     Parameters
     ----------
     points : Points
-        The data that were fitted.
+        Fitted data.
     standard : Standard
-        Their shift and scale.
+        Shift and scale of the data.
     parameters : Parameters
         Draws with leading axes (chain, draw), in data units.
     stats : dict of (chain, draw) or (chain, draw, component) arrays
-        Becomes ``sample_stats``.
+        Variables of ``sample_stats``.
     groups : dict, optional
-        More groups: variables by name, each its dimension and its values.
+        Additional groups: for each variable name, a dimension and values.
     """
     import xarray as xr
 
@@ -56,7 +56,7 @@ def pack(
 
 
 def pack_prior(points: Points, standard: Standard, parameters: Parameters, simulated: Array) -> "xr.DataTree":
-    """Put draws from the prior (S, ...) into the schema, and data sets (S, M, D) that were simulated from them."""
+    """Make a tree from prior draws (S, ...) and data sets (S, M, D) simulated from them."""
     import xarray as xr
 
     one_chain = Parameters(
@@ -82,7 +82,7 @@ def _mixtures(columns: tuple[str, ...], parameters: Parameters) -> "xr.Dataset":
     import xarray as xr
 
     values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
-    for name, value in parameters.extras.items():  # a number, or one a column
+    for name, value in parameters.extras.items():  # one number, or one per column
         values[name] = ((), ("feature",))[value.ndim - 2], value
     chain, draw, component = (np.arange(n) for n in parameters.weight.shape)
     features = np.array(columns)
@@ -118,7 +118,7 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
 
 
 def plain_index(index: RowLabels) -> NDArray:
-    """Row labels that a file can hold: numbers and dates of our centuries as they are, all else as text."""
+    """Convert row labels to types that a file can store: numbers, dates from 1678 to 2261, and text for all others."""
     index = np.asarray(index)
     if index.dtype.kind == "M":
         years = index.astype("M8[Y]")
@@ -129,7 +129,7 @@ def plain_index(index: RowLabels) -> NDArray:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The draws of a fit, chains laid end to end, with what is needed to score points.
+    """Draws of a fit, with all chains combined, and the standardisation of the points.
 
     Parameters
     ----------
@@ -145,11 +145,17 @@ class Posterior:
 
     @property
     def n_draws(self) -> int:
-        """S."""
+        """Number of draws, S."""
         return len(self.parameters.weight)
 
     def thin(self, draws: int | None) -> "Posterior":
-        """At most this many draws, evenly spaced; all when None."""
+        """Return at most ``draws`` evenly spaced draws; all if None.
+
+        Raises
+        ------
+        DeclarationError
+            If ``draws`` is not a whole number of at least 1.
+        """
         if draws is None or whole("draws", draws) >= self.n_draws:
             return self
         chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
@@ -158,22 +164,22 @@ class Posterior:
         return Posterior(kept, self.columns, self.standard)
 
     def tables(self) -> Table:
-        """(S, K) the tables of all draws, in standardised coordinates."""
+        """Make the tables (S, K) that score points under each draw, in standardised coordinates."""
         p, (shift, scale) = self.parameters, (self.standard.shift, self.standard.scale)
         chol = cholesky(p.covariance / np.outer(scale, scale))
         root = np.linalg.solve(chol, np.broadcast_to(np.eye(len(scale)), chol.shape))
-        with np.errstate(divide="ignore"):  # a weight of zero scores minus infinity, as it should
+        with np.errstate(divide="ignore"):  # the log of a zero weight is minus infinity
             log_weight = np.log(p.weight)
         return Table.from_parameters(log_weight, (p.mean - shift) / scale, np.tril(root))
 
 
 def unpack(fit: "xr.DataTree") -> Posterior:
-    """Read the draws of any tree of the schema, ours or one that PyMC made.
+    """Read the draws of a fit, or of a trace from a PyMC model of ``build_model``.
 
     Raises
     ------
     FitFileError
-        When it is not a tree of the schema.
+        If it does not have the schema of a fit.
     """
     _require_schema(fit, "this object")
     posterior = fit["posterior"].to_dataset()
@@ -184,7 +190,7 @@ def unpack(fit: "xr.DataTree") -> Posterior:
 
 
 def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
-    """The shift and scale that the fit was made with; without them, what its draws look like."""
+    """Return the shift and scale of a fit; if not stored, they are estimated from the draws."""
     if "constant_data" in fit.children and "shift" in fit["constant_data"]:
         constant = fit["constant_data"].to_dataset()
         return Standard(constant["shift"].values, constant["scale"].values)
@@ -193,9 +199,15 @@ def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
 
 
 def observed(fit: "xr.DataTree") -> Points:
-    """The points that were fitted."""
+    """Return the fitted points.
+
+    Raises
+    ------
+    FitFileError
+        If the fit has none.
+    """
     if not holds_points(fit):
-        raise FitFileError("this fit holds no observed data; give the points to be scored")
+        raise FitFileError("this fit has no observed data; pass the data")
     data = fit["observed_data"].to_dataset()
     x = data["x"].transpose("point", "feature")
     columns = tuple(str(name) for name in x.coords["feature"].values)
@@ -204,19 +216,21 @@ def observed(fit: "xr.DataTree") -> Points:
 
 
 def holds_points(fit: "xr.DataTree") -> bool:
-    """Whether a fit has the points that it was made from; PyMC's minibatches leave none."""
+    """Return True if a fit contains the fitted points; a PyMC fit with minibatches does not."""
     if "observed_data" not in fit.children or "x" not in fit["observed_data"]:
         return False
     return set(fit["observed_data"]["x"].dims) == {"point", "feature"}
 
 
 def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
-    """New data with the columns of a fit; the fit's own data when there are none.
+    """Return new data as points with the columns of a fit; the fitted points if ``data`` is None.
 
     Raises
     ------
     DataError
-        When the columns are not those of the fit.
+        If the columns are not those of the fit, or the data are not valid.
+    FitFileError
+        If ``data`` is None and the fit has no points.
     """
     _require_schema(fit, "this object")
     if data is None:
@@ -257,12 +271,32 @@ def _require_schema(fit: Any, what: str) -> None:
 
 
 def save(fit: "xr.DataTree", path: str | Path) -> Path:
-    """Write a fit as NetCDF (``.nc``) or zarr (``.zarr``): all of it, or nothing.
+    """Write a fit as NetCDF (``.nc``) or zarr (``.zarr``). If writing fails, no partial file remains.
+
+    Parameters
+    ----------
+    fit : DataTree
+    path : str or Path
+        Its suffix, ``.nc`` or ``.zarr``, is the format.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     FitFileError
-        When it can't be written.
+        If ``fit`` is not a fit, or the file can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [3.0]], "em", seed=1, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = bg.save(fit, f"{folder}/fit.nc")
+    ...     bg.load(path)["posterior"].sizes["component"]
+    1
     """
     path = writable(path, *FORMATS)
     _require_schema(fit, "this object")
@@ -278,12 +312,20 @@ def save(fit: "xr.DataTree", path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> "xr.DataTree":
-    """Read a fit back into memory.
+    """Read a fit from a file that ``save`` wrote; the example of ``save`` reads it.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    DataTree
 
     Raises
     ------
     FitFileError
-        When it is not there, damaged, or not a fit.
+        If the file does not exist, is damaged, is not a fit, or has the schema of a later version.
     """
     import xarray as xr
 
@@ -296,7 +338,7 @@ def load(path: str | Path) -> "xr.DataTree":
     try:
         with xr.open_datatree(path, **keywords) as tree:
             fit = tree.load()
-    except Exception as error:  # each format has its own family of errors
+    except Exception as error:  # each format raises errors of its own
         raise FitFileError(f"{path} can't be read as a fit: it is damaged, or something else ({error})") from error
     _require_schema(fit, str(path))
     stored = stored_schema(fit)

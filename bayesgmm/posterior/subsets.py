@@ -1,4 +1,4 @@
-"""Parts of a posterior: some of its draws, some of its columns, some columns given others."""
+"""Subsets of a posterior: thinning, marginal and conditional distributions of columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def thinned(fit: "xr.DataTree", draws: int | None) -> "xr.DataTree":
-    """Thin a fit to a maximum number of draws, evenly spaced, the same number of each chain, in all of its groups.
+    """Thin a fit to at most ``draws`` draws, evenly spaced, the same number from each chain, in all groups.
 
-    With fewer draws than chains, one of each of the first chains.
+    With fewer draws than chains, the result has one draw from each of the first chains.
+
+    Raises
+    ------
+    DeclarationError
+        If ``draws`` is not a whole number of at least 1.
     """
     import xarray as xr
 
@@ -42,12 +47,12 @@ def thinned(fit: "xr.DataTree", draws: int | None) -> "xr.DataTree":
 
 
 def marginal(posterior: Posterior, names: Sequence[str]) -> Posterior:
-    """The draws of some columns alone; in the order of the names.
+    """Return the marginal posterior of some columns, in the order of the names.
 
     Raises
     ------
     DataError
-        When there is no such column.
+        If there is no such column.
     """
     at = places(posterior.columns, names)
     p, standard = posterior.parameters, posterior.standard
@@ -56,7 +61,13 @@ def marginal(posterior: Posterior, names: Sequence[str]) -> Posterior:
 
 
 def places(known: tuple[str, ...], names: Sequence[str]) -> list[int]:
-    """Where columns are among those of a fit."""
+    """Return the positions of columns among those of a fit.
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    """
     for name in names:
         if name not in known:
             hint = did_you_mean(name, dict.fromkeys(known))
@@ -65,7 +76,7 @@ def places(known: tuple[str, ...], names: Sequence[str]) -> list[int]:
 
 
 def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[str]) -> Posterior:
-    r"""The draws of some columns given the values of others; those that are neither are integrated out.
+    r"""Compute the conditional posterior of some columns given values of others; all other columns are integrated out.
 
     With :math:`L` the Cholesky factor of a component's covariance, the given columns first, and
     :math:`z = L_{gg}^{-1} (x_g - \mu_g)`:
@@ -79,12 +90,12 @@ def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[
         S draws.
     given : mapping of column to number
     names : sequence of str
-        The columns whose distribution is wanted.
+        Columns of the conditional distribution.
 
     Raises
     ------
     DataError
-        When there is no such column, or a value is too far away for a number to hold its distance.
+        If there is no such column, or a value is so far from all components that its distance overflows.
     """
     part = marginal(posterior, [*given, *names])
     if not given:
@@ -96,7 +107,7 @@ def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[
         z = np.linalg.solve(chol[..., :n_given, :n_given], value[..., None])[..., 0]
         moved = np.einsum("skij,skj->ski", chol[..., n_given:, :n_given], z)
     if not ((np.abs(moved) < LARGEST).all() and (np.abs(z) < LARGEST).all()):
-        raise DataError(f"given={dict(given)}: that far from all components no density can be told")
+        raise DataError(f"given={dict(given)}: too far from all components to compute a density")
     rest, scale = chol[..., n_given:, n_given:], standard.scale[n_given:]
     covariance = rest @ rest.swapaxes(-1, -2) * np.outer(scale, scale)
     weight = _updated(p.weight, np.diagonal(chol, axis1=-2, axis2=-1)[..., :n_given], z)
@@ -105,7 +116,7 @@ def condition(posterior: Posterior, given: Mapping[str, float], names: Sequence[
 
 
 def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
-    """(S, K) weights times the densities of what is given, normalised; also where those are all zero to a number."""
+    """Compute the conditional weights (S, K): weights times densities of the given values, normalised in logs."""
     with np.errstate(divide="ignore"):
         log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
     return scipy.special.softmax(log, axis=1)

@@ -272,7 +272,7 @@ def test_a_fit_that_stops_early_warns_as_scikit_learn_s_do():
         ({"covariance_prior": [1.0, 1.0]}, r"covariance_prior has shape \(2,\); it must be \(2, 2\)"),
         ({"covariance_prior": -np.eye(2)}, "must be a symmetric, positive definite matrix"),
         ({"covariance_prior": [1, 1], "covariance_type": "spherical"}, "covariance_prior=.*must be a positive number"),
-        ({"warm_start": True, "method": "advi"}, "warm_start=True: method='advi' finds a posterior anew"),
+        ({"warm_start": True, "method": "advi"}, "warm_start=True: method='advi' can't continue from an earlier fit"),
         ({"model": bg.MixtureModel(3, covariances=bg.LKJCovariance())}, "method 'vb' can't take LKJCovariance"),
         ({"settings": {"drawz": 3}}, "has no setting 'drawz'"),
         ({"settings": 3}, "settings=3: give a dict"),

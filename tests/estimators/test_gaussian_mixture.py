@@ -346,7 +346,7 @@ def test_a_pickle_holds_the_mixture_and_not_the_data():
     again = pickle.loads(stored)
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
     np.testing.assert_allclose(bg.density(again.posterior_, X)["log_density"], fitted.score_samples(X))
-    with pytest.raises(bg.BayesGMMError, match="holds no observed data"):
+    with pytest.raises(bg.BayesGMMError, match="has no observed data"):
         bg.assignments(again.posterior_)
 
 

@@ -451,7 +451,7 @@ def test_settings_that_may_be_none_are_checked_too():
 
 
 def test_full_rank_says_what_it_needs():
-    with pytest.raises(DeclarationError, match="full rank needs at least two a coordinate, here 34"):
+    with pytest.raises(DeclarationError, match="full rank needs at least two per coordinate, here 34"):
         bg.fit(MODEL, APART.X, "fullrank_advi", samples=20, progress=False)
     with pytest.raises(SamplingError, match="too many for full-rank ADVI.*\n.*method='advi'"):
         bg.fit(bg.MixtureModel(10), np.random.default_rng(0).normal(size=(300, 14)), "fullrank_advi", progress=False)

@@ -279,7 +279,7 @@ def test_a_trace_by_minibatches_answers_for_points_that_are_given():
         warnings.simplefilter("ignore", UserWarning)
         trace = pm.fit(50, progressbar=False, random_seed=1, **BY_INTERPRETER).sample(20, random_seed=1)
     assert bg.assignments(trace, x)["label"].size == 200
-    with pytest.raises(FitFileError, match="holds no observed data"):
+    with pytest.raises(FitFileError, match="has no observed data"):
         bg.assignments(trace)
 
 

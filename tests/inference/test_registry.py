@@ -92,8 +92,8 @@ def test_the_words_of_a_setting_are_those_that_its_engine_knows():
         (Setting("samples", None, ""), -1, "samples=-1: must be a whole number"),
         (Setting("tol", 1e-3, ""), 0.0, "tol=0.0: must be a positive"),
         (Setting("target", 0.8, "", below=1.0), 1.0, "target=1.0: must be below 1, for example 0.8"),
-        (Setting("forget", 0.7, "", above=0.5, most=1.0), 0.5, "forget=0.5: must be more than 0.5 and at most 1"),
-        (Setting("forget", 0.7, "", above=0.5, most=1.0), 1.1, "forget=1.1: must be more than 0.5 and at most 1"),
+        (Setting("forget", 0.7, "", above=0.5, maximum=1.0), 0.5, "forget=0.5: must be more than 0.5 and at most 1"),
+        (Setting("forget", 0.7, "", above=0.5, maximum=1.0), 1.1, "forget=1.1: must be more than 0.5 and at most 1"),
         (Setting("init", "a", "", ("a", "b")), "c", "init='c' is not one of 'a', 'b'"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_setting_takes_what_it_can_be():
     assert Setting("draws", 10, "").checked(5.0) == 5
     assert Setting("samples", None, "").checked(None) is None
     assert Setting("tol", 1e-3, "").checked(1) == 1
-    assert Setting("forget", 0.7, "", above=0.5, most=1.0).checked(1) == 1
+    assert Setting("forget", 0.7, "", above=0.5, maximum=1.0).checked(1) == 1
 
 
 def test_a_limit_is_not_passed_by_an_engine_that_has_it(monkeypatch):
