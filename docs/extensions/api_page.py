@@ -75,8 +75,10 @@ def names_of(module: ModuleType, path: str) -> list[str]:
     names: list[str] = []
     for name in getattr(module, "__all__", None) or _defined(module):
         thing = getattr(module, name)
-        inner = f"{path}.{name}"
-        names += names_of(thing, inner) if inspect.ismodule(thing) else [inner]
+        if inspect.ismodule(thing):
+            names += names_of(thing, thing.__name__.removeprefix("bayesgmm."))
+        else:
+            names.append(f"{path}.{name}")
     return names
 
 
