@@ -216,8 +216,10 @@ def test_warming_up_compiles_every_kernel():
 def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
     from bayesgmm.sweep.stats import Blocks, Table, fold
 
-    table = Table(np.zeros(2), np.zeros((2, 2)), np.broadcast_to(np.eye(2), (2, 2, 2)))
-    fold(Blocks.from_rows(np.eye(2)), table)
+    root = np.stack([np.eye(2)] * 2)
+    for writeable in (True, False):
+        root.setflags(write=writeable)
+        fold(Blocks.from_rows(np.eye(2)), Table(np.zeros(2), np.zeros((2, 2)), root))
     assert len(orchestration.fold_chunks.native.signatures) == 1
 
 
