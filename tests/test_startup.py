@@ -13,7 +13,7 @@ import pytest
 
 from bayesgmm import progress
 from bayesgmm.posterior import native
-from bayesgmm.sweep import code_cache, kernels
+from bayesgmm.sweep import code_cache, orchestration
 from bayesgmm.sweep.compilation import KERNELS, Callback, sources
 
 DATA = "import numpy as np; x = np.random.default_rng(0).normal(size=(200, 2)); x[:100] += 5"
@@ -52,7 +52,7 @@ def test_a_declaration_compiles_nothing_and_imports_no_compiler(tmp_path):
 def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
     code = f"{DATA}\nimport bayesgmm as bg; bg.fit(bg.MixtureModel(2), x, 'em', seed=1)"
     modules, compiled, said = process(code, str(tmp_path))
-    assert compiled == {"fold", "add_log_prior", "dirichlet_density", "normal_density", "wishart_density"}
+    assert compiled == {"fold_chunks", "add_log_prior", "dirichlet_density", "normal_density", "wishart_density"}
     assert not modules & NEVER
     assert not said  # no terminal, no line
 
@@ -163,9 +163,9 @@ def test_a_kernel_is_made_of_all_files_that_it_calls():
     def names(kernel):
         return {Path(file).name for file in sources(kernel.function)}
 
-    assert names(kernels.fold) == {"kernels.py", "layout.py", "simd.py"}
+    assert names(orchestration.fold_chunks) == {"kernels.py", "layout.py", "orchestration.py", "simd.py"}
     more = {"coordinate_kernels.py", "native.py", "native_calls.py", "pointers.py"}
-    assert names(native.log_posterior) >= names(kernels.fold) | more
+    assert names(native.log_posterior) >= names(orchestration.fold_chunks) | more
 
 
 def test_where_nothing_can_be_written_code_goes_to_a_temporary_folder_with_one_remark(folder, monkeypatch):
@@ -216,9 +216,11 @@ def test_warming_up_compiles_every_kernel():
 def test_a_kernel_has_one_compiled_form_whatever_flags_its_arrays_have():
     from bayesgmm.sweep.stats import Blocks, Table, fold
 
-    table = Table(np.zeros(2), np.zeros((2, 2)), np.broadcast_to(np.eye(2), (2, 2, 2)))
-    fold(Blocks.from_rows(np.eye(2)), table)
-    assert len(kernels.fold.native.signatures) == 1
+    root = np.stack([np.eye(2)] * 2)
+    for writeable in (True, False):
+        root.setflags(write=writeable)
+        fold(Blocks.from_rows(np.eye(2)), Table(np.zeros(2), np.zeros((2, 2)), root))
+    assert len(orchestration.fold_chunks.native.signatures) == 1
 
 
 def test_functions_of_other_packages_compile_as_before():

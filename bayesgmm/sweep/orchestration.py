@@ -231,12 +231,13 @@ def draw_responsibilities(points, table, start, stop, out):
     """Responsibilities of all points under draws start to stop: out[draw, block, component, point]."""
     n_blocks, size = count_blocks(points), table.n_components * BLOCK
     work, one = workspace(points, table), np.ones(BLOCK)
-    score = work.score[:size]
+    score = work.score
     for draw in range(start, stop):
         for block in range(n_blocks):
             assign_block(points, block, table, draw, one, 0, work)
             to = (draw * n_blocks + block) * size
-            out[to : to + size] = score
+            for p in range(0, size, LANES):  # a slice would compile for a second the text of its error
+                simd.store(out, to + p, simd.load(score, p))
 
 
 @kernel
