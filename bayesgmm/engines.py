@@ -72,7 +72,7 @@ class Setting:
         return number
 
     def _range(self) -> str:
-        """The bounds in words."""
+        """Describe the bounds in words."""
         bounds = {
             f"more than {self.above:g}": self.above > 0,
             f"below {self.below:g}": self.below < inf,
