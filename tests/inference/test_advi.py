@@ -21,7 +21,7 @@ from bayesgmm.inference import advi, importance, laplace
 from bayesgmm.inference.elbo import Bound
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
-from bayesgmm.inference.importance import Draws, judge, keep, resample, smooth
+from bayesgmm.inference.importance import Draws, assess, keep, resample, smooth
 from bayesgmm.inference.minibatches import draw_minibatches
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -201,7 +201,7 @@ def test_log_q_is_the_density_of_the_draws():
 def test_khat_is_the_shape_of_the_ratios_tail(k):
     """Ratios of an exact Pareto tail; 5 standard errors, (1 + k) / sqrt(tail of 3 sqrt(100,000))."""
     ratios = -k * np.log(np.random.default_rng(0).uniform(size=100_000))
-    assert judge(ratios).pareto_khat == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
+    assert assess(ratios).pareto_khat == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
 
 
 # -- resampling --
@@ -300,7 +300,7 @@ def test_kept_draws_keep_their_densities_and_are_in_random_order():
     np.testing.assert_array_equal(kept.lp, -((kept.q[:, 0] - 0.5) ** 2) / 4)
     np.testing.assert_array_equal(kept.log_q, -(kept.q[:, 0] ** 2) / 2)
     assert told.resampled.distinct == len(np.unique(kept.q))
-    early = np.isin(kept.q[:, 0], bumps(1000).q)  # the judged ones, which were proposed first
+    early = np.isin(kept.q[:, 0], bumps(1000).q)  # the assessed ones, which were proposed first
     assert 0 < early[:500].sum() < early.sum()
 
 
@@ -330,10 +330,10 @@ def test_proposals_are_bounded_and_ctrl_c_keeps_those_made():
             raise KeyboardInterrupt
         return bumps(count, len(asked))
 
-    judged, rng = bumps(500), np.random.default_rng(0)
-    assert keep(judged, 500, 1000, propose, rng)[1].resampled.proposals == 1000
-    assert keep(judged, 500, 100, propose, rng)[1].resampled.proposals == 500
-    assert keep(judged, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
+    assessed, rng = bumps(500), np.random.default_rng(0)
+    assert keep(assessed, 500, 1000, propose, rng)[1].resampled.proposals == 1000
+    assert keep(assessed, 500, 100, propose, rng)[1].resampled.proposals == 500
+    assert keep(assessed, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
     assert importance.wanted(1e-9, 500) == importance.MAX_PROPOSALS * 500
 
 
