@@ -32,7 +32,7 @@ def remaining_gain(gains: list[float]) -> tuple[float, float]:
 
     Examples
     --------
-    >>> to_be_gained([8.0, 4.0, 2.0, 1.0, 0.5])
+    >>> remaining_gain([8.0, 4.0, 2.0, 1.0, 0.5])
     (0.5, 0.5)
     """
     if len(gains) <= N_GAINS:
