@@ -72,7 +72,7 @@ class Setting:
         return number
 
     def _range(self) -> str:
-        """The bounds in words."""
+        """Describe the bounds in words."""
         bounds = {
             f"more than {self.above:g}": self.above > 0,
             f"below {self.below:g}": self.below < inf,
@@ -169,8 +169,8 @@ class Engine:
 
     def refused(self, model: Any) -> dict[Limit, dict[str, str]]:
         """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""
-        found = {limit: limit.refused(model) for limit in self.limits}
-        return {limit: wrong for limit, wrong in found.items() if wrong}
+        exceeded = {limit: limit.refused(model) for limit in self.limits}
+        return {limit: wrong for limit, wrong in exceeded.items() if wrong}
 
     def require(self, model: Any) -> None:
         """Check that the engine can fit a MixtureModel.
@@ -198,8 +198,8 @@ def _loaded(function: Callable[..., Any] | str) -> Callable[..., Any]:
     if not isinstance(function, str):
         return function
     module, _, name = function.partition(":")
-    found: Callable[..., Any] = getattr(import_module(module), name)
-    return found
+    loaded: Callable[..., Any] = getattr(import_module(module), name)
+    return loaded
 
 
 def engine_named(name: str) -> Engine:

@@ -187,7 +187,7 @@ def check_weights(value: object, n_components: int) -> Array:
     bayesgmm.errors.DeclarationError: weights_init must be normalized: it sums to 0.75, not 1
       Try weights_init / weights_init.sum().
     """
-    weights = numbers("weights_init", value, (n_components,), "one number a component")
+    weights = numbers("weights_init", value, (n_components,), "one number per component")
     if (weights < 0).any() or (weights > 1).any():
         raise DeclarationError(
             f"weights_init must lie in [0, 1]; it goes from {weights.min():g} to {weights.max():g}\n"
@@ -209,7 +209,7 @@ def check_means(value: object, n_components: int, n_features: int) -> Array:
     ------
     DeclarationError
     """
-    return numbers("means_init", value, (n_components, n_features), "one row a component, one number a feature")
+    return numbers("means_init", value, (n_components, n_features), "one row per component, one number per feature")
 
 
 def check_precisions(value: object, family: Family, n_components: int, n_features: int) -> Array:
@@ -301,7 +301,7 @@ def declared(estimator: "BaseEstimator", points: Points) -> MixtureModel:
     dof = _number(estimator, "degrees_of_freedom_prior", float(n_features))
     location = points.centre_and_sd[0]
     if estimator.mean_prior is not None:
-        location = numbers("mean_prior", estimator.mean_prior, (n_features,), "one number a feature")
+        location = numbers("mean_prior", estimator.mean_prior, (n_features,), "one number per feature")
     scale = _covariance_prior(estimator, points, family)
     estimator.weight_concentration_prior_, estimator.mean_precision_prior_ = concentration, strength
     estimator.mean_prior_, estimator.degrees_of_freedom_prior_ = location, dof

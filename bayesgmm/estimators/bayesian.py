@@ -316,25 +316,25 @@ class BayesianGaussianMixture(MixtureEstimator):
         if stored.notes.converged is not None:
             self._warn_unless_converged()
 
-    def _set(self, tree: "xr.DataTree | None", found: Approximation | None) -> None:
+    def _set(self, tree: "xr.DataTree | None", approximation: Approximation | None) -> None:
         """Set the fit or the factors that predictions use; delete attributes of an earlier fit."""
         for name in FORGOTTEN:
             self.__dict__.pop(name, None)
-        self._posterior, self._approximation = tree, found
+        self._posterior, self._approximation = tree, approximation
 
-    def _keep_factors(self, found: Approximation) -> None:
-        family, result = found.model.family, found.result
-        self._set(None, found)
-        self.weights_, self.means_ = found.weights, found.means
-        self.precisions_cholesky_ = found.precisions_cholesky
+    def _keep_factors(self, approximation: Approximation) -> None:
+        family, result = approximation.model.family, approximation.result
+        self._set(None, approximation)
+        self.weights_, self.means_ = approximation.weights, approximation.means
+        self.precisions_cholesky_ = approximation.precisions_cholesky
         self.precisions_ = shapes.precisions(self.precisions_cholesky_, family)
         self.covariances_ = shapes.covariances(self.precisions_cholesky_, family)
-        self.weight_concentration_ = found.weight_concentration
-        self.degrees_of_freedom_ = found.degrees_of_freedom
-        if found.mean_precision is not None:
-            self.mean_precision_ = found.mean_precision
+        self.weight_concentration_ = approximation.weight_concentration
+        self.degrees_of_freedom_ = approximation.degrees_of_freedom
+        if approximation.mean_precision is not None:
+            self.mean_precision_ = approximation.mean_precision
         self.converged_ = result.converged
-        self.lower_bounds_ = found.lower_bounds
+        self.lower_bounds_ = approximation.lower_bounds
         self.lower_bound_ = result.elbo
         self.n_iter_ = len(self.lower_bounds_)
 
@@ -373,39 +373,41 @@ class BayesianGaussianMixture(MixtureEstimator):
         return self._posterior
 
     def _log_density(self, points: Points) -> Array:
-        found = self._approximation
-        if found is None:
+        approximation = self._approximation
+        if approximation is None:
             return log_mean_density(self.posterior_, points.values)
-        log = log_densities(found.standard.blocks(points.values), found.table, os.cpu_count() or 1)[0]
-        return log - found.standard.log_scale
+        log = log_densities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)[0]
+        return log - approximation.standard.log_scale
 
     def _probability(self, points: Points) -> Array:
-        found = self._approximation
-        if found is None:
+        approximation = self._approximation
+        if approximation is None:
             return assignments(self.posterior_, points.values)["probability"].values
-        return responsibilities(found.standard.blocks(points.values), found.table, os.cpu_count() or 1)
+        return responsibilities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)
 
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         seeded = np.random.default_rng(random.randint(2**31 - 1))
-        found = self._approximation
-        if found is None:
+        approximation = self._approximation
+        if approximation is None:
             posterior = unpack(self.posterior_)
         else:
-            posterior = Posterior(found.draw(seeded, DRAWS), found.points.columns, found.standard)
+            posterior = Posterior(
+                approximation.draw(seeded, DRAWS), approximation.points.columns, approximation.standard
+            )
         x, labels = simulate_labelled(posterior, size, seeded)
         order = np.argsort(labels, kind="stable")
         return x[order], labels[order]
 
 
-def _drawn(found: Approximation) -> "xr.DataTree":
+def _drawn(approximation: Approximation) -> "xr.DataTree":
     """Make a fit with draws from the factors and the quality of the approximation."""
-    run, threads, began = found.run, os.cpu_count() or 1, time.perf_counter()
-    ascent, draws = found.over_points(threads), run.settings["draws"]
+    run, threads, began = approximation.run, os.cpu_count() or 1, time.perf_counter()
+    ascent, draws = approximation.over_points(threads), run.settings["draws"]
     assert isinstance(draws, int)  # of the engine's settings
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = estimate(ascent, found.result, draws, run.seed, Silent())
+        drawn = estimate(ascent, approximation.result, draws, run.seed, Silent())
     run = replace(run, seconds=run.seconds + time.perf_counter() - began)
-    return inference.finish(ascent.density, found.points, drawn, run, threads)
+    return inference.finish(ascent.density, approximation.points, drawn, run, threads)
 
 
 def _iterations(tree: "xr.DataTree") -> int:

@@ -78,11 +78,11 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
-    found = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
-    mixture = found.mixture
+    result = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
+    mixture = result.mixture
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
-    notes = EngineNotes(converged=found.converged, maximum="posterior")
+    notes = EngineNotes(converged=result.converged, maximum="posterior")
     info = FitInfo(method="em", settings=chosen, seed=seed, notes=notes)
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
     fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)

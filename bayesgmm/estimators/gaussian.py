@@ -183,14 +183,14 @@ class GaussianMixture(MixtureEstimator):
         for number in range(n_init):
             report.start(number)
             try:
-                found = run_em(
+                result = run_em(
                     sweep, start(), self.max_iter, self.tol, log_scale=log_scale, last=last, report=report.iteration
                 )
             except ComponentError as error:
                 failure = error
                 continue
-            report.end(found)
-            best = found if best is None or found.bound > best.bound else best
+            report.end(result)
+            best = result if best is None or result.bound > best.bound else best
         if best is None:
             assert failure is not None  # there is at least one start
             raise type(failure)(f"{failure}\n  Or increase reg_covar, or scale the data.") from None
@@ -216,11 +216,11 @@ class GaussianMixture(MixtureEstimator):
             return self._mixture(given["weight"], given["mean"], given["factors"], standard)
         counted = without_weightless(points)
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, self.n_components, random)
-        found = from_assignment(counted, assigned, self.n_components, standard, self._family, floor)
+        initial = from_assignment(counted, assigned, self.n_components, standard, self._family, floor)
         return self._mixture(
-            given.get("weight", found.weight),
-            given.get("mean", found.mean * standard.scale + standard.shift),
-            given.get("factors", shapes.precisions_cholesky(found.core_roots, self._family, standard)),
+            given.get("weight", initial.weight),
+            given.get("mean", initial.mean * standard.scale + standard.shift),
+            given.get("factors", shapes.precisions_cholesky(initial.core_roots, self._family, standard)),
             standard,
         )
 

@@ -84,13 +84,21 @@ class Stream(Approximation):
     total: float
 
     @classmethod
-    def after(cls, found: Approximation) -> "Stream":
+    def after(cls, approximation: Approximation) -> "Stream":
         """Treat a fit as the first batch of a stream."""
-        if isinstance(found, Stream):
-            return found
-        seen = found.points.total_weight
-        result = AscentResult(found.factors, [found.result.elbo], [1])
-        return cls(found.points.forgotten(), found.model, found.standard, result, found.run, seen, seen)
+        if isinstance(approximation, Stream):
+            return approximation
+        seen = approximation.points.total_weight
+        result = AscentResult(approximation.factors, [approximation.result.elbo], [1])
+        return cls(
+            approximation.points.forgotten(),
+            approximation.model,
+            approximation.standard,
+            result,
+            approximation.run,
+            seen,
+            seen,
+        )
 
     @property
     @override
@@ -133,11 +141,11 @@ def first_batch(estimator: "BaseEstimator", points: Points, steps: Steps) -> Str
     total = steps.total_after(points.total_weight)
     ascent = Ascent(_weighted_up(density, points, total), os.cpu_count() or 1)
     start = Start(estimator.init_params, _random(estimator.random_state))
-    found = best_ascent(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
+    best = best_ascent(ascent, lambda: start(ascent, points), estimator.n_init, SHORT_RUN, estimator.tol, Silent())
     settings = {"init_params": estimator.init_params, "total_samples": steps.total}
     run = Run("vb", settings, arguments.seed_of(estimator.random_state), time.perf_counter() - began, conflicts)
     # later steps need factors that are sums of statistics, which extrapolated ones are not
-    elbo, factors = natural_step(ascent, found.factors, ascent.density.blocks, 1.0)
+    elbo, factors = natural_step(ascent, best.factors, ascent.density.blocks, 1.0)
     result = AscentResult(factors, [elbo], [1])
     return Stream(points.forgotten(), density.model, density.standard, result, run, points.total_weight, total)
 

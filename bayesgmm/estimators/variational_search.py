@@ -215,9 +215,9 @@ def best_ascent(
     for number in range(n_init):
         progress.stage(f"variational Bayes, start {number + 1} of {n_init}")
         first = ascend(ascent, first_factors(), max_iter + 1, tol, progress, SCIKIT_LEARN)
-        found = run_to_convergence(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
-        best = found if best is None or found.elbo > best.elbo else best
-        if found.interrupted:
+        result = run_to_convergence(ascent, first, max_iter + 1, tol, progress, SCIKIT_LEARN)
+        best = result if best is None or result.elbo > best.elbo else best
+        if result.interrupted:
             best = replace(best, converged=False, interrupted=True)
             break
     assert best is not None  # n_init is at least one

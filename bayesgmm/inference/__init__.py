@@ -194,9 +194,9 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         relabelled=labels.method,
         labels=labels,
     )
-    doubts = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
-    warn(doubts)
-    return annotate(tree, replace(info, warnings=(*run.conflicts, *doubts)))
+    messages = [*estimate.warnings, *map(str, cut_off(info)), *mixing.doubts(tree)]
+    warn(messages)
+    return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 
 
 def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:

@@ -8,9 +8,9 @@ from bayesgmm.errors import DegenerateComponent
 from bayesgmm.sweep.stats import Array
 
 ROUNDING = 1e-15  # relative gain that may be rounding error alone
-N_GAINS = 3  # gains in a row whose rates are looked at
+N_GAINS = 3  # number of recent gains from which the rate is estimated
 GROWTH = 4.0  # a success multiplies the maximum length of an extrapolation by this, a failure divides it
-MAX_RATE = 0.9999  # a rate that is closer to one can't be told from it
+MAX_RATE = 0.9999  # rates closer to one can't be distinguished from one
 
 
 def remaining_gain(gains: list[float]) -> tuple[float, float]:
@@ -32,7 +32,7 @@ def remaining_gain(gains: list[float]) -> tuple[float, float]:
 
     Examples
     --------
-    >>> to_be_gained([8.0, 4.0, 2.0, 1.0, 0.5])
+    >>> remaining_gain([8.0, 4.0, 2.0, 1.0, 0.5])
     (0.5, 0.5)
     """
     if len(gains) <= N_GAINS:

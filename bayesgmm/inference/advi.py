@@ -16,7 +16,7 @@ from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.inference.importance import JUDGED, Draws, Kept, Verdict, doubts, judge, keep
+from bayesgmm.inference.importance import MIN_ASSESSED, Assessment, Draws, Kept, assess, keep, quality_warnings
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_mode
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.posterior.info import EngineNotes
@@ -116,7 +116,7 @@ def optimise(bound: Bound, optimisation: Optimisation, settings: Settings, progr
 
     options = {"maxiter": settings.max_iter, "maxfun": 20 * settings.max_iter, "maxcor": 20, "ftol": 1e-12}
     try:
-        found = scipy.optimize.minimize(
+        solution = scipy.optimize.minimize(
             downhill,
             optimisation.params,
             jac=True,
@@ -127,9 +127,9 @@ def optimise(bound: Bound, optimisation: Optimisation, settings: Settings, progr
     except KeyboardInterrupt:
         optimisation.interrupted = True
         return
-    optimisation.gradient = float(np.abs(found.jac).max())
+    optimisation.gradient = float(np.abs(solution.jac).max())
     # a line search that finds no increase has reached the precision of the sum over the points
-    optimisation.converged = found.status == 0 or optimisation.gradient < 10 * settings.tol
+    optimisation.converged = solution.status == 0 or optimisation.gradient < 10 * settings.tol
 
 
 def fit(
@@ -166,26 +166,26 @@ def fit(
     settings = Settings(draws, samples, max_iter, tol, batch_size)
     whitening = _coordinates(density, seed, cores, progress, batch_size)
     progress.stage("fitting a Gaussian")
-    found = _closest(shape, density, whitening, seed, cores, progress, settings)
+    closest = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
     rng = np.random.default_rng((seed, 6))
-    kept, verdict = keep(found.judged, settings.draws, _affordable(density), found.propose, rng)
-    more = verdict.resampled.proposals - len(found.judged) if verdict.resampled else 0
+    kept, assessment = keep(closest.assessed, settings.draws, _affordable(density), closest.propose, rng)
+    more = assessment.resampled.proposals - len(closest.assessed) if assessment.resampled else 0
     notes = EngineNotes(
-        converged=found.optimisation.converged,
-        interrupted=found.optimisation.interrupted,
+        converged=closest.optimisation.converged,
+        interrupted=closest.optimisation.interrupted,
         repaired_directions=whitening.repaired,
-        elbo=found.verdict.elbo,
-        elbo_se=found.verdict.elbo_se,
-        pareto_khat=verdict.pareto_khat,
-        importance_share=verdict.importance_share,
-        optimism=found.optimism,
-        evaluations=found.evaluations + more,
-        resampled=verdict.resampled,
+        elbo=closest.assessment.elbo,
+        elbo_se=closest.assessment.elbo_se,
+        pareto_khat=assessment.pareto_khat,
+        importance_share=assessment.importance_share,
+        optimism=closest.optimism,
+        evaluations=closest.evaluations + more,
+        resampled=assessment.resampled,
     )
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
-    groups = {"optimisation": _history(found.optimisation)}
-    warnings = (*_optimiser_warnings(found), *_resampling_warnings(verdict, settings.draws))
+    groups = {"optimisation": _history(closest.optimisation)}
+    warnings = (*_optimiser_warnings(closest), *_resampling_warnings(assessment, settings.draws))
     return Estimate(kept.q[None], stats, warnings, notes, groups)
 
 
@@ -200,11 +200,11 @@ class Closest:
     ----------
     optimisation : Optimisation
         State of the search for it.
-    judged : Draws
+    assessed : Draws
         Its first new draws.
     propose : callable
         Function that returns more draws.
-    verdict : Verdict
+    assessment : Assessment
         Quality of the approximation.
     optimism : float
         ELBO on the fixed draws minus that on new draws, in nats.
@@ -213,9 +213,9 @@ class Closest:
     """
 
     optimisation: Optimisation
-    judged: Draws
+    assessed: Draws
     propose: Callable[[int], Draws]
-    verdict: Verdict
+    assessment: Assessment
     optimism: float
     evaluations: int
 
@@ -238,16 +238,16 @@ def _closest(
         bound = Bound(densities, whitening, shape, normals, cores)
         optimisation = optimisation or Optimisation(bound.start())
         optimise(bound, optimisation, settings, progress)
-        progress.stage("judging it")
+        progress.stage("assessing the approximation")
         propose = _proposals(density, bound, optimisation.params, seed)
-        judged = propose(max(settings.draws, JUDGED))
-        evaluations += bound.evaluations + len(judged)
-        verdict = judge(judged.log_ratio)
-        optimism = optimisation.history[-1] - verdict.elbo
-        if optimisation.interrupted or optimism < OPTIMISM + 4 * verdict.elbo_se:
+        assessed = propose(max(settings.draws, MIN_ASSESSED))
+        evaluations += bound.evaluations + len(assessed)
+        assessment = assess(assessed.log_ratio)
+        optimism = optimisation.history[-1] - assessment.elbo
+        if optimisation.interrupted or optimism < OPTIMISM + 4 * assessment.elbo_se:
             break
     assert optimisation is not None
-    return Closest(optimisation, judged, propose, verdict, optimism, evaluations)
+    return Closest(optimisation, assessed, propose, assessment, optimism, evaluations)
 
 
 def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
@@ -315,30 +315,30 @@ def _history(optimisation: Optimisation) -> dict[str, tuple[str, Array]]:
 
 
 def _optimiser_warnings(closest: Closest) -> list[str]:
-    optimisation, found = closest.optimisation, []
+    optimisation, messages = closest.optimisation, []
     count = optimisation.iterations
     if optimisation.interrupted:
-        found.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
+        messages.append(f"Interrupted: kept the approximation of iteration {count}, which has not converged.")
     elif not optimisation.converged:
-        found.append(
+        messages.append(
             f"ADVI stopped after {count} iterations before it converged "
             f"(the largest slope is {optimisation.gradient:.2g}). Try a larger max_iter or fewer components."
         )
-    if optimisation.converged and closest.optimism > OPTIMISM + 4 * closest.verdict.elbo_se:
-        found.append(
+    if optimisation.converged and closest.optimism > OPTIMISM + 4 * closest.assessment.elbo_se:
+        messages.append(
             f"The approximation overfits its {optimisation.samples[-1]} fixed draws: their ELBO is "
             f"{closest.optimism:.1f} nats too high. Try more samples, or method='nuts'."
         )
-    return found
+    return messages
 
 
-def _resampling_warnings(verdict: Kept, draws: int) -> list[str]:
-    resampled = verdict.resampled
-    found = doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_RESAMPLED)
+def _resampling_warnings(assessment: Kept, draws: int) -> list[str]:
+    resampled = assessment.resampled
+    messages = quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_RESAMPLED)
     if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
-        found.append(
+        messages.append(
             f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "
             f"size of only {resampled.effective:.0f} ({needed:.0f} wanted). Their intervals are imprecise. "
             "Try method='nuts', or more draws."
         )
-    return found
+    return messages

@@ -124,7 +124,7 @@ def initial_point(
     resolved = density.model
     starts = starting_points(density, whole("seed", seed, least=0), threads=1)
     modes = [find_mode(density, start) for start in starts]
-    found = density.parameters(max(modes, key=lambda q: density(q)[0]))
-    covariances = covariance_values(resolved.covariances, found.covariance, resolved.family)
-    values = {"mean": found.mean, **covariances, **found.extras}
-    return values if resolved.n_components == 1 else {"weight": found.weight, **values}
+    mode = density.parameters(max(modes, key=lambda q: density(q)[0]))
+    covariances = covariance_values(resolved.covariances, mode.covariance, resolved.family)
+    values = {"mean": mode.mean, **covariances, **mode.extras}
+    return values if resolved.n_components == 1 else {"weight": mode.weight, **values}

@@ -279,7 +279,7 @@ class Concentration:
 
 @dataclass(frozen=True)
 class WeightsFactor:
-    """The factors of the weights' shares (Dirichlets) and of their concentration, if it is learned.
+    """Factors of the weights' shares (Dirichlet distributions) and of their concentration, if it is learned.
 
     Parameters
     ----------

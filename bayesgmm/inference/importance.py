@@ -13,7 +13,7 @@ from bayesgmm.sweep.stats import Array
 IntArray = NDArray[np.intp]
 
 EXACT = 1e-6  # log ratios that differ by less than this count as equal: the approximation is exact
-JUDGED = 200  # minimum number of draws to assess an approximation
+MIN_ASSESSED = 200  # minimum number of draws to assess an approximation
 PLENTY = 4  # proposals per kept draw, times the inverse importance share: most kept draws are then distinct
 MAX_PROPOSALS = 20  # maximum number of proposals per kept draw
 
@@ -83,7 +83,7 @@ def smooth(log_ratio: Array) -> tuple[Array, float]:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Assessment:
     """Quality of an approximation.
 
     Parameters
@@ -102,7 +102,7 @@ class Verdict:
     importance_share: float
 
 
-def judge(log_ratio: Array) -> Verdict:
+def assess(log_ratio: Array) -> Assessment:
     """Assess an approximation by the log ratios (M,) of posterior and approximation at draws of the approximation.
 
     References
@@ -112,7 +112,7 @@ def judge(log_ratio: Array) -> Verdict:
 
     Examples
     --------
-    >>> judge(np.zeros(1000)).importance_share
+    >>> assess(np.zeros(1000)).importance_share
     1.0
     """
     log_ratio = _certain(log_ratio)
@@ -120,10 +120,10 @@ def judge(log_ratio: Array) -> Verdict:
     with np.errstate(invalid="ignore"):
         error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
     share = float(weight.sum() ** 2 / (weight**2).sum() / len(weight))
-    return Verdict(float(log_ratio.mean()), error, smooth(log_ratio)[1], share)
+    return Assessment(float(log_ratio.mean()), error, smooth(log_ratio)[1], share)
 
 
-def doubts(khat: float, share: float, because: str) -> list[str]:
+def quality_warnings(khat: float, share: float, because: str) -> list[str]:
     """Return warnings about an approximation that is too narrow, by its Pareto k-hat and importance share."""
     return [str(finding) for finding in too_narrow(khat, share, because)]
 
@@ -181,13 +181,13 @@ class Kept:
 
 
 def keep(
-    judged: Draws, draws: int, affordable: int, propose: Callable[[int], Draws], rng: np.random.Generator
+    assessed: Draws, draws: int, affordable: int, propose: Callable[[int], Draws], rng: np.random.Generator
 ) -> tuple[Draws, Kept]:
     """Select the draws that a fit keeps: those already assessed if they are good, else resampled from more proposals.
 
     Parameters
     ----------
-    judged : Draws
+    assessed : Draws
         Assessed draws, at least ``draws``.
     draws : int
         Number of draws to keep.
@@ -207,16 +207,16 @@ def keep(
     .. [1] Rubin (1987), J. Am. Stat. Assoc. 82(398), 543-546.
     .. [2] Zhang, Carpenter, Gelman & Vehtari (2022), J. Mach. Learn. Res. 23(306), 1-49.
     """
-    verdict = judge(judged.log_ratio)
-    if (share := verdict.importance_share) >= GOOD_SHARE:
-        return judged.take(slice(draws)), Kept(verdict.pareto_khat, share)
-    proposals = judged
+    assessment = assess(assessed.log_ratio)
+    if (share := assessment.importance_share) >= GOOD_SHARE:
+        return assessed.take(slice(draws)), Kept(assessment.pareto_khat, share)
+    proposals = assessed
     try:
         while (missing := min(wanted(share, draws), affordable) - len(proposals)) > 0:
-            proposals += propose(min(missing, len(judged)))
+            proposals += propose(min(missing, len(assessed)))
     except KeyboardInterrupt:
         pass
     chosen = resample(smooth(proposals.log_ratio)[0], draws, rng)
     resampled = ResamplingInfo(len(proposals), len(np.unique(chosen)), effective(chosen))
-    verdict = judge(proposals.log_ratio)
-    return proposals.take(chosen), Kept(verdict.pareto_khat, verdict.importance_share, resampled)
+    assessment = assess(proposals.log_ratio)
+    return proposals.take(chosen), Kept(assessment.pareto_khat, assessment.importance_share, resampled)

@@ -59,8 +59,8 @@ def find_mode(density: Callable[[Array], tuple[float, Array]], start: Array) -> 
 
     with np.errstate(over="ignore", invalid="ignore"):
         options = {"maxiter": 500, "maxcor": 20}
-        found = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", options=options)
-    return found.x
+        solution = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", options=options)
+    return solution.x
 
 
 def hessian(density: LogPosterior, q: Array, steps: float | Array = STEP) -> Array:

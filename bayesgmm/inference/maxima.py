@@ -215,11 +215,11 @@ def optimise(density: LogPosterior, start: Array, max_iter: int, tol: float, wat
     gtol = max(tol, FINEST if alone else ROUGH)
     options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "maxcor": 20, "ftol": 0.0, "gtol": gtol}
     with np.errstate(over="ignore", invalid="ignore"):
-        found = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options)
-    watch(found.x)
-    value, grad = density(found.x)
+        solution = scipy.optimize.minimize(downhill, start, jac=True, method="L-BFGS-B", callback=look, options=options)
+    watch(solution.x)
+    value, grad = density(solution.x)
     gradient = _largest(grad) / total
-    return Maximum(found.x, value, gradient, int(found.nit), gradient <= (gtol if alone else tol))
+    return Maximum(solution.x, value, gradient, int(solution.nit), gradient <= (gtol if alone else tol))
 
 
 def polish(density: LogPosterior, reached: Maximum, max_iter: int, tol: float, watch: Watch) -> Maximum:

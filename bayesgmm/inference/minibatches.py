@@ -50,12 +50,12 @@ def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int
     size = min(n, count * length)
     shuffled = _take(density.blocks, np.random.default_rng((seed, 3)).permutation(n)[:size], n / length)
     value, grad = density(mode)
-    found: list[LogDensity] = []
+    batches: list[LogDensity] = []
     for start in np.linspace(0, size - length, count).astype(int):
         part = replace(density, blocks=_window(shuffled, start, start + length))
         part_value, part_grad = part(mode)
-        found.append(Minibatch(part, mode, value - part_value, grad - part_grad))
-    return found
+        batches.append(Minibatch(part, mode, value - part_value, grad - part_grad))
+    return batches
 
 
 def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:

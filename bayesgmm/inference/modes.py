@@ -57,12 +57,12 @@ def fit(
         starts = starting_points(density, seed, cores)
     else:
         starts = [density.coordinates(start.weight, start.mean, start.core_roots)]
-    found, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
-    stats = {"lp": np.array([[found.value]]), "n_iter": np.array([[found.n_iter]])}
-    notes = EngineNotes(maximum="posterior", converged=found.converged, gradient=found.gradient)
-    warnings = found.warnings("The search for the mode", "posterior")
-    warnings = (*warnings, *_failed_searches(failures), *unbounded(density, found.q))
-    return Estimate(found.q[None, None], stats, warnings, notes)
+    mode, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
+    stats = {"lp": np.array([[mode.value]]), "n_iter": np.array([[mode.n_iter]])}
+    notes = EngineNotes(maximum="posterior", converged=mode.converged, gradient=mode.gradient)
+    warnings = mode.warnings("The search for the mode", "posterior")
+    warnings = (*warnings, *_failed_searches(failures), *unbounded(density, mode.q))
+    return Estimate(mode.q[None, None], stats, warnings, notes)
 
 
 def require_regular(density: LogPosterior, q: Array) -> None:

@@ -154,7 +154,7 @@ def with_covariance(core: TensorVariable, family: Family, n_components: int) -> 
 
 
 def _draw_inverse_wishart(scale: Any, size: Any, *, dof: float, d: int) -> TensorVariable:
-    """By Bartlett's decomposition of the precision, from the bottom row up."""
+    """Draw by Bartlett's decomposition of the precision, from the bottom row up."""
     batch = () if rv_size_is_none(size) else tuple(size)
     noise = pm.Normal.dist(size=(*batch, d, d))
     length = pt.sqrt(pm.ChiSquared.dist(dof - d + 1 + np.arange(d), size=(*batch, d)))

@@ -17,7 +17,7 @@ from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.importance import JUDGED, Verdict, doubts, judge
+from bayesgmm.inference.importance import MIN_ASSESSED, Assessment, assess, quality_warnings
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.weight_shares import weight_shares
@@ -166,14 +166,14 @@ def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float
     """Run a few iterations from each of several starts; return the results, highest ELBO first."""
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
-    found = []
+    results = []
     for _ in range(n_init):
         centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
         start = ascent.first(from_centres(rows, weight, centres, density.model.family))
         if density.model.weights.heaviest_first:
             start = ascent.sort_sticks(start)
-        found.append(ascend(ascent, start, max_iter, tol))
-    return sorted(found, key=lambda result: -result.elbo)
+        results.append(ascend(ascent, start, max_iter, tol))
+    return sorted(results, key=lambda result: -result.elbo)
 
 
 def run_to_convergence(
@@ -352,11 +352,11 @@ def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progre
 
     Each draw takes a sweep over the data, so this costs more than the search.
     """
-    progress.stage("judging it")
+    progress.stage("assessing the approximation")
     density = ascent.density
-    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), result.factors, max(draws, JUDGED))
+    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), result.factors, max(draws, MIN_ASSESSED))
     lp = evaluate([density] * len(q), q, ascent.threads)[0]
-    verdict = judge(lp - log_q)
+    assessment = assess(lp - log_q)
     notes = EngineNotes(
         converged=result.converged,
         interrupted=result.interrupted,
@@ -364,13 +364,15 @@ def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progre
         approximation="the variational posterior",
         elbo=result.elbo,
         elbo_se=0.0,
-        marginal_elbo=verdict.elbo,
-        marginal_elbo_se=verdict.elbo_se,
-        pareto_khat=verdict.pareto_khat,
-        importance_share=verdict.importance_share,
+        marginal_elbo=assessment.elbo,
+        marginal_elbo_se=assessment.elbo_se,
+        pareto_khat=assessment.pareto_khat,
+        importance_share=assessment.importance_share,
     )
     stats = {"lp": lp[None, :draws], "log_q": log_q[None, :draws]}
-    return Estimate(q[None, :draws], stats, tuple(_doubts(result, verdict)), notes, {"optimisation": _history(result)})
+    return Estimate(
+        q[None, :draws], stats, tuple(_warnings(result, assessment)), notes, {"optimisation": _history(result)}
+    )
 
 
 def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:
@@ -378,13 +380,13 @@ def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _doubts(result: AscentResult, verdict: Verdict) -> list[str]:
-    found = []
+def _warnings(result: AscentResult, assessment: Assessment) -> list[str]:
+    messages = []
     if result.interrupted:
-        found.append(f"Interrupted: kept the approximation of iteration {result.n_iter}, which has not converged.")
+        messages.append(f"Interrupted: kept the approximation of iteration {result.n_iter}, which has not converged.")
     elif not result.converged:
-        found.append(
+        messages.append(
             f"Variational Bayes stopped after {result.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
-    return [*found, *doubts(verdict.pareto_khat, verdict.importance_share, BECAUSE_FACTORS)]
+    return [*messages, *quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_FACTORS)]

@@ -88,7 +88,7 @@ class LogPosterior:
 
     @cached_property
     def plan(self) -> IntArray:
-        """The density as the native code reads it: sizes and addresses, in the order of ``native.Plan``."""
+        """Density for the native code: sizes and addresses, in the order of ``native.Plan``."""
         model, arrays = self.model, self._arrays
         k, d = self.n_components, self.n_features
         entries = {

@@ -259,9 +259,9 @@ def _require_schema(fit: Any, what: str) -> None:
     if missing:
         raise FitFileError(f"{what} is not a fit: its posterior lacks {listing(missing)}")
     for name, dims in DIMS.items():
-        found = fit["posterior"][name].dims
-        if set(found) != {"chain", "draw", *dims}:
-            raise FitFileError(f"{what} is not a fit: {name} has dims {found}, not {('chain', 'draw', *dims)}")
+        actual = fit["posterior"][name].dims
+        if set(actual) != {"chain", "draw", *dims}:
+            raise FitFileError(f"{what} is not a fit: {name} has dims {actual}, not {('chain', 'draw', *dims)}")
     posterior = fit["posterior"].to_dataset()
     unnamed = [dim for dim in ("component", "feature") if dim not in posterior.coords]
     if unnamed:

@@ -1,4 +1,4 @@
-"""The estimators keep scikit-learn's rules, and say what the posterior says."""
+"""The estimators follow scikit-learn's conventions, and their predictions are those of the posterior."""
 
 import pickle
 import warnings
@@ -85,7 +85,7 @@ def test_their_kinds_are_known():
 
 
 def test_row_weights_are_routed_through_a_search():
-    """Half of the rows are nonsense of weight zero: a search that saw them would fit otherwise."""
+    """Half of the rows are noise of weight zero, which would change the fit."""
     weight = np.repeat([1.0, 0.0], len(X))
     data = np.concatenate([X, X[:, ::-1] * 7 + 30])
     order = np.random.default_rng(0).permutation(len(data))
@@ -315,7 +315,7 @@ def test_contamination_is_the_share_of_anomalies(contamination):
 
 @pytest.mark.parametrize(("method", "n_components"), [("em", 1), (APPROXIMATE, 3), ("nuts", 3)])
 def test_what_is_planted_is_found(method, n_components):
-    """EM gives a lone point far out a component, if it has one to spare: the posterior does not."""
+    """EM with a spare component gives it to a single distant point: the posterior does not."""
     planted = np.vstack([X, X.mean(axis=0) + np.diag([40.0, -40.0])])
     settings = {"contamination": 0.01, "method": method, "random_state": 0, "settings": QUICK.get(method)}
     found = quiet(bg.AnomalyDetector(n_components, **settings), planted).predict(planted) == -1
@@ -362,7 +362,7 @@ def test_one_component_is_quadratic_discriminant_analysis(iris):
 
 
 @pytest.mark.parametrize("method", ["em", APPROXIMATE, "nuts"])
-def test_classes_that_one_gaussian_can_t_tell_apart(method):
+def test_classes_that_one_gaussian_cannot_separate(method):
     """A class on both sides of another, with the same mean and spread: two components see it."""
     rng = np.random.default_rng(0)
     sides = np.concatenate([rng.normal(-2, 0.5, 150), rng.normal(2, 0.5, 150)])
@@ -379,7 +379,7 @@ def test_classes_that_one_gaussian_can_t_tell_apart(method):
 
 @pytest.mark.parametrize("method", ["em", APPROXIMATE, "nuts"])
 def test_a_class_of_one_row_is_a_class(method):
-    """Also with a column that never changes, and one that changes between the classes alone."""
+    """Also with a constant column, and with one that differs only between the classes."""
     data = np.column_stack([X, np.ones(300), np.where(np.arange(300) == 7, 0.05, 0.0)])
     label = np.arange(300) == 7
     classifier = bg.MixtureClassifier(

@@ -1,4 +1,4 @@
-"""GaussianMixture is scikit-learn's: the same numbers, the same words, the same errors in kind."""
+"""GaussianMixture agrees with scikit-learn: the same numbers, printed progress and kinds of errors."""
 
 import pickle
 import warnings
@@ -50,7 +50,7 @@ def test_it_is_scikit_learn_s_fit(covariance_type, tol, max_iter):
 
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)
-def test_where_em_creeps_it_ends_no_lower_and_much_sooner(covariance_type):
+def test_where_em_is_slow_it_ends_no_lower_and_much_sooner(covariance_type):
     data = make_mixture(2000, 2, 3, overlap=0.5, seed=5).X
     ours, theirs = both(data, covariance_type=covariance_type, tol=1e-10, max_iter=20_000, random_state=1)
     assert ours.converged_
@@ -69,12 +69,12 @@ def test_it_is_scikit_learn_s_in_other_units_and_from_other_starts(covariance_ty
 
 @pytest.mark.parametrize("covariance_type", ["full", "spherical"])
 @pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])
-def test_starts_of_lone_points_are_scikit_learn_s(covariance_type, init_params):
+def test_starts_of_single_points_are_scikit_learn_s(covariance_type, init_params):
     ours, theirs = both(covariance_type=covariance_type, init_params=init_params)
     assert_alike(ours, theirs, rtol=1e-5)
 
 
-def test_starts_of_lone_points_do_not_depend_on_the_origin():
+def test_starts_of_single_points_do_not_depend_on_the_origin():
     """scikit-learn's tied start does, by its sums of squares about zero: why ours differs there."""
     settings = {"n_components": 3, "covariance_type": "tied", "init_params": "k-means++", "random_state": 0}
     here, there = (bg.GaussianMixture(**settings).fit(X + move) for move in (0.0, 64.0))
@@ -120,7 +120,7 @@ def test_the_best_of_several_starts_is_kept():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_warm_start_goes_on():
+def test_warm_start_continues():
     pair = [
         kind(3, random_state=0, warm_start=True, max_iter=1) for kind in (bg.GaussianMixture, mixture.GaussianMixture)
     ]
@@ -140,7 +140,7 @@ def test_it_warns_as_scikit_learn_does_when_it_stops_early():
     assert seen[0].filename == __file__
 
 
-def test_verbose_says_what_scikit_learn_says(capsys):
+def test_verbose_prints_what_scikit_learn_prints(capsys):
     told = []
     for one in (bg.GaussianMixture, mixture.GaussianMixture):
         one(3, random_state=0, verbose=1, verbose_interval=2, n_init=2).fit(X)
@@ -207,7 +207,7 @@ def test_weights_of_one_are_no_weights_and_rows_of_weight_zero_no_rows(init_para
         ({"random_state": "seed"}, "seed"),
         (
             {"weights_init": [[0.5], [0.5]]},
-            r"weights_init has shape \(2, 1\); it must be \(2,\): one number a component",
+            r"weights_init has shape \(2, 1\); it must be \(2,\): one number per component",
         ),
         ({"weights_init": [1.5, -0.5]}, r"weights_init must lie in \[0, 1\]; it goes from -0.5 to 1.5"),
         ({"weights_init": [0.5, 0.4]}, "weights_init must be normalized: it sums to 0.9, not 1"),
@@ -255,7 +255,7 @@ def test_data_that_can_t_be_are_refused_in_words(data, weight, message):
 
 @pytest.mark.parametrize("covariance_type", FAMILIES)
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
-def test_collapsed_components_are_refused_unless_they_are_held_up(covariance_type):
+def test_degenerate_components_are_refused_without_a_floor(covariance_type):
     two = np.repeat([[0.0, 0.0, 0.0], [1e6, 1e6, 1e6]], 5, axis=0)  # the floor is 1e-18 of the variance
     settings = {"n_components": 4, "covariance_type": covariance_type, "random_state": 0}
     with pytest.raises(ValueError, match="singular(.|\n)*Or increase reg_covar"):
@@ -265,7 +265,7 @@ def test_collapsed_components_are_refused_unless_they_are_held_up(covariance_typ
     np.testing.assert_allclose(np.sort(held.means_[held.weights_ > 0.1], axis=0)[[0, -1]], two[[0, -1]], atol=1e-3)
 
 
-def test_a_start_that_fails_is_passed_over_while_others_succeed(monkeypatch):
+def test_a_start_that_fails_is_ignored_if_others_succeed(monkeypatch):
     calls = []
 
     def first_fails(points, *args):

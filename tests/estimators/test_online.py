@@ -1,4 +1,4 @@
-"""Variational Bayes of a stream: a batch at a time it comes to what all points at once say."""
+"""Online variational Bayes (``partial_fit``): batches lead to the posterior of all points."""
 
 import itertools
 import pickle
@@ -42,7 +42,7 @@ def assert_same(one, other, rtol=1e-9):
 @pytest.mark.parametrize("total", [None, 600])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_component_is_the_posterior_of_all_points(family, total):
-    """Without assignments the statistics are exact, so batches that count alike add up to the data."""
+    """With one component the statistics are exact, so batches of equal weight add up to the data."""
     priors = {"mean_prior": [1.0, 900.0], "covariance_prior": {"diag": [1.0, 90.0], "spherical": 2.0}.get(family)}
     if priors["covariance_prior"] is None:
         priors["covariance_prior"] = [[1.0, 2.0], [2.0, 90.0]]
@@ -86,7 +86,7 @@ def test_the_posterior_is_as_wide_as_its_points_make_it(total, expected):
 
 
 @pytest.mark.parametrize(("family", "weights"), list(itertools.product(FAMILIES, WEIGHTS)))
-def test_a_stretched_belief_is_that_of_as_many_times_the_statistics(family, weights):
+def test_rescaled_factors_are_those_of_rescaled_statistics(family, weights):
     ascent = make_ascent(family, "conjugate", weights)
     factors = start_of(ascent)
     stats = ascent.fold(factors)
@@ -116,7 +116,7 @@ def test_a_row_of_weight_three_is_the_row_three_times(total):
 
 
 def test_a_batch_of_weight_two_is_the_batch_twice():
-    """Also the first, where k-means numbers the components otherwise."""
+    """Also the first, where k-means numbers the components differently."""
     settings = {"mean_prior": [5.0, 1000.0], "covariance_prior": np.diag([1.0, 900.0]), **FINITE}
     for batches, weights in [(BATCHES[:1], [np.full(150, 2.0)]), (BATCHES[:2], [None, np.full(150, 2.0)])]:
         twice = [b if w is None else np.concatenate([b, b]) for b, w in zip(batches, weights, strict=True)]
@@ -140,7 +140,7 @@ def test_a_batch_of_one_point_is_a_step():
 
 
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
-def test_every_conjugate_declaration_streams(weights):
+def test_every_conjugate_model_can_be_fitted_online(weights):
     for means in (bg.NormalMeans(), bg.ConjugateMeans()):
         stream = streamed(model=bg.MixtureModel(3, weights=weights, means=means))
         assert np.isfinite(stream.lower_bounds_).all()
@@ -179,7 +179,7 @@ def test_a_fit_after_a_stream_starts_anew():
     assert estimator.converged_
 
 
-def test_a_stream_after_a_fit_goes_on():
+def test_a_stream_after_a_fit_continues():
     estimator = mixture(**FINITE).fit(X)
     before = estimator.lower_bound_
     estimator.partial_fit(BATCHES[0])
@@ -201,7 +201,7 @@ def test_a_stream_after_a_fit_goes_on():
         ({"model": bg.MixtureModel(3, covariances=bg.LKJCovariance())}, "method 'vb' can't take LKJCovariance"),
     ],
 )
-def test_what_can_t_stream_is_refused_in_words(settings, message):
+def test_models_that_cannot_be_fitted_online_are_refused(settings, message):
     with pytest.raises(DeclarationError if "n_components" not in settings else DataError, match=message):
         mixture(**settings).partial_fit(BATCHES[0])
 

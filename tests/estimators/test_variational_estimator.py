@@ -1,4 +1,4 @@
-"""BayesianGaussianMixture by variational Bayes: scikit-learn's numbers, exact, and draws only when asked for."""
+"""BayesianGaussianMixture by variational Bayes: scikit-learn's numbers, and draws only at first access."""
 
 import itertools
 import pickle
@@ -138,7 +138,7 @@ def test_it_stops_where_the_total_bound_changes_by_less_than_tol():
     assert_same(weighed, repeated, 1e-7)
 
 
-def test_stopping_early_is_said():
+def test_stopping_early_is_reported():
     estimator = bg.BayesianGaussianMixture(3, max_iter=2, tol=1e-9, random_state=0)
     with pytest.warns(ConvergenceWarning, match="method='vb' stopped after 2 iterations") as seen:
         fitted = estimator.fit(X)
@@ -154,7 +154,7 @@ def test_stopping_early_is_said():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_warm_start_goes_on(kind):
+def test_a_warm_start_continues(kind):
     """Plain iterations, so that four and four are eight; sticks start in order, and stay so while it lasts."""
     settings = {"tol": 0, "weight_concentration_prior_type": kind}
     assert PLAIN > 8
@@ -255,7 +255,7 @@ def test_another_method_forgets_the_factors():
 
 
 def test_minibatches_reach_the_same_place():
-    """Within a tenth of a nat a point of all points' bound, on 20,000 points."""
+    """Within 0.1 nats per point of the bound of all points, on 20,000 points."""
     data = make_mixture(n_points=20_000, n_features=2, n_components=3, overlap=0.02, seed=1).X
     whole, parts = fit(data=data, **FINITE), fit(data=data, settings={"batch_size": 1000}, **FINITE)
     assert parts._approximation.reached.batches[0] == 20

@@ -1,4 +1,4 @@
-"""Variational inference: exact where it can be, a lower bound always, and plain about what it misses."""
+"""ADVI: exact for a Gaussian posterior, always a lower bound, with warnings where the approximation is poor."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from bayesgmm.inference import advi, importance, laplace
 from bayesgmm.inference.elbo import Bound
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
-from bayesgmm.inference.importance import Draws, judge, keep, resample, smooth
+from bayesgmm.inference.importance import Draws, assess, keep, resample, smooth
 from bayesgmm.inference.minibatches import draw_minibatches
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -45,7 +45,7 @@ def approximation(method, x=APART.X, model=MODEL, **settings):
 
 
 class Gaussian:
-    """A target that mean field and full rank can both be asked for: correlated, or not, and off its whitening."""
+    """Gaussian target for mean-field and full-rank ADVI: correlated or not, and not at its whitening."""
 
     def __init__(self, size, correlated):
         rng = np.random.default_rng(0)
@@ -102,7 +102,7 @@ def test_the_bound_s_gradient_is_its_slope(shape):
 
 @pytest.mark.parametrize(("samples", "exact"), [(8, np.diag), (12, np.array), (100, np.array)])
 def test_fixed_draws_have_exact_moments(samples, exact):
-    """Variances always; the whole covariance from a pair a coordinate on."""
+    """Variances always are; the full covariance is with at least one pair per coordinate."""
     normals = fixed_draws(samples, 6, seed=1)
     np.testing.assert_allclose(normals.mean(axis=0), 0, atol=1e-14)
     np.testing.assert_allclose(exact(normals.T @ normals / samples), exact(np.eye(6)), atol=1e-12)
@@ -153,7 +153,7 @@ def test_full_rank_is_at_least_as_close_as_mean_field(iris):
     assert told[1].notes.elbo > told[0].notes.elbo - 5 * (told[0].notes.elbo_se + told[1].notes.elbo_se)
 
 
-def test_more_draws_are_taken_when_a_gaussian_fits_itself_to_them():
+def test_more_fixed_draws_are_used_when_a_gaussian_overfits_them():
     fit = approximation("fullrank_advi", bg.datasets.galaxies(), bg.MixtureModel(6))
     samples = fit["optimisation"]["samples"].values
     assert samples[-1] > samples[0]
@@ -161,7 +161,7 @@ def test_more_draws_are_taken_when_a_gaussian_fits_itself_to_them():
 
 
 def doubts(*args, **settings):
-    """What the fit itself says, each of which is a warning too."""
+    """Warnings stored in the fit, each of which was also given."""
     return info(approximation(*args, **settings)).warnings
 
 
@@ -177,7 +177,7 @@ def test_a_posterior_that_no_gaussian_fits_is_reported():
     assert not any("chains" in message for message in info(fit).warnings)
 
 
-def test_a_good_approximation_is_not_doubted():
+def test_a_good_approximation_gives_no_warning():
     fit = bg.fit(MODEL, APART.X, "advi", seed=1, draws=3, progress=False)  # a warning would be an error
     assert info(fit).notes.importance_share > 0.8
     assert "ELBO -" in convergence_line(fit)
@@ -201,14 +201,14 @@ def test_log_q_is_the_density_of_the_draws():
 def test_khat_is_the_shape_of_the_ratios_tail(k):
     """Ratios of an exact Pareto tail; 5 standard errors, (1 + k) / sqrt(tail of 3 sqrt(100,000))."""
     ratios = -k * np.log(np.random.default_rng(0).uniform(size=100_000))
-    assert judge(ratios).pareto_khat == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
+    assert assess(ratios).pareto_khat == pytest.approx(k, abs=5 * (1 + k) / np.sqrt(3 * np.sqrt(100_000)))
 
 
 # -- resampling --
 
 
 def unresampled(*args, **given):
-    """The same fit with the Gaussian's own draws."""
+    """Fit without importance resampling."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importance, "GOOD_SHARE", 0.0)
         return approximation(*args, **given)
@@ -216,7 +216,7 @@ def unresampled(*args, **given):
 
 @pytest.fixture(scope="module")
 def flowers(iris):
-    """The iris card, its measurements, and mean and sd of what NUTS says of the heaviest mode.
+    """The iris model, its data, and means and sds by NUTS at the mode with the most mass.
 
     From some seeds a chain goes over to a second mode (and R-hat says so): no reference for a single Gaussian.
     """
@@ -234,8 +234,8 @@ def compare(fit, mean, sd):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_resampling_widens_what_the_gaussian_left_too_narrow(method, flowers):
-    """Not all of it: the widest tails lie where the Gaussian never draws.
+def test_resampling_widens_intervals_that_are_too_narrow(method, flowers):
+    """Only in part: the Gaussian has no draws in the widest tails.
 
     Over five seeds and both methods 88 to 94% of the sds come within 15% of NUTS's (73 to 79% of the Gaussian's), the
     smallest is 0.75 to 0.84 of it (0.62 to 0.69), and the worst mean is 0.06 to 0.13 sd off (0.14 to 0.22).
@@ -294,17 +294,17 @@ def bumps(count, seed=0):
     return Draws(q, -((q[:, 0] - 0.5) ** 2) / 4, -(q[:, 0] ** 2) / 2)
 
 
-def test_what_is_kept_stays_together_and_in_no_order():
+def test_kept_draws_keep_their_densities_and_are_in_random_order():
     seeds = iter(range(1, 20))
     kept, told = keep(bumps(1000), 1000, 10**9, lambda count: bumps(count, next(seeds)), np.random.default_rng(0))
     np.testing.assert_array_equal(kept.lp, -((kept.q[:, 0] - 0.5) ** 2) / 4)
     np.testing.assert_array_equal(kept.log_q, -(kept.q[:, 0] ** 2) / 2)
     assert told.resampled.distinct == len(np.unique(kept.q))
-    early = np.isin(kept.q[:, 0], bumps(1000).q)  # the judged ones, which were proposed first
+    early = np.isin(kept.q[:, 0], bumps(1000).q)  # the assessed ones, which were proposed first
     assert 0 < early[:500].sum() < early.sum()
 
 
-def test_a_draw_is_taken_as_often_as_its_weight_says():
+def test_a_draw_is_resampled_in_proportion_to_its_weight():
     rng = np.random.default_rng(0)
     weight = rng.dirichlet(np.full(300, 0.3))
     counts = np.array([np.bincount(resample(weight, 200, rng), minlength=300) for _ in range(2000)])
@@ -314,14 +314,14 @@ def test_a_draw_is_taken_as_often_as_its_weight_says():
     assert not np.array_equal(chosen, np.sort(chosen))
 
 
-def test_weights_are_there_when_one_draw_has_it_all():
+def test_weights_are_finite_when_one_draw_has_all_weight():
     for log_ratio in (np.r_[np.zeros(500), 1000.0], np.r_[np.full(500, -np.inf), 0.0, np.nan]):
         weight, khat = smooth(log_ratio)
         assert khat > HIGH_KHAT
         np.testing.assert_array_equal(weight, np.arange(len(weight)) == 500)
 
 
-def test_proposals_are_bounded_and_ctrl_c_makes_do_with_what_there_is():
+def test_proposals_are_bounded_and_ctrl_c_keeps_those_made():
     asked = []
 
     def propose(count):
@@ -330,14 +330,14 @@ def test_proposals_are_bounded_and_ctrl_c_makes_do_with_what_there_is():
             raise KeyboardInterrupt
         return bumps(count, len(asked))
 
-    judged, rng = bumps(500), np.random.default_rng(0)
-    assert keep(judged, 500, 1000, propose, rng)[1].resampled.proposals == 1000
-    assert keep(judged, 500, 100, propose, rng)[1].resampled.proposals == 500
-    assert keep(judged, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
+    assessed, rng = bumps(500), np.random.default_rng(0)
+    assert keep(assessed, 500, 1000, propose, rng)[1].resampled.proposals == 1000
+    assert keep(assessed, 500, 100, propose, rng)[1].resampled.proposals == 500
+    assert keep(assessed, 500, 10**9, propose, rng)[1].resampled.proposals == 1000
     assert importance.wanted(1e-9, 500) == importance.MAX_PROPOSALS * 500
 
 
-def test_the_fit_says_that_its_draws_were_picked(iris):
+def test_the_fit_reports_that_its_draws_were_resampled(iris):
     fit = approximation("fullrank_advi", iris.drop(columns="species"))
     told = info(fit).notes.resampled
     assert told.proposals > 4000
@@ -345,8 +345,8 @@ def test_the_fit_says_that_its_draws_were_picked(iris):
     assert f"1000 draws, picked from {told.proposals} of a Gaussian approximation" in convergence_line(fit)
 
 
-def test_draws_that_are_worth_few_are_reported(monkeypatch):
-    """Affording nothing more than what was judged."""
+def test_a_small_effective_sample_size_is_reported(monkeypatch):
+    """With no further proposals than those assessed."""
     monkeypatch.setattr(advi, "PROPOSALS_WORTH", 1)
     x = np.random.default_rng(0).normal(size=40)
     found = doubts("advi", x, bg.MixtureModel(3), seed=5)
@@ -368,7 +368,7 @@ def test_resampled_draws_are_the_same_on_any_number_of_cores(method, iris):
 
 @pytest.mark.parametrize("points", [64, 200])
 def test_minibatches_are_exact_at_the_mode_and_right_on_average(points):
-    """Windows that tile the data average to the whole of it, wherever they are asked."""
+    """The mean over windows that tile the data is the full log density, at any point."""
     x = make_mixture(n_points=6400, n_features=2, n_components=3, seed=1).X
     density = make_density(MODEL, x)
     mode = laplace.find_mode(density, laplace.starting_points(density, 0, 1)[0])
@@ -450,7 +450,7 @@ def test_settings_that_may_be_none_are_checked_too():
     assert info(approximation("advi", draws=5, samples=None)).settings["samples"] is None
 
 
-def test_full_rank_says_what_it_needs():
+def test_full_rank_checks_its_requirements():
     with pytest.raises(DeclarationError, match="full rank needs at least two per coordinate, here 34"):
         bg.fit(MODEL, APART.X, "fullrank_advi", samples=20, progress=False)
     with pytest.raises(SamplingError, match="too many for full-rank ADVI.*\n.*method='advi'"):

@@ -1,4 +1,4 @@
-"""The PyMC model: one posterior in two writings, and a trace of PyMC's that our answers read."""
+"""The PyMC model: it has the same posterior as the native code, and its traces are valid fits."""
 
 import functools
 import itertools
@@ -78,7 +78,7 @@ def every_combination():
             yield family, d, k, chosen
 
 
-def test_a_background_is_in_both_writings():
+def test_a_background_is_in_both_densities():
     x = np.random.default_rng(0).normal(size=(20, 2)) * 2 + 3
     for family in ("full", "spherical"):
         check_agreement(bg.MixtureModel(3, family, background=bg.Background(0.1)), x)
@@ -90,7 +90,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("combination", list(every_combination() if everything else some_combinations(1)))
 
 
-def test_two_writings_are_one_posterior(combination):
+def test_pymc_and_native_code_have_the_same_posterior(combination):
     family, d, k, (w, m, c) = combination
     x = np.random.default_rng(d * 10 + k).normal(size=(40, d)) * (1 + np.arange(d)) + 10
     check_agreement(bg.MixtureModel(k, family, weight_priors(k)[w], mean_priors(d)[m], covariance_priors(d)[c]), x)
@@ -128,7 +128,7 @@ def traces():
 
 @pytest.mark.parametrize("name", DATA)
 def test_two_runs_agree(name, traces):
-    """One through each writing: label-free means within 5 Monte Carlo errors, sds within 5: false alarm 1e-5 in all."""
+    """One run by each density: label-free means within 5 Monte Carlo errors, sds within 5: false alarm 1e-5 in all."""
     theirs = traces(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -170,7 +170,7 @@ def test_names_and_dims_are_those_of_the_schema(iris_model):
     assert iris_model.coords["feature"][0] == "sepal_length"
 
 
-def test_our_answers_read_a_trace_of_pymc_s(trace, iris):
+def test_a_trace_of_pymc_is_a_valid_fit(trace, iris):
     answer = bg.assignments(trace)
     setosa = (iris["species"] == "setosa").to_numpy()
     assert adjusted_rand_score(setosa, answer["label"].values) > 0.95
@@ -283,7 +283,7 @@ def test_a_trace_by_minibatches_answers_for_points_that_are_given():
         bg.assignments(trace)
 
 
-def test_mistakes_are_said_before_pymc_is_asked():
+def test_mistakes_are_reported_before_pymc_runs():
     with pytest.raises(DataError, match="missing or infinite"):
         bg.build_model(bg.MixtureModel(1), [[1.0], [np.nan]])
     with pytest.warns(FitWarning, match="in the data's units"):

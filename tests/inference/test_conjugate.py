@@ -1,4 +1,4 @@
-"""The factors of variational Bayes: what they draw, what they cost, and how they move."""
+"""The factors of variational Bayes: draws, divergences and updates."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tests.declarations import SDS, weight_priors
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_precisions_are_pooled_as_they_are_shared(family):
+def test_precisions_are_pooled_over_what_shares_them(family):
     layout = Layout.of(bg.MixtureModel(3, family).family, 3, 2)
     each = np.arange(6.0).reshape(3, 2)[:, : layout.n_groups]
     assert layout.pool(each).shape == layout.own
@@ -75,7 +75,7 @@ def test_drawn_weights_are_those_of_their_shares(prior, parameters):
 
 
 @every_component
-def test_drawn_means_have_the_density_that_they_say(family, means):
+def test_drawn_means_have_the_returned_density(family, means):
     ascent = make_ascent(family, means)
     now, layout = start_of(ascent).components, ascent.layout
     root = now.precision.draw(np.random.default_rng(0), 5)[0]
@@ -107,7 +107,7 @@ def test_a_learned_concentration_of_a_process_is_a_gamma():
 
 @pytest.mark.parametrize("prior", [*SDS, bg.LogNormal(0.0, 1e-3), bg.LogNormal(0.0, 8.0)], ids=repr)
 def test_the_grid_of_a_concentration_holds_its_prior(prior):
-    """However narrow or wide it is: without anything to learn from, the factor is the prior."""
+    """For narrow and wide priors: without data, the factor is the prior."""
     factor = Concentration.of(prior, weight_shares(bg.DirichletProcess(prior), 1))
     assert factor.solve(0.0)[0] == pytest.approx(0, abs=1e-8)
     drawn = factor.draw(np.random.default_rng(0), 20_000, 0.0)[0]
@@ -137,7 +137,7 @@ def test_the_table_holds_expected_log_densities(family, means, weights):
 
 
 @every_declaration
-def test_a_belief_is_a_flat_vector_without_bounds(family, means, weights):
+def test_factors_convert_to_unconstrained_numbers_and_back(family, means, weights):
     ascent = make_ascent(family, means, weights)
     factors = start_of(ascent)
     numbers = ascent.flatten(factors)
@@ -172,7 +172,7 @@ def test_a_step_is_one_in_the_natural_parameters(family, means, weights):
 
 
 def test_a_batch_stands_for_all_points():
-    """Its weights sum to N, every block comes once a pass."""
+    """Its weights sum to N, and each block occurs once per pass."""
     from bayesgmm.inference.minibatches import one_pass
 
     blocks = Blocks.from_rows(np.arange(64 * 32.0)[:, None])
@@ -183,8 +183,8 @@ def test_a_batch_stands_for_all_points():
     assert not np.array_equal(passed[0].rows().ravel(), np.arange(224))
 
 
-def test_numbers_at_the_limit_of_the_degrees_of_freedom_are_no_belief():
-    """A leap may land there: it is then taken back, in place of ending the fit."""
+def test_degrees_of_freedom_at_their_limit_are_rejected():
+    """An extrapolation may lead there: it is then rejected, and the fit continues."""
     ascent = make_ascent()
     numbers = ascent.flatten(start_of(ascent))
     assert ascent.unflatten(numbers).components.precision.dof.min() > 1

@@ -1,4 +1,4 @@
-"""EM: never down, soon there, and there for sure."""
+"""EM: the likelihood never falls, and EM converges fast to a maximum."""
 
 import dataclasses
 import itertools
@@ -65,7 +65,7 @@ def test_an_anchor_s_coordinates_have_unit_information_when_components_are_apart
 
 @pytest.mark.parametrize(("family", "n_components"), [*itertools.product(COVARIANCES, [2, 4])])
 def test_em_never_falls_and_ends_no_lower_than_plain_em(family, n_components):
-    """Plain EM until its own extrapolation sees 1e-11 a point left; 6 data sets."""
+    """Plain EM until its extrapolated remaining gain is 1e-11 per point; 6 data sets."""
     better = []
     for seed in range(6):
         x = make_mixture(500, 2, n_components, overlap=0.3, seed=seed).X
@@ -91,8 +91,8 @@ def test_the_maximum_is_the_same_to_the_last_bit_on_two_threads(family):
     assert results[0].loglik == results[1].loglik
 
 
-def test_of_very_many_points_a_sample_is_climbed_first(monkeypatch):
-    """The same maximum, for a quarter of the work; a start that the sample can't give is found in all of the data."""
+def test_with_many_points_a_sample_is_fitted_first(monkeypatch):
+    """The same maximum, for a quarter of the work; if the sample gives no start, the full data do."""
     x = make_mixture(20_000, 2, 3, overlap=0.2, seed=2).X
     weight = np.random.default_rng(1).integers(0, 3, size=len(x)).astype(float)
     sweep, _ = sweep_and_start(x, 3, "full")
@@ -118,7 +118,7 @@ def test_of_very_many_points_a_sample_is_climbed_first(monkeypatch):
     assert em.maximise_likelihood(sweep, 3, seed=0).loglik == all_of_them.loglik
 
 
-def test_a_sample_of_points_keeps_what_was_said_of_them(monkeypatch):
+def test_a_sample_of_points_keeps_their_weights_and_background(monkeypatch):
     monkeypatch.setattr(starts, "SAMPLE", 100)
     weight = np.random.default_rng(1).integers(0, 3, size=len(OVERLAPPING)).astype(float)
     blocks = Standard(np.zeros(2), np.ones(2)).blocks(OVERLAPPING, weight)
@@ -131,7 +131,7 @@ def test_a_sample_of_points_keeps_what_was_said_of_them(monkeypatch):
     assert starts.sample_blocks(few, np.random.default_rng(0)) is None
 
 
-def test_em_that_may_look_often_enough_only_for_a_few_steps_stops_in_time():
+def test_em_stops_at_max_iter_during_quasi_newton_steps():
     sweep, start = sweep_and_start(OVERLAPPING, 3, "full")
     for most in (1, 5, 20):
         assert em.run(sweep, start, most).n_iter <= most + 25  # a line search that has begun is finished
@@ -186,7 +186,7 @@ def test_a_start_does_not_depend_on_the_order_of_the_rows_or_on_how_they_are_cou
         (np.r_[np.ones(1), np.zeros(1999)], "1 row can't hold 3 components"),
     ],
 )
-def test_weights_that_make_no_sense_are_refused(weights, message):
+def test_invalid_weights_are_refused(weights, message):
     with pytest.raises(DataError, match=message):
         bg.fit(bg.MixtureModel(3), OVERLAPPING, "em", sample_weight=weights)
 

@@ -1,4 +1,4 @@
-"""Every engine: same declaration in, same schema out, same answer for the same seed. Then each one's own laws."""
+"""Tests of all engines: the same model and schema, the same draws for the same seed. Then tests of single engines."""
 
 import functools
 import os
@@ -102,7 +102,7 @@ def test_every_engine_takes_one_component_and_one_column(method, n_features):
 
 @pytest.mark.parametrize("method", ENGINES)
 @pytest.mark.parametrize("power", [-150, 150])
-def test_every_engine_bears_extreme_units(method, power):
+def test_every_engine_works_in_extreme_units(method, power):
     unit = 10.0**power
     scaled = unpack(quick_fit(method, data=SAMPLE.X * unit)).parameters.mean / unit
     np.testing.assert_allclose(scaled.mean(axis=0), unpack(default_fit(method)).parameters.mean.mean(axis=0), atol=0.2)
@@ -167,7 +167,7 @@ CLIMBERS = [name for name, engine in ENGINES.items() if engine.takes_start]
 
 
 @pytest.mark.parametrize("method", CLIMBERS)
-def test_an_engine_that_climbs_goes_on_from_a_fit(method):
+def test_an_engine_that_takes_a_start_continues_from_a_fit(method):
     there = default_fit(method)
     again = quick_fit(method, start=there)
     assert again["sample_stats"]["lp"].item() == pytest.approx(there["sample_stats"]["lp"].item(), abs=1e-3)
@@ -201,7 +201,7 @@ def test_em_never_lowers_the_likelihood(covariance):
     assert (np.diff(values) > -1e-9).all()
 
 
-def test_em_without_a_component_to_stand_on_says_so():
+def test_em_reports_a_component_that_cannot_be_estimated():
     x = np.column_stack([SAMPLE.X, SAMPLE.X.sum(axis=1)])  # collinear
     with pytest.raises(ComponentError, match="singular"):
         bg.fit(MODEL, x, "em", progress=False)
@@ -233,13 +233,13 @@ def test_short_runs_come_best_first():
     assert values[0] > values[-1]
 
 
-def test_em_does_not_pass_off_priors_as_learned():
+def test_em_does_not_report_hyperparameters_as_learned():
     fit = quick_fit("em", bg.MixtureModel(3, weights=bg.DirichletProcess(), means=bg.HierarchicalMeans()))
     assert set(fit["posterior"].data_vars) == {"weight", "mean", "covariance"}
 
 
 @pytest.mark.parametrize("init", ["k-means++", "kmeans", "random", "random_from_data"])
-def test_em_starts_as_it_is_told(init):
+def test_em_uses_the_requested_initialisation(init):
     best = quick_fit("em", init=init, n_init=20)["sample_stats"]["loglik"].item()
     assert best == pytest.approx(default_fit("em")["sample_stats"]["loglik"].item(), abs=1e-4)
 
@@ -331,7 +331,7 @@ def ranks_of_one(model, seed, ranks):
 
 
 def test_the_default_scale_keeps_the_species_of_iris_apart(iris):
-    """Why the default is not the data's own covariance: its correlations are those between the clusters."""
+    """The default is not the covariance of the data, because that has the correlations between the clusters."""
     x = iris.drop(columns="species")
     correlated = bg.WishartPrecision(6.0, np.cov(x.to_numpy().T) / 3**0.5)
     agreement = [
@@ -362,7 +362,7 @@ def test_a_hessian_that_is_not_positive_definite_is_repaired():
 
 def test_the_heaviest_mode_is_taken_not_the_highest():
     class Hills:
-        """A high narrow hill at -5, a lower wide one at 5."""
+        """A high narrow mode at -5, a lower wide one at 5."""
 
         size = 1
 
@@ -411,14 +411,14 @@ def test_ctrl_c_keeps_what_was_drawn():
 
 
 def test_chains_start_where_the_posterior_is():
-    """Components that the prior empties are nearly flat in some coordinates: a wide start there never comes back."""
+    """The posterior of empty components is nearly flat in some coordinates, and a distant chain does not return."""
     model = bg.MixtureModel(6, weights=bg.SparseDirichlet(), covariances=bg.LKJCovariance(1.0, bg.HalfCauchy(1.0)))
     x = bg.datasets.iris().drop(columns="species")
     fit = quick_fit("nuts", model, x, draws=150, tune=150)
     assert np.ptp(fit["sample_stats"]["lp"].mean("draw").values) < 40
 
 
-def test_a_singular_draw_does_not_take_the_others_with_it():
+def test_a_singular_draw_does_not_affect_the_others():
     covariance = np.broadcast_to(np.eye(2), (3, 1, 2, 2)).copy()
     covariance[1] = [[1.0, 1.0], [1.0, 1.0]]
     tables = Posterior(

@@ -1,4 +1,4 @@
-"""Maximum likelihood and MAP: against EM, scikit-learn and closed forms; what they say where there is no maximum."""
+"""Maximum likelihood and MAP: compared with EM, scikit-learn and closed forms; warnings where there is no maximum."""
 
 import itertools
 import warnings
@@ -78,7 +78,7 @@ def test_em_the_score_equations_and_scikit_learn_reach_one_maximum(family):
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_no_slope_is_left_and_every_neighbour_is_lower(family):
+def test_the_gradient_is_zero_and_every_neighbour_is_lower(family):
     density = make_density(bg.MixtureModel(2, family), SAMPLE.X)
     fit = fitted(bg.MixtureModel(2, family), SAMPLE.X, "mle")
     likelihood = density.likelihood()
@@ -109,8 +109,8 @@ def test_a_row_of_weight_three_is_the_row_three_times(method):
         np.testing.assert_allclose(getattr(once, name), getattr(thrice, name), rtol=1e-6, atol=1e-7)
 
 
-def test_the_maximum_of_the_likelihood_does_not_look_at_the_priors():
-    """Nor does it warn of what they say: a process that is cut off, an order."""
+def test_the_maximum_of_the_likelihood_ignores_the_priors():
+    """It also gives no warnings about priors, such as truncation or order."""
     plain = unpack(fitted(bg.MixtureModel(3), GALAXIES, "mle")).parameters
     for priors in [{"weights": bg.DirichletProcess()}, {"means": bg.NormalMeans(0.0, 9.0, ordered=True)}]:
         other = unpack(fitted(bg.MixtureModel(3, **priors), GALAXIES, "mle")).parameters
@@ -119,7 +119,7 @@ def test_the_maximum_of_the_likelihood_does_not_look_at_the_priors():
 
 
 @pytest.mark.parametrize("spread", [1e-3, 1e-5])
-def test_a_component_that_is_far_tighter_than_the_data_is_solved_for(spread):
+def test_a_component_far_narrower_than_the_data_is_estimated(spread):
     rng = np.random.default_rng(0)
     tight = 0.3 + spread * rng.normal(size=(150, 2)) @ [[1.0, 0.5], [0.0, 0.3]]
     fit = fitted(bg.MixtureModel(2), np.concatenate([rng.normal(size=(200, 2)), tight]), "mle")
@@ -130,7 +130,7 @@ def test_a_component_that_is_far_tighter_than_the_data_is_solved_for(spread):
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_a_likelihood_without_a_maximum_says_so(family):
+def test_an_unbounded_likelihood_is_reported(family):
     """Half of the points are one value: only a shared variance has a maximum."""
     model = bg.MixtureModel(2, family)
     if family == "tied":
@@ -145,7 +145,7 @@ def on_a_point(x):
     return Mixture(np.array([0.98, 0.02]), np.array([[0.0], x[0]]), np.array([[[1.0]], [[200.0]]]))
 
 
-def test_a_climb_that_shrinks_a_component_is_given_up():
+def test_a_start_from_which_a_component_shrinks_is_rejected():
     density = make_density(bg.MixtureModel(2), GALAXIES)
     sweep = em.Sweep(density.blocks, density.model.family)
     likelihood, bad = density.likelihood(), on_a_point(density.blocks.rows())
@@ -156,14 +156,14 @@ def test_a_climb_that_shrinks_a_component_is_given_up():
     assert best.value == mle.maximise(likelihood, sweep, [good]).value
 
 
-def test_a_climb_that_stops_early_warns():
+def test_a_search_that_stops_early_warns():
     with pytest.warns(FitWarning, match="Maximum likelihood stopped after . iterations before it converged"):
         fitted(bg.MixtureModel(4), SAMPLE.X, "mle", max_iter=1)
     with pytest.warns(FitWarning, match="search for the mode stopped after . iterations before it converged"):
         fitted(bg.MixtureModel(4), SAMPLE.X, "map", max_iter=1)
 
 
-def test_a_saddle_is_said():
+def test_a_saddle_is_reported():
     """Two components in one place: no slope, and no maximum."""
     density = make_density(bg.MixtureModel(2), GALAXIES)
     likelihood = density.likelihood()
@@ -211,7 +211,7 @@ def test_the_mode_of_one_gaussian_is_the_closed_form():
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_no_slope_of_the_posterior_is_left_and_every_neighbour_is_lower(family):
+def test_the_gradient_of_the_posterior_is_zero_and_every_neighbour_is_lower(family):
     density = make_density(bg.MixtureModel(3, family), SAMPLE.X)
     starts = laplace.starting_points(density, 0, 1)
     found, failures = maxima.highest(density, starts, 500, 1e-8, lambda q: modes.require_regular(density, q))
@@ -246,14 +246,14 @@ def test_no_draw_of_nuts_lies_above_the_mode(name):
 
 
 @pytest.mark.parametrize("family", COVARIANCES)
-def test_a_prior_heals_a_spike(family):
+def test_a_prior_prevents_a_degenerate_component(family):
     fit = fitted(bg.MixtureModel(2, family), SPIKE, "map")
     assert info(fit).notes.converged
     assert info(fit).notes.maximum == "posterior"
     assert (unpack(fit).parameters.covariance > 1e-4).all()
 
 
-def test_a_prior_that_does_not_heal_it_is_named():
+def test_a_prior_that_does_not_prevent_it_is_named():
     with pytest.raises(ComponentError, match=r"component . is singular(.|\n)*a stronger prior"):
         fitted(bg.MixtureModel(2, covariances=bg.LKJCovariance()), SPIKE, "map")
 
@@ -275,13 +275,13 @@ def test_every_prior_has_a_mode(d):
 
 
 @pytest.mark.parametrize("spread", [bg.Gamma(2.0, 1.0), bg.HalfCauchy(2.0)])
-def test_a_density_that_grows_without_bound_as_the_means_meet_is_said(spread):
+def test_a_density_that_grows_without_bound_as_the_means_meet_is_reported(spread):
     with pytest.warns(FitWarning, match="grows without bound as the spread of the means approaches zero"):
         fitted(bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=spread)), GALAXIES, "map")
 
 
-def test_a_climb_to_where_all_means_meet_is_given_up():
-    """With a prior of the spread so narrow that no other mode is left, and with one that leaves one."""
+def test_a_start_from_which_all_means_meet_is_rejected():
+    """With a prior of the spread under which there is no other mode, and with one under which there is."""
     model = bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=bg.HalfNormal(0.3)))
     with pytest.warns(FitWarning) as said:
         fitted(model, GALAXIES, "map")
@@ -291,7 +291,7 @@ def test_a_climb_to_where_all_means_meet_is_given_up():
         fitted(model, GALAXIES, "map")
 
 
-def test_a_density_that_grows_without_bound_with_the_concentration_is_said():
+def test_a_density_that_grows_without_bound_with_the_concentration_is_reported():
     with pytest.warns(FitWarning, match="grows without bound as the concentration of the weights grows"):
         fitted(bg.MixtureModel(5, weights=bg.Dirichlet(bg.HalfCauchy(1.0))), GALAXIES, "map")
 

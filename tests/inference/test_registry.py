@@ -1,4 +1,4 @@
-"""Engines as values: what is registered once is found everywhere."""
+"""The registry of engines: an engine is registered once and available everywhere."""
 
 import inspect
 import subprocess
@@ -97,12 +97,12 @@ def test_the_words_of_a_setting_are_those_that_its_engine_knows():
         (Setting("init", "a", "", ("a", "b")), "c", "init='c' is not one of 'a', 'b'"),
     ],
 )
-def test_a_setting_says_what_it_can_be(setting, value, message):
+def test_an_invalid_value_of_a_setting_is_refused_with_its_bounds(setting, value, message):
     with pytest.raises((DeclarationError, UnknownName), match=message):
         setting.checked(value)
 
 
-def test_a_setting_takes_what_it_can_be():
+def test_a_setting_accepts_valid_values():
     assert Setting("draws", 10, "").checked(5.0) == 5
     assert Setting("samples", None, "").checked(None) is None
     assert Setting("tol", 1e-3, "").checked(1) == 1
@@ -110,7 +110,7 @@ def test_a_setting_takes_what_it_can_be():
 
 
 def test_a_limit_is_not_passed_by_an_engine_that_has_it(monkeypatch):
-    """A way out is offered only where it is one: an engine that ignores priors is none for a prior."""
+    """An error about priors does not suggest engines that ignore priors."""
     monkeypatch.setitem(ENGINES, "toy", Engine("toy", "sampler", print, "", limits=ENGINES["vb"].limits))
     with pytest.raises(DeclarationError) as error:
         ENGINES["toy"].require(bg.MixtureModel(2, covariances=bg.LKJCovariance()))

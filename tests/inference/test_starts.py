@@ -1,4 +1,4 @@
-"""Where EM starts."""
+"""Initialisation of EM."""
 
 import numpy as np
 import pytest

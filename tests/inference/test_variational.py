@@ -1,4 +1,4 @@
-"""Variational Bayes: a true bound that never falls, exact where it can be, and plain about what it misses."""
+"""Variational Bayes: a true bound that never falls, exact where possible, with warnings where it is not reliable."""
 
 import itertools
 import warnings
@@ -56,8 +56,8 @@ def test_the_bound_never_falls(family, means, weights):
     assert np.diff(history).min() > -1e-9
 
 
-def test_a_leap_onto_no_state_is_taken_back():
-    """A tenth of the way at each step, so that a leap of ten steps' length would land on 1."""
+def test_an_extrapolation_to_an_invalid_state_is_rejected():
+    """Each step covers a tenth of the distance, so that an extrapolation of ten steps would end at 1."""
     landed = []
 
     def step(state):
@@ -249,8 +249,8 @@ def permuted(factors, order):
 
 @pytest.mark.parametrize("weights", ["process", "process, learned", "pitman yor, learned"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_sticks_are_put_in_the_best_of_all_orders(weights, seed):
-    """Of the 24 orders of four components, each with the weights' best factors."""
+def test_sticks_are_sorted_in_the_best_of_all_orders(weights, seed):
+    """Among the 24 orders of four components, each with the optimal factors of the weights."""
     ascent = make_ascent(weights=weights, k=4)
     factors = variational.ascend(ascent, start_of(ascent, seed), 10, 0.0).factors
     n = ascent.fold(factors).n
@@ -291,7 +291,7 @@ def test_minibatches_reach_the_bound_of_all_points(family, means):
     assert elbo[batches == 1][0] == pytest.approx(told.notes.elbo, abs=1)
 
 
-def test_steps_that_never_settle_are_refused():
+def test_steps_that_do_not_converge_are_refused():
     with pytest.raises(DeclarationError, match=r"forget=0.4: must be more than 0.5 and at most 1"):
         bg.fit(bg.MixtureModel(2), SAMPLE.X, "vb", forget=0.4, progress=False)
 
@@ -325,7 +325,7 @@ def test_priors_that_are_not_conjugate_are_refused_with_a_way_out(declared, mess
         assert (f"{name!r}" in str(error.value).split("Methods that can")[1]) == able
 
 
-def test_a_fit_says_how_good_it_is():
+def test_a_fit_reports_the_quality_of_its_approximation():
     x = make_mixture(n_points=600, n_features=2, n_components=3, overlap=0.01, seed=2).X
     fit = bg.fit(bg.MixtureModel(3), x, "vb", seed=1, draws=3, progress=False)  # a warning would be an error
     told = info(fit)
@@ -355,7 +355,7 @@ def test_the_history_ends_in_the_bound_and_is_drawn():
     plt.close(figure)
 
 
-def test_a_picture_tells_minibatches_from_all_points():
+def test_a_plot_distinguishes_minibatches_from_all_points():
     figure = bg.plots.elbo(vb(bg.MixtureModel(2), MANY.X[:4000], batch_size=512, draws=50))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["over 8 minibatches, one after another", "over all points", "final"]

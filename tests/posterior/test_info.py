@@ -1,4 +1,4 @@
-"""What a fit stores about itself: one typed value, which reads every file of its schema and loses nothing."""
+"""Facts that a fit stores: one typed value that reads all files of its schema without loss."""
 
 import json
 from dataclasses import FrozenInstanceError, asdict, fields

@@ -1,4 +1,4 @@
-"""The log posterior: against a brute-force one written with scipy, and its gradient against differences."""
+"""The log posterior, compared with a direct implementation by SciPy, and its gradient with finite differences."""
 
 import itertools
 

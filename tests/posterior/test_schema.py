@@ -1,4 +1,4 @@
-"""One schema: it holds what it should, survives the disk, is refused when it is not ours, and ArviZ reads it."""
+"""The schema of fits: contents, files, rejection of other trees, and use by ArviZ."""
 
 import arviz as az
 import matplotlib as mpl
