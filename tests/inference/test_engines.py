@@ -290,7 +290,7 @@ CALIBRATED = {
 @pytest.fixture
 def bare(monkeypatch):
     """NUTS from three starts, its draws not diagnosed: 100 fits take two thirds of the time."""
-    for name in ("FEWEST_STARTS", "MOST_STARTS"):
+    for name in ("MIN_STARTS", "MAX_STARTS"):
         monkeypatch.setattr(laplace, name, 3)
     monkeypatch.setattr("bayesgmm.diagnosis.mixing.doubts", lambda fit: [])
 
