@@ -176,8 +176,8 @@ def test_factors_keep_their_meaning_in_other_coordinates(family, means):
     found = fit(model=model)._approximation
     density = LogPosterior.of(model, as_points(X[:200] * [9.0, 0.2] - 4))
     other = Ascent(density)
-    reached = type(found.reached)(carried_over(found, other))
-    moved = Approximation(found.points, found.model, density.standard, reached, found.run)
+    result = type(found.result)(carried_over(found, other))
+    moved = Approximation(found.points, found.model, density.standard, result, found.run)
     for name in ("weights", "means", "precisions_cholesky", "degrees_of_freedom"):
         np.testing.assert_allclose(getattr(moved, name), getattr(found, name), rtol=1e-9)
     seeds = (np.random.default_rng(3) for _ in range(2))
