@@ -139,7 +139,7 @@ def _hint() -> str:
 
 
 def _in_words(error: Exception) -> str:
-    """What the system says of a file or of memory, as one says it.
+    """Message of the system about a file or memory, in words.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def _last_words(code: int) -> int:
 
 
 def _make_speakable() -> None:
-    """Where a terminal knows fewer characters than we use, others stand for them; none is an error."""
+    """Replace characters that the terminal can't show, so that none raises an error."""
     codecs.register_error("plainly", _plainly)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

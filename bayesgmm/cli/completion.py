@@ -1,4 +1,4 @@
-"""What the shell offers when somebody presses Tab. It must come at once, so nothing heavy is imported.
+"""Shell completion. It must be quick, so nothing heavy is imported.
 
 The names are those of the registries; a test holds them equal.
 """

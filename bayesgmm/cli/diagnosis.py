@@ -22,7 +22,7 @@ def diagnose(
     plot: Annotated[Path | None, typer.Option(help="Draw the data against the model: .png, .pdf or .svg.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there is a problem: for scripts.")] = False,
 ) -> None:
-    """What may be wrong with a fit, in words: what, how bad, why, what to try."""
+    """Diagnose a fit: problems, their severity, their causes, and advice."""
     from bayesgmm.diagnosis import diagnose as run
     from bayesgmm.posterior.schema import load
 

@@ -1,4 +1,4 @@
-"""What one command was asked for, and what it has to tell a machine: one JSON document."""
+"""State of one command: its options, and its results as one JSON document."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What the commands share: files in and out, what is said, and options that mean the same everywhere.
+"""Input, output and options that the commands share.
 
 Whatever a command has to say goes through ``say``, ``remark``, ``show``, ``tell``, ``write`` and ``wrote``: they print
 for people, or, with ``--json``, keep it for the one document.
@@ -74,7 +74,7 @@ _session = Session()
 
 
 def session() -> Session:
-    """What this run of the command line was asked for, and what it has told so far."""
+    """Return the session of this run of the command line."""
     return _session
 
 

@@ -127,7 +127,7 @@ CHECKS: dict[str, Check] = {
 
 
 def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progress: bool = True) -> Findings:
-    """What may be wrong with a fit, in words: what was seen, how bad it is, what it means, what to try.
+    """Run checks on a fit; each finding has a severity, an explanation and advice.
 
     Works for every engine, for a point estimate, and for a trace that PyMC made; a check that this fit gives nothing
     to is skipped, and says why (``.skipped``). The comparison of the data with the model looks at 2,000 points and at

@@ -29,7 +29,7 @@ EMPTYING = (SparseDirichlet, DirichletProcess, PitmanYor)  # priors that want co
 
 
 def cut_off(facts: FitInfo) -> list[Finding]:
-    """Whether the last stick of a truncated process, which stands for all that were left out, holds mass."""
+    """Check the weight of the last stick of a truncated process, which represents all that were left out."""
     truncation, model = facts.truncation, facts.model
     if truncation is None or model is None or truncation.last_weight < LAST_STICK:
         return []
@@ -74,7 +74,7 @@ def emptied(fit: "xr.DataTree") -> list[Finding]:
     why = (
         "That is what the prior of the weights is for."
         if wanted
-        else "Where a component is empty the prior alone speaks, and its mean and covariance mean nothing."
+        else "The mean and covariance of an empty component come from the prior alone and have no meaning."
     )
     advice = "" if wanted else f"Try n_components={max(1, usual)}, or a SparseDirichlet prior, which expects it."
     counts = np.bincount(occupied, minlength=total + 1) / len(occupied)
@@ -126,7 +126,7 @@ def narrowness(fit: "xr.DataTree") -> Array:
 
 
 def labels(fit: "xr.DataTree") -> list[Finding]:
-    """Whether labels mean anything: as relabelling told when it named the components; asked now where it did not."""
+    """Check that labels are well determined, by what relabelling stored, or else by relabelling now."""
     told = info(fit).labels
     if told is None or told.doubtful_weight is None:
         with warnings.catch_warnings():

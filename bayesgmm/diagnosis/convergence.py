@@ -1,4 +1,4 @@
-"""Whether the chains agree: on every component, before and after relabelling, and on what needs no labels."""
+"""Convergence of the chains: of each component, before and after relabelling, and of label-free quantities."""
 
 import os
 from dataclasses import replace
@@ -66,7 +66,7 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
 
 
 def label_free(fit: "xr.DataTree", *, progress: bool = True) -> "xr.Dataset":
-    r"""What chains can be compared by whatever their components are called.
+    r"""Compute quantities that do not depend on labels, by which chains can be compared.
 
     Of more than 10,000 points, evenly spaced ones are used. Only the total log likelihood that a fit by bayesgmm stores
     is that of all points.

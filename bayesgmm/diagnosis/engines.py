@@ -1,4 +1,4 @@
-"""What an engine told of its own work when it made the fit."""
+"""Checks of what the engine reported when it made the fit."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ BECAUSE_FACTORS = "as independent factors do"
 
 
 def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
-    """Whether an approximation misses part of the posterior, by the importance ratios of its draws.
+    """Check by importance ratios that an approximation covers the posterior.
 
     k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell.
 
@@ -54,7 +54,7 @@ def approximation(fit: "xr.DataTree") -> list[Finding]:
 
 
 def said(fit: "xr.DataTree", found: list[Finding]) -> list[Finding]:
-    """What was warned of when the fit was made, but for what the checks have found again."""
+    """Return the warnings of the fit, except those that the checks repeat."""
     known = {str(finding) for finding in found}
     messages = [message for message in info(fit).warnings if message not in known]
     return [Finding("doubt", "said when fitted", message, "", "") for message in messages]

@@ -1,4 +1,4 @@
-"""Whether the chains of a fit agree: by what no relabelling moves, and by each component; and how NUTS fared."""
+"""Quick convergence checks: R-hat and ESS of label-free quantities and of components, and diagnostics of NUTS."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def convergence(fit: "xr.DataTree") -> Summary:
 
 
 def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
-    """What the posterior holds of each component, label switching undone; no covariances."""
+    """Return the relabelled posterior without covariances."""
     chosen = fit["posterior"].to_dataset()
     chosen = chosen.drop_vars([name for name in chosen.data_vars if "feature_bis" in chosen[name].dims])
     parameters = aligned(fit).parameters
@@ -48,7 +48,7 @@ def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
 
 
 def watched(fit: "xr.DataTree") -> "xr.Dataset":
-    """What no relabelling moves, draw by draw: the total log likelihood, and log densities at some of the points.
+    """Compute label-free quantities of each draw: the total log likelihood, and log densities at some points.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
 
 
 def doubts(fit: "xr.DataTree") -> list[str]:
-    """Why the draws of a fit should not be trusted as they are: what, how bad, what to try; quick enough for any fit.
+    """Return the findings of the quick checks that every fit runs when it ends.
 
     Nothing for a point estimate, or for independent draws of an approximation: what is wrong there is not in the draws.
 
@@ -99,7 +99,7 @@ def divergences(fit: "xr.DataTree") -> list[Finding]:
             "doubt" if share <= RARE else "problem",
             "divergences",
             f"{every} {diverging.size} draws diverged: parts of the posterior may be missing.",
-            "Where the posterior bends sharply the sampler's steps were too long.",
+            "The posterior is sharply curved there, and the sampler's steps were too long.",
             "Try target_accept=0.95, a stronger prior, or fewer components.",
             {"count": count, "share": share},
         )
@@ -107,7 +107,7 @@ def divergences(fit: "xr.DataTree") -> list[Finding]:
 
 
 def mixing(fit: "xr.DataTree") -> list[Finding]:
-    """Whether the chains tell the same, and how much: R-hat and effective sample sizes."""
+    """Check R-hat and effective sample sizes."""
     draws = size(fit)[1]
     if draws < LEAST_DRAWS:
         few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} a chain"
@@ -129,7 +129,7 @@ def _judged(values: "xr.Dataset") -> Summary:
 
 
 def _trouble(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", why: str) -> list[Finding]:
-    """What is wrong with some quantities of the chains, if anything."""
+    """Return a finding when R-hat is too high or the effective sample size too low."""
     chains, draws = size(fit)
     needed = min(LOW_ESS * chains, draws * chains // 4)
     (name, high), (scarce, low) = _extreme(rhat, max), _extreme(ess, min)
@@ -150,13 +150,13 @@ def lone_chain(fit: "xr.DataTree") -> list[Finding]:
     """One chain can't disagree with itself."""
     if size(fit)[0] > 1:
         return []
-    what = "There is only one chain, so nothing tells whether another would have found the same."
+    what = "There is only one chain, so its convergence can't be checked against others."
     why = "A chain that is stuck at one of several modes looks perfect by itself."
     return [Finding("doubt", "chains", what, why, "Draw four chains: chains=4.")]
 
 
 def energy(fit: "xr.DataTree") -> list[Finding]:
-    """Whether the momenta of Hamiltonian Monte Carlo carry the chains over all of the posterior's energies.
+    """Check the energy transitions of Hamiltonian Monte Carlo (BFMI).
 
     References
     ----------
@@ -172,10 +172,9 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     low = np.flatnonzero(fractions < LOW_BFMI)
     if not low.size:
         return []
-    what = (
-        f"The energy of {chains_named(low)} hardly moves (BFMI {fractions.min():.2f}; it should stay above {LOW_BFMI})."
-    )
-    why = "The sampler walks slowly between the core and the tails of the posterior, and intervals may be too narrow."
+    bfmi = f"BFMI {fractions.min():.2f}; it should stay above {LOW_BFMI}"
+    what = f"The energy of {chains_named(low)} changes too slowly ({bfmi})."
+    why = "The sampler moves slowly between the centre and the tails of the posterior, and intervals may be too narrow."
     advice = "Try more draws, a stronger prior, or fewer components."
     return [Finding("doubt", "energy", what, why, advice, {"bfmi": fractions.tolist()})]
 

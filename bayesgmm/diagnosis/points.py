@@ -63,7 +63,7 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     one = called.size == 1
     who = f"One point lies where the model expects none: row {rows}."
     what = who if one else f"{called.size} points lie where the model expects none: rows {rows}."
-    why = "They may be errors, or a group that the model lacks; what is not explained pulls at the components."
+    why = "They may be errors, or a group that the model lacks; unexplained points distort the components."
     advice = "Check them; then correct them, leave them out, or try one more component."
     evidence = {"rows": [_plain(points.index[i]) for i in called], "p_values": p_value[called].tolist()}
     return [Finding("doubt", "unexplained points", what, why, advice, evidence)]

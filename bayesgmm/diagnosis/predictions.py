@@ -1,4 +1,4 @@
-"""Whether data from the model look like the data: each column, its tails, each pair of columns, the distances."""
+"""Checks of the data against the model: columns, tails, pairs of columns, distances."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -132,7 +132,7 @@ def margins(fit: "xr.DataTree") -> Array:
 
 
 def predictive_misfit(fit: "xr.DataTree") -> list[Finding]:
-    """Where the data do not look like the model's: at most once in twenty fits of the right model."""
+    """Find misfit between data and model; false alarms occur in at most 5 % of fits of the correct model."""
     compared = misfits(fit)
     found = []
     for kind, say in SENTENCES.items():

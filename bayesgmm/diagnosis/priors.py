@@ -48,7 +48,7 @@ def _log_volume(model: "MixtureModel", weight: Array, mean: Array, covariance: A
 
 
 def quantities(fit: "xr.DataTree") -> "xr.Dataset":
-    """What the prior might rule, and no relabelling moves: log densities at some points, the weights' sizes."""
+    """Compute label-free quantities for the prior sensitivity check: log densities and the sorted weights."""
     import xarray as xr
 
     found = watched(fit).drop_vars("loglik", errors="ignore")
@@ -86,11 +86,11 @@ def ruling_prior(fit: "xr.DataTree") -> list[Finding]:
     of_data = float(np.nan_to_num(by_data[name].values).max())
     weak = of_data < SENSITIVE
     told = f"sensitivity {value:.2f} of the {str(name).replace('_', ' ')}; below {SENSITIVE} is little"
-    what = f"The prior has a say in the answers ({told})."
+    what = f"The results are sensitive to the prior ({told})."
     why = (
-        "The data hardly tell about it, so the prior decides."
+        "The data contain little information about it, so the prior decides."
         if weak
-        else "Prior and data both pull at it, perhaps in different directions; with few points that is common."
+        else "Prior and data both influence it, perhaps in different directions; this is common with few points."
     )
     advice = "Make sure that you mean your priors (plots.prior draws them), or fit with others and compare."
     evidence = {"prior": {k: float(v) for v, k in flat.values()}, "likelihood": of_data}

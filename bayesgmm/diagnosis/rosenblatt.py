@@ -64,7 +64,7 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
 
 
 def distances(uniform: Array) -> Array:
-    r"""How far out each point lies, as a number that is uniform under the model: that of :math:`\sum_d z_{nd}^2`.
+    r"""Compute the distance of each point as a number that is uniform under the model: that of :math:`\sum_d z_{nd}^2`.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
 
 
 def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
-    """How far a fit is to be trusted, in numbers.
+    """Return the main convergence numbers of a fit.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
 
 
 def convergence_line(fit: "xr.DataTree") -> str:
-    """How far a fit is to be trusted, in one line.
+    """Describe the convergence of a fit in one line.
 
     The worst R-hat and effective sample size over weights, means, what the priors learn and the log likelihood; of an
     approximation, the lower bound of the log evidence and how well it covers the posterior.
@@ -95,7 +95,7 @@ def convergence_line(fit: "xr.DataTree") -> str:
 
 
 def _origin(draws: int, notes: EngineNotes) -> str:
-    """Where an approximation's draws come from.
+    """Describe the origin of an approximation's draws.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from bayesgmm.sweep.stats import Array
 
 
 class Sharing(ABC):
-    """How components share covariances. M is the number of covariances, K that of components.
+    """Sharing of covariances between components. M is the number of covariances, K that of components.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class Squares(Form):
 
 
 def is_positive_definite(matrix: Array) -> bool:
-    """Whether a matrix has a Cholesky factor."""
+    """Return True if a matrix has a Cholesky factor."""
     try:
         np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:

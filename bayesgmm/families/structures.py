@@ -35,7 +35,7 @@ SINGULAR = 1e-10  # a column of which the columns before it leave less than this
 
 
 class Family(ABC):
-    """What the covariances of the components may be.
+    """Covariance family: the restriction on the components' covariances.
 
     A subclass names its parts; one that restricts covariances further than sharing and form do overrides ``size`` and
     ``moments``, and ``maximise`` where its prior has another mode.
@@ -314,7 +314,7 @@ COVARIANCES: dict[str, Family] = {family.name: family for family in (Full(), Tie
 
 
 def without_chart(family: Family) -> dict[str, str]:
-    """What an engine that moves in unconstrained coordinates can't take of a family, and what to declare instead.
+    """Return what of a family has no unconstrained coordinates, with what to declare instead.
 
     Empty where the family has a chart, as the four families here do.
 

@@ -172,7 +172,7 @@ def add_log_prior(value, plan, q, offset, mean, root):
 
 @callback("int64(uint64, CPointer(float64), CPointer(float64), CPointer(float64), CPointer(int64))")
 def white_log_posterior(size, z_, grad_, value_, plan_):
-    """What nutpie calls: the log posterior in white coordinates, ``q = mode + spread z``; not 0 says not finite."""
+    """Log posterior in white coordinates, ``q = mode + spread z``, for nutpie; a result other than 0: not finite."""
     plan = pointers.carray(plan_, PLAN_SIZE)
     n = plan[Plan.SIZE]
     z, grad = pointers.carray(z_, n), pointers.carray(grad_, n)
@@ -196,7 +196,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
 
 @callback("int64(uint64, uint64, CPointer(float64), CPointer(float64), CPointer(int64))")
 def white_draw(size, expanded, z_, out_, plan_):
-    """What nutpie stores of a draw: its white coordinates."""
+    """Function that copies a draw's white coordinates, for nutpie to store."""
     z, out = pointers.carray(z_, size), pointers.carray(out_, expanded)
     for i in range(expanded):
         out[i] = z[i]

@@ -75,7 +75,7 @@ def report(
 
 
 def _title(subject: Subject) -> str:
-    """What was fitted.
+    """Default title: a description of the fit.
 
     The number of components, and of points where there are any.
     """

@@ -1,4 +1,4 @@
-"""What a report is made of: paragraphs, tables, pictures, formulas; values, shown by the template of their name."""
+"""Blocks of a report: paragraphs, tables, figures, formulas; values, each shown by the template of its name."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -83,7 +83,7 @@ class Formulas(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """What can be copied into a file or a terminal."""
+    """Code to copy into a file or a terminal."""
 
     caption: str
     text: str
@@ -92,7 +92,7 @@ class Code(Block):
 
 @dataclass(frozen=True)
 class Findings(Block):
-    """What the checks have to say, the worst first."""
+    """Findings of the checks, the most severe first."""
 
     findings: tuple[Finding, ...]
     template: ClassVar = "findings"

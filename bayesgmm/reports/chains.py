@@ -163,7 +163,7 @@ def _tree(subject: Subject, asked: Quantities, chosen: list[int], most: int | No
 
 
 def energy(subject: Subject) -> list[Block]:
-    """Whether the sampler's energy moves as far in a step as it does at all."""
+    """Show the energy transitions of the sampler."""
     _chains(subject)
     if "sample_stats" not in subject.fit.children or "energy" not in subject.fit["sample_stats"]:
         raise LeftOut("The sampler left no energies.")
@@ -198,7 +198,7 @@ def energy(subject: Subject) -> list[Block]:
 
 
 def effective(subject: Subject) -> list[Block]:
-    """How the effective sample size grows with the draws."""
+    """Show the effective sample size as a function of the number of draws."""
     asked = _chains(subject)
     chosen = asked.worst()
     import arviz as az
@@ -252,7 +252,7 @@ def summary(subject: Subject) -> list[Block]:
 
 
 def elbo(subject: Subject) -> list[Block]:
-    """How an approximation's lower bound rose."""
+    """Show the ELBO during the optimisation."""
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
         raise LeftOut("")
     history = subject.fit["optimisation"].to_dataset()["elbo"].values

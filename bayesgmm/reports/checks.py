@@ -27,7 +27,7 @@ SHOWN = 6  # numbers whose priors are drawn
 
 
 def margins(subject: Subject) -> list[Block]:
-    """Whether data from the model would look like the data, column by column and pair by pair."""
+    """Compare data from the model with the data, by column and by pair of columns."""
     from bayesgmm.plots import check, check_data
 
     if subject.points.weights is not None:
@@ -129,7 +129,7 @@ def _outside(subject: Subject) -> Array:
 
 
 def leave_one_out(subject: Subject) -> list[Block]:
-    """How much each point moves the posterior."""
+    """Show the influence of each point on the posterior (Pareto k-hat)."""
     found, rows = subject.loo
     import arviz as az
 
@@ -159,7 +159,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
 
 
 def calibration(subject: Subject) -> list[Block]:
-    """Where each point falls in its own leave-one-out predictive distribution."""
+    """Show the leave-one-out probability integral transform of each point."""
     names = subject.telling
     import arviz as az
     import arviz_stats  # noqa: F401  it registers the accessor
@@ -199,7 +199,7 @@ def calibration(subject: Subject) -> list[Block]:
 
 
 def priors(subject: Subject) -> list[Block]:
-    """What was learned: priors beside posteriors."""
+    """Show priors beside posteriors."""
     names, prior, posterior = _learned(subject)
     import arviz as az
     import xarray as xr
@@ -231,7 +231,7 @@ def priors(subject: Subject) -> list[Block]:
 
 
 def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
-    """What the first component, and what the priors learn: names, prior draws, posterior draws."""
+    """Return prior and posterior draws, by name, of the first component and of the priors' own parameters."""
     if subject.model is None:
         raise LeftOut("The fit holds no declaration, so its prior is unknown.")
     if subject.is_point:

@@ -75,7 +75,7 @@ def _cells(draws: Array) -> list[str]:
 
 
 def portraits(subject: Subject) -> list[Block]:
-    """What sets each component apart, in a sentence."""
+    """Describe each component in a sentence."""
     if len(subject.occupied) == 1:
         raise LeftOut("Only one component holds points: there is nothing to set it apart from.")
     p = subject.posterior.parameters
@@ -92,7 +92,7 @@ def portraits(subject: Subject) -> list[Block]:
 
 
 def _portrait(subject: Subject, mean: Array, centre: Array, sd: Array) -> str:
-    """Where a component lies high or low, the strongest columns first."""
+    """Describe in which columns per component is high or low, the strongest first."""
     z = (mean - centre) / sd
     strongest = [j for j in np.argsort(-np.abs(z), kind="stable")[:3] if abs(z[j]) >= APART]
     if not strongest:
@@ -175,7 +175,7 @@ def density(subject: Subject) -> list[Block]:
 
 
 def weights(subject: Subject) -> list[Block]:
-    """How heavy each component is."""
+    """Show the weights of the components."""
     if subject.n_components == 1:
         raise LeftOut("")
     data = weights_data(subject.few)

@@ -1,4 +1,4 @@
-"""What was fitted: the data, the model in words and in mathematics, the priors, the engine."""
+"""Sections on the data, the model in words and formulas, the priors and the engine."""
 
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
@@ -28,7 +28,7 @@ def data(subject: Subject) -> list[Block]:
         (name, *(number(float(v)) for v in (column.min(), centre[j], column.max(), sd[j])))
         for j, (name, column) in enumerate(zip(subject.columns, x.T, strict=True))
     ]
-    columns = ("column", "least", "mean", "most", "standard deviation")
+    columns = ("column", "minimum", "mean", "maximum", "standard deviation")
     blocks: list[Block] = [Facts(tuple(facts)), Grid("The data, column by column", columns, tuple(rows[:MANY]))]
     if rows[MANY:]:
         blocks.append(Fold("The other columns", (Grid("The data, continued", columns, tuple(rows[MANY:])),)))
@@ -69,7 +69,7 @@ def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
 
 
 def engine(subject: Subject) -> list[Block]:
-    """How it was computed."""
+    """Describe the engine, its settings and its run."""
     told = subject.info
     summary = "not one of bayesgmm’s own" if subject.engine is None else subject.engine.summary
     facts = [("Method", f"{subject.method}: {summary}")]
@@ -93,7 +93,7 @@ def engine(subject: Subject) -> list[Block]:
 
 
 def _labels(facts: FitInfo) -> str:
-    """How labels were made to mean the same in every draw, and how far they do.
+    """Describe how label switching was undone, and the agreement of the labels.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which points belong together, whatever components are called: how many, the optimal clustering, its doubts."""
+"""Label-free sections: the number of clusters, the optimal partition and its uncertainty."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def how_many(subject: Subject) -> list[Block]:
 
 
 def together(subject: Subject) -> list[Block]:
-    """How probable it is for each pair of points to belong together."""
+    """Show the co-clustering probability of each pair of points."""
     best = subject.partition
     data = draw.co_clustering_data(subject.company, best)
     matrix = data["probability"].values

@@ -38,7 +38,7 @@ def mathml(source: str) -> Markup:
 
 @dataclass
 class _Reader:
-    """What is still to be read of a formula."""
+    """Reader of a formula: its remaining text."""
 
     tokens: list[str] = field(default_factory=list)
 

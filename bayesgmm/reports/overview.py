@@ -51,7 +51,7 @@ def _trust(subject: Subject) -> str:
 
 
 def findings(subject: Subject) -> list[Block]:
-    """What every check found, the worst first."""
+    """Show the findings of all checks, the most severe first."""
     found = subject.findings
     blocks: list[Block] = [Findings(tuple(found))] if len(found) else []
     if found.passed:

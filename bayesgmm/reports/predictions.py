@@ -1,4 +1,4 @@
-"""What ArviZ's predictive checks take: replicated data, log likelihoods, and draws from the prior."""
+"""Input of ArviZ's predictive checks: replicated data, log likelihoods, and draws from the prior."""
 
 import warnings
 from typing import TYPE_CHECKING

@@ -31,7 +31,7 @@ GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "nu": "ν", "mu": "μ", "la
 
 @dataclass(frozen=True)
 class Saying:
-    """What a prior says.
+    """Description of a prior.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Saying:
 
 
 def sayings(model: MixtureModel, n_features: int) -> dict[str, Saying]:
-    """What a resolved declaration says of the data, the weights, the means and the covariances.
+    """Describe a resolved declaration: the data, the weights, the means and the covariances.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def _with_background(saying: Saying, model: MixtureModel) -> Saying:
 
 
 def _is_common(value: Any) -> bool:
-    """Whether a parameter is one number, or the same one in every column."""
+    """Return True if a parameter is one number, or the same in every column."""
     return bool(np.ptp(np.ravel(value)) == 0)
 
 
@@ -107,7 +107,7 @@ def _scalar_columns(prior: Scalar) -> dict[str, Array]:
 
 
 def _scalar_words(prior: Scalar) -> str:
-    """Where most of a prior of one number lies; that of the first column where they differ.
+    """Describe the central interval of a prior of one number; of the first column if they differ.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def _concentration(told: Any) -> tuple[str, str, list[str]]:
 
 @by_class
 def say_weights(prior: WeightsPrior, n_components: int) -> Saying:
-    """What a prior says of the weights."""
+    """Describe a prior of the weights."""
     raise NotImplementedError
 
 
@@ -201,7 +201,7 @@ def _scaled(scale: Any, n_features: int) -> tuple[str, dict[str, Array]]:
 
 @by_class
 def say_means(prior: MeansPrior, n_features: int) -> Saying:
-    """What a prior says of the means."""
+    """Describe a prior of the means."""
     raise NotImplementedError
 
 
@@ -250,12 +250,12 @@ def _hierarchical_means(prior: HierarchicalMeans, n_features: int) -> Saying:
 
 @by_class
 def say_covariances(prior: CovariancesPrior, family: Family, n_features: int) -> Saying:
-    """What a prior says of the covariances."""
+    """Describe a prior of the covariances."""
     raise NotImplementedError
 
 
 def _index(family: Family, n_features: int) -> str:
-    """What a standard deviation is counted by: component, column, both."""
+    """Return the index of a standard deviation: component, column, or both."""
     own = family.sharing.subscript.removeprefix("_").split()
     return " ".join([*own, *([] if family.form.n_scales(n_features) == 1 else ["j"])])
 

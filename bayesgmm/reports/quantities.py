@@ -108,7 +108,7 @@ def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str])
 
 
 def _learned(fit: "xr.DataTree", columns: Sequence[str]) -> dict[str, Array]:
-    """What the priors learn beyond the mixture, each a number (chain, draw)."""
+    """Return the parameters of the priors that are estimated, each (chain, draw)."""
     found = {}
     for name, variable in fit["posterior"].to_dataset().data_vars.items():
         rest = [dim for dim in variable.dims if dim not in {"chain", "draw"}]

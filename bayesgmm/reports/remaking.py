@@ -1,4 +1,4 @@
-"""How to do it again, and how to cite it."""
+"""Sections on reproducing and citing the fit."""
 
 import shlex
 from importlib.metadata import version
@@ -90,7 +90,7 @@ def _command(subject: Subject) -> str:
 
 
 def citations(subject: Subject) -> list[Block]:
-    """What to cite."""
+    """List the works to cite."""
     own = f"bayesgmm {version('bayesgmm')}: Bayesian Gaussian mixtures with honest uncertainty. Python package."
     works = [own, WORKS["labels"], WORKS["arviz"]]
     if subject.engine is not None:

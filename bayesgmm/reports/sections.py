@@ -23,7 +23,7 @@ class Section:
     parts: tuple[Part, ...]
 
     def blocks(self, subject: Subject) -> list[Block]:
-        """What it shows of a fit."""
+        """Return the blocks that the section shows of a fit."""
         made: list[Block] = []
         why: list[str] = []
         for part in self.parts:

@@ -75,7 +75,7 @@ class Subject:
 
     @property
     def has_points(self) -> bool:
-        """Whether the fit holds the points that it was made from."""
+        """True if the fit contains its data."""
         return holds_points(self.fit)
 
     @property
@@ -85,7 +85,7 @@ class Subject:
 
     @property
     def rows_and_points(self) -> str:
-        """How many points were fitted, and how many rows these are where rows have weights."""
+        """Describe the number of points, and of rows if rows have weights."""
         rows = plural(self.n_points, self.word)
         if self.points.weights is None:
             return rows
@@ -93,7 +93,7 @@ class Subject:
 
     @property
     def word(self) -> str:
-        """What a row of the data is: a point, unless rows have weights."""
+        """Word for a row of the data: point, or row if rows have weights."""
         return "point" if self.points.weights is None else "row"
 
     @cached_property
@@ -108,17 +108,17 @@ class Subject:
 
     @property
     def is_point(self) -> bool:
-        """Whether it is a point estimate: one draw."""
+        """True for a point estimate, which is one draw."""
         return self.posterior.n_draws == 1
 
     @cached_property
     def is_approximation(self) -> bool:
-        """Whether the draws come from an approximation, independently."""
+        """True if the draws come from an approximation."""
         return approximate(self.fit)
 
     @property
     def is_chains(self) -> bool:
-        """Whether the draws come from Markov chains."""
+        """True if the draws come from Markov chains."""
         return not (self.is_point or self.is_approximation)
 
     @property
@@ -223,7 +223,7 @@ class Subject:
         return tree
 
     def rows(self, most: int) -> IntArray:
-        """Which rows are looked at where there may be so many."""
+        """Return evenly spaced rows, at most a given number."""
         return np.linspace(0, self.n_points - 1, min(self.n_points, most)).round().astype(int)
 
     @cached_property
@@ -271,13 +271,13 @@ class Subject:
 
     @cached_property
     def pit(self) -> "xr.Dataset":
-        """Where each point falls in the distribution that the others predict for it, by column that is drawn."""
+        """Compute the leave-one-out probability integral transform of each point, for the columns that are drawn."""
         _ = self.loo  # what it leaves out, this leaves out
         return transformed(self.predictive)
 
     @cached_property
     def findings(self) -> Findings:
-        """What the checks have to say."""
+        """Findings of the checks."""
         return diagnose(self.fit, progress=False)
 
     @property

@@ -82,7 +82,7 @@ class _TemporaryLocator(_CacheLocator):
         return cls(function, file)
 
     def get_cache_path(self) -> str:
-        """Where files go."""
+        """Return the folder of the cache files."""
         return str(temporary_folder() / self.get_suitable_cache_subpath(self._py_file))
 
     def get_source_stamp(self) -> str:

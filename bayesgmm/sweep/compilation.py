@@ -50,7 +50,7 @@ class Compiled:
 
     @property
     def _numba_type_(self) -> Any:
-        """What numba takes this object for where another compiled function calls it."""
+        """Type of this object for numba, when another compiled function calls it."""
         return self.native._numba_type_
 
     def __call__(self, *args: Any) -> Any:  # noqa: D102
@@ -72,7 +72,7 @@ class Callback(Compiled):
 
     @property
     def address(self) -> int:
-        """Where its native code is; compiles it."""
+        """Address of its native code; compiles it."""
         return int(self.native.address)
 
 

@@ -18,7 +18,7 @@ _FLOOR = -1e300  # a score below this is as good as this one, and two of them ca
 
 @jit
 def moments_width(n_features: int, diagonal: bool) -> int:
-    """How many sums one component needs: its count, then per feature s1 and a row of s2."""
+    """Return the number of sums of one component: its count, then per feature s1 and a row of s2."""
     if diagonal:
         return 1 + 2 * n_features
     return (n_features + 1) * (n_features + 2) // 2

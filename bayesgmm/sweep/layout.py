@@ -1,4 +1,4 @@
-"""How points are laid out for the compiled sweep."""
+"""Layout of the points for the compiled sweep."""
 
 LANES = 8  # doubles in one vector
 BLOCK = 4 * LANES  # points: four vectors hold one feature of a block

@@ -112,7 +112,7 @@ def workspace(points, table):
 
 @block_jit
 def is_diagonal(table):
-    """Whether a table's roots are diagonals: (K, D) in place of (K, D, D)."""
+    """Return True if a table's roots are diagonals: (K, D) in place of (K, D, D)."""
     return table.root.size == table.mean.size
 
 
