@@ -97,6 +97,13 @@ def fit(
     The methods and their settings:
 
     {methods}
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> fitted = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [5.0]], "em", seed=1, progress=False)
+    >>> fitted["posterior"]["mean"].values.ravel()
+    array([2.])
     """
     as_model(model)
     engine = engine_named(method)

@@ -312,7 +312,7 @@ def save(fit: "xr.DataTree", path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> "xr.DataTree":
-    """Read a fit from a file that ``save`` wrote; the example of ``save`` reads it.
+    """Read a fit from a file that ``save`` wrote.
 
     Parameters
     ----------
@@ -326,6 +326,13 @@ def load(path: str | Path) -> "xr.DataTree":
     ------
     FitFileError
         If the file does not exist, is damaged, is not a fit, or has the schema of a later version.
+
+    Examples
+    --------
+    >>> load("missing.nc")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.FitFileError: there is no file missing.nc
     """
     import xarray as xr
 

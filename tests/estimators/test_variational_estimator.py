@@ -258,6 +258,6 @@ def test_minibatches_reach_the_same_place():
     """Within 0.1 nats per point of the bound of all points, on 20,000 points."""
     data = make_mixture(n_points=20_000, n_features=2, n_components=3, overlap=0.02, seed=1).X
     whole, parts = fit(data=data, **FINITE), fit(data=data, settings={"batch_size": 1000}, **FINITE)
-    assert parts._approximation.reached.batches[0] == 20
+    assert parts._approximation.result.batches[0] == 20
     assert parts.lower_bound_ == pytest.approx(whole.lower_bound_, abs=2000)
     assert len(parts.lower_bounds_) == parts.n_iter_
