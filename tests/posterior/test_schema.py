@@ -100,7 +100,7 @@ def test_a_tree_without_our_groups_still_answers(fit, iris):
     )
     np.testing.assert_allclose(bg.assignments(foreign)["probability"], bg.assignments(fit)["probability"], atol=1e-9)
     bare = xr.DataTree.from_dict({"posterior": fit["posterior"].to_dataset()})
-    with pytest.raises(FitFileError, match="give the points"):
+    with pytest.raises(FitFileError, match="pass the data"):
         bg.assignments(bare)
     new = bg.assignments(bare, iris)
     np.testing.assert_allclose(new["probability"], bg.assignments(fit)["probability"], atol=1e-9)
