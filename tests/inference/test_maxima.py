@@ -285,7 +285,7 @@ def test_a_start_from_which_all_means_meet_is_rejected():
     model = bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=bg.HalfNormal(0.3)))
     with pytest.warns(FitWarning) as said:
         fitted(model, GALAXIES, "map")
-    assert "another climb ended where the spread of the means is zero. This is the high" in str(said[0].message)
+    assert "from another start, the spread of the means is zero. This is the highest" in str(said[0].message)
     model = bg.MixtureModel(3, means=bg.HierarchicalMeans(spread=bg.HalfNormal(0.1)))
     with pytest.raises(DegenerateComponent, match=r"the spread of the means is zero(.|\n)*InverseGamma"):
         fitted(model, GALAXIES, "map")

@@ -250,10 +250,10 @@ def test_a_conditional_mean_that_overflows_is_refused():
     steep = Parameters(np.ones((1, 1)), np.zeros((1, 1, 2)), np.array([[[[1.0, 1e3], [1e3, 2e6]]]]))
     posterior = Posterior(steep, COLUMNS[:2], Standard(np.zeros(2), np.ones(2)))
     np.testing.assert_allclose(condition(posterior, {"a": 3.0}, ["b"]).parameters.mean, 3000)
-    with pytest.raises(DataError, match="that far from all components"):
+    with pytest.raises(DataError, match="too far from all components"):
         condition(posterior, {"a": 1e152}, ["b"])
     tight = Parameters(np.ones((1, 1)), np.zeros((1, 1, 2)), 1e-20 * np.eye(2)[None, None])
-    with pytest.raises(DataError, match="that far from all components"):
+    with pytest.raises(DataError, match="too far from all components"):
         condition(Posterior(tight, COLUMNS[:2], posterior.standard), {"a": 1e150}, ["b"])
 
 
