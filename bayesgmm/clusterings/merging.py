@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
@@ -223,13 +223,13 @@ def _join(groups: list[list[int]], parts: list[Array], a: int, b: int) -> None:
 
 def _drop(a: Array, b: Array, weight: Array) -> float:
     """Decrease of the entropy when two clusters are merged."""
-    return float(weight @ (xlogy(a + b, a + b) - xlogy(a, a) - xlogy(b, b)))
+    return float(weight @ (scipy.special.xlogy(a + b, a + b) - scipy.special.xlogy(a, a) - scipy.special.xlogy(b, b)))
 
 
 def _overlap(a: Array, b: Array, weight: Array) -> float:
     """Decrease of the entropy divided by its maximum, by Jensen's inequality: equal probabilities at every point."""
     n_a, n_b = weight @ a, weight @ b
-    most = xlogy(n_a + n_b, n_a + n_b) - xlogy(n_a, n_a) - xlogy(n_b, n_b)
+    most = scipy.special.xlogy(n_a + n_b, n_a + n_b) - scipy.special.xlogy(n_a, n_a) - scipy.special.xlogy(n_b, n_b)
     return float(np.clip(_drop(a, b, weight) / most, 0.0, 1.0)) if most > 0 else 0.0
 
 
@@ -243,7 +243,7 @@ def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, A
 
 
 def _entropy(parts: list[Array], weight: Array) -> float:
-    return max(0.0, -sum(float(weight @ xlogy(part, part)) for part in parts))
+    return max(0.0, -sum(float(weight @ scipy.special.xlogy(part, part)) for part in parts))
 
 
 def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Groups:

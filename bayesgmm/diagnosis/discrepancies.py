@@ -8,8 +8,8 @@ The draws' p-values depend on each other; ``combine`` makes one of them.
 """
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc, chdtrc, eval_legendre, ndtr
 
 from bayesgmm.diagnosis.rosenblatt import TINY
 from bayesgmm.sweep.stats import Array
@@ -121,8 +121,8 @@ def tails(uniform: Array) -> Array:
 
 def _two_sided(count: Array, n_points: int, share: float) -> Array:
     """P-value of a binomial count, twice the smaller side."""
-    fewer = bdtr(count, n_points, share)
-    more = np.where(count > 0, bdtrc(np.maximum(count - 1, 0), n_points, share), 1.0)
+    fewer = scipy.special.bdtr(count, n_points, share)
+    more = np.where(count > 0, scipy.special.bdtrc(np.maximum(count - 1, 0), n_points, share), 1.0)
     return np.minimum(1.0, 2 * np.minimum(fewer, more))
 
 
@@ -143,7 +143,7 @@ def dependence(first: Array, second: Array) -> Array:
     """
     u, v = (np.stack(_legendre(values, DEGREES)) for values in (first, second))
     sums = np.einsum("p...n,q...n->pq...", u, v[1:])
-    return chdtrc((DEGREES + 1) * DEGREES, (sums**2).sum(axis=(0, 1)) / first.shape[-1])
+    return scipy.special.chdtrc((DEGREES + 1) * DEGREES, (sums**2).sum(axis=(0, 1)) / first.shape[-1])
 
 
 def within(first: Array, second: Array, label: IntArray, n_components: int) -> Array:
@@ -167,7 +167,7 @@ def within(first: Array, second: Array, label: IntArray, n_components: int) -> A
     sums = (held * product[..., None]).sum(axis=-2)
     enough = count >= ENOUGH
     statistic = np.where(enough, sums**2 / np.maximum(count, 1), 0.0).sum(axis=-1)
-    return chdtrc(np.maximum(enough.sum(axis=-1), 1), statistic)
+    return scipy.special.chdtrc(np.maximum(enough.sum(axis=-1), 1), statistic)
 
 
 def shape(deviation: Array, label: IntArray, n_components: int) -> Array:
@@ -195,7 +195,7 @@ def shape(deviation: Array, label: IntArray, n_components: int) -> Array:
     sums = np.einsum("asn,snk->ask", shapes(deviation), held)
     enough = count >= PLENTY
     statistic = np.where(enough, (sums**2).sum(axis=0) / np.maximum(count, 1), 0.0).sum(axis=-1)
-    return chdtrc(len(sums) * np.maximum(enough.sum(axis=-1), 1), statistic)
+    return scipy.special.chdtrc(len(sums) * np.maximum(enough.sum(axis=-1), 1), statistic)
 
 
 def shapes(deviation: Array) -> Array:
@@ -205,8 +205,8 @@ def shapes(deviation: Array) -> Array:
     in common with :math:`e` and :math:`e^2`, so that a small shift or stretch of e leaves their means at zero.
     """
     nodes, weight = np.polynomial.hermite_e.hermegauss(60)
-    known, weight = _legendre(ndtr(nodes), 4), weight / weight.sum()
-    values, out = _legendre(ndtr(deviation), 4), []
+    known, weight = _legendre(scipy.special.ndtr(nodes), 4), weight / weight.sum()
+    values, out = _legendre(scipy.special.ndtr(deviation), 4), []
     for low, high, power in ((1, 3, 1), (2, 4, 2)):
         a, b = (float(weight @ (known[degree] * nodes**power)) for degree in (low, high))
         out.append((b * values[low] - a * values[high]) / np.hypot(a, b))
@@ -220,4 +220,4 @@ def either(one: Array, other: Array) -> Array:
 
 def _legendre(u: Array, highest: int) -> list[Array]:
     """Orthonormal polynomials on the unit interval, of degrees 0 to ``highest``."""
-    return [np.sqrt(2 * degree + 1) * eval_legendre(degree, 2 * u - 1) for degree in range(highest + 1)]
+    return [np.sqrt(2 * degree + 1) * scipy.special.eval_legendre(degree, 2 * u - 1) for degree in range(highest + 1)]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammaincc
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.data.points import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
@@ -37,7 +37,7 @@ def farness(values: Array, posterior: Posterior) -> Array:
     out = np.empty((posterior.n_draws, len(x)))
     for s in range(posterior.n_draws):
         steps = np.einsum("kij,nkj->nki", tables.root[s], x[:, None, :] - tables.mean[s])
-        out[s] = gammaincc(x.shape[1] / 2, (steps**2).sum(axis=-1).min(axis=-1) / 2)
+        out[s] = scipy.special.gammaincc(x.shape[1] / 2, (steps**2).sum(axis=-1).min(axis=-1) / 2)
     return out
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.discrepancies import (
     TAIL,
@@ -99,7 +99,7 @@ def misfits(fit: "xr.DataTree") -> list[Misfit]:
         outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
         found.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
     for i, j in combinations(range(len(names)), 2):
-        u, inside = rosenblatt(x, parameters, [i, j]), ndtr(deviations(x, posterior, label, [i, j]))
+        u, inside = rosenblatt(x, parameters, [i, j]), scipy.special.ndtr(deviations(x, posterior, label, [i, j]))
         p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
         found.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
     if len(names) > 1:

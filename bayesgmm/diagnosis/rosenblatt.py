@@ -1,7 +1,7 @@
 """Points of a Gaussian mixture as independent uniform numbers: where the model is right."""
 
 import numpy as np
-from scipy.special import ndtr
+import scipy  # its parts are imported when they are used
 
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import LOG_2PI, Array, cholesky
@@ -57,7 +57,7 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
         known = sum((chol[:, None, :, d, j] * errors[j] for j in range(d)), start=np.zeros(1))
         error = (x[None, :, None, column] - mean[:, None, :, d] - known) / chol[:, None, :, d, d]
         weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
-        out[..., d] = (weight * ndtr(error)).sum(axis=-1) / weight.sum(axis=-1)
+        out[..., d] = (weight * scipy.special.ndtr(error)).sum(axis=-1) / weight.sum(axis=-1)
         log_weight -= 0.5 * (error**2 + LOG_2PI) + np.log(chol[:, None, :, d, d])
         errors.append(error)
     return np.clip(out, 0.0, 1.0)
@@ -76,10 +76,8 @@ def distances(uniform: Array) -> Array:
     (..., N) float
         Near 1 far out, near 0 in the very middle.
     """
-    from scipy.special import gammainc, ndtri
-
-    z = ndtri(np.clip(uniform, TINY, 1 - TINY))
-    return gammainc(uniform.shape[-1] / 2, (z**2).sum(axis=-1) / 2)
+    z = scipy.special.ndtri(np.clip(uniform, TINY, 1 - TINY))
+    return scipy.special.gammainc(uniform.shape[-1] / 2, (z**2).sum(axis=-1) / 2)
 
 
 def unrounded(x: Array, seed: int = 0) -> Array:
