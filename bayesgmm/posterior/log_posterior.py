@@ -6,6 +6,7 @@ The order of the coordinates is: weights, means (standardised, component by comp
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import RLock
 from typing import Any, Self, override
 
 import numpy as np
@@ -25,6 +26,19 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
 SMALLEST_GAP = 1e-3  # minimum gap between ordered means at the start
+_lock = RLock()
+
+
+class _Once[T](cached_property[T]):
+    """Property that is computed once, even if several threads ask at the same time.
+
+    The plan holds addresses of arrays: a second computation would free the arrays of the first.
+    """
+
+    @override
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        with _lock:
+            return super().__get__(instance, owner)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class LogPosterior:
         row = None if resolved.background is None else resolved.background.row(standard)
         return cls(resolved, replace(blocks, background=row), standard)
 
-    @cached_property
+    @_Once
     def _arrays(self) -> dict[str, Array]:
         """Arrays that the plan points to; they are kept alive here."""
         model, k = self.model, self.n_components
@@ -86,7 +100,7 @@ class LogPosterior:
         """Native code of a prior's density."""
         return getattr(self.model, name).density
 
-    @cached_property
+    @_Once
     def plan(self) -> IntArray:
         """Density for the native code: sizes and addresses, in the order of ``native.Plan``."""
         model, arrays = self.model, self._arrays

@@ -1,6 +1,8 @@
 """The log posterior, compared with a direct implementation by SciPy, and its gradient with finite differences."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,6 +60,20 @@ def test_gradient_is_the_slope_under_every_combination_of_priors(family, d, k):
         _, grad = density(q)
         slopes = [(density(q + e)[0] - density(q - e)[0]) / 2e-5 for e in 1e-5 * np.eye(q.size)]
         np.testing.assert_allclose(grad, slopes, rtol=1e-6, atol=1e-5, err_msg=str(priors))
+
+
+def test_threads_that_ask_at_once_share_one_plan(monkeypatch):
+    density, _, _ = make("full", 2, 2)
+    params = type(density.model.weights).params
+
+    def slow(self, n_components):
+        time.sleep(0.05)  # long enough for the other threads to ask
+        return params(self, n_components)
+
+    monkeypatch.setattr(type(density.model.weights), "params", slow)
+    with ThreadPoolExecutor(4) as pool:
+        plans = list(pool.map(lambda _: density.plan, range(4)))
+    assert all(plan is plans[0] for plan in plans)
 
 
 @pytest.mark.parametrize("background", [None, bg.Background()])
