@@ -17,7 +17,8 @@ from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.variational_search import Approximation, Start, best_ascent
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
-from bayesgmm.inference.variational import SHORT_RUN, AscentResult, Minibatches, natural_step
+from bayesgmm.inference.stochastic import Minibatches, natural_step
+from bayesgmm.inference.variational import SHORT_RUN, AscentResult
 from bayesgmm.model import as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 

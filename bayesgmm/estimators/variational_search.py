@@ -20,7 +20,8 @@ from bayesgmm.inference.conjugate import Wisharts, outer
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import closest_wishart, maximise
-from bayesgmm.inference.variational import AscentResult, Minibatches, Rule, ascend, find, run_to_convergence
+from bayesgmm.inference.stochastic import Minibatches
+from bayesgmm.inference.variational import AscentResult, Rule, ascend, find, run_to_convergence
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters

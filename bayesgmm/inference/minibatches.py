@@ -59,10 +59,10 @@ def draw_minibatches(density: LogPosterior, mode: Array, count: int, points: int
 
 
 def subsample(density: LogPosterior, points: int, seed: int) -> LogPosterior:
-    """Return the log posterior of random blocks, with weights scaled to represent all points."""
-    n, length = density.blocks.n_blocks, -(-points // BLOCK)
-    chosen = np.random.default_rng((seed, 5)).permutation(n)[:length]
-    return replace(density, blocks=_take(density.blocks, chosen, n / length))
+    """Return the log posterior of random blocks, at most all of them, with weights scaled to represent all points."""
+    n = density.blocks.n_blocks
+    chosen = np.random.default_rng((seed, 5)).permutation(n)[: -(-points // BLOCK)]
+    return replace(density, blocks=_take(density.blocks, chosen, n / len(chosen)))
 
 
 def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[Blocks]:

@@ -20,15 +20,17 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import MIN_ASSESSED, Assessment, assess, quality_warnings
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
+from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 
 SHORT_RUN = 20  # iterations of a short run
 ROUGH = 100_000  # number of points for the starts of minibatches
-SETTLED = 1e-5  # passes over minibatches end when one gains less than this in mean ELBO
+SETTLED = 1e-5  # passes over minibatches end when they gain less than this in mean ELBO
+PATIENCE = 2  # number of passes that gain less, because the mean bound of a pass is noisy
 CLOSE = 1e-6  # the final sweeps over all points end when one gains less than this
 LAST_SWEEPS = 10  # maximum number of final sweeps
 REPORTED = 10  # number of iterations between reports of progress
@@ -198,40 +200,10 @@ def _sort_sticks(ascent: Ascent, result: AscentResult, tol: float) -> AscentResu
     return result if elbo < result.elbo + tol else result.then(AscentResult(ordered, [elbo], [1]))
 
 
-@dataclass(frozen=True)
-class Minibatches:
-    """Settings of the stochastic ascent; ``fit`` describes them."""
-
-    size: int | None
-    delay: float
-    forget: float
-
-    def rate(self, step: int) -> float:
-        """Step size of a step; steps are counted from 1."""
-        return float((step + self.delay) ** -self.forget)
-
-    def fewer_than(self, n_points: int) -> bool:
-        """Return True if a minibatch has fewer than all points."""
-        return self.size is not None and self.size < n_points
-
-
-def natural_step(ascent: Ascent, factors: Factors, batch: Blocks, rate: float) -> tuple[float, Factors]:
-    """Take a natural-gradient step on a minibatch; return the minibatch estimate of the bound and the new factors.
-
-    The weights of the minibatch are scaled so that it represents all points.
-
-    References
-    ----------
-    .. [1] Hoffman, Blei, Wang & Paisley (2013), J. Mach. Learn. Res. 14, 1303-1347.
-    """
-    stats = ascent.fold(factors, batch)
-    return ascent.elbo(factors, stats), ascent.update(factors, stats, rate)
-
-
 def stochastic_passes(
     ascent: Ascent, start: Factors, batches: Minibatches, max_iter: int, seed: int, progress: Progress
 ) -> AscentResult:
-    """Take natural-gradient steps over random minibatches until the mean bound of a pass hardly increases.
+    """Take natural-gradient steps over random minibatches until passes hardly raise the highest mean bound.
 
     The recorded bound of a pass is the mean over its minibatches. It is noisy, and belongs to factors that change
     during the pass.
@@ -246,11 +218,12 @@ def stochastic_passes(
                 taken += 1
                 elbo, factors = natural_step(ascent, factors, batch, batches.rate(taken))
                 bounds.append(elbo)
-            gain = np.mean(bounds) - result.elbo if result.history else np.inf
             result.note(factors, float(np.mean(bounds)), len(bounds))
             progress.stage(f"pass {number}, ELBO about {result.elbo:.1f}")
-            if gain < SETTLED * total:
-                result.converged = True
+            if len(result.history) > PATIENCE:
+                gain = max(result.history[-PATIENCE:]) - max(result.history[:-PATIENCE])
+                result.converged = gain < SETTLED * total
+            if result.converged:
                 break
     except KeyboardInterrupt:
         result.factors, result.interrupted = factors, True
@@ -260,17 +233,29 @@ def stochastic_passes(
 def _stochastic(
     ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, batches: Minibatches, progress: Progress
 ) -> AscentResult:
-    """Fit by minibatches: starts on a subsample, passes over minibatches, a few final sweeps over all points."""
+    """Fit a sample, pass over minibatches from there, and end with a few sweeps over all points.
+
+    Minibatches can lead away from the optimum: the last sweeps start from the factors of the sample if these have the
+    higher ELBO on other points.
+    """
     density, total = ascent.density, ascent.density.blocks.total_weight
-    part = ascent.on(subsample(density, max(ROUGH, batches.size or 0), seed))
-    start = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0].factors
-    passed = stochastic_passes(ascent, start, batches, max_iter, seed, progress)
+    points = max(ROUGH, batches.size or 0)
+    progress.stage("variational Bayes on a sample")
+    part = ascent.on(subsample(density, points, seed))
+    short = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0]
+    started = run_to_convergence(part, short, max_iter, tol * total, progress)
+    passed = AscentResult(started.factors, interrupted=started.interrupted)
+    if not passed.interrupted:
+        passed = stochastic_passes(ascent, started.factors, batches, max_iter, seed, progress)
     if passed.interrupted:
         result = passed.then(ascend(ascent, passed.factors, 1, 0.0))
         result.interrupted = True
         return result
     progress.stage("last sweeps over all points")
     factors = ascent.sort_sticks(passed.factors) if density.model.weights.heaviest_first else passed.factors
+    other = ascent.on(subsample(density, points, seed + 1))
+    if elbo_difference(other, factors, started.factors, density.blocks.n_blocks).is_negative:
+        factors = started.factors
     last = ascend(ascent, factors, LAST_SWEEPS, max(tol, CLOSE) * total)
     return passed.then(last)
 
@@ -306,9 +291,11 @@ def fit(
     tol : float
         Converged when the remaining gain in mean ELBO per point is less than this.
     batch_size : int, optional
-        Number of points per step, rounded up to whole blocks of 32. Default: all points. With minibatches the starts
-        use 100,000 points, the passes end when one gains less than 1e-5 in mean ELBO per point, and at most 10 sweeps
-        over all points follow, until one gains less than 1e-6.
+        Number of points per step, rounded up to whole blocks of 32. Default: all points. With minibatches, a sample of
+        at most 100,000 points is fitted first. From there the passes over minibatches end when two of them gain less
+        than 1e-5 in mean ELBO per point. Their result and that of the first sample are compared by their ELBO on
+        another sample, and at most 10 sweeps over all points follow from the better one, until one gains less than
+        1e-6.
     delay, forget : float
         Step t over a minibatch has the size ``(t + delay) ** -forget``; forget is more than 0.5 and at most 1.
 

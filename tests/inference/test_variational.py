@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +22,8 @@ from bayesgmm.inference import variational
 from bayesgmm.inference.acceleration import squarem
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.minibatches import subsample
+from bayesgmm.inference.stochastic import elbo_difference
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.ascents import (
@@ -289,6 +292,58 @@ def test_minibatches_reach_the_bound_of_all_points(family, means):
     assert 2 <= (batches > 1).sum() <= 20
     assert (batches == 1).sum() <= variational.LAST_SWEEPS
     assert elbo[batches == 1][0] == pytest.approx(told.notes.elbo, abs=1)
+
+
+def line_of_clusters(n_points, n_features, n_components, apart, in_order=False):
+    """Unit Gaussians on a line."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, n_components, n_points)
+    x = rng.normal(size=(n_points, n_features))
+    x[:, 0] += apart * label
+    return x[np.argsort(label, kind="stable")] if in_order else x
+
+
+@pytest.mark.parametrize("n_points, n_features, batch_size", [(500, 2, 100), (2000, 6, 500), (1000, 6, 32)])
+@pytest.mark.parametrize("in_order", [False, True])
+def test_minibatches_of_few_points_reach_the_bound_of_all_points(n_points, n_features, batch_size, in_order):
+    """Fewer points than the sample of the starts: their weights must still sum to the number of points."""
+    x = line_of_clusters(n_points, n_features, 3, 20, in_order)
+    batched = info(vb(bg.MixtureModel(3), x, draws=50, batch_size=batch_size))
+    assert batched.notes.elbo > info(vb(bg.MixtureModel(3), x, draws=50)).notes.elbo - 0.1
+    assert not [message for message in batched.warnings if "before it converged" in message]
+
+
+def test_minibatches_keep_the_fit_of_the_sample_where_they_lead_away_from_it(monkeypatch):
+    def astray(ascent, start, *args):
+        one = np.argsort(start.components.mean[:, 0])[0]
+        mean = np.tile(start.components.mean[one], (3, 1))
+        return variational.AscentResult(replace(start, components=replace(start.components, mean=mean)), [-1e9], [2])
+
+    x = line_of_clusters(2000, 2, 3, 20)
+    expected = info(vb(bg.MixtureModel(3), x, draws=50)).notes.elbo
+    monkeypatch.setattr(variational, "stochastic_passes", astray)
+    assert info(vb(bg.MixtureModel(3), x, draws=50, batch_size=500)).notes.elbo == pytest.approx(expected, abs=0.1)
+
+
+def test_a_difference_of_bounds_is_exact_on_all_points_and_within_its_error_on_a_sample():
+    """False alarm: 3e-6 each (4.7 standard errors, 20 samples)."""
+    ascent = make_ascent()
+    first = start_of(ascent)
+    second = ascent.step(first)[1]
+    exact = ascent.step(first)[0] - ascent.step(second)[0]
+    n_blocks = ascent.density.blocks.n_blocks
+    assert elbo_difference(ascent, first, second, n_blocks).value == pytest.approx(exact, abs=1e-6)
+    assert elbo_difference(ascent, first, second, n_blocks).error == 0
+    for seed in range(20):
+        part = ascent.on(subsample(ascent.density, ascent.density.blocks.n_points // 2, seed))
+        estimated = elbo_difference(part, first, second, n_blocks)
+        assert 0 < estimated.error
+        assert abs(estimated.value - exact) < 4.7 * estimated.error
+
+
+def test_a_sample_of_more_points_than_there_are_is_all_of_them():
+    density = make_ascent().density
+    assert subsample(density, 10**6, 0).blocks.total_weight == pytest.approx(density.blocks.total_weight)
 
 
 def test_steps_that_do_not_converge_are_refused():
