@@ -13,7 +13,8 @@ from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
-from bayesgmm.posterior.subsets import condition, marginal, places
+from bayesgmm.posterior.subsets import marginal, places
+from bayesgmm.predictions.conditionals import conditional
 from bayesgmm.predictions.densities import DRAWS, kept, spread
 from bayesgmm.predictions.predictive import default_grid
 from bayesgmm.sweep.stats import Array
@@ -70,7 +71,7 @@ def density_data(
     """
     import xarray as xr
 
-    ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, DRAWS)
+    ci_prob, posterior = probability("ci_prob", ci_prob), aligned(fit, None if given else DRAWS)
     given = {str(name): float(value) for name, value in (given or {}).items()}
     posterior = _conditional(posterior, given, columns)
     points = observed(fit) if holds_points(fit) and not given else None
@@ -99,7 +100,7 @@ def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequenc
     if not free:
         raise DataError(f"all columns are given ({', '.join(given)}): there is no column left to draw")
     names = [free[j] for j in choose_columns(free, columns)]
-    return condition(posterior, given, names)
+    return conditional(posterior, given, names, "predictive", DRAWS)
 
 
 def _axis(posterior: Posterior, j: int, x: Array | None) -> Array:
@@ -182,7 +183,8 @@ def density(
     columns : sequence of str, optional
         Columns to show. Default: the first six.
     given : mapping of column to number, optional
-        Values of other columns, in data units: plot the conditional densities.
+        Values of other columns, in data units: plot the conditional densities of a new point with these values, as
+        ``conditional_density``.
     ci_prob : float
         Probability of the band.
 

@@ -14,7 +14,8 @@ from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import background, background_probability
 from bayesgmm.posterior.schema import Posterior, observed, points_for, unpack
-from bayesgmm.posterior.subsets import condition, marginal, places
+from bayesgmm.posterior.subsets import marginal, places
+from bayesgmm.predictions.conditionals import conditional
 from bayesgmm.predictions.densities import DRAWS, dataset, kept, spread
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, responsibilities
@@ -196,6 +197,7 @@ def conditional_density(
     over: str | Sequence[str],
     grid: ArrayLike | None = None,
     *,
+    average: str = "predictive",
     steps: int | None = None,
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
@@ -207,8 +209,16 @@ def conditional_density(
     .. math:: p(x_o \mid x_g, \theta) = \sum_k w'_k \, \mathrm{Normal}(x_o \mid \mu'_k, \Sigma'_k), \qquad
               w'_k \propto w_k \, \mathrm{Normal}(x_g \mid \mu_{k,g}, \Sigma_{k,gg})
 
-    averaged over the posterior of :math:`\theta`. The given values do not change the posterior: draws are not weighted
-    by their density. Columns that are neither in ``given`` nor in ``over`` are integrated out.
+    averaged over the draws of :math:`\theta`, in one of two ways:
+
+    - ``'predictive'``: the conditional density of a new point of which the given values are known [2]_. They are data
+      too: a draw counts in proportion to the density that it gives them. The result is the posterior predictive
+      density of all columns divided by that of the given ones, :math:`p(x_o, x_g \mid y) / p(x_g \mid y)`.
+    - ``'posterior'``: the conditional density as a function of the parameters, :math:`\mathrm{E}[p(x_o \mid x_g,
+      \theta) \mid y]`. All draws count the same: the given values are not an observation, only a place at which the
+      regression of some columns on others is evaluated.
+
+    They agree where the data are many. Columns that are neither in ``given`` nor in ``over`` are integrated out.
 
     Parameters
     ----------
@@ -220,12 +230,15 @@ def conditional_density(
     grid : (M,) or (M, len(over)) array or DataFrame, optional
         Points. Default: 200 points along one column, or 60 along each of two (the last column changes fastest), over
         nearly all of the probability.
+    average : {'predictive', 'posterior'}
+        How draws are averaged.
     steps : int, optional
         Number of points of the default grid along each column.
     ci_prob : float
         Probability of the equal-tailed band at each point.
     draws : int, optional
-        Number of posterior draws, evenly spaced; None for all.
+        Number of posterior draws; None for as many as the fit has. For ``'predictive'`` they are resampled from all
+        draws of the fit, so that some occur more than once.
     keep_draws : bool
         Also return the log density of every draw.
     progress : bool
@@ -234,7 +247,7 @@ def conditional_density(
     Returns
     -------
     Dataset
-        As from ``density``, with the points ``x`` [point, feature]. The attribute ``given`` is a text.
+        As from ``density``, with the points ``x`` [point, feature]. The attributes ``given`` and ``average`` are texts.
 
     Raises
     ------
@@ -242,12 +255,20 @@ def conditional_density(
         When there is no such column, a column is in ``given`` and in ``over``, or a value is not a number.
     DeclarationError
         When ``given`` is not a mapping, ``grid`` is missing for more than two columns, or a number is out of range.
+    UnknownName
+        When there is no such ``average``.
     FitFileError
         When ``fit`` is not a fit.
+
+    Warns
+    -----
+    FitWarning
+        When few draws count, because the given values are far from the data.
 
     References
     ----------
     .. [1] Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.1: conditional Gaussians.
+    .. [2] Müller, Erkanli & West (1996), Biometrika 83(1), 67-79: prediction by a mixture of the joint distribution.
 
     Examples
     --------
@@ -260,16 +281,16 @@ def conditional_density(
     >>> answer["x"].values[answer["density"].values.argmax()].round(1)
     array([3.8])
     """
-    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
+    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit)
     names = column_names([over] if isinstance(over, str) else over)
     values = _given(given, posterior.columns, names)
-    conditional = condition(posterior, values, names)
-    points = default_grid(conditional, steps) if grid is None else as_points(grid, names)
-    answer = _density(conditional, points, ci_prob, keep_draws, progress)
+    posterior = conditional(posterior, values, names, average, draws)
+    points = default_grid(posterior, steps) if grid is None else as_points(grid, names)
+    answer = _density(posterior, points, ci_prob, keep_draws, progress)
     return (
         answer.assign(x=(("point", "feature"), points.values))
         .assign_coords(feature=names)
-        .assign_attrs(given=", ".join(f"{name} = {value:g}" for name, value in values.items()))
+        .assign_attrs(given=", ".join(f"{name} = {value:g}" for name, value in values.items()), average=average)
     )
 
 

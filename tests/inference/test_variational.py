@@ -303,7 +303,7 @@ def line_of_clusters(n_points, n_features, n_components, apart, in_order=False):
     return x[np.argsort(label, kind="stable")] if in_order else x
 
 
-@pytest.mark.parametrize("n_points, n_features, batch_size", [(500, 2, 100), (2000, 6, 500), (1000, 6, 32)])
+@pytest.mark.parametrize(("n_points", "n_features", "batch_size"), [(500, 2, 100), (2000, 6, 500), (1000, 6, 32)])
 @pytest.mark.parametrize("in_order", [False, True])
 def test_minibatches_of_few_points_reach_the_bound_of_all_points(n_points, n_features, batch_size, in_order):
     """Fewer points than the sample of the starts: their weights must still sum to the number of points."""
@@ -314,14 +314,14 @@ def test_minibatches_of_few_points_reach_the_bound_of_all_points(n_points, n_fea
 
 
 def test_minibatches_keep_the_fit_of_the_sample_where_they_lead_away_from_it(monkeypatch):
-    def astray(ascent, start, *args):
+    def elsewhere(ascent, start, *args):
         one = np.argsort(start.components.mean[:, 0])[0]
         mean = np.tile(start.components.mean[one], (3, 1))
         return variational.AscentResult(replace(start, components=replace(start.components, mean=mean)), [-1e9], [2])
 
     x = line_of_clusters(2000, 2, 3, 20)
     expected = info(vb(bg.MixtureModel(3), x, draws=50)).notes.elbo
-    monkeypatch.setattr(variational, "stochastic_passes", astray)
+    monkeypatch.setattr(variational, "stochastic_passes", elsewhere)
     assert info(vb(bg.MixtureModel(3), x, draws=50, batch_size=500)).notes.elbo == pytest.approx(expected, abs=0.1)
 
 
@@ -337,7 +337,7 @@ def test_a_difference_of_bounds_is_exact_on_all_points_and_within_its_error_on_a
     for seed in range(20):
         part = ascent.on(subsample(ascent.density, ascent.density.blocks.n_points // 2, seed))
         estimated = elbo_difference(part, first, second, n_blocks)
-        assert 0 < estimated.error
+        assert estimated.error > 0
         assert abs(estimated.value - exact) < 4.7 * estimated.error
 
 

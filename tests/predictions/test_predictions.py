@@ -5,6 +5,7 @@ import warnings
 import arviz as az
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.special import logsumexp
@@ -12,11 +13,12 @@ from scipy.stats import chi2, multivariate_normal, norm
 
 import bayesgmm as bg
 from bayesgmm.data.points import Standard
-from bayesgmm.errors import DataError, DeclarationError, FitFileError
+from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning, UnknownName
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, unpack
 from bayesgmm.posterior.subsets import condition, marginal, thinned
 from bayesgmm.predictions import densities, log_likelihoods
+from bayesgmm.predictions.conditionals import in_proportion
 from bayesgmm.predictions.density_kernels import lower_quantile
 from bayesgmm.predictions.replication import AT_ONCE, replicates, simulate
 
@@ -203,6 +205,69 @@ def test_the_band_of_a_conditional_density_is_that_of_its_draws(fit):
     np.testing.assert_allclose(answer["density"], np.exp(log).mean(axis=0))
 
 
+def brute_force(fit, given, over, grid):
+    """Log densities (S, M) of all columns and (S, 1) of the given ones, by scipy."""
+    posterior, names = unpack(fit), [*over, *given]
+    points = np.column_stack([grid, np.tile([*given.values()], (len(grid), 1))])
+    joint = log_density(marginal(posterior, names), points)
+    alone = log_density(marginal(posterior, [*given]), np.array([[*given.values()]]))
+    return joint.reshape(posterior.n_draws, -1), alone.reshape(-1, 1)
+
+
+FEW_ROWS = np.random.default_rng(5).multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 12)
+
+
+@pytest.fixture(scope="module")
+def uncertain():
+    """A fit to 12 rows: the given value tells much about the parameters."""
+    frame = pd.DataFrame(FEW_ROWS, columns=["a", "b"])
+    return bg.fit(bg.MixtureModel(1), frame, "nuts", seed=3, progress=False)
+
+
+@pytest.mark.parametrize("value", [0.5, 2.5])
+def test_the_predictive_conditional_is_the_joint_predictive_divided_by_the_marginal(uncertain, value):
+    """p(a, b | data) / p(b | data), each the mean over all draws; resampling rounds each draw's count."""
+    grid = np.linspace(-2, 4, 13)
+    joint, alone = brute_force(uncertain, {"b": value}, ["a"], grid[:, None])
+    wanted = np.exp(logsumexp(joint, axis=0) - logsumexp(alone, axis=0))
+    plain = np.exp(joint - alone).mean(axis=0)
+    answer = bg.conditional_density(uncertain, {"b": value}, "a", grid, draws=None)["density"].values
+    error = np.exp(joint - alone).std(axis=0) / np.sqrt(len(joint))
+    assert (abs(answer - wanted) < 3 * error).all()
+    assert abs(plain / wanted - 1).max() > (0.1 if value > 2 else 0.01), "the two averages differ here"
+    unweighted = bg.conditional_density(uncertain, {"b": value}, "a", grid, average="posterior", draws=None)
+    np.testing.assert_allclose(unweighted["density"], plain, rtol=1e-9)
+    assert (answer.argmax(), unweighted.attrs["average"]) == (wanted.argmax(), "posterior")
+
+
+def test_the_band_of_a_predictive_conditional_weights_draws_too(uncertain):
+    """The mean of p(a | b, theta) over draws weighted by p(b | theta) has these quantiles."""
+    joint, alone = brute_force(uncertain, {"b": 2.5}, ["a"], np.array([[2.0]]))
+    value, weight = np.exp(joint - alone)[:, 0], np.exp(alone - alone.max())[:, 0]
+    order = np.argsort(value)
+    wanted = np.interp([0.05, 0.95], np.cumsum(weight[order]) / weight.sum(), value[order])
+    answer = bg.conditional_density(uncertain, {"b": 2.5}, "a", [2.0], draws=None)
+    np.testing.assert_allclose(answer["band"].values[0], wanted, rtol=0.02)
+
+
+def test_draws_are_taken_in_proportion_to_their_weights():
+    weight = np.random.default_rng(0).dirichlet(np.full(30, 0.3))
+    counts = np.bincount(in_proportion(weight, 200), minlength=30)
+    assert abs(counts - 200 * weight).max() < 1
+    np.testing.assert_array_equal(in_proportion(np.full(7, 1 / 7), 7), np.arange(7))
+
+
+def test_an_unknown_average_is_refused(fit):
+    with pytest.raises(UnknownName, match="average='prior' is not one of 'posterior', 'predictive'"):
+        bg.conditional_density(fit, {"petal_width": 1.2}, "petal_length", average="prior")
+
+
+def test_a_given_value_far_from_the_data_warns_that_few_draws_count(fit):
+    with pytest.warns(FitWarning, match=r"Given petal_width = 9, only \d+ of 1000 posterior draws count"):
+        bg.conditional_density(fit, {"petal_width": 9.0}, "petal_length")
+
+
+@pytest.mark.filterwarnings("ignore:Given petal_width")
 @pytest.mark.parametrize("far", [1e6, -1e6, 1e12, 1e100, -1e150])
 def test_a_given_value_far_from_all_components_gives_no_nan(fit, far):
     answer = bg.conditional_density(fit, {"petal_width": far}, "petal_length")
