@@ -33,14 +33,14 @@ class Declared(BaseModel):
         if len(args) > len(fields):
             raise DeclarationError(f"{type(self).__name__} takes {', '.join(fields)}; got {len(args)} values")
         if twice := [name for name in fields[: len(args)] if name in kwargs]:
-            raise DeclarationError(f"{type(self).__name__} got {', '.join(twice)} twice: by place and by name")
+            raise DeclarationError(f"{type(self).__name__} got {', '.join(twice)} twice: by position and by name")
         kwargs.update(zip(fields, args, strict=False))
         try:
             super().__init__(**kwargs)
         except ValidationError as error:
-            raise _as_ours(error, f"{type(self).__name__}(...)") from None
+            raise _declaration_error(error, f"{type(self).__name__}(...)") from None
 
-    # Nested declarations are read from their values, not through our __init__: one error then holds every problem.
+    # pydantic then validates nested declarations without this __init__, so that one error lists all problems.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
@@ -61,15 +61,15 @@ class Declared(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise _as_ours(error, where) from None
+            raise _declaration_error(error, where) from None
 
     def plain(self) -> dict[str, Any]:
         """Return the declaration as plain values, as in a card, without the fields that are not set."""
         return self.model_dump(exclude_none=True)
 
 
-def _as_ours(error: ValidationError, where: str) -> DeclarationError:
-    """Return one error that lists all problems of a declaration; a single error of this package stays as it is."""
+def _declaration_error(error: ValidationError, where: str) -> DeclarationError:
+    """Convert pydantic's error to one that lists all problems; a single error of this package is returned unchanged."""
     causes = [problem.get("ctx", {}).get("error") for problem in error.errors()]
     if len(causes) == 1 and isinstance(causes[0], DeclarationError):
         return causes[0]
@@ -91,7 +91,7 @@ def _line(problem: "ErrorDetails") -> str:
 
 
 def by_name(registry: Mapping[str, type[Declared]]) -> BeforeValidator:
-    """Make a validator for ``read_prior``."""
+    """Make a validator that reads a prior of a registry by ``read_prior``."""
     return BeforeValidator(lambda value: read_prior(value, registry))
 
 
@@ -115,21 +115,21 @@ def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
     return choose(value["prior"], registry, "prior").model_validate(value)
 
 
-def whole(name: str, value: object, least: int = 1, most: int = 2**63 - 1) -> int:
-    """Return an argument that must be a whole number; numpy's integers and 3.0 are allowed.
+def whole(name: str, value: object, minimum: int = 1, maximum: int = 2**63 - 1) -> int:
+    """Validate an argument that must be a whole number; numpy's integers and 3.0 are allowed.
 
     Raises
     ------
     DeclarationError
-        When it is anything else, or beyond the limits.
+        When it is anything else, or out of range.
 
     Examples
     --------
     >>> whole("draws", 100.0)
     100
     """
-    if not _is_finite(value) or value != int(value) or not least <= value <= most:
-        limits = f"at least {least}" if most >= 2**63 - 1 else f"from {least} to {most}"
+    if not _is_finite(value) or value != int(value) or not minimum <= value <= maximum:
+        limits = f"at least {minimum}" if maximum >= 2**63 - 1 else f"from {minimum} to {maximum}"
         raise DeclarationError(f"{name}={value!r}: must be a whole number, {limits}")
     return int(value)
 
@@ -139,7 +139,7 @@ def _is_finite(value: object) -> TypeGuard[float]:
 
 
 def positive(name: str, value: object) -> float:
-    """Return an argument that must be a positive, finite number.
+    """Validate an argument that must be a positive, finite number.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def positive(name: str, value: object) -> float:
 
 
 def probability(name: str, value: object) -> float:
-    """Return an argument that must be a number between 0 and 1, neither of them included.
+    """Validate an argument that must be a number between 0 and 1, both excluded.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def probability(name: str, value: object) -> float:
 
 
 def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
-    """Return a number, or nested tuples of numbers; lists and arrays are allowed too."""
+    """Convert a number, list or array of numbers to a number or nested tuples."""
     try:
         array = np.asarray(value)
         fits = array.dtype.kind in "iuf" and array.ndim <= max_dims and array.size > 0
@@ -174,13 +174,13 @@ def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
     if not fits or not np.isfinite(array).all() or (above_zero and array.ndim < 2 and not (array > 0).all()):
         kind = "positive number" if above_zero else "number"
         raise ValueError(
-            f"must be a {kind}, or {('one for each', 'a row or a matrix of them')[max_dims - 1]}, got {value!r}"
+            f"must be a {kind}, or {('one for each column', 'a vector or a matrix')[max_dims - 1]}, got {value!r}"
         )
     return _tuples(array.astype(np.float64).tolist())
 
 
 def no_boolean(value: object) -> object:
-    """Return a value that must not be True or False, which pydantic would read as 1 or 0.
+    """Reject True and False, which pydantic would read as 1 and 0.
 
     Raises
     ------
@@ -196,12 +196,12 @@ def _tuples(value: object) -> object:
 
 
 def read_positive(value: object) -> object:
-    """Read a positive number, or a row of them as a tuple; raises ValueError for anything else."""
+    """Read a positive number, or several as a tuple; raises ValueError for anything else."""
     return _numbers(value, 1, above_zero=True)
 
 
 def read_scale(value: object) -> object:
-    """Read a positive number, a row of them, or a matrix, as tuples; raises ValueError for anything else."""
+    """Read a positive number, or an array of one or two dimensions as tuples; raises ValueError for anything else."""
     return _numbers(value, 2, above_zero=True)
 
 

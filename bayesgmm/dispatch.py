@@ -1,4 +1,4 @@
-"""Functions with one implementation for each class: how a room says what it makes of a prior."""
+"""Functions with one implementation for each class, for example of a prior."""
 
 from collections.abc import Callable
 from functools import singledispatch, wraps

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class BayesGMMError(Exception):
-    """Base class of all errors that this package raises on purpose."""
+    """Base class of all exceptions of this package."""
 
 
 class DataError(BayesGMMError, ValueError):
@@ -27,14 +27,14 @@ class CardError(DeclarationError):
 
 
 class NotConjugate(DeclarationError):
-    """A prior has no factor that variational Bayes can update in closed form.
+    """A prior is not conjugate, so variational Bayes has no closed-form update for it.
 
     Parameters
     ----------
     what : str
-        The prior, in words.
+        Description of the prior.
     instead : str
-        What to declare in its place.
+        Alternative to declare.
     """
 
     def __init__(self, what: str, instead: str) -> None:
@@ -108,7 +108,7 @@ def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:
     name : str
     registry : mapping
     what : str
-        What is chosen, for the error message.
+        Name of the argument, for the error message.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Output files: checked before the work begins, and written completely or not at all."""
+"""Output files: checked before the computation starts, and written completely or not at all."""
 
 import os
 import shutil
@@ -10,18 +10,18 @@ from bayesgmm.errors import FitFileError
 
 
 def writable(path: str | Path, *endings: str) -> Path:
-    """Return a path after checking that a file can be written there.
+    """Check that a file can be written to a path; return the path.
 
     Parameters
     ----------
     path : str or Path
     endings : str
-        The endings of a name that are allowed; all by default.
+        Allowed file name extensions; default all.
 
     Raises
     ------
     FitFileError
-        When the name has another ending, the path is a folder, or its folder does not exist or is read-only.
+        When the extension is not allowed, the path is a folder, or its folder does not exist or is read-only.
     """
     path = Path(path)
     if endings and path.suffix.lower() not in endings:
@@ -37,19 +37,19 @@ def writable(path: str | Path, *endings: str) -> Path:
 
 
 def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
-    """Return a folder after checking that files of these names can be written into it; it need not exist yet.
+    """Check that files with these names can be written into a folder, which may not exist yet; return the folder.
 
     Raises
     ------
     FitFileError
-        When it is a file, lies in a file, or is read-only.
+        When it is a file, one of its parents is a file, or it is read-only.
     """
     folder = Path(folder)
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if above == folder and not folder.is_dir():
         raise FitFileError(f"{folder} is a file; give the name of a folder")
     if not above.is_dir():
-        raise FitFileError(f"{folder} can't be made: {above} is a file")
+        raise FitFileError(f"{folder} can't be created: {above} is a file")
     if not os.access(above, os.W_OK):
         raise FitFileError(f"{folder} can't be written: permission denied")
     for name in names if above == folder else ():
@@ -58,24 +58,24 @@ def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
 
 
 def made_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
-    """Return a folder after checking it like ``writable_folder``; make it if it does not exist.
+    """Check a folder as ``writable_folder`` does, and create it if it does not exist; return the folder.
 
     Raises
     ------
     FitFileError
-        When files can't be written into it, or it can't be made.
+        When files can't be written into it, or it can't be created.
     """
     folder = writable_folder(folder, names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FitFileError(f"{folder} can't be made: {error.strerror or error}") from error
+        raise FitFileError(f"{folder} can't be created: {error.strerror or error}") from error
     return folder
 
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """Write a file completely or not at all: give a temporary path, and rename it to ``path`` at the end.
+    """Write a file completely or not at all: yield a temporary path, and rename it to ``path`` at the end.
 
     After an error the temporary file is removed, and an earlier file at ``path`` is unchanged.
 

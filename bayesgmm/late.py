@@ -1,4 +1,4 @@
-"""Modules that are imported when something of theirs is first used."""
+"""Lazy imports: modules that are imported at their first use."""
 
 from importlib import import_module
 from types import ModuleType
@@ -6,12 +6,12 @@ from typing import Any
 
 
 class Late(ModuleType):
-    """A module that is imported at the first look at one of its names; compiled functions may use it too.
+    """Module that is imported when one of its attributes is first read; compiled functions can use it, too.
 
     Parameters
     ----------
     name : str
-        The whole name, such as ``"scipy.special"``.
+        Full name, such as ``"scipy.special"``.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from bayesgmm.wording import plural
 IntArray = NDArray[np.intp]
 
 
-FAR = 100  # ratio of two scales above which one of them must be a mistake
+FAR = 100  # ratio of two scales above which one of them is probably a mistake
 
 
 def _plain_integer(value: object) -> object:
@@ -123,14 +123,14 @@ class MixtureModel(Declared):
                 continue
             if not sd[j] / (FAR * self.n_components) < expected[j] < FAR * sd[j]:
                 messages.append(
-                    f"column {name!r}: the prior expects a component's standard deviation near {expected[j]:.3g}, the "
-                    f"whole column's is {sd[j]:.3g}"
+                    f"column {name!r}: the prior expects a component's standard deviation near {expected[j]:.3g}, that "
+                    f"of the whole column is {sd[j]:.3g}"
                 )
             away = abs(data.midrange[j] - locations[j])
             if away + data.range[j] > FAR * widths[j] or widths[j] > FAR**2 * (away + data.range[j]):
                 messages.append(
                     f"column {name!r}: the prior expects means within about {widths[j]:.3g} of {locations[j]:.3g}, the "
-                    f"column's middle is {data.midrange[j]:.3g} and its range {data.range[j]:.3g}"
+                    f"midrange of the column is {data.midrange[j]:.3g} and its range {data.range[j]:.3g}"
                 )
         return [f"{message}. Is the prior in the data's units?" for message in messages]
 
@@ -148,7 +148,7 @@ class MixtureModel(Declared):
 
 
 def as_model(value: object) -> MixtureModel:
-    """Return a value that must be a declaration.
+    """Validate an argument that must be a declaration.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no progress while a block runs."""
+    """Hide all progress while a block runs."""
     token = _quiet.set(True)
     _compiling.silence(1)
     try:
@@ -30,29 +30,29 @@ def quiet() -> Iterator[None]:
 
 
 class Compiling:
-    """Line that shows that code is being compiled: among the bars on the screen, or by itself.
+    """Context manager that shows a line while code is compiled, below progress bars if there are any.
 
-    Compilers work in whichever thread asks first, and inside each other: the line stays until the last is done.
+    Compilations may be nested and run in several threads; the line stays until the last one ends.
     """
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._depth = self._silenced = 0
-        self._shown: list[Progress] = []  # the bars that are on the screen, the last ones on top
+        self._shown: list[Progress] = []  # progress bars on the screen, the newest last
         self._line: tuple[Progress, TaskID] | None = None
 
     def silence(self, change: int) -> None:
-        """Count those who want nothing shown, in any thread."""
+        """Change the number of callers that want no line, in any thread."""
         with self._lock:
             self._silenced += change
 
     def appear(self, bars: "Progress") -> None:
-        """Note that bars are on the screen."""
+        """Register progress bars that are shown."""
         with self._lock:
             self._shown.append(bars)
 
     def vanish(self, bars: "Progress") -> None:
-        """Note that they are no more; a line among them is gone with them."""
+        """Remove progress bars that are no longer shown; a line below them disappears, too."""
         with self._lock:
             self._shown.remove(bars)
             if self._line and self._line[0] is bars:
@@ -81,12 +81,12 @@ _compiling = Compiling()
 
 
 def compiling() -> Compiling:
-    """Show, while a block runs, that code is compiled: on a terminal, and where progress is not silenced."""
+    """Show that code is being compiled while a block runs, on a terminal and unless progress is hidden."""
     return _compiling
 
 
 def _bars(*columns: "ProgressColumn | str", transient: bool = False) -> "Progress":
-    """Make progress bars by rich, disabled where there is no terminal, or a notebook without ipywidgets."""
+    """Make progress bars of rich; they are disabled without a terminal, and in a notebook without ipywidgets."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -178,7 +178,7 @@ class Count:
         self._bar.stop()
 
     def step(self) -> None:
-        """Count one more step as done."""
+        """Advance by one step."""
         self._bar.advance(self._task)
 
 

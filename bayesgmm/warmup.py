@@ -1,4 +1,4 @@
-"""Compile all of the package for this machine, so that no fit or answer has to wait for it."""
+"""Compile all functions of the package for this machine, so that later calls do not have to."""
 
 import warnings
 from collections.abc import Callable
@@ -30,10 +30,10 @@ Step = Callable[[], object]
 
 
 def warm_up(progress: bool = True) -> int:
-    """Compile every function that is compiled at its first call, and keep the code on disk.
+    """Compile all functions that are otherwise compiled at their first call, and cache the code on disk.
 
-    A process that finds the code there starts at once. Code is compiled for one machine and one version of this
-    package, of Python and of numba.
+    Later processes load the code from there. It is valid for one type of machine and one version of this package, of
+    Python and of numba.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def warm_up(progress: bool = True) -> int:
         Number of compiled functions.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # of so few draws
+        warnings.simplefilter("ignore", FitWarning)  # the fits have too few draws
         for step in track(_steps(), "compiling", progress):
             step()
     return len(KERNELS)
@@ -57,7 +57,7 @@ def _compile(made: Callback) -> int:
 
 
 def _steps() -> list[Step]:
-    """Return what compiles everything: the priors' densities by name, all other functions by a small problem."""
+    """Return steps that compile everything: densities of priors directly, other functions by a small problem."""
     densities = [partial(_compile, made) for made in KERNELS if isinstance(made, Callback)]
     x = np.random.default_rng(0).normal(size=(40, 2)) + np.repeat([[0.0], [6.0]], 20, axis=0)
     model = MixtureModel(2)

@@ -1,4 +1,4 @@
-"""Applications: what mixtures are used for, end to end, from files to files."""
+"""Applications of mixtures, from input files to output files."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Libraries that only the applications need."""
+"""Optional libraries of the applications."""
 
 import importlib
 from types import ModuleType
@@ -7,12 +7,12 @@ from bayesgmm.errors import MissingExtra
 
 
 def extra(module: str, package: str) -> ModuleType:
-    """Import a module of a package that ``pip install bayesgmm`` alone does not bring.
+    """Import a module of an optional package.
 
     Raises
     ------
     MissingExtra
-        When it is not installed: says how to install it.
+        When it is not installed; the message says how to install it.
 
     Examples
     --------

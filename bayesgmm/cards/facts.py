@@ -191,7 +191,7 @@ def _truncated_mass(fitted: Fitted) -> float:
     return truncation.mass
 
 
-def _flagged_wrongly(fitted: Fitted) -> float:
+def _false_discoveries(fitted: Fitted) -> float:
     """Fraction of good points among those flagged; 0 if none is flagged."""
     flagged, good = fitted.flagged, np.logical_not(fitted.outlier)
     return float(flagged[good].sum() / max(flagged.sum(), 1))
@@ -232,7 +232,7 @@ FACTS: dict[str, Fact] = {
     "flagged": Fact(
         f"points flagged as anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.flagged.sum())
     ),
-    "flagged_wrongly": Fact("the fraction of good points among the flagged ones", _flagged_wrongly),
+    "flagged_wrongly": Fact("the fraction of good points among the flagged ones", _false_discoveries),
     "found": Fact("the fraction of bad points that are flagged", lambda f: float(np.mean(f.flagged[f.outlier]))),
 }
 

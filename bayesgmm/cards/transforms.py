@@ -127,10 +127,10 @@ class PrincipalComponents(Transform):
         from sklearn.decomposition import PCA
 
         n_rows, n_columns = frame.shape
-        most = min(n_rows - 1, n_columns)  # N centred rows span N - 1 directions
-        if self.n_columns > most:
+        rank = min(n_rows - 1, n_columns)  # N centred rows span N - 1 directions
+        if self.n_columns > rank:
             raise DataError(
-                f"n_columns={self.n_columns}: {n_rows} rows of {n_columns} columns have at most {most} "
+                f"n_columns={self.n_columns}: {n_rows} rows of {n_columns} columns have at most {rank} "
                 "principal components"
             )
         values = frame.to_numpy(float)

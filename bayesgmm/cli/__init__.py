@@ -1,4 +1,4 @@
-"""The terminal: parse, call, show. Nothing is computed here."""
+"""Command line: each command reads its options, calls the package and shows the result; nothing is computed here."""
 
 import sys
 from pathlib import Path
@@ -27,12 +27,12 @@ from bayesgmm.cli.terminal import (
     check_picture,
     declare,
     read_for,
+    record,
     remark,
     say,
     session,
     show,
     show_table,
-    tell,
     wrote,
 )
 
@@ -69,20 +69,20 @@ def fit(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", help="Where to write (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
+            "-o", "--output", help="Output file (.nc or .zarr).", show_default=False, autocompletion=files(*FITS)
         ),
     ],
     data: OwnOrFile = None,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="How many components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
     model: CardName = None,
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
-    draws: Annotated[int | None, typer.Option(help="Kept draws per chain.")] = None,
-    chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Number of draws to keep from each chain.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
 ) -> None:
-    """Fit a mixture to a table, or a card to its own data."""
+    """Fit a mixture to a table, or the mixture of a card to its own data."""
     from bayesgmm.files import writable
     from bayesgmm.inference import fit as fit_mixture
     from bayesgmm.posterior import schema
@@ -104,15 +104,20 @@ def fit(
 def prior(
     card: Annotated[
         Path,
-        typer.Argument(help="A model card: a TOML file, or a name.", show_default=False, autocompletion=card_names),
+        typer.Argument(
+            help="A name from 'bayesgmm models', or a TOML file.", show_default=False, autocompletion=card_names
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .pdf or .svg file.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Output file for the figure (.png, .pdf or .svg).", show_default=False),
+    ],
     data: OwnOrFile = None,
     columns: Columns = None,
-    draws: Annotated[int, typer.Option(help="Mixtures from the prior.")] = 500,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same picture.")] = 0,
+    draws: Annotated[int, typer.Option(help="Number of mixtures to draw from the prior.")] = 500,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figure.")] = 0,
 ) -> None:
-    """Look before you fit: draw what a card's priors expect beside the data."""
+    """Check the priors of a card before the fit: plot the data beside data simulated from the priors."""
     import matplotlib as mpl
 
     from bayesgmm import plots
@@ -135,11 +140,9 @@ app.add_typer(models, name="models")
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files it writes.")] = Path(
-        "bayesgmm-demo"
-    ),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.")] = Path("bayesgmm-demo"),
 ) -> None:
-    """Fit the iris measurements with NUTS, and show what comes out."""
+    """Fit the iris data with NUTS, and show the results."""
     from bayesgmm.cards import demo
 
     demo.run(output, remark, show, show_table, wrote)
@@ -147,11 +150,11 @@ def demo(
 
 @app.command()
 def warmup() -> None:
-    """Compile everything for this machine now, so that no later command has to wait for it."""
+    """Compile all functions for this machine now, so that later commands do not have to."""
     from bayesgmm.warmup import warm_up
 
     count = warm_up()
-    tell(compiled=count)
+    record(compiled=count)
     remark(f"{count} functions are compiled for this machine")
 
 
@@ -166,10 +169,10 @@ def _show_expected_clusters(tree: "xr.DataTree") -> None:
 
     count = len(tree["observed_data"]["x"])
     chance = elicit(declaration(tree), count)["probability"]
-    most = int(chance["n_clusters"].values[chance.values.argmax()])
+    mode = int(chance["n_clusters"].values[chance.values.argmax()])
     mean = float((chance * chance["n_clusters"]).sum())
-    tell(n_points=count, expected_clusters=mean, probability=records(chance.to_dataframe()))
-    say(f"before any data: {mean:.1f} clusters are expected among {count} points, {most} most probably")
+    record(n_points=count, expected_clusters=mean, probability=records(chance.to_dataframe()))
+    say(f"under the prior, {mean:.1f} clusters are expected among {count} points; the most probable number is {mode}")
 
 
 def _show_fit(fit: "xr.DataTree") -> None:
@@ -182,9 +185,9 @@ def _show_fit(fit: "xr.DataTree") -> None:
     )
     from bayesgmm.posterior.info import info
 
-    told, (title, words) = info(fit), component_words(fit)
-    tell(method=told.method, seed=told.seed, seconds=told.seconds)
+    facts, (title, words) = info(fit), component_words(fit)
+    record(method=facts.method, seed=facts.seed, seconds=facts.seconds)
     show(words, title, name="components", values=component_table(fit), saved=True, end_after=("weight",))
     if session().json:
-        tell(points=component_sizes(fit), convergence=convergence_numbers(fit))
+        record(points=component_sizes(fit), convergence=convergence_numbers(fit))
     remark(convergence_line(fit))

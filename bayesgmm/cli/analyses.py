@@ -1,4 +1,4 @@
-"""Commands for complete analyses of a table: ``anomalies`` and ``cluster``."""
+"""The commands ``anomalies`` and ``cluster``: complete analyses of a table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +13,12 @@ from bayesgmm.cli.terminal import (
     DataFile,
     check_other,
     names_of,
+    record,
     refuse,
     remark,
     say,
     session,
     show,
-    tell,
     wrote,
 )
 
@@ -42,21 +42,24 @@ def anomalies(
     ],
     new: Annotated[
         Path | None,
-        typer.Option(help="Judge these rows; those of DATA are assumed to be good.", autocompletion=files(*TABLES)),
+        typer.Option(
+            help="Table of rows to judge instead of DATA, whose rows are then assumed to be good.",
+            autocompletion=files(*TABLES),
+        ),
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(help="Judge DATA by a saved fit instead of a new one.", autocompletion=files(*FITS)),
+        typer.Option(help="Saved fit to judge DATA with, instead of a new fit.", autocompletion=files(*FITS)),
     ] = None,
     fdr: Annotated[
         float | None,
         typer.Option(help="False discovery rate: share of good rows among those flagged. (default: 0.05)"),
     ] = None,
-    alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: largest p-value to flag.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: maximum p-value of a flagged row.")] = None,
     top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Write every row, not only the flagged ones.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Write all rows, not only the flagged ones.")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Save the fit (.nc), for --fit.", autocompletion=files(*FITS))
+        Path | None, typer.Option(help="Output file for the fit (.nc), an input of --fit.", autocompletion=files(*FITS))
     ] = None,
     columns: Columns = None,
     components: Annotated[
@@ -108,10 +111,10 @@ def anomalies(
         parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule)
     count = write_flagged(parts, output, everything)
     if count.flagged:
-        show(_formatted(count.first), "Smallest p-values", name="strangest", values=count.first, saved=True)
+        show(_formatted(count.first), "Smallest p-values", name="smallest_p_values", values=count.first, saved=True)
     missing = f"; {count.rows - count.judged} with missing values" if count.judged < count.rows else ""
     say(f"{count.flagged} of {count.judged} rows flagged ({description}){missing}")
-    tell(n_rows=count.rows, n_judged=count.judged, n_called=count.flagged)
+    record(n_rows=count.rows, n_judged=count.judged, n_flagged=count.flagged)
     wrote(output, count.rows if everything else count.flagged)
 
 
@@ -121,7 +124,7 @@ def _show_detector(detector: "Detector") -> None:
     model = detector.fit["posterior"].sizes["component"]
     for line in detector.words():
         remark(line)
-    tell(n_components=model, columns=list(detector.table.columns), tried=records(detector.choices))
+    record(n_components=model, columns=list(detector.table.columns), tried=records(detector.choices))
 
 
 def _formatted(rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -134,8 +137,12 @@ def cluster(
         "clusters"
     ),
     columns: Columns = None,
-    components: Annotated[str, typer.Option("-k", "--components", help="Numbers to try: 3, or 1-9, or 2,4,8.")] = "1-9",
-    covariance: Annotated[str, typer.Option(help="Families to try, separated by commas.")] = "full,tied,diag",
+    components: Annotated[
+        str, typer.Option("-k", "--components", help="Numbers of components to try: 3, or 1-9, or 2,4,8.")
+    ] = "1-9",
+    covariance: Annotated[
+        str, typer.Option(help="Covariance families to try, separated by commas.")
+    ] = "full,tied,diag",
     method: Annotated[
         str | None,
         typer.Option(
@@ -173,9 +180,9 @@ def _show_clusters(clusters: "Clusters") -> None:
     uncertain = clusters.uncertain_rows
     if len(uncertain) and not session().json:
         show(uncertain.head(SHOWN).rename_axis("row"), "Rows with an uncertain cluster", saved=True)
-    tell(
+    record(
         n_clusters=clusters.partition.attrs["n_clusters"],
         columns=list(clusters.table.columns),
         profiles=records(clusters.profiles),
-        rows_in_doubt=[str(label) for label in uncertain.index],
+        uncertain_rows=[str(label) for label in uncertain.index],
     )

@@ -1,7 +1,7 @@
-"""Running a command: the options that all of them take, and how each ends.
+"""Running a command: the options that all commands have, error messages and exit codes.
 
-Options that hold for every command (``--quiet``, ``--json``, ``--debug``) are added to each when it is registered, so
-that they may stand before the command or after it, are listed in each ``--help``, and are completed by the shell.
+The common options (``--quiet``, ``--json``, ``--debug``) are added to each command when it is registered. So they can
+be given before or after the name of the command, ``--help`` lists them, and the shell completes them.
 """
 
 import codecs
@@ -25,40 +25,46 @@ from bayesgmm.progress import quiet as no_progress
 
 FINE, WRONG, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130  # exit codes; 70 is EX_SOFTWARE, 130 is 128 + SIGINT
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 something was wrong, said in words; 2 wrong usage; 70 a bug; 130 interrupted (what was "
-    "reached by then is kept where that is possible, and said)."
+    "Exit codes: 0 success; 1 an error, with a message; 2 wrong usage; 70 a bug in bayesgmm; 130 interrupted: the "
+    "results so far are written where possible, and a message says so."
 )
-PANEL = "Options of every command"
+PANEL = "Common options"
 SHARED = {
     "quiet": Annotated[
         bool,
         typer.Option(
             "--quiet",
             "-q",
-            help="No progress, no remarks, no table that is in a file anyway.",
+            help="Show no progress, no remarks, and no table that is also written to a file.",
             rich_help_panel=PANEL,
         ),
     ],
     "json": Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout, for machines.", rich_help_panel=PANEL)
+        bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.", rich_help_panel=PANEL)
     ],
-    "debug": Annotated[
-        bool, typer.Option("--debug", help="A traceback when something goes wrong.", rich_help_panel=PANEL)
-    ],
+    "debug": Annotated[bool, typer.Option("--debug", help="Print a traceback after an error.", rich_help_panel=PANEL)],
 }
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-PLAINLY = {"±": "+/-", "…": "...", "–": "-", "—": "-", "’": "'", "≤": "<=", "≥": ">="}  # where ASCII is all there is
+PLAINLY = {
+    "±": "+/-",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "’": "'",
+    "≤": "<=",
+    "≥": ">=",
+}  # for terminals that show only ASCII
 
 
 class App(typer.Typer):
-    """A Typer application whose commands all take the shared options."""
+    """Typer application whose commands all have the common options."""
 
     def command(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
-        """Register a command; the function itself stays as it is."""
+        """Register a command; the decorated function is returned unchanged."""
         return _registering(super().command(*args, **kwargs))
 
     def callback(self, *args: Any, **kwargs: Any) -> Decorator:  # type: ignore[override]
-        """Register what a group of commands does before any of them."""
+        """Register a function that runs before each command of a group."""
         return _registering(super().callback(*args, **kwargs))
 
 
@@ -71,7 +77,7 @@ def _registering(register: Callable[..., Any]) -> Decorator:
 
 
 def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command with the options of every command behind its own: they go to the session, the rest to the command."""
+    """Add the common options to a command; their values are stored in the session, the others go to the command."""
     own = list(inspect.signature(function).parameters.values())
     named = next((p.name for p in own if p.annotation is typer.Context), None)
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -94,7 +100,7 @@ def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _typed(context: typer.Context) -> dict[str, str]:
-    """Return the options that were given on the command line, each by its longest spelling."""
+    """Return the options that were given on the command line, each with its long name."""
     given = [p for p in context.command.params if _source(context, p.name) == "COMMANDLINE"]
     return {str(p.name): max(p.opts, key=len) for p in given}
 
@@ -105,20 +111,20 @@ def _source(context: typer.Context, name: str | None) -> str | None:
 
 
 def run(app: Callable[..., Any], arguments: list[str]) -> int:
-    """Run a command line; returns the exit code. What goes wrong on purpose is one message, not a traceback."""
+    """Run a command line and return the exit code. Expected errors are printed as one message, without a traceback."""
     start_session(Session())
-    _make_speakable()
+    _replace_unprintable()
     with _warnings_in_words(), _interrupts_noted():
         code = _outcome(app, arguments)
         if session().interrupted or code == INTERRUPTED:
             code = _stopped()
-    return _last_words(code)
+    return _finish(code)
 
 
 def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
     from bayesgmm.errors import BayesGMMError
 
-    machine = "--json" in arguments  # only Typer's own errors need it before the command line is read
+    machine = "--json" in arguments  # Typer's own errors come before the options are parsed
     try:
         return app(arguments, prog_name="bayesgmm", standalone_mode=not machine) or FINE
     except SystemExit as end:
@@ -128,18 +134,18 @@ def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
     except (BayesGMMError, OSError, MemoryError) as error:
         return _failed(error, _in_words(error), WRONG)
     except Exception as error:
-        if hasattr(error, "format_message"):  # Typer's
+        if hasattr(error, "format_message"):  # one of Typer's
             session().json = True
             return _failed(error, error.format_message(), getattr(error, "exit_code", USAGE))
         return _failed(error, f"this is a bug in bayesgmm: {type(error).__name__}: {error}{_hint()}", BUG)
 
 
 def _hint() -> str:
-    return "" if session().debug else "\n  Run it again with --debug for the traceback, and report it."
+    return "" if session().debug else "\n  Please report it with the traceback, which --debug prints."
 
 
 def _in_words(error: Exception) -> str:
-    """Message of the system about a file or memory, in words.
+    """Return the message of an error; for errors of the operating system, with the name of the file.
 
     Examples
     --------
@@ -168,8 +174,8 @@ def _stopped() -> int:
     return INTERRUPTED
 
 
-def _last_words(code: int) -> int:
-    """The document, if one was asked for; a reader who has gone away gets nothing more, and no complaint."""
+def _finish(code: int) -> int:
+    """Print the JSON document if requested, and flush; a closed pipe is not an error that needs a message."""
     try:
         if session().json:
             print(session().document())
@@ -180,7 +186,7 @@ def _last_words(code: int) -> int:
     return code
 
 
-def _make_speakable() -> None:
+def _replace_unprintable() -> None:
     """Replace characters that the terminal can't show, so that none raises an error."""
     codecs.register_error("plainly", _plainly)
     for stream in (sys.stdout, sys.stderr):
@@ -200,14 +206,14 @@ def _warnings_in_words() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-            warnings.simplefilter("ignore", kind)  # of libraries, to those who write programs
+            warnings.simplefilter("ignore", kind)  # libraries address them to programmers
         warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}", err=True)
         yield
 
 
 @contextmanager
 def _interrupts_noted() -> Iterator[None]:
-    """Note that Ctrl-C came, also where what was reached by then is kept and the command goes on."""
+    """Record that Ctrl-C was pressed, also where the command keeps the results so far and continues."""
 
     def note(number: int, frame: FrameType | None) -> None:
         session().interrupted = True

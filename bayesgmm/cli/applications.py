@@ -45,7 +45,7 @@ def segment(
     fit: Annotated[
         Path | None,
         typer.Option(
-            help="The fit.nc of another image, instead of -k: the same regions in this one.",
+            help="The fit.nc of another image, instead of -k: its regions are found in this image.",
             autocompletion=files(*FITS),
         ),
     ] = None,
@@ -65,7 +65,7 @@ def segment(
     for name in WRITTEN:
         check_other(output / name, image, fit)
     checked, mixture = read_image(image), load(fit) if fit is not None else None
-    count = whole("components", 5 if components is None else components, most=TRANSPARENT)  # limit of labels.png
+    count = whole("components", 5 if components is None else components, maximum=TRANSPARENT)  # limit of labels.png
     folder = made_folder(output, WRITTEN)
     for note in checked.notes:
         say(note, err=True)

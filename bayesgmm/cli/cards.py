@@ -8,7 +8,7 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import card_names
-from bayesgmm.cli.terminal import console, remark, say, session, show, show_table, tell, wrote
+from bayesgmm.cli.terminal import console, record, remark, say, session, show, show_table, wrote
 
 if TYPE_CHECKING:
     from bayesgmm.cards.explanations import Explanation
@@ -40,7 +40,7 @@ def list_models(context: typer.Context) -> None:
         card = load_card(path)
         table.add_row(name, card.about)
         listed.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
-    tell(models=listed)
+    record(models=listed)
     show_table(table)
     remark("\nbayesgmm models show NAME explains a card; bayesgmm models run NAME -o folder/ fits its data;")
     remark("bayesgmm fit data.csv --model NAME fits your data.")
@@ -55,7 +55,7 @@ def show_card(
     from bayesgmm.cards.card import card_file, load_card
 
     path = card_file(name)
-    tell(name=path.stem, path=path, card=load_card(path).plain())
+    record(name=path.stem, path=path, card=load_card(path).plain())
     if toml:
         text = path.read_text(encoding="utf-8").rstrip()
         if not session().json:
@@ -69,7 +69,9 @@ def show_card(
 def _explain(explanation: "Explanation") -> None:
     """Print Markdown, formatted for a terminal and unformatted for a pipe."""
     if session().json:
-        tell(explanation=[{name: value for name, value in asdict(part).items() if value} for part in explanation.parts])
+        record(
+            explanation=[{name: value for name, value in asdict(part).items() if value} for part in explanation.parts]
+        )
         return
     screen = console()
     if screen.is_terminal:
@@ -108,10 +110,10 @@ def _show_promises(promises: "list[Promise]") -> None:
     from rich.table import Table
 
     facts: list[dict[str, object]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
-    tell(promises=facts)
+    record(promises=facts)
     table = Table(title="Expected results of the card", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("")
-    for column in ("from", "to", "found"):
+    for column in ("lower", "upper", "value"):
         table.add_column(column, justify="right")
     for promise in promises:
         table.add_row(promise.words, *(f"{value:.4g}" for value in (promise.low, promise.high, promise.found)))

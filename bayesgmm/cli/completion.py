@@ -1,6 +1,6 @@
 """Shell completion. It must be quick, so nothing heavy is imported.
 
-The names are those of the registries; a test holds them equal.
+The names equal those of the registries; a test compares them.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ Completer = Callable[[str], list[str]]
 
 
 def one_of(*names: str) -> Completer:
-    """Complete one name.
+    """Make a completer for one of some names.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def one_of(*names: str) -> Completer:
 
 
 def either(names: Iterable[str]) -> str:
-    """Names as a help text lists them.
+    """Format names for a help text.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def either(names: Iterable[str]) -> str:
 
 
 def some_of(*names: str) -> Completer:
-    """Complete names that are separated by commas, each once.
+    """Make a completer for names that are separated by commas, each at most once.
 
     Examples
     --------
@@ -62,15 +62,15 @@ def some_of(*names: str) -> Completer:
 
 
 def files(*suffixes: str) -> Completer:
-    """Complete files of some kinds; nothing where a folder would fit too: shells are better at those."""
+    """Make a completer for files with some suffixes; it leaves folders to the shell."""
 
     def complete(incomplete: str) -> list[str]:
         folder, _, start = incomplete.rpartition("/")
         try:
-            found = list(Path(folder or ("/" if "/" in incomplete else ".")).iterdir())
+            paths = list(Path(folder or ("/" if "/" in incomplete else ".")).iterdir())
         except OSError:
             return []
-        fitting = sorted(path for path in found if path.name.startswith(start) and not path.name.startswith("."))
+        fitting = sorted(path for path in paths if path.name.startswith(start) and not path.name.startswith("."))
         if any(path.is_dir() and path.suffix not in suffixes for path in fitting):
             return []
         before = incomplete[: len(incomplete) - len(start)]
@@ -80,5 +80,5 @@ def files(*suffixes: str) -> Completer:
 
 
 def card_names(incomplete: str) -> list[str]:
-    """Complete the names of the cards that come with bayesgmm, or TOML files."""
+    """Complete the name of a bundled card or of a TOML file."""
     return sorted(name for name in cards() if name.startswith(incomplete)) + files(".toml")(incomplete)

@@ -1,4 +1,4 @@
-"""The command that says what may be wrong with a fit."""
+"""The command ``diagnose``: problems of a fit."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, session, tell, write, wrote
+from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, record, session, write, wrote
 
 if TYPE_CHECKING:
     from bayesgmm.findings import Finding, Findings
@@ -17,10 +17,14 @@ COLOURS = {"problem": "bold red", "doubt": "yellow", "note": "cyan"}
 def diagnose(
     fit: FitFile,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where to write the findings (.csv or .parquet).")
+        Path | None, typer.Option("-o", "--output", help="Output file for the findings (.csv or .parquet).")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the data against the model: .png, .pdf or .svg.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there is a problem: for scripts.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Output file for a figure of the data and the model (.png, .pdf or .svg).")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 if there is a problem, for scripts.")
+    ] = False,
 ) -> None:
     """Diagnose a fit: problems, their severity, their causes, and advice."""
     from bayesgmm.diagnosis import diagnose as run
@@ -48,10 +52,10 @@ def diagnose(
 
 
 def _show(findings: "Findings", saved: bool) -> None:
-    """Print all of it; with ``--quiet``, the verdict alone where the rest is in a file."""
+    """Print the findings; with ``--quiet``, only the verdict if the findings are written to a file."""
     if session().json:
-        tell(verdict=findings.verdict, worst=findings.worst, findings=records(findings.table))
-        tell(passed=list(findings.passed), skipped=findings.skipped)
+        record(verdict=findings.verdict, worst=findings.worst, findings=records(findings.table))
+        record(passed=list(findings.passed), skipped=findings.skipped)
         return
     from rich.text import Text
 

@@ -9,8 +9,8 @@ from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, read_
 if TYPE_CHECKING:
     import xarray as xr
 
-LEAST_SHOWN = 0.005  # minimum probability of a number of clusters to be shown
-MOST_SHOWN = 20  # maximum number of clusters in the table
+MIN_PROBABILITY = 0.005  # minimum probability of a number of clusters to be shown
+MAX_ROWS = 20  # maximum number of clusters in the table
 
 
 def partition(
@@ -18,10 +18,10 @@ def partition(
     output: TableOut,
     data: NewData = None,
     loss: Annotated[
-        str, typer.Option(help="vi (variation of information) or binder (share of pairs of points that differ).")
+        str, typer.Option(help="Loss: vi (variation of information) or binder (share of pairs of points that differ).")
     ] = "vi",
     merge: Annotated[
-        bool, typer.Option("--merge", help="Merge components that overlap, so that clusters need not be Gaussian.")
+        bool, typer.Option("--merge", help="Merge overlapping components, so that a cluster need not be Gaussian.")
     ] = False,
     max_clusters: Annotated[int | None, typer.Option(help="Maximum number of clusters.")] = None,
     ci_prob: Annotated[float, typer.Option(help="Posterior probability of the credible ball.")] = 0.95,
@@ -53,17 +53,17 @@ def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
         {"points": best["size"].values, "expected_distance": distance},
         index=pd.Index(best["cluster"].values, name="cluster"),
     )
-    words = numbers.assign(expected_distance=[f"{value:.2f}" for value in distance]).head(MOST_SHOWN)
+    words = numbers.assign(expected_distance=[f"{value:.2f}" for value in distance]).head(MAX_ROWS)
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
     title = f"Optimal partition: {_clusters(best.attrs['n_clusters'])}"
-    show(words, title, name="optimal_clustering", values=numbers)
-    if best.sizes["cluster"] > MOST_SHOWN:
-        say(f"and {best.sizes['cluster'] - MOST_SHOWN} smaller ones")
+    show(words, title, name="clusters", values=numbers)
+    if best.sizes["cluster"] > MAX_ROWS:
+        say(f"and {best.sizes['cluster'] - MAX_ROWS} smaller ones")
 
 
 def _show_numbers(chance: "xr.DataArray", merged: bool) -> None:
-    likely = chance[chance >= LEAST_SHOWN]
+    likely = chance[chance >= MIN_PROBABILITY]
     numbers = ", ".join(f"{int(n)} ({p:.2f})" for n, p in zip(likely["n_clusters"].values, likely.values, strict=True))
     say(f"occupied {'clusters' if merged else 'components'}, with probabilities: {numbers}")
 

@@ -37,10 +37,10 @@ def score(
     fit: FitFile,
     output: TableOut,
     data: NewData = None,
-    fdr: Annotated[float | None, typer.Option(help="Call anomalies at this false discovery rate.")] = None,
+    fdr: Annotated[float | None, typer.Option(help="Flag anomalies at this false discovery rate.")] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Regular points that were not fitted, CSV or Parquet. P-values are then relative to these."),
+        typer.Option(help="Table of regular points that were not fitted (.csv or .parquet), to compute p-values from."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -53,7 +53,7 @@ def score(
     answer = anomaly_scores(load(fit), read_new(data), fdr=fdr, calibration=held_out, seed=seed)
     if fdr is not None:
         count = int(answer["anomaly"].sum())
-        say(f"{count} of {answer.sizes['point']} points called at a false discovery rate of {fdr:g}")
+        say(f"{count} of {answer.sizes['point']} points flagged at a false discovery rate of {fdr:g}")
     write(answer.to_dataframe(), output, "points")
 
 
@@ -62,12 +62,13 @@ def density(
     output: TableOut,
     data: NewData = None,
     over: Annotated[
-        str | None, typer.Option(help="One or two columns: their density on a grid, instead of the density at points.")
+        str | None,
+        typer.Option(help="One or two columns, to compute their density on a grid instead of the density at points."),
     ] = None,
     given: Annotated[
         str | None, typer.Option(help="With --over: values of other columns, for example width=1.2,height=4.")
     ] = None,
-    ci_prob: Annotated[float, typer.Option(help="Probability of the band.")] = 0.9,
+    ci_prob: Annotated[float, typer.Option(help="Probability of the credible band.")] = 0.9,
 ) -> None:
     """Write the density at points with a credible band, or on a grid of one or two columns, given others."""
     from bayesgmm.errors import DeclarationError

@@ -1,4 +1,4 @@
-"""The command that writes a report."""
+"""The command ``report``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from bayesgmm.cli.terminal import FitFile, check_other, wrote
 ReportOut = Annotated[
     Path,
     typer.Option(
-        "-o", "--output", help="Where to write (.html).", show_default=False, autocompletion=files(".html", ".htm")
+        "-o", "--output", help="Output file (.html).", show_default=False, autocompletion=files(".html", ".htm")
     ),
 ]
 
@@ -19,10 +19,10 @@ ReportOut = Annotated[
 def report(
     fit: FitFile,
     output: ReportOut,
-    title: Annotated[str | None, typer.Option(help="Its heading. (default: what was fitted)")] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    title: Annotated[str | None, typer.Option(help="Title of the report. (default: a description of the fit)")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
-    """Write all that there is to say of a fit as one HTML file that opens offline."""
+    """Write a report about a fit: one HTML file that needs no network."""
     import matplotlib as mpl
 
     from bayesgmm.files import writable

@@ -21,10 +21,10 @@ from bayesgmm.cli.terminal import (
     names_of,
     read,
     read_for,
+    record,
     remark,
     say,
     show,
-    tell,
     write,
     wrote,
 )
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # rows
 HEADINGS = {"n_components": "k", "n_parameters": "parameters"}  # short, so that a table fits a terminal
-MaybeTable = Annotated[Path | None, typer.Option("-o", "--output", help="Where to write the table (.csv or .parquet).")]
+MaybeTable = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Output file for the table (.csv or .parquet).")
+]
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same table.")]
 
 
@@ -48,13 +50,15 @@ def select(
     ] = "1-9",
     output: MaybeTable = None,
     covariance: Annotated[
-        str, typer.Option(help="Separated by commas.", autocompletion=some_of(*COVARIANCES))
+        str, typer.Option(help="Covariance families to try, separated by commas.", autocompletion=some_of(*COVARIANCES))
     ] = "full,tied,diag,spherical",
     criterion: Annotated[
         str,
         typer.Option(help="Criterion to sort by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
     ] = "bic",
-    plot: Annotated[Path | None, typer.Option(help="Draw the criterion: a .png, .pdf or .svg file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Output file for a figure of the criterion (.png, .pdf or .svg).")
+    ] = None,
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
@@ -96,8 +100,8 @@ def component_counts(text: str) -> list[int]:
 
     counts: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        match = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last:
             raise DeclarationError(f"-k {text}: {part!r} is not a number of components; give 3, or 2,4,6, or 1-9")
         counts += range(first, last + 1)
@@ -106,7 +110,7 @@ def component_counts(text: str) -> list[int]:
 
 def _show_selection(table: "pd.DataFrame", criterion: str, saved: bool) -> None:
     fitted = table[table[criterion].notna()]
-    tell(criterion=criterion, choices=records(table))
+    record(criterion=criterion, choices=records(table))
     if fitted.empty:
         say(f"no choice has a {criterion}")
     else:
@@ -132,7 +136,10 @@ def compare(
     data: DataFile,
     components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
     methods: Annotated[
-        str, typer.Option(help=f"{either(METHODS)}; separated by commas.", autocompletion=some_of(*METHODS))
+        str,
+        typer.Option(
+            help=f"Methods to compare, separated by commas: {either(METHODS)}.", autocompletion=some_of(*METHODS)
+        ),
     ] = "em,advi,nuts",
     output: MaybeTable = None,
     covariance: Covariance = None,
@@ -188,10 +195,10 @@ def _fitted(
 
 
 def _show_comparison(table: "pd.DataFrame", reference: str, saved: bool) -> None:
-    """Show a column for each method, so that the table fits a terminal; rows without any value are left out."""
+    """Print the table with a column for each method, so that it fits a terminal; empty rows are left out."""
     shown = table.drop(columns=["problem", "method"]).dropna(axis=1, how="all")
     title = f"One mixture by {'one method' if len(table) == 1 else f'{len(table)} methods'}"
-    tell(reference=reference)
+    record(reference=reference)
     show(in_words(shown).T, title, name="methods", values=table, saved=saved)
     remark(f"agreement: adjusted Rand index of the labels with those of {reference}")
     for method, problem in table["problem"].items():

@@ -1,4 +1,4 @@
-"""State of one command: its options, and its results as one JSON document."""
+"""State of one run of the command line: common options, and results for the JSON document."""
 
 import json
 import math
@@ -17,13 +17,13 @@ class Session:
     Parameters
     ----------
     quiet : bool
-        No progress, no remarks, and no table that is in a file anyway.
+        Show no progress, no remarks, and no table that is also written to a file.
     json : bool
-        One JSON document on stdout, and nothing else there.
+        Print one JSON document on stdout, and nothing else there.
     debug : bool
-        Tracebacks.
+        Print tracebacks.
     typed : dict
-        The options of the command that were given, by the names of its parameters, as they are typed.
+        The options that were given, with their long names, by the names of the command's parameters.
     """
 
     quiet: bool = False
@@ -33,31 +33,31 @@ class Session:
     command: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     results: dict[str, object] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     files: list[dict[str, object]] = field(default_factory=list)
     error: dict[str, str] | None = None
 
     def ask(self, quiet: bool, json: bool, debug: bool) -> None:
-        """Take flags; one that was given before the command stays given."""
+        """Set the common options; an option that was given before the name of the command stays set."""
         self.quiet, self.json, self.debug = self.quiet or quiet, self.json or json, self.debug or debug
 
     def document(self) -> str:
-        """All that was told, as JSON.
+        """Return the JSON document.
 
         Examples
         --------
         >>> Session(command="fit", results={"seed": 1}).document()
-        '{"command": "fit", "seed": 1, "said": [], "warnings": [], "wrote": []}'
+        '{"command": "fit", "seed": 1, "messages": [], "warnings": [], "wrote": []}'
         """
         ends: dict[str, object] = {"interrupted": True} if self.interrupted else {}
         ends |= {"error": self.error} if self.error else {}
-        body = {"said": self.said, "warnings": self.warnings, "wrote": self.files}
+        body = {"messages": self.messages, "warnings": self.warnings, "wrote": self.files}
         return json.dumps({"command": self.command, **plain(self.results), **body, **ends}, allow_nan=False)
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, object]]:
-    """A table as a list of its rows; an index that has a name is a column.
+    """Convert a table to a list of rows; an index with a name becomes a column.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def records(frame: "pd.DataFrame") -> list[dict[str, object]]:
 
 
 def plain(value: object) -> Any:
-    """A value as JSON knows it: what is no finite number is null.
+    """Convert a value to types that JSON has; numbers that are not finite become null.
 
     Examples
     --------

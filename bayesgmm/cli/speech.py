@@ -7,7 +7,7 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import METHODS, either, one_of
-from bayesgmm.cli.terminal import check_other, check_table, names_of, refuse, remark, say, show, tell, write, wrote
+from bayesgmm.cli.terminal import check_other, check_table, names_of, record, refuse, remark, say, show, write, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def train(
     n_speakers = len(set(training.speakers or []))
     by = f", {n_speakers} speakers" if n_speakers else ""
     say(f"{classifier.trained_.info['recordings']} recordings, {len(classifier.classes_)} labels{by}")
-    tell(exponent=classifier.exponent_)
+    record(exponent=classifier.exponent_)
     _show_held_out(classifier.held_out_, classifier.reliability_, "recordings", n_speakers)
     if len(classifier.held_out_):
         say(f"exponent of the likelihood: {classifier.exponent_:.3g} (1 if frames were independent)")
@@ -107,7 +107,7 @@ def _train_table(
 
 def _show_held_out(held: "pd.DataFrame", reliability: "pd.DataFrame", what: str, n_speakers: int) -> None:
     """Show accuracy and reliability of held-out predictions."""
-    tell(accuracy=float((held["label"] == held["answer"]).mean()) if len(held) else None)
+    record(accuracy=float((held["label"] == held["answer"]).mean()) if len(held) else None)
     if not len(held):
         return
     table = reliability.copy()

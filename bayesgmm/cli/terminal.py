@@ -1,7 +1,7 @@
-"""Input, output and options that the commands share.
+"""Input, output and options that several commands share.
 
-Whatever a command has to say goes through ``say``, ``remark``, ``show``, ``tell``, ``write`` and ``wrote``: they print
-for people, or, with ``--json``, keep it for the one document.
+All output goes through ``say``, ``remark``, ``show``, ``record``, ``write`` and ``wrote``. They print text for people,
+or with ``--json`` keep the results for the JSON document.
 """
 
 import numbers
@@ -48,81 +48,97 @@ NewData = Annotated[
 TableOut = Annotated[
     Path,
     typer.Option(
-        "-o", "--output", help="Where to write (.csv or .parquet).", show_default=False, autocompletion=files(*TABLES)
+        "-o", "--output", help="Output file (.csv or .parquet).", show_default=False, autocompletion=files(*TABLES)
     ),
 ]
 CardName = Annotated[
     Path | None,
     typer.Option(
-        help="A model card, in place of -k: a TOML file, or a name from 'bayesgmm models'.", autocompletion=card_names
+        help="A model card instead of -k: a name from 'bayesgmm models', or a TOML file.", autocompletion=card_names
     ),
 ]
 Covariance = Annotated[
     str | None,
-    typer.Option(help="full, tied, diag or spherical. (default: full)", autocompletion=one_of(*COVARIANCES)),
+    typer.Option(
+        help="Covariance: full, tied, diag or spherical. (default: full)", autocompletion=one_of(*COVARIANCES)
+    ),
 ]
 Method = Annotated[
     str | None,
     typer.Option(
-        help=f"{either(METHODS)}. (default: the card's, or nuts)",
+        help=f"Inference: {either(METHODS)}. (default: that of the card, or nuts)",
         autocompletion=one_of(*METHODS),
     ),
 ]
-UNBOUNDED = 10_000  # columns of what is no terminal: a table in a file is not cut
+UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
 
 
 def session() -> Session:
-    """Return the session of this run of the command line."""
+    """Return the session of the current run."""
     return _session
 
 
 def start_session(new: Session) -> None:
-    """Forget what an earlier run was asked for."""
+    """Replace the session of an earlier run."""
     global _session
     _session = new
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print a line of the answer; ``err`` for a warning, which goes to stderr."""
+    """Print a line of the result; with ``err`` a warning, on stderr."""
     if err:
         session().warnings.append(text.removeprefix("warning: "))
     elif session().json:
-        session().said.append(text)
+        session().messages.append(text)
         return
     typer.echo(text, err=err)
 
 
 def remark(text: str, err: bool = False) -> None:
-    """Print a line that is good to know for a person, and nothing else: not for ``--quiet``, not for machines."""
+    """Print a line of additional information for people; with ``--quiet`` or ``--json`` it is left out."""
     if not (session().quiet or session().json):
         typer.echo(text, err=err)
 
 
-def tell(**results: object) -> None:
-    """Keep results by name for the document; a person sees nothing of it."""
+def record(**results: object) -> None:
+    """Add results to the JSON document, by name; nothing is printed."""
     session().results.update(results)
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None) -> "Card":
-    """The card that ``--model`` names, or one of nothing but the mixture that ``-k`` declares."""
+    """Return the card of ``--model``, or a card with only the mixture that ``-k`` declares.
+
+    Raises
+    ------
+    DeclarationError
+        When both or none are given, or ``--covariance`` is given with a card.
+    CardError, UnknownName
+        When the card can't be read, or there is none of that name.
+    """
     from bayesgmm.cards.card import Card, load_card
     from bayesgmm.errors import DeclarationError
     from bayesgmm.model import MixtureModel
 
     if (model is None) == (components is None):
-        raise DeclarationError("give either -k (how many components) or --model (a card), for example -k 3")
+        raise DeclarationError("give either -k (number of components) or --model (a card), for example -k 3")
     if components is not None:
         return Card(MixtureModel(n_components=components, covariance=covariance or "full"))
     assert model is not None
     if covariance is not None:
-        raise DeclarationError(f"--covariance goes with -k; {model} declares its own")
+        raise DeclarationError(f"--covariance can't be used with --model: the card {model} declares the covariance")
     return load_card(model)
 
 
 def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFrame":
-    """The data to fit: a table, with what the card does to its columns, or else the card's own."""
+    """Return the data to fit: a table after the transforms of the card, or the card's own data.
+
+    Raises
+    ------
+    DataError
+        When there are no data, or they can't be used.
+    """
     from bayesgmm.errors import DataError
 
     named = card.data.columns if columns is None else chosen_columns(columns)
@@ -133,29 +149,36 @@ def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFr
     elif card.data.given:
         return card.data.model_copy(update={"columns": named}).read().frame
     else:
-        raise DataError("there are no data: give a table, or --model with a card that has its own (bayesgmm models)")
+        raise DataError("there are no data: give a table, or --model with a card that has data (see bayesgmm models)")
     for transform in card.data.transforms:
-        remark(f"as the card says, {transform.words}")
+        remark(f"transform of the card: {transform.words}")
     return card.data.transformed(frame)
 
 
 def chosen_columns(columns: str | None) -> list[str] | None:
-    """The columns of ``--columns``; None where it was not given."""
+    """Return the columns of ``--columns``; None if it was not given."""
     return None if columns is None else names_of(columns)
 
 
 def names_of(text: str) -> list[str]:
-    """Names that are separated by commas, each once."""
+    """Split names that are separated by commas; each is kept once."""
     return [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]
 
 
 def refuse(names: Collection[str], why: str) -> None:
-    """Options, by the names of their parameters, that mean nothing beside what else was given.
+    """Reject options that can't be combined with others that were given.
+
+    Parameters
+    ----------
+    names : collection of str
+        Names of the parameters of these options.
+    why : str
+        Reason, the end of the message.
 
     Raises
     ------
     DeclarationError
-        When one of them was typed; an option at its default is ignored.
+        When one of them was given on the command line.
     """
     from bayesgmm.errors import DeclarationError
 
@@ -164,47 +187,65 @@ def refuse(names: Collection[str], why: str) -> None:
 
 
 def check_picture(output: Path, *inputs: Path) -> None:
-    """Find out before the work that a picture can't be written."""
+    """Check that a figure can be written, before the computation starts.
+
+    Raises
+    ------
+    FitFileError
+        When it can't, or would overwrite an input.
+    """
     from bayesgmm.files import writable
 
     check_other(writable(output, ".png", ".pdf", ".svg"), *inputs)
 
 
 def check_other(output: Path, *inputs: Path | None) -> None:
-    """Refuse to write over what is read."""
+    """Check that the output does not overwrite an input.
+
+    Raises
+    ------
+    FitFileError
+        When it would.
+    """
     from bayesgmm.errors import FitFileError
 
     if any(path is not None and path.resolve() == output.resolve() for path in inputs):
-        raise FitFileError(f"{output} is what is read; write to another file")
+        raise FitFileError(f"{output} is an input of this command; give another output file")
 
 
 def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
-    """The columns to use of a file; says which were left out."""
+    """Read the named columns of a file, default all numeric ones; print which columns were left out."""
     from bayesgmm.data.points import listing
     from bayesgmm.data.tables import read_table
 
     frame, dropped = read_table(path, columns)
     if dropped:
-        say(f"not numeric, left out: {listing(dropped)}; choose with --columns", err=True)
+        say(f"left out, not numeric: {listing(dropped)}; choose columns with --columns", err=True)
     return frame
 
 
 def read_new(path: Path | None) -> "pd.DataFrame | None":
-    """New points, all columns; None for those that were fitted."""
+    """Read all columns of new points; None for the points that were fitted."""
     from bayesgmm.data.tables import read_frame
 
     return None if path is None else read_frame(path)
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:
-    """Find out before the work that a table can't be written, or would overwrite what it is made from."""
+    """Check that a table can be written, before the computation starts.
+
+    Raises
+    ------
+    FitFileError
+        When it can't, or would overwrite an input.
+    """
     from bayesgmm.files import writable
 
     check_other(writable(output, ".csv", ".parquet", ".pq"), *inputs)
 
 
 def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
-    """Write a table, and say so; in the document its rows are under ``name``."""
+    """Write a table, and print that; in the JSON document its rows are called ``name``."""
     from bayesgmm.data.tables import PARQUET
     from bayesgmm.files import in_place_of
 
@@ -214,22 +255,22 @@ def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
         else:
             frame.to_csv(partial)
     if session().json:
-        tell(**{name: records(frame)})
+        record(**{name: records(frame)})
     wrote(path, len(frame))
 
 
 def wrote(path: Path, rows: int | None = None) -> None:
-    """Say that a file was written."""
+    """Print that a file was written."""
     session().files.append({"path": str(path)} | ({} if rows is None else {"rows": rows}))
     remark(f"wrote {path}" if rows is None else f"wrote {path}: {rows} rows")
 
 
-FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # of a column; default: one decimal
-LARGE = 1e5  # numbers that need no decimals
+FORMATS = {"seconds": ".2f", "pareto_khat": ".2f", "agreement": ".3f"}  # by column; default: one decimal
+LARGE = 1e5  # larger numbers have no decimals
 
 
 def cell(column: str, value: object) -> str:
-    """A value as a table for people shows it; nothing for what is missing.
+    """Format a value for a printed table; a missing value is empty.
 
     Examples
     --------
@@ -246,7 +287,7 @@ def cell(column: str, value: object) -> str:
 
 
 def in_words(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """A table's values as people read them."""
+    """Format all values of a table for printing."""
     import pandas as pd
 
     cells = {column: [cell(str(column), value) for value in frame[column]] for column in frame.columns}
@@ -262,26 +303,26 @@ def show(
     saved: bool = False,
     end_after: Collection[str] = (),
 ) -> None:
-    """Print a table; its index comes first, under its name where it has one.
+    """Print a table; the first column is its index.
 
-    Columns that do not fit beside each other come below each other.
+    A table that is wider than the terminal is divided into several, one below the other.
 
     Parameters
     ----------
     frame : DataFrame
-        Words, or numbers, which become words as ``in_words`` has it.
+        Values, which ``in_words`` formats.
     title : str
     name : str, optional
-        Name in the document. Default: its title in lower case.
+        Name in the JSON document. Default: the title in lower case.
     values : DataFrame, optional
-        What the document holds in place of the words.
+        Table for the JSON document, if it differs.
     saved : bool
-        It is in a file that the command writes, so ``--quiet`` leaves it out.
+        True if the command also writes it to a file; ``--quiet`` then leaves it out.
     end_after : collection of str
-        Rows that a line comes below.
+        Rows that are followed by a line.
     """
     if session().json:
-        tell(**{name or slug(title): records(frame if values is None else values)})
+        record(**{name or slug(title): records(frame if values is None else values)})
     elif not (session().quiet and saved):
         screen = console()
         for table in _side_by_side(in_words(frame), title, end_after, screen):
@@ -289,7 +330,7 @@ def show(
 
 
 def slug(title: str) -> str:
-    """A title as a name.
+    """Convert a title to a name.
 
     Examples
     --------
@@ -300,13 +341,13 @@ def slug(title: str) -> str:
 
 
 def show_table(table: "Table") -> None:
-    """Print a table that Rich knows; machines are told by other means."""
+    """Print a table of Rich, except with ``--json``."""
     if not session().json:
         console().print(table)
 
 
 def console() -> "Console":
-    """The terminal, as wide as it is; a file or a pipe as wide as what goes there, unless COLUMNS says otherwise."""
+    """Return the console of Rich; a file or pipe has no limit of width, except from the variable COLUMNS."""
     import os
 
     from rich.console import Console
@@ -318,7 +359,7 @@ def console() -> "Console":
 def _side_by_side(
     frame: "pd.DataFrame", title: str, end_after: Collection[str], screen: "Console"
 ) -> "Iterator[Table]":
-    """The table, or several with a part of its columns each, so that each fits the screen if it can."""
+    """Yield the table, or several with a part of its columns each, so that each fits the screen if possible."""
     from rich.measure import Measurement
 
     first, count = 0, len(frame.columns)

@@ -70,7 +70,7 @@ def key_of(seed: int) -> Key:
     DeclarationError
         When the seed is not a whole number of at least 0.
     """
-    return Key(np.random.SeedSequence(whole("seed", seed, least=0)).generate_state(1, np.uint64)[0])
+    return Key(np.random.SeedSequence(whole("seed", seed, minimum=0)).generate_state(1, np.uint64)[0])
 
 
 def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:

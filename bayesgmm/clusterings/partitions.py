@@ -122,7 +122,7 @@ def partition(
     """
     choose(loss, LOSSES, "loss")
     measure = Loss(loss, positive("split_cost", split_cost), positive("join_cost", join_cost))
-    restarts, seed = whole("restarts", restarts, least=0), whole("seed", seed, least=0)
+    restarts, seed = whole("restarts", restarts, minimum=0), whole("seed", seed, minimum=0)
     points = points_for(fit, data)
     warn_of_weights("partition", points)
     posterior = drawn(fit, merge, draws, len(points.values))

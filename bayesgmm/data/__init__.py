@@ -1,1 +1,1 @@
-"""Arrays, DataFrames and files become checked points."""
+"""Input validation: arrays, DataFrames and files are converted to checked points."""

@@ -1,4 +1,4 @@
-"""Input validation: arrays and DataFrames become checked points; standardisation of the points."""
+"""Input validation of arrays and DataFrames; standardisation of the points."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ SHOWN = 5  # names that an error message lists
 
 type RowLabels = NDArray | pd.Index
 type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
-"""What a user may hand in as data (N, D); ``as_points`` checks it."""
+"""Types of data (N, D) that users can pass; ``as_points`` checks them."""
 
 
 @dataclass(frozen=True)
 class Points:
-    """Data that were checked: a finite (N, D) array with names of columns and labels of rows.
+    """Checked data: a finite (N, D) array with column names and row labels.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Points:
     index : (N,) array
         Row labels.
     weights : (N,) float, optional
-        Number of points that each row stands for; by default 1.
+        Number of points that each row represents. Default: 1.
     """
 
     values: Array
@@ -50,12 +50,12 @@ class Points:
         Parameters
         ----------
         weights : (N,) array or None
-            Number of points that each row stands for; None for one each.
+            Number of points that each row represents; None: 1.
 
         Raises
         ------
         DataError
-            When there are more or fewer weights than rows, or one is negative or not finite, or all are zero.
+            When the number of weights is not N, one is negative or not finite, or all are zero.
 
         Examples
         --------
@@ -65,7 +65,7 @@ class Points:
         return self if weights is None else replace(self, weights=_as_weights(weights, len(self.values)))
 
     def forgotten(self) -> "Points":
-        """Return the same without the rows: only the columns."""
+        """Return a copy without rows, which keeps the column names."""
         return Points(self.values[:0].copy(), self.columns, self.index[:0])
 
     @property
@@ -94,7 +94,7 @@ class Points:
 
     @cached_property
     def summary(self) -> "Summary":
-        """Range and spread of the columns, from which default priors are made."""
+        """Range and spread of the columns, from which default priors are computed."""
         low, high = self.counted.min(axis=0), self.counted.max(axis=0)
         mean, sd = self.centre_and_sd
         count = self.total_weight
@@ -104,7 +104,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Summary:
-    """Range and spread of the data, in their units: all of the data that a default prior uses.
+    """Range and spread of the data, in data units, from which default priors are computed.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class Standard:
 
 
 def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
-    """Compute mean and standard deviation of one column: column by column needs no second copy of the data."""
+    """Compute mean and standard deviation of one column; no copy of the whole data is needed."""
     if weights is not None:
         column, weights = column[weights > 0], weights[weights > 0]
     centre = float(np.average(column, weights=weights))
@@ -195,7 +195,7 @@ def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
     size = float(np.abs(deviation).max())
     if not size > 0:
         return centre, 0.0
-    deviation /= size  # the squares of a column in tiny units would vanish
+    deviation /= size  # squares of very small values would underflow
     return centre, size * float(np.sqrt(np.average(np.square(deviation, out=deviation), weights=weights)))
 
 
@@ -215,24 +215,24 @@ def _as_weights(weights: ArrayLike, n_points: int) -> Array:
             f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
         )
     if not array.any():
-        raise DataError("all rows have weight zero: there is no point to fit")
+        raise DataError("all rows have weight zero, so there are no points to fit")
     return array.copy()
 
 
 def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:
-    """Return one number for each column (D,), from one number for all or one for each.
+    """Expand one number, or one for each column, to an array (D,).
 
     Parameters
     ----------
     value : float or sequence of float
     columns : sequence of str
     what : str
-        What the numbers are, for the error message.
+        Description of the numbers, for the error message.
 
     Raises
     ------
     DeclarationError
-        When there are more or fewer numbers than columns.
+        When the number of values is neither 1 nor D.
     """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim > 1 or (array.ndim == 1 and array.size != len(columns)):
@@ -244,13 +244,13 @@ def per_column(value: float | Sequence[float], columns: Sequence[str], what: str
 
 
 def listing(names: Sequence[object]) -> str:
-    """Return names for an error message: the first five, and the number of the others."""
+    """Format names for an error message: the first five, and the number of the others."""
     shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
-    """Check data, and name columns and rows.
+    """Check data, and add names of columns and labels of rows.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
     Raises
     ------
     DataError
-        When data can't be used; the message names the place, and what to do.
+        When the data can't be used; the message names the place, and says what to do.
 
     Examples
     --------
@@ -300,12 +300,12 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
 
 
 def column_names(columns: Sequence[object]) -> list[str]:
-    """Return names of columns, given as an argument, as text.
+    """Validate an argument that names columns; return the names as text.
 
     Raises
     ------
     DataError
-        When the argument is a single text, is empty, or has a name twice.
+        When it is a single string, is empty, or has a name twice.
     """
     if isinstance(columns, str):
         raise DataError(f"columns={columns!r}: give a list of names, for example columns=[{columns!r}]")
@@ -322,7 +322,7 @@ def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFram
     Raises
     ------
     DataError
-        When there is no column of a name.
+        When a column does not exist.
     """
     if columns is None:
         return frame
@@ -341,7 +341,7 @@ def has_columns(data: object) -> TypeGuard["pd.DataFrame"]:
 
 
 def is_numeric(column: "pd.Series") -> bool:
-    """Return True where a column holds real numbers."""
+    """Return True if a column holds real numbers."""
     from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))

@@ -1,4 +1,4 @@
-"""Read tables from CSV and Parquet files; reject files that pandas would read wrongly without an error."""
+"""Reading tables from CSV and Parquet files; files that pandas would misread without an error are rejected."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> "tuple
     frame : DataFrame
         The columns to use.
     dropped : list of str
-        Columns that are not numeric and were not named, so that they were left out.
+        Columns that were left out because they are not numeric.
 
     Raises
     ------
     DataError
-        When the file can't be read, has no column of a name, or no numeric column.
+        When the file can't be read, a named column does not exist, or no column is numeric.
     """
     frame = read_frame(path)
     if columns is not None:
@@ -51,7 +51,7 @@ def read_chunks(path: str | Path, rows: int) -> "Iterator[pd.DataFrame]":
     Raises
     ------
     DataError
-        When the file can't be read, has no rows, or is not of the type that its name says.
+        When the file can't be read, has no rows, or does not have the format of its extension.
     """
     import pandas as pd
 
@@ -88,7 +88,7 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
     Raises
     ------
     DataError
-        When the file can't be read, has no rows, or is not of the type that its name says.
+        When the file can't be read, has no rows, or does not have the format of its extension.
     """
     import pandas as pd
 
@@ -100,7 +100,7 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
             frame = pd.read_parquet(path) if parquet else pd.read_csv(path, index_col=False)
     except pd.errors.ParserWarning:
         raise _too_many_fields(path) from None
-    except Exception as error:  # each parser has its own family of errors
+    except Exception as error:  # each parser raises errors of its own
         kind = "Parquet" if parquet else "CSV"
         raise DataError(f"{path} can't be read as {kind}: {error}") from error
     if not parquet:
@@ -110,7 +110,7 @@ def read_frame(path: str | Path) -> "pd.DataFrame":
 
 
 def require_file(path: str | Path) -> Path:
-    """Return a path after checking that there is a file.
+    """Check that a file exists; return its path.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _too_many_fields(path: Path) -> DataError:
 
 
 def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
-    """Raise DataError for CSV that pandas reads wrongly without an error."""
+    """Raise DataError for a CSV file that pandas misreads without an error."""
     names = [str(c) for c in frame.columns]
     for separator, word in {";": "semicolons", "\t": "tabs"}.items():
         if len(names) == 1 and separator in names[0]:
@@ -145,7 +145,7 @@ def _require_sound_csv(frame: "pd.DataFrame", path: Path) -> None:
 
 
 def _count_up(names: Sequence[str]) -> bool:
-    """Return True where names are consecutive whole numbers, such as years; False for a row of data.
+    """Return True if the names are consecutive whole numbers, such as years, and not a row of data.
 
     Examples
     --------

@@ -193,7 +193,7 @@ def make_mixture(
 
     n_points, n_features = whole("n_points", n_points), whole("n_features", n_features)
     n_components, overlap = whole("n_components", n_components), probability("overlap", overlap)
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     dof = n_features + 5
     raw = wishart(dof, np.eye(n_features) / dof).rvs(n_components, random_state=rng)
     covariance = raw.reshape(n_components, n_features, n_features)

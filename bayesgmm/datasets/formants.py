@@ -62,7 +62,7 @@ def vowels(talker: str = "man", n_speakers: int = 60, seed: int = 0) -> "pd.Data
 
     place = choose(talker, {name: i for i, name in enumerate(TALKERS)}, "talker")
     count = whole("n_speakers", n_speakers)
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     tract = rng.normal(0.0, BETWEEN, size=(count, 1, 1))
     own = rng.normal(0.0, WITHIN, size=(count, len(FORMANTS), 2))
     means = np.log([FORMANTS[vowel][place][1:3] for vowel in FORMANTS])

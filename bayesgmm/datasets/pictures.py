@@ -66,6 +66,6 @@ def photo(name: str = "china.jpg", n_pixels: int = 4000, seed: int = 0) -> "pd.D
     from sklearn.datasets import load_sample_image
 
     pixels = load_sample_image(choose(name, PHOTOS, "name")).reshape(-1, 3)
-    count = whole("n_pixels", n_pixels, most=len(pixels))
-    chosen = np.random.default_rng(whole("seed", seed, least=0)).choice(len(pixels), size=count, replace=False)
+    count = whole("n_pixels", n_pixels, maximum=len(pixels))
+    chosen = np.random.default_rng(whole("seed", seed, minimum=0)).choice(len(pixels), size=count, replace=False)
     return pd.DataFrame(pixels[chosen].astype(float), columns=["red", "green", "blue"])

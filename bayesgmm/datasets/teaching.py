@@ -38,7 +38,7 @@ def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFr
     """
     import pandas as pd
 
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     man = np.arange(whole("n_points", n_points)) % 2 == 1
     height = 171.0 + np.where(man, 0.5, -0.5) * positive("gap", gap) + rng.normal(0.0, 7.0, size=man.size)
     return pd.DataFrame({"height": height.round(1), "sex": np.where(man, "man", "woman")})
@@ -64,7 +64,7 @@ def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     covariance = [[1.0, 0.6], [0.6, 1.0]]
     return pd.DataFrame(
         rng.multivariate_normal([0, 0], covariance, size=whole("n_points", n_points)), columns=["x", "y"]
@@ -100,7 +100,7 @@ def moons(n_points: int = 600, noise: float = 0.08, seed: int = 0) -> "pd.DataFr
     from sklearn.datasets import make_moons
 
     X, moon = make_moons(
-        whole("n_points", n_points), noise=positive("noise", noise), random_state=whole("seed", seed, least=0)
+        whole("n_points", n_points), noise=positive("noise", noise), random_state=whole("seed", seed, minimum=0)
     )
     return pd.DataFrame(X, columns=["x", "y"]).assign(moon=np.where(moon == 1, "lower", "upper"))
 
@@ -137,7 +137,7 @@ def blobs(n_points: int = 400, n_blobs: int = 4, spread: float = 1.0, seed: int 
         whole("n_points", n_points),
         centers=whole("n_blobs", n_blobs),
         cluster_std=positive("spread", spread),
-        random_state=whole("seed", seed, least=0),
+        random_state=whole("seed", seed, minimum=0),
     )
     return pd.DataFrame(X, columns=["x", "y"]).assign(blob=[str(label) for label in blob])
 
@@ -170,7 +170,7 @@ def sensors(n_points: int = 1000, share: float = 0.03, seed: int = 0) -> "pd.Dat
     """
     import pandas as pd
 
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     count = whole("n_points", n_points)
     middle = np.array([[70.0, 20.0], [90.0, 30.0]])
     covariance = np.array([[[4.0, 1.5], [1.5, 1.0]], [[9.0, -2.0], [-2.0, 2.0]]])
@@ -221,8 +221,8 @@ def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd
     """
     import pandas as pd
 
-    rng = np.random.default_rng(whole("seed", seed, least=0))
-    lost = whole("given_up", given_up, least=0, most=whole("n_points", n_points) - 1)
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
+    lost = whole("given_up", given_up, minimum=0, maximum=whole("n_points", n_points) - 1)
     answered = np.minimum(rng.normal(8.0, 2.0, size=n_points - lost), 19.9)
     kinds = ["answered"] * answered.size + ["given up"] * lost
     return pd.DataFrame({"seconds": np.append(answered, np.full(lost, 20.0)), "kind": kinds})

@@ -10,7 +10,7 @@ from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
 from bayesgmm.posterior.info import FitInfo, info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
-from bayesgmm.predictions.cross_validation import LEAST_DRAWS
+from bayesgmm.predictions.cross_validation import MIN_DRAWS
 from bayesgmm.progress import track
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _chains(fit: "xr.DataTree") -> str:
 def _long_chains(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.LEAST_DRAWS else ""
+    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.MIN_DRAWS else ""
 
 
 def _several_chains(fit: "xr.DataTree") -> str:
@@ -71,8 +71,8 @@ def _several_components(fit: "xr.DataTree") -> str:
 def _many_draws(fit: "xr.DataTree") -> str:
     if reason := _unweighted(fit):
         return reason
-    if unpack(fit).n_draws < LEAST_DRAWS:
-        return f"fewer than {LEAST_DRAWS} draws"
+    if unpack(fit).n_draws < MIN_DRAWS:
+        return f"fewer than {MIN_DRAWS} draws"
     far = engines.approximation(fit) and info(fit).notes.resampled is None
     return "the approximation is too far from the posterior to leave points out" if far else ""
 
@@ -80,8 +80,8 @@ def _many_draws(fit: "xr.DataTree") -> str:
 def _prior_known(fit: "xr.DataTree") -> str:
     if info(fit).model is None:
         return "the fit stores no declaration, so its priors are not known"
-    if unpack(fit).n_draws < LEAST_DRAWS:
-        return f"fewer than {LEAST_DRAWS} draws"
+    if unpack(fit).n_draws < MIN_DRAWS:
+        return f"fewer than {MIN_DRAWS} draws"
     stored = all(draws.statistic(fit, name) is not None for name in ("lp", "loglik"))
     return _points(fit) if stored else "the fit stores no log posterior and log likelihood"
 

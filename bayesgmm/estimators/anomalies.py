@@ -112,7 +112,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)
         self.posterior_ = fits.fit(model, points, self.method, self.random_state, self.settings)
-        self.offset_ = self._improbable(alpha) if share is None else self._least_inlier(points, share)
+        self.offset_ = self._improbable(alpha) if share is None else self._lowest_inlier(points, share)
         return self
 
     def _improbable(self, alpha: float) -> float:
@@ -122,7 +122,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         reference = np.sort(mean_log_density(self.posterior_, drawn))
         return float(reference[max(int(alpha * (1 + SIMULATED)) - 1, 0)])
 
-    def _least_inlier(self, points: Points, share: float) -> float:
+    def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""
         score = mean_log_density(self.posterior_, points.values)
         weight = np.ones(len(score)) if points.weights is None else points.weights

@@ -141,11 +141,11 @@ def check_search(estimator: "BaseEstimator") -> None:
     family_of(estimator.covariance_type)
     not_negative("tol", estimator.tol)
     not_negative("reg_covar", estimator.reg_covar)
-    whole("max_iter", estimator.max_iter, least=0)
+    whole("max_iter", estimator.max_iter, minimum=0)
     whole("n_init", estimator.n_init)
     choose(estimator.init_params, CENTRES, "init_params")
     flag("warm_start", estimator.warm_start)
-    whole("verbose", verbosity(estimator.verbose), least=0)
+    whole("verbose", verbosity(estimator.verbose), minimum=0)
     whole("verbose_interval", estimator.verbose_interval)
 
 
@@ -258,7 +258,7 @@ def seed_of(random_state: RandomState) -> int:
     from sklearn.utils import check_random_state
 
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
-        whole("random_state", random_state, least=0, most=2**32 - 1)
+        whole("random_state", random_state, minimum=0, maximum=2**32 - 1)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 

@@ -347,7 +347,7 @@ class BayesianGaussianMixture(MixtureEstimator):
                 skip_file_prefixes=(PACKAGE,),
             )
 
-    # -- answers --
+    # -- predictions --
 
     def __dir__(self) -> list[str]:
         """List attributes without ``posterior_`` before its first access: scikit-learn evaluates all listed ones."""

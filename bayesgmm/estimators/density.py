@@ -59,15 +59,15 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     @abstractmethod
     def _log_density(self, points: Points) -> Array:
-        """(N,) log density, in data units."""
+        """Compute the log density (N,), in data units."""
 
     @abstractmethod
     def _probability(self, points: Points) -> Array:
-        """(N, K) probability of each component."""
+        """Compute the probability (N, K) of each component."""
 
     @abstractmethod
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
-        """Points (size, D) and the component (size,) of each."""
+        """Draw points (size, D), with the component (size,) of each."""
 
     def score_samples(self, X: DataLike) -> Array:
         """Compute the log density of each point (N,), in nats; the unit of the density is the inverse of the features'.

@@ -245,7 +245,7 @@ class GaussianMixture(MixtureEstimator):
         if not best.converged and self.max_iter > 0:
             warnings.warn(NOT_CONVERGED, ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
 
-    # -- answers --
+    # -- predictions --
 
     def _table(self) -> tuple[Table, Array]:
         """Make the table that scores points, and their shift (D,), from the public attributes."""

@@ -25,7 +25,7 @@ def without_weightless(points: Points) -> Points:
 
 
 def kmeans_labels(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
-    """(N,) the k-means cluster of each point."""
+    """Compute the k-means cluster (N,) of each point."""
     from sklearn.cluster import KMeans
 
     kmeans = KMeans(n_clusters=n_components, n_init=1, random_state=random)
@@ -39,7 +39,7 @@ def _only(rows: Labels, n_points: int) -> Labels:
 
 
 def spread_out_rows(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
-    """(N,) labels of K points far from each other, one per component; the others are unassigned."""
+    """Choose K points far from each other, one per component; return labels (N,), the others unassigned."""
     from sklearn.cluster import kmeans_plusplus
 
     rows = kmeans_plusplus(values, n_components, sample_weight=weight, random_state=random)[1]
@@ -47,13 +47,13 @@ def spread_out_rows(values: Array, weight: Array | None, n_components: int, rand
 
 
 def random_rows(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Labels:
-    """(N,) labels of K random points, one per component; the others are unassigned."""
+    """Choose K random points, one per component; return labels (N,), the others unassigned."""
     share = None if weight is None else weight / weight.sum()
     return _only(random.choice(len(values), size=n_components, replace=False, p=share), len(values))
 
 
 def random_shares(values: Array, weight: Array | None, n_components: int, random: np.random.RandomState) -> Array:
-    """(N, K) random responsibilities."""
+    """Draw random responsibilities (N, K)."""
     shares = random.uniform(size=(len(values), n_components))
     return shares / shares.sum(axis=1)[:, None]
 
@@ -96,7 +96,7 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
 
 
 def _second_moments(x: Array, shares: Array, about: Array, family: Family) -> Array:
-    """Second moments of one slice about the mean of each component: (K, D) or (K, D, D)."""
+    """Compute second moments of one slice about the mean of each component: (K, D) or (K, D, D)."""
     own = [r > 0 for r in shares.T]  # with labels each point is one component's
     parts = zip(own, shares.T, about, strict=True)
     return np.array([family.form.second_moments(x[rows] - m, r[rows]) for rows, r, m in parts])

@@ -104,27 +104,27 @@ class Approximation:
 
     @property
     def weights(self) -> Array:
-        """(K,) expected weights."""
+        """Expected weights (K,)."""
         return self.ascent.weights.mean_weight(self.factors.shares)
 
     @property
     def weight_concentration(self) -> Array | tuple[Array, Array]:
-        """(K,) of a Dirichlet; or both parameters (K,) of sticks."""
+        """Parameters (K,) of a Dirichlet, or both parameters (K,) of the sticks."""
         return weight_concentration(self.model.weights, self.factors.shares)
 
     @property
     def means(self) -> Array:
-        """(K, D) expected means."""
+        """Expected means (K, D)."""
         return self.factors.components.mean * self.standard.scale + self.standard.shift
 
     @property
     def mean_precision(self) -> Array | None:
-        """(K,) equivalent number of points of each mean; None if means and precisions have independent factors."""
+        """Equivalent number of points (K,) of each mean; None if means and precisions have independent factors."""
         return self.ascent.means.pseudo_counts(self.factors.components)
 
     @property
     def degrees_of_freedom(self) -> Array | np.float64:
-        """(K,) of each precision's Wishart, or one number of a tied one."""
+        """Degrees of freedom (K,) of each precision's Wishart, or one number if it is tied."""
         return self.model.family.sharing.squeezed(self.factors.components.precision.dof[:, 0].copy())
 
     @property

@@ -110,7 +110,7 @@ def fit(
     chosen = engine.checked(settings)
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     points = as_points(data, columns).weighed(sample_weight)
     density = LogPosterior.of(model, points)
     resolved = density.model

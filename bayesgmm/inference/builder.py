@@ -122,7 +122,7 @@ def initial_point(
 
     density = LogPosterior.of(model, as_points(data, columns))
     resolved = density.model
-    starts = starting_points(density, whole("seed", seed, least=0), threads=1)
+    starts = starting_points(density, whole("seed", seed, minimum=0), threads=1)
     modes = [find_mode(density, start) for start in starts]
     mode = density.parameters(max(modes, key=lambda q: density(q)[0]))
     covariances = covariance_values(resolved.covariances, mode.covariance, resolved.family)

@@ -95,7 +95,7 @@ def seed_of(seed: int | None) -> int:
     DeclarationError
         If it is not a whole number of at least 0.
     """
-    return int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, least=0)
+    return int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
 
 
 def cores_of(cores: int | None) -> int:

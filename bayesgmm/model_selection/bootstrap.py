@@ -81,16 +81,16 @@ class Hypotheses:
         return find_maximum(blocks, self.family, n_components, self.seed, self.n_init, stop)
 
     def statistic(self, blocks: Blocks, stop: Event | None = None) -> tuple[float, Mixture]:
-        """Twice the log likelihood ratio, and the mixture of the null hypothesis.
+        """Compute twice the log likelihood ratio; also return the mixture of the null hypothesis.
 
-        The larger mixture includes the smaller one, so the ratio is at least 1; where EM finds less, it is set to 1.
+        The larger mixture includes the smaller one, so the ratio is at least 1; a smaller result of EM is set to 1.
         """
         null = self.fit(blocks, self.n_components, stop)
         other = self.fit(blocks, self.against, stop)
         return max(0.0, 2 * (other.loglik - null.loglik)), null.mixture
 
     def replicate(self, null: Posterior, size: int, number: int, stop: Event) -> float:
-        """The statistic of points simulated from the null hypothesis; NaN where one of the two can't be fitted."""
+        """Compute the statistic of points simulated from the null hypothesis; NaN if one of the two can't be fitted."""
         rows = simulate(null, size, np.random.default_rng((self.seed, number)))
         try:
             return self.statistic(Blocks.from_rows(rows), stop)[0]
@@ -193,7 +193,7 @@ def bootstrap_test(
 
 
 def _hypotheses(n_components: int, against: int | None, covariance: str, seed: int | None, n_init: int) -> Hypotheses:
-    """The two hypotheses, with checked settings.
+    """Validate the settings of the two hypotheses.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def _hypotheses(n_components: int, against: int | None, covariance: str, seed: i
 
 
 def _standardised(mixture: Mixture, family: Family) -> Posterior:
-    """A mixture as a posterior of one draw, in standardised coordinates (the ratio does not depend on units)."""
+    """Convert a mixture to a posterior of one draw, in standardised coordinates (the ratio has no units)."""
     n_components, n_features = mixture.mean.shape
     covariance = family.matrices(mixture.core_roots, n_components, n_features)
     parameters = Parameters(mixture.weight[None], mixture.mean[None], covariance[None])
@@ -220,10 +220,10 @@ def _standardised(mixture: Mixture, family: Family) -> Posterior:
 
 
 def _doubts(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
-    found = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
+    messages = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
     if kept < done:
-        found.append(
+        messages.append(
             f"{done - kept} of {done} replicates could not be fitted and are not used: a component held too few "
             "points. Try fewer components, or a covariance family with fewer parameters."
         )
-    return found
+    return messages

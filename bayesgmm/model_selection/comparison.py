@@ -122,7 +122,7 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
     choose(first, known, "reference")
     labels = {name: assignments(fit.tree)["label"].values for name, fit in known.items()}
     left_out = {name: leave_one_out(name, fit, points) for name, fit in known.items()}
-    weights = stacking_weights({name: found for name, found in left_out.items() if found is not None})
+    weights = stacking_weights({name: result for name, result in left_out.items() if result is not None})
     rows = {
         name: _row(fit, points, left_out[name])
         | {"agreement": float(adjusted_rand_score(labels[first], labels[name])), "weight": weights.get(name, math.nan)}
@@ -153,7 +153,7 @@ def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
 
 
 def _same_points(fits: dict[str, Opened]) -> Points:
-    """The data of the fits.
+    """Return the common data of the fits.
 
     Raises
     ------
@@ -162,14 +162,14 @@ def _same_points(fits: dict[str, Opened]) -> Points:
     DataError
         When the data of two fits differ.
     """
-    found: dict[str, Points] = {}
+    points_of: dict[str, Points] = {}
     for name, fit in fits.items():
         try:
-            found[name] = observed(fit.tree)
+            points_of[name] = observed(fit.tree)
         except FitFileError:
             raise FitFileError(f"{name!r} holds no observed data, so it can't be compared") from None
-    first, points = next(iter(found.items()))
-    for name, other in found.items():
+    first, points = next(iter(points_of.items()))
+    for name, other in points_of.items():
         if other.fingerprint != points.fingerprint:
             raise DataError(
                 f"fits are compared on the same data: {name!r} differs from {first!r} {_difference(other, points)}"
@@ -188,14 +188,14 @@ def _difference(one: Points, other: Points) -> str:
 
 
 def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
-    told, foreign = fit.info, fit.tree["posterior"].attrs
+    facts, foreign = fit.info, fit.tree["posterior"].attrs
     row: Row = {
-        "method": told.method or foreign.get("inference_library", math.nan),
+        "method": facts.method or foreign.get("inference_library", math.nan),
         "n_components": fit.n_components,
-        "covariance": math.nan if told.model is None else told.model.covariance,
+        "covariance": math.nan if facts.model is None else facts.model.covariance,
         "n_parameters": fit.size,
-        "elbo": math.nan if told.notes.elbo is None else told.notes.elbo,
-        "seconds": foreign.get("sampling_time", math.nan) if told.seconds is None else told.seconds,
+        "elbo": math.nan if facts.notes.elbo is None else facts.notes.elbo,
+        "seconds": foreign.get("sampling_time", math.nan) if facts.seconds is None else facts.seconds,
     }
     if fit.posterior.n_draws == 1:
         return row | _point_criteria(fit, points)
@@ -203,7 +203,7 @@ def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
 
 
 def _point_criteria(fit: Opened, points: Points) -> Row:
-    """Of a single draw: the log likelihood, and the criteria where that is as large as it gets."""
+    """Compute the log likelihood of a point estimate, and the criteria if it is a maximum of the likelihood."""
     standard, tables = fit.posterior.standard, fit.posterior.tables()
     table = Table(tables.offset[0], tables.mean[0], tables.root[0])
     stats = fold(standard.blocks(points.values, points.weights), table)

@@ -25,7 +25,7 @@ STEP = 1e-5  # step of the finite differences of the quantities, in the scales o
 POLISH = 50  # maximum number of Newton steps
 NAMED = 4  # maximum number of quantities that an error lists
 Transform = tuple[Callable[[Array], Array], Callable[[Array], Array], Callable[[Array], Array]]
-PLAIN: Transform = (np.positive, np.positive, np.ones_like)  # a scale, its inverse, its slope
+PLAIN: Transform = (np.positive, np.positive, np.ones_like)  # a transformation, its inverse, its derivative
 LOGIT: Transform = (logit, expit, lambda x: 1 / (x * (1 - x)))
 LOG: Transform = (np.log, np.exp, np.reciprocal)
 
@@ -124,12 +124,12 @@ class Quantities:
         self.units = np.tile(np.concatenate([[1.0], scale, products]), likelihood.n_components)
 
     def of(self, posterior: Posterior) -> Array:
-        """(Q,) quantities of a point estimate, in data units."""
+        """Compute the quantities (Q,) of a point estimate, in data units."""
         p = posterior.parameters
         return self._flat(p.weight[0], p.mean[0], p.covariance[0])
 
     def standardised(self, q: Array) -> Array:
-        """(..., Q) quantities at coordinates (..., P), standardised, so that an offset of the data loses no digits."""
+        """Compute standardised quantities (..., Q) at coordinates (..., P); an offset of the data loses no digits."""
         likelihood = self._likelihood
         weight, mean, core_roots = likelihood.mixture(q)
         k, d = likelihood.n_components, likelihood.n_features
@@ -141,19 +141,19 @@ class Quantities:
         return every.reshape(*weight.shape[:-1], -1)
 
     def jacobian(self, q: Array, scale: Array) -> Array:
-        """(Q, P) derivatives of the standardised quantities at q."""
+        """Compute the derivatives (Q, P) of the standardised quantities at q."""
         steps = STEP * np.diag(scale)
         difference = self.standardised(q + steps) - self.standardised(q - steps)
         return (difference / (2 * STEP * scale)[:, None]).T
 
 
 def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
-    """Refuse a fit that is not of maximum likelihood.
+    """Check that a fit is a maximum likelihood estimate.
 
     Raises
     ------
     NotAMaximum
-        When it has several draws, or is the mode of a posterior, or of unknown origin.
+        When it has several draws, is the mode of a posterior, or is of unknown origin.
     """
     if posterior.n_draws > 1:
         raise NotAMaximum(
@@ -170,7 +170,7 @@ def _require_likelihood(fit: "xr.DataTree", posterior: Posterior) -> None:
 
 
 def _coordinates(likelihood: LogLikelihood, posterior: Posterior) -> Array:
-    """(P,) coordinates of the fit."""
+    """Compute the coordinates (P,) of the fit."""
     p, (shift, scale) = posterior.parameters, (posterior.standard.shift, posterior.standard.scale)
     family = likelihood.model.family
     core = family.cores(p.covariance[0] / np.outer(scale, scale))
@@ -178,7 +178,7 @@ def _coordinates(likelihood: LogLikelihood, posterior: Posterior) -> Array:
 
 
 def _maximum(likelihood: LogLikelihood, q: Array) -> Maximum:
-    """The maximum of the likelihood at or near the fit.
+    """Find the maximum of the likelihood at or near the fit.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def _maximum(likelihood: LogLikelihood, q: Array) -> Maximum:
 
 
 def _require_near(distance: Array, error: Array) -> None:
-    """Refuse a fit that is too far from the maximum.
+    """Check that a fit is close enough to the maximum.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def _too_far(how: str) -> NotAMaximum:
 
 
 def _indefinite(quantities: Quantities, q: Array, curvature: Curvature) -> SingularInformation | NotAMaximum:
-    """Error for a log likelihood that is flat or increases in a direction: it lists the quantities that change."""
+    """Make the error for a log likelihood that is flat or increases in a direction, with the quantities that change."""
     jacobian = quantities.jacobian(q, curvature.scale)
     share, flat = curvature.flattest
     if share > FLAT:
@@ -237,7 +237,7 @@ def _indefinite(quantities: Quantities, q: Array, curvature: Curvature) -> Singu
 
 
 def _named(quantities: Quantities, moved: Array) -> str:
-    """Names of the quantities that change most."""
+    """List the quantities that change most."""
     size, width = np.abs(moved), len(quantities.names)
     chosen = [i for i in np.argsort(-size, kind="stable")[:NAMED] if size[i] > 0.1 * size.max()]
     return "; ".join(f"{quantities.names[i % width]} of component {i // width}" for i in chosen)
@@ -255,7 +255,7 @@ def _table(quantities: Quantities, components: Array, estimate: Array, error: Ar
 
 
 def _interval(estimate: Array, error: Array, transform: Transform, ci_prob: float) -> tuple[Array, Array]:
-    """Intervals that are symmetric on a scale. The weight of a single component is 1, with an interval of length 0.
+    """Compute intervals that are symmetric on a transformed scale; that of a weight of 1 has length 0.
 
     Examples
     --------

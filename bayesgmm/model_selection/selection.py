@@ -58,7 +58,7 @@ class Candidates:
         return cls(points, layouts, seed, n_init)
 
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
-        """Fit one choice: its criteria, or the error."""
+        """Fit one choice; return its criteria, or the error."""
         model = MixtureModel(n_components=n_components, covariance=covariance)
         size = n_parameters(model.family, n_components, len(self.points.columns))
         named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
@@ -72,10 +72,10 @@ class Candidates:
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
-        found = find_maximum(blocks, density.model.family, density.n_components, self.seed, self.n_init, stop)
-        loglik = found.loglik - blocks.total_weight * density.standard.log_scale
-        criteria = information_criteria(loglik, size, blocks.total_weight, found.entropy)
-        problem = "" if found.converged else f"EM stopped after {found.n_iter} iterations before it converged."
+        maximum = find_maximum(blocks, density.model.family, density.n_components, self.seed, self.n_init, stop)
+        loglik = maximum.loglik - blocks.total_weight * density.standard.log_scale
+        criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
+        problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
         return {"loglik": loglik, **criteria, "problem": problem}
 
     def _bound(self, density: LogPosterior, problem: str) -> Row:
@@ -90,7 +90,7 @@ class Candidates:
 
 
 def _plain(error: BayesGMMError) -> str:
-    """The text of an error on one line."""
+    """Format the message of an error on one line."""
     return " ".join(str(error).split())
 
 
@@ -148,8 +148,8 @@ def select(
     UnknownName
         When there is no such covariance family or criterion.
     DeclarationError
-        When a number is out of range, there is nothing to choose from, or the first argument is a declaration: what it
-        would declare is what is selected.
+        When a number is out of range, there is nothing to choose from, or the first argument is a declaration
+        (pass the data: components and covariance are selected).
 
     Warns
     -----
@@ -184,21 +184,21 @@ def select(
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:
-    """Warnings where the likelihood decreases with the number of components: then a maximum was missed."""
-    found = []
+    """List warnings where the likelihood decreases with the number of components, because a maximum was missed."""
+    messages = []
     for name in dict.fromkeys(row["covariance"] for row in rows):
         fitted = sorted((r["n_components"], r["loglik"]) for r in rows if r["covariance"] == name and "loglik" in r)
         falls = [f"{k} to {more}" for (k, before), (more, after) in pairwise(fitted) if after < before - SLACK]
         if falls:
-            found.append(
+            messages.append(
                 f"covariance={name!r}: the likelihood decreases from {', '.join(falls)} components, so EM missed a "
                 f"maximum. Try n_init={3 * n_init}."
             )
-    return found
+    return messages
 
 
 def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
-    """The rows sorted by the criterion, those without it last; ties in the order given."""
+    """Sort the rows by the criterion, those without it last; ties stay in the order given."""
     import pandas as pd
 
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
@@ -208,7 +208,7 @@ def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
 
 
 def _counts(n_components: int | Iterable[int]) -> list[int]:
-    """The numbers of components to try, each once.
+    """Validate the numbers of components to try; each is kept once.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _counts(n_components: int | Iterable[int]) -> list[int]:
 
 
 def _covariances(covariance: str | Sequence[str]) -> list[str]:
-    """The covariance families to try, each once.
+    """Validate the covariance families to try; each is kept once.
 
     Raises
     ------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SIMULATED = 10_000  # default number of reference points
 BY_CHANCE = 0.1  # share of calibration points that may equal fitted points: rounded data have ties
-MOST_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
+MAX_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
 FDR_METHODS = {"bh": "Benjamini & Hochberg", "by": "Benjamini & Yekutieli"}
 
 
@@ -45,7 +45,7 @@ def anomaly_scores(
     uniform p-values [1]_. With ``calibration``, the reference points are points that were not used in the fit. Then
     p-values of new points from the same source are valid for any model and any sample size (split conformal [2]_); with
     a poor model fewer anomalies are found, but the false discovery rate holds. The fitted points have influenced the
-    model, so their own p-values are somewhat too large in both cases, and fewer of them are called.
+    model, so their own p-values are somewhat too large in both cases, and fewer of them are flagged.
 
     An empty component still has a small weight (about 1/N), and its draws follow the prior. With many empty components,
     the p-values of anomalies can be many times too large. Use fewer components, or ``calibration``.
@@ -56,7 +56,7 @@ def anomaly_scores(
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     fdr : float, optional
-        False discovery rate: the expected share of regular points among those that are called anomalies.
+        False discovery rate: the expected share of regular points among those that are flagged as anomalies.
     fdr_method : str
         ``'bh'`` (Benjamini & Hochberg): valid for independent points, also when their p-values share reference points,
         as they do here [3]_. ``'by'`` (Benjamini & Yekutieli [4]_): valid for any dependence between the points, and
@@ -67,7 +67,7 @@ def anomaly_scores(
         Number of posterior draws to average over, evenly spaced; None for all.
     simulated : int, optional
         M, the number of simulated reference points; the minimum p-value is 1 / (M + 1). Default: 10,000, or with
-        ``fdr`` as many as are needed to call a single point, up to a million.
+        ``fdr`` as many as are needed to flag a single point, up to a million.
     seed : int
         Seed of the simulation.
     progress : bool
@@ -77,8 +77,8 @@ def anomaly_scores(
     -------
     Dataset
         ``log_density`` [point], the score (log of one over the product of the columns' units; lower is more anomalous);
-        ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the smallest rate at which the point is called, and
-        ``anomaly`` [point], true where it is called. Attributes: ``reference``, ``n_reference``, ``fdr``.
+        ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the minimum rate at which the point is flagged, and
+        ``anomaly`` [point], True for flagged points. Attributes: ``reference``, ``n_reference``, ``fdr``.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def anomaly_scores(
     -----
     FitWarning
         When many calibration points equal fitted points; when points have lower densities than all reference points,
-        and these are too few to call any.
+        and these are too few to flag any.
 
     References
     ----------
@@ -130,14 +130,14 @@ def anomaly_scores(
     p_value = rank_p_values(score, sorted_scores)
     variables = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
-        variables |= _called(p_value, rate, fdr_method, sorted_scores.size)
+        variables |= _flagged(p_value, rate, fdr_method, sorted_scores.size)
     kind = "posterior predictive" if calibration is None else "split conformal"
     attrs = {"reference": kind, "n_reference": sorted_scores.size} | ({} if rate is None else {"fdr": rate})
     return dataset(points, variables).assign_attrs(attrs)
 
 
 def rank_p_values(score: Array, reference: Array) -> Array:
-    """P-values of scores among sorted reference scores; lower scores are more anomalous.
+    """Compute p-values of scores among sorted reference scores; lower scores are more anomalous.
 
     Examples
     --------
@@ -148,18 +148,18 @@ def rank_p_values(score: Array, reference: Array) -> Array:
 
 
 def _enough(simulated: int | None, rate: float | None, n_points: int) -> int:
-    """Number of points to simulate: a stricter test needs a smaller minimum p-value."""
+    """Choose the number of points to simulate: a stricter test needs a smaller minimum p-value."""
     if simulated is not None:
         return whole("simulated", simulated)
-    return SIMULATED if rate is None else min(max(SIMULATED, math.ceil(n_points / rate)), MOST_SIMULATED)
+    return SIMULATED if rate is None else min(max(SIMULATED, math.ceil(n_points / rate)), MAX_SIMULATED)
 
 
 def _simulated(posterior: Posterior, size: int, seed: int) -> Array:
-    return simulate(posterior, size, np.random.default_rng(whole("seed", seed, least=0)))
+    return simulate(posterior, size, np.random.default_rng(whole("seed", seed, minimum=0)))
 
 
 def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
-    """Calibration points; warn when many of them equal fitted points."""
+    """Read the calibration points; warn when many of them equal fitted points."""
     points = points_for(fit, calibration)
     seen = _rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)
     if seen.size > BY_CHANCE * len(points.values):
@@ -175,29 +175,29 @@ def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
 
 
 def _rows_among(points: Points, fitted: Points) -> Any:
-    """Indices of the rows that equal a fitted row in every bit."""
+    """Find the rows that equal a fitted row exactly."""
     known = {row.tobytes() for row in fitted.values + 0.0}  # + 0.0 makes negative zeros positive
     return np.array([i for i, row in enumerate(points.values + 0.0) if row.tobytes() in known], dtype=int)
 
 
-def _called(p_value: Array, rate: float, method: str, n_reference: int) -> dict[str, Any]:
+def _flagged(p_value: Array, rate: float, method: str, n_reference: int) -> dict[str, Any]:
     from scipy.stats import false_discovery_control
 
     q_value = false_discovery_control(p_value, method=method)
     called = q_value <= rate
     if not called.any():
-        warn_of_few(p_value, n_reference, f"fdr={rate:g}", "Take more of them: simulated=..., or calibration points.")
+        warn_of_few(p_value, n_reference, f"fdr={rate:g}", "Use more of them: simulated=..., or calibration points.")
     return {"q_value": ("point", q_value), "anomaly": ("point", called)}
 
 
 def warn_of_few(p_value: Array, n_reference: int, rule: str, advice: str) -> None:
-    """Warn when points are below all reference points, and these are too few to call any."""
+    """Warn when points are below all reference points, and these are too few to flag any."""
     lowest = int((p_value == 1 / (1 + n_reference)).sum())
     if lowest:
         few = "1 point has" if lowest == 1 else f"{lowest} points have"
         warn(
             [
-                f"{few} a lower density than all {n_reference} reference points, but these are too few to call any of "
+                f"{few} a lower density than all {n_reference} reference points, but these are too few to flag any of "
                 f"{p_value.size} points at {rule}. {advice}"
             ]
         )

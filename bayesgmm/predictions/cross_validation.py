@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.intp]
 LeaveOut = Callable[[Array], tuple[Array, Array, Array]]
-LEAST_DRAWS = 100  # minimum number of draws for leave-one-out
+MIN_DRAWS = 100  # minimum number of draws for leave-one-out
 ENOUGH_DRAWS = 1000  # with many points, draws are thinned to no fewer than this
 WORTH = 20_000_000  # maximum of draws times points for leave-one-out: about ten seconds
 LEFT_OUT = 5_000  # size of the sample of points, where there are too many to leave each of them out
@@ -81,11 +81,11 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
     many = n_points * ENOUGH_DRAWS > WORTH
     rows = sampled_rows(n_points) if many else np.arange(n_points)
     draws = min(fit.posterior.n_draws, max(ENOUGH_DRAWS, WORTH // len(rows)))
-    if points.weights is not None or draws < LEAST_DRAWS:
+    if points.weights is not None or draws < MIN_DRAWS:
         return None
     chosen = np.linspace(0, fit.posterior.n_draws - 1, draws).round().astype(int)
     leave_out = leave_outs(fit, chosen)
-    logs = slices(fit.posterior.thin(draws), points.values[rows], f"leaving out, {name}")
+    logs = slices(fit.posterior.thin(draws), points.values[rows], f"leave-one-out, {name}")
     try:
         with np.errstate(all="ignore"):
             parts = [leave_out(log.T) for log in logs]
@@ -104,7 +104,7 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
 
 
 def sampled_rows(n_points: int) -> IntArray:
-    """A random sample of the rows, the same for every fit of as many points, so that fits can be compared."""
+    """Draw a random sample of the rows; it depends only on the number of points, so that fits can be compared."""
     return np.sort(np.random.default_rng(0).choice(n_points, min(LEFT_OUT, n_points), replace=False))
 
 
@@ -124,7 +124,7 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
     from arviz_stats.base.array import array_stats
 
     n_points = len(points.values)
-    rough = fit.posterior.thin(max(LEAST_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
+    rough = fit.posterior.thin(max(MIN_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
     approximate_elpd = spread(rough, points.values).log_mean
     total, of_rows, of_points = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
     effective, _, _ = array_stats.srs_estimator(p_loo, n_points)
@@ -132,7 +132,7 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
 
 
 def leave_outs(fit: Opened, chosen: IntArray) -> LeaveOut:
-    """ArviZ's estimator for this kind of draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
+    """Return ArviZ's estimator for these draws: from log densities (n, S) to elpd, k-hat and p_loo, (n,) each."""
     from arviz_stats.base.array import array_stats
 
     if "sample_stats" not in fit.tree.children or not approximate(fit.tree) or fit.info.notes.resampled:

@@ -18,10 +18,10 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges
 if TYPE_CHECKING:
     import xarray as xr
 
-DRAWS = 1000  # default number of draws to average over: more change the third digit
+DRAWS = 1000  # default number of draws to average over; more draws change only the third digit
 SLICE = 2_000_000  # draws times points in memory at a time
 STRETCH = 20_000_000  # draws times points between two steps of a progress bar: about a second
-MOST_KEPT = 2**31  # maximum size of a result in bytes
+MAX_KEPT = 2**31  # maximum size of a result in bytes
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _fill(out: Array, blocks: Blocks, tables: Table, tail: float, threads: int) 
 
 
 def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:
-    """Ranges of whole blocks of points, each of about ``size`` points times draws.
+    """Divide the points into ranges of whole blocks, each of about ``size`` points times draws.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress
 
 
 def require_room(n_bytes: int, what: str) -> None:
-    """Refuse a result of more than 2 GiB.
+    """Check that a result needs at most 2 GiB.
 
     Raises
     ------
@@ -134,17 +134,17 @@ def require_room(n_bytes: int, what: str) -> None:
     Traceback (most recent call last):
         ...
     bayesgmm.errors.DataError: log densities take 8.0 GiB; at most 2 GiB are held at once
-      Take fewer draws (draws=...), or a part of the points at a time.
+      Use fewer draws (draws=...), or a part of the points at a time.
     """
-    if n_bytes > MOST_KEPT:
+    if n_bytes > MAX_KEPT:
         raise DataError(
-            f"{what} take {n_bytes / 2**30:.1f} GiB; at most {MOST_KEPT / 2**30:.0f} GiB are held at once\n"
-            "  Take fewer draws (draws=...), or a part of the points at a time."
+            f"{what} take {n_bytes / 2**30:.1f} GiB; at most {MAX_KEPT / 2**30:.0f} GiB are held at once\n"
+            "  Use fewer draws (draws=...), or a part of the points at a time."
         )
 
 
 def dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
-    """A dataset of variables at points, with the row labels of the points."""
+    """Make a dataset of variables at points, with the row labels of the points."""
     import xarray as xr
 
     return xr.Dataset(variables, coords={"point": plain_index(points.index), **coords})

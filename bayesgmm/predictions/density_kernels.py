@@ -1,7 +1,7 @@
-"""Densities of points under all draws of a posterior, summed up while they are in the cache, compiled.
+"""Compiled summaries of the densities of points over all draws of a posterior.
 
-Of a block of points the log densities under every draw are held at once (``BLOCK`` times S numbers) and nothing more,
-so memory does not grow with the number of points.
+Only the log densities of one block of points under every draw are in memory (``BLOCK`` times S numbers), so memory does
+not grow with the number of points, and the numbers stay in the cache.
 """
 
 import math
@@ -18,7 +18,7 @@ simd = Late("bayesgmm.sweep.simd")
 
 @jit
 def _sift_down(heap, size, i, value):
-    """Put a value where the i-th of a heap was, and let it sink below what is larger."""
+    """Replace the i-th element of a max-heap, and sift it down."""
     child = 2 * i + 1
     while child < size:
         if child + 1 < size and heap[child + 1] > heap[child]:
@@ -33,9 +33,9 @@ def _sift_down(heap, size, i, value):
 
 @jit
 def lower_quantile(values, sign, rank, fraction, heap):
-    """Quantile ``rank + fraction`` (counted from 0) of ``sign * values``, linear between neighbours.
+    """Compute the quantile at position ``rank + fraction`` (from 0) of the sorted ``sign * values``, interpolated.
 
-    A heap holds the ``rank + 2`` smallest seen so far; a value that is larger than all of them, as most are, costs one
+    A max-heap holds the ``rank + 2`` smallest values so far. Most values are larger than all of them and cost only one
     comparison.
     """
     size = rank + 2
@@ -57,7 +57,7 @@ def lower_quantile(values, sign, rank, fraction, heap):
 
 @jit
 def _mean_and_log_mean(logs, n_draws, p, out, to):
-    """Of eight points: the mean of the log densities, and the log of the mean density."""
+    """Compute the mean of the log densities and the log of the mean density, for eight points."""
     top, summed = simd.load(logs, p), simd.spread(0.0)
     for s in range(n_draws):
         log = simd.load(logs, s * BLOCK + p)
@@ -73,7 +73,7 @@ def _mean_and_log_mean(logs, n_draws, p, out, to):
 
 @jit
 def _lay_apart(logs, n_draws, apart):
-    """The same numbers point by point: ``apart[point * n_draws + draw]``, few lines of the cache at a time."""
+    """Transpose, so that each point is contiguous: ``apart[point * n_draws + draw]``; a few cache lines at a time."""
     for start in range(0, n_draws, LANES):
         stop = min(start + LANES, n_draws)
         for p in range(BLOCK):
@@ -83,10 +83,10 @@ def _lay_apart(logs, n_draws, apart):
 
 @kernel
 def sum_up(points, table, tail, start, stop, out):
-    """Summarise log densities over draws, of the points of blocks start to stop: out[block, what, point].
+    """Summarise log densities over draws, for the points of blocks start to stop: out[block, summary, point].
 
-    ``what`` is the mean of the log density, the log of the mean density, and with a positive ``tail`` the quantiles of
-    the log density that leave out so much on either side (else they stay as they are).
+    The summaries are the mean of the log density, the log of the mean density, and, if ``tail`` is positive, the
+    quantiles of the log density at ``tail`` and 1 - ``tail`` (otherwise these are not changed).
     """
     n_draws, work = count_draws(table), workspace(points, table)
     logs, apart, heap = np.empty(n_draws * BLOCK), np.empty(n_draws * BLOCK), np.empty(n_draws + 2)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-MOST_POINTS = 1000  # default maximum number of points in a simulated data set
+MAX_POINTS = 1000  # default maximum number of points in a simulated data set
 
 
 def prior_predictive(
@@ -81,8 +81,8 @@ def prior_predictive(
     as_model(model)
     checked = as_points(data, columns)
     draws = whole("draws", draws)
-    count = min(len(checked.values), MOST_POINTS) if points is None else whole("points", points)
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    count = min(len(checked.values), MAX_POINTS) if points is None else whole("points", points)
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     resolved = model.resolve(checked)
     warn(resolved.contradictions(checked.summary))
     parameters, simulated = _drawn(resolved, rng, draws, count, len(checked.columns))
@@ -179,7 +179,7 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
     import xarray as xr
 
     n_points, draws, k = whole("n_points", n_points), whole("draws", draws), as_model(model).n_components
-    rng = np.random.default_rng(whole("seed", seed, least=0))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     with np.errstate(all="ignore"):
         weight, _ = model.weights.resolve(k, per_component=2**31).draw(rng, k, draws)
     if not np.isfinite(weight).all():

@@ -178,12 +178,12 @@ def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
 
 
 def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: bool, progress: bool) -> "xr.Dataset":
-    found = spread(posterior, points.values, ci_prob, progress)
+    summary = spread(posterior, points.values, ci_prob, progress)
     with np.errstate(over="ignore"):  # in very small units a density can overflow; its logarithm does not
         variables: dict[str, Any] = {
-            "density": ("point", np.exp(found.log_mean)),
-            "log_density": ("point", found.log_mean),
-            "band": (("point", "ci_bound"), np.exp(found.log_band)),
+            "density": ("point", np.exp(summary.log_mean)),
+            "log_density": ("point", summary.log_mean),
+            "band": (("point", "ci_bound"), np.exp(summary.log_band)),
         }
     if keep_draws:
         variables["log_density_draws"] = (("draw", "point"), kept(posterior, points.values, progress=progress))
@@ -295,7 +295,7 @@ def conditional_density(
 
 
 def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str]) -> dict[str, float]:
-    """Values of the columns in ``given``, as numbers.
+    """Validate the values in ``given``.
 
     Raises
     ------
@@ -314,7 +314,7 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
 
 
 def _number(name: str, value: float | str) -> float:
-    """A value in ``given``: finite, and small enough to be squared.
+    """Validate a value in ``given``: finite, and small enough to be squared.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
         raise DeclarationError(
             f"there is no default grid over {listing(posterior.columns)}: give grid=, or at most two columns"
         )
-    steps = STEPS[n_columns] if steps is None else whole("steps", steps, least=2)
+    steps = STEPS[n_columns] if steps is None else whole("steps", steps, minimum=2)
     seen = simulate(posterior, SEEN, np.random.default_rng(0))
     low, high = np.quantile(seen, [0.001, 0.999], axis=0)
     margin = 0.05 * (high - low)

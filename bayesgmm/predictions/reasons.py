@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DRAWS = 100  # default number of posterior draws that z-scores are averaged over
 LARGE = 2.0  # z-score from which a column is named in the reason
-MOST_NAMED = 3  # maximum number of columns in a reason
+MAX_NAMED = 3  # maximum number of columns in a reason
 
 
 def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
@@ -90,12 +90,12 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
 
 
 def _centres(posterior: Posterior) -> Array:
-    """(K, D) posterior means of the components' means."""
+    """Compute posterior means (K, D) of the components' means."""
     return posterior.parameters.mean.mean(axis=0)
 
 
 def _z_scores(posterior: Posterior, values: Array, component: Any) -> tuple[Array, Array, Array]:
-    """Conditional z-scores, marginal z-scores and conditional expectations, (N, D) each, means over the draws."""
+    """Compute conditional and marginal z-scores and conditional expectations, (N, D) each, averaged over draws."""
     scale, p = posterior.standard.scale, posterior.parameters
     root = posterior.tables().root
     z, marginal, expected = (np.zeros_like(values) for _ in range(3))
@@ -113,13 +113,13 @@ def _z_scores(posterior: Posterior, values: Array, component: Any) -> tuple[Arra
 
 
 def _reasons(points: Points, z: Array, marginal: Array, expected: Array, centre: Array) -> list[str]:
-    """For each point the columns with the largest z-scores, as text, the largest first."""
+    """Describe the columns with the largest z-scores of each point, the largest first."""
     reasons = []
     for x, own, alone, others, middle in zip(points.values, z, marginal, expected, centre, strict=True):
         together = len(x) > 1 and np.abs(own).max() >= max(LARGE, 0.5 * np.abs(alone).max())
         score, expectation = (own, others) if together else (alone, middle)
         words = "given the other columns" if together else "in its component"
-        far = [j for j in np.argsort(-np.abs(score), kind="stable")[:MOST_NAMED] if abs(score[j]) >= LARGE]
+        far = [j for j in np.argsort(-np.abs(score), kind="stable")[:MAX_NAMED] if abs(score[j]) >= LARGE]
         parts = [f"{points.columns[j]} {x[j]:.4g} ({score[j]:+.1f} sd from {expectation[j]:.4g})" for j in far]
         reasons.append(f"{'; '.join(parts)} {words}" if parts else "no single column: all columns together")
     return reasons

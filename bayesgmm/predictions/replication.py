@@ -1,4 +1,4 @@
-"""Simulate from the posterior predictive: points, and data sets."""
+"""Simulation of points and data sets from the posterior predictive."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -100,7 +100,7 @@ def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: boo
     DeclarationError
         When the seed is negative, or the number of points is not positive.
     """
-    seed, n_points = whole("seed", seed, least=0), whole("n_points", n_points)
+    seed, n_points = whole("seed", seed, minimum=0), whole("n_points", n_points)
     scale = posterior.standard.scale
     chol = cholesky(posterior.parameters.covariance / np.outer(scale, scale))
     step = max(1, SLICE // (n_points * len(scale)))
@@ -111,7 +111,7 @@ def replicates(posterior: Posterior, n_points: int, seed: int = 0, progress: boo
 
 
 def _replicate(posterior: Posterior, chol: Array, s: int, n_points: int, rng: np.random.Generator) -> Array:
-    """(n_points, D) a data set from draw s."""
+    """Simulate a data set (n_points, D) from draw s."""
     weight, mean = posterior.parameters.weight[s], posterior.parameters.mean[s]
     component = rng.choice(len(weight), size=n_points, p=weight / weight.sum())
     x = rng.normal(size=(n_points, mean.shape[1]))
@@ -121,12 +121,12 @@ def _replicate(posterior: Posterior, chol: Array, s: int, n_points: int, rng: np
 
 
 def simulate(posterior: Posterior, size: int, rng: np.random.Generator) -> Array:
-    """(size, D) points from the posterior predictive, each from a random draw."""
+    """Simulate points (size, D) from the posterior predictive, each from a random draw."""
     return simulate_labelled(posterior, size, rng)[0]
 
 
 def simulate_labelled(posterior: Posterior, size: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
-    """(size, D) points from the posterior predictive, and the component (size,) of each."""
+    """Simulate points (size, D) from the posterior predictive, with the component (size,) of each."""
     scale = posterior.standard.scale
     chol = cholesky(posterior.parameters.covariance / np.outer(scale, scale))
     cumulative = posterior.parameters.weight.cumsum(axis=1)

@@ -30,7 +30,7 @@ def test_fit_writes_a_fit_and_shows_it_in_the_data_s_own_columns(folder, fitted)
     assert fitted.returncode == 0, fitted.stderr
     assert "petal_width" in fitted.stdout
     assert "2 chains of 100 draws" in fitted.stdout
-    assert "not numeric, left out: 'species'; choose with --columns" in fitted.stderr
+    assert "left out, not numeric: 'species'; choose columns with --columns" in fitted.stderr
     assert bg.load(folder / "fit.nc")["posterior"].sizes["draw"] == 100
 
 
@@ -51,7 +51,7 @@ def test_score_writes_p_values(folder, fitted):
 def test_score_calls_anomalies_at_a_rate(folder, fitted):
     done = run("score", "fit.nc", "new.parquet", "-o", "called.csv", "--fdr", "0.2", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "0 of 5 points called at a false discovery rate of 0.2" in done.stdout
+    assert "0 of 5 points flagged at a false discovery rate of 0.2" in done.stdout
     assert set(pd.read_csv(folder / "called.csv").columns) >= {"p_value", "q_value", "anomaly"}
     args = ["--calibration", "flowers.csv"]
     done = run("score", "fit.nc", "new.parquet", "-o", "conformal.csv", *args, cwd=folder)
@@ -176,7 +176,7 @@ WRONG = [
     (["assign", "flowers.csv", "-o", "x.csv"], "can't be read as a fit"),
     (["score", "fit.nc", "short.csv", "-o", "x.csv"], "the data lack 'sepal_width'"),
     (["score", "fit.nc", "-o", "x.csv", "--fdr", 2], "fdr=2.0: must be between 0 and 1"),
-    (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is what is read"),
+    (["score", "fit.nc", "-o", "flowers.csv", "--calibration", "flowers.csv"], "is an input of this command"),
     (["density", "fit.nc", "-o", "x.csv", "--given", "a=1"], "--given a=1 needs --over"),
     (["density", "fit.nc", "-o", "x.csv", "--over", "petal_length", "--given", "a"], "'a' is not column=number"),
     (["density", "fit.nc", "-o", "x.csv", "--over", "petal"], "no column 'petal'"),
@@ -184,7 +184,7 @@ WRONG = [
     (["density", "fit.nc", "-o", "x.csv", "--ci-prob", 2], "ci_prob=2.0: must be between 0 and 1"),
     (["assign", "fit.nc", "-o", "nowhere/x.csv"], "there is no folder nowhere"),
     (["assign", "fit.nc", "-o", "fit.nc"], "must end in .csv, .parquet or .pq"),
-    (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
+    (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is an input of this command"),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--seed", -1], "seed=-1"),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--columns", "sepal_length, petal"], "no column 'petal'"),
     (["select", "flowers.csv", "-k", "3-1"], "-k 3-1: '3-1' is not a number of components; give 3, or 2,4,6, or 1-9"),
@@ -194,7 +194,7 @@ WRONG = [
     (["select", "flowers.csv", "--criterion", "bik"], "did you mean 'bic'"),
     (["select", "flowers.csv", "--covariance", "full,tide"], "did you mean 'tied'"),
     (["select", "flowers.csv", "-o", "x.nc"], "must end in .csv, .parquet or .pq"),
-    (["select", "flowers.csv", "-o", "flowers.csv"], "is what is read"),
+    (["select", "flowers.csv", "-o", "flowers.csv"], "is an input of this command"),
     (["select", "flowers.csv", "--plot", "x.csv"], "must end in .png, .pdf or .svg"),
     (["compare", "flowers.csv"], "give either -k"),
     (["compare", "flowers.csv", "-k", 2, "--methods", "em,nut"], "did you mean 'nuts'"),
@@ -232,7 +232,7 @@ def test_fit_tells_a_machine_the_component_table(folder):
     assert (told["convergence"]["chains"], told["convergence"]["draws"]) == (2, 40)
     assert f"{told['convergence']['rhat']:.3f}" in convergence_line(fit)
     assert told["wrote"] == [{"path": "machine.nc"}]
-    assert "not numeric, left out: 'species'; choose with --columns" in told["warnings"]
+    assert "left out, not numeric: 'species'; choose columns with --columns" in told["warnings"]
     assert any("The chains do not agree yet" in warning for warning in told["warnings"])
     for warning in told["warnings"]:
         assert warning in done.stderr
@@ -300,7 +300,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     assert "did you mean 'binder'" in run("partition", "fit.nc", "-o", "x.csv", "--loss", "bindr", cwd=folder).stderr
     told = json.loads(run("partition", "fit.nc", "-o", "clusters.csv", "--json", cwd=folder).stdout)
     sizes = np.bincount(clusters["label"]).tolist()
-    assert [row["points"] for row in told["optimal_clustering"]] == sizes  # numbers, under a name that never changes
+    assert [row["points"] for row in told["clusters"]] == sizes  # numbers, under a name that never changes
     iris = pd.read_csv(folder / "flowers.csv").drop(columns="species")
     iris.head(1).to_parquet(folder / "one.parquet")
     lone = run("partition", "fit.nc", "one.parquet", "-o", "1.csv", cwd=folder).stdout

@@ -148,7 +148,7 @@ def test_ctrl_c_that_a_command_survives_is_still_exit_code_130(tmp_path):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_warnings_are_said_and_told_but_not_those_for_programmers():
+def test_warnings_for_users_are_printed_and_in_the_document_and_those_for_programmers_are_not():
     def warns():
         warnings.warn("the chains disagree", FitWarning, stacklevel=1)
         warnings.warn("use something newer", DeprecationWarning, stacklevel=1)
@@ -158,7 +158,7 @@ def test_warnings_are_said_and_told_but_not_those_for_programmers():
     assert json.loads(done.stdout)["warnings"] == ["the chains disagree"]
 
 
-# what is said
+# messages
 
 
 def test_flags_mean_the_same_before_and_after_the_command():
@@ -192,7 +192,7 @@ def talking():
     terminal.remark("by the way")
     terminal.show(frame, "Saved too", saved=True)
     terminal.show(frame, "Only here")
-    terminal.tell(chance=np.float64(0.5), nothing=np.inf)
+    terminal.record(chance=np.float64(0.5), nothing=np.inf)
 
 
 def test_say_remark_show_and_tell():
@@ -211,7 +211,7 @@ def test_say_remark_show_and_tell():
         "only_here": rows,
         "chance": 0.5,
         "nothing": None,
-        "said": ["the answer"],
+        "messages": ["the answer"],
         "warnings": ["a doubt"],
         "wrote": [],
     }

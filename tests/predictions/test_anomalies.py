@@ -142,7 +142,7 @@ def test_enough_points_are_simulated_to_call_a_single_anomaly(learned, monkeypat
     answer = bg.anomaly_scores(learned, data, fdr=0.01, draws=50)
     assert answer.attrs["n_reference"] == 100_100
     assert answer["anomaly"][-1]
-    monkeypatch.setattr(anomalies, "MOST_SIMULATED", 50_000)
+    monkeypatch.setattr(anomalies, "MAX_SIMULATED", 50_000)
     with pytest.warns(
         bg.FitWarning, match="1 point has a lower density than all 50000 reference points, but these are too few"
     ):

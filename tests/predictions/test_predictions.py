@@ -115,7 +115,7 @@ def test_draws_are_returned_with_keep_draws(fit, iris, monkeypatch):
     answer = bg.density(fit, x, draws=100, keep_draws=True)
     log = log_density(unpack(fit).thin(100), x.to_numpy())
     np.testing.assert_allclose(answer["log_density_draws"], log, rtol=1e-9, atol=1e-9)
-    monkeypatch.setattr(densities, "MOST_KEPT", 8 * 100 * 40 - 1)
+    monkeypatch.setattr(densities, "MAX_KEPT", 8 * 100 * 40 - 1)
     with pytest.raises(DataError, match="log densities of 40 points in 100 draws take"):
         bg.density(fit, x, draws=100, keep_draws=True)
     assert "log_density_draws" not in bg.density(fit, x, draws=100)
@@ -376,7 +376,7 @@ def test_bad_settings_and_too_large_data_sets_are_refused(fit, monkeypatch):
     with pytest.raises(FitFileError, match="no observed data"):
         bg.posterior_predictive(fit.drop_nodes("observed_data"))
     assert bg.posterior_predictive(fit.drop_nodes("observed_data"), size=4)["posterior_predictive"].sizes["point"] == 4
-    monkeypatch.setattr(densities, "MOST_KEPT", 1000)
+    monkeypatch.setattr(densities, "MAX_KEPT", 1000)
     with pytest.raises(DataError, match="200 data sets of 150 points take"):
         bg.posterior_predictive(fit)
 
@@ -416,7 +416,7 @@ def test_many_log_likelihoods_are_stored_in_single_precision(fit, monkeypatch):
     single = bg.log_likelihood(fit)["log_likelihood"]["x"]
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, exact, rtol=2e-7, atol=1e-7)
-    monkeypatch.setattr(densities, "MOST_KEPT", 1000)
+    monkeypatch.setattr(densities, "MAX_KEPT", 1000)
     with pytest.raises(DataError, match="log densities of 150 points in 1000 draws take"):
         bg.log_likelihood(fit)
 

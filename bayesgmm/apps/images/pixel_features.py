@@ -135,8 +135,8 @@ def feature_names(features: str | Sequence[str]) -> list[str]:
 
 def _window(name: object) -> tuple[str, float] | None:
     """Split the name of a windowed feature into its kind and the window's standard deviation; None for others."""
-    found = re.fullmatch(r"([a-z]+)_(\d+(?:\.\d+)?)", str(name))
-    return (found[1], positive(found[0], float(found[2]))) if found and found[1] in WINDOWED else None
+    match = re.fullmatch(r"([a-z]+)_(\d+(?:\.\d+)?)", str(name))
+    return (match[1], positive(match[0], float(match[2]))) if match and match[1] in WINDOWED else None
 
 
 def _filter_of(name: str) -> tuple[Filter, int, float]:

@@ -85,9 +85,9 @@ def fit_pixels(
     (['lightness'], 400)
     """
     checked, names = read_image(image), feature_names(features)
-    sample, seed = whole("sample", sample), whole("seed", seed, least=0)
+    sample, seed = whole("sample", sample), whole("seed", seed, minimum=0)
     if not isinstance(n_components, MixtureModel):
-        n_components = MixtureModel(whole("n_components", n_components, most=MAX_COMPONENTS))
+        n_components = MixtureModel(whole("n_components", n_components, maximum=MAX_COMPONENTS))
     pixels = _sample_pixels(checked, sample, np.random.default_rng(seed))
     values = _features_at(checked, names, pixels, _threads(cores), progress)
     kept = np.ptp(values, axis=0) > MIN_RANGE
@@ -195,7 +195,7 @@ def segment_image(
     """
     if isinstance(smoothing, bool) or not isinstance(smoothing, Real) or not 0 <= smoothing <= MAX_SMOOTHING:
         raise DeclarationError(f"smoothing={smoothing!r}: must be a number from 0 to {MAX_SMOOTHING}")
-    checked, sweeps, draws = read_image(image), whole("sweeps", sweeps, least=0), whole("draws", draws)
+    checked, sweeps, draws = read_image(image), whole("sweeps", sweeps, minimum=0), whole("draws", draws)
     reused = fit is not None
     if fit is not None and settings:
         raise DeclarationError(f"{listing(list(settings))}: not used with an existing fit; leave it out")

@@ -61,11 +61,11 @@ class FeatureSettings:
     quiet: float = 35.0
 
     def __post_init__(self) -> None:
-        most = _n_bands(self.rate)
-        if self.n_cepstra > most:
+        n_bands = _n_bands(self.rate)
+        if self.n_cepstra > n_bands:
             raise DeclarationError(
-                f"n_cepstra={self.n_cepstra}: must be at most {most}, the number of bands at a rate of {self.rate} Hz\n"
-                f"  Try n_cepstra={most}, or recordings with a higher rate."
+                f"n_cepstra={self.n_cepstra}: must be at most {n_bands}, the number of bands at a rate of {self.rate} Hz\n"
+                f"  Try n_cepstra={n_bands}, or recordings with a higher rate."
             )
 
     @property
@@ -119,14 +119,14 @@ class Frames:
         return np.concatenate([self.values[outside], self.silence[None]])
 
 
-def extract_frames(recording: Recording, settings: FeatureSettings, least: int = 1) -> Frames:
+def extract_frames(recording: Recording, settings: FeatureSettings, minimum: int = 1) -> Frames:
     """Extract the features of a recording, one frame every ``settings.step`` seconds.
 
     Parameters
     ----------
     recording : Recording
     settings : FeatureSettings
-    least : int
+    minimum : int
         Minimum number of speech frames.
 
     Raises
@@ -144,8 +144,8 @@ def extract_frames(recording: Recording, settings: FeatureSettings, least: int =
     if not loud.any():
         raise BrokenRecording(f"{recording.name}: is silent")
     first, last = _part(recording, settings.step, loud)
-    if last - first < least:
-        has, needed = ((last - first) * settings.step, least * settings.step)
+    if last - first < minimum:
+        has, needed = ((last - first) * settings.step, minimum * settings.step)
         raise BrokenRecording(f"{recording.name}: has {has:.2f} s of speech; at least {needed:.2f} s are needed")
     spoken = loud & _above_room(energy.sum(axis=1))
     mean = energy[spoken].mean()

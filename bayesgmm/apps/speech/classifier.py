@@ -202,15 +202,15 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     def _word_settings(self) -> WordSettings:
         seed = arguments.seed_of(self.random_state)
         arguments.flag("skip_broken", self.skip_broken)
-        whole("folds", self.folds, least=2)
-        whole("n_cepstra", self.n_cepstra, least=2, most=17)
+        whole("folds", self.folds, minimum=2)
+        whole("n_cepstra", self.n_cepstra, minimum=2, maximum=17)
         settings = arguments.settings_named(self.settings) if self.settings else None
         return WordSettings(
             self.n_states, self.n_components, self.covariance_type, self.shrinkage, self.method, settings, seed
         )
 
     def _requested_rate(self) -> int | None:
-        return None if self.sample_rate is None else whole("sample_rate", self.sample_rate, least=audio.MIN_RATE)
+        return None if self.sample_rate is None else whole("sample_rate", self.sample_rate, minimum=audio.MIN_RATE)
 
     def _priors(self, count: Array) -> Array:
         """Return the given priors, or the frequencies of the labels.
@@ -292,14 +292,14 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     def _frames(self, X: Iterable[object]) -> list[Frames]:
         """Extract the frames of each recording, with a warning about clipped ones."""
         check_is_fitted(self)
-        feature_settings, least = self.trained_.feature_settings, self.trained_.words.stay.shape[1]
+        feature_settings, minimum = self.trained_.feature_settings, self.trained_.words.stay.shape[1]
         assert feature_settings is not None
         clipped = []
 
         def extract(item: Any) -> Frames:
             sound = audio.recording_of(item)
             clipped.extend([sound.name] * sound.clipped)
-            return extract_frames(sound, feature_settings, least)
+            return extract_frames(sound, feature_settings, minimum)
 
         items = track(audio.recording_list(X), "extracting features", arguments.flag("progress", self.progress))
         features = audio.each_recording(items, extract)
@@ -366,7 +366,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         trained, sound = self.trained_, audio.recording_of(recording)
-        feature_settings, least = trained.feature_settings, trained.words.stay.shape[1]
+        feature_settings, minimum = trained.feature_settings, trained.words.stay.shape[1]
         assert feature_settings is not None
         assert trained.silence is not None
         audio.warn_of_clipping([sound.name] * sound.clipped)
@@ -379,7 +379,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             trained.exponent,
             feature_settings.step,
         )
-        features = extract_frames(sound, feature_settings, least)
+        features = extract_frames(sound, feature_settings, minimum)
         values = features.speech if sound.is_part else features.values  # a whole recording with its silence
         return decoder.transcribe(values, sound.start, min(sound.stop, sound.seconds))
 
@@ -397,7 +397,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         index = np.flatnonzero(self.classes_ == label)
         if not len(index):
             raise DataError(f"label={label!r} is not one of {', '.join(map(repr, self.classes_.tolist()))}")
-        whole("state", state, least=0, most=self.trained_.words.stay.shape[1] - 1)
+        whole("state", state, minimum=0, maximum=self.trained_.words.stay.shape[1] - 1)
         return speech_files.state_fit(self.trained_.words, int(index[0]), state)
 
     @property

@@ -111,7 +111,7 @@ def _as_weight(sample_weight: ArrayLike | None, count: int) -> Array:
 
 
 def extract_features(
-    corpus: Corpus, candidates: list[FeatureSettings], least: int, skip: bool, progress: bool = True
+    corpus: Corpus, candidates: list[FeatureSettings], minimum: int, skip: bool, progress: bool = True
 ) -> tuple[Corpus, list[list[Frames]]]:
     """Extract the features of all recordings, with each of several settings.
 
@@ -119,7 +119,7 @@ def extract_features(
     ----------
     corpus : Corpus
     candidates : list of FeatureSettings
-    least : int
+    minimum : int
         Minimum number of speech frames.
     skip : bool
         Skip invalid recordings with a warning.
@@ -141,7 +141,7 @@ def extract_features(
     def extract(one: Any) -> list[Frames]:
         if isinstance(one, audio.BrokenRecording):
             raise one
-        return [extract_frames(one, feature_settings, least) for feature_settings in candidates]
+        return [extract_frames(one, feature_settings, minimum) for feature_settings in candidates]
 
     good = audio.each_recording(track(corpus.recordings, "extracting features", progress), extract, skip, SKIP)
     features = [[every[h] for every in good.values()] for h in range(len(candidates))]

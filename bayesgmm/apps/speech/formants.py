@@ -134,10 +134,13 @@ def evaluate_table(tokens: Tokens, folds: int = 3, **settings: Any) -> "pd.DataF
 def _words(classifier: "MixtureClassifier", columns: tuple[str, ...]) -> WordModels:
     """Convert the classes to word models with one state; those with fewer components get empty ones."""
     draws = [unpack(fit).parameters for fit in classifier.posteriors_]
-    most = max(p.weight.shape[1] for p in draws)
-    filled = [np.resize(np.arange(p.weight.shape[1]), most) for p in draws]
+    largest = max(p.weight.shape[1] for p in draws)
+    filled = [np.resize(np.arange(p.weight.shape[1]), largest) for p in draws]
     weight = np.array(
-        [np.where(np.arange(most) < p.weight.shape[1], p.weight[:, k], 0.0) for p, k in zip(draws, filled, strict=True)]
+        [
+            np.where(np.arange(largest) < p.weight.shape[1], p.weight[:, k], 0.0)
+            for p, k in zip(draws, filled, strict=True)
+        ]
     )
     mean = np.array([p.mean[:, k] for p, k in zip(draws, filled, strict=True)])
     covariance = np.array([p.covariance[:, k] for p, k in zip(draws, filled, strict=True)])

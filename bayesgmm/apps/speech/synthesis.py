@@ -150,7 +150,7 @@ def speak(
 
     if not len(sounds):
         raise DeclarationError("sounds is empty; give at least one, for example ['S', 'IY']")
-    rate = whole("rate", rate, least=MIN_RATE)
+    rate = whole("rate", rate, minimum=MIN_RATE)
     voice, rng = voice or Voice(), np.random.default_rng(seed)
     seconds = [SECONDS[kind_of(s)] * voice.pace * float(np.exp(rng.normal(0, 0.15))) for s in sounds]
     stops = np.cumsum(seconds)

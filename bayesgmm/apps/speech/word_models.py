@@ -64,7 +64,7 @@ class WordSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_states", whole("n_states", self.n_states, most=100))  # 3.0 becomes 3
+        object.__setattr__(self, "n_states", whole("n_states", self.n_states, maximum=100))  # 3.0 becomes 3
         object.__setattr__(self, "n_components", whole("n_components", self.n_components))
         positive("shrinkage", self.shrinkage)
         arguments.family_of(self.covariance_type)
@@ -86,9 +86,9 @@ class WordSettings:
         """
         free = self.family.form.block_size(len(within))
         dof = self.shrinkage + (free + 1) * (-1 if self.method == "em" else 1)
-        least = free - 1
-        if not dof > least:
-            needed = least + free + 1
+        minimum = free - 1
+        if not dof > minimum:
+            needed = minimum + free + 1
             raise DeclarationError(
                 f"shrinkage={self.shrinkage:g}: must be more than {needed} for {self.covariance_type!r} covariances of "
                 f"{free} {'column' if free == 1 else 'columns'}\n  Try covariance_type='diag' for less."

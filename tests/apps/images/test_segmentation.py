@@ -632,7 +632,7 @@ def test_the_segment_command_writes_a_folder_and_reuses_its_fit(tmp_path, image)
     assert "4 components merged into 4" in again.output
     assert (tmp_path / "two" / "labels.png").exists()
     refused = CliRunner().invoke(app, ["segment", str(out / "overlay.png"), "-o", str(out)])
-    assert "is what is read; write to another file" in str(refused.exception)
+    assert "is an input of this command; give another output file" in str(refused.exception)
     both = [[str(path), "--fit", str(out / "fit.nc"), *more] for more in (["-k", "3"], ["--features", "texture"])]
     for arguments in (["none.png"], *both, [str(path), "-k", "0"], [str(path), "-k", "256", "--method", "none"]):
         wrong = CliRunner().invoke(app, ["segment", *arguments, "-o", str(tmp_path / "three")])

@@ -354,7 +354,7 @@ def test_the_anomalies_command(tmp_path):
     answer = json.loads(done.stdout)
     assert (answer["n_rows"], answer["n_judged"]) == (105, 105)
     assert len(pd.read_csv(tmp_path / "f.csv")) == 105
-    assert answer["n_called"] == pd.read_csv(tmp_path / "f.csv")["anomaly"].sum()
+    assert answer["n_flagged"] == pd.read_csv(tmp_path / "f.csv")["anomaly"].sum()
     done = run("anomalies", "train.csv", "--new", "new.csv", "-k", "8", "-o", "f.csv", "--fdr", "0.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for wrong, words in {
