@@ -64,7 +64,7 @@ class FeatureSettings:
         n_bands = _n_bands(self.rate)
         if self.n_cepstra > n_bands:
             raise DeclarationError(
-                f"n_cepstra={self.n_cepstra}: must be at most {n_bands}, the number of bands at a rate of {self.rate} Hz\n"
+                f"n_cepstra={self.n_cepstra}: must be at most {n_bands}, the number of bands at {self.rate} Hz\n"
                 f"  Try n_cepstra={n_bands}, or recordings with a higher rate."
             )
 

@@ -71,7 +71,7 @@ def test_more_cepstra_than_bands_are_refused():
         == 24
     )
     with pytest.raises(
-        bg.errors.DeclarationError, match="at most 12, the number of bands at a rate of 4000 Hz\n.*n_cepstra=12"
+        bg.errors.DeclarationError, match="at most 12, the number of bands at 4000 Hz\n.*n_cepstra=12"
     ):
         FeatureSettings(4000)
 
