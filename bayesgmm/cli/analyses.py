@@ -43,13 +43,13 @@ def anomalies(
     new: Annotated[
         Path | None,
         typer.Option(
-            help="Table of rows to judge instead of DATA, whose rows are then assumed to be good.",
+            help="Second table to judge instead of the first, whose rows are then assumed to be good.",
             autocompletion=files(*TABLES),
         ),
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(help="Saved fit to judge DATA with, instead of a new fit.", autocompletion=files(*FITS)),
+        typer.Option(help="Saved fit to judge the table with, instead of a new fit.", autocompletion=files(*FITS)),
     ] = None,
     fdr: Annotated[
         float | None,
@@ -59,7 +59,7 @@ def anomalies(
     top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Write all rows, not only the flagged ones.")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Output file for the fit (.nc), an input of --fit.", autocompletion=files(*FITS))
+        Path | None, typer.Option(help="Output file for the fit (.nc); --fit reads it.", autocompletion=files(*FITS))
     ] = None,
     columns: Columns = None,
     components: Annotated[
@@ -70,7 +70,7 @@ def anomalies(
         str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=one_of(*COVARIANCES))
     ] = "tied",
     background: Annotated[
-        float | None, typer.Option(help="Share of outliers in DATA. (default: 0.05 if that reduces the error)")
+        float | None, typer.Option(help="Share of outliers in the table. (default: 0.05 if that reduces the error)")
     ] = None,
     method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
@@ -88,7 +88,7 @@ def anomalies(
     description = Rule.of(**rule)
     check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:
-        refuse(TRAINING, "can't go with --fit: DATA is judged by the saved fit")
+        refuse(TRAINING, "can't be used with --fit: the table is judged by the saved fit")
         parts: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
         if save is not None:

@@ -61,7 +61,7 @@ def segment(
     from bayesgmm.posterior.schema import load, save
 
     if fit is not None:
-        refuse({"components", "features", "method", "sample"}, "can't go with --fit: the fit defines the regions")
+        refuse({"components", "features", "method", "sample"}, "can't be used with --fit: the fit defines the regions")
     for name in WRITTEN:
         check_other(output / name, image, fit)
     checked, mixture = read_image(image), load(fit) if fit is not None else None

@@ -359,8 +359,8 @@ def test_the_anomalies_command(tmp_path):
     assert done.returncode == 0, done.stderr
     for wrong, words in {
         ("--fdr", "0.1", "--top", "3"): "give one of fdr, alpha and top",
-        ("--fit", "fit.nc", "--columns", "east", "-k", "2"): "--columns and --components can't go with --fit",
-        ("--fit", "fit.nc", "--seed", "0"): "--seed can't go with --fit",
+        ("--fit", "fit.nc", "--columns", "east", "-k", "2"): "--columns and --components can't be used with --fit",
+        ("--fit", "fit.nc", "--seed", "0"): "--seed can't be used with --fit",
         ("--fit", "none.nc"): "there is no file none.nc",
         ("--new", "none.csv"): "there is no file none.csv",
     }.items():
