@@ -43,7 +43,7 @@ class Setting:
     below: float = inf
     maximum: float = inf
 
-    def checked(self, value: Any) -> Value:
+    def checked(self, value: object) -> Value:
         """Return a valid value of the setting.
 
         Raises
@@ -61,8 +61,7 @@ class Setting:
         from bayesgmm.declared import positive, whole
 
         if isinstance(self.default, str):
-            choose(value, dict.fromkeys(self.words), self.name)
-            return value
+            return choose(value, {word: word for word in self.words}, self.name)
         if self.default is None:
             return None if value is None else whole(self.name, value)
         number: int | float
@@ -96,11 +95,11 @@ class Limit:
         True if the limitation concerns priors. The error then does not suggest engines that ignore priors.
     """
 
-    wrong: Callable[[Any], dict[str, str]] | str
+    wrong: Callable[..., dict[str, str]] | str
     because: str
     of_priors: bool = True
 
-    def refused(self, model: Any) -> dict[str, str]:
+    def refused(self, model: object) -> dict[str, str]:
         """Return the unsupported parts of a MixtureModel, each with an alternative."""
         return _loaded(self.wrong)(model)
 
@@ -133,7 +132,7 @@ class Engine:
 
     name: str
     kind: Kind
-    function: Callable[..., Any] | str
+    function: Callable[..., object] | str
     summary: str
     description: str = ""
     cites: tuple[str, ...] = ()
@@ -142,8 +141,8 @@ class Engine:
     takes_start: bool = False
     ignores_priors: bool = False
 
-    def __call__(self, *args: Any, **settings: Any) -> Any:
-        """Run the engine."""
+    def __call__(self, *args: object, **settings: object) -> Any:
+        """Run the engine; return its ``Estimate``."""
         return _loaded(self.function)(*args, **settings)
 
     @property
@@ -151,7 +150,7 @@ class Engine:
         """Default of each setting."""
         return {setting.name: setting.default for setting in self.settings}
 
-    def checked(self, given: Mapping[str, Any]) -> dict[str, Value]:
+    def checked(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all settings: the given ones, validated, and the defaults of the others.
 
         Raises
@@ -167,12 +166,12 @@ class Engine:
                 )
         return self.defaults | {name: known[name].checked(value) for name, value in given.items()}
 
-    def refused(self, model: Any) -> dict[Limit, dict[str, str]]:
+    def refused(self, model: object) -> dict[Limit, dict[str, str]]:
         """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""
         exceeded = {limit: limit.refused(model) for limit in self.limits}
         return {limit: wrong for limit, wrong in exceeded.items() if wrong}
 
-    def require(self, model: Any) -> None:
+    def require(self, model: object) -> None:
         """Check that the engine can fit a MixtureModel.
 
         Raises
@@ -193,12 +192,12 @@ class Engine:
             )
 
 
-def _loaded(function: Callable[..., Any] | str) -> Callable[..., Any]:
+def _loaded[R](function: Callable[..., R] | str) -> Callable[..., R]:
     """Return a function; import it if only its place is given."""
     if not isinstance(function, str):
         return function
     module, _, name = function.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), name)
+    loaded: Callable[..., R] = getattr(import_module(module), name)
     return loaded
 
 

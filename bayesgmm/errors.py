@@ -100,7 +100,7 @@ def warn(messages: Iterable[str]) -> None:
         warnings.warn(message, FitWarning, skip_file_prefixes=(PACKAGE,))
 
 
-def choose[T](name: str, registry: Mapping[str, T], what: str) -> T:
+def choose[T](name: object, registry: Mapping[str, T], what: str) -> T:
     """Return the entry of a registry by its name.
 
     Parameters

@@ -219,7 +219,7 @@ def _as_weights(weights: ArrayLike, n_points: int) -> Array:
     return array.copy()
 
 
-def per_column(value: float | Sequence[float], columns: Sequence[str], what: str) -> Array:
+def per_column(value: float | Sequence[float] | Array, columns: Sequence[str], what: str) -> Array:
     """Expand one number, or one for each column, to an array (D,).
 
     Parameters

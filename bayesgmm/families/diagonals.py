@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from bayesgmm.families.forms import Form, Require
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,13 @@ class Diagonals(Form):
     def from_variances(self, variances: Array) -> Array:  # noqa: D102
         return variances
 
-    def to_matrices(self, core: Any, n_features: int) -> Any:  # noqa: D102
+    def to_matrices(self, core: "Array | TensorVariable", n_features: int) -> "Array | TensorVariable":  # noqa: D102
         return core[..., None] * np.eye(n_features)
 
     def second_moments(self, deviations: Array, weight: Array) -> Array:  # noqa: D102
         return weight @ deviations**2
 
-    def either(self, variances: Array, covariance: Callable[[], Array]) -> Any:  # noqa: D102
+    def either(self, variances: Array, covariance: Callable[[], Array]) -> Array | float:  # noqa: D102
         return variances
 
     def draw(self, random: np.random.RandomState, mean: Array, covariance: Array, count: int) -> Array:  # noqa: D102
@@ -133,7 +136,7 @@ class Multiples(Diagonals):
     def columns_apart(self, columns: Sequence[str]) -> tuple[str, ...]:  # noqa: D102
         return ()
 
-    def pooled(self, values: Array) -> Any:  # noqa: D102
+    def pooled(self, values: Array) -> Array | float:  # noqa: D102
         return values.mean()
 
     def from_matrices(self, matrices: Array) -> Array:  # noqa: D102
@@ -142,13 +145,13 @@ class Multiples(Diagonals):
     def squeezed(self, core: Array) -> Array:  # noqa: D102
         return core[..., 0]
 
-    def unsqueezed(self, values: Any) -> Any:  # noqa: D102
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":  # noqa: D102
         return values[..., None]
 
     def mean_scatter(self, scatter: Array) -> Array:  # noqa: D102
         return scatter.mean(-1, keepdims=True)
 
-    def either(self, variances: Array, covariance: Callable[[], Array]) -> Any:  # noqa: D102
+    def either(self, variances: Array, covariance: Callable[[], Array]) -> Array | float:  # noqa: D102
         return float(variances.mean())
 
     def widen(self, core: Array, floor: Array) -> Array:  # noqa: D102

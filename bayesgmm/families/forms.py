@@ -6,13 +6,19 @@ own is another question (``sharing``), and so is what restricts them further (``
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesgmm.sweep.stats import Array
 
-Require = Callable[[Any], None]  # raises an error unless all of an array of truth values, one a covariance, are true
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+Require = Callable[
+    [ArrayLike], None
+]  # raises an error unless all of an array of truth values, one a covariance, are true
 
 
 class Form(ABC):
@@ -58,7 +64,7 @@ class Form(ABC):
         """Names of the columns that have a standard deviation of their own; none where all share one."""
         return tuple(columns)
 
-    def pooled(self, values: Array) -> Any:
+    def pooled(self, values: Array) -> Array | float:
         """Numbers of the columns (D,) as numbers of the standard deviations that may differ: (D,), or their mean ()."""
         return values
 
@@ -81,7 +87,7 @@ class Form(ABC):
         """Core without correlations of variances (..., n_scales)."""
 
     @abstractmethod
-    def to_matrices(self, core: Any, n_features: int) -> Any:
+    def to_matrices(self, core: "Array | TensorVariable", n_features: int) -> "Array | TensorVariable":
         """(..., D, D) matrices of a core, a NumPy array or a PyTensor variable."""
 
     def to_table(self, core: Array, n_components: int, n_features: int) -> Array:
@@ -93,7 +99,7 @@ class Form(ABC):
         """Without an axis that holds one entry."""
         return core
 
-    def unsqueezed(self, values: Any) -> Any:
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
         """Inverse of ``squeezed``."""
         return values
 
@@ -108,7 +114,7 @@ class Form(ABC):
         return scatter
 
     @abstractmethod
-    def either(self, variances: Array, covariance: Callable[[], Array]) -> Any:
+    def either(self, variances: Array, covariance: Callable[[], Array]) -> Array | float:
         """One covariance from the variances (D,), or from the whole matrix (D, D), computed only if it is needed."""
 
     @abstractmethod

@@ -2,9 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
 
 
 class Sharing(ABC):
@@ -37,15 +43,15 @@ class Sharing(ABC):
         """(..., M, D, D) the covariances that differ, of those of each component (..., K, D, D)."""
 
     @abstractmethod
-    def reordered(self, core: Array, order: Any) -> Array:
+    def reordered(self, core: Array, order: NDArray[np.intp]) -> Array:
         """(M, ...) covariances or roots, the components in another order (K,)."""
 
     @abstractmethod
-    def squeezed(self, core: Any) -> Any:
+    def squeezed(self, core: Array) -> Array:
         """Covariances or roots (M, ...) without an axis that holds one entry."""
 
     @abstractmethod
-    def unsqueezed(self, values: Any) -> Any:
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
         """Inverse of ``squeezed``."""
 
     @abstractmethod
@@ -78,13 +84,13 @@ class OneEach(Sharing):
     def distinct(self, matrices: Array) -> Array:  # noqa: D102
         return matrices
 
-    def reordered(self, core: Array, order: Any) -> Array:  # noqa: D102
+    def reordered(self, core: Array, order: NDArray[np.intp]) -> Array:  # noqa: D102
         return core[order]
 
-    def squeezed(self, core: Any) -> Any:  # noqa: D102
+    def squeezed(self, core: Array) -> Array:  # noqa: D102
         return core
 
-    def unsqueezed(self, values: Any) -> Any:  # noqa: D102
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":  # noqa: D102
         return values
 
     def points_needed(self, size: int) -> int:  # noqa: D102
@@ -114,13 +120,13 @@ class OneForAll(Sharing):
     def distinct(self, matrices: Array) -> Array:  # noqa: D102
         return matrices[..., :1, :, :]
 
-    def reordered(self, core: Array, order: Any) -> Array:  # noqa: D102
+    def reordered(self, core: Array, order: NDArray[np.intp]) -> Array:  # noqa: D102
         return core
 
-    def squeezed(self, core: Any) -> Any:  # noqa: D102
+    def squeezed(self, core: Array) -> Array:  # noqa: D102
         return core[0]
 
-    def unsqueezed(self, values: Any) -> Any:  # noqa: D102
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":  # noqa: D102
         return values[None]
 
     def points_needed(self, size: int) -> int:  # noqa: D102

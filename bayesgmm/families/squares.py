@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from bayesgmm.families.forms import Form, Require
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,13 @@ class Squares(Form):
     def from_variances(self, variances: Array) -> Array:  # noqa: D102
         return np.asarray(variances[..., None] * np.eye(variances.shape[-1]))
 
-    def to_matrices(self, core: Any, n_features: int) -> Any:  # noqa: D102
+    def to_matrices(self, core: "Array | TensorVariable", n_features: int) -> "Array | TensorVariable":  # noqa: D102
         return core
 
     def second_moments(self, deviations: Array, weight: Array) -> Array:  # noqa: D102
         return (deviations * weight[:, None]).T @ deviations
 
-    def either(self, variances: Array, covariance: Callable[[], Array]) -> Any:  # noqa: D102
+    def either(self, variances: Array, covariance: Callable[[], Array]) -> Array | float:  # noqa: D102
         return covariance()
 
     def draw(self, random: np.random.RandomState, mean: Array, covariance: Array, count: int) -> Array:  # noqa: D102

@@ -18,9 +18,10 @@ References
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesgmm.errors import DeclarationError, DegenerateComponent, EmptyComponent
 from bayesgmm.families.charts import Chart, Logarithms, Triangles
@@ -29,6 +30,9 @@ from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import OneEach, OneForAll, Sharing
 from bayesgmm.families.squares import Squares
 from bayesgmm.sweep.stats import Array, Stats
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
 
 VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
 SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
@@ -152,7 +156,7 @@ class Family(ABC):
         """
         return self.form.roots(core, self._require_regular, vanishing, singular)
 
-    def _require_regular(self, regular: Any) -> None:
+    def _require_regular(self, regular: ArrayLike) -> None:
         bad = np.argwhere(~np.atleast_1d(regular))
         if len(bad):
             raise DegenerateComponent(
@@ -167,7 +171,7 @@ class Family(ABC):
         """Covariances or roots in scikit-learn's shape, from core shape: without the axes that hold one entry."""
         return self.sharing.squeezed(self.form.squeezed(core))
 
-    def unsqueezed(self, values: Any) -> Any:
+    def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
         """Covariances or roots in core shape, from scikit-learn's."""
         return self.sharing.unsqueezed(self.form.unsqueezed(values))
 

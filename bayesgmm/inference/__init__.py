@@ -221,8 +221,7 @@ def _truncation(density: LogPosterior, parameters: Parameters) -> TruncationInfo
     161-173).
     """
     weights = density.model.weights
-    learned = parameters.extras.get("concentration")
-    mass = weights.truncated_mass(weights.concentration if learned is None else learned, density.n_components)
+    mass = weights.truncated_mass(parameters.extras.get("concentration"), density.n_components)
     if mass is None:
         return None
     last = float(parameters.weight[..., -1].mean())

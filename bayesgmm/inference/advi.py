@@ -7,7 +7,7 @@ approximation. If the result is not close to the posterior, its draws are resamp
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -22,6 +22,9 @@ from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsamp
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 MIN_SAMPLES = 64  # minimum number of fixed draws by default
 MAX_NUMBERS = 2**25  # maximum size of the fixed draws: a quarter of a gigabyte
@@ -109,7 +112,7 @@ def optimise(bound: Bound, optimisation: Optimisation, settings: Settings, progr
         value, grad = bound(params)
         return level - value, -grad
 
-    def record(intermediate_result: Any) -> None:
+    def record(intermediate_result: "OptimizeResult") -> None:
         optimisation.record(intermediate_result.x, level - float(intermediate_result.fun), samples)
         if optimisation.iterations % REPORTED == 0:
             progress.stage(f"iteration {optimisation.iterations}, ELBO {optimisation.history[-1]:.1f}")

@@ -6,11 +6,12 @@ independently of the native ones, so that tests can compare the two.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.distributions.continuous import PositiveContinuous
 from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import gammaln, multigammaln
@@ -25,9 +26,14 @@ from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
 from bayesgmm.pymc_ops.ops import covariance_of_root, precision_root
+from bayesgmm.sweep.stats import Array
+
+type Tensor = float | tuple[float, ...] | Array | TensorVariable
+type Matrix = Array | TensorVariable
+type Size = tuple[int, ...] | TensorVariable | None  # as PyMC passes it
 
 
-def stick_breaking(name: str, concentration: Any, discount: float, n_components: int) -> TensorVariable:
+def stick_breaking(name: str, concentration: Tensor, discount: float, n_components: int) -> TensorVariable:
     """Add weights (K,) to the current model: K - 1 sticks Beta(1 - discount, concentration + k discount)."""
     sticks = partial(_sticks, discount=discount, index=np.arange(1, n_components))
     return pm.CustomDist(
@@ -42,26 +48,26 @@ def stick_breaking(name: str, concentration: Any, discount: float, n_components:
     )
 
 
-Sticks = Callable[[Any], TensorVariable]
+Sticks = Callable[[Tensor], TensorVariable]
 
 
-def _sticks(concentration: Any, size: Any = None, *, discount: float, index: Any) -> TensorVariable:
+def _sticks(concentration: Tensor, size: Size = None, *, discount: float, index: NDArray[np.intp]) -> TensorVariable:
     return pm.Beta.dist(1 - discount, concentration + discount * index, size=size)
 
 
-def _draw_sticks(sticks: Sticks, concentration: Any, size: Any) -> TensorVariable:
+def _draw_sticks(sticks: Sticks, concentration: Tensor, size: TensorVariable) -> TensorVariable:
     stick = sticks(concentration)
     left = pt.concatenate([[1.0], pt.cumprod(1 - stick)])
     return pt.concatenate([stick, [1.0]]) * left
 
 
-def _log_sticks(sticks: Sticks, value: TensorVariable, concentration: Any) -> TensorVariable:
+def _log_sticks(sticks: Sticks, value: TensorVariable, concentration: Tensor) -> TensorVariable:
     left = pt.cumsum(value[::-1])[::-1]  # before each stick is broken off
     stick = value[:-1] / left[:-1]
     return pm.logp(sticks(concentration), stick).sum() - pt.log(left[:-1]).sum()
 
 
-def ordered_normal(name: str, mu: Any, sigma: Any, transform: OrderedAffine, n_components: int) -> TensorVariable:
+def ordered_normal(name: str, mu: Tensor, sigma: Tensor, transform: OrderedAffine, n_components: int) -> TensorVariable:
     """Add means (K, 1) to the current model: independent normals, in increasing order."""
     return pm.CustomDist(
         name,
@@ -76,15 +82,17 @@ def ordered_normal(name: str, mu: Any, sigma: Any, transform: OrderedAffine, n_c
     )
 
 
-def _draw_ordered(mu: Any, sigma: Any, size: Any, *, n_components: int) -> TensorVariable:
+def _draw_ordered(mu: Tensor, sigma: Tensor, size: TensorVariable, *, n_components: int) -> TensorVariable:
     return pt.sort(pm.Normal.dist(mu, sigma, shape=(n_components, 1)), axis=0)
 
 
-def _log_ordered(value: TensorVariable, mu: Any, sigma: Any, *, n_components: int) -> TensorVariable:
+def _log_ordered(value: TensorVariable, mu: Tensor, sigma: Tensor, *, n_components: int) -> TensorVariable:
     return pm.logp(pm.Normal.dist(mu, sigma), value).sum() + gammaln(n_components + 1.0)
 
 
-def conjugate_normal(name: str, mu: Any, covariance: Any, strength: float, transform: Affine) -> TensorVariable:
+def conjugate_normal(
+    name: str, mu: Tensor, covariance: TensorVariable, strength: float, transform: Affine
+) -> TensorVariable:
     """Add means (K, D) to the current model: normal, with the component's covariance divided by ``strength``."""
     return pm.CustomDist(
         name,
@@ -99,13 +107,13 @@ def conjugate_normal(name: str, mu: Any, covariance: Any, strength: float, trans
     )
 
 
-def _draw_conjugate(mu: Any, covariance: Any, size: Any, *, strength: float) -> TensorVariable:
+def _draw_conjugate(mu: Tensor, covariance: TensorVariable, size: TensorVariable, *, strength: float) -> TensorVariable:
     chol = covariance @ precision_root(covariance).mT
     noise = pm.Normal.dist(size=tuple(covariance.shape)[:2])
     return mu + (chol * noise[..., None, :]).sum(-1) / np.sqrt(strength)
 
 
-def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength: float) -> TensorVariable:
+def _log_conjugate(value: TensorVariable, mu: Tensor, covariance: TensorVariable, *, strength: float) -> TensorVariable:
     root = precision_root(covariance)
     y = (root * (value - mu)[:, None, :]).sum(-1)
     each = 0.5 * np.log(strength / (2 * np.pi)) - 0.5 * strength * y**2
@@ -113,7 +121,7 @@ def _log_conjugate(value: TensorVariable, mu: Any, covariance: Any, *, strength:
 
 
 @by_class
-def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+def inverse_wishart(form: Form, family: Family, dof: float, scale: Matrix, unit: Array) -> TensorVariable:
     """Add the family's own covariances to the current model; their precisions are Wishart(dof, scale^-1) by block.
 
     Scale is one covariance in core shape, or its diagonal.
@@ -122,7 +130,7 @@ def inverse_wishart(form: Form, family: Family, dof: float, scale: Any, unit: An
 
 
 @inverse_wishart.register
-def _inverse_gammas(form: Diagonals, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+def _inverse_gammas(form: Diagonals, family: Family, dof: float, scale: Matrix, unit: Array) -> TensorVariable:
     """Inverse Wishart in one dimension."""
     transform = LogPower(-0.5, form.pooled(unit**2))
     alpha = np.float64(dof / 2)
@@ -130,7 +138,7 @@ def _inverse_gammas(form: Diagonals, family: Family, dof: float, scale: Any, uni
 
 
 @inverse_wishart.register
-def _inverse_wisharts(form: Squares, family: Family, dof: float, scale: Any, unit: Any) -> TensorVariable:
+def _inverse_wisharts(form: Squares, family: Family, dof: float, scale: Matrix, unit: Array) -> TensorVariable:
     d = len(unit)
     return pm.CustomDist(
         family.variable,
@@ -153,7 +161,7 @@ def with_covariance(core: TensorVariable, family: Family, n_components: int) -> 
     return pm.Deterministic("covariance", full, dims=("component", "feature", "feature_bis"))
 
 
-def _draw_inverse_wishart(scale: Any, size: Any, *, dof: float, d: int) -> TensorVariable:
+def _draw_inverse_wishart(scale: Matrix, size: TensorVariable, *, dof: float, d: int) -> TensorVariable:
     """Draw by Bartlett's decomposition of the precision, from the bottom row up."""
     batch = () if rv_size_is_none(size) else tuple(size)
     noise = pm.Normal.dist(size=(*batch, d, d))
@@ -163,7 +171,7 @@ def _draw_inverse_wishart(scale: Any, size: Any, *, dof: float, d: int) -> Tenso
     return covariance_of_root(root.reshape((-1, d, d))).reshape((*batch, d, d))
 
 
-def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: int) -> TensorVariable:
+def _log_inverse_wishart(value: TensorVariable, scale: Matrix, *, dof: float, d: int) -> TensorVariable:
     root = _root(value, d)
     trace = ((root.mT @ root) * scale.reshape((1, d, d))).sum((-2, -1))
     constant = -dof * _log_diagonal(_root(scale, d))[0].sum() - 0.5 * dof * d * np.log(2) - multigammaln(dof / 2, d)
@@ -172,18 +180,18 @@ def _log_inverse_wishart(value: TensorVariable, scale: Any, *, dof: float, d: in
 
 
 @by_class
-def lkj_covariance(form: Form, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+def lkj_covariance(form: Form, family: Family, eta: float, sd: Scalar, unit: Array) -> TensorVariable:
     """Add the family's own covariances to the current model: standard deviations, and LKJ correlations if any."""
     raise NotImplementedError
 
 
 @lkj_covariance.register
-def _squared_sds(form: Diagonals, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+def _squared_sds(form: Diagonals, family: Family, eta: float, sd: Scalar, unit: Array) -> TensorVariable:
     return pymc_scalar(sd, "sd", -1.0, form.pooled(unit), family.dims) ** 2
 
 
 @lkj_covariance.register
-def _lkj_covariances(form: Squares, family: Family, eta: float, sd: Scalar, unit: Any) -> TensorVariable:
+def _lkj_covariances(form: Squares, family: Family, eta: float, sd: Scalar, unit: Array) -> TensorVariable:
     d, parameters = len(unit), pymc_parameters(sd)
     sds = partial(_sds, sd=pymc_class(sd), names=tuple(parameters))
     return pm.CustomDist(
@@ -198,11 +206,13 @@ def _lkj_covariances(form: Squares, family: Family, eta: float, sd: Scalar, unit
     )
 
 
-def _sds(*parameters: Any, sd: Any, names: tuple[str, ...], size: Any = None) -> TensorVariable:
+def _sds(
+    *parameters: Tensor, sd: type[PositiveContinuous], names: tuple[str, ...], size: Size = None
+) -> TensorVariable:
     return sd.dist(**dict(zip(names, parameters, strict=True)), size=size)
 
 
-def _draw_lkj(sds: Callable[..., TensorVariable], *parameters: Any, eta: float, d: int) -> TensorVariable:
+def _draw_lkj(sds: Callable[..., TensorVariable], *parameters: TensorVariable, eta: float, d: int) -> TensorVariable:
     """Correlations row by row: a Beta length, a uniform direction (the onion of Lewandowski et al. 2009)."""
     *parameters_, size = parameters
     batch = () if rv_size_is_none(size) else tuple(size)
@@ -219,7 +229,7 @@ def _draw_lkj(sds: Callable[..., TensorVariable], *parameters: Any, eta: float, 
 
 
 def _log_lkj(
-    sds: Callable[..., TensorVariable], value: TensorVariable, *parameters: Any, eta: float, d: int
+    sds: Callable[..., TensorVariable], value: TensorVariable, *parameters: TensorVariable, eta: float, d: int
 ) -> TensorVariable:
     sd = pt.sqrt(pt.diagonal(value, axis1=-2, axis2=-1))
     log_det = -2 * _log_diagonal(_root(value, d)).sum(-1)

@@ -1,14 +1,14 @@
 """Priors of weights, means and covariances as PyMC variables."""
 
-from typing import Any
-
 import numpy as np
 import pymc as pm
+from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.data.points import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.prior_distributions import (
+    Tensor,
     conjugate_normal,
     inverse_wishart,
     lkj_covariance,
@@ -25,7 +25,7 @@ from bayesgmm.pymc_ops.distributions import Affine, Logits, OrderedAffine
 from bayesgmm.sweep.stats import Array
 
 
-def pymc_weights(prior: WeightsPrior, n_components: int) -> Any:
+def pymc_weights(prior: WeightsPrior, n_components: int) -> TensorVariable:
     """Add a resolved prior to the current PyMC model; return ``weight`` [component]."""
     given = prior.concentration
     concentration = pymc_scalar(given, "concentration", 1.0) if isinstance(given, Scalar) else given
@@ -35,41 +35,47 @@ def pymc_weights(prior: WeightsPrior, n_components: int) -> Any:
 
 
 @by_class
-def weights_given(prior: WeightsPrior, concentration: Any, n_components: int) -> Any:
+def weights_given(prior: WeightsPrior, concentration: Tensor, n_components: int) -> TensorVariable:
     """Add ``weight`` [component] to the current PyMC model, given one concentration or one for each component."""
     raise NotImplementedError
 
 
 @weights_given.register
-def _dirichlet(prior: Dirichlet | SparseDirichlet, concentration: Any, n_components: int) -> Any:
+def _dirichlet(prior: Dirichlet | SparseDirichlet, concentration: Tensor, n_components: int) -> TensorVariable:
     each = concentration * np.ones(n_components)
     return pm.Dirichlet("weight", each, dims="component", default_transform=Logits())
 
 
 @weights_given.register
-def _stick_breaking(prior: StickBreaking, concentration: Any, n_components: int) -> Any:
+def _stick_breaking(prior: StickBreaking, concentration: Tensor, n_components: int) -> TensorVariable:
     return stick_breaking("weight", concentration, prior.stick_discount, n_components)
 
 
 @by_class
-def pymc_means(prior: MeansPrior, standard: Standard, n_components: int, covariance: Any) -> Any:
+def pymc_means(prior: MeansPrior, standard: Standard, n_components: int, covariance: TensorVariable) -> TensorVariable:
     """Add a resolved prior to the current PyMC model; return ``mean`` [component, feature]."""
     raise NotImplementedError
 
 
 @pymc_means.register
-def _normal_means(prior: NormalMeans, standard: Standard, n_components: int, covariance: Any) -> Any:
+def _normal_means(
+    prior: NormalMeans, standard: Standard, n_components: int, covariance: TensorVariable
+) -> TensorVariable:
     return _normal(prior, standard, n_components, np.asarray(prior.location), np.asarray(prior.scale))
 
 
 @pymc_means.register
-def _conjugate_means(prior: ConjugateMeans, standard: Standard, n_components: int, covariance: Any) -> Any:
+def _conjugate_means(
+    prior: ConjugateMeans, standard: Standard, n_components: int, covariance: TensorVariable
+) -> TensorVariable:
     transform = Affine(standard.shift, standard.scale, ndim_supp=1)
     return conjugate_normal("mean", np.asarray(prior.location), covariance, prior.strength, transform)
 
 
 @pymc_means.register
-def _hierarchical_means(prior: HierarchicalMeans, standard: Standard, n_components: int, covariance: Any) -> Any:
+def _hierarchical_means(
+    prior: HierarchicalMeans, standard: Standard, n_components: int, covariance: TensorVariable
+) -> TensorVariable:
     location, scale = np.asarray(prior.location), np.asarray(prior.scale)
     transform = Affine(standard.shift, standard.scale)
     centre = pm.Normal("mean_centre", location, scale, dims="feature", default_transform=transform)
@@ -77,7 +83,7 @@ def _hierarchical_means(prior: HierarchicalMeans, standard: Standard, n_componen
     return _normal(prior, standard, n_components, centre, spread)
 
 
-def _normal(prior: MeansPrior, standard: Standard, n_components: int, mu: Any, sigma: Any) -> Any:
+def _normal(prior: MeansPrior, standard: Standard, n_components: int, mu: Tensor, sigma: Tensor) -> TensorVariable:
     """Independent normal means, in increasing order where the prior asks for it."""
     if prior.is_ordered:
         return ordered_normal("mean", mu, sigma, OrderedAffine(standard.shift, standard.scale), n_components)
@@ -85,19 +91,19 @@ def _normal(prior: MeansPrior, standard: Standard, n_components: int, mu: Any, s
     return pm.Normal("mean", mu, sigma, dims=("component", "feature"), default_transform=transform)
 
 
-def pymc_covariances(prior: CovariancesPrior, family: Family, standard: Standard, n_components: int) -> Any:
+def pymc_covariances(prior: CovariancesPrior, family: Family, standard: Standard, n_components: int) -> TensorVariable:
     """Add a resolved prior to the current PyMC model; return ``covariance`` [component, feature, feature_bis]."""
     return with_covariance(family_covariances(prior, family, standard), family, n_components)
 
 
 @by_class
-def family_covariances(prior: CovariancesPrior, family: Family, standard: Standard) -> Any:
+def family_covariances(prior: CovariancesPrior, family: Family, standard: Standard) -> TensorVariable:
     """Add the family's own covariances (``family.dims``) to the current PyMC model."""
     raise NotImplementedError
 
 
 @family_covariances.register
-def _wishart(prior: WishartPrecision, family: Family, standard: Standard) -> Any:
+def _wishart(prior: WishartPrecision, family: Family, standard: Standard) -> TensorVariable:
     if isinstance(prior.scale, Scalar):
         unit = family.form.pooled(standard.scale**2)
         scale = pymc_scalar(prior.scale, "covariance_scale", 1.0, unit, family.form.scale_axes)
@@ -107,7 +113,7 @@ def _wishart(prior: WishartPrecision, family: Family, standard: Standard) -> Any
 
 
 @family_covariances.register
-def _lkj(prior: LKJCovariance, family: Family, standard: Standard) -> Any:
+def _lkj(prior: LKJCovariance, family: Family, standard: Standard) -> TensorVariable:
     return lkj_covariance(family.form, family, prior.eta, prior.resolved_sd, standard.scale)
 
 

@@ -5,7 +5,7 @@ EM step is almost a gradient step, and L-BFGS adds the curvature that EM lacks.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -15,6 +15,9 @@ from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import Family, chart_of
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.sweep.stats import Array, Blocks, fold
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 MEMORY = 10  # number of steps in the memory of L-BFGS
 PHASE = 50  # maximum number of steps before the coordinates are recomputed
@@ -136,7 +139,7 @@ def ascend(anchor: Anchor, gap: float, phase: int, max_evaluations: int) -> Phas
     """
     history: list[float] = []
 
-    def note(intermediate_result: Any) -> None:
+    def note(intermediate_result: "OptimizeResult") -> None:
         history.append(-float(intermediate_result.fun))
 
     options = {

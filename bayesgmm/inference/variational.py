@@ -6,7 +6,6 @@ The bound is maximised by coordinate ascent over all points, or by natural-gradi
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ REPORTED = 10  # number of iterations between reports of progress
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
     """Return the priors of a declaration that have no conjugate update, in words, each with what to declare instead."""
-    wanted: list[Callable[[], Any]] = [
+    wanted: list[Callable[[], object]] = [
         lambda: weight_shares(model.weights, model.n_components),
         lambda: means_factor(model.means),
         lambda: precisions_factor(model.covariances),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -11,6 +11,9 @@ from bayesgmm.data.points import Points, Standard, listing, per_column
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
 
 QUARTILES_APART = 1.3489795003921634  # of a standard normal distribution
 
@@ -94,8 +97,12 @@ class Background(Declared):
         return BackgroundRow(math.log1p(-self.share), offset, (location - standard.shift) / standard.scale, root)
 
     def append_to(
-        self, weight: Any, mean: Any, covariance: Any, concatenate: Callable[..., Any] = np.concatenate
-    ) -> list[Any]:
+        self,
+        weight: "Array | TensorVariable",
+        mean: "Array | TensorVariable",
+        covariance: "Array | TensorVariable",
+        concatenate: "Callable[..., Array | TensorVariable]" = np.concatenate,
+    ) -> "tuple[Array | TensorVariable, Array | TensorVariable, Array | TensorVariable]":
         """Return weights, means and covariances with those of the background as component K + 1.
 
         Parameters
@@ -116,8 +123,11 @@ class Background(Declared):
         lead = tuple(weight.shape[:-1]) if weight.ndim > 1 else ()
         learned = ((1 - self.share) * weight, mean, covariance)
         row = (np.array([self.share]), location[None], np.diag(np.square(scale))[None])
-        pairs = zip(learned, row, strict=True)
-        return [concatenate([of, np.broadcast_to(own, (*lead, *own.shape))], axis=len(lead)) for of, own in pairs]
+        weight, mean, covariance = (
+            concatenate([of, np.broadcast_to(own, (*lead, *own.shape))], axis=len(lead))
+            for of, own in zip(learned, row, strict=True)
+        )
+        return weight, mean, covariance
 
 
 def _quantiles(points: Points, at: list[float]) -> Array:

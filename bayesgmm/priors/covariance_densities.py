@@ -5,18 +5,18 @@ row, with logarithms on its diagonal.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
-from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.native_calls import Arguments, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, log_density
 from bayesgmm.sweep.compilation import jit
+from bayesgmm.sweep.stats import Array
 
 
 @jit
-def _diagonal_wishart(p: Any, dof: float, scale: Any) -> float:
+def _diagonal_wishart(p: Arguments, dof: float, scale: Array) -> float:
     """Compute the log density of independent Gamma precisions."""
     value = p.params[1] * (p.core.size // scale.size)
     for t in range(p.core.size):
@@ -31,7 +31,7 @@ def _diagonal_wishart(p: Any, dof: float, scale: Any) -> float:
 
 
 @jit
-def _full_wishart(p: Any, dof: float, scale: Any) -> float:
+def _full_wishart(p: Arguments, dof: float, scale: Array) -> float:
     """Compute the log density of Wishart precisions, row by row of every root."""
     d, value, t = p.n_features, 0.0, 0
     for m in range(p.core.size // (d * d)):
@@ -58,7 +58,7 @@ def _full_wishart(p: Any, dof: float, scale: Any) -> float:
 
 
 @prior_density
-def wishart_density(call: Any) -> float:
+def wishart_density(call: object) -> float:
     """Compute the log density of Wishart precisions: in these coordinates, that of Bartlett's decomposition.
 
     It is sum_i (dof - D + i) log p_ii - tr(scale P'P) / 2. params: dof, the constant of one component, then the scale
@@ -81,7 +81,7 @@ def wishart_density(call: Any) -> float:
 
 
 @jit
-def invert_lower(root: Any, inverse: Any) -> None:
+def invert_lower(root: Array, inverse: Array) -> None:
     """Write the inverse (D, D) of a lower-triangular matrix, given as a flat array, to ``inverse``."""
     d = inverse.shape[0]
     for j in range(d):
@@ -96,7 +96,7 @@ def invert_lower(root: Any, inverse: Any) -> None:
 
 
 @jit
-def _add_sd_gradient(p: Any, root: Any, chol: Any, slopes: Any, power: float, t: int) -> int:
+def _add_sd_gradient(p: Arguments, root: Array, chol: Array, slopes: Array, power: float, t: int) -> int:
     """Add the gradient of one component: d log sd_i / d p_ab = -chol_ia cov_ib / sd_i^2, times ``slopes``.
 
     ``power`` plus the row is the power of a diagonal entry of the root. Returns the position of the next component.
@@ -118,7 +118,7 @@ def _add_sd_gradient(p: Any, root: Any, chol: Any, slopes: Any, power: float, t:
 
 
 @prior_density
-def lkj_density(call: Any) -> float:
+def lkj_density(call: object) -> float:
     """Compute the log density of LKJ correlations and standard deviations.
 
     params: eta, constant, units, priors of the standard deviations.

@@ -2,18 +2,19 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from bayesgmm.data.points import Standard, Summary, listing
-from bayesgmm.declared import Declared, Positive
+from bayesgmm.declared import Declared, Positive, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.squares import is_positive_definite
 from bayesgmm.families.structures import Family
 from bayesgmm.late import Late
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
+from bayesgmm.priors.native_calls import PriorDensity
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 
@@ -29,7 +30,7 @@ class CovariancesPrior(Declared):
 
     @property
     @abstractmethod
-    def density(self) -> Any:
+    def density(self) -> PriorDensity:
         """Native log density, made by ``prior_density``."""
 
     @abstractmethod
@@ -137,7 +138,7 @@ class WishartPrecision(CovariancesPrior):
             )
         return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_components)})
 
-    def _resolved_scale(self, data: Summary, family: Family, n_components: int) -> Any:
+    def _resolved_scale(self, data: Summary, family: Family, n_components: int) -> object:
         if isinstance(self.scale, Scalar):
             return _for_family(self.scale, data, family, "the scale of spherical covariances")
         if self.scale is None:
@@ -263,7 +264,7 @@ class LKJCovariance(CovariancesPrior):
         if self.sd is None:
             data.varied_range()
             sigma = np.sqrt(family.form.pooled(data.variance))
-            return self.model_copy(update={"sd": HalfNormal(_plain(sigma))})
+            return self.model_copy(update={"sd": HalfNormal(_row(sigma))})
         return self.model_copy(update={"sd": _for_family(self.sd, data, family, "the sd of spherical covariances")})
 
     @property
@@ -299,7 +300,11 @@ def _as_family(matrix: Array, family: Family) -> Array:
     return family.form.squeezed(family.form.from_matrices(matrix))
 
 
-def _plain(value: Array) -> Any:
+def _row(values: Array | float) -> float | Row:
+    return tuple(np.asarray(values).tolist()) if np.ndim(values) else float(values)
+
+
+def _plain(value: Array) -> object:
     """Convert an array to what pydantic accepts: float, tuple, tuple of tuples."""
     return tuple(_plain(v) for v in value) if np.ndim(value) else float(value)
 

@@ -2,15 +2,15 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from bayesgmm.data.points import Standard, Summary, listing, per_column
-from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers
+from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.chart_kernels import LOGARITHMS
-from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.native_calls import PriorDensity, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array
 
@@ -18,7 +18,7 @@ _LOG_2PI = LOG_2PI
 
 
 @prior_density
-def normal_density(call: Any) -> float:
+def normal_density(call: object) -> float:
     """Compute the log density of independent normal means; params: locations, scales."""
     p = arguments(call)
     value = 0.0
@@ -32,7 +32,7 @@ def normal_density(call: Any) -> float:
 
 
 @prior_density
-def conjugate_density(call: Any) -> float:
+def conjugate_density(call: object) -> float:
     """Compute the log density of normal means with the component's covariance divided by a strength.
 
     params: locations, strength.
@@ -70,7 +70,7 @@ def conjugate_density(call: Any) -> float:
 
 
 @prior_density
-def hierarchical_density(call: Any) -> float:
+def hierarchical_density(call: object) -> float:
     """Compute the log density of normal means with a learned centre and spread.
 
     params: locations, scales, units, and the priors of the spreads.
@@ -105,7 +105,7 @@ class MeansPrior(Declared):
 
     @property
     @abstractmethod
-    def density(self) -> Any:
+    def density(self) -> PriorDensity:
         """Native log density, made by ``prior_density``."""
 
     @abstractmethod
@@ -168,7 +168,7 @@ class MeansPrior(Declared):
         """Return standard deviations (D,) of the means under the resolved prior, in data units; NaN if it has none."""
 
     def _located(self, data: Summary, default: Array) -> tuple[float, ...]:
-        location: Any = default if self.location is None else self.location
+        location = default if self.location is None else self.location
         return tuple(per_column(location, data.columns, f"{type(self).__name__} location").tolist())
 
     def _in_order(self, mean: Array) -> Array:
@@ -374,7 +374,7 @@ class HierarchicalMeans(MeansPrior):
         return np.hypot(np.asarray(self.scale), self.resolved_spread.quantile(0.5))
 
 
-def _positive(value: Any, data: Summary, what: str) -> tuple[float, ...]:
+def _positive(value: float | Row | None, data: Summary, what: str) -> tuple[float, ...]:
     """Return one positive number for each column: those declared, or the ranges of the columns."""
     numbers = data.varied_range() if value is None else per_column(value, data.columns, what)
     return tuple(numbers.tolist())

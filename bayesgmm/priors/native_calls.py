@@ -7,10 +7,11 @@ from collections import namedtuple
 from enum import IntEnum
 
 from bayesgmm.late import Late
-from bayesgmm.sweep.compilation import callback, jit
+from bayesgmm.sweep.compilation import Callback, callback, jit
 
 pointers = Late("bayesgmm.sweep.pointers")
 
+PriorDensity = Callback[[object], float]
 prior_density = callback("float64(CPointer(int64))")
 """Decorator: compile a prior's log density as a native function of a call, which ``arguments`` reads."""
 

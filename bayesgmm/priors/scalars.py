@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,12 +17,12 @@ from bayesgmm.sweep.compilation import jit, kernel
 from bayesgmm.sweep.stats import Array
 
 special = Late("scipy.special")
-ENTRIES = 3  # numbers that describe one prior to native code: its kind and two parameters
+ENTRIES = 3  # numbers that describe one prior to native code: kind and two parameters
 _NORMAL, _STUDENT, _GAMMA, _LOG_NORMAL, _INVERSE_GAMMA = range(5)
 
 
 @jit
-def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
+def log_density(params: Array, at: int, log_x: float) -> tuple[float, float]:
     """Compute the log density of log x, and its derivative, under the prior whose entries start at ``at``."""
     kind, a, b = params[at], params[at + 1], params[at + 2]
     x = math.exp(log_x)
@@ -42,12 +42,12 @@ def log_density(params: Any, at: int, log_x: float) -> tuple[float, float]:
 
 
 @kernel
-def log_densities(params: Any, log_x: Any) -> Any:
-    """Compute log densities (G,) of log x (G,) under the prior whose entries ``params`` begin with."""
-    found = np.empty(log_x.size)
+def log_densities(params: Array, log_x: Array) -> Array:
+    """Compute log densities (G,) of log x (G,) under the prior whose entries are the first of ``params``."""
+    values = np.empty(log_x.size)
     for i in range(log_x.size):
-        found[i] = log_density(params, 0, log_x[i])[0]
-    return found
+        values[i] = log_density(params, 0, log_x[i])[0]
+    return values
 
 
 class Scalar(Declared):
@@ -56,16 +56,13 @@ class Scalar(Declared):
     A parameter is one number, or a tuple with one number for each column.
     """
 
-    kind: ClassVar[int]
+    native: ClassVar[tuple[int, str | float, str | float]]
+    """What ``log_density`` reads: the kind of density and its two parameters, each the name of a field or a number."""
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, float | Row]:
         """Parameters by PyMC's names."""
         return {name: getattr(self, name) for name in type(self).model_fields if name != "prior"}
-
-    @abstractmethod
-    def entries(self) -> tuple[Any, Any]:
-        """Return the two parameters that native code reads."""
 
     @abstractmethod
     def quantile(self, p: ArrayLike) -> Array:
@@ -93,7 +90,7 @@ class Scalar(Declared):
         Raises
         ------
         DeclarationError
-            When a parameter differs by column; the message contains ``what`` the prior is for.
+            When a parameter differs by column; ``what`` names the quantity in the message.
         """
         if any(np.size(value) > 1 for value in self.parameters.values()):
             raise DeclarationError(f"{what} is one number: {type(self).__name__} can't have several parameters for it")
@@ -101,7 +98,7 @@ class Scalar(Declared):
 
     @property
     def is_per_column(self) -> bool:
-        """True where a parameter has one number for each column."""
+        """True if a parameter has one number for each column."""
         return any(isinstance(value, tuple) for value in self.parameters.values())
 
     @property
@@ -111,8 +108,10 @@ class Scalar(Declared):
 
     def params(self, count: int) -> Array:
         """Return the entries (count * ENTRIES,) that ``log_density`` reads, one prior after the other."""
-        a, b = (np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for value in self.entries())
-        return np.column_stack([np.full(count, float(self.kind)), a, b]).ravel()
+        kind, *parameters = self.native
+        values = (getattr(self, value) if isinstance(value, str) else value for value in parameters)
+        entries = [np.broadcast_to(np.asarray(value, dtype=np.float64), (count,)) for value in (kind, *values)]
+        return np.column_stack(entries).ravel()
 
 
 class HalfNormal(Scalar):
@@ -131,10 +130,7 @@ class HalfNormal(Scalar):
 
     sigma: PositiveNumbers
     prior: Literal["half_normal"] = "half_normal"
-    kind: ClassVar = _NORMAL
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return 0.0, self.sigma
+    native: ClassVar = (_NORMAL, 0.0, "sigma")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return special.ndtri(0.5 + 0.5 * np.asarray(p)) * np.asarray(self.sigma)
@@ -163,10 +159,7 @@ class HalfStudentT(Scalar):
     nu: PositiveNumbers
     sigma: PositiveNumbers = 1.0
     prior: Literal["half_student_t"] = "half_student_t"
-    kind: ClassVar = _STUDENT
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return self.nu, self.sigma
+    native: ClassVar = (_STUDENT, "nu", "sigma")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return special.stdtrit(np.asarray(self.nu), 0.5 + 0.5 * np.asarray(p)) * np.asarray(self.sigma)
@@ -192,10 +185,7 @@ class HalfCauchy(Scalar):
 
     beta: PositiveNumbers
     prior: Literal["half_cauchy"] = "half_cauchy"
-    kind: ClassVar = _STUDENT
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return 1.0, self.beta
+    native: ClassVar = (_STUDENT, 1.0, "beta")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return np.tan(0.5 * np.pi * np.asarray(p)) * np.asarray(self.beta)
@@ -218,10 +208,7 @@ class Gamma(Scalar):
     alpha: PositiveNumbers
     beta: PositiveNumbers
     prior: Literal["gamma"] = "gamma"
-    kind: ClassVar = _GAMMA
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return self.alpha, self.beta
+    native: ClassVar = (_GAMMA, "alpha", "beta")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return np.maximum(special.gammaincinv(self.alpha, p), np.finfo(float).tiny) / self.beta
@@ -243,10 +230,7 @@ class Exponential(Scalar):
 
     lam: PositiveNumbers
     prior: Literal["exponential"] = "exponential"
-    kind: ClassVar = _GAMMA
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return 1.0, self.lam
+    native: ClassVar = (_GAMMA, 1.0, "lam")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return -np.log1p(-np.asarray(p)) / self.lam
@@ -261,7 +245,6 @@ class LogNormal(Scalar):
         Logarithm of the median.
     sigma : float or tuple of float
         Standard deviation of the logarithm.
-        Standard deviation of the logarithm.
 
     Examples
     --------
@@ -272,10 +255,7 @@ class LogNormal(Scalar):
     mu: Numbers
     sigma: PositiveNumbers
     prior: Literal["log_normal"] = "log_normal"
-    kind: ClassVar = _LOG_NORMAL
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return self.mu, self.sigma
+    native: ClassVar = (_LOG_NORMAL, "mu", "sigma")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return np.exp(self.mu + np.multiply(special.ndtri(p), self.sigma))
@@ -298,10 +278,7 @@ class InverseGamma(Scalar):
     alpha: PositiveNumbers
     beta: PositiveNumbers
     prior: Literal["inverse_gamma"] = "inverse_gamma"
-    kind: ClassVar = _INVERSE_GAMMA
-
-    def entries(self) -> tuple[Any, Any]:  # noqa: D102
-        return self.alpha, self.beta
+    native: ClassVar = (_INVERSE_GAMMA, "alpha", "beta")
 
     def quantile(self, p: ArrayLike) -> Array:  # noqa: D102
         return self.beta / special.gammainccinv(self.alpha, p)
@@ -326,5 +303,5 @@ ScaleOrPrior = Annotated[
 ]
 
 
-def _or_prior(value: Any, read: Callable[[Any], Any]) -> Any:
+def _or_prior(value: object, read: Callable[[object], object]) -> object:
     return read_prior(value, SCALARS) if isinstance(value, Mapping | Scalar) else read(value)

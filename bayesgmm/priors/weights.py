@@ -2,14 +2,14 @@
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from bayesgmm.declared import Declared
 from bayesgmm.errors import DeclarationError
-from bayesgmm.priors.native_calls import arguments, prior_density
+from bayesgmm.priors.native_calls import PriorDensity, arguments, prior_density
 from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
@@ -28,7 +28,7 @@ def digamma(x: float) -> float:
 
 
 @prior_density
-def dirichlet_density(call: Any) -> float:
+def dirichlet_density(call: object) -> float:
     """Compute the Dirichlet log density; params: one concentration for each component, or the prior of a common one."""
     p = arguments(call)
     value = total = slope = 0.0
@@ -48,7 +48,7 @@ def dirichlet_density(call: Any) -> float:
 
 
 @prior_density
-def stick_breaking_density(call: Any) -> float:
+def stick_breaking_density(call: object) -> float:
     """Compute the log density of sticks Beta(1 - discount, concentration + k discount).
 
     params: discount, then concentration or its prior.
@@ -91,7 +91,7 @@ class WeightsPrior(Declared):
 
     @property
     @abstractmethod
-    def density(self) -> Any:
+    def density(self) -> PriorDensity:
         """Native log density, made by ``prior_density``."""
 
     heaviest_first: ClassVar[bool] = False  # True where the prior expects decreasing weights
@@ -161,8 +161,11 @@ class WeightsPrior(Declared):
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
         """Draw weights (size, K) given concentrations (size, K)."""
 
-    def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
-        """Return the expected prior mass beyond K components, by concentration (...); None for a prior of K weights."""
+    def truncated_mass(self, learned: Array | None, n_components: int) -> Array | None:
+        """Compute the expected mass beyond K components for learned concentrations (...), or for the fixed one.
+
+        None for a prior of K weights.
+        """
         return None
 
 
@@ -301,9 +304,9 @@ class StickBreaking(WeightsPrior):
         left = np.concatenate([np.ones((len(stick), 1)), np.cumprod(1 - stick[:, :-1], axis=1)], axis=1)
         return stick * left
 
-    def truncated_mass(self, concentration: Any, n_components: int) -> Array | None:
+    def truncated_mass(self, learned: Array | None, n_components: int) -> Array | None:
         """Return the expected mass beyond the first K - 1 sticks, which the last component represents."""
-        a, b = self.sticks(np.asarray(concentration)[..., None], n_components)
+        a, b = self.sticks(np.asarray(self.concentration if learned is None else learned)[..., None], n_components)
         return np.prod(b / (a + b), axis=-1)
 
 

@@ -8,7 +8,7 @@ and a person at a terminal sees that something is compiled.
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from getpass import getuser
 from pathlib import Path
@@ -16,17 +16,21 @@ from typing import Any, ClassVar, Self
 
 import numba
 from numba.core import event, sigutils
+from numba.core.base import BaseContext
 from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.dispatcher import Dispatcher
+from numba.core.types import Type
 
 from bayesgmm import progress
 from bayesgmm.errors import PACKAGE
 from bayesgmm.sweep.inner_code import without_literals
 
-Function = Callable[..., Any]
+Function = Callable[..., object]
 
 
-def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Any:
+def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Dispatcher:
     """Numba's dispatcher of a function, with our cache."""
     dispatcher = without_literals(numba.njit(function, **options))
     if (kept := _cache_of(function, stamp)) is not None:
@@ -34,7 +38,7 @@ def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> An
     return dispatcher
 
 
-def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> Any:
+def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> CFunc:
     """Numba's C function, compiled or read from our cache."""
     made = _Callback(function, sigutils.normalize_signature(signature), locals={}, options=options)
     if (kept := _cache_of(function, stamp)) is not None:
@@ -44,7 +48,7 @@ def cached_callback(function: Function, stamp: str, signature: str, options: dic
 
 
 class _Callback(CFunc):
-    def _compile_uncached(self) -> Any:
+    def _compile_uncached(self) -> CompileResult:
         with progress.compiling():
             return super()._compile_uncached()  # type: ignore[misc]
 
@@ -52,16 +56,16 @@ class _Callback(CFunc):
 class _Listener(event.Listener):
     """Shows when one of our kernels is compiled; numba says so of every function."""
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event: event.Event) -> None:
         if _is_ours(event):
             progress.compiling().__enter__()
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, event: event.Event) -> None:
         if _is_ours(event):
             progress.compiling().__exit__(None, None, None)
 
 
-def _is_ours(event: Any) -> bool:
+def _is_ours(event: event.Event) -> bool:
     """Return True for a kernel of this package; other people's dispatchers, as of object mode, may have no cache."""
     return isinstance(getattr(event.data["dispatcher"], "_cache", None), CodeCache)
 
@@ -152,7 +156,7 @@ class CodeCache(FunctionCache):
         super().__init__(function)
         self._cache_file._source_stamp = stamp
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def load_overload(self, sig: Sequence[Type], target_context: BaseContext) -> CompileResult | None:
         """Read compiled code; none where it can't be read, whatever the reason."""
         try:
             return super().load_overload(sig, target_context)
@@ -166,7 +170,7 @@ class CodeCache(FunctionCache):
         except OSError as error:
             _remark_on_loss(str(error))
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    def save_overload(self, sig: Sequence[Type], data: CompileResult) -> None:
         """Keep compiled code where that can be done."""
         try:
             super().save_overload(sig, data)

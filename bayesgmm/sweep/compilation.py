@@ -11,21 +11,26 @@ from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.sweep import layout
 
-Function = Callable[..., Any]
-OPTIONS: dict[str, Any] = {"error_model": "numpy"}  # division by zero is an infinity, as in numpy
+if TYPE_CHECKING:
+    from numba.core.ccallback import CFunc
+    from numba.core.dispatcher import Dispatcher
+    from numba.core.types import Type
+
+Function = Callable[..., object]
+OPTIONS: dict[str, object] = {"error_model": "numpy"}  # division by zero is an infinity, as in numpy
 NO_WRAPPERS = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }  # which take longer to compile than a short function
-KERNELS: list["Compiled"] = []  # those that are kept on disk
+KERNELS: list["Compiled[..., Any]"] = []  # those that are kept on disk
 _building = RLock()
 
 
-class Compiled:
+class Compiled[**P, R]:
     """A function and, once it is needed, its compiled form.
 
     Parameters
@@ -36,7 +41,7 @@ class Compiled:
         Makes numba's object of it.
     """
 
-    def __init__(self, function: Function, build: Callable[[Function], Any]) -> None:
+    def __init__(self, function: Callable[P, R], build: Callable[[Callable[P, R]], Any]) -> None:
         update_wrapper(self, function)
         self.function, self._build, self._native = function, build, None
 
@@ -49,26 +54,26 @@ class Compiled:
         return self._native
 
     @property
-    def _numba_type_(self) -> Any:
+    def _numba_type_(self) -> "Type":
         """Type of this object for numba, when another compiled function calls it."""
         return self.native._numba_type_
 
-    def __call__(self, *args: Any) -> Any:  # noqa: D102
-        return (self._native or self.native)(*args)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
+        return (self._native or self.native)(*args, **kwargs)
 
 
-class Inner(Compiled):
+class Inner[**P, R](Compiled[P, R]):
     """A function that is compiled into those that call it; Python runs it as it stands."""
 
-    def __call__(self, *args: Any) -> Any:  # noqa: D102
-        return self.function(*args)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
+        return self.function(*args, **kwargs)
 
 
-class Callback(Compiled):
+class Callback[**P, R](Compiled[P, R]):
     """A function that native code calls; Python runs it as it stands."""
 
-    def __call__(self, *args: Any) -> Any:  # noqa: D102
-        return self.function(*args)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
+        return self.function(*args, **kwargs)
 
     @property
     def address(self) -> int:
@@ -76,12 +81,12 @@ class Callback(Compiled):
         return int(self.native.address)
 
 
-def jit(function: Function) -> Any:
+def jit[**P, R](function: Callable[P, R]) -> Inner[P, R]:
     """Make a function that kernels call: it is compiled into each of them, and not kept by itself."""
     return Inner(function, partial(_inner, {}))
 
 
-def block_jit(function: Function) -> Any:
+def block_jit[**P, R](function: Callable[P, R]) -> Inner[P, R]:
     """Make a ``jit`` function for each block of points, which allocates nothing.
 
     It is always inlined and counts no references to arrays: that would cost as much as the arithmetic.
@@ -89,17 +94,17 @@ def block_jit(function: Function) -> Any:
     return Inner(function, partial(_inner, {"forceinline": True, "_nrt": False}))
 
 
-def kernel(function: Function) -> Any:
+def kernel[**P, R](function: Callable[P, R]) -> Compiled[P, R]:
     """Make a function that Python calls without holding the interpreter's lock."""
     made = Compiled(function, _kernel)
     KERNELS.append(made)
     return made
 
 
-def callback(signature: str) -> Callable[[Function], Any]:
+def callback(signature: str) -> Callable[[Callable[[object], float]], Callback[[object], float]]:
     """Make a C function of a signature in numba's words, such as ``"float64(CPointer(int64))"``."""
 
-    def decorate(function: Function) -> Callback:
+    def decorate(function: Callable[[object], float]) -> Callback[[object], float]:
         made = Callback(function, partial(_callback, signature))
         KERNELS.append(made)
         return made
@@ -107,19 +112,19 @@ def callback(signature: str) -> Callable[[Function], Any]:
     return decorate
 
 
-def _inner(options: dict[str, Any], function: Function) -> Any:
+def _inner(options: dict[str, object], function: Function) -> "Dispatcher":
     from bayesgmm.sweep.inner_code import inner_dispatcher
 
     return inner_dispatcher(function, OPTIONS | NO_WRAPPERS | options)
 
 
-def _kernel(function: Function) -> Any:
+def _kernel(function: Function) -> "Dispatcher":
     from bayesgmm.sweep.code_cache import cached_kernel
 
     return cached_kernel(function, stamp(function), OPTIONS | {"nogil": True, "no_cfunc_wrapper": True})
 
 
-def _callback(signature: str, function: Function) -> Any:
+def _callback(signature: str, function: Function) -> "CFunc":
     from bayesgmm.sweep.code_cache import cached_callback
 
     return cached_callback(function, stamp(function), signature, OPTIONS)
@@ -152,7 +157,7 @@ def sources(function: Function) -> set[str]:
     return found
 
 
-def _used(function: Function) -> Iterator[Any]:
+def _used(function: Function) -> Iterator[object]:
     """The globals of a function, and what it takes from the modules among them."""
     names = function.__code__.co_names
     for name in names:

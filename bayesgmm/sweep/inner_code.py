@@ -9,10 +9,12 @@ from typing import Any
 
 import numba
 from numba.core import compiler, types
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import Codegen, JITCodeLibrary
+from numba.core.compiler import CompileResult
+from numba.core.dispatcher import Dispatcher
 
 
-def inner_dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+def inner_dispatcher(function: Callable[..., object], options: dict[str, Any]) -> Dispatcher:
     """Numba's dispatcher of a function that other compiled functions call."""
     return without_literals(numba.njit(function, pipeline_class=_Compiler, **options))
 
@@ -21,7 +23,7 @@ def without_literals(dispatcher: Any) -> Any:
     """Treat a number that a caller writes out like any other, so that the function is compiled once, not twice."""
     resolve = dispatcher.get_call_template
 
-    def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+    def get_call_template(args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> tuple[object, ...]:
         return resolve(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
 
     dispatcher.get_call_template = get_call_template
@@ -44,24 +46,24 @@ class _Library(JITCodeLibrary):
         return 0
 
     @property
-    def codegen(self) -> Any:
+    def codegen(self) -> "_WithoutEnvironments":
         """The code generator, which keeps no environment for what it has not loaded."""
         return _WithoutEnvironments(self._codegen)
 
 
 class _WithoutEnvironments:
-    def __init__(self, codegen: Any) -> None:
+    def __init__(self, codegen: Codegen) -> None:
         self._codegen = codegen
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._codegen, name)
 
-    def set_env(self, name: str, environment: Any) -> None:
+    def set_env(self, name: str, environment: object) -> None:
         """The callers' environments serve: an inner function raises and prints nothing."""
 
 
 class _Compiler(compiler.Compiler):
-    def compile_extra(self, function: Callable[..., Any]) -> Any:
+    def compile_extra(self, function: Callable[..., object]) -> CompileResult:
         """Compile into a library of our kind."""
         self.state.library = _Library(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)

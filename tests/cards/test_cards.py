@@ -477,7 +477,7 @@ def test_a_card_fits_its_own_data_or_a_given_table(tmp_path):
         warnings.simplefilter("ignore", bg.FitWarning)
         done = command(*args, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "as the card says, logarithms are taken of all columns" in done.stdout
+    assert "transform of the card: logarithms are taken of all columns" in done.stdout
     other = bg.load(tmp_path / "other.nc")
     assert bg.info(other).method == "vb"
     frame = np.log(bg.datasets.vowels("child", seed=5)[["f1", "f2"]])

@@ -87,7 +87,7 @@ MESSAGES = [
     (DataError("no rows"), 1, "error: no rows"),
     (OSError(errno.ENOSPC, "No space left on device", "fit.nc"), 1, "error: fit.nc: No space left on device"),
     (MemoryError(), 1, "error: out of memory"),
-    (KeyError("weight"), 70, "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Run it again with --debug"),
+    (KeyError("weight"), 70, "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Please report it with the traceback, which --debug prints."),
     (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
 ]
 
