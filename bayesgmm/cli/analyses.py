@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, either, files, one_of
+from bayesgmm.cli.completion import FITS, METHODS, TABLES, covariances, either, files, late, one_of
 from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
@@ -67,7 +67,7 @@ def anomalies(
         typer.Option("-k", "--components", help="Number of components. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
-        str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=one_of(*COVARIANCES))
+        str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=late(one_of, covariances))
     ] = "tied",
     background: Annotated[
         float | None, typer.Option(help="Share of outliers in the table. (default: 0.05 if that reduces the error)")

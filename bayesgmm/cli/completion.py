@@ -10,12 +10,18 @@ from bayesgmm.bundled import cards
 from bayesgmm.engines import ENGINES
 
 METHODS = tuple(ENGINES)
-COVARIANCES = ("full", "tied", "diag", "spherical")
 CRITERIA = ("bic", "aic", "icl", "elbo")
 LOSSES = ("vi", "binder")
 TABLES = (".csv", ".parquet", ".pq")
 FITS = (".nc", ".zarr")
 Completer = Callable[[str], list[str]]
+
+
+def covariances() -> list[str]:
+    """Return the names of the covariance families; this imports NumPy."""
+    from bayesgmm.families.structures import COVARIANCES
+
+    return list(COVARIANCES)
 
 
 def one_of(*names: str) -> Completer:
@@ -43,6 +49,21 @@ def either(names: Iterable[str]) -> str:
     """
     *before, last = names
     return f"{', '.join(before)} or {last}" if before else last
+
+
+def late(completer: Callable[..., Completer], names: Callable[[], Iterable[str]]) -> Completer:
+    """Make a completer whose names are read when the shell asks for them.
+
+    Examples
+    --------
+    >>> late(one_of, covariances)("t")
+    ['tied']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return completer(*names())(incomplete)
+
+    return complete
 
 
 def some_of(*names: str) -> Completer:

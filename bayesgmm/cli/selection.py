@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, CRITERIA, METHODS, either, one_of, some_of
+from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import (
     CardName,
@@ -50,7 +50,10 @@ def select(
     ] = "1-9",
     output: MaybeTable = None,
     covariance: Annotated[
-        str, typer.Option(help="Covariance families to try, separated by commas.", autocompletion=some_of(*COVARIANCES))
+        str,
+        typer.Option(
+            help="Covariance families to try, separated by commas.", autocompletion=late(some_of, covariances)
+        ),
     ] = "full,tied,diag,spherical",
     criterion: Annotated[
         str,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.completion import COVARIANCES, FITS, METHODS, TABLES, card_names, either, files, one_of
+from bayesgmm.cli.completion import FITS, METHODS, TABLES, card_names, covariances, either, files, late, one_of
 from bayesgmm.cli.session import Session, records
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ CardName = Annotated[
 Covariance = Annotated[
     str | None,
     typer.Option(
-        help="Covariance: full, tied, diag or spherical. (default: full)", autocompletion=one_of(*COVARIANCES)
+        help="Covariance: full, tied, diag or spherical. (default: full)", autocompletion=late(one_of, covariances)
     ),
 ]
 Method = Annotated[

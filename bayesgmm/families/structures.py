@@ -52,6 +52,8 @@ class Family(ABC):
         Whether each component has a covariance of its own.
     form : Form
         Form of one covariance.
+    words : str
+        Description for reports: a clause, with the shape of the components' contours.
     chart : Chart, optional
         Unconstrained coordinates. None: only engines that need none take the family.
     needs_common_scale : bool
@@ -61,6 +63,7 @@ class Family(ABC):
     name: ClassVar[str]
     sharing: ClassVar[Sharing]
     form: ClassVar[Form]
+    words: ClassVar[str] = ""
     chart: ClassVar[Chart | None] = None
     needs_common_scale: ClassVar[bool] = False
 
@@ -242,6 +245,7 @@ class Full(Family):
     """
 
     name: ClassVar = "full"
+    words: ClassVar = "each component has its own covariance matrix: an ellipse of any size, shape and direction"
     sharing: ClassVar = OneEach()
     form: ClassVar = Squares()
     chart: ClassVar = Triangles(OneEach())
@@ -264,6 +268,7 @@ class Tied(Family):
     """
 
     name: ClassVar = "tied"
+    words: ClassVar = "all components share one covariance matrix: ellipses of the same size, shape and direction"
     sharing: ClassVar = OneForAll()
     form: ClassVar = Squares()
     chart: ClassVar = Triangles(OneForAll())
@@ -286,6 +291,7 @@ class Diagonal(Family):
     """
 
     name: ClassVar = "diag"
+    words: ClassVar = "each component has its own variance in each column and no correlations: ellipses along the axes"
     sharing: ClassVar = OneEach()
     form: ClassVar = Diagonals()
     chart: ClassVar = Logarithms(OneEach(), Diagonals())
@@ -308,6 +314,7 @@ class Spherical(Family):
     """
 
     name: ClassVar = "spherical"
+    words: ClassVar = "each component has its own variance, the same in all columns: circles"
     sharing: ClassVar = OneEach()
     form: ClassVar = Multiples()
     chart: ClassVar = Logarithms(OneEach(), Multiples())

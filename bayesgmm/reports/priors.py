@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
@@ -87,7 +87,7 @@ def _with_background(saying: Saying, model: MixtureModel) -> Saying:
     return Saying(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
 
 
-def _is_common(value: ArrayLike) -> bool:
+def _is_common(value: Any) -> bool:
     """Return True if a parameter is one number, or the same in every column."""
     return bool(np.ptp(np.ravel(value)) == 0)
 
@@ -120,7 +120,7 @@ def _scalar_words(prior: Scalar) -> str:
     return f"{first}between {lower} and {upper} with probability 0.9, and around {middle}"
 
 
-def _concentration(told: Scalar | ArrayLike | None) -> tuple[str, str, list[str]]:
+def _concentration(told: Any) -> tuple[str, str, list[str]]:
     """The concentration in a formula, in words, and the formulas of its own prior."""
     if isinstance(told, Scalar):
         return (
@@ -188,13 +188,13 @@ def _pitman_yor(prior: PitmanYor, n_components: int) -> Saying:
     return _sticks(f"{number(1 - d)}, {symbol} + {number(d)} k", n_components, prior, words)
 
 
-def _located(location: ArrayLike | None, n_features: int) -> tuple[str, dict[str, Array]]:
+def _located(location: Any, n_features: int) -> tuple[str, dict[str, Array]]:
     """A centre in a formula, and its numbers where there are several columns."""
     values = np.broadcast_to(np.asarray(location, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("m_j", {"m": values})
 
 
-def _scaled(scale: ArrayLike | None, n_features: int) -> tuple[str, dict[str, Array]]:
+def _scaled(scale: Any, n_features: int) -> tuple[str, dict[str, Array]]:
     values = np.broadcast_to(np.asarray(scale, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("s_j", {"s": values})
 
@@ -288,7 +288,7 @@ def _matrix_formula(form: Squares, family: Family, n_features: int, dof: float, 
     return f"Σ{family.sharing.subscript}^{{−1}} ∼ Wishart({number(dof)}, {scale}^{{−1}})"
 
 
-def _wishart_scale(scale: Scalar | ArrayLike | None, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
+def _wishart_scale(scale: Any, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
     """A scale in a formula, its numbers where there are several, and what is said of one that is learned."""
     if isinstance(scale, Scalar):
         formula = f"S{'' if one else '_{j j}'} ∼ {_scalar_formula(scale)}"

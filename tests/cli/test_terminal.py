@@ -87,7 +87,11 @@ MESSAGES = [
     (DataError("no rows"), 1, "error: no rows"),
     (OSError(errno.ENOSPC, "No space left on device", "fit.nc"), 1, "error: fit.nc: No space left on device"),
     (MemoryError(), 1, "error: out of memory"),
-    (KeyError("weight"), 70, "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Please report it with the traceback, which --debug prints."),
+    (
+        KeyError("weight"),
+        70,
+        "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Please report it with the traceback, which --debug prints.",
+    ),
     (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
 ]
 
@@ -394,9 +398,15 @@ def offered(*words):
 
 def test_names_that_tab_offers_are_those_of_the_registries():
     assert set(completion.METHODS) == set(ENGINES)
-    assert set(completion.COVARIANCES) == set(COVARIANCES)
+    assert completion.covariances() == list(COVARIANCES)
     assert set(completion.CRITERIA) == set(CRITERIA)
     assert set(completion.card_names("")) >= set(bg.model.cards())
+
+
+@pytest.mark.parametrize("command", ["fit", "compare", "anomalies", "speech train"])
+def test_help_names_every_covariance_family(command):
+    shown = " ".join(run(*command.split(), "--help").stdout.replace("│", " ").split())
+    assert f"Covariance: {completion.either(COVARIANCES)}." in shown
 
 
 def test_the_shell_is_offered_commands_options_and_names():
