@@ -90,7 +90,7 @@ MESSAGES = [
     (
         KeyError("weight"),
         70,
-        "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Please report it with the traceback, which --debug prints.",
+        "error: this is a bug in bayesgmm: KeyError: 'weight'\n  Please report it with the traceback, which --debug ",
     ),
     (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
 ]
