@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from threading import RLock, Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
@@ -15,6 +15,15 @@ PATIENCE = 2.0  # seconds before a bar appears
 WIDE = 76  # terminal columns below which bars are short, so that the remaining time fits
 COMPILING = "compiling for this machine, once"
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+class ChainState(Protocol):
+    """State of a chain, as nutpie reports it."""
+
+    total_draws: int
+    finished_draws: int
+    tuning: bool
+    divergences: int
 
 
 @contextmanager
@@ -135,7 +144,7 @@ class Bars:
             self._bars.remove_task(self._stage)
             self._stage = None
 
-    def chains(self, states: list[Any]) -> None:
+    def chains(self, states: "Sequence[ChainState]") -> None:
         """Show the state of each chain; nutpie calls this from a background thread."""
         if not self._tasks:
             self._end_stage()

@@ -262,7 +262,7 @@ def seed_of(random_state: RandomState) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def spread(points: Points, family: Family, reg_covar: float) -> Any:
+def spread(points: Points, family: Family, reg_covar: float) -> Array | float:
     """Compute the weighted covariance of the points, plus ``reg_covar``, in the shape of one component's covariance."""
     total = points.total_weight
     free = total - 1 if total >= 2 else total  # weights may sum to one

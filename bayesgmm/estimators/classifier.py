@@ -1,6 +1,6 @@
 """Mixture discriminant analysis: a mixture for each class, and Bayes' rule."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MAX_COMPARED = 10_000  # maximum number of rows of a class among which distinct rows are counted
 
@@ -107,7 +110,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         self.posteriors_ = [self._fit_class(model, counted, index == c) for c in range(len(self.classes_))]
         return self
 
-    def _fit_class(self, model: MixtureModel, points: Points, rows: NDArray[np.bool_]) -> Any:
+    def _fit_class(self, model: MixtureModel, points: Points, rows: NDArray[np.bool_]) -> "xr.DataTree":
         assert points.weights is not None
         own = Points(points.values[rows], points.columns, points.index[rows], points.weights[rows])
         different = len(np.unique(own.values[:MAX_COMPARED], axis=0)) if model.n_components > 1 else 1

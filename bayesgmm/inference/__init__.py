@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,7 +44,7 @@ def fit(
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
-    **settings: Any,
+    **settings: object,
 ) -> "xr.DataTree":
     """Fit a mixture.
 

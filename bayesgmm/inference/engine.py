@@ -1,12 +1,14 @@
 """Interface of the engines: a function from a log posterior to draws in its unconstrained coordinates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from bayesgmm.families.structures import without_chart
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import EngineNotes, Setting
 from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
 
 
@@ -68,7 +70,7 @@ class Progress(Protocol):
     def stage(self, text: str) -> None:
         """Report the current stage."""
 
-    def chains(self, states: list[Any]) -> None:
+    def chains(self, states: Sequence[ChainState]) -> None:
         """Report the state of nutpie's chains."""
 
 
@@ -83,5 +85,5 @@ class Silent:
     def stage(self, text: str) -> None:
         """Say nothing."""
 
-    def chains(self, states: list[Any]) -> None:
+    def chains(self, states: Sequence[ChainState]) -> None:
         """Say nothing."""

@@ -1,6 +1,7 @@
 """The NUTS engine: nutpie in coordinates that are whitened at the mode."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,10 +13,30 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
 from bayesgmm.sweep.stats import Array
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from nutpie.compile_pymc import CompiledPyMCModel
+
 OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
 FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
 RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
+
+
+type Tree = Mapping[str, Mapping[str, xr.DataArray]]
+
+
+class Sampler(Protocol):
+    """Sampler of nutpie that runs in the background."""
+
+    def wait(self) -> Tree:
+        """Wait for the draws."""
+
+    def abort(self) -> Tree:
+        """Stop, and return the draws so far."""
+
+    def cancel(self) -> None:
+        """Stop without draws."""
 
 
 def fit(
@@ -81,7 +102,7 @@ def fit(
     return Estimate(whitening(z), stats, warnings, notes)
 
 
-def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
+def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel":
     """Return the density in whitened coordinates as a nutpie model of native code: no chain waits for Python."""
     from nutpie.compile_pymc import CompiledPyMCModel
 
@@ -121,7 +142,7 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> Any:
     )
 
 
-def _wait(sampler: Any) -> tuple[Any, bool]:
+def _wait(sampler: Sampler) -> tuple[Tree, bool]:
     """Wait for the sampler; Ctrl-C keeps the draws so far."""
     try:
         return sampler.wait(), False
@@ -137,7 +158,7 @@ def _wait(sampler: Any) -> tuple[Any, bool]:
         ) from error
 
 
-def _drawn(tree: Any) -> tuple[Array, dict[str, Array]]:
+def _drawn(tree: Tree) -> tuple[Array, dict[str, Array]]:
     """Return the whitened draws (chains, draws, P) and the kept statistics from nutpie's tree."""
     stats = tree["sample_stats"]
     kept = {name: stats[name].values for name in KEPT} | {new: stats[old].values for new, old in RENAMED.items()}

@@ -24,13 +24,12 @@ from bayesgmm.families.structures import Family
 from bayesgmm.inference.pymc_scalars import pymc_class, pymc_parameters, pymc_scalar
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import Scalar
-from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates
+from bayesgmm.pymc_ops.distributions import Affine, Logits, LogPower, OrderedAffine, RootCoordinates, Size
 from bayesgmm.pymc_ops.ops import covariance_of_root, precision_root
 from bayesgmm.sweep.stats import Array
 
 type Tensor = float | tuple[float, ...] | Array | TensorVariable
 type Matrix = Array | TensorVariable
-type Size = tuple[int, ...] | TensorVariable | None  # as PyMC passes it
 
 
 def stick_breaking(name: str, concentration: Tensor, discount: float, n_components: int) -> TensorVariable:

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.points import DataLike, Points, listing
 from bayesgmm.declared import probability, whole
@@ -174,7 +175,7 @@ def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
     return points.values
 
 
-def _rows_among(points: Points, fitted: Points) -> Any:
+def _rows_among(points: Points, fitted: Points) -> NDArray[np.intp]:
     """Find the rows that equal a fitted row exactly."""
     known = {row.tobytes() for row in fitted.values + 0.0}  # + 0.0 makes negative zeros positive
     return np.array([i for i, row in enumerate(points.values + 0.0) if row.tobytes() in known], dtype=int)

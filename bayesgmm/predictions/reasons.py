@@ -1,8 +1,9 @@
 """Explain anomalies: which columns of a point differ from their expectation given the other columns."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
@@ -94,7 +95,7 @@ def _centres(posterior: Posterior) -> Array:
     return posterior.parameters.mean.mean(axis=0)
 
 
-def _z_scores(posterior: Posterior, values: Array, component: Any) -> tuple[Array, Array, Array]:
+def _z_scores(posterior: Posterior, values: Array, component: NDArray[np.intp]) -> tuple[Array, Array, Array]:
     """Compute conditional and marginal z-scores and conditional expectations, (N, D) each, averaged over draws."""
     scale, p = posterior.standard.scale, posterior.parameters
     root = posterior.tables().root

@@ -1,7 +1,6 @@
 """Mixture of multivariate normals as a PyMC distribution, and transforms to coordinates that PyMC samples well."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -19,6 +18,9 @@ from bayesgmm.pymc_ops.ops import covariance_of_root, pointwise, precision_root,
 
 __all__ = ["Affine", "LogPower", "Logits", "MvNormalMixture", "OrderedAffine", "RootCoordinates"]
 
+type Tensor = ArrayLike | Variable
+type Size = tuple[int, ...] | Variable | None
+
 
 class MvNormalMixtureRV(SymbolicRandomVariable):
     """Random variable of points from a mixture, made of PyTensor's uniform and normal variables."""
@@ -33,7 +35,7 @@ class MvNormalMixtureRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(
-        cls, weight: Any, mean: Any, cov: Any, *, size: Any = None, rng: Variable | None = None
+        cls, weight: Tensor, mean: Tensor, cov: Tensor, *, size: Size = None, rng: Variable | None = None
     ) -> TensorVariable:
         """Draw ``size`` points: a component for each by inversion, then a normal vector times its Cholesky factor."""
         parameters = _unpadded(weight, mean, cov)
@@ -51,7 +53,7 @@ class MvNormalMixtureRV(SymbolicRandomVariable):
         return cls(inputs=[rng, size, *parameters], outputs=[rng_, x])(rng, size, *parameters)
 
 
-def _unpadded(*parameters: Any) -> list[TensorVariable]:
+def _unpadded(*parameters: Tensor) -> list[TensorVariable]:
     """Return weight (K,), mean (K, D) and cov (K, D, D) without the leading axes of length 1 that PyMC adds.
 
     Raises
@@ -101,11 +103,11 @@ class MvNormalMixture(Continuous):
     rv_op = MvNormalMixtureRV.rv_op
 
     @classmethod
-    def dist(cls, weight: Any, mean: Any, cov: Any, **settings: Any) -> TensorVariable:
+    def dist(cls, weight: Tensor, mean: Tensor, cov: Tensor, **settings: object) -> TensorVariable:
         """Make the distribution without a model; ``shape`` is (N, D)."""
         return super().dist(_unpadded(weight, mean, cov), **settings)
 
-    def support_point(rv: TensorVariable, size: Any, weight: Any, mean: Any, cov: Any) -> TensorVariable:  # noqa: N805
+    def support_point(rv: TensorVariable, size: Size, weight: Tensor, mean: Tensor, cov: Tensor) -> TensorVariable:  # noqa: N805
         """Return the mean of the mixture for every point."""
         weight, mean, cov = _unpadded(weight, mean, cov)
         return pt.broadcast_to(weight @ mean, rv.shape)
@@ -113,7 +115,7 @@ class MvNormalMixture(Continuous):
 
 @_logprob.register(MvNormalMixtureRV)
 def _log_density(
-    op: MvNormalMixtureRV, values: Sequence[Variable], rng: Variable, size: Variable, *parameters: Variable, **_: Any
+    op: MvNormalMixtureRV, values: Sequence[Variable], rng: Variable, size: Variable, *parameters: Variable, **_: object
 ) -> TensorVariable:
     """Return the log density of each point.
 

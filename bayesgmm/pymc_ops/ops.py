@@ -7,7 +7,6 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -155,14 +154,14 @@ class _PullBackUnpacked(KernelOp):
     kernel = row_kernels.pull_back_unpacked
 
 
-fold: Any = Fold()
-pointwise: Any = Pointwise()
-precision_root: Any = PrecisionRoot()
-covariance_of_root: Any = CovarianceOfRoot()
-unpack_root: Any = UnpackRoot()
+fold = Fold()
+pointwise = Pointwise()
+precision_root = PrecisionRoot()
+covariance_of_root = CovarianceOfRoot()
+unpack_root = UnpackRoot()
 _ONE = pt.constant(1.0, dtype="float64")
-_pulled_back: Any = _PullBackUnpacked()
-_pulled_back_root: Any = _PullBackPrecisionRoot()
+_pulled_back = _PullBackUnpacked()
+_pulled_back_root = _PullBackPrecisionRoot()
 
 
 @register_specialize  # for a scaled sum, whose factor is pulled out only there

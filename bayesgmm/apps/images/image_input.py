@@ -65,7 +65,7 @@ def _full(kind: np.dtype) -> float:
     return FULL.get(kind.kind if kind.kind in "bf" else kind.str[1:], np.nan)
 
 
-def read_image(image: Any) -> InputImage:
+def read_image(image: object) -> InputImage:
     """Read and validate an image.
 
     Parameters
@@ -167,7 +167,7 @@ def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> In
     return replace(image, values=image.values[rows, columns], visible=alpha)
 
 
-def _read(source: Any) -> InputImage:
+def _read(source: object) -> InputImage:
     """Read a file or a PIL image.
 
     Raises
@@ -223,7 +223,7 @@ def _has_deep_planes(image: "Image") -> bool:
     return tags.get(PLANES) == 2 and max(tags.get(BITS, (8,))) > 8
 
 
-def _from_tiff(source: Any, name: str) -> InputImage:
+def _from_tiff(source: object, name: str) -> InputImage:
     """Read a TIFF file with tifffile.
 
     Raises

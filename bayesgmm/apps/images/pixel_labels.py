@@ -1,5 +1,6 @@
 """Labels of all pixels of an image by a mixture and a random field, one strip of rows at a time."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ class PixelMixture:
     groups: Plane | None
 
     @classmethod
-    def of(cls, fit: "xr.DataTree", draws: int, merge: Any) -> "PixelMixture":
+    def of(cls, fit: "xr.DataTree", draws: int, merge: "xr.Dataset | Sequence[int] | None") -> "PixelMixture":
         """Read a fit of pixels.
 
         Raises
@@ -80,7 +81,7 @@ class PixelMixture:
         return (share if self.groups is None else share @ self.groups).reshape(height, width, -1)
 
 
-def _groups(merge: Any, n_components: int) -> Plane:
+def _groups(merge: "xr.Dataset | Sequence[int] | None", n_components: int) -> Plane:
     """Indicator (K, G) of the region of each component.
 
     Raises
@@ -88,10 +89,11 @@ def _groups(merge: Any, n_components: int) -> Plane:
     DeclarationError
         If it is not one region number for each component.
     """
-    if hasattr(merge, "data_vars"):
-        merge = merged_clusters(merge, n_components)
+    import xarray as xr
+
+    declared = merged_clusters(merge, n_components) if isinstance(merge, xr.Dataset) else merge
     try:
-        region = np.asarray(merge)
+        region = np.asarray(declared)
     except ValueError:  # rows of different lengths
         region = np.empty(0)
     whole_numbers = region.shape == (n_components,) and region.dtype.kind in "iu"

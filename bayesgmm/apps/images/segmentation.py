@@ -35,7 +35,7 @@ DRAWS = 20  # default number of posterior draws that probabilities are averaged 
 
 
 def fit_pixels(
-    image: Any,
+    image: object,
     n_components: int | MixtureModel = 5,
     *,
     features: Features = DEFAULT,
@@ -120,7 +120,7 @@ def _without_k_hat_warnings() -> Iterator[None]:
 
 
 def segment_image(
-    image: Any,
+    image: object,
     n_components: int | MixtureModel = 5,
     *,
     features: Features = DEFAULT,

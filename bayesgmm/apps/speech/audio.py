@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -124,7 +123,7 @@ def checked(recording: Recording) -> Recording:
     return replace(recording, samples=samples, rate=int(recording.rate))
 
 
-def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recording:
+def recording_of(item: object, reader: Callable[[Path], Recording] = read) -> Recording:
     """Read a recording from a path, a path with start and stop in seconds, or a Recording.
 
     Raises
@@ -144,7 +143,7 @@ def recording_of(item: Any, reader: Callable[[Path], Recording] = read) -> Recor
     raise DataError(f"{item!r} is not a recording; give a path, (path, start, stop) in seconds, or a Recording")
 
 
-def recording_list(items: Any) -> list[Any]:
+def recording_list(items: object) -> list[object]:
     """Convert recordings to a list.
 
     Raises
@@ -154,7 +153,7 @@ def recording_list(items: Any) -> list[Any]:
     """
     if isinstance(items, str | Path | Recording):
         raise DataError("this is one recording; give a list of them, for example [recording]")
-    recordings = list(items)
+    recordings = list(items) if isinstance(items, Iterable) else [items]
     if not recordings:
         raise DataError("there are no recordings; give at least one")
     return recordings

@@ -296,7 +296,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         assert feature_settings is not None
         clipped = []
 
-        def extract(item: Any) -> Frames:
+        def extract(item: object) -> Frames:
             sound = audio.recording_of(item)
             clipped.extend([sound.name] * sound.clipped)
             return extract_frames(sound, feature_settings, minimum)
@@ -339,7 +339,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         best = self.predict_log_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def transcribe(self, recording: Any) -> "pd.DataFrame":
+    def transcribe(self, recording: object) -> "pd.DataFrame":
         """Transcribe a longer recording: a sequence of labels with times, by Viterbi's algorithm.
 
         Parameters

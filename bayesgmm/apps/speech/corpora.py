@@ -1,9 +1,10 @@
 """Training data: labelled recordings, their validation and their features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,9 @@ class Corpus:
         return Corpus(recordings, self.labels[chosen], self.groups[chosen], self.weight[chosen], self.rate)
 
 
-def corpus_of(items: list[Any], y: ArrayLike, groups: Any, sample_weight: ArrayLike | None, rate: int | None) -> Corpus:
+def corpus_of(
+    items: list[object], y: ArrayLike, groups: ArrayLike | None, sample_weight: ArrayLike | None, rate: int | None
+) -> Corpus:
     """Read training data.
 
     Invalid recordings are kept as errors, which ``extract_features`` reports together with those that are too short.
@@ -60,21 +63,21 @@ def corpus_of(items: list[Any], y: ArrayLike, groups: Any, sample_weight: ArrayL
     return Corpus(recordings, labels[rows], own, weight[rows], rate or min([MAX_RATE, *rates]))
 
 
-def _opened(item: Any, reader: Any) -> "audio.Recording | audio.BrokenRecording":
+def _opened(item: object, reader: "Callable[[Path], audio.Recording]") -> "audio.Recording | audio.BrokenRecording":
     try:
         return audio.recording_of(item, reader)
     except audio.BrokenRecording as error:
         return error
 
 
-def _default_group(item: Any, recording: Any, place: int) -> str:
+def _default_group(item: object, recording: object, place: int) -> str:
     """Default group of a recording for held-out evaluation: all parts of its file; without a file, it alone."""
     if isinstance(item, audio.Recording) or not isinstance(recording, audio.Recording):
         return f"recording {place}"
     return recording.name
 
 
-def _as_labels(name: str, values: Any, count: int) -> NDArray:
+def _as_labels(name: str, values: object, count: int) -> NDArray:
     """Convert labels to an array of text or whole numbers.
 
     Raises

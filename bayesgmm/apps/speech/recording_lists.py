@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesgmm.data.points import is_numeric, listing
 from bayesgmm.data.tables import read_frame
@@ -27,7 +27,7 @@ class RecordingList:
         None if unknown.
     """
 
-    recordings: list[Any]
+    recordings: list[str] | list[tuple[str, float, float]]
     labels: list[str]
     speakers: list[str] | None = None
 
@@ -44,7 +44,7 @@ def recordings_in(folder: str | Path) -> RecordingList:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_FILES and not p.name.startswith("."))
     if not paths:
         raise DataError(f"there are no recordings in {folder}; looked for {', '.join(AUDIO_FILES)}")
-    files: list[Any] = [str(p) for p in paths]
+    files: list[str] | list[tuple[str, float, float]] = [str(p) for p in paths]
     if all(p.parent != folder for p in paths):
         if deep := [str(p.relative_to(folder)) for p in paths if p.parent.parent != folder]:
             raise DataError(
@@ -87,7 +87,7 @@ def recordings_of(frame: "pd.DataFrame", where: str | Path) -> RecordingList:
         raise DataError(f"{where} has rows without {listing(missing)}; fill or drop them")
     folder = Path(where).parent
     paths = [str(folder / str(path)) for path in frame["path"]]
-    recordings: list[Any] = paths
+    recordings: list[str] | list[tuple[str, float, float]] = paths
     if times := [name for name in ("start", "stop") if name in frame.columns]:
         if len(times) < 2 or not all(is_numeric(frame[name]) for name in times):
             raise DataError(f"{where}: a part of a file needs columns start and stop, both in seconds")

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.points import (
     DataLike,
@@ -48,7 +49,7 @@ class UsableTable:
     frame: "pd.DataFrame"
     columns: tuple[str, ...]
     left_out: dict[str, str]
-    complete: Any
+    complete: NDArray[np.bool_]
 
     @property
     def rows(self) -> "pd.DataFrame":
@@ -162,7 +163,7 @@ def usable_table(data: DataLike, columns: Sequence[str] | None = None) -> Usable
     return UsableTable(frame, tuple(used), left_out, complete)
 
 
-def complete_rows(frame: "pd.DataFrame") -> Any:
+def complete_rows(frame: "pd.DataFrame") -> NDArray[np.bool_]:
     """Mask (N,) of the rows in which every value is a finite number."""
     return np.isfinite(frame.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
 

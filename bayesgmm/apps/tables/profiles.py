@@ -1,6 +1,6 @@
 """Cluster profiles: location and spread of each column in data units, and its difference from the other rows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -51,11 +51,11 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
     return pd.DataFrame(summaries).set_index(["cluster", "column"])
 
 
-def _sd(x: Any) -> float:
+def _sd(x: "pd.Series") -> float:
     return float(x.std(ddof=1)) if x.size > 1 else np.nan
 
 
-def _difference(own: Any, others: Any) -> float:
+def _difference(own: "pd.Series", others: "pd.Series") -> float:
     freedom = own.size + others.size - 2
     if not others.size or freedom < 1:
         return np.nan
