@@ -76,8 +76,9 @@ def anomalies(
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find anomalous rows of a table, with a reason for each."""
-    from bayesgmm.apps.tables.anomalies import Rule, fit_detector
+    from bayesgmm.apps.tables.anomalies import fit_detector
     from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+    from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.model_choice import COMPONENTS
     from bayesgmm.data.tables import read_frame, require_file
     from bayesgmm.files import writable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.apps.tables.columns import UsableTable, as_frame, beside, complete_rows, usable_table
+from bayesgmm.apps.tables.flagging import Rule, most_anomalous_first
 from bayesgmm.apps.tables.model_choice import (
     COMPONENTS,
     MIN_BACKGROUND_GAIN,
@@ -27,7 +28,7 @@ from bayesgmm.apps.tables.p_values import (
     with_reference,
 )
 from bayesgmm.data.points import DataLike, select
-from bayesgmm.declared import probability, whole
+from bayesgmm.declared import whole
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
@@ -41,79 +42,11 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from numpy.typing import NDArray
 
     from bayesgmm.sweep.stats import Array
 
-FDR = 0.05
 MIN_HELD_OUT = 50  # rows; half of them are held out for calibration
 ROWS_EACH = 10  # minimum number of rows per component
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Rule for flagging points: exactly one of three criteria.
-
-    Parameters
-    ----------
-    fdr : float, optional
-        False discovery rate: the expected fraction of good rows among the flagged ones (Benjamini & Hochberg).
-    alpha : float, optional
-        Significance level: rows with a p-value of at most ``alpha`` are flagged.
-    top : int, optional
-        Number of rows to flag, those with the smallest p-values.
-    """
-
-    fdr: float | None = None
-    alpha: float | None = None
-    top: int | None = None
-
-    @classmethod
-    def of(cls, fdr: float | None, alpha: float | None, top: int | None) -> "Rule":
-        """Rule for the criterion that is given; default a false discovery rate of 0.05.
-
-        Raises
-        ------
-        DeclarationError
-            If more than one criterion is given, or a value is out of range.
-        """
-        given = {name: value for name, value in {"fdr": fdr, "alpha": alpha, "top": top}.items() if value is not None}
-        if len(given) > 1:
-            raise DeclarationError(f"give one of fdr, alpha and top, not {' and '.join(given)}")
-        if top is not None:
-            return cls(top=whole("top", top))
-        if alpha is not None:
-            return cls(alpha=probability("alpha", alpha))
-        return cls(fdr=probability("fdr", FDR if fdr is None else fdr))
-
-    def flag(self, p_value: "Array", score: "Array") -> "tuple[Array, NDArray[np.bool_]]":
-        """Compute q-values (N,) and the mask (N,) of flagged points.
-
-        Parameters
-        ----------
-        p_value : (N,) float
-        score : (N,) float
-            Log densities, which order points with equal p-values.
-
-        Examples
-        --------
-        >>> Rule(top=1).flag(np.array([0.01, 0.01, 0.9]), np.array([-20.0, -90.0, -1.0]))[1]
-        array([False,  True, False])
-        """
-        from scipy.stats import false_discovery_control
-
-        q_value: Array = false_discovery_control(p_value)
-        if self.top is not None:
-            flagged = np.zeros(p_value.size, dtype=np.bool_)
-            flagged[_most_anomalous_first(p_value, score)[: self.top]] = True
-            return q_value, flagged
-        return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
-
-    def __str__(self) -> str:
-        """Describe the rule, as part of a sentence."""
-        if self.top is not None:
-            return f"the {self.top} smallest p-values"
-        return f"p-value at most {self.alpha:g}" if self.alpha is not None else f"false discovery rate {self.fdr:g}"
 
 
 @dataclass(frozen=True)
@@ -158,13 +91,8 @@ def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "p
     if every:
         return beside(table.frame, rows)
     at = np.flatnonzero(rows["anomaly"])
-    at = at[_most_anomalous_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
+    at = at[most_anomalous_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
     return beside(table.frame.iloc[at], rows.iloc[at])
-
-
-def _most_anomalous_first(p_value: "Array", score: "Array") -> "NDArray[np.intp]":
-    """Order (N,) of points by p-value; equal p-values, which few reference points give, by log density."""
-    return np.lexsort([score, p_value])
 
 
 def find_anomalies(

@@ -70,9 +70,7 @@ def test_more_cepstra_than_bands_are_refused():
         len(extract_frames(audio.Recording(np.sin(np.arange(4000.0) ** 1.1), 4000), FeatureSettings(4000, 12)).silence)
         == 24
     )
-    with pytest.raises(
-        bg.errors.DeclarationError, match="at most 12, the number of bands at 4000 Hz\n.*n_cepstra=12"
-    ):
+    with pytest.raises(bg.errors.DeclarationError, match="at most 12, the number of bands at 4000 Hz\n.*n_cepstra=12"):
         FeatureSettings(4000)
 
 

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 import bayesgmm as bg
 from bayesgmm.apps import find_anomalies, judge
 from bayesgmm.apps.tables import p_values
-from bayesgmm.apps.tables.anomalies import Rule
 from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.model_choice import Candidate, choose_model
 from bayesgmm.apps.tables.p_values import EmpiricalNull, log_p_values
 from bayesgmm.errors import DeclarationError, FitWarning
