@@ -238,7 +238,7 @@ FACTS: dict[str, Fact] = {
 
 
 @dataclass(frozen=True)
-class Promise:
+class ExpectedResult:
     """Expected result of a card, with the result of the fit.
 
     Parameters
@@ -246,29 +246,31 @@ class Promise:
     words : str
         Description.
     low, high : float
-        Bounds for ``found``: those of the card, or the ends of a credible interval.
-    found : float
+        Bounds for ``value``: those of the card, or the ends of a credible interval.
+    value : float
         Value computed from the fit; for an interval, the value that it must contain.
     """
 
     words: str
     low: float
     high: float
-    found: float
+    value: float
 
     @property
-    def kept(self) -> bool:
-        """True if ``found`` lies within the bounds.
+    def met(self) -> bool:
+        """True if ``value`` lies within the bounds.
 
         Examples
         --------
-        >>> Promise("the largest weight", 0.8, 0.9, 0.85).kept, Promise("the largest weight", 0.8, 0.9, 0.7).kept
-        (True, False)
+        >>> ExpectedResult("the largest weight", 0.8, 0.9, 0.85).met
+        True
+        >>> ExpectedResult("the largest weight", 0.8, 0.9, 0.7).met
+        False
         """
-        return bool(self.low <= self.found <= self.high)
+        return bool(self.low <= self.value <= self.high)
 
 
-def promises(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[Promise]:
+def expected_results(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[ExpectedResult]:
     """Compare a fit of a card's own data with the expected results.
 
     Parameters
@@ -280,7 +282,7 @@ def promises(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[
 
     Returns
     -------
-    list of Promise
+    list of ExpectedResult
         One for each fact in ``expect``, then one for each interval.
 
     Raises
@@ -292,7 +294,7 @@ def promises(card: Card, fit: "xr.DataTree", truth: "pd.Series | None") -> list[
     """
     fitted = Fitted(fit, truth)
     facts = [(fact_named(name), bounds) for name, bounds in card.expect.items()]
-    results = [Promise(fact.words, low, high, fact.of(fitted)) for fact, (low, high) in facts]
+    results = [ExpectedResult(fact.words, low, high, fact.of(fitted)) for fact, (low, high) in facts]
     return results + [_interval_result(interval, fit) for interval in card.intervals]
 
 
@@ -324,7 +326,7 @@ def interval_words(interval: Interval) -> str:
     return f"{prob} {quantity}{f' of {interval.column}' if interval.column else ''} in component {interval.component}"
 
 
-def _interval_result(interval: Interval, fit: "xr.DataTree") -> Promise:
+def _interval_result(interval: Interval, fit: "xr.DataTree") -> ExpectedResult:
     """Compute a credible interval, for comparison with its value.
 
     Raises
@@ -349,4 +351,4 @@ def _interval_result(interval: Interval, fit: "xr.DataTree") -> Promise:
     tail = (1 - interval.ci_prob) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     words = f"{interval_words(interval)}, and the value that it must contain"
-    return Promise(words, float(low), float(high), interval.value)
+    return ExpectedResult(words, float(low), float(high), interval.value)

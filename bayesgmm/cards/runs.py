@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.cards.card import Card, load_card
 from bayesgmm.cards.data import CardTable
-from bayesgmm.cards.facts import Promise, fact_named, promises
+from bayesgmm.cards.facts import ExpectedResult, expected_results, fact_named
 from bayesgmm.files import made_folder
 from bayesgmm.inference import fit
 from bayesgmm.posterior.schema import save
@@ -27,14 +27,14 @@ class CardRun:
     card : Card
     data : CardTable
     fit : DataTree
-    promises : list of Promise
+    expected : list of ExpectedResult
         Expected results, compared with the fit.
     """
 
     card: Card
     data: CardTable
     fit: "xr.DataTree"
-    promises: list[Promise]
+    expected: list[ExpectedResult]
 
 
 def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, progress: bool = True) -> CardRun:
@@ -67,7 +67,7 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
     Examples
     --------
     >>> run = run_card("blobs", progress=False)
-    >>> all(promise.kept for promise in run.promises)
+    >>> all(result.met for result in run.expected)
     True
     """
     card = card if isinstance(card, Card) else load_card(card)
@@ -78,7 +78,7 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
     result = fit_card(card, data, progress=progress)
     if place is not None:
         _write(card, data, result, place, progress)
-    return CardRun(card, data, result, promises(card, result, data.truth))
+    return CardRun(card, data, result, expected_results(card, result, data.truth))
 
 
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":

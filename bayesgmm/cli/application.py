@@ -45,7 +45,7 @@ SHARED = {
     "debug": Annotated[bool, typer.Option("--debug", help="Print a traceback after an error.", rich_help_panel=PANEL)],
 }
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-PLAINLY = {
+ASCII = {
     "±": "+/-",
     "…": "...",
     "–": "-",
@@ -53,7 +53,8 @@ PLAINLY = {
     "’": "'",
     "≤": "<=",
     "≥": ">=",
-}  # for terminals that show only ASCII
+}
+"""Replacements for terminals that show only ASCII."""
 
 
 class App(typer.Typer):
@@ -188,17 +189,17 @@ def _finish(code: int) -> int:
 
 def _replace_unprintable() -> None:
     """Replace characters that the terminal can't show, so that none raises an error."""
-    codecs.register_error("plainly", _plainly)
+    codecs.register_error("bayesgmm_ascii", _as_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="plainly")
+            stream.reconfigure(errors="bayesgmm_ascii")
 
 
-def _plainly(error: UnicodeError) -> tuple[str, int]:
+def _as_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    return "".join(PLAINLY.get(character, "?") for character in missing), error.end
+    return "".join(ASCII.get(character, "?") for character in missing), error.end
 
 
 @contextmanager

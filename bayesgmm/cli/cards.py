@@ -12,7 +12,7 @@ from bayesgmm.cli.terminal import console, record, remark, say, session, show, s
 
 if TYPE_CHECKING:
     from bayesgmm.cards.explanations import Explanation
-    from bayesgmm.cards.facts import Promise
+    from bayesgmm.cards.facts import ExpectedResult
 
 CardArgument = Annotated[
     Path,
@@ -100,28 +100,28 @@ def run_models(
     title, words = component_words(run.fit)
     show(words, title, name="components", values=component_table(run.fit), saved=True, end_after=("weight",))
     remark(convergence_line(run.fit) + "\n")
-    _show_promises(run.promises)
+    _show_expected(run.expected)
     for written in WRITTEN:
         wrote(output / written)
 
 
-def _show_promises(promises: "list[Promise]") -> None:
+def _show_expected(expected: "list[ExpectedResult]") -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    facts: list[dict[str, object]] = [asdict(promise) | {"kept": promise.kept} for promise in promises]
-    record(promises=facts)
+    facts: list[dict[str, object]] = [asdict(result) | {"met": result.met} for result in expected]
+    record(expected=facts)
     table = Table(title="Expected results of the card", title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column("")
     for column in ("lower", "upper", "value"):
         table.add_column(column, justify="right")
-    for promise in promises:
-        table.add_row(promise.words, *(f"{value:.4g}" for value in (promise.low, promise.high, promise.found)))
-    if promises:
+    for result in expected:
+        table.add_row(result.words, *(f"{value:.4g}" for value in (result.low, result.high, result.value)))
+    if expected:
         show_table(table)
-    for promise in promises:
-        if not promise.kept:
+    for result in expected:
+        if not result.met:
             say(
-                f"warning: {promise.words} is {promise.found:.4g}, expected {promise.low:.4g} to {promise.high:.4g}",
+                f"warning: {result.words} is {result.value:.4g}, expected {result.low:.4g} to {result.high:.4g}",
                 err=True,
             )

@@ -40,12 +40,11 @@ if TYPE_CHECKING:
 
 FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
 TINY = 1e-300  # replaces a tol of zero
-TOLERANCES: dict[
-    str, Callable[[float, float], float]
-] = {  # tol of an engine, from scikit-learn's tol and the total weight
+TOLERANCES: dict[str, Callable[[float, float], float]] = {
     "vb": lambda tol, total: tol / total,  # gain per point; scikit-learn's is the total gain
     "em": lambda tol, total: tol,
 }
+"""Tolerance of an engine, from scikit-learn's ``tol`` and the total weight."""
 
 
 class BayesianGaussianMixture(MixtureEstimator):

@@ -15,9 +15,8 @@ from bayesgmm.inference.acceleration import MAX_RATE, remaining_gain
 from bayesgmm.inference.mixtures import Mixture
 
 N_SLOW = 50  # EM counts as slow after this number of iterations, if it needs as many more
-REMAINING_SHARE = (
-    0.1  # quasi-Newton steps stop at this share of ``tol``, so that the next EM iteration meets the criterion
-)
+REMAINING_SHARE = 0.1
+"""Quasi-Newton steps stop at this share of ``tol``, so that the next EM iteration meets the criterion."""
 
 
 @dataclass(frozen=True)

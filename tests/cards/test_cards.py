@@ -17,9 +17,9 @@ from bayesgmm.bundled import card_path, cards
 from bayesgmm.cards.card import Card, Interval, load_card
 from bayesgmm.cards.data import DataCard
 from bayesgmm.cards.explanations import explain_card
-from bayesgmm.cards.facts import FACTS, Fitted, Promise, fact_named, promises
+from bayesgmm.cards.facts import FACTS, ExpectedResult, Fitted, expected_results, fact_named
 from bayesgmm.cards.transforms import PrincipalComponents
-from bayesgmm.cli.cards import _show_promises
+from bayesgmm.cli.cards import _show_expected
 from bayesgmm.cli.session import Session
 from bayesgmm.cli.terminal import start_session
 from bayesgmm.errors import CardError, DataError, DeclarationError, UnknownName
@@ -53,8 +53,8 @@ def test_there_are_at_least_twelve_different_cards():
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_gives_its_expected_results(name):
     run = fitted(name)
-    assert len(run.promises) == len(run.card.expect) + len(run.card.intervals) >= 3
-    assert [promise for promise in run.promises if not promise.kept] == []
+    assert len(run.expected) == len(run.card.expect) + len(run.card.intervals) >= 3
+    assert [result for result in run.expected if not result.met] == []
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -65,7 +65,7 @@ def test_expected_results_hold_for_another_seed(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         run = bg.run_card(other, progress=False)
-    assert [promise for promise in run.promises if not promise.kept] == []
+    assert [result for result in run.expected if not result.met] == []
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -197,7 +197,7 @@ def test_facts_agree_with_the_fit():
 def test_wrong_expectations_are_detected():
     run = fitted("waiting_times")
     wrong = run.card.model_copy(update={"expect": {"clusters": (3, 4)}, "intervals": (Interval("mean", 0, 12.0),)})
-    assert [promise.kept for promise in promises(wrong, run.fit, run.data.truth)] == [False, False]
+    assert [result.met for result in expected_results(wrong, run.fit, run.data.truth)] == [False, False]
 
 
 def test_intervals_are_the_quantiles_of_the_draws():
@@ -210,11 +210,11 @@ def test_intervals_are_the_quantiles_of_the_draws():
     )
     draws = [p.weight[:, 1], p.mean[:, 2, 1], np.sqrt(p.covariance[:, 0, 1, 1])]
     card = run.card.model_copy(update={"expect": {}, "intervals": asked})
-    for promise, values, interval in zip(promises(card, run.fit, None), draws, asked, strict=True):
+    for result, values, interval in zip(expected_results(card, run.fit, None), draws, asked, strict=True):
         outside = (1 - interval.ci_prob) / 2
-        assert (values < promise.low).mean() == pytest.approx(outside, abs=0.001)
-        assert (values > promise.high).mean() == pytest.approx(outside, abs=0.001)
-        assert promise.found == interval.value
+        assert (values < result.low).mean() == pytest.approx(outside, abs=0.001)
+        assert (values > result.high).mean() == pytest.approx(outside, abs=0.001)
+        assert result.value == interval.value
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_invalid_intervals_are_refused(intervals, message):
     run = fitted("overlapping")
     card = run.card.model_copy(update={"expect": {}, "intervals": tuple(intervals)})
     with pytest.raises(DeclarationError, match=message):
-        promises(card, run.fit, None)
+        expected_results(card, run.fit, None)
 
 
 def test_unknown_facts_and_missing_classes_are_refused():
@@ -237,7 +237,7 @@ def test_unknown_facts_and_missing_classes_are_refused():
         fact_named("cluster")
     run = fitted("overlapping")
     with pytest.raises(CardError, match="needs known classes"):
-        promises(run.card, run.fit, None)
+        expected_results(run.card, run.fit, None)
     with pytest.raises(DeclarationError, match=r"clusters: the lower bound comes first, got \[3, 2\]"):
         Card(mixture=run.card.mixture, expect={"clusters": (3, 2)})
 
@@ -268,7 +268,7 @@ def test_facts_that_a_fit_cannot_provide_are_refused(fact, message, point):
 def test_point_estimates_have_no_intervals_and_missing_classes_are_refused(point):
     card = Card(mixture=bg.MixtureModel(2), intervals=(Interval("weight", 0, 0.5),))
     with pytest.raises(CardError, match="intervals need draws"):
-        promises(card, point, None)
+        expected_results(card, point, None)
     truth = fitted("overlapping").data.truth.copy()
     truth.iloc[4] = None
     with pytest.raises(CardError, match="column 'component' has none in row 4"):
@@ -442,13 +442,13 @@ def test_an_invalid_folder_is_refused_before_the_fit(tmp_path):
 
 def test_models_run_reports_the_results(written):
     _, output = written
-    assert [promise["kept"] for promise in output["promises"]] == [True] * 5
+    assert [result["met"] for result in output["expected"]] == [True] * 5
     assert {entry["path"] for entry in output["wrote"]} == {"w/data.csv", "w/fit.nc", "w/report.html"}
 
 
 def test_unexpected_results_give_a_warning(capsys):
     start_session(Session())
-    _show_promises([Promise("clusters", 3, 3, 2.0), Promise("the largest weight", 0.8, 0.9, 0.85)])
+    _show_expected([ExpectedResult("clusters", 3, 3, 2.0), ExpectedResult("the largest weight", 0.8, 0.9, 0.85)])
     printed = capsys.readouterr()
     assert "clusters is 2, expected 3 to 3" in printed.err
     assert "largest" not in printed.err
