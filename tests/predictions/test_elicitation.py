@@ -81,8 +81,8 @@ def test_arguments_are_checked(wrong):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (bg.MixtureModel(2, means=bg.NormalMeans(0.0, 1.0)), "expects means within about 1 of 0, the midrange of the column"),
-        (bg.MixtureModel(2, covariances=bg.LKJCovariance(sd=bg.HalfNormal(1.0))), "near 0.674, that of the whole column is"),
+        (bg.MixtureModel(2, means=bg.NormalMeans(0.0, 1.0)), "expects means within about 1 of 0, the midrange"),
+        (bg.MixtureModel(2, covariances=bg.LKJCovariance(sd=bg.HalfNormal(1.0))), "near 0.674, that of the whole"),
         (bg.MixtureModel(2, covariances=bg.WishartPrecision(scale=1e18)), "standard deviation near"),
     ],
 )
