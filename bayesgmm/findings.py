@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, overload
 
+from bayesgmm.errors import choose
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEVERITIES = ("problem", "doubt", "note")  # the results are wrong; may be wrong; information only
+SEVERITIES = ("problem", "warning", "note")  # the results are wrong; may be wrong; information only
 WIDTH = 100
 NAMED = 3  # checks that a verdict names
 
@@ -23,7 +24,7 @@ class Finding:
     Parameters
     ----------
     severity : str
-        ``'problem'``: the results are wrong; ``'doubt'``: some of them may be wrong; ``'note'``: information only.
+        ``'problem'``: the results are wrong; ``'warning'``: some of them may be wrong; ``'note'``: information only.
     check : str
         Name of the check that found it.
     what : str
@@ -37,8 +38,8 @@ class Finding:
 
     Examples
     --------
-    >>> print(Finding("doubt", "divergences", "3 of 4000 draws diverged.", "Parts may be missing.", "Draw slower."))
-    3 of 4000 draws diverged. Parts may be missing. Draw slower.
+    >>> print(Finding("warning", "energy", "BFMI is 0.2.", "Intervals may be too narrow.", "Use more draws."))
+    BFMI is 0.2. Intervals may be too narrow. Use more draws.
     """
 
     severity: str
@@ -65,9 +66,9 @@ class Findings(Sequence[Finding]):
 
     Examples
     --------
-    >>> few = Finding("doubt", "divergences", "3 draws diverged.", "Parts may be missing.", "Draw slower.")
-    >>> print(Findings([few], passed=["mixing"]).verdict)
-    Use these answers with care: 3 draws diverged. Draw slower. The other check found no problem.
+    >>> low = Finding("warning", "energy", "BFMI is 0.2.", "Intervals may be too narrow.", "Use more draws.")
+    >>> print(Findings([low], passed=["mixing"]).verdict)
+    Use these results with care: BFMI is 0.2. Use more draws. The other check found no problem.
     """
 
     def __init__(
@@ -91,7 +92,14 @@ class Findings(Sequence[Finding]):
         return iter(self._found)
 
     def of(self, severity: str) -> tuple[Finding, ...]:
-        """Return the findings of one severity."""
+        """Return the findings of one severity.
+
+        Raises
+        ------
+        UnknownName
+            When there is no such severity.
+        """
+        choose(severity, dict.fromkeys(SEVERITIES), "severity")
         return tuple(finding for finding in self if finding.severity == severity)
 
     @property
@@ -103,12 +111,12 @@ class Findings(Sequence[Finding]):
     def verdict(self) -> str:
         """Summary of the findings, in about three sentences, that says if the results can be trusted."""
         if not self.passed and not self:
-            return "Nothing was checked: no check applies to this fit."
+            return "Nothing was checked: no check is possible for this fit."
         if not self or self.worst == "note":
             notes = f" {plural(len(self), 'note')} below." if self else ""
             passed = f"{plural(len(self.passed), 'check')} found no problem" if self.passed else "No problem was found"
             return f"{passed}.{notes}"
-        opening = "Do not trust these answers yet" if self.worst == "problem" else "Use these answers with care"
+        opening = "Do not trust these results yet" if self.worst == "problem" else "Use these results with care"
         worst = self.of(str(self.worst))
         details = " ".join(part for part in (_lower(worst[0].what), worst[0].advice, self._others(worst)) if part)
         return f"{opening}: {details}"
@@ -139,7 +147,7 @@ class Findings(Sequence[Finding]):
         parts = [_wrapped(self.verdict, "")]
         parts += [_as_text(finding) for finding in self]
         if self.passed:
-            parts.append(_wrapped(f"Nothing found by: {', '.join(self.passed)}.", ""))
+            parts.append(_wrapped(f"No findings from: {', '.join(self.passed)}.", ""))
         if self.skipped:
             parts.append("\n".join(["Not checked:"] + [f"  {name}: {why}" for name, why in self.skipped.items()]))
         return "\n\n".join(parts)

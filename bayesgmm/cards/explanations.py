@@ -10,7 +10,7 @@ from bayesgmm.cards.facts import fact_named, interval_words
 from bayesgmm.data.points import as_points, listing
 from bayesgmm.declared import Declared
 from bayesgmm.reports.mathematics import number
-from bayesgmm.reports.priors import FAMILIES, Saying, sayings
+from bayesgmm.reports.priors import FAMILIES, Description, descriptions
 
 NAMES = {"weights": "Weights", "means": "Means", "covariances": "Covariances"}
 SHOWN = 6  # maximum number of values listed by column
@@ -25,13 +25,13 @@ class Part:
     title : str
     paragraphs : tuple of str
         Markdown.
-    sayings : dict of str to Saying
+    descriptions : dict of str to Description
         Descriptions of the model's parts in this section, with formulas.
     """
 
     title: str
     paragraphs: tuple[str, ...]
-    sayings: dict[str, Saying] = field(default_factory=dict)
+    descriptions: dict[str, Description] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,40 +152,39 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
             Part("The model", _some(words, why.components, why.covariance)),
             Part("The priors", _some(toml, why.weights, why.means, why.covariances, left)),
         ]
-    descriptions = sayings(model.resolve(as_points(table.frame)), table.frame.shape[1])
+    described = descriptions(model.resolve(as_points(table.frame)), table.frame.shape[1])
     names = [str(name) for name in table.frame.columns]
-    of_data = descriptions.pop("data")
+    of_data = described.pop("data")
     if model.n_components == 1:
-        descriptions.pop("weights")
-    paragraphs = [
-        _prior(part, descriptions[part], getattr(model, part), getattr(why, part), names) for part in descriptions
-    ]
+        described.pop("weights")
+    paragraphs = [_prior(part, described[part], getattr(model, part), getattr(why, part), names) for part in described]
     return [
         Part("The model", _some(of_data.words, _formulas(of_data), why.components, why.covariance), {"data": of_data}),
-        Part("The priors", tuple(paragraphs), descriptions),
+        Part("The priors", tuple(paragraphs), described),
     ]
 
 
-def _prior(part: str, saying: Saying, declared: Declared, why: str, names: list[str]) -> str:
+def _prior(part: str, description: Description, declared: Declared, why: str, names: list[str]) -> str:
     """Explain a prior in a paragraph of Markdown: its meaning, default parameters, reason and formulas."""
     opened = [name for name, value in declared if value is None]
     default = f" The card does not set {' and '.join(opened)}: computed from the data." if opened else ""
     reason = f" *Why?* {why.strip()}" if why.strip() else ""
-    return f"**{NAMES[part]}.** {saying.words}{_columns(saying, names)}{default}{reason}\n\n{_formulas(saying)}"
+    text = f"{description.words}{_columns(description, names)}{default}{reason}"
+    return f"**{NAMES[part]}.** {text}\n\n{_formulas(description)}"
 
 
-def _columns(saying: Saying, names: list[str]) -> str:
+def _columns(description: Description, names: list[str]) -> str:
     """List the parameters that differ by column."""
     text = ""
-    for symbol, values in saying.columns.items():
+    for symbol, values in description.columns.items():
         pairs = [f"{number(float(value))} for {name}" for name, value in zip(names, values, strict=True)]
         shown = pairs if len(pairs) <= SHOWN else [*pairs[: SHOWN - 1], f"and {len(pairs) - SHOWN + 1} more"]
         text += f" Here {symbol} is {', '.join(shown)}."
     return text
 
 
-def _formulas(saying: Saying) -> str:
-    return _code("text", "\n".join(saying.formulas))
+def _formulas(description: Description) -> str:
+    return _code("text", "\n".join(description.formulas))
 
 
 def _expected(card: Card) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, 
 if TYPE_CHECKING:
     from bayesgmm.findings import Finding, Findings
 
-COLOURS = {"problem": "bold red", "doubt": "yellow", "note": "cyan"}
+COLOURS = {"problem": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def diagnose(
@@ -67,7 +67,7 @@ def _show(findings: "Findings", saved: bool) -> None:
         screen.print()
         screen.print(_paragraph(finding))
     if findings.passed:
-        screen.print(Text(f"\nNothing found by: {', '.join(findings.passed)}.", style="green"))
+        screen.print(Text(f"\nNo findings from: {', '.join(findings.passed)}.", style="green"))
     for name, why in findings.skipped.items():
         screen.print(Text(f"Not checked: {name} ({why}).", style="dim"))
 

@@ -1,4 +1,4 @@
-"""Diagnosis: what may be wrong with a fit, in words; every check a function of the fit."""
+"""Diagnosis of a fit: a registry of checks, each a function from a fit to findings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bayesgmm.diagnosis import components, engines, mixing, modes, points, predi
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
-from bayesgmm.posterior.info import FitInfo, info
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.predictions.cross_validation import MIN_DRAWS
 from bayesgmm.progress import track
@@ -16,13 +16,11 @@ from bayesgmm.progress import track
 if TYPE_CHECKING:
     import xarray as xr
 
-Needs = Callable[["xr.DataTree"], str]
-
 
 def _chains(fit: "xr.DataTree") -> str:
     if draws.size(fit) == (1, 1):
         return "a point estimate has no chains"
-    return "its draws are independent: they form no chains" if draws.approximate(fit) else ""
+    return "its draws are independent and form no chains" if draws.approximate(fit) else ""
 
 
 def _long_chains(fit: "xr.DataTree") -> str:
@@ -51,7 +49,7 @@ def _depths(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
     known = draws.statistic(fit, "reached_max_treedepth", "maxdepth_reached") is not None
-    return "" if known else "the fit does not store which trajectories were cut short"
+    return "" if known else "the fit does not store which trajectories reached the maximum tree depth"
 
 
 def _points(fit: "xr.DataTree") -> str:
@@ -61,7 +59,7 @@ def _points(fit: "xr.DataTree") -> str:
 def _unweighted(fit: "xr.DataTree") -> str:
     if reason := _points(fit):
         return reason
-    return "" if observed(fit).weights is None else "rows have weights: a row is then not one point"
+    return "" if observed(fit).weights is None else "rows have weights, so a row is not one point"
 
 
 def _several_components(fit: "xr.DataTree") -> str:
@@ -74,12 +72,12 @@ def _many_draws(fit: "xr.DataTree") -> str:
     if unpack(fit).n_draws < MIN_DRAWS:
         return f"fewer than {MIN_DRAWS} draws"
     far = engines.approximation(fit) and info(fit).notes.resampled is None
-    return "the approximation is too far from the posterior to leave points out" if far else ""
+    return "the approximation is too far from the posterior for leave-one-out" if far else ""
 
 
 def _prior_known(fit: "xr.DataTree") -> str:
     if info(fit).model is None:
-        return "the fit stores no declaration, so its priors are not known"
+        return "the fit stores no declaration, so its priors are unknown"
     if unpack(fit).n_draws < MIN_DRAWS:
         return f"fewer than {MIN_DRAWS} draws"
     stored = all(draws.statistic(fit, name) is not None for name in ("lp", "loglik"))
@@ -87,28 +85,33 @@ def _prior_known(fit: "xr.DataTree") -> str:
 
 
 def _truncated(fit: "xr.DataTree") -> str:
-    return "" if info(fit).truncation is not None else "the weights' prior is no truncated process, or is not known"
+    known = info(fit).truncation is not None
+    return "" if known else "the prior of the weights is unknown, or is not a truncated process"
 
 
 def _approximated(fit: "xr.DataTree") -> str:
-    return "" if info(fit).notes.pareto_khat is not None else "the draws do not come from an approximation by bayesgmm"
-
-
-def _told(fit: "xr.DataTree") -> str:
-    return "" if info(fit) != FitInfo() else "the fit stores nothing of how it was made"
+    return "" if info(fit).notes.pareto_khat is not None else "the draws are not from an approximation by bayesgmm"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check, and why it can't be made of a fit ('' when it can)."""
+    """A check of a fit.
+
+    Parameters
+    ----------
+    run : callable
+        Returns the findings for a fit.
+    obstacle : callable
+        Returns the reason why the check is not possible for a fit; empty if it is possible.
+    """
 
     run: Callable[["xr.DataTree"], list[Finding]]
-    lacks: Needs
+    obstacle: Callable[["xr.DataTree"], str]
 
 
 CHECKS: dict[str, Check] = {
     "mixing": Check(mixing.mixing, _chains),
-    "chains": Check(mixing.lone_chain, _chains),
+    "chains": Check(mixing.single_chain, _chains),
     "modes": Check(modes.different_modes, _several_chains),
     "divergences": Check(mixing.divergences, _divergences),
     "energy": Check(mixing.energy, _energies),
@@ -118,7 +121,7 @@ CHECKS: dict[str, Check] = {
     "empty components": Check(components.emptied, _points),
     "thin components": Check(components.thin, _points),
     "labels": Check(components.labels, _several_components),
-    "prior": Check(priors.ruling_prior, _prior_known),
+    "prior": Check(priors.prior_sensitivity, _prior_known),
     "predictive fit": Check(predictions.predictive_misfit, _unweighted),
     "unexplained points": Check(points.unexplained, _points),
     "influential points": Check(points.influential, _many_draws),
@@ -129,42 +132,51 @@ CHECKS: dict[str, Check] = {
 def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progress: bool = True) -> Findings:
     """Run checks on a fit; each finding has a severity, an explanation and advice.
 
-    Works for every engine, for a point estimate, and for a trace that PyMC made; a check that this fit gives nothing
-    to is skipped, and says why (``.skipped``). The comparison of the data with the model looks at 2,000 points and at
-    100 draws at most, leave-one-out at 1,000 points and 1,000 draws, so that large data take seconds too.
+    It works for fits by every engine, including point estimates, and for traces of PyMC. A check that is not possible
+    for a fit is skipped, and ``.skipped`` gives the reason. To limit the time for large data, the comparison of the
+    data with the model uses at most 2,000 points and 100 draws, and leave-one-out at most 1,000 points and 1,000 draws.
 
     Parameters
     ----------
     fit : DataTree
     checks : sequence of str, optional
-        Names of the checks to make. Default: all.
+        Names of the checks to run. Default: all.
     progress : bool
-        Show a bar where it takes longer than two seconds, on a terminal.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Findings
-        A sequence of ``Finding``, the worst first; ``print`` it. ``verdict`` says in a few sentences whether to trust
-        the fit, ``table`` is a DataFrame.
+        A sequence of ``Finding``, the most severe first, that prints as text. ``verdict`` is a summary in a few
+        sentences, and ``table`` a DataFrame.
 
     Raises
     ------
     FitFileError
-        When it is no fit.
+        When ``fit`` is not a fit.
     UnknownName
         When there is no such check.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> findings = bg.diagnose(fit, ["mixing", "labels"], progress=False)
+    >>> findings.passed, findings.skipped
+    (('labels',), {'mixing': 'a point estimate has no chains'})
     """
-    unpack(fit)  # no fit: one error, here
+    unpack(fit)  # raises FitFileError, before any check
     names = list(CHECKS) if checks is None else [name for name in checks if choose(name, CHECKS, "check")]
-    found: list[Finding] = []
+    findings: list[Finding] = []
     passed, skipped = [], {}
     for name in track(names, "checks", progress):
-        if reason := CHECKS[name].lacks(fit):
+        if reason := CHECKS[name].obstacle(fit):
             skipped[name] = reason
             continue
-        seen = CHECKS[name].run(fit)
-        found += seen
-        passed += [] if seen else [name]
+        new = CHECKS[name].run(fit)
+        findings += new
+        passed += [] if new else [name]
     if checks is None:
-        found += engines.said(fit, found)
-    return Findings(found, passed, skipped)
+        findings += engines.stored_warnings(fit, findings)
+    return Findings(findings, passed, skipped)

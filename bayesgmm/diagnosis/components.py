@@ -1,4 +1,4 @@
-"""Components that are empty, thin, singular or without meaning, and sticks that were cut off too early."""
+"""Checks of the components: empty, with few points, nearly singular, with undetermined labels; early truncation."""
 
 import warnings
 from dataclasses import asdict
@@ -20,26 +20,25 @@ from bayesgmm.sweep.stats import Array, draw_responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
-LAST_STICK = 0.01  # weight of the last stick of a truncated process from which it is too short
+LAST_STICK = 0.01  # weight of the last stick from which the truncation of a process is too early
 DRAWS = 200
 POINTS = 1000
-OFTEN = 0.5  # share of the draws
-NARROW = 1e-3  # of the data's own spread in some direction
-EMPTYING = (SparseDirichlet, DirichletProcess, PitmanYor)  # priors that want components empty
+NARROW = 1e-3  # standard deviation below which a component is nearly singular, as a share of the data's
+EMPTYING = (SparseDirichlet, DirichletProcess, PitmanYor)  # priors under which empty components are intended
 
 
 def cut_off(facts: FitInfo) -> list[Finding]:
-    """Check the weight of the last stick of a truncated process, which represents all that were left out."""
+    """Check the weight of the last stick of a truncated process: it represents all components beyond the truncation."""
     truncation, model = facts.truncation, facts.model
     if truncation is None or model is None or truncation.last_weight < LAST_STICK:
         return []
     last, count = truncation.last_weight, model.n_components
     return [
         Finding(
-            "doubt",
+            "warning",
             "last stick",
-            f"The last of {count} sticks holds {last:.1%} of the mass: the process was cut off too early.",
-            "It stands for all the components that were left out.",
+            f"The last of {count} sticks has {last:.1%} of the weight: the process is truncated too early.",
+            "The last stick represents all components beyond the truncation.",
             f"Try n_components={2 * count}, or a smaller concentration.",
             asdict(truncation),
         )
@@ -47,12 +46,12 @@ def cut_off(facts: FitInfo) -> list[Finding]:
 
 
 def last_stick(fit: "xr.DataTree") -> list[Finding]:
-    """``cut_off`` of what the fit stores."""
+    """Check the truncation of a process, by what the fit stores."""
     return cut_off(info(fit))
 
 
 def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
-    """Responsibilities (S, n, K) of some points under some draws, labels aligned, and what each point stands for."""
+    """Return responsibilities (S, n, K) of some points, relabelled, and the number of points that each represents."""
     points, posterior = observed(fit), aligned(fit).thin(DRAWS)
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
     at = evenly(np.flatnonzero(weights > 0), POINTS)
@@ -62,29 +61,31 @@ def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
 
 
 def emptied(fit: "xr.DataTree") -> list[Finding]:
-    """Components that hold no point in most draws, whichever they are."""
+    """Check for components that hold no point in most draws."""
     share, weights = shares(fit)
     occupied = (np.einsum("snk,n->sk", share, weights) >= 1).sum(axis=1)
     total, usual = share.shape[2], int(np.median(occupied))
     if usual == total:
         return []
     model = info(fit).model
-    wanted = model is not None and isinstance(model.weights, EMPTYING)
+    intended = model is not None and isinstance(model.weights, EMPTYING)
     what = f"{total - usual} of {total} components hold no point in most draws: {usual} are occupied."
     why = (
-        "That is what the prior of the weights is for."
-        if wanted
+        "This is the purpose of the prior of the weights."
+        if intended
         else "The mean and covariance of an empty component come from the prior alone and have no meaning."
     )
-    advice = "" if wanted else f"Try n_components={max(1, usual)}, or a SparseDirichlet prior, which expects it."
+    advice = (
+        "" if intended else f"Try n_components={max(1, usual)}, or a SparseDirichlet prior, which expects empty ones."
+    )
     counts = np.bincount(occupied, minlength=total + 1) / len(occupied)
     return [
-        Finding("note" if wanted else "doubt", "empty components", what, why, advice, {"occupied": counts.tolist()})
+        Finding("note" if intended else "warning", "empty components", what, why, advice, {"occupied": counts.tolist()})
     ]
 
 
 def thin(fit: "xr.DataTree") -> list[Finding]:
-    """Components on fewer points than a covariance needs, or flat in some direction."""
+    """Check for components with fewer points than a covariance needs, and for nearly singular ones."""
     share, weights = shares(fit)
     counts = np.einsum("snk,n->sk", share, weights)
     names = fit["posterior"].coords["component"].values
@@ -93,29 +94,28 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
     family = COVARIANCES["full"] if model is None else model.family
     needed = family.points_needed(d)
     usual = np.median(counts, axis=0)
-    few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # by what is shown of it
+    few = np.flatnonzero((usual >= 1) & (usual < needed - 0.05))  # compared as rounded in the message
     width = np.median(narrowness(fit), axis=0)
     flat = np.flatnonzero((width < NARROW) & (usual >= 1))
-    found = []
+    findings = []
     if few.size:
-        told = ", ".join(f"component {names[k]} holds {usual[k]:.1f}" for k in few)
+        described = ", ".join(f"component {names[k]} holds {usual[k]:.1f}" for k in few)
         columns = "1 column" if d == 1 else f"{d} columns"
-        what = f"Few points: {told}; a {family.name!r} covariance of {columns} takes {needed} or more."
-        why = "Its covariance is mostly the prior's, and it may be a handful of outliers and not a cluster."
-        found.append(
-            Finding("doubt", "thin components", what, why, "Try fewer components.", {"points": usual.tolist()})
-        )
+        what = f"Few points: {described}; a {family.name!r} covariance of {columns} needs at least {needed}."
+        why = "Such a covariance depends mostly on the prior, and such a component may be a few outliers."
+        evidence: dict[str, object] = {"points": usual.tolist()}
+        findings.append(Finding("warning", "thin components", what, why, "Try fewer components.", evidence))
     if flat.size:
-        told = ", ".join(f"component {names[k]} ({width[k]:.1g} of the data's)" for k in flat)
-        what = f"Nearly singular, much narrower than the data in some direction: {told}."
-        why = "The density is very high on a thin slice: such a spike mostly describes repeated or dependent values."
+        described = ", ".join(f"component {names[k]} ({width[k]:.1g} of the data's)" for k in flat)
+        what = f"Nearly singular, with a small standard deviation in some direction: {described}."
+        why = "The density is very high there. Usual causes are repeated values, or columns that determine each other."
         advice = "Try fewer components, a stronger prior of the covariances, or drop columns that others determine."
-        found.append(Finding("doubt", "thin components", what, why, advice, {"width": width.tolist()}))
-    return found
+        findings.append(Finding("warning", "thin components", what, why, advice, {"width": width.tolist()}))
+    return findings
 
 
 def narrowness(fit: "xr.DataTree") -> Array:
-    """(S, K) the least spread of a component in any direction, as a share of the data's spread there."""
+    """(S, K) smallest ratio of a component's standard deviation to that of the data, over all directions."""
     values, p = observed(fit).counted, aligned(fit).thin(DRAWS).parameters
     sd = values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
@@ -126,10 +126,10 @@ def narrowness(fit: "xr.DataTree") -> Array:
 
 
 def labels(fit: "xr.DataTree") -> list[Finding]:
-    """Check that labels are well determined, by what relabelling stored, or else by relabelling now."""
-    told = info(fit).labels
-    if told is None or told.doubtful_weight is None:
+    """Check that labels are well determined, by what relabelling stored; if nothing is stored, relabel first."""
+    stored = info(fit).labels
+    if stored is None or stored.doubtful_weight is None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # the finding says it
-            told = info(relabel(fit, progress=False)).labels
-    return meaningless(told)
+            warnings.simplefilter("ignore", FitWarning)  # the finding has the same text
+            stored = info(relabel(fit, progress=False)).labels
+    return meaningless(stored)

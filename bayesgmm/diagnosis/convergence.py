@@ -1,4 +1,4 @@
-"""Convergence of the chains: of each component, before and after relabelling, and of label-free quantities."""
+"""Convergence of the chains, for each component before and after relabelling, and for label-free quantities."""
 
 import os
 from dataclasses import replace
@@ -18,32 +18,38 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-REFERENCES = 20  # points at which the density is looked at
-POINTS = 10_000  # points that stand for all, in sums over them
-LEAST_DRAWS = 4  # a chain: with fewer R-hat says nothing
+REFERENCES = 20  # number of points at which the density is computed
+POINTS = 10_000  # maximum number of points in sums over the points
+LEAST_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 
 
 def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataFrame":
-    """R-hat and bulk effective sample size as the draws were drawn, after relabelling, and of what needs no labels.
+    """Compute R-hat and bulk ESS before and after relabelling, and for quantities that do not depend on labels.
 
-    Chains that call components differently have a large R-hat as drawn and a good one after relabelling. Where it stays
-    large, look at the label-free rows: when they are good, the labels mean nothing (``info(fit).labels`` says
-    which); when they are not, the chains are in different places, and no relabelling helps.
+    If the chains number the components differently, R-hat is large before relabelling and near 1 after it. If it is
+    still large after relabelling, compare the label-free rows. If these are near 1, the labels have no meaning
+    (``info(fit).labels`` names the components). If not, the chains are in different modes, and relabelling can't help.
 
     Parameters
     ----------
     fit : DataTree
-        A trace that has not been relabelled is, by ``relabel``.
+        A trace that has not been relabelled is relabelled first, by ``relabel``.
     progress : bool
-        Show how far it is where it takes longer than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     DataFrame
         Columns ``rhat_drawn``, ``rhat``, ``ess_drawn``, ``ess``. Rows by ``kind`` and ``quantity``: ``"labelled"``:
         every component's ``weight``, ``mean`` and ``variance``, under ArviZ's names, ``mean[0, petal_width]``;
-        ``"label-free"``: what ``label_free`` returns, ``log_density[3]``, alike in both. NaN for what never varies, for
-        R-hat of one chain, with fewer than four draws, and as drawn in a file that does not tell.
+        ``"label-free"``: the total log likelihood, log densities, the number of occupied components and co-clustering
+        probabilities, equal in both columns. NaN for constants, for R-hat of one chain, with fewer than four draws, and
+        in the ``_drawn`` columns of a fit that does not store the order of its components.
+
+    Raises
+    ------
+    FitFileError
+        When ``fit`` is not a fit.
 
     References
     ----------
@@ -66,42 +72,41 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
 
 
 def label_free(fit: "xr.DataTree", *, progress: bool = True) -> "xr.Dataset":
-    r"""Compute quantities that do not depend on labels, by which chains can be compared.
+    r"""Compute quantities that do not depend on labels, to compare chains.
 
-    Of more than 10,000 points, evenly spaced ones are used. Only the total log likelihood that a fit by bayesgmm stores
-    is that of all points.
+    With more than 10,000 points, an evenly spaced subset is used. Only a total log likelihood that the fit stores is
+    that of all points.
 
     Returns
     -------
     Dataset
         For every [chain, draw]: ``loglik``, the total log likelihood; ``log_density`` [reference], at 20 points of the
-        data from one end to the other along their longest axis; ``n_occupied``, how many components have any of the
-        points, on average over the allocations, :math:`\sum_k 1 - \prod_n (1 - p_{nk})`; ``together`` [pair], the
-        probability that two neighbours among the 20 are of one component. Nothing in a fit without observed data but
-        ``loglik``, where it holds that.
+        data along their first principal axis; ``n_occupied``, the expected number of components with at least one
+        point, :math:`\sum_k 1 - \prod_n (1 - p_{nk})`; ``together`` [pair], the probability that two neighbours among
+        the 20 points are in the same component. Without observed data, only ``loglik``, if the fit stores it.
     """
     import xarray as xr
 
     dims = ("chain", "draw")
     sizes = tuple(fit["posterior"].sizes[name] for name in dims)
-    found = {}
+    quantities = {}
     if "sample_stats" in fit.children and "loglik" in fit["sample_stats"]:
-        found["loglik"] = fit["sample_stats"]["loglik"].transpose(*dims).values
+        quantities["loglik"] = fit["sample_stats"]["loglik"].transpose(*dims).values
     if holds_points(fit):
-        found |= _of_points(unpack(fit), observed(fit), "loglik" not in found, progress)
+        quantities |= _of_points(unpack(fit), observed(fit), "loglik" not in quantities, progress)
     inner = {"log_density": ("reference",), "together": ("pair",)}
     named = {
         name: (
             (*dims, *inner.get(name, ())),
             values.reshape(*sizes, *values.shape[values.ndim - len(inner.get(name, ())) :]),
         )
-        for name, values in found.items()
+        for name, values in quantities.items()
     }
     return xr.Dataset(named, coords={name: np.arange(size) for name, size in zip(dims, sizes, strict=True)})
 
 
 def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress: bool) -> dict[str, Array]:
-    """The label-free numbers of S draws."""
+    """Compute the label-free quantities of S draws from points."""
     tables, standard, threads = posterior.tables(), posterior.standard, os.cpu_count() or 1
     rows = evenly(np.arange(len(points.values)), POINTS)
     few = (points.values[rows] - standard.shift) / standard.scale
@@ -125,7 +130,7 @@ def _total(points: Points) -> float:
 
 
 def along_longest_axis(rows: Array, size: int) -> Rows:
-    """Some of the rows (N, D), evenly spaced by rank along their first principal axis.
+    """Choose some of the rows (N, D), evenly spaced by rank along their first principal axis.
 
     Examples
     --------
@@ -146,7 +151,7 @@ def _holds_order(fit: "xr.DataTree") -> bool:
 
 
 def _labelled(fit: "xr.DataTree", posterior: Posterior) -> "xr.Dataset":
-    """Weights, means and variances of draws, by chain and draw."""
+    """Return weights, means and variances of draws, by chain and draw."""
     import xarray as xr
 
     coords = {name: fit["posterior"].coords[name] for name in ("component", "feature")}
@@ -161,14 +166,14 @@ def _labelled(fit: "xr.DataTree", posterior: Posterior) -> "xr.Dataset":
 
 
 def _measured(values: "xr.Dataset") -> "pd.DataFrame":
-    """R-hat and bulk ESS of every number, by ArviZ's names."""
+    """Compute R-hat and bulk ESS of every quantity, by ArviZ's names."""
     import arviz as az
     import pandas as pd
 
     if values.sizes["draw"] < LEAST_DRAWS:
         blank = values.isel(chain=0, draw=0, drop=True) * np.nan
         return pd.DataFrame({"rhat": _listed(blank), "ess": _listed(blank)})
-    with np.errstate(invalid="ignore", divide="ignore"):  # what never moves has none: NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for constants
         rhat, ess = az.rhat(values), az.ess(values)
     found = pd.DataFrame({"rhat": _listed(rhat), "ess": _listed(ess)})
     found.loc[found["rhat"].isna() & (values.sizes["chain"] > 1), "ess"] = np.nan
@@ -176,7 +181,7 @@ def _measured(values: "xr.Dataset") -> "pd.DataFrame":
 
 
 def _listed(values: "xr.Dataset") -> "pd.Series[float]":
-    """Every number of a Dataset by its name, ``mean[0, petal_width]``."""
+    """Return every number of a Dataset by its name, ``mean[0, petal_width]``."""
     import pandas as pd
 
     found = {}

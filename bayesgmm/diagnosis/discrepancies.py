@@ -1,8 +1,9 @@
-r"""Statistics of points that are uniform under the model, and their p-values.
+r"""Test statistics of points that are uniform under the model, and their p-values.
 
-The posterior predictive p-value uses the data twice, and is then far from uniform. Under *one draw* of the posterior
-each p-value here is uniform (Johnson 2007): a draw is as far from the best fit as a fresh sample of the data would be.
-The draws' p-values depend on each other; ``combine`` makes one of them.
+A posterior predictive p-value uses the data twice and is not uniform, even if the model is correct. The p-values here
+are computed under *single draws* of the posterior, for which they are uniform (Johnson 2007): a draw differs from the
+best fit as much as the fit to a new sample would. P-values of several draws depend on each other; ``combine`` makes one
+p-value of them.
 
 .. [1] Johnson (2007), Bayesian Analysis 2(4), 719-733.
 """
@@ -15,18 +16,18 @@ from bayesgmm.diagnosis.rosenblatt import TINY
 from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
-TAIL = 0.01  # of each end that counts as the tail
-ENOUGH = 5  # points of a component that a test looks at
-PLENTY = 10  # points of a component whose shape is looked at
-DEGREES = 2  # of the polynomials that look for dependence: the tails of higher ones need many points
+TAIL = 0.01  # probability of each tail
+ENOUGH = 5  # minimum number of points of a component in a test of dependence
+PLENTY = 10  # minimum number of points of a component in a test of its shape
+DEGREES = 2  # of the polynomials in the test of dependence: higher degrees need many points
 
 
 def combine(p_values: Array) -> Array:
-    r"""One p-value from those of S draws (S, ...), which depend on each other: their lower quartile.
+    r"""Combine dependent p-values of S draws (S, ...) into one: their lower quartile.
 
-    However they depend on each other, it is at most four times too low (Rüschendorf 1982); in simulated fits of the
-    right model it was not too low at all (docs/benchmarks.md). The mean, which is the posterior predictive p-value,
-    hardly ever gets small, and the smallest follows a single odd draw.
+    For any dependence it is at most four times too small (Rüschendorf 1982), and it was not too small in simulated fits
+    of a correct model (docs/benchmarks.md). The mean, which is the posterior predictive p-value, is rarely small even
+    for a wrong model, and the minimum can be small because of one unusual draw.
 
     References
     ----------
@@ -42,7 +43,7 @@ def combine(p_values: Array) -> Array:
 
 
 def holm(p_values: Array) -> Array:
-    """P-values that are corrected for how many there are (Holm 1979): the chance of any false alarm is held.
+    """Correct p-values for their number (Holm 1979), which controls the probability of any false alarm.
 
     Examples
     --------
@@ -57,7 +58,7 @@ def holm(p_values: Array) -> Array:
 
 
 def evenness(uniform: Array) -> Array:
-    r"""P-value of Anderson and Darling's test that numbers are uniform: it looks at the ends as hard as at the middle.
+    r"""Compute the p-value of the Anderson-Darling test of uniformity, which is sensitive in the tails too.
 
     .. math:: A^2 = -N - \frac1N \sum_i (2i - 1) \left[ \log u_{(i)} + \log(1 - u_{(N+1-i)}) \right]
 
@@ -81,11 +82,11 @@ def evenness(uniform: Array) -> Array:
 
 
 def anderson_darling_tail(z: Array) -> Array:
-    """P(A² > z) for many points, to 2e-6; beyond that as its exponential tail goes on.
+    """Compute P(A² > z) for a large number of points, to 2e-6; its tail is extrapolated exponentially.
 
     Examples
     --------
-    The 5 % and 1 % points of the tables.
+    The critical values at 5 % and 1 % from tables.
 
     >>> anderson_darling_tail(np.array([2.492, 3.878])).round(4)
     array([0.05, 0.01])
@@ -98,11 +99,11 @@ def anderson_darling_tail(z: Array) -> Array:
     return np.where(z < 2, below, above)
 
 
-LAST = 8.0  # where Marsaglia's polynomial is left for the exponential tail
+LAST = 8.0  # from here, the exponential tail is used and not Marsaglia's polynomial
 
 
 def tails(uniform: Array) -> Array:
-    """P-value of how many numbers lie in the lowest or highest hundredth, too many or too few; exact.
+    """Compute the exact p-value of the number of values below 0.01 or above 0.99, too many or too few.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def tails(uniform: Array) -> Array:
 
     Examples
     --------
-    Two of a hundred are expected out there, and nine are found.
+    Two of a hundred are expected there, and nine are observed.
 
     >>> tails(np.concatenate([np.full(91, 0.5), np.full(9, 0.999)])).round(4)
     np.float64(0.0004)
@@ -120,14 +121,14 @@ def tails(uniform: Array) -> Array:
 
 
 def _two_sided(count: Array, n_points: int, share: float) -> Array:
-    """P-value of a binomial count, twice the smaller side."""
+    """Compute the two-sided p-value of a binomial count: twice that of the smaller side."""
     fewer = scipy.special.bdtr(count, n_points, share)
     more = np.where(count > 0, scipy.special.bdtrc(np.maximum(count - 1, 0), n_points, share), 1.0)
     return np.minimum(1.0, 2 * np.minimum(fewer, more))
 
 
 def dependence(first: Array, second: Array) -> Array:
-    r"""P-value of Neyman's smooth test that pairs of uniform numbers depend on each other, or the second is uneven.
+    r"""Compute the p-value of Neyman's smooth test that pairs of numbers are independent and the second is uniform.
 
     .. math:: T = \frac1N \sum_{p=0}^2 \sum_{q=1}^2 \Big( \sum_n P_p(u_n) P_q(v_n) \Big)^2 \sim \chi^2_6
 
@@ -147,18 +148,18 @@ def dependence(first: Array, second: Array) -> Array:
 
 
 def within(first: Array, second: Array, label: IntArray, n_components: int) -> Array:
-    r"""P-value of a test that pairs of uniform numbers of the same component depend on each other.
+    r"""Compute the p-value of a test that pairs of uniform numbers are independent within each component.
 
     .. math:: T = \sum_k \frac{1}{n_k} \Big( \sum_{n: z_n = k} P_1(u_n) P_1(v_n) \Big)^2 \sim \chi^2_K
 
-    over the components that hold at least five points.
+    over the components with at least five points.
 
     Parameters
     ----------
     first, second : (S, N) float
-        Each point's place in its own component.
+        Distribution function of each point's own component.
     label : (S, N) int
-        The components, drawn given points and mixture: then point and label come from the model together.
+        Components, drawn given the points and the mixture, so that points and labels have their joint distribution.
     n_components : int
     """
     held = label[..., None] == np.arange(n_components)
@@ -171,19 +172,19 @@ def within(first: Array, second: Array, label: IntArray, n_components: int) -> A
 
 
 def shape(deviation: Array, label: IntArray, n_components: int) -> Array:
-    r"""P-value of a test that points lie about their components' means as a Gaussian's do.
+    r"""Compute the p-value of a test that points are Gaussian around the means of their components.
 
     .. math:: T = \sum_k \frac{1}{n_k} \sum_{a=1}^2 \Big( \sum_{n: z_n = k} f_a(e_n) \Big)^2 \sim \chi^2_{2K}
 
-    over the components that hold at least ten points. An error in a mean or a standard deviation, which every draw has,
-    hardly moves T (see ``shapes``), and what is left is the shape: skew, heavy or cut-off tails.
+    over the components with at least ten points. Small errors of a mean or a standard deviation, which every draw has,
+    hardly change T (see ``shapes``), so T measures the shape: skewness, and tails that are too heavy or too light.
 
     Parameters
     ----------
     deviation : (S, N) float
-        From the mean of the point's own component, in its standard deviations.
+        Deviation from the mean of the point's own component, in standard deviations.
     label : (S, N) int
-        The components, drawn given points and mixture.
+        Components, drawn given the points and the mixture.
     n_components : int
 
     References
@@ -199,10 +200,10 @@ def shape(deviation: Array, label: IntArray, n_components: int) -> Array:
 
 
 def shapes(deviation: Array) -> Array:
-    r"""(2, ...) an odd and an even function of :math:`e`, bounded, that for a Gaussian :math:`e` are orthonormal.
+    r"""(2, ...) two bounded functions of :math:`e`, one odd and one even, that are orthonormal for Gaussian :math:`e`.
 
-    They are mixtures of the Legendre polynomials of :math:`\Phi(e)` of degrees 1 and 3, and 2 and 4, that have nothing
-    in common with :math:`e` and :math:`e^2`, so that a small shift or stretch of e leaves their means at zero.
+    They are linear combinations of the Legendre polynomials of :math:`\Phi(e)` of degrees 1 and 3, and 2 and 4, that
+    are orthogonal to :math:`e` and :math:`e^2`, so that their means stay zero under a small shift or scaling of e.
     """
     nodes, weight = np.polynomial.hermite_e.hermegauss(60)
     known, weight = _legendre(scipy.special.ndtr(nodes), 4), weight / weight.sum()
@@ -214,10 +215,10 @@ def shapes(deviation: Array) -> Array:
 
 
 def either(one: Array, other: Array) -> Array:
-    """One p-value from those of two tests of the same: twice the smaller."""
+    """Combine the p-values of two tests (Bonferroni): twice the smaller."""
     return np.minimum(1.0, 2 * np.minimum(one, other))
 
 
 def _legendre(u: Array, highest: int) -> list[Array]:
-    """Orthonormal polynomials on the unit interval, of degrees 0 to ``highest``."""
+    """Return the orthonormal Legendre polynomials on the unit interval, of degrees 0 to ``highest``."""
     return [np.sqrt(2 * degree + 1) * scipy.special.eval_legendre(degree, 2 * u - 1) for degree in range(highest + 1)]

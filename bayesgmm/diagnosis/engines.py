@@ -1,4 +1,4 @@
-"""Checks of what the engine reported when it made the fit."""
+"""Checks of what the engine reported: the quality of an approximation, and warnings during the fit."""
 
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,16 @@ from bayesgmm.posterior.info import info
 if TYPE_CHECKING:
     import xarray as xr
 
-GOOD_SHARE = 0.9  # of the draws that as many draws of the posterior are worth: they need no correction
-BECAUSE_RESAMPLED = "and resampling can't bring back what was never drawn"
-BECAUSE_FACTORS = "as independent factors do"
+GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
+BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
+BECAUSE_FACTORS = "because its factors are independent"
 
 
 def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     """Check by importance ratios that an approximation covers the posterior.
 
-    k-hat sees the ratios' shape and not their size: where all are near one, it has nothing to tell.
+    Pareto k-hat measures the tail of the ratios. When all ratios are near one, the tail does not matter, so k-hat is
+    ignored when the importance share is large.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     share : float
         Importance share: the effective sample size as a share of the draws.
     because : str
-        Why such an approximation does.
+        End of the sentence about the posterior that is missed: the reason.
 
     References
     ----------
@@ -35,17 +36,17 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     if not khat > HIGH_KHAT or share >= GOOD_SHARE:
         return []
     what = (
-        f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should stay below {HIGH_KHAT}), "
+        f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should be below {HIGH_KHAT}), "
         f"{because}."
     )
     advice = "Try method='nuts', fewer components, or a stronger prior."
     evidence: dict[str, object] = {"pareto_khat": khat, "importance_share": share}
-    why = "Trust its means more than its intervals."
-    return [Finding("doubt", "approximation", what, why, advice, evidence)]
+    why = "Its means are more reliable than its intervals."
+    return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
 def approximation(fit: "xr.DataTree") -> list[Finding]:
-    """``too_narrow`` of what the fit stores, where it is an approximation."""
+    """Check an approximation by the importance ratios that the fit stores."""
     notes = info(fit).notes
     if notes.pareto_khat is None or notes.importance_share is None:
         return []
@@ -53,8 +54,8 @@ def approximation(fit: "xr.DataTree") -> list[Finding]:
     return too_narrow(notes.pareto_khat, notes.importance_share, because)
 
 
-def said(fit: "xr.DataTree", found: list[Finding]) -> list[Finding]:
-    """Return the warnings of the fit, except those that the checks repeat."""
-    known = {str(finding) for finding in found}
+def stored_warnings(fit: "xr.DataTree", findings: list[Finding]) -> list[Finding]:
+    """Return the warnings that the fit stores, except those that the findings repeat."""
+    known = {str(finding) for finding in findings}
     messages = [message for message in info(fit).warnings if message not in known]
-    return [Finding("doubt", "said when fitted", message, "", "") for message in messages]
+    return [Finding("warning", "warnings of the fit", message, "", "") for message in messages]

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
 HIGH_RHAT = 1.01
-ALARMING_RHAT = 1.05
-LOW_ESS = 100  # a chain
-LEAST_DRAWS = 4  # below, R-hat is not defined
-REFERENCES = 8  # points where the density is watched
+ALARMING_RHAT = 1.05  # above it: a problem, not a warning
+LOW_ESS = 100  # per chain
+LEAST_DRAWS = 4  # per chain: with fewer, R-hat is not defined
+REFERENCES = 8  # number of points at which the density is monitored
 LOW_BFMI = 0.3
-RARE = 0.01  # share of draws up to which divergences are a doubt, and no problem yet
+RARE = 0.01  # share of divergent transitions up to which they are a warning, not a problem
 Summary = tuple["xr.Dataset", "xr.Dataset"]
 
 
 def convergence(fit: "xr.DataTree") -> Summary:
-    """R-hat and bulk ESS of weights, means, what the priors learn, and the total log likelihood."""
+    """Compute R-hat and bulk ESS of the weights, the means, the hyperparameters and the total log likelihood."""
     import arviz as az
 
     chosen = _by_component(fit)
     if (loglik := statistic(fit, "loglik")) is not None:
         chosen = chosen.assign(loglik=loglik)
-    with np.errstate(invalid="ignore", divide="ignore"):  # the weight of a lone component never moves: NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for a constant, such as the weight of a single component
         return az.rhat(chosen), az.ess(chosen)
 
 
@@ -47,26 +47,27 @@ def _by_component(fit: "xr.DataTree") -> "xr.Dataset":
     return chosen
 
 
-def watched(fit: "xr.DataTree") -> "xr.Dataset":
+def monitored(fit: "xr.DataTree") -> "xr.Dataset":
     """Compute label-free quantities of each draw: the total log likelihood, and log densities at some points.
 
     Returns
     -------
     Dataset
-        ``loglik`` [chain, draw], where the fit stores it; ``log_density`` [chain, draw, point] at up to eight
-        points of the data, evenly spaced, where it holds data.
+        ``loglik`` [chain, draw], if the fit stores it; ``log_density`` [chain, draw, point] at up to eight evenly
+        spaced points of the data, if the fit contains its data.
     """
     import xarray as xr
 
-    found = {}
+    quantities = {}
     if (loglik := statistic(fit, "loglik")) is not None:
-        found["loglik"] = loglik
+        quantities["loglik"] = loglik
     if holds_points(fit):
         points = observed(fit)
         at = np.unique(np.linspace(0, len(points.values) - 1, REFERENCES).round().astype(int))
         values = _log_densities(fit, points.values[at]).reshape(*size(fit), len(at))
-        found["log_density"] = xr.DataArray(values, dims=("chain", "draw", "point"), coords={"point": points.index[at]})
-    return xr.Dataset(found)
+        coords = {"point": points.index[at]}
+        quantities["log_density"] = xr.DataArray(values, dims=("chain", "draw", "point"), coords=coords)
+    return xr.Dataset(quantities)
 
 
 def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
@@ -74,10 +75,10 @@ def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
     return log_densities(posterior.standard.blocks(values), posterior.tables()) - posterior.standard.log_scale
 
 
-def doubts(fit: "xr.DataTree") -> list[str]:
-    """Return the findings of the quick checks that every fit runs when it ends.
+def fit_warnings(fit: "xr.DataTree") -> list[str]:
+    """Return the findings of the quick checks that run at the end of every fit, as text.
 
-    Nothing for a point estimate, or for independent draws of an approximation: what is wrong there is not in the draws.
+    Empty for a point estimate and for independent draws from an approximation, which have no chains to check.
 
     References
     ----------
@@ -87,7 +88,7 @@ def doubts(fit: "xr.DataTree") -> list[str]:
 
 
 def divergences(fit: "xr.DataTree") -> list[Finding]:
-    """Divergent transitions of NUTS."""
+    """Check for divergent transitions of NUTS."""
     diverging = statistic(fit, "diverging")
     count = int(diverging.sum()) if diverging is not None else 0
     if diverging is None or not count:
@@ -96,10 +97,10 @@ def divergences(fit: "xr.DataTree") -> list[Finding]:
     every = "All" if share == 1 else f"{count} of"
     return [
         Finding(
-            "doubt" if share <= RARE else "problem",
+            "warning" if share <= RARE else "problem",
             "divergences",
-            f"{every} {diverging.size} draws diverged: parts of the posterior may be missing.",
-            "The posterior is sharply curved there, and the sampler's steps were too long.",
+            f"{every} {diverging.size} transitions diverged: parts of the posterior may be missing.",
+            "The step size of the sampler was too large where the posterior is strongly curved.",
             "Try target_accept=0.95, a stronger prior, or fewer components.",
             {"count": count, "share": share},
         )
@@ -110,49 +111,50 @@ def mixing(fit: "xr.DataTree") -> list[Finding]:
     """Check R-hat and effective sample sizes."""
     draws = size(fit)[1]
     if draws < LEAST_DRAWS:
-        few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} a chain"
-        what = f"{few}: too few to tell whether the chains agree."
-        return [Finding("problem", "mixing", what, "No uncertainty can be read off so few.", "Draw more.")]
-    why = "Averages and intervals would come out differently in another run."
-    free = watched(fit)  # nothing, where a fit holds neither data nor its log likelihood
-    if free.data_vars and (found := _trouble(fit, *_judged(free), why)):
-        return found
-    why = "They agree on the density of the data, and not on single components: what is said of those is uncertain."
-    return _trouble(fit, *convergence(fit), why)
+        few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} per chain"
+        what = f"{few}, which is too few to check convergence."
+        why = "Means and intervals from so few draws are not reliable."
+        return [Finding("problem", "mixing", what, why, "Use more draws, for example draws=1000.")]
+    why = "Means and intervals would be different in another run."
+    free = monitored(fit)  # empty if the fit stores neither its data nor the log likelihood
+    if free.data_vars and (findings := _findings(fit, *_rhat_and_ess(free), why)):
+        return findings
+    why = "The chains agree on the density of the data, but not on single components: results for these are uncertain."
+    return _findings(fit, *convergence(fit), why)
 
 
-def _judged(values: "xr.Dataset") -> Summary:
+def _rhat_and_ess(values: "xr.Dataset") -> Summary:
     import arviz as az
 
     with np.errstate(invalid="ignore", divide="ignore"):
         return az.rhat(values), az.ess(values)
 
 
-def _trouble(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", why: str) -> list[Finding]:
+def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", why: str) -> list[Finding]:
     """Return a finding when R-hat is too high or the effective sample size too low."""
     chains, draws = size(fit)
     needed = min(LOW_ESS * chains, draws * chains // 4)
     (name, high), (scarce, low) = _extreme(rhat, max), _extreme(ess, min)
     problems = []
     if chains > 1 and high > HIGH_RHAT:
-        problems.append(f"R-hat reaches {high:.3f} at {name} (it should stay below {HIGH_RHAT})")
+        problems.append(f"R-hat is {high:.3f} for {name} (it should be below {HIGH_RHAT})")
     if low < needed:
-        problems.append(f"the effective sample size falls to {low:.0f} at {scarce} ({needed} wanted)")
+        problems.append(f"the effective sample size is {low:.0f} for {scarce} (it should be at least {needed})")
     if not problems:
         return []
-    severity = "problem" if (chains > 1 and high > ALARMING_RHAT) or low < needed / 4 else "doubt"
-    what = f"The chains do not agree yet: {'; '.join(problems)}."
-    advice = "Try more draws, fewer components, or a stronger prior; several modes may fit these data about as well."
+    severity = "problem" if (chains > 1 and high > ALARMING_RHAT) or low < needed / 4 else "warning"
+    what = f"The chains have not mixed well: {'; '.join(problems)}."
+    advice = "Try more draws, fewer components, or a stronger prior. The posterior may have several modes."
     return [Finding(severity, "mixing", what, why, advice, {"rhat": high, "ess": low, "at": name})]
 
 
-def lone_chain(fit: "xr.DataTree") -> list[Finding]:
-    """One chain can't disagree with itself."""
+def single_chain(fit: "xr.DataTree") -> list[Finding]:
+    """Check that there is more than one chain."""
     if size(fit)[0] > 1:
         return []
-    what = "There is only one chain, so its convergence can't be checked against others."
-    why = "A chain that is stuck at one of several modes looks perfect by itself."
-    return [Finding("doubt", "chains", what, why, "Draw four chains: chains=4.")]
+    what = "There is only one chain, so convergence can't be checked by comparing chains."
+    why = "A single chain that stays in one of several modes looks as if it had converged."
+    return [Finding("warning", "chains", what, why, "Use four chains: chains=4.")]
 
 
 def energy(fit: "xr.DataTree") -> list[Finding]:
@@ -172,32 +174,32 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     low = np.flatnonzero(fractions < LOW_BFMI)
     if not low.size:
         return []
-    bfmi = f"BFMI {fractions.min():.2f}; it should stay above {LOW_BFMI}"
+    bfmi = f"BFMI {fractions.min():.2f}; it should be above {LOW_BFMI}"
     what = f"The energy of {chains_named(low)} changes too slowly ({bfmi})."
-    why = "The sampler moves slowly between the centre and the tails of the posterior, and intervals may be too narrow."
+    why = "The sampler moves slowly between the centre and the tails of the posterior, so intervals may be too narrow."
     advice = "Try more draws, a stronger prior, or fewer components."
-    return [Finding("doubt", "energy", what, why, advice, {"bfmi": fractions.tolist()})]
+    return [Finding("warning", "energy", what, why, advice, {"bfmi": fractions.tolist()})]
 
 
 def tree_depth(fit: "xr.DataTree") -> list[Finding]:
-    """Trajectories of NUTS that were cut short."""
+    """Check for trajectories of NUTS that were stopped at the maximum tree depth."""
     reached = statistic(fit, "reached_max_treedepth", "maxdepth_reached")
     share = float(reached.mean()) if reached is not None else 0.0
     if not share > RARE:
         return []
-    what = f"{share:.0%} of the trajectories were cut short at the largest tree depth."
-    why = "The draws are not wrong, but each moves less far than it should: fewer are independent."
+    what = f"{share:.0%} of the trajectories were stopped at the maximum tree depth."
+    why = "The draws are valid, but successive draws are more correlated, so the effective sample size is smaller."
     return [Finding("note", "tree depth", what, why, "Try a stronger prior, or fewer components.", {"share": share})]
 
 
 def chains_named(which: Any) -> str:
-    """Chains as a sentence names them."""
+    """Return chains as a sentence names them."""
     names = ", ".join(str(one) for one in which)
     return f"chain {names}" if len(which) == 1 else f"chains {names}"
 
 
 def _extreme(values: "xr.Dataset", pick: Callable[..., Any]) -> tuple[str, float]:
-    """Name and value of the most extreme entry."""
+    """Return the name and the value of the most extreme entry."""
     entries = []
     for name, array in values.data_vars.items():
         for index in np.ndindex(array.shape):

@@ -1,4 +1,4 @@
-"""Chains that settled in different modes: which, how much each is worth, and how to weigh them."""
+"""Chains in different modes: groups of chains, their log posteriors and their stacking weights."""
 
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,13 @@ from bayesgmm.sweep.stats import Array, log_densities
 if TYPE_CHECKING:
     import xarray as xr
 
-APART = 1.3  # R-hat of two chains from which they are in different modes, and not only slow
+APART = 1.3  # R-hat of two chains from which they are taken to be in different modes
 STACKED_POINTS = 1000
-STACKED_DRAWS = 500  # a chain
+STACKED_DRAWS = 500  # per chain
 
 
 def separation(fit: "xr.DataTree") -> Array:
-    """(C, C) the largest R-hat of each two chains over what no relabelling moves; 1 on the diagonal."""
+    """(C, C) largest R-hat of each pair of chains over label-free quantities; 1 on the diagonal."""
     from arviz_stats.base.array import array_stats
 
     chains, draws = size(fit)
@@ -42,7 +42,7 @@ def separation(fit: "xr.DataTree") -> Array:
 
 
 def groups(fit: "xr.DataTree") -> list[list[int]]:
-    """Chains that explore the same mode, the largest group first."""
+    """Group the chains that are in the same mode, the largest group first."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -51,12 +51,12 @@ def groups(fit: "xr.DataTree") -> list[list[int]]:
         return [[0]]
     tree = linkage(squareform(np.clip(apart - 1, 0.0, 1e6), checks=False), method="average")
     label = fcluster(tree, APART - 1, criterion="distance")
-    found = [np.flatnonzero(label == one).tolist() for one in np.unique(label)]
-    return sorted(found, key=lambda group: (-len(group), group))
+    members = [np.flatnonzero(label == one).tolist() for one in np.unique(label)]
+    return sorted(members, key=lambda group: (-len(group), group))
 
 
 def stacking(fit: "xr.DataTree") -> Array:
-    """(C,) weights of the chains with which their mixture predicts left-out points best.
+    """(C,) stacking weights: the weights of the chains whose mixture predicts left-out points best.
 
     References
     ----------
@@ -73,9 +73,9 @@ def stacking(fit: "xr.DataTree") -> Array:
     left_out = {}
     for chain in range(chains):
         try:
-            with np.errstate(all="ignore"):  # a point's k-hat is another check's
+            with np.errstate(all="ignore"):  # k-hat has a check of its own
                 elpd, khat, effective = array_stats.loo(log[chain].T, chain_axis=None)
-        except ValueError:  # ArviZ's, of a chain that never moved: without a point it would be where it is
+        except ValueError:  # from ArviZ, for a chain that never moves: leaving a point out changes nothing
             elpd = scipy.special.logsumexp(log[chain], axis=0) - np.log(len(kept))
             khat, effective = np.full(len(rows), np.inf), np.zeros(len(rows))
         error = float(elpd.std() * np.sqrt(len(elpd)))
@@ -85,29 +85,30 @@ def stacking(fit: "xr.DataTree") -> Array:
 
 
 def different_modes(fit: "xr.DataTree") -> list[Finding]:
-    """Chains that settled at different places, with each one's share, log posterior, and stacking weight."""
-    found = groups(fit)
-    if len(found) == 1:
+    """Check whether the chains are in different modes; give each mode's share, log posterior and stacking weight."""
+    together = groups(fit)
+    if len(together) == 1:
         return []
-    modes = _weighed(fit, found)
-    told = "; ".join(_described(mode) for mode in modes)
-    what = f"The chains settled in {len(found)} different modes: {told}."
+    modes = _modes(fit, together)
+    what = f"The chains converged to {len(modes)} different modes: {'; '.join(_described(mode) for mode in modes)}."
     why = (
-        "How many chains end in a mode tells where they started, not how probable it is: their average is no posterior."
+        "The share of chains in a mode depends on where they started, not on the probability of the mode. "
+        "The draws of all chains together are therefore not the posterior."
     )
     advice = "Try more chains, fewer components or a stronger prior"
     if modes[0]["stacking_weight"] is not None:
         best = max(modes, key=lambda mode: mode["stacking_weight"])
-        advice += f"; or weigh the chains by their stacking weights, which favour {chains_named(best['chains'])}"
+        advice += f"; or weight the chains by their stacking weights, which favour {chains_named(best['chains'])}"
     advice += "."
     return [Finding("problem", "modes", what, why, advice, {"modes": modes})]
 
 
-def _weighed(fit: "xr.DataTree", found: list[list[int]]) -> list[dict[str, Any]]:
+def _modes(fit: "xr.DataTree", together: list[list[int]]) -> list[dict[str, Any]]:
+    """Describe each group of chains by numbers."""
     lp, chains = statistic(fit, "lp", "logp"), size(fit)[0]
-    weight = None if observed(fit).weights is not None else stacking(fit)  # a row is then not one point
+    weight = None if observed(fit).weights is not None else stacking(fit)  # a weighted row is not one point
     modes = []
-    for group in found:
+    for group in together:
         mode: dict[str, Any] = {"chains": group, "share": len(group) / chains}
         mode["lp"] = float(lp.isel(chain=group).mean()) if lp is not None else None
         modes.append(mode | {"stacking_weight": None if weight is None else float(weight[group].sum())})

@@ -1,4 +1,4 @@
-"""Points that stand out: those that no component explains, those that weigh much, and rounded columns."""
+"""Checks of the points: far from all components, with a strong influence, or in rounded columns."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,20 @@ from bayesgmm.sweep.stats import Array, log_densities
 if TYPE_CHECKING:
     import xarray as xr
 
-FALSE_DISCOVERIES = 0.01  # share of the points that are called, and are the model's after all
+FALSE_DISCOVERIES = 0.01  # false discovery rate of the points that are reported
 DRAWS = 100
-CANDIDATES = 1000  # points that are looked at under all draws
+CANDIDATES = 1000  # maximum number of points that are compared with all draws
 LOO_POINTS = 1000
 LOO_DRAWS = 1000
 
 
 def farness(values: Array, posterior: Posterior) -> Array:
-    r"""P-value of each point (N,) under each draw (S,): how far it is from the component that it is nearest to.
+    r"""(S, N) p-value of the distance of each point from its nearest component, under each draw.
 
     .. math:: p = P\big(\chi^2_D \ge \min_k (x - \mu_k)' \Sigma_k^{-1} (x - \mu_k)\big)
 
-    A point of the model is no farther from its nearest component than from its own, so p is uniform or larger.
+    A point from the model is at most as far from its nearest component as from its own, so its p-value is uniform or
+    larger.
     """
     tables = posterior.tables()
     x = (values - posterior.standard.shift) / posterior.standard.scale
@@ -42,7 +43,7 @@ def farness(values: Array, posterior: Posterior) -> Array:
 
 
 def unexplained(fit: "xr.DataTree") -> list[Finding]:
-    """Points that lie farther from all components than a point of the model would: one call in a hundred is false.
+    """Find points that are farther from all components than the model predicts, at a false discovery rate of 1 %.
 
     References
     ----------
@@ -55,18 +56,17 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     near = np.argsort(p_value)[:CANDIDATES]
     p_value[near] = farness(points.values[near], posterior).mean(axis=0)
     rate = false_discovery_control(np.minimum(2 * p_value, 1.0))
-    called = np.flatnonzero(rate < FALSE_DISCOVERIES)
-    if not called.size:
+    far = np.flatnonzero(rate < FALSE_DISCOVERIES)
+    if not far.size:
         return []
-    called = called[np.argsort(rate[called], kind="stable")]
-    rows = listing([_plain(points.index[i]) for i in called])
-    one = called.size == 1
-    who = f"One point lies where the model expects none: row {rows}."
-    what = who if one else f"{called.size} points lie where the model expects none: rows {rows}."
-    why = "They may be errors, or a group that the model lacks; unexplained points distort the components."
-    advice = "Check them; then correct them, leave them out, or try one more component."
-    evidence = {"rows": [_plain(points.index[i]) for i in called], "p_values": p_value[called].tolist()}
-    return [Finding("doubt", "unexplained points", what, why, advice, evidence)]
+    far = far[np.argsort(rate[far], kind="stable")]
+    rows = listing([_plain(points.index[i]) for i in far])
+    one = f"One point lies where the model expects none: row {rows}."
+    what = one if far.size == 1 else f"{far.size} points lie where the model expects none: rows {rows}."
+    why = "Such points may be errors, or a cluster that the model lacks. They distort the components."
+    advice = "Check them. Then correct them, leave them out, or try one more component."
+    evidence = {"rows": [_plain(points.index[i]) for i in far], "p_values": p_value[far].tolist()}
+    return [Finding("warning", "unexplained points", what, why, advice, evidence)]
 
 
 def _plain(label: object) -> Any:
@@ -74,9 +74,10 @@ def _plain(label: object) -> Any:
 
 
 def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
-    """Points that are left out of the fit, and which rows they are.
+    """Compute leave-one-out cross-validation by importance sampling; return it with the rows that it is for.
 
-    Of at most 1,000 points, evenly spaced, and 1,000 draws: quicker than ``compare``, and enough to find such points.
+    It uses at most 1,000 points and 1,000 draws, evenly spaced: faster than ``compare``, and enough to find influential
+    points.
 
     References
     ----------
@@ -96,11 +97,11 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
 
 
 def influential(fit: "xr.DataTree") -> list[Finding]:
-    """Points that weigh much: to leave one out would move the posterior farther than its draws can tell."""
+    """Find points with so strong an influence that the posterior without them can't be computed from the draws."""
     points = observed(fit)
     try:
         left_out, rows = leave_one_out(fit)
-    except ValueError:  # ArviZ's, where all draws are copies of a few
+    except ValueError:  # from ArviZ, when all draws are copies of a few
         return []
     khat, limit = left_out.khat, khat_limit(min(unpack(fit).n_draws, LOO_DRAWS))
     high = rows[np.argsort(-khat, kind="stable")][: int((khat > limit).sum())]
@@ -109,18 +110,18 @@ def influential(fit: "xr.DataTree") -> list[Finding]:
     shown = listing([_plain(points.index[i]) for i in high])
     one = high.size == 1
     what = (
-        f"{'One point weighs' if one else f'{high.size} points weigh'} much in the fit (Pareto k-hat up to "
-        f"{khat.max():.2f}; it should stay below {limit:.2f}): row{'' if one else 's'} {shown}."
+        f"{'One point has' if one else f'{high.size} points have'} a strong influence on the fit (Pareto k-hat up to "
+        f"{khat.max():.2f}; it should be below {limit:.2f}): row{'' if one else 's'} {shown}."
     )
-    why = "Without such a point the posterior would be another one, and leave-one-out comparisons are rough there."
-    advice = "Look at it: is it an error?" if one else "Look at them: are they errors?"
+    why = "Without such a point the posterior may be quite different, and leave-one-out is not reliable for it."
+    advice = f"Check whether {'it is an error' if one else 'they are errors'}."
     evidence = {"rows": [_plain(points.index[i]) for i in high], "pareto_khat": float(khat.max()), "limit": limit}
-    severity = "note" if high.size <= max(1, len(khat) // 50) else "doubt"
+    severity = "note" if high.size <= max(1, len(khat) // 50) else "warning"
     return [Finding(severity, "influential points", what, why, advice, evidence)]
 
 
 def rounding(fit: "xr.DataTree") -> list[Finding]:
-    """Columns that are rounded so coarsely that a component is as narrow as a step."""
+    """Check for columns with rounding steps that are wider than a component's standard deviation."""
     points, p = observed(fit), aligned(fit).thin(DRAWS).parameters
     counted = p.weight > 1 / len(points.values)
     worst = []
@@ -128,13 +129,13 @@ def rounding(fit: "xr.DataTree") -> list[Finding]:
         step = rounded_to(points.values[:, j])
         sd = float(np.median(np.where(counted, np.sqrt(p.covariance[..., j, j]), np.inf).min(axis=1)))
         if step > sd:
-            told = f"{name!r} comes in steps of {step:.3g}, and a component's standard deviation is {sd:.2g}"
-            worst.append((step / sd, told))
+            text = f"{name!r} is rounded to steps of {step:.3g}, and a component has a standard deviation of {sd:.2g}"
+            worst.append((step / sd, text))
     if not worst:
         return []
     worst.sort(reverse=True)
-    what = f"Rounding shows: {'; '.join(text for _, text in worst[:3])}."
-    why = "A density that is as narrow as a step describes the rounding and not the thing that was measured."
-    advice = "Try fewer components, or a prior that expects wider ones."
-    severity = "doubt" if worst[0][0] > 2 else "note"
+    what = f"Rounding affects the fit: {'; '.join(text for _, text in worst[:3])}."
+    why = "A component that is narrower than a rounding step describes the rounding, not the measured quantity."
+    advice = "Try fewer components, or a prior that expects wider components."
+    severity = "warning" if worst[0][0] > 2 else "note"
     return [Finding(severity, "rounding", what, why, advice, {"ratio": worst[0][0]})]

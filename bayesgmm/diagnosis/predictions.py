@@ -30,11 +30,11 @@ from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_POINTS = 2000  # more show misfits that no answer suffers from
+MOST_POINTS = 2000  # with more, the tests also find misfits that are too small to matter
 MOST_DRAWS, LEAST_DRAWS = 100, 10
-WORTH = 10_000_000  # distribution functions of one component at one point: some two seconds
-LEVEL = 0.05  # chance that any of the tests of a right model raises a false alarm
-HOPELESS = 1e-6  # below, the model is wrong beyond doubt
+WORK = 10_000_000  # maximum number of evaluations of a normal distribution function: about two seconds
+LEVEL = 0.05  # probability of a false alarm in any of the tests of a correct model
+SEVERE = 1e-6  # p-value below which a misfit is a problem, not a warning
 SHOWN = 3
 
 
@@ -48,11 +48,11 @@ class Misfit:
         ``'margin'``, ``'tails'``, ``'pair'`` or ``'distance'``.
     columns : tuple of str
     p_value : float
-        Of this comparison alone.
+        P-value of this comparison.
     adjusted : float
-        Corrected for how many comparisons there are.
+        P-value corrected for the number of comparisons (Holm).
     outside : float
-        Of tails: the share of points in the lowest and highest hundredth, averaged over the draws.
+        For ``'tails'``: the share of points below the 1 % or above the 99 % quantile, averaged over the draws.
     """
 
     kind: str
@@ -63,32 +63,32 @@ class Misfit:
 
 
 def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
-    """Points (n, D) and draws that the comparisons look at: evenly spaced, so many that it takes a few seconds.
+    """Return evenly spaced points (n, D) and draws for the comparisons, few enough for a few seconds.
 
-    Rounded columns are spread over their steps.
+    Values of rounded columns are spread evenly over their rounding steps.
 
     Raises
     ------
     DataError
-        When rows have weights: a row is then not one point, and p-values would mean nothing.
+        When rows have weights: a row is then not one point, and p-values would be wrong.
     """
     points, posterior = observed(fit), as_modelled(fit)
     if points.weights is not None:
         raise DataError(
-            "the rows have weights: a row is then not one point, and can't be compared with points of the model\n"
-            "  Try a fit of the rows repeated as often as they count."
+            "the rows have weights, so a row is not one point and can't be compared with points of the model\n"
+            "  Try a fit to data in which each row is repeated as often as its weight says."
         )
     values = points.values
     k, d = posterior.parameters.mean.shape[1:]
     n_points = min(len(values), MOST_POINTS)
-    a_draw = n_points * k * (d + d + d * (d - 1))
-    posterior = posterior.thin(int(np.clip(WORTH // a_draw, LEAST_DRAWS, MOST_DRAWS)))
+    each = n_points * k * (d + d + d * (d - 1))  # evaluations for one draw
+    posterior = posterior.thin(int(np.clip(WORK // each, LEAST_DRAWS, MOST_DRAWS)))
     at = np.linspace(0, len(values) - 1, n_points).round().astype(int)
     return unrounded(values[at]), posterior
 
 
 def misfits(fit: "xr.DataTree") -> list[Misfit]:
-    """All comparisons of a fit's data with the model, with their p-values."""
+    """Compare the data of a fit with the model in all ways, and return the p-values."""
     x, posterior = thinned(fit)
     parameters, names = posterior.parameters, posterior.columns
     label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
@@ -110,7 +110,7 @@ def misfits(fit: "xr.DataTree") -> list[Misfit]:
 
 
 def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:
-    """(S, n, d) how far each point is from its component's mean in its standard deviations, given columns before it."""
+    """(S, n, d) deviation of each point from its component's mean, in standard deviations, given earlier columns."""
     p, rows = posterior.parameters, np.arange(posterior.n_draws)[:, None]
     chol = cholesky(p.covariance[..., columns, :][..., columns])[rows, label]
     away = x[None, :, columns] - p.mean[..., columns][rows, label]
@@ -118,14 +118,14 @@ def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[in
 
 
 def drawn_labels(x: Array, posterior: Posterior, seed: int = 0) -> IntArray:
-    """(S, n) a component for each point under each draw, drawn from its responsibilities."""
+    """(S, n) component of each point under each draw, drawn with its responsibilities."""
     share = draw_responsibilities(posterior.standard.blocks(x), posterior.tables()).cumsum(axis=-1)
     uniform = np.random.default_rng(seed).random(share.shape[:-1])
     return (uniform[..., None] * share[..., -1:] > share).sum(axis=-1)
 
 
 def margins(fit: "xr.DataTree") -> Array:
-    """(D, n) posterior mean of each column's own distribution function at the points, uniform under the model."""
+    """(D, n) posterior mean of each column's distribution function at the points: uniform under a correct model."""
     x, posterior = thinned(fit)
     columns = range(x.shape[1])
     return np.stack([rosenblatt(x, posterior.parameters, [j])[..., 0].mean(axis=0) for j in columns])
@@ -135,22 +135,22 @@ def predictive_misfit(fit: "xr.DataTree") -> list[Finding]:
     """Find misfit between data and model; false alarms occur in at most 5 % of fits of the correct model."""
     compared = misfits(fit)
     found = []
-    for kind, say in SENTENCES.items():
+    for kind, sentences in SENTENCES.items():
         bad = sorted((m for m in compared if m.kind == kind and m.adjusted < LEVEL), key=lambda m: m.adjusted)
         if bad:
-            found.append(_finding(fit, kind, bad, say, len(compared)))
+            found.append(_finding(fit, kind, bad, sentences, len(compared)))
     return found
 
 
-def _finding(fit: "xr.DataTree", kind: str, bad: list[Misfit], say: tuple[str, str], tests: int) -> Finding:
+def _finding(fit: "xr.DataTree", kind: str, bad: list[Misfit], sentences: tuple[str, str], tests: int) -> Finding:
+    what, why = sentences
     shown = "; ".join(_named(misfit) for misfit in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    hopeless = bad[0].adjusted < HOPELESS
     return Finding(
-        "problem" if hopeless else "doubt",
+        "problem" if bad[0].adjusted < SEVERE else "warning",
         "predictive fit",
-        f"{say[0]}: {shown}{more}.",
-        say[1],
+        f"{what}: {shown}{more}.",
+        why,
         _advice(fit, kind, bad[0]),
         {"kind": kind, "misfits": [vars(misfit) for misfit in bad], "tests": tests},
     )
@@ -158,20 +158,20 @@ def _finding(fit: "xr.DataTree", kind: str, bad: list[Misfit], say: tuple[str, s
 
 SENTENCES = {
     "margin": (
-        "The data do not look like the model's, column by column",
-        "Densities and anomaly scores are off in these columns, and some components may only correct the shape.",
+        "The distribution of single columns does not fit",
+        "Densities and anomaly scores are wrong in these columns, and some components may only correct a shape.",
     ),
     "tails": (
         "The tails do not fit",
-        "What the model calls rare is not as rare as it says: p-values of anomalies are off.",
+        "The share of extreme points is not what the model predicts, so p-values of anomalies are wrong.",
     ),
     "pair": (
-        "Columns depend on each other in another way than the model says",
-        "Clusters and densities miss how these columns go together.",
+        "The dependence between columns does not fit",
+        "Clusters and densities do not describe the dependence between these columns.",
     ),
     "distance": (
-        "The points do not lie as far from the middle of things as the model says, all columns taken together",
-        "Densities and anomaly scores are off, even where each column by itself looks right.",
+        "The joint distribution of all columns does not fit",
+        "Densities and anomaly scores are wrong, even where each single column fits.",
     ),
 }
 
@@ -182,7 +182,7 @@ def _named(misfit: Misfit) -> str:
         return p
     names = " and ".join(repr(name) for name in misfit.columns)
     if misfit.kind == "tails":
-        return f"{names} has {misfit.outside:.1%} of its points where {2 * TAIL:.0%} are expected ({p})"
+        return f"{names} has {misfit.outside:.1%} of its points in the tails, where {2 * TAIL:.0%} are expected ({p})"
     return f"{names} ({p})"
 
 
@@ -190,9 +190,10 @@ def _advice(fit: "xr.DataTree", kind: str, worst: Misfit) -> str:
     model = info(fit).model
     restricted = model is not None and model.covariance != "full"
     if kind == "pair" and restricted:
-        return "Try covariance='full'; plots.check(fit) shows where it is worst."
+        return "Try covariance='full'. plots.check(fit) shows the misfit."
     if kind == "tails" and worst.outside > 2 * TAIL:
         return (
-            "Try another component for the far points, or a transformation (a logarithm?); plots.check(fit) shows it."
+            "Try one more component for the extreme points, or a transformation such as the logarithm. "
+            "plots.check(fit) shows the misfit."
         )
-    return "Try more components, or a transformation of these columns; plots.check(fit) shows where it is worst."
+    return "Try more components, or a transformation of these columns. plots.check(fit) shows the misfit."

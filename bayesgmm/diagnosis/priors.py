@@ -1,10 +1,10 @@
-"""A prior that rules: how far the answers move when the prior counts for a little more, or a little less."""
+"""Prior sensitivity: how much the results change when the prior is made a little stronger or weaker."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.diagnosis.mixing import watched
+from bayesgmm.diagnosis.mixing import monitored
 from bayesgmm.families.structures import chart_of
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.draws import size
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesgmm.model import MixtureModel
 
-SENSITIVE = 0.05  # Kallioinen et al.'s limit
+SENSITIVE = 0.05  # limit of Kallioinen et al.
 
 
 def log_prior(fit: "xr.DataTree") -> Array:
@@ -33,13 +33,13 @@ def log_prior(fit: "xr.DataTree") -> Array:
     jacobian = _log_volume(model, p.weight, p.mean, p.covariance).reshape(value.shape)
     for name in (*model.weights.positive_extras, *model.means.positive_extras, *model.covariances.positive_extras):
         if name in posterior:
-            learned = np.log(posterior[name].transpose("chain", "draw", ...).values)
-            jacobian = jacobian + learned.reshape(*value.shape, -1).sum(axis=-1)
+            hyperparameter = np.log(posterior[name].transpose("chain", "draw", ...).values)
+            jacobian = jacobian + hyperparameter.reshape(*value.shape, -1).sum(axis=-1)
     return value - jacobian
 
 
 def _log_volume(model: "MixtureModel", weight: Array, mean: Array, covariance: Array) -> Array:
-    """(S,) log of the volume of weights, means and covariances that a unit of the sampler's coordinates takes."""
+    """(S,) log Jacobian determinant of weights, means and covariances by the sampler's coordinates."""
     with np.errstate(divide="ignore"):
         total = np.log(weight).sum(axis=-1)
         if model.means.is_ordered:
@@ -51,17 +51,17 @@ def quantities(fit: "xr.DataTree") -> "xr.Dataset":
     """Compute label-free quantities for the prior sensitivity check: log densities and the sorted weights."""
     import xarray as xr
 
-    found = watched(fit).drop_vars("loglik", errors="ignore")
+    values = monitored(fit).drop_vars("loglik", errors="ignore")
     weight = unpack(fit).parameters.weight.reshape(*size(fit), -1)
     if weight.shape[-1] > 1:
         ranked = -np.sort(-weight, axis=-1)
-        found["largest weight"] = xr.DataArray(ranked[..., 0], dims=("chain", "draw"))
-        found["smallest weight"] = xr.DataArray(ranked[..., -1], dims=("chain", "draw"))
-    return found
+        values["largest weight"] = xr.DataArray(ranked[..., 0], dims=("chain", "draw"))
+        values["smallest weight"] = xr.DataArray(ranked[..., -1], dims=("chain", "draw"))
+    return values
 
 
-def ruling_prior(fit: "xr.DataTree") -> list[Finding]:
-    """Power-scaling sensitivity: how far each quantity moves when the prior, or the likelihood, is raised to a power.
+def prior_sensitivity(fit: "xr.DataTree") -> list[Finding]:
+    """Check the sensitivity to the prior by power scaling: raise the prior, and the likelihood, to powers near 1.
 
     References
     ----------
@@ -85,13 +85,13 @@ def ruling_prior(fit: "xr.DataTree") -> list[Finding]:
         return []
     of_data = float(np.nan_to_num(by_data[name].values).max())
     weak = of_data < SENSITIVE
-    told = f"sensitivity {value:.2f} of the {str(name).replace('_', ' ')}; below {SENSITIVE} is little"
-    what = f"The results are sensitive to the prior ({told})."
+    of = str(name).replace("_", " ")
+    what = f"The results are sensitive to the prior (sensitivity {value:.2f} for the {of}; up to {SENSITIVE} is low)."
     why = (
-        "The data contain little information about it, so the prior decides."
+        "The data contain little information about this quantity, so the prior determines it."
         if weak
-        else "Prior and data both influence it, perhaps in different directions; this is common with few points."
+        else "Prior and data both influence this quantity. This is common with few points."
     )
-    advice = "Make sure that you mean your priors (plots.prior draws them), or fit with others and compare."
+    advice = "Check that the priors are what you intend (plots.prior shows them), or compare fits with other priors."
     evidence = {"prior": {k: float(v) for v, k in flat.values()}, "likelihood": of_data}
-    return [Finding("doubt" if weak else "note", "prior", what, why, advice, evidence)]
+    return [Finding("warning" if weak else "note", "prior", what, why, advice, evidence)]

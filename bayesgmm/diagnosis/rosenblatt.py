@@ -1,4 +1,4 @@
-"""Points of a Gaussian mixture as independent uniform numbers: where the model is right."""
+"""Rosenblatt's transform: it turns points of a Gaussian mixture into independent uniform numbers."""
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -6,19 +6,19 @@ import scipy  # its parts are imported when they are used
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import LOG_2PI, Array, cholesky
 
-TINY = 1e-16  # what a double can tell from one
-TIED = 0.5  # share of rows that share their value with another, from which a column is rounded
+TINY = 1e-16  # smallest difference from 1 that a double can represent
+TIED = 0.5  # share of rows with a repeated value from which a column counts as rounded
 
 
 def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = None) -> Array:
-    r"""Each column's distribution function given the columns before it, at the points, under each of some mixtures.
+    r"""Compute the conditional distribution function of each column, given the columns before it, at the points.
 
     .. math:: u_{nd} = P(X_d \le x_{nd} \mid X_1 = x_{n1} \dots X_{d-1} = x_{n,d-1})
               = \sum_k w_{nk}^{(d)} \, \Phi(e_{nkd}), \qquad
               w_{nk}^{(d+1)} \propto w_{nk}^{(d)} \, \varphi(e_{nkd}) / l_{kdd}
 
     where :math:`e_{nk} = L_k^{-1} (x_n - \mu_k)` and :math:`L_k` is the Cholesky factor of :math:`\Sigma_k`. Under the
-    mixture that made the points all :math:`u_{nd}` are independent and uniform.
+    mixture from which the points came, all :math:`u_{nd}` are independent and uniform.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
     parameters : Parameters
         S mixtures.
     columns : list of int, optional
-        Which columns, in which order: the mixture's own margin in them is taken. Default: all.
+        Columns, in this order; all others are integrated out. Default: all.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
 
 
 def distances(uniform: Array) -> Array:
-    r"""Compute the distance of each point as a number that is uniform under the model: that of :math:`\sum_d z_{nd}^2`.
+    r"""Compute the distribution function of :math:`\sum_d z_{nd}^2`, a distance of each point, uniform under the model.
 
     Parameters
     ----------
@@ -74,20 +74,23 @@ def distances(uniform: Array) -> Array:
     Returns
     -------
     (..., N) float
-        Near 1 far out, near 0 in the very middle.
+        Near 0 at the centre, near 1 far from it.
     """
     z = scipy.special.ndtri(np.clip(uniform, TINY, 1 - TINY))
     return scipy.special.gammainc(uniform.shape[-1] / 2, (z**2).sum(axis=-1) / 2)
 
 
 def unrounded(x: Array, seed: int = 0) -> Array:
-    """Points (N, D), those of rounded columns spread evenly over a step: rounding is no misfit of a model."""
+    """Spread the values of rounded columns of points (N, D) evenly over their rounding steps.
+
+    Rounding is then not found as a misfit of the model.
+    """
     steps = np.array([rounded_to(column) for column in x.T])
     return x + steps * (np.random.default_rng(seed).random(x.shape) - 0.5)
 
 
 def rounded_to(column: Array) -> float:
-    """The step that a column was rounded to; 0 when most of its values are all different.
+    """Return the step to which a column was rounded; 0 if most of its values are different.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A fit as a readable table: one row per component, in the data's own columns."""
+"""Summary of a fit: a table of the components, and the numbers of its convergence."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
-    """Weight and mean of every component, with equal-tailed credible intervals.
+    """Compute the weight and the mean of every component, with equal-tailed credible intervals.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``chains``, ``draws`` (a chain); for draws of NUTS ``rhat`` and ``ess``, the worst over weights, means, what the
-        priors learn and the log likelihood; for an approximation ``elbo``, ``elbo_se`` and ``pareto_khat``.
+        ``chains``, ``draws`` (per chain); for draws of NUTS ``rhat`` and ``ess``, the worst over weights, means,
+        hyperparameters and the log likelihood; for an approximation ``elbo``, ``elbo_se`` and ``pareto_khat``.
     """
     chains, draws = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     numbers = {"chains": chains, "draws": draws}
@@ -76,21 +76,21 @@ def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
 def convergence_line(fit: "xr.DataTree") -> str:
     """Describe the convergence of a fit in one line.
 
-    The worst R-hat and effective sample size over weights, means, what the priors learn and the log likelihood; of an
-    approximation, the lower bound of the log evidence and how well it covers the posterior.
+    For draws of NUTS, the worst R-hat and effective sample size over weights, means, hyperparameters and the log
+    likelihood; for an approximation, its ELBO and Pareto k-hat.
     """
-    told = convergence_numbers(fit)
-    chains, draws = told["chains"], told["draws"]
-    if "elbo" in told:
-        elbo = f"ELBO {told['elbo']:.1f}" + (f" ± {told['elbo_se']:.1g}" if told["elbo_se"] else "")
-        return f"{_origin(draws, info(fit).notes)}; {elbo}; Pareto k-hat {told['pareto_khat']:.2f}"
+    numbers = convergence_numbers(fit)
+    chains, draws = numbers["chains"], numbers["draws"]
+    if "elbo" in numbers:
+        elbo = f"ELBO {numbers['elbo']:.1f}" + (f" ± {numbers['elbo_se']:.1g}" if numbers["elbo_se"] else "")
+        return f"{_origin(draws, info(fit).notes)}; {elbo}; Pareto k-hat {numbers['pareto_khat']:.2f}"
     if chains * draws == 1:
-        return "a point estimate: no uncertainty in it"
-    if "rhat" not in told:
+        return "a point estimate, without uncertainty"
+    if "rhat" not in numbers:
         return f"{chains} chains of {draws} draws"
     return (
-        f"{chains} chains of {draws} draws; largest R-hat {told['rhat']:.3f}; "
-        f"smallest effective sample size {told['ess']:.0f}"
+        f"{chains} chains of {draws} draws; largest R-hat {numbers['rhat']:.3f}; "
+        f"smallest effective sample size {numbers['ess']:.0f}"
     )
 
 
@@ -101,7 +101,7 @@ def _origin(draws: int, notes: EngineNotes) -> str:
     --------
     >>> from bayesgmm.posterior.info import ResamplingInfo
     >>> _origin(1000, EngineNotes(resampled=ResamplingInfo(20000, 700, 681.2)))
-    '1000 draws, picked from 20000 of a Gaussian approximation and worth 681 independent ones'
+    '1000 draws, resampled from 20000 of a Gaussian approximation, with an effective sample size of 681'
     >>> _origin(1000, EngineNotes(approximation="the variational posterior"))
     '1000 draws of the variational posterior'
     """
@@ -109,19 +109,19 @@ def _origin(draws: int, notes: EngineNotes) -> str:
     if resampled is None:
         return f"{draws} draws of {source}"
     return (
-        f"{draws} draws, picked from {resampled.proposals} of {source} and worth "
-        f"{resampled.effective:.0f} independent ones"
+        f"{draws} draws, resampled from {resampled.proposals} of {source}, with an effective sample size of "
+        f"{resampled.effective:.0f}"
     )
 
 
 def component_sizes(fit: "xr.DataTree") -> Array:
-    """(K,) how many of the fitted points each component holds, shares of points included, rows by their weight."""
+    """(K,) expected number of fitted points in each component; rows count by their weights."""
     weights, share = observed(fit).weights, assignments(fit)["probability"].values
     return share.sum(axis=0) if weights is None else weights @ share
 
 
 def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.DataFrame]":
-    """The component table as text, and its title: a column for each component, intervals after the means."""
+    """Return the title and the text of the component table: a column per component, means with intervals."""
     import pandas as pd
 
     numbers = component_table(fit, ci_prob)
@@ -137,7 +137,7 @@ def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.
 
 
 def with_interval(mean: float, lower: float, upper: float) -> str:
-    """A number and its interval, with the digits that the interval's width deserves.
+    """Format a number and its interval, with as many digits as the width of the interval justifies.
 
     Examples
     --------

@@ -164,29 +164,29 @@ def _agreement(centre: Array, weight: Array) -> float:
     return float(np.average(centre.max(axis=1).ravel(), weights=weight))
 
 
-def doubts(labels: LabelInfo | None) -> list[str]:
-    """Warnings about meaningless labels, as text."""
+def label_warnings(labels: LabelInfo | None) -> list[str]:
+    """Return warnings about meaningless labels, as text."""
     return [str(finding) for finding in meaningless(labels)]
 
 
 def meaningless(labels: LabelInfo | None) -> list[Finding]:
-    """Findings about meaningless labels, from what ``judge`` returns; none when their total weight is below 1 %."""
+    """Return findings about meaningless labels, from what ``judge`` returns; none if their weight is below 1 %."""
     if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < WEIGHTY:
         return []
-    found = [f"{_listed(members)} can't be distinguished" for members in labels.indistinct]
+    reasons = [f"{_listed(members)} can't be distinguished" for members in labels.indistinct]
     if labels.inconstant:
         one = len(labels.inconstant) == 1
-        found.append(f"{_listed(labels.inconstant)} {'holds' if one else 'hold'} different points in every draw")
-    what = f"Some labels have no meaning: {'; '.join(found)} ({labels.doubtful_weight:.0%} of the weight)."
+        reasons.append(f"{_listed(labels.inconstant)} {'holds' if one else 'hold'} different points in every draw")
+    what = f"Some labels have no meaning: {'; '.join(reasons)} ({labels.doubtful_weight:.0%} of the weight)."
     why = (
         "The weight, mean and points of such a component can't be interpreted. Densities, anomaly scores and "
         "clusterings do not depend on labels."
     )
-    return [Finding("doubt", "labels", what, why, "Try fewer components.", asdict(labels))]
+    return [Finding("warning", "labels", what, why, "Try fewer components.", asdict(labels))]
 
 
 def _listed(members: Sequence[int]) -> str:
-    """Components as they are listed in a sentence.
+    """Return components as a sentence lists them.
 
     Examples
     --------

@@ -121,7 +121,7 @@ def relabel(
         settings["partition"] = _as_labels(partition, len(given.values), earlier.shape[1])
     how = Naming(method, settings, size, os.cpu_count() or 1, progress)
     order, labels = name_components(drawn, _best(fit), given, how)
-    warn(label_confusion.doubts(labels))
+    warn(label_confusion.label_warnings(labels))
     return _renamed(fit, earlier, order, labels)
 
 
@@ -302,9 +302,9 @@ def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: LabelInfo
     for name, group in groups.items():
         renamed[name] = xr.DataTree(group)
     facts = info(fit)
-    outdated = label_confusion.doubts(facts.labels)
+    outdated = label_confusion.label_warnings(facts.labels)
     kept_warnings = [text for text in facts.warnings if text not in outdated]
-    warnings = (*kept_warnings, *label_confusion.doubts(labels))
+    warnings = (*kept_warnings, *label_confusion.label_warnings(labels))
     return annotate(renamed, replace(facts, relabelled=labels.method, labels=labels, warnings=warnings))
 
 

@@ -1,4 +1,4 @@
-"""The report: a fit as one HTML file that needs nothing else."""
+"""Reports: a fit as one self-contained HTML file."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -27,43 +27,56 @@ def report(
     opening: Sequence[Filled] = (),
     progress: bool = True,
 ) -> Path:
-    """Write all that there is to say of a fit as one HTML file: it opens offline, prints, and can be mailed.
+    """Write a report on a fit as one self-contained HTML file, which opens offline and can be sent by email.
 
-    Results and their uncertainty, the clusters, pictures, findings, the model in words and mathematics, ArviZ's
-    diagnostics, checks against the data, and how to do it again. A part that a fit can't have is left out with a
-    sentence that says why: every fit gets its report, a failed one too. A file of that name is replaced.
+    It contains the results with their uncertainty, figures, the findings of the checks, the model in words and
+    formulas, ArviZ's diagnostics, comparisons with the data, and the calls to reproduce the fit. A part that is not
+    possible for a fit is replaced by a sentence with the reason, so that every fit gets a report, even a failed one. An
+    existing file is replaced.
 
     Parameters
     ----------
     fit : DataTree
-        Of any engine, one that PyMC made, or one read from a file.
+        A fit by any engine, a trace of PyMC, or a fit read from a file.
     path : str or Path
-        Where to write: a name that ends in .html.
+        Path of the file; it ends in ``.html`` or ``.htm``.
     title : str, optional
         Default: a description of the fit.
     opening : sequence of Filled
-        Sections to show before the report's own: how an application came to this fit.
+        Sections to show first, for example how an application made this fit.
     progress : bool
-        Show how far it is, on a terminal, when it takes more than two seconds.
+        Show a progress bar after two seconds.
 
     Returns
     -------
     Path
-        Where it is.
+        Path of the file.
 
     Raises
     ------
     FitFileError
-        When it is not a fit, or the file can't be written.
+        When ``fit`` is not a fit, or the file can't be written.
+    DeclarationError
+        When ``title`` is empty.
 
     Warns
     -----
     FitWarning
         When a part could not be made because of an unexpected error.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bg.report(fit, f"{folder}/report.html", progress=False).name
+    'report.html'
     """
     path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):
-        raise DeclarationError(f"title={title!r}: must be some words, for example 'Galaxies'")
+        raise DeclarationError(f"title={title!r}: must be a text that is not empty, for example 'Galaxies'")
     subject = Subject(fit)
     filled = [
         Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
@@ -75,10 +88,7 @@ def report(
 
 
 def _title(subject: Subject) -> str:
-    """Default title: a description of the fit.
-
-    The number of components, and of points where there are any.
-    """
+    """Return the default title: the number of components, of points (if the fit contains them) and of columns."""
     gaussians = "One Gaussian" if subject.n_components == 1 else f"A mixture of {subject.n_components} Gaussians"
     columns = subject.columns[0] if subject.n_features == 1 else plural(subject.n_features, "column")
     points = f"{plural(subject.n_points, subject.word)}, " if subject.has_points else ""

@@ -1,4 +1,4 @@
-"""Blocks of a report: paragraphs, tables, figures, formulas; values, each shown by the template of its name."""
+"""Blocks of a report (paragraphs, tables, figures, formulas): values, each shown by the template of the same name."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,19 +8,19 @@ from markupsafe import Markup
 from bayesgmm.findings import Finding
 
 
-class LeftOut(Exception):
-    """Raised by a part of a report that this fit can't have; its text says why, and the report says it."""
+class Omitted(Exception):
+    """Raised by a part of a report that is not possible for a fit; its text is the reason that the report shows."""
 
 
 class Block:
-    """Anything that a template of its name in ``templates/blocks`` shows."""
+    """Base of the blocks; ``template`` names a file in ``templates/blocks``."""
 
     template: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Paragraph(Block):
-    """A paragraph; ``role`` is ``'lead'`` for the sentences that matter most, ``'note'`` for what was left out."""
+    """A paragraph; ``role`` is ``'lead'`` for the main sentences, ``'note'`` for the reason of an omission."""
 
     text: str
     role: str = ""
@@ -37,7 +37,7 @@ class Items(Block):
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """Terms, and what they are."""
+    """Pairs of a term and its value."""
 
     pairs: tuple[tuple[str, str], ...]
     template: ClassVar = "facts"
@@ -45,7 +45,7 @@ class Facts(Block):
 
 @dataclass(frozen=True)
 class Grid(Block):
-    """A table. The first cell of a row is its heading; ``colours`` marks columns with the colour of a component."""
+    """A table. The first cell of a row is its heading; ``colours`` are the component colours of the columns."""
 
     caption: str
     columns: tuple[str, ...]
@@ -61,7 +61,7 @@ class Grid(Block):
 
 @dataclass(frozen=True)
 class Picture(Block):
-    """A picture: what it shows, how to read it, and what it says of this fit."""
+    """A figure, with a description of its content, an explanation of how to read it, and a result for this fit."""
 
     title: str
     source: str = field(repr=False)
@@ -75,7 +75,7 @@ class Picture(Block):
 
 @dataclass(frozen=True)
 class Formulas(Block):
-    """Lines of mathematics, each with what it says in words."""
+    """Formulas, each with an explanation in words."""
 
     lines: tuple[tuple[Markup, str], ...]
     template: ClassVar = "formulas"
@@ -100,7 +100,7 @@ class Findings(Block):
 
 @dataclass(frozen=True)
 class Fold(Block):
-    """Blocks that open on demand, and are open on paper."""
+    """Blocks that are folded until the reader opens them; unfolded when printed."""
 
     title: str
     blocks: tuple[Block, ...]

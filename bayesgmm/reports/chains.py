@@ -1,4 +1,4 @@
-"""May the draws be trusted? ArviZ's diagnostics of the numbers that mix worst, and of the sampler."""
+"""Sections on convergence: ArviZ's diagnostics of the quantities that mix worst, and of the sampler."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
-from bayesgmm.reports.blocks import Block, Fold, Grid, LeftOut, Paragraph
+from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.quantities import Quantities
@@ -19,56 +19,62 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-RANKED = 1000  # draws whose ranks are compared
-ROWS = 200  # of the summary; the worst are kept
-LEAST_DRAWS = 20  # of a chain, for its pictures
-UNEVEN = 0.01  # p-value, shared among all numbers, below which ranks are called uneven
+RANKED = 1000  # maximum number of draws in a rank plot
+ROWS = 200  # maximum number of rows of the summary; the worst are kept
+LEAST_DRAWS = 20  # minimum number of draws per chain for figures
+UNEVEN = 0.01  # p-value, divided by the number of quantities, below which ranks are not uniform
 
 
 def _chains(subject: Subject) -> Quantities:
-    """The numbers, where there are chains."""
+    """Return the quantities of a fit with chains.
+
+    Raises
+    ------
+    Omitted
+        When there are no chains, or they are too short.
+    """
     if subject.is_point:
-        raise LeftOut("This is a point estimate: there are no draws to look at.")
+        raise Omitted("A point estimate has no chains.")
     if subject.is_approximation:
-        raise LeftOut("The draws are independent, of an approximation: there are no chains that could disagree.")
+        raise Omitted("The draws come from an approximation and are independent, so there are no chains to compare.")
     if subject.n_draws < LEAST_DRAWS:
-        raise LeftOut(
-            f"{plural(subject.n_draws, 'draw')} a chain are too few to look at chains; {LEAST_DRAWS} are needed."
+        raise Omitted(
+            f"{plural(subject.n_draws, 'draw')} per chain are too few to compare chains: {LEAST_DRAWS} are needed."
         )
     return subject.quantities
 
 
 def convergence(subject: Subject) -> list[Block]:
-    """The worst R-hat and ESS, in a sentence."""
+    """Describe the worst R-hat and ESS in sentences."""
     asked = _chains(subject)
     r_hat, ess = asked.diagnostics["r_hat"], asked.diagnostics["ess_bulk"]
     if not np.isfinite(ess).any():
-        raise LeftOut("No number has a finite effective sample size: the draws do not move.")
+        raise Omitted("All quantities are constant over the draws, so none has an effective sample size.")
     low, wanted = int(np.nanargmin(ess)), LOW_ESS * subject.n_chains
-    told = [
-        f"The smallest bulk effective sample size is {ess[low]:,.0f} ({asked.names[low]}); {wanted:,} are wanted, "
-        f"100 for each chain.{' That is too few.' if ess[low] < wanted else ''}"
+    sentences = [
+        f"The smallest bulk effective sample size is {ess[low]:,.0f} ({asked.names[low]}); at least {wanted:,} are "
+        f"recommended, {LOW_ESS} per chain.{' This is too small.' if ess[low] < wanted else ''}"
     ]
     if subject.n_chains == 1:
-        told.insert(0, "There is a single chain: nothing tells whether another would have gone elsewhere.")
+        sentences.insert(0, "There is only one chain, so convergence can't be checked by comparing chains.")
     elif np.isfinite(r_hat).any():
         high = int(np.nanargmax(r_hat))
         over = int((r_hat > HIGH_RHAT).sum())
-        good = f"All {len(r_hat)} R-hat are below {HIGH_RHAT}: the chains agree. The largest is"
-        bad = f"{over} of {len(r_hat)} R-hat are above {HIGH_RHAT}: the chains do not agree. The largest is"
-        told.insert(0, f"{bad if over else good} {r_hat[high]:.3f} ({asked.names[high]}).")
+        good = f"All {len(r_hat)} values of R-hat are below {HIGH_RHAT}: the chains agree. The largest is"
+        bad = f"{over} of {len(r_hat)} values of R-hat are above {HIGH_RHAT}: the chains do not agree. The largest is"
+        sentences.insert(0, f"{bad if over else good} {r_hat[high]:.3f} ({asked.names[high]}).")
     why = (
-        "R-hat compares the spread between the chains with that within them, and is 1 when they have found the same "
-        "posterior. The effective sample size is how many independent draws these are worth."
+        "R-hat compares the variance between chains with the variance within chains, and is 1 when they agree. The "
+        "effective sample size is the number of independent draws that would give the same precision."
     )
-    return [Paragraph(" ".join(told)), Paragraph(why)]
+    return [Paragraph(" ".join(sentences)), Paragraph(why)]
 
 
 def ranks(subject: Subject) -> list[Block]:
-    """Rank plots of the numbers that mix worst."""
+    """Show rank plots of the quantities that mix worst."""
     asked = _chains(subject)
     if subject.n_chains < 2:
-        raise LeftOut("Ranks compare chains, and there is a single one.")
+        raise Omitted("Rank plots compare chains, and there is only one.")
     import arviz as az
 
     chosen = asked.worst()
@@ -76,32 +82,31 @@ def ranks(subject: Subject) -> list[Block]:
     tree = _tree(subject, asked, chosen, RANKED // subject.n_chains)
     p_values = _evenness(tree["posterior"].to_dataset())
     least = int(np.argmin(p_values))
-    limit = UNEVEN / len(asked.names)  # these were chosen as the worst of all
+    limit = UNEVEN / len(asked.names)  # the shown quantities are the worst of all
 
     def draw() -> "Figure":
         collection = az.plot_rank(tree, col_wrap=2, figure_kwargs={"figsize": (9.0, 1.7 * _rows(chosen) + 0.4)})
         return arrange(collection.viz["figure"].item(), names)
 
-    even = "as even as those of independent draws of one posterior are"
     return [
         picture(
             draw,
-            title="Ranks of the numbers that mix worst",
+            title="Rank plots of the quantities that mix worst",
             alt=f"Rank curves of {subject.n_chains} chains, for {listed(names)}. The smallest p-value is "
             f"{number(p_values[least], 2)}.",
-            reading="Each line is a chain: how far the ranks of its draws, among all draws, are from even. It should "
-            "wander about zero; a chain that stays above or below has seen another part of the posterior. p is the "
-            "probability of lines as far from zero if the chains agree, and black marks the ranks that speak most "
-            "against it.",
+            reading="Each line is a chain: the distribution of the ranks of its draws among all draws, minus the "
+            "uniform distribution. It should stay near zero; a chain that is above or below has explored another part "
+            "of the posterior. p is the probability of lines at least as far from zero if the chains agree; black "
+            "marks the ranks that contribute most to a small p.",
             verdict=f"The smallest of {len(chosen)} p-values is {number(p_values[least], 2)} ({names[least]}): "
-            + (f"the ranks are {even}." if p_values[least] > limit else f"the ranks are not {even}."),
+            + ("no sign that the chains disagree." if p_values[least] > limit else "the chains disagree."),
             vectors=False,
         )
     ]
 
 
 def _evenness(draws: "xr.Dataset") -> Array:
-    """(Q,) ArviZ's p-values for the ranks of each number being even in all chains."""
+    """(Q,) p-values by ArviZ of the test that the ranks of each quantity are uniform in all chains."""
     import arviz_stats  # noqa: F401  it registers the accessor
 
     dims = ["chain", "draw"]
@@ -115,7 +120,7 @@ def _rows(chosen: list[int], across: int = 2) -> int:
 
 
 def traces(subject: Subject) -> list[Block]:
-    """The draws one after another."""
+    """Show traces: the draws in their order."""
     asked = _chains(subject)
     chosen = asked.worst()
     names = [asked.names[i] for i in chosen]
@@ -133,9 +138,9 @@ def traces(subject: Subject) -> list[Block]:
             title="Traces",
             alt=f"Traces of {plural(subject.n_chains, 'chain')} over {subject.n_draws:,} draws, for {listed(names)}. "
             f"{_divergences(subject)}",
-            reading="Every draw in the order in which it was made, a colour for each chain. Good chains look like "
-            "grass: they forget quickly where they were, and cover the same ground. Steps, drifts and chains apart "
-            "are signs of a posterior that is not explored.",
+            reading="All draws in their order, a colour for each chain. Good chains vary quickly around the same "
+            "values. Steps, trends, and chains around different values are signs that the posterior was not fully "
+            "explored.",
             verdict=_divergences(subject),
             vectors=False,
         )
@@ -145,15 +150,17 @@ def traces(subject: Subject) -> list[Block]:
 def _divergences(subject: Subject) -> str:
     stats = subject.fit["sample_stats"].to_dataset() if "sample_stats" in subject.fit.children else {}
     if "diverging" not in stats:
-        return "The sampler left no record of divergences."
+        return "The fit does not store divergent transitions."
     count, total = int(stats["diverging"].sum()), stats["diverging"].size
     if not count:
-        return f"None of {total:,} draws diverged."
-    return f"{count:,} of {total:,} draws ({share(count / total)}) diverged: parts of the posterior may be missing."
+        return f"None of {total:,} transitions diverged."
+    return (
+        f"{count:,} of {total:,} transitions ({share(count / total)}) diverged: parts of the posterior may be missing."
+    )
 
 
 def _tree(subject: Subject, asked: Quantities, chosen: list[int], most: int | None = None) -> "xr.DataTree":
-    """The chosen numbers as ArviZ takes them, each under a harmless name, with a maximum number of draws per chain."""
+    """Return the chosen quantities for ArviZ, as ``q0``, ``q1``, ..., with a maximum number of draws per chain."""
     import xarray as xr
 
     kept = np.linspace(0, subject.n_draws - 1, min(subject.n_draws, most or subject.n_draws)).round().astype(int)
@@ -166,7 +173,7 @@ def energy(subject: Subject) -> list[Block]:
     """Show the energy transitions of the sampler."""
     _chains(subject)
     if "sample_stats" not in subject.fit.children or "energy" not in subject.fit["sample_stats"]:
-        raise LeftOut("The sampler left no energies.")
+        raise Omitted("The fit does not store energies.")
     import arviz as az
     import xarray as xr
 
@@ -182,16 +189,16 @@ def energy(subject: Subject) -> list[Block]:
         return figure
 
     least = float(np.min(bfmi))
-    good = f"The smallest is {least:.2f}: above {LOW_BFMI}, the sampler reaches the tails."
-    bad = f"The smallest is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Draw more."
+    good = f"The smallest BFMI is {least:.2f}, above {LOW_BFMI}: the sampler reaches the tails."
+    bad = f"The smallest BFMI is {least:.2f}, below {LOW_BFMI}: the sampler hardly reaches the tails. Use more draws."
     return [
         picture(
             draw,
             title="Energy",
-            alt=f"Energy distribution and transition, and the estimated fraction of missing information of "
-            f"{plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(bfmi)):.2f}.",
-            reading="The two densities should be about as wide: then a single step of the sampler can go anywhere. "
-            "BFMI is the ratio of their variances for each chain.",
+            alt=f"Distributions of the energy and of its transitions, and BFMI (Bayesian fraction of missing "
+            f"information) of {plural(subject.n_chains, 'chain')}, from {least:.2f} to {float(np.max(bfmi)):.2f}.",
+            reading="The two distributions should be about equally wide: the sampler then moves easily between the "
+            "centre and the tails of the posterior. BFMI is the ratio of their variances in each chain.",
             verdict=good if least >= LOW_BFMI else bad,
         )
     ]
@@ -218,21 +225,22 @@ def effective(subject: Subject) -> list[Block]:
     return [
         picture(
             draw,
-            title="Effective sample size as draws come in",
+            title="Effective sample size by number of draws",
             alt=f"Bulk and tail effective sample size against the number of draws, for {listed(names)}.",
-            reading="Bulk (blue) for the middle of a distribution, tail (green) for its ends, against the number of "
-            "draws. Both lines should rise steadily and end above the dashed line. A line that flattens belongs to a "
-            "number that the chains have not explored, and more draws alone will not help.",
-            verdict=f"At the end, bulk {np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f} and tail "
-            f"{np.nanmin(tail):,.0f} to {np.nanmax(tail):,.0f} of {subject.posterior.n_draws:,} draws.",
+            reading="Effective sample size for the centre of a distribution (bulk, blue) and for its tails (tail, "
+            "green), against the number of draws. Both lines should increase steadily and end above the dashed line. "
+            "If a line levels off, the chains have not explored this quantity, and more draws alone will not help.",
+            verdict=f"With all {subject.posterior.n_draws:,} draws, the bulk effective sample size is "
+            f"{np.nanmin(bulk):,.0f} to {np.nanmax(bulk):,.0f}, and the tail effective sample size "
+            f"{np.nanmin(tail):,.0f} to {np.nanmax(tail):,.0f}.",
         )
     ]
 
 
 def summary(subject: Subject) -> list[Block]:
-    """ArviZ's summary of every number, the worst first."""
+    """Show ArviZ's summary of every quantity, the worst first."""
     if subject.is_point:
-        raise LeftOut("This is a point estimate: the table of components says all that there is.")
+        raise Omitted("A point estimate has no diagnostics; the table of components contains all estimates.")
     import arviz as az
 
     asked = subject.quantities
@@ -246,30 +254,30 @@ def summary(subject: Subject) -> list[Block]:
         for i, values in zip(order, frame.to_numpy(), strict=True)
     ]
     rest = len(asked.names) - len(order)
-    note = f"{rest:,} further numbers are left out." if rest else ""
-    grid = Grid("Summary by ArviZ, the numbers that mix worst first", columns, tuple(rows), note)
-    return [Fold(f"Summary of {plural(len(rows), 'number')}", (grid,))]
+    note = f"{rest:,} more quantities are not shown." if rest else ""
+    grid = Grid("Summary by ArviZ, the quantities that mix worst first", columns, tuple(rows), note)
+    return [Fold(f"Summary of {plural(len(rows), 'quantity', 'quantities')}", (grid,))]
 
 
 def elbo(subject: Subject) -> list[Block]:
     """Show the ELBO during the optimisation."""
     if "optimisation" not in subject.fit.children or "elbo" not in subject.fit["optimisation"]:
-        raise LeftOut("")
+        raise Omitted("")
     history = subject.fit["optimisation"].to_dataset()["elbo"].values
     notes = subject.info.notes
     bound = float(history[-1]) if notes.elbo is None else notes.elbo
     khat, of_khat = notes.pareto_khat, ""
     if khat is not None:
         misses = "it misses part of the posterior; use NUTS for intervals"
-        judged = misses if approximation(subject.fit) else "nothing says that it misses part of the posterior"
-        of_khat = f" Pareto's k-hat of the approximation is {khat:.2f}: {judged}."
+        quality = misses if approximation(subject.fit) else "no sign that it misses part of the posterior"
+        of_khat = f" Pareto k-hat of the approximation is {khat:.2f}: {quality}."
     return [
         picture(
             lambda: draw_elbo(subject.fit),
-            title="The lower bound of the log evidence",
+            title="Evidence lower bound (ELBO)",
             alt=f"The evidence lower bound over {len(history):,} iterations, from {number(float(history[0]))} to "
             f"{number(float(history[-1]))}.",
-            reading="The better the approximation, the higher the bound; it should have levelled out.",
-            verdict=f"It ended at {number(bound)} nats after {plural(len(history), 'iteration')}.{of_khat}",
+            reading="The higher the bound, the better the approximation. The curve should have levelled off.",
+            verdict=f"The final ELBO is {number(bound)} nats, after {plural(len(history), 'iteration')}.{of_khat}",
         )
     ]

@@ -1,4 +1,4 @@
-"""Does the model fit the data? Replicated data, leave-one-out checks, and what the prior had to do with it."""
+"""Sections on the fit to the data: replicated data, leave-one-out checks, anomalies, and prior and posterior."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.diagnosis.points import LOO_DRAWS
 from bayesgmm.predictions.cross_validation import as_arviz, khat_limit
-from bayesgmm.reports.blocks import Block, LeftOut
+from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FDR = 0.05
-NAMED = 8  # strange points that a sentence names
-MISFIT = 0.01  # p-value below which a sentence says so
-REPLICATED = 30  # data sets that a picture shows
-ALPHA = 0.01  # p-value, shared among the columns, below which calibration is called off
-SHOWN = 6  # numbers whose priors are drawn
+NAMED = 8  # maximum number of anomalous points in a sentence
+MISFIT = 0.01  # p-value below which a sentence reports a misfit
+REPLICATED = 30  # maximum number of replicated data sets in a figure
+ALPHA = 0.01  # p-value, divided by the number of columns, below which a sentence reports a misfit
+SHOWN = 6  # maximum number of quantities with a prior in the figure
 
 
 def margins(subject: Subject) -> list[Block]:
@@ -31,59 +31,62 @@ def margins(subject: Subject) -> list[Block]:
     from bayesgmm.plots import check, check_data
 
     if subject.points.weights is not None:
-        raise LeftOut("The rows have weights: a row is then not one point, and can't be compared with points.")
-    names = subject.telling
+        raise Omitted(
+            "The rows have weights, so a row is not one point and can't be compared with points of the model."
+        )
+    names = subject.informative
     data = check_data(subject.few, names)
     chance = data["p_value"].values
     at = np.unravel_index(int(np.nanargmin(chance)), chance.shape)
-    where = f"in {names[at[0]]}" if at[0] == at[1] else f"in how {names[at[0]]} and {names[at[1]]} go together"
+    of_pair = f"for the dependence of {names[at[0]]} and {names[at[1]]}"
+    where = f"for {names[at[0]]}" if at[0] == at[1] else of_pair
     least = float(chance[at])
-    said = f"The smallest p-value is {number(least, 2)}, {where}"
+    smallest = f"The smallest p-value is {number(least, 2)}, {where}"
     return [
         picture(
             lambda: check(subject.few, names),
-            title="The data against the model",
+            title="Data compared with the model",
             alt=f"Difference between the data's and the model's distribution in {listed(names)}, with a 95 % band. "
-            f"{said}.",
-            reading="By how much a larger share of the points lies below each of the model's quantiles than should. A "
-            "right model's curve stays in the band; a valley and then a hill is a column that the model makes too "
-            "wide, a curve that leaves the band at the ends has other tails. The p-values are corrected for their "
-            f"number.{subject.thinned}",
-            verdict=f"{said}: "
-            + ("nothing speaks against the model." if least > MISFIT else "the model does not describe that."),
+            f"{smallest}.",
+            reading="For each column, the share of the points below each quantile of the model, minus the expected "
+            "share. If the model is correct, the curve stays in the band. A curve that is first negative and then "
+            "positive means that the column is too wide in the model; a curve that leaves the band at an end means "
+            f"that the tails do not fit. The p-values are corrected for multiple tests.{subject.thinned}",
+            verdict=f"{smallest}: " + ("no sign of misfit." if least > MISFIT else "the model does not fit there."),
         )
     ]
 
 
-def strange(subject: Subject) -> list[Block]:
-    """Points that the model finds improbable."""
+def anomalous(subject: Subject) -> list[Block]:
+    """Show anomalous points: those with a low density under the model."""
     from bayesgmm.plots import anomalies, anomaly_data
 
-    found = anomaly_data(subject.few, columns=subject.telling[:2], fdr=FDR)
-    called = np.flatnonzero(found["anomaly"].values)
-    order = called[np.argsort(found["p_value"].values[called], kind="stable")]
+    scores = anomaly_data(subject.few, columns=subject.informative[:2], fdr=FDR)
+    flagged = np.flatnonzero(scores["anomaly"].values)
+    order = flagged[np.argsort(scores["p_value"].values[flagged], kind="stable")]
     rows = [subject.labels[subject.rows(DRAWN)[i]] for i in order[:NAMED]]
-    more = f" and {len(called) - NAMED} more" if len(called) > NAMED else ""
-    least = float(found["p_value"].min())
-    good = f"No point is called strange; the smallest p-value is {number(least, 2)}."
+    more = f" and {len(flagged) - NAMED} more" if len(flagged) > NAMED else ""
+    named = f"row{'' if len(rows) == 1 else 's'} {listed(rows)}{more}"
+    least = float(scores["p_value"].min())
+    good = f"No point is anomalous; the smallest p-value is {number(least, 2)}."
     return [
         picture(
-            lambda: anomalies(subject.few, columns=subject.telling[:2], fdr=FDR),
-            title="Strange points",
+            lambda: anomalies(subject.few, columns=subject.informative[:2], fdr=FDR),
+            title="Anomalous points",
             alt=f"Points by their p-value, and the ordered p-values against uniform ones. "
-            f"{plural(len(called), 'point')} called strange at a false discovery rate of {FDR:.0%}.",
-            reading="The p-value of a point is the probability that the model makes one at least as improbable. Left, "
-            "where the strange points are; right, all p-values in order: those of a good model follow the diagonal, "
-            f"inside the band.{subject.thinned}",
-            verdict=f"Strange at a false discovery rate of {FDR:.0%}: row {listed(rows)}{more}." if rows else good,
+            f"{plural(len(flagged), 'anomalous point')} at a false discovery rate of {FDR:.0%}.",
+            reading="The p-value of a point is the probability that the model generates a point with a density at most "
+            "as high. Left: the points, anomalies in red. Right: all p-values in order; if the model is correct, they "
+            f"follow the diagonal, inside the band.{subject.thinned}",
+            verdict=f"Anomalous at a false discovery rate of {FDR:.0%}: {named}." if rows else good,
             vectors=False,
         )
     ]
 
 
 def replicates(subject: Subject) -> list[Block]:
-    """Data sets that the fitted model would make, beside the data, column by column."""
-    tree, names = subject.predictive, subject.telling
+    """Show data sets that are simulated from the posterior, with the data, for each column."""
+    tree, names = subject.predictive, subject.informative
     import arviz as az
 
     count = min(REPLICATED, tree["posterior_predictive"].sizes["chain"] * tree["posterior_predictive"].sizes["draw"])
@@ -98,69 +101,70 @@ def replicates(subject: Subject) -> list[Block]:
     outside = _outside(subject)
     worst = int(np.argmax(np.abs(outside - 0.1)))
     least, most = share(float(outside.min())), share(float(outside.max()))
-    said = f"{least} to {most}, furthest off in {names[worst]}" if len(names) > 1 else f"{most} in {names[0]}"
+    shares = f"{least} to {most}, farthest from 10 % in {names[worst]}" if len(names) > 1 else f"{most} in {names[0]}"
     return [
         picture(
             draw,
             title="Replicated data",
             alt=f"Densities of {count} replicated data sets and of the data, for {listed(names)}.",
-            reading="Each thin line is the density of a data set of the same size, made by one draw of the posterior; "
-            "the dark line is the data. Where the data leave the bundle, the model does not describe them.",
-            verdict=f"10 % of the points should lie outside the central 90 % of the replicated ones: it is {said}.",
+            reading="Each thin line is the density of a data set of the same size, simulated from one draw of "
+            "the posterior; the dark line is the density of the data. Where it is outside the thin lines, the model "
+            "does not describe the data.",
+            verdict="10 % of the points should be outside the central 90 % of the replicated points. The share is "
+            f"{shares}.",
             vectors=False,
         )
     ]
 
 
 def _size(names: list[str]) -> dict[str, Any]:
-    """Of a figure with two panels in a row."""
+    """Return the size of a figure with two panels in a row."""
     return {"figsize": (9.0, 2.1 * -(-len(names) // 2) + 0.4)}
 
 
 def _outside(subject: Subject) -> Array:
-    """(D,) share of the data outside of the central 90 % of the replicates, by column that is drawn."""
+    """(D,) share of the data outside the central 90 % of the replicated data, for each column that is shown."""
     tree = subject.predictive
-    found = []
+    shares = []
     observed, replicated = (tree[group].to_dataset() for group in ("observed_data", "posterior_predictive"))
     for name, x in observed.data_vars.items():
         lower, upper = np.quantile(replicated[name].values, [0.05, 0.95])
-        found.append(float(((x < lower) | (x > upper)).mean()))
-    return np.array(found)
+        shares.append(float(((x < lower) | (x > upper)).mean()))
+    return np.array(shares)
 
 
 def leave_one_out(subject: Subject) -> list[Block]:
     """Show the influence of each point on the posterior (Pareto k-hat)."""
-    found, rows = subject.loo
+    left_out, rows = subject.loo
     import arviz as az
 
-    khat, limit = found.khat, khat_limit(min(subject.posterior.n_draws, LOO_DRAWS))
+    khat, limit = left_out.khat, khat_limit(min(subject.posterior.n_draws, LOO_DRAWS))
     worst = int(np.argmax(khat))
     over = int((khat > limit).sum())
 
     def draw() -> "Figure":
-        shown = as_arviz(found, good_khat=limit)
+        shown = as_arviz(left_out, good_khat=limit)
         return arrange(az.plot_khat(shown, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
 
-    good = f"All are below {limit:.2f}: no single point rules the posterior"
-    bad = f"{plural(over, 'point')} above {limit:.2f}: outliers, or points that a component exists for"
+    good = f"All values are below {limit:.2f}: no single point has a strong influence on the posterior"
+    bad = f"{plural(over, 'value is', 'values are')} above {limit:.2f}: such points are outliers, or a component depends on them"
     return [
         picture(
             draw,
-            title="How much each point matters (Pareto k-hat)",
+            title="Influence of each point (Pareto k-hat)",
             alt=f"Pareto k-hat of {len(khat):,} points; the largest is {khat[worst]:.2f}, {over} above {limit:.2f}.",
-            reading="k-hat tells how far the posterior would move if a point were left out. Above the line, leaving "
-            f"that point out can't be computed from these draws, and the model is surprised by it."
-            f"{subject.limited(len(rows))}",
-            verdict=f"{good if not over else bad}; the largest, {khat[worst]:.2f}, is that of row "
+            reading="k-hat measures how much the posterior would change if a point were left out. For points above "
+            f"the line, leave-one-out can't be computed reliably from these draws.{subject.limited(len(rows))}",
+            verdict=f"{good if not over else bad}. The largest is {khat[worst]:.2f}, for row "
             f"{subject.labels[rows[worst]]}. The expected log density of a new point is "
-            f"{number(found.total / len(khat), 3)} nats (± {number(found.error / len(khat), 2)}).",
+            f"{number(left_out.total / len(khat), 3)} nats (± {number(left_out.error / len(khat), 2)}).",
         )
     ]
 
 
 def calibration(subject: Subject) -> list[Block]:
     """Show the leave-one-out probability integral transform of each point."""
-    names = subject.telling
+    names = subject.informative
     import arviz as az
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
@@ -182,25 +186,27 @@ def calibration(subject: Subject) -> list[Block]:
         )
         return arrange(collection.viz["figure"].item(), names)
 
-    said = f"The smallest of {plural(len(names), 'p-value')} is {number(p_values[worst], 2)} ({names[worst]})"
+    smallest = f"The smallest of {plural(len(names), 'p-value')} is {number(p_values[worst], 2)} ({names[worst]})"
     return [
         picture(
             draw,
             title="Calibration (LOO-PIT)",
-            alt=f"Deviation from uniform of the leave-one-out probability transform, for {listed(names)}. {said}.",
-            reading="The place of each point in the distribution that the others predict for it should be uniform, so "
-            "the line should stay near zero. p is the probability of a line as far off if the model is right, and "
-            "black marks the points that speak most against it. A line that is first above and then below zero means "
-            f"that the predictions are too narrow, the other way round too wide.{subject.thinned}",
-            verdict=f"{said}: "
-            + ("nothing against the model." if p_values[worst] > limit else "the model's predictions are off there."),
+            alt=f"Deviation from uniform of the leave-one-out probability integral transform, for {listed(names)}. "
+            f"{smallest}.",
+            reading="The quantile of each point in the distribution that the other points predict for it should be "
+            "uniform, so the line should stay near zero. p is the probability of a line at least as far from zero if "
+            "the model is correct; black marks the points that contribute most to a small p. A line that is first "
+            "above and then below zero means that the predictions are too narrow; first below and then above, too "
+            f"wide.{subject.thinned}",
+            verdict=f"{smallest}: "
+            + ("no sign of misfit." if p_values[worst] > limit else "the predictions do not fit there."),
         )
     ]
 
 
 def priors(subject: Subject) -> list[Block]:
     """Show priors beside posteriors."""
-    names, prior, posterior = _learned(subject)
+    names, prior, posterior = _with_prior(subject)
     import arviz as az
     import xarray as xr
 
@@ -216,34 +222,34 @@ def priors(subject: Subject) -> list[Block]:
 
     narrower = [_width(a) / _width(b) for a, b in zip(prior, posterior, strict=True) if _width(b) > 0]
     if not narrower:
-        raise LeftOut("The draws do not move, so there is no posterior to be compared with its prior.")
+        raise Omitted("All quantities are constant over the draws, so there is no posterior to compare with the prior.")
     return [
         picture(
             draw,
             title="Prior and posterior",
             alt=f"Prior and posterior densities of {listed(names)}.",
-            reading="Where the posterior is much narrower than the prior, the data have spoken. Where both are alike, "
-            "the answer is what was put in.",
-            verdict=f"By the intervals that hold 90 %, the posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} "
-            "times narrower than the priors.",
+            reading="Where the posterior is much narrower than the prior, the data determine the result. Where both "
+            "are similar, the prior does.",
+            verdict=f"The 90 % intervals of the posteriors are {min(narrower):,.1f} to {max(narrower):,.1f} times "
+            "narrower than those of the priors.",
         )
     ]
 
 
-def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
-    """Return prior and posterior draws, by name, of the first component and of the priors' own parameters."""
+def _with_prior(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
+    """Return names, prior draws and posterior draws of the first component and of the hyperparameters."""
     if subject.model is None:
-        raise LeftOut("The fit holds no declaration, so its prior is unknown.")
+        raise Omitted("The fit stores no model declaration, so its priors are unknown.")
     if subject.is_point:
-        raise LeftOut("A point estimate has no posterior to be compared with its prior.")
+        raise Omitted("A point estimate has no posterior to compare with the prior.")
     drawn = prior_draws(subject.model, subject.points).isel(chain=0)
     names: list[str] = []
     prior: list[Array] = []
     posterior: list[Array] = []
-    telling = [subject.names.index(name) for name in subject.telling][:2]
+    informative = [subject.names.index(name) for name in subject.informative][:2]
     asked = subject.quantities
     for i, key in enumerate(asked.keys):
-        before = _of_prior(drawn, key, telling)
+        before = _of_prior(drawn, key, informative)
         if before is not None and len(names) < SHOWN:
             names.append(asked.names[i])
             prior.append(before)
@@ -252,25 +258,25 @@ def _learned(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
 
 
 def _width(values: Array) -> float:
-    """Of the interval that holds 90 %: a prior's standard deviation may be infinite."""
+    """Return the width of the central 90 % interval; a standard deviation could be infinite under a prior."""
     lower, upper = np.quantile(values, [0.05, 0.95])
     return float(upper - lower)
 
 
 def _middle(values: Array) -> Array:
-    """Draws without the ends that would leave no room for the middle."""
+    """Remove the most extreme draws, which would make the rest of a figure too narrow."""
     lower, upper = np.quantile(values, [0.005, 0.975])
     return values[(values >= lower) & (values <= upper)]
 
 
-def _of_prior(drawn: "xr.Dataset", key: tuple[Any, ...], telling: list[int]) -> Array | None:
-    """The prior's draws of a number; None for one that is not shown."""
+def _of_prior(drawn: "xr.Dataset", key: tuple[Any, ...], informative: list[int]) -> Array | None:
+    """Return the prior draws of a quantity; None if it is not shown."""
     kind, *at = key
     if kind == "weight" and at[0] < 1:
         return drawn["weight"].values[:, at[0]]
-    if kind == "mean" and at[0] < 1 and at[1] in telling:
+    if kind == "mean" and at[0] < 1 and at[1] in informative:
         return drawn["mean"].values[:, at[0], at[1]]
-    if kind == "sd" and at[0] < 1 and at[1] in telling:
+    if kind == "sd" and at[0] < 1 and at[1] in informative:
         return np.sqrt(drawn["covariance"].values[:, at[0], at[1], at[1]])
     if kind in drawn and len(key) == 1 and drawn[kind].ndim == 1:
         return drawn[kind].values

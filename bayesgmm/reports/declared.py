@@ -1,27 +1,32 @@
-"""Sections on the data, the model in words and formulas, the priors and the engine."""
+"""Sections on the data, the model in words and formulas, its priors, and the engine."""
 
 from bayesgmm.posterior.info import FitInfo
-from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, LeftOut, Paragraph
+from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import mathml, number
-from bayesgmm.reports.priors import Saying, sayings
+from bayesgmm.reports.priors import Description, descriptions
 from bayesgmm.reports.subject import MANY, Subject
 from bayesgmm.wording import plural
 
 RELABELLED = {
     "stephens": "Stephens' algorithm (2000)",
     "ecr": "ECR",
-    "pivot": "a pivot",
-    "ordered": "an order",
+    "pivot": "the pivot method",
+    "ordered": "sorting",
 }
 
 
 def data(subject: Subject) -> list[Block]:
-    """The data, column by column."""
+    """Describe the data, by column."""
     points = subject.points
     x, (centre, sd) = points.counted, points.centre_and_sd
     facts = [(f"{subject.word.capitalize()}s", f"{subject.n_points:,}"), ("Columns", f"{subject.n_features:,}")]
     if points.weights is not None:
-        facts.append(("Row weights", f"they add up to {number(points.total_weight)}, and count in the table"))
+        facts.append(
+            (
+                "Row weights",
+                f"their sum is {number(points.total_weight)}; the means and standard deviations below use them",
+            )
+        )
     if subject.info.fingerprint is not None:
         facts.append(("Fingerprint", subject.info.fingerprint))
     rows = [
@@ -29,64 +34,68 @@ def data(subject: Subject) -> list[Block]:
         for j, (name, column) in enumerate(zip(subject.columns, x.T, strict=True))
     ]
     columns = ("column", "minimum", "mean", "maximum", "standard deviation")
-    blocks: list[Block] = [Facts(tuple(facts)), Grid("The data, column by column", columns, tuple(rows[:MANY]))]
+    blocks: list[Block] = [Facts(tuple(facts)), Grid("The data, by column", columns, tuple(rows[:MANY]))]
     if rows[MANY:]:
         blocks.append(Fold("The other columns", (Grid("The data, continued", columns, tuple(rows[MANY:])),)))
     return blocks
 
 
 def model(subject: Subject) -> list[Block]:
-    """The declaration, each prior in words and in mathematics."""
+    """Describe the model and each prior in words and formulas."""
     if subject.model is None:
-        raise LeftOut("The fit holds no declaration: it was not made by bayesgmm's own fit, so its priors are unknown.")
-    said = sayings(subject.model, subject.n_features)
-    lines = [(mathml(formula), "") for formula in said["data"].formulas]
+        raise Omitted(
+            "The fit stores no model declaration, because it was not made by bayesgmm.fit, so its priors are unknown."
+        )
+    parts = descriptions(subject.model, subject.n_features)
+    lines = [(mathml(formula), "") for formula in parts["data"].formulas]
     ignored = subject.engine is not None and subject.engine.ignores_priors
-    kept = {} if ignored else {part: saying for part, saying in said.items() if part != "data"}
+    kept = {} if ignored else {name: part for name, part in parts.items() if name != "data"}
     if subject.n_components == 1:
         kept.pop("weights", None)
     lines += [
-        (mathml(formula), saying.words if i == 0 else "")
-        for saying in kept.values()
-        for i, formula in enumerate(saying.formulas)
+        (mathml(formula), part.words if i == 0 else "")
+        for part in kept.values()
+        for i, formula in enumerate(part.formulas)
     ]
-    blocks: list[Block] = [Paragraph(said["data"].words), Formulas(tuple(lines))]
+    blocks: list[Block] = [Paragraph(parts["data"].words), Formulas(tuple(lines))]
     if ignored:
-        blocks.append(Paragraph(f"The method {subject.method!r} maximises the likelihood: priors play no part."))
-    numbers = _numbers(kept, subject)
-    return [*blocks, numbers] if numbers else blocks
+        blocks.append(Paragraph(f"The method {subject.method!r} maximises the likelihood and uses no priors."))
+    parameters = _parameters(kept, subject)
+    return [*blocks, parameters] if parameters else blocks
 
 
-def _numbers(said: dict[str, Saying], subject: Subject) -> Block | None:
-    """The priors' numbers that differ by column, as a table."""
-    found = [(symbol, values) for saying in said.values() for symbol, values in saying.columns.items()]
-    if not found:
+def _parameters(parts: dict[str, Description], subject: Subject) -> Block | None:
+    """Make a table of the prior parameters that differ by column; None if there are none."""
+    differing = [(symbol, values) for part in parts.values() for symbol, values in part.columns.items()]
+    if not differing:
         return None
-    columns = ("column j", *(symbol for symbol, _ in found))
-    rows = tuple((name, *(number(float(values[j])) for _, values in found)) for j, name in enumerate(subject.titles))
-    grid = Grid("The numbers of the priors, in the data's units", columns, rows)
-    return grid if len(rows) <= MANY else Fold("The numbers of the priors, column by column", (grid,))
+    columns = ("column j", *(symbol for symbol, _ in differing))
+    rows = tuple(
+        (name, *(number(float(values[j])) for _, values in differing)) for j, name in enumerate(subject.titles)
+    )
+    grid = Grid("Parameters of the priors, in units of the data", columns, rows)
+    return grid if len(rows) <= MANY else Fold("Parameters of the priors, by column", (grid,))
 
 
 def engine(subject: Subject) -> list[Block]:
     """Describe the engine, its settings and its run."""
-    told = subject.info
-    summary = "not one of bayesgmm’s own" if subject.engine is None else subject.engine.summary
+    stored = subject.info
+    summary = "not an engine of bayesgmm" if subject.engine is None else subject.engine.summary
     facts = [("Method", f"{subject.method}: {summary}")]
     draws = plural(subject.n_draws, "draw")
     facts.append(("Draws", draws if subject.n_chains == 1 else f"{plural(subject.n_chains, 'chain')} of {draws}"))
-    if told.settings:
-        facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in told.settings.items())))
-    if told.seed is not None:
-        facts.append(("Seed", str(told.seed)))
-    if told.seconds is not None:
-        facts.append(("Time", f"{number(told.seconds, 3)} seconds"))
+    if stored.settings:
+        facts.append(("Settings", ", ".join(f"{name} = {value}" for name, value in stored.settings.items())))
+    if stored.seed is not None:
+        facts.append(("Seed", str(stored.seed)))
+    if stored.seconds is not None:
+        facts.append(("Time", f"{number(stored.seconds, 3)} seconds"))
     if not subject.is_point and subject.n_components > 1:
-        facts.append(("Label switching", _labels(told)))
-    if told.notes.elbo is not None:
-        error = f" ± {number(told.notes.elbo_se, 2)}" if told.notes.elbo_se else ""
-        facts.append(("Lower bound of the log evidence", f"{number(told.notes.elbo, 6)}{error}"))
-    versions = told.versions or _foreign_versions(subject)
+        facts.append(("Label switching", _labels(stored)))
+    if stored.notes.elbo is not None:
+        error = f" ± {number(stored.notes.elbo_se, 2)}" if stored.notes.elbo_se else ""
+        facts.append(("Evidence lower bound (ELBO)", f"{number(stored.notes.elbo, 6)}{error}"))
+    versions = stored.versions or _foreign_versions(subject)
     if versions:
         facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return [Facts(tuple(facts))]
@@ -99,16 +108,16 @@ def _labels(facts: FitInfo) -> str:
     --------
     >>> from bayesgmm.posterior.info import LabelInfo
     >>> _labels(FitInfo(relabelled="ecr", labels=LabelInfo("ecr", agreement=0.973)))
-    'undone by ECR: in a draw, a label is that of all draws together with probability 0.973'
+    'undone by ECR; in a draw, a point has its most probable label with probability 0.973'
     """
     method = facts.relabelled
     if not method:
         return "undone for this report (Stephens 2000)"
     agreement = None if facts.labels is None else facts.labels.agreement
-    said = RELABELLED.get(method, method)
+    name = RELABELLED.get(method, method)
     if agreement is None:
-        return f"undone by {said}"
-    return f"undone by {said}: in a draw, a label is that of all draws together with probability {number(agreement, 3)}"
+        return f"undone by {name}"
+    return f"undone by {name}; in a draw, a point has its most probable label with probability {number(agreement, 3)}"
 
 
 def _foreign_versions(subject: Subject) -> dict[str, str]:

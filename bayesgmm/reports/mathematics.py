@@ -1,4 +1,4 @@
-"""Formulas as MathML, from one line of text: browsers show it by themselves, and screen readers say it."""
+"""Formulas from one line of text to MathML, which browsers show and screen readers read without any script."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+−-]?\d+)?|[A-Za-z]+|.)", re.DOTALL)
-LARGE = {"∑", "∏"}  # what stands below and above them is set below and above them
+LARGE = {"∑", "∏"}  # symbols with limits below and above
 GREEK = re.compile(r"[α-ωΑ-Ω]")
 
 
 def mathml(source: str) -> Markup:
-    r"""A formula as MathML.
+    r"""Convert a formula to MathML.
 
-    Letters are italic, words of several letters upright; ``_`` and ``^`` set one symbol, number, word or ``{group}``
-    below and above; a space between two symbols that touch is kept by MathML itself.
+    Single letters are italic, and words upright. ``_`` and ``^`` make one symbol, number, word or ``{group}`` a
+    subscript or a superscript.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def mathml(source: str) -> Markup:
 
 @dataclass
 class _Reader:
-    """Reader of a formula: its remaining text."""
+    """Parser of a formula, with its remaining tokens."""
 
     tokens: list[str] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class _Reader:
         return Markup("<mrow>{}</mrow>").format(Markup("").join(parts))
 
     def _scripted(self) -> Markup:
-        """An atom with what is set below and above it."""
+        """Return an atom with its subscript and superscript."""
         large = self.tokens[0] in LARGE
         atom, below, above = self._atom(), None, None
         while self.tokens and self.tokens[0] in {"_", "^"}:
@@ -86,7 +86,7 @@ def _element(name: str, content: Markup) -> Markup:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number as a formula or a sentence shows it.
+    """Format a number for a formula or a sentence.
 
     Examples
     --------

@@ -6,16 +6,16 @@ from bayesgmm.reports.blocks import Block, Findings, Fold, Items, Paragraph
 from bayesgmm.reports.subject import Subject, listed, share
 from bayesgmm.wording import plural
 
-SHOWN = 6  # components that a sentence lists
-SURE = 0.95  # probability from which a component is said to hold points
+SHOWN = 6  # maximum number of components in a sentence
 
 
 def verdict(subject: Subject) -> list[Block]:
-    """Three sentences."""
-    return [Paragraph(text, "lead") for text in (_found(subject), _certainty(subject), _trust(subject))]
+    """Summarise the fit in three sentences: the result, its uncertainty, and the verdict of the checks."""
+    sentences = (_result(subject), _uncertainty(subject), subject.findings.verdict)
+    return [Paragraph(text, "lead") for text in sentences]
 
 
-def _found(subject: Subject) -> str:
+def _result(subject: Subject) -> str:
     weight = subject.posterior.parameters.weight.mean(axis=0)
     columns = plural(subject.n_features, "column")
     data = f"{subject.rows_and_points} in {columns}" if subject.has_points else f"data in {columns}"
@@ -24,41 +24,36 @@ def _found(subject: Subject) -> str:
     occupied = subject.occupied
     sizes = [share(float(weight[k])) for k in occupied[:SHOWN]] + (["…"] if len(occupied) > SHOWN else [])
     if len(occupied) == subject.n_components:
-        found = f"they hold {listed(sizes)} of them"
+        weights = f"The weights of the components are {listed(sizes)}."
+    elif len(occupied) == 1:
+        weights = f"Only one component holds points; its weight is {sizes[0]}."
     else:
-        found = f"{len(occupied)} of them hold a point or more: {listed(sizes)} of the points"
-    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}; {found}."
+        weights = f"{len(occupied)} components hold points; their weights are {listed(sizes)}."
+    return f"A mixture of {subject.n_components} Gaussians was fitted to {data}. {weights}"
 
 
-def _certainty(subject: Subject) -> str:
+def _uncertainty(subject: Subject) -> str:
     if not subject.has_points:
-        return "The fit holds no points, so nothing is said of single ones."
+        return "The fit does not contain its data, so single points can't be assigned to components."
     if subject.n_components == 1:
-        return "With one component there is no doubt about labels."
-    doubt = subject.assignments["entropy"].values
-    worst = int(np.argmax(doubt))
+        return "With one component, no label is uncertain."
+    worst = int(np.argmax(subject.assignments["entropy"].values))
     top = np.sort(subject.assignments["probability"].values[worst])[::-1]
     sure = round(subject.certain * subject.n_points)
     return (
         f"{sure:,} of {plural(subject.n_points, subject.word)} ({share(subject.certain)}) belong to one component with "
-        f"probability above 0.9; the least certain is row {subject.labels[worst]}, with {share(float(top[0]))} for one "
-        f"component and {share(float(top[1]))} for another."
+        f"probability above 0.9. The most uncertain is row {subject.labels[worst]}, with probability "
+        f"{share(float(top[0]))} for one component and {share(float(top[1]))} for another."
     )
-
-
-def _trust(subject: Subject) -> str:
-    return subject.findings.verdict
 
 
 def findings(subject: Subject) -> list[Block]:
     """Show the findings of all checks, the most severe first."""
-    found = subject.findings
-    blocks: list[Block] = [Findings(tuple(found))] if len(found) else []
-    if found.passed:
-        blocks.append(
-            Paragraph(f"Nothing was found by {plural(len(found.passed), 'check')}: {listed([*found.passed])}.")
-        )
-    if found.skipped:
-        why = tuple(f"{name}: {reason}." for name, reason in found.skipped.items())
-        blocks.append(Fold(f"{plural(len(why), 'check')} could not be made", (Items(why),)))
+    findings = subject.findings
+    blocks: list[Block] = [Findings(tuple(findings))] if len(findings) else []
+    if passed := findings.passed:
+        blocks.append(Paragraph(f"No findings from {plural(len(passed), 'check')}: {listed([*passed])}."))
+    if findings.skipped:
+        why = tuple(f"{name}: {reason}." for name, reason in findings.skipped.items())
+        blocks.append(Fold(plural(len(why), "check was not possible", "checks were not possible"), (Items(why),)))
     return blocks

@@ -1,4 +1,4 @@
-"""Sections as one HTML page, by templates that escape whatever they are given."""
+"""The HTML page of a report, by templates that escape all text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Filled:
 
 
 def page(title: str, sections: Sequence[Filled], day: date) -> str:
-    """The page of a report."""
+    """Make the page of a report."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -1,4 +1,4 @@
-"""Figures as data URIs: vectors where they are small, dots on a light ground where they are not."""
+"""Figures as data URIs: SVG if it is small, else PNG."""
 
 import base64
 import io
@@ -15,13 +15,20 @@ from bayesgmm.reports.blocks import Picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDEST = 1700  # dots across
-HEAVY = 250_000  # bytes of vectors from which dots are lighter
+WIDEST = 1700  # maximum width in pixels of a PNG
+HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
 )
 MOST_FONTS = 8
-CHAINS = ("#332288", "#117733", "#CC6677", "#88CCEE", "#999933", "#882255")  # Tol (2021): not those of the components
+CHAINS = (
+    "#332288",
+    "#117733",
+    "#CC6677",
+    "#88CCEE",
+    "#999933",
+    "#882255",
+)  # Tol (2021); different from those of the components
 STYLE: dict[str, Any] = {
     "font.size": 10.0,
     "axes.titlesize": 10.0,
@@ -33,20 +40,23 @@ STYLE: dict[str, Any] = {
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
     "text.usetex": False,
-    "text.parse_math": False,  # a column called $x_1$ is no formula
-    "svg.fonttype": "path",  # it looks alike where the font is missing
+    "text.parse_math": False,  # a column called $x_1$ is not a formula
+    "svg.fonttype": "path",  # looks the same if the font is missing
     "svg.hashsalt": "bayesgmm",  # the same fit gives the same bytes
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures of a report: one look, whatever the user's settings; names are never read as mathematics."""
+    """Set the style of the figures of a report, whatever the user's settings; column names are never mathematics."""
     import matplotlib as mpl
     from cycler import cycler
 
     with mpl.rc_context(), warnings.catch_warnings():
-        for known in ("Glyph .* missing from font", ".* look binary"):  # a box in a picture; a column in tiny units
+        for known in (
+            "Glyph .* missing from font",
+            ".* look binary",
+        ):  # missing letters are boxes; a column may have tiny units
             warnings.filterwarnings("ignore", known, UserWarning)
         mpl.rcdefaults()
         settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
@@ -56,7 +66,7 @@ def style() -> Iterator[None]:
 
 @cache
 def _fonts() -> list[str]:
-    """The plain font, then those of this machine that have the letters that it lacks."""
+    """Return the default font, then installed fonts with the scripts that it lacks."""
     from matplotlib.font_manager import get_font_names
 
     return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if SCRIPTS.match(name))][:MOST_FONTS]
@@ -65,16 +75,16 @@ def _fonts() -> list[str]:
 def picture(
     draw: "Callable[[], Figure]", *, title: str, alt: str, reading: str, verdict: str, vectors: bool = True
 ) -> Picture:
-    """A figure as part of a report.
+    """Draw a figure for a report.
 
     Parameters
     ----------
     draw : callable
-        Makes the figure, in the report's style; it is closed afterwards.
+        Returns the figure, drawn in the style of the report; it is closed afterwards.
     title, alt, reading, verdict : str
-        Its heading; what is seen, for who can't see it; how to read it; what it says of this fit.
+        Heading; description of the content, for readers who can't see it; how to read it; result for this fit.
     vectors : bool
-        Whether to try vectors: not where thousands of points are drawn.
+        Try SVG first; False for figures with thousands of points.
     """
     import matplotlib.pyplot as plt
 
@@ -89,7 +99,7 @@ def picture(
 
 
 def _plain_powers(figure: "Figure") -> None:
-    """Logarithmic axes say 0.01: powers of ten would be mathematics, which the names of columns forbid."""
+    """Label logarithmic axes as 0.01: powers of ten would need mathematics, which is off because of column names."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     for panel in figure.axes:
@@ -100,7 +110,7 @@ def _plain_powers(figure: "Figure") -> None:
 
 
 def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
-    """A figure of ArviZ's so that its labels don't lie on each other, its panels under these titles."""
+    """Set the titles of a figure of ArviZ's panels, and a layout in which labels do not overlap."""
     figure.set_layout_engine("constrained")
     panels = [axis for axis in figure.axes if axis.get_visible() and axis.has_data()]
     for axis, title in zip(panels, titles, strict=False):
@@ -109,7 +119,7 @@ def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
 
 
 def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
-    """The data URI, and the size in pixels that it is meant for."""
+    """Return the data URI and the size in pixels."""
     if vectors:
         text = io.BytesIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
@@ -123,9 +133,9 @@ def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
 
 
 def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
-    """A picture of dots in 256 colours, a third of the bytes of all colours, and its size.
+    """Return a PNG with a palette of 256 colours, a third of the size of a full-colour one, and its size in pixels.
 
-    The palette covers what is there: one for all colours has a dozen greys.
+    The palette is computed from the figure: a fixed palette has only a dozen greys.
     """
     from PIL import Image
 
@@ -138,9 +148,9 @@ def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
 
 
 def _svg_size(text: bytes) -> tuple[int, int]:
-    """Width and height in pixels; matplotlib writes points."""
-    found = re.search(rb'<svg[^>]*?\bheight="([\d.]+)pt"', text), re.search(rb'<svg[^>]*?\bwidth="([\d.]+)pt"', text)
-    height, width = (round(float(match[1]) * 96 / 72) if match else 0 for match in found)
+    """Return width and height in pixels; matplotlib writes points."""
+    sizes = re.search(rb'<svg[^>]*?\bheight="([\d.]+)pt"', text), re.search(rb'<svg[^>]*?\bwidth="([\d.]+)pt"', text)
+    height, width = (round(float(match[1]) * 96 / 72) if match else 0 for match in sizes)
     return width, height
 
 
@@ -149,5 +159,5 @@ def _uri(kind: str, content: bytes) -> str:
 
 
 def component_colour(k: int) -> str:
-    """The colour that a component has in every picture."""
+    """Return the colour of a component, the same in all figures."""
     return COLOURS[k % len(COLOURS)]

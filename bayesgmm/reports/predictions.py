@@ -1,4 +1,4 @@
-"""Input of ArviZ's predictive checks: replicated data, log likelihoods, and draws from the prior."""
+"""Input for ArviZ's predictive checks: replicated data, log likelihoods, and draws from the prior."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ from bayesgmm.predictions.replication import posterior_predictive
 if TYPE_CHECKING:
     import xarray as xr
 
-DRAWS = 1000  # that checks look at
+DRAWS = 1000  # maximum number of draws for the checks
 
 
 def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
-    """Data, replicates and log likelihoods of some columns: variables ``q0``, ``q1``, ... [chain, draw, point]."""
+    """Return data, replicated data and log likelihoods of some columns: ``q0``, ``q1``, ... [chain, draw, point]."""
     import xarray as xr
 
     draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
@@ -48,7 +48,7 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
 
 
 def transformed(tree: "xr.DataTree") -> "xr.Dataset":
-    """ArviZ's leave-one-out probability transform; draws of an approximation count by the posterior's density."""
+    """Compute ArviZ's LOO-PIT; draws of an approximation are weighted by their importance ratios."""
     import arviz as az
     import arviz_stats  # noqa: F401  it registers the accessor
     import xarray as xr
@@ -62,8 +62,8 @@ def transformed(tree: "xr.DataTree") -> "xr.Dataset":
 
 
 def prior_draws(model: MixtureModel, points: Points, draws: int = DRAWS) -> "xr.Dataset":
-    """Mixtures from the resolved prior."""
+    """Draw mixtures from the resolved prior."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # priors and data may contradict each other: the fit has said so
+        warnings.simplefilter("ignore")  # the fit has already warned if priors and data contradict each other
         tree = prior_predictive(model, points.values[: max(model.n_components, 2)], draws, points=1)
     return tree["prior"].to_dataset()

@@ -1,4 +1,4 @@
-"""Every prior in words and in mathematics: one function for each, found by its class."""
+"""Descriptions of the priors in words and formulas: one function for each class of priors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,27 +20,27 @@ from bayesgmm.reports.mathematics import number
 from bayesgmm.sweep.stats import Array
 
 FAMILIES = {
-    "full": "each component has a covariance of its own: an ellipse of any size, shape and direction",
-    "tied": "all components share one covariance: ellipses of the same size, shape and direction",
-    "diag": "each component has a variance of its own in each column, and no correlations: ellipses along the axes",
-    "spherical": "each component has one variance for all columns: circles",
+    "full": "each component has its own covariance matrix: an ellipse of any size, shape and direction",
+    "tied": "all components share one covariance matrix: ellipses of the same size, shape and direction",
+    "diag": "each component has its own variance in each column and no correlations: ellipses along the axes",
+    "spherical": "each component has its own variance, the same in all columns: circles",
 }
-SHOWN = 6  # concentrations that a formula lists
+SHOWN = 6  # maximum number of concentrations in a formula
 GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "nu": "ν", "mu": "μ", "lam": "λ"}
 
 
 @dataclass(frozen=True)
-class Saying:
-    """Description of a prior.
+class Description:
+    """Description of a part of the model: the data, or a prior.
 
     Parameters
     ----------
     words : str
-        A sentence or two.
+        One or two sentences.
     formulas : tuple of str
-        As ``mathml`` reads them.
+        Formulas in the notation of ``mathml``.
     columns : dict of str to (D,) float
-        Numbers that differ from column to column, by their symbol.
+        Parameters that differ by column, by their symbol.
     """
 
     words: str
@@ -48,52 +48,54 @@ class Saying:
     columns: dict[str, Array] = field(default_factory=dict)
 
 
-def sayings(model: MixtureModel, n_features: int) -> dict[str, Saying]:
+def descriptions(model: MixtureModel, n_features: int) -> dict[str, Description]:
     """Describe a resolved declaration: the data, the weights, the means and the covariances.
 
     Examples
     --------
     >>> from bayesgmm.data.points import as_points
     >>> model = MixtureModel(2, covariance="tied").resolve(as_points([[0.0], [1.0], [5.0]]))
-    >>> sayings(model, 1)["weights"].words
-    'All ways to share out the points among the components are equally likely.'
+    >>> descriptions(model, 1)["weights"].words
+    'All combinations of weights are equally probable.'
     """
     return {
         "data": _with_background(_of_data(model), model),
-        "weights": say_weights(model.weights, model.n_components),
-        "means": say_means(model.means, n_features),
-        "covariances": say_covariances(model.covariances, model.family, n_features),
+        "weights": describe_weights(model.weights, model.n_components),
+        "means": describe_means(model.means, n_features),
+        "covariances": describe_covariances(model.covariances, model.family, n_features),
     }
 
 
-def _of_data(model: MixtureModel) -> Saying:
+def _of_data(model: MixtureModel) -> Description:
     covariance = f"Σ{model.family.sharing.subscript}"
     if model.n_components == 1:
-        return Saying("All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",))
+        return Description(
+            "All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",)
+        )
     words = f"Each point comes from one of {model.n_components} Gaussians; {FAMILIES[model.covariance]}."
-    return Saying(words, (f"x_n ∼ ∑_{{k = 1}}^{{{model.n_components}}} w_k Normal(μ_k, {covariance})",))
+    return Description(words, (f"x_n ∼ ∑_{{k = 1}}^{{{model.n_components}}} w_k Normal(μ_k, {covariance})",))
 
 
-def _with_background(saying: Saying, model: MixtureModel) -> Saying:
-    """The same with the background that the model declares, if it does; its numbers are in the card."""
+def _with_background(description: Description, model: MixtureModel) -> Description:
+    """Add the background of a model to a description of its data, if there is one."""
     if model.background is None:
-        return saying
+        return description
     share = model.background.share
     words = (
-        f"{saying.words} {share:.3g} of the density is left to a broad Gaussian in the background, with a fixed middle "
-        "c and a fixed spread b in each column: it takes the outliers, so that they don't bend the components."
+        f"{description.words} A broad Gaussian in the background has {share:.3g} of the density, so that outliers do "
+        "not distort the components. Its mean c and its standard deviation b in each column are fixed."
     )
-    mixture = saying.formulas[0].removeprefix("x_n ∼ ")
-    return Saying(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
+    mixture = description.formulas[0].removeprefix("x_n ∼ ")
+    return Description(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
 
 
 def _is_common(value: Any) -> bool:
-    """Return True if a parameter is one number, or the same in every column."""
+    """Return True if a parameter is one number, or the same in all columns."""
     return bool(np.ptp(np.ravel(value)) == 0)
 
 
 def _scalar_formula(prior: Scalar) -> str:
-    """The name of a prior of one number, with its parameters: numbers, or symbols where they differ by column."""
+    """Return the name of a scalar prior with its parameters: numbers, or symbols if they differ by column."""
     values = [
         number(float(np.ravel(value)[0])) if _is_common(value) else f"{GREEK.get(name, name)}_j"
         for name, value in prior.parameters.items()
@@ -102,33 +104,33 @@ def _scalar_formula(prior: Scalar) -> str:
 
 
 def _scalar_columns(prior: Scalar) -> dict[str, Array]:
-    """Parameters that differ from column to column, by their symbol."""
+    """Return the parameters that differ by column, by their symbol."""
     return {GREEK.get(n, n): np.asarray(v, float) for n, v in prior.parameters.items() if not _is_common(v)}
 
 
 def _scalar_words(prior: Scalar) -> str:
-    """Describe the central interval of a prior of one number; of the first column if they differ.
+    """Describe the central 90 % interval and the median of a scalar prior; of the first column if they differ.
 
     Examples
     --------
     >>> from bayesgmm.priors.scalars import HalfNormal
     >>> _scalar_words(HalfNormal(1.0))
-    'between 0.0627 and 1.96 with probability 0.9, and around 0.674'
+    'between 0.0627 and 1.96 with probability 0.9, with median 0.674'
     """
     lower, middle, upper = (number(float(np.ravel(prior.quantile(p))[0]), 3) for p in (0.05, 0.5, 0.95))
     first = "" if not _scalar_columns(prior) else "in the first column "
-    return f"{first}between {lower} and {upper} with probability 0.9, and around {middle}"
+    return f"{first}between {lower} and {upper} with probability 0.9, with median {middle}"
 
 
-def _concentration(told: Any) -> tuple[str, str, list[str]]:
-    """The concentration in a formula, in words, and the formulas of its own prior."""
-    if isinstance(told, Scalar):
+def _concentration(value: Any) -> tuple[str, str, list[str]]:
+    """Return the concentration as a symbol, in words, and the formulas of its own prior."""
+    if isinstance(value, Scalar):
         return (
             "α",
-            f"The concentration α is learned; before the data it is {_scalar_words(told)}.",
-            [f"α ∼ {_scalar_formula(told)}"],
+            f"The concentration α is estimated; a priori it is {_scalar_words(value)}.",
+            [f"α ∼ {_scalar_formula(value)}"],
         )
-    values = np.ravel(np.asarray(told, float))
+    values = np.ravel(np.asarray(value, float))
     if np.ptp(values) == 0:
         return number(values[0]), "", []
     shown = [number(value) for value in values]
@@ -136,52 +138,54 @@ def _concentration(told: Any) -> tuple[str, str, list[str]]:
 
 
 @by_class
-def say_weights(prior: WeightsPrior, n_components: int) -> Saying:
+def describe_weights(prior: WeightsPrior, n_components: int) -> Description:
     """Describe a prior of the weights."""
     raise NotImplementedError
 
 
-@say_weights.register
-def _dirichlet(prior: Dirichlet, n_components: int) -> Saying:
+@describe_weights.register
+def _dirichlet(prior: Dirichlet, n_components: int) -> Description:
     symbol, words, formulas = _concentration(prior.concentration)
     if not words:
         words = _evenness(np.ravel(np.asarray(prior.concentration, float)))
-    return Saying(words, (f"(w_1, …, w_{{{n_components}}}) ∼ Dirichlet({symbol})", *formulas))
+    return Description(words, (f"(w_1, …, w_{{{n_components}}}) ∼ Dirichlet({symbol})", *formulas))
 
 
 def _evenness(concentration: Array) -> str:
     if np.ptp(concentration) > 0:
-        return "Components with a larger concentration are expected to hold more of the points."
+        return "Components with a larger concentration are expected to have a larger weight."
     if concentration[0] == 1:
-        return "All ways to share out the points among the components are equally likely."
+        return "All combinations of weights are equally probable."
     if concentration[0] < 1:
-        return "A few components are expected to hold most of the points."
-    return "Components are expected to hold about as many points as each other."
+        return "A few components are expected to have most of the weight."
+    return "All components are expected to have similar weights."
 
 
-@say_weights.register
-def _sparse(prior: SparseDirichlet, n_components: int) -> Saying:
+@describe_weights.register
+def _sparse(prior: SparseDirichlet, n_components: int) -> Description:
     symbol, words, formulas = _concentration(prior.concentration)
-    sparse = "There are more components than are needed: those that the data do not ask for are emptied."
-    return Saying(f"{sparse} {words}".strip(), (f"(w_1, …, w_{{{n_components}}}) ∼ Dirichlet({symbol})", *formulas))
+    sparse = "The model may have more components than needed: the prior empties those that the data do not support."
+    return Description(
+        f"{sparse} {words}".strip(), (f"(w_1, …, w_{{{n_components}}}) ∼ Dirichlet({symbol})", *formulas)
+    )
 
 
-def _sticks(stick: str, n_components: int, told: StickBreaking, words: str) -> Saying:
-    _, learned, formulas = _concentration(told.concentration)
+def _sticks(stick: str, n_components: int, prior: StickBreaking, words: str) -> Description:
+    _, estimated, formulas = _concentration(prior.concentration)
     formula = f"w_k = β_k ∏_{{j < k}} (1 − β_j), β_k ∼ Beta({stick}), k < {n_components}"
-    cut = f"It is cut off after {n_components} components; the last takes what is left."
-    return Saying(" ".join(part for part in (words, cut, learned) if part), (formula, *formulas))
+    cut = f"It is truncated at {n_components} components; the last has the remaining weight."
+    return Description(" ".join(part for part in (words, cut, estimated) if part), (formula, *formulas))
 
 
-@say_weights.register
-def _dirichlet_process(prior: DirichletProcess, n_components: int) -> Saying:
+@describe_weights.register
+def _dirichlet_process(prior: DirichletProcess, n_components: int) -> Description:
     symbol, _, _ = _concentration(prior.concentration)
     words = "A Dirichlet process: the number of clusters grows with the logarithm of the number of points."
     return _sticks(f"1, {symbol}", n_components, prior, words)
 
 
-@say_weights.register
-def _pitman_yor(prior: PitmanYor, n_components: int) -> Saying:
+@describe_weights.register
+def _pitman_yor(prior: PitmanYor, n_components: int) -> Description:
     symbol, _, _ = _concentration(prior.concentration)
     d = prior.discount
     words = f"A Pitman-Yor process: the number of clusters grows like the number of points to the power {number(d)}."
@@ -189,50 +193,51 @@ def _pitman_yor(prior: PitmanYor, n_components: int) -> Saying:
 
 
 def _located(location: Any, n_features: int) -> tuple[str, dict[str, Array]]:
-    """A centre in a formula, and its numbers where there are several columns."""
+    """Return a centre for a formula, and its values if there are several columns."""
     values = np.broadcast_to(np.asarray(location, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("m_j", {"m": values})
 
 
 def _scaled(scale: Any, n_features: int) -> tuple[str, dict[str, Array]]:
+    """Return a scale for a formula, and its values if there are several columns."""
     values = np.broadcast_to(np.asarray(scale, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("s_j", {"s": values})
 
 
 @by_class
-def say_means(prior: MeansPrior, n_features: int) -> Saying:
+def describe_means(prior: MeansPrior, n_features: int) -> Description:
     """Describe a prior of the means."""
     raise NotImplementedError
 
 
-@say_means.register
-def _normal_means(prior: NormalMeans, n_features: int) -> Saying:
+@describe_means.register
+def _normal_means(prior: NormalMeans, n_features: int) -> Description:
     (location, centres), (scale, widths) = _located(prior.location, n_features), _scaled(prior.scale, n_features)
     each = "" if n_features == 1 else ", in each column j"
-    words = f"The means lie around m with standard deviation s{each}; the same for every component."
+    words = f"The means are normal around m with standard deviation s{each}; the same for every component."
     if n_features == 1:
-        words = f"The means lie around {location} with standard deviation {scale}, the same for every component."
+        words = f"The means are normal around {location} with standard deviation {scale}, the same for every component."
     formulas = (f"μ_{'k' if n_features == 1 else '{k j}'} ∼ Normal({location}, {scale})",)
-    return Saying(words + _ordered(prior), formulas, centres | widths)
+    return Description(words + _ordered(prior), formulas, centres | widths)
 
 
 def _ordered(prior: MeansPrior) -> str:
     return " They increase from component to component." if prior.is_ordered else ""
 
 
-@say_means.register
-def _conjugate_means(prior: ConjugateMeans, n_features: int) -> Saying:
+@describe_means.register
+def _conjugate_means(prior: ConjugateMeans, n_features: int) -> Description:
     location, centres = _located(prior.location, n_features)
     words = (
-        f"The means lie around {'m' if centres else location}, as far out as their component is wide: wide components "
-        f"may lie further out. The prior is worth {number(prior.strength)} points."
+        f"The means are normal around {'m' if centres else location}, with a covariance proportional to that of their "
+        f"component. The prior counts as {number(prior.strength)} points."
     )
     centre = "m" if centres else location
-    return Saying(words, (f"μ_k ∼ Normal({centre}, Σ_k / {number(prior.strength)})",), centres)
+    return Description(words, (f"μ_k ∼ Normal({centre}, Σ_k / {number(prior.strength)})",), centres)
 
 
-@say_means.register
-def _hierarchical_means(prior: HierarchicalMeans, n_features: int) -> Saying:
+@describe_means.register
+def _hierarchical_means(prior: HierarchicalMeans, n_features: int) -> Description:
     (location, centres), (scale, widths) = _located(prior.location, n_features), _scaled(prior.scale, n_features)
     assert prior.spread is not None
     sub = "" if n_features == 1 else "_j"
@@ -242,14 +247,14 @@ def _hierarchical_means(prior: HierarchicalMeans, n_features: int) -> Saying:
         f"t{sub} ∼ {_scalar_formula(prior.spread)}",
     )
     words = (
-        "The means share a centre c and a spread t that are learned from all components; before the data, the spread "
-        f"is {_scalar_words(prior.spread)}."
+        "The means are normal around a common centre c with standard deviation t, which are estimated from all "
+        f"components; a priori, t is {_scalar_words(prior.spread)}."
     )
-    return Saying(words + _ordered(prior), formulas, centres | widths | _scalar_columns(prior.spread))
+    return Description(words + _ordered(prior), formulas, centres | widths | _scalar_columns(prior.spread))
 
 
 @by_class
-def say_covariances(prior: CovariancesPrior, family: Family, n_features: int) -> Saying:
+def describe_covariances(prior: CovariancesPrior, family: Family, n_features: int) -> Description:
     """Describe a prior of the covariances."""
     raise NotImplementedError
 
@@ -260,15 +265,15 @@ def _index(family: Family, n_features: int) -> str:
     return " ".join([*own, *([] if family.form.n_scales(n_features) == 1 else ["j"])])
 
 
-@say_covariances.register
-def _wishart(prior: WishartPrecision, family: Family, n_features: int) -> Saying:
+@describe_covariances.register
+def _wishart(prior: WishartPrecision, family: Family, n_features: int) -> Description:
     assert prior.dof is not None
     one = family.form.n_scales(n_features) == 1
-    scale, columns, learned, told = _wishart_scale(prior.scale, one)
+    scale, columns, formulas, of_scale = _wishart_scale(prior.scale, one)
     formula = wishart_formula(family.form, family, n_features, prior.dof, scale)
-    typical = _per_column("Components are expected to have standard deviations near", prior.typical_sd())
-    words = f"{typical}; the prior is worth about {number(prior.dof)} points of each component."
-    return Saying(f"{words}{told}", (formula, *learned), columns)
+    typical = _per_column("Within a component, the prior expects standard deviations near", prior.typical_sd())
+    words = f"{typical}. It counts as about {number(prior.dof)} points per component."
+    return Description(f"{words}{of_scale}", (formula, *formulas), columns)
 
 
 @by_class
@@ -289,10 +294,10 @@ def _matrix_formula(form: Squares, family: Family, n_features: int, dof: float, 
 
 
 def _wishart_scale(scale: Any, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
-    """A scale in a formula, its numbers where there are several, and what is said of one that is learned."""
+    """Return a scale for a formula, its values if there are several, and formulas and words if it is estimated."""
     if isinstance(scale, Scalar):
         formula = f"S{'' if one else '_{j j}'} ∼ {_scalar_formula(scale)}"
-        words = f" Their scale S is learned; before the data it is {_scalar_words(scale)}."
+        words = f" The scale S is estimated; a priori it is {_scalar_words(scale)}."
         return "S", _scalar_columns(scale), (formula,), words
     numbers = np.asarray(scale, float)
     if numbers.size == 1:
@@ -301,7 +306,7 @@ def _wishart_scale(scale: Any, one: bool) -> tuple[str, dict[str, Array], tuple[
 
 
 def _per_column(before: str, values: Sequence[float] | Array) -> str:
-    """A sentence with one number, or with the range of several.
+    """Complete a sentence with one number, or with the range of several.
 
     Examples
     --------
@@ -312,19 +317,20 @@ def _per_column(before: str, values: Sequence[float] | Array) -> str:
     return f"{before} {least if least == most else f'{least} to {most} (by column)'}"
 
 
-@say_covariances.register
-def _lkj(prior: LKJCovariance, family: Family, n_features: int) -> Saying:
+@describe_covariances.register
+def _lkj(prior: LKJCovariance, family: Family, n_features: int) -> Description:
     assert prior.sd is not None
     sd = f"τ_{{{_index(family, n_features) or 'j'}}} ∼ {_scalar_formula(prior.sd)}"
-    words = f"The standard deviation τ of a component is {_scalar_words(prior.sd)}."
+    words = f"The standard deviation τ of a component is, a priori, {_scalar_words(prior.sd)}."
     columns = _scalar_columns(prior.sd)
     if family.form.block_size(n_features) == 1:
-        return Saying(words, (sd,), columns)
+        return Description(words, (sd,), columns)
     k = family.sharing.subscript
     formula = f"Σ{k} = diag(τ{k}) R{k} diag(τ{k}), R{k} ∼ LKJ({number(prior.eta)})"
-    uniform = "all correlation matrices are equally likely" if prior.eta == 1 else _shrinks(prior.eta)
-    return Saying(f"{words} Apart from that, {uniform}.", (formula, sd), columns)
+    return Description(f"{words} {_correlation_words(prior.eta)}", (formula, sd), columns)
 
 
-def _shrinks(eta: float) -> str:
-    return "correlations are drawn towards 0" if eta > 1 else "strong correlations are expected"
+def _correlation_words(eta: float) -> str:
+    if eta == 1:
+        return "All correlation matrices are equally probable."
+    return "Correlations are shrunk towards 0." if eta > 1 else "Strong correlations are expected."

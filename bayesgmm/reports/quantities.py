@@ -1,4 +1,4 @@
-"""The single numbers of a posterior by name, labels undone, and which of them mix worst: what ArviZ is asked about."""
+"""The scalar quantities of a posterior by name, after relabelling, and their diagnostics by ArviZ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-SHOWN = 6  # numbers that a picture shows
+SHOWN = 6  # number of quantities in a figure
 OWN = {"weight", "mean", "covariance"}
 SAMPLER = {"loglik": "log likelihood", "lp": "log posterior"}
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """Single numbers of a posterior.
+    """Scalar quantities of a posterior.
 
     Parameters
     ----------
     names : tuple of str
-        Of each, as a reader calls it.
+        Name of each quantity for readers.
     draws : (Q, chain, draw) float
     keys : tuple of tuple
-        Which number of the mixture it is: ``('mean', k, j)``, ``('weight', k)``, ...
+        Identifies each quantity: ``('mean', k, j)``, ``('weight', k)``, ...
     """
 
     names: tuple[str, ...]
@@ -37,20 +37,20 @@ class Quantities:
 
     @cached_property
     def diagnostics(self) -> dict[str, Array]:
-        """R-hat, bulk and tail ESS of each."""
+        """R-hat, bulk ESS and tail ESS of each quantity."""
         import arviz as az
 
         dataset = self.dataset(range(len(self.names)))
-        with np.errstate(all="ignore"):  # a number that never moves has none: NaN
-            found = {
+        with np.errstate(all="ignore"):  # NaN for constants
+            values = {
                 "r_hat": az.rhat(dataset),
                 "ess_bulk": az.ess(dataset, method="bulk"),
                 "ess_tail": az.ess(dataset, method="tail"),
             }
-        return {name: values["q"].values for name, values in found.items()}
+        return {name: value["q"].values for name, value in values.items()}
 
     def dataset(self, chosen: Any) -> "xr.Dataset":
-        """Some of them as one variable ``q`` [chain, draw, quantity]."""
+        """Return some of the quantities as one variable ``q`` [chain, draw, quantity]."""
         import xarray as xr
 
         values = self.draws[list(chosen)]
@@ -58,7 +58,7 @@ class Quantities:
         return xr.Dataset({"q": (("quantity", "chain", "draw"), values)}, coords={"quantity": names})
 
     def worst(self, count: int = SHOWN) -> list[int]:
-        """Those that mix worst, by their R-hat, then by their bulk ESS; the first is the label-free log likelihood."""
+        """Return the indices of the quantities that mix worst, by R-hat, then bulk ESS, after the log likelihood."""
         r_hat, ess = self.diagnostics["r_hat"], self.diagnostics["ess_bulk"]
         by_rhat = np.nan_to_num(r_hat, nan=0.0).round(3)
         order = sorted(range(len(self.names)), key=lambda i: (-by_rhat[i], np.nan_to_num(ess[i], nan=np.inf)))
@@ -68,15 +68,15 @@ class Quantities:
 
 
 def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str]) -> Quantities:
-    """Weights, means, standard deviations, what the priors learn, the log likelihood.
+    """Collect weights, means, standard deviations, hyperparameters, and the log likelihood.
 
     Parameters
     ----------
     fit : DataTree
     posterior : Posterior
-        Its draws with label switching undone.
+        Relabelled draws.
     columns : sequence of str
-        What to call the columns of the data.
+        Names of the columns.
     """
     chains = fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
     components = [str(name) for name in fit["posterior"].coords["component"].values]
@@ -97,26 +97,26 @@ def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str])
         for j, column in enumerate(columns):
             add(f"component {component}: mean of {column}", p.mean[:, k, j], "mean", k, j)
             add(f"component {component}: sd of {column}", sd[:, k, j], "sd", k, j)
-    for name, value in _learned(fit, columns).items():
+    for name, value in _hyperparameters(fit, columns).items():
         add(name, value, *name.split())
     if "sample_stats" in fit.children:
         stats = fit["sample_stats"].to_dataset()
-        for name, said in SAMPLER.items():
+        for name, title in SAMPLER.items():
             if name in stats:
-                add(said, stats[name].transpose("chain", "draw").values, said)
+                add(title, stats[name].transpose("chain", "draw").values, title)
     return Quantities(tuple(names), np.stack(draws), tuple(keys))
 
 
-def _learned(fit: "xr.DataTree", columns: Sequence[str]) -> dict[str, Array]:
-    """Return the parameters of the priors that are estimated, each (chain, draw)."""
-    found = {}
+def _hyperparameters(fit: "xr.DataTree", columns: Sequence[str]) -> dict[str, Array]:
+    """Return the hyperparameters by name, each (chain, draw)."""
+    draws = {}
     for name, variable in fit["posterior"].to_dataset().data_vars.items():
         rest = [dim for dim in variable.dims if dim not in {"chain", "draw"}]
         if name in OWN or rest not in ([], ["feature"]):
             continue
         values = variable.transpose("chain", "draw", *rest).values
         if not rest:
-            found[str(name)] = values
+            draws[str(name)] = values
         else:
-            found |= {f"{name} of {column}": values[..., j] for j, column in enumerate(columns)}
-    return found
+            draws |= {f"{name} of {column}": values[..., j] for j, column in enumerate(columns)}
+    return draws

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from bayesgmm.declared import Declared
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import Setting
-from bayesgmm.reports.blocks import Block, Code, Items, LeftOut, Paragraph
+from bayesgmm.reports.blocks import Block, Code, Items, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
 WORKS = {
@@ -22,11 +22,11 @@ WORKS = {
     "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
     "J. Comput. Graph. Stat. 31(4), 1189–1201.",
 }
-SPOKEN = ("draws", "chains")  # settings that the command has options for
+OPTIONS = ("draws", "chains")  # settings for which the command has options
 
 
 def in_python(value: object) -> str:
-    """A declaration as Python that makes it again.
+    """Return a declaration as Python code.
 
     Examples
     --------
@@ -36,28 +36,28 @@ def in_python(value: object) -> str:
     """
     if not isinstance(value, Declared):
         return repr(value)
-    told = {name: getattr(value, name) for name in type(value).model_fields if name != "prior"}
-    parts = [f"{name}={in_python(part)}" for name, part in told.items() if part is not None]
+    fields = {name: getattr(value, name) for name in type(value).model_fields if name != "prior"}
+    parts = [f"{name}={in_python(part)}" for name, part in fields.items() if part is not None]
     return f"bg.{type(value).__name__}({', '.join(parts)})"
 
 
 def declaration(subject: Subject) -> list[Block]:
-    """The declaration as a card and as Python, with the calls that fit it."""
+    """Show the declaration as a card and as Python, with the calls to fit it."""
     if subject.model is None:
-        raise LeftOut("The fit holds no declaration, so the call that made it is unknown.")
+        raise Omitted("The fit stores no model declaration, so the call that made it is unknown.")
     blocks: list[Block] = [
-        Code("The declaration as a card: save it as model.toml", subject.model.to_toml().rstrip()),
-        Code("The same in Python, with the call", _call(subject, subject.model)),
+        Code("The model as a card; save it as model.toml", subject.model.to_toml().rstrip()),
+        Code("The model in Python, with the call of fit", _call(subject, subject.model)),
     ]
     if command := _command(subject):
-        blocks.append(Code("The same at the terminal", command))
+        blocks.append(Code("The command", command))
     return blocks
 
 
 def _call(subject: Subject, model: MixtureModel) -> str:
     settings = {"method": subject.method, **subject.info.settings, "seed": subject.info.seed}
-    weighed = subject.has_points and subject.points.weights is not None
-    given = [f"columns={list(subject.columns)!r}"] + (["sample_weight=weights"] if weighed else [])
+    weighted = subject.has_points and subject.points.weights is not None
+    given = [f"columns={list(subject.columns)!r}"] + (["sample_weight=weights"] if weighted else [])
     given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
     lines = ["import bayesgmm as bg", "import pandas as pd", "", 'data = pd.read_csv("data.csv")']
     fields = {name: getattr(model, name) for name in type(model).model_fields}
@@ -70,23 +70,23 @@ def _call(subject: Subject, model: MixtureModel) -> str:
 
 
 def _command(subject: Subject) -> str:
-    """The command; none where it has no words for a setting, or for a column."""
+    """Return the command; empty if it has no option for a setting, or can't name a column."""
     settings = subject.info.settings
     usual = {} if subject.engine is None else subject.engine.defaults
-    if any(usual.get(name) != value for name, value in settings.items() if name not in SPOKEN):
+    if any(usual.get(name) != value for name, value in settings.items() if name not in OPTIONS):
         return ""
     if any("," in name or name != name.strip() for name in subject.columns):
         return ""
     if subject.has_points and subject.points.weights is not None:
         return ""
-    told: dict[str, Setting] = {
+    options: dict[str, Setting] = {
         "method": subject.method,
         "columns": ",".join(subject.columns),
         "seed": subject.info.seed,
     }
-    told |= {name: settings[name] for name in SPOKEN if name in settings}
-    options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in told.items() if value is not None)
-    return f"bayesgmm fit data.csv --model model.toml {options} -o fit.nc"
+    options |= {name: settings[name] for name in OPTIONS if name in settings}
+    words = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    return f"bayesgmm fit data.csv --model model.toml {words} -o fit.nc"
 
 
 def citations(subject: Subject) -> list[Block]:
@@ -99,4 +99,4 @@ def citations(subject: Subject) -> list[Block]:
         works.append(WORKS["rhat"])
     if not subject.is_point:
         works += [WORKS["loo"], WORKS["vi"], WORKS["salso"]]
-    return [Paragraph("What this report rests on:"), Items(tuple(works))]
+    return [Paragraph("Software and methods of this fit and this report:"), Items(tuple(works))]

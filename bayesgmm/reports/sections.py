@@ -1,11 +1,11 @@
-"""The sections of a report, in their order. A new one is a line here and a function that makes its blocks."""
+"""The sections of a report, in order. A new section needs one line here and a function that returns its blocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bayesgmm.errors import warn
 from bayesgmm.reports import chains, checks, clusters, declared, groupings, overview, remaking
-from bayesgmm.reports.blocks import Block, LeftOut, Paragraph
+from bayesgmm.reports.blocks import Block, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
 Part = Callable[[Subject], list[Block]]
@@ -13,9 +13,9 @@ Part = Callable[[Subject], list[Block]]
 
 @dataclass(frozen=True)
 class Section:
-    """A section: its name in links, its title, and the parts that make its blocks.
+    """A section: its name in links, its title, and the functions that make its parts.
 
-    A part that this fit can't have raises ``LeftOut``; the section then says why in its place.
+    A part that is not possible for a fit raises ``Omitted``; the section then shows the reason.
     """
 
     name: str
@@ -34,38 +34,36 @@ class Section:
 
 
 def _made(part: Part, subject: Subject) -> tuple[list[Block], str]:
-    """The blocks of a part, or why there are none."""
+    """Return the blocks of a part, or the reason why there are none."""
     try:
         return part(subject), ""
-    except LeftOut as reason:
+    except Omitted as reason:
         return [], str(reason)
-    except Exception as error:  # the rest of the report is still worth having, of a failed fit most of all
+    except Exception as error:  # the rest of the report is still useful, above all for a failed fit
         what = f"{part.__name__.replace('_', ' ')} could not be made: {type(error).__name__}: {error}"
         warn([f"The report lacks a part: {what}"])
         return [], f"Left out: {what}"
 
 
 SECTIONS = (
-    Section("verdict", "In short", (overview.verdict,)),
-    Section("clusters", "The clusters", (clusters.table, clusters.portraits)),
-    Section("pictures", "The clusters in pictures", (clusters.pairs, clusters.density, clusters.weights)),
-    Section("points", "The least certain points", (clusters.least_certain,)),
-    Section(
-        "together", "Which points belong together", (groupings.how_many, groupings.clusterings, groupings.together)
-    ),
-    Section("findings", "What the checks found", (overview.findings,)),
-    Section("fitted", "What was fitted", (declared.model, declared.engine, declared.data)),
+    Section("verdict", "Summary", (overview.verdict,)),
+    Section("clusters", "Components", (clusters.table, clusters.portraits)),
+    Section("pictures", "Figures of the components", (clusters.pairs, clusters.density, clusters.weights)),
+    Section("points", "Most uncertain points", (clusters.least_certain,)),
+    Section("together", "Clusters of points", (groupings.how_many, groupings.clusterings, groupings.together)),
+    Section("findings", "Findings of the checks", (overview.findings,)),
+    Section("fitted", "Model, method and data", (declared.model, declared.engine, declared.data)),
     Section(
         "draws",
-        "Can the draws be trusted?",
+        "Convergence",
         (chains.convergence, chains.ranks, chains.traces, chains.effective, chains.energy, chains.elbo, chains.summary),
     ),
     Section(
         "fit",
-        "Does the model fit the data?",
-        (checks.margins, checks.replicates, checks.calibration, checks.leave_one_out, checks.strange),
+        "Fit to the data",
+        (checks.margins, checks.replicates, checks.calibration, checks.leave_one_out, checks.anomalous),
     ),
-    Section("priors", "What the prior had to do with it", (checks.priors,)),
-    Section("again", "How to do it again", (remaking.declaration,)),
+    Section("priors", "Influence of the prior", (checks.priors,)),
+    Section("again", "How to reproduce this fit", (remaking.declaration,)),
     Section("cite", "How to cite", (remaking.citations,)),
 )

@@ -1,4 +1,4 @@
-"""The fit that a report is about, and what several of its parts ask of it, each computed once."""
+"""The fit of a report, and the quantities that several parts of the report use, each computed once."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
-from bayesgmm.predictions.cross_validation import LeftOut as Left
+from bayesgmm.predictions.cross_validation import LeftOut
 from bayesgmm.predictions.predictive import assignments
-from bayesgmm.reports.blocks import LeftOut
+from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.predictions import predictive_tree, transformed
 from bayesgmm.reports.quantities import Quantities, quantities
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     import xarray as xr
 
 IntArray = NDArray[np.intp]
-WORK = 100_000_000  # draws times points that one answer may cost: seconds
-WEIGHTED = "The rows have weights: a row is then not one point, and can't be replicated or left out."
-LEAST_DRAWS = 20  # for checks by replicated data
-LEAST_LOO = 100  # for leaving points out
-DRAWN = 2000  # points that a picture shows
-PAIRED = 500  # points where every pair of them is looked at
-ENOUGH = 500  # draws for that
-PANELS = 5  # columns that a picture of pairs shows
-READABLE = 60  # characters of a name that fit a table or a sentence
-LONG = 26  # characters of a name that fit a picture or the heading of a table
-MANY = 12  # columns that a table shows at once
+WORK = 100_000_000  # maximum of draws times points for one result: a few seconds
+WEIGHTED = "The rows have weights, so a row is not one point, and can't be replicated or left out."
+LEAST_DRAWS = 20  # minimum number of draws for checks by replicated data
+LEAST_LOO = 100  # minimum number of draws for leave-one-out
+DRAWN = 2000  # maximum number of points in a figure
+PAIRED = 500  # maximum number of points for results about all pairs of points
+ENOUGH = 500  # number of draws for these
+PANELS = 5  # maximum number of columns in a figure of pairs
+READABLE = 60  # maximum length of a name in a table or a sentence
+LONG = 26  # maximum length of a name in a figure or the heading of a table
+MANY = 12  # maximum number of columns in a table that is not folded
 
 
 class Subject:
-    """A fit and its answers.
+    """A fit and its results.
 
     Parameters
     ----------
     fit : DataTree
-        Of the schema; whatever made it.
+        A fit by any engine, or a trace of PyMC.
     """
 
     def __init__(self, fit: "xr.DataTree") -> None:
@@ -68,9 +68,15 @@ class Subject:
 
     @cached_property
     def points(self) -> Points:
-        """The data; a part that needs them is left out where the fit has none."""
+        """The fitted points.
+
+        Raises
+        ------
+        Omitted
+            When the fit does not contain them.
+        """
         if not self.has_points:
-            raise LeftOut("The fit holds no observed data.")
+            raise Omitted("The fit does not contain its data.")
         return observed(self.fit)
 
     @property
@@ -80,12 +86,12 @@ class Subject:
 
     @property
     def n_points(self) -> int:
-        """N."""
+        """Number of points, N."""
         return len(self.points.values)
 
     @property
     def rows_and_points(self) -> str:
-        """Describe the number of points, and of rows if rows have weights."""
+        """Number of points in words; with row weights, of rows and of points."""
         rows = plural(self.n_points, self.word)
         if self.points.weights is None:
             return rows
@@ -98,12 +104,12 @@ class Subject:
 
     @cached_property
     def labels(self) -> "tuple[str, ...]":
-        """The rows' own names."""
+        """Row labels."""
         return tuple(str(label) for label in np.asarray(self.points.index))
 
     @cached_property
     def model(self) -> MixtureModel | None:
-        """The declaration, where the fit holds one."""
+        """The declaration, if the fit stores one."""
         return self.info.model
 
     @property
@@ -123,43 +129,43 @@ class Subject:
 
     @property
     def method(self) -> str:
-        """The engine, or what PyMC says that it was."""
+        """Name of the engine; for a trace of PyMC, its library."""
         foreign = self.fit["posterior"].attrs.get("inference_library", "")
         return str(self.info.method or foreign or "unknown")
 
     @property
     def engine(self) -> Engine | None:
-        """The engine's description; none of a fit that was made elsewhere."""
+        """The engine; None for a fit by another package."""
         return ENGINES.get(self.method)
 
     def bounded(self, most: int = 1000) -> int:
-        """Draws that an answer about every point averages over."""
+        """Return the number of draws for averages that are computed for every point."""
         points = self.n_points if self.has_points else 1
         return int(np.clip(WORK // points, 50, most))
 
     @cached_property
     def assignments(self) -> "xr.Dataset":
-        """Probabilities of the components, labels and uncertainties, of the points that were fitted."""
+        """Probabilities of the components, labels and entropies of the fitted points."""
         return assignments(self.fit, self.points.values, draws=self.bounded())
 
     @cached_property
     def sizes(self) -> Array:
-        """(K,) how many points each component is expected to hold, weights counted."""
+        """(K,) expected number of points in each component; rows count by their weights."""
         weights = self.points.weights
         probability = self.assignments["probability"].values
         return probability.sum(axis=0) if weights is None else weights @ probability
 
     @cached_property
     def occupied(self) -> list[int]:
-        """Components that are expected to hold a point or more; all of them where there are no points."""
+        """Components that are expected to hold at least one point; all if the fit contains no points."""
         if not self.has_points:
             return list(range(self.n_components))
-        each = self.points.total_weight / self.n_points  # a point's weight
+        each = self.points.total_weight / self.n_points  # mean weight of a point
         return [k for k in range(self.n_components) if self.sizes[k] >= each] or [int(np.argmax(self.sizes))]
 
     @cached_property
     def titles(self) -> tuple[str, ...]:
-        """The columns' names, cut to what fits a table."""
+        """Column names, shortened for tables."""
         return tuple(short(name, READABLE) for name in self.columns)
 
     @cached_property
@@ -174,39 +180,39 @@ class Subject:
 
     @cached_property
     def quantities(self) -> Quantities:
-        """The single numbers of the posterior, and which of them mix worst."""
+        """Scalar quantities of the posterior, with their diagnostics."""
         return quantities(self.fit, self.posterior, self.names)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The columns' names, cut to what fits a picture, each still different from the others."""
+        """Column names, shortened for figures and still different from each other."""
         cut = [short(name) for name in self.columns]
         return tuple(name if cut.count(name) == 1 else f"{name[: LONG - 5]} ({j})" for j, name in enumerate(cut))
 
     @cached_property
     def few(self) -> "xr.DataTree":
-        """The same fit to be drawn: at most 2,000 of its points, and names that fit."""
+        """The fit for figures: at most 2,000 of its points, and short column names."""
         return self._sparse(DRAWN)
 
     @cached_property
     def drawn(self) -> "xr.DataTree":
-        """The same without the components behind the last occupied one: where those are is what the prior says."""
+        """The same without the components after the last occupied one, which depend on the prior only."""
         tree = self.few.copy()
         tree["posterior"] = self.few["posterior"].isel(component=slice(max(self.occupied) + 1))
         return tree
 
     @cached_property
     def counted(self) -> "xr.DataTree":
-        """The same, each row one point whatever its weight: for what is made of one label a row."""
+        """The same without row weights, for results that use one label per row."""
         return _without_weights(self.few)
 
     @cached_property
-    def company(self) -> "xr.DataTree":
-        """The same with at most 500 points, each row one: for what looks at every pair of them."""
+    def paired(self) -> "xr.DataTree":
+        """The same with at most 500 points and without row weights, for results about all pairs of points."""
         return _without_weights(self._sparse(PAIRED))
 
     def _sparse(self, most: int) -> "xr.DataTree":
-        """The fit with at most so many of its points, evenly spaced, and with the names of pictures."""
+        """Return the fit with a maximum number of evenly spaced points, and with the column names of figures."""
         import xarray as xr
 
         groups = {}
@@ -227,8 +233,8 @@ class Subject:
         return np.linspace(0, self.n_points - 1, min(self.n_points, most)).round().astype(int)
 
     @cached_property
-    def telling(self) -> list[str]:
-        """The columns (by their names in pictures) in which the components differ most, in the data's order."""
+    def informative(self) -> list[str]:
+        """The columns in which the components differ most, by their names in figures, in the order of the data."""
         p = self.posterior.parameters
         weight, mean = p.weight.mean(axis=0), p.mean.mean(axis=0)
         within = np.diagonal(p.covariance, axis1=-2, axis2=-1).mean(axis=0)
@@ -238,41 +244,43 @@ class Subject:
 
     @cached_property
     def partition(self) -> "xr.Dataset":
-        """The optimal clustering of at most 500 points."""
+        """Optimal partition of at most 500 points."""
         if self.n_components == 1:
-            raise LeftOut("With one component there is one cluster.")
+            raise Omitted("With one component, there is one cluster.")
         if self.is_point:
-            raise LeftOut("A point estimate says nothing of other clusterings that are plausible.")
-        return partition(self.company, draws=ENOUGH, restarts=4, progress=False)
+            raise Omitted("A point estimate has no posterior, so plausible partitions are not shown.")
+        return partition(self.paired, draws=ENOUGH, restarts=4, progress=False)
 
     @cached_property
     def predictive(self) -> "xr.DataTree":
-        """Replicated data and log likelihoods of the columns and points that are drawn."""
+        """Replicated data and log likelihoods of the columns and points in the figures."""
         if self.posterior.n_draws < LEAST_DRAWS:
-            raise LeftOut(f"Checks by replicated data need {LEAST_DRAWS} draws; there are {self.posterior.n_draws}.")
+            raise Omitted(
+                f"Checks by replicated data need at least {LEAST_DRAWS} draws; there are {self.posterior.n_draws}."
+            )
         if self.points.weights is not None:
-            raise LeftOut(WEIGHTED)
-        chosen = [self.names.index(name) for name in self.telling]
+            raise Omitted(WEIGHTED)
+        chosen = [self.names.index(name) for name in self.informative]
         return predictive_tree(self.few, chosen)
 
     @cached_property
-    def loo(self) -> tuple[Left, IntArray]:
-        """Points that were left out, and which rows they are: those of the checks."""
+    def loo(self) -> tuple[LeftOut, IntArray]:
+        """Leave-one-out results and their rows, as the checks use them."""
         if self.points.weights is not None:
-            raise LeftOut(WEIGHTED)
+            raise Omitted(WEIGHTED)
         if self.posterior.n_draws < LEAST_LOO:
-            raise LeftOut(f"Leaving points out needs {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+            raise Omitted(f"Leave-one-out needs at least {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
         if approximation(self.fit) and self.info.notes.resampled is None:
-            raise LeftOut("The approximation is too far from the posterior to leave points out.")
+            raise Omitted("The approximation is too far from the posterior for leave-one-out.")
         try:
             return leave_one_out(self.fit)
-        except ValueError:  # ArviZ's: "All tail values are the same"
-            raise LeftOut("The draws are copies of a few: no point can be left out.") from None
+        except ValueError:  # from ArviZ: "All tail values are the same"
+            raise Omitted("The draws are copies of a few, so leave-one-out can't be computed.") from None
 
     @cached_property
     def pit(self) -> "xr.Dataset":
-        """Compute the leave-one-out probability integral transform of each point, for the columns that are drawn."""
-        _ = self.loo  # what it leaves out, this leaves out
+        """Leave-one-out probability integral transform of each point, for the columns in the figures."""
+        _ = self.loo  # raises Omitted where leave-one-out is not possible
         return transformed(self.predictive)
 
     @cached_property
@@ -282,17 +290,17 @@ class Subject:
 
     @property
     def thinned(self) -> str:
-        """A sentence where not all points are drawn."""
+        """A sentence if not all points are in the figures."""
         return self.limited(DRAWN)
 
     def limited(self, most: int) -> str:
-        """A sentence where not all points are looked at."""
+        """Return a sentence if a maximum number of points is smaller than the number of points."""
         return f" {most:,} of the {self.n_points:,} points are drawn." if self.n_points > most else ""
 
     @property
-    def alike(self) -> str:
-        """A sentence where rows have weights that do not count."""
-        return "" if self.points.weights is None else " Each row is one point here, whatever its weight."
+    def unweighted(self) -> str:
+        """A sentence if rows have weights that are not used."""
+        return "" if self.points.weights is None else " Each row counts as one point here; row weights are not used."
 
 
 def _without_weights(tree: "xr.DataTree") -> "xr.DataTree":
@@ -304,7 +312,7 @@ def _without_weights(tree: "xr.DataTree") -> "xr.DataTree":
 
 
 def short(name: str, long: int = LONG) -> str:
-    """A name cut to what fits; its end goes.
+    """Shorten a name by cutting its end.
 
     Examples
     --------
@@ -316,7 +324,7 @@ def short(name: str, long: int = LONG) -> str:
 
 
 def share(value: float) -> str:
-    """A probability as a reader says it: no certainty that is only rounding; the space does not break.
+    """Format a probability as a percentage; values near 0 and 1 are not rounded to 0 and 1. The space does not break.
 
     Examples
     --------
@@ -324,16 +332,16 @@ def share(value: float) -> str:
     ['33.3 %', '> 99.9 %', '100 %', '0 %']
     """
     if value in {0.0, 1.0}:
-        said = f"{100 * value:.0f}"
+        text = f"{100 * value:.0f}"
     elif value > 0.9995:
-        said = "> 99.9"
+        text = "> 99.9"
     else:
-        said = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
-    return f"{said} %".replace(" ", "\N{NO-BREAK SPACE}")
+        text = "< 0.1" if value < 0.0005 else f"{100 * value:.1f}"
+    return f"{text} %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def listed(parts: list[str]) -> str:
-    """Parts as a sentence lists them.
+    """Join parts as in a sentence.
 
     Examples
     --------

@@ -37,8 +37,8 @@ PURPOSES = {
         "Answers that need no names for the components.",
         "partition credible_ball co_clustering n_clusters merge_components",
     ),
-    "Doubt": (
-        "Whether to believe any of it.",
+    "Diagnose": (
+        "Convergence, label switching, and checks of a fit.",
         "diagnose report relabel label_convergence findings.Finding findings.Findings",
     ),
     "Choose": ("How many components, and which method.", "select bootstrap_test compare"),

@@ -131,7 +131,7 @@ def test_an_explanation_has_all_sections(name):
     assert "{'" not in text
     assert text.count("```") % 2 == 0
     priors = next(part for part in explanation.parts if part.title == "The priors")
-    assert set(priors.sayings) == {"weights", "means", "covariances"}
+    assert set(priors.descriptions) == {"weights", "means", "covariances"}
 
 
 def test_default_priors_are_explained_with_their_values():

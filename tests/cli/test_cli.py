@@ -233,7 +233,7 @@ def test_fit_tells_a_machine_the_component_table(folder):
     assert f"{told['convergence']['rhat']:.3f}" in convergence_line(fit)
     assert told["wrote"] == [{"path": "machine.nc"}]
     assert "left out, not numeric: 'species'; choose columns with --columns" in told["warnings"]
-    assert any("The chains do not agree yet" in warning for warning in told["warnings"])
+    assert any("The chains have not mixed well" in warning for warning in told["warnings"])
     for warning in told["warnings"]:
         assert warning in done.stderr
 
@@ -269,7 +269,7 @@ def test_quiet_leaves_out_what_is_in_a_file_but_no_warning(folder):
     args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "quiet.nc"]
     done = run(*args, "--quiet", cwd=folder)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "The chains do not agree yet" in done.stderr
+    assert "The chains have not mixed well" in done.stderr
     args = ["select", "flowers.csv", "-k", "1,2", "--covariance", "full", "--seed", 1]
     assert "The best by bic" in run(*args, "-q", cwd=folder).stdout
     assert run(*args, "-q", "-o", "quiet.csv", cwd=folder).stdout == ""
@@ -325,7 +325,7 @@ def test_weights_and_a_background_are_not_forgotten_at_the_terminal(folder, iris
 def test_diagnose_says_what_may_be_wrong(folder, fitted):
     done = run("diagnose", "fit.nc", "-o", "findings.csv", "--plot", "check.png", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "Nothing found by:" in done.stdout
+    assert "No findings from:" in done.stdout
     assert "Not checked: last stick" in done.stdout
     assert (folder / "check.png").stat().st_size > 10_000
     assert list(pd.read_csv(folder / "findings.csv").columns) == ["severity", "check", "what", "why", "advice"]

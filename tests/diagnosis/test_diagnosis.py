@@ -59,7 +59,7 @@ def checks_of(findings, severity=None):
 
 def test_a_right_model_passes(right):
     found = bg.diagnose(right, progress=False)
-    assert not checks_of(found, "problem") | checks_of(found, "doubt"), str(found)
+    assert not checks_of(found, "problem") | checks_of(found, "warning"), str(found)
     assert "checks found no problem." in found.verdict
     assert {"mixing", "predictive fit", "unexplained points", "rounding"} <= set(found.passed)
 
@@ -68,7 +68,7 @@ def test_every_check_runs_or_says_why_not(fit):
     found = bg.diagnose(fit, progress=False)
     told = set(found.passed) | set(found.skipped) | checks_of(found)
     assert set(CHECKS) <= told
-    assert checks_of(found) <= set(CHECKS) | {"said when fitted"}
+    assert checks_of(found) <= set(CHECKS) | {"warnings of the fit"}
     assert all(found.skipped.values())
 
 
@@ -88,9 +88,9 @@ def test_two_runs_find_the_same(fit):
 def test_what_was_said_when_it_was_fitted_is_not_said_twice(galaxies_fit):
     """Fit and diagnosis write the same sentences, so those of the checks are recognised, and the rest is kept."""
     tree = galaxies_fit.copy()
-    again = [*mixing.doubts(tree), "Interrupted: kept 3 of 9 draws."]
+    again = [*mixing.fit_warnings(tree), "Interrupted: kept 3 of 9 draws."]
     annotate(tree, replace(bg.info(tree), warnings=tuple(again)))
-    said = [f.what for f in bg.diagnose(tree, progress=False) if f.check == "said when fitted"]
+    said = [f.what for f in bg.diagnose(tree, progress=False) if f.check == "warnings of the fit"]
     assert said == ["Interrupted: kept 3 of 9 draws."]
 
 
@@ -155,7 +155,7 @@ def test_row_weights_leave_out_what_counts_rows(blob):
 
 def test_one_chain_few_draws_and_all_divergent(blob):
     alone = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], chains=1, noise=0.06)
-    assert "chains" in checks_of(bg.diagnose(alone, progress=False), "doubt")
+    assert "chains" in checks_of(bg.diagnose(alone, progress=False), "warning")
     few = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], chains=2, draws=3, noise=0.06)
     assert "mixing" in checks_of(bg.diagnose(few, progress=False), "problem")
     diverging = {"diverging": np.ones((4, 100), bool)}
@@ -164,7 +164,7 @@ def test_one_chain_few_draws_and_all_divergent(blob):
     assert (found.severity, found.what[:3]) == ("problem", "All")
     some = {"diverging": np.arange(400).reshape(4, 100) < 3}
     (found,) = bg.diagnose(draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=some), ["divergences"])
-    assert (found.severity, found.evidence["count"]) == ("doubt", 3)
+    assert (found.severity, found.evidence["count"]) == ("warning", 3)
 
 
 def test_low_energy_and_cut_trajectories(blob):
@@ -260,7 +260,7 @@ def test_empty_components_are_counted_and_expected_under_a_sparse_prior():
     weight = [0.62, 0.37, 0.01]
     tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25))
     (found,) = bg.diagnose(tree, ["empty components"])
-    assert (found.severity, found.evidence["occupied"]) == ("doubt", [0, 0, 1, 0])
+    assert (found.severity, found.evidence["occupied"]) == ("warning", [0, 0, 1, 0])
     sparse = FitInfo(model=bg.MixtureModel(3, weights=bg.SparseDirichlet()))
     tree = draws_of(x, weight, [[0.0], [5.0], [60.0]], np.full((3, 1, 1), 0.25), told=sparse)
     (found,) = bg.diagnose(tree, ["empty components"])
@@ -278,7 +278,7 @@ def test_thin_and_singular_components():
         told = FitInfo(model=bg.MixtureModel(2, covariance))
         tree = draws_of(x, share, [[0, 0], [9, 9]], [np.eye(2), np.eye(2)], told=told)
         takes = [finding.what for finding in bg.diagnose(tree, ["thin components"])]
-        assert [f"takes {needed} or more" in what for what in takes] == [True] * (needed > 0)
+        assert [f"needs at least {needed}." in what for what in takes] == [True] * (needed > 0)
     spike = [np.eye(2), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])]
     x[:50, 1] = x[:50, 0]
     found = bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], spike), ["thin components"])
@@ -300,7 +300,7 @@ def test_labels_of_components_that_overlap_mean_nothing():
 def test_a_last_stick_that_holds_mass():
     told = FitInfo(model=bg.MixtureModel(4), truncation=TruncationInfo(0.2, 0.1, 2.0))
     (found,) = components.cut_off(told)
-    assert "The last of 4 sticks holds 20.0% of the mass" in found.what
+    assert "The last of 4 sticks has 20.0% of the weight" in found.what
     assert not components.cut_off(replace(told, truncation=TruncationInfo(0.001, 0.1, 2.0)))
     assert not components.cut_off(FitInfo())
 
@@ -410,10 +410,10 @@ def test_findings_read_well():
     found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
     assert [f.severity for f in found] == ["problem", "note"]
     assert found.verdict == (
-        "Do not trust these answers yet: the chains do not agree. Draw more. The other checks found only 1 note."
+        "Do not trust these results yet: the chains do not agree. Draw more. The other checks found only 1 note."
     )
     text = str(found)
-    assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("Nothing found by: energy")
+    assert text.index("PROBLEM (mixing)") < text.index("NOTE") < text.index("No findings from: energy")
     assert "prior: no declaration" in text
     assert max(map(len, text.splitlines())) <= 100
     html = found._repr_html_()

@@ -342,7 +342,7 @@ def test_the_fit_reports_that_its_draws_were_resampled(iris):
     told = info(fit).notes.resampled
     assert told.proposals > 4000
     assert 500 < told.effective <= told.distinct <= 1000
-    assert f"1000 draws, picked from {told.proposals} of a Gaussian approximation" in convergence_line(fit)
+    assert f"1000 draws, resampled from {told.proposals} of a Gaussian approximation" in convergence_line(fit)
 
 
 def test_a_small_effective_sample_size_is_reported(monkeypatch):

@@ -292,7 +292,7 @@ def bare(monkeypatch):
     """NUTS from three starts, its draws not diagnosed: 100 fits take two thirds of the time."""
     for name in ("MIN_STARTS", "MAX_STARTS"):
         monkeypatch.setattr(laplace, name, 3)
-    monkeypatch.setattr("bayesgmm.diagnosis.mixing.doubts", lambda fit: [])
+    monkeypatch.setattr("bayesgmm.diagnosis.mixing.fit_warnings", lambda fit: [])
 
 
 @pytest.mark.parametrize("name", CALIBRATED)
@@ -430,5 +430,5 @@ def test_a_singular_draw_does_not_affect_the_others():
 
 def test_chains_that_disagree_are_reported_in_words():
     x = np.random.default_rng(0).normal(size=40)
-    with pytest.warns(FitWarning, match="The chains do not agree yet|diverged"):
+    with pytest.warns(FitWarning, match="The chains have not mixed well|diverged"):
         bg.fit(bg.MixtureModel(5), x, draws=20, tune=20, seed=1, progress=False)

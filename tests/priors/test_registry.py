@@ -21,7 +21,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior
 from bayesgmm.priors.means import MEANS, MeansPrior
 from bayesgmm.priors.scalars import SCALARS, NumbersOrPrior, Scalar
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior, dirichlet_density
-from bayesgmm.reports.priors import Saying, say_weights, sayings
+from bayesgmm.reports.priors import Description, describe_weights, descriptions
 from tests.declarations import covariance_priors, mean_priors, weight_priors
 
 PACKAGE = Path(bg.__file__).parent
@@ -51,7 +51,7 @@ def test_the_functions_of_all_rooms_are_found():
     names = {function.__name__ for function, _ in FUNCTIONS}
     assert names >= {"weights_given", "pymc_means", "family_covariances", "covariance_values", "pymc_class"}
     assert names >= {"weight_shares", "means_factor", "precisions_factor", "closest_wishart", "weight_concentration"}
-    assert names >= {"say_weights", "say_means", "say_covariances"}
+    assert names >= {"describe_weights", "describe_means", "describe_covariances"}
 
 
 @pytest.mark.parametrize(("function", "registry"), FUNCTIONS, ids=[function.__name__ for function, _ in FUNCTIONS])
@@ -148,8 +148,8 @@ def test_a_missing_implementation_is_a_named_error(toy, x):
         bg.build_model(model, x)
     with pytest.raises(MissingImplementation, match="'weight_shares'"):
         bg.fit(model, x, "vb", progress=False)
-    with pytest.raises(MissingImplementation, match="'say_weights'"):
-        sayings(model.resolve(as_points(x)), 1)
+    with pytest.raises(MissingImplementation, match="'describe_weights'"):
+        descriptions(model.resolve(as_points(x)), 1)
 
 
 def test_one_implementation_for_each_function_is_enough_for_every_room(toy, x):
@@ -160,10 +160,10 @@ def test_one_implementation_for_each_function_is_enough_for_every_room(toy, x):
     same = bg.MixtureModel(2, weights=bg.Dirichlet(3.0))
     for function in (weights_given, weight_shares, weight_concentration):
         function.register(Registered, function.dispatch(Dirichlet))
-    say_weights.register(Registered, lambda prior, n_components: Saying("A toy.", ("w",)))
+    describe_weights.register(Registered, lambda prior, n_components: Description("A toy.", ("w",)))
     of_priors = [f for f, registry in FUNCTIONS if registry is WEIGHTS]
     assert [f.__name__ for f in of_priors if without_implementation(f, {"registered": Registered})] == []
-    assert sayings(model.resolve(as_points(x)), 1)["weights"].words == "A toy."
+    assert descriptions(model.resolve(as_points(x)), 1)["weights"].words == "A toy."
     one, other = (bg.build_model(each, x).point_logps() for each in (model, same))
     assert one == other
     one, other = (fitted(each, x, "vb")["posterior"]["mean"].values for each in (model, same))

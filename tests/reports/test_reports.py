@@ -24,9 +24,9 @@ from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
 from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections
-from bayesgmm.reports.blocks import LeftOut
+from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import mathml
-from bayesgmm.reports.priors import FAMILIES, sayings
+from bayesgmm.reports.priors import FAMILIES, descriptions
 from bayesgmm.reports.remaking import in_python
 from bayesgmm.reports.sections import SECTIONS
 from bayesgmm.reports.subject import Subject
@@ -180,7 +180,7 @@ def test_every_text_has_enough_contrast_in_light_in_dark_and_on_paper(iris_repor
     assert len(styles) == 3
     for style in styles:
         colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", style))
-        for name in ("ink", "quiet", "link", "problem", "doubt", "note"):
+        for name in ("ink", "quiet", "link", "problem", "warning", "note"):
             assert contrast(colours[name], colours["ground"]) >= 4.5, (name, colours)
         assert contrast(colours["ink"], colours["soft"]) >= 4.5
 
@@ -294,14 +294,14 @@ def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_pa
     text = said(parse(bg.report(fit, tmp_path / "heavy.html", progress=False).read_text(encoding="utf-8")))
     assert "150 rows that count as 250 points" in text
     assert f"sepal_length4.3{np.average(x['sepal_length'], weights=weights):.4g}7.9" in text
-    assert text.count("Each row is one point here, whatever its weight.") == 3
+    assert text.count("Each row counts as one point here; row weights are not used.") == 3
 
 
 def test_the_order_of_weights_is_that_of_the_weights(galaxies_fit):
     """By mean the heaviest component is in the middle, and much heavier than the others."""
     fit = bg.relabel(galaxies_fit, "ordered", by="velocity")
     verdict = clusters.weights(Subject(fit))[0].verdict
-    assert verdict == "It is not certain which is heavier: 0 or 2."
+    assert verdict == "It is uncertain which component has the larger weight: 0 or 2."
 
 
 def test_where_all_components_hold_points_no_other_is_said_to_be_empty(galaxies_fit, monkeypatch, undrawn):
@@ -345,13 +345,13 @@ def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path, undrawn):
 def test_every_prior_says_itself(weights, means, covariances, family, columns):
     points = as_points(np.random.default_rng(0).normal(size=(20, columns)))
     model = bg.MixtureModel(3, family, weights, means, covariances).resolve(points)
-    for saying in sayings(model, columns).values():
-        assert saying.words.endswith(".")
-        assert saying.formulas
-        for formula in saying.formulas:
+    for description in descriptions(model, columns).values():
+        assert description.words.endswith(".")
+        assert description.formulas
+        for formula in description.formulas:
             ET.fromstring(str(mathml(formula)))
             assert "None" not in formula
-        for values in saying.columns.values():
+        for values in description.columns.values():
             assert values.shape == (columns,)
     assert eval(in_python(model), {"bg": bg}) == model
 
@@ -359,9 +359,9 @@ def test_every_prior_says_itself(weights, means, covariances, family, columns):
 def test_a_formula_shows_the_numbers_that_were_declared():
     points = as_points(np.random.default_rng(0).normal(size=(20, 1)))
     model = bg.MixtureModel(2, weights=bg.Dirichlet(7.0), means=bg.NormalMeans(3.5, 4.5)).resolve(points)
-    saying = sayings(model, 1)
-    assert saying["weights"].formulas == ("(w_1, …, w_{2}) ∼ Dirichlet(7)",)
-    assert saying["means"].formulas == ("μ_k ∼ Normal(3.5, 4.5)",)
+    description = descriptions(model, 1)
+    assert description["weights"].formulas == ("(w_1, …, w_{2}) ∼ Dirichlet(7)",)
+    assert description["means"].formulas == ("μ_k ∼ Normal(3.5, 4.5)",)
 
 
 def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
@@ -370,7 +370,9 @@ def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
 
     points = as_points(np.random.default_rng(0).normal(size=(20, 1)))
     model = bg.MixtureModel(1, "diag", covariances=bg.WishartPrecision(5.0, 3.0)).resolve(points)
-    shape, rate = re.search(r"Gamma\(([\d.]+), ([\d.]+ / 2)\)", sayings(model, 1)["covariances"].formulas[0]).groups()
+    shape, rate = re.search(
+        r"Gamma\(([\d.]+), ([\d.]+ / 2)\)", descriptions(model, 1)["covariances"].formulas[0]
+    ).groups()
     drawn, _ = model.covariances.draw(np.random.default_rng(1), model.family, (4000, 1, 1))
     assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
 
@@ -490,7 +492,7 @@ def test_a_part_that_fails_is_said_and_the_rest_is_there(galaxies_fit, tmp_path,
         raise ZeroDivisionError("unexpected")
 
     def impossible(subject):
-        raise LeftOut("This fit can't have it.")
+        raise Omitted("This fit can't have it.")
 
     first = sections.Section("broken", "Broken", (broken, impossible))
     monkeypatch.setattr("bayesgmm.reports.SECTIONS", (first, SECTIONS[0]))
