@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.labels.alignments import LEAST, METHODS
-from bayesgmm.labels.relabelling import POINTS, Naming, name_components
+from bayesgmm.labels.relabelling import POINTS, Options, find_order
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Blocks, draw_responsibilities
@@ -74,15 +74,15 @@ def timed(task):
 def main():
     print("| points | method | points used | seconds | target, seconds |\n|---|---|---|---|---|")
     points, drawn, _ = switched(200, n_draws=50)  # loads what is compiled
-    name_components(drawn, 0, points, Naming())
+    find_order(drawn, 0, points, Options())
     for n_points in CASES:
         points, drawn, shuffle = switched(n_points)
         for method in METHODS:
             settings = {"by": "weight"} if method == "ordered" else {}
             for asked in [None, POINTS] if n_points > POINTS else [None]:
-                how = Naming(method, settings, asked, os.cpu_count())
+                options = Options(method, settings, asked, os.cpu_count())
                 seconds, (order, _) = timed(
-                    lambda how=how, drawn=drawn, points=points: name_components(drawn, 0, points, how)
+                    lambda options=options, drawn=drawn, points=points: find_order(drawn, 0, points, options)
                 )
                 if method != "ordered":
                     assert same_names(order, np.argsort(shuffle, axis=1)), method

@@ -12,7 +12,7 @@ INSTEAD = {
     r"\bmend(s|ed|ing)?\b": "fix, correct",
     r"\bastray\b": "divergent, failed",
     r"\bin doubt\b": "uncertain",
-    r"\bdoubtful\b": "uncertain",
+    r"\bdoubt(s|ful)?\b": "uncertain; a severity is a warning",
     r"\b(heaps of|two heaps|one heap)\b": "modes, groups, clusters",
     r"\bat the door\b": "input validation",
     r"what comes of it": "the result, returns",
@@ -89,4 +89,6 @@ def test_the_check_can_fail(text):
 
 
 def test_the_check_leaves_other_words_alone():
-    assert not unplain("recommended by default; heapq; a heap of the smallest values; a finding is a doubt; believable")
+    assert not unplain(
+        "recommended by default; heapq; a heap of the smallest values; a finding is a warning; doubtless; believable"
+    )

@@ -169,8 +169,8 @@ def n_clusters(
     clusters = merged_clusters(merge, counts.shape[1])
     if clusters is not None:
         counts = counts @ (clusters[:, None] == np.arange(clusters.max() + 1))
-    found = np.bincount((counts > 0).sum(axis=1), minlength=counts.shape[1] + 1)[1:]
-    chance: Array = found / found.sum()
+    occupied = np.bincount((counts > 0).sum(axis=1), minlength=counts.shape[1] + 1)[1:]
+    chance: Array = occupied / occupied.sum()
     return xr.DataArray(
         chance,
         dims="n_clusters",

@@ -28,14 +28,14 @@ def compress(labels, out):
     number = np.empty(labels.max() + 1, np.int64)
     for s in range(n_draws):
         number[:] = -1
-        found = 0
+        n_groups = 0
         for i in range(n_points):
             k = labels[s, i]
             if number[k] < 0:
-                number[k] = found
-                found += 1
+                number[k] = n_groups
+                n_groups += 1
             out[i, s] = number[k]
-        most = max(most, found)
+        most = max(most, n_groups)
     return most
 
 

@@ -39,7 +39,7 @@ class Search:
 
     def improve(self, starts: list[Clustering], count: Count | None = None) -> Clustering:
         """Improve some starts by greedy search and return the best; -1 marks points that have no cluster yet."""
-        found = [start.copy() for start in starts]
+        improved = [start.copy() for start in starts]
         gain = np.diff(self.loss.table(self.draws.n_points))
         costs = (self.loss.split_cost, self.loss.join_cost)
         keys = [key_of(self.seed) ^ np.uint64(i << 40) for i in range(len(starts))]
@@ -47,13 +47,13 @@ class Search:
         def search(first: int, last: int) -> None:
             for i in range(first, last):
                 partition_kernels.search(
-                    self.draws.z, self.draws.n_groups, gain, *costs, self.most, keys[i], SWEEPS, ZEAL, found[i]
+                    self.draws.z, self.draws.n_groups, gain, *costs, self.most, keys[i], SWEEPS, ZEAL, improved[i]
                 )
                 if count is not None:
                     count.step()
 
         run_ranges(search, len(starts), self.threads)
-        return self.best([_numbered(one) for one in found])
+        return self.best([_numbered(one) for one in improved])
 
     def best(self, clusterings: list[Clustering]) -> Clustering:
         """The clustering with the minimum expected loss."""

@@ -114,15 +114,15 @@ def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress
     responsibilities = Responsibilities(Blocks.from_rows(few, weight), tables, threads, progress)
     references = Blocks.from_rows(few[along_longest_axis(few, REFERENCES)])
     shares = draw_responsibilities(references, tables, threads)
-    found = {
+    quantities = {
         "log_density": log_densities(references, tables, threads) - standard.log_scale,
         "n_occupied": -np.expm1(responsibilities.log_empty()).sum(axis=1),
         "together": (shares[:, 1:] * shares[:, :-1]).sum(axis=2),
     }
     if with_loglik:
         scaled = responsibilities.logliks() * _total(points) / responsibilities.blocks.total_weight
-        found = {"loglik": scaled - standard.log_scale * _total(points)} | found
-    return found
+        quantities = {"loglik": scaled - standard.log_scale * _total(points)} | quantities
+    return quantities
 
 
 def _total(points: Points) -> float:
@@ -175,21 +175,21 @@ def _measured(values: "xr.Dataset") -> "pd.DataFrame":
         return pd.DataFrame({"rhat": _listed(blank), "ess": _listed(blank)})
     with np.errstate(invalid="ignore", divide="ignore"):  # NaN for constants
         rhat, ess = az.rhat(values), az.ess(values)
-    found = pd.DataFrame({"rhat": _listed(rhat), "ess": _listed(ess)})
-    found.loc[found["rhat"].isna() & (values.sizes["chain"] > 1), "ess"] = np.nan
-    return found
+    measured = pd.DataFrame({"rhat": _listed(rhat), "ess": _listed(ess)})
+    measured.loc[measured["rhat"].isna() & (values.sizes["chain"] > 1), "ess"] = np.nan
+    return measured
 
 
 def _listed(values: "xr.Dataset") -> "pd.Series[float]":
     """Return every number of a Dataset by its name, ``mean[0, petal_width]``."""
     import pandas as pd
 
-    found = {}
+    numbers = {}
     for name, array in values.data_vars.items():
         for index in np.ndindex(array.shape):
             place = ", ".join(
                 str(array[dim].values[i] if dim in array.coords else i)
                 for dim, i in zip(array.dims, index, strict=True)
             )
-            found[f"{name}[{place}]" if place else str(name)] = float(array.values[index])
-    return pd.Series(found)
+            numbers[f"{name}[{place}]" if place else str(name)] = float(array.values[index])
+    return pd.Series(numbers)

@@ -92,21 +92,21 @@ def misfits(fit: "xr.DataTree") -> list[Misfit]:
     x, posterior = thinned(fit)
     parameters, names = posterior.parameters, posterior.columns
     label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
-    found = []
+    compared = []
     for j, name in enumerate(names):
         u, inside = rosenblatt(x, parameters, [j])[..., 0], deviations(x, posterior, label, [j])[..., 0]
-        found.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
+        compared.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
         outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
-        found.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
+        compared.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
     for i, j in combinations(range(len(names)), 2):
         u, inside = rosenblatt(x, parameters, [i, j]), scipy.special.ndtr(deviations(x, posterior, label, [i, j]))
         p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
-        found.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
+        compared.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
     if len(names) > 1:
         far = distances(rosenblatt(x, parameters))
-        found.append(Misfit("distance", names, float(combine(evenness(far)))))
-    adjusted = holm(np.array([misfit.p_value for misfit in found]))
-    return [replace(misfit, adjusted=float(p)) for misfit, p in zip(found, adjusted, strict=True)]
+        compared.append(Misfit("distance", names, float(combine(evenness(far)))))
+    adjusted = holm(np.array([misfit.p_value for misfit in compared]))
+    return [replace(misfit, adjusted=float(p)) for misfit, p in zip(compared, adjusted, strict=True)]
 
 
 def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:
@@ -134,12 +134,12 @@ def margins(fit: "xr.DataTree") -> Array:
 def predictive_misfit(fit: "xr.DataTree") -> list[Finding]:
     """Find misfit between data and model; false alarms occur in at most 5 % of fits of the correct model."""
     compared = misfits(fit)
-    found = []
+    findings = []
     for kind, sentences in SENTENCES.items():
         bad = sorted((m for m in compared if m.kind == kind and m.adjusted < LEVEL), key=lambda m: m.adjusted)
         if bad:
-            found.append(_finding(fit, kind, bad, sentences, len(compared)))
-    return found
+            findings.append(_finding(fit, kind, bad, sentences, len(compared)))
+    return findings
 
 
 def _finding(fit: "xr.DataTree", kind: str, bad: list[Misfit], sentences: tuple[str, str], tests: int) -> Finding:

@@ -83,7 +83,7 @@ def distances(uniform: Array) -> Array:
 def unrounded(x: Array, seed: int = 0) -> Array:
     """Spread the values of rounded columns of points (N, D) evenly over their rounding steps.
 
-    Rounding is then not found as a misfit of the model.
+    Rounding is then not reported as a misfit of the model.
     """
     steps = np.array([rounded_to(column) for column in x.T])
     return x + steps * (np.random.default_rng(seed).random(x.shape) - 0.5)

@@ -192,14 +192,14 @@ class Alignment:
         return replace(self, order=self.order[:, names], centre=centre, cost=cost)
 
 
-def cheapest(cost: Array) -> Order:
+def solve_assignments(cost: Array) -> Order:
     """Solve the assignment problem for a stack of cost matrices (S, K, K): the column of each row, at minimum cost.
 
     Where the minima of the columns lie in different rows, they are the solution; only the other matrices are solved.
 
     Examples
     --------
-    >>> cheapest(np.array([[[0.0, 5.0], [5.0, 0.0]], [[1.0, 2.0], [2.0, 9.0]]]))
+    >>> solve_assignments(np.array([[[0.0, 5.0], [5.0, 0.0]], [[1.0, 2.0], [2.0, 9.0]]]))
     array([[0, 1],
            [1, 0]])
     """
@@ -211,7 +211,7 @@ def cheapest(cost: Array) -> Order:
     return order
 
 
-def price(cost: Array, order: Order) -> Array:
+def order_cost(cost: Array, order: Order) -> Array:
     """(S,) cost of the order of each draw."""
     return np.take_along_axis(cost, order[:, :, None], axis=2)[:, :, 0].sum(axis=1)
 
@@ -226,18 +226,18 @@ def disagreement(centre: Array) -> Array:
     return -(centre.argmax(axis=1)[:, None] == np.arange(centre.shape[1])[:, None]).astype(float)
 
 
-def settle(
+def alternate(
     responsibilities: Responsibilities, charge: Callable[[Array], Array], centre: Consensus, start: Order | None = None
 ) -> Alignment:
     """Minimise the cost over the orders and over the consensus in turns, until convergence."""
     order, objective = start, []
     for _ in range(MAX_ITER):
         cost = responsibilities.costs(charge(centre.share))
-        new = cheapest(cost)
+        new = solve_assignments(cost)
         if order is not None:
-            paid = price(cost, order)
-            new = np.where((paid - price(cost, new) > NO_GAIN * np.abs(paid))[:, None], new, order)
-        objective.append(float(price(cost, new).sum()))
+            paid = order_cost(cost, order)
+            new = np.where((paid - order_cost(cost, new) > NO_GAIN * np.abs(paid))[:, None], new, order)
+        objective.append(float(order_cost(cost, new).sum()))
         if order is not None and np.array_equal(new, order):
             break
         order = new
@@ -252,7 +252,7 @@ def _by_points(problem: RelabellingProblem, charge: Callable[[Array], Array]) ->
     centre = (
         responsibilities.of_draw(problem.best) if problem.start is None else responsibilities.consensus(problem.start)
     )
-    return settle(responsibilities, charge, centre, problem.start)
+    return alternate(responsibilities, charge, centre, problem.start)
 
 
 def stephens(problem: RelabellingProblem) -> Alignment:
@@ -298,8 +298,8 @@ def ecr(problem: RelabellingProblem, partition: ArrayLike | None = None) -> Alig
         return _by_points(problem, disagreement)
     responsibilities = problem.require_points()
     cost = responsibilities.costs(disagreement(_as_centre(partition, responsibilities)))
-    order = cheapest(cost)
-    return Alignment(order, responsibilities.consensus(order), objective=(float(price(cost, order).sum()),))
+    order = solve_assignments(cost)
+    return Alignment(order, responsibilities.consensus(order), objective=(float(order_cost(cost, order).sum()),))
 
 
 def _as_centre(partition: ArrayLike, responsibilities: Responsibilities) -> Array:
@@ -341,8 +341,8 @@ def pivot(problem: RelabellingProblem) -> Alignment:
     named = values[problem.best]
     squares = (values**2).sum(axis=2)[:, None, :] + (named**2).sum(axis=1)[:, None]
     cost = squares - 2 * np.einsum("kc,sjc->skj", named, values)
-    order = cheapest(cost)
-    return Alignment(order, objective=(float(price(cost, order).sum()),))
+    order = solve_assignments(cost)
+    return Alignment(order, objective=(float(order_cost(cost, order).sum()),))
 
 
 def ordered(problem: RelabellingProblem, by: str | None = None) -> Alignment:

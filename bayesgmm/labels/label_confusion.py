@@ -37,8 +37,8 @@ def exchange_gaps(cost: Array, order: Order) -> Array:
     return named + named.transpose(0, 2, 1) - own[:, :, None] - own[:, None, :]
 
 
-def misnamed(gap: Array) -> float:
-    r"""Upper bound on the probability that two labels are exchanged, from their exchange gaps (S,).
+def exchange_bound(gap: Array) -> float:
+    r"""Compute an upper bound on the probability that two labels are exchanged, from their exchange gaps (S,).
 
     Let h be the density of the gaps when all labels are right. Relabelling hides the sign, so only
     :math:`h(g) + h(-g) = f(|g|)` is observed. When :math:`h(-g)` does not increase with :math:`g \ge 0`, the
@@ -55,7 +55,7 @@ def misnamed(gap: Array) -> float:
     Two modes ten standard deviations apart, and a single mode:
 
     >>> rng = np.random.default_rng(0)
-    >>> misnamed(rng.normal(5.0, 1.0, size=1000)), round(misnamed(np.abs(rng.normal(size=1000))), 1)
+    >>> exchange_bound(rng.normal(5.0, 1.0, size=1000)), round(exchange_bound(np.abs(rng.normal(size=1000))), 1)
     (0.0, 0.5)
     """
     size = np.abs(gap)
@@ -75,7 +75,7 @@ def confusion(gaps: Array) -> Array:
     n_components = gaps.shape[1]
     out = np.zeros((n_components, n_components))
     for j, k in zip(*np.triu_indices(n_components, 1), strict=True):
-        out[j, k] = out[k, j] = misnamed(gaps[:, j, k])
+        out[j, k] = out[k, j] = exchange_bound(gaps[:, j, k])
     return out
 
 
@@ -116,7 +116,7 @@ def constancy(centre: Consensus, weight: Array) -> Array:
     return np.clip(np.divide(common, apart, out=np.zeros_like(common), where=apart > 0), 0.0, 1.0)
 
 
-def judge(
+def diagnostics(
     responsibilities: Responsibilities, alignment: Alignment, weight: Array, method: str, by: str | None
 ) -> LabelInfo:
     """Compute how well the labels of an alignment are determined.
@@ -170,7 +170,7 @@ def label_warnings(labels: LabelInfo | None) -> list[str]:
 
 
 def meaningless(labels: LabelInfo | None) -> list[Finding]:
-    """Return findings about meaningless labels, from what ``judge`` returns; none if their weight is below 1 %."""
+    """Return findings about meaningless labels, from ``diagnostics``; none if their weight is below 1 %."""
     if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < WEIGHTY:
         return []
     reasons = [f"{_listed(members)} can't be distinguished" for members in labels.indistinct]

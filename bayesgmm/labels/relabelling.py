@@ -119,14 +119,14 @@ def relabel(
     given = _points(fit, data)
     if partition is not None and given is not None:
         settings["partition"] = _as_labels(partition, len(given.values), earlier.shape[1])
-    how = Naming(method, settings, size, os.cpu_count() or 1, progress)
-    order, labels = name_components(drawn, _best(fit), given, how)
+    options = Options(method, settings, size, os.cpu_count() or 1, progress)
+    order, labels = find_order(drawn, _best(fit), given, options)
     warn(label_confusion.label_warnings(labels))
     return _renamed(fit, earlier, order, labels)
 
 
 @dataclass(frozen=True)
-class Naming:
+class Options:
     """Settings of a relabelling.
 
     Parameters
@@ -151,7 +151,7 @@ class Naming:
         return n_points <= MANY * POINTS or self.method not in NEED_POINTS or "partition" in self.settings
 
 
-def name_components(drawn: Posterior, best: int, points: Points | None, how: Naming) -> tuple[Order, LabelInfo]:
+def find_order(drawn: Posterior, best: int, points: Points | None, options: Options) -> tuple[Order, LabelInfo]:
     """Compute an order (S, K) of the components in the original draws, and how well it is determined.
 
     Parameters
@@ -162,26 +162,30 @@ def name_components(drawn: Posterior, best: int, points: Points | None, how: Nam
         The draw whose labels the others are first matched to.
     points : Points, optional
         Points whose responsibilities may be compared.
-    how : Naming
+    options : Options
     """
-    problem, settings, weight = RelabellingProblem(drawn, best), dict(how.settings), drawn.parameters.weight
+    problem, settings, weight = RelabellingProblem(drawn, best), dict(options.settings), drawn.parameters.weight
     if points is not None:
         tables = drawn.tables()
-        rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), how.points)
+        rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), options.points)
         if "partition" in settings:
             settings["partition"] = settings["partition"][rows]
         start = None  # a sweep over many points takes seconds: start from the order that a subsample gives
-        if not how.from_scratch(len(rows)):
-            start, _ = name_components(drawn, best, points, replace(how, points=POINTS))
-        problem = RelabellingProblem(drawn, best, Responsibilities(blocks, tables, how.threads, how.progress), start)
-    alignment = METHODS[how.method](problem, **settings)
-    if how.method != "ordered":
+        if not options.from_scratch(len(rows)):
+            start, _ = find_order(drawn, best, points, replace(options, points=POINTS))
+        problem = RelabellingProblem(
+            drawn, best, Responsibilities(blocks, tables, options.threads, options.progress), start
+        )
+    alignment = METHODS[options.method](problem, **settings)
+    if options.method != "ordered":
         alignment = alignment.renamed(by_size(weight, alignment.order))
     by = settings.get("by")
     if problem.responsibilities is None:
-        return alignment.order, LabelInfo(how.method, by)
+        return alignment.order, LabelInfo(options.method, by)
     mean_weight = np.take_along_axis(weight, alignment.order, axis=1).mean(axis=0)
-    return alignment.order, label_confusion.judge(problem.responsibilities, alignment, mean_weight, how.method, by)
+    return alignment.order, label_confusion.diagnostics(
+        problem.responsibilities, alignment, mean_weight, options.method, by
+    )
 
 
 def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
@@ -201,7 +205,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
         one = np.tile(np.arange(n_components), (n_draws, 1))
         return one[:, by_size(posterior.parameters.weight, one)], LabelInfo("stephens")
     size = max(SUBSAMPLE, SUBSAMPLE_EACH * n_components)
-    return name_components(posterior, int(np.argmax(lp)), points, Naming(points=size, threads=threads))
+    return find_order(posterior, int(np.argmax(lp)), points, Options(points=size, threads=threads))
 
 
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:

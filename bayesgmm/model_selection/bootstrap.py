@@ -188,7 +188,7 @@ def bootstrap_test(
     values, interrupted = run_all(tasks, "bootstrap", cores, progress)
     done = np.array([value for value in values if value is not None])
     kept = done[np.isfinite(done)]
-    warn(_doubts(len(tasks), len(done), len(kept), interrupted))
+    warn(_warnings(len(tasks), len(done), len(kept), interrupted))
     return BootstrapTest(pair.n_components, pair.against, covariance, observed, kept)
 
 
@@ -219,7 +219,7 @@ def _standardised(mixture: Mixture, family: Family) -> Posterior:
     return Posterior(parameters, names, Standard(np.zeros(n_features), np.ones(n_features)))
 
 
-def _doubts(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
+def _warnings(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
     messages = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
     if kept < done:
         messages.append(

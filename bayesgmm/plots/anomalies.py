@@ -1,4 +1,4 @@
-"""Plot of anomalies: the points that are called, and the p-values in order."""
+"""Plot of anomalies: the points, and the p-values in order."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import DataLike
-from bayesgmm.plots.style import COLOURS, choose_columns
+from bayesgmm.plots.panels import despine
+from bayesgmm.plots.style import COLOURS, choose_columns, marker_area
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FDR = 0.05
 BAND = 0.95  # probability of the band for uniform p-values, at each rank
 LABELLED = 12  # maximum number of anomalies with a label
-STRANGE, CALLED = "0.55", COLOURS[5]
+ANOMALY = COLOURS[5]
 
 
 def anomaly_data(
@@ -90,10 +91,10 @@ def anomalies(
 ) -> "Figure":
     """Plot anomalies, and the p-values in order.
 
-    Left: the points in two columns (with one column, its values against the p-values). Points that are called at the
+    Left: the points in two columns (with one column, its values against the p-values). Anomalies at the
     false discovery rate ``fdr`` are red, with their row labels. Right: the p-values in increasing order. P-values of
-    regular points follow the diagonal, inside the band. The method of Benjamini and Hochberg calls all points up to the
-    last one under the lower line.
+    regular points follow the diagonal, inside the band. By the method of Benjamini and Hochberg, all points up to the
+    last one under the lower line are anomalies.
 
     Parameters
     ----------
@@ -123,54 +124,51 @@ def anomalies(
     """
     import matplotlib.pyplot as plt
 
-    found = anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed)
+    scores = anomaly_data(fit, data, columns, fdr=fdr, calibration=calibration, seed=seed)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
-    _draw_points(left, found)
-    _draw_order(right, found)
+    _draw_points(left, scores)
+    _draw_order(right, scores)
     for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
+        despine(axis)
     return figure
 
 
-def _draw_points(axis: "Axes", found: "xr.Dataset") -> None:
-    x, p_value, called = found["x"].values, found["p_value"].values, found["anomaly"].values
-    names = found["feature"].values
+def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
+    x, p_value, called = scores["x"].values, scores["p_value"].values, scores["anomaly"].values
+    names = scores["feature"].values
     up = x[:, 1] if len(names) > 1 else p_value
-    crowd = float(np.clip(3000 / len(x), 3, 22))
+    area = marker_area(len(x), total=3000, least=3, most=22)
     shade = axis.scatter(
-        x[~called, 0], up[~called], s=crowd, c=p_value[~called], cmap="Greys_r", vmin=-0.15, vmax=1.35, lw=0, zorder=2
+        x[~called, 0], up[~called], s=area, c=p_value[~called], cmap="Greys_r", vmin=-0.15, vmax=1.35, lw=0, zorder=2
     )
     shade.set_rasterized(len(x) > 20_000)
-    axis.scatter(x[called, 0], up[called], s=crowd + 24, color=CALLED, edgecolors="white", lw=0.6, zorder=3)
+    axis.scatter(x[called, 0], up[called], s=area + 24, color=ANOMALY, edgecolors="white", lw=0.6, zorder=3)
     for i in np.flatnonzero(called)[np.argsort(p_value[called], kind="stable")][:LABELLED]:
-        label = str(found["point"].values[i])
-        axis.annotate(label, (x[i, 0], up[i]), xytext=(4, 4), textcoords="offset points", fontsize=8, color=CALLED)
+        label = str(scores["point"].values[i])
+        axis.annotate(label, (x[i, 0], up[i]), xytext=(4, 4), textcoords="offset points", fontsize=8, color=ANOMALY)
     axis.set_xlabel(names[0])
     axis.set_ylabel(names[1] if len(names) > 1 else "p-value")
     if len(names) == 1:
         axis.set_yscale("log")
-    count = int(called.sum())
-    axis.set_title(
-        f"{count} of {len(x)} points called at a false discovery rate of {found.attrs['fdr']:g} (darker: smaller p)",
-        fontsize=10,
-        loc="left",
-    )
+    counts = f"{called.sum()} of {len(x)} points flagged as anomalous"
+    title = f"{counts} (false discovery rate {scores.attrs['fdr']:g}; darker: smaller p)"
+    axis.set_title(title, fontsize=10, loc="left")
 
 
-def _draw_order(axis: "Axes", found: "xr.Dataset") -> None:
-    n_points, called = found.sizes["point"], found["anomaly"].values
-    expected = found["place"].values / n_points
-    axis.fill_between(expected, *found["band"].values.T, color="0.88", lw=0, label=f"{BAND:.0%} of uniform p-values")
+def _draw_order(axis: "Axes", scores: "xr.Dataset") -> None:
+    n_points, called = scores.sizes["point"], scores["anomaly"].values
+    expected = scores["place"].values / n_points
+    axis.fill_between(expected, *scores["band"].values.T, color="0.88", lw=0, label=f"{BAND:.0%} of uniform p-values")
     axis.plot(expected, expected, color="0.6", lw=1)
     line = "Benjamini and Hochberg's line"
-    axis.plot(expected, found.attrs["fdr"] * expected, color=CALLED, lw=1, ls="--", label=line)
-    at = found["rank"].values / n_points
-    p_value = found["p_value"].values
+    axis.plot(expected, scores.attrs["fdr"] * expected, color=ANOMALY, lw=1, ls="--", label=line)
+    at = scores["rank"].values / n_points
+    p_value = scores["p_value"].values
     axis.scatter(at[~called], p_value[~called], s=9, color="0.25", lw=0, zorder=3, rasterized=n_points > 20_000)
-    axis.scatter(at[called], p_value[called], s=22, color=CALLED, lw=0, zorder=3)
+    axis.scatter(at[called], p_value[called], s=22, color=ANOMALY, lw=0, zorder=3)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("share of points")
     axis.set_ylabel("p-value")
-    axis.set_title(f"p-values by {found.attrs['reference']}, in order", fontsize=10, loc="left")
+    axis.set_title(f"p-values by {scores.attrs['reference']}, in order", fontsize=10, loc="left")
     axis.legend(frameon=False, loc="lower right", fontsize=9)

@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
+from bayesgmm.plots.panels import despine, panel_grid
 from bayesgmm.plots.style import COLOURS, choose_columns
 from bayesgmm.posterior.schema import observed
 
@@ -134,24 +135,15 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     'quantile of the model'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
-
     data = check_data(fit, columns, ci_prob)
     d = data.sizes["feature"]
-    panels = d + (d > 1)
-    across = min(panels, 3)
-    down = -(-panels // across)
-    figure, axes = plt.subplots(
-        down, across, figsize=(max(4.1 * across, 5.5), 3.2 * down), squeeze=False, layout="constrained"
-    )
+    figure, axes = panel_grid(d + (d > 1), 4.1, 3.2)
     largest = 1.12 * max(float(np.abs(data["difference"]).max()), float(np.abs(data["band"]).max()))
-    for j, axis in enumerate(axes.flat[:d]):
+    for j, axis in enumerate(axes[:d]):
         _draw_difference(axis, data, j, largest)
     if d > 1:
-        _draw_pairs(figure, axes.flat[d], data)
-    for axis in axes.flat[panels:]:
-        axis.set_visible(False)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        _draw_pairs(figure, axes[d], data)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -166,7 +158,7 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
     axis.set_title(f"{data['feature'].values[j]}\nshape {_named(margin)}, tails {_named(tail)}", fontsize="medium")
     axis.set_ylim(-largest, largest)
     axis.set_xlabel("quantile of the model")
-    axis.spines[["top", "right"]].set_visible(False)
+    despine(axis)
     if j == 0:
         axis.set_ylabel("share of the data below,\nminus expected")
 

@@ -8,8 +8,20 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.panels import component_marks, draw_histogram, pair_number, row_weights, triangle
-from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid
+from bayesgmm.plots.panels import (
+    component_marks,
+    despine,
+    draw_histogram,
+    draw_legend,
+    draw_outlines,
+    draw_points,
+    draw_rings,
+    hide_height,
+    pair_number,
+    row_weights,
+    triangle,
+)
+from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, marker_area
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
 from bayesgmm.sweep.stats import Array, cholesky
@@ -69,8 +81,7 @@ def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci
     p = posterior.thin(CURVES).parameters
     grids = np.stack([grid(column) for column in x.T])
     lines = [curves(at, p.weight, p.mean[..., j], p.covariance[..., j, j]) for at, j in zip(grids, chosen, strict=True)]
-    tail = (1 - ci_prob) / 2
-    bands = [np.quantile(curve.sum(axis=1), [tail, 1 - tail], axis=0).T for curve in lines]
+    bands = [interval(curve.sum(axis=1), ci_prob) for curve in lines]
     few = posterior.thin(OUTLINES).parameters
     pairs = list(combinations(range(len(chosen)), 2))
     outlines = [ellipses(few.mean, few.covariance, [chosen[a], chosen[b]], ci_prob) for a, b in pairs]
@@ -156,8 +167,7 @@ def draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     if data.sizes["feature"] == 1:
         _draw_rug(axis, data)
     axis.set_ylim(bottom=0)
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
+    hide_height(axis)
 
 
 def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:
@@ -171,19 +181,12 @@ def _draw_rug(axis: "Axes", data: "xr.Dataset") -> None:
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     pair = pair_number(data.sizes["feature"], row, column)
-    for k in range(data.sizes["component"]):
-        for outline in data["outline"].values[pair, :, k]:
-            axis.plot(*outline, color=colour(k), lw=0.5, alpha=0.35, zorder=1)
-    x, y = data["x"].values[:, column], data["x"].values[:, row]
-    colours = [colour(k) for k in data["label"].values]
-    entropy = data["entropy"].values
-    crowd = float(np.clip(1500 / len(x), 1, 12))
-    axis.scatter(x, y, s=crowd, c=colours, lw=0, alpha=0.85, zorder=2)
+    xy, entropy = data["x"].values[:, [column, row]], data["entropy"].values
+    draw_outlines(axis, data, pair, lw=0.5, alpha=0.35, zorder=1)
+    draw_points(axis, xy, data["label"].values, alpha=0.85, zorder=2)
     ringed = entropy > RINGED
-    axis.scatter(
-        x[ringed], y[ringed], s=90 * entropy[ringed] + crowd, facecolors="none", edgecolors="0.15", lw=0.8, zorder=3
-    )
-    axis.spines[["top", "right"]].set_visible(False)
+    draw_rings(axis, xy[ringed], 90 * entropy[ringed] + marker_area(len(xy)), lw=0.8, zorder=3)
+    despine(axis)
 
 
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:
@@ -191,7 +194,5 @@ def _legend(figure: "Figure", data: "xr.Dataset") -> None:
 
     marks = component_marks(data, range(data.sizes["component"]), ls="-", lw=1)
     if data.sizes["feature"] > 1:
-        ring = Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label")
-        figure.legend(handles=[*marks, ring], loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98))
-    else:
-        figure.legend(handles=marks, loc="outside upper center", ncols=2, frameon=False)
+        marks.append(Line2D([], [], marker="o", ls="", mfc="none", mec="0.15", ms=8, label="uncertain label"))
+    draw_legend(figure, data, marks, ncols=2)

@@ -10,8 +10,8 @@ from bayesgmm.data.points import as_points
 from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.panels import draw_histogram, pair_number, row_weights, triangle
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid
+from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, hide_height, pair_number, row_weights, triangle
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid, marker_area
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import marginal, places
 from bayesgmm.predictions.conditionals import conditional
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STEPS = 60  # number of grid points along each of two columns
 HELD = (0.5, 0.8, 0.95)  # probabilities of the filled contours
+SHADES = ("#D6E6F2", "#9CC4E0", "#4F95C6")  # of the filled contours, from the outside
 MOST_SHOWN = 5_000  # maximum number of points in a panel
 
 
@@ -88,7 +89,7 @@ def density_data(
 
 
 def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequence[str] | None) -> Posterior:
-    """The posterior of the columns to show, given the values of others.
+    """Return the posterior of the columns to show, given the values of others.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def _conditional(posterior: Posterior, given: dict[str, float], columns: Sequenc
 
 
 def _axis(posterior: Posterior, j: int, x: Array | None) -> Array:
-    """Grid along a column, over the data or over nearly all of the probability."""
+    """Make a grid along a column, over the data or over nearly all of the probability."""
     if x is not None:
         return grid(x[:, j])
     return default_grid(marginal(posterior, [posterior.columns[j]])).values[:, 0]
@@ -114,7 +115,7 @@ def _marginals(posterior: Posterior, grids: Array, ci_prob: float) -> "xr.Datase
     import xarray as xr
 
     p = posterior.parameters
-    found = [
+    spreads = [
         spread(marginal(posterior, [name]), at[:, None], ci_prob)
         for name, at in zip(posterior.columns, grids, strict=True)
     ]
@@ -122,8 +123,8 @@ def _marginals(posterior: Posterior, grids: Array, ci_prob: float) -> "xr.Datase
     return xr.Dataset(
         {
             "grid": (("feature", "step"), grids),
-            "density": (("feature", "step"), np.exp([of.log_mean for of in found])),
-            "band": (("feature", "step", "ci_bound"), np.exp([of.log_band for of in found])),
+            "density": (("feature", "step"), np.exp([of.log_mean for of in spreads])),
+            "band": (("feature", "step", "ci_bound"), np.exp([of.log_band for of in spreads])),
             "component_density": (("feature", "step", "component"), np.stack(lines)),
         },
         coords={"feature": list(posterior.columns), "ci_bound": ["lower", "upper"]},
@@ -153,7 +154,7 @@ def _pairs(posterior: Posterior, grids: Array, pairs: list[tuple[int, int]]) -> 
 
 
 def held_by(values: Array, shares: Sequence[float]) -> Array:
-    """Levels of a density on a regular grid: the cells above each level contain a share of the total.
+    """Compute levels of a density on a regular grid: the cells above each level contain a share of the total.
 
     Examples
     --------
@@ -224,8 +225,7 @@ def _draw_marginal(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.plot(at, data["density"].values[j], color="black", lw=1.6, zorder=4)
     axis.set_ylim(bottom=0)
     axis.set_xlim(at[0], at[-1])
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
+    hide_height(axis)
 
 
 def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
@@ -233,7 +233,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     across, up = data["place"].values[pair]
     mean = data["pair_density"].values[pair].T
     levels = np.unique([*held_by(mean, HELD), mean.max() * (1 + 1e-9)])
-    shades = ("#D6E6F2", "#9CC4E0", "#4F95C6")[-(len(levels) - 1) :]
+    shades = SHADES[-(len(levels) - 1) :]
     axis.contourf(across, up, mean, levels=levels, colors=shades, zorder=0)
     for draw in data["pair_draws"].values[pair]:
         axis.contour(
@@ -242,9 +242,9 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     if "x" in data:
         shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MOST_SHOWN)).astype(int)
         x = data["x"].values[shown]
-        crowd = float(np.clip(900 / len(x), 0.5, 8))
-        axis.scatter(x[:, column], x[:, row], s=crowd, color="0.15", lw=0, alpha=0.8, zorder=3)
-    axis.spines[["top", "right"]].set_visible(False)
+        area = marker_area(len(x), total=900, least=0.5, most=8)
+        axis.scatter(x[:, column], x[:, row], s=area, color="0.15", lw=0, alpha=0.8, zorder=3)
+    despine(axis)
 
 
 def _legend(figure: "Figure", data: "xr.Dataset") -> None:
@@ -255,12 +255,9 @@ def _legend(figure: "Figure", data: "xr.Dataset") -> None:
     if np.isfinite(data["band"].values).all():
         marks.append(Patch(color="0.3", alpha=0.35, lw=0, label=f"{data.attrs['ci_prob']:.0%} credible band"))
     marks.append(Line2D([], [], color="0.4", lw=1, ls="--", label="components"))
-    title = f"given {data.attrs['given']}" if data.attrs["given"] else None
-    if data.sizes["feature"] == 1:
-        figure.legend(handles=marks, loc="outside upper center", ncols=3, frameon=False, title=title)
-        return
-    shares = zip(("#4F95C6", "#9CC4E0", "#D6E6F2"), HELD, strict=True)
-    marks += [Patch(color=shade, lw=0, label=f"{share:.0%} of the probability") for shade, share in shares]
-    if data.sizes["draw"] > 1:
-        marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95 % in one draw"))
-    figure.legend(handles=marks, loc="upper right", frameon=False, bbox_to_anchor=(0.98, 0.98), title=title)
+    if data.sizes["feature"] > 1:
+        shares = zip(SHADES[::-1], HELD, strict=True)
+        marks += [Patch(color=shade, lw=0, label=f"{share:.0%} of the probability") for shade, share in shares]
+        if data.sizes["draw"] > 1:
+            marks.append(Line2D([], [], color=COLOURS[0], lw=0.6, label="edge of 95 % in one draw"))
+    draw_legend(figure, data, marks, ncols=3, title=f"given {data.attrs['given']}" if data.attrs["given"] else None)

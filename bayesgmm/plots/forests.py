@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, interval
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
@@ -65,10 +65,10 @@ def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
     return xr.Dataset(
         {
             "mean": ("component", weight.mean(axis=0)),
-            "interval": (("component", "level", "ci_bound"), np.stack([_interval(weight, p) for p in levels], axis=1)),
+            "interval": (("component", "level", "ci_bound"), np.stack([interval(weight, p) for p in levels], axis=1)),
             "occupied": ("component", _occupied(fit, posterior)),
             "prior_mean": prior.mean(),
-            "prior_interval": ("ci_bound", _interval(prior, ci_prob)),
+            "prior_interval": ("ci_bound", interval(prior, ci_prob)),
         },
         coords={
             "component": fit["posterior"].coords["component"].values,
@@ -79,24 +79,12 @@ def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
     )
 
 
-def _interval(values: Array, level: float) -> Array:
-    """(..., 2) equal-tailed interval of the values over the first axis.
-
-    Examples
-    --------
-    >>> _interval(np.arange(101.0), 0.9)
-    array([ 5., 95.])
-    """
-    tail = (1 - level) / 2
-    return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=0), 0, -1)
-
-
 def _prior_weights(fit: "xr.DataTree") -> Array:
-    """Draws from the prior of the weight of any component (labels are by size, so the prior is of all of them)."""
-    told = info(fit)
-    if told.model is None or told.notes.maximum == "likelihood":
+    """Draw from the prior of the weight of any component: labels are by size, so all components are pooled."""
+    stored = info(fit)
+    if stored.model is None or stored.notes.maximum == "likelihood":
         return np.array([np.nan])
-    model = told.model
+    model = stored.model
     drawn, _ = model.weights.draw(np.random.default_rng(0), model.n_components, PRIOR_DRAWS)
     return drawn.ravel()
 

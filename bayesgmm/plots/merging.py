@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.clusterings.merging import elbow, line
 from bayesgmm.errors import DeclarationError
+from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import colour
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
     if "entropy" not in getattr(merged, "data_vars", {}) or "n_clusters" not in merged.dims:
         raise DeclarationError(f"merged={type(merged).__name__}: must be what merge_components(fit) returned")
     data = merged[["entropy", "band", "n_merged", "overlap"]]
-    height = data["entropy"].values
     at, height = data["n_clusters"].values.astype(float), data["entropy"].values
     bend = elbow(at, height)
     data = data.assign(elbow=bend)
@@ -93,7 +93,7 @@ def entropy(merged: "xr.Dataset") -> "Figure":
         axis.set_xticks(data["n_clusters"].values)
         axis.set_xlabel("clusters")
         axis.set_ylim(bottom=0)
-        axis.spines[["top", "right"]].set_visible(False)
+        despine(axis)
         axis.legend(frameon=False, fontsize="small")
     return figure
 

@@ -10,7 +10,7 @@ from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
-from bayesgmm.plots.panels import component_marks, label_axes, pair_number
+from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import marginal
@@ -164,30 +164,27 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     d = data.sizes["feature"]
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
-    for row in range(d):
-        for column in range(d):
-            axis = axes[row, column]
-            if column == row:
-                draw_marginal(axis, data, row)
-            else:
-                (_draw_components if column < row else _draw_density)(axis, data, row, column)
-                axis.set_xlim(data["grid"].values[column][[0, -1]])
-                axis.set_ylim(data["grid"].values[row][[0, -1]])
-                axis.spines[["top", "right"]].set_visible(False)
-            label_axes(axis, data, row, column)
-            if column == d - 1 and row < column:
-                _label_right(axis, data, row)
+    for row, column in np.ndindex(d, d):
+        axis = axes[row, column]
+        if column == row:
+            draw_marginal(axis, data, row)
+        else:
+            (_draw_components if column < row else _draw_density)(axis, data, row, column)
+            axis.set_xlim(data["grid"].values[column][[0, -1]])
+            axis.set_ylim(data["grid"].values[row][[0, -1]])
+            despine(axis)
+        label_axes(axis, data, row, column)
+        if column == d - 1 and row < column:
+            _label_right(axis, data, row)
     _legend(figure, data, ci_prob)
     return figure
 
 
 def _draw_components(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     pair = pair_number(data.sizes["feature"], row, column)
-    x, colours = data["x"].values, [colour(k) for k in data["label"].values]
-    axis.scatter(x[:, column], x[:, row], s=float(np.clip(1500 / len(x), 1, 12)), c=colours, lw=0, alpha=0.6, zorder=1)
+    draw_points(axis, data["x"].values[:, [column, row]], data["label"].values, alpha=0.6, zorder=1)
+    draw_outlines(axis, data, pair, lw=0.4, alpha=0.25, zorder=2)
     for k in range(data.sizes["component"]):
-        for outline in data["outline"].values[pair, :, k]:
-            axis.plot(*outline, color=colour(k), lw=0.4, alpha=0.25, zorder=2)
         for ellipse, width in zip(data["ellipse"].values[pair, :, k], (1.0, 1.6), strict=True):
             axis.plot(*ellipse, color=colour(k), lw=width, zorder=3)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.errors import FitFileError
+from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.info import info
 
@@ -89,7 +90,7 @@ def elbo(fit: "xr.DataTree") -> "Figure":
     axis.set_ylabel("evidence lower bound (nats)")
     axis.ticklabel_format(axis="y", useOffset=False)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[["top", "right"]].set_visible(False)
+    despine(axis)
     axis.legend(frameon=False, loc="lower right")
     return figure
 

@@ -1,24 +1,28 @@
-"""Panels of a figure: single columns on the diagonal, pairs of columns below it."""
+"""Panels of figures, and what several plots draw in them: points, outlines, histograms, legends."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, marker_area
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+Labels = NDArray[np.integer]
+
 
 def pair_number(n_features: int, one: int, other: int) -> int:
-    """Index of a pair of columns in the order of ``itertools.combinations``.
+    """Return the index of a pair of columns in the order of ``itertools.combinations``.
 
     Examples
     --------
@@ -52,6 +56,30 @@ def triangle(
     return figure
 
 
+def panel_grid(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
+    """Make a figure with a number of panels of a size in inches, at most three in a row."""
+    import matplotlib.pyplot as plt
+
+    across = min(count, 3)
+    down = -(-count // across)
+    size = (max(width * across, 5.5), height * down)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes.flat[:count].tolist()
+
+
+def despine(axis: "Axes") -> None:
+    """Remove the top and right edges of a panel."""
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def hide_height(axis: "Axes") -> None:
+    """Remove all edges but the bottom one, and the ticks of the vertical axis."""
+    axis.set_yticks([])
+    axis.spines[["left", "top", "right"]].set_visible(False)
+
+
 def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
     """Label the axes of the left and bottom panels only."""
     names, last = data["feature"].values, data.sizes["feature"] - 1
@@ -72,13 +100,41 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
 
 
+def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Any) -> None:
+    """Draw points (N, 2) in the colours of their labels (N,)."""
+    axis.scatter(*xy.T, s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
+
+
+def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Any) -> None:
+    """Draw rings around points (N, 2); their areas (N,) are added to those of the points."""
+    axis.scatter(*xy.T, s=area, facecolors="none", edgecolors="0.15", **mark)
+
+
+def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Any) -> None:
+    """Draw the outlines of each component in some draws, for a pair of columns."""
+    for k in range(data.sizes["component"]):
+        for outline in data["outline"].values[pair, :, k]:
+            axis.plot(*outline, color=colour(k), **mark)
+
+
+def draw_legend(
+    figure: "Figure", data: "xr.Dataset", marks: "Sequence[Artist]", ncols: int, title: str | None = None
+) -> None:
+    """Draw the legend of ``triangle``: in its empty corner, or above a single panel in columns."""
+    if data.sizes["feature"] > 1:
+        place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (0.98, 0.98)}
+    else:
+        place = {"loc": "outside upper center", "ncols": ncols}
+    figure.legend(handles=marks, frameon=False, title=title, **place)
+
+
 def row_weights(weights: Array | None, n_points: int) -> Array:
-    """(N,) row weights; ones without weights."""
+    """(N,) row weights; ones if there are none."""
     return np.ones(n_points) if weights is None else weights
 
 
 def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "list[Line2D]":
-    """Legend entries of some components, in their colours, with the number of points of each."""
+    """Make legend entries of some components, in their colours, with the number of points of each."""
     from matplotlib.lines import Line2D
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])

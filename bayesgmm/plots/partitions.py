@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
-from bayesgmm.plots.style import choose_columns, colour
+from bayesgmm.plots.panels import despine, draw_points, draw_rings
+from bayesgmm.plots.style import choose_columns, colour, marker_area
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,7 +86,7 @@ def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, 
 
 
 def _coloured(fit: "xr.DataTree", best: "xr.Dataset", label: Labels) -> "xr.Dataset":
-    """The component of each cluster with which it shares most points; the cluster has its colour."""
+    """Match each cluster to the component with which it shares most points, for its colour."""
     import xarray as xr
 
     component = matched(best["label"].values, assignments(fit)["label"].values)
@@ -278,34 +280,29 @@ def partition(
     figure, axes = plt.subplots(
         len(pairs), across, figsize=size, squeeze=False, layout="constrained", sharex="row", sharey="row"
     )
-    for row, pair in enumerate(pairs):
-        for column in range(across):
-            axis = axes[row, column]
-            (_draw_stack if len(pair) == 1 else _draw_points)(axis, data, pair, column)
-            axis.spines[["top", "right"]].set_visible(False)
-            if row == 0:
-                axis.set_title(_title(data.isel(clustering=column)), fontsize="medium", loc="left")
+    for row, column in np.ndindex(len(pairs), across):
+        axis = axes[row, column]
+        (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], column)
+        despine(axis)
+        if row == 0:
+            axis.set_title(_title(data.isel(clustering=column)), fontsize="medium", loc="left")
     return figure
 
 
 def _title(one: "xr.Dataset") -> str:
-    name, count = str(one["clustering"].values), int(one["n_clusters"])
-    clusters = f"{count} cluster{'s' if count > 1 else ''}"
+    name, clusters = str(one["clustering"].values), plural(int(one["n_clusters"]), "cluster")
     unit = " bits" if one.attrs["loss"] == "vi" else ""
     away = f"{float(one['distance']):.2f}{unit} away"
     return f"{TITLES[name]}: {clusters}" if name == "best" else f"{TITLES[name]}: {clusters},\n{away}"
 
 
-def _draw_points(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column: int) -> None:
-    x, y = data["x"].values[:, pair].T
-    label, distance = data["label"].values[column], data["expected_distance"].values
-    crowd = float(np.clip(1500 / len(x), 1, 12))
-    axis.scatter(x, y, s=crowd, c=[colour(k) for k in label], lw=0, alpha=0.85)
+def _draw_pair(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column: int) -> None:
+    xy, distance = data["x"].values[:, pair], data["expected_distance"].values
+    draw_points(axis, xy, data["label"].values[column], alpha=0.85)
     if column == 0:
         ringed = np.argsort(-distance, kind="stable")[:MOST_RINGS]
         ringed = ringed[distance[ringed] > RINGED]
-        rings: dict[str, Any] = {"facecolors": "none", "edgecolors": "0.15", "lw": 0.7}
-        axis.scatter(x[ringed], y[ringed], s=60 * distance[ringed] + crowd, **rings)
+        draw_rings(axis, xy[ringed], 60 * distance[ringed] + marker_area(len(xy)), lw=0.7)
         axis.set_ylabel(str(data["feature"].values[pair[1]]))
     axis.set_xlabel(str(data["feature"].values[pair[0]]))
 
@@ -383,5 +380,5 @@ def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: i
     axis.set_xlabel("occupied components" if merge is None else "occupied clusters")
     axis.set_ylabel("posterior probability")
     axis.set_ylim(0, 1.08 * float(data["probability"].max()))
-    axis.spines[["top", "right"]].set_visible(False)
+    despine(axis)
     return figure

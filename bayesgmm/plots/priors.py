@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid
+from bayesgmm.plots.panels import despine, hide_height, panel_grid
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid, interval
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.elicitation import elicit
@@ -59,8 +60,7 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     chosen = choose_columns(names, columns)
     x = observed(tree).values[:, chosen]
     simulated = tree["prior_predictive"].to_dataset()["x"].values.reshape(-1, len(names))[:, chosen]
-    tail = (1 - ci_prob) / 2
-    bands = np.quantile(simulated, [tail, 1 - tail], axis=0).T
+    bands = interval(simulated, ci_prob)
     edges = np.stack([np.minimum(bands[:, 0], x.min(axis=0)), np.maximum(bands[:, 1], x.max(axis=0))], axis=1)
     grids = np.stack([grid(edge) for edge in edges])
     some = tree["prior"].to_dataset().isel(chain=0, draw=slice(OUTLINES))
@@ -121,19 +121,12 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
     'x0'
     >>> plt.close(figure)
     """
-    import matplotlib.pyplot as plt
-
     data = prior_data(tree, columns, ci_prob)
-    panels = data.sizes["feature"] + 1
-    across = min(panels, 3)
-    down = -(-panels // across)
-    figure, axes = plt.subplots(down, across, figsize=(4.0 * across, 2.9 * down), squeeze=False, layout="constrained")
-    for j, axis in enumerate(axes.flat[: panels - 1]):
+    figure, axes = panel_grid(data.sizes["feature"] + 1, 4.0, 2.9)
+    for j, axis in enumerate(axes[:-1]):
         _draw_prior(axis, data, j)
-    _draw_clusters(axes.flat[panels - 1], data)
-    for axis in axes.flat[panels:]:
-        axis.set_visible(False)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
+    _draw_clusters(axes[-1], data)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
     return figure
 
 
@@ -147,8 +140,7 @@ def _draw_prior(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.set_ylim(0, 1.15 * max(heights.max(), np.quantile(lines.max(axis=1), 0.8)))
     axis.hlines(0, *data["band"].values[j], color=COLOURS[5], lw=6, label=f"{data.attrs['ci_prob']:.0%} of new points")
     axis.set_xlabel(str(data["feature"].values[j]))
-    axis.set_yticks([])
-    axis.spines[["left", "top", "right"]].set_visible(False)
+    hide_height(axis)
 
 
 def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
@@ -156,4 +148,4 @@ def _draw_clusters(axis: "Axes", data: "xr.Dataset") -> None:
     axis.set_xlabel(f"clusters among {data.sizes['point']} points")
     axis.set_ylabel("prior probability")
     axis.locator_params(axis="x", integer=True)
-    axis.spines[["top", "right"]].set_visible(False)
+    despine(axis)

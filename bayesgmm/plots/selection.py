@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import colour
 from bayesgmm.posterior.criteria import CRITERIA
 
@@ -119,7 +120,7 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
     if np.ptp(data["n_components"].values) <= MOST_TICKS:
         axis.set_xticks(data["n_components"].values)
     axis.ticklabel_format(axis="y", useOffset=False)
-    axis.spines[["top", "right"]].set_visible(False)
+    despine(axis)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 

@@ -1,4 +1,4 @@
-"""Colours, choice of columns, grids and curves of all plots."""
+"""Colours, choice of columns, grids, curves and intervals of all plots."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ MOST_COLUMNS = 6  # default maximum number of columns in a figure
 
 
 def colour(component: int) -> str:
-    """The colour of a component."""
+    """Return the colour of a component."""
     return COLOURS[component % len(COLOURS)]
 
 
 def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
-    """Indices of the columns to show; by default the first six.
+    """Return the indices of the columns to show; by default the first six.
 
     Raises
     ------
@@ -47,3 +47,26 @@ def curves(at: Array, weight: Array, mean: Array, variance: Array) -> Array:
     """(S, K, steps) weighted one-dimensional densities."""
     z = (at - mean[..., None]) / np.sqrt(variance)[..., None]
     return weight[..., None] * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi * variance)[..., None]
+
+
+def interval(values: Array, level: float) -> Array:
+    """(..., 2) equal-tailed interval of the values over the first axis.
+
+    Examples
+    --------
+    >>> interval(np.arange(101.0), 0.9)
+    array([ 5., 95.])
+    """
+    tail = (1 - level) / 2
+    return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def marker_area(n_points: int, total: float = 1500, least: float = 1, most: float = 12) -> float:
+    """Area of the markers of points, in square points: smaller with many points.
+
+    Examples
+    --------
+    >>> marker_area(10), marker_area(500), marker_area(10_000)
+    (12.0, 3.0, 1.0)
+    """
+    return float(np.clip(total / n_points, least, most))

@@ -99,7 +99,7 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
         return None
     elpd, khat, p_loo = (np.concatenate([part[i] for part in parts]) for i in range(3))
     khat = np.where(np.isnan(khat), np.inf, khat)  # k-hat is NaN when all draws in the tail are the same
-    warn(_doubts(name, khat, draws, points.index[rows]))
+    warn(_warnings(name, khat, draws, points.index[rows]))
     return LeftOut(elpd, khat, *(_from_sample(fit, points, rows, elpd, p_loo) if many else _sums(elpd, p_loo)))
 
 
@@ -171,7 +171,7 @@ def khat_limit(draws: int) -> float:
     return min(1 - 1 / math.log10(draws), HIGH_KHAT)
 
 
-def _doubts(name: str, khat: Array, draws: int, index: RowLabels) -> list[str]:
+def _warnings(name: str, khat: Array, draws: int, index: RowLabels) -> list[str]:
     limit = khat_limit(draws)
     high = np.flatnonzero(khat > limit)
     if not high.size:

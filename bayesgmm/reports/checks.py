@@ -147,7 +147,9 @@ def leave_one_out(subject: Subject) -> list[Block]:
         return arrange(az.plot_khat(shown, figure_kwargs={"figsize": (9.0, 3.0)}).viz["figure"].item())
 
     good = f"All values are below {limit:.2f}: no single point has a strong influence on the posterior"
-    bad = f"{plural(over, 'value is', 'values are')} above {limit:.2f}: such points are outliers, or a component depends on them"
+    bad = (
+        f"{plural(over, 'value is', 'values are')} above {limit:.2f}: outliers, or points on which a component depends"
+    )
     return [
         picture(
             draw,

@@ -8,7 +8,7 @@ from bayesgmm.reports import chains, checks, clusters, declared, groupings, over
 from bayesgmm.reports.blocks import Block, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
-Part = Callable[[Subject], list[Block]]
+Part = Callable[[Subject], list[Block]]  # makes blocks for a fit; raises Omitted if that is not possible
 
 
 @dataclass(frozen=True)

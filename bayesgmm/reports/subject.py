@@ -244,7 +244,13 @@ class Subject:
 
     @cached_property
     def partition(self) -> "xr.Dataset":
-        """Optimal partition of at most 500 points."""
+        """Optimal partition of at most 500 points.
+
+        Raises
+        ------
+        Omitted
+            With one component or one draw.
+        """
         if self.n_components == 1:
             raise Omitted("With one component, there is one cluster.")
         if self.is_point:
@@ -253,7 +259,13 @@ class Subject:
 
     @cached_property
     def predictive(self) -> "xr.DataTree":
-        """Replicated data and log likelihoods of the columns and points in the figures."""
+        """Replicated data and log likelihoods of the columns and points in the figures.
+
+        Raises
+        ------
+        Omitted
+            With few draws or with row weights.
+        """
         if self.posterior.n_draws < LEAST_DRAWS:
             raise Omitted(
                 f"Checks by replicated data need at least {LEAST_DRAWS} draws; there are {self.posterior.n_draws}."
@@ -265,7 +277,13 @@ class Subject:
 
     @cached_property
     def loo(self) -> tuple[LeftOut, IntArray]:
-        """Leave-one-out results and their rows, as the checks use them."""
+        """Leave-one-out results and their rows, as the checks use them.
+
+        Raises
+        ------
+        Omitted
+            With few draws, with row weights, or if the draws do not allow it.
+        """
         if self.points.weights is not None:
             raise Omitted(WEIGHTED)
         if self.posterior.n_draws < LEAST_LOO:

@@ -192,7 +192,7 @@ def talking():
     """A command that says something in every way there is."""
     frame = pd.DataFrame({"bic": [1.23456, np.nan]}, index=pd.Index(["em", "nuts"], name="fit"))
     terminal.say("the answer")
-    terminal.say("a doubt", err=True)
+    terminal.say("a warning", err=True)
     terminal.remark("by the way")
     terminal.show(frame, "Saved too", saved=True)
     terminal.show(frame, "Only here")
@@ -204,7 +204,7 @@ def test_say_remark_show_and_tell():
     for word in ("the answer", "by the way", "Saved too", "Only here", "1.2"):
         assert word in people.stdout
     assert "chance" not in people.stdout
-    assert people.stderr == hushed.stderr == "a doubt\n"
+    assert people.stderr == hushed.stderr == "a warning\n"
     for word, there in {"the answer": True, "by the way": False, "Saved too": False, "Only here": True}.items():
         assert (word in hushed.stdout) is there
     told = json.loads(run("fail", "--json", of=failing(talking)).stdout)
@@ -216,7 +216,7 @@ def test_say_remark_show_and_tell():
         "chance": 0.5,
         "nothing": None,
         "messages": ["the answer"],
-        "warnings": ["a doubt"],
+        "warnings": ["a warning"],
         "wrote": [],
     }
 

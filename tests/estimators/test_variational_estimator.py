@@ -145,9 +145,9 @@ def test_stopping_early_is_reported():
     assert len(seen) == 1
     assert seen[0].filename == __file__
     assert not fitted.converged_
-    with pytest.warns(bg.FitWarning) as doubts:
+    with pytest.warns(bg.FitWarning) as warned:
         assert not info(fitted.posterior_).notes.converged
-    assert any("before it converged" in str(one.message) for one in doubts)
+    assert any("before it converged" in str(one.message) for one in warned)
 
 
 # -- going on --

@@ -160,13 +160,13 @@ def test_more_fixed_draws_are_used_when_a_gaussian_overfits_them():
     assert info(fit).notes.optimism < advi.OPTIMISM + 4 * info(fit).notes.elbo_se
 
 
-def doubts(*args, **settings):
+def warnings_of(*args, **settings):
     """Warnings stored in the fit, each of which was also given."""
     return info(approximation(*args, **settings)).warnings
 
 
 def test_draws_that_do_not_suffice_are_reported():
-    found = doubts("fullrank_advi", bg.datasets.galaxies(), bg.MixtureModel(6), samples=40)
+    found = warnings_of("fullrank_advi", bg.datasets.galaxies(), bg.MixtureModel(6), samples=40)
     assert re.match("The approximation overfits its 40 fixed draws: their ELBO is .* nats too high", found[0])
 
 
@@ -349,7 +349,7 @@ def test_a_small_effective_sample_size_is_reported(monkeypatch):
     """With no further proposals than those assessed."""
     monkeypatch.setattr(advi, "PROPOSALS_WORTH", 1)
     x = np.random.default_rng(0).normal(size=40)
-    found = doubts("advi", x, bg.MixtureModel(3), seed=5)
+    found = warnings_of("advi", x, bg.MixtureModel(3), seed=5)
     assert re.match(
         r"The 1000 draws, resampled from 1000 .*, have an effective sample size of only \d+ .*\(100 wanted\)",
         found[-1],
@@ -413,7 +413,7 @@ def test_minibatches_are_the_same_on_any_number_of_cores(method):
 
 
 def test_stopping_early_is_reported():
-    found = doubts("advi", bg.datasets.galaxies(), bg.MixtureModel(5), max_iter=1, samples=64)
+    found = warnings_of("advi", bg.datasets.galaxies(), bg.MixtureModel(5), max_iter=1, samples=64)
     assert re.match("ADVI stopped after 1 iterations before it converged .* larger max_iter", found[0])
 
 

@@ -13,7 +13,7 @@ from bayesgmm.data.points import Standard, as_points
 from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import divergence
-from bayesgmm.labels.label_confusion import exchange_gaps, misnamed
+from bayesgmm.labels.label_confusion import exchange_bound, exchange_gaps
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, reorder
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.parameters import Parameters
@@ -26,15 +26,15 @@ def test_two_modes_are_distinguished_from_one():
     """The bound is above the true probability, small for separated modes, and 1/2 for a single mode."""
     rng = np.random.default_rng(0)
     for apart in (2.0, 2.5, 3.0, 4.0):
-        found = misnamed(np.abs(rng.normal(apart, 1.0, size=4000)))
+        found = exchange_bound(np.abs(rng.normal(apart, 1.0, size=4000)))
         assert norm.cdf(-apart) <= found + 2e-3
     assert found < 0.02
     for single in (rng.normal(size=4000), rng.uniform(-1, 1, size=4000), rng.exponential(size=4000)):
-        assert misnamed(np.abs(single)) > 0.45
+        assert exchange_bound(np.abs(single)) > 0.45
     partly = np.where(rng.random(4000) < 0.2, rng.uniform(0, 1, 4000), rng.normal(3.0, 0.2, 4000))
-    assert 0.1 < misnamed(partly) < 0.25  # a tenth of the labels is exchanged
-    assert misnamed(np.where(rng.random(4000) < 0.3, -5.0, 5.0)) == pytest.approx(0.3, abs=0.03)
-    assert misnamed(np.zeros(10)) == 0.5
+    assert 0.1 < exchange_bound(partly) < 0.25  # a tenth of the labels is exchanged
+    assert exchange_bound(np.where(rng.random(4000) < 0.3, -5.0, 5.0)) == pytest.approx(0.3, abs=0.03)
+    assert exchange_bound(np.zeros(10)) == 0.5
 
 
 def test_an_exchange_gap_is_the_cost_of_an_exchange():

@@ -14,11 +14,11 @@ from bayesgmm.labels.alignments import (
     METHODS,
     RelabellingProblem,
     Responsibilities,
-    cheapest,
+    alternate,
     coordinates,
     disagreement,
     divergence,
-    settle,
+    solve_assignments,
 )
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
 from bayesgmm.labels.subsamples import stratified_subsample
@@ -79,7 +79,7 @@ def test_the_cheapest_assignment_is_found(k):
     cost = rng.normal(size=(200, k, k))
     cost[::2] += 5 * (1 - np.eye(k)[rng.permutation(k)])
     paid = np.array([[one[np.arange(k), order].sum() for order in orders(k)] for one in cost])
-    found = np.take_along_axis(cost, cheapest(cost)[:, :, None], axis=2).sum(axis=(1, 2))
+    found = np.take_along_axis(cost, solve_assignments(cost)[:, :, None], axis=2).sum(axis=(1, 2))
     np.testing.assert_allclose(found, paid.min(axis=1), atol=1e-12)
 
 
@@ -116,7 +116,7 @@ def test_stephens_matches_numpy_and_scipy():
 def test_the_objective_never_increases(charge, seed):
     fit, _ = shuffled(draws_of(gap=0.7, wobble=1.0, seed=seed), seed)
     responsibilities = responsibilities_of(fit)
-    objective = settle(responsibilities, charge, responsibilities.of_draw(0)).objective
+    objective = alternate(responsibilities, charge, responsibilities.of_draw(0)).objective
     assert len(objective) > 2
     assert (np.diff(objective) <= 1e-9 * np.abs(objective[:-1])).all()
 

@@ -190,7 +190,7 @@ def test_called_points_are_labelled(learned, galaxies_fit):
     figure = bg.plots.anomalies(learned, np.vstack([WORLD.X[500:600], [[60.0, 60.0]]]))
     left, right = figure.axes
     assert [text.get_text() for text in left.texts] == ["100"]
-    assert left.get_title(loc="left").startswith("1 of 101 points called")
+    assert left.get_title(loc="left").startswith("1 of 101 points flagged")
     assert (left.get_xlabel(), left.get_ylabel()) == ("x0", "x1")
     assert right.get_xscale() == right.get_yscale() == "log"
     one = bg.plots.anomalies(galaxies_fit)
