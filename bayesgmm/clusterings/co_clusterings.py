@@ -149,7 +149,7 @@ def _rows(share: NDArray[np.float64], clusters: Groups | None) -> Matrix:
 
 
 def _add(out: Matrix, rows: Matrix, tiles: list[tuple[slice, slice]], first: int, last: int) -> None:
-    product = np.empty((TILE, TILE), np.float32)  # once: fresh memory costs more than the arithmetic
+    product = np.empty((TILE, TILE), np.float32)  # allocated once: allocation takes longer than the arithmetic
     for a, b in tiles[first:last]:
         left, right = rows[a], rows[b]
         part = product[: len(left), : len(right)]

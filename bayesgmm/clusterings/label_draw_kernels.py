@@ -1,7 +1,7 @@
 """Labels drawn from responsibilities, compiled.
 
 The random number of a draw and a point is a hash of the seed and of both their numbers (SplitMix64: Steele, Lea &
-Flood 2014), so that labels do not depend on who draws them, or in what order.
+Flood 2014), so that labels do not depend on the thread that draws them, or on the order.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 @jit
 def uniform(key, counter):
-    """The number in [0, 1) that a key (uint64) and a counter stand for."""
+    """Return the random number in [0, 1) of a key (uint64) and a counter."""
     z = key + np.uint64(counter + 1) * _STEP
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
@@ -34,7 +34,7 @@ def _draw_block(points, block, table, draw, key, one, work, label):
         for k in range(a.size // BLOCK):
             share = a[k * BLOCK + p]
             if share > 0:
-                label[p] = k  # the last that is possible, should rounding leave the sum below the target
+                label[p] = k  # stays if rounding errors leave the sum below the target
             sum_ += share
             if sum_ > target:
                 break
@@ -55,7 +55,7 @@ def draw_labels(points, table, key, start, stop, out):
 def count_labels(points, table, key, start, stop, out):
     """Count the points of each component of draws start to stop, by the same labels: out[draw, component].
 
-    A background is no component: its points are not counted.
+    The background is not a component: its points are not counted.
     """
     work, one, label = workspace(points, table), np.ones(BLOCK), np.zeros(BLOCK, np.int64)
     for s in range(start, stop):

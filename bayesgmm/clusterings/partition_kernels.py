@@ -148,15 +148,15 @@ def _best(problem, state, i):
     used, current = _used(size), labels[i]
     _scan(problem, state, i, used)
     best, least = -1, np.inf
-    may_found = True
+    may_be_new = True
     if current >= 0:
-        best, least, may_found = current, _stay(problem, state, i), size[current] > 1
+        best, least, may_be_new = current, _stay(problem, state, i), size[current] > 1
     for k in range(min(used + 1, most)):
-        if k == current or (size[k] == 0 and not may_found):
+        if k == current or (size[k] == 0 and not may_be_new):
             continue
         cost = join_cost * gain[size[k]] - (split_cost + join_cost) / z.shape[1] * acc[k]
         if size[k] == 0:
-            cost, may_found = -split_cost * gain[0], False  # one empty cluster is as good as another
+            cost, may_be_new = -split_cost * gain[0], False  # all empty clusters are equal
         if cost < least - _TOLERANCE:
             best, least = k, cost
     return best, least

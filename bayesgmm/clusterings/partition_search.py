@@ -101,11 +101,11 @@ def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = 
 def _searched(search: Search, own: list[Clustering], restarts: int, progress: bool) -> Clustering:
     starts = [*own, *hierarchical(search)]
     if restarts > 0:
-        starts.append(_from_nothing(search.over(RESTART_DRAWS), restarts, progress))
+        starts.append(_random_starts(search.over(RESTART_DRAWS), restarts, progress))
     return search.improve(starts)
 
 
-def _from_nothing(search: Search, restarts: int, progress: bool) -> Clustering:
+def _random_starts(search: Search, restarts: int, progress: bool) -> Clustering:
     starts = [np.full(search.draws.n_points, -1)] * restarts
     if not progress:
         return search.improve(starts)

@@ -18,7 +18,7 @@ from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
 
 Order = NDArray[np.int64]
-LEAST = 1e-12  # responsibilities are raised to this before their logarithm is taken
+LEAST = 1e-12  # minimum of responsibilities before their logarithm is taken
 MAX_ITER = 50  # iterations; most alignments need two
 PARTS = 8  # parts of a sweep; progress is shown after each
 NO_GAIN = 1e-10  # a draw keeps its order where another lowers its cost by a smaller share than this
@@ -92,7 +92,7 @@ class Responsibilities:
         args = (self.blocks.native, self.tables.native, order.reshape(-1))
         flat, held = out.reshape(-1), squares.reshape(-1)
         self._sweep(
-            lambda start, stop: label_kernels.named_responsibilities(*args, start, stop, flat, held),
+            lambda start, stop: label_kernels.mean_responsibilities(*args, start, stop, flat, held),
             self.blocks.n_blocks,
         )
         return Consensus(out, squares.sum(axis=0))

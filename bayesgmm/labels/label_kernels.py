@@ -1,7 +1,7 @@
 """Compiled sweeps for relabelling: the cost of every label for every draw, and mean responsibilities over the draws.
 
 Responsibilities of all points under all draws would fill the memory (4,000 draws of 10 components for 10,000 points are
-3.2 GB), so they are computed a block at a time and summed at once.
+3.2 GB), so they are computed block by block and summed immediately.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def label_costs(points, table, target, start, stop, out):
 
 
 @kernel
-def named_responsibilities(points, table, order, start, stop, out, squares):
+def mean_responsibilities(points, table, order, start, stop, out, squares):
     """out[block, label, point] = mean over draws of the responsibilities, for blocks start to stop.
 
     Label k of draw s is its component ``order[s * n_components + k]``. squares[block, label] is the mean over draws of

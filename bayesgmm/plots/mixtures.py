@@ -165,7 +165,7 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis = axes[row, column]
+        axis: Any = axes[row, column]
         if column == row:
             draw_marginal(axis, data, row)
         else:

@@ -102,12 +102,12 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
 
 def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Any) -> None:
     """Draw points (N, 2) in the colours of their labels (N,)."""
-    axis.scatter(*xy.T, s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
+    axis.scatter(xy[:, 0], xy[:, 1], s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
 
 
 def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Any) -> None:
-    """Draw rings around points (N, 2); their areas (N,) are added to those of the points."""
-    axis.scatter(*xy.T, s=area, facecolors="none", edgecolors="0.15", **mark)
+    """Draw rings with areas (N,), in square points, around points (N, 2)."""
+    axis.scatter(xy[:, 0], xy[:, 1], s=area, facecolors="none", edgecolors="0.15", **mark)
 
 
 def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Any) -> None:

@@ -1,4 +1,4 @@
-"""Fits with a background: the draws of the whole density, and the points that are the background's."""
+"""Fits with a background: draws of the whole density, and the probability that a point is from the background."""
 
 import os
 from typing import TYPE_CHECKING

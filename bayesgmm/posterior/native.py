@@ -1,4 +1,4 @@
-"""The log posterior as native code, so that a sampler's threads never ask for Python.
+"""The log posterior as native code, so that the threads of a sampler never wait for Python.
 
 It reads a *plan*, an array of integers: sizes, addresses of arrays, and addresses of the priors' densities, which are
 C functions of one signature. A new prior needs no new compilation of the rest, and all of it is cached on disk.
@@ -67,13 +67,13 @@ PLAN_SIZE = len(Plan)
 
 @prior_density
 def flat_density(call):
-    """No prior: what maximum likelihood climbs."""
+    """Log density of no prior, for maximum likelihood."""
     return 0.0
 
 
 @prior_density
 def flat_weights_density(call):
-    """No prior over the weights' logits: takes back the Jacobian that every prior of the weights gets."""
+    """Log density of no prior of the weights: minus the Jacobian of the logits, which is added for every prior."""
     p = arguments(call)
     value = 0.0
     if p.n_components > 1:
@@ -125,7 +125,7 @@ def log_posterior(plan, q, grad):
     core, root = np.empty(plan[Plan.CORE_SIZE]), np.empty(k * d if diagonal else k * d * d)
     log_weight, log_det, offset, grad_log_weight = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
     mean, grad_mean = np.empty(k * d), np.zeros(k * d)
-    # logits, what their prior adds, means, what their prior adds, roots, what their prior adds
+    # order: logits, hyperparameters of the weights, means, their hyperparameters, roots, their hyperparameters
     a = k - 1 + plan[Plan.WEIGHTS_EXTRA]
     b = a + k * d
     c = b + plan[Plan.MEANS_EXTRA]
@@ -149,7 +149,7 @@ def log_posterior(plan, q, grad):
 def add_log_prior(value, plan, q, offset, mean, root):
     """Add the log prior density at q to a value, as ``log_posterior`` does; write the table of the mixture there.
 
-    An engine that folds for itself needs no more, and this compiles in a third of the time.
+    Engines that fold the points themselves need only this, which compiles in a third of the time.
     """
     k, d = plan[Plan.N_COMPONENTS], plan[Plan.N_FEATURES]
     ordered = plan[Plan.ORDERED] != 0
@@ -179,7 +179,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
     spread = pointers.carray(pointers.floats_at(plan[Plan.SPREAD]), (n, n))
     transposed = pointers.carray(pointers.floats_at(plan[Plan.SPREAD_TRANSPOSED]), (n, n))
     q, slope = floats(plan, Plan.MODE, n).copy(), np.empty(n)
-    for j in range(n):  # by whole rows of the transpose, which vectorises where a dot product doesn't
+    for j in range(n):  # by rows of the transpose: this loop is vectorised, a dot product is not
         for i in range(n):
             q[i] += transposed[j, i] * z[j]
     value = log_posterior(plan, q, slope)
