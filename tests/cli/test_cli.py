@@ -339,6 +339,6 @@ def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):
     assert run(*short, cwd=folder).returncode == 0
     done = run("diagnose", "short.nc", "--strict", cwd=folder)
     assert done.returncode == 1
-    assert "Do not trust these answers yet" in done.stdout
+    assert "Do not trust these results yet" in done.stdout
     assert run("diagnose", "short.nc", cwd=folder).returncode == 0
     assert "there is no file" in run("diagnose", "missing.nc", cwd=folder).stderr
