@@ -424,7 +424,8 @@ def test_an_ascent_that_stops_early_warns():
 
 
 def test_a_posterior_that_independent_factors_miss_is_reported():
-    with pytest.warns(FitWarning, match=r"misses part of the posterior \(Pareto k-hat .* because its factors are independent"):
+    message = r"misses part of the posterior \(Pareto k-hat .* because its factors are independent"
+    with pytest.warns(FitWarning, match=message):
         bg.fit(bg.MixtureModel(8), bg.datasets.galaxies(), "vb", seed=1, progress=False)
 
 
