@@ -143,7 +143,7 @@ class Form(ABC):
         ----------
         core : covariances
         require : function
-            Is told which covariances are regular, and raises an error if one is not.
+            Takes a truth value for each covariance, and raises an error if one is not regular.
         vanishing, singular : float
             Minimum of a variance, and of the share of a column's variance that the columns before it leave.
         """

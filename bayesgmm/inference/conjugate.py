@@ -294,8 +294,8 @@ class WeightsFactor:
     def of(cls, prior: WeightsPrior, n_components: int) -> "WeightsFactor":
         """Make it from a resolved prior."""
         shares = weight_shares(prior, n_components)
-        told = prior.concentration
-        return cls(shares, Concentration.of(told, shares) if isinstance(told, Scalar) else None)
+        given = prior.concentration
+        return cls(shares, Concentration.of(given, shares) if isinstance(given, Scalar) else None)
 
     def expected_prior(self, tilt: Array) -> tuple[float, Array]:
         """Compute the expected log normaliser of the prior and the expected parameters of the Dirichlets (M, J)."""

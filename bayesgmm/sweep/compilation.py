@@ -142,19 +142,19 @@ def _digest(path: Path) -> str:
 
 
 def sources(function: Function) -> set[str]:
-    """Files of a function and of all that it calls, however far down."""
-    found, waiting, seen = {str(layout.__file__)}, [function], set[Function]()
+    """Return the files of a function and of all functions that it calls, directly or not."""
+    files, waiting, seen = {str(layout.__file__)}, [function], set[Function]()
     while waiting:
         function = waiting.pop()
         if function not in seen:
             seen.add(function)
-            found.add(function.__code__.co_filename)
+            files.add(function.__code__.co_filename)
             for value in _used(function):
                 if isinstance(value, Compiled):
                     waiting.append(value.function)
                 elif isinstance(value, ModuleType | type) and (file := _file(value)):
-                    found.add(file)
-    return found
+                    files.add(file)
+    return files
 
 
 def _used(function: Function) -> Iterator[object]:
