@@ -10,7 +10,7 @@ from bayesgmm.cards.facts import fact_named, interval_words
 from bayesgmm.data.points import as_points, listing
 from bayesgmm.declared import Declared
 from bayesgmm.reports.mathematics import number
-from bayesgmm.reports.priors import FAMILIES, Description, descriptions
+from bayesgmm.reports.priors import Description, descriptions
 
 NAMES = {"weights": "Weights", "means": "Means", "covariances": "Covariances"}
 SHOWN = 6  # maximum number of values listed by column
@@ -145,7 +145,7 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
     """Explain the model and its priors."""
     why, model = card.lesson.why, card.mixture
     if table is None:
-        words = f"A mixture of {model.n_components} Gaussians; {FAMILIES[model.covariance]}."
+        words = f"A mixture of {model.n_components} Gaussians; {model.family.words}."
         toml = f"```toml\n{model.to_toml().strip()}\n```"
         left = "Parameters that a prior does not set are computed from the data."
         return [

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.diagonals import Diagonals
@@ -19,12 +19,6 @@ from bayesgmm.priors.weights import Dirichlet, DirichletProcess, PitmanYor, Spar
 from bayesgmm.reports.mathematics import number
 from bayesgmm.sweep.stats import Array
 
-FAMILIES = {
-    "full": "each component has its own covariance matrix: an ellipse of any size, shape and direction",
-    "tied": "all components share one covariance matrix: ellipses of the same size, shape and direction",
-    "diag": "each component has its own variance in each column and no correlations: ellipses along the axes",
-    "spherical": "each component has its own variance, the same in all columns: circles",
-}
 SHOWN = 6  # maximum number of concentrations in a formula
 GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "nu": "ν", "mu": "μ", "lam": "λ"}
 
@@ -72,7 +66,7 @@ def _of_data(model: MixtureModel) -> Description:
         return Description(
             "All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",)
         )
-    words = f"Each point comes from one of {model.n_components} Gaussians; {FAMILIES[model.covariance]}."
+    words = f"Each point comes from one of {model.n_components} Gaussians; {model.family.words}."
     return Description(words, (f"x_n ∼ ∑_{{k = 1}}^{{{model.n_components}}} w_k Normal(μ_k, {covariance})",))
 
 
@@ -89,7 +83,7 @@ def _with_background(description: Description, model: MixtureModel) -> Descripti
     return Description(words, (f"x_n ∼ {number(1 - share)} {mixture} + {number(share)} Normal(c, b^2)",))
 
 
-def _is_common(value: Any) -> bool:
+def _is_common(value: ArrayLike) -> bool:
     """Return True if a parameter is one number, or the same in all columns."""
     return bool(np.ptp(np.ravel(value)) == 0)
 
@@ -122,7 +116,7 @@ def _scalar_words(prior: Scalar) -> str:
     return f"{first}between {lower} and {upper} with probability 0.9, with median {middle}"
 
 
-def _concentration(value: Any) -> tuple[str, str, list[str]]:
+def _concentration(value: Scalar | ArrayLike | None) -> tuple[str, str, list[str]]:
     """Return the concentration as a symbol, in words, and the formulas of its own prior."""
     if isinstance(value, Scalar):
         return (
@@ -192,13 +186,13 @@ def _pitman_yor(prior: PitmanYor, n_components: int) -> Description:
     return _sticks(f"{number(1 - d)}, {symbol} + {number(d)} k", n_components, prior, words)
 
 
-def _located(location: Any, n_features: int) -> tuple[str, dict[str, Array]]:
+def _located(location: ArrayLike | None, n_features: int) -> tuple[str, dict[str, Array]]:
     """Return a centre for a formula, and its values if there are several columns."""
     values = np.broadcast_to(np.asarray(location, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("m_j", {"m": values})
 
 
-def _scaled(scale: Any, n_features: int) -> tuple[str, dict[str, Array]]:
+def _scaled(scale: ArrayLike | None, n_features: int) -> tuple[str, dict[str, Array]]:
     """Return a scale for a formula, and its values if there are several columns."""
     values = np.broadcast_to(np.asarray(scale, float), (n_features,))
     return (number(values[0]), {}) if n_features == 1 else ("s_j", {"s": values})
@@ -293,7 +287,7 @@ def _matrix_formula(form: Squares, family: Family, n_features: int, dof: float, 
     return f"Σ{family.sharing.subscript}^{{−1}} ∼ Wishart({number(dof)}, {scale}^{{−1}})"
 
 
-def _wishart_scale(scale: Any, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
+def _wishart_scale(scale: Scalar | ArrayLike | None, one: bool) -> tuple[str, dict[str, Array], tuple[str, ...], str]:
     """Return a scale for a formula, its values if there are several, and formulas and words if it is estimated."""
     if isinstance(scale, Scalar):
         formula = f"S{'' if one else '_{j j}'} ∼ {_scalar_formula(scale)}"
