@@ -245,6 +245,10 @@ NEEDS_COORDINATES = Limit(
     "it needs unconstrained coordinates; there are none",
     of_priors=False,
 )
+NEEDS_CONDITIONALS = Limit(
+    "bayesgmm.inference.conditionals:without_conditionals",
+    "Gibbs sampling needs conditional distributions that it can draw from",
+)
 NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
 
 DRAWS = Setting("draws", 1000, "number of draws to keep")
@@ -285,6 +289,25 @@ ENGINES: dict[str, Engine] = {
                 Setting("target_accept", 0.8, "acceptance rate that the step size is tuned to, below 1", below=1.0),
             ),
             (NEEDS_COORDINATES,),
+        ),
+        Engine(
+            "gibbs",
+            "sampler",
+            "bayesgmm.inference.gibbs:fit",
+            "draws from the posterior by Gibbs sampling of assignments and parameters",
+            "For conjugate priors. A sweep takes microseconds, so that long chains are cheap: they cross between modes "
+            "where NUTS stays in one. Successive draws are correlated where components overlap.",
+            (
+                "Diebolt, J. & Robert, C. (1994). Estimation of finite mixture distributions through Bayesian "
+                "sampling. J. R. Stat. Soc. B 56(2), 363–375.",
+            ),
+            (
+                Setting("draws", 1000, "number of draws to keep from each chain"),
+                Setting("tune", 1000, "number of sweeps of each chain before the first draw"),
+                Setting("chains", 4, "number of chains"),
+                Setting("thin", 10, "number of sweeps from one draw to the next"),
+            ),
+            (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
         ),
         Engine(
             "advi",

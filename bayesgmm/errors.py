@@ -27,7 +27,7 @@ class CardError(DeclarationError):
 
 
 class NotConjugate(DeclarationError):
-    """A prior is not conjugate, so variational Bayes has no closed-form update for it.
+    """A prior is not conjugate, so variational Bayes or Gibbs sampling has no closed-form update for it.
 
     Parameters
     ----------

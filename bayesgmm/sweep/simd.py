@@ -96,6 +96,16 @@ def larger(typingctx, a, b):
     return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
 
 
+@intrinsic
+def below(typingctx, a, b):
+    """One in each lane where a < b, zero elsewhere."""
+
+    def codegen(context, builder, sig, args):
+        return builder.uitofp(builder.fcmp_ordered("<", args[0], args[1]), _VF)
+
+    return VEC(VEC, VEC), codegen
+
+
 class _Elementwise(AbstractTemplate):
     """Two vectors make a vector."""
 

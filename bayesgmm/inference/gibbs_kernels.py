@@ -1,0 +1,463 @@
+r"""Blocked Gibbs sampling of a mixture, compiled: sweeps from coordinates to coordinates.
+
+One sweep draws, each given all others,
+
+1. the component of every point (``assignment_draws``); then everything but their counts and moments is forgotten;
+2. for weights that are not exchangeable: exchanges of two labels, accepted with the weights integrated out [2]_;
+3. the concentration, with the weights integrated out, then the weights;
+4. means and precisions: one after the other, or together where the prior of the means is conjugate;
+5. the centre and spread of the means, and the scale of the covariances.
+
+The state between sweeps is the vector of unconstrained coordinates of ``LogPosterior``, with means that are not
+ordered. So a chain that continues is the same chain, however it is cut.
+
+References
+----------
+.. [1] Diebolt & Robert (1994), J. R. Stat. Soc. B 56(2), 363-375.
+.. [2] Papaspiliopoulos & Roberts (2008), Biometrika 95(1), 169-186.
+"""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+
+from bayesgmm.families.chart_kernels import LOGARITHMS, unpack_roots
+from bayesgmm.inference.random_draws import (
+    DIRICHLET,
+    POWER,
+    STICKS,
+    STREAM_SIZE,
+    factorise,
+    log_beta,
+    log_concentration_density,
+    log_dirichlet,
+    log_gamma,
+    normal,
+    slice_draw,
+    uniforms,
+    wishart_root,
+)
+from bayesgmm.priors.scalars import ENTRIES
+from bayesgmm.sweep.assignment_draws import Sweep, fold_draws
+from bayesgmm.sweep.compilation import jit, kernel, plain_jit
+from bayesgmm.sweep.coordinate_kernels import log_softmax
+from bayesgmm.sweep.kernels import moments_width
+from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.orchestration import NativeTable, workspace
+
+NORMAL, CONJUGATE, HIERARCHICAL = range(3)  # priors of the means
+_EXCHANGES = 4  # proposed exchanges of labels in one sweep
+_LOG_2PI = math.log(2 * math.pi)
+
+Law = namedtuple(
+    "Law",
+    "n_components n_features chart n_cores weights_kind exchangeable weights_extra means_kind means_extra scale_extra "
+    "weights_params means_params covariances_params",
+)
+"""Priors as the conditional distributions read them: kinds, numbers of coordinates, and the densities' parameters."""
+
+Schedule = namedtuple("Schedule", "tune thin single")
+"""Sweeps before the first draw, sweeps from draw to draw, and whether all row weights are zero or one."""
+
+Scratch = namedtuple("Scratch", "log_weight mean core root log_det offset counts delta first second vector law sums")
+"""Memory of one chain: the mixture, the sums of one sweep, and what its conditional distributions need."""
+
+
+@jit
+def scratch_memory(law, coordinates_size):
+    """Allocate the memory of one chain; ``coordinates_size`` is the number of coordinates of the roots."""
+    k, d = law.n_components, law.n_features
+    diagonal = law.chart == LOGARITHMS
+    return Scratch(
+        np.zeros(k),
+        np.zeros(k * d),
+        np.zeros(coordinates_size if diagonal else law.n_cores * d * d),
+        np.zeros(k * d if diagonal else k * d * d),
+        np.zeros(k),
+        np.zeros(k),
+        np.zeros(k),
+        np.zeros(k * d),
+        np.zeros(d * d),
+        np.zeros(d * d),
+        np.zeros(k + d),
+        np.zeros(6),
+        np.zeros(k * moments_width(d, diagonal)),
+    )
+
+
+@jit
+def _read(law, q, starts, memory):
+    """Write the mixture at coordinates q to the scratch memory."""
+    k, d = law.n_components, law.n_features
+    log_softmax(q[: k - 1], memory.log_weight)
+    for t in range(k * d):
+        memory.mean[t] = q[starts[0] + t]
+    unpack_roots(
+        q[starts[1] : starts[2]], d, law.chart, law.n_cores, memory.core, memory.root, memory.log_det
+    )
+    for i in range(k):
+        memory.offset[i] = memory.log_weight[i] + memory.log_det[i] - 0.5 * d * _LOG_2PI
+
+
+# -- weights --
+
+
+@plain_jit
+def _set_law(law, kind, at, shift, a, b, c):
+    """Describe a positive number to ``slice_draw``."""
+    law[0], law[1], law[2], law[3], law[4], law[5] = kind, at, shift, a, b, c
+
+
+@plain_jit
+def _log_exchange(law, memory, concentration, i, j):
+    """Log probability of the counts after labels i and j are exchanged, less that before."""
+    counts = memory.counts
+    if law.weights_kind == DIRICHLET:
+        a, b = law.weights_params[i], law.weights_params[j]
+        after = math.lgamma(a + counts[j]) + math.lgamma(b + counts[i])
+        return after - math.lgamma(a + counts[i]) - math.lgamma(b + counts[j])
+    discount = law.weights_params[0]
+    before = log_concentration_density(STICKS, concentration, discount, counts)
+    counts[i], counts[j] = counts[j], counts[i]
+    after = log_concentration_density(STICKS, concentration, discount, counts)
+    counts[i], counts[j] = counts[j], counts[i]
+    return after - before
+
+
+@plain_jit
+def _exchange(values, size, i, j):
+    for t in range(size):
+        a, b = i * size + t, j * size + t
+        values[a], values[b] = values[b], values[a]
+
+
+@plain_jit
+def exchange_labels(stream, law, memory, concentration):
+    """Propose to exchange two labels, a few times; half of them are neighbours."""
+    k, d = law.n_components, law.n_features
+    for number in range(_EXCHANGES):
+        u, v = uniforms(stream)
+        i = min(int(u * (k - 1)), k - 2)
+        j = i + 1 if number % 2 == 0 else i + 1 + min(int(v * (k - 1 - i)), k - 2 - i)
+        w, _ = uniforms(stream)
+        if math.log(w) < _log_exchange(law, memory, concentration, i, j):
+            _exchange(memory.counts, 1, i, j)
+            _exchange(memory.mean, d, i, j)
+            _exchange(memory.sums, memory.sums.size // k, i, j)
+            if law.n_cores > 1:
+                _exchange(memory.core, memory.core.size // k, i, j)
+
+
+@plain_jit
+def draw_weights(stream, law, q, memory):
+    """Draw the concentration, the weights integrated out, and then the weights."""
+    k, counts, log_weight, params = law.n_components, memory.counts, memory.log_weight, law.weights_params
+    learned = law.weights_extra > 0
+    sticks = law.weights_kind == STICKS
+    place = 1 if sticks else 0
+    discount = params[0] if sticks else 0.0
+    if not law.exchangeable and k > 1:
+        exchange_labels(stream, law, memory, math.exp(q[k - 1]) if learned else params[place])
+    if learned:
+        _set_law(memory.law, law.weights_kind, place, 0.0, discount, 0.0, 0.0)
+        q[k - 1] = slice_draw(stream, memory.law, counts, params, q[k - 1])
+    if sticks:
+        concentration = math.exp(q[k - 1]) if learned else params[1]
+        after = left = 0.0
+        for c in range(k):
+            after += counts[c]
+        for c in range(k - 1):
+            after -= counts[c]
+            stick, rest = log_beta(stream, 1.0 - discount + counts[c], concentration + (c + 1) * discount + after)
+            log_weight[c] = left + stick
+            left += rest
+        log_weight[k - 1] = left
+    else:
+        for c in range(k):
+            memory.vector[c] = counts[c] + (math.exp(q[k - 1]) if learned else params[c])
+        log_dirichlet(stream, memory.vector, log_weight)
+    for c in range(k - 1):
+        q[c] = log_weight[c] - log_weight[k - 1]
+
+
+# -- means and precisions --
+
+
+@plain_jit
+def _location(law, q, at, j):
+    """Location of the means in column j, and the inverse square of their scale; ``at``: hyperparameters in q."""
+    d = law.n_features
+    if law.means_kind == HIERARCHICAL:
+        return q[at + j], math.exp(-2.0 * q[at + d + j])
+    if law.means_kind == CONJUGATE:
+        return law.means_params[j], 0.0
+    return law.means_params[j], law.means_params[d + j] ** -2.0
+
+
+@plain_jit
+def _row_of_sums(k, i, d, size):
+    """Place of the sum of column i of component k; that of its products with columns 0 to i follow."""
+    return k * size + 1 + i + i * (i + 1) // 2
+
+
+@plain_jit
+def _mean_given_precision(stream, law, q, at, k, memory):
+    """Draw the shift of mean k from its old place, given its precision; full and tied covariances."""
+    d, size = law.n_features, memory.sums.size // law.n_components
+    precision, solved = memory.first, memory.second
+    core = (k % law.n_cores) * d * d
+    for i in range(d):
+        for j in range(i + 1):
+            total = 0.0
+            for l in range(i, d):
+                total += memory.core[core + l * d + i] * memory.core[core + l * d + j]
+            precision[i * d + j] = precision[j * d + i] = total
+    for i in range(d):
+        location, weight = _location(law, q, at, i)
+        total = weight * (location - memory.mean[k * d + i])
+        for j in range(d):
+            total += precision[i * d + j] * memory.sums[_row_of_sums(k, j, d, size)]
+            solved[i * d + j] = memory.counts[k] * precision[i * d + j] + (weight if i == j else 0.0)
+        memory.delta[k * d + i] = total
+    factorise(solved, d)
+    _solve_with_noise(stream, solved, d, memory.delta, k * d)
+
+
+@plain_jit
+def _solve_with_noise(stream, chol, d, x, at):
+    """Replace x[at:] by (chol chol')^-1 x plus a normal vector of that covariance."""
+    for i in range(d):
+        for l in range(i):
+            x[at + i] -= chol[i * d + l] * x[at + l]
+        x[at + i] /= chol[i * d + i]
+    for i in range(d):
+        x[at + i] += normal(stream)
+    for i in range(d - 1, -1, -1):
+        for l in range(i + 1, d):
+            x[at + i] -= chol[l * d + i] * x[at + l]
+        x[at + i] /= chol[i * d + i]
+
+
+@plain_jit
+def _conjugate_shift(law, k, j, s1, memory):
+    """Shift of mean k in column j to its expected place, and of the prior's location; conjugate means."""
+    strength = law.means_params[law.n_features]
+    away = law.means_params[j] - memory.mean[k * law.n_features + j]
+    return (strength * away + s1) / (strength + memory.counts[k]), away
+
+
+@plain_jit
+def _add_scatter(law, k, memory, scatter):
+    """Add the squares of component k's points about its new mean to a lower triangle; those of a conjugate prior too.
+
+    For conjugate means, the shift is that to the expected mean, and the prior counts as points at its location.
+    """
+    d, size, delta = law.n_features, memory.sums.size // law.n_components, memory.delta
+    strength = law.means_params[d] if law.means_kind == CONJUGATE else 0.0
+    for i in range(d):
+        row = _row_of_sums(k, i, d, size)
+        a, s = delta[k * d + i], memory.sums[row]
+        away = a + memory.mean[k * d + i] - law.means_params[i] if strength > 0.0 else 0.0
+        for j in range(i + 1):
+            b, t = delta[k * d + j], memory.sums[_row_of_sums(k, j, d, size)]
+            scatter[i * d + j] += memory.sums[row + 1 + j] - s * b - a * t + memory.counts[k] * a * b
+            if strength > 0.0:
+                scatter[i * d + j] += strength * away * (b + memory.mean[k * d + j] - law.means_params[j])
+
+
+@plain_jit
+def draw_full(stream, law, q, means_at, scales_at, memory):
+    """Draw means and full or tied precisions: ``memory.delta``, the shifts of the means, and ``memory.core``."""
+    k, d, size = law.n_components, law.n_features, memory.sums.size // law.n_components
+    conjugate = law.means_kind == CONJUGATE
+    for c in range(k):
+        if conjugate:
+            for j in range(d):
+                s1 = memory.sums[_row_of_sums(c, j, d, size)]
+                memory.delta[c * d + j], _ = _conjugate_shift(law, c, j, s1, memory)
+        else:
+            _mean_given_precision(stream, law, q, means_at, c, memory)
+    for m in range(law.n_cores):
+        dof, scatter = law.covariances_params[0], memory.first
+        for i in range(d):
+            for j in range(i + 1):
+                if law.scale_extra > 0:
+                    scatter[i * d + j] = math.exp(q[scales_at + i]) if i == j else 0.0
+                else:
+                    scatter[i * d + j] = law.covariances_params[2 + i * d + j]
+        for c in range(m, k, law.n_cores):
+            dof += memory.counts[c]
+            _add_scatter(law, c, memory, scatter)
+        factorise(scatter, d)
+        wishart_root(stream, dof, scatter, d, memory.core, m * d * d)
+    if conjugate:
+        for c in range(k):
+            _add_conjugate_noise(stream, law, c, memory)
+
+
+@plain_jit
+def _add_conjugate_noise(stream, law, k, memory):
+    """Add to the shift of mean k a normal vector of covariance (P'P)^-1 / (strength + n)."""
+    d, y, root = law.n_features, memory.vector, (k % law.n_cores) * law.n_features**2
+    scale = 1.0 / math.sqrt(law.means_params[d] + memory.counts[k])
+    for i in range(d):
+        y[i] = normal(stream)
+        for l in range(i):
+            y[i] -= memory.core[root + i * d + l] * y[l]
+        y[i] /= memory.core[root + i * d + i]
+        memory.delta[k * d + i] += scale * y[i]
+
+
+@plain_jit
+def draw_diagonal(stream, law, q, means_at, scales_at, memory):
+    """Draw means and precisions of diagonal and spherical covariances; as ``draw_full``."""
+    k, d, delta = law.n_components, law.n_features, memory.delta
+    width = memory.core.size // law.n_cores
+    conjugate = law.means_kind == CONJUGATE
+    strength = law.means_params[d] if conjugate else 0.0
+    for m in range(law.n_cores):
+        for w in range(width):
+            dof, core = law.covariances_params[0], m * width + w
+            rate = math.exp(q[scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
+            for c in range(m, k, law.n_cores):
+                for j in range(w, d, width):
+                    at = (c * d + j) * 2 + c + 1  # one count for each component, two sums for each feature
+                    n, s1, s2 = memory.counts[c], memory.sums[at], memory.sums[at + 1]
+                    if conjugate:
+                        shift, away = _conjugate_shift(law, c, j, s1, memory)
+                        rate += strength * (shift - away) ** 2
+                    else:
+                        location, weight = _location(law, q, means_at, j)
+                        precision = memory.core[core] ** 2
+                        shift = precision * s1 + weight * (location - memory.mean[c * d + j])
+                        total = n * precision + weight
+                        shift = shift / total + normal(stream) / math.sqrt(total)
+                    delta[c * d + j] = shift
+                    rate += s2 - 2.0 * shift * s1 + n * shift * shift
+                    dof += n
+            memory.core[core] = math.exp(0.5 * (log_gamma(stream, 0.5 * dof) - math.log(0.5 * rate)))
+            if conjugate:
+                for c in range(m, k, law.n_cores):
+                    for j in range(w, d, width):
+                        sd = 1.0 / (memory.core[core] * math.sqrt(strength + memory.counts[c]))
+                        delta[c * d + j] += sd * normal(stream)
+
+
+@plain_jit
+def _write_components(law, q, starts, memory):
+    """Write means and roots to the coordinates q."""
+    d, t = law.n_features, starts[1]
+    for i in range(memory.mean.size):
+        memory.mean[i] += memory.delta[i]
+        q[starts[0] + i] = memory.mean[i]
+    if law.chart == LOGARITHMS:
+        for i in range(memory.core.size):
+            q[t + i] = math.log(memory.core[i])
+        return
+    for m in range(law.n_cores):
+        for i in range(d):
+            for j in range(i):
+                q[t] = memory.core[(m * d + i) * d + j]
+                t += 1
+            q[t] = math.log(memory.core[(m * d + i) * d + i])
+            t += 1
+
+
+# -- hyperparameters --
+
+
+@plain_jit
+def draw_centre_and_spread(stream, law, q, at, memory):
+    """Draw the centres of the means given their spreads, and then the spreads."""
+    k, d, params = law.n_components, law.n_features, law.means_params
+    for j in range(d):
+        prior, own = params[d + j] ** -2.0, math.exp(-2.0 * q[at + d + j])
+        total = 0.0
+        for c in range(k):
+            total += memory.mean[c * d + j]
+        precision = prior + k * own
+        centre = (prior * params[j] + own * total) / precision + normal(stream) / math.sqrt(precision)
+        q[at + j] = centre
+        squares = 0.0
+        for c in range(k):
+            squares += (memory.mean[c * d + j] - centre) ** 2
+        _set_law(memory.law, POWER, 3 * d + j * ENTRIES, math.log(params[2 * d + j]), -float(k), 0.5 * squares, -2.0)
+        q[at + d + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + d + j])
+
+
+@plain_jit
+def draw_scales(stream, law, q, at, memory):
+    """Draw the scales of the Wishart prior given the precisions."""
+    width, d, params = law.scale_extra, law.n_features, law.covariances_params
+    for j in range(width):
+        squares = 0.0  # of column j of all roots: the diagonal of the precisions
+        if law.chart == LOGARITHMS:
+            for t in range(j, memory.core.size, width):
+                squares += memory.core[t] ** 2
+        else:
+            for t in range(j, memory.core.size, d):
+                squares += memory.core[t] ** 2
+        power = 0.5 * params[0] * law.n_cores
+        _set_law(memory.law, POWER, 2 + width + j * ENTRIES, math.log(params[2 + j]), power, 0.5 * squares, 1.0)
+        q[at + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + j])
+
+
+@plain_jit
+def draw_parameters(stream, law, q, starts, memory):
+    """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q."""
+    k = law.n_components
+    for c in range(k):
+        memory.counts[c] = memory.sums[c * (memory.sums.size // k)]
+    draw_weights(stream, law, q, memory)
+    means_at, scales_at = starts[0] + memory.mean.size, starts[2]
+    if law.chart == LOGARITHMS:
+        draw_diagonal(stream, law, q, means_at, scales_at, memory)
+    else:
+        draw_full(stream, law, q, means_at, scales_at, memory)
+    _write_components(law, q, starts, memory)
+    if law.means_kind == HIERARCHICAL:
+        draw_centre_and_spread(stream, law, q, means_at, memory)
+    if law.scale_extra > 0:
+        draw_scales(stream, law, q, scales_at, memory)
+
+
+@kernel
+def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+    """Make the sweeps first to last of one chain, from coordinates q (P,), which become those after the last.
+
+    Parameters
+    ----------
+    points : NativePoints
+    law : Law
+    schedule : Schedule
+    chain : (3,) int
+        Number of the chain, and two keys.
+    q : (P,) float
+    first, last : int
+        Sweeps count from 0; the state before sweep ``tune + thin * i`` is draw i.
+    drawn, logliks : (draws, P) and (draws,) float
+        Draws, and the log likelihoods of the points as the sweep sees them.
+    """
+    k, d = law.n_components, law.n_features
+    a = k - 1 + law.weights_extra
+    b = a + k * d + law.means_extra
+    e = q.size - law.scale_extra
+    starts = (a, b, e)  # of the means, the roots, and the scales
+    memory = scratch_memory(law, e - b)
+    table = NativeTable(memory.offset, memory.mean, memory.root, k)
+    work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
+    draws = np.empty(work.score.size)
+    stream = np.zeros(STREAM_SIZE, dtype=np.int64)
+    for number in range(first, last):
+        _read(law, q, starts, memory)
+        sweep = Sweep(number, chain[0], chain[1], chain[2])
+        loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes, memory.sums)
+        since = number - schedule.tune
+        if since >= 0 and since % schedule.thin == 0 and since // schedule.thin < logliks.size:
+            draw = since // schedule.thin
+            logliks[draw] = loglik
+            for t in range(q.size):
+                drawn[draw, t] = q[t]
+        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        draw_parameters(stream, law, q, starts, memory)
