@@ -1,10 +1,13 @@
 """The Gibbs engine: blocked Gibbs sampling with sampled assignments, for conjugate declarations."""
 
+import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from time import perf_counter
+from typing import Self
 
 import numpy as np
 
@@ -12,13 +15,18 @@ from bayesgmm.errors import DataError
 from bayesgmm.inference import starts
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.engine import Estimate, Progress, Silent
-from bayesgmm.inference.gibbs_kernels import Schedule, gibbs_sweeps
+from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.posterior.info import EngineNotes
-from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
 CHUNK = 0.05  # seconds of sweeps between two looks at the clock and at Ctrl-C
+RUN_IN = 50  # sweeps of a short run from each start
+MIN_STARTS = 16  # minimum number of starts
+NEAR = 10.0  # nats
+LIGHTEST = 1e-6  # minimum weight of a component at a start, before all are divided by their sum
+_NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 SHOWN_EVERY = 0.1  # seconds between two reports of progress
 
 
@@ -37,7 +45,7 @@ def fit(
 
     A sweep draws the component of each point, and then the parameters given the components. It costs little more than
     one evaluation of the density, but successive draws are correlated: where components overlap, more than those of
-    NUTS. Chains start in different places: far apart, near the overall mean, with one component that holds most points.
+    NUTS. Chains start in different places, wherever short runs from starts of different kinds reach a high density.
 
     Parameters
     ----------
@@ -64,7 +72,8 @@ def fit(
     """
     progress.stage("sampling")
     q, loglik, interrupted = sample(density, seed, cores, progress, draws=draws, tune=tune, chains=chains, thin=thin)
-    stats, warnings = {"lp": loglik}, ()
+    stats = {"lp": loglik}
+    warnings: tuple[str, ...] = ()
     if interrupted:
         q, stats = trim(q, stats)
         warnings = (f"Interrupted: kept {q.shape[1]} of {draws} draws of {len(q)} of {chains} chains.",)
@@ -73,9 +82,7 @@ def fit(
     return Estimate(q, {"lp": lp}, warnings, EngineNotes(interrupted=interrupted))
 
 
-def run(
-    density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, chains: int, thin: int = 1
-) -> Array:
+def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, chains: int, thin: int = 1) -> Array:
     """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few quickly.
 
     Parameters
@@ -102,7 +109,7 @@ def run(
     >>> run(density, seed=1, cores=1, draws=5, tune=10, chains=2).shape
     (2, 5, 5)
     """
-    q, loglik, interrupted = sample(density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin)
+    q, _, interrupted = sample(density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin)
     return trim(q, {})[0] if interrupted else q
 
 
@@ -134,24 +141,54 @@ def sample(
     NotConjugate, DataError
         As ``run``.
     """
-    law, unordered = law_of(density), _unordered(density)
-    schedule = Schedule(tune, thin, _has_single_weights(density))
-    keys = np.random.SeedSequence(seed).generate_state(2)
+    chain = _Chains.of(density, seed, tune, thin)
     q, loglik = np.full((chains, draws, density.size), np.nan), np.full((chains, draws), np.nan)
     states = [ChainState(tune + (draws - 1) * thin + 1) for _ in range(chains)]
     stop = Event()
 
-    def chain(number: int) -> None:
-        names = np.array([number, *keys], dtype=np.int64)
-        now = start(unordered, number, np.random.default_rng((seed, number)))
+    def make(number: int) -> None:
+        now = begin[number].copy()
 
         def sweeps(first: int, last: int) -> None:
-            gibbs_sweeps(density.blocks.native, law, schedule, names, now, first, last, q[number], loglik[number])
+            chain.sweeps(number, now, (first, last), q[number], loglik[number])
 
         _in_chunks(sweeps, states[number], tune, stop)
 
-    interrupted = _in_threads(chain, states, cores, progress, stop)
+    with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
+        begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
+        interrupted = _watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
     return (_in_order(density, q) if density.model.means.is_ordered else q), loglik, interrupted
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """Chains of one density, in its coordinates with means that are not ordered.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    law : Law
+    schedule : Schedule
+    keys : (2,) int
+        Keys of the random numbers.
+    """
+
+    density: LogPosterior
+    law: Law
+    schedule: Schedule
+    keys: IntArray
+
+    @classmethod
+    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int) -> Self:
+        """Make it from the density that is sampled."""
+        schedule = Schedule(tune, thin, _has_single_weights(density))
+        keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
+        return cls(_unordered(density), law_of(density), schedule, keys)
+
+    def sweeps(self, number: int, q: Array, span: tuple[int, int], drawn: Array, loglik: Array) -> None:
+        """Make the sweeps of a span of chain ``number`` from q (P,), which becomes the state after them."""
+        names = np.array([number, *self.keys])
+        gibbs_sweeps(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
 
 
 def _in_chunks(sweeps: Callable[[int, int], None], state: ChainState, tune: int, stop: Event) -> None:
@@ -166,23 +203,18 @@ def _in_chunks(sweeps: Callable[[int, int], None], state: ChainState, tune: int,
         size = max(1, size // 2) if perf_counter() - began > CHUNK else 2 * size
 
 
-def _in_threads(
-    chain: Callable[[int], None], states: list[ChainState], cores: int, progress: Progress, stop: Event
-) -> bool:
-    """Run all chains and report their progress; return True if Ctrl-C stopped them."""
-    interrupted = False
-    with ThreadPoolExecutor(min(cores, len(states)), thread_name_prefix="bayesgmm-gibbs") as pool:
-        waiting = {pool.submit(chain, number) for number in range(len(states))}
-        futures = list(waiting)
-        while waiting:
-            try:
-                waiting = wait(waiting, SHOWN_EVERY).not_done
-                progress.chains(states)
-            except KeyboardInterrupt:
-                interrupted = True
-                stop.set()
-    for future in futures:
-        future.result()
+def _watch(chains: list[Future[None]], states: list[ChainState], progress: Progress, stop: Event) -> bool:
+    """Wait for all chains and report their progress; return True if Ctrl-C stopped them."""
+    interrupted, waiting = False, set(chains)
+    while waiting:
+        try:
+            waiting = wait(waiting, SHOWN_EVERY).not_done
+            progress.chains(states)
+        except KeyboardInterrupt:
+            interrupted = True
+            stop.set()
+    for chain in chains:
+        chain.result()
     return interrupted
 
 
@@ -206,22 +238,33 @@ def _has_single_weights(density: LogPosterior) -> bool:
 # -- starts --
 
 
-def start(density: LogPosterior, number: int, rng: np.random.Generator) -> Array:
-    """Return the coordinates (P,) at which a chain starts; the kinds of starts take turns.
+def starting_points(chain: _Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
+    """Return coordinates (chains, P) at which chains start.
 
-    Parameters
-    ----------
-    density : LogPosterior
-        With means that are not ordered.
-    number : int
-        Of the chain.
-    rng : Generator
+    Short runs are made from starts of different kinds. Those that reach a log posterior within ``NEAR`` nats of the
+    highest, and what it varies by in one mode, are equally good starts: they may be in different modes. A run that has
+    ended far below is in a place that would take a chain very long to leave.
     """
-    rows, weight = starts.sample_rows(density.blocks, rng)
-    centres, equal = _KINDS[number % len(_KINDS)]
+    rows, weight = starts.sample_rows(chain.density.blocks, rng)
+    begun = [_start(chain.density, rows, weight, kind, rng) for kind in range(max(MIN_STARTS, 4 * chains))]
+    q = np.array(begun)
+    value = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q)))))
+    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(q.shape[1]))
+    return q[rng.permutation(good)[np.arange(chains) % len(good)]]
+
+
+def _run_in(chain: _Chains, q: Array, number: int) -> float:
+    """Make a short run from q (P,), which becomes its end; return the log posterior there."""
+    chain.sweeps(number, q, (0, RUN_IN), *_NOWHERE)
+    return chain.density.value(q)
+
+
+def _start(density: LogPosterior, rows: Array, weight: Array, kind: int, rng: np.random.Generator) -> Array:
+    """Return the coordinates (P,) of a start; the kinds take turns."""
+    centres, equal = _KINDS[kind % len(_KINDS)]
     k = density.n_components
     mixture = starts.from_centres(rows, weight, centres(rows, weight, k, rng), density.model.family)
-    shares = mixture.weight if equal else rng.dirichlet(np.full(k, 0.5)) + 1e-6
+    shares = mixture.weight if equal else rng.dirichlet(np.full(k, 0.5)) + LIGHTEST
     return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
 
 
@@ -256,9 +299,8 @@ def _in_order(density: LogPosterior, q: Array) -> Array:
     Components whose order says nothing else have the same posterior in any order, so that to sort them is exact.
     """
     k = density.n_components
-    cuts = np.cumsum([k - 1, density.model.weights.n_extra, k, density.model.means.n_extra])
-    chart, model = density.chart, density.model
-    cuts = [*cuts, cuts[-1] + chart.size(k, 1)]
+    model = density.model
+    cuts = np.cumsum([k - 1, model.weights.n_extra, k, model.means.n_extra, density.chart.size(k, 1)])
     logits, weights_extra, mean, means_extra, roots, scales = np.split(q, cuts, axis=-1)
     order = np.argsort(mean, axis=-1)
     log_weight = np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1)

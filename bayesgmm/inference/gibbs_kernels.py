@@ -2,7 +2,7 @@ r"""Blocked Gibbs sampling of a mixture, compiled: sweeps from coordinates to co
 
 One sweep draws, each given all others,
 
-1. the component of every point (``assignment_draws``); then everything but their counts and moments is forgotten;
+1. the component of every point (``assignment_kernels``); then everything but their counts and moments is forgotten;
 2. for weights that are not exchangeable: exchanges of two labels, accepted with the weights integrated out [2]_;
 3. the concentration, with the weights integrated out, then the weights;
 4. means and precisions: one after the other, or together where the prior of the means is conjugate;
@@ -23,7 +23,7 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS, unpack_roots
-from bayesgmm.inference.random_draws import (
+from bayesgmm.inference.draw_kernels import (
     DIRICHLET,
     POWER,
     STICKS,
@@ -39,7 +39,7 @@ from bayesgmm.inference.random_draws import (
     wishart_root,
 )
 from bayesgmm.priors.scalars import ENTRIES
-from bayesgmm.sweep.assignment_draws import Sweep, fold_draws
+from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.coordinate_kernels import log_softmax
 from bayesgmm.sweep.kernels import moments_width
@@ -93,9 +93,7 @@ def _read(law, q, starts, memory):
     log_softmax(q[: k - 1], memory.log_weight)
     for t in range(k * d):
         memory.mean[t] = q[starts[0] + t]
-    unpack_roots(
-        q[starts[1] : starts[2]], d, law.chart, law.n_cores, memory.core, memory.root, memory.log_det
-    )
+    unpack_roots(q[starts[1] : starts[2]], d, law.chart, law.n_cores, memory.core, memory.root, memory.log_det)
     for i in range(k):
         memory.offset[i] = memory.log_weight[i] + memory.log_det[i] - 0.5 * d * _LOG_2PI
 

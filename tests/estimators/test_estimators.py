@@ -23,7 +23,8 @@ from bayesgmm.inference import ENGINES
 from bayesgmm.posterior.info import declaration, info
 
 FAMILIES = ["full", "tied", "diag", "spherical"]
-QUICK = {"advi": {"draws": 200}, "fullrank_advi": {"draws": 200}, "nuts": {"draws": 100, "tune": 100, "chains": 2}}
+QUICK = {"advi": {"draws": 200}, "fullrank_advi": {"draws": 200}}
+QUICK |= {"gibbs": {"draws": 100, "chains": 2}, "nuts": {"draws": 100, "tune": 100, "chains": 2}}
 APPROXIMATE = "vb" if "vb" in ENGINES else "advi"
 SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.02, seed=1)
 X = SAMPLE.X

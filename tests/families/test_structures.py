@@ -104,7 +104,7 @@ def test_select_compares_a_structure_without_a_chart():
 
 
 @pytest.mark.parametrize("name", [name for name in TOYS if name != "EII"])
-@pytest.mark.parametrize("method", ["map", "nuts", "vb"])
+@pytest.mark.parametrize("method", ["map", "nuts", "gibbs", "vb"])
 def test_other_combinations_of_sharing_and_form_go_through_every_kind_of_engine(monkeypatch, name, method):
     """The engines agree with EM on clusters that are apart, to a tenth of the variance."""
     monkeypatch.setitem(COVARIANCES, name, TOYS[name])

@@ -29,6 +29,7 @@ SAMPLE = make_mixture(n_points=300, n_features=2, n_components=3, overlap=0.05, 
 MODEL = bg.MixtureModel(3)
 QUICK = {
     "nuts": {"draws": 100, "tune": 100, "chains": 2},
+    "gibbs": {"draws": 100, "tune": 100, "chains": 2},
     "advi": {"draws": 100},
     "fullrank_advi": {"draws": 100},
     "vb": {"draws": 100},
@@ -158,7 +159,7 @@ def test_a_model_is_a_declaration():
 def test_an_unknown_engine_gets_a_suggestion():
     with pytest.raises(
         UnknownName,
-        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'map', 'mle', 'nuts', 'vb'; did you mean 'nu",
+        match="method='nutz' is not one of 'advi', 'em', 'fullrank_advi', 'gibbs', 'map', 'mle', 'nuts', 'vb'; did",
     ):
         bg.fit(MODEL, SAMPLE.X, "nutz")
 

@@ -19,7 +19,7 @@ from bayesgmm.posterior.contamination import as_modelled, background
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import fold
 
-ENGINES = ("em", "mle", "map", "vb", "advi", "fullrank_advi", "nuts")
+ENGINES = ("em", "mle", "map", "vb", "advi", "fullrank_advi", "gibbs", "nuts")
 
 
 def declared(k, family="full", **settings):

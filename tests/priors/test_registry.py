@@ -51,6 +51,7 @@ def test_the_functions_of_all_rooms_are_found():
     names = {function.__name__ for function, _ in FUNCTIONS}
     assert names >= {"weights_given", "pymc_means", "family_covariances", "covariance_values", "pymc_class"}
     assert names >= {"weight_shares", "means_factor", "precisions_factor", "closest_wishart", "weight_concentration"}
+    assert names >= {"weights_kind", "means_kind", "require_wishart"}
     assert names >= {"describe_weights", "describe_means", "describe_covariances"}
 
 

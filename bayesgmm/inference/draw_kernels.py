@@ -8,7 +8,7 @@ import math
 
 from bayesgmm.late import Late
 from bayesgmm.priors.scalars import log_density
-from bayesgmm.sweep.assignment_draws import PARAMETERS
+from bayesgmm.sweep.assignment_kernels import PARAMETERS
 from bayesgmm.sweep.compilation import plain_jit
 
 random_numbers = Late("bayesgmm.sweep.random_numbers")
