@@ -17,6 +17,7 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning
 from bayesgmm.inference import gibbs
 from bayesgmm.inference.conditionals import law_of, without_conditionals
 from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS, log_concentration_density, log_gamma, normal
+from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gibbs_kernels import Schedule, gibbs_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep import random_numbers, simd
@@ -137,7 +138,9 @@ def sweeps(density, q, count, chain=0, single=True):
     return now, loglik[0]
 
 
-@pytest.mark.parametrize(("d", "model"), DECLARATIONS, ids=lambda v: repr(v) if isinstance(v, int) else None)
+@pytest.mark.parametrize(
+    ("d", "model"), DECLARATIONS, ids=[f"{d}-{m.covariance}-{i}" for i, (d, m) in enumerate(DECLARATIONS)]
+)
 def test_sweeps_leave_the_joint_distribution_of_mixture_and_points_as_it_is(d, model):
     """Successive-conditional test (Geweke 2004) with independent replicates (Gandy & Scott 2020).
 
@@ -145,7 +148,7 @@ def test_sweeps_leave_the_joint_distribution_of_mixture_and_points_as_it_is(d, m
     difference of a function of it is zero. 5.2 standard errors: 2e-7 for each of about 60 functions, 7e-4 for all
     declarations.
     """
-    before, after = replicates(d, model, 300, 3)
+    before, after = replicates(d, model, 250, 6)
     middle = np.median(before, axis=0)
     width = np.subtract(*np.quantile(before, [0.8, 0.2], axis=0)) + 1e-12
     first, last = (np.tanh((values - middle) / width) for values in (before, after))
@@ -188,6 +191,63 @@ CLOUD = as_points(np.random.default_rng(3).normal(size=(50, 1)) * 3)
 
 def replace_prior(model, **priors):
     return model.model_copy(update=priors)
+
+
+def separated(d, model):
+    """A density of three clusters so far apart that the assignments are certain, and coordinates near its mode."""
+    rng = np.random.default_rng(4)
+    label = np.repeat(np.arange(3), (4, 7, 5))
+    x = rng.normal(size=(16, d)) + 400.0 * label[:, None]
+    density = Prior(model, d, 16, 0).density(x)
+    mean = np.array([x[label == k].mean(axis=0) for k in range(3)])
+    scale = density.standard.scale
+    roots = density.model.family.roots(density.model.family.cores(np.stack([np.eye(d)] * 3) / np.outer(scale, scale)))
+    return density, density.coordinates(np.full(3, 1 / 3), (mean - density.standard.shift) / scale, roots)
+
+
+def steps(density):
+    """Coordinates in the order in which a sweep draws them: (block that is exact or not, indices)."""
+    sizes = np.diff([0, *density._cuts])
+    logits, alpha, mean, extra, roots, scales = np.split(np.arange(sizes.sum()), np.cumsum(sizes)[:-1])
+    centre, spread = np.split(extra, 2)
+    blocks = [(False, alpha), (True, logits)]
+    if density.model.means.prior == "conjugate":
+        blocks += [(True, np.concatenate([mean, roots]))]
+    else:
+        blocks += [(True, mean), (True, roots)]
+    return [*blocks, (True, centre), (False, spread), (False, scales)]
+
+
+WIDE = [
+    bg.NormalMeans(0.0, 500.0),
+    bg.ConjugateMeans(0.3, 1e-7),
+    bg.HierarchicalMeans(1.0, 500.0, bg.InverseGamma(2.0, 300.0)),
+]
+
+
+@pytest.mark.parametrize("means", WIDE, ids=lambda means: means.prior)
+@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
+def test_every_block_is_drawn_from_its_conditional_under_the_log_posterior(family, means):
+    """Stein's identities of the exact density: E g = 0 and E q g' = -1, where g is its gradient in the block.
+
+    With certain assignments the log posterior, up to a constant, is the log density of a block given the others: those
+    drawn before it in the sweep are new, the others old. 5.5 standard errors: 4e-8 for each of some 100 numbers.
+    """
+    scale = bg.Gamma(2.0, 1.0) if family in {"full", "spherical"} else 1.7
+    covariances = bg.WishartPrecision(scale=scale)
+    density, old = separated(2, bg.MixtureModel(3, family, bg.Dirichlet(bg.Gamma(2.0, 4.0)), means, covariances))
+    new = np.array([sweeps(density, old, 1, chain)[0] for chain in range(1500)])
+    at = np.tile(old, (len(new), 1))
+    for exact, block in steps(density):
+        at[:, block] = new[:, block]
+        if not exact or not block.size:
+            continue
+        slope = np.array([density(q)[1][block] for q in at])
+        centred = at[:, block] - at[:, block].mean(axis=0)
+        products = centred[:, :, None] * slope[:, None, :] + np.eye(block.size)
+        values = np.concatenate([slope, products.reshape(len(new), -1)], axis=1)
+        z = values.mean(axis=0) / values.std(axis=0) * math.sqrt(len(new))
+        assert abs(z).max() < 5.5, (block, abs(z).max())
 
 
 # -- random numbers --
@@ -303,6 +363,21 @@ def test_components_are_drawn_with_their_responsibilities(weight):
     assert (abs(means.mean(axis=0) - expected)[heavy] < 5 * error[heavy] + 0.05).all()
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_components_of_different_points_are_independent(copies):
+    """64 equal points and two equal components: binomial counts, seen in the variance of the weights. 5 errors."""
+    x = np.zeros((64 // copies, 1))
+    model = bg.MixtureModel(2, means=bg.NormalMeans(0.0, 1.0), covariances=bg.WishartPrecision(3.0, 1.0))
+    standard = Prior(model, 1, 1, 0).standard
+    density = LogPosterior(model.resolve(CLOUD), standard.blocks(x, np.full(len(x), float(copies))), standard)
+    q = density.coordinates(np.full(2, 0.5), np.zeros((2, 1)), np.ones((2, 1, 1)))
+    weight = [density.mixture(sweeps(density, q, 1, c, single=copies == 1)[0])[0][0] for c in range(4000)]
+    count = np.arange(65)
+    probability, mean = stats.binom.pmf(count, 64, 0.5), (1 + count) / 66
+    variance = probability @ (mean * (1 - mean) / 67 + (mean - 0.5) ** 2)
+    assert np.var(weight) == pytest.approx(variance, rel=5 * math.sqrt(2 / 4000))
+
+
 def test_rows_of_whole_weights_are_repeated_rows():
     """The posterior means of both, within 5 Monte Carlo errors."""
     weight = np.arange(40) % 4
@@ -368,6 +443,21 @@ def test_what_has_no_conditional_distribution_is_refused_with_a_way_out(declared
         bg.fit(bg.MixtureModel(2, **declared), None, "gibbs")
     assert "'nuts'" in str(error.value).split("Methods that can")[1]
     assert "gibbs" in ENGINES
+
+
+def test_ctrl_c_keeps_what_was_drawn():
+    class Interrupts(Silent):
+        def chains(self, states):
+            if all(s.finished_draws > s.total_draws // 8 for s in states):
+                raise KeyboardInterrupt
+
+    x = np.random.default_rng(0).normal(size=(3000, 2))
+    with pytest.warns(FitWarning, match=r"Interrupted: kept \d+ of 100000 draws of \d of 2 chains"):
+        fit = bg.fit(
+            bg.MixtureModel(1), x, "gibbs", seed=1, draws=100_000, tune=1, thin=1, chains=2, progress=Interrupts()
+        )
+    assert 0 < fit["posterior"].sizes["draw"] < 100_000
+    assert np.isfinite(fit["sample_stats"]["lp"]).all()
 
 
 def fitted(model, x, method, **settings):

@@ -15,6 +15,7 @@ from bayesgmm import dispatch
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import FitWarning, MissingImplementation
 from bayesgmm.estimators.variational_search import weight_concentration
+from bayesgmm.inference.conditionals import weights_kind
 from bayesgmm.inference.pymc_priors import weights_given
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior
@@ -159,7 +160,7 @@ def test_one_implementation_for_each_function_is_enough_for_every_room(toy, x):
 
     model = toy.model_copy(update={"weights": Registered(3.0)})
     same = bg.MixtureModel(2, weights=bg.Dirichlet(3.0))
-    for function in (weights_given, weight_shares, weight_concentration):
+    for function in (weights_given, weight_shares, weight_concentration, weights_kind):
         function.register(Registered, function.dispatch(Dirichlet))
     describe_weights.register(Registered, lambda prior, n_components: Description("A toy.", ("w",)))
     of_priors = [f for f, registry in FUNCTIONS if registry is WEIGHTS]
