@@ -48,7 +48,7 @@ class Chart(ABC):
 
     @abstractmethod
     def coordinates(self, core_roots: Array) -> Array:
-        """(size,) coordinates of roots in core shape."""
+        """(..., size) coordinates of roots in core shape (..., M, ...)."""
 
     @abstractmethod
     def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
@@ -93,8 +93,8 @@ class Triangles(Chart):
         n_features = core_roots.shape[-1]
         v = core_roots.copy()
         d = np.arange(n_features)
-        v[:, d, d] = np.log(v[:, d, d])
-        return v[:, *np.tril_indices(n_features)].reshape(-1)
+        v[..., d, d] = np.log(v[..., d, d])
+        return v[..., *np.tril_indices(n_features)].reshape(*v.shape[:-3], -1)
 
     def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
         count = self.sharing.count(n_components)
@@ -143,7 +143,7 @@ class Logarithms(Chart):
         return self.diagonals
 
     def coordinates(self, core_roots: Array) -> Array:  # noqa: D102
-        return np.log(core_roots).reshape(-1)
+        return np.log(core_roots).reshape(*core_roots.shape[:-2], -1)
 
     def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:  # noqa: D102
         shape = (self.sharing.count(n_components), *self.form.shape(n_features))

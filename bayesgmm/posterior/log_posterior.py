@@ -21,7 +21,7 @@ from bayesgmm.posterior import native
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
-from bayesgmm.sweep.stats import Array, Blocks, Table, fold
+from bayesgmm.sweep.stats import Array, Blocks, Table, cholesky, fold
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")
@@ -230,6 +230,63 @@ class LogPosterior:
                 model.covariances.start(core_roots),
             ]
         )
+
+    def positions(self, draws: Parameters) -> Array:
+        """Compute the coordinates (S, size) of draws (S, ...) in data units: the inverse of ``parameters``.
+
+        Components stay in the order in which they are given, which must be increasing where the prior orders the means.
+        """
+        model, standard, size = self.model, self.standard, len(draws.weight)
+        chol = cholesky(draws.covariance / np.outer(standard.scale, standard.scale))
+        root = np.tril(np.linalg.solve(chol, np.broadcast_to(np.eye(self.n_features), chol.shape)))
+        placed = ((draws.mean - standard.shift) / standard.scale).reshape(size, -1)
+        if model.means.is_ordered:
+            placed = np.concatenate([placed[:, :1], np.log(np.diff(placed, axis=1))], axis=1)
+        log_weight, none = np.log(draws.weight), np.empty((size, 0))
+        return np.concatenate(
+            [
+                log_weight[:, :-1] - log_weight[:, -1:],
+                model.weights.from_extras(draws.extras) if model.weights.n_extra else none,
+                placed,
+                model.means.from_extras(draws.extras, standard) if model.means.n_extra else none,
+                self.chart.coordinates(model.family.cores(root)),
+                model.covariances.from_extras(draws.extras, standard) if model.covariances.n_extra else none,
+            ],
+            axis=1,
+        )
+
+    def components(self, q: Array) -> tuple[Array, Array]:
+        """Split coordinates (S, size) by component.
+
+        Returns
+        -------
+        logit : (S, K) float
+            Log weights, up to a constant; the last is 0.
+        own : (S, K, V) float
+            Means, and roots where each component has its own.
+        """
+        size, k = len(q), self.n_components
+        logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=1)
+        own = mean.reshape(size, k, -1)
+        if self.chart.sharing.count(k) == k:
+            own = np.concatenate([own, roots.reshape(size, k, -1)], axis=2)
+        return np.concatenate([logits, np.zeros((size, 1))], axis=1), own
+
+    def reordered(self, q: Array, order: IntArray) -> Array:
+        """Put the components of draws (S, size) in orders (S, K): component k becomes what ``order[s, k]`` was.
+
+        The volume of coordinates does not change. Not for ordered means, which have one order.
+        """
+        logit, own = self.components(q)
+        logit = np.take_along_axis(logit, order, axis=1)
+        own = np.take_along_axis(own, order[..., None], axis=1)
+        d, cuts = self.n_features, self._cuts
+        moved = q.copy()
+        moved[:, : cuts[0]] = logit[:, :-1] - logit[:, -1:]
+        moved[:, cuts[1] : cuts[2]] = own[..., :d].reshape(len(q), -1)
+        if own.shape[2] > d:
+            moved[:, cuts[3] : cuts[4]] = own[..., d:].reshape(len(q), -1)
+        return moved
 
     def extra(self, name: str) -> IntArray:
         """Return the indices of the hyperparameters of a prior: ``'weights'``, ``'means'`` or ``'covariances'``."""

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -61,6 +62,10 @@ class CovariancesPrior(Declared):
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
         """Return what the prior learns beyond the covariances, in data units, from its coordinates (..., n_extra)."""
         return {}
+
+    def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:
+        """Compute the extra coordinates (..., n_extra) of what the prior learns, in data units: inverse of ``extras``."""
+        raise NotImplementedError
 
     @abstractmethod
     def draw(
@@ -204,6 +209,12 @@ class WishartPrecision(CovariancesPrior):
             return {}
         scale = np.exp(q) * standard.scale[: self.n_extra] ** 2
         return {"covariance_scale": scale if self.scale.is_per_column else scale[..., 0]}
+
+    def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:  # noqa: D102
+        scale = extras["covariance_scale"]
+        if isinstance(self.scale, Scalar) and not self.scale.is_per_column:
+            scale = scale[..., None]
+        return np.log(scale / standard.scale[: self.n_extra] ** 2)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, family: Family, shape: tuple[int, int, int]

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -141,6 +142,10 @@ class MeansPrior(Declared):
     def extras(self, q: Array, standard: Standard) -> dict[str, Array]:
         """Return what the prior learns beyond the means, in data units, from its coordinates (..., n_extra)."""
         return {}
+
+    def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:
+        """Compute the extra coordinates (..., n_extra) of what the prior learns, in data units: inverse of ``extras``."""
+        raise NotImplementedError
 
     @abstractmethod
     def draw(
@@ -360,6 +365,10 @@ class HierarchicalMeans(MeansPrior):
         d = q.shape[-1] // 2
         centre = q[..., :d] * standard.scale + standard.shift
         return {"mean_centre": centre, "mean_spread": np.exp(q[..., d:]) * standard.scale}
+
+    def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:  # noqa: D102
+        centre = (extras["mean_centre"] - standard.shift) / standard.scale
+        return np.concatenate([centre, np.log(extras["mean_spread"] / standard.scale)], axis=-1)
 
     def draw(  # noqa: D102
         self, rng: np.random.Generator, n_components: int, size: int, covariance: Array

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -149,6 +150,10 @@ class WeightsPrior(Declared):
         """Return what the prior learns beyond the weights, from its coordinates (..., n_extra)."""
         return {"concentration": np.exp(q[..., 0])} if self.n_extra else {}
 
+    def from_extras(self, extras: Mapping[str, Array]) -> Array:
+        """Compute the extra coordinates (..., n_extra), at least one, of what the prior learns: inverse of ``extras``."""
+        return np.log(extras["concentration"])[..., None]
+
     def draw(self, rng: np.random.Generator, n_components: int, size: int) -> tuple[Array, dict[str, Array]]:
         """Draw weights (size, K) from the resolved prior; return them and the other parameters that were drawn."""
         if not isinstance(self.concentration, Scalar):
@@ -156,6 +161,26 @@ class WeightsPrior(Declared):
             return self.draw_given(rng, alpha), {}
         common = self.concentration.draw(rng, (size,))
         return self.draw_given(rng, np.repeat(common[:, None], n_components, axis=1)), {"concentration": common}
+
+    def is_exchangeable(self) -> bool:
+        """True if the density is the same for any order of the components; the prior must be resolved."""
+        return True
+
+    def log_term(self, at: int, log_weight: Array, log_tail: Array, log_rest: Array, concentration: Array) -> Array:
+        """Compute the part of the log density of one position, up to a constant; for priors that are not exchangeable.
+
+        Parameters
+        ----------
+        at : int
+            Position of a component.
+        log_weight : (...) float
+            Its log weight.
+        log_tail, log_rest : (...) float
+            Log of the total weight of the components from this position on, and after it.
+        concentration : (...) float
+            Learned concentration; ignored where it is fixed.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:
@@ -190,6 +215,14 @@ class Dirichlet(WeightsPrior):
     prior: Literal["dirichlet"] = "dirichlet"
 
     density: ClassVar = dirichlet_density
+
+    def is_exchangeable(self) -> bool:  # noqa: D102
+        return isinstance(self.concentration, Scalar) or np.ptp(np.asarray(self.concentration)) == 0
+
+    def log_term(  # noqa: D102
+        self, at: int, log_weight: Array, log_tail: Array, log_rest: Array, concentration: Array
+    ) -> Array:
+        return (np.ravel(self.concentration)[at] - 1) * log_weight
 
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:  # noqa: D102
         return _draw_dirichlet(rng, concentration)
@@ -276,6 +309,18 @@ class StickBreaking(WeightsPrior):
     def stick_discount(self) -> float:
         """Discount of the sticks; 0 for a Dirichlet process."""
         return 0.0
+
+    def is_exchangeable(self) -> bool:  # noqa: D102
+        return False
+
+    def log_term(  # noqa: D102
+        self, at: int, log_weight: Array, log_tail: Array, log_rest: Array, concentration: Array
+    ) -> Array:
+        if np.isneginf(log_rest).all():  # the last component takes what is left
+            return np.zeros_like(log_weight)
+        d, alpha = self.stick_discount, concentration if self.n_extra else np.ravel(self.concentration)[0]
+        b = alpha + (at + 1) * d
+        return -d * log_weight - (b - d) * log_tail + (b - 1) * log_rest
 
     def resolve(self, n_components: int, per_component: int) -> Self:
         """Return the same prior with all parameters explicit.

@@ -1,0 +1,160 @@
+"""Labelled copies of a posterior: of the K! equal copies that differ by the labels of the components, one.
+
+A rule gives every draw one order of its components. The draws in that order are draws of the labelled copy. Its density
+is that of the posterior, summed over all orders of the components, and zero for draws that are in another order.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, override
+
+import numpy as np
+
+from bayesgmm.errors import DeclarationError
+from bayesgmm.labels.alignments import cheapest
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.priors.component_orders import MAX_COMPONENTS, draw_orders, log_orders
+from bayesgmm.sweep.stats import Array
+
+MAX_ITER = 20  # maximum number of iterations of the search for a centre
+NARROWEST = 0.05  # minimum spread of a label, as a share of the spread over all labels
+PIVOT_DRAWS = 4000  # maximum number of draws that determine a centre
+
+
+class Rule(Protocol):
+    """Rule for the order of the components. It depends on the components, not on the order in which they are given."""
+
+    def order(self, density: LogPosterior, q: Array) -> Array:
+        """Return the order (S, K) that brings the components of draws (S, P) into the labelled copy."""
+
+
+@dataclass(frozen=True)
+class AsGiven(Rule):
+    """The order in which components are given: for one component, and for ordered means."""
+
+    @override
+    def order(self, density: LogPosterior, q: Array) -> Array:
+        return np.tile(np.arange(density.n_components), (len(q), 1))
+
+
+@dataclass(frozen=True)
+class ByWeight(Rule):
+    """Components by weight, heaviest first: for components that are told apart by their weights, if at all."""
+
+    @override
+    def order(self, density: LogPosterior, q: Array) -> Array:
+        return np.argsort(-density.components(q)[0], axis=1, kind="stable")
+
+
+@dataclass(frozen=True)
+class Nearest(Rule):
+    """The order in which components are closest to given ones: for components that are told apart by their places.
+
+    Parameters
+    ----------
+    centre, spread : (K, V) float
+        Mean and standard deviation of the coordinates of each label.
+
+    References
+    ----------
+    .. [1] Celeux (1998), COMPSTAT 98, 227-232.
+    """
+
+    centre: Array
+    spread: Array
+
+    @override
+    def order(self, density: LogPosterior, q: Array) -> Array:
+        own = _places(density, q)
+        squares = np.zeros((len(q), len(self.centre), len(self.centre)))
+        for centre, spread, at in zip(self.centre.T, self.spread.T, np.moveaxis(own, 2, 0), strict=True):
+            squares += ((at[:, None, :] - centre[:, None]) / spread[:, None]) ** 2
+        return cheapest(0.5 * squares + np.log(self.spread).sum(axis=1)[:, None])
+
+    @classmethod
+    def of(cls, density: LogPosterior, q: Array, lp: Array) -> "Nearest":
+        """Find centres: from those of the draw of highest density, by turns of orders and means."""
+        chosen = np.linspace(0, len(q) - 1, min(len(q), PIVOT_DRAWS)).round().astype(int)
+        own, order = _places(density, q[chosen]), np.empty(0)
+        overall = np.maximum(own.std(axis=(0, 1)), np.finfo(float).tiny)
+        best = _places(density, q[np.argmax(lp)][None])[0]
+        rule = cls(best, np.broadcast_to(overall, best.shape))
+        for _ in range(MAX_ITER):
+            before, order = order, rule.order(density, q[chosen])
+            if np.array_equal(before, order):
+                break
+            named = np.take_along_axis(own, order[..., None], axis=1)
+            rule = cls(named.mean(axis=0), np.maximum(named.std(axis=0), NARROWEST * overall))
+        return rule
+
+
+def _places(density: LogPosterior, q: Array) -> Array:
+    """Coordinates of each component (S, K, V), its log weight about their mean among them."""
+    logit, own = density.components(q)
+    return np.concatenate([(logit - logit.mean(axis=1, keepdims=True))[..., None], own], axis=2)
+
+
+def rules(density: LogPosterior, q: Array, lp: Array) -> list[Rule]:
+    """Return the rules to try for draws (S, P) with log posterior (S,).
+
+    Raises
+    ------
+    DeclarationError
+        If the prior treats many components differently, so that the sum over their orders would take too long.
+    """
+    if density.n_components == 1 or density.model.means.is_ordered:
+        return [AsGiven()]
+    if not density.model.weights.is_exchangeable() and density.n_components > MAX_COMPONENTS:
+        raise DeclarationError(
+            f"{type(density.model.weights).__name__} treats {density.n_components} components differently: the sum over "
+            f"their orders would take too long (the limit is {MAX_COMPONENTS}).\n"
+            "  Use fewer components, or a prior that treats them alike, such as SparseDirichlet."
+        )
+    return [ByWeight(), Nearest.of(density, q, lp)]
+
+
+def log_copies(density: LogPosterior, q: Array) -> Array:
+    """Compute the log of the posterior density summed over all orders of the components, relative to the given one.
+
+    For K components with the same prior it is log K!, and 0 for ordered means.
+
+    Returns
+    -------
+    (S,) float
+    """
+    if density.n_components == 1 or density.model.means.is_ordered:
+        return np.zeros(len(q))
+    return log_orders(density.model.weights, _log_weight(density, q), _concentration(density, q))
+
+
+def in_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
+    """Return True for the draws (S, P) that are in the order of a rule."""
+    return np.asarray((rule.order(density, q) == np.arange(density.n_components)).all(axis=1))
+
+
+def to_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
+    """Bring draws (S, P) into the order of a rule."""
+    order = rule.order(density, q)
+    moved = (order != np.arange(density.n_components)).any(axis=1)
+    q = q.copy()
+    if moved.any():
+        q[moved] = density.reordered(q[moved], order[moved])
+    return q
+
+
+def from_copy(density: LogPosterior, q: Array, rng: np.random.Generator) -> Array:
+    """Give draws (S, P) of a labelled copy random orders of their components, as the posterior has them."""
+    if density.n_components == 1 or density.model.means.is_ordered:
+        return q.copy()
+    weights = density.model.weights
+    return density.reordered(q, draw_orders(weights, _log_weight(density, q), _concentration(density, q), rng))
+
+
+def _log_weight(density: LogPosterior, q: Array) -> Array:
+    logit = density.components(q)[0]
+    return np.asarray(logit - np.logaddexp.reduce(logit, axis=1, keepdims=True))
+
+
+def _concentration(density: LogPosterior, q: Array) -> Array:
+    """Learned concentration of each draw (S,); one where it is fixed."""
+    at = density.extra("weights")
+    return np.exp(q[:, at[0]]) if at.size else np.ones(len(q))

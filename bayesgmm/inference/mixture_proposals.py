@@ -1,0 +1,130 @@
+"""A mixture of Student distributions that is fitted to draws of a posterior: an importance density, or a proposal.
+
+The posterior of a mixture of overlapping components is no Gaussian, and Markov chains move slowly through it. A mixture
+that is fitted to draws of one labelled copy comes close to it, so that independent draws of the mixture, weighted by
+the ratio of the densities, are worth a large share of as many draws of the posterior.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy  # its parts are imported when they are used
+
+from bayesgmm.errors import ComponentError, SamplingError
+from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.inference import em, labelled_copies
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.importance import Draws
+from bayesgmm.inference.labelled_copies import Rule
+from bayesgmm.inference.mixtures import CovariancePrior
+from bayesgmm.inference.starts import from_centres, spread_out_centres
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks
+
+SIZES = (1, 3, 10, 20, 30)  # numbers of components that are tried
+DOF = 6.0  # degrees of freedom: tails heavier than those of a posterior, and a finite variance of the weights
+FITTED = 8000  # maximum number of draws that a mixture is fitted to
+EACH = 2  # minimum number of draws per coordinate for each component
+MAX_ITER = 50  # iterations of EM
+TOL = 1e-3  # EM has converged when less than this is left to gain in mean log density
+SHRINKAGE = 0.5  # weight of the prior of each covariance, in draws per coordinate
+FEW_DRAWS = 4  # minimum number of draws per coordinate
+RIDGE = 1e-10  # share of its variance that is added to each coordinate
+
+
+@dataclass(frozen=True)
+class StudentMixture:
+    """Mixture of M multivariate Student distributions in P coordinates.
+
+    Parameters
+    ----------
+    log_weight : (M,) float
+    mean : (M, P) float
+    chol : (M, P, P) float
+        Lower-triangular factors of the scale matrices.
+    dof : float
+        Degrees of freedom.
+    """
+
+    log_weight: Array
+    mean: Array
+    chol: Array
+    dof: float = DOF
+
+    @property
+    def n_components(self) -> int:
+        """Number of components, M."""
+        return len(self.log_weight)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Draw from the mixture: (count, P)."""
+        size = self.mean.shape[1]
+        each = rng.multinomial(count, np.exp(self.log_weight) / np.exp(self.log_weight).sum())
+        normals, scale = rng.normal(size=(count, size)), rng.chisquare(self.dof, size=(count, 1)) / self.dof
+        normals /= np.sqrt(scale)
+        parts = np.split(normals, np.cumsum(each)[:-1])
+        drawn = [m + part @ chol.T for m, chol, part in zip(self.mean, self.chol, parts, strict=True)]
+        return rng.permutation(np.concatenate(drawn))
+
+    def log_density(self, q: Array) -> Array:
+        """Compute the log density at points (S, P): (S,)."""
+        size, lgamma = self.mean.shape[1], scipy.special.gammaln
+        constant = lgamma((self.dof + size) / 2) - lgamma(self.dof / 2) - size / 2 * np.log(self.dof * np.pi)
+        logs = np.empty((self.n_components, len(q)))
+        for m, chol in enumerate(self.chol):
+            z = scipy.linalg.solve_triangular(chol, (q - self.mean[m]).T, lower=True, check_finite=False)
+            tail = np.log1p(np.einsum("ps,ps->s", z, z) / self.dof)
+            logs[m] = self.log_weight[m] - np.log(np.diagonal(chol)).sum() - (self.dof + size) / 2 * tail
+        return np.asarray(scipy.special.logsumexp(logs, axis=0) + constant)
+
+
+def fit_mixture(q: Array, n_components: int, seed: int, cores: int = 1) -> StudentMixture:
+    """Fit a mixture to draws (S, P) by EM, with a weak prior of the covariances, and give it Student tails.
+
+    Raises
+    ------
+    ComponentError
+        If a component can't be estimated.
+    """
+    centre, size = q.mean(axis=0), q.shape[1]
+    covariance = np.cov(q.T).reshape(size, size)
+    spread = np.linalg.cholesky(covariance + RIDGE * np.diag(np.diagonal(covariance) + np.finfo(float).tiny))
+    white = scipy.linalg.solve_triangular(spread, (q - centre).T, lower=True).T
+    worth = SHRINKAGE * size
+    scale = worth * np.eye(size) / n_components ** (2 / size)
+    family, rng = COVARIANCES["full"], np.random.default_rng((seed, 11))
+    sweep = em.Sweep(Blocks.from_rows(white), family, CovariancePrior(worth - size - 1, scale), threads=cores)
+    chosen = white[np.sort(rng.choice(len(white), min(len(white), FITTED), replace=False))]
+    weight = np.ones(len(chosen))
+    start = from_centres(chosen, weight, spread_out_centres(chosen, weight, n_components, rng), family)
+    mixture = em.take_steps(sweep, start, MAX_ITER, TOL).mixture
+    chol = np.array([spread @ np.linalg.inv(root) for root in mixture.core_roots])
+    kept = mixture.weight > 0
+    return StudentMixture(np.log(mixture.weight[kept]), centre + mixture.mean[kept] @ spread.T, chol[kept])
+
+
+def choose_mixture(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[StudentMixture, float]:
+    """Fit mixtures of several sizes to draws (S, P); return the one with the highest mean log density at others.
+
+    Larger sizes are not tried after one that is worse.
+
+    Raises
+    ------
+    SamplingError
+        If there are too few draws for the number of coordinates.
+    """
+    best: tuple[StudentMixture, float] | None = None
+    for n_components in SIZES:
+        if best and len(train) < EACH * train.shape[1] * n_components:
+            break
+        try:
+            mixture = fit_mixture(train, n_components, seed, cores)
+        except (ComponentError, np.linalg.LinAlgError):
+            continue
+        score = float(mixture.log_density(test).mean())
+        if best and score < best[1]:
+            break
+        best = mixture, score
+    if best is None:
+        raise SamplingError(f"no mixture can be fitted to {len(train)} draws of {train.shape[1]} coordinates")
+    return best
