@@ -19,6 +19,7 @@ from .model import MixtureModel
 from .model_selection.bootstrap import bootstrap_test
 from .model_selection.comparison import compare
 from .model_selection.information import standard_errors
+from .model_selection.marginal_likelihoods import evidence
 from .model_selection.selection import select
 from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
@@ -76,6 +77,7 @@ __all__ = [
     "diagnose",
     "elicit",
     "errors",
+    "evidence",
     "explain_anomalies",
     "explain_card",
     "fit",

@@ -62,12 +62,20 @@ class SamplingError(BayesGMMError):
     """A sampler could not start, or was stopped before its first draw."""
 
 
+class PoorProposal(SamplingError):
+    """A proposal is too far from the posterior for its draws to be corrected by importance weights."""
+
+
 class NotAMaximum(BayesGMMError):
     """A fit is not at a maximum of the likelihood, so that it has no standard errors."""
 
 
 class SingularInformation(BayesGMMError):
     """The observed information is singular: in some direction of the parameters the log likelihood is flat."""
+
+
+class UnreliableEvidence(BayesGMMError):
+    """The log evidence can't be estimated from the draws of a fit."""
 
 
 class FitFileError(BayesGMMError):

@@ -116,11 +116,41 @@ def assess(log_ratio: Array) -> Assessment:
     1.0
     """
     log_ratio = _certain(log_ratio)
-    weight = np.exp(log_ratio - log_ratio.max())
     with np.errstate(invalid="ignore"):
         error = float(log_ratio.std(ddof=1) / np.sqrt(len(log_ratio)))
-    share = float(weight.sum() ** 2 / (weight**2).sum() / len(weight))
-    return Assessment(float(log_ratio.mean()), error, smooth(log_ratio)[1], share)
+    return Assessment(float(log_ratio.mean()), error, smooth(log_ratio)[1], importance_share(log_ratio))
+
+
+def importance_share(log_ratio: Array) -> float:
+    """Compute the effective sample size of importance weights, as a share of the draws, from their logarithms (M,).
+
+    Examples
+    --------
+    >>> importance_share(np.log([1.0, 1.0, 1e-9, 1e-9])).__round__(6)
+    0.5
+    """
+    if not (top := log_ratio.max()) > -np.inf:
+        return 0.0
+    weight = np.exp(log_ratio - top)
+    return float(weight.sum() ** 2 / (weight**2).sum() / len(weight))
+
+
+def log_evidence(log_ratio: Array) -> tuple[float, float]:
+    """Compute the log of the mean importance ratio and its standard error, from log ratios (M,) at proposals.
+
+    With normalised proposals it is the log of the integral of the target: the log evidence.
+
+    Examples
+    --------
+    >>> log_evidence(np.full(100, -3.0))
+    (-3.0, 0.0)
+    """
+    log_ratio = _certain(log_ratio)
+    if not (top := log_ratio.max()) > -np.inf:
+        return -np.inf, np.inf
+    weight = np.exp(log_ratio - top)
+    error = weight.std(ddof=1) / (weight.mean() * np.sqrt(len(weight)))
+    return float(top + np.log(weight.mean())), float(error)
 
 
 def quality_warnings(khat: float, share: float, because: str) -> list[str]:

@@ -5,7 +5,7 @@ that is fitted to draws of one labelled copy comes close to it, so that independ
 the ratio of the densities, are worth a large share of as many draws of the posterior.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -19,7 +19,7 @@ from bayesgmm.inference.labelled_copies import Rule
 from bayesgmm.inference.mixtures import CovariancePrior
 from bayesgmm.inference.starts import from_centres, spread_out_centres
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import LOG_2PI, Array, Blocks
+from bayesgmm.sweep.stats import Array, Blocks
 
 SIZES = (1, 3, 10, 20, 30)  # numbers of components that are tried
 DOF = 6.0  # degrees of freedom: tails heavier than those of a posterior, and a finite variance of the weights
@@ -128,3 +128,120 @@ def choose_mixture(train: Array, test: Array, seed: int, cores: int = 1) -> tupl
     if best is None:
         raise SamplingError(f"no mixture can be fitted to {len(train)} draws of {train.shape[1]} coordinates")
     return best
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mixture as a proposal for the posterior: for one labelled copy of it.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    rule : Rule
+        Rule for the order of the components in the labelled copy.
+    mixture : StudentMixture
+    held_out : float
+        Mean log density of the mixture at draws that it was not fitted to.
+    cores : int
+        Number of threads that evaluate the posterior.
+    """
+
+    density: LogPosterior
+    rule: Rule
+    mixture: StudentMixture
+    held_out: float
+    cores: int = 1
+
+    def draw(self, rng: np.random.Generator, count: int) -> Draws:
+        """Draw proposals, with the log density of the labelled copy: minus infinity for components in another order."""
+        q = self.mixture.draw(rng, count)
+        lp, inside = np.full(count, -np.inf), np.flatnonzero(labelled_copies.in_copy(self.density, self.rule, q))
+        if inside.size:
+            with np.errstate(all="ignore"):
+                value = evaluate([self.density] * inside.size, q[inside], self.cores)[0]
+                value += labelled_copies.log_copies(self.density, q[inside])
+            lp[inside] = np.where(np.isnan(value), -np.inf, value)
+        return Draws(q, lp, self.mixture.log_density(q))
+
+    def weigh(self, q: Array, lp: Array) -> Draws:
+        """Bring draws (S, P) of the posterior, with log densities (S,), into the labelled copy."""
+        summed = lp + labelled_copies.log_copies(self.density, q)
+        q = labelled_copies.to_copy(self.density, self.rule, q)
+        return Draws(q, summed, self.mixture.log_density(q))
+
+
+def fit_proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, cores: int = 1) -> Proposal:
+    """Fit a proposal to draws of the posterior.
+
+    Each rule for the order of the components is tried, with mixtures of several sizes. All are densities of a labelled
+    copy, so that the mean log density at other draws tells which is closest.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    train, test : Draws
+        Draws that mixtures are fitted to, and that choose among them; their components may be in any order.
+    seed, cores : int
+
+    Raises
+    ------
+    DeclarationError
+        If the prior treats many components differently.
+    SamplingError
+        If there are too few draws for the number of coordinates.
+
+    References
+    ----------
+    .. [1] Frühwirth-Schnatter (2004), Econometrics Journal 7, 143-167.
+    .. [2] Hoogerheide, Opschoor & van Dijk (2012), J. Econometrics 171(2), 101-120.
+    """
+    if len(train) < FEW_DRAWS * density.size:
+        raise SamplingError(
+            f"{len(train)} draws are too few for a proposal in {density.size} coordinates: at least "
+            f"{FEW_DRAWS * density.size} are needed"
+        )
+    best: Proposal | None = None
+    for rule in labelled_copies.rules(density, train.q, train.lp):
+        copies = (labelled_copies.to_copy(density, rule, draws.q) for draws in (train, test))
+        mixture, score = choose_mixture(*copies, seed, cores)
+        if best is None or score > best.held_out:
+            best = Proposal(density, rule, mixture, score, cores)
+    assert best is not None
+    return best
+
+
+def proposal_from_chains(density: LogPosterior, q: Array, seed: int, cores: int = 1) -> Proposal:
+    """Fit a proposal to all draws of some chains; the second half of each chain chooses its rule and its size.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    q : (chains, draws, P) float
+        Draws by any sampler that has reached all regions of the posterior, however slowly it moves between them. At
+        most 8,000 of them are used, evenly spaced.
+    seed, cores : int
+
+    Raises
+    ------
+    DeclarationError, SamplingError
+        As ``fit_proposal``.
+    """
+    q = thin(q)
+    lp = evaluate([density] * q[..., 0].size, q.reshape(-1, density.size), cores)[0].reshape(q.shape[:2])
+    chosen = fit_proposal(density, *halves(q, lp), seed, cores)
+    every = labelled_copies.to_copy(density, chosen.rule, q.reshape(-1, density.size))
+    return replace(chosen, mixture=fit_mixture(every, chosen.mixture.n_components, seed, cores))
+
+
+def halves(q: Array, lp: Array) -> tuple[Draws, Draws]:
+    """Split chains (chains, draws, P), with log densities (chains, draws), in halves of at most 8,000 draws each."""
+    half = lp.shape[1] // 2
+    parts = (thin(q[:, :half]), thin(lp[:, :half])), (thin(q[:, half:]), thin(lp[:, half:]))
+    first, second = (Draws(at.reshape(-1, q.shape[-1]), value.ravel(), value.ravel()) for at, value in parts)
+    return first, second
+
+
+def thin(values: Array) -> Array:
+    """Return at most 8,000 evenly spaced draws of chains (chains, draws, ...)."""
+    chains, draws = values.shape[:2]
+    return values[:, np.linspace(0, draws - 1, min(draws, max(1, FITTED // chains))).round().astype(int)]
