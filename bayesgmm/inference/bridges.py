@@ -31,7 +31,7 @@ class BridgeEstimate:
 
 
 def effective_size(values: Array) -> float:
-    """Compute the effective number of draws (chains, draws) for the mean of a quantity; all of them if it is constant."""
+    """Compute the effective number of draws (chains, draws) for the mean of a quantity; all of them for a constant."""
     from arviz_stats.base.array import array_stats
 
     if values.shape[1] < 4 or np.ptp(values) == 0:

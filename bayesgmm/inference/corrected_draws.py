@@ -91,7 +91,8 @@ def corrected_draws(
     share = _share(found)
     if share * len(found) < target:
         raise PoorProposal(
-            f"{len(found)} draws of the proposal are worth {share * len(found):.0f} of the posterior; {target} are wanted"
+            f"{len(found)} draws of the proposal are worth {share * len(found):.0f} draws of the posterior "
+            f"({target} wanted)"
         )
     weight, khat = smooth(found.log_ratio)
     if khat > HIGH_KHAT:
@@ -128,7 +129,7 @@ def _share(found: Draws) -> float:
 
 
 def labelled(density: LogPosterior, draws: Draws, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Give draws of a labelled copy random orders of their components; return them and their log posterior densities."""
+    """Give draws of a labelled copy random orders of their components; return them and their log densities."""
     q = labelled_copies.from_copy(density, draws.q, rng)
     return q, draws.lp - labelled_copies.log_copies(density, q)
 

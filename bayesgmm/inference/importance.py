@@ -71,6 +71,8 @@ def smooth(log_ratio: Array) -> tuple[Array, float]:
     from arviz_stats.base.array import array_stats
 
     log_ratio = _certain(log_ratio)
+    if not log_ratio.max() > -np.inf:
+        return np.full(len(log_ratio), 1 / len(log_ratio)), np.inf
     weight, khat = np.exp(log_ratio - log_ratio.max()), 0.0
     if log_ratio.max() - log_ratio.min() > EXACT:
         with np.errstate(all="ignore"):

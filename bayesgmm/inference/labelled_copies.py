@@ -10,7 +10,7 @@ from typing import Protocol, override
 import numpy as np
 
 from bayesgmm.errors import DeclarationError
-from bayesgmm.labels.alignments import cheapest
+from bayesgmm.labels.alignments import Order, cheapest
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.component_orders import MAX_COMPONENTS, draw_orders, log_orders
 from bayesgmm.sweep.stats import Array
@@ -23,7 +23,7 @@ PIVOT_DRAWS = 4000  # maximum number of draws that determine a centre
 class Rule(Protocol):
     """Rule for the order of the components. It depends on the components, not on the order in which they are given."""
 
-    def order(self, density: LogPosterior, q: Array) -> Array:
+    def order(self, density: LogPosterior, q: Array) -> Order:
         """Return the order (S, K) that brings the components of draws (S, P) into the labelled copy."""
 
 
@@ -32,7 +32,7 @@ class AsGiven(Rule):
     """The order in which components are given: for one component, and for ordered means."""
 
     @override
-    def order(self, density: LogPosterior, q: Array) -> Array:
+    def order(self, density: LogPosterior, q: Array) -> Order:
         return np.tile(np.arange(density.n_components), (len(q), 1))
 
 
@@ -41,7 +41,7 @@ class ByWeight(Rule):
     """Components by weight, heaviest first: for components that are told apart by their weights, if at all."""
 
     @override
-    def order(self, density: LogPosterior, q: Array) -> Array:
+    def order(self, density: LogPosterior, q: Array) -> Order:
         return np.argsort(-density.components(q)[0], axis=1, kind="stable")
 
 
@@ -63,7 +63,7 @@ class Nearest(Rule):
     spread: Array
 
     @override
-    def order(self, density: LogPosterior, q: Array) -> Array:
+    def order(self, density: LogPosterior, q: Array) -> Order:
         own = _places(density, q)
         squares = np.zeros((len(q), len(self.centre), len(self.centre)))
         for centre, spread, at in zip(self.centre.T, self.spread.T, np.moveaxis(own, 2, 0), strict=True):
@@ -74,7 +74,7 @@ class Nearest(Rule):
     def of(cls, density: LogPosterior, q: Array, lp: Array) -> "Nearest":
         """Find centres: from those of the draw of highest density, by turns of orders and means."""
         chosen = np.linspace(0, len(q) - 1, min(len(q), PIVOT_DRAWS)).round().astype(int)
-        own, order = _places(density, q[chosen]), np.empty(0)
+        own, order = _places(density, q[chosen]), np.empty((0, 0), dtype=np.int64)
         overall = np.maximum(own.std(axis=(0, 1)), np.finfo(float).tiny)
         best = _places(density, q[np.argmax(lp)][None])[0]
         rule = cls(best, np.broadcast_to(overall, best.shape))
@@ -105,8 +105,8 @@ def rules(density: LogPosterior, q: Array, lp: Array) -> list[Rule]:
         return [AsGiven()]
     if not density.model.weights.is_exchangeable() and density.n_components > MAX_COMPONENTS:
         raise DeclarationError(
-            f"{type(density.model.weights).__name__} treats {density.n_components} components differently: the sum over "
-            f"their orders would take too long (the limit is {MAX_COMPONENTS}).\n"
+            f"{type(density.model.weights).__name__} treats {density.n_components} components differently: the sum "
+            f"over their orders would take too long (the limit is {MAX_COMPONENTS}).\n"
             "  Use fewer components, or a prior that treats them alike, such as SparseDirichlet."
         )
     return [ByWeight(), Nearest.of(density, q, lp)]

@@ -27,9 +27,26 @@ FITTED = 8000  # maximum number of draws that a mixture is fitted to
 EACH = 2  # minimum number of draws per coordinate for each component
 MAX_ITER = 50  # iterations of EM
 TOL = 1e-3  # EM has converged when less than this is left to gain in mean log density
-SHRINKAGE = 0.5  # weight of the prior of each covariance, in draws per coordinate
+SHRINKAGES = (0.03, 0.3)  # weights of the prior of each covariance that are tried, in draws per coordinate
 FEW_DRAWS = 4  # minimum number of draws per coordinate
 RIDGE = 1e-10  # share of its variance that is added to each coordinate
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a mixture, and its mean log density at draws that it was not fitted to.
+
+    Parameters
+    ----------
+    n_components : int
+    shrinkage : float
+        Weight of the prior of each covariance, in draws per coordinate.
+    held_out : float
+    """
+
+    n_components: int
+    shrinkage: float = SHRINKAGES[0]
+    held_out: float = -np.inf
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,7 @@ class StudentMixture:
         return np.asarray(scipy.special.logsumexp(logs, axis=0) + constant)
 
 
-def fit_mixture(q: Array, n_components: int, seed: int, cores: int = 1) -> StudentMixture:
+def fit_mixture(q: Array, size: Size, seed: int, cores: int = 1) -> StudentMixture:
     """Fit a mixture to draws (S, P) by EM, with a weak prior of the covariances, and give it Student tails.
 
     Raises
@@ -86,14 +103,14 @@ def fit_mixture(q: Array, n_components: int, seed: int, cores: int = 1) -> Stude
     ComponentError
         If a component can't be estimated.
     """
-    centre, size = q.mean(axis=0), q.shape[1]
-    covariance = np.cov(q.T).reshape(size, size)
+    centre, width, n_components = q.mean(axis=0), q.shape[1], size.n_components
+    covariance = np.cov(q.T).reshape(width, width)
     spread = np.linalg.cholesky(covariance + RIDGE * np.diag(np.diagonal(covariance) + np.finfo(float).tiny))
     white = scipy.linalg.solve_triangular(spread, (q - centre).T, lower=True).T
-    worth = SHRINKAGE * size
-    scale = worth * np.eye(size) / n_components ** (2 / size)
+    worth = size.shrinkage * width
+    scale = worth * np.eye(width) / n_components ** (2 / width)
     family, rng = COVARIANCES["full"], np.random.default_rng((seed, 11))
-    sweep = em.Sweep(Blocks.from_rows(white), family, CovariancePrior(worth - size - 1, scale), threads=cores)
+    sweep = em.Sweep(Blocks.from_rows(white), family, CovariancePrior(worth - width - 1, scale), threads=cores)
     chosen = white[np.sort(rng.choice(len(white), min(len(white), FITTED), replace=False))]
     weight = np.ones(len(chosen))
     start = from_centres(chosen, weight, spread_out_centres(chosen, weight, n_components, rng), family)
@@ -103,31 +120,42 @@ def fit_mixture(q: Array, n_components: int, seed: int, cores: int = 1) -> Stude
     return StudentMixture(np.log(mixture.weight[kept]), centre + mixture.mean[kept] @ spread.T, chol[kept])
 
 
-def choose_mixture(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[StudentMixture, float]:
-    """Fit mixtures of several sizes to draws (S, P); return the one with the highest mean log density at others.
+def choose_size(train: Array, test: Array, seed: int, cores: int = 1) -> tuple[Size, StudentMixture]:
+    """Fit mixtures of several sizes to draws (S, P); choose the one with the highest mean log density at others.
 
-    Larger sizes are not tried after one that is worse.
+    More components are not tried after a number that is worse; then the shrinkage is chosen.
 
     Raises
     ------
     SamplingError
-        If there are too few draws for the number of coordinates.
+        If no mixture can be fitted.
     """
-    best: tuple[StudentMixture, float] | None = None
+    best: tuple[Size, StudentMixture] | None = None
     for n_components in SIZES:
         if best and len(train) < EACH * train.shape[1] * n_components:
             break
-        try:
-            mixture = fit_mixture(train, n_components, seed, cores)
-        except (ComponentError, np.linalg.LinAlgError):
-            continue
-        score = float(mixture.log_density(test).mean())
-        if best and score < best[1]:
+        tried = _tried(train, test, Size(n_components, SHRINKAGES[0]), seed, cores)
+        if best and tried and tried[0].held_out < best[0].held_out:
             break
-        best = mixture, score
+        best = tried or best
+    for shrinkage in SHRINKAGES[1:]:
+        size = Size(best[0].n_components if best else 1, shrinkage)
+        tried = _tried(train, test, size, seed, cores)
+        if tried and (best is None or tried[0].held_out > best[0].held_out):
+            best = tried
     if best is None:
         raise SamplingError(f"no mixture can be fitted to {len(train)} draws of {train.shape[1]} coordinates")
     return best
+
+
+def _tried(train: Array, test: Array, size: Size, seed: int, cores: int) -> tuple[Size, StudentMixture] | None:
+    """Fit a mixture and rate it at other draws; None if that fails."""
+    try:
+        mixture = fit_mixture(train, size, seed, cores)
+    except (ComponentError, np.linalg.LinAlgError):
+        return None
+    score = float(mixture.log_density(test).mean())
+    return (replace(size, held_out=score), mixture) if np.isfinite(score) else None
 
 
 @dataclass(frozen=True)
@@ -140,8 +168,8 @@ class Proposal:
     rule : Rule
         Rule for the order of the components in the labelled copy.
     mixture : StudentMixture
-    held_out : float
-        Mean log density of the mixture at draws that it was not fitted to.
+    size : Size
+        How it was fitted.
     cores : int
         Number of threads that evaluate the posterior.
     """
@@ -149,7 +177,7 @@ class Proposal:
     density: LogPosterior
     rule: Rule
     mixture: StudentMixture
-    held_out: float
+    size: Size
     cores: int = 1
 
     def draw(self, rng: np.random.Generator, count: int) -> Draws:
@@ -160,7 +188,7 @@ class Proposal:
             with np.errstate(all="ignore"):
                 value = evaluate([self.density] * inside.size, q[inside], self.cores)[0]
                 value += labelled_copies.log_copies(self.density, q[inside])
-            lp[inside] = np.where(np.isnan(value), -np.inf, value)
+            lp[inside] = np.where(np.isfinite(value), value, -np.inf)
         return Draws(q, lp, self.mixture.log_density(q))
 
     def weigh(self, q: Array, lp: Array) -> Draws:
@@ -202,10 +230,10 @@ def fit_proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, co
         )
     best: Proposal | None = None
     for rule in labelled_copies.rules(density, train.q, train.lp):
-        copies = (labelled_copies.to_copy(density, rule, draws.q) for draws in (train, test))
-        mixture, score = choose_mixture(*copies, seed, cores)
-        if best is None or score > best.held_out:
-            best = Proposal(density, rule, mixture, score, cores)
+        one, other = (labelled_copies.to_copy(density, rule, draws.q) for draws in (train, test))
+        size, mixture = choose_size(one, other, seed, cores)
+        if best is None or size.held_out > best.size.held_out:
+            best = Proposal(density, rule, mixture, size, cores)
     assert best is not None
     return best
 
@@ -230,7 +258,7 @@ def proposal_from_chains(density: LogPosterior, q: Array, seed: int, cores: int 
     lp = evaluate([density] * q[..., 0].size, q.reshape(-1, density.size), cores)[0].reshape(q.shape[:2])
     chosen = fit_proposal(density, *halves(q, lp), seed, cores)
     every = labelled_copies.to_copy(density, chosen.rule, q.reshape(-1, density.size))
-    return replace(chosen, mixture=fit_mixture(every, chosen.mixture.n_components, seed, cores))
+    return replace(chosen, mixture=fit_mixture(every, chosen.size, seed, cores))
 
 
 def halves(q: Array, lp: Array) -> tuple[Draws, Draws]:

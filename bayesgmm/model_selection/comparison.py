@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.data.points import Points
-from bayesgmm.errors import DataError, DeclarationError, FitFileError, choose
+from bayesgmm.errors import BayesGMMError, DataError, DeclarationError, FitFileError, choose
+from bayesgmm.model_selection import marginal_likelihoods
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.criteria import assignment_entropy, information_criteria
+from bayesgmm.posterior.draws import sampled
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.cross_validation import LeftOut, Opened, leave_one_out, stacking_weights
@@ -43,7 +45,12 @@ COLUMNS = (
 )
 
 
-def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> "pd.DataFrame":
+EVIDENCE = ("log_evidence", "log_evidence_se")
+
+
+def compare(
+    fits: "Mapping[str, xr.DataTree]", reference: str | None = None, *, evidence: bool = False
+) -> "pd.DataFrame":
     """Compare fits of the same data: point estimates, approximations, samples, traces of PyMC.
 
     Rows are in the order given, because no single criterion applies to all fits. Sort by the column of interest, for
@@ -55,6 +62,8 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
         Fits by name.
     reference : str, optional
         Name of the fit whose labels the others are compared with. Default: the first.
+    evidence : bool
+        Estimate the log evidence of fits by draws, which takes about a second for each.
 
     Returns
     -------
@@ -75,10 +84,13 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
         - ``n_left_out``: number of points that were left out: all, or with more than 20,000 a sample of 5,000, the same
           for every fit. The sum is then estimated from the differences to the in-sample densities [2]_, and
           ``elpd_loo_se`` includes the sampling error;
-        - ``weight``: stacking weight [3]_, from the leave-one-out densities. They sum to one over the fits with
-          leave-one-out; between fits with equal predictions the split is arbitrary;
+        - ``weight``: stacking weight [3]_, from the leave-one-out densities. They sum to one over the models with
+          leave-one-out. Of several fits of the same model one has a weight: the first by a sampler, else the first.
+          NaN if all fits are of the same model;
         - ``agreement``: adjusted Rand index of its labels with those of the reference, 1 for the same partition;
-        - ``seconds``: run time.
+        - ``seconds``: run time;
+        - ``log_evidence``, ``log_evidence_se``, with ``evidence=True``: log marginal likelihood and its standard error,
+          by :func:`bayesgmm.evidence`. NaN where it can't be estimated.
 
     Raises
     ------
@@ -122,13 +134,37 @@ def compare(fits: "Mapping[str, xr.DataTree]", reference: str | None = None) -> 
     choose(first, known, "reference")
     labels = {name: assignments(fit.tree)["label"].values for name, fit in known.items()}
     left_out = {name: leave_one_out(name, fit, points) for name, fit in known.items()}
-    weights = stacking_weights({name: result for name, result in left_out.items() if result is not None})
+    weights = _stacked({name: found for name, found in left_out.items() if found is not None}, known)
     rows = {
         name: _row(fit, points, left_out[name])
         | {"agreement": float(adjusted_rand_score(labels[first], labels[name])), "weight": weights.get(name, math.nan)}
         for name, fit in known.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS)).rename_axis("fit")
+    if evidence:
+        rows = {name: row | _evidence(known[name].tree) for name, row in rows.items()}
+    columns = [*COLUMNS, *(EVIDENCE if evidence else ())]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("fit")
+
+
+def _stacked(left_out: dict[str, LeftOut], fits: dict[str, Opened]) -> dict[str, float]:
+    """Stacking weights of the models: of several fits of one, the first by a sampler. None where there is one model."""
+    models: dict[object, list[str]] = {}
+    for name in left_out:
+        model = fits[name].info.model
+        models.setdefault(name if model is None else model.to_toml(), []).append(name)
+    if len(models) == 1 and len(left_out) > 1:
+        return {}
+    first = [min(names, key=lambda name: not sampled(fits[name].tree)) for names in models.values()]
+    return stacking_weights({name: left_out[name] for name in left_out if name in first})
+
+
+def _evidence(fit: "xr.DataTree") -> Row:
+    """The log evidence of a fit and its error; NaN where they can't be estimated."""
+    try:
+        found = marginal_likelihoods.evidence(fit)
+    except BayesGMMError:
+        return dict.fromkeys(EVIDENCE, math.nan)
+    return {"log_evidence": found.log_evidence, "log_evidence_se": found.se}
 
 
 def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:

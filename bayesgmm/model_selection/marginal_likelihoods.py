@@ -33,7 +33,6 @@ IMPRECISE = 0.5  # maximum standard error, in nats
 APART = 4.0  # maximum difference of two estimates, in standard errors ...
 EQUAL = 0.1  # ... and the difference that is always allowed, in nats
 MIN_DRAWS = 100
-STORED = 1e-3  # maximum difference of a recomputed log posterior from the stored one
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Evidence:
     importance_log_evidence, importance_se, pareto_khat : float
         Estimate by importance sampling alone with the same proposals, and the shape of the tail of its weights.
     rhat : float
-        R-hat of the log ratio of posterior and proposal; NaN for one chain.
+        Maximum R-hat of the coordinates, with the components in one order; NaN for one chain and for approximations.
     proposals, mixture_size : int
         Number of proposals, and of components of the mixture that made them.
     """
@@ -179,9 +178,11 @@ def _by_bridge(density: LogPosterior, q: Array, lp: Array, count: int, seed: int
     half = lp.shape[1] // 2
     proposal = _proposal(density, *halves(q, lp), seed, cores)
     rest, kept = q[:, half:].reshape(-1, density.size), lp[:, half:]
-    drawn = proposal.weigh(rest, kept.reshape(-1)).log_ratio.reshape(kept.shape)
+    weighed = proposal.weigh(rest, kept.reshape(-1))
+    drawn = weighed.log_ratio.reshape(kept.shape)
     proposed = proposal.draw(np.random.default_rng((seed, 12)), count).log_ratio
-    found, rhat = bridge(drawn, proposed), _rhat(drawn)
+    found = bridge(drawn, proposed)
+    rhat = _rhat(np.concatenate([weighed.q, weighed.log_ratio[:, None]], axis=1).reshape(*kept.shape, -1))
     value, error = log_evidence(proposed)
     khat = smooth(proposed)[1]
     size = proposal.mixture.n_components
@@ -206,11 +207,13 @@ def _by_importance(density: LogPosterior, q: Array, lp: Array, count: int, seed:
 
 
 def _rhat(values: Array) -> float:
+    """Compute the maximum R-hat of several quantities (chains, draws, quantities); NaN for one chain."""
     from arviz_stats.base.array import array_stats
 
-    if len(values) < 2 or np.ptp(values) == 0:
+    varied = values[..., np.ptp(values, axis=(0, 1)) > 0]
+    if len(values) < 2 or not varied.size:
         return np.nan
-    return float(array_stats.rhat(values, chain_axis=0, draw_axis=1))
+    return float(np.max([array_stats.rhat(one, chain_axis=0, draw_axis=1) for one in np.moveaxis(varied, 2, 0)]))
 
 
 def _doubts(found: Evidence, effective: float, weighted: float) -> list[str]:

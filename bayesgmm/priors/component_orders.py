@@ -4,17 +4,19 @@ import math
 
 import numpy as np
 import scipy  # its parts are imported when they are used
+from numpy.typing import NDArray
 
 from bayesgmm.priors.weights import WeightsPrior
 from bayesgmm.sweep.stats import Array
 
+IntArray = NDArray[np.int64]
 MAX_COMPONENTS = 10  # maximum number of components whose orders are summed: time and memory grow as 2^K
 WORTH = 2**22  # maximum number of subsets times draws at a time
 SMALLEST = -700.0  # minimum of a log weight, so that no sum of weights is zero
 
 
 def log_orders(prior: WeightsPrior, log_weight: Array, concentration: Array) -> Array:
-    """Compute the log of the sum of a prior's density over all K! orders of the components, relative to the given order.
+    """Compute the log of the sum of a prior's density over all K! orders of the components, relative to the given one.
 
     The density is a product of one term for each position. A term depends on the component at that position and on the
     set of the components before it, so that the sum runs over subsets, not over orders.
@@ -49,7 +51,7 @@ def log_orders(prior: WeightsPrior, log_weight: Array, concentration: Array) -> 
     return np.concatenate([np.empty(0), *every]) - _of_given_order(prior, log_weight, concentration)
 
 
-def draw_orders(prior: WeightsPrior, log_weight: Array, concentration: Array, rng: np.random.Generator) -> Array:
+def draw_orders(prior: WeightsPrior, log_weight: Array, concentration: Array, rng: np.random.Generator) -> IntArray:
     """Draw an order of the components for each draw, with probability in proportion to the prior's density.
 
     Parameters
@@ -108,7 +110,7 @@ def _log_rest(log_weight: Array) -> Array:
     return rest
 
 
-def _drawn(prior: WeightsPrior, log_weight: Array, concentration: Array, rng: np.random.Generator) -> Array:
+def _drawn(prior: WeightsPrior, log_weight: Array, concentration: Array, rng: np.random.Generator) -> IntArray:
     """Draw orders (S, K), from the last position to the first."""
     k, size = log_weight.shape
     sums, rest = _sums(prior, log_weight, concentration)

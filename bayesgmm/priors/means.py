@@ -144,7 +144,7 @@ class MeansPrior(Declared):
         return {}
 
     def from_extras(self, extras: Mapping[str, Array], standard: Standard) -> Array:
-        """Compute the extra coordinates (..., n_extra) of what the prior learns, in data units: inverse of ``extras``."""
+        """Compute the extra coordinates (..., n_extra) of learned values in data units: the inverse of ``extras``."""
         raise NotImplementedError
 
     @abstractmethod

@@ -151,7 +151,7 @@ class WeightsPrior(Declared):
         return {"concentration": np.exp(q[..., 0])} if self.n_extra else {}
 
     def from_extras(self, extras: Mapping[str, Array]) -> Array:
-        """Compute the extra coordinates (..., n_extra), at least one, of what the prior learns: inverse of ``extras``."""
+        """Compute the extra coordinates (..., n_extra), at least one, of learned values: the inverse of ``extras``."""
         return np.log(extras["concentration"])[..., None]
 
     def draw(self, rng: np.random.Generator, n_components: int, size: int) -> tuple[Array, dict[str, Array]]:
@@ -222,7 +222,7 @@ class Dirichlet(WeightsPrior):
     def log_term(  # noqa: D102
         self, at: int, log_weight: Array, log_tail: Array, log_rest: Array, concentration: Array
     ) -> Array:
-        return (np.ravel(self.concentration)[at] - 1) * log_weight
+        return (np.asarray(self.concentration)[at] - 1) * log_weight
 
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:  # noqa: D102
         return _draw_dirichlet(rng, concentration)
@@ -318,7 +318,7 @@ class StickBreaking(WeightsPrior):
     ) -> Array:
         if np.isneginf(log_rest).all():  # the last component takes what is left
             return np.zeros_like(log_weight)
-        d, alpha = self.stick_discount, concentration if self.n_extra else np.ravel(self.concentration)[0]
+        d, alpha = self.stick_discount, concentration if self.n_extra else np.asarray(self.concentration)
         b = alpha + (at + 1) * d
         return -d * log_weight - (b - d) * log_tail + (b - 1) * log_rest
 

@@ -41,7 +41,7 @@ PURPOSES = {
         "Convergence, label switching, and checks of a fit.",
         "diagnose report relabel label_convergence findings.Finding findings.Findings",
     ),
-    "Choose": ("How many components, and which method.", "select bootstrap_test compare"),
+    "Choose": ("How many components, and which method.", "select bootstrap_test compare evidence"),
     "scikit-learn's estimators": (
         "scikit-learn's parameters and attributes, over the same engines.",
         "GaussianMixture BayesianGaussianMixture MixtureClassifier AnomalyDetector",

@@ -20,6 +20,7 @@ from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.weights import WEIGHTS
 from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
 
+UNIFORM = bg.Dirichlet()
 POINTS = np.array([-1.0, -0.8, 0.1, 0.9, 1.1, 3.0])
 STRENGTH, DOF, SCALE = 0.4, 3.0, 0.8
 
@@ -75,7 +76,7 @@ def enumerated(prior, k):
     return logsumexp(terms)
 
 
-def conjugate(k, weights=bg.Dirichlet(), **others):
+def conjugate(k, weights=UNIFORM, **others):
     return bg.MixtureModel(
         k,
         weights=weights,
@@ -200,57 +201,67 @@ def test_units_of_the_data_only_add_the_jacobian():
 
 
 def test_the_error_is_that_of_repeats():
-    """Ten fits of the galaxies.  False alarm: 1e-4 each way (chi square, 9 degrees of freedom)."""
-    x = bg.datasets.galaxies()
-    found = [bg.evidence(sampled(bg.MixtureModel(3), x, draws=400, seed=seed), seed=seed) for seed in range(10)]
+    """Ten fits of six points.  False alarm: 1e-4 each way (chi square, 9 degrees of freedom)."""
+    found = [bg.evidence(sampled(conjugate(2), POINTS, draws=500, seed=seed), seed=seed) for seed in range(10)]
     values, errors = np.array([(f.log_evidence, f.se) for f in found]).T
     ratio = 9 * values.var(ddof=1) / np.mean(errors**2)
     assert chi2.ppf(1e-4, 9) / 2 < ratio < chi2.ppf(1 - 1e-4, 9) * 2
 
 
-def test_the_same_seed_gives_the_same_evidence(galaxies_fit):
-    one, other = (bg.evidence(galaxies_fit, seed=3, cores=cores) for cores in (1, 2))
+@pytest.fixture(scope="module")
+def speeds():
+    """Two components on the galaxies."""
+    return sampled(bg.MixtureModel(2), bg.datasets.galaxies(), draws=500)
+
+
+def test_the_same_seed_gives_the_same_evidence(speeds):
+    one, other = (bg.evidence(speeds, seed=3, cores=cores) for cores in (1, 2))
     assert one == other
 
 
-def test_relabelling_does_not_change_the_evidence(galaxies_fit):
-    renamed = bg.relabel(galaxies_fit, "ordered", by="weight", progress=False)
-    one, other = (bg.evidence(fit).log_evidence for fit in (galaxies_fit, renamed))
+def test_relabelling_does_not_change_the_evidence(speeds):
+    renamed = bg.relabel(speeds, "ordered", by="weight", progress=False)
+    one, other = (bg.evidence(fit).log_evidence for fit in (speeds, renamed))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_chains_in_different_places_are_refused():
-    """Two tight pairs of points far apart, of which each chain knows one."""
-    x = np.array([-5.0, -5.1, 5.0, 5.1])
-    model = bg.MixtureModel(1, means=bg.NormalMeans(0.0, 5.0), covariances=bg.WishartPrecision(3.0, 1.0))
-    fit = sampled(model, x, chains=2)
-    moved = fit.copy(deep=True)
-    moved["posterior"]["mean"].loc[{"chain": 1}] += 30.0
-    with pytest.raises(UnreliableEvidence, match="have not mixed"):
-        bg.evidence(moved)
-
-
-def test_a_wrong_sample_is_refused():
-    """Draws of half of the posterior: bridge sampling believes them, importance sampling does not."""
-    fit = sampled(bg.MixtureModel(1), POINTS, draws=2000)
-    with pytest.raises(UnreliableEvidence, match="disagree"):
-        bg.evidence(tilted(fit))
-
-
-def tilted(fit):
-    """The fit with draws of smaller variance preferred."""
-    variance = fit["posterior"]["covariance"].values.reshape(4, -1)
-    rng, groups = np.random.default_rng(0), {}
-    chosen = [rng.choice(len(v), len(v), p=(1 / v**2) / (1 / v**2).sum()) for v in variance]
+def selected(fit, chosen):
+    """A fit with some of the draws of each chain."""
+    groups = {}
     for node in fit.subtree:
         data = node.to_dataset(inherit=False)
         if {"chain", "draw"} <= set(data.dims):
             parts = [data.isel(chain=c, draw=at).drop_vars("draw") for c, at in enumerate(chosen)]
-            data = xr.concat(parts, "chain").assign_coords(draw=data["draw"].values)
+            data = xr.concat(parts, "chain").assign_coords(draw=np.arange(len(chosen[0])))
         groups[node.path] = data
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = fit.attrs
     return tree
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    """One Gaussian, with its variance (4, 2000)."""
+    fit = sampled(bg.MixtureModel(1), POINTS, draws=2000)
+    return fit, fit["posterior"]["covariance"].values.reshape(4, -1)
+
+
+def test_chains_in_different_places_are_refused(gaussian):
+    """Two chains know small variances only, two others large ones."""
+    fit, variance = gaussian
+    order = np.argsort(variance, axis=1)
+    halves = [np.sort(at[:1000] if c < 2 else at[1000:]) for c, at in enumerate(order)]
+    with pytest.raises(UnreliableEvidence, match="have not mixed"):
+        bg.evidence(selected(fit, halves))
+
+
+def test_a_wrong_sample_is_refused(gaussian):
+    """Draws that prefer small variances: bridge sampling believes them, importance sampling does not."""
+    fit, variance = gaussian
+    rng = np.random.default_rng(0)
+    chosen = [rng.choice(len(v), len(v), p=v**-2 / (v**-2).sum()) for v in variance]
+    with pytest.raises(UnreliableEvidence, match="disagree"):
+        bg.evidence(selected(fit, chosen))
 
 
 def test_point_estimates_and_foreign_fits_have_no_evidence():
@@ -263,7 +274,7 @@ def test_point_estimates_and_foreign_fits_have_no_evidence():
 
 
 def test_too_many_unlike_components_are_refused():
-    fit = sampled(bg.MixtureModel(11, weights=bg.DirichletProcess()), np.arange(12.0), "advi", draws=300)
+    fit = sampled(bg.MixtureModel(11, weights=bg.DirichletProcess()), np.arange(12.0), "advi", draws=1000)
     with pytest.raises(DeclarationError, match="treats 11 components differently"):
         bg.evidence(fit)
 
