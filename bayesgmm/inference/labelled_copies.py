@@ -10,7 +10,7 @@ from typing import Protocol, override
 import numpy as np
 
 from bayesgmm.errors import DeclarationError
-from bayesgmm.labels.alignments import Order, cheapest
+from bayesgmm.labels.alignments import Order, solve_assignments
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.component_orders import MAX_COMPONENTS, draw_orders, log_orders
 from bayesgmm.sweep.stats import Array
@@ -38,7 +38,7 @@ class AsGiven(Rule):
 
 @dataclass(frozen=True)
 class ByWeight(Rule):
-    """Components by weight, heaviest first: for components that are told apart by their weights, if at all."""
+    """Components by weight, heaviest first: for components that differ by their weights, if at all."""
 
     @override
     def order(self, density: LogPosterior, q: Array) -> Order:
@@ -47,7 +47,7 @@ class ByWeight(Rule):
 
 @dataclass(frozen=True)
 class Nearest(Rule):
-    """The order in which components are closest to given ones: for components that are told apart by their places.
+    """The order in which components are closest to given ones: for components that differ by their places.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Nearest(Rule):
         squares = np.zeros((len(q), len(self.centre), len(self.centre)))
         for centre, spread, at in zip(self.centre.T, self.spread.T, np.moveaxis(own, 2, 0), strict=True):
             squares += ((at[:, None, :] - centre[:, None]) / spread[:, None]) ** 2
-        return cheapest(0.5 * squares + np.log(self.spread).sum(axis=1)[:, None])
+        return solve_assignments(0.5 * squares + np.log(self.spread).sum(axis=1)[:, None])
 
     @classmethod
     def of(cls, density: LogPosterior, q: Array, lp: Array) -> "Nearest":

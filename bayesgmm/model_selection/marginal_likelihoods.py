@@ -115,7 +115,7 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
 
     Examples
     --------
-    Three points under a Normal-Wishart prior, for which the evidence has a closed form: -7.7035.
+    Three points under a Normal-Wishart prior, for which the evidence has a closed form: -7.715.
 
     >>> import bayesgmm as bg
     >>> model = bg.MixtureModel(1, means=bg.ConjugateMeans(0.0, 1.0), covariances=bg.WishartPrecision(3.0, 1.0))
@@ -125,11 +125,11 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     """
     density, q, lp = _coordinates(fit)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
-    count = _affordable(density) if proposals is None else whole("proposals", proposals, least=MIN_DRAWS)
+    count = _affordable(density) if proposals is None else whole("proposals", proposals, minimum=MIN_DRAWS)
     with threadpool_limits(limits=1, user_api="blas"):
         if approximate(fit):
-            return _by_importance(density, q, lp, count, whole("seed", seed, least=0), cores)
-        return _by_bridge(density, q, lp, count, whole("seed", seed, least=0), cores)
+            return _by_importance(density, q, lp, count, whole("seed", seed, minimum=0), cores)
+        return _by_bridge(density, q, lp, count, whole("seed", seed, minimum=0), cores)
 
 
 def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
