@@ -190,7 +190,7 @@ def _location(law, q, at, j):
         return q[at + j], math.exp(-2.0 * q[at + d + j])
     if law.means_kind == CONJUGATE:
         return law.means_params[j], 0.0
-    return law.means_params[j], law.means_params[d + j] ** -2.0
+    return law.means_params[j], 1.0 / (law.means_params[d + j] * law.means_params[d + j])
 
 
 @plain_jit
@@ -297,7 +297,7 @@ def draw_full(stream, law, q, means_at, scales_at, memory):
 @plain_jit
 def _add_conjugate_noise(stream, law, k, memory):
     """Add to the shift of mean k a normal vector of covariance (P'P)^-1 / (strength + n)."""
-    d, y, root = law.n_features, memory.vector, (k % law.n_cores) * law.n_features**2
+    d, y, root = law.n_features, memory.vector, (k % law.n_cores) * law.n_features * law.n_features
     scale = 1.0 / math.sqrt(law.means_params[d] + memory.counts[k])
     for i in range(d):
         y[i] = normal(stream)
@@ -324,10 +324,10 @@ def draw_diagonal(stream, law, q, means_at, scales_at, memory):
                     n, s1, s2 = memory.counts[c], memory.sums[at], memory.sums[at + 1]
                     if conjugate:
                         shift, away = _conjugate_shift(law, c, j, s1, memory)
-                        rate += strength * (shift - away) ** 2
+                        rate += strength * (shift - away) * (shift - away)
                     else:
                         location, weight = _location(law, q, means_at, j)
-                        precision = memory.core[core] ** 2
+                        precision = memory.core[core] * memory.core[core]
                         shift = precision * s1 + weight * (location - memory.mean[c * d + j])
                         total = n * precision + weight
                         shift = shift / total + normal(stream) / math.sqrt(total)
@@ -370,7 +370,7 @@ def draw_centre_and_spread(stream, law, q, at, memory):
     """Draw the centres of the means given their spreads, and then the spreads."""
     k, d, params = law.n_components, law.n_features, law.means_params
     for j in range(d):
-        prior, own = params[d + j] ** -2.0, math.exp(-2.0 * q[at + d + j])
+        prior, own = 1.0 / (params[d + j] * params[d + j]), math.exp(-2.0 * q[at + d + j])
         total = 0.0
         for c in range(k):
             total += memory.mean[c * d + j]
@@ -379,7 +379,8 @@ def draw_centre_and_spread(stream, law, q, at, memory):
         q[at + j] = centre
         squares = 0.0
         for c in range(k):
-            squares += (memory.mean[c * d + j] - centre) ** 2
+            away = memory.mean[c * d + j] - centre
+            squares += away * away
         _set_law(memory.law, POWER, 3 * d + j * ENTRIES, math.log(params[2 * d + j]), -float(k), 0.5 * squares, -2.0)
         q[at + d + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + d + j])
 
@@ -390,12 +391,8 @@ def draw_scales(stream, law, q, at, memory):
     width, d, params = law.scale_extra, law.n_features, law.covariances_params
     for j in range(width):
         squares = 0.0  # of column j of all roots: the diagonal of the precisions
-        if law.chart == LOGARITHMS:
-            for t in range(j, memory.core.size, width):
-                squares += memory.core[t] ** 2
-        else:
-            for t in range(j, memory.core.size, d):
-                squares += memory.core[t] ** 2
+        for t in range(j, memory.core.size, width if law.chart == LOGARITHMS else d):
+            squares += memory.core[t] * memory.core[t]
         power = 0.5 * params[0] * law.n_cores
         _set_law(memory.law, POWER, 2 + width + j * ENTRIES, math.log(params[2 + j]), power, 0.5 * squares, 1.0)
         q[at + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + j])
