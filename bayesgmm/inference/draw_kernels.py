@@ -15,7 +15,7 @@ random_numbers = Late("bayesgmm.sweep.random_numbers")
 
 POSITION, SWEEP, CHAIN, KEY0, KEY1 = range(5)
 STREAM_SIZE = 5
-FIXED, DIRICHLET, STICKS, POWER = range(4)  # what a positive number is the parameter of
+DIRICHLET, STICKS, POWER = range(3)  # what a positive number is the parameter of
 _STEP = 1.0  # width of a slice sampler's first interval, in logarithms
 _MAX_STEPS = 60
 _SMALLEST = 1e-12
@@ -119,7 +119,7 @@ def wishart_root(stream, dof, chol, d, root, at):
 @plain_jit
 def log_concentration_density(kind, alpha, discount, counts):
     """Log probability of counts (K,) given a concentration, with the weights integrated out, up to a constant."""
-    value, total, rest = 0.0, 0.0, 0.0
+    value, total = 0.0, 0.0
     last = counts.size - 1
     if kind == DIRICHLET:
         for k in range(counts.size):
