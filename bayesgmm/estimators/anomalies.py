@@ -9,11 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import probability
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import unpack
+from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.replication import simulate
@@ -37,7 +38,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Fraction of the training points that are anomalies, in (0, 0.5]. With 'auto', anomalies are points whose
         p-value is at most ``alpha``.
     alpha : float
-        False positive rate for ``contamination='auto'``: the fraction of new, normal points that are flagged.
+        False positive rate for ``contamination='auto'``: the fraction of new, normal points that are flagged. If there
+        are fewer than 1 / alpha training points, up to about one in N is flagged.
     method : str
         Any method of ``bayesgmm.fit``. 'em' finds the mode under a prior of the covariances, so that no component
         collapses onto a few points.
@@ -112,15 +114,28 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)
         self.posterior_ = fits.fit(model, points, self.method, self.random_state, self.settings)
+        self._rows = self._left_out()
         self.offset_ = self._improbable(alpha) if share is None else self._lowest_inlier(points, share)
         return self
 
     def _improbable(self, alpha: float) -> float:
-        """Compute the lowest score whose p-value, (1 + number of scores at most this) / (1 + M), is above alpha."""
+        """Compute the lowest score whose p-value, (1 + number of scores at most this) / (1 + M), is above alpha.
+
+        If the training points are few, it is also at most this quantile of their scores under fits without them.
+        """
         posterior = unpack(self.posterior_).thin(1000)
         drawn = simulate(posterior, SIMULATED, np.random.default_rng(SEED))
-        reference = np.sort(mean_log_density(self.posterior_, drawn))
-        return float(reference[max(int(alpha * (1 + SIMULATED)) - 1, 0)])
+        lowest = _quantile(mean_log_density(self.posterior_, drawn), np.ones(SIMULATED), alpha)
+        return lowest if self._rows is None else min(lowest, _quantile(self._rows.own, self._rows.weight, alpha))
+
+    def _left_out(self) -> cross_conformal.Weighted | cross_conformal.Refitted | None:
+        """Score the training points by fits without them, if they are few; None if an engine fails on a part."""
+        if not cross_conformal.few_points(self.posterior_):
+            return None
+        try:
+            return cross_conformal.references(self.posterior_, 1000)
+        except (ComponentError, DataError, SamplingError):
+            return None
 
     def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""
@@ -172,7 +187,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X: DataLike) -> Array:
-        """Compute the posterior predictive p-value of each point (N,): uniform for new points of the same distribution.
+        """Compute the p-value of each point (N,): about uniform for new points of the same distribution.
+
+        It is the rank of the score among those of simulated points. If the training points are few, it is at least the
+        rank among their scores under fits without them, unless it is lower than all of these. So the fraction of new
+        points with a p-value of at most alpha is about alpha or less, or one in N where alpha is less than that.
 
         Raises
         ------
@@ -181,11 +200,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         points = self._new_points(X)
         scores = anomaly_scores(self.posterior_, points.values, simulated=SIMULATED, seed=SEED)
-        return scores["p_value"].values
+        p_value = scores["p_value"].values
+        if self._rows is None:
+            return p_value
+        score, order = scores["log_density"].values, np.argsort(self._rows.own)
+        below = np.concatenate([[0.0], np.cumsum(self._rows.weight[order])])
+        below = below[np.searchsorted(self._rows.own[order], score, side="right")]
+        return np.where(below > 0, np.maximum(p_value, (1 + below) / (1 + self._rows.weight.sum())), p_value)
 
     def _new_points(self, X: DataLike) -> Points:
         check_is_fitted(self)
         return arguments.points_of(self, X, fitting=False)
+
+
+def _quantile(score: Array, weight: Array, alpha: float) -> float:
+    """Compute the lowest score at which (1 + weight of the scores at most this) / (1 + total weight) reaches alpha."""
+    order = np.argsort(score, kind="stable")
+    rank = np.searchsorted(np.cumsum(weight[order]), int(alpha * (1 + weight.sum())) - 1e-9)
+    return float(score[order[min(int(rank), len(order) - 1)]])
 
 
 def _share(contamination: float | str) -> float | None:

@@ -297,6 +297,20 @@ def test_p_values_of_new_points_are_uniform():
     assert kstest(detector.p_value(truth.X[2_000:]), "uniform").pvalue > 1e-4
 
 
+def test_few_training_points_raise_the_p_values_of_new_points():
+    """50 points, 20 free numbers, 12 tables of 300 new points: share with a p-value of at most 0.1.
+
+    The share in one table has a standard deviation of about 0.05: false alarm 3e-5 (4 standard errors).
+    """
+    shares = []
+    for seed in range(12):
+        x = np.random.default_rng(seed).normal(size=(350, 5))
+        detector = bg.AnomalyDetector(contamination="auto", alpha=0.1, random_state=0).fit(x[:50])
+        shares.append((detector.p_value(x[50:]) <= 0.1).mean())
+        np.testing.assert_array_equal(detector.predict(x[50:]) == -1, detector.p_value(x[50:]) <= 0.1)
+    assert 0.03 < np.mean(shares) < 0.1 + 4 * 0.05 / np.sqrt(12)
+
+
 @pytest.mark.parametrize("alpha", [0.005, 0.05, 0.3])
 def test_auto_calls_anomalies_what_has_a_small_p_value(alpha):
     detector = bg.AnomalyDetector(3, contamination="auto", alpha=alpha, random_state=0).fit(X)

@@ -10,10 +10,13 @@ from scipy.stats import beta, false_discovery_control, kstest
 
 import bayesgmm as bg
 from bayesgmm.datasets import make_mixture
-from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.errors import DataError, DeclarationError, EmptyComponent, UnknownName
 from bayesgmm.plots import anomaly_data
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import unpack
-from bayesgmm.predictions import anomalies
+from bayesgmm.predictions import anomalies, cross_conformal
+from bayesgmm.predictions.anomalies import rank_p_values
+from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")
@@ -162,7 +165,9 @@ def test_fitted_points_as_calibration_give_a_warning(learned):
         ({"fdr": 0}, DeclarationError, "fdr=0: must be between 0 and 1"),
         ({"fdr": 5}, DeclarationError, "fdr=5"),
         ({"fdr": 0.1, "fdr_method": "bonferroni"}, UnknownName, "fdr_method='bonferroni' is not one of 'bh', 'by'"),
-        ({"calibration": [[1.0, 2.0]], "simulated": 10}, DeclarationError, "exclude each other"),
+        ({"calibration": [[1.0, 2.0]], "simulated": 10}, DeclarationError, "calibration= excludes simulated="),
+        ({"reference": "exact"}, UnknownName, "reference='exact' is not one of 'cross-conformal', 'posterior predict"),
+        ({"reference": "cross-conformal", "simulated": 9}, DeclarationError, "needs reference='posterior predictive'"),
         ({"calibration": [[1.0]]}, DataError, "the fit has 2 columns"),
         ({"calibration": pd.DataFrame({"x0": [1.0]})}, DataError, "the data lack 'x1'"),
     ],
@@ -170,6 +175,120 @@ def test_fitted_points_as_calibration_give_a_warning(learned):
 def test_bad_settings_are_refused(learned, settings, error, message):
     with pytest.raises(error, match=message):
         bg.anomaly_scores(learned, WORLD.X[:5], **settings)
+
+
+# -- cross-conformal p-values --
+
+
+def two_clusters(seed, n_points, n_features=5):
+    """Old and new points from the same two Gaussians with random covariances."""
+    rng = np.random.default_rng(seed)
+    mean = 1.3 * rng.normal(size=(2, n_features))
+    root = rng.normal(size=(2, n_features, n_features)) / np.sqrt(n_features) + np.eye(n_features)
+    label = rng.integers(0, 2, n_points + 400)
+    x = mean[label] + np.einsum("nij,nj->ni", root[label], rng.normal(size=(len(label), n_features)))
+    return x[:n_points], x[n_points:]
+
+
+def small_fit(x, method, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(bg.MixtureModel(2), x, method, seed=0, progress=False, **settings)
+
+
+@pytest.mark.parametrize(("method", "n_tables"), [("vb", 12), ("em", 6)])
+def test_new_points_have_small_p_values_no_more_often_than_they_should(method, n_tables):
+    """Fits of 50 points with 41 free numbers: share of 400 new points with a p-value of at most 0.1, mean over tables.
+
+    The share in one table has a standard deviation of about 0.04 (48 refits: 0.039), so the mean is below 0.1 plus 4
+    standard errors (false alarm 3e-5). By simulated points the means are above: 0.17 and 0.26.
+    """
+    tables = [two_clusters(seed, 50) for seed in range(n_tables)]
+    fits = [small_fit(old, method) for old, _ in tables]
+    answers = [bg.anomaly_scores(fit, new, progress=False) for fit, (_, new) in zip(fits, tables, strict=True)]
+    assert {answer.attrs["reference"] for answer in answers} == {"cross-conformal"}
+    shares = [float((answer["p_value"] <= 0.1).mean()) for answer in answers]
+    assert 0.03 < np.mean(shares) < 0.1 + 4 * 0.04 / np.sqrt(n_tables)
+    simulated = [
+        float((bg.anomaly_scores(fit, new, simulated=2000, progress=False)["p_value"] <= 0.1).mean())
+        for fit, (_, new) in zip(fits, tables, strict=True)
+    ]
+    assert np.mean(simulated) > 0.1 + 4 * 0.02 / np.sqrt(n_tables)
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.errors.FitWarning")
+def test_a_row_left_out_by_weights_has_the_score_of_a_fit_without_it():
+    """One Gaussian, 30 points: scores of 10 rows under NUTS without them, within 0.15 (sd 0.03)."""
+    x = np.random.default_rng(1).normal(size=(30, 2))
+    fit = bg.fit(bg.MixtureModel(1), x, draws=1000, chains=4, seed=1, progress=False)
+    rows = cross_conformal.references(fit, None)
+    for n in range(10):
+        without = bg.fit(info(fit).model, np.delete(x, n, 0), draws=500, chains=2, seed=1, progress=False)
+        assert rows.own[n] == pytest.approx(mean_log_density(without, x[[n]], draws=None).item(), abs=0.15)
+
+
+def test_a_point_estimate_is_refitted_without_each_fold():
+    """Its p-values are counted by hand over the folds."""
+    x = np.random.default_rng(1).normal(size=(25, 2))
+    new = np.random.default_rng(2).normal(size=(7, 2))
+    fit = bg.fit(bg.MixtureModel(1), x, "em", seed=1, progress=False)
+    rows, count = cross_conformal.references(fit, None), np.zeros(7)
+    assert sorted(np.bincount(rows.fold.astype(int))) == [2] * 5 + [3] * 5
+    for f in range(10):
+        part = bg.fit(bg.MixtureModel(1), x[rows.fold != f], "em", seed=1, progress=False)
+        own, other = mean_log_density(part, x[rows.fold == f]), mean_log_density(part, new)
+        count += (own[:, None] <= other).sum(axis=0)
+    answer = bg.anomaly_scores(fit, new, reference="cross-conformal", progress=False)
+    np.testing.assert_allclose(answer["p_value"], (1 + count) / 26)
+    assert answer.attrs["n_reference"] == 25
+
+
+@pytest.mark.parametrize("method", ["em", "vb"])
+def test_a_row_of_weight_two_counts_as_two_reference_points(method):
+    x = np.random.default_rng(1).normal(size=(20, 1))
+    weighted = bg.fit(bg.MixtureModel(1), x, method, sample_weight=np.full(20, 2.0), seed=1, progress=False)
+    rows = cross_conformal.references(weighted, None)
+    assert cross_conformal.p_values(rows, np.array([[1e3]])).item() == pytest.approx(1 / 41)
+
+
+def test_points_beyond_all_fitted_points_follow_the_simulated_tail_raised_to_the_rows():
+    own, simulated = np.array([-9.0, -3.0, -2.0, *np.linspace(-1, 0, 17)]), np.linspace(-10, 0, 999)
+    rows = cross_conformal.Refitted([], np.zeros(20), own, np.ones(20))
+    lowest = (rank_p_values(own[:2], simulated), np.array([1, 2]) / 21)
+    factor = max(1, (lowest[1] / lowest[0]).max())
+    found = anomalies._beyond(np.array([-9.9, -50.0]), rows, simulated)
+    wanted = np.minimum(factor * rank_p_values(np.array([-9.9, -50.0]), simulated), 1 / 21)
+    np.testing.assert_allclose(found, wanted)
+    assert found[1] == pytest.approx(0.001)
+
+
+def test_a_single_anomaly_is_called_though_the_fitted_points_are_few():
+    old, new = two_clusters(0, 50)
+    answer = bg.anomaly_scores(small_fit(old, "vb"), np.vstack([new[:60], new[60:61] + 40]), fdr=0.05, progress=False)
+    assert answer.attrs["reference"] == "cross-conformal"
+    assert answer["anomaly"].values[-1]
+    assert answer["anomaly"].sum() <= 3
+
+
+def test_fitted_points_and_fits_of_many_points_are_compared_with_simulated_points(learned):
+    assert bg.anomaly_scores(learned).attrs["reference"] == "posterior predictive"
+    assert bg.anomaly_scores(learned, WORLD.X[500:510]).attrs["reference"] == "posterior predictive"
+    few = small_fit(WORLD.X[:60], "vb")
+    assert bg.anomaly_scores(few).attrs["reference"] == "posterior predictive"
+    assert bg.anomaly_scores(few, WORLD.X[500:510]).attrs["reference"] == "cross-conformal"
+    chosen = bg.anomaly_scores(few, WORLD.X[500:510], reference="posterior predictive")
+    assert chosen.attrs["reference"] == "posterior predictive"
+
+
+def test_where_an_engine_fails_without_some_rows_points_are_simulated(monkeypatch):
+    def failing(*args):
+        raise EmptyComponent("component 1 is empty")
+
+    fit = small_fit(WORLD.X[:60], "em")
+    monkeypatch.setattr(cross_conformal, "_fitted", failing)
+    assert bg.anomaly_scores(fit, WORLD.X[500:510]).attrs["reference"] == "posterior predictive"
+    with pytest.raises(EmptyComponent):
+        bg.anomaly_scores(fit, WORLD.X[500:510], reference="cross-conformal")
 
 
 # -- the plot --
