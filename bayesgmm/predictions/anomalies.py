@@ -63,7 +63,7 @@ def anomaly_scores(
       (plus a term of order 1/N for point estimates, which are refitted in folds). Fits by draws leave a point out by
       smoothed importance weights, which is approximate. Points beyond all fitted points have p-values below
       1 / (N + 1), which have no such guarantee: they follow the tail of simulated points, raised where the lowest tenth
-      of the fitted points shows that it is too thin. With 50 points of 41 free numbers, ``fdr=0.1`` gave a rate of 0.13.
+      of the fitted points shows that it is too thin. With 50 points of 41 free numbers, ``fdr=0.1`` gave 0.13.
     - ``calibration``: points that were not used in the fit. A p-value of a new point is at most :math:`\alpha` with a
       probability of at most :math:`\alpha`, for any model and any number of points (split conformal [4]_). With a poor
       model fewer anomalies are found, but the false discovery rate holds.
@@ -168,7 +168,7 @@ def anomaly_scores(
         p_value, n_reference = rank_p_values(score, sorted_scores), sorted_scores.size
     variables = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
-        variables |= _called(p_value, rate, fdr_method, n_reference)
+        variables |= _flagged(p_value, rate, fdr_method, n_reference)
     attrs = {"reference": kind, "n_reference": n_reference} | ({} if rate is None else {"fdr": rate})
     return dataset(points, variables).assign_attrs(attrs)
 
