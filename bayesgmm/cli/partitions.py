@@ -65,7 +65,9 @@ def _show_sizes(best: "xr.Dataset", merged: "xr.Dataset | None") -> None:
 def _show_numbers(chance: "xr.DataArray", merged: bool) -> None:
     likely = chance[chance >= MIN_PROBABILITY]
     numbers = ", ".join(f"{int(n)} ({p:.2f})" for n, p in zip(likely["n_clusters"].values, likely.values, strict=True))
-    say(f"occupied {'clusters' if merged else 'components'}, with probabilities: {numbers}")
+    apart = float((chance["highest"] - chance["lowest"]).max())
+    spread = f"; in single chains they differ by up to {apart:.2f}" if apart >= MIN_PROBABILITY else ""
+    say(f"occupied {'clusters' if merged else 'components'}, with probabilities: {numbers}{spread}")
 
 
 def _say_loss(best: "xr.Dataset", ball: "xr.Dataset") -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.int16]
 Key = np.uint64
+DISAGREEMENT = 0.1  # difference of probabilities between chains that a conclusion can tolerate
+STANDARD_ERRORS = 4  # of the difference of two chains that may be chance
 LEAST_DRAWS = 100  # minimum number of draws of the labels: fewer posterior draws are used more than once
 
 
@@ -130,7 +132,8 @@ def n_clusters(
     Returns
     -------
     DataArray
-        ``probability`` [n_clusters], for 1 to the number of components or merged clusters.
+        ``probability`` [n_clusters], for 1 to the number of components or merged clusters. Coordinates ``lowest`` and
+        ``highest`` [n_clusters]: the smallest and largest probability in a single chain.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def n_clusters(
     Warns
     -----
     FitWarning
-        When rows have weights: each row counts as one point.
+        When rows have weights: each row counts as one point. When the chains disagree.
 
     References
     ----------
@@ -169,12 +172,49 @@ def n_clusters(
     clusters = merged_clusters(merge, counts.shape[1])
     if clusters is not None:
         counts = counts @ (clusters[:, None] == np.arange(clusters.max() + 1))
-    occupied = np.bincount((counts > 0).sum(axis=1), minlength=counts.shape[1] + 1)[1:]
-    chance: Array = occupied / occupied.sum()
+    found = (counts > 0).sum(axis=1)
+    by_chain = _by_chain(found, chains_of(fit, posterior.n_draws, draws), counts.shape[1])
+    chance: Array = np.bincount(found, minlength=counts.shape[1] + 1)[1:] / len(found)
+    _warn_of_chains(by_chain, posterior.n_draws)
     return xr.DataArray(
         chance,
         dims="n_clusters",
-        coords={"n_clusters": np.arange(1, len(chance) + 1)},
+        coords={
+            "n_clusters": np.arange(1, len(chance) + 1),
+            "lowest": ("n_clusters", by_chain.min(axis=0)),
+            "highest": ("n_clusters", by_chain.max(axis=0)),
+        },
         name="probability",
         attrs={"draws": posterior.n_draws, "seed": seed},
     )
+
+
+def chains_of(fit: "xr.DataTree", n_used: int, draws: int | None) -> NDArray[np.intp]:
+    """Chain (n_used,) of each draw, after a fit was thinned to ``draws``, and each draw was repeated."""
+    sizes = fit["posterior"].sizes
+    total = sizes["chain"] * sizes["draw"]
+    n_thinned = total if draws is None else min(draws, total)
+    chain = np.linspace(0, total - 1, n_thinned).round().astype(int) // sizes["draw"]
+    return np.repeat(chain, n_used // n_thinned)
+
+
+def _by_chain(found: NDArray[np.int64], chain: NDArray[np.intp], most: int) -> Array:
+    """Probability (chains, K) of each number of clusters in each chain."""
+    return np.array([np.bincount(found[chain == c], minlength=most + 1)[1:] / (chain == c).sum() for c in set(chain)])
+
+
+def _warn_of_chains(by_chain: Array, n_draws: int) -> None:
+    """Warn when probabilities differ between chains by more than 0.1 and what few draws explain."""
+    low, high = by_chain.min(axis=0), by_chain.max(axis=0)
+    middle = by_chain.mean(axis=0)
+    noise = np.sqrt(2 * middle * (1 - middle) * len(by_chain) / n_draws)
+    excess = high - low - (DISAGREEMENT + STANDARD_ERRORS * noise)
+    k = int(excess.argmax())
+    if len(by_chain) > 1 and excess[k] > 0:
+        warn(
+            [
+                f"The chains disagree about the number of clusters: the probability of {k + 1} is {low[k]:.2f} in one "
+                f"chain and {high[k]:.2f} in another, so their average can be wrong by as much. Try more draws, other "
+                "priors, or fewer components."
+            ]
+        )

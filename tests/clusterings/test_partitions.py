@@ -237,6 +237,30 @@ def test_a_component_of_weight_zero_holds_no_points(few):
     assert count_labels(posterior, posterior.standard.blocks(observed(few).values))[:, 1].sum() == 0
 
 
+def two_chains(means):
+    """A fit of two components to points at 0 and 9, with the second component at one of ``means`` in each chain."""
+    x = np.r_[np.zeros(20), np.full(20, 9.0)][:, None] + np.linspace(-1, 1, 40)[:, None]
+    fit = bg.fit(bg.MixtureModel(2, "tied"), x, "nuts", draws=100, tune=100, chains=2, seed=1, progress=False)
+    for chain, mean in enumerate(means):
+        fit["posterior"]["mean"][chain, :, 0] = 0.0 if mean else 4.5
+        fit["posterior"]["mean"][chain, :, 1] = mean or 1e6
+        fit["posterior"]["covariance"][chain] = 1.0 if mean else 25.0
+    return fit
+
+
+@pytest.mark.filterwarnings("ignore:The chains do not agree")
+def test_chains_that_disagree_about_the_number_of_clusters_are_reported():
+    """One chain has a component at each group; in the other one component holds all points."""
+    with pytest.warns(bg.FitWarning, match=r"the probability of 1 is 0.00 in one chain and 1.00 in another"):
+        answer = bg.n_clusters(two_chains([9.0, 0.0]))
+    np.testing.assert_allclose(answer, [0.5, 0.5])
+    np.testing.assert_allclose(answer["lowest"], [0, 0])
+    np.testing.assert_allclose(answer["highest"], [1, 1])
+    for draws in (None, 30):
+        agreed = bg.n_clusters(two_chains([9.0, 9.0]), draws=draws)
+        np.testing.assert_allclose(agreed["highest"], agreed)
+
+
 def test_n_clusters_counts_occupied_components(few):
     posterior = unpack(few)
     labels = draw_labels(posterior, posterior.standard.blocks(observed(few).values), seed=0)
