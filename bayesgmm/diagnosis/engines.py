@@ -9,6 +9,7 @@ from bayesgmm.posterior.info import info
 if TYPE_CHECKING:
     import xarray as xr
 
+POOR_SHARE = 0.1  # importance share below which an approximation is a problem, whatever its k-hat
 GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
 BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
 BECAUSE_FACTORS = "because its factors are independent"
@@ -18,7 +19,8 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     """Check by importance ratios that an approximation covers the posterior.
 
     Pareto k-hat measures the tail of the ratios. When all ratios are near one, the tail does not matter, so k-hat is
-    ignored when the importance share is large.
+    ignored when the importance share is large. When the share is small, the draws differ from those of the posterior
+    although the tail may be light, as that of an approximation that is too narrow everywhere.
 
     Parameters
     ----------
@@ -33,15 +35,16 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     ----------
     .. [1] Yao, Vehtari, Simpson & Gelman (2018), Proc. Mach. Learn. Res. 80, 5581-5590.
     """
-    if not khat > HIGH_KHAT or share >= GOOD_SHARE:
+    if share >= GOOD_SHARE or not (khat > HIGH_KHAT or share < POOR_SHARE):
         return []
-    what = (
-        f"The approximation misses part of the posterior (Pareto k-hat {khat:.2f}; it should be below {HIGH_KHAT}), "
-        f"{because}."
-    )
+    if khat > HIGH_KHAT:
+        measure = f"Pareto k-hat {khat:.2f}; it should be below {HIGH_KHAT}"
+    else:
+        measure = f"importance share {share:.3f}; it should be at least {POOR_SHARE}"
+    what = f"The approximation misses part of the posterior ({measure}), {because}."
     advice = "Try method='nuts', fewer components, or a stronger prior."
     evidence: dict[str, object] = {"pareto_khat": khat, "importance_share": share}
-    why = "Its means are more reliable than its intervals."
+    why = "Do not use its intervals: they are too narrow. Its means are more reliable."
     return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
@@ -50,7 +53,8 @@ def approximation(fit: "xr.DataTree") -> list[Finding]:
     notes = info(fit).notes
     if notes.pareto_khat is None or notes.importance_share is None:
         return []
-    because = BECAUSE_RESAMPLED if notes.approximation is None else BECAUSE_FACTORS
+    is_resampled = notes.resampled is not None or notes.approximation is None
+    because = BECAUSE_RESAMPLED if is_resampled else BECAUSE_FACTORS
     return too_narrow(notes.pareto_khat, notes.importance_share, because)
 
 

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
-from bayesgmm.inference.importance import MIN_ASSESSED, Assessment, Draws, Kept, assess, keep, quality_warnings
+from bayesgmm.inference.importance import (
+    MAX_NUMBERS,
+    MIN_ASSESSED,
+    Assessment,
+    Draws,
+    affordable,
+    assess,
+    keep,
+    resampling_warnings,
+)
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_mode
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.posterior.info import EngineNotes
@@ -27,10 +35,7 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 MIN_SAMPLES = 64  # minimum number of fixed draws by default
-MAX_NUMBERS = 2**25  # maximum size of the fixed draws: a quarter of a gigabyte
 OPTIMISM = 0.25  # tolerated excess of the bound over fixed draws above that over new draws, in nats
-FEW_EFFECTIVE = 100  # effective number of kept draws below which a warning is given
-PROPOSALS_WORTH = 3_000_000_000  # maximum cost of resampling: points x features x components x proposals
 ROUGH = 100_000  # number of points for the first search of the mode, with minibatches
 REPORTED = 10  # number of iterations between reports of progress
 
@@ -172,7 +177,7 @@ def fit(
     closest = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
     rng = np.random.default_rng((seed, 6))
-    kept, assessment = keep(closest.assessed, settings.draws, _affordable(density), closest.propose, rng)
+    kept, assessment = keep(closest.assessed, settings.draws, affordable(density), closest.propose, rng)
     more = assessment.resampled.proposals - len(closest.assessed) if assessment.resampled else 0
     notes = EngineNotes(
         converged=closest.optimisation.converged,
@@ -188,7 +193,7 @@ def fit(
     )
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
     groups = {"optimisation": _history(closest.optimisation)}
-    warnings = (*_optimiser_warnings(closest), *_resampling_warnings(assessment, settings.draws))
+    warnings = (*_optimiser_warnings(closest), *resampling_warnings(assessment, settings.draws))
     return Estimate(kept.q[None], stats, warnings, notes, groups)
 
 
@@ -302,12 +307,6 @@ def _proposals(density: LogPosterior, bound: Bound, params: Array, seed: int) ->
     return propose
 
 
-def _affordable(density: LogPosterior) -> int:
-    """Maximum total number of proposals."""
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    return min(PROPOSALS_WORTH // cost, MAX_NUMBERS // density.size)
-
-
 def _history(optimisation: Optimisation) -> dict[str, tuple[str, Array]]:
     columns = {
         "iteration": range(len(optimisation.history)),
@@ -331,17 +330,5 @@ def _optimiser_warnings(closest: Closest) -> list[str]:
         messages.append(
             f"The approximation overfits its {optimisation.samples[-1]} fixed draws: their ELBO is "
             f"{closest.optimism:.1f} nats too high. Try more samples, or method='nuts'."
-        )
-    return messages
-
-
-def _resampling_warnings(assessment: Kept, draws: int) -> list[str]:
-    resampled = assessment.resampled
-    messages = quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_RESAMPLED)
-    if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
-        messages.append(
-            f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "
-            f"size of only {resampled.effective:.0f} ({needed:.0f} wanted). Their intervals are imprecise. "
-            "Try method='nuts', or more draws."
         )
     return messages

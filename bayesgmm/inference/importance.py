@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.diagnosis.engines import GOOD_SHARE, too_narrow
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, too_narrow
 from bayesgmm.posterior.info import ResamplingInfo
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]
@@ -15,6 +16,9 @@ IntArray = NDArray[np.intp]
 EXACT = 1e-6  # log ratios that differ by less than this count as equal: the approximation is exact
 MIN_ASSESSED = 200  # minimum number of draws to assess an approximation
 PLENTY = 4  # proposals per kept draw, times the inverse importance share: most kept draws are then distinct
+PROPOSALS_WORTH = 3_000_000_000  # maximum cost of resampling: points x features x components x proposals
+MAX_NUMBERS = 2**25  # maximum size of the proposals: a quarter of a gigabyte
+FEW_EFFECTIVE = 100  # effective number of kept draws below which a warning is given
 MAX_PROPOSALS = 20  # maximum number of proposals per kept draw
 
 
@@ -252,3 +256,22 @@ def keep(
     resampled = ResamplingInfo(len(proposals), len(np.unique(chosen)), effective(chosen))
     assessment = assess(proposals.log_ratio)
     return proposals.take(chosen), Kept(assessment.pareto_khat, assessment.importance_share, resampled)
+
+
+def resampling_warnings(assessment: Kept, draws: int) -> list[str]:
+    """Return warnings about kept draws: too narrow, or too few effective ones."""
+    resampled = assessment.resampled
+    messages = quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_RESAMPLED)
+    if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
+        messages.append(
+            f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "
+            f"size of only {resampled.effective:.0f} ({needed:.0f} wanted). Their intervals are imprecise. "
+            "Try method='nuts', or more draws."
+        )
+    return messages
+
+
+def affordable(density: LogPosterior) -> int:
+    """Maximum total number of proposals."""
+    cost = density.blocks.n_points * density.n_features * density.n_components
+    return min(PROPOSALS_WORTH // cost, MAX_NUMBERS // density.size)

@@ -9,14 +9,14 @@ from itertools import islice
 
 import numpy as np
 
-from bayesgmm.diagnosis.engines import BECAUSE_FACTORS
 from bayesgmm.errors import NotConjugate
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
+from bayesgmm.inference.corrections import correct
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.importance import MIN_ASSESSED, Assessment, assess, quality_warnings
+from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
@@ -334,31 +334,36 @@ def find(
 
 
 def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress) -> Estimate:
-    """Draw from the factors and assess the approximation.
+    """Draw from the factors, assess the approximation, and correct the draws if it is not good.
 
     Each draw takes a sweep over the data, so this costs more than the search.
     """
     progress.stage("assessing the approximation")
-    density = ascent.density
-    q, log_q = ascent.draw(np.random.default_rng((seed, 8)), result.factors, max(draws, MIN_ASSESSED))
-    lp = evaluate([density] * len(q), q, ascent.threads)[0]
-    assessment = assess(lp - log_q)
+    density, rng = ascent.density, np.random.default_rng((seed, 8))
+
+    def propose(count: int) -> Draws:
+        q, log_q = ascent.draw(rng, result.factors, count)
+        return Draws(q, evaluate([density] * count, q, ascent.threads)[0], log_q)
+
+    own = propose(max(draws, MIN_ASSESSED))
+    assessment = assess(own.log_ratio)
+    corrected = correct(density, own, propose, draws, seed, ascent.threads, progress)
     notes = EngineNotes(
         converged=result.converged,
         interrupted=result.interrupted,
         n_iter=result.n_iter,
-        approximation="the variational posterior",
+        approximation=corrected.source or "the variational posterior",
         elbo=result.elbo,
         elbo_se=0.0,
         marginal_elbo=assessment.elbo,
         marginal_elbo_se=assessment.elbo_se,
-        pareto_khat=assessment.pareto_khat,
-        importance_share=assessment.importance_share,
+        pareto_khat=corrected.kept.pareto_khat,
+        importance_share=corrected.kept.importance_share,
+        resampled=corrected.kept.resampled,
     )
-    stats = {"lp": lp[None, :draws], "log_q": log_q[None, :draws]}
-    return Estimate(
-        q[None, :draws], stats, tuple(_warnings(result, assessment)), notes, {"optimisation": _history(result)}
-    )
+    stats = {"lp": corrected.draws.lp[None], "log_q": corrected.draws.log_q[None]}
+    messages = (*_warnings(result), *resampling_warnings(corrected.kept, draws))
+    return Estimate(corrected.draws.q[None], stats, messages, notes, {"optimisation": _history(result)})
 
 
 def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:
@@ -366,7 +371,7 @@ def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _warnings(result: AscentResult, assessment: Assessment) -> list[str]:
+def _warnings(result: AscentResult) -> list[str]:
     messages = []
     if result.interrupted:
         messages.append(f"Interrupted: kept the approximation of iteration {result.n_iter}, which has not converged.")
@@ -375,4 +380,4 @@ def _warnings(result: AscentResult, assessment: Assessment) -> list[str]:
             f"Variational Bayes stopped after {result.n_iter} iterations before it converged. "
             "Try a larger max_iter or fewer components."
         )
-    return [*messages, *quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_FACTORS)]
+    return messages
