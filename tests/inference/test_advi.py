@@ -347,7 +347,7 @@ def test_the_fit_reports_that_its_draws_were_resampled(iris):
 
 def test_a_small_effective_sample_size_is_reported(monkeypatch):
     """With no further proposals than those assessed."""
-    monkeypatch.setattr(advi, "PROPOSALS_WORTH", 1)
+    monkeypatch.setattr(importance, "PROPOSALS_WORTH", 1)
     x = np.random.default_rng(0).normal(size=40)
     found = warnings_of("advi", x, bg.MixtureModel(3), seed=5)
     assert re.match(

@@ -388,7 +388,8 @@ def test_a_fit_reports_the_quality_of_its_approximation():
     assert told.notes.importance_share > 0.3
     assert told.notes.elbo < told.notes.marginal_elbo < told.notes.elbo + 5
     assert convergence_line(fit) == (
-        f"3 draws of the variational posterior; ELBO {told.notes.elbo:.1f}; Pareto k-hat {told.notes.pareto_khat:.2f}"
+        "3 draws, resampled from 200 of a Student distribution around the mode, with an effective sample size of 3; "
+        f"ELBO {told.notes.elbo:.1f}; Pareto k-hat {told.notes.pareto_khat:.2f}"
     )
     assert fit["posterior"].sizes["draw"] == 3
 
@@ -423,8 +424,8 @@ def test_an_ascent_that_stops_early_warns():
     assert info(fit).notes.n_iter == 3
 
 
-def test_a_posterior_that_independent_factors_miss_is_reported():
-    message = r"misses part of the posterior \(Pareto k-hat .* because its factors are independent"
+def test_a_posterior_that_no_correction_reaches_is_reported():
+    message = r"misses part of the posterior \(Pareto k-hat .* and resampling can.t add regions"
     with pytest.warns(FitWarning, match=message):
         bg.fit(bg.MixtureModel(8), bg.datasets.galaxies(), "vb", seed=1, progress=False)
 
