@@ -101,7 +101,8 @@ class BayesianGaussianMixture(MixtureEstimator):
     posterior_ : DataTree
         The fit, components sorted by weight, largest first: an input of ``assignments``, ``density``,
         ``anomaly_scores``, ``save``, ArviZ and the plots. For ``method='vb'`` it is made at first access, with draws
-        from the factors, corrected by importance resampling where they are too narrow, and a FitWarning if the approximation is not reliable.
+        from the factors, corrected by importance resampling where they are too narrow, and a FitWarning if the
+        approximation is not reliable.
     weights_, means_, covariances_ : float arrays
         Posterior means, with the shapes of ``GaussianMixture``. For ``method='vb'`` they are exact expectations of the
         factors, except that ``covariances_`` are the inverses of the expected precisions, as in scikit-learn.
