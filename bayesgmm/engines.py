@@ -252,12 +252,15 @@ NEEDS_CONDITIONALS = Limit(
 NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
 
 DRAWS = Setting("draws", 1000, "number of draws to keep")
+STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
+SWEEPS = Setting("sweeps", 2000, "budget of the search: maximum number of sweeps for a start")
 ADVI = (
     DRAWS,
     Setting("samples", None, "number of fixed draws for the bound; None: by the number of coordinates"),
     Setting("max_iter", 500, "maximum number of iterations"),
     Setting("tol", 1e-2, "convergence: no slope of the bound exceeds this, in nats per standard deviation"),
     Setting("batch_size", None, "number of points per step; None: all"),
+    SWEEPS,
 )
 KUCUKELBIR = (
     "Kucukelbir, A., Tran, D., Ranganath, R., Gelman, A. & Blei, D. (2017). Automatic differentiation "
@@ -287,6 +290,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("tune", 300, "number of draws of each chain that adapt the sampler; they are discarded"),
                 Setting("chains", 4, "number of chains"),
                 Setting("target_accept", 0.8, "acceptance rate that the step size is tuned to, below 1", below=1.0),
+                SWEEPS,
             ),
             (NEEDS_COORDINATES,),
         ),
@@ -341,7 +345,8 @@ ENGINES: dict[str, Engine] = {
             (ATTIAS,),
             (
                 DRAWS,
-                Setting("n_init", 10, "number of starts"),
+                STARTS,
+                SWEEPS,
                 Setting("max_iter", 1000, "maximum number of iterations; of passes over the data with minibatches"),
                 Setting("tol", 1e-8, "convergence: less than this is left to gain in mean ELBO per point"),
                 Setting("batch_size", None, "number of points per step; None: all"),
@@ -358,6 +363,7 @@ ENGINES: dict[str, Engine] = {
             "",
             (),
             (
+                SWEEPS,
                 Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the log posterior per point exceeds this"),
             ),
@@ -372,7 +378,8 @@ ENGINES: dict[str, Engine] = {
             "Accurate to the last digits; ``standard_errors`` reads it.",
             (DEMPSTER,),
             (
-                Setting("n_init", 10, "number of starts"),
+                STARTS,
+                SWEEPS,
                 Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the mean log likelihood exceeds this"),
             ),
@@ -388,12 +395,14 @@ ENGINES: dict[str, Engine] = {
             "",
             (DEMPSTER,),
             (
-                Setting("n_init", 10, "number of starts"),
+                STARTS,
+                SWEEPS,
                 Setting(
                     "init",
-                    "k-means++",
-                    "initialisation: 'k-means++', 'kmeans', 'random' or 'random_from_data', as in scikit-learn",
-                    ("k-means++", "kmeans", "random", "random_from_data"),
+                    "search",
+                    "initialisation: 'search' (several kinds of starts), or 'k-means++', 'kmeans', 'random' or "
+                    "'random_from_data', as in scikit-learn",
+                    ("search", "k-means++", "kmeans", "random", "random_from_data"),
                 ),
                 Setting("max_iter", 1000, "maximum number of sweeps over the data"),
                 Setting("tol", 1e-8, "convergence: less than this is left to gain in mean log likelihood"),

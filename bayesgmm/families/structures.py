@@ -95,6 +95,13 @@ class Family(ABC):
         """Minimum number of points that each component must hold for its covariance."""
         return self.sharing.points_needed(self.form.block_size(n_features) + 1)
 
+    @property
+    def maximises_each(self) -> bool:
+        """True if the M step of each component needs the statistics of that component only."""
+        own = type(self)
+        plain = own.moments is Family.moments and own.maximise is Family.maximise
+        return plain and self.sharing.count(2) == 2
+
     # -- maximisation --
 
     def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None) -> Array:

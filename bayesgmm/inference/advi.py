@@ -152,11 +152,12 @@ def fit(
     max_iter: int,
     tol: float,
     batch_size: int | None,
+    sweeps: int,
 ) -> Estimate:
     """Fit a Gaussian of the given shape by ADVI; ``Settings`` describes the settings.
 
-    The coordinates are whitened at the mode with the most posterior mass. The draws of both shapes therefore have the
-    correlations of the posterior at that mode.
+    The coordinates are whitened at the mode with the most posterior mass; ``sweeps`` is the budget of the search for
+    it. The draws of both shapes therefore have the correlations of the posterior at that mode.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def fit(
     """
     shape.require(density.size, samples)
     settings = Settings(draws, samples, max_iter, tol, batch_size)
-    whitening = _coordinates(density, seed, cores, progress, batch_size)
+    whitening = _coordinates(density, seed, cores, progress, batch_size, sweeps)
     progress.stage("fitting a Gaussian")
     closest = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
@@ -258,15 +259,17 @@ def _closest(
     return Closest(optimisation, assessed, propose, assessment, optimism, evaluations)
 
 
-def _coordinates(density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None) -> Whitening:
+def _coordinates(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, batch_size: int | None, sweeps: int
+) -> Whitening:
     """Compute the whitened coordinates at the mode.
 
     With minibatches a subsample gives the curvature, and the mode is then moved to that of all points.
     """
     points = max(ROUGH, batch_size or 0)
     if batch_size is None or density.blocks.n_points < 2 * points:
-        return whiten_at_mode(density, seed, cores, progress)
-    rough = whiten_at_mode(subsample(density, points, seed), seed, cores, progress)
+        return whiten_at_mode(density, seed, cores, progress, sweeps)
+    rough = whiten_at_mode(subsample(density, points, seed), seed, cores, progress, sweeps)
 
     def white(z: Array) -> tuple[float, Array]:
         value, grad = density(rough(z))

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from bayesgmm.errors import ComponentError, DegenerateComponent, choose
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.exploration import Optimum, explore
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
@@ -20,6 +22,17 @@ from bayesgmm.wording import plural
 
 SHORT_RUN = 20  # iterations of a short run
 PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton steps replace them
+POLISHED = 3  # maximum number of maxima of the search that are continued until they converge
+RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
+HOPE = 5.0  # a short run is hopeless if this many times what is left to gain, by estimate, would not make it the best
+NARROW = 0.1  # a component is narrow if its width in some direction is less than this share of the usual
+SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
+PSEUDO_POINTS = (
+    0.1,
+    1.0,
+    4.0,
+)  # of the search's prior; the next if all maxima under the one before degenerate
+SWEEPS = 2000  # default budget of the search
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
 
@@ -53,8 +66,12 @@ class Sweep:
         EmptyComponent, DegenerateComponent
             If a component can't be estimated in spite of the prior and the floor.
         """
+        self.watch()
         stats = fold(self.blocks, mixture.table(self.family), self.threads)
         return stats.loglik, maximise(self.family, stats, self.prior, self.floor)
+
+    def watch(self) -> None:
+        """Do nothing: called before each sweep; a subclass may raise an error to stop."""
 
     def is_smooth(self, mixture: Mixture) -> bool:
         """True if EM maximises the likelihood itself here, so that the gradient of the likelihood can be used."""
@@ -218,6 +235,27 @@ def _require_distinct(rows: Array, n_components: int) -> None:
         )
 
 
+def local_maxima(
+    sweep: Sweep,
+    n_components: int,
+    seed: int | tuple[int, int],
+    n_init: int = 10,
+    sweeps: int = SWEEPS,
+    pseudo_points: float = 0.1,
+    given: list[Mixture] | None = None,
+) -> list[Optimum]:
+    """Search for local maxima under the prior of the sweep, or a weak one that keeps covariances regular.
+
+    There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
+    """
+    prior = pseudo_points if sweep.prior is None else sweep.prior
+    settings: dict[str, Any] = {"n_init": n_init, "budget": sweeps, "threads": sweep.threads, "watch": sweep.watch}
+    try:
+        return explore(sweep.blocks, sweep.family, prior, n_components, seed, given=given, **settings)
+    except (ComponentError, np.linalg.LinAlgError):
+        return []
+
+
 def maximise_likelihood(
     sweep: Sweep,
     n_components: int,
@@ -225,9 +263,10 @@ def maximise_likelihood(
     n_init: int = 10,
     max_iter: int = 1000,
     tol: float = 1e-8,
-    init: str = "k-means++",
+    init: str = SEARCH,
+    sweeps: int = SWEEPS,
 ) -> EMResult:
-    """Maximise the likelihood by EM, from the best short run that does not degenerate.
+    """Maximise the likelihood by EM, from the best start that does not degenerate.
 
     With more than 240,000 points a sample is fitted first; EM over all points starts from its maximum.
 
@@ -240,15 +279,22 @@ def maximise_likelihood(
     ----------
     .. [1] Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39(1), 1-38.
     """
+    if sweep.prior is None and sweep.floor is None:
+        _require_distinct(sample_rows(sweep.blocks, np.random.default_rng(seed))[0], n_components)
     part = sample_blocks(sweep.blocks, np.random.default_rng(seed))
     if part is not None:
         with suppress(ComponentError):  # a rare component may be missing in the sample only
             result = maximise_likelihood(
-                replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init
+                replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init, sweeps
             )
             return run(sweep, result.mixture, max_iter, tol)
+    for points in PSEUDO_POINTS if init == SEARCH and n_init > 1 else ():
+        optima = local_maxima(sweep, n_components, seed, n_init, sweeps, points)
+        best = highest(sweep, optima, max_iter, tol)
+        if best is not None:
+            return best
     first = min(SHORT_RUN, max_iter)
-    for result in short_runs(sweep, n_components, seed, n_init, first, tol, init):
+    for result in short_runs(sweep, n_components, seed, n_init, first, tol, PLAIN if init == SEARCH else init):
         if result.converged or max_iter == first:
             return result
         try:
@@ -260,6 +306,57 @@ def maximise_likelihood(
     raise failure
 
 
+def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> EMResult | None:
+    """Continue rivals until they converge; return the highest that is not suspect, or None if all degenerate.
+
+    The search ranks maxima under a weak prior. Those that the prior may have ranked too low are continued, too.
+    """
+    reached: list[EMResult] = []
+    for optimum in optima:
+        if reached and (len(reached) >= POLISHED or optimum.value < optima[0].value - RANKING):
+            break
+        try:
+            start = take_steps(sweep, optimum.mixture, min(SHORT_RUN, max_iter), tol, PATIENCE)
+            if _is_hopeless(start, reached):
+                continue
+            reached.append(_continued(sweep, start, max_iter, tol))
+        except ComponentError:
+            continue
+    return min(reached, key=lambda result: (is_suspect(sweep, result.mixture), -result.loglik), default=None)
+
+
+def _is_hopeless(start: EMResult, reached: list[EMResult]) -> bool:
+    """Return True if a short run can't reach the best so far."""
+    left = remaining_gain(np.diff(start.history).tolist())[0]
+    return bool(reached) and start.loglik + HOPE * left < max(result.loglik for result in reached)
+
+
+def _continued(sweep: Sweep, start: EMResult, max_iter: int, tol: float) -> EMResult:
+    if start.converged or start.n_iter >= max_iter:
+        return start
+    rest = run(sweep, start.mixture, max_iter - start.n_iter, tol)
+    return replace(rest, n_iter=rest.n_iter + start.n_iter, history=start.history + rest.history)
+
+
+def is_suspect(sweep: Sweep, mixture: Mixture) -> bool:
+    """Return True if a component holds few points and is narrow: a maximum by chance, near a degenerate one.
+
+    Few are less than twice as many as its covariance needs; narrow is a tenth of the usual width in some direction.
+
+    References
+    ----------
+    .. [1] McLachlan & Peel (2000), Finite Mixture Models, chapter 3.10: spurious local maximisers.
+    """
+    k, d = mixture.mean.shape
+    few = mixture.weight * sweep.blocks.total_weight < 2 * sweep.family.points_needed(d)
+    if not few.any():
+        return False
+    covariance = sweep.family.matrices(mixture.core_roots, k, d)
+    usual = np.linalg.cholesky(np.einsum("k,kij->ij", mixture.weight, covariance))
+    relative = np.linalg.solve(usual, np.swapaxes(np.linalg.solve(usual, covariance[few]), 1, 2))
+    return bool((np.linalg.eigvalsh(relative)[:, 0] < NARROW**2).any())
+
+
 def fit(
     density: LogPosterior,
     seed: int,
@@ -268,6 +365,7 @@ def fit(
     *,
     n_init: int,
     init: str,
+    sweeps: int,
     max_iter: int,
     tol: float,
     start: Mixture | None = None,
@@ -277,9 +375,12 @@ def fit(
     Parameters
     ----------
     n_init : int
-        Number of starts.
+        Number of starts; of each cycle of the search.
     init : str
-        Initialisation, as in scikit-learn: ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``.
+        Initialisation: ``'search'`` (starts of several kinds, in cycles), or starts of one kind as in scikit-learn:
+        ``'k-means++'``, ``'kmeans'``, ``'random'`` or ``'random_from_data'``.
+    sweeps : int
+        Budget of the search: maximum number of sweeps for a start.
     max_iter : int
         Maximum number of passes over all data.
     tol : float
@@ -290,15 +391,15 @@ def fit(
     Raises
     ------
     UnknownName
-        If ``init`` is not one of the four.
+        If ``init`` is not one of the five.
     EmptyComponent, DegenerateComponent
         If from every start some component can't be estimated.
     """
-    choose(init, CENTRES, "init")
+    choose(init, dict.fromkeys((SEARCH, *CENTRES)), "init")
     progress.stage("EM")
     sweep = Sweep(density.blocks, density.model.family, threads=cores)
     if start is None:
-        result = maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, tol, init)
+        result = maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, tol, init, sweeps)
     else:
         result = run(sweep, start, max_iter, tol)
     warnings: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ NUTS samples in these coordinates, and ADVI starts from them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -18,12 +18,10 @@ from bayesgmm.sweep.stats import Array
 
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
+GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
 SAME = 0.5  # two modes whose log densities differ by less count as one
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
 MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
-MIN_STARTS, MAX_STARTS = 10, 50  # a mode that is never started near is never found
-CLEAR_MAJORITY = 8  # of the fewest starts in one place: no more are needed
-STARTS_WORTH = 5_000_000  # points times features times components that the starts together may cost
 
 
 @dataclass(frozen=True)
@@ -85,31 +83,43 @@ def whiten(density: LogPosterior, mode: Array) -> Whitening:
     return Whitening(mode, directions / np.sqrt(repaired), log_mass, changed)
 
 
-def starting_points(density: LogPosterior, seed: int, threads: int) -> list[Array]:
-    """Find starting points by short EM runs under the covariance prior: the distinct results, in sampler coordinates.
+def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int = em.SWEEPS) -> list[Array]:
+    """Find starting points, in sampler coordinates: distinct local maxima of EM under the covariance prior.
 
-    If most of the first few runs agree, no more are made.
+    Parameters
+    ----------
+    density : LogPosterior
+    seed, threads : int
+    sweeps : int
+        Budget of the search: maximum number of sweeps for a start.
 
     Raises
     ------
     EmptyComponent, DegenerateComponent
         If from every start some component can't be estimated.
     """
-    runs = _short_runs(density, MIN_STARTS, (seed, 0), threads)
-    agreeing = sum(abs(run.loglik - runs[0].loglik) < SAME for run in runs)
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    more = min(STARTS_WORTH // cost, MAX_STARTS) - MIN_STARTS
-    if agreeing < CLEAR_MAJORITY and more > 0:
-        runs = sorted(runs + _short_runs(density, more, (seed, 1), threads), key=lambda run: -run.loglik)
-    distinct = [run for i, run in enumerate(runs) if all(abs(run.loglik - other.loglik) > SAME for other in runs[:i])]
-    return [_coordinates(density, run.mixture) for run in distinct]
+    mixtures = local_modes(density, seed, threads, sweeps)
+    if not mixtures:
+        prior = closest_wishart(density.model.covariances, density.standard, density.model.family)
+        sweep = em.Sweep(density.blocks, density.model.family, prior, threads=threads)
+        mixtures = [em.short_runs(sweep, density.n_components, (seed, 0), tol=1e-5)[0].mixture]
+    return [_coordinates(density, mixture) for mixture in mixtures]
 
 
-def _short_runs(density: LogPosterior, n_init: int, seed: tuple[int, int], threads: int) -> list[em.EMResult]:
-    model = density.model
-    prior = closest_wishart(model.covariances, density.standard, model.family)
-    sweep = em.Sweep(density.blocks, model.family, prior, threads=threads)
-    return em.short_runs(sweep, density.n_components, seed, n_init, tol=1e-5)
+def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Search for modes by EM: half of the budget for maxima of the likelihood, which the other half starts from, too.
+
+    The prior of the covariances is the declared one as a density of the sampler's coordinates, approximately: there it
+    is worth fewer points than as a density of covariances.
+    """
+    family, k = density.model.family, density.n_components
+    likely = em.Sweep(density.blocks, family, threads=threads)
+    given = em.local_maxima(likely, k, (seed, 0), sweeps=sweeps // 2)[:GIVEN]
+    prior = closest_wishart(density.model.covariances, density.standard, family)
+    prior = replace(prior, dof=prior.dof - family.form.block_size(density.n_features) - 1)
+    sweep = em.Sweep(density.blocks, family, prior, threads=threads)
+    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=[one.mixture for one in given])
+    return [optimum.mixture for optimum in optima]
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
@@ -130,7 +140,9 @@ def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
     return max((whiten(density, q) for q in distinct), key=lambda w: w.log_mass)
 
 
-def whiten_at_mode(density: LogPosterior, seed: int, cores: int, progress: Progress) -> Whitening:
+def whiten_at_mode(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, sweeps: int = em.SWEEPS
+) -> Whitening:
     """Find the mode with the most posterior mass and whiten the coordinates there.
 
     Raises
@@ -146,4 +158,4 @@ def whiten_at_mode(density: LogPosterior, seed: int, cores: int, progress: Progr
             f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
         )
     progress.stage("finding the mode")
-    return heaviest_mode(density, starting_points(density, seed, cores))
+    return heaviest_mode(density, starting_points(density, seed, cores, sweeps))

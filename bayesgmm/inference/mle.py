@@ -4,12 +4,13 @@ import numpy as np
 
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
-from bayesgmm.inference.laplace import SAME
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.sweep.stats import Array
+
+ROUGH = 1e-6  # what EM leaves to gain in mean log likelihood
 
 
 def fit(
@@ -19,20 +20,23 @@ def fit(
     progress: Progress,
     *,
     n_init: int,
+    sweeps: int,
     max_iter: int,
     tol: float,
     start: Mixture | None = None,
 ) -> Estimate:
     """Solve the score equations: the maximum likelihood engine. The fit has one draw. The priors are ignored.
 
-    Short EM runs are followed by L-BFGS from each of their distinct results, and by Newton's method from the highest.
+    The search and the maximum that it chooses are those of the EM engine. L-BFGS and Newton's method make it exact.
     A likelihood with unequal covariances is unbounded, because a component can shrink onto a point. The engine
     therefore finds the highest local maximum. Starts from which a component shrinks are rejected by the rules of EM.
 
     Parameters
     ----------
     n_init : int
-        Number of starts.
+        Number of starts in each cycle of the search.
+    sweeps : int
+        Budget of the search: maximum number of sweeps for a start.
     max_iter : int
         Maximum number of iterations from each start.
     tol : float
@@ -57,19 +61,15 @@ def fit(
     sweep = em.Sweep(density.blocks, density.model.family, threads=cores)
     mixtures = [] if start is None else [start]
     if not mixtures:
-        progress.stage("short EM runs")
-        runs = em.short_runs(sweep, density.n_components, seed, n_init)
-        mixtures = [run.mixture for i, run in enumerate(runs) if _differs(run, runs[:i])]
+        progress.stage("searching for the maximum")
+        found = em.maximise_likelihood(sweep, density.n_components, seed, n_init, tol=ROUGH, sweeps=sweeps)
+        mixtures = [found.mixture]
     progress.stage("maximising the likelihood")
     result = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
     notes = EngineNotes(maximum="likelihood", converged=result.converged, gradient=result.gradient)
     return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood"), notes)
-
-
-def _differs(run: em.EMResult, others: list[em.EMResult]) -> bool:
-    return all(abs(run.loglik - other.loglik) > SAME for other in others)
 
 
 def maximise(

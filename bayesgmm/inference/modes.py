@@ -22,6 +22,7 @@ def fit(
     cores: int,
     progress: Progress,
     *,
+    sweeps: int,
     max_iter: int,
     tol: float,
     start: Mixture | None = None,
@@ -35,6 +36,8 @@ def fit(
 
     Parameters
     ----------
+    sweeps : int
+        Budget of the search for starts: maximum number of sweeps.
     max_iter : int
         Maximum number of iterations from each start.
     tol : float
@@ -54,7 +57,7 @@ def fit(
     """
     progress.stage("looking for modes")
     if start is None:
-        starts = starting_points(density, seed, cores)
+        starts = starting_points(density, seed, cores, sweeps)
     else:
         starts = [density.coordinates(start.weight, start.mean, start.core_roots)]
     mode, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))

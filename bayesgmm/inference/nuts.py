@@ -50,6 +50,7 @@ def fit(
     tune: int,
     chains: int,
     target_accept: float,
+    sweeps: int,
 ) -> Estimate:
     """Sample from the posterior by NUTS: the NUTS engine.
 
@@ -64,6 +65,8 @@ def fit(
     target_accept : float
         Acceptance rate that the step size is tuned to. Values closer to 1 are slower and give fewer divergent
         transitions.
+    sweeps : int
+        Budget of the search for the mode: maximum number of sweeps for a start.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    whitening = whiten_at_mode(density, seed, cores, progress)
+    whitening = whiten_at_mode(density, seed, cores, progress, sweeps)
     progress.stage("sampling")
     import nutpie
 

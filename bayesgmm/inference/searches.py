@@ -30,19 +30,16 @@ class StoppableSweep(em.Sweep):
 
     stop: Event = field(default_factory=Event)
 
-    def __call__(self, mixture: Mixture) -> tuple[float, Mixture]:
-        """Return the log likelihood and the next mixture, as ``Sweep``.
+    def watch(self) -> None:
+        """Stop if the event is set.
 
         Raises
         ------
         Stopped
             If ``stop`` is set.
-        EmptyComponent, DegenerateComponent
-            If a component can't be estimated.
         """
         if self.stop.is_set():
             raise Stopped
-        return super().__call__(mixture)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 
 from bayesgmm.errors import NotConjugate
+from bayesgmm.inference import em
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
@@ -17,6 +18,7 @@ from bayesgmm.inference.corrections import correct
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
+from bayesgmm.inference.laplace import local_modes
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
@@ -163,14 +165,24 @@ def ascend(
     return result
 
 
-def short_runs(ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float) -> list[AscentResult]:
-    """Run a few iterations from each of several starts; return the results, highest ELBO first."""
+def short_runs(
+    ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, sweeps: int = em.SWEEPS
+) -> list[AscentResult]:
+    """Run a few iterations from each of several starts; return the results, highest ELBO first.
+
+    Up to half of the starts are local maxima that the search by EM has found, the others k-means++ starts.
+    """
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
+    mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2] if n_init > 1 else []
     results = []
-    for _ in range(n_init):
-        centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
-        start = ascent.first(from_centres(rows, weight, centres, density.model.family))
+    for number in range(n_init):
+        if number < len(mixtures):
+            mixture = mixtures[number]
+        else:
+            centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
+            mixture = from_centres(rows, weight, centres, density.model.family)
+        start = ascent.first(mixture)
         if density.model.weights.heaviest_first:
             start = ascent.sort_sticks(start)
         results.append(ascend(ascent, start, max_iter, tol))
@@ -230,7 +242,14 @@ def stochastic_passes(
 
 
 def _stochastic(
-    ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, batches: Minibatches, progress: Progress
+    ascent: Ascent,
+    seed: int,
+    n_init: int,
+    sweeps: int,
+    max_iter: int,
+    tol: float,
+    batches: Minibatches,
+    progress: Progress,
 ) -> AscentResult:
     """Fit a sample, pass over minibatches from there, and end with a few sweeps over all points.
 
@@ -241,7 +260,7 @@ def _stochastic(
     points = max(ROUGH, batches.size or 0)
     progress.stage("variational Bayes on a sample")
     part = ascent.on(subsample(density, points, seed))
-    short = short_runs(part, seed, n_init, SHORT_RUN, tol * total)[0]
+    short = short_runs(part, seed, n_init, SHORT_RUN, tol * total, sweeps)[0]
     started = run_to_convergence(part, short, max_iter, tol * total, progress)
     passed = AscentResult(started.factors, interrupted=started.interrupted)
     if not passed.interrupted:
@@ -267,6 +286,7 @@ def fit(
     *,
     draws: int,
     n_init: int,
+    sweeps: int,
     max_iter: int,
     tol: float,
     batch_size: int | None,
@@ -285,6 +305,8 @@ def fit(
         Number of draws from the approximation.
     n_init : int
         Number of starts.
+    sweeps : int
+        Budget of the search for starts by EM: maximum number of sweeps.
     max_iter : int
         Maximum number of iterations; with minibatches, of passes over the data.
     tol : float
@@ -312,12 +334,20 @@ def fit(
     ascent = Ascent(density, cores)
     progress.stage("variational Bayes")
     batches = Minibatches(batch_size, delay, forget)
-    result = find(ascent, seed, progress, n_init=n_init, max_iter=max_iter, tol=tol, batches=batches)
+    result = find(ascent, seed, progress, n_init=n_init, sweeps=sweeps, max_iter=max_iter, tol=tol, batches=batches)
     return estimate(ascent, result, draws, seed, progress)
 
 
 def find(
-    ascent: Ascent, seed: int, progress: Progress, *, n_init: int, max_iter: int, tol: float, batches: Minibatches
+    ascent: Ascent,
+    seed: int,
+    progress: Progress,
+    *,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    batches: Minibatches,
+    sweeps: int = em.SWEEPS,
 ) -> AscentResult:
     """Maximise the ELBO from several starts, without draws; settings as for ``fit``.
 
@@ -327,9 +357,9 @@ def find(
         If the scale of a precision is singular to working precision.
     """
     if batches.fewer_than(ascent.density.blocks.n_points):
-        return _stochastic(ascent, seed, n_init, max_iter, tol, batches, progress)
+        return _stochastic(ascent, seed, n_init, sweeps, max_iter, tol, batches, progress)
     points = ascent.density.blocks.total_weight
-    start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points)[0]
+    start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0]
     return run_to_convergence(ascent, start, max_iter, tol * points, progress)
 
 

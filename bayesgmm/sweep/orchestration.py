@@ -213,6 +213,22 @@ def fold_points(points, table):
 
 
 @kernel
+def fold_tables(points, table, start, stop, out):
+    """Fold all points under each of the tables start to stop: their rows of sums, out[table, sum]."""
+    k = table.n_components
+    means, roots = table.mean.size // table.offset.size, table.root.size // table.offset.size
+    for one in range(start, stop):
+        first, last = one * k, (one + 1) * k
+        own = NativeTable(
+            table.offset[first:last],
+            table.mean[first * means : last * means],
+            table.root[first * roots : last * roots],
+            k,
+        )
+        out[one] = fold_points(points, own)
+
+
+@kernel
 def average_responsibilities(points, table, start, stop, out):
     """Mean over draws of the responsibilities of blocks start to stop: out[block, component, point]."""
     n_draws, size = count_draws(table), table.n_components * BLOCK

@@ -311,6 +311,40 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     return unpack_stats(out.sum(axis=0), table.mean, diagonal)
 
 
+def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Stats]:
+    """Sum up the points under each of S tables.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Points, in the coordinates of ``tables.mean``.
+    tables : Table
+        A stack of S tables of K components.
+    threads : int
+        Number of threads. The answer is the same, to the last bit, for any number.
+
+    Returns
+    -------
+    loglik : (S,) float
+        Log likelihood of the points under each table.
+    stats : Stats
+        Statistics of all S K components, table by table; its ``loglik`` is the sum.
+
+    Examples
+    --------
+    >>> twice = Table.from_parameters([[0.0], [0.0]], [[[0.0]], [[1.0]]], [[[1.0]], [[1.0]]])
+    >>> fold_each(Blocks.from_rows([[0.0], [2.0]]), twice)[1].means()
+    array([[1.],
+           [1.]])
+    """
+    n_tables, n_components, n_features = tables.mean.shape
+    points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
+    out = np.empty((n_tables, orchestration.count_sums(n_components, n_features, diagonal)))
+    run_ranges(lambda start, stop: orchestration.fold_tables(points, native, start, stop, out), n_tables, threads)
+    row = np.concatenate([[out[:, 0].sum()], out[:, 1:].reshape(-1)])
+    return out[:, 0], unpack_stats(row, tables.mean.reshape(-1, n_features), diagonal)
+
+
 def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     r"""Probability that each point came from each component, averaged over a stack of tables.
 

@@ -1,0 +1,325 @@
+"""Search for the local maxima of a likelihood or posterior: starts of several kinds, short runs, moves between maxima.
+
+Each cycle makes new starts (``proposals``) and new combinations of the best maxima so far (``moves``). All are improved
+by a few iterations of EM, and the better half until they converge. The search ends when few maxima are likely to be
+undiscovered, by how often each was found, and no combination is better; or when its budget is spent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bayesgmm.families.structures import Family
+from bayesgmm.inference.mixtures import CovariancePrior, Mixture
+from bayesgmm.inference.moves import offspring
+from bayesgmm.inference.populations import Climb, Population
+from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
+from bayesgmm.inference.starts import from_centres, sample_rows, spread_out_centres
+from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.stats import Array, Blocks, Stats
+
+EXPLORED = 2_000  # number of rows that a search explores, when there are more
+EXPLORED_EACH = 200  # minimum number of rows for each component
+RIDGE = 1e-6  # added to the variances of that prior, as a share of each
+RATING = 4  # iterations before the worse half is dropped
+BURST = 10  # iterations between checks of convergence
+BURSTS = 4  # maximum number of them
+REACH = 5.0  # a mixture is given up if this many times what is left to gain, by estimate, would not make it the best
+LEFT = 0.05  # a mixture has converged when less than this is left to gain, in nats
+SAME = 0.2  # two maxima whose values differ by less are the same
+UNSEEN = 0.05  # the search ends when undiscovered maxima have a smaller share of the starts than this
+KEPT = 8  # number of maxima that are carried from the sample to all points
+RIVAL = 5.0  # maxima that are lower by more than this are no rivals of the best
+CONFIRMED = 3  # number of starts that must lead to the best before lower maxima count as one
+MOVED = 4  # number of maxima from which moves start
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Local maximum that was found.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    value : float
+        Penalised log likelihood.
+    hits : int
+        Number of starts that led to it.
+    """
+
+    mixture: Mixture
+    value: float
+    hits: int
+
+
+@dataclass
+class Found:
+    """Distinct local maxima, the highest first.
+
+    Parameters
+    ----------
+    optima : list of Optimum
+    lower : int
+        Number of starts that were given up because they can't reach the best.
+    """
+
+    optima: list[Optimum] = field(default_factory=list)
+    lower: int = 0
+
+    def add(self, population: Population, values: Array, hits: int) -> None:
+        """Add mixtures that have converged to these values (S,); each counts as so many hits."""
+        for number, value in enumerate(values.tolist()):
+            if not np.isfinite(value):
+                continue
+            at = next((i for i, known in enumerate(self.optima) if abs(known.value - value) < SAME), None)
+            if at is None:
+                self.optima.append(Optimum(population[number], value, hits))
+                continue
+            known = self.optima[at]
+            best = known if known.value >= value else Optimum(population[number], value, 0)
+            self.optima[at] = replace(best, hits=known.hits + hits)
+        self.optima.sort(key=lambda optimum: -optimum.value)
+
+    @property
+    def best(self) -> float:
+        """Highest value."""
+        return self.optima[0].value if self.optima else -np.inf
+
+    @property
+    def unseen(self) -> float:
+        """Expected share of starts that lead to undiscovered maxima.
+
+        If several starts have led to the best, all maxima clearly below it count as one.
+        """
+        hits = [optimum.hits for optimum in self.optima]
+        if self.optima and hits[0] >= CONFIRMED:
+            rivals = sum(self.best - optimum.value < RIVAL for optimum in self.optima)
+            hits = [*hits[:rivals], sum(hits[rivals:]) + self.lower]
+        else:
+            hits += [1] * self.lower
+        return unseen_share([count for count in hits if count])
+
+    def mixtures(self, most: int) -> list[Mixture]:
+        """Return the best mixtures."""
+        return [optimum.mixture for optimum in self.optima[:most]]
+
+
+def unseen_share(hits: list[int]) -> float:
+    r"""Expected share of starts that lead to undiscovered maxima, given how often each known one was found.
+
+    .. math:: \frac{w (w + 1)}{n (n - 1)}
+
+    with w maxima found by n starts. It is the posterior mean under a uniform prior of the number of maxima and of the
+    shares of the starts that lead to each.
+
+    References
+    ----------
+    .. [1] Boender & Rinnooy Kan (1987), Math. Program. 37, 59-80.
+
+    Examples
+    --------
+    >>> unseen_share([10]), unseen_share([1, 1, 1])
+    (0.022222222222222223, 1.0)
+    """
+    n, w = sum(hits), len(hits)
+    return min(1.0, w * (w + 1) / (n * (n - 1))) if n > 1 else 1.0
+
+
+@dataclass
+class Exploration:
+    """Search for local maxima over some blocks.
+
+    Parameters
+    ----------
+    climb : Climb
+    rows : Rows
+        The points of its blocks.
+    n_components : int
+    rng : Generator
+    budget : int
+        Maximum number of sweeps.
+    watch : function
+        Called before each sweep; it may raise an error to stop the search.
+    """
+
+    climb: Climb
+    rows: Rows
+    n_components: int
+    rng: np.random.Generator
+    budget: int
+    watch: Callable[[], None]
+    spent: int = 0
+    made: int = 0
+
+    def run(self, n_init: int, given: list[Mixture]) -> Found:
+        """Search from given mixtures and new starts; each cycle makes ``n_init`` starts and half as many moves."""
+        found = Found()
+        if given:
+            self._improve(found, Population.of(given), 0, len(given))
+        while True:
+            self._improve(found, self._starts(n_init), 1, (n_init + 1) // 2)
+            best, parents = found.best, found.mixtures(MOVED)
+            if parents and n_init > 1 and self.spent < self.budget:
+                children = offspring(self.climb, parents, (n_init + 1) // 2, self.rng)
+                self._improve(found, children, 0, (len(children) + 1) // 2)
+            settled = found.unseen < UNSEEN and found.best < best + SAME
+            if settled or self.spent >= self.budget or n_init == 1:
+                return found
+
+    def _starts(self, n_init: int) -> Population:
+        kinds = ["spread", *PROPOSALS]
+        chosen = [kinds[(self.made + i) % len(kinds)] for i in range(n_init)]
+        self.made += n_init
+        return self._centred(chosen.count("spread")).and_also(
+            self._partitioned([kind for kind in chosen if kind != "spread"])
+        )
+
+    def _centred(self, count: int) -> Population:
+        """Return mixtures of equal spherical components at distant rows."""
+        rows, weight, k = self.rows.values, self.rows.weight, self.n_components
+        drawn = [spread_out_centres(rows, weight, k, self.rng) for _ in range(count)]
+        return Population.of([from_centres(rows, weight, centres, self.climb.family) for centres in drawn])
+
+    def _partitioned(self, kinds: list[str]) -> Population:
+        labels = [PROPOSALS[kind](self.rows, self.n_components, self.rng) for kind in kinds]
+        return from_partitions(self.climb, self.rows, labels, self.n_components)
+
+    def refined(self, found: Found) -> Found:
+        """Run EM over all points: a few iterations of the best mixtures, then more of the best half."""
+        population, history = self._steps(Population.of(found.mixtures(KEPT)), RATING)
+        population = population.take(_best(history[-1], (len(population) + 1) // 2))
+        population, history = self._steps(population, BURST)
+        refined = Found()
+        refined.add(population, history[-1] + np.minimum(remaining(history), LEFT), 1)
+        return refined
+
+    def _improve(self, found: Found, population: Population, hits: int, kept: int) -> None:
+        """Run EM, a few iterations of all and then of the best until they converge; add the results."""
+        population, history = self._steps(population, RATING)
+        population = population.take(_best(history[-1], kept))
+        best = found.best
+        for burst in range(BURSTS):
+            population, history = self._steps(population, BURST)
+            left = remaining(history)
+            best = max(best, history[-1].max())
+            done = (left < LEFT) | (burst == BURSTS - 1)
+            lost = ~done & (history[-1] + REACH * left < best - SAME)
+            found.lower += hits * int(lost.sum())
+            finished, going = np.flatnonzero(done), np.flatnonzero(~done & ~lost)
+            found.add(population.take(finished), (history[-1] + np.minimum(left, LEFT))[finished], hits)
+            if not len(going):
+                break
+            population = population.take(going)
+
+    def _steps(self, population: Population, count: int) -> tuple[Population, Array]:
+        """Run so many iterations of EM; return the mixtures and their values before each iteration (count, S)."""
+        values = []
+        for _ in range(count):
+            self.watch()
+            value, population = self.climb.step(population)
+            values.append(np.where(np.isfinite(value), value, -np.inf))
+        self.spent += count * len(population)
+        return population, np.array(values)
+
+
+def _best(values: Array, count: int) -> list[int]:
+    """Indices of the highest values."""
+    order: list[int] = np.argsort(-values, kind="stable")[:count].tolist()
+    return order
+
+
+def remaining(history: Array) -> Array:
+    """Estimate what is left to gain (S,) from values before each of several iterations (count, S), by Aitken."""
+    gains = np.maximum(np.diff(history[-4:], axis=0), 1e-12)
+    rate = np.minimum((gains[1:] / gains[:-1]).max(axis=0), 0.999)
+    return np.asarray(gains[-1] * rate / (1 - rate))
+
+
+def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components: int) -> Population:
+    """Compute the M step of each partition (M,) of the rows."""
+    form, parts = climb.family.form, []
+    for own in labels:
+        member = (own == np.arange(n_components)[:, None]) * rows.weight
+        n = np.maximum(member.sum(axis=1), 1e-10)
+        mean = member @ rows.values / n[:, None]
+        second = [form.second_moments(rows.values - m, one) for m, one in zip(mean, member, strict=True)]
+        parts.append((n, mean, np.array(second)))
+    n, mean, second = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return climb.maximise(Stats(n, np.zeros_like(mean), second, 0.0, mean), len(labels))
+
+
+def regular_prior(family: Family, rows: Rows, points: float) -> CovariancePrior:
+    """Return a prior that keeps covariances regular: each component holds so many points more, spread like all points.
+
+    References
+    ----------
+    .. [1] Chen & Tan (2009), J. Multivariate Anal. 100(7), 1367-1383.
+    """
+    covariance = rows.covariance + np.diag(RIDGE * np.diagonal(rows.covariance) + np.finfo(float).tiny)
+    n_features = len(covariance)
+    weight = family.form.repeats(n_features) * points
+    dof = weight - family.form.block_size(n_features) - 1
+    return CovariancePrior(dof, weight * family.form.from_matrices(covariance))
+
+
+def explore(
+    blocks: Blocks,
+    family: Family,
+    prior: CovariancePrior | float,
+    n_components: int,
+    seed: int | tuple[int, int],
+    *,
+    n_init: int,
+    budget: int,
+    given: list[Mixture] | None = None,
+    threads: int = 1,
+    watch: Callable[[], None] = lambda: None,
+) -> list[Optimum]:
+    """Search for local maxima by EM; return distinct ones, the highest first.
+
+    With many points a part of them is explored, and the best mixtures are improved over all points.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    family : Family
+    prior : CovariancePrior or float
+        Prior of the covariances, or the number of points by which ``regular_prior`` keeps them regular.
+    n_components : int
+    seed : int or pair
+    n_init : int
+        Number of starts in each cycle.
+    budget : int
+        Maximum number of sweeps for a start; the last cycle is finished.
+    given : list of Mixture, optional
+        Mixtures to start from, beside all others.
+    threads : int
+        Number of threads; the result does not depend on it.
+    watch : function
+        Called before each sweep; it may raise an error to stop the search.
+
+    References
+    ----------
+    .. [1] Biernacki, Celeux & Govaert (2003), Comput. Stat. Data Anal. 41, 561-575.
+    """
+    rng = np.random.default_rng(seed)
+    rows = _part(Rows(*sample_rows(blocks, rng)), n_components, rng)
+    prior = regular_prior(family, rows, prior) if isinstance(prior, float) else prior
+    explored = replace(Blocks.from_rows(rows.values, rows.weight), background=blocks.background)
+    climb = Climb(explored, family, prior, threads)
+    exploration = Exploration(climb, rows, n_components, rng, budget, watch)
+    with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
+        found = exploration.run(1 if n_components == 1 else n_init, given or [])
+        if len(rows.values) < blocks.n_points and found.optima:
+            found = replace(exploration, climb=replace(climb, blocks=blocks)).refined(found)
+    return found.optima[:KEPT]
+
+
+def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:
+    """Return the rows that are explored."""
+    most = max(EXPLORED, EXPLORED_EACH * n_components) // BLOCK * BLOCK
+    if len(rows.values) <= most:
+        return rows
+    chosen = np.sort(rng.choice(len(rows.values), most, replace=False))
+    return Rows(rows.values[chosen], rows.weight[chosen])

@@ -1,0 +1,123 @@
+"""A population of mixtures that EM improves side by side: one call of the compiled sweep for all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesgmm.families.structures import Family
+from bayesgmm.inference.mixtures import CovariancePrior, Mixture
+from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
+
+LEAST = 1e-10  # number of points of an empty component: it stays where it is
+
+
+@dataclass(frozen=True)
+class Population:
+    """S mixtures in the coordinates of the blocks.
+
+    Parameters
+    ----------
+    weight : (S, K) float
+    mean : (S, K, D) float
+    core_roots : (S, M, ...) float
+        Precision roots in core shape.
+    """
+
+    weight: Array
+    mean: Array
+    core_roots: Array
+
+    @classmethod
+    def of(cls, mixtures: Sequence[Mixture]) -> "Population":
+        """Return mixtures of the same size as a population."""
+        weight = np.array([mixture.weight for mixture in mixtures])
+        mean = np.array([mixture.mean for mixture in mixtures])
+        return cls(weight, mean, np.array([mixture.core_roots for mixture in mixtures]))
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __getitem__(self, number: int) -> Mixture:
+        return Mixture(self.weight[number], self.mean[number], self.core_roots[number])
+
+    def take(self, numbers: Sequence[int]) -> "Population":
+        """Return some of the mixtures."""
+        chosen = list(numbers)
+        return Population(self.weight[chosen], self.mean[chosen], self.core_roots[chosen])
+
+    def put(self, numbers: Array, others: "Population") -> "Population":
+        """Return the population with some mixtures replaced."""
+        replaced = tuple(part.copy() for part in self._arrays)
+        for part, new in zip(replaced, others._arrays, strict=True):
+            part[numbers] = new
+        return Population(*replaced)
+
+    def and_also(self, other: "Population") -> "Population":
+        """Return the mixtures of both."""
+        pairs = zip(self._arrays, other._arrays, strict=True)
+        return Population(*(np.concatenate(pair) for pair in pairs))
+
+    @property
+    def _arrays(self) -> tuple[Array, Array, Array]:
+        return self.weight, self.mean, self.core_roots
+
+    def tables(self, family: Family) -> Table:
+        """Return the stack of tables that score points under these mixtures."""
+        with np.errstate(divide="ignore"):  # the log weight of an empty component is minus infinity
+            log_weight = np.log(self.weight)
+        return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape[1:]))
+
+
+@dataclass(frozen=True)
+class Climb:
+    """EM for a population, under a prior of the covariances that keeps every component regular.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    family : Family
+    prior : CovariancePrior
+    threads : int
+        Number of threads; the result does not depend on it.
+    """
+
+    blocks: Blocks
+    family: Family
+    prior: CovariancePrior
+    threads: int = 1
+
+    def step(self, population: Population) -> tuple[Array, Population]:
+        """Return the penalised log likelihood (S,) of each mixture, and the mixtures after one iteration of EM."""
+        loglik, stats = fold_each(self.blocks, population.tables(self.family), self.threads)
+        return loglik + self._log_prior(population), self.maximise(stats, len(population))
+
+    def maximise(self, stats: Stats, size: int) -> Population:
+        """Compute the M step of a population from the statistics of its S K components."""
+        stats = replace(stats, n=np.maximum(stats.n, LEAST))
+        n = stats.n.reshape(size, -1)
+        core_roots = self._core_roots(stats, size)
+        mean = stats.means().reshape(*n.shape, -1)
+        return Population(n / n.sum(axis=1, keepdims=True), mean, core_roots)
+
+    def _core_roots(self, stats: Stats, size: int) -> Array:
+        if self.family.maximises_each:
+            roots = self._roots(stats)
+            return roots.reshape(size, -1, *roots.shape[1:])
+        parts = zip(*(np.split(part, size) for part in (stats.n, stats.s1, stats.s2, stats.about)), strict=True)
+        return np.array([self._roots(Stats(n, s1, s2, 0.0, about)) for n, s1, s2, about in parts])
+
+    def _roots(self, stats: Stats) -> Array:
+        core = self.family.maximise(stats, self.prior.dof, self.prior.scale)
+        return self.family.roots(core, vanishing=0.0, singular=0.0)
+
+    def _log_prior(self, population: Population) -> Array:
+        """Compute the log density (S,) of the covariances under the prior, up to a constant."""
+        roots, scale = population.core_roots, self.prior.scale
+        if roots.ndim == scale.ndim + 2 and scale.ndim == 2:  # square matrices
+            log_det = np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(axis=(-2, -1))
+            cost = np.einsum("smij,jl,smil->s", roots, scale, roots)
+        else:
+            log_det, cost = np.log(roots).sum(axis=(-2, -1)), (roots**2 * scale).sum(axis=(-2, -1))
+        block = self.family.form.block_size(population.mean.shape[-1])
+        return (self.prior.dof + block + 1) * log_det - 0.5 * cost
