@@ -134,6 +134,12 @@ class Ascent:
         """Compute the factors from statistics of assigned points; updates that need precisions use the mixture's."""
         return self.update(self._at(mixture), stats)
 
+    def without(self, factors: Factors, component: int) -> Factors:
+        """Compute the factors after the points of a component are assigned to the others."""
+        table = self.table(factors)
+        offset = np.where(np.arange(len(table.offset)) == component, -np.inf, table.offset)
+        return self.update(factors, fold(self.density.blocks, replace(table, offset=offset), self.threads))
+
     def _at(self, mixture: Mixture) -> Factors:
         """Return factors whose expected precisions are those of a mixture; only a first update uses them."""
         layout, prior = self.layout, self.precision_prior

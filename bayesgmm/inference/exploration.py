@@ -7,6 +7,7 @@ undiscovered, by how often each was found, and no combination is better; or when
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 
@@ -171,19 +172,20 @@ class Exploration:
         kinds = ["spread", *PROPOSALS]
         chosen = [kinds[(self.made + i) % len(kinds)] for i in range(n_init)]
         self.made += n_init
-        return self._centred(chosen.count("spread")).and_also(
-            self._partitioned([kind for kind in chosen if kind != "spread"])
-        )
+        others = [kind for kind in chosen if kind != "spread"]
+        parts = [self._centred(len(chosen) - len(others)), self._partitioned(others)]
+        return reduce(Population.and_also, [part for part in parts if part is not None])
 
-    def _centred(self, count: int) -> Population:
+    def _centred(self, count: int) -> Population | None:
         """Return mixtures of equal spherical components at distant rows."""
         rows, weight, k = self.rows.values, self.rows.weight, self.n_components
         drawn = [spread_out_centres(rows, weight, k, self.rng) for _ in range(count)]
-        return Population.of([from_centres(rows, weight, centres, self.climb.family) for centres in drawn])
+        starts = [from_centres(rows, weight, centres, self.climb.family) for centres in drawn]
+        return Population.of(starts) if starts else None
 
-    def _partitioned(self, kinds: list[str]) -> Population:
+    def _partitioned(self, kinds: list[str]) -> Population | None:
         labels = [PROPOSALS[kind](self.rows, self.n_components, self.rng) for kind in kinds]
-        return from_partitions(self.climb, self.rows, labels, self.n_components)
+        return from_partitions(self.climb, self.rows, labels, self.n_components) if labels else None
 
     def refined(self, found: Found) -> Found:
         """Run EM over all points: a few iterations of the best mixtures, then more of the best half."""
@@ -245,8 +247,8 @@ def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components
         mean = member @ rows.values / n[:, None]
         second = [form.second_moments(rows.values - m, one) for m, one in zip(mean, member, strict=True)]
         parts.append((n, mean, np.array(second)))
-    n, mean, second = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return climb.maximise(Stats(n, np.zeros_like(mean), second, 0.0, mean), len(labels))
+    n, mean, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return climb.maximise(Stats(n, np.zeros_like(mean), moments, 0.0, mean), len(labels))
 
 
 def regular_prior(family: Family, rows: Rows, points: float) -> CovariancePrior:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
 
+IntArray = NDArray[np.intp]
 LEAST = 1e-10  # number of points of an empty component: it stays where it is
 
 
@@ -41,12 +43,12 @@ class Population:
     def __getitem__(self, number: int) -> Mixture:
         return Mixture(self.weight[number], self.mean[number], self.core_roots[number])
 
-    def take(self, numbers: Sequence[int]) -> "Population":
+    def take(self, numbers: Sequence[int] | IntArray) -> "Population":
         """Return some of the mixtures."""
-        chosen = list(numbers)
+        chosen = np.asarray(numbers, int)
         return Population(self.weight[chosen], self.mean[chosen], self.core_roots[chosen])
 
-    def put(self, numbers: Array, others: "Population") -> "Population":
+    def put(self, numbers: IntArray, others: "Population") -> "Population":
         """Return the population with some mixtures replaced."""
         replaced = tuple(part.copy() for part in self._arrays)
         for part, new in zip(replaced, others._arrays, strict=True):

@@ -29,6 +29,10 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 SHORT_RUN = 20  # iterations of a short run
+RATING = 6  # iterations before the worse half of the starts is dropped
+OCCUPIED = 0.5  # a component that holds fewer points is empty
+EMPTIED = 2  # number of components that are emptied by way of trial at a time
+SAME = 0.5  # bounds that differ by less are the same
 ROUGH = 100_000  # number of points for the starts of minibatches
 SETTLED = 1e-5  # passes over minibatches end when they gain less than this in mean ELBO
 PATIENCE = 2  # number of passes that gain less, because the mean bound of a pass is noisy
@@ -182,11 +186,45 @@ def short_runs(
         else:
             centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
             mixture = from_centres(rows, weight, centres, density.model.family)
-        start = ascent.first(mixture)
-        if density.model.weights.heaviest_first:
-            start = ascent.sort_sticks(start)
-        results.append(ascend(ascent, start, max_iter, tol))
+        results.append(_ascend_sorted(ascent, ascent.first(mixture), min(RATING, max_iter), tol))
+    results = _best_continued(ascent, results, max_iter, tol)
+    return results if n_init == 1 else [*_emptied(ascent, results[0], max_iter, tol), *results]
+
+
+def _best_continued(ascent: Ascent, results: list[AscentResult], max_iter: int, tol: float) -> list[AscentResult]:
+    """Continue the better half to ``max_iter`` iterations; return them, highest ELBO first."""
+    results = sorted(results, key=lambda result: -result.elbo)[: (len(results) + 1) // 2]
+    for number, result in enumerate(results):
+        left = max_iter - result.n_iter
+        if left > 0 and not (result.converged or result.interrupted):
+            results[number] = result.then(ascend(ascent, result.factors, left, tol))
     return sorted(results, key=lambda result: -result.elbo)
+
+
+def _ascend_sorted(ascent: Ascent, start: Factors, max_iter: int, tol: float) -> AscentResult:
+    """Ascend from factors whose sticks are first sorted, if the prior expects an order."""
+    if ascent.density.model.weights.heaviest_first:
+        start = ascent.sort_sticks(start)
+    return ascend(ascent, start, max_iter, tol)
+
+
+def _emptied(ascent: Ascent, best: AscentResult, max_iter: int, tol: float) -> list[AscentResult]:
+    """Empty the smallest components of the best result, one after the other, while that raises the bound.
+
+    The bound may be higher where a component holds no points, as its factors then equal the prior. The search by EM
+    finds no such places. Returns the higher results, the highest first.
+    """
+    higher: list[AscentResult] = []
+    while len(higher) < ascent.density.n_components - 1:
+        n = ascent.fold(best.factors).n
+        occupied = [k for k in np.argsort(n, kind="stable").tolist() if n[k] > OCCUPIED][:EMPTIED]
+        tried = [_ascend_sorted(ascent, ascent.without(best.factors, k), max_iter, tol) for k in occupied]
+        best_tried = max(tried, key=lambda result: result.elbo, default=best)
+        if not occupied or best_tried.elbo < best.elbo + SAME:
+            break
+        best = best_tried
+        higher.insert(0, best)
+    return higher
 
 
 def run_to_convergence(

@@ -19,7 +19,8 @@ from bayesgmm.engines import ENGINES, Engine, Setting
 
 def toy(density, seed, cores, progress, *, haste):
     from bayesgmm.inference.em import fit
-    return fit(density, seed, cores, progress, n_init=haste, init="k-means++", max_iter=100, tol=1e-6, start=None)
+    search = {"n_init": haste, "init": "search", "sweeps": 9}
+    return fit(density, seed, cores, progress, **search, max_iter=100, tol=1e-6, start=None)
 
 ENGINES["toy"] = Engine("toy", "point estimate", toy, "an estimate for tests", "Not for use.", ("Toy, A. (1999).",),
                         (Setting("haste", 3, "how many starts"),), ignores_priors=True)
@@ -81,7 +82,7 @@ def test_an_engine_is_described_and_its_settings_are_its_functions(name):
 
 def test_the_words_of_a_setting_are_those_that_its_engine_knows():
     (init,) = (setting for setting in ENGINES["em"].settings if setting.name == "init")
-    assert set(init.words) == set(CENTRES)
+    assert set(init.words) == {"search", *CENTRES}
 
 
 @pytest.mark.parametrize(

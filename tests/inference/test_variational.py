@@ -433,12 +433,12 @@ def test_a_posterior_that_no_correction_reaches_is_reported():
 
 @pytest.mark.parametrize("batch_size", [None, 512])
 def test_ctrl_c_keeps_the_best_so_far(monkeypatch, batch_size):
-    """It comes in the fourth update after the starts."""
+    """It comes in the second update after the starts."""
     starts, update, left = variational.short_runs, Ascent.update, [np.inf]
 
     def then_count(*args):
         found = starts(*args)
-        left[0] = 4
+        left[0] = 2
         return found
 
     def counted(*args):

@@ -78,7 +78,8 @@ def test_criteria_match_scikit_learn_at_the_same_maximum(covariance):
     row = choose(OVERLAPPING, 3, covariance).iloc[0]
     p = unpack(bg.fit(bg.MixtureModel(3, covariance), OVERLAPPING, "em", seed=1, progress=False)).parameters
     theirs = GaussianMixture(3, covariance_type=covariance, tol=1e-12, max_iter=5000, reg_covar=0)
-    theirs.set_params(weights_init=p.weight[0], means_init=p.mean[0]).fit(OVERLAPPING)
+    precision = COVARIANCES[covariance].squeezed(COVARIANCES[covariance].cores(np.linalg.inv(p.covariance[0])))
+    theirs.set_params(weights_init=p.weight[0], means_init=p.mean[0], precisions_init=precision).fit(OVERLAPPING)
     shares = theirs.predict_proba(OVERLAPPING)
     assert row["bic"] == pytest.approx(theirs.bic(OVERLAPPING), rel=1e-5)
     assert row["aic"] == pytest.approx(theirs.aic(OVERLAPPING), rel=1e-5)
