@@ -18,6 +18,7 @@ from benchmarks import (
     predictions,
     relabelling,
     sampling,
+    search,
     segmentation,
     speech,
     startup,
@@ -28,6 +29,7 @@ PARTS = {
     "em": em,
     "sweeps": sweeps,
     "fits": fits,
+    "search": search,
     "sampling": sampling,
     "gibbs": gibbs,
     "builder": builder,
@@ -76,23 +78,26 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def chosen_parts(arguments: list[str] | None = None) -> list[str]:
+def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], bool]:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     titles = {name: part.TITLE.strip().lstrip("# ").splitlines()[0] for name, part in PARTS.items()}
     parts = ", ".join(f"{name} ({title})" for name, title in titles.items())
     parser.add_argument("part", nargs="*", help=f"{parts}. Default: all.")
-    named = parser.parse_args(arguments).part
+    parser.add_argument("--quick", action="store_true", help="fewer problems and seeds, where a part has a quick form")
+    given = parser.parse_args(arguments)
+    named = given.part
     for unknown in set(named) - set(PARTS):
         parser.error(f"there is no part {unknown!r}: choose from {', '.join(PARTS)}")
-    return named or list(PARTS)
+    return named or list(PARTS), given.quick
 
 
 def main() -> None:
-    chosen = chosen_parts()
+    chosen, quick = chosen_parts()
     print(f"Machine: {machine()}.\n\nVersions: {versions()}.", flush=True)
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)
-        PARTS[name].main()
+        part = PARTS[name]
+        part.main(quick=True) if quick and part is search else part.main()
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ CALIBRATED = {
 @pytest.fixture
 def bare(monkeypatch):
     """The draws are not diagnosed: 100 fits take less time."""
-    monkeypatch.setattr("bayesgmm.diagnosis.mixing.doubts", lambda fit: [])
+    monkeypatch.setattr("bayesgmm.diagnosis.mixing.fit_warnings", lambda fit: [])
 
 
 @pytest.mark.parametrize("name", CALIBRATED)
