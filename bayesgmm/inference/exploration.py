@@ -252,7 +252,7 @@ def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components
 
 
 def regular_prior(family: Family, rows: Rows, points: float) -> CovariancePrior:
-    """Return a prior that keeps covariances regular: each component holds so many points more, spread like all points.
+    """Return a prior under which each component holds that number of points more, spread like all points.
 
     References
     ----------
@@ -315,7 +315,14 @@ def explore(
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
         if len(rows.values) < blocks.n_points and found.optima:
             found = replace(exploration, climb=replace(climb, blocks=blocks)).refined(found)
-    return found.optima[:KEPT]
+    return [replace(optimum, mixture=_in_order(optimum.mixture, family)) for optimum in found.optima[:KEPT]]
+
+
+def _in_order(mixture: Mixture, family: Family) -> Mixture:
+    """Return the mixture with its components in the order of their means, whichever start led to it."""
+    order = np.lexsort(mixture.mean.T[::-1])
+    core_roots = family.sharing.reordered(mixture.core_roots, order)
+    return Mixture(mixture.weight[order], mixture.mean[order], core_roots)
 
 
 def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:

@@ -123,8 +123,13 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
+    """Coordinates of a mixture; its heaviest component comes first if the prior of the weights expects that."""
     weight = np.maximum(mixture.weight, 1e-3 / mixture.weight.size)  # an empty component has no logit
-    return density.coordinates(weight / weight.sum(), mixture.mean, mixture.core_roots)
+    if not density.model.weights.heaviest_first:
+        return density.coordinates(weight / weight.sum(), mixture.mean, mixture.core_roots)
+    order = np.argsort(-weight, kind="stable")
+    core_roots = density.model.family.sharing.reordered(mixture.core_roots, order)
+    return density.coordinates(weight[order] / weight.sum(), mixture.mean[order], core_roots)
 
 
 def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
