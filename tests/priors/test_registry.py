@@ -56,6 +56,11 @@ def test_the_functions_of_all_rooms_are_found():
     assert names >= {"describe_weights", "describe_means", "describe_covariances"}
 
 
+def test_no_module_with_functions_of_priors_is_executed_twice():
+    """Doctests did so: see conftest.py."""
+    assert len({(function.__module__, function.__name__) for function, _ in FUNCTIONS}) == len(FUNCTIONS)
+
+
 @pytest.mark.parametrize(("function", "registry"), FUNCTIONS, ids=[function.__name__ for function, _ in FUNCTIONS])
 def test_every_registered_prior_has_an_implementation(function, registry):
     assert without_implementation(function, registry) == []
