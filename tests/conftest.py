@@ -1,5 +1,6 @@
 """Fits and recordings that many tests read."""
 
+import signal
 import warnings
 
 import pytest
@@ -16,6 +17,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="hold the two writings of the posterior equal for every combination of priors: hours",
     )
+
+
+def pytest_configure():
+    """Receive Ctrl-C, although a shell makes what runs in its background ignore it: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

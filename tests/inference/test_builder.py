@@ -9,7 +9,9 @@ import cloudpickle
 import numpy as np
 import pymc as pm
 import pytensor
+import pytensor.tensor as pt
 import pytest
+from pymc.pytensorf import rewrite_pregrad
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
@@ -19,7 +21,7 @@ from bayesgmm.errors import DataError, FitFileError, FitWarning
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.declarations import covariance_priors, mean_priors, weight_priors
-from tests.interpreted import BY_INTERPRETER, INTERPRETED
+from tests.interpreted import AS_WRITTEN, BY_INTERPRETER, INTERPRETED
 
 # In the order of our coordinates.
 VARIABLES = ["weight", "concentration", "mean", "mean_centre", "mean_spread"]
@@ -34,7 +36,9 @@ def both_writings(model, x):
     values = [pm_model.rvs_to_values[variable] for variable in free]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        compiled = pytensor.function(values, [pm_model.logp(), pm_model.dlogp(vars=free)], mode=INTERPRETED)
+        value = rewrite_pregrad(pm_model.logp())  # as PyMC's samplers do
+        gradient = pt.concatenate([part.ravel() for part in pt.grad(value, values)])
+        compiled = pytensor.function(values, [value, gradient], mode=AS_WRITTEN)
     start = pm_model.initial_point()
     shapes = [start[value.name].shape for value in values]
 
