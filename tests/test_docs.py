@@ -56,7 +56,7 @@ def run(text):
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_the_code_on_a_page_runs(name, tmp_path, monkeypatch):
+def test_the_code_on_a_page_runs(name, tmp_path, monkeypatch, undrawn):
     import matplotlib.pyplot as plt
 
     mpl.use("Agg")

@@ -11,7 +11,7 @@ import bayesgmm as bg
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_python_examples_run(tmp_path, monkeypatch):
+def test_the_python_examples_run(tmp_path, monkeypatch, undrawn):
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
