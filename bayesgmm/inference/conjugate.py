@@ -16,7 +16,7 @@ from bayesgmm.inference.weight_shares import Shares, weight_shares
 from bayesgmm.late import Late
 from bayesgmm.priors.scalars import Scalar, log_densities
 from bayesgmm.priors.weights import WeightsPrior
-from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.stats import Array, lower_triangle
 
 special = Late("scipy.special")
 
@@ -87,13 +87,13 @@ def log_cholesky(factor: Array) -> Array:
     side = factor.shape[-1]
     logged = factor.copy()
     logged[..., range(side), range(side)] = np.log(logged[..., range(side), range(side)])
-    return logged[..., *np.tril_indices(side)]
+    return logged[..., *lower_triangle(side)]
 
 
 def from_log_cholesky(numbers: Array, side: int) -> Array:
     """Convert unconstrained numbers to lower-triangular matrices (..., p, p): the inverse of ``log_cholesky``."""
     factor = np.zeros((*numbers.shape[:-1], side, side))
-    factor[..., *np.tril_indices(side)] = numbers
+    factor[..., *lower_triangle(side)] = numbers
     factor[..., range(side), range(side)] = np.exp(factor[..., range(side), range(side)])
     return factor
 

@@ -259,12 +259,23 @@ def unpack_stats(row: Array, about: Array, diagonal: bool) -> Stats:
     if diagonal:
         pairs = sums[:, 1:].reshape(n_components, n_features, 2)
         return Stats(sums[:, 0], pairs[:, :, 0], pairs[:, :, 1], float(row[0]), about)
-    i, j = np.tril_indices(n_features)
+    i, j = lower_triangle(n_features)
     features = np.arange(n_features)
     row_start = 1 + features + features * (features + 1) // 2
     s2 = np.empty((n_components, n_features, n_features))
     s2[:, i, j] = s2[:, j, i] = sums[:, row_start[i] + 1 + j]
     return Stats(sums[:, 0], sums[:, row_start], s2, float(row[0]), about)
+
+
+@cache
+def lower_triangle(side: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the indices of rows and columns of the lower triangle of a square matrix, by rows.
+
+    This is ``np.tril_indices``, computed once for each size. The arrays are read-only.
+    """
+    rows, columns = np.tril_indices(side)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
 
 
 @cache
@@ -274,6 +285,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
     """Call ``task(start, stop)`` over equal parts of ``range(size)``, a thread each, one of them ours."""
+    if min(threads, size) <= 1:
+        task(0, size)
+        return
     cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()
     *others, own = pairwise(cuts)
     started = [_pool(len(others)).submit(task, a, b) for a, b in others]
