@@ -95,7 +95,7 @@ def test_a_truncation_that_is_too_small_gives_a_warning():
     x = bg.datasets.galaxies()
     model = bg.MixtureModel(3, weights=bg.DirichletProcess(5.0))
     told = info(sampled(model, x, draws=50, chains=2, seed=1))
-    assert any("of 3 sticks holds" in message for message in told.warnings)
+    assert any("of 3 sticks has" in message for message in told.warnings)
     assert told.truncation.mass == pytest.approx((5 / 6) ** 2)
     assert told.truncation.error_bound == 2.0
     long = info(sampled(bg.MixtureModel(12, weights=bg.DirichletProcess(0.3)), x, draws=50, chains=2, seed=1))
