@@ -154,7 +154,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     --------
     >>> X = np.concatenate([np.linspace(0, 1, 40), np.linspace(9, 10, 20)])[:, None]
     >>> finite = {"weight_concentration_prior_type": "dirichlet_distribution", "covariance_prior": [[0.1]]}
-    >>> mixture = BayesianGaussianMixture(2, method="advi", random_state=0, **finite).fit(X)
+    >>> mixture = BayesianGaussianMixture(2, method="advi", random_state=1, **finite).fit(X)
     >>> mixture.predict([[0.3], [9.2]])
     array([0, 1])
     """

@@ -227,7 +227,7 @@ def test_the_declaration_in_it_makes_the_same_model(page, fit):
     assert bg.MixtureModel.parse(tomllib.loads(card)["mixture"], "card") == stored
     model = re.search(r"model = (bg\.MixtureModel\(.*?\n\))", python, re.DOTALL)[1]
     assert eval(model, {"bg": bg}) == stored
-    assert "seed=1" in python
+    assert "seed=2" in python
     assert command.startswith("bayesgmm fit data.csv --model model.toml --method nuts")
 
 
