@@ -43,7 +43,7 @@ def quietly(fits, **arguments):
 
 @pytest.fixture(scope="module")
 def fits():
-    return {method: quick_fit(method, draws=200 if method == "nuts" else 1000) for method in ENGINES}
+    return {method: quick_fit(method, draws=200 if method == "nuts" else 1000, seed=3) for method in ENGINES}
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_slices_do_not_change_the_result(fits, table, monkeypatch):
 def test_values_that_are_not_defined_for_a_fit_are_nan(fits, table):
     for method, fit in fits.items():
         row, many = table.loc[method], fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] > 1
-        assert np.isfinite(row[LOO].astype(float)).all() == many, method
+        assert row[LOO].notna().all() == many, method  # k-hat may be infinite where draws are copies
         assert np.isfinite(row["elbo"]) == (info(fit).notes.elbo is not None), method
         assert row["method"] == method
         assert row["seconds"] == info(fit).seconds

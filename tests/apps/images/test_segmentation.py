@@ -500,7 +500,7 @@ def test_constant_images_and_invalid_settings_are_refused(image):
 
 
 @pytest.mark.parametrize("shape", [(1, 51), (51, 1), (17, 3), (3, 17)])
-def test_narrow_images_work(shape):
+def test_narrow_images_work(shape, no_doubts):
     values = np.random.default_rng(0).permutation(np.arange(0, 255, 5, dtype=np.uint8)).reshape(shape)
     narrow = segment_image(values, 2, smoothing=0, progress=False)["label"].values
     square = segment_image(values.reshape(-1, 1), 2, smoothing=0, progress=False)["label"].values
