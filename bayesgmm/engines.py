@@ -254,6 +254,13 @@ NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordin
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
 SWEEPS = Setting("sweeps", 2000, "budget of the search: maximum number of sweeps for a start")
+DISAGREEMENT = Setting(
+    "disagreement",
+    "reconcile",
+    "what to do if the chains disagree: 'reconcile' draws from all their regions, each as often as it is probable; "
+    "'report' keeps the draws and says so",
+    ("reconcile", "report"),
+)
 ADVI = (
     DRAWS,
     Setting("samples", None, "number of fixed draws for the bound; None: by the number of coordinates"),
@@ -283,7 +290,7 @@ ENGINES: dict[str, Engine] = {
             "sampler",
             "bayesgmm.inference.nuts:fit",
             "draws from the posterior by Hamiltonian Monte Carlo (NUTS)",
-            "The reference for all others.",
+            "The reference for all others. Chains start in each mode with much posterior mass.",
             ("Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",),
             (
                 Setting("draws", 1000, "number of draws to keep from each chain"),
@@ -291,6 +298,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("chains", 4, "number of chains"),
                 Setting("target_accept", 0.8, "acceptance rate that the step size is tuned to, below 1", below=1.0),
                 SWEEPS,
+                DISAGREEMENT,
             ),
             (NEEDS_COORDINATES,),
         ),
@@ -310,6 +318,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("tune", 1000, "number of sweeps of each chain before the first draw"),
                 Setting("chains", 4, "number of chains"),
                 Setting("thin", 10, "number of sweeps from one draw to the next"),
+                DISAGREEMENT,
             ),
             (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
         ),

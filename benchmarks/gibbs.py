@@ -11,7 +11,7 @@ from scipy.stats import wishart
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
-from bayesgmm.inference import gibbs
+from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.posterior.log_posterior import LogPosterior
 from benchmarks.sampling import data, ordered
 

@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items):
 
 
 def sampled(model, data, **settings):
-    """A fit by NUTS that may be too short to be trusted: tests of what reads it do not care."""
+    """A fit by NUTS that may be too short to be trusted, as its chains are: tests of what reads it do not care."""
+    if settings.get("method", "nuts") == "nuts":
+        settings = {"disagreement": "report"} | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         return bg.fit(model, data, progress=False, **settings)

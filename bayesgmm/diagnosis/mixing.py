@@ -8,6 +8,7 @@ import numpy as np
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import sampled, size, statistic
+from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, log_densities
 from bayesgmm.wording import plural
@@ -21,7 +22,8 @@ LOW_ESS = 100  # per chain
 LEAST_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 REFERENCES = 8  # number of points at which the density is monitored
 LOW_BFMI = 0.3
-RARE = 0.01  # share of divergent transitions up to which they are a warning, not a problem
+RARE = 0.01  # share of draws up to which divergences are no problem by themselves
+NOTICEABLE = 0.1  # standard deviations by which a mean may move before a reader would notice
 Summary = tuple["xr.Dataset", "xr.Dataset"]
 
 
@@ -76,39 +78,65 @@ def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
 
 
 def fit_warnings(fit: "xr.DataTree") -> list[str]:
-    """Return the findings of the quick checks that run at the end of every fit, as text.
+    """Return the problems and warnings of the quick checks that run at the end of every fit, as text.
 
-    Empty for a point estimate and for independent draws from an approximation, which have no chains to check.
+    What changes no conclusion is a note, which ``diagnose`` shows. Empty for a point estimate and for independent draws
+    from an approximation, which have no chains to check.
 
     References
     ----------
     .. [1] Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), Bayesian Analysis 16(2), 667-718.
     """
-    return [str(finding) for check in (divergences, mixing) for finding in check(fit)] if sampled(fit) else []
+    findings = [finding for check in (divergences, mixing) for finding in check(fit)] if sampled(fit) else []
+    return [str(finding) for finding in findings if finding.severity != "note"]
 
 
 def divergences(fit: "xr.DataTree") -> list[Finding]:
-    """Check for divergent transitions of NUTS."""
+    """Check for divergent transitions of NUTS: how many there are, and how far the results move without them."""
     diverging = statistic(fit, "diverging")
     count = int(diverging.sum()) if diverging is not None else 0
     if diverging is None or not count:
         return []
-    share = count / diverging.size
+    share, moved = count / diverging.size, _change_without(fit, diverging)
     every = "All" if share == 1 else f"{count} of"
+    severity = "problem" if share > RARE else "warning" if moved > NOTICEABLE else "note"
     return [
         Finding(
-            "warning" if share <= RARE else "problem",
+            severity,
             "divergences",
             f"{every} {diverging.size} transitions diverged: parts of the posterior may be missing.",
             "The step size of the sampler was too large where the posterior is strongly curved.",
             "Try target_accept=0.95, a stronger prior, or fewer components.",
-            {"count": count, "share": share},
+            {"count": count, "share": share, "change": moved},
         )
     ]
 
 
+def _change_without(fit: "xr.DataTree", diverging: "xr.DataArray") -> float:
+    """Largest change of the mean of a label-free quantity without the divergent draws, in standard deviations."""
+    changes = [0.0]
+    for values in monitored(fit).data_vars.values():
+        kept = values.where(~diverging.astype(bool))
+        change = abs(kept.mean(["chain", "draw"]) - values.mean(["chain", "draw"])) / values.std(["chain", "draw"])
+        changes.append(float(change.max()))
+    return float(np.nanmax(changes))
+
+
 def mixing(fit: "xr.DataTree") -> list[Finding]:
     """Check R-hat and effective sample sizes."""
+    return _mixing(fit) + _replaced(fit)
+
+
+def _replaced(fit: "xr.DataTree") -> list[Finding]:
+    """Return a note if the engine's own chains disagreed and their draws were replaced."""
+    if not (replaced := info(fit).notes.reconciled):
+        return []
+    what = f"The chains disagreed (R-hat {replaced.rhat:.2f}), and were replaced: the draws come from {replaced.by}."
+    why = "They visit all regions that the chains have found, each as often as it is probable."
+    return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
+
+
+def _mixing(fit: "xr.DataTree") -> list[Finding]:
     draws = size(fit)[1]
     if draws < LEAST_DRAWS:
         few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} per chain"
@@ -117,10 +145,10 @@ def mixing(fit: "xr.DataTree") -> list[Finding]:
         return [Finding("problem", "mixing", what, why, "Use more draws, for example draws=1000.")]
     why = "Means and intervals would be different in another run."
     free = monitored(fit)  # empty if the fit stores neither its data nor the log likelihood
-    if free.data_vars and (findings := _findings(fit, *_rhat_and_ess(free), why)):
+    if free.data_vars and (findings := _findings(fit, *_rhat_and_ess(free), "problem", why)):
         return findings
     why = "The chains agree on the density of the data, but not on single components: results for these are uncertain."
-    return _findings(fit, *convergence(fit), why)
+    return _findings(fit, *convergence(fit), "warning", why)
 
 
 def _rhat_and_ess(values: "xr.Dataset") -> Summary:
@@ -130,8 +158,12 @@ def _rhat_and_ess(values: "xr.Dataset") -> Summary:
         return az.rhat(values), az.ess(values)
 
 
-def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", why: str) -> list[Finding]:
-    """Return a finding when R-hat is too high or the effective sample size too low."""
+def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severity: str, why: str) -> list[Finding]:
+    """Return a finding when R-hat is too high or the effective sample size too low.
+
+    It has the given severity if means are known no better than to a tenth of a posterior standard deviation: R-hat
+    above 1.05, or an effective size below 100. Otherwise it is a note.
+    """
     chains, draws = size(fit)
     needed = min(LOW_ESS * chains, draws * chains // 4)
     (name, high), (scarce, low) = _extreme(rhat, max), _extreme(ess, min)
@@ -142,7 +174,8 @@ def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", why: st
         problems.append(f"the effective sample size is {low:.0f} for {scarce} (it should be at least {needed})")
     if not problems:
         return []
-    severity = "problem" if (chains > 1 and high > ALARMING_RHAT) or low < needed / 4 else "warning"
+    if not ((chains > 1 and high > ALARMING_RHAT) or low < needed / 4):
+        severity = "note"
     what = f"The chains have not mixed well: {'; '.join(problems)}."
     advice = "Try more draws, fewer components, or a stronger prior. The posterior may have several modes."
     return [Finding(severity, "mixing", what, why, advice, {"rhat": high, "ess": low, "at": name})]

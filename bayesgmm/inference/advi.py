@@ -25,7 +25,7 @@ from bayesgmm.inference.importance import (
     keep,
     resampling_warnings,
 )
-from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_mode
+from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_modes
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -268,8 +268,8 @@ def _coordinates(
     """
     points = max(ROUGH, batch_size or 0)
     if batch_size is None or density.blocks.n_points < 2 * points:
-        return whiten_at_mode(density, seed, cores, progress, sweeps)
-    rough = whiten_at_mode(subsample(density, points, seed), seed, cores, progress, sweeps)
+        return whiten_at_modes(density, seed, cores, progress, sweeps)[0]
+    rough = whiten_at_modes(subsample(density, points, seed), seed, cores, progress, sweeps)[0]
 
     def white(z: Array) -> tuple[float, Array]:
         value, grad = density(rough(z))

@@ -84,9 +84,7 @@ def corrected_draws(
     budget = affordable(proposal.density) if budget is None else budget
     rng = np.random.default_rng((seed, 14))
     found = proposal.draw(rng, min(FIRST, budget))
-    share = _share(found)
-    wanted = int(max(target, chains * draws / MANY) * MANY / share)
-    while (missing := min(wanted, budget) - len(found)) > 0:
+    while (missing := min(_needed(found, max(target, chains * draws / MANY)), budget) - len(found)) > 0:
         found += proposal.draw(rng, min(missing, 4 * FIRST))
     share = _share(found)
     if share * len(found) < target:
@@ -110,6 +108,11 @@ def corrected_draws(
         share * len(found),
         len(found),
     )
+
+
+def _needed(found: Draws, target: float) -> int:
+    """Number of proposals for a number of effective draws, at the importance share of those found so far."""
+    return int(target * MANY / _share(found))
 
 
 def _share(found: Draws) -> float:
@@ -156,6 +159,11 @@ class IndependenceStep:
         self._rng = np.random.default_rng((seed, 15))
         self._waiting: Draws | None = None
         self.proposed = self.accepted = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the steps that were accepted."""
+        return self.accepted / max(1, self.proposed)
 
     def __call__(self, q: Array, lp: Array) -> tuple[Array, Array]:
         """Make a step of each of several chains.

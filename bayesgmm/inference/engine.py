@@ -64,6 +64,24 @@ class Run:
     conflicts: list[str]
 
 
+@dataclass
+class StartedChain:
+    """State of a chain, for its progress bar.
+
+    Parameters
+    ----------
+    total_draws, finished_draws : int
+        Number of draws that it will make and has made, with those that tune it.
+    tuning : bool
+    divergences : int
+    """
+
+    total_draws: int
+    finished_draws: int = 0
+    tuning: bool = True
+    divergences: int = 0
+
+
 class Progress(Protocol):
     """Progress report of an engine."""
 

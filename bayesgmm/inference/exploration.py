@@ -28,7 +28,8 @@ BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
 REACH = 5.0  # a mixture is given up if this many times what is left to gain, by estimate, would not make it the best
 LEFT = 0.05  # a mixture has converged when less than this is left to gain, in nats
-SAME = 0.2  # two maxima whose values differ by less are the same
+SAME = 0.2  # two maxima whose values differ by less are the same, if their mixtures are alike
+ALIKE = 0.3  # mixtures are alike if moments of their means differ by less, in the scale of the points
 UNSEEN = 0.05  # the search ends when undiscovered maxima have a smaller share of the starts than this
 KEPT = 8  # number of maxima that are carried from the sample to all points
 RIVAL = 5.0  # maxima that are lower by more than this are no rivals of the best
@@ -53,6 +54,19 @@ class Optimum:
     value: float
     hits: int
 
+    def is_near(self, mixture: Mixture, value: float) -> bool:
+        """Return True if a mixture with this value has converged to the same maximum.
+
+        Symmetric data have maxima of the same value at different places.
+        """
+        return abs(self.value - value) < SAME and bool(np.abs(_moments(self.mixture) - _moments(mixture)).max() < ALIKE)
+
+
+def _moments(mixture: Mixture) -> Array:
+    """Weighted second and third moments of the means, which do not depend on labels, on the scale of the means."""
+    second, third = mixture.weight @ mixture.mean**2, mixture.weight @ mixture.mean**3
+    return np.concatenate([np.sqrt(second), np.cbrt(third)])
+
 
 @dataclass
 class Found:
@@ -73,12 +87,13 @@ class Found:
         for number, value in enumerate(values.tolist()):
             if not np.isfinite(value):
                 continue
-            at = next((i for i, known in enumerate(self.optima) if abs(known.value - value) < SAME), None)
+            mixture = population[number]
+            at = next((i for i, known in enumerate(self.optima) if known.is_near(mixture, value)), None)
             if at is None:
-                self.optima.append(Optimum(population[number], value, hits))
+                self.optima.append(Optimum(mixture, value, hits))
                 continue
             known = self.optima[at]
-            best = known if known.value >= value else Optimum(population[number], value, 0)
+            best = known if known.value >= value else Optimum(mixture, value, 0)
             self.optima[at] = replace(best, hits=known.hits + hits)
         self.optima.sort(key=lambda optimum: -optimum.value)
 

@@ -11,6 +11,7 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
+from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -19,7 +20,7 @@ from bayesgmm.sweep.stats import Array
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
 GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
-SAME = 0.5  # two modes whose log densities differ by less count as one
+ALIKE = 0.1  # two mixtures are alike if their log densities at points of the data, and their weights, differ by less
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
 MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
 
@@ -132,23 +133,47 @@ def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
     return density.coordinates(weight[order] / weight.sum(), mixture.mean[order], core_roots)
 
 
-def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
-    """Find a mode from each start; return the one with the most posterior mass by Laplace's approximation.
+def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -> list[Whitening]:
+    """Find a mode from each start; return those with the most posterior mass by Laplace's approximation.
 
     The highest mode can be a narrow peak with little mass.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    starts : list of (P,) float
+    near : float
+        Modes are returned whose log mass is at most so much below that of the heaviest, which comes first.
     """
     modes = sorted((find_mode(density, start) for start in starts), key=lambda q: -density(q)[0])
-    heights = [density(q)[0] for q in modes]
-    distinct = [q for i, q in enumerate(modes) if i == 0 or heights[i - 1] - heights[i] > SAME]
+    distinct: list[Array] = []
+    for q in modes:
+        if not any(is_same_mixture(density, q, other) for other in distinct):
+            distinct.append(q)
     if density.size > MANY:
         distinct = distinct[:1]
-    return max((whiten(density, q) for q in distinct), key=lambda w: w.log_mass)
+    found = sorted((whiten(density, q) for q in distinct), key=lambda w: -w.log_mass)
+    return [mode for mode in found if mode.log_mass >= found[0].log_mass - near]
 
 
-def whiten_at_mode(
-    density: LogPosterior, seed: int, cores: int, progress: Progress, sweeps: int = em.SWEEPS
-) -> Whitening:
-    """Find the mode with the most posterior mass and whiten the coordinates there.
+def is_same_mixture(density: LogPosterior, q: Array, other: Array) -> bool:
+    """Return True if two modes (P,) differ at most by the labels of their components.
+
+    Such modes have different densities where the prior of the weights treats components differently.
+    """
+    values = label_free(density, np.stack([q, other])[:, None], np.zeros((2, 1)))
+    return bool(np.abs(values[0] - values[1]).max() < ALIKE)
+
+
+def heaviest_mode(density: LogPosterior, starts: list[Array]) -> Whitening:
+    """Return the first of ``heavy_modes``."""
+    return heavy_modes(density, starts)[0]
+
+
+def whiten_at_modes(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, sweeps: int = em.SWEEPS, near: float = 0.0
+) -> list[Whitening]:
+    """Find the modes with the most posterior mass, as ``heavy_modes``, and whiten the coordinates at each.
 
     Raises
     ------
@@ -162,5 +187,5 @@ def whiten_at_mode(
             f"the posterior has {density.size} coordinates, too many for this method (the limit is "
             f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
         )
-    progress.stage("finding the mode")
-    return heaviest_mode(density, starting_points(density, seed, cores, sweeps))
+    progress.stage("finding the modes")
+    return heavy_modes(density, starting_points(density, seed, cores, sweeps), near)

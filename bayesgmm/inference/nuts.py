@@ -1,17 +1,20 @@
 """The NUTS engine: nutpie in coordinates that are whitened at the mode."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bayesgmm.errors import SamplingError
-from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.engine import Estimate, Progress, StartedChain
 from bayesgmm.inference.interruptions import trim
-from bayesgmm.inference.laplace import Whitening, whiten_at_mode
+from bayesgmm.inference.laplace import Whitening, whiten_at_modes
+from bayesgmm.inference.reconciliation import SHORTEST, reconcile
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
+from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
 FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
+NEAR = 10.0  # modes with less mass than the heaviest by more nats than this get no chain
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
 RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
 
@@ -51,10 +55,13 @@ def fit(
     chains: int,
     target_accept: float,
     sweeps: int,
+    disagreement: str,
 ) -> Estimate:
     """Sample from the posterior by NUTS: the NUTS engine.
 
-    The coordinates are whitened at the mode with the most posterior mass, and nutpie draws there.
+    The coordinates are whitened at each of the modes with the most posterior mass, and the chains are divided among
+    them. If the chains do not agree in the end, ``reconcile`` draws from all regions that they have visited. Without
+    it, all chains start at the mode with the most mass.
 
     Parameters
     ----------
@@ -66,7 +73,10 @@ def fit(
         Acceptance rate that the step size is tuned to. Values closer to 1 are slower and give fewer divergent
         transitions.
     sweeps : int
-        Budget of the search for the mode: maximum number of sweeps for a start.
+        Budget of the search for the modes: maximum number of sweeps for a start.
+    disagreement : {'reconcile', 'report'}
+        What to do if the chains disagree: draw from all regions that they have visited, by ``reconcile``, or keep them.
+        Fits of fewer than 200 draws are not reconciled.
 
     Raises
     ------
@@ -79,31 +89,70 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    whitening = whiten_at_mode(density, seed, cores, progress, sweeps)
+    reconciles = disagreement == "reconcile" and draws >= SHORTEST
+    modes = whiten_at_modes(density, seed, cores, progress, sweeps, NEAR if reconciles else 0.0)[:chains]
     progress.stage("sampling")
+    shown, parts = AllChains(progress, chains, tune + draws), []
+    for number, mode in enumerate(modes):
+        count = len(range(number, chains, len(modes)))
+        settings = {"draws": draws, "tune": tune, "chains": count, "target_accept": target_accept}
+        z, stats, interrupted = _sample(density, mode, seed + number, min(cores, count), shown.part(count), settings)
+        parts.append((mode(z), stats))
+        if interrupted:
+            break
+    q = np.concatenate([part for part, _ in parts])
+    stats = {name: np.concatenate([part[name] for _, part in parts]) for name in parts[0][1]}
+    notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=interrupted)
+    if interrupted:
+        q, stats = trim(q, stats)
+        kept = f"Interrupted: kept {q.shape[1]} of {draws} draws of {len(q)} of {chains} chains."
+        return Estimate(q, stats, (kept,), notes)
+    if reconciles and (found := reconcile(density, q, stats["lp"], seed, cores, progress)):
+        return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
+    return Estimate(q, stats, (), notes)
+
+
+class AllChains:
+    """Progress of chains that are sampled in several parts, one after another."""
+
+    def __init__(self, progress: Progress, chains: int, total: int) -> None:
+        self.progress, self.done = progress, 0
+        self.states: list[ChainState] = [StartedChain(total) for _ in range(chains)]
+
+    def part(self, count: int) -> Callable[[Sequence[ChainState]], None]:
+        """Return the callback for the next so many chains."""
+        first, self.done = self.done, self.done + count
+
+        def show(states: Sequence[ChainState]) -> None:
+            self.states[first : first + count] = states
+            self.progress.chains(self.states)
+
+        return show
+
+
+def _sample(
+    density: LogPosterior,
+    mode: Whitening,
+    seed: int,
+    cores: int,
+    show: Callable[[Sequence[ChainState]], None],
+    settings: dict[str, float],
+) -> tuple[Array, dict[str, Array], bool]:
+    """Sample in coordinates whitened at a mode; return the draws, their statistics, and whether Ctrl-C came."""
     import nutpie
 
     sampler = nutpie.sample(
-        _compiled(density, whitening),
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=min(cores, chains),
+        _compiled(density, mode),
+        **settings,
+        cores=cores,
         seed=seed,
-        target_accept=target_accept,
         save_warmup=False,
         progress_bar=False,
-        progress_callback=progress.chains,
+        progress_callback=show,
         blocking=False,
     )
     tree, interrupted = _wait(sampler)
-    z, stats = _drawn(tree)
-    warnings: tuple[str, ...] = ()
-    if interrupted:
-        z, stats = trim(z, stats)
-        warnings = (f"Interrupted: kept {z.shape[1]} of {draws} draws of {len(z)} of {chains} chains.",)
-    notes = EngineNotes(repaired_directions=whitening.repaired, interrupted=interrupted)
-    return Estimate(whitening(z), stats, warnings, notes)
+    return *_drawn(tree), interrupted
 
 
 def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel":

@@ -111,6 +111,29 @@ class ResamplingInfo(_Facts):
 
 
 @dataclass(frozen=True, repr=False)
+class ReconciliationInfo(_Facts):
+    """Replacement of the draws of chains that disagreed.
+
+    Parameters
+    ----------
+    by : {'independence steps', 'importance resampling'}
+        Method of the draws: Gibbs sweeps with independence steps, or importance resampling. Both take their proposals
+        from a mixture that is fitted to the draws of the chains.
+    rhat : float
+        Largest R-hat of the label-free quantities of the replaced draws.
+    accepted : float, optional
+        Share of the independence steps that were accepted.
+    importance_share : float, optional
+        Effective sample size of the importance weights, as a share of the proposals.
+    """
+
+    by: str
+    rhat: float
+    accepted: float | None = None
+    importance_share: float | None = None
+
+
+@dataclass(frozen=True, repr=False)
 class EngineNotes(_Facts):
     """Facts that an engine stores about its run. Those that it does not report are None.
 
@@ -149,6 +172,8 @@ class EngineNotes(_Facts):
     --------
     >>> EngineNotes(maximum="likelihood", converged=True)
     EngineNotes(maximum='likelihood', converged=True)
+    reconciled : ReconciliationInfo, optional
+        Replacement of the draws of chains that disagreed.
     """
 
     maximum: Literal["likelihood", "posterior"] | None = None
@@ -167,6 +192,7 @@ class EngineNotes(_Facts):
     optimism: float | None = None
     evaluations: int | None = None
     resampled: ResamplingInfo | None = None
+    reconciled: ReconciliationInfo | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,6 +12,7 @@ from bayesgmm.data.points import Standard, as_points
 from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
+from bayesgmm.labels import relabelling
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, LabelInfo, TruncationInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
@@ -164,7 +165,16 @@ def test_one_chain_few_draws_and_all_divergent(blob):
     assert (found.severity, found.what[:3]) == ("problem", "All")
     some = {"diverging": np.arange(400).reshape(4, 100) < 3}
     (found,) = bg.diagnose(draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats=some), ["divergences"])
-    assert (found.severity, found.evidence["count"]) == ("warning", 3)
+    assert (found.severity, found.evidence["count"]) == ("note", 3)
+
+
+def test_few_divergent_transitions_matter_if_the_results_move_without_them(blob):
+    far = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.06, stats={"diverging": np.zeros((4, 100), bool)})
+    far["posterior"]["mean"][0, :4] += 2.0
+    far["sample_stats"]["diverging"][0, :4] = True
+    (found,) = bg.diagnose(far, ["divergences"])
+    assert (found.severity, found.evidence["count"]) == ("warning", 4)
+    assert found.evidence["change"] > 0.1
 
 
 def test_low_energy_and_cut_trajectories(blob):
@@ -318,7 +328,8 @@ def test_the_log_prior_is_that_of_weights_means_and_covariances(covariance, weig
     model = bg.MixtureModel(2, covariance=covariance, weights=weights, covariances=bg.WishartPrecision(d + 3.0, 0.5))
     fit = sampled(model, x, draws=20, chains=2, seed=2)  # no chain is relabelled: a process has an order
     resolved = bg.info(fit).model
-    p = schema.unpack(fit).parameters
+    drawn = relabelling.inverse(relabelling.component_order(fit))  # sticks have different priors: the order counts
+    p = relabelling.reorder(schema.unpack(fit).parameters, drawn)
     expected = np.array([density_of(resolved, fit, p, s) for s in range(40)])
     difference = priors.log_prior(fit).ravel() - expected
     assert np.ptp(difference) < 1e-6 * (1 + np.abs(expected).max())

@@ -359,7 +359,9 @@ def test_a_hessian_that_is_not_positive_definite_is_repaired():
     assert np.linalg.matrix_rank(whitening.spread) == density.size
 
 
-def test_the_heaviest_mode_is_taken_not_the_highest():
+def test_the_heaviest_mode_is_taken_not_the_highest(monkeypatch):
+    monkeypatch.setattr(laplace, "is_same_mixture", lambda density, q, other: abs(q[0] - other[0]) < 1)
+
     class Hills:
         """A high narrow mode at -5, a lower wide one at 5."""
 

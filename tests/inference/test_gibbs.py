@@ -14,7 +14,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
-from bayesgmm.inference import gibbs
+from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.inference.conditionals import law_of, without_conditionals
 from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS, log_concentration_density, log_gamma, normal
 from bayesgmm.inference.engine import Silent

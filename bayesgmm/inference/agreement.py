@@ -1,0 +1,72 @@
+"""Agreement of chains on quantities that do not depend on labels: R-hat and effective sample size."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array, Table, log_densities
+
+HIGH_RHAT = 1.01
+REFERENCES = 8  # points of the data at which the density is monitored
+MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of several chains.
+
+    Parameters
+    ----------
+    rhat : float
+        Largest R-hat of the monitored quantities.
+    ess : float
+        Smallest bulk effective sample size.
+    """
+
+    rhat: float
+    ess: float
+
+    def is_good(self, ess: float) -> bool:
+        """True if the chains agree and have at least this effective sample size."""
+        return self.rhat <= HIGH_RHAT and self.ess >= ess
+
+
+def agreement(values: Array) -> Agreement:
+    """Compute the agreement of chains on M quantities (chains, draws, M).
+
+    References
+    ----------
+    .. [1] Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), Bayesian Analysis 16(2), 667-718.
+
+    Examples
+    --------
+    >>> agreement(np.random.default_rng(0).normal(size=(4, 500, 1))).is_good(ess=1000)
+    True
+    """
+    from arviz_stats.base.array import array_stats
+
+    varies = np.ptp(values, axis=(0, 1)) > 0
+    if values.shape[1] < MIN_DRAWS or not varies.any():
+        return Agreement(1.0, float(values[..., 0].size))
+    values = np.moveaxis(values[..., varies], 2, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rhat = array_stats.rhat(values, chain_axis=1, draw_axis=2) if values.shape[1] > 1 else np.ones(1)
+        ess = array_stats.ess(values, chain_axis=1, draw_axis=2)
+    return Agreement(float(np.nanmax(rhat)), float(np.nanmin(ess)))
+
+
+def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
+    """Compute label-free quantities (chains, draws, M) of draws (chains, draws, P) with log densities (chains, draws).
+
+    They are the log posterior density, the weights in ascending order, and the log density at some points of the data.
+    """
+    weight, mean, core_roots = density.mixture(q.reshape(-1, q.shape[-1]))
+    rows = density.blocks.rows()
+    chosen = np.unique(np.linspace(0, len(rows) - 1, REFERENCES).round().astype(int))
+    family = density.model.family
+    with np.errstate(divide="ignore"):
+        table = Table.from_parameters(np.log(weight), mean, family.expand(core_roots, *mean.shape[1:]))
+    at = log_densities(type(density.blocks).from_rows(rows[chosen]), table)
+    parts = [lp.reshape(-1, 1), np.sort(weight, axis=1), at]
+    return np.concatenate(parts, axis=1).reshape(*q.shape[:2], -1)

@@ -1,0 +1,268 @@
+"""Chains of blocked Gibbs sampling with sampled assignments, for conjugate declarations: starts, threads, order."""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
+from time import perf_counter
+from typing import Self
+
+import numpy as np
+
+from bayesgmm.errors import DataError
+from bayesgmm.inference import starts
+from bayesgmm.inference.conditionals import law_of
+from bayesgmm.inference.engine import Progress, Silent, StartedChain
+from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
+from bayesgmm.inference.interruptions import trim
+from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.sweep.stats import Array
+
+CHUNK = 0.05  # seconds of sweeps between two looks at the clock and at Ctrl-C
+RUN_IN = 50  # sweeps of a short run from each start
+MIN_STARTS = 16  # minimum number of starts
+NEAR = 10.0  # nats
+LIGHTEST = 1e-6  # minimum weight of a component at a start, before all are divided by their sum
+_NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
+SHOWN_EVERY = 0.1  # seconds between two reports of progress
+
+
+def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, chains: int, thin: int = 1) -> Array:
+    """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few quickly.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    seed, cores : int
+    draws, tune, chains, thin : int
+        As for ``fit``.
+
+    Raises
+    ------
+    NotConjugate
+        If a prior has no conditional distribution that can be drawn from.
+    DataError
+        If row weights are not whole numbers.
+    SamplingError
+        If Ctrl-C comes before the first draw after tuning.
+
+    Examples
+    --------
+    >>> from bayesgmm.data.points import as_points
+    >>> from bayesgmm.model import MixtureModel
+    >>> density = LogPosterior.of(MixtureModel(2), as_points([0.0, 1.0, 10.0, 11.0]))
+    >>> run(density, seed=1, cores=1, draws=5, tune=10, chains=2).shape
+    (2, 5, 5)
+    """
+    q, _, interrupted = sample(density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin)
+    return trim(q, {})[0] if interrupted else q
+
+
+def sample(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, *, draws: int, tune: int, chains: int, thin: int
+) -> tuple[Array, Array, bool]:
+    """Run the chains in threads.
+
+    Returns
+    -------
+    q : (chains, draws, P) float
+        Coordinates of the draws; NaN for draws that Ctrl-C prevented.
+    loglik : (chains, draws) float
+        Log likelihood of the standardised points.
+    interrupted : bool
+
+    Raises
+    ------
+    NotConjugate, DataError
+        As ``run``.
+    """
+    chain = Chains.of(density, seed, tune, thin)
+    q, loglik = np.full((chains, draws, density.size), np.nan), np.full((chains, draws), np.nan)
+    states = [StartedChain(tune + (draws - 1) * thin + 1) for _ in range(chains)]
+    stop = Event()
+
+    def make(number: int) -> None:
+        now = begin[number].copy()
+
+        def sweeps(first: int, last: int) -> None:
+            chain.sweeps(number, now, (first, last), q[number], loglik[number])
+
+        _in_chunks(sweeps, states[number], tune, stop)
+
+    with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
+        begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
+        interrupted = _watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
+    return in_order(density, q), loglik, interrupted
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Chains of one density, in its coordinates with means that are not ordered.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    law : Law
+    schedule : Schedule
+    keys : (2,) int
+        Keys of the random numbers.
+    """
+
+    density: LogPosterior
+    law: Law
+    schedule: Schedule
+    keys: IntArray
+
+    @classmethod
+    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int) -> Self:
+        """Make it from the density that is sampled."""
+        schedule = Schedule(tune, thin, _has_single_weights(density))
+        keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
+        return cls(unordered(density), law_of(density), schedule, keys)
+
+    def advance(self, number: int, q: Array, span: tuple[int, int]) -> None:
+        """Make the sweeps of a span of chain ``number`` from q (P,), which becomes the state after them."""
+        self.sweeps(number, q, span, *_NOWHERE)
+
+    def sweeps(self, number: int, q: Array, span: tuple[int, int], drawn: Array, loglik: Array) -> None:
+        """Make the same sweeps, and keep the draws (draws, P) and their log likelihoods (draws,)."""
+        names = np.array([number, *self.keys])
+        gibbs_sweeps(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+
+
+def _in_chunks(sweeps: Callable[[int, int], None], state: StartedChain, tune: int, stop: Event) -> None:
+    """Make all sweeps of a chain, in chunks of about ``CHUNK`` seconds, until it is done or stopped."""
+    size = 1
+    while state.finished_draws < state.total_draws and not stop.is_set():
+        first = state.finished_draws
+        last = min(first + size, state.total_draws)
+        began = perf_counter()
+        sweeps(first, last)
+        state.finished_draws, state.tuning = last, last < tune
+        size = max(1, size // 2) if perf_counter() - began > CHUNK else 2 * size
+
+
+def _watch(chains: list[Future[None]], states: list[StartedChain], progress: Progress, stop: Event) -> bool:
+    """Wait for all chains and report their progress; return True if Ctrl-C stopped them."""
+    interrupted, waiting = False, set(chains)
+    while waiting:
+        try:
+            waiting = wait(waiting, SHOWN_EVERY).not_done
+            progress.chains(states)
+        except KeyboardInterrupt:
+            interrupted = True
+            stop.set()
+    for chain in chains:
+        chain.result()
+    return interrupted
+
+
+def _has_single_weights(density: LogPosterior) -> bool:
+    """Return True if all row weights are zero or one.
+
+    Raises
+    ------
+    DataError
+        If some are not whole numbers.
+    """
+    weight = density.blocks.weight
+    if (weight % 1 != 0).any():
+        raise DataError(
+            "sample_weight has numbers that are not whole: Gibbs sampling assigns each of the points that a row "
+            "stands for.\n  Use whole numbers, or method='nuts'."
+        )
+    return bool((weight <= 1).all())
+
+
+# -- starts --
+
+
+def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
+    """Return coordinates (chains, P) at which chains start.
+
+    Short runs are made from starts of different kinds. Those that reach a log posterior within ``NEAR`` nats of the
+    highest, and what it varies by in one mode, are equally good starts: they may be in different modes. A run that has
+    ended far below is in a place that would take a chain very long to leave.
+    """
+    rows, weight = starts.sample_rows(chain.density.blocks, rng)
+    begun = [_start(chain.density, rows, weight, kind, rng) for kind in range(max(MIN_STARTS, 4 * chains))]
+    q = np.array(begun)
+    value = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q)))))
+    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(q.shape[1]))
+    return q[rng.permutation(good)[np.arange(chains) % len(good)]]
+
+
+def _run_in(chain: Chains, q: Array, number: int) -> float:
+    """Make a short run from q (P,), which becomes its end; return the log posterior there."""
+    chain.advance(number, q, (0, RUN_IN))
+    return chain.density.value(q)
+
+
+def _start(density: LogPosterior, rows: Array, weight: Array, kind: int, rng: np.random.Generator) -> Array:
+    """Return the coordinates (P,) of a start; the kinds take turns."""
+    centres, equal = _KINDS[kind % len(_KINDS)]
+    k = density.n_components
+    mixture = starts.from_centres(rows, weight, centres(rows, weight, k, rng), density.model.family)
+    shares = mixture.weight if equal else rng.dirichlet(np.full(k, 0.5)) + LIGHTEST
+    return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
+
+
+def _random_rows(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """Draw K points with replacement (K, D): there may be fewer than K."""
+    return rows[rng.choice(len(rows), n_components, p=weight / weight.sum())]
+
+
+_KINDS: tuple[tuple[starts.Centres, bool], ...] = (
+    (starts.spread_out_centres, True),
+    (_random_rows, False),
+    (starts.random_means, True),
+    (_random_rows, True),
+)
+"""Kinds of starts: where the centres are, and whether the weights are equal."""
+
+
+# -- ordered means --
+
+
+def unordered(density: LogPosterior) -> LogPosterior:
+    """Return the density with means that are not ordered: the chains' coordinates are its own."""
+    if not density.model.means.is_ordered:
+        return density
+    means = density.model.means.model_copy(update={"ordered": False})
+    return replace(density, model=density.model.model_copy(update={"means": means}))
+
+
+def out_of_order(density: LogPosterior, q: Array) -> Array:
+    """Return draws (..., P) in the coordinates of means that are not ordered."""
+    if not density.model.means.is_ordered:
+        return q
+    first = density.n_components - 1 + density.model.weights.n_extra
+    q = q.copy()
+    gaps = slice(first + 1, first + density.n_components)
+    q[..., gaps] = np.exp(q[..., gaps])
+    means = slice(first, first + density.n_components)
+    q[..., means] = np.cumsum(q[..., means], axis=-1)
+    return q
+
+
+def in_order(density: LogPosterior, q: Array) -> Array:
+    """Return draws (..., P) of one column, sorted by their means, as coordinates of ordered means.
+
+    Components whose order says nothing else have the same posterior in any order, so that to sort them is exact.
+    """
+    if not density.model.means.is_ordered:
+        return q
+    k = density.n_components
+    model = density.model
+    cuts = np.cumsum([k - 1, model.weights.n_extra, k, model.means.n_extra, density.chart.size(k, 1)])
+    logits, weights_extra, mean, means_extra, roots, scales = np.split(q, cuts, axis=-1)
+    order = np.argsort(mean, axis=-1)
+    log_weight = np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1)
+    log_weight, mean = (np.take_along_axis(values, order, axis=-1) for values in (log_weight, mean))
+    if model.family.sharing.count(k) > 1:
+        roots = np.take_along_axis(roots, order, axis=-1)
+    logits = log_weight[..., :-1] - log_weight[..., -1:]
+    gaps = np.log(np.maximum(np.diff(mean, axis=-1), np.finfo(float).tiny))
+    return np.concatenate([logits, weights_extra, mean[..., :1], gaps, means_extra, roots, scales], axis=-1)

@@ -1,0 +1,108 @@
+"""Draws of the posterior where the chains of a sampler disagree: from chains that move between all their regions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.engines import ENGINES
+from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
+from bayesgmm.inference import gibbs_chains, independence_chains
+from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference.corrected_draws import corrected_draws
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.posterior.info import ReconciliationInfo
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+EACH = 100  # effective draws from each chain below which they are too few
+SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size say little
+WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
+TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
+GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
+GIBBS_CHAINS = 4
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """Draws of the posterior in place of those of chains that disagree.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+    lp : (chains, draws) float
+        Log posterior densities.
+    info : ReconciliationInfo
+    """
+
+    q: Array
+    lp: Array
+    info: ReconciliationInfo
+
+
+def reconcile(
+    density: LogPosterior, q: Array, lp: Array, seed: int, cores: int, progress: Progress
+) -> Reconciled | None:
+    """Return draws from all regions that the chains have visited, each as often as it is probable.
+
+    A mixture is fitted to the draws of all chains, and to those of a Gibbs sampler where the priors are conjugate. It
+    proposes draws between Gibbs sweeps, or else its draws are resampled by their importance weights.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    q : (chains, draws, P) float
+    lp : (chains, draws) float
+        Draws of the chains and their log posterior densities.
+    seed, cores : int
+    progress : Progress
+
+    Returns
+    -------
+    Reconciled or None
+        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior.
+    """
+    chains, draws = lp.shape
+    before = agreement(label_free(density, q, lp))
+    if draws < SHORTEST or before.is_good(min(EACH * chains, draws * chains // 4)):
+        return None
+    progress.stage("moving between regions")
+    target = min(WANTED, draws * chains // 4)
+    try:
+        if _is_conjugate(density):
+            return _by_gibbs(density, q, before.rhat, seed, cores, target)
+        proposal = proposal_from_chains(density, q, seed, cores)
+        found = corrected_draws(proposal, chains, draws, seed, target)
+    except (PoorProposal, SamplingError, DeclarationError):
+        return None
+    facts = ReconciliationInfo("importance resampling", before.rhat, importance_share=found.importance_share)
+    return Reconciled(found.q, found.lp, facts)
+
+
+def _is_conjugate(density: LogPosterior) -> bool:
+    """Return True if the Gibbs sampler can draw from the posterior."""
+    return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
+
+
+def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
+    """Draw by Gibbs sweeps and independence steps; None if even these chains disagree."""
+    chains, draws = q.shape[:2]
+    free = gibbs_chains.unordered(density)
+    pilot = np.concatenate([gibbs_chains.out_of_order(density, q), _pilot(free, draws, seed, cores)])
+    proposal = proposal_from_chains(free, pilot, seed, cores)
+    found = independence_chains.sample(proposal, seed, chains=chains, draws=draws, target=target)
+    if not found.agreement.is_good(target / 4):
+        return None
+    q, lp = gibbs_chains.in_order(density, found.q), found.lp
+    if free is not density:
+        lp = evaluate([density] * lp.size, q.reshape(lp.size, -1), cores)[0].reshape(lp.shape)
+    return Reconciled(q, lp, ReconciliationInfo("independence steps", rhat, accepted=found.accepted))
+
+
+def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
+    """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
+    cost = density.blocks.n_points * density.n_features * density.n_components
+    thin = int(np.clip(GIBBS_WORTH // (cost * GIBBS_CHAINS * draws), 1, THIN))
+    tune = min(TUNE, thin * draws)
+    return gibbs_chains.run(density, seed, cores, draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin)

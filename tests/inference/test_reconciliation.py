@@ -1,0 +1,127 @@
+"""Chains that disagree: new draws reach all regions, each as often as it is probable."""
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.data.points import as_points
+from bayesgmm.inference import gibbs_chains, laplace
+from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference.corrected_draws import IndependenceStep
+from bayesgmm.inference.independence_chains import _joined, sample
+from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.posterior.log_posterior import LogPosterior
+
+
+def symmetric():
+    """Points that do not change when the columns are exchanged: every posterior is as symmetric as they are."""
+    b = np.random.default_rng(1).normal(size=(2, 2))
+    b = np.r_[b, b * [-1, 1], b * [1, -1], -b]
+    b = np.r_[b, b[:, ::-1]]
+    return np.concatenate([np.array(m) + b for m in ((-1.7, -1.7), (-1.7, 1.7), (1.7, -1.7), (1.7, 1.7))])
+
+
+def overlapping(seed):
+    """Three unit Gaussians in the plane, whose centres may be close to each other."""
+    r = np.random.default_rng(seed)
+    mu = r.normal(0, 4, (3, 2))
+    return mu[r.integers(0, 3, 1000)] + r.normal(size=(1000, 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "by"),
+    [
+        (bg.MixtureModel(2, covariance="tied"), "nuts", "independence steps"),
+        (bg.MixtureModel(2, covariance="tied"), "gibbs", "independence steps"),
+        (bg.MixtureModel(3, covariance="diag"), "nuts", "independence steps"),
+        (bg.MixtureModel(2, covariance="tied", covariances=bg.LKJCovariance(2.0)), "nuts", "importance resampling"),
+    ],
+)
+def test_every_mode_is_visited_as_often_as_it_is_probable(model, method, by):
+    """Both densities are equal by symmetry; one mode alone gives .045 and .009. A standard error is some 2 %."""
+    fit = bg.fit(model, symmetric(), method, seed=0, progress=False)
+    assert not bg.info(fit).warnings
+    if method == "nuts":  # Gibbs sampling crosses between the modes by itself, if slowly
+        assert bg.info(fit).notes.reconciled.by == by
+    density = np.exp(bg.density(fit, [[0, 2.0], [2, 0.0]])["log_density"].values)
+    assert density == pytest.approx(0.0268, rel=0.1)
+    assert density[0] == pytest.approx(density[1], rel=0.15)
+
+
+def test_overlapping_components_have_the_right_smallest_weight():
+    """The right value is from a million sweeps of a separate Gibbs sampler: .0288 with a standard error of .0008."""
+    fit = bg.fit(bg.MixtureModel(3), overlapping(7), seed=1, progress=False)
+    smallest = fit["posterior"]["weight"].values.min(axis=-1)
+    assert bg.info(fit).notes.reconciled.accepted > 0.1
+    assert agreement(smallest[..., None]).is_good(ess=800)
+    assert smallest.mean() == pytest.approx(0.0288, abs=0.0035)  # three standard errors, with an effective size of 800
+
+
+def test_the_same_draws_on_any_number_of_threads():
+    fits = [bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=2, cores=n, progress=False) for n in (1, 2)]
+    assert bg.info(fits[0]).notes.reconciled
+    for name in ("weight", "mean"):
+        np.testing.assert_array_equal(fits[0]["posterior"][name], fits[1]["posterior"][name])
+
+
+def test_reporting_keeps_the_chains_and_their_statistics():
+    fit = bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, disagreement="report", progress=False)
+    assert bg.info(fit).notes.reconciled is None
+    assert "energy" in fit["sample_stats"]
+
+
+def test_a_reconciled_fit_says_so_in_a_note():
+    fit = bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, progress=False)
+    (found,) = bg.diagnose(fit, ["mixing"], progress=False)
+    assert found.severity == "note"
+    assert "were replaced: the draws come from independence steps" in found.what
+
+
+def test_coordinates_of_ordered_means_and_back():
+    model = bg.MixtureModel(3, means=bg.NormalMeans(ordered=True))
+    density = LogPosterior.of(model, as_points([0.0, 1.0, 3.0, 7.0]))
+    q = np.random.default_rng(0).normal(size=(5, density.size))
+    free = gibbs_chains.out_of_order(density, q)
+    np.testing.assert_allclose(gibbs_chains.unordered(density).mixture(free)[1], density.mixture(q)[1])
+    np.testing.assert_allclose(gibbs_chains.in_order(density, free), q, atol=1e-9)
+
+
+def test_independence_steps_alone_leave_the_posterior_unchanged():
+    """Against Gibbs sweeps, for components that mix well; one of ten z values is above 4 with probability .0006."""
+    rng = np.random.default_rng(4)
+    x = np.r_[rng.normal(size=(30, 1)), rng.normal(4, 1, size=(20, 1))]
+    density = LogPosterior.of(bg.MixtureModel(2), as_points(x))
+    q = gibbs_chains.run(density, 1, 2, draws=4000, tune=200, chains=4)
+    step = IndependenceStep(proposal_from_chains(density, q, 1, 1), 1)
+    now = q[:, ::20].reshape(-1, density.size)
+    lp = np.array([density.value(one) for one in now])
+    for _ in range(30):
+        now, lp = step(now, lp)
+    assert step.accepted > 0.3 * step.proposed
+    np.testing.assert_allclose(lp, [density.value(one) for one in now])
+    before, after = label_free(density, q, np.zeros(q.shape[:2])), label_free(density, now[None], lp[None])
+    error = after.std(axis=(0, 1)) * np.sqrt(1 / len(now) + 1 / 2000)
+    z = (after.mean(axis=(0, 1)) - before.mean(axis=(0, 1)))[1:] / error[1:]
+    assert np.abs(z).max() < 4
+
+
+def test_short_chains_are_joined_one_after_another():
+    values = np.arange(4)[:, None] * 100 + np.arange(50)  # four short chains of fifty draws
+    joined = _joined(values, chains=2, draws=7)
+    assert joined.tolist() == [[0, 16, 33, 49, 100, 116, 133], [200, 216, 233, 249, 300, 316, 333]]
+
+
+def test_modes_that_differ_by_labels_only_are_one():
+    density = LogPosterior.of(bg.MixtureModel(2, weights=bg.DirichletProcess()), as_points(overlapping(0)))
+    q = laplace.starting_points(density, 0, 1)[0]
+    swapped = density.reordered(q[None], np.array([[1, 0]]))[0]
+    assert density.value(q) != pytest.approx(density.value(swapped), abs=0.1)
+    assert laplace.is_same_mixture(density, q, swapped)
+    assert not laplace.is_same_mixture(density, q, q + 0.5)
+
+
+def test_proposals_that_are_never_accepted_end_the_run():
+    density = LogPosterior.of(bg.MixtureModel(2), as_points(overlapping(0)[:60]))
+    far = np.random.default_rng(0).normal(30, 0.01, size=(2, 400, density.size))
+    with pytest.raises(bg.errors.PoorProposal):
+        sample(proposal_from_chains(density, far, 0, 1), 0, chains=2, draws=200, target=100)
