@@ -27,8 +27,9 @@ DISCARDED = 0.1  # share of the steps that are discarded: the first draws are on
 MIN_ACCEPTED = 0.002  # share of accepted steps below which the chains are given up
 FEW_ACCEPTED = 0.1  # share of accepted steps below which the proposal is fitted anew
 MAX_REFITS = 3
-WORTH = 2_000_000_000  # maximum cost of all sweeps: points x features x components x sweeps
+WORTH = 8_000_000_000  # maximum cost of all steps, of which a sweep has points x features x components
 EVALUATION = 2  # cost of an evaluation of the density, in sweeps
+STEP = 60_000  # cost of a step in Python, for few points
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,21 @@ class _ShortChains:
         return np.stack([q for q, _ in kept], axis=1), np.stack([lp for _, lp in kept], axis=1)
 
 
+def affordable(density: LogPosterior, chains: int) -> int:
+    """Return the number of independence steps of each short chain that the budget allows."""
+    sweep = density.blocks.n_points * density.n_features * density.n_components
+    return int(WORTH // ((sweep * (SWEEPS + EVALUATION) + STEP) * chains * JOINED))
+
+
+def is_affordable(density: LogPosterior, chains: int, draws: int) -> bool:
+    """Return True if the budget suffices for the shortest run."""
+    return affordable(density, chains) >= _fewest(draws)
+
+
+def _fewest(draws: int) -> int:
+    return max(BETWEEN, -(-draws // JOINED))
+
+
 def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: float) -> IndependenceDraws:
     """Sample until the short chains agree, with the effective size that is wanted, or a budget is spent.
 
@@ -144,8 +160,7 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
     .. [2] Haario, Saksman & Tamminen (2001), Bernoulli 7(2), 223-242: proposals from earlier draws.
     """
     density, cores = proposal.density, proposal.cores
-    least = max(BETWEEN, -(-draws // JOINED))
-    most = max(least, int(WORTH // (_cost(density) * (SWEEPS + EVALUATION) * chains * JOINED)))
+    least, most = _fewest(draws), affordable(density, chains)
     running = _started(proposal, seed, chains * JOINED)
     verdict, refits = Agreement(np.inf, 0.0), 0
     with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-independence") as pool:
@@ -166,10 +181,6 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
                 raise
     q, lp = (_joined(values, chains, draws) for values in running.drawn())
     return IndependenceDraws(q, lp, verdict, running.step.share)
-
-
-def _cost(density: LogPosterior) -> int:
-    return density.blocks.n_points * density.n_features * density.n_components
 
 
 def _started(proposal: Proposal, seed: int, count: int) -> _ShortChains:

@@ -1,4 +1,4 @@
-"""The NUTS engine: nutpie in coordinates that are whitened at the mode."""
+"""The NUTS engine: nutpie in coordinates that are whitened at the modes; chains that disagree are reconciled."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

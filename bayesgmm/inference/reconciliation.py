@@ -70,7 +70,7 @@ def reconcile(
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
     try:
-        if _is_conjugate(density):
+        if _is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
