@@ -241,8 +241,8 @@ class LogPosterior:
         root = np.tril(np.linalg.solve(chol, np.broadcast_to(np.eye(self.n_features), chol.shape)))
         placed = ((draws.mean - standard.shift) / standard.scale).reshape(size, -1)
         if model.means.is_ordered:
-            placed = np.concatenate([placed[:, :1], np.log(np.diff(placed, axis=1))], axis=1)
-        log_weight, none = np.log(draws.weight), np.empty((size, 0))
+            placed = np.concatenate([placed[:, :1], _log(np.diff(placed, axis=1))], axis=1)
+        log_weight, none = _log(draws.weight), np.empty((size, 0))
         return np.concatenate(
             [
                 log_weight[:, :-1] - log_weight[:, -1:],
@@ -306,3 +306,8 @@ class LogLikelihood(LogPosterior):
     @override
     def _density(self, name: str) -> Any:
         return native.flat_weights_density if name == "weights" else native.flat_density
+
+
+def _log(values: Array) -> Array:
+    """Compute logarithms of positive numbers that may have been rounded to zero."""
+    return np.log(np.maximum(values, np.finfo(float).tiny))
