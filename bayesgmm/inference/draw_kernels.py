@@ -60,16 +60,16 @@ def log_gamma(stream, shape):
 
 @plain_jit
 def log_dirichlet(stream, alpha, out):
-    """Draw the logarithms of Dirichlet weights (K,)."""
+    """Draw the logarithms of Dirichlet weights (K,); of ``alpha`` the first K numbers count."""
     top = -math.inf
-    for k in range(alpha.size):
+    for k in range(out.size):
         out[k] = log_gamma(stream, alpha[k])
         top = max(top, out[k])
     total = 0.0
-    for k in range(alpha.size):
+    for k in range(out.size):
         total += math.exp(out[k] - top)
     log_total = top + math.log(total)
-    for k in range(alpha.size):
+    for k in range(out.size):
         out[k] -= log_total
 
 

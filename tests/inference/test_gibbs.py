@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numba as nb
 import numpy as np
@@ -14,6 +15,7 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
+from bayesgmm.inference import draw_kernels, gibbs_kernels
 from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.inference.conditionals import law_of, without_conditionals
 from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS, log_concentration_density, log_gamma, normal
@@ -251,6 +253,23 @@ def test_every_block_is_drawn_from_its_conditional_under_the_log_posterior(famil
 
 
 # -- random numbers --
+
+
+@pytest.mark.parametrize(("d", "model"), DECLARATIONS, ids=str)
+def test_every_index_is_within_its_array(d, model, monkeypatch):
+    """Run by Python, which checks what compiled code does not: an index beyond the end destroyed memory."""
+    rng = np.random.default_rng(0)
+    uniform_pair = SimpleNamespace(uniform_pair=lambda *counters: tuple(1 - rng.random(2)))
+    monkeypatch.setattr(draw_kernels, "random_numbers", uniform_pair)
+    density = gibbs.unordered(LogPosterior.of(model, as_points(rng.normal(size=(40, d)))))
+    law, q = law_of(density), 0.1 * rng.normal(size=density.size)
+    first = law.n_components - 1 + law.weights_extra
+    starts = first, first + law.n_components * d + law.means_extra, q.size - law.scale_extra
+    memory = gibbs_kernels.scratch_memory(law, starts[2] - starts[1])
+    gibbs_kernels._read(law, q, starts, memory)
+    memory.sums[:: memory.sums.size // law.n_components] = 5.0  # points of each component, all at its mean
+    gibbs_kernels.draw_parameters(np.zeros(draw_kernels.STREAM_SIZE, dtype=np.int64), law, q, starts, memory)
+    assert np.isfinite(q).all()
 
 
 def test_uniform_numbers_are_those_of_philox():
