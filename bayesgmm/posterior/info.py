@@ -167,13 +167,13 @@ class EngineNotes(_Facts):
         Number of evaluations of the log posterior, after the mode was found.
     resampled : ResamplingInfo, optional
         Set where the draws were resampled by their importance ratios.
+    reconciled : ReconciliationInfo, optional
+        Replacement of the draws of chains that disagreed.
 
     Examples
     --------
     >>> EngineNotes(maximum="likelihood", converged=True)
     EngineNotes(maximum='likelihood', converged=True)
-    reconciled : ReconciliationInfo, optional
-        Replacement of the draws of chains that disagreed.
     """
 
     maximum: Literal["likelihood", "posterior"] | None = None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import pairwise, product
 
 import arviz as az
@@ -223,12 +224,20 @@ def test_the_declaration_in_it_makes_the_same_model(page, fit):
     from bayesgmm.posterior.info import declaration
 
     stored = declaration(fit)
-    card, python, command = codes
+    card, python = codes  # and no command: it has no option for ``disagreement``
     assert bg.MixtureModel.parse(tomllib.loads(card)["mixture"], "card") == stored
     model = re.search(r"model = (bg\.MixtureModel\(.*?\n\))", python, re.DOTALL)[1]
     assert eval(model, {"bg": bg}) == stored
     assert "seed=2" in python
+    assert "disagreement='report'" in python
+
+
+def test_the_command_in_it_makes_the_same_fit(galaxies_fit):
+    subject = Subject(galaxies_fit)
+    subject.info = replace(subject.info, settings=subject.info.settings | {"disagreement": "reconcile"})
+    command = remaking._command(subject)
     assert command.startswith("bayesgmm fit data.csv --model model.toml --method nuts")
+    assert "--draws 250" in command
 
 
 def said_exactly(element):
