@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesgmm.diagnosis.mixing import HIGH_RHAT
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Table, log_densities
 
-HIGH_RHAT = 1.01
 REFERENCES = 8  # points of the data at which the density is monitored
 MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
 

@@ -50,8 +50,7 @@ class CorrectedDraws:
 
 def affordable(density: LogPosterior) -> int:
     """Maximum number of proposals by default: fewer with many points."""
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    return int(min(MAX_PROPOSALS, max(FIRST, WORTH // cost)))
+    return int(min(MAX_PROPOSALS, max(FIRST, WORTH // density.sweep_cost)))
 
 
 def corrected_draws(

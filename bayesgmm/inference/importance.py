@@ -273,5 +273,4 @@ def resampling_warnings(assessment: Kept, draws: int) -> list[str]:
 
 def affordable(density: LogPosterior) -> int:
     """Maximum total number of proposals."""
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    return min(PROPOSALS_WORTH // cost, MAX_NUMBERS // density.size)
+    return min(PROPOSALS_WORTH // density.sweep_cost, MAX_NUMBERS // density.size)

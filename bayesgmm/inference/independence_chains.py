@@ -123,8 +123,7 @@ class _ShortChains:
 
 def affordable(density: LogPosterior, chains: int) -> int:
     """Return the number of independence steps of each short chain that the budget allows."""
-    sweep = density.blocks.n_points * density.n_features * density.n_components
-    return int(WORTH // ((sweep * (SWEEPS + EVALUATION) + STEP) * chains * JOINED))
+    return int(WORTH // ((density.sweep_cost * (SWEEPS + EVALUATION) + STEP) * chains * JOINED))
 
 
 def is_affordable(density: LogPosterior, chains: int, draws: int) -> bool:

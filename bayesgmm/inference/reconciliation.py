@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesgmm.diagnosis.mixing import LOW_ESS
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
 from bayesgmm.inference import gibbs_chains, independence_chains
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
-from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-EACH = 100  # effective draws from each chain below which they are too few
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size say little
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
@@ -61,11 +61,12 @@ def reconcile(
     Returns
     -------
     Reconciled or None
-        None if the chains agree, if they are too short to tell, or if no proposal is close enough to the posterior.
+        None if the chains agree, if they are too short to tell, if no proposal is close enough to the posterior, or if
+        Ctrl-C stops the work: the chains are then kept.
     """
     chains, draws = lp.shape
     before = agreement(label_free(density, q, lp))
-    if draws < SHORTEST or before.is_good(min(EACH * chains, draws * chains // 4)):
+    if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
         return None
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
@@ -74,7 +75,7 @@ def reconcile(
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
-    except (PoorProposal, SamplingError, DeclarationError):
+    except (PoorProposal, SamplingError, DeclarationError, KeyboardInterrupt):
         return None
     facts = ReconciliationInfo("importance resampling", before.rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)
@@ -102,7 +103,10 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
 
 def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
     """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    thin = int(np.clip(GIBBS_WORTH // (cost * GIBBS_CHAINS * draws), 1, THIN))
+    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, THIN))
     tune = min(TUNE, thin * draws)
-    return gibbs_chains.run(density, seed, cores, draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin)
+    settings = {"draws": draws, "tune": tune, "chains": GIBBS_CHAINS, "thin": thin}
+    q, _, interrupted = gibbs_chains.sample(density, seed, cores, Silent(), **settings)
+    if interrupted:
+        raise KeyboardInterrupt
+    return q

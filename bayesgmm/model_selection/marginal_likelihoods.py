@@ -162,8 +162,7 @@ def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
 
 
 def _affordable(density: LogPosterior) -> int:
-    cost = density.blocks.n_points * density.n_features * density.n_components
-    return int(min(PROPOSALS, max(MIN_PROPOSALS, WORTH // cost)))
+    return int(min(PROPOSALS, max(MIN_PROPOSALS, WORTH // density.sweep_cost)))
 
 
 def _proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, cores: int) -> Proposal:

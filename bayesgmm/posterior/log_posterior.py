@@ -153,6 +153,11 @@ class LogPosterior:
         """Number of unconstrained coordinates, P."""
         return self._cuts[-1]
 
+    @property
+    def sweep_cost(self) -> int:
+        """Points times features times components: what budgets of sweeps are counted in."""
+        return self.blocks.n_points * self.n_features * self.n_components
+
     def __call__(self, q: Array) -> tuple[float, Array]:
         """Compute the log posterior density at q (size,) and its gradient (size,); the likelihood is in data units."""
         grad = np.empty(self.size)

@@ -70,6 +70,18 @@ def test_reporting_keeps_the_chains_and_their_statistics():
     assert "energy" in fit["sample_stats"]
 
 
+@pytest.mark.parametrize("place", ["gibbs_chains.gibbs_sweeps", "independence_chains.IndependenceStep.__call__"])
+def test_ctrl_c_keeps_the_chains_of_the_engine(place, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"bayesgmm.inference.{place}", stop)
+    with pytest.warns(bg.FitWarning, match="not mixed well"):
+        fit = bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, progress=False)
+    assert "energy" in fit["sample_stats"]
+    assert fit["posterior"].sizes["draw"] == 1000
+
+
 def test_a_reconciled_fit_says_so_in_a_note():
     fit = bg.fit(bg.MixtureModel(2, "tied"), symmetric(), seed=0, progress=False)
     (found,) = bg.diagnose(fit, ["mixing"], progress=False)
