@@ -225,7 +225,9 @@ def fold_tables(points, table, start, stop, out):
             table.root[first * roots : last * roots],
             k,
         )
-        out[one] = fold_points(points, own)
+        sums = fold_points(points, own)
+        for i in range(sums.size):  # as in draw_responsibilities: no slice
+            out[one, i] = sums[i]
 
 
 @kernel
