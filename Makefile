@@ -7,7 +7,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test quick lint bench docs notebooks uncache clean
+.PHONY: demo test quick lint bench evidence docs notebooks uncache clean
 
 demo: $(READY)
 	$(BIN)/bayesgmm warmup
@@ -30,6 +30,9 @@ notebooks: $(READY)  # the course, with its pictures, into build/notebooks
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group benchmarks
 	$(BIN)/python -m benchmarks
+
+evidence: $(READY)  # about an hour; writes docs/evidence.md
+	$(BIN)/python -m evidence
 
 docs: $(READY)  # BAYESGMM_DOCS_EXECUTE=off builds it without running the pages
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs

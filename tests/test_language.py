@@ -43,6 +43,7 @@ KINDS = {
     "bayesgmm": "*.py",
     "tests": "*.py",
     "benchmarks": "*.py",
+    "evidence": "*.py",
     "docs": "*.md",
     "notebooks": "*.ipynb",
     "models": "*.toml",

@@ -1,0 +1,67 @@
+"""The registry of sections. A new section is one function in a file of its own, and one entry in ``SECTIONS``."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import version
+
+import pandas as pd
+
+from evidence.results import Result
+
+
+@dataclass(frozen=True)
+class Section:
+    """Section of the page.
+
+    Parameters
+    ----------
+    name : str
+        Argument of ``python -m evidence``.
+    title : str
+        Heading on the page.
+    place : str
+        ``"module:function"`` of the function that computes it.
+    replicates : int
+        Default number of replicates; the function says of what.
+    few : int
+        Number of replicates for the tests: at most a second of processor time.
+    """
+
+    name: str
+    title: str
+    place: str
+    replicates: int
+    few: int = 2
+
+    @property
+    def function(self) -> Callable[[int, int], tuple[str, pd.DataFrame]]:
+        """``function(replicates, seed)``: one paragraph, and a table whose columns name all numbers in it."""
+        module, _, name = self.place.partition(":")
+        found: Callable[[int, int], tuple[str, pd.DataFrame]] = getattr(import_module(module), name)
+        return found
+
+    def run(self, replicates: int, seed: int) -> Result:
+        """Compute the section."""
+        began = time.process_time()
+        text, table = self.function(replicates, seed)
+        seconds = round(time.process_time() - began, 1)
+        day = datetime.now(UTC).date().isoformat()
+        return Result(" ".join(text.split()), table, replicates, seed, seconds, version("bayesgmm"), day)
+
+
+SECTIONS = {
+    section.name: section
+    for section in (
+        Section(
+            "posteriordb",
+            "A published posterior",
+            "evidence.reference_posteriors:low_dim_gauss_mix",
+            20,
+        ),
+        Section("partitions", "Partitions against all set partitions", "evidence.partitions:against_all", 100, 1),
+    )
+}
+"""Sections by name, in the order of the page."""
