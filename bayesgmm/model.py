@@ -104,9 +104,11 @@ class MixtureModel(Declared):
             )
         n_features = len(points.columns)
         per_component = n_features + self.family.size_per_component(n_features)
+        weights = self.weights.resolve(self.n_components, per_component)
+        n_clusters = weights.expected_clusters(self.n_components)
         resolved = {
-            "weights": self.weights.resolve(self.n_components, per_component),
-            "covariances": self.covariances.resolve(points.summary, self.family, self.n_components),
+            "weights": weights,
+            "covariances": self.covariances.resolve(points.summary, self.family, n_clusters),
             "means": self.means.resolve(points.summary),
             "background": None if self.background is None else self.background.resolve(points),
         }

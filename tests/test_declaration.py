@@ -48,6 +48,16 @@ def test_defaults_are_the_published_ones():
     np.testing.assert_allclose(resolved.covariances.scale, x.var(ddof=1) / 4)
 
 
+@pytest.mark.parametrize("weights", [bg.SparseDirichlet(), bg.DirichletProcess(), bg.PitmanYor(0.8, 0.3)])
+def test_where_the_number_of_components_is_a_bound_no_default_depends_on_it(weights):
+    points = as_points(np.random.default_rng(0).normal(size=(60, 2)))
+    ten, forty = [bg.MixtureModel(k, weights=weights).resolve(points) for k in (10, 40)]
+    np.testing.assert_allclose(ten.covariances.scale, forty.covariances.scale)
+    assert ten.means == forty.means
+    narrow = bg.MixtureModel(10).resolve(points).covariances.scale
+    assert np.trace(ten.covariances.scale) > 3 * np.trace(narrow)
+
+
 def test_diagonal_defaults_treat_each_column_separately():
     x = np.random.default_rng(0).normal(size=(30, 9)) * np.arange(1, 10)
     together = bg.MixtureModel(2, "diag").resolve(as_points(x)).covariances

@@ -35,8 +35,15 @@ class CovariancesPrior(Declared):
         """Native log density, made by ``prior_density``."""
 
     @abstractmethod
-    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:
         """Return the same prior with all parameters explicit, in the shape that the family needs.
+
+        Parameters
+        ----------
+        data : Summary
+        family : Family
+        n_clusters : float
+            Number of clusters that the prior of the weights expects.
 
         Raises
         ------
@@ -110,9 +117,12 @@ class WishartPrecision(CovariancesPrior):
     scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
         In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, for
         example ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_: then the components share a scale that is learned
-        (``covariance_scale`` in the fit). By default the variances of the columns divided by :math:`K^2`, which is the
-        choice of [1]_ for one column, used for each column. (Their choice for several columns contains the correlations
-        *between* the clusters; on the iris data it merges two species.)
+        (``covariance_scale`` in the fit). By default the variances of the columns divided by :math:`C^2`, where C is
+        the number of clusters that the prior of the weights expects: K under ``Dirichlet``, which is the choice of [1]_
+        for one column, used for each column. (Their choice for several columns contains the correlations *between* the
+        clusters; on the iris data it merges two species.) Under ``SparseDirichlet``, ``DirichletProcess`` and
+        ``PitmanYor``, K is only an upper bound, and C is the prior mean of the number of clusters among 20 points: 3.6,
+        2.4 and 4.0 at the default concentrations, whatever K is.
 
     References
     ----------
@@ -132,7 +142,7 @@ class WishartPrecision(CovariancesPrior):
     density: ClassVar = wishart_density
     positive_extras: ClassVar = ("covariance_scale",)
 
-    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         width = family.form.block_size(len(data.columns))
         dof = width + 2.0 if self.dof is None else self.dof
         minimum = width - 1
@@ -141,14 +151,14 @@ class WishartPrecision(CovariancesPrior):
                 f"WishartPrecision dof={dof:g} is too small for {family.name!r} covariances of "
                 f"{len(data.columns)} columns: it must be more than {minimum}"
             )
-        return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_components)})
+        return self.model_copy(update={"dof": dof, "scale": self._resolved_scale(data, family, n_clusters)})
 
-    def _resolved_scale(self, data: Summary, family: Family, n_components: int) -> object:
+    def _resolved_scale(self, data: Summary, family: Family, n_clusters: float) -> object:
         if isinstance(self.scale, Scalar):
             return _for_family(self.scale, data, family, "the scale of spherical covariances")
         if self.scale is None:
             data.varied_range()
-            return _plain(_as_family(np.diag(data.variance) / n_components**2, family))
+            return _plain(_as_family(np.diag(data.variance) / n_clusters**2, family))
         return _plain(_as_family(self._own_scale(data), family))
 
     def _own_scale(self, data: Summary) -> Array:
@@ -271,7 +281,7 @@ class LKJCovariance(CovariancesPrior):
 
     density: ClassVar = lkj_density
 
-    def resolve(self, data: Summary, family: Family, n_components: int) -> Self:  # noqa: D102
+    def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         if self.sd is None:
             data.varied_range()
             sigma = np.sqrt(family.form.pooled(data.variance))

@@ -15,6 +15,10 @@ from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
 
+FEW = 20  # number of points that show the clusters of some size, for default covariances
+QUANTILES = 100  # number of quantiles that stand for the prior of a concentration
+LARGE = 1e9  # a larger concentration counts as this one, which has no two points in one cluster
+
 
 @jit
 def digamma(x: float) -> float:
@@ -115,6 +119,15 @@ class WeightsPrior(Declared):
             return self.model_copy(update={"concentration": self.concentration.single("a concentration")})
         self.concentrations(n_components)
         return self
+
+    def expected_clusters(self, n_components: int) -> float:
+        """Return the number of clusters that the resolved prior expects; it scales the default of the covariances.
+
+        Priors of K weights expect K clusters. Priors that leave components empty, for which K is only an upper bound,
+        expect the mean number of different clusters among 20 points, whatever K is: clusters that hold less than a
+        twentieth of all points count little.
+        """
+        return float(n_components)
 
     def concentrations(self, n_components: int) -> Array:
         """Return the fixed concentration of each component (K,).
@@ -243,6 +256,9 @@ class SparseDirichlet(WeightsPrior):
     the concentration is below half of the number of free parameters of a component [1]_. For a finite number of points
     it must be much smaller, or learned [2]_.
 
+    The number of components is an upper bound: with the defaults, neither the expected number of clusters nor the
+    default scale of ``WishartPrecision`` depends on it.
+
     Parameters
     ----------
     concentration : float or a prior of a positive number, optional
@@ -288,8 +304,35 @@ class SparseDirichlet(WeightsPrior):
             n_components, per_component
         )
 
+    def expected_clusters(self, n_components: int) -> float:
+        """Return the mean number of clusters among 20 points under the Dirichlet process that this prior approaches.
+
+        With a concentration in proportion to 1 / K and a growing K, that process has K times the concentration.
+        """
+        return _clusters_among_few(n_components * _typical(self.concentration), 0.0, n_components)
+
     def draw_given(self, rng: np.random.Generator, concentration: Array) -> Array:  # noqa: D102
         return _draw_dirichlet(rng, concentration)
+
+
+def _typical(concentration: NumbersOrPrior | None) -> Array:
+    """Return a fixed concentration (1,), or quantiles of its prior, at equal steps of probability."""
+    if isinstance(concentration, Scalar):
+        return concentration.quantile((np.arange(QUANTILES) + 0.5) / QUANTILES)
+    return np.atleast_1d(np.asarray(concentration, dtype=np.float64))
+
+
+def _clusters_among_few(alpha: Array, discount: float, n_components: int) -> float:
+    """Compute the mean number of clusters, at most K, among FEW points of a Pitman-Yor process, averaged over alpha.
+
+    The next of n points is in a new cluster with probability (alpha + discount times the number of clusters) /
+    (alpha + n): the Chinese restaurant process.
+    """
+    alpha = np.minimum(alpha, LARGE)
+    number = np.ones_like(alpha)
+    for n in range(1, FEW):
+        number += (alpha + discount * number) / (alpha + n)
+    return min(float(number.mean()), float(n_components))
 
 
 def _require_one(prior: WeightsPrior) -> None:
@@ -332,6 +375,10 @@ class StickBreaking(WeightsPrior):
         """
         _require_one(self)
         return super().resolve(n_components, per_component)
+
+    def expected_clusters(self, n_components: int) -> float:
+        """Return the mean number of clusters of the process, without truncation, among 20 points."""
+        return _clusters_among_few(_typical(self.concentration), self.stick_discount, n_components)
 
     def params(self, n_components: int) -> Array:
         """Return the discount, then the concentration or its prior."""

@@ -136,3 +136,20 @@ def test_every_scalar_prior_can_be_the_prior_of_the_spread_of_the_means(spread):
     density = LogPosterior.of(bg.MixtureModel(2, means=bg.HierarchicalMeans(spread=spread)), X)
     assert np.isfinite(density(np.zeros(density.size))[0])
     assert (np.asarray(density.model.means.spread.quantile(0.5)) > 0).all()
+
+
+@pytest.mark.parametrize("weights", [bg.SparseDirichlet(), bg.DirichletProcess(), bg.PitmanYor(0.8, 0.3)])
+def test_expected_clusters_are_those_among_twenty_points(weights):
+    """Against simulated labels, without truncation to see.  False alarm: 6e-5 each (4 standard errors)."""
+    k = 400
+    number = bg.elicit(bg.MixtureModel(k, weights=weights), n_points=20, draws=20_000)["probability"]
+    mean = float(number @ number["n_clusters"])
+    error = float(number @ (number["n_clusters"] - mean) ** 2 / 20_000) ** 0.5
+    limit = 0.02 if isinstance(weights, bg.SparseDirichlet) else 0.0  # how near 400 components are to the process
+    assert abs(weights.resolve(k, 5).expected_clusters(k) - mean) < 4 * error + limit
+
+
+def test_no_more_clusters_are_expected_than_there_are_components():
+    for weights in (bg.Dirichlet(), bg.SparseDirichlet(), bg.DirichletProcess(), bg.PitmanYor()):
+        assert weights.resolve(2, 5).expected_clusters(2) == 2.0
+    assert bg.Dirichlet(0.01).expected_clusters(30) == 30.0  # K is what the reader believes
