@@ -318,6 +318,13 @@ ENGINES: dict[str, Engine] = {
                 Setting("tune", 1000, "number of sweeps of each chain before the first draw"),
                 Setting("chains", 4, "number of chains"),
                 Setting("thin", 10, "number of sweeps from one draw to the next"),
+                Setting(
+                    "tempering",
+                    "none",
+                    "'parallel': parallel tempering, a ladder of temperatures from the prior to the posterior for each "
+                    "chain, which crosses between distant modes and estimates the log evidence",
+                    ("none", "parallel"),
+                ),
                 DISAGREEMENT,
             ),
             (NEEDS_COORDINATES, NEEDS_CONDITIONALS),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesgmm.diagnosis import components, engines, mixing, modes, points, predictions, priors
+from bayesgmm.diagnosis import components, engines, mixing, modes, points, predictions, priors, tempering
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
@@ -84,6 +84,10 @@ def _prior_known(fit: "xr.DataTree") -> str:
     return _points(fit) if stored else "the fit stores no log posterior and log likelihood"
 
 
+def _tempered(fit: "xr.DataTree") -> str:
+    return "" if info(fit).notes.tempering is not None else "the draws are not from parallel tempering"
+
+
 def _truncated(fit: "xr.DataTree") -> str:
     known = info(fit).truncation is not None
     return "" if known else "the prior of the weights is unknown, or is not a truncated process"
@@ -116,6 +120,7 @@ CHECKS: dict[str, Check] = {
     "divergences": Check(mixing.divergences, _divergences),
     "energy": Check(mixing.energy, _energies),
     "tree depth": Check(mixing.tree_depth, _depths),
+    "tempering": Check(tempering.round_trips, _tempered),
     "approximation": Check(engines.approximation, _approximated),
     "last stick": Check(components.last_stick, _truncated),
     "empty components": Check(components.emptied, _points),

@@ -68,9 +68,31 @@ def bridge(drawn: Array, proposed: Array) -> BridgeEstimate:
     >>> round(found.log_evidence, 6), round(found.overlap, 6), found.effective
     (-3.0, 1.0, 100.0)
     """
+    effective = effective_size(drawn)
+    log_z, f, h = optimal_bridge(drawn, proposed, effective)
+    error = f.var() / (f.mean() ** 2 * f.size) + h.var() / (h.mean() ** 2 * effective_size(h))
+    return BridgeEstimate(log_z, float(np.sqrt(error)), float(min(f.mean(), 1.0)), effective)
+
+
+def optimal_bridge(drawn: Array, proposed: Array, effective: float) -> tuple[float, Array, Array]:
+    """Compute the log evidence by the optimal bridge.
+
+    Parameters
+    ----------
+    drawn, proposed : arrays
+        Log ratios of target and proposal, at draws of the target and of the proposal.
+    effective : float
+        Effective number of draws of the target.
+
+    Returns
+    -------
+    log_z : float
+    f, h : arrays
+        Bridge function times the density of the target at the proposals, and times that of the proposal at the draws;
+        their means are equal.
+    """
     level = float(np.median(drawn))
     drawn, proposed = drawn - level, proposed - level
-    effective = effective_size(drawn)
     log_z = 0.0
     for _ in range(MAX_ITER):
         log_f, log_h = _terms(drawn, proposed, log_z, effective)
@@ -78,9 +100,7 @@ def bridge(drawn: Array, proposed: Array) -> BridgeEstimate:
         if not abs(log_z - before) > TOL:
             break
     log_f, log_h = _terms(drawn, proposed, log_z, effective)
-    f, h = np.exp(log_f), np.exp(log_h)
-    error = f.var() / (f.mean() ** 2 * f.size) + h.var() / (h.mean() ** 2 * effective_size(h))
-    return BridgeEstimate(level + log_z, float(np.sqrt(error)), float(min(f.mean(), 1.0)), effective)
+    return level + log_z, np.exp(log_f), np.exp(log_h)
 
 
 def _terms(drawn: Array, proposed: Array, log_z: float, effective: float) -> tuple[Array, Array]:

@@ -89,11 +89,11 @@ def sample(
         def sweeps(first: int, last: int) -> None:
             chain.sweeps(number, now, (first, last), q[number], loglik[number])
 
-        _in_chunks(sweeps, states[number], tune, stop)
+        in_chunks(sweeps, states[number], tune, stop)
 
     with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-gibbs") as pool:
         begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
-        interrupted = _watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
+        interrupted = watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
     return in_order(density, q), loglik, interrupted
 
 
@@ -132,19 +132,21 @@ class Chains:
         gibbs_sweeps(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
 
 
-def _in_chunks(sweeps: Callable[[int, int], None], state: StartedChain, tune: int, stop: Event) -> None:
-    """Make all sweeps of a chain, in chunks of about ``CHUNK`` seconds, until it is done or stopped."""
-    size = 1
-    while state.finished_draws < state.total_draws and not stop.is_set():
+def in_chunks(
+    sweeps: Callable[[int, int], None], state: StartedChain, tune: int, stop: Event, end: int | None = None
+) -> None:
+    """Make the sweeps of a chain before ``end``, or all, in chunks of about ``CHUNK`` seconds, until stopped."""
+    size, end = 1, state.total_draws if end is None else end
+    while state.finished_draws < end and not stop.is_set():
         first = state.finished_draws
-        last = min(first + size, state.total_draws)
+        last = min(first + size, end)
         began = perf_counter()
         sweeps(first, last)
         state.finished_draws, state.tuning = last, last < tune
         size = max(1, size // 2) if perf_counter() - began > CHUNK else 2 * size
 
 
-def _watch(chains: list[Future[None]], states: list[StartedChain], progress: Progress, stop: Event) -> bool:
+def watch(chains: list[Future[None]], states: list[StartedChain], progress: Progress, stop: Event) -> bool:
     """Wait for all chains and report their progress; return True if Ctrl-C stopped them."""
     interrupted, waiting = False, set(chains)
     while waiting:

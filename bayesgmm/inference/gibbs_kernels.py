@@ -48,7 +48,7 @@ from bayesgmm.sweep.orchestration import NativeTable, workspace
 
 NORMAL, CONJUGATE, HIERARCHICAL = range(3)  # priors of the means
 _EXCHANGES = 4  # proposed exchanges of labels in one sweep
-_LOG_2PI = math.log(2 * math.pi)
+LOG_2PI = math.log(2 * math.pi)
 
 Law = namedtuple(
     "Law",
@@ -87,7 +87,7 @@ def scratch_memory(law, coordinates_size):
 
 
 @jit
-def _read(law, q, starts, memory):
+def read(law, q, starts, memory):
     """Write the mixture at coordinates q to the scratch memory."""
     k, d = law.n_components, law.n_features
     log_softmax(q[: k - 1], memory.log_weight)
@@ -95,7 +95,7 @@ def _read(law, q, starts, memory):
         memory.mean[t] = q[starts[0] + t]
     unpack_roots(q[starts[1] : starts[2]], d, law.chart, law.n_cores, memory.core, memory.root, memory.log_det)
     for i in range(k):
-        memory.offset[i] = memory.log_weight[i] + memory.log_det[i] - 0.5 * d * _LOG_2PI
+        memory.offset[i] = memory.log_weight[i] + memory.log_det[i] - 0.5 * d * LOG_2PI
 
 
 # -- weights --
@@ -399,12 +399,8 @@ def draw_scales(stream, law, q, at, memory):
 
 
 @plain_jit
-def draw_parameters(stream, law, q, starts, memory):
-    """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q."""
-    k = law.n_components
-    for c in range(k):
-        memory.counts[c] = memory.sums[c * (memory.sums.size // k)]
-    draw_weights(stream, law, q, memory)
+def draw_components(stream, law, q, starts, memory):
+    """Draw means, precisions and their hyperparameters, given counts and moments; write them to the coordinates q."""
     means_at, scales_at = starts[0] + memory.mean.size, starts[2]
     if law.chart == LOGARITHMS:
         draw_diagonal(stream, law, q, means_at, scales_at, memory)
@@ -415,6 +411,16 @@ def draw_parameters(stream, law, q, starts, memory):
         draw_centre_and_spread(stream, law, q, means_at, memory)
     if law.scale_extra > 0:
         draw_scales(stream, law, q, scales_at, memory)
+
+
+@plain_jit
+def draw_parameters(stream, law, q, starts, memory):
+    """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q."""
+    k = law.n_components
+    for c in range(k):
+        memory.counts[c] = memory.sums[c * (memory.sums.size // k)]
+    draw_weights(stream, law, q, memory)
+    draw_components(stream, law, q, starts, memory)
 
 
 @kernel
@@ -445,7 +451,7 @@ def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
     draws = np.empty(work.score.size)
     stream = np.zeros(STREAM_SIZE, dtype=np.int64)
     for number in range(first, last):
-        _read(law, q, starts, memory)
+        read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
         loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes, memory.sums)
         since = number - schedule.tune

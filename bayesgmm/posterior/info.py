@@ -134,6 +134,36 @@ class ReconciliationInfo(_Facts):
 
 
 @dataclass(frozen=True, repr=False)
+class TemperingInfo(_Facts):
+    """Parallel tempering: the ladder of temperatures, and what it tells.
+
+    Parameters
+    ----------
+    inverse_temperatures : tuple of M floats
+        Powers of the likelihood at the rungs, from 0 (the prior) to 1 (the posterior).
+    swap_rates : tuple of M - 1 floats
+        Acceptance rates of exchanges of neighbours.
+    round_trips : int
+        Number of round trips of states from the prior to the posterior and back, after tuning, over all chains.
+    expected_round_trips : float
+        Their expected number if successive states at each rung were independent.
+    log_evidence, log_evidence_se : float
+        Log marginal likelihood of the data in their own units, from the ladder, and its standard error.
+
+    References
+    ----------
+    .. [1] Syed, Bouchard-Côté, Deligiannidis & Doucet (2022), J. R. Stat. Soc. B 84(2), 321-350.
+    """
+
+    inverse_temperatures: tuple[float, ...]
+    swap_rates: tuple[float, ...]
+    round_trips: int
+    expected_round_trips: float
+    log_evidence: float
+    log_evidence_se: float
+
+
+@dataclass(frozen=True, repr=False)
 class EngineNotes(_Facts):
     """Facts that an engine stores about its run. Those that it does not report are None.
 
@@ -169,6 +199,8 @@ class EngineNotes(_Facts):
         Set where the draws were resampled by their importance ratios.
     reconciled : ReconciliationInfo, optional
         Replacement of the draws of chains that disagreed.
+    tempering : TemperingInfo, optional
+        Set for a sampler with parallel tempering.
 
     Examples
     --------
@@ -193,6 +225,7 @@ class EngineNotes(_Facts):
     evaluations: int | None = None
     resampled: ResamplingInfo | None = None
     reconciled: ReconciliationInfo | None = None
+    tempering: TemperingInfo | None = None
 
 
 @dataclass(frozen=True, repr=False)

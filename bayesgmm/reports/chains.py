@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.diagnosis.engines import approximation
 from bayesgmm.diagnosis.mixing import HIGH_RHAT, LOW_BFMI, LOW_ESS
 from bayesgmm.plots.optimisation import elbo as draw_elbo
+from bayesgmm.posterior.info import info
 from bayesgmm.reports.blocks import Block, Fold, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
@@ -67,7 +68,23 @@ def convergence(subject: Subject) -> list[Block]:
         "R-hat compares the variance between chains with the variance within chains, and is 1 when they agree. The "
         "effective sample size is the number of independent draws that would give the same precision."
     )
-    return [Paragraph(" ".join(sentences)), Paragraph(why)]
+    return [Paragraph(" ".join(sentences)), Paragraph(why), *tempering(subject)]
+
+
+def tempering(subject: Subject) -> list[Block]:
+    """Describe the ladder of parallel tempering, if there is one."""
+    ladder = info(subject.fit).notes.tempering
+    if ladder is None:
+        return []
+    rates = ladder.swap_rates
+    text = (
+        f"Parallel tempering: {len(ladder.inverse_temperatures)} temperatures from the prior to the posterior; "
+        f"neighbours exchanged their states at rates from {min(rates):.2f} to {max(rates):.2f}. Over all chains, "
+        f"states made {plural(ladder.round_trips, 'round trip')} ({ladder.expected_round_trips:,.0f} are expected if "
+        f"every temperature mixes at once). The log evidence is {ladder.log_evidence:,.2f}, with a standard error of "
+        f"{ladder.log_evidence_se:.2f}."
+    )
+    return [Paragraph(text)]
 
 
 def ranks(subject: Subject) -> list[Block]:

@@ -1,0 +1,165 @@
+"""Parallel tempering with Gibbs sweeps: several ladders of temperatures in threads, adapted together, then sampled."""
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Self
+
+import numpy as np
+
+from bayesgmm.inference.engine import Progress, StartedChain
+from bayesgmm.inference.gibbs_chains import Chains, in_chunks, in_order, starting_points, watch
+from bayesgmm.inference.ladders import adapted, expected_trips, first_ladder, ladder_evidence
+from bayesgmm.inference.tempering_kernels import Ladder, Record, tempered_sweeps
+from bayesgmm.posterior.info import TemperingInfo
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+ROUNDS = (1 / 16, 3 / 16, 7 / 16, 15 / 16)  # shares of the tuning iterations at which the ladder is adapted
+
+
+@dataclass(frozen=True)
+class TemperedDraws:
+    """Draws of the posterior by parallel tempering.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+        Coordinates of the draws; NaN for draws that Ctrl-C prevented.
+    loglik : (chains, draws) float
+        Log likelihood of the standardised points.
+    info : TemperingInfo or None
+        None if Ctrl-C came.
+    """
+
+    q: Array
+    loglik: Array
+    info: TemperingInfo | None
+
+
+@dataclass(frozen=True)
+class _Ladders:
+    """A ladder for each chain, all with the same temperatures.
+
+    Parameters
+    ----------
+    chain : Chains
+    ladders : list of Ladder
+    records : list of Record
+    """
+
+    chain: Chains
+    ladders: list[Ladder]
+    records: list[Record]
+
+    @classmethod
+    def of(cls, chain: Chains, beta: Array, states: list[Array], draws: int) -> Self:
+        """Make them from the states (M, P) of each, with room for some draws."""
+        ladders = [Ladder(beta, q.copy(), np.arange(len(q)), np.zeros(len(q), dtype=np.int64)) for q in states]
+        return cls(chain, ladders, [_empty_record(draws, *q.shape) for q in states])
+
+    def adapted(self) -> Self:
+        """Place the rungs anew, by the exchanges so far."""
+        beta, nearest = adapted(self.ladders[0].beta, self.rejection)
+        return self.of(self.chain, beta, [ladder.q[nearest] for ladder in self.ladders], draws=0)
+
+    def recording(self, draws: int) -> Self:
+        """Return the same ladders, with nothing recorded so far."""
+        return self.of(self.chain, self.ladders[0].beta, [ladder.q for ladder in self.ladders], draws)
+
+    def iterate(self, number: int, first: int, last: int) -> None:
+        """Make the iterations first to last of one ladder."""
+        chain, names = self.chain, np.array([number, *self.chain.keys])
+        points, ladder, record = chain.density.blocks.native, self.ladders[number], self.records[number]
+        tempered_sweeps(points, chain.law, chain.schedule, names, ladder, first, last, record)
+
+    @property
+    def rejection(self) -> Array:
+        """(M - 1,) rejection rates of exchanges, over all ladders."""
+        swapped = np.sum([record.swapped for record in self.records], axis=0)
+        return np.asarray(1 - swapped[:, 0] / np.maximum(swapped[:, 1], 1))
+
+    def info(self, iterations: int, units: float) -> TemperingInfo:
+        """Return what the ladders tell; ``units`` are added to the log evidence of the standardised points."""
+        rejection = np.minimum(self.rejection, 1 - 1e-9)
+        evidence = ladder_evidence(np.stack([record.energy for record in self.records]))
+        return TemperingInfo(
+            inverse_temperatures=tuple(self.ladders[0].beta.tolist()),
+            swap_rates=tuple((1 - rejection).tolist()),
+            round_trips=sum(int(record.trips[0]) for record in self.records),
+            expected_round_trips=expected_trips(rejection, iterations * len(self.records)),
+            log_evidence=evidence.log_evidence + units,
+            log_evidence_se=evidence.se,
+        )
+
+
+def _empty_record(draws: int, rungs: int, size: int) -> Record:
+    return Record(
+        np.full((draws, size), np.nan),
+        np.full(draws, np.nan),
+        np.full((draws, rungs, 3), np.nan),
+        np.zeros((rungs - 1, 2)),
+        np.zeros(1, dtype=np.int64),
+    )
+
+
+def sample(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, *, draws: int, tune: int, chains: int, thin: int
+) -> TemperedDraws:
+    """Sample by parallel tempering: each chain is the coldest rung of a ladder of its own.
+
+    The ladder is adapted four times while it is tuned, until exchanges of all neighbours are accepted equally often,
+    by what all chains have seen. So all have the same temperatures.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    seed, cores : int
+    progress : Progress
+    draws, tune, chains, thin : int
+        As for the Gibbs engine; an iteration is a round of exchanges and a sweep at every rung.
+
+    Raises
+    ------
+    NotConjugate
+        If a prior has no conditional distribution that can be drawn from.
+    DataError
+        If row weights are not whole numbers.
+
+    References
+    ----------
+    .. [1] Geyer (1991), Computing Science and Statistics 23, 156-163.
+    .. [2] Syed, Bouchard-Côté, Deligiannidis & Doucet (2022), J. R. Stat. Soc. B 84(2), 321-350.
+    """
+    chain, total = Chains.of(density, seed, tune, thin), tune + (draws - 1) * thin + 1
+    states, stop = [StartedChain(total) for _ in range(chains)], Event()
+    with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-tempering") as pool:
+
+        def interrupted(ladders: _Ladders, end: int) -> bool:
+            """Make all iterations before ``end``."""
+
+            def make(number: int) -> None:
+                in_chunks(partial(ladders.iterate, number), states[number], tune, stop, end)
+
+            return watch([pool.submit(make, number) for number in range(chains)], states, progress, stop)
+
+        ladders, stopped = _started(chain, chains, seed, pool), False
+        for end in (int(share * tune) for share in ROUNDS):
+            stopped = stopped or interrupted(ladders, end)
+            ladders = ladders.adapted() if end and not stopped else ladders
+        stopped = stopped or interrupted(ladders, tune)
+        ladders = ladders.recording(draws)
+        stopped = stopped or interrupted(ladders, total)
+    q = np.stack([record.drawn for record in ladders.records])
+    loglik = np.stack([record.loglik for record in ladders.records])
+    units = -density.blocks.total_weight * density.standard.log_scale
+    return TemperedDraws(in_order(density, q), loglik, None if stopped else ladders.info(total - tune, units))
+
+
+def _started(chain: Chains, chains: int, seed: int, pool: Executor) -> _Ladders:
+    """Start every rung of every ladder at one of several starting points, by turns."""
+    beta = first_ladder(chain.density.blocks.total_weight)
+    begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
+    states = [begin[(number + np.arange(len(beta))) % chains] for number in range(chains)]
+    return _Ladders.of(chain, beta, states, draws=0)
