@@ -73,6 +73,7 @@ def _steps() -> list[Step]:
         *densities,
         lambda: fit_by("em", n_init=1),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
+        lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         lambda: fit_by("nuts", draws=100, tune=100, chains=2),
         lambda: assignments(sampled()),
         lambda: anomaly_scores(sampled()),
