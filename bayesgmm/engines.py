@@ -261,6 +261,12 @@ DISAGREEMENT = Setting(
     "'report' keeps the draws and says so",
     ("reconcile", "report"),
 )
+MAX_DRAWS = Setting(
+    "max_draws",
+    None,
+    "maximum number of draws of each chain: a run is extended while its effective sample size is small; None: eight "
+    "times ``draws``; 1: never extend",
+)
 ADVI = (
     DRAWS,
     Setting("samples", None, "number of fixed draws for the bound; None: by the number of coordinates"),
@@ -293,7 +299,8 @@ ENGINES: dict[str, Engine] = {
             "The reference for all others. Chains start in each mode with much posterior mass.",
             ("Hoffman, M. & Gelman, A. (2014). The No-U-Turn sampler. J. Mach. Learn. Res. 15, 1593–1623.",),
             (
-                Setting("draws", 1000, "number of draws to keep from each chain"),
+                Setting("draws", 1000, "number of draws to keep from each chain; more if they are not enough"),
+                MAX_DRAWS,
                 Setting("tune", 300, "number of draws of each chain that adapt the sampler; they are discarded"),
                 Setting("chains", 4, "number of chains"),
                 Setting("target_accept", 0.8, "acceptance rate that the step size is tuned to, below 1", below=1.0),
@@ -314,7 +321,8 @@ ENGINES: dict[str, Engine] = {
                 "sampling. J. R. Stat. Soc. B 56(2), 363–375.",
             ),
             (
-                Setting("draws", 1000, "number of draws to keep from each chain"),
+                Setting("draws", 1000, "number of draws to keep from each chain; more if they are not enough"),
+                MAX_DRAWS,
                 Setting("tune", 1000, "number of sweeps of each chain before the first draw"),
                 Setting("chains", 4, "number of chains"),
                 Setting("thin", 10, "number of sweeps from one draw to the next"),

@@ -155,7 +155,7 @@ class Bars:
             note = "tuning" if state.tuning else ""
             if state.divergences:
                 note = f"{state.divergences} divergent"
-            self._bars.update(task, completed=state.finished_draws, note=note)
+            self._bars.update(task, completed=state.finished_draws, total=state.total_draws, note=note)
 
 
 class Count:

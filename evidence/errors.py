@@ -1,5 +1,8 @@
 """Monte Carlo errors, as the tables show them."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from scipy import stats
 
 
@@ -24,3 +27,16 @@ def estimate(value: float, error: float, digits: int = 3) -> str:
     '0.123 ± 0.004'
     """
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def mean(values: Sequence[float]) -> str | None:
+    """Format the mean of independent values with its standard error; None if there are none.
+
+    Examples
+    --------
+    >>> mean([0.0, 1.0]), mean([0.5]), mean([])
+    ('0.500 ± 0.500', '0.500', None)
+    """
+    if len(values) < 2:
+        return f"{values[0]:.3f}" if values else None
+    return estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values))))

@@ -124,7 +124,16 @@ def _change_without(fit: "xr.DataTree", diverging: "xr.DataArray") -> float:
 
 def mixing(fit: "xr.DataTree") -> list[Finding]:
     """Check R-hat and effective sample sizes."""
-    return _mixing(fit) + _replaced(fit)
+    return _mixing(fit) + _replaced(fit) + _extended(fit)
+
+
+def _extended(fit: "xr.DataTree") -> list[Finding]:
+    """Return a note if the engine made more draws than were asked for."""
+    if not (extended := info(fit).notes.extended):
+        return []
+    what = f"The run was extended from {extended.asked} to {extended.draws} draws of each chain."
+    why = "The effective sample size was small before."
+    return [Finding("note", "mixing", what, why, "", {"asked": extended.asked, "draws": extended.draws})]
 
 
 def _replaced(fit: "xr.DataTree") -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
+from bayesgmm.inference.corrections import correct
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
@@ -20,9 +21,7 @@ from bayesgmm.inference.importance import (
     MIN_ASSESSED,
     Assessment,
     Draws,
-    affordable,
     assess,
-    keep,
     resampling_warnings,
 )
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_modes
@@ -177,13 +176,14 @@ def fit(
     progress.stage("fitting a Gaussian")
     closest = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
-    rng = np.random.default_rng((seed, 6))
-    kept, assessment = keep(closest.assessed, settings.draws, affordable(density), closest.propose, rng)
+    corrected = correct(density, closest.assessed, closest.propose, settings.draws, seed, cores, progress)
+    kept, assessment = corrected.draws, corrected.kept
     more = assessment.resampled.proposals - len(closest.assessed) if assessment.resampled else 0
     notes = EngineNotes(
         converged=closest.optimisation.converged,
         interrupted=closest.optimisation.interrupted,
         repaired_directions=whitening.repaired,
+        approximation=corrected.source,
         elbo=closest.assessment.elbo,
         elbo_se=closest.assessment.elbo_se,
         pareto_khat=assessment.pareto_khat,

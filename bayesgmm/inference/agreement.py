@@ -56,6 +56,22 @@ def agreement(values: Array) -> Agreement:
     return Agreement(float(np.nanmax(rhat)), float(np.nanmin(ess)))
 
 
+def ess_within_chains(values: Array) -> float:
+    """Compute the smallest effective sample size of M quantities (chains, draws, M), as if all chains agreed.
+
+    It is the sum over the chains, each by itself. Chains for which it is large while R-hat is high mix well, but in
+    different places.
+
+    Examples
+    --------
+    >>> apart = np.random.default_rng(0).normal(size=(2, 500, 1)) + [[[0.0]], [[9.0]]]
+    >>> ess_within_chains(apart) > 500 > 10 > agreement(apart).ess
+    True
+    """
+    own = [[agreement(chain[None, :, [m]]).ess for m in range(values.shape[2])] for chain in values]
+    return float(np.sum(own, axis=0).min())
+
+
 def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     """Compute label-free quantities (chains, draws, M) of draws (chains, draws, P) with log densities (chains, draws).
 

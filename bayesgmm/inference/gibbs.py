@@ -6,11 +6,10 @@ import numpy as np
 
 from bayesgmm.diagnosis.tempering import few_round_trips
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.extension import Budget, Drawn, settled
 from bayesgmm.inference.gibbs_chains import sample
-from bayesgmm.inference.interruptions import trim
-from bayesgmm.inference.reconciliation import reconcile
 from bayesgmm.inference.tempering import sample as tempered_sample
-from bayesgmm.posterior.info import EngineNotes, TemperingInfo
+from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -22,6 +21,7 @@ def fit(
     progress: Progress,
     *,
     draws: int,
+    max_draws: int | None,
     tune: int,
     chains: int,
     thin: int,
@@ -37,7 +37,9 @@ def fit(
     Parameters
     ----------
     draws : int
-        Number of draws of each chain that are kept.
+        Number of draws of each chain that are kept; more if their effective sample size is small.
+    max_draws : int, optional
+        Maximum number of draws of each chain. Default: eight times ``draws``.
     tune : int
         Number of sweeps of each chain before the first draw.
     chains : int
@@ -64,27 +66,42 @@ def fit(
     .. [2] Ishwaran & James (2001), J. Am. Stat. Assoc. 96(453), 161-173: truncated stick-breaking.
     """
     progress.stage("sampling")
-    schedule = {"draws": draws, "tune": tune, "chains": chains, "thin": thin}
-    q, loglik, interrupted, ladder = _drawn(density, seed, cores, progress, tempering, schedule)
-    stats = {"lp": loglik}
-    warnings: tuple[str, ...] = ()
-    if interrupted:
-        q, stats = trim(q, stats)
-        warnings = (f"Interrupted: kept {q.shape[1]} of {draws} draws of {len(q)} of {chains} chains.",)
-    units = density.blocks.total_weight * density.standard.log_scale
-    lp = stats["lp"] - units + np.apply_along_axis(density.log_prior, -1, q)
-    notes = EngineNotes(interrupted=interrupted, tempering=ladder)
-    warnings += tuple(map(str, few_round_trips(ladder))) if ladder else ()
-    if disagreement == "reconcile" and not interrupted and (found := reconcile(density, q, lp, seed, cores, progress)):
-        return Estimate(found.q, {"lp": found.lp}, warnings, replace(notes, reconciled=found.info))
-    return Estimate(q, {"lp": lp}, warnings, notes)
+
+    budget = Budget(draws, chains, max_draws, disagreement == "reconcile")
+    if tempering != "none":
+        schedule = {"draws": draws, "tune": tune, "chains": chains, "thin": thin}
+        return _tempered(density, seed, cores, progress, schedule, budget)
+
+    def draw(total: int, earlier: Array | None = None) -> Drawn:
+        settings = {"draws": total, "tune": tune, "chains": chains, "thin": thin}
+        q, loglik, interrupted = sample(density, seed, cores, progress, **settings, earlier=earlier)
+        known = slice(0 if earlier is None else earlier.shape[1], None)
+        return Drawn(q[:, known], {"lp": _log_posterior(density, q[:, known], loglik[:, known])}, interrupted)
+
+    def more(drawn: Drawn, count: int, _: int) -> Drawn:
+        return draw(drawn.draws + count, drawn.q)
+
+    return settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
 
 
-def _drawn(
-    density: LogPosterior, seed: int, cores: int, progress: Progress, tempering: str, schedule: dict[str, int]
-) -> tuple[Array, Array, bool, TemperingInfo | None]:
-    """Return draws, their log likelihoods, whether Ctrl-C came, and what a ladder of temperatures tells."""
-    if tempering == "none":
-        return *sample(density, seed, cores, progress, **schedule), None
+def _tempered(
+    density: LogPosterior, seed: int, cores: int, progress: Progress, schedule: dict[str, int], budget: Budget
+) -> Estimate:
+    """Return the draws of parallel tempering; they are not extended."""
     found = tempered_sample(density, seed, cores, progress, **schedule)
-    return found.q, found.loglik, found.info is None, found.info
+    drawn = Drawn(found.q, {"lp": _log_posterior(density, found.q, found.loglik)}, found.info is None)
+    notes, never = EngineNotes(interrupted=drawn.interrupted, tempering=found.info), replace(budget, max_draws=1)
+    estimate = settled(density, drawn, _no_more, notes, never, seed, cores, progress)
+    warnings = tuple(map(str, few_round_trips(found.info))) if found.info else ()
+    return replace(estimate, warnings=(*estimate.warnings, *warnings))
+
+
+def _no_more(drawn: Drawn, count: int, number: int) -> Drawn:
+    """Continue nothing: the adapted ladder is not kept."""
+    raise NotImplementedError
+
+
+def _log_posterior(density: LogPosterior, q: Array, loglik: Array) -> Array:
+    """Return the log posterior densities of draws (chains, draws, P) with log likelihoods (chains, draws)."""
+    units = density.blocks.total_weight * density.standard.log_scale
+    return loglik - units + np.apply_along_axis(density.log_prior, -1, q)

@@ -169,9 +169,9 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
                     running.advance(pool)
                 q, lp = (_joined(values, chains, draws) for values in running.drawn())
                 verdict = agreement(label_free(density, q, lp))
+                running.require_accepted()  # else chains agree only because they all started at the same few draws
                 if verdict.is_good(target):
                     break
-                running.require_accepted()
                 if running.step.share < FEW_ACCEPTED and refits < MAX_REFITS and running.made + least <= most:
                     refits += 1
                     running.refit(chains, seed + refits)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bayesgmm.diagnosis.mixing import RARE
 from bayesgmm.errors import SamplingError
 from bayesgmm.inference.engine import Estimate, Progress, StartedChain
-from bayesgmm.inference.interruptions import trim
+from bayesgmm.inference.extension import Budget, Drawn, settled
 from bayesgmm.inference.laplace import Whitening, whiten_at_modes
-from bayesgmm.inference.reconciliation import SHORTEST, reconcile
+from bayesgmm.inference.reconciliation import SHORTEST
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
 FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
 NEAR = 10.0  # modes with less mass than the heaviest by more nats than this get no chain
+LONGER, SHORTER = 3, 4  # tuning anew: factor of ``tune``, and of the acceptance rate's distance from 1
+STRAINS = ("diverging", "reached_max_treedepth")
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
 RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
 
@@ -51,6 +54,7 @@ def fit(
     progress: Progress,
     *,
     draws: int,
+    max_draws: int | None,
     tune: int,
     chains: int,
     target_accept: float,
@@ -66,7 +70,11 @@ def fit(
     Parameters
     ----------
     draws, tune : int
-        Number of draws of each chain that are kept, and that adapt the sampler before them.
+        Number of draws of each chain that are kept, and that adapt the sampler before them. More are kept if their
+        effective sample size is small.
+    max_draws : int, optional
+        Maximum number of draws of each chain. Default: eight times ``draws``. Further draws are from chains that are
+        tuned anew.
     chains : int
         Number of chains.
     target_accept : float
@@ -89,27 +97,68 @@ def fit(
     ----------
     .. [1] Hoffman & Gelman (2014), J. Mach. Learn. Res. 15, 1593-1623.
     """
-    reconciles = disagreement == "reconcile" and draws >= SHORTEST
+    budget = Budget(draws, chains, max_draws, disagreement == "reconcile")
+    reconciles = budget.reconciles and draws >= SHORTEST
     modes = whiten_at_modes(density, seed, cores, progress, sweeps, NEAR if reconciles else 0.0)[:chains]
     progress.stage("sampling")
-    shown, parts = AllChains(progress, chains, tune + draws), []
+
+    settings = {"tune": tune, "target_accept": target_accept}
+    notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=False)
+
+    def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
+        def draw(count: int, seed: int) -> Drawn:
+            return _from_modes(density, modes, seed, cores, progress, chains, settings | {"draws": count})
+
+        def more(_: Drawn, count: int, number: int) -> Drawn:
+            return draw(count, _another(first_seed, number))
+
+        return settled(density, draw(draws, first_seed), more, notes, budget, seed, cores, progress)
+
+    estimate = run(seed, settings, notes, budget)
+    is_kept = not budget.extends or draws < SHORTEST or estimate.notes.interrupted
+    if is_kept or max(_strain(estimate)) <= RARE:
+        return estimate
+    progress.stage("tuning for shorter steps")
+    careful = {"tune": LONGER * tune, "target_accept": 1 - (1 - target_accept) / SHORTER}
+    notes = replace(notes, target_accept=careful["target_accept"])
+    try:
+        again = run(_another(seed, 0), careful, notes, replace(budget, reconciles=False))
+    except SamplingError:  # Ctrl-C before the first draw
+        return estimate
+    return again if _strain(again) < _strain(estimate) and not again.notes.interrupted else estimate
+
+
+def _another(seed: int, number: int) -> int:
+    """Return a seed of another part of the run."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def _strain(estimate: Estimate) -> tuple[float, ...]:
+    """Return the share of divergent transitions, and of those at the maximum tree depth."""
+    return tuple(float(estimate.stats[name].mean()) for name in STRAINS if name in estimate.stats) or (0.0,)
+
+
+def _from_modes(
+    density: LogPosterior,
+    modes: list[Whitening],
+    seed: int,
+    cores: int,
+    progress: Progress,
+    chains: int,
+    settings: dict[str, float],
+) -> Drawn:
+    """Sample chains that are divided among modes; no more after Ctrl-C."""
+    shown, parts = AllChains(progress, chains, int(settings["tune"] + settings["draws"])), []
+    interrupted = False
     for number, mode in enumerate(modes):
         count = len(range(number, chains, len(modes)))
-        settings = {"draws": draws, "tune": tune, "chains": count, "target_accept": target_accept}
-        z, stats, interrupted = _sample(density, mode, seed + number, min(cores, count), shown.part(count), settings)
+        of_mode, show = settings | {"chains": count}, shown.part(count)
+        z, stats, interrupted = _sample(density, mode, seed + number, min(cores, count), show, of_mode)
         parts.append((mode(z), stats))
         if interrupted:
             break
     q = np.concatenate([part for part, _ in parts])
-    stats = {name: np.concatenate([part[name] for _, part in parts]) for name in parts[0][1]}
-    notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=interrupted)
-    if interrupted:
-        q, stats = trim(q, stats)
-        kept = f"Interrupted: kept {q.shape[1]} of {draws} draws of {len(q)} of {chains} chains."
-        return Estimate(q, stats, (kept,), notes)
-    if reconciles and (found := reconcile(density, q, stats["lp"], seed, cores, progress)):
-        return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
-    return Estimate(q, stats, (), notes)
+    return Drawn(q, {name: np.concatenate([part[name] for _, part in parts]) for name in parts[0][1]}, interrupted)
 
 
 class AllChains:

@@ -105,8 +105,9 @@ def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
     """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
     thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, THIN))
     tune = min(TUNE, thin * draws)
-    settings = {"draws": draws, "tune": tune, "chains": GIBBS_CHAINS, "thin": thin}
-    q, _, interrupted = gibbs_chains.sample(density, seed, cores, Silent(), **settings)
+    q, _, interrupted = gibbs_chains.sample(
+        density, seed, cores, Silent(), draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin
+    )
     if interrupted:
         raise KeyboardInterrupt
     return q

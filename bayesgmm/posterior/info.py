@@ -164,6 +164,20 @@ class TemperingInfo(_Facts):
 
 
 @dataclass(frozen=True, repr=False)
+class ExtensionInfo(_Facts):
+    """Extension of a run whose effective sample size was small.
+
+    Parameters
+    ----------
+    asked, draws : int
+        Number of draws of each chain that were asked for, and at the end.
+    """
+
+    asked: int
+    draws: int
+
+
+@dataclass(frozen=True, repr=False)
 class EngineNotes(_Facts):
     """Facts that an engine stores about its run. Those that it does not report are None.
 
@@ -201,6 +215,11 @@ class EngineNotes(_Facts):
         Replacement of the draws of chains that disagreed.
     tempering : TemperingInfo, optional
         Set for a sampler with parallel tempering.
+    extended : ExtensionInfo, optional
+        Set where more draws were made than were asked for.
+    target_accept : float, optional
+        Acceptance rate that the step size was tuned to, if it is higher than the setting: divergent transitions, or
+        trajectories at the maximum tree depth, made the engine tune anew.
 
     Examples
     --------
@@ -226,6 +245,8 @@ class EngineNotes(_Facts):
     resampled: ResamplingInfo | None = None
     reconciled: ReconciliationInfo | None = None
     tempering: TemperingInfo | None = None
+    extended: ExtensionInfo | None = None
+    target_accept: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

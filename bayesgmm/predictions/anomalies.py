@@ -152,12 +152,11 @@ def anomaly_scores(
     choose(fdr_method, FDR_METHODS, "fdr_method")
     score = spread(posterior, points.values, progress=progress).mean_log
     kind = _kind(fit, data, calibration, reference, simulated)
-    rows = _left_out(fit, draws, reference is not None) if kind == "cross-conformal" else None
+    rows = left_out(fit, draws, reference is not None) if kind == "cross-conformal" else None
     if rows is not None:
-        p_value, n_reference = cross_conformal.p_values(rows, points.values, progress), len(rows.own)
         drawn = _simulated(posterior, _enough(None, rate, len(score)), seed)
         sorted_scores = np.sort(spread(posterior, drawn, progress=progress).mean_log)
-        p_value = np.where(p_value > 1 / (1 + rows.weight.sum()), p_value, _beyond(score, rows, sorted_scores))
+        p_value, n_reference = conformal_p_values(rows, points.values, score, sorted_scores, progress), len(rows.own)
     else:
         kind = SIMULATION if calibration is None else kind
         if calibration is None:
@@ -201,11 +200,15 @@ def _kind(
         raise DeclarationError("simulated= needs reference='posterior predictive': else no points are simulated")
     if simulated is not None or (data is None and reference is None):
         return SIMULATION
-    few = cross_conformal.few_points(fit) and cross_conformal.can_leave_out(fit)
-    return reference or ("cross-conformal" if few else SIMULATION)
+    return reference or ("cross-conformal" if has_few_points(fit) else SIMULATION)
 
 
-def _left_out(fit: "xr.DataTree", draws: int | None, is_wanted: bool) -> "Weighted | Refitted | None":
+def has_few_points(fit: "xr.DataTree") -> bool:
+    """Return True if new points get cross-conformal p-values by default."""
+    return cross_conformal.few_points(fit) and cross_conformal.can_leave_out(fit)
+
+
+def left_out(fit: "xr.DataTree", draws: int | None, is_wanted: bool) -> "Weighted | Refitted | None":
     """The fitted rows as reference points; None where an engine fails without some rows, unless they are wanted.
 
     Raises
@@ -224,6 +227,26 @@ def _left_out(fit: "xr.DataTree", draws: int | None, is_wanted: bool) -> "Weight
         if is_wanted:
             raise
         return None
+
+
+def conformal_p_values(
+    rows: "Weighted | Refitted", values: Array, score: Array, simulated: Array, progress: bool = True
+) -> Array:
+    """Cross-conformal p-values (M,) of new points (M, D); those beyond all fitted rows follow simulated points.
+
+    Parameters
+    ----------
+    rows : Weighted or Refitted
+        The fitted rows as reference points.
+    values : (M, D) float
+    score : (M,) float
+        Scores of the new points under the fit.
+    simulated : (S,) float
+        Sorted scores of points simulated from the fit.
+    progress : bool
+    """
+    p_value = cross_conformal.p_values(rows, values, progress)
+    return np.where(p_value > 1 / (1 + rows.weight.sum()), p_value, _beyond(score, rows, simulated))
 
 
 def _beyond(score: Array, rows: "Weighted | Refitted", simulated: Array) -> Array:
@@ -265,7 +288,7 @@ def _simulated(posterior: Posterior, size: int, seed: int) -> Array:
 def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
     """Read the calibration points; warn when many of them equal fitted points."""
     points = points_for(fit, calibration)
-    seen = _rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)
+    seen = rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)
     if seen.size > BY_CHANCE * len(points.values):
         rows = listing([points.index[i] for i in seen])
         warn(
@@ -278,7 +301,7 @@ def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
     return points.values
 
 
-def _rows_among(points: Points, fitted: Points) -> NDArray[np.intp]:
+def rows_among(points: Points, fitted: Points) -> NDArray[np.intp]:
     """Find the rows that equal a fitted row exactly."""
     known = {row.tobytes() for row in fitted.values + 0.0}  # + 0.0 makes negative zeros positive
     return np.array([i for i, row in enumerate(points.values + 0.0) if row.tobytes() in known], dtype=int)

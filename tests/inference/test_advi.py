@@ -17,7 +17,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.diagnosis.engines import HIGH_KHAT
 from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, SamplingError
-from bayesgmm.inference import advi, importance, laplace
+from bayesgmm.inference import advi, corrections, importance, laplace
 from bayesgmm.inference.elbo import Bound
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gaussians import FullRank, MeanField, fixed_draws
@@ -210,6 +210,7 @@ def test_khat_is_the_shape_of_the_ratios_tail(k):
 def unresampled(*args, **given):
     """Fit without importance resampling."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corrections, "GOOD_SHARE", 0.0)
         patch.setattr(importance, "GOOD_SHARE", 0.0)
         return approximation(*args, **given)
 

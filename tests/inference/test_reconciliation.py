@@ -33,7 +33,7 @@ def overlapping(seed):
     [
         (bg.MixtureModel(2, covariance="tied"), "nuts", "independence steps"),
         (bg.MixtureModel(2, covariance="tied"), "gibbs", "independence steps"),
-        (bg.MixtureModel(3, covariance="diag"), "nuts", "independence steps"),
+        (bg.MixtureModel(3, covariance="diag"), "nuts", None),  # longer chains suffice
         (bg.MixtureModel(2, covariance="tied", covariances=bg.LKJCovariance(2.0)), "nuts", "importance resampling"),
     ],
 )
@@ -41,8 +41,9 @@ def test_every_mode_is_visited_as_often_as_it_is_probable(model, method, by):
     """Both densities are equal by symmetry; one mode alone gives .045 and .009. A standard error is some 2 %."""
     fit = bg.fit(model, symmetric(), method, seed=0, progress=False)
     assert not bg.info(fit).warnings
+    reconciled = bg.info(fit).notes.reconciled
     if method == "nuts":  # Gibbs sampling crosses between the modes by itself, if slowly
-        assert bg.info(fit).notes.reconciled.by == by
+        assert (reconciled and reconciled.by) == by
     density = np.exp(bg.density(fit, [[0, 2.0], [2, 0.0]])["log_density"].values)
     assert density == pytest.approx(0.0268, rel=0.1)
     assert density[0] == pytest.approx(density[1], rel=0.15)

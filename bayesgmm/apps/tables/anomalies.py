@@ -33,7 +33,15 @@ from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of
-from bayesgmm.predictions.anomalies import rank_p_values, warn_of_few
+from bayesgmm.posterior.schema import observed, points_for
+from bayesgmm.predictions.anomalies import (
+    conformal_p_values,
+    has_few_points,
+    left_out,
+    rank_p_values,
+    rows_among,
+    warn_of_few,
+)
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.priors.backgrounds import Background
@@ -324,8 +332,10 @@ def judge(
     ----------
     tree : DataTree
         Fit of ``find_anomalies``, or any other. If it stores scores of held-out rows (``find_anomalies(data, new)``),
-        p-values are computed from these; else from 100,000 points simulated from the fit, with the correction that
-        ``find_anomalies(data)`` stored.
+        p-values are computed from these. Otherwise they are computed from 100,000 points simulated from the fit, with
+        the correction that ``find_anomalies(data)`` stored. If the fitted rows are few (fewer than 20 for each free
+        number of the mixture) and the fit has no background, rows that are not among them get cross-conformal p-values,
+        as in ``anomaly_scores``: by simulated points they would be too small.
     data : DataFrame or (N, D) array
     fdr, alpha, top : float, float, int, optional
         As in ``find_anomalies``.
@@ -381,7 +391,23 @@ def _scored(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":
         score = mean_log_density(tree, rows)
         return score, rank_p_values(score, reference)
     score, log_p = _model_p_values(tree, rows)
-    return score, null_of(tree).p_values(log_p)
+    p_value = null_of(tree).p_values(log_p)
+    if background_of(tree) is None and has_few_points(tree):
+        _compare_new(tree, rows, score, p_value)
+    return score, p_value
+
+
+def _compare_new(tree: "xr.DataTree", rows: "pd.DataFrame", score: "Array", p_value: "Array") -> None:
+    """Replace the p-values of rows that are not among the fitted ones: these are few, and become reference points.
+
+    By simulated points, p-values of new rows would be too small. A fit with a background expects anomalies among its
+    rows, which are then no reference.
+    """
+    points = points_for(tree, rows)
+    new = np.setdiff1d(np.arange(len(rows)), rows_among(points, observed(tree)))
+    fitted = left_out(tree, DRAWS, is_wanted=False) if new.size else None
+    if fitted is not None:
+        p_value[new] = conformal_p_values(fitted, points.values[new], score[new], expected_of(tree), progress=False)
 
 
 def _model_p_values(tree: "xr.DataTree", rows: "pd.DataFrame") -> "tuple[Array, Array]":

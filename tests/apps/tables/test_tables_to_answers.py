@@ -259,6 +259,22 @@ def test_new_rows_get_the_correction_of_the_fitted_rows(tmp_path):
     assert (found.rows["p_value"] < 0.05).mean() < 0.07
 
 
+def test_new_rows_are_compared_with_few_fitted_rows_without_each():
+    """Cross-conformal p-values, as by ``anomaly_scores``; the fitted rows keep the p-values of ``find_anomalies``."""
+    rng = np.random.default_rng(3)
+    old, new = rng.normal(size=(50, 5)), rng.normal(size=(400, 5))
+    found = find_anomalies(old, n_components=2, background=None, **QUIET)
+    tree = found.fit
+    pd.testing.assert_frame_equal(judge(tree, old).rows, found.rows)
+    p_value = judge(tree, new).rows["p_value"].to_numpy()
+    alike = bg.anomaly_scores(tree, new, reference="cross-conformal", draws=200, progress=False)["p_value"].values
+    ranked = alike > 1 / 51
+    np.testing.assert_allclose(p_value[ranked], alike[ranked])
+    assert (p_value[~ranked] <= 1 / 51).all()
+    both = judge(tree, np.concatenate([new[:5], old[:5]])).rows["p_value"].to_numpy()
+    np.testing.assert_allclose(both, [*p_value[:5], *found.rows["p_value"][:5]])
+
+
 def test_a_saved_fit_judges_a_file_in_chunks_as_the_whole_table(tmp_path, ring_anomalies):
     bg.save(ring_anomalies.fit, tmp_path / "fit.nc")
     tree = bg.load(tmp_path / "fit.nc")

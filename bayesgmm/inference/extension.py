@@ -1,0 +1,230 @@
+"""Longer runs of a sampler: more draws where the chains agree, but move slowly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
+from bayesgmm.inference.agreement import Agreement, agreement, ess_within_chains, label_free
+from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.interruptions import trim
+from bayesgmm.inference.reconciliation import SHORTEST, reconcile
+from bayesgmm.posterior.info import EngineNotes, ExtensionInfo
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+FACTOR = 8  # maximum number of draws, relative to those that are asked for, by default
+RESERVE = 1.2  # draws beyond those that the effective size so far lets expect
+APART = 1.2  # R-hat above which chains that mix well are in different modes
+FEWEST = 50  # draws of an extension
+LEAST = 1.5  # minimum factor of one extension
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of a sampler.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+    stats : dict of (chains, draws) arrays
+        Statistics of the draws; they include ``lp``, the log posterior.
+    interrupted : bool
+        True if Ctrl-C stopped the sampler.
+    """
+
+    q: Array
+    stats: dict[str, Array]
+    interrupted: bool = False
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of each chain."""
+        return self.q.shape[1]
+
+    def followed_by(self, more: "Drawn") -> Self:
+        """Append further draws of the same chains, as many as all of them have: Ctrl-C leaves NaN, or fewer chains."""
+        count = int(np.isfinite(more.q).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0
+        if not count:
+            return replace(self, interrupted=more.interrupted)
+        stats = {name: np.concatenate([kept, more.stats[name][:, :count]], axis=1) for name, kept in self.stats.items()}
+        return type(self)(np.concatenate([self.q, more.q[:, :count]], axis=1), stats, more.interrupted)
+
+
+type More = Callable[[Drawn, int, int], Drawn]
+"""Function of the draws so far, the number of further draws, and the number of the extension: returns these draws."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    draws, chains : int
+        Number of draws of each chain, and of chains.
+    max_draws : int, optional
+        Maximum number of draws of each chain.
+    reconciles : bool
+        True if chains that disagree are reconciled.
+
+    Examples
+    --------
+    >>> Budget(1000, 4).longest, Budget(1000, 4, max_draws=1).longest
+    (8000, 1000)
+    """
+
+    draws: int
+    chains: int
+    max_draws: int | None = None
+    reconciles: bool = True
+
+    @property
+    def extends(self) -> bool:
+        """True if a run may be extended."""
+        return self.longest - self.draws >= FEWEST
+
+    @property
+    def longest(self) -> int:
+        """Maximum number of draws of each chain."""
+        return FACTOR * self.draws if self.max_draws is None else max(self.draws, self.max_draws)
+
+
+def wanted_ess(chains: int, draws: int) -> float:
+    """Return the effective sample size at which a run is long enough.
+
+    With 100 effective draws per chain, of four chains, the Monte Carlo error of a posterior mean is a twentieth of a
+    posterior standard deviation. Short runs need a quarter of their draws.
+    """
+    return min(LOW_ESS * chains, draws * chains // 4)
+
+
+@dataclass
+class Extension:
+    """Chains that are extended until R-hat and effective sample size of label-free quantities are good.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    drawn : Drawn
+        The draws so far.
+    more : function
+        Continues the chains.
+    longest : int
+        Maximum number of draws of each chain.
+    wanted : float
+        Effective sample size at which a run is long enough.
+    """
+
+    density: LogPosterior
+    drawn: Drawn
+    more: More
+    longest: int
+    wanted: float
+
+    def __post_init__(self) -> None:
+        self.number = 0
+        self.agreement = self._measured()
+
+    @property
+    def is_good(self) -> bool:
+        """True if the chains agree, and their effective sample size suffices."""
+        return self.agreement.is_good(self.wanted)
+
+    def run(self, progress: Progress, *, in_doubt: bool) -> None:
+        """Draw more until the chains are good, or the budget is spent. Ctrl-C keeps the draws so far.
+
+        With ``in_doubt``, chains are also extended if their R-hat is above 1.05, or if the budget is not expected to
+        suffice; but not chains that mix well, each in a place of its own.
+        """
+        while not (self.is_good or self.drawn.interrupted) and self.longest - self.drawn.draws >= FEWEST:
+            needed = _needed(self.agreement, self.drawn.draws, self.wanted)
+            is_doubtful = self.agreement.rhat > ALARMING_RHAT or needed > self.longest
+            if is_doubtful and (not in_doubt or self._are_apart()):
+                break
+            self._extend(min(needed, 2 * self.drawn.draws, self.longest), progress)
+
+    def _extend(self, draws: int, progress: Progress) -> None:
+        """Extend the chains to a number of draws."""
+        progress.stage(f"extending to {draws} draws, {self.longest} at most")
+        self.number += 1
+        more = self.more(self.drawn, draws - self.drawn.draws, self.number)
+        self.drawn = self.drawn.followed_by(more)
+        self.agreement = self._measured()
+
+    def _measured(self) -> Agreement:
+        return agreement(self._label_free())
+
+    def _are_apart(self) -> bool:
+        """Return True if the chains mix well, but in different places."""
+        return self.agreement.rhat > APART and ess_within_chains(self._label_free()) >= self.wanted
+
+    def _label_free(self) -> Array:
+        return label_free(self.density, self.drawn.q, self.drawn.stats["lp"])
+
+
+def settled(
+    density: LogPosterior,
+    drawn: Drawn,
+    more: More,
+    notes: EngineNotes,
+    budget: Budget,
+    seed: int,
+    cores: int,
+    progress: Progress,
+) -> Estimate:
+    """Return the result of a sampler, after its chains were extended or reconciled where they have not mixed.
+
+    Chains that agree are extended, if the budget is expected to suffice. Otherwise they are reconciled; where that is
+    not possible, they are extended up to the budget.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    drawn : Drawn
+    more : function
+        Continues the chains.
+    notes : EngineNotes
+    budget : Budget
+    seed, cores : int
+    progress : Progress
+
+    Raises
+    ------
+    SamplingError
+        If Ctrl-C came before the first draw.
+    """
+    if drawn.interrupted:
+        return _interrupted(drawn, notes, budget)
+    if budget.draws < SHORTEST:
+        return Estimate(drawn.q, drawn.stats, (), notes)
+    extension = Extension(density, drawn, more, budget.longest, wanted_ess(budget.chains, budget.draws))
+    try:
+        extension.run(progress, in_doubt=False)
+        drawn = extension.drawn
+        is_doubtful = not (extension.is_good or drawn.interrupted)
+        lp = drawn.stats["lp"]
+        if is_doubtful and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
+            return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
+        extension.run(progress, in_doubt=True)
+    except KeyboardInterrupt:
+        extension.drawn = replace(extension.drawn, interrupted=True)
+    drawn = extension.drawn
+    facts = ExtensionInfo(budget.draws, drawn.draws) if drawn.draws > budget.draws else None
+    return Estimate(drawn.q, drawn.stats, (), replace(notes, extended=facts, interrupted=drawn.interrupted))
+
+
+def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:
+    """Return the draws of chains that Ctrl-C stopped."""
+    q, stats = trim(drawn.q, drawn.stats)
+    kept = f"Interrupted: kept {q.shape[1]} of {budget.draws} draws of {len(q)} of {budget.chains} chains."
+    return Estimate(q, stats, (kept,), replace(notes, interrupted=True))
+
+
+def _needed(now: Agreement, draws: int, wanted: float) -> int:
+    """Return the number of draws at which the chains are expected to be good."""
+    by_rhat = (now.rhat - 1) / (HIGH_RHAT - 1)  # for chains that agree, R-hat - 1 is proportional to 1 / draws
+    factor = max(RESERVE * wanted / now.ess, RESERVE * by_rhat if now.rhat <= ALARMING_RHAT else 1.0, LEAST)
+    return int(np.ceil(factor * draws))
