@@ -8,6 +8,10 @@ from threading import RLock, Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+import numpy as np
+
+from bayesgmm.errors import DeclarationError
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
@@ -191,6 +195,19 @@ class Count:
         self._bar.advance(self._task)
 
 
+def wanted(progress: object) -> bool:
+    """Validate an argument ``progress`` of True or False.
+
+    Raises
+    ------
+    DeclarationError
+        When it is anything else.
+    """
+    if not isinstance(progress, bool | np.bool_):
+        raise DeclarationError(f"progress={progress!r}: must be True or False")
+    return bool(progress)
+
+
 def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[T]:
     """Iterate over items, with a bar if the work on them takes longer than two seconds.
 
@@ -199,7 +216,7 @@ def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[
     >>> [i * i for i in track(range(4), "squares")]
     [0, 1, 4, 9]
     """
-    if not progress:
+    if not wanted(progress):
         with quiet():
             yield from items
         return

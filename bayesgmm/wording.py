@@ -1,4 +1,8 @@
-"""Counts in sentences."""
+"""Counts and lists of names in sentences."""
+
+from collections.abc import Sequence
+
+SHOWN = 5  # names that an error message lists
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -10,3 +14,9 @@ def plural(count: int, one: str, many: str = "") -> str:
     ('1 point', '1,200 points', '2 rows have gaps')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listing(names: Sequence[object]) -> str:
+    """Format names for an error message: the first five, and the number of the others."""
+    shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from bayesgmm.cards.transforms import AnyTransform
-from bayesgmm.data.points import as_points, is_numeric, select
+from bayesgmm.data.columns import is_numeric, select
+from bayesgmm.data.points import as_points
 from bayesgmm.data.tables import read_frame
 from bayesgmm.datasets import DATASETS, GENERATED
 from bayesgmm.declared import Declared

@@ -7,10 +7,11 @@ from typing import Any
 from bayesgmm.cards.card import Card, load_card
 from bayesgmm.cards.data import CardTable, DataCard
 from bayesgmm.cards.facts import fact_named, interval_words
-from bayesgmm.data.points import as_points, listing
+from bayesgmm.data.points import as_points
 from bayesgmm.declared import Declared
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.priors import Description, descriptions
+from bayesgmm.wording import listing
 
 NAMES = {"weights": "Weights", "means": "Means", "covariances": "Covariances"}
 SHOWN = 6  # maximum number of values listed by column

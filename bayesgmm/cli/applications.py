@@ -85,7 +85,7 @@ def segment(
 
 def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
     from bayesgmm.apps.images.segmentation import left_out
-    from bayesgmm.data.points import listing
+    from bayesgmm.wording import listing
 
     if missing := left_out(fit, features):
         say(f"left out, constant in the image: {listing(missing)}", err=True)

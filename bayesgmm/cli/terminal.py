@@ -215,8 +215,8 @@ def check_other(output: Path, *inputs: Path | None) -> None:
 
 def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     """Read the named columns of a file, default all numeric ones; print which columns were left out."""
-    from bayesgmm.data.points import listing
     from bayesgmm.data.tables import read_table
+    from bayesgmm.wording import listing
 
     frame, dropped = read_table(path, columns)
     if dropped:

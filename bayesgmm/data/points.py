@@ -4,20 +4,21 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.errors import DataError, DeclarationError, allowed, did_you_mean
+from bayesgmm.data.columns import column_names, doubles_of, require_distinct, select
+from bayesgmm.data.containers import named_frame, row_labels
+from bayesgmm.data.numbers import LARGEST, as_matrix, as_weights
+from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.sweep.stats import Array, Blocks
-from bayesgmm.wording import plural
+from bayesgmm.wording import SHOWN, listing, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = 1e152  # squares of smaller values, and sums of them, stay finite
-SHOWN = 5  # names that an error message lists
 
 type RowLabels = NDArray | pd.Index
 type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
@@ -62,7 +63,7 @@ class Points:
         >>> as_points([1.0, 5.0]).weighed([3, 1]).centre_and_sd[0]
         array([2.])
         """
-        return self if weights is None else replace(self, weights=_as_weights(weights, len(self.values)))
+        return self if weights is None else replace(self, weights=as_weights(weights, len(self.values)))
 
     def forgotten(self) -> "Points":
         """Return a copy without rows, which keeps the column names."""
@@ -199,26 +200,6 @@ def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
     return centre, size * float(np.sqrt(np.average(np.square(deviation, out=deviation), weights=weights)))
 
 
-def _as_weights(weights: ArrayLike, n_points: int) -> Array:
-    try:
-        array = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"sample_weight={weights!r}: give one number per row, {n_points} in all") from None
-    if array.ndim == 0:
-        array = np.full(n_points, array)
-    if array.shape != (n_points,):
-        raise DataError(f"sample_weight has shape {array.shape} for {n_points} rows; give one number per row")
-    wrong = np.flatnonzero(~((array >= 0) & (array < LARGEST)))
-    if wrong.size:
-        raise DataError(
-            f"{plural(wrong.size, 'row has a weight that is', 'rows have weights that are')} not allowed: "
-            f"row {wrong[0]} has {array[wrong[0]]:g}\n  A weight is the number of points of a row: give 0 or more."
-        )
-    if not array.any():
-        raise DataError("all rows have weight zero, so there are no points to fit")
-    return array.copy()
-
-
 def per_column(value: float | Sequence[float] | Array, columns: Sequence[str], what: str) -> Array:
     """Expand one number, or one for each column, to an array (D,).
 
@@ -243,21 +224,16 @@ def per_column(value: float | Sequence[float] | Array, columns: Sequence[str], w
     return np.broadcast_to(array, (len(columns),)).copy()
 
 
-def listing(names: Sequence[object]) -> str:
-    """Format names for an error message: the first five, and the number of the others."""
-    shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
-
-
 def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
     """Check data, and add names of columns and labels of rows.
 
     Parameters
     ----------
-    data : array, DataFrame, Series or nested list
-        (N, D) numbers; (N,) is one column. The columns of an array are called ``x0, x1, ...`` by default.
+    data : array, table, nested list or path
+        (N, D) numbers; (N,) is one column. The columns of an array are called ``x0, x1, ...`` by default. Tables are
+        those of pandas, polars, pyarrow and xarray, dicts of columns, and CSV and Parquet files.
     columns : sequence of str, optional
-        For a DataFrame the columns to use, for an array their names.
+        For a table the columns to use, for an array their names.
 
     Raises
     ------
@@ -278,102 +254,18 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
         return data
     if columns is not None:
         columns = column_names(columns)
-    if hasattr(data, "to_frame") and not hasattr(data, "columns"):
-        data = data.to_frame()
-    if hasattr(data, "columns") and hasattr(data, "index"):
-        require_distinct([str(c) for c in data.columns])
-        frame = select(data, columns).infer_objects()
-        text = [str(c) for c in frame.columns if not is_numeric(frame[c])]
-        if text:
-            raise DataError(
-                f"{plural(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
-                "  Choose the columns to use, for example columns=[...] or X.select_dtypes('number')."
-            )
-        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    frame = named_frame(data)
+    if frame is not None:
+        require_distinct([str(c) for c in frame.columns])
+        frame = select(frame, columns).infer_objects()
         names, index = [str(c) for c in frame.columns], frame.index.to_numpy()
+        values = doubles_of(frame)
     else:
         values = as_matrix(data)
         names = [f"x{j}" for j in range(values.shape[1])] if columns is None else [str(c) for c in columns]
-        index = np.arange(len(values))
+        index = row_labels(data, len(values))
     _check(values, names, index)
     return Points(values, tuple(names), index)
-
-
-def column_names(columns: Sequence[object]) -> list[str]:
-    """Validate an argument that names columns; return the names as text.
-
-    Raises
-    ------
-    DataError
-        When it is a single string, is empty, or has a name twice.
-    """
-    if isinstance(columns, str):
-        raise DataError(f"columns={columns!r}: give a list of names, for example columns=[{columns!r}]")
-    names = [str(name) for name in columns]
-    if not names:
-        raise DataError("columns=[]: name at least one column")
-    require_distinct(names)
-    return names
-
-
-def select(frame: "pd.DataFrame", columns: Sequence[str] | None) -> "pd.DataFrame":
-    """Return the named columns of a DataFrame; all of them by default.
-
-    Raises
-    ------
-    DataError
-        When a column does not exist.
-    """
-    if columns is None:
-        return frame
-    known = {str(c): c for c in frame.columns}
-    for name in columns:
-        if str(name) not in known:
-            raise DataError(
-                f"there is no column {str(name)!r}; the columns are {allowed(known)}{did_you_mean(name, known)}"
-            )
-    return frame[[known[str(name)] for name in columns]]
-
-
-def has_columns(data: object) -> TypeGuard["pd.DataFrame"]:
-    """Return True for a DataFrame of any library."""
-    return hasattr(data, "columns")
-
-
-def is_numeric(column: "pd.Series") -> bool:
-    """Return True if a column holds real numbers."""
-    from pandas.api.types import is_complex_dtype, is_numeric_dtype
-
-    return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
-
-
-def as_matrix(data: DataLike) -> Array:
-    """Convert an array or a nested list to (N, D) numbers; (N,) is one column, masked values become NaN.
-
-    Raises
-    ------
-    DataError
-        When it is not a table of numbers.
-    """
-    if np.ma.is_masked(data):
-        data = np.ma.asarray(data, dtype=np.float64).filled(np.nan)
-    try:
-        raw = np.asarray(data)
-        if raw.dtype.kind in "cSUMm" or raw.ndim == 0:
-            raise TypeError(f"its type is {raw.dtype}" if raw.ndim else "it is a single value")
-        if raw.dtype == object and (texts := [value for value in raw.flat if isinstance(value, str | bytes)]):
-            raise TypeError(f"it contains text: {listing(texts)}")  # numpy would read "3" as a number
-        values = raw.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"the data are not a table of numbers ({error})\n"
-            "  Give an (N, D) array or a DataFrame with one row per point."
-        ) from None
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2:
-        raise DataError(f"the data have shape {values.shape}; give (N, D), one row per point")
-    return values
 
 
 def _check(values: Array, names: Sequence[str], index: RowLabels) -> None:
@@ -406,10 +298,3 @@ def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
         f"{plural(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
         "  Drop or impute those rows first, for example X.dropna()."
     )
-
-
-def require_distinct(names: Sequence[str]) -> None:
-    """Raise DataError when two columns have the same name."""
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise DataError(f"column names must differ; more than one is called {listing(twice)}")

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.data.points import is_numeric, listing, select
+from bayesgmm.data.columns import is_numeric, select
 from bayesgmm.errors import DataError
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from bayesgmm.data.points import listing
 from bayesgmm.diagnosis.rosenblatt import rounded_to
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
@@ -14,6 +13,7 @@ from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, observed, unpack
 from bayesgmm.predictions.cross_validation import IntArray, LeftOut, Opened, khat_limit, leave_outs
 from bayesgmm.sweep.stats import Array, log_densities
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.data.columns import doubles_of
+from bayesgmm.data.containers import is_sparse, named_frame
+from bayesgmm.data.numbers import unmasked
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
@@ -47,7 +50,7 @@ def points_of(
     from sklearn.utils.validation import validate_data
 
     values = validate_data(
-        estimator, X, reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
+        estimator, _checked(X), reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
     )
     return _as_points(estimator, values).weighed(sample_weight)
 
@@ -64,8 +67,20 @@ def points_and_labels(
     """
     from sklearn.utils.validation import validate_data
 
-    values, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite=False)
+    values, labels = validate_data(estimator, _checked(X), y, dtype=np.float64, ensure_all_finite=False)
     return _as_points(estimator, values).weighed(sample_weight), labels
+
+
+def _checked(X: DataLike) -> object:
+    """Return a table as a DataFrame of doubles with its names, masked values as NaN; anything else as it is."""
+    if is_sparse(X):
+        return X  # scikit-learn says what to do
+    frame = named_frame(X)
+    if frame is None:
+        return unmasked(X)
+    import pandas as pd
+
+    return pd.DataFrame(doubles_of(frame.infer_objects()), frame.index, frame.columns)
 
 
 def _as_points(estimator: "BaseEstimator", values: Array) -> Points:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.data.points import DataLike, Points, as_points, listing
+from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
@@ -27,7 +27,9 @@ from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, TruncationInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.progress import quiet
+from bayesgmm.posterior.subsets import marginal
+from bayesgmm.progress import quiet, wanted
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,13 +143,14 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
     if not engine.takes_start:
         able = {name: other for name, other in ENGINES.items() if other.takes_start}
         raise DeclarationError(f"method {engine.name!r} takes no start; those that do are {allowed(able)}")
-    earlier = relabelling.aligned(start)
-    p, k = earlier.parameters, density.n_components
-    if earlier.columns != points.columns or p.weight.shape[1] != k:
+    earlier, k = relabelling.aligned(start), density.n_components
+    has = earlier.parameters.weight.shape[1]
+    if {*earlier.columns} != {*points.columns} or has != k:
         raise DeclarationError(
-            f"start is a fit of {p.weight.shape[1]} components in columns {listing(earlier.columns)}; needed are {k} "
+            f"start is a fit of {has} components in columns {listing(earlier.columns)}; needed are {k} "
             f"in {listing(points.columns)}"
         )
+    p = marginal(earlier, points.columns).parameters  # another order of the columns is no other fit
     family, standard = density.model.family, density.standard
     covariance = p.covariance.mean(axis=0) / np.outer(standard.scale, standard.scale)
     mean = (p.mean.mean(axis=0) - standard.shift) / standard.scale
@@ -156,10 +159,10 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
 
 def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:
     """Return a context with a progress report: a progress bar, the given one, or none."""
-    if not progress:
-        return _silent()
-    if progress is not True:
+    if not isinstance(progress, bool) and hasattr(progress, "stage"):
         return nullcontext(progress)
+    if not wanted(progress):
+        return _silent()
     from bayesgmm.progress import Bars
 
     return Bars()

@@ -9,13 +9,13 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.data.points import listing
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
 from bayesgmm.labels import label_kernels
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
+from bayesgmm.wording import listing
 
 Order = NDArray[np.int64]
 LEAST = 1e-12  # minimum of responsibilities before their logarithm is taken

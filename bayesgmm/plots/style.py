@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bayesgmm.data.points import column_names, listing
+from bayesgmm.data.columns import column_names
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

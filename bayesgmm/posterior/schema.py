@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_points, has_columns, listing
+from bayesgmm.data.containers import named_frame
+from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.posterior.info import SCHEMA, stored_schema
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Table, cholesky
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +26,7 @@ DIMS = {
     "mean": ("component", "feature"),
     "covariance": ("component", "feature", "feature_bis"),
 }
+FAR = 1e140  # standard deviations from the fitted points beyond which squared distances may overflow
 
 
 def pack(
@@ -235,21 +238,45 @@ def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
     _require_schema(fit, "this object")
     if data is None:
         return observed(fit)
+    points = _of_same_columns(fit, data)
+    _require_near(fit, points)
+    return points
+
+
+def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
+    """Convert data to points with the columns of a fit: by name where they have names, else by position."""
     columns = [str(name) for name in fit["posterior"].coords["feature"].values]
-    if not has_columns(data):
+    frame = None if isinstance(data, Points) else named_frame(data)
+    if frame is None:
         points = as_points(data)
         if points.values.shape[1] != len(columns):
             raise DataError(
                 f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {points.values.shape}"
             )
         return Points(points.values, tuple(columns), points.index)
-    missing = [name for name in columns if name not in {str(c) for c in data.columns}]
-    if missing:
+    names = [str(name) for name in frame.columns]
+    if missing := [name for name in columns if name not in names]:
+        others = [name for name in names if name not in columns]
         raise DataError(
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
-            f"  They have {listing([str(c) for c in data.columns])}."
+            f"  They have {'no others' if not others else listing(others) + ' besides'}."
         )
-    return as_points(data, columns)
+    return as_points(frame, columns)
+
+
+def _require_near(fit: "xr.DataTree", points: Points) -> None:
+    """Raise DataError for points of which the densities under all components are zero, whatever their ratio."""
+    if "constant_data" not in fit.children or "shift" not in fit["constant_data"]:
+        return
+    constant = fit["constant_data"].to_dataset()
+    shift, scale = constant["shift"].values, constant["scale"].values
+    with np.errstate(over="ignore"):
+        far = (np.abs(points.values - shift) > FAR * scale).any(axis=1)
+    if far.any():
+        raise DataError(
+            f"{plural(int(far.sum()), 'row is', 'rows are')} further than {FAR:g} standard deviations from the fitted "
+            f"points, where no density can be computed: row {points.index[far][0]}"
+        )
 
 
 def _require_schema(fit: Any, what: str) -> None:
@@ -266,6 +293,8 @@ def _require_schema(fit: Any, what: str) -> None:
     unnamed = [dim for dim in ("component", "feature") if dim not in posterior.coords]
     if unnamed:
         raise FitFileError(f"{what} is not a fit: its posterior has no coordinates for {listing(unnamed)}")
+    if empty := [dim for dim in ("chain", "draw", "component", "feature") if not posterior.sizes[dim]]:
+        raise FitFileError(f"{what} is not a fit: it has no {listing(empty)}")
     if posterior.sizes["feature"] != posterior.sizes["feature_bis"]:
         raise FitFileError(f"{what} is not a fit: its covariances are not square; select feature_bis like feature")
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from bayesgmm.data.points import LARGEST, Standard, listing
+from bayesgmm.data.numbers import LARGEST
+from bayesgmm.data.points import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import DataLike, Points, listing
+from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError, choose, warn
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
@@ -15,6 +15,7 @@ from bayesgmm.predictions.cross_conformal import Refitted, Weighted
 from bayesgmm.predictions.densities import DRAWS, dataset, spread
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

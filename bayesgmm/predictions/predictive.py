@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import LARGEST, DataLike, Points, as_points, column_names, listing
+from bayesgmm.data.columns import column_names
+from bayesgmm.data.numbers import LARGEST
+from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
@@ -19,6 +21,7 @@ from bayesgmm.predictions.conditionals import conditional
 from bayesgmm.predictions.densities import DRAWS, dataset, kept, spread
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, responsibilities
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

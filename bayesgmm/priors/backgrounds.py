@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from bayesgmm.data.points import Points, Standard, listing, per_column
+from bayesgmm.data.points import Points, Standard, per_column
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, Summary, listing
+from bayesgmm.data.points import Standard, Summary
 from bayesgmm.declared import Declared, Positive, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.squares import is_positive_definite
@@ -18,6 +18,7 @@ from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.native_calls import PriorDensity
 from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing
 
 special = Late("scipy.special")
 _LOG_2 = math.log(2)

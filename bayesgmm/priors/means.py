@@ -7,13 +7,14 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, Summary, listing, per_column
+from bayesgmm.data.points import Standard, Summary, per_column
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.priors.native_calls import PriorDensity, arguments, prior_density
 from bayesgmm.priors.scalars import ENTRIES, AnyScalar, InverseGamma, Scalar, log_density
 from bayesgmm.sweep.stats import LOG_2PI, Array
+from bayesgmm.wording import listing
 
 _LOG_2PI = LOG_2PI
 

@@ -12,11 +12,12 @@ from bayesgmm.apps.images.image_input import InputImage
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters
-from bayesgmm.data.points import Standard, listing
+from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,12 +14,13 @@ from bayesgmm import inference
 from bayesgmm.apps.images.image_input import InputImage, read_image
 from bayesgmm.apps.images.pixel_features import MIN_RANGE, feature_names, pixel_features, to_lab
 from bayesgmm.apps.images.pixel_labels import PixelMixture, RandomField, label_pixels, strips_of
-from bayesgmm.data.points import Points, listing
+from bayesgmm.data.points import Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,10 +11,12 @@ from bayesgmm.apps.speech.calibration import tempered
 from bayesgmm.apps.speech.held_out import folds_of
 from bayesgmm.apps.speech.speech_files import SpeechModel
 from bayesgmm.apps.speech.word_models import WordModels
-from bayesgmm.data.points import Standard, as_points, is_numeric, listing
+from bayesgmm.data.columns import is_numeric
+from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import pandas as pd

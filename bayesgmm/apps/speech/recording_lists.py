@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.data.points import is_numeric, listing
+from bayesgmm.data.columns import is_numeric
 from bayesgmm.data.tables import read_frame
 from bayesgmm.errors import DataError
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import pandas as pd

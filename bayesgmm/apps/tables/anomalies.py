@@ -27,7 +27,10 @@ from bayesgmm.apps.tables.p_values import (
     with_null,
     with_reference,
 )
-from bayesgmm.data.points import DataLike, select
+from bayesgmm.data.columns import select
+from bayesgmm.data.containers import named_frame
+from bayesgmm.data.numbers import as_matrix
+from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
@@ -189,7 +192,16 @@ def find_anomalies(
     )
     if new is None:
         return detector.judge(fdr=fdr, alpha=alpha, top=top)
-    return replace(judge(detector.fit, new, fdr=fdr, alpha=alpha, top=top), tried=detector.tried)
+    judged = judge(detector.fit, _by_position(new, detector), fdr=fdr, alpha=alpha, top=top)
+    return replace(judged, tried=detector.tried)
+
+
+def _by_position(new: DataLike, detector: "Detector") -> DataLike:
+    """Give an array with the columns of the training table their names; columns that are not used are then dropped."""
+    names = [*detector.table.frame.columns]
+    if named_frame(new) is not None or as_matrix(new).shape[1] != len(names):
+        return new
+    return as_frame(new, names)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
-from bayesgmm.data.points import DataLike, listing
+from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
@@ -22,7 +22,7 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.selection import select
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import declaration
-from bayesgmm.wording import plural
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import (
-    DataLike,
-    as_matrix,
-    column_names,
-    has_columns,
-    is_numeric,
-    listing,
-    require_distinct,
-    select,
-)
+from bayesgmm.data.columns import column_names, is_numeric, require_distinct, select
+from bayesgmm.data.containers import named_frame, row_labels
+from bayesgmm.data.numbers import as_matrix
+from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
+from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,15 +80,15 @@ def as_frame(data: DataLike, names: Sequence[str] | None = None) -> "pd.DataFram
     """
     import pandas as pd
 
-    if hasattr(data, "to_frame") and not hasattr(data, "columns"):
-        data = data.to_frame()
-    if not has_columns(data) or not hasattr(data, "index"):
+    frame = named_frame(data)
+    if frame is None:
         values = as_matrix(data)
         if names is not None and len(names) != values.shape[1]:
             raise DataError(f"the table has {values.shape[1]} columns; those of the fit are {listing(names)}")
-        data = pd.DataFrame(values, columns=names or [f"x{j}" for j in range(values.shape[1])])
-    require_distinct([str(name) for name in data.columns])
-    return data.rename(columns=str).infer_objects()
+        names = names or [f"x{j}" for j in range(values.shape[1])]
+        frame = pd.DataFrame(values, columns=names, index=row_labels(data, len(values)))
+    require_distinct([str(name) for name in frame.columns])
+    return frame.rename(columns=str).infer_objects()
 
 
 def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
