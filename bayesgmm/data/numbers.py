@@ -108,7 +108,7 @@ def unmasked(data: object) -> Any:
         return data
     if not np.ma.is_masked(data) or data.dtype.kind not in "biuf":
         return data.data
-    return data.astype(np.float64).filled(np.nan)
+    return np.ma.asarray(data, dtype=np.float64).filled(np.nan)
 
 
 def as_weights(weights: ArrayLike, n_points: int) -> Array:
