@@ -1,10 +1,11 @@
 """Output files: checked before the computation starts, and written completely or not at all."""
 
 import os
-import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bayesgmm.errors import FitFileError
 
@@ -21,7 +22,8 @@ def writable(path: str | Path, *endings: str) -> Path:
     Raises
     ------
     FitFileError
-        When the extension is not allowed, the path is a folder, or its folder does not exist or is read-only.
+        When the extension is not allowed, the path is a folder other than a zarr store, or a device or pipe, or its
+        folder does not exist or is read-only.
     """
     path = Path(path)
     if endings and path.suffix.lower() not in endings:
@@ -29,11 +31,22 @@ def writable(path: str | Path, *endings: str) -> Path:
         raise FitFileError(f"{path} must end in {', '.join(most)}{' or ' if most else ''}{last}")
     if not path.parent.is_dir():
         raise FitFileError(f"{path} can't be written: there is no folder {path.parent}")
-    if path.is_dir() and path.suffix.lower() != ".zarr":
-        raise FitFileError(f"{path} can't be written: it is a folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if path.is_dir() and not (path.suffix.lower() == ".zarr" and _is_store(path)):
+        what = "a folder" if path.suffix.lower() != ".zarr" else "a folder with other files, not a zarr store"
+        raise FitFileError(f"{path} can't be written: it is {what}")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FitFileError(f"{path} can't be written: it is a device or a pipe, not a file")
+    folder = Path(os.path.realpath(path)).parent  # a new file is made there, and then renamed
+    if not folder.is_dir():
+        raise FitFileError(f"{path} can't be written: it is a link into {folder}, which does not exist")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise FitFileError(f"{path} can't be written: permission denied")
     return path
+
+
+def _is_store(folder: Path) -> bool:
+    """Return True for a zarr store of any version, or an empty folder."""
+    return not any(folder.iterdir()) or any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
 def writable_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
@@ -75,24 +88,56 @@ def made_folder(folder: str | Path, names: Iterable[str] = ()) -> Path:
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """Write a file completely or not at all: yield a temporary path, and rename it to ``path`` at the end.
+    """Write a file or a zarr folder completely or not at all: yield a temporary path, renamed to ``path`` at the end.
 
-    After an error the temporary file is removed, and an earlier file at ``path`` is unchanged.
+    The temporary path is new and in the same folder, so that no other process writes there. It is on disk before it is
+    renamed, and a folder that it replaces is moved aside first. After an error it is removed, and what was at ``path``
+    is unchanged. A link stays a link, and the permissions of a file stay as they were.
 
     Raises
     ------
     FitFileError
         When the operating system reports an error, for example a full disk.
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    target = Path(os.path.realpath(path))
     try:
-        yield partial
-        if partial.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
+        with TemporaryDirectory(prefix=f".{target.stem}.", dir=target.parent) as folder:
+            partial = Path(folder, target.name)
+            yield partial
+            _to_disk(partial)
+            if target.is_dir():
+                _exchange(partial, target, Path(folder, "replaced"))
+            else:
+                partial.chmod(_mode(target, partial))
+                partial.replace(target)
+            _to_disk(target.parent, whole=False)
     except OSError as error:
         raise FitFileError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def _exchange(new: Path, target: Path, aside: Path) -> None:
+    """Move one folder to the place of another, which is moved aside; put it back if that fails."""
+    target.rename(aside)
+    try:
+        new.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+
+
+def _mode(target: Path, partial: Path) -> int:
+    """Return the permissions of the file that is replaced, else those of a new file."""
+    return stat.S_IMODE((target if target.exists() else partial).stat().st_mode)
+
+
+def _to_disk(path: Path, whole: bool = True) -> None:
+    """Wait until a file, or a folder with or without all that is in it, is on disk."""
+    for inner in sorted(path.rglob("*")) if whole and path.is_dir() else ():
+        _to_disk(inner, whole=False)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows can't open folders
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
+        os.close(opened)

@@ -418,7 +418,7 @@ def _mapping(text: str) -> Mapping[str, object]:
     """Parse JSON that should be an object."""
     try:
         stored = json.loads(text)
-    except ValueError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FitFileError(f"what this fit stores about itself is damaged: {error}") from None
     if not isinstance(stored, dict):
         raise FitFileError("what this fit stores about itself is damaged: it is no JSON object")

@@ -11,10 +11,11 @@ from bayesgmm.data.containers import named_frame
 from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
-from bayesgmm.files import in_place_of, writable
+from bayesgmm.files import writable
 from bayesgmm.posterior.info import SCHEMA, stored_schema
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Table, cholesky
+from bayesgmm.tree_files import read_tree, write_tree
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
@@ -329,14 +330,7 @@ def save(fit: "xr.DataTree", path: str | Path) -> Path:
     """
     path = writable(path, *FORMATS)
     _require_schema(fit, "this object")
-    with in_place_of(path) as partial:
-        if path.suffix.lower() == ".nc":
-            fit.to_netcdf(partial, engine="h5netcdf")
-            return path
-        try:
-            fit.to_zarr(partial, mode="w", consolidated=False)
-        except ImportError as error:
-            raise FitFileError(f"{path} can't be written: {error}\n  Try pip install 'bayesgmm[zarr]'.") from error
+    write_tree(fit, path)
     return path
 
 
@@ -363,21 +357,45 @@ def load(path: str | Path) -> "xr.DataTree":
         ...
     bayesgmm.errors.FitFileError: there is no file missing.nc
     """
-    import xarray as xr
-
-    path = Path(path)
-    if not path.exists():
-        raise FitFileError(f"there is no file {path}")
-    keywords: dict[str, Any] = {"engine": "h5netcdf"}
-    if path.is_dir():
-        keywords = {"engine": "zarr", "consolidated": False}
-    try:
-        with xr.open_datatree(path, **keywords) as tree:
-            fit = tree.load()
-    except Exception as error:  # each format raises errors of its own
-        raise FitFileError(f"{path} can't be read as a fit: it is damaged, or something else ({error})") from error
+    fit = read_tree(path, "a fit")
     _require_schema(fit, str(path))
     stored = stored_schema(fit)
     if stored > SCHEMA:
         raise FitFileError(f"{path} has schema {stored}; this version reads up to {SCHEMA}: upgrade bayesgmm")
+    _require_values(fit, str(path))
     return fit
+
+
+def _require_values(fit: "xr.DataTree", what: str) -> None:
+    """Raise FitFileError if the numbers of a fit can't be those of a mixture."""
+    posterior = unpack(fit)
+    p, standard = posterior.parameters, posterior.standard
+    wrong = {
+        "a weight is not a probability, or those of a draw do not sum to one": not _are_probabilities(p.weight),
+        "a mean is not a finite number": not np.isfinite(p.mean).all(),
+        "a covariance is not symmetric and positive definite": not _are_covariances(p.covariance, standard),
+        "a scale is not a positive number": not (standard.scale > 0).all() or not np.isfinite(standard.shift).all(),
+        "the fitted points are not finite numbers": holds_points(fit) and not np.isfinite(observed(fit).values).all(),
+        "the columns of the points are not those of the posterior": (
+            holds_points(fit) and {*observed(fit).columns} != {*posterior.columns}
+        ),
+    }
+    if found := [fault for fault, there in wrong.items() if there]:
+        raise FitFileError(f"{what} is damaged: {'; '.join(found)}")
+
+
+def _are_probabilities(weight: Array) -> bool:
+    return bool((weight >= 0).all() and np.allclose(weight.sum(axis=-1), 1, rtol=0, atol=1e-4))
+
+
+def _are_covariances(covariance: Array, standard: Standard) -> bool:
+    if not (standard.scale > 0).all():
+        return True  # said by another sentence
+    scaled = covariance / np.outer(standard.scale, standard.scale)
+    if not np.isfinite(scaled).all() or not np.allclose(scaled, scaled.swapaxes(-1, -2), rtol=1e-6):
+        return False
+    try:
+        np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -13,11 +13,12 @@ from bayesgmm.apps.speech.cepstral_features import FeatureSettings
 from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
-from bayesgmm.files import in_place_of, writable
+from bayesgmm.files import writable
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array
+from bayesgmm.tree_files import read_tree, write_tree
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -114,8 +115,7 @@ def save(trained: SpeechModel, path: str | Path) -> Path:
         If the file can't be written.
     """
     path = writable(path)
-    with in_place_of(path) as partial:
-        to_tree(trained).to_netcdf(partial, engine="h5netcdf")
+    write_tree(to_tree(trained), path)
     return path
 
 
@@ -127,16 +127,8 @@ def load(path: str | Path) -> SpeechModel:
     FitFileError
         If the file does not exist, is damaged, has a later schema, or is not a speech model.
     """
-    import xarray as xr
-
     path = Path(path)
-    if not path.is_file():
-        raise FitFileError(f"there is no file {path}")
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-    except Exception as error:  # each layer of the format raises errors of its own
-        raise FitFileError(f"{path} can't be read as a speech model: it is damaged or has another format") from error
+    tree = read_tree(path, "a speech model")
     return _from_tree(tree, _metadata(tree, path), path)
 
 
