@@ -6,8 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from bayesgmm.errors import FitFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def writable(path: str | Path, *endings: str) -> Path:
@@ -141,3 +146,15 @@ def _to_disk(path: Path, whole: bool = True) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def write_csv(frame: "pd.DataFrame", path: Path, *, index: bool = True) -> None:
+    """Write a table completely or not at all, as ``in_place_of`` does."""
+    with in_place_of(path) as partial:
+        frame.to_csv(partial, index=index)
+
+
+def write_picture(picture: "Figure", path: Path, dpi: int = 150) -> None:
+    """Write a figure completely or not at all, as ``in_place_of`` does."""
+    with in_place_of(path) as partial:
+        picture.savefig(partial, dpi=dpi)

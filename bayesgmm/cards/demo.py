@@ -11,7 +11,7 @@ from bayesgmm.bundled import card_path
 from bayesgmm.cards.card import load_card
 from bayesgmm.datasets import iris
 from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
-from bayesgmm.files import made_folder
+from bayesgmm.files import made_folder, write_csv, write_picture
 from bayesgmm.inference import fit
 from bayesgmm.posterior import schema
 from bayesgmm.predictions.predictive import assignments
@@ -61,8 +61,8 @@ def run(
     show_table(_species_table(flowers, answer))
     show_table(_uncertain_table(flowers, answer))
     schema.save(result, folder / "iris.nc")
-    _assignment_frame(flowers, answer).to_csv(folder / "iris.csv")
-    plots.assignments(result).savefig(folder / "iris.png", dpi=110)
+    write_csv(_assignment_frame(flowers, answer), folder / "iris.csv")
+    write_picture(plots.assignments(result), folder / "iris.png", dpi=110)
     for name, what in WRITTEN.items():
         wrote(folder / name)
         say(f"  {what}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.cards.card import Card, load_card
 from bayesgmm.cards.data import CardTable
 from bayesgmm.cards.facts import ExpectedResult, expected_results, fact_named
-from bayesgmm.files import made_folder
+from bayesgmm.files import made_folder, write_csv
 from bayesgmm.inference import fit
 from bayesgmm.posterior.schema import save
 from bayesgmm.reports import report
@@ -91,6 +91,6 @@ def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, pro
     frame = data.frame
     if data.truth is not None:
         frame = frame.assign(**{str(data.truth.name): data.truth})
-    frame.to_csv(folder / "data.csv", index=False)
+    write_csv(frame, folder / "data.csv", index=False)
     save(result, folder / "fit.nc")
     report(result, folder / "report.html", title=card.title or None, progress=progress)

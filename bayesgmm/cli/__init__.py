@@ -121,13 +121,14 @@ def prior(
     import matplotlib as mpl
 
     from bayesgmm import plots
+    from bayesgmm.files import write_picture
     from bayesgmm.predictions.elicitation import prior_predictive
 
     check_picture(output, *(path for path in (card, data) if path is not None))
     declared = declare(card, None, None)
     tree = prior_predictive(declared.mixture, read_for(declared, data, columns), draws, seed=seed)
     mpl.use("Agg")
-    plots.prior(tree).savefig(output, dpi=150)
+    write_picture(plots.prior(tree), output)
     _show_expected_clusters(tree)
     wrote(output)
 

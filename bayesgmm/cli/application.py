@@ -10,6 +10,7 @@ import inspect
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -115,7 +116,7 @@ def run(app: Callable[..., Any], arguments: list[str]) -> int:
     """Run a command line and return the exit code. Expected errors are printed as one message, without a traceback."""
     start_session(Session())
     _replace_unprintable()
-    with _warnings_in_words(), _interrupts_noted():
+    with _warnings_in_words(), _interrupts_noted(), _ended_properly():
         code = _outcome(app, arguments)
         if session().interrupted or code == INTERRUPTED:
             code = _stopped()
@@ -210,6 +211,19 @@ def _warnings_in_words() -> Iterator[None]:
             warnings.simplefilter("ignore", kind)  # libraries address them to programmers
         warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}", err=True)
         yield
+
+
+@contextmanager
+def _ended_properly() -> Iterator[None]:
+    """Let SIGTERM end the command as an exit does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -43,9 +43,10 @@ def diagnose(
         import matplotlib as mpl
 
         from bayesgmm import plots
+        from bayesgmm.files import write_picture
 
         mpl.use("Agg")
-        plots.check(tree).savefig(plot, dpi=150)
+        write_picture(plots.check(tree), plot)
         wrote(plot)
     if strict and findings.worst == "problem":
         raise typer.Exit(1)

@@ -129,9 +129,10 @@ def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
     import matplotlib as mpl
 
     from bayesgmm import plots
+    from bayesgmm.files import write_picture
 
     mpl.use("Agg")
-    plots.selection(table, criterion).savefig(path, dpi=150)
+    write_picture(plots.selection(table, criterion), path)
     wrote(path)
 
 

@@ -247,13 +247,13 @@ def check_table(output: Path, *inputs: Path | None) -> None:
 def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
     """Write a table, and print that; in the JSON document its rows are called ``name``."""
     from bayesgmm.data.tables import PARQUET
-    from bayesgmm.files import in_place_of
+    from bayesgmm.files import in_place_of, write_csv
 
-    with in_place_of(path) as partial:
-        if path.suffix.lower() in PARQUET:
+    if path.suffix.lower() in PARQUET:
+        with in_place_of(path) as partial:
             frame.to_parquet(partial)
-        else:
-            frame.to_csv(partial)
+    else:
+        write_csv(frame, path)
     if session().json:
         record(**{name: records(frame)})
     wrote(path, len(frame))

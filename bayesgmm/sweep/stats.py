@@ -8,6 +8,7 @@ component far from the origin loses no digits. ``orchestration`` holds the compi
 """
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -281,6 +282,10 @@ def lower_triangle(side: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm")
+
+
+if hasattr(os, "register_at_fork"):  # a fork has the pools, but not their threads: it would wait for ever
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:

@@ -1,5 +1,9 @@
 """The fold: against brute force, and the laws that statistics obey."""
 
+import os
+import subprocess
+import sys
+
 import numba as nb
 import numpy as np
 import pytest
@@ -139,3 +143,26 @@ def test_exp_and_log_are_right_to_three_units_in_the_last_place():
     assert np.max(np.abs(exped - np.exp(x)) / np.spacing(np.exp(x))) <= 3
     wanted = np.log(exped)
     assert np.max(np.abs(logged - wanted) / np.maximum(np.spacing(np.abs(wanted)), 2e-16)) <= 3
+
+
+FORK = """
+import os, signal, warnings
+import numpy as np
+from bayesgmm.sweep.stats import run_ranges
+warnings.simplefilter("ignore")
+out = np.zeros(4)
+run_ranges(lambda a, b: out.__setitem__(slice(a, b), 1), 4, 2)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    run_ranges(lambda a, b: out.__setitem__(slice(a, b), 2), 4, 2)
+    os._exit(int(out.sum()))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_threads_work_after_a_fork():
+    """A fork has the pool of its parent, but none of its threads: multiprocessing waited for ever."""
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=False)
+    assert done.stdout == "8\n", done.stderr

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
-from bayesgmm.errors import DataError, FitFileError
-from bayesgmm.files import made_folder
+from bayesgmm.errors import DataError
+from bayesgmm.files import in_place_of, made_folder, write_csv
 from bayesgmm.plots.style import colour
 from bayesgmm.sweep.stats import Array
 
@@ -207,12 +207,10 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     table = region_table(segments)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
     images = (_indexed(label), Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
-    try:
-        for name, image in zip(WRITTEN, images, strict=False):
-            image.save(folder / name, compress_level=3)
-        table.to_csv(folder / WRITTEN[-1])
-    except OSError as error:
-        raise FitFileError(f"{folder} can't be written: {error.strerror or error}") from error
+    for name, image in zip(WRITTEN, images, strict=False):
+        with in_place_of(folder / name) as partial:
+            image.save(partial, compress_level=3)
+    write_csv(table, folder / WRITTEN[-1])
     return [folder / name for name in WRITTEN]
 
 

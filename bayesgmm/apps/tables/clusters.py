@@ -16,7 +16,7 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.files import made_folder
+from bayesgmm.files import in_place_of, made_folder, write_csv, write_picture
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.selection import select
@@ -144,10 +144,11 @@ class Clusters:
         from bayesgmm.reports import report
 
         folder = made_folder(folder, FILES)
-        self.with_table().to_csv(folder / "clusters.csv", index=False)
-        self.profiles.to_csv(folder / "profiles.csv")
-        self.choices.to_csv(folder / "choices.csv", index=False)
-        (folder / "summary.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
+        write_csv(self.with_table(), folder / "clusters.csv", index=False)
+        write_csv(self.profiles, folder / "profiles.csv")
+        write_csv(self.choices, folder / "choices.csv", index=False)
+        with in_place_of(folder / "summary.txt") as partial:
+            partial.write_text("\n".join(self.words()) + "\n", encoding="utf-8")
         schema.save(self.fit, folder / "fit.nc")
         title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
         opening = [selection_section(self.words(), self.choices)]
@@ -160,7 +161,7 @@ class Clusters:
 def _draw(figure: "Figure", path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure.savefig(path, dpi=150)
+    write_picture(figure, path)
     plt.close(figure)
 
 
