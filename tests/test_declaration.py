@@ -126,9 +126,10 @@ def test_all_mistakes_of_a_card_come_in_one_message(tmp_path):
 def test_an_error_names_a_card_that_can_not_be_read(tmp_path):
     with pytest.raises(CardError, match="can't be read"):
         load_card(tmp_path / "nothing.toml")
-    (tmp_path / "broken.toml").write_text("[mixture")
-    with pytest.raises(CardError, match="is not TOML"):
-        load_card(tmp_path / "broken.toml")
+    for text in ("[mixture", "a = " + "[" * 100_000, "a = " + "9" * 5000):
+        (tmp_path / "broken.toml").write_text(text)
+        with pytest.raises(CardError, match="is not TOML"):
+            load_card(tmp_path / "broken.toml")
 
 
 def test_a_value_given_twice_is_an_error():

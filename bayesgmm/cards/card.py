@@ -123,7 +123,7 @@ def load_card(name: str | Path) -> Card:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CardError(f"{path} can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # wrong TOML or text, an integer of 5,000 digits, 10,000 brackets
         raise CardError(f"{path} is not TOML: {error}") from None
     try:
         card = Card.parse(values, str(path))

@@ -1,8 +1,9 @@
 """``fit``: fits a model to data by an engine."""
 
+import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.labels import relabelling
+from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, TruncationInfo, annotate
@@ -116,6 +118,7 @@ def fit(
     points = as_points(data, columns).weighed(sample_weight)
     density = LogPosterior.of(model, points)
     resolved = density.model
+    _require_memory(chosen, density)
     given = {} if start is None else {"start": _started(engine, start, density, points)}
     conflicts = resolved.contradictions(points.summary)
     warn(conflicts)
@@ -126,6 +129,15 @@ def fit(
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
     return finish(density, points, estimate, run, cores)
+
+
+def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
+    """Refuse numbers of draws and chains that no memory holds, before an engine asks for it."""
+    counts = {name: value for name, value in settings.items() if name in ("draws", "chains") and isinstance(value, int)}
+    k, d = density.n_components, density.n_features
+    numbers = density.size if density.model.family.chart is not None else 0
+    asked = " and ".join(f"{name}={value:,}" for name, value in counts.items())
+    require_memory(8 * math.prod(counts.values()) * (numbers + k * (1 + d + d * d)), asked)
 
 
 def documented(text: str) -> str:
