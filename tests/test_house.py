@@ -23,10 +23,11 @@ MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
 ROOMS = """
-errors wording progress late
+errors wording late
+memory progress
 sweep
 dispatch files findings declared bundled data families pymc_ops apps.extras
-datasets engines priors
+datasets engines priors tree_files
 model
 posterior
 labels
