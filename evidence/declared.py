@@ -32,6 +32,9 @@ def every_declaration() -> list[Declared]:
     for i, lkj in enumerate(covariance_priors(2)[2:]):
         d = 1 + i % 2
         found.append(_declared(d, FAMILIES[i % 4], weights[i % len(weights)], mean_priors(d)[i % 3], lkj))
+    for family, chosen in (("full", weights[0]), ("diag", weights[3])):
+        priors = chosen, mean_priors(2)[0], _wishart(2, family, 0)
+        found.append(_declared(2, family, *priors, bg.Background(0.1, location=0.0, scale=9.0)))
     return found
 
 
@@ -45,10 +48,17 @@ def _wishart(d: int, family: str, index: int) -> bg.WishartPrecision:
     return bg.WishartPrecision(2.5, 1.3) if family == "spherical" and np.ndim(prior.scale) == 2 else prior
 
 
-def _declared(d: int, family: str, weights: WeightsPrior, means: MeansPrior, covariances: CovariancesPrior) -> Declared:
-    model = bg.MixtureModel(K, family, weights, means, covariances).resolve(as_points(CLOUD[:, :d]))
-    words = ", ".join(_named(prior) for prior in (weights, means, covariances))
-    return f"{family}, {plural(d, 'column')}, {words}", d, model
+def _declared(
+    d: int,
+    family: str,
+    weights: WeightsPrior,
+    means: MeansPrior,
+    covariances: CovariancesPrior,
+    background: bg.Background | None = None,
+) -> Declared:
+    declared = bg.MixtureModel(K, family, weights, means, covariances, background)
+    words = [_named(prior) for prior in (weights, means, covariances)] + ["Background"] * (background is not None)
+    return f"{family}, {plural(d, 'column')}, {', '.join(words)}", d, declared.resolve(as_points(CLOUD[:, :d]))
 
 
 def _named(prior: WeightsPrior | MeansPrior | CovariancesPrior) -> str:

@@ -55,6 +55,7 @@ class Section:
 SECTIONS = {
     section.name: section
     for section in (
+        Section("sbc-gibbs", "Calibration of Gibbs sampling", "evidence.calibration:of_gibbs", 35, 1),
         Section(
             "posteriordb",
             "A published posterior",
