@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.datasets import make_mixture
-from bayesgmm.labels.alignments import LEAST, METHODS
+from bayesgmm.labels.alignments import METHODS, MIN_RESPONSIBILITY
 from bayesgmm.labels.relabelling import POINTS, Options, find_order
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
@@ -45,7 +45,7 @@ def plain_stephens(shares, start, max_iter=50):
     """(S, K) orders from responsibilities (S, N, K) held in memory: algorithm 2 of Stephens (2000), word for word."""
     order, centre = None, start
     for _ in range(max_iter):
-        cost = [-np.log(np.maximum(centre, LEAST)).T @ share for share in shares]
+        cost = [-np.log(np.maximum(centre, MIN_RESPONSIBILITY)).T @ share for share in shares]
         new = np.array([linear_sum_assignment(one)[1] for one in cost])
         if order is not None and np.array_equal(new, order):
             break

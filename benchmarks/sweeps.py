@@ -10,7 +10,7 @@ from bayesgmm.inference import em, starts
 
 TITLE = "## Number of EM sweeps on 300 random problems"
 PROBLEMS = 300
-MOST = 20_000
+MAX_SWEEPS = 20_000
 CLOSE = 1e-6  # mean log likelihoods that differ by less are the same maximum
 
 
@@ -37,8 +37,8 @@ def main():
     sweeps, higher, lower, given_up = np.zeros(2, int), 0, 0, np.zeros(2, int)
     for seed in range(PROBLEMS):
         sweep, start = problem(seed)
-        plain = outcome(lambda sweep=sweep, start=start: em.take_steps(sweep, start, MOST, 1e-11))
-        ours = outcome(lambda sweep=sweep, start=start: em.run(sweep, start, MOST))
+        plain = outcome(lambda sweep=sweep, start=start: em.take_steps(sweep, start, MAX_SWEEPS, 1e-11))
+        ours = outcome(lambda sweep=sweep, start=start: em.run(sweep, start, MAX_SWEEPS))
         given_up += [plain is None, ours is None]
         if plain is None or ours is None:
             continue

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Matrix = NDArray[np.float32]
-MOST_POINTS = 20_000  # maximum by default: the matrix takes 1.6 GB
+MAX_POINTS = 20_000  # maximum by default: the matrix takes 1.6 GB
 TILE = 1024  # points on each side of a tile: it stays in the cache
 SLAB = 4_000_000  # responsibilities in memory at a time
-LEAST = 1e-12  # smaller responsibilities are set to 0: their products underflow, which is slow
+MIN_RESPONSIBILITY = 1e-12  # smaller responsibilities are set to 0: their products underflow, which is slow
 
 
 def co_clustering(
@@ -32,7 +32,7 @@ def co_clustering(
     data: DataLike | None = None,
     *,
     merge: "xr.Dataset | None" = None,
-    max_points: int | None = MOST_POINTS,
+    max_points: int | None = MAX_POINTS,
     draws: int | None = DRAWS,
     progress: bool = True,
 ) -> "xr.Dataset":
@@ -84,7 +84,7 @@ def co_clustering(
 
     Examples
     --------
-    Two groups, around 0 and 10. The point halfway is with each of them with probability 1/2.
+    Two groups, around 0 and 10. The point halfway is in the component of each of them with probability 1/2.
 
     >>> import bayesgmm as bg
     >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
@@ -107,20 +107,20 @@ def co_clustering(
     blocks = posterior.standard.blocks(points.values[chosen])
     index = plain_index(points.index)[chosen]
     return xr.Dataset(
-        {"probability": (("point", "point_bis"), together(posterior, blocks, clusters, progress=progress))},
+        {"probability": (("point", "point_bis"), pair_probabilities(posterior, blocks, clusters, progress=progress))},
         coords={"point": index, "point_bis": index},
         attrs={"draws": posterior.n_draws, "n_points": n_points},
     )
 
 
-def together(
+def pair_probabilities(
     posterior: Posterior,
     blocks: Blocks,
     clusters: Groups | None = None,
     threads: int | None = None,
     progress: bool = True,
 ) -> Matrix:
-    """Compute the (N, N) co-clustering probabilities, a slab of draws and a tile of the upper triangle at a time.
+    """Compute the co-clustering probabilities (N, N), for a group of draws and a tile of the upper triangle at a time.
 
     Each thread multiplies its own tiles, so that the result does not depend on the number of threads.
     """
@@ -141,10 +141,10 @@ def together(
 
 
 def _rows(share: NDArray[np.float64], clusters: Groups | None) -> Matrix:
-    """Responsibilities (S, N, K) as (N, S K), those of merged components summed."""
+    """Reshape responsibilities (S, N, K) to (N, S K); those of merged components are summed."""
     if clusters is not None:
         share = share @ (clusters[:, None] == np.arange(clusters.max() + 1)).astype(np.float64)
-    share[share < LEAST] = 0.0
+    share[share < MIN_RESPONSIBILITY] = 0.0
     return share.transpose(1, 0, 2).reshape(share.shape[1], -1).astype(np.float32)
 
 

@@ -35,7 +35,7 @@ def credible_ball(
     best : Dataset
         The result of ``partition``. Its loss, draws, seed and merged components are used again.
     data : (N, D) array or DataFrame, optional
-        The points that were given to ``partition``, if any.
+        The same points as for ``partition``. Default: the points that were fitted.
     ci_prob : float
         Posterior probability of the ball.
 
@@ -44,7 +44,7 @@ def credible_ball(
     Dataset
         ``label`` [bound, point], three partitions in the ball: ``horizontal``, the one farthest from the optimal one;
         ``vertical_upper``, the farthest of those with the fewest clusters; ``vertical_lower``, the farthest of those
-        with the most clusters (the first draw, where several are equally far); ``distance`` and ``n_clusters``
+        with the most clusters (the first draw if several are equally far); ``distance`` and ``n_clusters``
         [bound]; ``radius``; ``draw_distance`` [draw], the distance of every draw from the optimal partition. Distances
         are in the units of the loss (bits for ``'vi'``). Cluster 0 is the largest.
 
@@ -93,7 +93,7 @@ def credible_ball(
 
 
 def _same_draws(fit: "xr.DataTree", best: "xr.Dataset", data: DataLike | None) -> tuple[Clustering, Allocations, Loss]:
-    """The optimal partition, the draws of labels that it was computed from, and its loss."""
+    """Return the optimal partition, the draws of labels that it was computed from, and its loss."""
     points = points_for(fit, data)
     require_same_points(best, points)
     settings, merge = best.attrs, merge_of(best)
@@ -104,7 +104,7 @@ def _same_draws(fit: "xr.DataTree", best: "xr.Dataset", data: DataLike | None) -
 
 
 def ball_radius(distance: Array, ci_prob: float) -> float:
-    """Smallest radius of a ball with at least ``ci_prob`` of the draws.
+    """Compute the smallest radius of a ball that contains at least the share ``ci_prob`` of the draws.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def ball_radius(distance: Array, ci_prob: float) -> float:
 
 
 def bounds(distance: Array, n_clusters: Clustering, radius: float) -> list[int]:
-    """Draws in the ball farthest from its centre: of all, of those with the fewest and with the most clusters.
+    """Return the draws in the ball farthest from its centre: of all, of those with fewest, and with most clusters.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Labels drawn from responsibilities, compiled.
 
 The random number of a draw and a point is a hash of the seed and of both their numbers (SplitMix64: Steele, Lea &
-Flood 2014), so that labels do not depend on the thread that draws them, or on the order.
+Flood 2014), so that labels depend neither on the thread that draws them nor on the order in which they are drawn.
 """
 
 import numpy as np
@@ -53,9 +53,9 @@ def draw_labels(points, table, key, start, stop, out):
 
 @kernel
 def count_labels(points, table, key, start, stop, out):
-    """Count the points of each component of draws start to stop, by the same labels: out[draw, component].
+    """Count the points of each component for draws start to stop: out[draw, component].
 
-    The background is not a component: its points are not counted.
+    The labels are those of ``draw_labels``. The background is not a component: its points are not counted.
     """
     work, one, label = workspace(points, table), np.ones(BLOCK), np.zeros(BLOCK, np.int64)
     for s in range(start, stop):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Labels = NDArray[np.int16]
 Key = np.uint64
 DISAGREEMENT = 0.1  # difference of probabilities between chains that a conclusion can tolerate
-STANDARD_ERRORS = 4  # of the difference of two chains that may be chance
-LEAST_DRAWS = 100  # minimum number of draws of the labels: fewer posterior draws are used more than once
+STANDARD_ERRORS = 4  # difference of two chains that may be sampling error, in standard errors
+MIN_DRAWS = 100  # minimum number of draws of the labels: fewer posterior draws are used more than once
 
 
 def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> Labels:
@@ -53,7 +53,7 @@ def draw_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: in
 
 
 def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: int | None = None) -> NDArray[np.int64]:
-    """(S, K) number of points of each component, by the same labels as ``draw_labels``, without storing them."""
+    """(S, K) number of points of each component, from the labels that ``draw_labels`` draws, which are not stored."""
     out = np.zeros(posterior.parameters.weight.shape, np.int64)
     _run(label_draw_kernels.count_labels, posterior, blocks, seed, threads, out)
     return out
@@ -75,19 +75,19 @@ def key_of(seed: int) -> Key:
     return Key(np.random.SeedSequence(whole("seed", seed, minimum=0)).generate_state(1, np.uint64)[0])
 
 
-def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
-    """The same draws, repeated so that there are at least ``least``: labels of a point estimate are random too.
+def repeated(posterior: Posterior, minimum: int = MIN_DRAWS) -> Posterior:
+    """The same draws, repeated so that there are at least ``minimum``: the labels of a point estimate are random too.
 
     Examples
     --------
     >>> from bayesgmm.data.points import Standard
     >>> one = Parameters(np.ones((1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1, 1)))
-    >>> enough(Posterior(one, ("x",), Standard(np.zeros(1), np.ones(1))), 3).n_draws
+    >>> repeated(Posterior(one, ("x",), Standard(np.zeros(1), np.ones(1))), 3).n_draws
     3
     """
-    if posterior.n_draws >= least:
+    if posterior.n_draws >= minimum:
         return posterior
-    again = np.repeat(np.arange(posterior.n_draws), -(-least // posterior.n_draws))
+    again = np.repeat(np.arange(posterior.n_draws), -(-minimum // posterior.n_draws))
     p = posterior.parameters
     return Posterior(
         Parameters(p.weight[again], p.mean[again], p.covariance[again]), posterior.columns, posterior.standard
@@ -95,7 +95,7 @@ def enough(posterior: Posterior, least: int = LEAST_DRAWS) -> Posterior:
 
 
 def warn_of_weights(answer: str, points: Points) -> None:
-    """Warn that a result from one label for each row does not use row weights."""
+    """Warn that a result that is computed from one label for each row ignores row weights."""
     if points.weights is not None:
         warn(
             [
@@ -155,7 +155,7 @@ def n_clusters(
 
     Examples
     --------
-    Two groups that are far apart, and one point: it is in one cluster.
+    Two groups that are far apart. A single point is in one cluster.
 
     >>> import bayesgmm as bg
     >>> x = [[-1.0], [0.0], [1.0], [2.0], [9.0], [10.0], [11.0]]
@@ -167,20 +167,20 @@ def n_clusters(
 
     points = points_for(fit, data)
     warn_of_weights("n_clusters", points)
-    posterior = enough(posterior_for(fit, merge, draws))
+    posterior = repeated(posterior_for(fit, merge, draws))
     counts = count_labels(posterior, posterior.standard.blocks(points.values), seed)
     clusters = merged_clusters(merge, counts.shape[1])
     if clusters is not None:
         counts = counts @ (clusters[:, None] == np.arange(clusters.max() + 1))
-    found = (counts > 0).sum(axis=1)
-    by_chain = _by_chain(found, chains_of(fit, posterior.n_draws, draws), counts.shape[1])
-    chance: Array = np.bincount(found, minlength=counts.shape[1] + 1)[1:] / len(found)
+    occupied = (counts > 0).sum(axis=1)
+    by_chain = _by_chain(occupied, chains_of(fit, posterior.n_draws, draws), counts.shape[1])
+    probability: Array = np.bincount(occupied, minlength=counts.shape[1] + 1)[1:] / len(occupied)
     _warn_of_chains(by_chain, posterior.n_draws)
     return xr.DataArray(
-        chance,
+        probability,
         dims="n_clusters",
         coords={
-            "n_clusters": np.arange(1, len(chance) + 1),
+            "n_clusters": np.arange(1, len(probability) + 1),
             "lowest": ("n_clusters", by_chain.min(axis=0)),
             "highest": ("n_clusters", by_chain.max(axis=0)),
         },
@@ -198,13 +198,14 @@ def chains_of(fit: "xr.DataTree", n_used: int, draws: int | None) -> NDArray[np.
     return np.repeat(chain, n_used // n_thinned)
 
 
-def _by_chain(found: NDArray[np.int64], chain: NDArray[np.intp], most: int) -> Array:
+def _by_chain(occupied: NDArray[np.int64], chain: NDArray[np.intp], n_components: int) -> Array:
     """Probability (chains, K) of each number of clusters in each chain."""
-    return np.array([np.bincount(found[chain == c], minlength=most + 1)[1:] / (chain == c).sum() for c in set(chain)])
+    of_chains = [occupied[chain == c] for c in set(chain)]
+    return np.array([np.bincount(one, minlength=n_components + 1)[1:] / len(one) for one in of_chains])
 
 
 def _warn_of_chains(by_chain: Array, n_draws: int) -> None:
-    """Warn when probabilities differ between chains by more than 0.1 and what few draws explain."""
+    """Warn when probabilities differ between chains by more than 0.1 plus four standard errors of the difference."""
     low, high = by_chain.min(axis=0), by_chain.max(axis=0)
     middle = by_chain.mean(axis=0)
     noise = np.sqrt(2 * middle * (1 - middle) * len(by_chain) / n_draws)
@@ -214,7 +215,7 @@ def _warn_of_chains(by_chain: Array, n_draws: int) -> None:
         warn(
             [
                 f"The chains disagree about the number of clusters: the probability of {k + 1} is {low[k]:.2f} in one "
-                f"chain and {high[k]:.2f} in another, so their average can be wrong by as much. Try more draws, other "
-                "priors, or fewer components."
+                f"chain and {high[k]:.2f} in another, so their average can be wrong by as much. Try more draws, "
+                "other priors, or fewer components."
             ]
         )

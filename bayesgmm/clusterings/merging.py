@@ -1,4 +1,4 @@
-"""Merge overlapping components into clusters, two by two, so that a cluster need not be Gaussian."""
+"""Merging of overlapping components into clusters, which need not be Gaussian."""
 
 import os
 from collections.abc import Callable
@@ -35,19 +35,19 @@ def merge_components(
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
 ) -> "xr.Dataset":
-    r"""Merge components into clusters, two by two, so that each merger lowers the entropy of the labels most [1]_.
+    r"""Merge overlapping components into clusters. Each step makes the merger that decreases the entropy most [1]_.
 
     .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc},
               \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
 
     The paper takes the number of clusters from the elbow of this curve: the point that two straight lines share, fitted
-    by least squares. An elbow always exists, even where no two components overlap. The default rule is therefore
-    another: mergers stop when no component of one cluster overlaps a component of the other. The overlap of two
-    components is the decrease of the entropy when they are merged, divided by its maximum: 0 for components that are
-    far apart, 1 for equal components. Overlapping components are not always one group in the subject matter: look at
-    the result.
+    by least squares. An elbow always exists, even if no two components overlap. The default rule is therefore
+    different: merging stops before the first merger of two clusters whose components do not overlap. The overlap of two
+    components is the decrease of the entropy when they are merged, divided by the largest possible decrease: 0 for
+    components that are far apart, 1 for equal components. Overlapping components are not always one group in the
+    subject matter: look at the result.
 
-    Components that are expected to hold less than one point are merged first, each with the component that it overlaps
+    Components with an expected number of points below one are merged first, each with the component that it overlaps
     most; the curve starts after that.
 
     Parameters
@@ -145,7 +145,7 @@ class Path:
     Parameters
     ----------
     clusters : (M, K) int
-        The cluster of each component, the largest cluster first.
+        Cluster of each component; cluster 0 is the largest.
     entropy : (M,) float
     overlap : (M,) float
         The largest overlap between components of the two clusters that were merged last; NaN before the first merger.
@@ -165,7 +165,7 @@ class Path:
 
 
 def merge_path(share: Array, weight: Array | None = None) -> Path:
-    """Merge clusters two by two, so that each merger lowers the entropy most.
+    """Merge clusters step by step. Each step makes the merger that decreases the entropy most.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
 
     Examples
     --------
-    The first two components share every point, the third has one of its own.
+    The first two components have equal responsibilities for two points, the third has a point of its own.
 
     >>> merge_path(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])).clusters[1]
     array([0, 0, 1])
@@ -190,7 +190,7 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
     steps = [(_numbered(groups, parts, weight), _entropy(parts, weight), np.nan, 0.0)]
     while len(groups) > 1:
         a, b = (int(i) for i in np.unravel_index(np.argmax(drop), drop.shape))
-        through, joined = float(overlap[a, b]), float(weight @ (parts[a] + parts[b]))
+        at_merger, n_points = float(overlap[a, b]), float(weight @ (parts[a] + parts[b]))
         _join(groups, parts, a, b)
         closest = np.delete(np.maximum(overlap[a], overlap[b]), b)
         drop, overlap = (np.delete(np.delete(pairs, b, axis=0), b, axis=1) for pairs in (drop, overlap))
@@ -199,13 +199,13 @@ def merge_path(share: Array, weight: Array | None = None) -> Path:
             if other != a:
                 drop[a, other] = drop[other, a] = _drop(parts[a], parts[other], weight)
         entropy = _entropy(parts, weight)
-        steps.append((_numbered(groups, parts, weight), entropy, through, steps[-1][3] + joined))
+        steps.append((_numbered(groups, parts, weight), entropy, at_merger, steps[-1][3] + n_points))
     clusters, entropies, overlaps, n_merged = zip(*reversed(steps), strict=True)
     return Path(np.stack(clusters), np.array(entropies), np.array(overlaps), np.array(n_merged))
 
 
 def _merge_empty(groups: list[list[int]], parts: list[Array], weight: Array) -> None:
-    """Merge components that hold less than one point with those that they overlap most."""
+    """Merge components that hold less than one point, each with the component that it overlaps most."""
     while len(parts) > 1:
         size = [float(weight @ part) for part in parts]
         k = int(np.argmin(size))
@@ -227,10 +227,10 @@ def _drop(a: Array, b: Array, weight: Array) -> float:
 
 
 def _overlap(a: Array, b: Array, weight: Array) -> float:
-    """Decrease of the entropy divided by its maximum, by Jensen's inequality: equal probabilities at every point."""
+    """Decrease of the entropy divided by its maximum, which equal components reach (Jensen's inequality)."""
     n_a, n_b = weight @ a, weight @ b
-    most = scipy.special.xlogy(n_a + n_b, n_a + n_b) - scipy.special.xlogy(n_a, n_a) - scipy.special.xlogy(n_b, n_b)
-    return float(np.clip(_drop(a, b, weight) / most, 0.0, 1.0)) if most > 0 else 0.0
+    maximum = scipy.special.xlogy(n_a + n_b, n_a + n_b) - scipy.special.xlogy(n_a, n_a) - scipy.special.xlogy(n_b, n_b)
+    return float(np.clip(_drop(a, b, weight) / maximum, 0.0, 1.0)) if maximum > 0 else 0.0
 
 
 def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, Array], float]) -> Array:
@@ -247,7 +247,7 @@ def _entropy(parts: list[Array], weight: Array) -> float:
 
 
 def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Groups:
-    """The cluster of each component, the largest cluster first."""
+    """Return the cluster of each component; cluster 0 is the largest."""
     by_size = np.argsort([-float(weight @ part) for part in parts], kind="stable")
     number = np.empty(sum(map(len, groups)), np.int64)
     for new, old in enumerate(by_size):
@@ -255,16 +255,16 @@ def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Gro
     return number
 
 
-def _by_overlap(path: Path, least: float) -> int:
-    """Number of clusters before the first merger with too small an overlap."""
+def _by_overlap(path: Path, minimum: float) -> int:
+    """Number of clusters before the first merger whose overlap is below the minimum."""
     chosen = len(path.entropy)
-    while chosen > 1 and path.overlap[chosen - 2] >= least:
+    while chosen > 1 and path.overlap[chosen - 2] >= minimum:
         chosen -= 1
     return chosen
 
 
 def elbow(at: Array, entropy: Array) -> int:
-    """Number of clusters at the elbow: the point shared by the two lines that fit the curve best; M for M below 3.
+    """Number of clusters at the elbow: the point shared by the two lines that fit the curve best. M if M is below 3.
 
     Parameters
     ----------
@@ -278,17 +278,16 @@ def elbow(at: Array, entropy: Array) -> int:
     >>> elbow(np.arange(5.0), np.array([0.0, 1.0, 2.0, 20.0, 38.0]))
     3
     """
-    most = len(entropy)
-    if most < 3:
-        return most
-    misfit = [_misfit(at[:c], entropy[:c]) + _misfit(at[c - 1 :], entropy[c - 1 :]) for c in range(2, most)]
+    if len(entropy) < 3:
+        return len(entropy)
+    misfit = [_misfit(at[:c], entropy[:c]) + _misfit(at[c - 1 :], entropy[c - 1 :]) for c in range(2, len(entropy))]
     return 2 + int(np.argmin(misfit))
 
 
 RULES: dict[str, Callable[[Path, float], int]] = {
     "overlap": _by_overlap,
-    "elbow": lambda path, least: elbow(path.n_clusters, path.entropy),
-    "elbow_points": lambda path, least: elbow(path.n_merged, path.entropy),
+    "elbow": lambda path, minimum: elbow(path.n_clusters, path.entropy),
+    "elbow_points": lambda path, minimum: elbow(path.n_merged, path.entropy),
 }
 
 
@@ -321,7 +320,7 @@ def _merged(share: Array, clusters: Groups) -> Array:
 
 
 def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | None:
-    """(K,) cluster of each component in ``merge``; None when nothing is merged.
+    """Return the cluster (K,) of each component in ``merge``; None if nothing is merged.
 
     Raises
     ------
@@ -344,7 +343,7 @@ def merged_clusters(merge: "xr.Dataset | None", n_components: int) -> Groups | N
 
 
 def posterior_for(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None) -> Posterior:
-    """The draws of a fit; with merged components, labelled as in ``merge_components``.
+    """Return the draws of a fit; if components are merged, with the labels that ``merge_components`` used.
 
     Raises
     ------

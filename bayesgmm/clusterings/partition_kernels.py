@@ -2,10 +2,11 @@
 
 Draws are ``z[point, draw]``, their clusters numbered from 0 to ``n_groups - 1``. A loss is made of a convex function f
 (x log2 x, or x squared) of ``count[draw, group, cluster]``, the number of points of a draw's group in a cluster.
-``gain[x] = f(x + 1) - f(x)``. ``value`` holds the gain of every count, eight clusters side by side, so that the gains
-of a point in eight clusters take one vector addition for each draw.
+``gain[x] = f(x + 1) - f(x)``. ``value`` holds the gain of every count, with eight clusters side by side: one vector
+addition for each draw then sums the gains of a point in eight clusters.
 
-A ``problem`` is (z, n_groups, gain, split_cost, join_cost, most), a ``state`` (labels, count, value, size, acc, order).
+A ``problem`` is (z, n_groups, gain, split_cost, join_cost, max_clusters). A ``state`` is (labels, count, value, size,
+acc, order).
 """
 
 import numpy as np
@@ -17,14 +18,14 @@ from bayesgmm.sweep.layout import LANES
 
 simd = Late("bayesgmm.sweep.simd")
 _L = LANES
-_TOLERANCE = 1e-9  # smallest change of the loss times N that counts: rounding errors are smaller
+_TOLERANCE = 1e-9  # changes of the loss times N below this are rounding errors
 
 
 @kernel
 def compress(labels, out):
     """Number each draw's clusters from 0: labels[draw, point] to out[point, draw]; return their maximum number."""
     n_draws, n_points = labels.shape
-    most = 0
+    maximum = 0
     number = np.empty(labels.max() + 1, np.int64)
     for s in range(n_draws):
         number[:] = -1
@@ -35,8 +36,8 @@ def compress(labels, out):
                 number[k] = n_groups
                 n_groups += 1
             out[i, s] = number[k]
-        most = max(most, n_groups)
-    return most
+        maximum = max(maximum, n_groups)
+    return maximum
 
 
 @kernel
@@ -63,7 +64,7 @@ def agreement(z, labels, f, start, stop, count, out):
 
 @kernel
 def jaccard_distances(z, labels, count, group_size, size, start, stop, out):
-    """Mean Jaccard distance between the cluster of each point, start to stop, and its cluster in the draws."""
+    """Write the mean Jaccard distance of each point's cluster from its cluster in the draws: points start to stop."""
     n_draws = z.shape[1]
     for i in range(start, stop):
         sum_ = 0.0
@@ -94,7 +95,7 @@ def _scan(problem, state, i, used):
 
 @jit
 def _stay(problem, state, i):
-    """Contribution of point i to the loss (times N) in its own cluster."""
+    """Return the contribution of point i to the loss (times N) in its own cluster."""
     z, n_groups, gain, split_cost, join_cost, _ = problem
     labels, count, _, size, _, _ = state
     k, width = labels[i], size.size
@@ -139,27 +140,27 @@ def _used(size):
 
 @jit
 def _best(problem, state, i):
-    """The best cluster for point i, and the contribution of the point to the loss (times N) in it.
+    """Return the best cluster for point i, and the contribution of the point to the loss (times N) in it.
 
     A point without a cluster has the label -1. For a point that is alone in its cluster, a new cluster changes nothing.
     """
-    z, _, gain, split_cost, join_cost, most = problem
+    z, _, gain, split_cost, join_cost, max_clusters = problem
     labels, size, acc = state[0], state[3], state[4]
     used, current = _used(size), labels[i]
     _scan(problem, state, i, used)
-    best, least = -1, np.inf
+    best, lowest = -1, np.inf
     may_be_new = True
     if current >= 0:
-        best, least, may_be_new = current, _stay(problem, state, i), size[current] > 1
-    for k in range(min(used + 1, most)):
+        best, lowest, may_be_new = current, _stay(problem, state, i), size[current] > 1
+    for k in range(min(used + 1, max_clusters)):
         if k == current or (size[k] == 0 and not may_be_new):
             continue
         cost = join_cost * gain[size[k]] - (split_cost + join_cost) / z.shape[1] * acc[k]
         if size[k] == 0:
             cost, may_be_new = -split_cost * gain[0], False  # all empty clusters are equal
-        if cost < least - _TOLERANCE:
-            best, least = k, cost
-    return best, least
+        if cost < lowest - _TOLERANCE:
+            best, lowest = k, cost
+    return best, lowest
 
 
 @jit
@@ -210,19 +211,18 @@ def _dissolve(problem, state, key, counter, cluster):
 
 
 @kernel
-def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_zeal, labels):
+def search(z, n_groups, gain, split_cost, join_cost, max_clusters, key, max_sweeps, n_dissolved, labels):
     """Improve a clustering in place until no single move improves it; points labelled -1 are allocated first.
 
     Sequential allocation in random order, then sweeps over all points in random orders, then clusters are dissolved and
-    their points allocated again (Dahl, Johnson & Mueller 2022). ``most`` is the maximum number of clusters. The result
-    is never worse than the start.
+    their points allocated again (Dahl, Johnson & Mueller 2022). The result is never worse than the start.
     """
     n_points, n_draws = z.shape
-    width = (most + LANES - 1) // LANES * LANES
+    width = (max_clusters + LANES - 1) // LANES * LANES
     cells = n_draws * n_groups * width
     count, value = np.zeros(cells, np.int32), np.full(cells, gain[0])
     size, acc, order = np.zeros(width, np.int64), np.empty(width), np.arange(n_points)
-    problem = (z, n_groups, gain, split_cost, join_cost, most)
+    problem = (z, n_groups, gain, split_cost, join_cost, max_clusters)
     state = (labels, count, value, size, acc, order)
     for i in range(n_points):
         if labels[i] >= 0:
@@ -233,7 +233,7 @@ def search(z, n_groups, gain, split_cost, join_cost, most, key, max_sweeps, max_
             k, _ = _best(problem, state, i)
             _put(problem, state, i, k)
     counter = _sweep(problem, state, key, counter, max_sweeps)
-    for _ in range(max_zeal):
+    for _ in range(n_dissolved):
         cluster = int(uniform(key, counter) * _used(size))
         counter = _dissolve(problem, state, key, counter + 1, cluster)
     _sweep(problem, state, key, counter, max_sweeps)

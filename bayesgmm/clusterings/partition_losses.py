@@ -6,9 +6,9 @@ the number of points that two clusters have in common. Every loss here is
 .. math:: \ell(c, z) = a \sum_j f(m_j) + b \sum_k f(n_k) - (a + b) \sum_{jk} f(n_{jk}), \qquad a = b = 1,
 
 with a convex function f. :math:`x \log_2(x) / N` gives the variation of information in bits [1]_, :math:`x^2 / N^2`
-gives Binder's loss [2]_, the share of pairs of points that are together in only one of the two partitions. Both are
-distances. Other costs weigh the two kinds of error: ``a`` is the cost of separating in c two points that are together
-in z, ``b`` of joining two that are apart.
+gives Binder's loss [2]_, the share of pairs of points that are in the same cluster in only one of the two partitions.
+Both are distances. Other costs give the two kinds of error different weights: ``a`` is the cost of separating in c two
+points that are together in z, ``b`` the cost of joining two points that are apart in z.
 
 .. [1] Meilă (2007), J. Multivar. Anal. 98(5), 873-895.
 .. [2] Binder (1978), Biometrika 65(1), 31-38.
@@ -78,18 +78,18 @@ class Allocations:
         return (self.size > 0).sum(axis=1)
 
     def draw(self, s: int) -> Clustering:
-        """(N,) labels of draw s."""
+        """Return the labels (N,) of draw s."""
         return self.z[:, s].astype(np.int64)
 
     def thin(self, draws: int) -> "Allocations":
-        """At most ``draws`` draws, evenly spaced."""
+        """Return at most ``draws`` draws, evenly spaced."""
         if draws >= self.n_draws:
             return self
         chosen = np.linspace(0, self.n_draws - 1, draws).round().astype(int)
         return Allocations.of(np.ascontiguousarray(self.z[:, chosen].T))
 
     def of_points(self, chosen: NDArray[np.integer]) -> "Allocations":
-        """The same draws for some of the points."""
+        """Return the same draws for some of the points."""
         return Allocations.of(np.ascontiguousarray(self.z[chosen].T))
 
 
@@ -110,7 +110,7 @@ class Loss:
     join_cost: float = 1.0
 
     def table(self, n_points: int) -> Array:
-        """(N + 2,) f of 0, 1, ... N + 1, times ``scale``.
+        """Return f (N + 2,) at 0, 1, ... N + 1, times ``scale``.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Loss:
         return f
 
     def scale(self, n_points: int) -> float:
-        """Divisor of f: N, or its square for Binder's loss."""
+        """Return the divisor of f: N, or its square for Binder's loss."""
         return float(n_points) ** (2 if self.name == "binder" else 1)
 
     def distances(self, clustering: Clustering, draws: Allocations, threads: int = 1) -> Array:
@@ -129,7 +129,7 @@ class Loss:
 
         Examples
         --------
-        Two pairs against all four together: one bit of information is lost.
+        Two clusters of two points, and one cluster of all four: one bit of information is lost.
 
         >>> together = Allocations.of(np.zeros((1, 4), dtype=int))
         >>> Loss("vi").distances(np.array([0, 0, 1, 1]), together)
@@ -151,7 +151,7 @@ class Loss:
         return np.maximum(apart, 0.0) / self.scale(draws.n_points)
 
     def expected(self, clustering: Clustering, draws: Allocations, threads: int = 1) -> float:
-        """Mean loss of a clustering over the draws."""
+        """Compute the mean loss of a clustering over the draws."""
         return float(self.distances(clustering, draws, threads).mean())
 
 
@@ -179,11 +179,11 @@ def expected_distances(clustering: Clustering, draws: Allocations, threads: int 
     Returns
     -------
     (N,) float
-        0 for a point whose cluster is the same in every draw, near 1 where its cluster is another in every draw.
+        0 for a point whose cluster is the same in every draw, near 1 if its cluster is different in every draw.
 
     Examples
     --------
-    The last point is with the others in one of two draws.
+    The last point is in the cluster of the others in one of two draws.
 
     >>> draws = Allocations.of(np.array([[0, 0, 0], [0, 0, 1]]))
     >>> expected_distances(np.array([0, 0, 0]), draws).round(3)

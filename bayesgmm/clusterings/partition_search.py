@@ -12,10 +12,10 @@ from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
 
 SWEEPS = 100  # maximum number of sweeps over all points; a few are enough
-ZEAL = 10  # number of clusters that are dissolved and allocated again
-SEARCHED = 2_000  # maximum number of points in a full search; with more, a subset is searched first
+N_DISSOLVED = 10  # number of clusters that are dissolved and allocated again
+MAX_SEARCHED = 2_000  # maximum number of points in a full search; with more, a subset is searched first
 RESTART_DRAWS = 1_000  # maximum number of draws for the random starts; the best is improved over all draws
-LISTED = 250_000_000  # maximum of points times draws times candidates in ``best_draw``: half a second
+MAX_COMPARED = 250_000_000  # maximum of points times draws times candidates in ``best_draw``: half a second
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Search:
     ----------
     draws : Allocations
     loss : Loss
-    most : int
+    max_clusters : int
         Maximum number of clusters.
     seed, threads : int
     """
 
     draws: Allocations
     loss: Loss
-    most: int
+    max_clusters: int
     seed: int
     threads: int
 
     def improve(self, starts: list[Clustering], count: Count | None = None) -> Clustering:
-        """Improve some starts by greedy search and return the best; -1 marks points that have no cluster yet."""
+        """Improve each start by greedy search and return the best result; -1 marks points that have no cluster yet."""
         improved = [start.copy() for start in starts]
         gain = np.diff(self.loss.table(self.draws.n_points))
         costs = (self.loss.split_cost, self.loss.join_cost)
@@ -47,7 +47,15 @@ class Search:
         def search(first: int, last: int) -> None:
             for i in range(first, last):
                 partition_kernels.search(
-                    self.draws.z, self.draws.n_groups, gain, *costs, self.most, keys[i], SWEEPS, ZEAL, improved[i]
+                    self.draws.z,
+                    self.draws.n_groups,
+                    gain,
+                    *costs,
+                    self.max_clusters,
+                    keys[i],
+                    SWEEPS,
+                    N_DISSOLVED,
+                    improved[i],
                 )
                 if count is not None:
                     count.step()
@@ -56,17 +64,17 @@ class Search:
         return self.best([_numbered(one) for one in improved])
 
     def best(self, clusterings: list[Clustering]) -> Clustering:
-        """The clustering with the minimum expected loss."""
+        """Return the clustering with the minimum expected loss."""
         loss = [self.loss.expected(one, self.draws, self.threads) for one in clusterings]
         return clusterings[int(np.argmin(loss))]
 
     def of_points(self, chosen: NDArray[np.integer]) -> "Search":
-        """The same search over some of the points."""
-        return Search(self.draws.of_points(chosen), self.loss, self.most, self.seed, self.threads)
+        """Return the same search over some of the points."""
+        return Search(self.draws.of_points(chosen), self.loss, self.max_clusters, self.seed, self.threads)
 
     def over(self, draws: int) -> "Search":
-        """The same search over at most ``draws`` draws."""
-        return Search(self.draws.thin(draws), self.loss, self.most, self.seed, self.threads)
+        """Return the same search over at most ``draws`` draws."""
+        return Search(self.draws.thin(draws), self.loss, self.max_clusters, self.seed, self.threads)
 
 
 def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = True) -> Clustering:
@@ -82,19 +90,19 @@ def optimal(search: Search, likely: Clustering, restarts: int, progress: bool = 
 
     Notes
     -----
-    Random starts use 1,000 draws at most; the best of them and the other starts are then improved over all draws. With
+    Random starts use at most 1,000 draws; the best of them and the other starts are then improved over all draws. With
     more than 2,000 points, a subset of 2,000, evenly spaced, is searched first; the other points are allocated to its
-    clusters, and then all points may move. The best draw and the most probable labels are improved in the same way.
+    clusters, and then all points may change their cluster. The best draw and ``likely`` are improved in the same way.
     """
     n_points = search.draws.n_points
     own = [_numbered(likely), best_draw(search)]
-    own = [one for one in own if one.max() < search.most] or [np.zeros(n_points, np.int64)]
-    nothing = np.full(n_points, -1)
-    if n_points > SEARCHED:
-        chosen = np.linspace(0, n_points - 1, SEARCHED).round().astype(int)
+    own = [one for one in own if one.max() < search.max_clusters] or [np.zeros(n_points, np.int64)]
+    unallocated = np.full(n_points, -1)
+    if n_points > MAX_SEARCHED:
+        chosen = np.linspace(0, n_points - 1, MAX_SEARCHED).round().astype(int)
         part = search.of_points(chosen)
-        nothing[chosen] = _searched(part, [_numbered(one[chosen]) for one in own], restarts, progress)
-        return search.improve([*own, nothing])
+        unallocated[chosen] = _searched(part, [_numbered(one[chosen]) for one in own], restarts, progress)
+        return search.improve([*own, unallocated])
     return _searched(search, own, restarts, progress)
 
 
@@ -114,9 +122,12 @@ def _random_starts(search: Search, restarts: int, progress: bool) -> Clustering:
 
 
 def best_draw(search: Search) -> Clustering:
-    """The draw with the minimum expected loss; where that takes too long, among the best by some of the draws."""
+    """Return the draw with the minimum expected loss.
+
+    If that takes too long, candidates are first ranked by their expected loss over a subset of the draws.
+    """
     draws = search.draws
-    affordable = max(20, LISTED // (draws.n_points * draws.n_draws))
+    affordable = max(20, MAX_COMPARED // (draws.n_points * draws.n_draws))
     chosen = list(range(draws.n_draws))
     if draws.n_draws > affordable:
         some = draws.thin(affordable)
@@ -126,7 +137,7 @@ def best_draw(search: Search) -> Clustering:
 
 
 def together(draws: Allocations) -> Array:
-    """(N, N) share of the draws in which two points are together. Counts are exact: the same on any machine."""
+    """Compute the share (N, N) of the draws in which two points are together. It is exact: the same on any machine."""
     n_points = draws.n_points
     counts = np.zeros((n_points, n_points), np.float32)
     step = max(1, 20_000_000 // (n_points * draws.n_groups))
@@ -138,7 +149,7 @@ def together(draws: Allocations) -> Array:
 
 
 def hierarchical(search: Search) -> list[Clustering]:
-    """The best cuts of average and of complete linkage; the distance is the probability of being apart."""
+    """Return the best cuts of average and of complete linkage; the distance is one minus the co-clustering."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -146,9 +157,9 @@ def hierarchical(search: Search) -> list[Clustering]:
     if n_points < 2:
         return []
     apart = squareform(1 - together(search.draws), checks=False)
-    most = min(search.most, n_points)
+    largest = min(search.max_clusters, n_points)
     trees = [linkage(apart, method) for method in ("average", "complete")]
-    cuts = [[fcluster(tree, k, "maxclust").astype(np.int64) - 1 for k in range(1, most + 1)] for tree in trees]
+    cuts = [[fcluster(tree, k, "maxclust").astype(np.int64) - 1 for k in range(1, largest + 1)] for tree in trees]
     return [search.best(of_tree) for of_tree in cuts]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.clusterings.label_draws import LEAST_DRAWS, draw_labels, enough, warn_of_weights
+from bayesgmm.clusterings.label_draws import MIN_DRAWS, draw_labels, repeated, warn_of_weights
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Clustering, Loss, by_size, expected_distances
 from bayesgmm.clusterings.partition_search import Search, optimal
@@ -19,9 +19,9 @@ from bayesgmm.sweep.stats import responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
-RESTARTS = 16
-HELD = 100_000_000  # maximum of points times draws in memory: with more points there are fewer draws
-LEAST_MOST = 10  # smallest default of ``max_clusters``
+RESTARTS = 16  # number of random starts
+MAX_LABELS = 100_000_000  # maximum of points times draws in memory: with more points there are fewer draws
+MIN_LIMIT = 10  # minimum of the default of ``max_clusters``
 
 
 def partition(
@@ -47,8 +47,8 @@ def partition(
     components, the draw with the smallest expected loss, the best cuts of average and complete linkage, and random
     starts. The result is never worse than a start.
 
-    ``expected_distance`` tells how uncertain the cluster of a point is. It is the posterior mean of the Jaccard
-    distance between the set of points in its cluster here, :math:`C_i`, and in a draw, :math:`Z_i`:
+    ``expected_distance`` measures how uncertain the cluster of a point is. It is the posterior mean of the Jaccard
+    distance between :math:`C_i`, the set of points in its cluster here, and :math:`Z_i`, that set in a draw:
 
     .. math:: d_i = \mathrm{E}\left[1 - \frac{|C_i \cap Z_i|}{|C_i \cup Z_i|}\right].
 
@@ -59,15 +59,15 @@ def partition(
         Points. Default: the points that were fitted.
     loss : str
         ``'vi'``, the variation of information in bits [2]_, or ``'binder'``, the share of pairs of points on which two
-        partitions disagree [3]_; it tends to give more and smaller clusters.
+        partitions disagree [3]_, which tends to give more and smaller clusters.
     merge : Dataset, optional
         From ``merge_components``: labels are then those of its clusters, not of single components.
     max_clusters : int, optional
-        Maximum number of clusters. Default: twice the maximum over the draws, and no less than 10.
+        Maximum number of clusters. Default: twice the maximum over the draws, but at least 10.
     split_cost, join_cost : float
         Cost of separating two points that belong together, and of joining two that do not.
     restarts : int
-        Number of random starts. They use 1,000 draws at most; the best is then improved over all draws. With more than
+        Number of random starts. They use at most 1,000 draws; the best is then improved over all draws. With more than
         2,000 points, a subset of 2,000 is searched first.
     draws : int, optional
         Number of posterior draws, evenly spaced; None for all. Fewer than 100 are used more than once. Points times
@@ -81,7 +81,7 @@ def partition(
     -------
     Dataset
         ``label`` [point], the cluster, 0 for the largest; ``expected_distance`` [point], from 0 (the same cluster in
-        every draw) to nearly 1 (another cluster in every draw); ``size`` [cluster], the number of points;
+        every draw) to nearly 1 (a different cluster in every draw); ``size`` [cluster], the number of points;
         ``expected_loss``, in bits for ``'vi'``. Attributes: ``loss``, ``n_clusters``, ``draws`` (the number of draws
         of the labels, from ``posterior_draws`` posterior draws), ``seed``, ``split_cost``, ``join_cost``.
 
@@ -109,7 +109,7 @@ def partition(
 
     Examples
     --------
-    Two groups, and a point halfway that is with each of them in half of the draws.
+    Two groups, and a point halfway that is in the cluster of each of them in half of the draws.
 
     >>> import bayesgmm as bg
     >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0]]
@@ -128,9 +128,8 @@ def partition(
     posterior = drawn(fit, merge, draws, len(points.values))
     clusters = merged_clusters(merge, posterior.parameters.weight.shape[1])
     labels = allocations(posterior, points, seed, clusters)
-    most = min(labels.n_points, max(LEAST_MOST, 2 * labels.n_groups))
-    most = most if max_clusters is None else min(labels.n_points, whole("max_clusters", max_clusters))
-    search = Search(labels, measure, most, seed, os.cpu_count() or 1)
+    limit = max(MIN_LIMIT, 2 * labels.n_groups) if max_clusters is None else whole("max_clusters", max_clusters)
+    search = Search(labels, measure, min(labels.n_points, limit), seed, os.cpu_count() or 1)
     best = by_size(optimal(search, _likely(posterior, points, clusters), restarts, progress))
     attrs = {
         "loss": loss,
@@ -147,25 +146,25 @@ def partition(
 
 
 def drawn(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None, n_points: int) -> Posterior:
-    """The posterior draws that label ``n_points`` points: evenly spaced, and no more than fit into memory.
+    """Return the posterior draws from which labels are drawn: evenly spaced, and no more than memory can hold.
 
     Raises
     ------
     DeclarationError
         When ``draws`` is not positive, or ``merge`` is not for this fit.
     """
-    affordable = max(LEAST_DRAWS // 2, HELD // max(n_points, 1))
+    affordable = max(MIN_DRAWS // 2, MAX_LABELS // max(n_points, 1))
     return posterior_for(fit, merge, affordable if draws is None else min(whole("draws", draws), affordable))
 
 
 def allocations(posterior: Posterior, points: Points, seed: int, clusters: Clustering | None) -> Allocations:
-    """Draw labels for the points, several for each posterior draw where these are few; of merged clusters if given."""
-    labels = draw_labels(enough(posterior), posterior.standard.blocks(points.values), seed)
+    """Draw labels (of merged clusters, if given) for the points, several from each posterior draw if these are few."""
+    labels = draw_labels(repeated(posterior), posterior.standard.blocks(points.values), seed)
     return Allocations.of(labels if clusters is None else clusters.astype(np.int16)[labels])
 
 
 def require_same_points(best: "xr.Dataset", points: Points) -> None:
-    """Refuse what is not a partition of these points.
+    """Raise an error unless ``best`` is a partition of these points.
 
     Raises
     ------
@@ -184,7 +183,7 @@ def require_same_points(best: "xr.Dataset", points: Points) -> None:
 
 
 def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
-    """The merged components of a partition, as ``merge_components`` returns them; None when none were merged."""
+    """Return the merged components of a partition, as ``merge_components`` does; None if none were merged."""
     if "component_cluster" not in best:
         return None
     merge = best[["component_cluster"]].rename(component_cluster="cluster").assign_coords(n_clusters=0)
@@ -192,7 +191,7 @@ def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
 
 
 def _likely(posterior: Posterior, points: Points, clusters: Clustering | None) -> Clustering:
-    """The most probable component of each point: a start of the search. It needs no relabelling to be one."""
+    """Return the most probable component of each point: a start of the search, for which relabelling is not needed."""
     blocks = posterior.standard.blocks(points.values)
     label = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1).argmax(axis=1)
     return label if clusters is None else clusters[label]

@@ -26,7 +26,7 @@ def _chains(fit: "xr.DataTree") -> str:
 def _long_chains(fit: "xr.DataTree") -> str:
     if reason := _chains(fit):
         return reason
-    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.LEAST_DRAWS else ""
+    return "fewer than 4 draws per chain" if draws.size(fit)[1] < mixing.MIN_DRAWS else ""
 
 
 def _several_chains(fit: "xr.DataTree") -> str:

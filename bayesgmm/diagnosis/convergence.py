@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REFERENCES = 20  # number of points at which the density is computed
 POINTS = 10_000  # maximum number of points in sums over the points
-LEAST_DRAWS = 4  # per chain: with fewer, R-hat is not defined
+MIN_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 
 
 def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataFrame":
@@ -170,7 +170,7 @@ def _measured(values: "xr.Dataset") -> "pd.DataFrame":
     import arviz as az
     import pandas as pd
 
-    if values.sizes["draw"] < LEAST_DRAWS:
+    if values.sizes["draw"] < MIN_DRAWS:
         blank = values.isel(chain=0, draw=0, drop=True) * np.nan
         return pd.DataFrame({"rhat": _listed(blank), "ess": _listed(blank)})
     with np.errstate(invalid="ignore", divide="ignore"):  # NaN for constants

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HIGH_RHAT = 1.01
 ALARMING_RHAT = 1.05  # above it: a problem, not a warning
 LOW_ESS = 100  # per chain
-LEAST_DRAWS = 4  # per chain: with fewer, R-hat is not defined
+MIN_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 REFERENCES = 8  # number of points at which the density is monitored
 LOW_BFMI = 0.3
 RARE = 0.01  # share of draws up to which divergences are no problem by themselves
@@ -147,7 +147,7 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
 
 def _mixing(fit: "xr.DataTree") -> list[Finding]:
     draws = size(fit)[1]
-    if draws < LEAST_DRAWS:
+    if draws < MIN_DRAWS:
         few = f"There {'is' if draws == 1 else 'are'} only {plural(draws, 'draw')} per chain"
         what = f"{few}, which is too few to check convergence."
         why = "Means and intervals from so few draws are not reliable."
@@ -207,7 +207,7 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     .. [1] Betancourt (2016), arXiv:1604.00695.
     """
     values = statistic(fit, "energy")
-    if values is None or values.sizes["draw"] < LEAST_DRAWS:
+    if values is None or values.sizes["draw"] < MIN_DRAWS:
         return []
     import arviz as az
 

@@ -30,8 +30,8 @@ from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_POINTS = 2000  # with more, the tests also find misfits that are too small to matter
-MOST_DRAWS, LEAST_DRAWS = 100, 10
+MAX_POINTS = 2000  # with more, the tests also find misfits that are too small to matter
+MAX_DRAWS, MIN_DRAWS = 100, 10
 WORK = 10_000_000  # maximum number of evaluations of a normal distribution function: about two seconds
 LEVEL = 0.05  # probability of a false alarm in any of the tests of a correct model
 SEVERE = 1e-6  # p-value below which a misfit is a problem, not a warning
@@ -80,9 +80,9 @@ def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
         )
     values = points.values
     k, d = posterior.parameters.mean.shape[1:]
-    n_points = min(len(values), MOST_POINTS)
+    n_points = min(len(values), MAX_POINTS)
     each = n_points * k * (d + d + d * (d - 1))  # evaluations for one draw
-    posterior = posterior.thin(int(np.clip(WORK // each, LEAST_DRAWS, MOST_DRAWS)))
+    posterior = posterior.thin(int(np.clip(WORK // each, MIN_DRAWS, MAX_DRAWS)))
     at = np.linspace(0, len(values) - 1, n_points).round().astype(int)
     return unrounded(values[at]), posterior
 

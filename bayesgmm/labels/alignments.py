@@ -18,10 +18,10 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
 from bayesgmm.wording import listing
 
 Order = NDArray[np.int64]
-LEAST = 1e-12  # minimum of responsibilities before their logarithm is taken
+MIN_RESPONSIBILITY = 1e-12  # lower bound of responsibilities before their logarithm is taken
 MAX_ITER = 50  # iterations; most alignments need two
 PARTS = 8  # parts of a sweep; progress is shown after each
-NO_GAIN = 1e-10  # a draw keeps its order where another lowers its cost by a smaller share than this
+NO_GAIN = 1e-10  # a draw keeps its order if another one lowers its cost by less than this share
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Consensus:
     squares: Array
 
     def renamed(self, names: NDArray[np.int64]) -> "Consensus":
-        """The same with labels permuted: new label k is old label ``names[k]``."""
+        """Return the same with labels permuted: new label k is old label ``names[k]``."""
         return Consensus(self.share[:, names], self.squares[names])
 
 
 @dataclass(frozen=True)
 class Responsibilities:
-    """Responsibilities of some points under every draw, summed as they are computed and never stored.
+    """Responsibilities of some points under every draw. They are summed as they are computed, and never stored.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Responsibilities:
         return n_draws, n_components
 
     def costs(self, target: Array) -> Array:
-        r"""(S, K, K) cost of giving component j of draw s label k: :math:`\sum_n w_n t_{nk} p^{(s)}_{nj}`.
+        r"""Compute the cost (S, K, K) of giving component j of draw s label k: :math:`\sum_n w_n t_{nk} p^{(s)}_{nj}`.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Responsibilities:
         return out
 
     def consensus(self, order: Order) -> "Consensus":
-        """Mean responsibilities over the draws, components labelled by an order (S, K)."""
+        """Compute the mean responsibilities over the draws, with components labelled by an order (S, K)."""
         k = self.shape[1]
         out = np.zeros((self.blocks.n_blocks, k, BLOCK))
         squares = np.zeros((self.blocks.n_blocks, k))
@@ -98,11 +98,11 @@ class Responsibilities:
         return Consensus(out, squares.sum(axis=0))
 
     def log_empty(self) -> Array:
-        """(S, K) log probability that a component has none of the points."""
+        """Compute the log probability (S, K) that a component has none of the points."""
         return self._by_draw(label_kernels.log_empty)
 
     def logliks(self) -> Array:
-        """(S,) total log likelihoods, in the coordinates of the blocks."""
+        """Compute the total log likelihoods (S,), in the coordinates of the blocks."""
         return self._by_draw(label_kernels.log_likelihoods, each=False)
 
     def _by_draw(self, kernel: Callable[..., None], each: bool = True) -> Array:
@@ -114,7 +114,7 @@ class Responsibilities:
         return out
 
     def of_draw(self, draw: int) -> "Consensus":
-        """Responsibilities of one draw, with its own labels."""
+        """Compute the responsibilities of one draw, with its own labels."""
         alone = Responsibilities(self.blocks, self.tables.draw(draw), self.threads)
         return alone.consensus(np.arange(self.shape[1])[None])
 
@@ -136,7 +136,7 @@ class RelabellingProblem:
     ----------
     posterior : Posterior
     best : int
-        The draw whose labels the others are first matched to: the most probable one.
+        The draw to whose labels the others are matched first: the most probable one.
     responsibilities : Responsibilities, optional
         None when there are no points.
     start : (S, K) int, optional
@@ -186,16 +186,16 @@ class Alignment:
     objective: tuple[float, ...] = ()
 
     def renamed(self, names: NDArray[np.int64]) -> "Alignment":
-        """The same with labels permuted: new label k is old label ``names[k]``."""
+        """Return the same with labels permuted: new label k is old label ``names[k]``."""
         centre = None if self.centre is None else self.centre.renamed(names)
         cost = None if self.cost is None else self.cost[:, names]
         return replace(self, order=self.order[:, names], centre=centre, cost=cost)
 
 
 def solve_assignments(cost: Array) -> Order:
-    """Solve the assignment problem for a stack of cost matrices (S, K, K): the column of each row, at minimum cost.
+    """Solve the assignment problem for cost matrices (S, K, K): the column (S, K) of each row, at minimum total cost.
 
-    Where the minima of the columns lie in different rows, they are the solution; only the other matrices are solved.
+    If the minima of the columns lie in different rows, they are the solution. The other matrices are solved one by one.
 
     Examples
     --------
@@ -212,47 +212,51 @@ def solve_assignments(cost: Array) -> Order:
 
 
 def order_cost(cost: Array, order: Order) -> Array:
-    """(S,) cost of the order of each draw."""
+    """Return the cost (S,) of the order of each draw."""
     return np.take_along_axis(cost, order[:, :, None], axis=2)[:, :, 0].sum(axis=1)
 
 
 def divergence(centre: Array) -> Array:
-    """Cost of a point by Stephens: minus the logarithm of the mean responsibilities."""
-    return -np.log(np.maximum(centre, LEAST))
+    """Return Stephens' cost of a point: minus the logarithm of the mean responsibilities."""
+    return -np.log(np.maximum(centre, MIN_RESPONSIBILITY))
 
 
 def disagreement(centre: Array) -> Array:
-    """Cost of a point by ECR: -1 for the label with the largest mean responsibility, 0 for the others."""
+    """Return the ECR cost of a point: -1 for the label with the largest mean responsibility, 0 for the others."""
     return -(centre.argmax(axis=1)[:, None] == np.arange(centre.shape[1])[:, None]).astype(float)
 
 
 def alternate(
-    responsibilities: Responsibilities, charge: Callable[[Array], Array], centre: Consensus, start: Order | None = None
+    responsibilities: Responsibilities,
+    point_cost: Callable[[Array], Array],
+    centre: Consensus,
+    start: Order | None = None,
 ) -> Alignment:
-    """Minimise the cost over the orders and over the consensus in turns, until convergence."""
+    """Minimise the cost over the orders and over the consensus alternately, until convergence."""
     order, objective = start, []
     for _ in range(MAX_ITER):
-        cost = responsibilities.costs(charge(centre.share))
+        cost = responsibilities.costs(point_cost(centre.share))
         new = solve_assignments(cost)
         if order is not None:
-            paid = order_cost(cost, order)
-            new = np.where((paid - order_cost(cost, new) > NO_GAIN * np.abs(paid))[:, None], new, order)
+            old_cost = order_cost(cost, order)
+            better = old_cost - order_cost(cost, new) > NO_GAIN * np.abs(old_cost)
+            new = np.where(better[:, None], new, order)
         objective.append(float(order_cost(cost, new).sum()))
         if order is not None and np.array_equal(new, order):
             break
         order = new
         centre = responsibilities.consensus(order)
     assert order is not None  # MAX_ITER is not zero
-    settled = cost if charge is divergence else None
-    return Alignment(order, centre, settled, tuple(objective))
+    final_cost = cost if point_cost is divergence else None
+    return Alignment(order, centre, final_cost, tuple(objective))
 
 
-def _by_points(problem: RelabellingProblem, charge: Callable[[Array], Array]) -> Alignment:
+def _by_points(problem: RelabellingProblem, point_cost: Callable[[Array], Array]) -> Alignment:
     responsibilities = problem.require_points()
     centre = (
         responsibilities.of_draw(problem.best) if problem.start is None else responsibilities.consensus(problem.start)
     )
-    return alternate(responsibilities, charge, centre, problem.start)
+    return alternate(responsibilities, point_cost, centre, problem.start)
 
 
 def stephens(problem: RelabellingProblem) -> Alignment:
@@ -282,7 +286,7 @@ def ecr(problem: RelabellingProblem, partition: ArrayLike | None = None) -> Alig
               \qquad z^*_n = \operatorname{argmax}_k \sum_s p^{(s)}_{n \pi_s(k)}
 
     Allocations are not sampled: the agreement is its expectation over them. The initial partition is that of the most
-    probable draw; a partition that is given is kept.
+    probable draw. If ``partition`` is given, it does not change.
 
     Raises
     ------
@@ -303,7 +307,7 @@ def ecr(problem: RelabellingProblem, partition: ArrayLike | None = None) -> Alig
 
 
 def _as_centre(partition: ArrayLike, responsibilities: Responsibilities) -> Array:
-    """A partition (N,) as mean responsibilities: 1 for the label of a point, 0 for the others."""
+    """Convert a partition (N,) to mean responsibilities: 1 for the label of a point, 0 for the others."""
     padded = np.zeros(responsibilities.blocks.n_blocks * BLOCK, dtype=np.int64)
     labels = np.asarray(partition)
     padded[: len(labels)] = labels
@@ -312,11 +316,11 @@ def _as_centre(partition: ArrayLike, responsibilities: Responsibilities) -> Arra
 
 
 def coordinates(posterior: Posterior) -> Array:
-    """(S, K, C) weight, standardised means, log of the standardised standard deviations, correlations.
+    """Return weights, standardised means, log standard deviations and correlations of the components (S, K, C).
 
-    Means and standard deviations are in units of the standard deviation of their column. They are not scaled by their
-    own spread over the draws: that would give parameters that are all noise the same influence as those that differ
-    between components.
+    Means and standard deviations are in units of the standard deviation of their column. They are not divided by their
+    posterior standard deviations: parameters that do not differ between components would then have the same influence
+    as those that do.
     """
     p, scale = posterior.parameters, posterior.standard.scale
     sd = np.sqrt(np.diagonal(p.covariance, axis1=-2, axis2=-1))

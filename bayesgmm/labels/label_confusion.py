@@ -1,4 +1,4 @@
-"""Label diagnostics: how often two labels may be exchanged, and whether a label holds the same points in all draws."""
+"""Label diagnostics: probability that labels are exchanged, and constancy of the points of a label over the draws."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,14 +12,14 @@ from bayesgmm.posterior.info import LabelInfo
 from bayesgmm.sweep.stats import Array
 
 BINS = 512
-FEWEST = 20  # draws; with fewer the density between two modes can't be estimated
-INDISTINCT = 0.1  # two labels are indistinct when the bound on their exchange probability is larger
+MIN_DRAWS = 20  # minimum number of draws to estimate the density between two modes
+INDISTINCT = 0.1  # bound on the exchange probability above which two labels are indistinct
 CONSTANT = 0.6  # Jaccard index below which a label does not hold the same points in all draws
-WEIGHTY = 0.01  # total weight of meaningless labels from which a fit warns; below it they are emptied components
+MIN_WEIGHT = 0.01  # minimum total weight of meaningless labels for a warning; components with less are empty
 
 
 def exchange_gaps(cost: Array, order: Order) -> Array:
-    r"""(S, K, K) increase in the cost of each draw when two of its labels are exchanged.
+    r"""Compute the increase (S, K, K) in the cost of each draw when two of its labels are exchanged.
 
     .. math:: g^{(s)}_{jk} = \sum_n w_n (p^{(s)}_{n \pi_s(j)} - p^{(s)}_{n \pi_s(k)}) \log (q_{nj} / q_{nk})
 
@@ -40,14 +40,14 @@ def exchange_gaps(cost: Array, order: Order) -> Array:
 def exchange_bound(gap: Array) -> float:
     r"""Compute an upper bound on the probability that two labels are exchanged, from their exchange gaps (S,).
 
-    Let h be the density of the gaps when all labels are right. Relabelling hides the sign, so only
+    Let h be the density of the gaps when all labels are right. After relabelling the sign is unknown, so only
     :math:`h(g) + h(-g) = f(|g|)` is observed. When :math:`h(-g)` does not increase with :math:`g \ge 0`, the
     probability of an exchange is at most
 
     .. math:: \int_0^\infty \min(h(g), h(-g)) \, dg \le \frac12 \int_0^\infty \min(f(g), f(0)) \, dg
 
-    It is 0 when no draw lies half-way between the two modes, and 1/2 when the draws are as dense there as anywhere: the
-    labels are then arbitrary. A draw with a negative gap is exchanged already. ``f`` is estimated by a kernel density,
+    It is 0 if no draw lies half-way between the two modes. It is 1/2 if the density of the draws is largest there: the
+    labels are then arbitrary. Draws with a negative gap count as exchanged. ``f`` is estimated by a kernel density,
     reflected at zero.
 
     Examples
@@ -71,7 +71,7 @@ def exchange_bound(gap: Array) -> float:
 
 
 def confusion(gaps: Array) -> Array:
-    """(K, K) upper bound on the probability that two labels are exchanged; zero on the diagonal."""
+    """Compute upper bounds (K, K) on the probability that two labels are exchanged; zero on the diagonal."""
     n_components = gaps.shape[1]
     out = np.zeros((n_components, n_components))
     for j, k in zip(*np.triu_indices(n_components, 1), strict=True):
@@ -80,7 +80,7 @@ def confusion(gaps: Array) -> Array:
 
 
 def groups(confused: Array) -> list[list[int]]:
-    """Groups of components of which each two are indistinct.
+    """Return the groups of components in which every two are indistinct.
 
     Examples
     --------
@@ -98,14 +98,14 @@ def groups(confused: Array) -> list[list[int]]:
 
 
 def constancy(centre: Consensus, weight: Array) -> Array:
-    r"""(K,) Jaccard index between the points of a label in two draws, for soft memberships.
+    r"""Compute the Jaccard index (K,) between the points of a label in two draws, for soft assignments.
 
     .. math:: \frac{\sum_n q_{nk}^2}{2 P_k - \sum_n q_{nk}^2}, \qquad
               P_k = \frac1S \sum_{s,n} \bigl(p^{(s)}_{n \pi_s(k)}\bigr)^2
 
     It is 1 when a label holds the same points in all draws. A cluster with a value below 0.6 should not be trusted, and
-    one below 0.5 is called dissolved [1]_. Points whose component is uncertain do not lower it, as long as the
-    components stay where they are.
+    one with a value below 0.5 is dissolved [1]_. Points whose component is uncertain do not lower the index if the
+    components themselves are the same in all draws.
 
     References
     ----------
@@ -128,7 +128,7 @@ def diagnostics(
     weight : (K,) float
         Mean weight of each label.
     method, by : str
-        How the alignment was made.
+        Method of the alignment, and its column if it is ``'ordered'``.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def diagnostics(
     centre = alignment.centre if alignment.centre is not None else responsibilities.consensus(order)
     constant = constancy(centre, responsibilities.blocks.weight)
     confused, together = None, []
-    if len(order) >= FEWEST:
+    if len(order) >= MIN_DRAWS:
         cost = alignment.cost if alignment.cost is not None else responsibilities.costs(divergence(centre.share))
         confused = confusion(exchange_gaps(cost, order))
         together = groups(confused)
@@ -160,7 +160,7 @@ def diagnostics(
 
 
 def _agreement(centre: Array, weight: Array) -> float:
-    """Mean over the points of the largest probability of a label."""
+    """Return the mean over the points of the probability of the most probable label."""
     return float(np.average(centre.max(axis=1).ravel(), weights=weight))
 
 
@@ -171,7 +171,7 @@ def label_warnings(labels: LabelInfo | None) -> list[str]:
 
 def meaningless(labels: LabelInfo | None) -> list[Finding]:
     """Return findings about meaningless labels, from ``diagnostics``; none if their weight is below 1 %."""
-    if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < WEIGHTY:
+    if labels is None or labels.doubtful_weight is None or labels.doubtful_weight < MIN_WEIGHT:
         return []
     reasons = [f"{_listed(members)} can't be distinguished" for members in labels.indistinct]
     if labels.inconstant:
@@ -186,7 +186,7 @@ def meaningless(labels: LabelInfo | None) -> list[Finding]:
 
 
 def _listed(members: Sequence[int]) -> str:
-    """Return components as a sentence lists them.
+    """List components in words.
 
     Examples
     --------
@@ -195,5 +195,5 @@ def _listed(members: Sequence[int]) -> str:
     >>> _listed([1])
     'component 1'
     """
-    *most, last = map(str, members)
-    return f"components {', '.join(most)} and {last}" if most else f"component {last}"
+    *rest, last = map(str, members)
+    return f"components {', '.join(rest)} and {last}" if rest else f"component {last}"

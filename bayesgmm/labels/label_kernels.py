@@ -1,7 +1,7 @@
 """Compiled sweeps for relabelling: the cost of every label for every draw, and mean responsibilities over the draws.
 
-Responsibilities of all points under all draws would fill the memory (4,000 draws of 10 components for 10,000 points are
-3.2 GB), so they are computed block by block and summed immediately.
+Responsibilities of all points under all draws take too much memory (3.2 GB for 4,000 draws of 10 components and 10,000
+points), so they are computed block by block and summed immediately.
 """
 
 import numpy as np

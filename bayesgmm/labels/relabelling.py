@@ -22,7 +22,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-SUBSAMPLE = 200  # points used at the end of every fit: labels seldom need more
+SUBSAMPLE = 200  # number of points that are used at the end of every fit; more rarely change the labels
 SUBSAMPLE_EACH = 20  # minimum number of points for each component, on average
 POINTS = 1000  # default number of points that ``relabel`` uses
 MANY = 4  # above MANY * POINTS points, a relabelling by POINTS points comes first
@@ -42,16 +42,16 @@ def relabel(
 ) -> "xr.DataTree":
     """Undo label switching: reorder the components so that each label means the same in all draws and chains.
 
-    Every fit of this package is relabelled by ``'stephens'`` already. Each call starts from the original draws, so that
-    earlier calls do not matter. A point estimate keeps its labels (except with ``'ordered'``), and so does a single
+    Every fit of this package is already relabelled by ``'stephens'``. Each call starts from the original draws, so that
+    earlier calls have no influence. A point estimate keeps its labels (except with ``'ordered'``), and so does a single
     component.
 
     Parameters
     ----------
     fit : DataTree
-        A fit by any engine, also a trace of PyMC. All variables of its posterior with components are reordered.
+        A fit by any engine, or a trace of PyMC. All variables of its posterior that have components are reordered.
     method : str
-        ``'stephens'``: minimises the divergence of the responsibilities from their mean [1]_, the most careful method.
+        ``'stephens'``: minimises the divergence of the responsibilities from their mean [1]_, the most accurate method.
         ``'ecr'``: maximises the agreement of the allocations with a partition [2]_. ``'pivot'``: minimises the distance
         of the parameters from those of the most probable draw [3]_; needs no points. ``'ordered'``: sorts by the mean
         of a column or by weight; useful only where the components differ in it.
@@ -62,8 +62,8 @@ def relabel(
     data : (N, D) array or DataFrame, optional
         Points whose responsibilities are compared. Default: the points that were fitted.
     points : int, optional
-        Size of the subsample of the points that is used: the same number from each component, weighted. All points when
-        None. A thousand points are enough for nearly every draw, and take a hundredth of the time of 100,000.
+        Size of the subsample of the points that is used: the same number from each component, weighted. All points if
+        None. A thousand points are enough for nearly every draw, and take one percent of the time of 100,000 points.
     progress : bool
         Show a progress bar after two seconds.
 
@@ -72,7 +72,7 @@ def relabel(
     DataTree
         A copy with reordered components, the heaviest first (except with ``'ordered'``). ``component_order`` [chain,
         draw, component] in ``sample_stats`` is the label of each component in the original draw.
-        ``info(fit).labels`` tells how well the labels are determined.
+        ``info(fit).labels`` states how well the labels are determined.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def relabel(
     Warns
     -----
     FitWarning
-        When components with weight can't be distinguished, or hold other points in every draw. Their labels then have
-        no meaning.
+        When components with a total weight of at least 1 % can't be distinguished, or hold different points in every
+        draw. Their labels then have no meaning.
 
     References
     ----------
@@ -147,19 +147,19 @@ class Options:
     progress: bool = False
 
     def from_scratch(self, n_points: int) -> bool:
-        """True where no relabelling by a subsample comes first: few points, or no initial order needed."""
+        """Return True if no relabelling by a subsample comes first: few points, or no initial order is needed."""
         return n_points <= MANY * POINTS or self.method not in NEED_POINTS or "partition" in self.settings
 
 
 def find_order(drawn: Posterior, best: int, points: Points | None, options: Options) -> tuple[Order, LabelInfo]:
-    """Compute an order (S, K) of the components in the original draws, and how well it is determined.
+    """Compute an order (S, K) of the components in the original draws, and label diagnostics.
 
     Parameters
     ----------
     drawn : Posterior
         S draws.
     best : int
-        The draw whose labels the others are first matched to.
+        The draw to whose labels the others are matched first.
     points : Points, optional
         Points whose responsibilities may be compared.
     options : Options
@@ -170,7 +170,7 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
         rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), options.points)
         if "partition" in settings:
             settings["partition"] = settings["partition"][rows]
-        start = None  # a sweep over many points takes seconds: start from the order that a subsample gives
+        start = None  # a sweep over many points takes seconds, so start from the order that a subsample gives
         if not options.from_scratch(len(rows)):
             start, _ = find_order(drawn, best, points, replace(options, points=POINTS))
         problem = RelabellingProblem(
@@ -189,7 +189,7 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
 
 
 def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
-    """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and how well determined.
+    """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and label diagnostics.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
     posterior : Posterior
         S draws.
     lp : (S,) float
-        Log posterior; the others are first matched to the draw with the largest value.
+        Log posterior; the other draws are matched first to the draw with the largest value.
     """
     n_draws, n_components = posterior.parameters.weight.shape
     if n_components == 1 or n_draws == 1:
@@ -209,7 +209,7 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
 
 
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
-    """Draws of a fit, at most ``draws``, relabelled where that is not done yet (a trace of PyMC)."""
+    """Return at most ``draws`` draws of a fit; a trace of PyMC, which is not relabelled yet, is relabelled."""
     posterior = unpack(fit).thin(draws)
     if info(fit).relabelled is not None or not holds_points(fit):
         return posterior
@@ -218,7 +218,7 @@ def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
 
 
 def component_order(fit: "xr.DataTree") -> Order:
-    """(S, K) the label of component k in each original draw; k itself where that is not stored."""
+    """Return the label (S, K) of component k in each original draw; k itself if that is not stored."""
     posterior = fit["posterior"]
     n_draws, n_components = posterior.sizes["chain"] * posterior.sizes["draw"], posterior.sizes["component"]
     if "sample_stats" in fit.children and KEPT in fit["sample_stats"]:
@@ -230,7 +230,7 @@ def component_order(fit: "xr.DataTree") -> Order:
 
 
 def inverse(order: Order) -> Order:
-    """Inverse of each of S orders of K components.
+    """Return the inverse of each of S orders of K components.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def inverse(order: Order) -> Order:
 
 
 def reorder(parameters: Parameters, order: Order) -> Parameters:
-    """Apply orders (S, K) to draws whose leading axes have S elements together."""
+    """Apply orders (S, K) to draws; the product of the leading axes of the draws is S."""
     order = order.reshape(parameters.weight.shape)
     return Parameters(
         np.take_along_axis(parameters.weight, order, axis=-1),
@@ -252,19 +252,19 @@ def reorder(parameters: Parameters, order: Order) -> Parameters:
 
 
 def by_size(weight: Array, order: Order) -> NDArray[np.int64]:
-    """(K,) labels by decreasing mean weight."""
+    """Return the labels (K,) by decreasing mean weight."""
     return np.argsort(-np.take_along_axis(weight, order, axis=1).mean(axis=0), kind="stable")
 
 
 def _points(fit: "xr.DataTree", data: DataLike | None) -> Points | None:
-    """The points that were given, else those that were fitted, else None."""
+    """Return the points that were given, else those that were fitted, else None."""
     if data is not None:
         return points_for(fit, data)
     return observed(fit) if holds_points(fit) else None
 
 
 def _as_labels(partition: ArrayLike, n_points: int, n_components: int) -> NDArray[np.int64]:
-    """A partition of the points as integers from 0.
+    """Convert a partition of the points to integers from 0.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def _as_labels(partition: ArrayLike, n_points: int, n_components: int) -> NDArra
 
 
 def _best(fit: "xr.DataTree") -> int:
-    """The most probable draw where the fit holds the log posterior, else the first."""
+    """Return the most probable draw if the fit holds the log posterior, else the first."""
     stats: Any = fit["sample_stats"] if "sample_stats" in fit.children else {}
     for name in ("lp", "logp"):
         if name in stats and set(stats[name].dims) == {"chain", "draw"}:
@@ -292,7 +292,7 @@ def _best(fit: "xr.DataTree") -> int:
 
 
 def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: LabelInfo) -> "xr.DataTree":
-    """A copy of a fit with its components in another order, and the label diagnostics in its info."""
+    """Return a copy of a fit with its components in another order, and the label diagnostics in its info."""
     import xarray as xr
 
     step = np.take_along_axis(inverse(earlier), order, axis=1)
@@ -313,7 +313,7 @@ def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: LabelInfo
 
 
 def _follow(group: "xr.Dataset", step: Order) -> "xr.Dataset":
-    """A group with the components of its variables reordered by (S, K)."""
+    """Return a group with the components of its variables reordered by (S, K)."""
     sizes = {"chain", "draw", "component"}
     if not sizes <= set(group.sizes):
         return group

@@ -14,7 +14,7 @@ Rows = NDArray[np.int64]
 def stratified_subsample(points: Points, standard: Standard, table: Table, size: int | None) -> tuple[Rows, Blocks]:
     """Draw a subsample stratified by component, and weight it so that it represents all points.
 
-    From each component the same number of points is taken, evenly spaced, so that a component with ten points in a
+    From each component the same number of points is taken, evenly spaced, so that even a component of ten points in a
     million is represented. Weighted sums over the subsample estimate sums over all points.
 
     Parameters
@@ -43,7 +43,7 @@ def stratified_subsample(points: Points, standard: Standard, table: Table, size:
 
 
 def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Rows, Array]:
-    """Rows from each stratum, and the number of points that each represents.
+    """Return rows from each stratum, and the number of points that each represents.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Row
 
 
 def evenly(rows: Rows, size: int) -> Rows:
-    """At most ``size`` of some rows, evenly spaced."""
+    """Return at most ``size`` of some rows, evenly spaced."""
     return rows if len(rows) <= size else rows[np.linspace(0, len(rows) - 1, size).round().astype(int)]
 
 
 def _labels(points: Points, standard: Standard, table: Table) -> NDArray[np.int16]:
-    """(N,) the most probable component of every point."""
+    """Return the most probable component (N,) of every point."""
     starts = range(0, len(points.values), SLICE)
     slices = (standard.blocks(points.values[start : start + SLICE]) for start in starts)
     return np.concatenate([responsibilities(part, table).argmax(axis=1).astype(np.int16) for part in slices])

@@ -49,7 +49,7 @@ def anomaly_data(
     DataError
         When there is no such column, or the data do not have the columns of the fit.
     DeclarationError
-        When ``fdr`` is not between 0 and 1, or ``columns`` are more than two.
+        When ``fdr`` is not between 0 and 1.
     FitFileError
         When ``fit`` is not a fit, or holds no data and none are given.
 
@@ -93,8 +93,8 @@ def anomalies(
 
     Left: the points in two columns (with one column, its values against the p-values). Anomalies at the
     false discovery rate ``fdr`` are red, with their row labels. Right: the p-values in increasing order. P-values of
-    regular points follow the diagonal, inside the band. By the method of Benjamini and Hochberg, all points up to the
-    last one under the lower line are anomalies.
+    regular points follow the diagonal, inside the band. By the method of Benjamini and Hochberg, the anomalies
+    are all points up to the last one below the dashed line.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def anomalies(
     Raises
     ------
     DataError, DeclarationError, FitFileError
-        As ``anomaly_data``.
+        As for ``anomaly_data``.
 
     Examples
     --------
@@ -134,29 +134,29 @@ def anomalies(
 
 
 def _draw_points(axis: "Axes", scores: "xr.Dataset") -> None:
-    x, p_value, called = scores["x"].values, scores["p_value"].values, scores["anomaly"].values
+    x, p_value, flagged = scores["x"].values, scores["p_value"].values, scores["anomaly"].values
     names = scores["feature"].values
     up = x[:, 1] if len(names) > 1 else p_value
-    area = marker_area(len(x), total=3000, least=3, most=22)
+    area = marker_area(len(x), total=3000, minimum=3, maximum=22)
     shade = axis.scatter(
-        x[~called, 0], up[~called], s=area, c=p_value[~called], cmap="Greys_r", vmin=-0.15, vmax=1.35, lw=0, zorder=2
+        x[~flagged, 0], up[~flagged], s=area, c=p_value[~flagged], cmap="Greys_r", vmin=-0.15, vmax=1.35, lw=0, zorder=2
     )
     shade.set_rasterized(len(x) > 20_000)
-    axis.scatter(x[called, 0], up[called], s=area + 24, color=ANOMALY, edgecolors="white", lw=0.6, zorder=3)
-    for i in np.flatnonzero(called)[np.argsort(p_value[called], kind="stable")][:LABELLED]:
+    axis.scatter(x[flagged, 0], up[flagged], s=area + 24, color=ANOMALY, edgecolors="white", lw=0.6, zorder=3)
+    for i in np.flatnonzero(flagged)[np.argsort(p_value[flagged], kind="stable")][:LABELLED]:
         label = str(scores["point"].values[i])
         axis.annotate(label, (x[i, 0], up[i]), xytext=(4, 4), textcoords="offset points", fontsize=8, color=ANOMALY)
     axis.set_xlabel(names[0])
     axis.set_ylabel(names[1] if len(names) > 1 else "p-value")
     if len(names) == 1:
         axis.set_yscale("log")
-    counts = f"{called.sum()} of {len(x)} points flagged as anomalous"
+    counts = f"{flagged.sum()} of {len(x)} points flagged as anomalous"
     title = f"{counts} (false discovery rate {scores.attrs['fdr']:g}; darker: smaller p)"
     axis.set_title(title, fontsize=10, loc="left")
 
 
 def _draw_order(axis: "Axes", scores: "xr.Dataset") -> None:
-    n_points, called = scores.sizes["point"], scores["anomaly"].values
+    n_points, flagged = scores.sizes["point"], scores["anomaly"].values
     expected = scores["place"].values / n_points
     axis.fill_between(expected, *scores["band"].values.T, color="0.88", lw=0, label=f"{BAND:.0%} of uniform p-values")
     axis.plot(expected, expected, color="0.6", lw=1)
@@ -164,8 +164,8 @@ def _draw_order(axis: "Axes", scores: "xr.Dataset") -> None:
     axis.plot(expected, scores.attrs["fdr"] * expected, color=ANOMALY, lw=1, ls="--", label=line)
     at = scores["rank"].values / n_points
     p_value = scores["p_value"].values
-    axis.scatter(at[~called], p_value[~called], s=9, color="0.25", lw=0, zorder=3, rasterized=n_points > 20_000)
-    axis.scatter(at[called], p_value[called], s=22, color=ANOMALY, lw=0, zorder=3)
+    axis.scatter(at[~flagged], p_value[~flagged], s=9, color="0.25", lw=0, zorder=3, rasterized=n_points > 20_000)
+    axis.scatter(at[flagged], p_value[flagged], s=22, color=ANOMALY, lw=0, zorder=3)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("share of points")

@@ -30,7 +30,7 @@ def check_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
     columns : sequence of str, optional
         Columns. Default: the first six. P-values are corrected for all columns of the fit.
     ci_prob : float
-        Probability that the whole curve of a column lies in the band, if the model is right.
+        Probability that the whole curve of a column lies in the band if the model is right.
 
     Returns
     -------
@@ -103,9 +103,9 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     """Plot a posterior predictive check of the columns and of their dependence.
 
     A panel for each column: the share of the points below each quantile of the model, minus the expected share. If the
-    model is right, the curve stays in the band. A curve that is first negative and then positive is of a column that is
-    too wide in the model; a curve that leaves the band at an end is of a column with other tails. Last panel: p-values
-    of single columns (diagonal) and of the dependence of two columns; dark cells are misfits.
+    model is right, the curve stays in the band. A curve that is first negative and then positive: the column is too
+    wide in the model. A curve that leaves the band at an end: the tails differ. Last panel: p-values of single columns
+    (diagonal) and of the dependence of two columns; dark cells are misfits.
 
     Parameters
     ----------

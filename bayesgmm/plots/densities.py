@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STEPS = 60  # number of grid points along each of two columns
 HELD = (0.5, 0.8, 0.95)  # probabilities of the filled contours
 SHADES = ("#D6E6F2", "#9CC4E0", "#4F95C6")  # of the filled contours, from the outside
-MOST_SHOWN = 5_000  # maximum number of points in a panel
+MAX_SHOWN = 5_000  # maximum number of points in a panel
 
 
 def density_data(
@@ -185,14 +185,14 @@ def density(
         Columns to show. Default: the first six.
     given : mapping of column to number, optional
         Values of other columns, in data units: plot the conditional densities of a new point with these values, as
-        ``conditional_density``.
+        ``conditional_density`` does.
     ci_prob : float
         Probability of the band.
 
     Raises
     ------
     DataError, DeclarationError, FitFileError
-        As ``density_data``.
+        As for ``density_data``.
 
     Examples
     --------
@@ -240,9 +240,9 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
             across, up, draw.T, levels=held_by(draw, HELD[-1:]), colors=[COLOURS[0]], linewidths=0.4, alpha=0.45
         )
     if "x" in data:
-        shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MOST_SHOWN)).astype(int)
+        shown = np.linspace(0, data.sizes["point"] - 1, min(data.sizes["point"], MAX_SHOWN)).astype(int)
         x = data["x"].values[shown]
-        area = marker_area(len(x), total=900, least=0.5, most=8)
+        area = marker_area(len(x), total=900, minimum=0.5, maximum=8)
         axis.scatter(x[:, column], x[:, row], s=area, color="0.15", lw=0, alpha=0.8, zorder=3)
     despine(axis)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INNER = 0.5  # probability of the thick intervals
 PRIOR_DRAWS = 20_000
-MOST_SHARES = 50_000_000  # maximum number of responsibilities for the probability that a component is occupied
+MAX_RESPONSIBILITIES = 50_000_000  # maximum number of responsibilities for the probability that a component is occupied
 SLICE = 2_000_000  # responsibilities in memory at a time
 
 
@@ -80,7 +80,7 @@ def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
 
 
 def _prior_weights(fit: "xr.DataTree") -> Array:
-    """Draw from the prior of the weight of any component: labels are by size, so all components are pooled."""
+    """Draw from the prior of the weight of any one component: all components are pooled, because labels are by size."""
     stored = info(fit)
     if stored.model is None or stored.notes.maximum == "likelihood":
         return np.array([np.nan])
@@ -90,13 +90,13 @@ def _prior_weights(fit: "xr.DataTree") -> Array:
 
 
 def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
-    """(K,) probability that a component holds a point; with large data, over fewer draws."""
+    """Compute the probability (K,) that a component holds a point; for large data, over fewer draws."""
     n_components = posterior.parameters.weight.shape[1]
     if not holds_points(fit):
         return np.full(n_components, np.nan)
     points = observed(fit)
     each = len(points.values) * n_components
-    few = posterior.thin(max(10, min(posterior.n_draws, MOST_SHARES // each)))
+    few = posterior.thin(max(10, min(posterior.n_draws, MAX_RESPONSIBILITIES // each)))
     blocks, tables = few.standard.blocks(points.values), few.tables()
     step, chances = max(1, SLICE // each), []
     for first in range(0, few.n_draws, step):
@@ -113,7 +113,7 @@ def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
     """Plot the weight of each component, with two intervals, and the probability that it holds a point.
 
     The thick line is the 50 % interval, the thin line the ``ci_prob`` interval. The band is the prior interval of the
-    weight of any component, and the dashed line the prior mean. A point estimate has dots only.
+    weight of any component, and the dashed line the prior mean. A point estimate has no intervals.
 
     Parameters
     ----------

@@ -120,4 +120,4 @@ def _draw_overlap(axis: "Axes", data: "xr.Dataset") -> None:
     if not merged.all():
         axis.bar(at[~merged], height[~merged], color="0.75", width=0.6, label="not merged")
     axis.set_xlim(0.4, data.sizes["n_clusters"] + 0.6)
-    axis.set_ylabel("overlap of what was merged last")
+    axis.set_ylabel("overlap of the two merged clusters")

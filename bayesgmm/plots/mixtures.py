@@ -29,7 +29,7 @@ MEANS = 400  # maximum number of draws of a mean in the plot
 
 
 def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
-    """Compute the data of ``pairs``: those of ``assignment_data``, and for each pair of columns those in its plane.
+    """Compute the data of ``pairs``: those of ``assignment_data``, and more for each pair of columns.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
     Returns
     -------
     Dataset
-        ``ellipse`` [pair, level, component, axis, angle], ellipses of the posterior mean components that contain 50 %
-        and ``ci_prob`` of them; ``centre`` [mean_draw, component, feature], means in some draws; ``region`` [pair,
+        ``ellipse`` [pair, level, component, axis, angle], ellipses that contain 50 % and ``ci_prob`` of each
+        posterior mean component; ``centre`` [mean_draw, component, feature], means in some draws; ``region`` [pair,
         component, axis, angle], the ellipse that contains ``ci_prob`` of these draws, NaN with too few draws;
         ``density`` [pair, up, across], posterior predictive, on ``coarse`` [feature, across]; ``height`` [pair, level],
         above which it contains 50 % and ``ci_prob`` of new points.
@@ -93,16 +93,16 @@ def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
 
 
 def _plane_density(x: Array, y: Array, posterior: Posterior) -> Array:
-    """(len(y), len(x)) posterior mean density of two columns."""
+    """Compute the posterior mean density of two columns (len(y), len(x))."""
     at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     return np.exp(spread(posterior, at, progress=False).log_mean).reshape(len(y), len(x))
 
 
 def region(draws: Array, level: float, steps: int = 73) -> Array:
-    """(2, steps) ellipse that contains a share of the draws (S, 2); NaN with few draws.
+    """Compute the ellipse (2, steps) that contains a share of the draws (S, 2); NaN with few draws.
 
-    Its shape is the covariance of the draws, its radius a quantile of their Mahalanobis distances: no normal posterior
-    is assumed.
+    Its shape is the covariance of the draws, its radius a quantile of their Mahalanobis distances. The posterior is not
+    assumed to be normal.
     """
     if len(draws) < 10:
         return np.full((2, steps), np.nan)

@@ -47,8 +47,8 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
 def elbo(fit: "xr.DataTree") -> "Figure":
     """Plot the evidence lower bound (ELBO) over the iterations, and its final value.
 
-    The curve never decreases, except where its colour changes: there ADVI replaced its fixed draws by four times as
-    many, because it overfitted the first ones. With minibatches it is noisy. For ADVI the final value is estimated from
+    The curve increases, except where its colour changes: there ADVI replaced its fixed draws by four times as many,
+    because it had overfitted them. With minibatches the curve is noisy. For ADVI the final value is estimated from
     new draws, with a band of two standard errors.
 
     Parameters

@@ -129,7 +129,7 @@ def draw_legend(
 
 
 def row_weights(weights: Array | None, n_points: int) -> Array:
-    """(N,) row weights; ones if there are none."""
+    """Return row weights (N,); ones if there are none."""
     return np.ones(n_points) if weights is None else weights
 
 

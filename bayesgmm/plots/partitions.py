@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Labels = NDArray[np.int64]
 SHOWN = 1000  # maximum number of points on each side of a matrix
 RINGED = 0.25  # expected distance from which a point gets a ring
-MOST_RINGS = 40
-MOST_PAIRS = 3
+MAX_RINGS = 40  # maximum number of points with a ring
+MAX_PAIRS = 3  # maximum number of pairs of columns
 TITLES = {
     "best": "optimal",
     "horizontal": "farthest",
@@ -86,7 +86,7 @@ def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, 
 
 
 def _coloured(fit: "xr.DataTree", best: "xr.Dataset", label: Labels) -> "xr.Dataset":
-    """Match each cluster to the component with which it shares most points, for its colour."""
+    """Match each cluster to the component with which it shares most points, and give it that component's colour."""
     import xarray as xr
 
     component = matched(best["label"].values, assignments(fit)["label"].values)
@@ -113,8 +113,8 @@ def matched(label: Labels, reference: Labels) -> Labels:
 def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
-    A cluster that is certain is a black square. Grey areas between two squares: their points may belong together. The
-    bars along the sides are the clusters.
+    A cluster that is certain is a black square. Grey areas between two squares mean that their points may be in one
+    cluster. The bars along the sides have the colours of the clusters.
 
     Parameters
     ----------
@@ -184,8 +184,8 @@ def partition_data(
     -------
     Dataset
         ``x`` [point, feature]; ``expected_distance`` [point]; ``label`` [clustering, point], of the optimal partition
-        and the three bounds of its credible ball, with matching numbers, so that colours agree with those of the
-        components; ``n_clusters`` and ``distance`` [clustering], from the optimal partition.
+        and the three bounds of its credible ball, numbered so that colours
+        agree with those of the components; ``n_clusters`` and ``distance`` [clustering], from the optimal partition.
 
     Raises
     ------
@@ -235,8 +235,8 @@ def partition(
     """Plot the optimal partition, and the partitions at the bounds of its credible ball.
 
     A row of panels for each pair of columns. The first panel of a row is the optimal partition, with a ring around
-    points with an expected distance above 0.25 (at most 40 points). A single column is drawn as a histogram, stacked by
-    cluster.
+    the points whose expected distance is above 0.25 (at most 40 points). A single column is drawn as a histogram,
+    stacked by cluster.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def partition(
     import matplotlib.pyplot as plt
 
     data = partition_data(fit, best, columns, ci_prob=ci_prob, seed=seed)
-    pairs: Sequence[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MOST_PAIRS]
+    pairs: Sequence[tuple[int, ...]] = list(combinations(range(data.sizes["feature"]), 2))[:MAX_PAIRS]
     pairs = pairs or [(0,)]
     across = data.sizes["clustering"]
     size = (2.9 * across, 0.6 + 2.6 * len(pairs))
@@ -300,7 +300,7 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column: 
     xy, distance = data["x"].values[:, pair], data["expected_distance"].values
     draw_points(axis, xy, data["label"].values[column], alpha=0.85)
     if column == 0:
-        ringed = np.argsort(-distance, kind="stable")[:MOST_RINGS]
+        ringed = np.argsort(-distance, kind="stable")[:MAX_RINGS]
         ringed = ringed[distance[ringed] > RINGED]
         draw_rings(axis, xy[ringed], 60 * distance[ringed] + marker_area(len(xy)), lw=0.7)
         axis.set_ylabel(str(data["feature"].values[pair[1]]))

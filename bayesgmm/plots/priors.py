@@ -54,7 +54,7 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     import xarray as xr
 
     if "prior_predictive" not in getattr(tree, "children", {}):
-        raise FitFileError("this is not from prior_predictive; give what prior_predictive returned")
+        raise FitFileError("this is not a result of prior_predictive")
     ci_prob = probability("ci_prob", ci_prob)
     names = observed(tree).columns
     chosen = choose_columns(names, columns)
@@ -90,8 +90,8 @@ def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: fl
     """Plot the prior predictive distribution, with the data, before any fit.
 
     A panel for each column: the data (grey), the densities of 25 mixtures from the prior, and a bar for the prior
-    predictive interval of ``ci_prob`` of new points. Last panel: the prior of the number of clusters among as many
-    points as simulated.
+    predictive interval of ``ci_prob`` of new points. Last panel: the prior of the number of clusters in a sample
+    of as many points as the data have.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = "osD^v<>P"  # one for each covariance family
-MOST_TICKS = 20
+MAX_TICKS = 20  # with more numbers of components, not each has a tick
 NAMES = {
     "bic": "BIC (lower is better)",
     "aic": "AIC (lower is better)",
@@ -117,7 +117,7 @@ def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
     _draw_best(axis, data)
     axis.set_xlabel("components")
     axis.set_ylabel(NAMES[criterion])
-    if np.ptp(data["n_components"].values) <= MOST_TICKS:
+    if np.ptp(data["n_components"].values) <= MAX_TICKS:
         axis.set_xticks(data["n_components"].values)
     axis.ticklabel_format(axis="y", useOffset=False)
     despine(axis)

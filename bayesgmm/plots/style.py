@@ -12,7 +12,7 @@ from bayesgmm.wording import listing
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 OUTLINES = 25  # number of draws with outlines
-MOST_COLUMNS = 6  # default maximum number of columns in a figure
+MAX_COLUMNS = 6  # default maximum number of columns in a figure
 
 
 def colour(component: int) -> str:
@@ -29,7 +29,7 @@ def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list
         When there is no such column.
     """
     if wanted is None:
-        return list(range(min(len(known), MOST_COLUMNS)))
+        return list(range(min(len(known), MAX_COLUMNS)))
     names = column_names(wanted)
     for name in names:
         if name not in known:
@@ -39,19 +39,19 @@ def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list
 
 
 def grid(values: Array, steps: int = 200) -> Array:
-    """(steps,) grid over the values, with a margin on both sides."""
+    """Return a grid (steps,) over the values, with a margin on both sides."""
     margin = 0.08 * (np.ptp(values) or 1.0)
     return np.linspace(values.min() - margin, values.max() + margin, steps)
 
 
 def curves(at: Array, weight: Array, mean: Array, variance: Array) -> Array:
-    """(S, K, steps) weighted one-dimensional densities."""
+    """Compute weighted one-dimensional densities (S, K, steps)."""
     z = (at - mean[..., None]) / np.sqrt(variance)[..., None]
     return weight[..., None] * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi * variance)[..., None]
 
 
 def interval(values: Array, level: float) -> Array:
-    """(..., 2) equal-tailed interval of the values over the first axis.
+    """Compute the equal-tailed interval (..., 2) of the values over the first axis.
 
     Examples
     --------
@@ -62,12 +62,12 @@ def interval(values: Array, level: float) -> Array:
     return np.moveaxis(np.quantile(values, [tail, 1 - tail], axis=0), 0, -1)
 
 
-def marker_area(n_points: int, total: float = 1500, least: float = 1, most: float = 12) -> float:
-    """Area of the markers of points, in square points: smaller with many points.
+def marker_area(n_points: int, total: float = 1500, minimum: float = 1, maximum: float = 12) -> float:
+    """Return the area of the markers of points, in square typographic points: smaller if there are many.
 
     Examples
     --------
     >>> marker_area(10), marker_area(500), marker_area(10_000)
     (12.0, 3.0, 1.0)
     """
-    return float(np.clip(total / n_points, least, most))
+    return float(np.clip(total / n_points, minimum, maximum))

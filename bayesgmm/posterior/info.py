@@ -265,7 +265,7 @@ class FitInfo(_Facts):
     fingerprint : str, optional
         Hash of the data.
     seconds : float, optional
-        Wall time of the engine.
+        Wall time of the engine, in seconds.
     versions : dict
         Version of each package that computed it.
     notes : EngineNotes
@@ -297,7 +297,7 @@ class FitInfo(_Facts):
     unknown: dict[str, object] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return the known facts, one a line."""
+        """Return the known facts, one per line."""
         return "\n".join(["FitInfo(", *(f"    {name}={value!r}," for name, value in known_facts(self).items()), ")"])
 
 
@@ -421,7 +421,7 @@ def _mapping(text: str) -> Mapping[str, object]:
     except (TypeError, ValueError, RecursionError) as error:
         raise FitFileError(f"what this fit stores about itself is damaged: {error}") from None
     if not isinstance(stored, dict):
-        raise FitFileError("what this fit stores about itself is damaged: it is no JSON object")
+        raise FitFileError("what this fit stores about itself is damaged: it is not a JSON object")
     return stored
 
 

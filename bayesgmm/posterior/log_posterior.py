@@ -155,7 +155,7 @@ class LogPosterior:
 
     @property
     def sweep_cost(self) -> int:
-        """Points times features times components: what budgets of sweeps are counted in."""
+        """Points times features times components: the unit in which budgets of sweeps are counted."""
         return self.blocks.n_points * self.n_features * self.n_components
 
     def __call__(self, q: Array) -> tuple[float, Array]:
@@ -164,7 +164,7 @@ class LogPosterior:
         return native.log_posterior(self.plan, np.ascontiguousarray(q), grad), grad
 
     def value(self, q: Array) -> float:
-        """Compute the log posterior density at q (size,) without the gradient, whose code then needs no compilation."""
+        """Compute the log posterior density at q (size,) without the gradient, whose code is then not compiled."""
         _, table = self._prior(q, 0.0)
         return self._prior(q, fold(self.blocks, table).loglik + float(self._arrays["constant"][0]))[0]
 

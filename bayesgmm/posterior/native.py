@@ -1,7 +1,7 @@
 """The log posterior as native code, so that the threads of a sampler never wait for Python.
 
 It reads a *plan*, an array of integers: sizes, addresses of arrays, and addresses of the priors' densities, which are
-C functions of one signature. A new prior needs no new compilation of the rest, and all of it is cached on disk.
+C functions of one signature. A new prior needs no new compilation of the other code. All code is cached on disk.
 """
 
 import math
@@ -172,7 +172,7 @@ def add_log_prior(value, plan, q, offset, mean, root):
 
 @callback("int64(uint64, CPointer(float64), CPointer(float64), CPointer(float64), CPointer(int64))")
 def white_log_posterior(size, z_, grad_, value_, plan_):
-    """Log posterior in white coordinates, ``q = mode + spread z``, for nutpie; a result other than 0: not finite."""
+    """Log posterior in white coordinates, ``q = mode + spread z``, for nutpie; the result is 0 if it is finite."""
     plan = pointers.carray(plan_, PLAN_SIZE)
     n = plan[Plan.SIZE]
     z, grad = pointers.carray(z_, n), pointers.carray(grad_, n)
@@ -196,7 +196,7 @@ def white_log_posterior(size, z_, grad_, value_, plan_):
 
 @callback("int64(uint64, uint64, CPointer(float64), CPointer(float64), CPointer(int64))")
 def white_draw(size, expanded, z_, out_, plan_):
-    """Function that copies a draw's white coordinates, for nutpie to store."""
+    """Copy the white coordinates of a draw, for nutpie to store."""
     z, out = pointers.carray(z_, size), pointers.carray(out_, expanded)
     for i in range(expanded):
         out[i] = z[i]

@@ -312,10 +312,10 @@ def _flagged(p_value: Array, rate: float, method: str, n_reference: int) -> dict
     from scipy.stats import false_discovery_control
 
     q_value = false_discovery_control(p_value, method=method)
-    called = q_value <= rate
-    if not called.any():
+    flagged = q_value <= rate
+    if not flagged.any():
         warn_of_few(p_value, n_reference, f"fdr={rate:g}", "Use more of them: simulated=..., or calibration points.")
-    return {"q_value": ("point", q_value), "anomaly": ("point", called)}
+    return {"q_value": ("point", q_value), "anomaly": ("point", flagged)}
 
 
 def warn_of_few(p_value: Array, n_reference: int, rule: str, advice: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RANKED = 1000  # maximum number of draws in a rank plot
 ROWS = 200  # maximum number of rows of the summary; the worst are kept
-LEAST_DRAWS = 20  # minimum number of draws per chain for figures
+MIN_DRAWS = 20  # minimum number of draws per chain for figures
 UNEVEN = 0.01  # p-value, divided by the number of quantities, below which ranks are not uniform
 
 
@@ -38,9 +38,9 @@ def _chains(subject: Subject) -> Quantities:
         raise Omitted("A point estimate has no chains.")
     if subject.is_approximation:
         raise Omitted("The draws come from an approximation and are independent, so there are no chains to compare.")
-    if subject.n_draws < LEAST_DRAWS:
+    if subject.n_draws < MIN_DRAWS:
         raise Omitted(
-            f"{plural(subject.n_draws, 'draw')} per chain are too few to compare chains: {LEAST_DRAWS} are needed."
+            f"{plural(subject.n_draws, 'draw')} per chain are too few to compare chains: {MIN_DRAWS} are needed."
         )
     return subject.quantities
 

@@ -20,7 +20,7 @@ from bayesgmm.wording import plural
 CI_PROB = 0.9
 APART = 0.5  # standard deviations of a column from which a mean is called high or low
 NAMED = 4  # maximum number of pairs of components in a sentence
-LEAST_CERTAIN = 10  # number of points in the table
+N_UNCERTAIN = 10  # number of points in the table
 BUNDLES = "; thin ellipses are those of 25 draws, so where they scatter, the component is uncertain"
 SCATTER = (
     "; each thin line is the edge of the 95 % region in one draw, so where the lines scatter, the edge is uncertain"
@@ -212,7 +212,7 @@ def least_certain(subject: Subject) -> list[Block]:
     if subject.n_components == 1:
         raise Omitted("With one component, no label is uncertain.")
     answer, points = subject.assignments, subject.points
-    chosen = np.argsort(-answer["entropy"].values, kind="stable")[:LEAST_CERTAIN]
+    chosen = np.argsort(-answer["entropy"].values, kind="stable")[:N_UNCERTAIN]
     shown = [subject.names.index(name) for name in subject.informative]
     rows = []
     for i in chosen:

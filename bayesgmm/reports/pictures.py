@@ -20,7 +20,7 @@ HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
     r"Noto Sans (CJK|Arab|Deva|Hebr|Thai)|PingFang|Hiragino Sans|Microsoft YaHei|Yu Gothic|Malgun|WenQuan"
 )
-MOST_FONTS = 8
+MAX_FONTS = 8
 CHAINS = (
     "#332288",
     "#117733",
@@ -69,7 +69,7 @@ def _fonts() -> list[str]:
     """Return the default font, then installed fonts with the scripts that it lacks."""
     from matplotlib.font_manager import get_font_names
 
-    return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if SCRIPTS.match(name))][:MOST_FONTS]
+    return ["DejaVu Sans", *(name for name in sorted(get_font_names()) if SCRIPTS.match(name))][:MAX_FONTS]
 
 
 def picture(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bayesgmm.errors import warn
-from bayesgmm.reports import chains, checks, clusters, declared, groupings, overview, remaking
+from bayesgmm.reports import chains, checks, clusters, declared, groupings, overview, remaking, terms
 from bayesgmm.reports.blocks import Block, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
@@ -66,4 +66,5 @@ SECTIONS = (
     Section("priors", "Influence of the prior", (checks.priors,)),
     Section("again", "How to reproduce this fit", (remaking.declaration,)),
     Section("cite", "How to cite", (remaking.citations,)),
+    Section("terms", "Terms", (terms.terms,)),
 )

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 IntArray = NDArray[np.intp]
 WORK = 100_000_000  # maximum of draws times points for one result: a few seconds
 WEIGHTED = "The rows have weights, so a row is not one point, and can't be replicated or left out."
-LEAST_DRAWS = 20  # minimum number of draws for checks by replicated data
-LEAST_LOO = 100  # minimum number of draws for leave-one-out
+MIN_DRAWS = 20  # minimum number of draws for checks by replicated data
+MIN_DRAWS_LOO = 100  # minimum number of draws for leave-one-out
 DRAWN = 2000  # maximum number of points in a figure
 PAIRED = 500  # maximum number of points for results about all pairs of points
 ENOUGH = 500  # number of draws for these
@@ -138,10 +138,10 @@ class Subject:
         """The engine; None for a fit by another package."""
         return ENGINES.get(self.method)
 
-    def bounded(self, most: int = 1000) -> int:
+    def bounded(self, maximum: int = 1000) -> int:
         """Return the number of draws for averages that are computed for every point."""
         points = self.n_points if self.has_points else 1
-        return int(np.clip(WORK // points, 50, most))
+        return int(np.clip(WORK // points, 50, maximum))
 
     @cached_property
     def assignments(self) -> "xr.Dataset":
@@ -211,7 +211,7 @@ class Subject:
         """The same with at most 500 points and without row weights, for results about all pairs of points."""
         return _without_weights(self._sparse(PAIRED))
 
-    def _sparse(self, most: int) -> "xr.DataTree":
+    def _sparse(self, maximum: int) -> "xr.DataTree":
         """Return the fit with a maximum number of evenly spaced points, and with the column names of figures."""
         import xarray as xr
 
@@ -222,15 +222,15 @@ class Subject:
             dataset = self.fit[group].to_dataset()
             named = {dim: list(self.names) for dim in ("feature", "feature_bis") if dim in dataset.dims}
             groups[group] = dataset.assign_coords(named)
-        if self.n_points > most:
-            groups["observed_data"] = groups["observed_data"].isel(point=self.rows(most))
+        if self.n_points > maximum:
+            groups["observed_data"] = groups["observed_data"].isel(point=self.rows(maximum))
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = dict(self.fit.attrs)
         return tree
 
-    def rows(self, most: int) -> IntArray:
+    def rows(self, maximum: int) -> IntArray:
         """Return evenly spaced rows, at most a given number."""
-        return np.linspace(0, self.n_points - 1, min(self.n_points, most)).round().astype(int)
+        return np.linspace(0, self.n_points - 1, min(self.n_points, maximum)).round().astype(int)
 
     @cached_property
     def informative(self) -> list[str]:
@@ -266,9 +266,9 @@ class Subject:
         Omitted
             With few draws or with row weights.
         """
-        if self.posterior.n_draws < LEAST_DRAWS:
+        if self.posterior.n_draws < MIN_DRAWS:
             raise Omitted(
-                f"Checks by replicated data need at least {LEAST_DRAWS} draws; there are {self.posterior.n_draws}."
+                f"Checks by replicated data need at least {MIN_DRAWS} draws; there are {self.posterior.n_draws}."
             )
         if self.points.weights is not None:
             raise Omitted(WEIGHTED)
@@ -286,8 +286,8 @@ class Subject:
         """
         if self.points.weights is not None:
             raise Omitted(WEIGHTED)
-        if self.posterior.n_draws < LEAST_LOO:
-            raise Omitted(f"Leave-one-out needs at least {LEAST_LOO} draws; there are {self.posterior.n_draws}.")
+        if self.posterior.n_draws < MIN_DRAWS_LOO:
+            raise Omitted(f"Leave-one-out needs at least {MIN_DRAWS_LOO} draws; there are {self.posterior.n_draws}.")
         if approximation(self.fit) and self.info.notes.resampled is None:
             raise Omitted("The approximation is too far from the posterior for leave-one-out.")
         try:
@@ -311,9 +311,9 @@ class Subject:
         """A sentence if not all points are in the figures."""
         return self.limited(DRAWN)
 
-    def limited(self, most: int) -> str:
+    def limited(self, maximum: int) -> str:
         """Return a sentence if a maximum number of points is smaller than the number of points."""
-        return f" {most:,} of the {self.n_points:,} points are drawn." if self.n_points > most else ""
+        return f" {maximum:,} of the {self.n_points:,} points are drawn." if self.n_points > maximum else ""
 
     @property
     def unweighted(self) -> str:

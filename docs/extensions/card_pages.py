@@ -38,11 +38,11 @@ SHOWN = """
 :tags: [remove-stderr, may-warn]
 
 fit = bg.run_card("{name}", progress=False).fit
-columns = list(fit["posterior"]["feature"].values)[:{most}]
+columns = list(fit["posterior"]["feature"].values)[:{maximum}]
 bg.plots.pairs(fit, columns=columns);
 ```
 """
-MOST = 3  # columns of a picture
+MAX_COLUMNS = 3  # columns of a picture
 
 
 def write(folder: Path) -> None:
@@ -68,7 +68,8 @@ def gallery(cards: Mapping[str, Any]) -> str:
     """The page with the pictures."""
     opening = OPENING.format(names="\n".join(f"cards/{name}" for name in cards))
     shown = [
-        SHOWN.format(title=card.title, name=name, about=sentence(card.about), most=MOST) for name, card in cards.items()
+        SHOWN.format(title=card.title, name=name, about=sentence(card.about), maximum=MAX_COLUMNS)
+        for name, card in cards.items()
     ]
     return "".join([opening, *shown])
 

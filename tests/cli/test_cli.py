@@ -49,10 +49,10 @@ def test_score_writes_p_values(folder, fitted):
 
 
 def test_score_calls_anomalies_at_a_rate(folder, fitted):
-    done = run("score", "fit.nc", "new.parquet", "-o", "called.csv", "--fdr", "0.2", cwd=folder)
+    done = run("score", "fit.nc", "new.parquet", "-o", "flagged.csv", "--fdr", "0.2", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "0 of 5 points flagged at a false discovery rate of 0.2" in done.stdout
-    assert set(pd.read_csv(folder / "called.csv").columns) >= {"p_value", "q_value", "anomaly"}
+    assert set(pd.read_csv(folder / "flagged.csv").columns) >= {"p_value", "q_value", "anomaly"}
     args = ["--calibration", "flowers.csv"]
     done = run("score", "fit.nc", "new.parquet", "-o", "conformal.csv", *args, cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -13,11 +13,11 @@ from sklearn.metrics import mutual_info_score, rand_score
 
 import bayesgmm as bg
 from bayesgmm.clusterings import label_draw_kernels
-from bayesgmm.clusterings.co_clusterings import together as probability_together
+from bayesgmm.clusterings.co_clusterings import pair_probabilities
 from bayesgmm.clusterings.credible_balls import ball_radius, bounds
 from bayesgmm.clusterings.label_draws import count_labels, draw_labels, key_of
 from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Loss, by_size, expected_distances
-from bayesgmm.clusterings.partition_search import SEARCHED, Search, best_draw, hierarchical, optimal, together
+from bayesgmm.clusterings.partition_search import MAX_SEARCHED, Search, best_draw, hierarchical, optimal, together
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import draw_responsibilities
@@ -166,7 +166,7 @@ def test_the_maximum_number_of_clusters_is_kept():
 def test_with_many_points_those_outside_the_subset_are_allocated():
     """Three clusters, with noise in each draw; a subset of the points is enough to find them."""
     rng = np.random.default_rng(12)
-    n_points = SEARCHED + 500
+    n_points = MAX_SEARCHED + 500
     truth = np.arange(n_points) % 3
     draws = np.where(rng.uniform(size=(20, n_points)) < 0.05, 0, truth)
     best, allocations = searched(draws, Loss(), restarts=2)
@@ -301,10 +301,10 @@ def test_tiles_slabs_and_threads_change_nothing(few, monkeypatch):
 
     posterior = unpack(few)
     blocks = posterior.standard.blocks(observed(few).values)
-    whole = probability_together(posterior, blocks)
+    whole = pair_probabilities(posterior, blocks)
     monkeypatch.setattr(co_clusterings, "TILE", 40)
     monkeypatch.setattr(co_clusterings, "SLAB", 4000)
-    parts = [probability_together(posterior, blocks, threads=threads) for threads in (1, 2, 3)]
+    parts = [pair_probabilities(posterior, blocks, threads=threads) for threads in (1, 2, 3)]
     np.testing.assert_allclose(parts[0], whole, atol=2e-6)
     np.testing.assert_array_equal(parts[0], parts[1])
     np.testing.assert_array_equal(parts[0], parts[2])
@@ -472,6 +472,6 @@ def test_the_best_draw_is_found_when_not_all_pairs_can_be_compared(monkeypatch):
     truth = np.repeat([0, 1, 2], 20)
     labels = np.where(rng.random((200, 60)) < 0.3, rng.integers(3, size=(200, 60)), truth)
     labels[101] = truth
-    monkeypatch.setattr(partition_search, "LISTED", 1)
+    monkeypatch.setattr(partition_search, "MAX_COMPARED", 1)
     search = Search(Allocations.of(labels), Loss(), 10, 0, 1)
     np.testing.assert_array_equal(best_draw(search), search.draws.draw(101))

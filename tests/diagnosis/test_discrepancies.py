@@ -210,8 +210,8 @@ def test_large_data_are_thinned():
     x = np.random.default_rng(4).normal(size=(50_000, 3))
     fit = sampled(bg.MixtureModel(2), x, method="vb", draws=400, seed=1)
     values, posterior = predictions.thinned(fit)
-    assert len(values) == predictions.MOST_POINTS
-    assert posterior.n_draws <= predictions.MOST_DRAWS
+    assert len(values) == predictions.MAX_POINTS
+    assert posterior.n_draws <= predictions.MAX_DRAWS
 
 
 def test_check_data_is_what_the_diagnosis_says(fit):

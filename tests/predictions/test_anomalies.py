@@ -1,4 +1,4 @@
-"""p-values of points: uniform where they should be, equal to their definition; and the points that are called."""
+"""p-values of points: uniform where they should be, equal to their definition; and the points that are flagged."""
 
 import warnings
 
@@ -124,7 +124,7 @@ def test_q_values_match_scipy(learned, method):
 
 @pytest.mark.parametrize("conformal", [False, True])
 def test_the_false_discovery_rate_is_kept(learned, conformal):
-    """20 samples of 190 regular points and 10 anomalies at fdr = 0.2: mean share of regular points among those called.
+    """20 samples of 190 regular points and 10 anomalies at fdr = 0.2: mean share of regular points among those flagged.
 
     At most 0.19 is expected (0.2 times 190 / 200); the mean of 20 shares, of sd 0.12 at most, lies within 4 of its
     standard errors: false alarm 3e-5.
@@ -134,9 +134,9 @@ def test_the_false_discovery_rate_is_kept(learned, conformal):
         good = WORLD.X[500 + rng.choice(1200, 190, replace=False)]
         far = WORLD.X[500 + rng.choice(1200, 10)] + 30
         calibration = WORLD.X[1700 + rng.choice(1300, 900, replace=False)] if conformal else None
-        called = bg.anomaly_scores(learned, np.vstack([good, far]), fdr=0.2, calibration=calibration)["anomaly"].values
-        assert called[190:].all()
-        shares.append(called[:190].sum() / called.sum())
+        flagged = bg.anomaly_scores(learned, np.vstack([good, far]), fdr=0.2, calibration=calibration)["anomaly"].values
+        assert flagged[190:].all()
+        shares.append(flagged[:190].sum() / flagged.sum())
     assert 0.02 < np.mean(shares) < 0.19 + 4 * 0.12 / np.sqrt(20)
 
 

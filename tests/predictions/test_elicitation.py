@@ -68,7 +68,7 @@ def test_the_plot_of_the_prior_shows_data_and_simulations(tree):
 
 
 def test_a_fit_is_not_a_prior(fit):
-    with pytest.raises(FitFileError, match="give what prior_predictive returned"):
+    with pytest.raises(FitFileError, match="not a result of prior_predictive"):
         bg.plots.prior(fit)
 
 

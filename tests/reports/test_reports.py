@@ -24,7 +24,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
-from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections
+from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import mathml
 from bayesgmm.reports.priors import descriptions
@@ -129,6 +129,14 @@ def test_nothing_is_left_out_of_a_good_fit(page):
     notes = [said(p) for p in find(page, "p") if p.get("class") == "note"]
     assert notes == []
     assert len(find(page, "img")) >= 9
+
+
+def test_a_report_defines_its_terms_as_the_glossary_does(page):
+    section = next(s for s in find(page, "section") if s.get("id") == "terms")
+    shown = dict(zip(map(said, find(section, "dt")), map(said, find(section, "dd")), strict=True))
+    assert shown == {name: terms.glossary()[name] for name in shown}
+    assert {"component", "credible interval", "R-hat", "divergence", "label switching"} <= set(shown)
+    assert not re.search(r"[$*`\\]", " ".join(terms.glossary().values()))  # no marks of Markdown, no formulas
 
 
 def test_headings_come_in_order(page):
