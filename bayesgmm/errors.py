@@ -7,7 +7,17 @@ from pathlib import Path
 
 
 class BayesGMMError(Exception):
-    """Base class of all exceptions of this package."""
+    """Base class of all exceptions of this package.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> try:
+    ...     bg.MixtureModel(0)
+    ... except bg.BayesGMMError as error:
+    ...     print(type(error).__name__)
+    DeclarationError
+    """
 
 
 class DataError(BayesGMMError, ValueError):
@@ -91,7 +101,15 @@ class MissingImplementation(BayesGMMError, NotImplementedError):
 
 
 class FitWarning(UserWarning):
-    """A fit finished, but its results should not be trusted as they are."""
+    """A fit finished, but its results should not be trusted as they are.
+
+    Examples
+    --------
+    ``warnings.filterwarnings("error", category=bg.FitWarning)`` makes it an error.
+
+    >>> issubclass(FitWarning, UserWarning)
+    True
+    """
 
 
 PACKAGE = str(Path(__file__).parent)

@@ -89,6 +89,11 @@ class MixtureModel(Declared):
     def resolve(self, points: Points) -> "MixtureModel":
         """Return the same model with explicit values for all parameters of the priors.
 
+        Parameters
+        ----------
+        points : Points
+            Data that determine the open parameters.
+
         Raises
         ------
         DataError
@@ -143,7 +148,13 @@ class MixtureModel(Declared):
         return np.argsort(-weight, kind="stable") if self.weights.heaviest_first else np.arange(weight.size)
 
     def to_toml(self) -> str:
-        """Return the declaration as the ``[mixture]`` table of a card."""
+        """Return the declaration as the ``[mixture]`` table of a card.
+
+        Examples
+        --------
+        >>> print(MixtureModel(2).to_toml().splitlines()[1])
+        n_components = 2
+        """
         import tomli_w
 
         return tomli_w.dumps({"mixture": self.plain()})

@@ -106,6 +106,10 @@ def load_card(name: str | Path) -> Card:
     name : str or Path
         A TOML file, or the name of a bundled card. A name without extension that is not a file is a bundled card.
 
+    Returns
+    -------
+    Card
+
     Raises
     ------
     CardError

@@ -151,6 +151,12 @@ class Sample:
         True component of each point.
     weight, mean, covariance : (K,), (K, D), (K, D, D) float
         True parameters.
+
+    Examples
+    --------
+    >>> sample = make_mixture(n_points=100, n_features=2, n_components=3, seed=1)
+    >>> sample.X.shape, sample.label.shape, sample.covariance.shape
+    ((100, 2), (100,), (3, 2, 2))
     """
 
     X: Array

@@ -47,6 +47,11 @@ def heights(n_points: int = 400, gap: float = 14.0, seed: int = 0) -> "pd.DataFr
 def one_heap(n_points: int = 300, seed: int = 0) -> "pd.DataFrame":
     """Simulate one Gaussian in two columns, with correlation 0.6: data without clusters.
 
+    Parameters
+    ----------
+    n_points : int
+    seed : int
+
     Returns
     -------
     DataFrame

@@ -54,6 +54,17 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
     References
     ----------
     .. [1] Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), Bayesian Analysis 16(2), 667-718.
+
+    Examples
+    --------
+    Two groups that are far apart: the chains agree about both components.
+
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [9.0], [10.0], [11.0], [12.0]]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "gibbs", draws=500, seed=1, progress=False)
+    >>> table = label_convergence(fit, progress=False)
+    >>> bool(table.loc[("labelled", "mean[0, x0]"), "rhat"] < 1.05)
+    True
     """
     import pandas as pd
 

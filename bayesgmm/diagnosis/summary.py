@@ -32,6 +32,25 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     DataFrame
         One row for each component and quantity (``weight``, then each column of the data); columns ``mean``, ``lower``,
         ``upper``, in data units.
+
+    Raises
+    ------
+    DeclarationError
+        When ``ci_prob`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit.
+
+    Examples
+    --------
+    A point estimate has no intervals: both bounds are equal to the estimate.
+
+    >>> import bayesgmm as bg
+    >>> fit = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [5.0]], "em", progress=False)
+    >>> component_table(fit)
+                        mean  lower  upper
+    component quantity
+    0         weight     1.0    1.0    1.0
+              x0         2.0    2.0    2.0
     """
     import pandas as pd
 

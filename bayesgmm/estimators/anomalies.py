@@ -166,7 +166,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return mean_log_density(self.posterior_, points.values)
 
     def decision_function(self, X: DataLike) -> Array:
-        """Compute ``score_samples(X) - offset_`` (N,): negative for anomalies.
+        """Compute ``score_samples(X) - offset_``: negative for anomalies.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) float
+            In nats.
 
         Raises
         ------
@@ -177,7 +186,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return score - self.offset_
 
     def predict(self, X: DataLike) -> NDArray[np.int64]:
-        """Return -1 for anomalies and 1 for other points (N,).
+        """Return -1 for anomalies and 1 for other points.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) int
 
         Raises
         ------
@@ -187,16 +204,31 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_value(self, X: DataLike) -> Array:
-        """Compute the p-value of each point (N,): about uniform for new points of the same distribution.
+        """Compute the p-value of each point, which is about uniform for new points of the same distribution.
 
         It is the rank of the score among those of simulated points. If the training points are few, it is at least the
         rank among their scores under fits without them, unless it is lower than all of these. So the fraction of new
         points with a p-value of at most alpha is about alpha or less, or one in N where alpha is less than that.
 
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) float
+            From 0 to 1.
+
         Raises
         ------
         DataError
             If the data are not valid.
+
+        Examples
+        --------
+        >>> X = np.linspace(-1, 1, 40)[:, None]
+        >>> AnomalyDetector(random_state=0).fit(X).p_value([[0.0], [9.0]]).round(2)
+        array([1., 0.])
         """
         points = self._new_points(X)
         scores = anomaly_scores(self.posterior_, points.values, simulated=SIMULATED, seed=SEED)

@@ -237,6 +237,16 @@ class BayesianGaussianMixture(MixtureEstimator):
         Notes
         -----
         ``posterior_`` raises ForgottenData after this method, because it needs all points.
+
+        Examples
+        --------
+        >>> stream = np.random.default_rng(0).normal(size=(400, 1)) + np.repeat([0.0, 50.0], 200)[:, None]
+        >>> np.random.default_rng(1).shuffle(stream)
+        >>> estimator = BayesianGaussianMixture(2, random_state=0)
+        >>> for batch in stream.reshape(4, 100, 1):
+        ...     _ = estimator.partial_fit(batch)
+        >>> np.sort(estimator.means_.ravel()).round()
+        array([ 0., 50.])
         """
         arguments.check_search(self)
         steps, last = online.Steps.of(self), self._last()

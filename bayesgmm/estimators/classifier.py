@@ -139,7 +139,16 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             return density + np.log(self.priors_)
 
     def decision_function(self, X: DataLike) -> Array:
-        """Compute the log odds of the second of two classes (N,), or log joint densities (N, n_classes) of more.
+        """Compute the log odds of the second of two classes, or the log joint densities of more classes.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) or (N, n_classes) float
+            In nats.
 
         Raises
         ------
@@ -150,7 +159,15 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return joint[:, 1] - joint[:, 0] if len(self.classes_) == 2 else joint
 
     def predict(self, X: DataLike) -> NDArray:
-        """Return the most probable class of each point (N,).
+        """Return the most probable class of each point.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N,) labels
 
         Raises
         ------
@@ -161,7 +178,16 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
     def predict_log_proba(self, X: DataLike) -> Array:
-        """Compute the log probability of each class (N, n_classes).
+        """Compute the log probability of each class.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N, n_classes) float
+            In the order of ``classes_``.
 
         Raises
         ------
@@ -171,12 +197,29 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return log_softmax(self._log_joint(X), axis=1)
 
     def predict_proba(self, X: DataLike) -> Array:
-        """Compute the probability of each class (N, n_classes); rows sum to one.
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
+        Returns
+        -------
+        (N, n_classes) float
+            In the order of ``classes_``; rows sum to one.
 
         Raises
         ------
         DataError
             If the data are not valid.
+
+        Examples
+        --------
+        Half-way between two classes of the same spread, both are equally probable.
+
+        >>> X = [[0.0], [0.2], [0.4], [5.0], [5.2], [5.4]]
+        >>> MixtureClassifier().fit(X, [0, 0, 0, 1, 1, 1]).predict_proba([[2.7]]).round(3)
+        array([[0.5, 0.5]])
         """
         return np.exp(self.predict_log_proba(X))
 

@@ -44,12 +44,17 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
-        """Fit the mixture and return the most probable component of each point (N,); parameters as for ``fit``.
+        """Fit the mixture and return the most probable component of each point (N,).
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for ``fit``.
 
         Raises
         ------
         DataError, DeclarationError, ComponentError
-            As ``fit``.
+            As for ``fit``.
         """
         return self.fit(X, y, sample_weight).predict(X)
 
@@ -72,6 +77,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def score_samples(self, X: DataLike) -> Array:
         """Compute the log density of each point (N,), in nats; the unit of the density is the inverse of the features'.
 
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
         Raises
         ------
         DataError
@@ -81,6 +90,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     def score(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Compute the weighted mean log density of the points, in nats per point; higher is better.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        y : ignored
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
 
         Raises
         ------
@@ -93,6 +109,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def predict_proba(self, X: DataLike) -> Array:
         """Compute the probability that each point came from each component (N, K); rows sum to one.
 
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+
         Raises
         ------
         DataError
@@ -102,6 +122,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     def predict(self, X: DataLike) -> Labels:
         """Return the most probable component of each point (N,).
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
 
         Raises
         ------

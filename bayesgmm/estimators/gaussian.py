@@ -280,6 +280,12 @@ class GaussianMixture(MixtureEstimator):
     def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the Bayesian information criterion (BIC) on X; lower is better.
 
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
+
         Raises
         ------
         DataError
@@ -288,12 +294,27 @@ class GaussianMixture(MixtureEstimator):
         References
         ----------
         .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
+
+        Examples
+        --------
+        Two groups that are far apart: two components are better than one.
+
+        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
+        >>> one, two = (GaussianMixture(k, random_state=0).fit(X).bic(X) for k in (1, 2))
+        >>> two < one
+        True
         """
         total, loglik = self._total(X, sample_weight)
         return -2 * loglik + self._n_parameters() * float(np.log(total))
 
     def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the Akaike information criterion (AIC) on X; lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
 
         Raises
         ------

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
     """Compute the data of ``elbo``.
 
+    Parameters
+    ----------
+    fit : DataTree
+        By ``method='vb'``, ``'advi'`` or ``'fullrank_advi'``.
+
     Returns
     -------
     Dataset

@@ -318,7 +318,17 @@ def _draw_stack(axis: "Axes", data: "xr.Dataset", pair: tuple[int, ...], column:
 
 
 def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
-    """Compute the data of ``n_clusters``: ``probability`` [n_clusters], without improbable numbers at both ends.
+    """Compute the data of ``n_clusters``.
+
+    Parameters
+    ----------
+    fit, merge, seed
+        As for ``n_clusters``.
+
+    Returns
+    -------
+    Dataset
+        ``probability`` [n_clusters], without the numbers of probability 0 at both ends, except one.
 
     Raises
     ------

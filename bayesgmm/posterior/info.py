@@ -280,6 +280,14 @@ class FitInfo(_Facts):
         Warnings that were given.
     unknown : dict
         Facts stored by a newer version; they are kept when the fit is saved.
+
+    Examples
+    --------
+    >>> FitInfo(method="em", seed=1)
+    FitInfo(
+        method='em',
+        seed=1,
+    )
     """
 
     model: MixtureModel | None = None

@@ -82,6 +82,11 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     -------
     Figure
 
+    Raises
+    ------
+    MissingExtra
+        If scikit-image is not installed.
+
     Examples
     --------
     >>> from bayesgmm.apps import segment_image

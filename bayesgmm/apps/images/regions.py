@@ -45,6 +45,11 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
     ----------
     .. [1] Legland, Kiêu & Devaux (2007), Image Anal. Stereol. 26(2), 83-92.
 
+    Raises
+    ------
+    MissingExtra
+        If scikit-image is not installed.
+
     Examples
     --------
     >>> from bayesgmm.apps import segment_image

@@ -331,11 +331,31 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
     def predict_proba(self, X: Iterable[object]) -> Array:
-        """Compute probabilities (R, n_classes) of the labels; rows sum to one. Raises as ``predict_log_proba``."""
+        """Compute probabilities (R, n_classes) of the labels; rows sum to one.
+
+        Parameters
+        ----------
+        X : R paths, (path, start, stop) in seconds, or Recordings
+
+        Raises
+        ------
+        BrokenRecording, DataError
+            As for ``predict_log_proba``.
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Iterable[object]) -> NDArray:
-        """Return the most probable label (R,) of each recording. Raises as ``predict_log_proba``."""
+        """Return the most probable label (R,) of each recording.
+
+        Parameters
+        ----------
+        X : R paths, (path, start, stop) in seconds, or Recordings
+
+        Raises
+        ------
+        BrokenRecording, DataError
+            As for ``predict_log_proba``.
+        """
         best = self.predict_log_proba(X).argmax(axis=1)
         return self.classes_[best]
 
@@ -386,6 +406,12 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     def posterior(self, label: object, state: int = 0) -> "xr.DataTree":
         """Return the mixture of one state of a label as a fit, for ``density``, ``assignments`` and plots.
 
+        Parameters
+        ----------
+        label : str or int
+        state : int
+            From 0 to ``n_states - 1``.
+
         Raises
         ------
         DataError
@@ -408,6 +434,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     def save(self, path: str | Path) -> Path:
         """Write the model as NetCDF, whatever the file name extension; return the path.
 
+        Parameters
+        ----------
+        path : str or Path
+
         Raises
         ------
         FitFileError
@@ -419,6 +449,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a saved model.
+
+        Parameters
+        ----------
+        path : str or Path
 
         Raises
         ------
@@ -432,6 +466,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     @classmethod
     def of(cls, trained: SpeechModel) -> Self:
         """Make a classifier from a trained model.
+
+        Parameters
+        ----------
+        trained : SpeechModel
 
         Raises
         ------

@@ -95,7 +95,7 @@ class Clusters:
         return beside(self.table.frame, self.rows)
 
     def words(self) -> list[str]:
-        """Describe the analysis and the clusters, one sentence per line."""
+        """Describe the analysis and the clusters: a list of sentences."""
         best, model = self.choices.iloc[0], declaration(self.fit)
         k, n_clusters = model.n_components, self.partition.attrs["n_clusters"]
         lines = self.table.words()
@@ -134,6 +134,13 @@ class Clusters:
 
     def save(self, folder: str | Path, progress: bool = True) -> list[Path]:
         """Write tables, a summary, the fit, a report and figures into a folder; return the paths.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Created if it does not exist.
+        progress : bool
+            Show a progress bar after two seconds.
 
         Raises
         ------
