@@ -15,7 +15,6 @@ INSTEAD = {
     r"\bdoubt(s|ful)?\b": "uncertain; a severity is a warning",
     r"\b(heaps of|two heaps|one heap)\b": "modes, groups, clusters",
     r"\bat the door\b": "input validation",
-    r"what comes of it": "the result, returns",
     r"\bknows? nothing of": "independent of, ignores",
     r"\bhangs? together\b": "are correlated",
     r"\bcreep(s|ing)?\b": "converges slowly",
@@ -32,6 +31,14 @@ INSTEAD = {
     r"(point|row|page|component|draw|pixel|class|chain|state|token)\b": "per",
     r"\bhow (sure|strange)\b": "uncertainty, anomaly score",
     r"\bgive or take\b": "within, about",
+    r"(?-i:\b_?(MOST|LEAST|FEWEST)(_[A-Z_]+)?\b)": "MAX_..., MIN_...",
+    r"\b(points|rows|pixels) (that are )?called\b|\bcalled anomal": "flagged",
+    r"\btwo by two\b": "step by step; pairwise",
+    r"\bone a (line|row|page|room|file|point)\b": "one per",
+    r"\bstay(s|ed)? where (it|they) (is|are|was|were)\b": "does not change, is the same in all draws",
+    r"\b(is|are|was|were) given up\b": "stopped",
+    r"\b(not|never) believe\b": "does not depend on, ignores",
+    r"\bwhat comes of\b|\bnothing of (each other|the)\b": "the result; independent of",
     r"\b(henceforth|whence|whither|wherein|thereof|therein)\b": "a short sentence with so or where",
 }
 """Pattern -> what to write instead."""

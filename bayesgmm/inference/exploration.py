@@ -26,7 +26,7 @@ RIDGE = 1e-6  # added to the variances of that prior, as a share of each
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
-REACH = 5.0  # a mixture is given up if this many times what is left to gain, by estimate, would not make it the best
+REACH = 5.0  # a mixture is stopped if this many times what is left to gain, by estimate, would not make it the best
 LEFT = 0.05  # a mixture has converged when less than this is left to gain, in nats
 SAME = 0.2  # two maxima whose values differ by less are the same, if their mixtures are alike
 ALIKE = 0.3  # mixtures are alike if moments of their means differ by less, in the scale of the points
@@ -76,7 +76,7 @@ class Found:
     ----------
     optima : list of Optimum
     lower : int
-        Number of starts that were given up because they can't reach the best.
+        Number of starts that were stopped because they can't reach the best.
     """
 
     optima: list[Optimum] = field(default_factory=list)

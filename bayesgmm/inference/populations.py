@@ -11,7 +11,7 @@ from bayesgmm.inference.mixtures import CovariancePrior, Mixture
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
 
 IntArray = NDArray[np.intp]
-LEAST = 1e-10  # number of points of an empty component: it stays where it is
+EMPTY = 1e-10  # number of points of an empty component, so that its mean does not change
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Climb:
 
     def maximise(self, stats: Stats, size: int) -> Population:
         """Compute the M step of a population from the statistics of its S K components."""
-        stats = replace(stats, n=np.maximum(stats.n, LEAST))
+        stats = replace(stats, n=np.maximum(stats.n, EMPTY))
         n = stats.n.reshape(size, -1)
         core_roots = self._core_roots(stats, size)
         mean = stats.means().reshape(*n.shape, -1)
