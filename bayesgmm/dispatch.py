@@ -47,7 +47,7 @@ def by_class[R](function: Callable[..., R]) -> "_SingleDispatchCallable[R]":
     """
 
     @wraps(function)
-    def missing(value: object, *args: Any, **kwargs: Any) -> R:
+    def missing(value: object, *args: object, **kwargs: object) -> R:
         name = function.__name__
         raise MissingImplementation(
             f"{type(value).__name__} has no implementation of {name!r} (in {function.__module__}).\n"

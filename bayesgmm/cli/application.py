@@ -45,7 +45,7 @@ SHARED = {
     ],
     "debug": Annotated[bool, typer.Option("--debug", help="Print a traceback after an error.", rich_help_panel=PANEL)],
 }
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 ASCII = {
     "±": "+/-",
     "…": "...",
@@ -70,15 +70,15 @@ class App(typer.Typer):
         return _registering(super().callback(*args, **kwargs))
 
 
-def _registering(register: Callable[..., Any]) -> Decorator:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+def _registering(register: Callable[..., object]) -> Decorator:
+    def decorate(function: Callable[..., object]) -> Callable[..., object]:
         register(with_shared_options(function))
         return function
 
     return decorate
 
 
-def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_shared_options(function: Callable[..., object]) -> Callable[..., object]:
     """Add the common options to a command; their values are stored in the session, the others go to the command."""
     own = list(inspect.signature(function).parameters.values())
     named = next((p.name for p in own if p.annotation is typer.Context), None)
@@ -88,7 +88,7 @@ def with_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
         more.append(inspect.Parameter("context", keyword, annotation=typer.Context))
 
     @functools.wraps(function)
-    def command(**given: Any) -> Any:
+    def command(**given: Any) -> object:
         session().ask(**{name: given.pop(name) for name in SHARED})
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]

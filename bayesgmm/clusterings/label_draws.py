@@ -1,7 +1,8 @@
 """Draws of the labels of points, given draws of the parameters, and the posterior of the number of clusters."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,9 @@ def count_labels(posterior: Posterior, blocks: Blocks, seed: int = 0, threads: i
     return out
 
 
-def _run(kernel: Any, posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: Any) -> None:
+def _run(
+    kernel: Callable[..., None], posterior: Posterior, blocks: Blocks, seed: int, threads: int | None, out: NDArray
+) -> None:
     args = (blocks.native, posterior.tables().native, key_of(seed))
     run_ranges(lambda start, stop: kernel(*args, start, stop, out), posterior.n_draws, threads or os.cpu_count() or 1)
 

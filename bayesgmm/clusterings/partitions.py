@@ -1,7 +1,7 @@
 """The optimal partition: the one with the minimum posterior expected loss."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -201,14 +201,14 @@ def _result(
     points: Points,
     best: Clustering,
     search: Search,
-    attrs: dict[str, Any],
+    attrs: dict[str, object],
     clusters: Clustering | None,
     fit: "xr.DataTree",
 ) -> "xr.Dataset":
     import xarray as xr
 
     size = np.bincount(best)
-    variables: dict[str, Any] = {
+    variables: dict[str, object] = {
         "label": ("point", best),
         "expected_distance": ("point", expected_distances(best, search.draws, search.threads)),
         "size": ("cluster", size),

@@ -1,9 +1,10 @@
 """Quick convergence checks: R-hat and ESS of label-free quantities and of components, and diagnostics of NUTS."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
@@ -234,13 +235,13 @@ def tree_depth(fit: "xr.DataTree") -> list[Finding]:
     return [Finding("note", "tree depth", what, why, "Try a stronger prior, or fewer components.", {"share": share})]
 
 
-def chains_named(which: Any) -> str:
+def chains_named(which: Sequence[int] | NDArray[np.integer]) -> str:
     """Return chains as a sentence names them."""
     names = ", ".join(str(one) for one in which)
     return f"chain {names}" if len(which) == 1 else f"chains {names}"
 
 
-def _extreme(values: "xr.Dataset", pick: Callable[..., Any]) -> tuple[str, float]:
+def _extreme(values: "xr.Dataset", pick: Callable[..., tuple[str, float]]) -> tuple[str, float]:
     """Return the name and the value of the most extreme entry."""
     entries = []
     for name, array in values.data_vars.items():

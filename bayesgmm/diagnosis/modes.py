@@ -1,7 +1,8 @@
 """Chains in different modes: groups of chains, their log posteriors and their stacking weights."""
 
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -90,36 +91,50 @@ def different_modes(fit: "xr.DataTree") -> list[Finding]:
     if len(together) == 1:
         return []
     modes = _modes(fit, together)
+    weighed = [mode for mode in modes if mode.stacking_weight is not None]
     what = f"The chains converged to {len(modes)} different modes: {'; '.join(_described(mode) for mode in modes)}."
     why = (
         "The share of chains in a mode depends on where they started, not on the probability of the mode. "
         "The draws of all chains together are therefore not the posterior."
     )
     advice = "Try more chains, fewer components or a stronger prior"
-    if modes[0]["stacking_weight"] is not None:
-        best = max(modes, key=lambda mode: mode["stacking_weight"])
-        advice += f"; or weight the chains by their stacking weights, which favour {chains_named(best['chains'])}"
+    if weighed:
+        best = max(weighed, key=lambda mode: mode.stacking_weight or 0.0)
+        advice += f"; or weight the chains by their stacking weights, which favour {chains_named(best.chains)}"
     advice += "."
-    return [Finding("problem", "modes", what, why, advice, {"modes": modes})]
+    return [Finding("problem", "modes", what, why, advice, {"modes": [asdict(mode) for mode in modes]})]
 
 
-def _modes(fit: "xr.DataTree", together: list[list[int]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Mode:
+    """Group of chains in one mode: their share, mean log posterior and stacking weight; None if unknown."""
+
+    chains: list[int]
+    share: float
+    lp: float | None
+    stacking_weight: float | None
+
+
+def _modes(fit: "xr.DataTree", together: list[list[int]]) -> list[Mode]:
     """Describe each group of chains by numbers."""
     lp, chains = statistic(fit, "lp", "logp"), size(fit)[0]
     weight = None if observed(fit).weights is not None else stacking(fit)  # a weighted row is not one point
-    modes = []
-    for group in together:
-        mode: dict[str, Any] = {"chains": group, "share": len(group) / chains}
-        mode["lp"] = float(lp.isel(chain=group).mean()) if lp is not None else None
-        modes.append(mode | {"stacking_weight": None if weight is None else float(weight[group].sum())})
-    return modes
+    return [
+        Mode(
+            group,
+            len(group) / chains,
+            None if lp is None else float(lp.isel(chain=group).mean()),
+            None if weight is None else float(weight[group].sum()),
+        )
+        for group in together
+    ]
 
 
-def _described(mode: dict[str, Any]) -> str:
-    facts = [f"{mode['share']:.0%} of them"]
-    if mode["lp"] is not None:
-        facts.append(f"log posterior {mode['lp']:.1f} on average")
-    if mode["stacking_weight"] is not None:
-        facts.append(f"stacking weight {mode['stacking_weight']:.2f}")
+def _described(mode: Mode) -> str:
+    facts = [f"{mode.share:.0%} of them"]
+    if mode.lp is not None:
+        facts.append(f"log posterior {mode.lp:.1f} on average")
+    if mode.stacking_weight is not None:
+        facts.append(f"stacking weight {mode.stacking_weight:.2f}")
     first, *rest = facts
-    return f"{chains_named(mode['chains'])} ({first}{'; ' if rest else ''}{', '.join(rest)})"
+    return f"{chains_named(mode.chains)} ({first}{'; ' if rest else ''}{', '.join(rest)})"

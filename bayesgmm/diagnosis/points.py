@@ -1,6 +1,6 @@
 """Checks of the points: far from all components, with a strong influence, or in rounded columns."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -69,7 +69,7 @@ def unexplained(fit: "xr.DataTree") -> list[Finding]:
     return [Finding("warning", "unexplained points", what, why, advice, evidence)]
 
 
-def _plain(label: object) -> Any:
+def _plain(label: object) -> object:
     return label.item() if hasattr(label, "item") else label
 
 

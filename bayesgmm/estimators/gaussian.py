@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -356,7 +356,7 @@ class GaussianMixture(MixtureEstimator):
             info,
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state without the data, so that a pickle does not contain them."""
         state = dict(super().__getstate__())
         if "_fitted" in state:

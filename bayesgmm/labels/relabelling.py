@@ -14,6 +14,7 @@ from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
 from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, RelabellingProblem, Responsibilities, checked
 from bayesgmm.labels.subsamples import stratified_subsample
+from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.info import LabelInfo, annotate, info
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
@@ -284,11 +285,10 @@ def _as_labels(partition: ArrayLike, n_points: int, n_components: int) -> NDArra
 
 def _best(fit: "xr.DataTree") -> int:
     """Return the most probable draw if the fit holds the log posterior, else the first."""
-    stats: Any = fit["sample_stats"] if "sample_stats" in fit.children else {}
-    for name in ("lp", "logp"):
-        if name in stats and set(stats[name].dims) == {"chain", "draw"}:
-            return int(np.argmax(stats[name].transpose("chain", "draw").values))
-    return 0
+    lp = statistic(fit, "lp", "logp")
+    if lp is None or set(lp.dims) != {"chain", "draw"}:
+        return 0
+    return int(np.argmax(lp.transpose("chain", "draw").values))
 
 
 def _renamed(fit: "xr.DataTree", earlier: Order, order: Order, labels: LabelInfo) -> "xr.DataTree":

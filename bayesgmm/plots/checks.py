@@ -1,7 +1,7 @@
 """Posterior predictive check of each column and each pair of columns."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def check_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob
     )
 
 
-def _p_values(fit: "xr.DataTree", names: list[str]) -> dict[str, Any]:
+def _p_values(fit: "xr.DataTree", names: list[str]) -> dict[str, object]:
     compared = {(misfit.kind, *misfit.columns): misfit.adjusted for misfit in misfits(fit)}
     square = np.array([[_of_pair(compared, a, b) for b in names] for a in names])
     return {
@@ -95,7 +95,7 @@ def _p_values(fit: "xr.DataTree", names: list[str]) -> dict[str, Any]:
     }
 
 
-def _of_pair(compared: dict[Any, float], a: str, b: str) -> float:
+def _of_pair(compared: dict[tuple[str, ...], float], a: str, b: str) -> float:
     return compared["margin", a] if a == b else compared.get(("pair", a, b), compared.get(("pair", b, a), float("nan")))
 
 

@@ -1,6 +1,7 @@
 """Forest plot of the weights of the components, with their prior."""
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -174,15 +175,10 @@ def _write_chances(axis: "Axes", data: "xr.Dataset") -> None:
     chances = data["occupied"].values
     if np.isnan(chances).all():
         return
-    place: dict[str, Any] = {
-        "transform": axis.get_yaxis_transform(),
-        "ha": "right",
-        "va": "center",
-        "fontsize": "small",
-    }
-    axis.text(1.14, -0.8, "occupied", **{**place, "va": "bottom"})
+    write = partial(axis.text, 1.14, transform=axis.get_yaxis_transform(), ha="right", fontsize="small")
+    write(-0.8, "occupied", va="bottom")
     for k, chance in enumerate(chances):
-        axis.text(1.14, k, percent(chance), **place)
+        write(k, percent(chance), va="center")
 
 
 def percent(chance: float) -> str:

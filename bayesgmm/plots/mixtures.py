@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -165,7 +165,7 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis: Any = axes[row, column]
+        axis: Axes = axes[row, column]
         if column == row:
             draw_marginal(axis, data, row)
         else:
@@ -199,10 +199,12 @@ def _draw_density(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> No
             coarse[column], coarse[row], density, levels=[*heights, density.max()], colors=["0.9", "0.78"], zorder=0
         )
     centres, regions = data["centre"].values, data["region"].values[pair][:, ::-1]
-    lone = len(centres) == 1
     for k in range(data.sizes["component"]):
-        mark: dict[str, Any] = {"marker": "+", "s": 60, "lw": 1.5} if lone else {"marker": ".", "s": 3, "lw": 0}
-        axis.scatter(centres[:, k, column], centres[:, k, row], color=colour(k), alpha=1 if lone else 0.5, **mark)
+        x, y = centres[:, k, column], centres[:, k, row]
+        if len(centres) == 1:
+            axis.scatter(x, y, color=colour(k), marker="+", s=60, lw=1.5)
+        else:
+            axis.scatter(x, y, color=colour(k), marker=".", s=3, lw=0, alpha=0.5)
         axis.plot(*regions[k], color=colour(k), lw=1.2)
 
 
@@ -222,7 +224,7 @@ def _legend(figure: "Figure", data: "xr.Dataset", ci_prob: float) -> None:
 
     counts = np.bincount(data["label"].values, minlength=data.sizes["component"])
     names, held = data["component"].values, np.flatnonzero(counts).tolist()
-    marks: list[Any] = list(component_marks(data, held, lw=1.6, ms=4))
+    marks: list[Line2D | Patch] = list(component_marks(data, held, lw=1.6, ms=4))
     if len(held) < len(names):
         marks.append(Line2D([], [], ls="", label=f"and {len(names) - len(held)} more, most probable for no point"))
     if data.sizes["feature"] > 1:

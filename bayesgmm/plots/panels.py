@@ -1,8 +1,9 @@
 """Panels of figures, and what several plots draw in them: points, outlines, histograms, legends."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 Labels = NDArray[np.integer]
+
+
+class Mark(TypedDict, total=False):
+    """Appearance of a marker or a line, by matplotlib's names."""
+
+    alpha: float
+    lw: float
+    ls: str
+    ms: float
+    zorder: float
 
 
 def pair_number(n_features: int, one: int, other: int) -> int:
@@ -44,7 +55,7 @@ def triangle(
     size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
     figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis: Any = axes[row, column]
+        axis: Axes = axes[row, column]
         if column > row:
             axis.set_visible(False)
         elif column == row:
@@ -100,17 +111,17 @@ def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
 
 
-def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Any) -> None:
+def draw_points(axis: "Axes", xy: Array, label: Labels, **mark: Unpack[Mark]) -> None:
     """Draw points (N, 2) in the colours of their labels (N,)."""
     axis.scatter(xy[:, 0], xy[:, 1], s=marker_area(len(xy)), c=[colour(k) for k in label], lw=0, **mark)
 
 
-def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Any) -> None:
+def draw_rings(axis: "Axes", xy: Array, area: Array, **mark: Unpack[Mark]) -> None:
     """Draw rings with areas (N,), in square points, around points (N, 2)."""
     axis.scatter(xy[:, 0], xy[:, 1], s=area, facecolors="none", edgecolors="0.15", **mark)
 
 
-def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Any) -> None:
+def draw_outlines(axis: "Axes", data: "xr.Dataset", pair: int, **mark: Unpack[Mark]) -> None:
     """Draw the outlines of each component in some draws, for a pair of columns."""
     for k in range(data.sizes["component"]):
         for outline in data["outline"].values[pair, :, k]:
@@ -121,11 +132,11 @@ def draw_legend(
     figure: "Figure", data: "xr.Dataset", marks: "Sequence[Artist]", ncols: int, title: str | None = None
 ) -> None:
     """Draw the legend of ``triangle``: in its empty corner, or above a single panel in columns."""
+    draw = partial(figure.legend, handles=marks, frameon=False, title=title)
     if data.sizes["feature"] > 1:
-        place: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (0.98, 0.98)}
+        draw(loc="upper right", bbox_to_anchor=(0.98, 0.98))
     else:
-        place = {"loc": "outside upper center", "ncols": ncols}
-    figure.legend(handles=marks, frameon=False, title=title, **place)
+        draw(loc="outside upper center", ncols=ncols)
 
 
 def row_weights(weights: Array | None, n_points: int) -> Array:
@@ -133,7 +144,7 @@ def row_weights(weights: Array | None, n_points: int) -> Array:
     return np.ones(n_points) if weights is None else weights
 
 
-def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Any) -> "list[Line2D]":
+def component_marks(data: "xr.Dataset", chosen: Sequence[int], **mark: Unpack[Mark]) -> "list[Line2D]":
     """Make legend entries of some components, in their colours, with the number of points of each."""
     from matplotlib.lines import Line2D
 

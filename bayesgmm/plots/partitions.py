@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -281,7 +281,7 @@ def partition(
         len(pairs), across, figsize=size, squeeze=False, layout="constrained", sharex="row", sharey="row"
     )
     for row, column in np.ndindex(len(pairs), across):
-        axis: Any = axes[row, column]
+        axis: Axes = axes[row, column]
         (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], column)
         despine(axis)
         if row == 0:

@@ -1,6 +1,6 @@
 """Plot of a selection criterion against the number of components."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -131,8 +131,8 @@ def _draw_line(axis: "Axes", line: "xr.Dataset", number: int) -> None:
     axis.plot(at, line["value"].values, color=colour(number), marker=MARKS[number], lw=1.6, ms=4.5, label=name)
     failed = at[line["failed"].values]
     height = np.full(failed.size, 1.03 + 0.035 * number)
-    above: dict[str, Any] = {"transform": axis.get_xaxis_transform(), "clip_on": False}
-    axis.plot(failed, height, ls="", marker="x", ms=5, color=colour(number), **above)
+    above = axis.get_xaxis_transform()
+    axis.plot(failed, height, ls="", marker="x", ms=5, color=colour(number), transform=above, clip_on=False)
 
 
 def _draw_best(axis: "Axes", data: "xr.Dataset") -> None:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import RLock
-from typing import Any, Self, override
+from typing import Self, override
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -21,6 +21,7 @@ from bayesgmm.posterior import native
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
+from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.stats import Array, Blocks, Table, cholesky, fold
 
 IntArray = NDArray[np.int64]
@@ -36,7 +37,7 @@ class _Once[T](cached_property[T]):
     """
 
     @override
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> T:
         with _lock:
             return super().__get__(instance, owner)
 
@@ -45,7 +46,7 @@ class _Once[T](cached_property[T]):
 class LogPosterior:
     """Log density of a resolved model given data, over a flat vector of unconstrained coordinates.
 
-    Any number of threads may call it at once.
+    Several threads may call it at once.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class LogPosterior:
         """Log normalising constant beyond those of the priors: ordered means have K! times the unordered density."""
         return math.lgamma(self.n_components + 1) if self.model.means.is_ordered else 0.0
 
-    def _density(self, name: str) -> Any:
+    def _density(self, name: str) -> Callback[[object], float]:
         """Native code of a prior's density."""
         return getattr(self.model, name).density
 
@@ -309,7 +310,7 @@ class LogLikelihood(LogPosterior):
     """Log likelihood over the logits, means and roots of a mixture; priors only determine the coordinates."""
 
     @override
-    def _density(self, name: str) -> Any:
+    def _density(self, name: str) -> Callback[[object], float]:
         return native.flat_weights_density if name == "weights" else native.flat_density
 
 

@@ -111,7 +111,7 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
     import xarray as xr
 
     features = np.array(points.columns)
-    values: dict[str, Any] = {"x": (("point", "feature"), points.values)}
+    values: dict[str, object] = {"x": (("point", "feature"), points.values)}
     if points.weights is not None:
         values["sample_weight"] = ("point", points.weights)
     observed = xr.Dataset(values, coords={"point": plain_index(points.index), "feature": features})

@@ -1,7 +1,7 @@
 """Anomaly scores: p-values of points, and anomalies at a false discovery rate."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -308,7 +308,7 @@ def rows_among(points: Points, fitted: Points) -> NDArray[np.intp]:
     return np.array([i for i, row in enumerate(points.values + 0.0) if row.tobytes() in known], dtype=int)
 
 
-def _flagged(p_value: Array, rate: float, method: str, n_reference: int) -> dict[str, Any]:
+def _flagged(p_value: Array, rate: float, method: str, n_reference: int) -> dict[str, object]:
     from scipy.stats import false_discovery_control
 
     q_value = false_discovery_control(p_value, method=method)

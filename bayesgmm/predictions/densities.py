@@ -1,9 +1,9 @@
 """Log densities of points under the draws of a posterior."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def require_room(n_bytes: int, what: str) -> None:
         )
 
 
-def dataset(points: Points, variables: dict[str, Any], **coords: Any) -> "xr.Dataset":
+def dataset(points: Points, variables: Mapping[str, object], **coords: object) -> "xr.Dataset":
     """Make a dataset of variables at points, with the row labels of the points."""
     import xarray as xr
 

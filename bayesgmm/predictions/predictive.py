@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -183,7 +183,7 @@ def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
 def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: bool, progress: bool) -> "xr.Dataset":
     summary = spread(posterior, points.values, ci_prob, progress)
     with np.errstate(over="ignore"):  # in very small units a density can overflow; its logarithm does not
-        variables: dict[str, Any] = {
+        variables: dict[str, object] = {
             "density": ("point", np.exp(summary.log_mean)),
             "log_density": ("point", summary.log_mean),
             "band": (("point", "ci_bound"), np.exp(summary.log_band)),

@@ -1,6 +1,6 @@
 """Sections on the fit to the data: replicated data, leave-one-out checks, anomalies, and prior and posterior."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import arrange, picture
 from bayesgmm.reports.predictions import prior_draws
+from bayesgmm.reports.quantities import Key
 from bayesgmm.reports.subject import DRAWN, Subject, listed, share
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
@@ -117,7 +118,7 @@ def replicates(subject: Subject) -> list[Block]:
     ]
 
 
-def _size(names: list[str]) -> dict[str, Any]:
+def _size(names: list[str]) -> dict[str, tuple[float, float]]:
     """Return the size of a figure with two panels in a row."""
     return {"figsize": (9.0, 2.1 * -(-len(names) // 2) + 0.4)}
 
@@ -271,15 +272,15 @@ def _middle(values: Array) -> Array:
     return values[(values >= lower) & (values <= upper)]
 
 
-def _of_prior(drawn: "xr.Dataset", key: tuple[Any, ...], informative: list[int]) -> Array | None:
+def _of_prior(drawn: "xr.Dataset", key: Key, informative: list[int]) -> Array | None:
     """Return the prior draws of a quantity; None if it is not shown."""
-    kind, *at = key
-    if kind == "weight" and at[0] < 1:
-        return drawn["weight"].values[:, at[0]]
-    if kind == "mean" and at[0] < 1 and at[1] in informative:
-        return drawn["mean"].values[:, at[0], at[1]]
-    if kind == "sd" and at[0] < 1 and at[1] in informative:
-        return np.sqrt(drawn["covariance"].values[:, at[0], at[1], at[1]])
-    if kind in drawn and len(key) == 1 and drawn[kind].ndim == 1:
-        return drawn[kind].values
+    match key:
+        case ("weight", 0):
+            return drawn["weight"].values[:, 0]
+        case ("mean", 0, j) if j in informative:
+            return drawn["mean"].values[:, 0, j]
+        case ("sd", 0, j) if j in informative:
+            return np.sqrt(drawn["covariance"].values[:, 0, j, j])
+        case (name,) if name in drawn and drawn[name].ndim == 1:
+            return drawn[name].values
     return None

@@ -29,7 +29,7 @@ CHAINS = (
     "#999933",
     "#882255",
 )  # Tol (2021); different from those of the components
-STYLE: dict[str, Any] = {
+STYLE: dict[str, object] = {
     "font.size": 10.0,
     "axes.titlesize": 10.0,
     "axes.labelsize": 10.0,

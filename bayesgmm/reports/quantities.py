@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.stats import Array
@@ -13,6 +14,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
+Key = tuple[str | int, ...]
 SHOWN = 6  # number of quantities in a figure
 OWN = {"weight", "mean", "covariance"}
 SAMPLER = {"loglik": "log likelihood", "lp": "log posterior"}
@@ -33,7 +35,7 @@ class Quantities:
 
     names: tuple[str, ...]
     draws: Array
-    keys: tuple[tuple[Any, ...], ...]
+    keys: tuple[Key, ...]
 
     @cached_property
     def diagnostics(self) -> dict[str, Array]:
@@ -49,7 +51,7 @@ class Quantities:
             }
         return {name: value["q"].values for name, value in values.items()}
 
-    def dataset(self, chosen: Any) -> "xr.Dataset":
+    def dataset(self, chosen: Sequence[int] | NDArray[np.integer]) -> "xr.Dataset":
         """Return some of the quantities as one variable ``q`` [chain, draw, quantity]."""
         import xarray as xr
 
@@ -82,9 +84,9 @@ def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str])
     components = [str(name) for name in fit["posterior"].coords["component"].values]
     names: list[str] = []
     draws: list[Array] = []
-    keys: list[tuple[Any, ...]] = []
+    keys: list[Key] = []
 
-    def add(name: str, values: Array, *key: Any) -> None:
+    def add(name: str, values: Array, *key: str | int) -> None:
         names.append(name)
         draws.append(values.reshape(chains))
         keys.append(key)

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SHAPES = "Give (height, width), or (height, width, 3) for colour; with 2 or 4 channels the last is alpha."
 BITS, PHOTOMETRIC, PLANES = 258, 262, 284  # TIFF tags
+Where = EllipsisType | slice | tuple[slice | NDArray[np.integer], ...]
 FULL = {"b": 1, "u1": 255, "u2": 65535, "f": 1.0}  # the value of white, by data type
 
 
@@ -47,7 +49,7 @@ class InputImage:
         """True if there is one channel; three equal channels are read as one."""
         return self.values.ndim == 2
 
-    def unit(self, where: Any = ...) -> NDArray[np.float32]:
+    def unit(self, where: Where = ...) -> NDArray[np.float32]:
         """Return a part of the image as numbers from 0 to 1: (..., 3), or (...) for grey."""
         part = self.values[where]
         return part.astype(np.float32) / np.float32(_full(part.dtype))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class PixelMixture:
     """
 
     names: tuple[str, ...]
-    regions: NDArray[Any]
+    regions: NDArray[np.generic]
     tables: Table
     standard: Standard
     groups: Plane | None
@@ -147,7 +147,7 @@ def label_pixels(
         run_ranges(task, len(strips), threads)
     total = sum(sums[1:], sums[0])
     mean = total[:, 1:] / np.where(total[:, :1] > 0, total[:, :1], np.nan)
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "label": (("y", "x"), label),
         "entropy": (("y", "x"), entropy),
         "image": (("y", "x", "channel"), image.bytes()),

@@ -281,7 +281,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         )
         self.reliability_ = reliability(confidence, answer == word[held.rows])
 
-    def _info(self, n_recordings: int) -> dict[str, Any]:
+    def _info(self, n_recordings: int) -> dict[str, object]:
         right = (self.held_out_["label"] == self.held_out_["answer"]).to_numpy()
         parameters = {
             name: value for name, value in self.get_params().items() if name not in {"priors", "random_state"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def with_expected(tree: "xr.DataTree") -> "xr.DataTree":
     return _calibrated(tree, {"expected": ("reference", np.sort(simulated_scores(tree, N_SIMULATED)))})
 
 
-def _calibrated(tree: "xr.DataTree", more: dict[str, Any]) -> "xr.DataTree":
+def _calibrated(tree: "xr.DataTree", more: dict[str, object]) -> "xr.DataTree":
     import xarray as xr
 
     tree = tree.copy()
