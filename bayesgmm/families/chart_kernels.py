@@ -1,6 +1,6 @@
-"""From the coordinates of a chart to roots, and gradients the way back; compiled.
+"""Transforms from the coordinates of a chart to roots, and of gradients back to coordinates; compiled.
 
-``chart`` is a chart's code. ``n_cores`` is the number of roots that differ: one for each component, or one for all.
+``chart`` is a chart's code. ``n_cores`` is the number of different roots: one for each component, or one for all.
 """
 
 import math
@@ -13,9 +13,9 @@ TRIANGLES, LOGARITHMS = 0, 1  # codes of the charts
 
 @jit
 def unpack_roots(v, n_features, chart, n_cores, core, root, log_det):
-    """Roots from coordinates ``v``.
+    """Compute roots from coordinates ``v``.
 
-    Writes the family's own roots ``core``, flat; ``root``, the same for every component as a table takes them; and
+    It writes the family's roots ``core``, flat; ``root``, the roots of all components in the form of a table; and
     their log determinants ``log_det`` (K,).
     """
     if chart == LOGARITHMS:
@@ -26,9 +26,9 @@ def unpack_roots(v, n_features, chart, n_cores, core, root, log_det):
 
 @jit
 def pull_back(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v):
-    """Gradients in the means and in the coordinates, from a row of ``fold`` without its first number.
+    """Compute gradients in the means and in the coordinates, from a row of ``fold`` without its first number.
 
-    Writes the counts ``n`` (K,), and adds to the gradients.
+    It writes the counts ``n`` (K,), and adds to the gradients.
     """
     if chart == LOGARITHMS:
         _pull_back_logarithms(sums, root, n_features, n_cores, n, grad_mean, grad_v)
@@ -38,7 +38,7 @@ def pull_back(sums, root, n_features, chart, n_cores, n, grad_mean, grad_v):
 
 @jit
 def _unpack_logarithms(v, n_features, n_cores, core, root, log_det):
-    width = v.size // n_cores  # numbers of one root: one a feature, or one for all
+    width = v.size // n_cores  # numbers of one root: one per feature, or one for all
     for t in range(v.size):
         core[t] = math.exp(v[t])
     for k in range(log_det.size):
@@ -51,7 +51,7 @@ def _unpack_logarithms(v, n_features, n_cores, core, root, log_det):
 
 @jit
 def _unpack_triangles(v, n_features, n_cores, core, root, log_det):
-    """Of row-major lower triangles with the logarithms of their diagonals."""
+    """Unpack roots from row-major lower triangles with the logarithms of their diagonals."""
     square = n_features * n_features
     t = 0
     for m in range(n_cores):

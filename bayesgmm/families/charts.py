@@ -1,7 +1,7 @@
 """Charts: unconstrained coordinates of the roots of a covariance family.
 
-Engines that move freely in a flat vector of numbers (quasi-Newton steps, NUTS, ADVI) do so in a chart. ``code`` says
-which of the compiled functions in ``chart_kernels`` reads its coordinates.
+Engines that work on a flat vector of unconstrained numbers (quasi-Newton steps, NUTS, ADVI) use a chart. ``code`` is
+its number in ``chart_kernels``, which has the compiled functions.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ class Chart(ABC):
         return self.sharing.count(n_components) * self.form.size(n_features)
 
     def plan(self, n_components: int, n_features: int) -> dict[str, int]:
-        """Integers by which compiled code reads these coordinates."""
+        """Return the integers by which compiled code identifies these coordinates."""
         count = self.sharing.count(n_components)
         core_size = count * int(np.prod(self.form.shape(n_features)))
         size = self.size(n_components, n_features)
@@ -48,30 +48,30 @@ class Chart(ABC):
 
     @abstractmethod
     def coordinates(self, core_roots: Array) -> Array:
-        """(..., size) coordinates of roots in core shape (..., M, ...)."""
+        """Compute the coordinates (..., size) of roots in core shape (..., M, ...)."""
 
     @abstractmethod
     def core_roots(self, v: Array, n_components: int, n_features: int) -> Array:
-        """Roots in core shape from coordinates (..., size): inverse of ``coordinates``."""
+        """Compute roots in core shape from coordinates (..., size): the inverse of ``coordinates``."""
 
     @abstractmethod
     def log_volume(self, core: Array) -> Array:
-        """(...) log volume of covariances (..., M, ...) that a unit of the coordinates takes, up to a constant."""
+        """Compute the log volume element (...) of covariances (..., M, ...) by the coordinates, up to a constant."""
 
     def compose(self, change: Array, core_roots: Array) -> Array:
-        """Roots ``change root``, all in core shape: a change of what a root makes of a point."""
+        """Compute roots ``change root``, all in core shape: ``change`` transforms points that ``root`` has whitened."""
         return self.form.product(change, core_roots)
 
     @abstractmethod
     def information(self, n: Array, n_features: int) -> Array:
-        """(size,) Fisher information on the coordinates of a change, at no change, of n (K,) points of each component.
+        """Compute the Fisher information (size,) on the coordinates of a change, at no change.
 
-        The points' components are known.
+        Each component has n (K,) points, whose components are known.
         """
 
     @abstractmethod
     def gradient(self, stats: Stats, core_roots: Array, base: Array) -> Array:
-        """(size,) slope of the log likelihood in the coordinates of a change that made these roots of ``base``."""
+        """Compute the gradient (size,) of the log likelihood in the coordinates of a change from ``base``."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Diagonals(Form):
     def draw_inverse_wishart(
         self, rng: np.random.Generator, dof: float, scale: Array, shape: tuple[int, int, int]
     ) -> Array:
-        """An inverse gamma for each number: what the distribution is in one dimension."""
+        """Draw an inverse gamma number for each variance: the distribution in one dimension."""
         size, count, d = shape
         return scale / rng.chisquare(dof, size=(size, count, *self.shape(d)))
 

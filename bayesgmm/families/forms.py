@@ -1,7 +1,7 @@
 """The form of one covariance: a square matrix, a diagonal, or one number times the identity; and its linear algebra.
 
-A *core* is an array of covariances or of roots in that form, any leading axes. Whether each component has one of its
-own is another question (``sharing``), and so is what restricts them further (``structures``).
+A *core* is an array of covariances or of roots in that form, with any leading axes. Whether components share
+covariances is defined in ``sharing``, and further restrictions in ``structures``.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Require = Callable[
     [ArrayLike], None
-]  # raises an error unless all of an array of truth values, one a covariance, are true
+]  # raises an error unless an array of truth values, one per covariance, is all true
 
 
 class Form(ABC):
@@ -46,7 +46,7 @@ class Form(ABC):
 
     @abstractmethod
     def table_shape(self, n_features: int) -> tuple[int, ...]:
-        """Shape of one root as a table of components takes it: (D, D) or (D,)."""
+        """Shape of one root in a table of components: (D, D) or (D,)."""
 
     @abstractmethod
     def size(self, n_features: int) -> int:
@@ -61,11 +61,11 @@ class Form(ABC):
         return self.shape(n_features)[0]
 
     def columns_apart(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Names of the columns that have a standard deviation of their own; none where all share one."""
+        """Names of the columns that have their own standard deviation; none if all share one."""
         return tuple(columns)
 
     def pooled(self, values: Array) -> Array | float:
-        """Numbers of the columns (D,) as numbers of the standard deviations that may differ: (D,), or their mean ()."""
+        """Convert numbers of columns (D,) to numbers of standard deviations: the same (D,), or their mean ()."""
         return values
 
     def repeats(self, n_features: int) -> int:
@@ -80,64 +80,64 @@ class Form(ABC):
 
     @abstractmethod
     def from_matrices(self, matrices: Array) -> Array:
-        """Core of matrices (..., D, D) that have this form."""
+        """Convert matrices (..., D, D) of this form to a core."""
 
     @abstractmethod
     def from_variances(self, variances: Array) -> Array:
-        """Core without correlations of variances (..., n_scales)."""
+        """Make a core without correlations from variances (..., n_scales)."""
 
     @abstractmethod
     def to_matrices(self, core: "Array | TensorVariable", n_features: int) -> "Array | TensorVariable":
-        """(..., D, D) matrices of a core, a NumPy array or a PyTensor variable."""
+        """Convert a core, a NumPy array or a PyTensor variable, to matrices (..., D, D)."""
 
     def to_table(self, core: Array, n_components: int, n_features: int) -> Array:
-        """(..., K, D, D) or (..., K, D) as a table of components takes it, repeated over what shares a number."""
+        """Convert to the form of a table of components, (..., K, D, D) or (..., K, D): shared numbers are repeated."""
         shape = (n_components, *self.table_shape(n_features))
         return np.broadcast_to(core, (*core.shape[: -len(shape)], *shape))
 
     def squeezed(self, core: Array) -> Array:
-        """Without an axis that holds one entry."""
+        """Remove an axis of length one."""
         return core
 
     def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
-        """Inverse of ``squeezed``."""
+        """Add the axis that ``squeezed`` removes."""
         return values
 
     # -- statistics of points --
 
     @abstractmethod
     def second_moments(self, deviations: Array, weight: Array) -> Array:
-        """Weighted sum of squares of deviations (M, D), as statistics keep it: (D, D), or its diagonal (D,)."""
+        """Compute the weighted sum of squares of deviations (M, D), as in ``Stats``: (D, D), or its diagonal (D,)."""
 
     def mean_scatter(self, scatter: Array) -> Array:
-        """Scatter as statistics keep it, averaged over the features that share a number."""
+        """Average the scatter, in the form of ``Stats``, over the features that share a number."""
         return scatter
 
     @abstractmethod
     def either(self, variances: Array, covariance: Callable[[], Array]) -> Array | float:
-        """One covariance from the variances (D,), or from the whole matrix (D, D), computed only if it is needed."""
+        """Make one covariance from the variances (D,), or from the matrix (D, D), which is computed only if needed."""
 
     @abstractmethod
     def draw(self, random: np.random.RandomState, mean: Array, covariance: Array, count: int) -> Array:
-        """(count, D) Gaussian points, by the random numbers that scikit-learn draws; covariance as a table takes it."""
+        """Draw Gaussian points (count, D) from the random numbers that scikit-learn draws."""
 
     # -- algebra --
 
     @abstractmethod
     def product(self, a: Array, b: Array) -> Array:
-        """Matrix product of two cores."""
+        """Compute the matrix product of two cores."""
 
     @abstractmethod
     def transposed(self, a: Array) -> Array:
-        """Transpose."""
+        """Transpose a core."""
 
     @abstractmethod
     def scale_columns(self, a: Array, scale: Array) -> Array:
-        """Columns times a number each (D,)."""
+        """Multiply each column by a number (D,)."""
 
     @abstractmethod
     def roots(self, core: Array, require: Require, vanishing: float, singular: float) -> Array:
-        """Lower-triangular roots of the precisions, the inverses of the covariances' Cholesky factors.
+        """Compute lower-triangular roots of the precisions: the inverses of the covariances' Cholesky factors.
 
         Parameters
         ----------
@@ -150,45 +150,45 @@ class Form(ABC):
 
     @abstractmethod
     def covariance(self, roots: Array) -> Array:
-        """Covariances of precision roots: inverse of ``roots``."""
+        """Compute covariances from precision roots: the inverse of ``roots``."""
 
     @abstractmethod
     def widen(self, core: Array, floor: Array) -> Array:
-        """Covariances with floor (D,) added to their variances."""
+        """Add floor (D,) to the variances of covariances."""
 
     @abstractmethod
     def solve(self, root: Array, rows: Array) -> Array:
-        """(K, D) inverse of roots times rows (K, D); the roots as a table takes them."""
+        """Multiply rows (K, D) by inverses of roots in the form of a table."""
 
     @abstractmethod
     def solve_transposed(self, root: Array, rows: Array) -> Array:
-        """(K, D) inverse of transposed roots times rows (K, D); the roots as a table takes them."""
+        """Multiply rows (K, D) by inverses of transposed roots in the form of a table."""
 
     @abstractmethod
     def precision_times(self, root: Array, rows: Array) -> Array:
-        """(K, D) precisions, ``root' root``, times rows (K, D); the roots as a table takes them."""
+        """Multiply rows (K, D) by precisions, ``root' root``, of roots in the form of a table."""
 
     # -- scikit-learn's upper factors: a precision is U U' --
 
     @abstractmethod
     def upper_factors(self, precisions: Array) -> Array:
-        """Upper-triangular U of precisions U U'."""
+        """Compute the upper-triangular U of precisions U U'."""
 
     @abstractmethod
     def outer_products(self, factors: Array) -> Array:
-        """Precisions U U'."""
+        """Compute precisions U U'."""
 
     @abstractmethod
     def inverse_outer_products(self, factors: Array) -> Array:
-        """Covariances, the inverses of U U'."""
+        """Compute covariances, the inverses of U U'."""
 
     @abstractmethod
     def upper_factors_of_inverses(self, covariances: Array) -> Array:
-        """Upper-triangular U of the precisions of covariances."""
+        """Compute the upper-triangular U of the precisions of covariances."""
 
     @abstractmethod
     def problem(self, name: str, core: Array, item: Callable[[str, int], str]) -> str:
-        """Sentence on precisions that are not positive definite; empty if all are.
+        """Return a sentence about precisions that are not positive definite; empty if all are.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Form(ABC):
     def draw_inverse_wishart(
         self, rng: np.random.Generator, dof: float, scale: Array, shape: tuple[int, int, int]
     ) -> Array:
-        """(size, count, ...) covariances, shape being (size, count, D), each block of them inverse Wishart.
+        """Draw covariances (size, count, ...) of which each block is inverse Wishart; ``shape`` is (size, count, D).
 
         Parameters
         ----------
@@ -215,8 +215,8 @@ class Form(ABC):
 
     @abstractmethod
     def from_sd(self, sd: Array, correlation_factors: Callable[[], Array]) -> Array:
-        """Covariances of standard deviations (..., n_scales) and, where there are correlations, of their factors."""
+        """Make covariances from standard deviations (..., n_scales) and, if there are correlations, their factors."""
 
     @abstractmethod
     def by_sd(self, variable: str, core: Array) -> tuple[str, Array]:
-        """Name and values of the PyMC variable under a prior of the standard deviations, given ``variable``'s."""
+        """Return name and values of the PyMC variable under a prior of the standard deviations."""

@@ -1,4 +1,4 @@
-"""Sharing: whether each component has a covariance of its own, or all components have the same one."""
+"""Sharing: each component has its own covariance, or all components have the same one."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -36,40 +36,40 @@ class Sharing(ABC):
 
     @abstractmethod
     def pool(self, each: Array) -> Array:
-        """(M, ...) sums over the components that share a covariance, of numbers of each component (K, ...)."""
+        """Sum numbers of each component (K, ...) over the components that share a covariance: (M, ...)."""
 
     @abstractmethod
     def distinct(self, matrices: Array) -> Array:
-        """(..., M, D, D) the covariances that differ, of those of each component (..., K, D, D)."""
+        """Select the different covariances (..., M, D, D) from those of each component (..., K, D, D)."""
 
     @abstractmethod
     def reordered(self, core: Array, order: NDArray[np.intp]) -> Array:
-        """(M, ...) covariances or roots, the components in another order (K,)."""
+        """Reorder covariances or roots (M, ...) by an order (K,) of the components."""
 
     @abstractmethod
     def squeezed(self, core: Array) -> Array:
-        """Covariances or roots (M, ...) without an axis that holds one entry."""
+        """Remove an axis of length one from covariances or roots (M, ...)."""
 
     @abstractmethod
     def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
-        """Inverse of ``squeezed``."""
+        """Add the axis that ``squeezed`` removes."""
 
     @abstractmethod
     def points_needed(self, size: int) -> int:
-        """Number of points that each component must hold, where a covariance must be estimated from ``size``."""
+        """Return the number of points that each component must hold if a covariance must be estimated from ``size``."""
 
     @abstractmethod
     def name(self, k: int) -> str:
-        """Name of the covariance with index k, in a message."""
+        """Return the name of the covariance with index k, for a message."""
 
     @abstractmethod
     def item(self, array: str, k: int) -> str:
-        """Expression that reads the covariance with index k from a squeezed array of that name."""
+        """Return the expression that reads the covariance with index k from a squeezed array of a name."""
 
 
 @dataclass(frozen=True)
 class OneEach(Sharing):
-    """Each component has a covariance of its own."""
+    """Each component has its own covariance."""
 
     axes: ClassVar = ("component",)
     subscript: ClassVar = "_k"

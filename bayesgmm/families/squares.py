@@ -76,7 +76,7 @@ class Squares(Form):
         except np.linalg.LinAlgError:
             require([is_positive_definite(one) for one in core])
             raise
-        pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # what each column adds to those before it
+        pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # variance that earlier columns do not explain
         require((pivots > singular * variance).all(-1))
         return np.tril(np.linalg.inv(chol))
 
@@ -97,7 +97,7 @@ class Squares(Form):
         return np.einsum("kij,kil,kl->kj", root, root, rows)
 
     def upper_factors(self, precisions: Array) -> Array:
-        """Cholesky factors of matrices whose rows and columns are reversed, reversed again."""
+        """Compute Cholesky factors of matrices with reversed rows and columns, and reverse them again."""
         return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1]
 
     def outer_products(self, factors: Array) -> Array:  # noqa: D102
@@ -122,7 +122,7 @@ class Squares(Form):
     def draw_inverse_wishart(
         self, rng: np.random.Generator, dof: float, scale: Array, shape: tuple[int, int, int]
     ) -> Array:
-        """By Bartlett's decomposition of the precision."""
+        """Draw covariances by Bartlett's decomposition of the precision."""
         d = shape[-1]
         chol = np.linalg.cholesky(scale) if scale.ndim == 2 else np.sqrt(scale)[..., None] * np.eye(d)
         bartlett = np.tril(rng.normal(size=(*shape, d)), -1)

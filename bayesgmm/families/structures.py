@@ -1,11 +1,11 @@
-r"""Covariance families: a structure, which says what covariances may be, and a chart, which gives them coordinates.
+r"""Covariance families: a structure, which restricts the covariances, and a chart, which gives them coordinates.
 
-A structure is how covariances are shared (``sharing``), their form (``forms``) and whatever restricts them further. It
-suffices for maximum likelihood by EM. A chart (``charts``) is what engines need besides that move in unconstrained
-coordinates; a family without one is legal, and they refuse it by name.
+A structure defines how covariances are shared (``sharing``), their form (``forms``) and further restrictions. EM needs
+only the structure. Engines that work in unconstrained coordinates also need a chart (``charts``). A family may have no
+chart; these engines then refuse it by name.
 
-A family stores its own covariances and roots in *core shape*: one a component or one for all, each a matrix, a
-diagonal or a number. ``expand`` turns roots into what a table of components needs.
+A family stores its covariances and roots in *core shape*: one per component or one for all, each a matrix, a diagonal
+or a number. ``expand`` converts roots to the form that a table of components needs.
 
 In the names of [1]_ a covariance is :math:`\Sigma_k = \lambda_k D_k A_k D_k^\top`: volume, orientation, shape. The four
 families here leave each part free (V), make it equal for all components (E), or the identity (I).
@@ -34,30 +34,30 @@ from bayesgmm.sweep.stats import Array, Stats
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
-VANISHING = 1e-14  # a variance that is smaller than this, where the data's is of order one, is none
-SINGULAR = 1e-10  # a column of which the columns before it leave less than this share of its variance is none
+VANISHING = 1e-14  # variances below this count as zero; the variance of the data is about one
+SINGULAR = 1e-10  # minimum share of a column's variance that earlier columns must not explain
 
 
 class Family(ABC):
     """Covariance family: the restriction on the components' covariances.
 
-    A subclass names its parts; one that restricts covariances further than sharing and form do overrides ``size`` and
-    ``moments``, and ``maximise`` where its prior has another mode.
+    A subclass names its parts. One with further restrictions overrides ``size``, ``moments``, and ``maximise`` if its
+    prior has another mode.
 
     Parameters
     ----------
     name : str
         Name in the registry.
     sharing : Sharing
-        Whether each component has a covariance of its own.
+        How components share covariances.
     form : Form
         Form of one covariance.
     words : str
         Description for reports: a clause, with the shape of the components' contours.
     chart : Chart, optional
-        Unconstrained coordinates. None: only engines that need none take the family.
+        Unconstrained coordinates. None: only engines that need none can fit the family.
     needs_common_scale : bool
-        Whether columns must be scaled alike, because scaling one of them alone leads out of the family.
+        True if all columns must have the same scale, because rescaling one column leads out of the family.
     """
 
     name: ClassVar[str]
@@ -70,7 +70,7 @@ class Family(ABC):
     # -- sizes and names --
 
     def core_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        """Shape of the family's own covariances or roots."""
+        """Shape of the family's covariances or roots."""
         return (self.sharing.count(n_components), *self.form.shape(n_features))
 
     @property
@@ -88,7 +88,7 @@ class Family(ABC):
         return self.sharing.count(n_components) * self.form.size(n_features)
 
     def size_per_component(self, n_features: int) -> int:
-        """Number of free parameters that a further component adds to the covariances."""
+        """Number of free parameters that one more component adds to the covariances."""
         return self.size(2, n_features) - self.size(1, n_features)
 
     def points_needed(self, n_features: int) -> int:
@@ -105,19 +105,19 @@ class Family(ABC):
     # -- maximisation --
 
     def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None) -> Array:
-        """Covariances (core) that maximise the expected log likelihood, or the posterior's given a prior.
+        """Compute the covariances (core) that maximise the expected log likelihood, or with a prior the log posterior.
 
         Parameters
         ----------
         stats : Stats
             From a fold over a table of this family.
         dof, scale : float, array of one component's core shape, optional
-            Of an inverse Wishart prior; its mode is taken (Fraley & Raftery 2007).
+            Parameters of an inverse Wishart prior; the result is the posterior mode (Fraley & Raftery 2007).
 
         Raises
         ------
         EmptyComponent
-            When a component holds too few points for its covariance and no prior helps.
+            When a component holds too few points for its covariance, and there is no prior.
         """
         n_features = stats.s1.shape[1]
         block = self.form.block_size(n_features)
@@ -129,12 +129,12 @@ class Family(ABC):
         return (repeats * scatter + scale) / _columns(repeats * n + dof + block + 1, scatter)
 
     def moments(self, stats: Stats) -> Array:
-        """The covariances of highest likelihood, however few points there are; singular where there are too few."""
+        """Compute the covariances of maximum likelihood for any number of points; singular if there are too few."""
         scatter, n = self._pooled(stats)
         return scatter / _columns(n, scatter)
 
     def _pooled(self, stats: Stats) -> tuple[Array, Array]:
-        """Scatter in core shape, averaged over features that share a number, and its number of points (M,)."""
+        """Return the scatter in core shape, averaged over features that share a number, and numbers of points (M,)."""
         return self.form.mean_scatter(self.sharing.pool(stats.scatter())), self.sharing.pool(stats.n)
 
     def _require_points(self, each: Array, pooled: Array, block: int) -> None:
@@ -147,11 +147,11 @@ class Family(ABC):
             )
 
     def widen(self, core: Array, floor: Array) -> Array:
-        """Covariances in core shape, with floor (D,) added to their variances."""
+        """Add floor (D,) to the variances of covariances in core shape."""
         return self.form.widen(core, floor)
 
     def roots(self, core: Array, vanishing: float = VANISHING, singular: float = SINGULAR) -> Array:
-        """Precision roots of covariances, both in core shape, standardised.
+        """Compute precision roots from covariances, both in core shape and standardised.
 
         Parameters
         ----------
@@ -178,19 +178,19 @@ class Family(ABC):
     # -- shapes --
 
     def squeezed(self, core: Array) -> Array:
-        """Covariances or roots in scikit-learn's shape, from core shape: without the axes that hold one entry."""
+        """Convert covariances or roots from core shape to scikit-learn's shape, without axes of length one."""
         return self.sharing.squeezed(self.form.squeezed(core))
 
     def unsqueezed(self, values: "Array | TensorVariable") -> "Array | TensorVariable":
-        """Covariances or roots in core shape, from scikit-learn's."""
+        """Convert covariances or roots from scikit-learn's shape to core shape."""
         return self.sharing.unsqueezed(self.form.unsqueezed(values))
 
     def identity(self, n_components: int, n_features: int) -> Array:
-        """Covariances or roots in core shape, all the identity."""
+        """Return identity covariances or roots in core shape."""
         return np.broadcast_to(self.form.identity(n_features), self.core_shape(n_components, n_features)).copy()
 
     def cores(self, covariance: Array) -> Array:
-        """Covariances in core shape from those of every component (..., K, D, D): ``as_matrices`` undone.
+        """Convert covariances of every component (..., K, D, D) to core shape: the inverse of ``as_matrices``.
 
         Examples
         --------
@@ -200,34 +200,34 @@ class Family(ABC):
         return self.form.from_matrices(self.sharing.distinct(covariance))
 
     def as_matrices(self, core: Array, n_components: int, n_features: int) -> Array:
-        """(..., K, D, D) covariances of every component from those in core shape."""
+        """Convert covariances in core shape to those of every component (..., K, D, D)."""
         matrices = self.form.to_matrices(core, n_features)
         return np.broadcast_to(matrices, (*matrices.shape[:-3], n_components, n_features, n_features))
 
     def matrices(self, core_roots: Array, n_components: int, n_features: int) -> Array:
-        """(..., K, D, D) covariances of every component from roots in core shape."""
+        """Compute covariances of every component (..., K, D, D) from roots in core shape."""
         return self.as_matrices(self.form.covariance(core_roots), n_components, n_features).copy()
 
     def expand(self, core: Array, n_components: int, n_features: int) -> Array:
-        """Roots for a table, (..., K, D, D) or (..., K, D), from the family's own."""
+        """Convert the family's roots to those of a table: (..., K, D, D) or (..., K, D)."""
         return self.form.to_table(core, n_components, n_features)
 
     def zero_moments(self, n_components: int, n_features: int) -> Array:
-        """Second moments of no points, as statistics keep them: (K, D, D), or their diagonals (K, D)."""
+        """Return second moments of no points, in the form of ``Stats``: (K, D, D), or their diagonals (K, D)."""
         return np.zeros((n_components, *self.form.table_shape(n_features)))
 
     # -- roots and points --
 
     def stretch(self, core_roots: Array, steps: Array) -> Array:
-        """(K, D) steps in standard deviations, ``root x``, as steps x."""
+        """Convert steps in standard deviations, ``root x``, to steps x (K, D)."""
         return self.form.solve(self.expand(core_roots, *steps.shape), steps)
 
     def stretch_transposed(self, core_roots: Array, slopes: Array) -> Array:
-        """(K, D) slopes in x as slopes in ``root x``."""
+        """Convert gradients in x (K, D) to gradients in ``root x``."""
         return self.form.solve_transposed(self.expand(core_roots, *slopes.shape), slopes)
 
     def precision_times(self, core_roots: Array, vectors: Array) -> Array:
-        """(K, D) the precisions of the roots, ``root' root``, times vectors (K, D)."""
+        """Multiply vectors (K, D) by the precisions of the roots, ``root' root``."""
         return self.form.precision_times(self.expand(core_roots, *vectors.shape), vectors)
 
 
@@ -237,7 +237,7 @@ def _columns(n: Array, like: Array) -> Array:
 
 @dataclass(frozen=True)
 class Full(Family):
-    r"""A covariance of its own for each component: any volume, shape and orientation (VVV in [1]_).
+    r"""Each component has its own covariance: any volume, shape and orientation (VVV in [1]_).
 
     .. math:: \Sigma_k, \qquad K D (D + 1) / 2 \text{ free parameters}
 
@@ -283,7 +283,7 @@ class Tied(Family):
 
 @dataclass(frozen=True)
 class Diagonal(Family):
-    r"""A variance of its own for each component and column, and no correlations (VVI in [1]_).
+    r"""Each component has its own variance in each column, and no correlations (VVI in [1]_).
 
     .. math:: \Sigma_k = \mathrm{diag}(\sigma_{k1}^2, \dots, \sigma_{kD}^2), \qquad K D \text{ free parameters}
 
@@ -332,9 +332,9 @@ COVARIANCES: dict[str, Family] = {family.name: family for family in (Full(), Tie
 
 
 def without_chart(family: Family) -> dict[str, str]:
-    """Return what of a family has no unconstrained coordinates, with what to declare instead.
+    """Return the part of a family that has no unconstrained coordinates, with an alternative to declare.
 
-    Empty where the family has a chart, as the four families here do.
+    Empty if the family has a chart, as the four families here do.
 
     Examples
     --------
@@ -348,7 +348,7 @@ def without_chart(family: Family) -> dict[str, str]:
 
 
 def chart_of(family: Family) -> Chart:
-    """The chart of a family.
+    """Return the chart of a family.
 
     Raises
     ------

@@ -2,8 +2,8 @@ r"""A sweep that draws the component of each point in place of averaging over co
 
 .. math:: P(z_n = k) \propto e^{a_{nk}}, \qquad n_k = \sum_n 1[z_n = k]
 
-The random number of a point is a function of the seed, the chain, the sweep and the point's row, so that neither
-threads nor chunks change a draw. A row of weight w stands for w points, and each of them has a draw of its own.
+The random number of a point is a function of the seed, the chain, the sweep and the point's row, so that draws
+depend neither on threads nor on chunks. A row of weight w represents w points, and each of them has its own draw.
 """
 
 from collections import namedtuple
@@ -17,7 +17,7 @@ from bayesgmm.sweep.orchestration import add_moments, count_blocks, score_block
 simd = Late("bayesgmm.sweep.simd")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 
-ASSIGNMENTS, PARAMETERS, COPIES = 0, 1, 2  # what random numbers are for: a counter, so that all of them differ
+ASSIGNMENTS, PARAMETERS, COPIES = 0, 1, 2  # purposes of random numbers: one of the counters, so that all numbers differ
 
 Sweep = namedtuple("Sweep", "number chain key0 key1")
 """The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
@@ -56,7 +56,7 @@ def _draw_single(points, block, sweep, work):
 
 @block_jit
 def _draw_copies(points, block, sweep, counts, work):
-    """Draw a component for each of the points that every row of a block stands for; return their log likelihood."""
+    """Draw a component for each of the points that the rows of a block represent; return their log likelihood."""
     score, n_rows = work.score, work.score.size // BLOCK
     loglik = simd.spread(0.0)
     for p in range(0, BLOCK, LANES):

@@ -1,8 +1,8 @@
-"""Compiled code on disk: beside the sources, in the user's cache, or else in a temporary folder.
+"""Cache of compiled code on disk: beside the sources, in the user's cache, or else in a temporary folder.
 
-Numba's own cache with four differences: code is compiled again after a change in any file that it was compiled from,
-not only in the function's own; an index that can't be read is made anew; a folder that can't be written is no error;
-and a person at a terminal sees that something is compiled.
+It differs from numba's cache in four ways. Code is compiled again after a change in any file from which it was
+compiled, not only in the file of the function. An index that can't be read is replaced. A folder that can't be written
+causes a warning, not an error. At a terminal, a line shows that code is being compiled.
 """
 
 import os
@@ -31,7 +31,7 @@ Function = Callable[..., object]
 
 
 def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Dispatcher:
-    """Numba's dispatcher of a function, with our cache."""
+    """Return numba's dispatcher of a function, with this cache."""
     dispatcher = without_literals(numba.njit(function, **options))
     if (kept := _cache_of(function, stamp)) is not None:
         dispatcher._cache = kept
@@ -39,7 +39,7 @@ def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Di
 
 
 def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> CFunc:
-    """Numba's C function, compiled or read from our cache."""
+    """Return numba's C function, compiled or read from this cache."""
     made = _Callback(function, sigutils.normalize_signature(signature), locals={}, options=options)
     if (kept := _cache_of(function, stamp)) is not None:
         made._cache = kept  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ class _Callback(CFunc):
 
 
 class _Listener(event.Listener):
-    """Shows when one of our kernels is compiled; numba says so of every function."""
+    """Listener that shows when a kernel of this package is compiled; numba reports every function."""
 
     def on_start(self, event: event.Event) -> None:
         if _is_ours(event):
@@ -66,7 +66,7 @@ class _Listener(event.Listener):
 
 
 def _is_ours(event: event.Event) -> bool:
-    """Return True for a kernel of this package; other people's dispatchers, as of object mode, may have no cache."""
+    """Return True for a kernel of this package; dispatchers of other packages may have no cache."""
     return isinstance(getattr(event.data["dispatcher"], "_cache", None), CodeCache)
 
 
@@ -74,14 +74,14 @@ event.register("numba:compile", _Listener())
 
 
 class _TemporaryLocator(_CacheLocator):
-    """The last resort: a folder of the user's own among the temporary files."""
+    """Locator of the temporary folder, which is used if no other folder can be written."""
 
     def __init__(self, function: Function, file: str) -> None:
         self._py_file, self._line = file, function.__code__.co_firstlineno
 
     @classmethod
     def from_function(cls, function: Function, file: str) -> Self:
-        """Make it, and say once that it is used."""
+        """Make the locator, and warn once that it is used."""
         _remark_on_temporary()
         return cls(function, file)
 
@@ -90,19 +90,19 @@ class _TemporaryLocator(_CacheLocator):
         return str(temporary_folder() / self.get_suitable_cache_subpath(self._py_file))
 
     def get_source_stamp(self) -> str:
-        """No stamp: ``CodeCache`` has a better one."""
+        """Return an empty stamp: ``CodeCache`` has its own."""
         return ""
 
     def get_disambiguator(self) -> str:
-        """The function's line tells it from others of its name."""
+        """Return the line of the function, which distinguishes it from others of the same name."""
         return str(self._line)
 
 
 @cache
 def temporary_folder() -> Path:
-    """A folder that nobody else can write to: what is in it will be run.
+    """Return a folder that no other user can write to, because the code in it will be executed.
 
-    The same for every process of a user where that can be had, so that each compiles only what none has before.
+    If possible it is the same for all processes of a user, so that each function is compiled only once.
     """
     folder = Path(tempfile.gettempdir()) / f"bayesgmm-{_user()}"
     try:
@@ -119,21 +119,21 @@ def temporary_folder() -> Path:
 def _user() -> str:
     try:
         return getuser()
-    except (KeyError, OSError, ImportError):  # a number without a name, as in a container
+    except (KeyError, OSError, ImportError):  # a user id without a name, as in a container
         return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
 @cache
 def _remark_on_temporary() -> None:
     _warn(
-        f"compiled code is kept in {temporary_folder()}, which may not last: the package's folder and the user's cache "
-        "can't be written. Set NUMBA_CACHE_DIR to a folder that can."
+        f"compiled code is stored in the temporary folder {temporary_folder()}, because the package's folder and the "
+        "user's cache can't be written. Set NUMBA_CACHE_DIR to a folder that can be written."
     )
 
 
 @cache
 def _remark_on_loss(why: str) -> None:
-    _warn(f"compiled code can't be kept, and is compiled again by every process: {why}")
+    _warn(f"compiled code can't be stored, so every process compiles it again: {why}")
 
 
 def _warn(message: str) -> None:
@@ -148,7 +148,7 @@ class _Implementation(CompileResultCacheImpl):
 
 
 class CodeCache(FunctionCache):
-    """The cache of one function's compiled code; another ``stamp`` makes what it holds stale."""
+    """Cache of the compiled code of one function; code that was stored with another ``stamp`` is ignored."""
 
     _impl_class = _Implementation
 
@@ -157,7 +157,7 @@ class CodeCache(FunctionCache):
         self._cache_file._source_stamp = stamp
 
     def load_overload(self, sig: Sequence[Type], target_context: BaseContext) -> CompileResult | None:
-        """Read compiled code; none where it can't be read, whatever the reason."""
+        """Read compiled code; None if it can't be read, for any reason."""
         try:
             return super().load_overload(sig, target_context)
         except Exception:
@@ -171,7 +171,7 @@ class CodeCache(FunctionCache):
             _remark_on_loss(str(error))
 
     def save_overload(self, sig: Sequence[Type], data: CompileResult) -> None:
-        """Keep compiled code where that can be done."""
+        """Store compiled code if possible."""
         try:
             super().save_overload(sig, data)
         except OSError as error:

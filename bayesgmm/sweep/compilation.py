@@ -1,7 +1,7 @@
-"""Functions that are compiled for this machine: when they are first called, once, and kept on disk.
+"""Functions that are compiled for this machine when they are first called; compiled code is stored on disk.
 
-Declaring such a function imports no compiler and compiles nothing. ``kernel`` is for what Python calls, ``jit`` for
-what only kernels call, ``callback`` for what native code calls by its address.
+Declaring such a function imports no compiler and compiles nothing. ``kernel`` is for functions that Python calls,
+``jit`` for functions that only kernels call, ``callback`` for functions that native code calls by their address.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,9 +36,9 @@ class Compiled[**P, R]:
     Parameters
     ----------
     function : callable
-        What is compiled.
+        Function to compile.
     build : callable
-        Makes numba's object of it.
+        Makes numba's object from it.
     """
 
     def __init__(self, function: Callable[P, R], build: Callable[[Callable[P, R]], Any]) -> None:
@@ -47,7 +47,7 @@ class Compiled[**P, R]:
 
     @property
     def native(self) -> Any:
-        """Numba's object, which compiles for the types that it is called with."""
+        """Numba's object, which compiles the function for the types of its arguments."""
         with _building:
             if self._native is None:
                 self._native = self._build(self.function)
@@ -63,41 +63,41 @@ class Compiled[**P, R]:
 
 
 class Inner[**P, R](Compiled[P, R]):
-    """A function that is compiled into those that call it; Python runs it as it stands."""
+    """Function that is compiled into the functions that call it. Called from Python, it is not compiled."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
         return self.function(*args, **kwargs)
 
 
 class Callback[**P, R](Compiled[P, R]):
-    """A function that native code calls; Python runs it as it stands."""
+    """Function that native code calls. Called from Python, it is not compiled."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
         return self.function(*args, **kwargs)
 
     @property
     def address(self) -> int:
-        """Address of its native code; compiles it."""
+        """Address of its native code, which is compiled first if necessary."""
         return int(self.native.address)
 
 
 def jit[**P, R](function: Callable[P, R]) -> Inner[P, R]:
-    """Make a function that kernels call: it is compiled into each of them, and not kept by itself."""
+    """Make a function that kernels call. It is compiled into each of them, and not stored separately."""
     return Inner(function, partial(_inner, {}))
 
 
 def block_jit[**P, R](function: Callable[P, R]) -> Inner[P, R]:
     """Make a ``jit`` function for each block of points, which allocates nothing.
 
-    It is always inlined and counts no references to arrays: that would cost as much as the arithmetic.
+    It is always inlined, and does not count references to arrays, which would take as long as the arithmetic.
     """
     return Inner(function, partial(_inner, {"forceinline": True, "_nrt": False}))
 
 
 def plain_jit[**P, R](function: Callable[P, R]) -> Inner[P, R]:
-    """Make a ``jit`` function that allocates nothing and counts no references to arrays: it compiles faster.
+    """Make a ``jit`` function that allocates nothing and does not count references to arrays: it compiles faster.
 
-    Unlike a ``block_jit`` function it is inlined only where that is worth it.
+    Unlike a ``block_jit`` function, it is inlined only where the compiler expects an advantage.
     """
     return Inner(function, partial(_inner, {"_nrt": False}))
 
@@ -150,7 +150,7 @@ def _digest(path: Path) -> str:
 
 
 def sources(function: Function) -> set[str]:
-    """Return the files of a function and of all functions that it calls, directly or not."""
+    """Return the files of a function and of all functions that it calls, directly or indirectly."""
     files, waiting, seen = {str(layout.__file__)}, [function], set[Function]()
     while waiting:
         function = waiting.pop()
@@ -166,7 +166,7 @@ def sources(function: Function) -> set[str]:
 
 
 def _used(function: Function) -> Iterator[object]:
-    """The globals of a function, and what it takes from the modules among them."""
+    """Yield the global variables that a function uses, and the attributes that it uses of modules among them."""
     names = function.__code__.co_names
     for name in names:
         value = function.__globals__.get(name)
@@ -176,6 +176,6 @@ def _used(function: Function) -> Iterator[object]:
 
 
 def _file(value: ModuleType | type) -> str | None:
-    """The file of one of our modules, or of a class of this package."""
+    """Return the file of a module or a class of this package; None for others."""
     name = value.__name__ if isinstance(value, ModuleType) else value.__module__
     return import_module(name).__file__ if name.startswith("bayesgmm.") else None

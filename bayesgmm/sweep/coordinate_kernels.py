@@ -1,4 +1,4 @@
-"""From the sampler's coordinates to a mixture, and gradients the way back; compiled."""
+"""Transforms from the sampler's coordinates to a mixture, and of gradients back to coordinates; compiled."""
 
 import math
 
@@ -9,7 +9,7 @@ from bayesgmm.sweep.compilation import jit
 
 @jit
 def log_softmax(logits, log_weight):
-    """Log weights (K,) of K - 1 logits; the last component is the reference."""
+    """Compute log weights (K,) from K - 1 logits; the last component is the reference."""
     last = log_weight.size - 1
     top = 0.0
     for k in range(last):
@@ -25,7 +25,7 @@ def log_softmax(logits, log_weight):
 
 @jit
 def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
-    """Gradient in the logits, and the log Jacobian: each weight once."""
+    """Compute the gradient in the logits; return the log Jacobian, the sum of the log weights."""
     value = total = 0.0
     for k in range(log_weight.size):
         value += log_weight[k]
@@ -37,14 +37,14 @@ def pull_back_softmax(log_weight, grad_log_weight, grad_logits):
 
 @jit
 def place_means(q, ordered, mean):
-    """Means from their coordinates: themselves, or the first and the logarithms of the gaps."""
+    """Compute means from their coordinates: the means, or if ordered, the first mean and the log gaps."""
     for t in range(mean.size):
         mean[t] = mean[t - 1] + math.exp(q[t]) if ordered and t else q[t]
 
 
 @jit
 def pull_back_means(q, ordered, grad_mean, grad_q):
-    """Gradient in the coordinates of the means, and the log Jacobian."""
+    """Compute the gradient in the coordinates of the means; return the log Jacobian."""
     value = tail = 0.0
     for t in range(q.size - 1, -1, -1):
         tail = tail + grad_mean[t] if ordered else grad_mean[t]
@@ -58,7 +58,7 @@ def pull_back_means(q, ordered, grad_mean, grad_q):
 
 @jit
 def pull_back_triangles(sums, root, n_features, n_cores, n, grad_mean, grad_v):
-    """Gradients in the means and in lower-triangular roots, from a row of ``fold`` without its first number.
+    """Compute gradients in the means and in lower-triangular roots, from a row of ``fold`` without its first number.
 
     Fisher's identity: the gradient of the log likelihood is linear in the statistics. Writes the counts ``n`` (K,),
     adds to the gradients in the means (root' root s1) and in the coordinates of ``n_cores`` roots, shared by all

@@ -1,7 +1,7 @@
-"""Functions that are only ever compiled into others: they are typed and translated, but not optimised by themselves.
+"""Functions that are only compiled into others: types are inferred, but the functions are not optimised separately.
 
-Numba optimises each function and makes machine code of it, and does the same again wherever it is inlined. Our kernels
-are made of some dozens of short functions, five deep: most of the time would go into code that nobody calls.
+Numba optimises each function and generates machine code for it, and again wherever it is inlined. The kernels consist
+of dozens of short functions on five levels, so most of the time would be spent on code that is never called.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from numba.core.dispatcher import Dispatcher
 
 
 def inner_dispatcher(function: Callable[..., object], options: dict[str, Any]) -> Dispatcher:
-    """Numba's dispatcher of a function that other compiled functions call."""
+    """Return numba's dispatcher of a function that other compiled functions call."""
     return without_literals(numba.njit(function, pipeline_class=_Compiler, **options))
 
 
 def without_literals(dispatcher: Any) -> Any:
-    """Treat a number that a caller writes out like any other, so that the function is compiled once, not twice."""
+    """Treat a literal number of a caller like any other number, so that the function is compiled once, not twice."""
     resolve = dispatcher.get_call_template
 
     def get_call_template(args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> tuple[object, ...]:
@@ -31,7 +31,7 @@ def without_literals(dispatcher: Any) -> Any:
 
 
 class _Library(JITCodeLibrary):
-    """Code that waits to be linked into that of a caller, whose optimiser sees it as if it were written there."""
+    """Library that is linked into the code of a caller, and optimised only there."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -41,13 +41,13 @@ class _Library(JITCodeLibrary):
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
-        """There is no machine code to point to."""
+        """Return 0, because there is no machine code."""
         self._ensure_finalized()
         return 0
 
     @property
     def codegen(self) -> "_WithoutEnvironments":
-        """The code generator, which keeps no environment for what it has not loaded."""
+        """Code generator that stores no environment for code that was not loaded."""
         return _WithoutEnvironments(self._codegen)
 
 
@@ -59,11 +59,11 @@ class _WithoutEnvironments:
         return getattr(self._codegen, name)
 
     def set_env(self, name: str, environment: object) -> None:
-        """The callers' environments serve: an inner function raises and prints nothing."""
+        """Do nothing: an inner function uses the environment of its caller, as it raises and prints nothing."""
 
 
 class _Compiler(compiler.Compiler):
     def compile_extra(self, function: Callable[..., object]) -> CompileResult:
-        """Compile into a library of our kind."""
+        """Compile into a ``_Library``."""
         self.state.library = _Library(self.state.targetctx.codegen(), function.__qualname__)
         return super().compile_extra(function)

@@ -1,10 +1,10 @@
 """The arithmetic of one block of points, compiled: plain arrays in, plain arrays out.
 
 Points come in blocks of ``BLOCK``, features outermost: ``x[block, feature, point]``, flat, because slicing inside a
-loop costs more than the arithmetic. Four eight-lane vectors hold a block, so that every inner loop runs over a whole
-block in registers, and everything it touches stays in the first-level cache.
+loop costs more than the arithmetic. Four eight-lane vectors hold a block, so that every inner loop processes a whole
+block in registers, and its data stay in the first-level cache.
 
-``orchestration`` calls these functions, and what reads points calls ``orchestration``.
+Only ``orchestration`` calls these functions; functions that read points call ``orchestration``.
 """
 
 from bayesgmm.late import Late
@@ -13,7 +13,7 @@ from bayesgmm.sweep.layout import BLOCK as BLOCK
 from bayesgmm.sweep.layout import LANES
 
 simd = Late("bayesgmm.sweep.simd")
-_FLOOR = -1e300  # a score below this is as good as this one, and two of them can be subtracted
+_FLOOR = -1e300  # lower scores are set to this, so that the difference of two scores is finite
 
 
 @jit
@@ -66,7 +66,7 @@ def score_full(d, root, at, n_features, offset, a, to):
     for i in range(odd, n_features, 2):
         row, next_ = at + i * n_features, at + (i + 1) * n_features
         y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = simd.spread(0.0)
-        for j in range(i + 2):  # the upper triangle is zero, so both rows may run to i + 1
+        for j in range(i + 2):  # the upper triangle is zero, so both rows may end at i + 1
             c, e = simd.spread(root[row + j]), simd.spread(root[next_ + j])
             d0, d1, d2, d3 = load4(d, j * BLOCK)
             y0, y1 = simd.fma(c, d0, y0), simd.fma(c, d1, y1)

@@ -2,10 +2,10 @@ r"""The sweep, compiled: a table scores points a block at a time, and every answ
 
 .. math:: a_{nk} = o_k - \tfrac12 \lVert R_k (x_n - m_k) \rVert^2
 
-All that reads points goes through here: EM and VB (``fold_chunks``), the native log posterior and the PyTensor Ops
+All functions that read points use this module: EM and VB (``fold_chunks``), native log posterior and PyTensor Ops
 (``fold_points``), responsibilities and densities, label draws and relabelling (``assign_block``,
-``log_density_block``). Two values describe what a sweep reads: ``NativePoints`` and ``NativeTable``. Three functions
-are all that depends on how a point is observed, so that what extends the likelihood changes these and nothing else:
+``log_density_block``). Two values describe what a sweep reads: ``NativePoints`` and ``NativeTable``. Only three
+functions depend on how a point is observed, so an extension of the likelihood changes only these:
 
 =================== ============================== ===============================================
 extension           field of its own               function that reads it
@@ -19,11 +19,11 @@ measurement errors  covariance of each point       ``score_block``: a root for e
                                                    ``add_moments``: moments of what was measured
 =================== ============================== ===============================================
 
-Of these the background is there. Points that come in parts (files, a cluster of machines) need nothing here: sums of
-parts add up (``stats.fold``).
+Only the background is implemented. Points in several parts (files, machines) need no change here: the sums of the parts
+are added (``stats.fold``).
 
-A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; the two have different sizes, which is how
-compiled code tells them apart (at D = 1 they are the same).
+A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; compiled code
+distinguishes them by their size (for D = 1 they are the same).
 """
 
 from collections import namedtuple
@@ -48,9 +48,9 @@ from bayesgmm.sweep.layout import BLOCK, LANES
 
 simd = Late("bayesgmm.sweep.simd")
 
-MIN_CHUNK = 256  # blocks: enough work to be worth a thread's start
-MAX_CHUNKS = 64  # bounds the memory of the partial sums, whatever N is
-LOG_REST, OFFSET, MEAN = 0, 1, 2  # where a background's numbers begin; its root follows the mean
+MIN_CHUNK = 256  # blocks: enough work to start a thread for
+MAX_CHUNKS = 64  # limits the memory of the partial sums for any N
+LOG_REST, OFFSET, MEAN = 0, 1, 2  # index of the first number of a background's mean; its root follows the mean
 
 NativePoints = namedtuple("NativePoints", "x weight background n_points n_features")
 """Points as compiled code reads them.
@@ -60,8 +60,8 @@ x : (n_blocks * D * BLOCK,) float
 weight : (n_blocks * BLOCK,) float
     Row weights; zero for the padding.
 background : (2 + 2 D,) float, or (0,)
-    Of one more component that is not learned: log of the share that it leaves to the others, offset, mean, diagonal of
-    the root. Empty when there is none.
+    Parameters of a fixed additional component: log of the total share of the others, offset, mean, diagonal of the
+    root. Empty if there is none.
 n_points, n_features : int
     N and D.
 """
@@ -99,7 +99,7 @@ def _chunk_size(n_blocks):
 
 @block_jit
 def count_draws(table):
-    """Return the number of tables that stand one after another."""
+    """Return the number of tables in a stack."""
     return table.offset.size // table.n_components
 
 
@@ -186,8 +186,8 @@ def fold_chunks(points, table, start, stop, out):
     """Fold chunks start to stop under one table, a row of ``out`` (chunks, sums) for each chunk.
 
     A row is the log likelihood, then for each component n, and for each feature i: s1_i and s2_ij, j <= i (or s2_ii
-    alone), moments about the component's mean. A background takes its part of the responsibilities and has no moments.
-    Rows depend on nothing but their own chunk, so their sum in order is the same for any number of threads.
+    alone), moments about the component's mean. A background has responsibilities but no moments. A row
+    depends only on its chunk, so the sum of the rows is the same for any number of threads.
     """
     chunk = _chunk_size(count_blocks(points))
     work, sums = workspace(points, table), np.empty((out.shape[1] - 1) * LANES)
@@ -232,7 +232,7 @@ def fold_tables(points, table, start, stop, out):
 
 @kernel
 def average_responsibilities(points, table, start, stop, out):
-    """Mean over draws of the responsibilities of blocks start to stop: out[block, component, point]."""
+    """Compute the mean over draws of the responsibilities of blocks start to stop: out[block, component, point]."""
     n_draws, size = count_draws(table), table.n_components * BLOCK
     work, share = workspace(points, table), np.full(BLOCK, 1.0 / n_draws)
     score = work.score
@@ -246,7 +246,7 @@ def average_responsibilities(points, table, start, stop, out):
 
 @kernel
 def draw_responsibilities(points, table, start, stop, out):
-    """Responsibilities of all points under draws start to stop: out[draw, block, component, point]."""
+    """Compute responsibilities of all points under draws start to stop: out[draw, block, component, point]."""
     n_blocks, size = count_blocks(points), table.n_components * BLOCK
     work, one = workspace(points, table), np.ones(BLOCK)
     score = work.score
@@ -254,13 +254,13 @@ def draw_responsibilities(points, table, start, stop, out):
         for block in range(n_blocks):
             assign_block(points, block, table, draw, one, 0, work)
             to = (draw * n_blocks + block) * size
-            for p in range(0, size, LANES):  # a slice would compile for a second the text of its error
+            for p in range(0, size, LANES):  # a slice would add a second of compilation, for its error message
                 simd.store(out, to + p, simd.load(score, p))
 
 
 @kernel
 def log_densities(points, table, start, stop, out):
-    """Log density of the points of blocks start to stop under every draw: out[block, draw, point]."""
+    """Compute log densities of the points of blocks start to stop under every draw: out[block, draw, point]."""
     n_draws, work = count_draws(table), workspace(points, table)
     for block in range(start, stop):
         for draw in range(n_draws):

@@ -10,7 +10,7 @@ FLOATS = types.CPointer(types.float64)
 
 @intrinsic
 def floats_at(typingctx, address):
-    """The pointer to float64 numbers that an address is."""
+    """Convert an address to a pointer to float64 numbers."""
 
     def codegen(context, builder, sig, args):
         return builder.inttoptr(args[0], ir.DoubleType().as_pointer())
@@ -20,7 +20,7 @@ def floats_at(typingctx, address):
 
 @intrinsic
 def call_density(typingctx, address, call, alive):
-    """Call the prior density at an address; ``alive`` are the arrays that ``call`` points to, kept until it returns."""
+    """Call the prior density at an address; ``alive`` keeps the arrays that ``call`` points to."""
 
     def codegen(context, builder, sig, args):
         ints = ir.IntType(64).as_pointer()

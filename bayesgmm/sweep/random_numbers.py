@@ -45,7 +45,7 @@ def _philox(builder, kind, counters, keys):
 
 
 def _from_one_to_two(builder, kind, doubles, high, low):
-    """Return a double in [1, 2) of the 52 highest of two times 32 bits."""
+    """Return a double in [1, 2) from the 52 highest of two times 32 bits."""
     bits = builder.or_(builder.shl(high, _constant(kind, 32)), low)
     bits = builder.or_(builder.lshr(bits, _constant(kind, 12)), _constant(kind, _ONE_BITS))
     return builder.bitcast(bits, doubles)
@@ -53,7 +53,7 @@ def _from_one_to_two(builder, kind, doubles, high, low):
 
 @intrinsic
 def uniform_lanes(typingctx, position, sweep, chain, kind, key0, key1):
-    """Two vectors of uniform numbers, at least 0 and below 1; lane i of the first counter is ``8 position + i``."""
+    """Draw two vectors of uniform numbers in [0, 1); the first counter of lane i is ``8 position + i``."""
 
     def codegen(context, builder, sig, args):
         def spread(value):
@@ -74,7 +74,7 @@ def uniform_lanes(typingctx, position, sweep, chain, kind, key0, key1):
 
 @intrinsic
 def uniform_pair(typingctx, position, sweep, chain, kind, key0, key1):
-    """Two uniform numbers, above 0 and at most 1, so that they have logarithms."""
+    """Draw two uniform numbers in (0, 1], so that they have logarithms."""
 
     def codegen(context, builder, sig, args):
         low = [builder.and_(value, _constant(_I64, _LOW)) for value in args]

@@ -1,6 +1,6 @@
-"""The sweep over rows of data, and small matrix functions, compiled: the bodies of the PyTensor Ops.
+"""The sweep over rows of data, and small matrix functions, compiled: the code of the PyTensor Ops.
 
-They take no lock and start no threads.
+They hold no lock and start no threads.
 """
 
 import math
@@ -13,20 +13,20 @@ from bayesgmm.sweep.kernels import BLOCK, moments_width
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable, count_blocks, fold_points, log_densities
 
 _LOG_2PI = math.log(2 * math.pi)
-_CHUNK = 64  # blocks laid out at once: they stay in the second-level cache
+_CHUNK = 64  # blocks that are laid out at a time: they fit into the second-level cache
 
-# Not numba's disk cache: it would miss a change in the files above, and PyTensor's is told of it.
+# Not numba's disk cache, which would ignore a change in the files above: PyTensor's cache has their hash.
 _jit = nb.njit(error_model="numpy", nogil=True)
 
 
 @_jit
 def _check_shapes(x, row_weight, log_weight, mean, root):
-    """Nothing below looks where it reads."""
+    """Check that shapes agree, because the functions below read without checking."""
     k, d = mean.shape
     if x.shape[1] != d or root.shape != (k, d, d):
         raise ValueError("points, means and covariances have different numbers of features or components")
     if log_weight.size != k or row_weight.size != x.shape[0]:
-        raise ValueError("weights have another length than what they weigh")
+        raise ValueError("weights have another length than points or components")
 
 
 @_jit
@@ -49,16 +49,16 @@ def _table(log_weight, mean, root):
                 checked += 0.0 * p
             proper &= root[k, i, i] > 0.0
             offset[k] += math.log(root[k, i, i])
-    proper &= checked == 0.0  # an infinity or a NaN times zero is a NaN
+    proper &= checked == 0.0  # infinity or NaN times zero is NaN
     return NativeTable(offset, flat_mean, flat_root, n_components), proper
 
 
 @_jit
 def _lay_out(x, d, row_weight, start, blocks, weights):
-    """Lay out rows from ``start`` on in blocks, as many as there is room for; return these points.
+    """Lay out rows from ``start`` in blocks, as many as fit; return these points.
 
-    ``Blocks.from_rows`` does this in NumPy: a common compiled function is not slower, but takes 0.5 s to compile, which
-    every first fit on a machine would wait for.
+    ``Blocks.from_rows`` does this in NumPy: a shared compiled function is not slower, but takes 0.5 s to compile at the
+    first fit on a machine.
     """
     n = row_weight.size
     n_blocks = min(_CHUNK, -(-(n - start) // BLOCK))
@@ -80,7 +80,7 @@ def _lay_out(x, d, row_weight, start, blocks, weights):
 
 @_jit
 def fold_rows(x, row_weight, log_weight, mean, root):
-    """Weighted log likelihood of rows, and its gradients; -inf and zeros where the parameters make no density."""
+    """Compute the weighted log likelihood of rows and its gradients; -inf and zeros if the parameters are not valid."""
     k, d = mean.shape
     _check_shapes(x, row_weight, log_weight, mean, root)
     n, d_mean, d_root, d_packed = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)), np.zeros(k * d * (d + 1) // 2)
@@ -105,7 +105,7 @@ def fold_rows(x, row_weight, log_weight, mean, root):
 
 @_jit
 def score_rows(x, log_weight, mean, root):
-    """Log density of each row."""
+    """Compute the log density of each row."""
     d = mean.shape[1]
     result = np.full(x.shape[0], -np.inf)
     _check_shapes(x, result, log_weight, mean, root)
@@ -124,7 +124,7 @@ def score_rows(x, log_weight, mean, root):
 
 @_jit
 def _invert_root(root, inverse):
-    """Inverse of a lower triangle."""
+    """Compute the inverse of a lower-triangular matrix."""
     d = root.shape[0]
     for j in range(d):
         for i in range(j):
@@ -139,7 +139,7 @@ def _invert_root(root, inverse):
 
 @_jit
 def precision_roots(cov):
-    """Cholesky's algorithm on the lower triangle of the symmetric part, then the inverse; NaN where it fails."""
+    """Compute Cholesky factors of the symmetric parts, then their inverses; NaN where that fails."""
     k, d = cov.shape[0], cov.shape[1]
     roots, chol = np.empty((k, d, d)), np.zeros((d, d))
     for c in range(k):
@@ -162,7 +162,7 @@ def precision_roots(cov):
 
 @_jit
 def covariances_of_roots(root):
-    """The inverse of P'P."""
+    """Compute the inverse of P'P."""
     k, d = root.shape[0], root.shape[1]
     cov, chol = np.empty((k, d, d)), np.empty((d, d))
     for c in range(k):
@@ -178,7 +178,7 @@ def covariances_of_roots(root):
 
 @_jit
 def pull_back_precision_roots(root, cotangent):
-    """From dP = -Φ(P dS P') P, where Φ is the lower triangle with half its diagonal."""
+    """Compute the gradient by dP = -Φ(P dS P') P, where Φ is the lower triangle with half its diagonal."""
     k, d = root.shape[0], root.shape[1]
     out, inner, half = np.empty((k, d, d)), np.empty((d, d)), np.empty((d, d))
     for c in range(k):
@@ -208,7 +208,7 @@ def pull_back_precision_roots(root, cotangent):
 
 @_jit
 def unpack_roots(packed, scale):
-    """Rows of a lower triangle with logarithms on the diagonal become roots, and columns are divided by ``scale``."""
+    """Convert rows of lower triangles with logarithms on the diagonal to roots, with columns divided by ``scale``."""
     k, d = packed.shape[0], scale.size
     root = np.zeros((k, d, d))
     for c in range(k):
@@ -222,7 +222,7 @@ def unpack_roots(packed, scale):
 
 @_jit
 def pull_back_unpacked(packed, scale, root, cotangent):
-    """From a cotangent of the roots to one of the coordinates."""
+    """Convert a cotangent of the roots to one of the coordinates."""
     k, d = packed.shape[0], scale.size
     out = np.empty(packed.shape)
     for c in range(k):

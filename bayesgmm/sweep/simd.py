@@ -1,7 +1,7 @@
 """Eight doubles at once: a numba value type whose arithmetic LLVM maps to the machine's vectors.
 
-An automatic vectoriser neither keeps accumulators in registers nor sees through ``exp``, so the
-kernels say what they mean: ``load``, ``+ - *``, ``fma``, ``store``. LLVM splits the eight lanes into
+Automatic vectorisation neither keeps accumulators in registers nor vectorises ``exp``, so the
+kernels use explicit operations: ``load``, ``+ - *``, ``fma``, ``store``. LLVM splits the eight lanes into
 whatever the machine has (one AVX-512 register, two of AVX2, four of NEON or SSE2). The type lives only
 inside compiled functions: it is never boxed, returned or stored.
 """
@@ -45,7 +45,7 @@ def _element_pointer(context, builder, array_type, array, position):
 
 @intrinsic
 def load(typingctx, array, position):
-    """Eight neighbours of a flat, contiguous float64 array, from ``array[position]`` on."""
+    """Load eight adjacent numbers of a flat, contiguous float64 array, from ``array[position]`` on."""
 
     def codegen(context, builder, sig, args):
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
@@ -56,7 +56,7 @@ def load(typingctx, array, position):
 
 @intrinsic
 def store(typingctx, array, position, vec):
-    """Write eight neighbours of a flat array."""
+    """Store eight adjacent numbers of a flat array."""
 
     def codegen(context, builder, sig, args):
         pointer = _element_pointer(context, builder, sig.args[0], args[0], args[1])
@@ -68,7 +68,7 @@ def store(typingctx, array, position, vec):
 
 @intrinsic
 def spread(typingctx, scalar):
-    """The same number in all eight lanes."""
+    """Fill all eight lanes with the same number."""
 
     def codegen(context, builder, sig, args):
         one = builder.insert_element(ir.Constant(_VF, ir.Undefined), args[0], ir.IntType(32)(0))
@@ -86,19 +86,19 @@ def _call(builder, name, args):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """``a * b + c`` in one rounding."""
+    """Compute ``a * b + c`` with one rounding."""
     return VEC(VEC, VEC, VEC), lambda context, builder, sig, args: _call(builder, "fma", args)
 
 
 @intrinsic
 def larger(typingctx, a, b):
-    """The larger of each pair of lanes; a NaN gives way to a number."""
+    """Return the larger of each pair of lanes; of a NaN and a number, the number."""
     return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
 
 
 @intrinsic
 def below(typingctx, a, b):
-    """One in each lane where a < b, zero elsewhere."""
+    """Return one in each lane where a < b, zero elsewhere."""
 
     def codegen(context, builder, sig, args):
         return builder.uitofp(builder.fcmp_ordered("<", args[0], args[1]), _VF)
@@ -107,7 +107,7 @@ def below(typingctx, a, b):
 
 
 class _Elementwise(AbstractTemplate):
-    """Two vectors make a vector."""
+    """Operation of two vectors, lane by lane."""
 
     def generic(self, args, kws):
         return signature(VEC, VEC, VEC) if args == (VEC, VEC) else None
@@ -129,7 +129,7 @@ for _operator, _instruction in [
 
 @intrinsic
 def total(typingctx, a):
-    """Sum of the eight lanes, always in the same order."""
+    """Return the sum of the eight lanes, always in the same order."""
 
     def codegen(context, builder, sig, args):
         lanes = [builder.extract_element(args[0], ir.IntType(32)(i)) for i in range(LANES)]
@@ -167,9 +167,9 @@ _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 @intrinsic
 def exp(typingctx, a):
-    """``e ** a`` to 2 ulp for ``a <= 700``; below -600 it stays at 1e-261, whose products are still normal numbers.
+    """Compute ``e ** a`` to 2 ulp for ``a <= 700``; below -600 the result is 1e-261, whose products are normal numbers.
 
-    (Subnormal numbers would be right, and a hundred times slower.)
+    (Subnormal numbers would be exact, but a hundred times slower.)
     """
 
     def codegen(context, builder, sig, args):
@@ -187,7 +187,7 @@ def exp(typingctx, a):
 
 @intrinsic
 def log(typingctx, a):
-    """Natural logarithm to 2 ulp of a positive normal number."""
+    """Compute the natural logarithm of a positive normal number, to 2 ulp."""
 
     def codegen(context, builder, sig, args):
         one = _const(1.0)

@@ -26,16 +26,16 @@ Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
 SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
 
-RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations whose factor rounding has taken
+RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations that are singular by rounding errors
 
 
 def cholesky(covariance: Array) -> Array:
-    """(..., D, D) lower-triangular factors of covariances, also of those that are singular but for rounding.
+    """Compute lower-triangular factors (..., D, D) of covariances, also of those that are singular by rounding errors.
 
     Raises
     ------
     numpy.linalg.LinAlgError
-        When one is no covariance at all.
+        When a matrix is not a covariance.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def cholesky(covariance: Array) -> Array:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Points in blocks, features outermost: all that a sweep knows of the data.
+    """Points in blocks, features outermost: the data of a sweep.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Blocks:
     n_points, n_features : int
         N and D.
     background : BackgroundRow, optional
-        One more component, which is not learned.
+        A fixed additional component.
     """
 
     x: Array
@@ -84,16 +84,16 @@ class Blocks:
         shift: Array | float = 0.0,
         scale: Array | float = 1.0,
     ) -> "Blocks":
-        """Lay out ``(rows - shift) / scale``, a slice at a time, so that no second copy is made.
+        """Lay out ``(rows - shift) / scale``, one slice at a time, so that no second copy is made.
 
         Parameters
         ----------
         rows : (N, D) float
             Points.
         weights : (N,) float, optional
-            How many points each row stands for; default 1.
+            Number of points that each row represents. Default: 1.
         shift, scale : number or (D,) float
-            Of the coordinates of the blocks.
+            Shift and scale of the coordinates of the blocks.
 
         Examples
         --------
@@ -126,13 +126,13 @@ class Blocks:
 
     @cached_property
     def native(self) -> NativePoints:
-        """The same as compiled code reads it."""
+        """The points in the form that compiled code reads."""
         background = np.empty(0) if self.background is None else self.background.numbers()
         return NativePoints(self.x, self.weight, background, self.n_points, self.n_features)
 
     @cached_property
     def total_weight(self) -> float:
-        """Sum of the row weights: N when there are none."""
+        """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
 
     def rows(self) -> Array:
@@ -161,7 +161,7 @@ class Table:
 
     @classmethod
     def from_parameters(cls, log_weight: ArrayLike, mean: ArrayLike, root: ArrayLike) -> "Table":
-        """Table of a mixture, from its log weights (K,), means (K, D) and precision roots.
+        """Make the table of a mixture from its log weights (K,), means (K, D) and precision roots.
 
         Examples
         --------
@@ -174,13 +174,13 @@ class Table:
         return cls(offset, mean, np.ascontiguousarray(root))
 
     def draw(self, number: int) -> "Table":
-        """One of a stack of tables, as a stack of one."""
+        """Return one of a stack of tables, as a stack of one."""
         one = slice(number, number + 1)
         return Table(self.offset[one], self.mean[one], self.root[one])
 
     @cached_property
     def native(self) -> NativeTable:
-        """The same as compiled code reads it: of one type of array, so that a kernel is compiled once."""
+        """The table in the form that compiled code reads: arrays of one type, so that a kernel is compiled once."""
         offset, mean, root = (
             np.require(v, requirements=("C", "W")).reshape(-1) for v in (self.offset, self.mean, self.root)
         )
@@ -189,12 +189,12 @@ class Table:
 
 @dataclass(frozen=True)
 class BackgroundRow:
-    """A background as the last row of any table: a Gaussian with a fixed share, which is not learned.
+    """A background as the last row of any table: a fixed Gaussian with a fixed share.
 
     Parameters
     ----------
     log_rest : float
-        Log of the share that it leaves to the components.
+        Log of the total share of the components.
     offset : float
         Log of its own share plus the log normaliser.
     mean, root : (D,) float
@@ -207,18 +207,18 @@ class BackgroundRow:
     root: Array
 
     def numbers(self) -> Array:
-        """Return all of it end to end, as ``orchestration.score_block`` reads it: (2 + 2 D,) float."""
+        """Return its numbers (2 + 2 D,) in the order in which ``orchestration.score_block`` reads them."""
         return np.concatenate([[self.log_rest, self.offset], self.mean, self.root])
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Sufficient statistics of a weighted, softly assigned set of points; they add up.
+    """Sufficient statistics of weighted, softly assigned points. Statistics of several sets of points can be added.
 
     Parameters
     ----------
     n : (K,) float
-        Number of points that each component holds, by their responsibilities.
+        Expected number of points of each component: the sum of its responsibilities.
     s1 : (K, D) float
         Sum of ``x - about``.
     s2 : (K, D, D) or (K, D) float
@@ -237,16 +237,16 @@ class Stats:
 
     def __add__(self, other: "Stats") -> "Stats":
         if not np.array_equal(self.about, other.about):
-            raise ValueError("statistics of different tables do not add up: fold with the same means")
+            raise ValueError("statistics of different tables can't be added; fold with the same means")
         loglik = self.loglik + other.loglik
         return Stats(self.n + other.n, self.s1 + other.s1, self.s2 + other.s2, loglik, self.about)
 
     def means(self) -> Array:
-        """(K, D) weighted mean of each component's points."""
+        """Compute the weighted mean (K, D) of each component's points."""
         return self.about + self.s1 / self.n[:, None]
 
     def scatter(self) -> Array:
-        """Sum of squares about each component's own mean: (K, D, D), or its diagonal (K, D)."""
+        """Compute the sum of squares about each component's mean: (K, D, D), or its diagonal (K, D)."""
         shift = self.s1 / self.n[:, None]
         if self.s2.ndim == 2:
             return self.s2 - self.s1 * shift
@@ -289,7 +289,7 @@ if hasattr(os, "register_at_fork"):  # a fork has the pools, but not their threa
 
 
 def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
-    """Call ``task(start, stop)`` over equal parts of ``range(size)``, a thread each, one of them ours."""
+    """Call ``task(start, stop)`` for equal parts of ``range(size)``, each in a thread, one in the current thread."""
     if min(threads, size) <= 1:
         task(0, size)
         return
@@ -302,9 +302,9 @@ def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> N
 
 
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
-    """Sum up responsibilities, moments and the log likelihood of all points.
+    """Compute the sums of responsibilities and moments, and the log likelihood of all points.
 
-    A background (``blocks.background``) takes its part of the points, and has no statistics.
+    A background (``blocks.background``) has responsibilities, too, but no statistics.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     table : Table
         K components.
     threads : int
-        Number of threads. The answer is the same, to the last bit, for any number.
+        Number of threads. The result is the same, to the last bit, for any number.
 
     Examples
     --------
@@ -331,7 +331,7 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
 
 
 def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Stats]:
-    """Sum up the points under each of S tables.
+    """Compute the statistics of the points under each of S tables.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     tables : Table
         A stack of S tables of K components.
     threads : int
-        Number of threads. The answer is the same, to the last bit, for any number.
+        Number of threads. The result is the same, to the last bit, for any number.
 
     Returns
     -------
@@ -379,7 +379,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
     Returns
     -------
     (N, K) float
-        Rows sum to one, or with a background to one minus the probability that it made the point.
+        Rows sum to one; with a background, to one minus the probability of the background.
 
     References
     ----------
@@ -399,7 +399,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
 
 
 def _run(kernel: Callable[..., None], blocks: Blocks, tables: Table, size: int, threads: int, out: Array) -> None:
-    """Fill ``out`` by a compiled pass over so many blocks or draws."""
+    """Fill ``out`` by a compiled function over a number of blocks or draws."""
     points, native, flat = blocks.native, tables.native, out.reshape(-1)
     run_ranges(lambda start, stop: kernel(points, native, start, stop, flat), size, threads)
 
@@ -410,7 +410,7 @@ def draw_responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Ar
     Returns
     -------
     (S, N, K) float
-        All of them at once: for few points.
+        All of them are in memory: for few points.
     """
     n_draws, n_components = tables.offset.shape
     out = np.empty((n_draws, blocks.n_blocks, n_components, BLOCK))
