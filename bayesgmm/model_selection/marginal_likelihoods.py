@@ -187,7 +187,7 @@ def _by_bridge(density: LogPosterior, q: Array, lp: Array, count: int, seed: int
     size = proposal.mixture.n_components
     result = Evidence(found.log_evidence, found.se, "bridge", found.overlap, value, error, khat, rhat, count, size)
     effective = found.overlap * min(found.effective, count)
-    _require(_doubts(result, effective, importance_share(proposed) * count))
+    _require(_objections(result, effective, importance_share(proposed) * count))
     return result
 
 
@@ -201,7 +201,7 @@ def _by_importance(density: LogPosterior, q: Array, lp: Array, count: int, seed:
     (value, error), share, khat = log_evidence(proposed), importance_share(proposed), smooth(proposed)[1]
     size = proposal.mixture.n_components
     result = Evidence(value, error, "importance", share, value, error, khat, np.nan, count, size)
-    _require(_doubts(result, share * count, share * count))
+    _require(_objections(result, share * count, share * count))
     return result
 
 
@@ -215,7 +215,7 @@ def _rhat(values: Array) -> float:
     return float(np.max([array_stats.rhat(one, chain_axis=0, draw_axis=1) for one in np.moveaxis(varied, 2, 0)]))
 
 
-def _doubts(found: Evidence, effective: float, weighted: float) -> list[str]:
+def _objections(found: Evidence, effective: float, weighted: float) -> list[str]:
     """Return reasons not to trust an estimate.
 
     Parameters

@@ -95,7 +95,7 @@ def anomaly_scores(
         Number of posterior draws to average over, evenly spaced; None for all.
     simulated : int, optional
         M, the number of reference points to simulate; the minimum p-value is 1 / (M + 1). Default: 10,000, or with
-        ``fdr`` as many as are needed to call a single point, up to a million. A number here means
+        ``fdr`` as many as are needed to flag a single point, up to a million. A number here means
         ``reference="posterior predictive"``.
     seed : int
         Seed of the simulation.
