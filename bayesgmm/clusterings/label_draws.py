@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.clusterings import label_draw_kernels
 from bayesgmm.clusterings.merging import merged_clusters, posterior_for
+from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.data.points import DataLike, Points
-from bayesgmm.declared import whole
 from bayesgmm.errors import warn
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Labels = NDArray[np.int16]
-Key = np.uint64
 DISAGREEMENT = 0.1  # difference of probabilities between chains that a conclusion can tolerate
 STANDARD_ERRORS = 4  # difference of two chains that may be sampling error, in standard errors
 MIN_DRAWS = 100  # minimum number of draws of the labels: fewer posterior draws are used more than once
@@ -65,17 +64,6 @@ def _run(
 ) -> None:
     args = (blocks.native, posterior.tables().native, key_of(seed))
     run_ranges(lambda start, stop: kernel(*args, start, stop, out), posterior.n_draws, threads or os.cpu_count() or 1)
-
-
-def key_of(seed: int) -> Key:
-    """The key of the compiled random generator for a seed.
-
-    Raises
-    ------
-    DeclarationError
-        When the seed is not a whole number of at least 0.
-    """
-    return Key(np.random.SeedSequence(whole("seed", seed, minimum=0)).generate_state(1, np.uint64)[0])
 
 
 def repeated(posterior: Posterior, minimum: int = MIN_DRAWS) -> Posterior:

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.clusterings import partition_kernels
-from bayesgmm.clusterings.label_draws import Labels
 from bayesgmm.errors import choose
 from bayesgmm.sweep.stats import Array, run_ranges
 
 Clustering = NDArray[np.int64]
+Labels = NDArray[np.int16]
 
 
 @dataclass(frozen=True)

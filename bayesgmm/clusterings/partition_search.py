@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.clusterings import partition_kernels
-from bayesgmm.clusterings.label_draws import key_of
 from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss
+from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
 

@@ -15,9 +15,10 @@ import bayesgmm as bg
 from bayesgmm.clusterings import label_draw_kernels
 from bayesgmm.clusterings.co_clusterings import pair_probabilities
 from bayesgmm.clusterings.credible_balls import ball_radius, bounds
-from bayesgmm.clusterings.label_draws import count_labels, draw_labels, key_of
+from bayesgmm.clusterings.label_draws import count_labels, draw_labels
 from bayesgmm.clusterings.partition_losses import LOSSES, Allocations, Loss, by_size, expected_distances
 from bayesgmm.clusterings.partition_search import MAX_SEARCHED, Search, best_draw, hierarchical, optimal, together
+from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, UnknownName
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import draw_responsibilities
