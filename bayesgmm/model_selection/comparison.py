@@ -238,7 +238,7 @@ def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
     return row | {"loglik": _mean_loglik(fit, points)} | ({} if left_out is None else left_out.summary())
 
 
-def _point_criteria(fit: Opened, points: Points) -> Row:
+def _point_criteria(fit: Opened, points: Points) -> dict[str, float]:
     """Compute the log likelihood of a point estimate, and the criteria if it is a maximum of the likelihood."""
     standard, tables = fit.posterior.standard, fit.posterior.tables()
     table = Table(tables.offset[0], tables.mean[0], tables.root[0])

@@ -165,13 +165,13 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     size = 2.4 * d + 0.6 if d > 1 else 6.5
     figure, axes = plt.subplots(d, d, figsize=(size, size + 0.5 if d > 1 else 4.2), squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis: Axes = axes[row, column]
+        axis: Axes = axes.item(row, column)
         if column == row:
             draw_marginal(axis, data, row)
         else:
             (_draw_components if column < row else _draw_density)(axis, data, row, column)
-            axis.set_xlim(data["grid"].values[column][[0, -1]])
-            axis.set_ylim(data["grid"].values[row][[0, -1]])
+            axis.set_xlim(*data["grid"].values[column][[0, -1]])
+            axis.set_ylim(*data["grid"].values[row][[0, -1]])
             despine(axis)
         label_axes(axis, data, row, column)
         if column == d - 1 and row < column:

@@ -55,14 +55,14 @@ def triangle(
     size = (2.6 * d, 2.6 * d) if d > 1 else (6.5, 4.2)
     figure, axes = plt.subplots(d, d, figsize=size, squeeze=False, layout="constrained")
     for row, column in np.ndindex(d, d):
-        axis: Axes = axes[row, column]
+        axis: Axes = axes.item(row, column)
         if column > row:
             axis.set_visible(False)
         elif column == row:
             draw_column(axis, data, row)
         else:
             draw_pair(axis, data, row, column)
-            axis.sharex(axes[column, column])
+            axis.sharex(axes.item(column, column))
         label_axes(axis, data, row, column)
     return figure
 

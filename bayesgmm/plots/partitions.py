@@ -281,7 +281,7 @@ def partition(
         len(pairs), across, figsize=size, squeeze=False, layout="constrained", sharex="row", sharey="row"
     )
     for row, column in np.ndindex(len(pairs), across):
-        axis: Axes = axes[row, column]
+        axis: Axes = axes.item(row, column)
         (_draw_stack if data.sizes["feature"] == 1 else _draw_pair)(axis, data, pairs[row], column)
         despine(axis)
         if row == 0:

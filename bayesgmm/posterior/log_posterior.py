@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import RLock
-from typing import Self, override
+from typing import Any, Self, override
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -37,7 +37,7 @@ class _Once[T](cached_property[T]):
     """
 
     @override
-    def __get__(self, instance: object, owner: type | None = None) -> T:
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         with _lock:
             return super().__get__(instance, owner)
 

@@ -166,7 +166,7 @@ def anomaly_scores(
             others = _unseen(fit, calibration)
         sorted_scores = np.sort(spread(posterior, others, progress=progress).mean_log)
         p_value, n_reference = rank_p_values(score, sorted_scores), sorted_scores.size
-    variables = {"log_density": ("point", score), "p_value": ("point", p_value)}
+    variables: dict[str, object] = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
         variables |= _flagged(p_value, rate, fdr_method, n_reference)
     attrs = {"reference": kind, "n_reference": n_reference} | ({} if rate is None else {"fdr": rate})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SHAPES = "Give (height, width), or (height, width, 3) for colour; with 2 or 4 channels the last is alpha."
 BITS, PHOTOMETRIC, PLANES = 258, 262, 284  # TIFF tags
-Where = EllipsisType | slice | tuple[slice | NDArray[np.integer], ...]
+Where = EllipsisType | slice | tuple[slice | NDArray, ...]
 FULL = {"b": 1, "u1": 255, "u2": 65535, "f": 1.0}  # the value of white, by data type
 
 

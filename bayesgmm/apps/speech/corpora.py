@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +26,7 @@ MAX_RATE = 16_000  # Hz; default maximum of the sampling rate of features
 class Corpus:
     """Training recordings, or the errors of invalid ones, with their labels, groups and weights."""
 
-    recordings: list[audio.Recording | audio.BrokenRecording]
+    recordings: list[Any]
     labels: NDArray
     groups: NDArray
     weight: Array
@@ -140,7 +141,7 @@ def extract_features(
         If recordings are invalid or too short, and not skipped.
     """
 
-    def extract(one: audio.Recording | audio.BrokenRecording) -> list[Frames]:
+    def extract(one: Any) -> list[Frames]:
         if isinstance(one, audio.BrokenRecording):
             raise one
         return [extract_frames(one, feature_settings, minimum) for feature_settings in candidates]
