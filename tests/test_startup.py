@@ -174,7 +174,7 @@ def test_a_kernel_is_made_of_all_files_that_it_calls():
 def test_where_nothing_can_be_written_code_goes_to_a_temporary_folder_with_one_remark(folder, monkeypatch):
     monkeypatch.setattr(code_cache._Implementation, "_locator_classes", [code_cache._TemporaryLocator])
     monkeypatch.setattr(code_cache.tempfile, "tempdir", str(folder))
-    with pytest.warns(RuntimeWarning, match="may not last") as remarks:
+    with pytest.warns(RuntimeWarning, match="temporary folder") as remarks:
         assert [module(folder, name=name).double(2.0) for name in ("first", "second")] == [4.0, 4.0]
     assert len(remarks) == 1
     kept = code_cache.temporary_folder()
