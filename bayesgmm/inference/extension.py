@@ -18,8 +18,8 @@ from bayesgmm.sweep.stats import Array
 FACTOR = 8  # maximum number of draws, relative to those that are asked for, by default
 RESERVE = 1.2  # draws beyond those that the effective size so far lets expect
 APART = 1.2  # R-hat above which chains that mix well are in different modes
-FEWEST = 50  # draws of an extension
-LEAST = 1.5  # minimum factor of one extension
+MIN_DRAWS = 50  # draws of an extension
+MIN_FACTOR = 1.5  # minimum factor of one extension
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Budget:
     @property
     def extends(self) -> bool:
         """True if a run may be extended."""
-        return self.longest - self.draws >= FEWEST
+        return self.longest - self.draws >= MIN_DRAWS
 
     @property
     def longest(self) -> int:
@@ -139,7 +139,7 @@ class Extension:
         With ``in_doubt``, chains are also extended if their R-hat is above 1.05, or if the budget is not expected to
         suffice; but not chains that mix well, each in a place of its own.
         """
-        while not (self.is_good or self.drawn.interrupted) and self.longest - self.drawn.draws >= FEWEST:
+        while not (self.is_good or self.drawn.interrupted) and self.longest - self.drawn.draws >= MIN_DRAWS:
             needed = _needed(self.agreement, self.drawn.draws, self.wanted)
             is_doubtful = self.agreement.rhat > ALARMING_RHAT or needed > self.longest
             if is_doubtful and (not in_doubt or self._are_apart()):
@@ -226,5 +226,5 @@ def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:
 def _needed(now: Agreement, draws: int, wanted: float) -> int:
     """Return the number of draws at which the chains are expected to be good."""
     by_rhat = (now.rhat - 1) / (HIGH_RHAT - 1)  # for chains that agree, R-hat - 1 is proportional to 1 / draws
-    factor = max(RESERVE * wanted / now.ess, RESERVE * by_rhat if now.rhat <= ALARMING_RHAT else 1.0, LEAST)
+    factor = max(RESERVE * wanted / now.ess, RESERVE * by_rhat if now.rhat <= ALARMING_RHAT else 1.0, MIN_FACTOR)
     return int(np.ceil(factor * draws))
