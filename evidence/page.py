@@ -49,11 +49,13 @@ def rendered(name: str, result: Result) -> str:
     table = result.table
     lines = [row(map(str, table.columns)), row("---" for _ in table.columns)]
     lines += [row(cell(value) for value in values) for values in table.itertuples(index=False)]
+    section = SECTIONS[name]
+    fewer = "" if result.replicates == section.replicates else f" --replicates {result.replicates}"
     made = (
-        f"`python -m evidence {name}`: {cell(result.replicates)} replicates, seed {result.seed}, "
+        f"`python -m evidence {name}{fewer}`: {cell(result.replicates)} replicates, seed {result.seed}, "
         f"{cell(result.seconds)} s of processor time, bayesgmm {result.version}, {result.day}."
     )
-    return "\n".join([f"## {SECTIONS[name].title}", "", result.text, "", *lines, "", made, ""])
+    return "\n".join([f"## {section.title}", "", result.text, "", *lines, "", made, ""])
 
 
 def page() -> str:

@@ -62,6 +62,7 @@ SECTIONS = {
             "evidence.reference_posteriors:low_dim_gauss_mix",
             20,
         ),
+        Section("evidence", "Evidence and clusters, exactly", "evidence.marginal_likelihoods:against_exact", 10, 1),
         Section("partitions", "Partitions against all set partitions", "evidence.partitions:against_all", 100, 1),
     )
 }
