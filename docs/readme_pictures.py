@@ -43,8 +43,9 @@ def report(path: Path) -> None:
         raise SystemExit("the picture of the report needs Chromium")
     with TemporaryDirectory() as folder:
         page = bg.report(demo(), f"{folder}/report.html", progress=False).resolve().as_uri()
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}"]
-        subprocess.run([chromium, *flags, "--window-size=900,1080", f"--screenshot={path}", page], check=True)
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=0.8"]
+        flags += ["--disable-gpu", f"--user-data-dir={folder}"]
+        subprocess.run([chromium, *flags, "--window-size=1125,1350", f"--screenshot={path}", page], check=True)
     with Image.open(path) as image:
         image.convert("RGB").quantize(256).save(path, optimize=True)
 
