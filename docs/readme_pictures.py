@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 import matplotlib as mpl
 import xarray as xr
-from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import bayesgmm as bg
@@ -46,8 +45,6 @@ def report(path: Path) -> None:
         flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=0.8"]
         flags += ["--disable-gpu", f"--user-data-dir={folder}"]
         subprocess.run([chromium, *flags, "--window-size=1125,1350", f"--screenshot={path}", page], check=True)
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def china(path: Path) -> None:
