@@ -3,6 +3,7 @@ from .cards.card import load_card
 from .cards.explanations import explain_card
 from .cards.runs import run_card
 from .clusterings.co_clusterings import co_clustering
+from .clusterings.component_numbers import condition, n_components
 from .clusterings.credible_balls import credible_ball
 from .clusterings.label_draws import n_clusters
 from .clusterings.merging import merge_components
@@ -30,10 +31,11 @@ from .predictions.predictive import assignments, conditional_density, density
 from .predictions.reasons import explain_anomalies
 from .predictions.replication import posterior_predictive
 from .priors.backgrounds import Background
+from .priors.counts import BetaNegativeBinomial, Geometric, Poisson, Uniform
 from .priors.covariances import LKJCovariance, WishartPrecision
 from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
-from .priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet
+from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
 from .reports import report
 
 __all__ = [
@@ -41,14 +43,17 @@ __all__ = [
     "Background",
     "BayesGMMError",
     "BayesianGaussianMixture",
+    "BetaNegativeBinomial",
     "ConjugateMeans",
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
+    "FiniteMixture",
     "FitInfo",
     "FitWarning",
     "Gamma",
     "GaussianMixture",
+    "Geometric",
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
@@ -60,7 +65,9 @@ __all__ = [
     "MixtureModel",
     "NormalMeans",
     "PitmanYor",
+    "Poisson",
     "SparseDirichlet",
+    "Uniform",
     "WishartPrecision",
     "anomaly_scores",
     "apps",
@@ -70,6 +77,7 @@ __all__ = [
     "co_clustering",
     "compare",
     "component_table",
+    "condition",
     "conditional_density",
     "credible_ball",
     "datasets",
@@ -90,6 +98,7 @@ __all__ = [
     "merge_components",
     "model",
     "n_clusters",
+    "n_components",
     "partition",
     "plots",
     "posterior_predictive",

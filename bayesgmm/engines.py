@@ -245,6 +245,11 @@ NEEDS_COORDINATES = Limit(
     "it needs unconstrained coordinates; there are none",
     of_priors=False,
 )
+NEEDS_FIXED_NUMBER = Limit(
+    "bayesgmm.inference.engine:with_unknown_number",
+    "it needs a fixed number of components",
+    of_priors=False,
+)
 NEEDS_CONDITIONALS = Limit(
     "bayesgmm.inference.conditionals:without_conditionals",
     "Gibbs sampling needs conditional distributions that it can draw from",
@@ -307,7 +312,7 @@ ENGINES: dict[str, Engine] = {
                 SWEEPS,
                 DISAGREEMENT,
             ),
-            (NEEDS_COORDINATES,),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
         ),
         Engine(
             "gibbs",
@@ -347,7 +352,7 @@ ENGINES: dict[str, Engine] = {
             "heavier than Gaussian are underestimated.",
             (KUCUKELBIR,),
             ADVI,
-            (NEEDS_COORDINATES,),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
         ),
         Engine(
             "fullrank_advi",
@@ -357,7 +362,7 @@ ENGINES: dict[str, Engine] = {
             "As ``'advi'``, with correlations between the whitened coordinates.",
             (KUCUKELBIR,),
             ADVI,
-            (NEEDS_COORDINATES,),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
         ),
         Engine(
             "vb",
@@ -377,7 +382,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("delay", 10.0, "step t over a minibatch has the size (t + delay) ** -forget"),
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
-            (NEEDS_COORDINATES, NEEDS_CONJUGATE),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
         ),
         Engine(
             "map",
@@ -391,7 +396,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the log posterior per point exceeds this"),
             ),
-            (NEEDS_COORDINATES,),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
         ),
         Engine(
@@ -407,7 +412,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("max_iter", 500, "maximum number of iterations from each start"),
                 Setting("tol", 1e-8, "convergence: no slope of the mean log likelihood exceeds this"),
             ),
-            (NEEDS_COORDINATES,),
+            (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
             ignores_priors=True,
         ),
@@ -431,6 +436,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("max_iter", 1000, "maximum number of sweeps over the data"),
                 Setting("tol", 1e-8, "convergence: less than this is left to gain in mean log likelihood"),
             ),
+            (NEEDS_FIXED_NUMBER,),
             takes_start=True,
             ignores_priors=True,
         ),

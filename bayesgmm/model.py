@@ -39,11 +39,11 @@ class MixtureModel(Declared):
     Parameters
     ----------
     n_components : int
-        K, at least 1.
+        K, at least 1; the largest K for ``FiniteMixture``, which draws the number of components.
     covariance : str
         ``'full'``, ``'tied'``, ``'diag'`` or ``'spherical'``: scikit-learn's words for its ``covariance_type``.
     weights : WeightsPrior
-        ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess`` or ``PitmanYor``.
+        ``Dirichlet``, ``SparseDirichlet``, ``DirichletProcess``, ``PitmanYor`` or ``FiniteMixture``.
     means : MeansPrior
         ``NormalMeans``, ``ConjugateMeans`` or ``HierarchicalMeans``. Parameters that are not given are set from the
         data; the fit stores their values.

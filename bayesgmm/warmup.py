@@ -19,6 +19,7 @@ from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import assignments, density
 from bayesgmm.priors.scalars import ENTRIES, log_densities
+from bayesgmm.priors.weights import FiniteMixture
 from bayesgmm.progress import track
 from bayesgmm.sweep.compilation import KERNELS, Callback
 from bayesgmm.sweep.stats import Blocks
@@ -63,8 +64,13 @@ def _steps() -> list[Step]:
     model = MixtureModel(2)
     fits: dict[str, xr.DataTree] = {}
 
+    unknown = MixtureModel(3, weights=FiniteMixture())
+
     def fit_by(method: str, **settings: Any) -> None:
         fits[method] = fit(model, x, method, seed=0, cores=1, progress=False, **settings)
+
+    def draw_numbers() -> None:
+        fit(unknown, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
     def sampled() -> "xr.DataTree":
         return fits["nuts"]
@@ -74,6 +80,7 @@ def _steps() -> list[Step]:
         lambda: fit_by("em", n_init=1),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
+        draw_numbers,
         lambda: fit_by("nuts", draws=100, tune=100, chains=2),
         lambda: assignments(sampled()),
         lambda: anomaly_scores(sampled()),

@@ -18,6 +18,7 @@ from benchmarks.sampling import data, ordered
 TITLE = "## Gibbs sampling: minimum bulk ESS per second"
 CASES = [((1_000, 2, 3), 10_000, 10_000, 4_000), ((10_000, 5, 5), 1_500, 4_000, 700)]
 CHAINS, TUNE = 2, 300
+SWEEPS, WANTED = 200_000, 20_000  # of the telescoping sampler, and sweeps per second
 
 
 def run_bayesgmm(sample, n_components, draws):
@@ -58,6 +59,20 @@ def run_numpy(sample, n_components, draws):
         if i >= 0:
             weights[0, i], means[0, i] = weight, mean
     return time.perf_counter() - start, weights, means
+
+
+def telescoping():
+    """Sweeps per second of processor time with an unknown number of components: the galaxies, up to 30 components."""
+    x = bg.datasets.galaxies().to_numpy(float) / 1000
+    scale = bg.Gamma(0.2, 5 / float(np.ptp(x)) ** 2)
+    weights = bg.FiniteMixture(bg.Uniform(1, 30))
+    model = bg.MixtureModel(30, "diag", weights, covariances=bg.WishartPrecision(4.0, scale))
+    density = LogPosterior.of(model, as_points(x))
+    settings = {"tune": 1_000, "chains": 1, "thin": 10}
+    gibbs.run(density, seed=0, cores=1, draws=1, **settings)
+    start = time.process_time()
+    gibbs.run(density, seed=1, cores=1, draws=SWEEPS // 10, **settings)
+    return SWEEPS / (time.process_time() - start)
 
 
 def summary(taken, weight, mean):
@@ -114,3 +129,5 @@ def main():
             last = f"{ours[3] / plain[3]:.0f} | {wanted:,} ESS per second" if side == "bayesgmm" else " | "
             print(f"| {name} | {side} | {sweeps:,} | {taken:.2f} | {ess:.0f} | {rate:,.0f} | {last} |", flush=True)
     temper()
+    print("\n| unknown number of components | sweeps per second, one core | target |\n|---|---|---|")
+    print(f"| galaxies, up to 30 components | {telescoping():,.0f} | {WANTED:,} |", flush=True)

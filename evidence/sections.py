@@ -63,6 +63,7 @@ SECTIONS = {
             20,
         ),
         Section("evidence", "Evidence and clusters, exactly", "evidence.marginal_likelihoods:against_exact", 10, 1),
+        Section("numbers", "Published numbers of components", "evidence.numbers:galaxies", 20, 1),
         Section("partitions", "Partitions against all set partitions", "evidence.partitions:against_all", 100, 1),
     )
 }

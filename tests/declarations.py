@@ -3,6 +3,7 @@
 import numpy as np
 
 import bayesgmm as bg
+from bayesgmm.priors.weights import WEIGHTS
 
 SDS = (
     bg.HalfNormal(2.0),
@@ -13,6 +14,10 @@ SDS = (
     bg.LogNormal(0.3, 0.8),
     bg.InverseGamma(2.0, 3.0),
 )
+
+
+FIXED = {name: kind for name, kind in WEIGHTS.items() if not kind.draws_n_components}
+"""Priors of a fixed number of weights, which all engines take; the others are tested in ``test_telescoping``."""
 
 
 # One that is not here fails test_every_prior_is_tested.

@@ -14,6 +14,7 @@ from bayesgmm.clusterings.partitions import partition
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.errors import CardError, choose
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.draws import number_varies
 from bayesgmm.posterior.info import info
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import assignments
@@ -160,6 +161,19 @@ def _label_agreement(fitted: Fitted) -> float:
     return labels.agreement
 
 
+def _components(fitted: Fitted) -> float:
+    """Posterior mean of an unknown number of components.
+
+    Raises
+    ------
+    CardError
+        If the number is fixed.
+    """
+    if not number_varies(fitted.fit):
+        raise CardError("the fact 'components' needs an unknown number of components: weights by finite_mixture")
+    return float(fitted.fit["posterior"]["n_components"].mean())
+
+
 def _concentration(fitted: Fitted) -> float:
     """Posterior mean of the concentration.
 
@@ -208,6 +222,7 @@ FACTS: dict[str, Fact] = {
         "components that are the most probable one for at least one point", lambda f: float(np.unique(f.labels).size)
     ),
     "occupied": Fact("posterior mean number of components with at least one point", _occupied),
+    "components": Fact("the posterior mean of an unknown number of components", _components),
     "concentration": Fact("the posterior mean of the concentration", _concentration),
     "truncated_mass": Fact("the expected weight of the truncated sticks", _truncated_mass),
     "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # rows
 HEADINGS = {"n_components": "k", "n_parameters": "parameters"}  # short, so that a table fits a terminal
+FAMILIES = "full,tied,diag,spherical"
 MaybeTable = Annotated[
     Path | None, typer.Option("-o", "--output", help="Output file for the table (.csv or .parquet).")
 ]
@@ -54,7 +55,7 @@ def select(
         typer.Option(
             help="Covariance families to try, separated by commas.", autocompletion=late(some_of, covariances)
         ),
-    ] = "full,tied,diag,spherical",
+    ] = FAMILIES,
     criterion: Annotated[
         str,
         typer.Option(help="Criterion to sort by: bic, aic, icl or elbo.", autocompletion=one_of(*CRITERIA)),
@@ -62,6 +63,14 @@ def select(
     plot: Annotated[
         Path | None, typer.Option(help="Output file for a figure of the criterion (.png, .pdf or .svg).")
     ] = None,
+    bayes: Annotated[
+        bool,
+        typer.Option(
+            "--bayes",
+            help="Posterior of the number of components, by a mixture of finite mixtures of one covariance family "
+            "(default: full), instead of criteria.",
+        ),
+    ] = False,
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
@@ -74,12 +83,60 @@ def select(
     if plot is not None:
         check_picture(plot, data)
     frame = read(data, chosen_columns(columns))
+    if bayes:
+        _show_posterior(frame, counts, covariance, output, plot, seed)
+        return
     table = run(frame, counts, names_of(covariance), criterion=criterion, seed=seed)
     _show_selection(table, criterion, saved=output is not None)
     if output is not None:
         write(table.set_index("n_components"), output, "choices")
     if plot is not None:
         _draw(table, criterion, plot)
+
+
+def _show_posterior(
+    frame: "pd.DataFrame", counts: list[int], covariance: str, output: Path | None, plot: Path | None, seed: int | None
+) -> None:
+    """Fit a mixture of finite mixtures, and show the posterior of the number of components, uniform a priori.
+
+    Raises
+    ------
+    DeclarationError
+        When several covariance families are named.
+    """
+    from bayesgmm.clusterings.component_numbers import n_components
+    from bayesgmm.errors import DeclarationError
+    from bayesgmm.inference import fit
+    from bayesgmm.model import MixtureModel
+    from bayesgmm.priors.counts import Uniform
+    from bayesgmm.priors.weights import FiniteMixture
+
+    families = ["full"] if covariance == FAMILIES else names_of(covariance)
+    if len(families) != 1:
+        raise DeclarationError(f"--covariance {covariance}: --bayes takes one family, for example full")
+    weights = FiniteMixture(Uniform(min(counts), max(counts)))
+    found = fit(MixtureModel(max(counts), families[0], weights), frame, "gibbs", seed=seed)
+    table = n_components(found)
+    record(covariance=families[0])
+    shown = table[(table["components"] >= 0.0005) | (table["clusters"] >= 0.0005)]
+    headings = {name: name.replace("_", " ") for name in table.columns}
+    title = f"Posterior of the numbers of components and of clusters, {families[0]} covariances"
+    words = shown.map("{:.3f}".format).rename(columns=headings)
+    show(words, title, name="numbers", values=table, saved=output is not None)
+    if output is not None:
+        write(table, output, "numbers")
+    if plot is not None:
+        _draw_numbers(found, plot)
+
+
+def _draw_numbers(found: "xr.DataTree", path: Path) -> None:
+    import matplotlib as mpl
+
+    from bayesgmm import plots
+
+    mpl.use("Agg")
+    plots.n_components(found).savefig(path, dpi=150)
+    wrote(path)
 
 
 def component_counts(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from bayesgmm.diagnosis import components, engines, mixing, modes, points, predi
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
-from bayesgmm.posterior.info import info
+from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.predictions.cross_validation import MIN_DRAWS
 from bayesgmm.progress import track
@@ -78,6 +78,8 @@ def _many_draws(fit: "xr.DataTree") -> str:
 def _prior_known(fit: "xr.DataTree") -> str:
     if info(fit).model is None:
         return "the fit stores no declaration, so its priors are unknown"
+    if declaration(fit).weights.draws_n_components:
+        return "the number of components differs between draws, so prior densities can't be compared"
     if unpack(fit).n_draws < MIN_DRAWS:
         return f"fewer than {MIN_DRAWS} draws"
     stored = all(draws.statistic(fit, name) is not None for name in ("lp", "loglik"))

@@ -12,9 +12,10 @@ from bayesgmm.findings import Finding
 from bayesgmm.labels.label_confusion import meaningless
 from bayesgmm.labels.relabelling import aligned, relabel
 from bayesgmm.labels.subsamples import evenly
+from bayesgmm.posterior.draws import number_varies
 from bayesgmm.posterior.info import FitInfo, info
 from bayesgmm.posterior.schema import observed
-from bayesgmm.priors.weights import DirichletProcess, PitmanYor, SparseDirichlet
+from bayesgmm.priors.weights import DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LAST_STICK = 0.01  # weight of the last stick from which the truncation of a pro
 DRAWS = 200
 POINTS = 1000
 NARROW = 1e-3  # standard deviation below which a component is nearly singular, as a share of the data's
-EMPTYING = (SparseDirichlet, DirichletProcess, PitmanYor)  # priors under which empty components are intended
+EMPTYING = SparseDirichlet, DirichletProcess, PitmanYor, FiniteMixture  # under these, empty components are intended
 
 
 def cut_off(facts: FitInfo) -> list[Finding]:
@@ -127,6 +128,11 @@ def narrowness(fit: "xr.DataTree") -> Array:
 
 def labels(fit: "xr.DataTree") -> list[Finding]:
     """Check that labels are well determined, by what relabelling stored; if nothing is stored, relabel first."""
+    if number_varies(fit):
+        what = "The number of components differs between draws, so labels of components are only a guide."
+        why = "A component that is not in every draw has no weight, mean and covariance of its own."
+        advice = "Use bg.condition(fit, n_clusters=3), for example: it returns the draws with three clusters, labelled."
+        return [Finding("note", "labels", what, why, advice, {})]
     stored = info(fit).labels
     if stored is None or stored.doubtful_weight is None:
         with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.draws import sampled, size, statistic
+from bayesgmm.posterior.draws import number_varies, sampled, size, statistic
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, log_densities
@@ -57,7 +57,7 @@ def monitored(fit: "xr.DataTree") -> "xr.Dataset":
     -------
     Dataset
         ``loglik`` [chain, draw], if the fit stores it; ``log_density`` [chain, draw, point] at up to eight evenly
-        spaced points of the data, if the fit contains its data.
+        spaced points of the data, if the fit contains its data; ``n_components`` [chain, draw], if it is unknown.
     """
     import xarray as xr
 
@@ -70,6 +70,8 @@ def monitored(fit: "xr.DataTree") -> "xr.Dataset":
         values = _log_densities(fit, points.values[at]).reshape(*size(fit), len(at))
         coords = {"point": points.index[at]}
         quantities["log_density"] = xr.DataArray(values, dims=("chain", "draw", "point"), coords=coords)
+    if number_varies(fit):
+        quantities["n_components"] = fit["posterior"]["n_components"].astype(float)
     return xr.Dataset(quantities)
 
 
@@ -157,6 +159,8 @@ def _mixing(fit: "xr.DataTree") -> list[Finding]:
     free = monitored(fit)  # empty if the fit stores neither its data nor the log likelihood
     if free.data_vars and (findings := _findings(fit, *_rhat_and_ess(free), "problem", why)):
         return findings
+    if number_varies(fit):  # a single component is not in every draw
+        return []
     why = "The chains agree on the density of the data, but not on single components: results for these are uncertain."
     return _findings(fit, *convergence(fit), "warning", why)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.dispatch import by_class
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, NotConjugate
 from bayesgmm.estimators import shapes
 from bayesgmm.estimators.initialisation import ASSIGN, statistics, without_weightless
 from bayesgmm.inference.component_factors import Components
@@ -25,7 +25,7 @@ from bayesgmm.inference.variational import AscentResult, Rule, ascend, find, run
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
+from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.sweep.stats import Array, Blocks, Table
 
 PLAIN = 10  # number of plain iterations, equal to scikit-learn's, before the first extrapolation
@@ -150,6 +150,11 @@ def _dirichlet(prior: Dirichlet | SparseDirichlet, shares: Array) -> Array:
 def _sticks(prior: StickBreaking, shares: Array) -> tuple[Array, Array]:
     """Both parameters of each stick; the last takes all that is left: Beta(1, 0)."""
     return np.append(shares[:, 0], 1.0), np.append(shares[:, 1], 0.0)
+
+
+@weight_concentration.register
+def _finite(prior: FiniteMixture, shares: Array) -> Array:
+    raise NotConjugate("FiniteMixture", "weights=SparseDirichlet()")
 
 
 @dataclass(frozen=True)

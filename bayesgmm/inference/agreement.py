@@ -75,7 +75,8 @@ def ess_within_chains(values: Array) -> float:
 def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     """Compute label-free quantities (chains, draws, M) of draws (chains, draws, P) with log densities (chains, draws).
 
-    They are the log posterior density, the weights in ascending order, and the log density at some points of the data.
+    They are the log posterior density, the weights in ascending order or an unknown number of components, and the log
+    density at some points of the data.
     """
     weight, mean, core_roots = density.mixture(q.reshape(-1, q.shape[-1]))
     rows = density.blocks.rows()
@@ -84,5 +85,7 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     with np.errstate(divide="ignore"):
         table = Table.from_parameters(np.log(weight), mean, family.expand(core_roots, *mean.shape[1:]))
     at = log_densities(type(density.blocks).from_rows(rows[chosen]), table)
-    parts = [lp.reshape(-1, 1), np.sort(weight, axis=1), at]
+    varies = density.model.weights.draws_n_components
+    sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else np.sort(weight, axis=1)
+    parts = [lp.reshape(-1, 1), sizes, at]
     return np.concatenate(parts, axis=1).reshape(*q.shape[:2], -1)

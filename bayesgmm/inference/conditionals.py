@@ -6,13 +6,13 @@ import numpy as np
 
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
-from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS
+from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS
 from bayesgmm.inference.gibbs_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
-from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
+from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 
 
 @by_class
@@ -35,6 +35,11 @@ def _dirichlet(prior: Dirichlet | SparseDirichlet) -> int:
 @weights_kind.register
 def _sticks(prior: StickBreaking) -> int:
     return STICKS
+
+
+@weights_kind.register
+def _finite(prior: FiniteMixture) -> int:
+    return FINITE
 
 
 @by_class

@@ -16,6 +16,7 @@ random_numbers = Late("bayesgmm.sweep.random_numbers")
 POSITION, SWEEP, CHAIN, KEY0, KEY1 = range(5)
 STREAM_SIZE = 5
 DIRICHLET, STICKS, POWER = range(3)  # what a positive number is the parameter of
+FINITE = 3  # weights whose number is drawn too
 _STEP = 1.0  # width of a slice sampler's first interval, in logarithms
 _MAX_STEPS = 60
 _SMALLEST = 1e-12

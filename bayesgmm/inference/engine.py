@@ -97,6 +97,20 @@ def without_coordinates(model: MixtureModel) -> dict[str, str]:
     return without_chart(model.family)
 
 
+def with_unknown_number(model: MixtureModel) -> dict[str, str]:
+    """Return the part of a model that makes the number of components unknown, with an alternative.
+
+    Examples
+    --------
+    >>> from bayesgmm.priors.weights import FiniteMixture
+    >>> with_unknown_number(MixtureModel(10, weights=FiniteMixture()))
+    {'FiniteMixture': 'weights=SparseDirichlet()'}
+    """
+    if not model.weights.draws_n_components:
+        return {}
+    return {type(model.weights).__name__: "weights=SparseDirichlet()"}
+
+
 class Silent:
     """Progress report that shows nothing."""
 

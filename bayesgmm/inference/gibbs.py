@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesgmm.diagnosis.tempering import few_round_trips
+from bayesgmm.errors import DeclarationError
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Drawn, settled
 from bayesgmm.inference.gibbs_chains import sample
@@ -57,6 +58,8 @@ def fit(
     ------
     DataError
         If row weights are not whole numbers.
+    DeclarationError
+        If tempering is asked for with an unknown number of components.
     SamplingError
         If Ctrl-C comes before the first draw after tuning.
 
@@ -67,7 +70,8 @@ def fit(
     """
     progress.stage("sampling")
 
-    budget = Budget(draws, chains, max_draws, disagreement == "reconcile")
+    varies = density.model.weights.draws_n_components
+    budget = Budget(draws, chains, max_draws, disagreement == "reconcile" and not varies)
     if tempering != "none":
         schedule = {"draws": draws, "tune": tune, "chains": chains, "thin": thin}
         return _tempered(density, seed, cores, progress, schedule, budget)
@@ -81,13 +85,27 @@ def fit(
     def more(drawn: Drawn, count: int, _: int) -> Drawn:
         return draw(drawn.draws + count, drawn.q)
 
-    return settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
+    found = settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
+    if not varies:
+        return found
+    return replace(found, q=np.empty((*found.q.shape[:2], 0)), parameters=density.parameters(found.q))
 
 
 def _tempered(
     density: LogPosterior, seed: int, cores: int, progress: Progress, schedule: dict[str, int], budget: Budget
 ) -> Estimate:
-    """Return the draws of parallel tempering; they are not extended."""
+    """Return the draws of parallel tempering; they are not extended.
+
+    Raises
+    ------
+    DeclarationError
+        If the number of components is unknown.
+    """
+    if density.model.weights.draws_n_components:
+        raise DeclarationError(
+            "tempering='parallel' needs a fixed number of components, and FiniteMixture draws it.\n"
+            "  Leave tempering out, or declare weights=SparseDirichlet()."
+        )
     found = tempered_sample(density, seed, cores, progress, **schedule)
     drawn = Drawn(found.q, {"lp": _log_posterior(density, found.q, found.loglik)}, found.info is None)
     notes, never = EngineNotes(interrupted=drawn.interrupted, tempering=found.info), replace(budget, max_draws=1)
@@ -102,6 +120,12 @@ def _no_more(drawn: Drawn, count: int, number: int) -> Drawn:
 
 
 def _log_posterior(density: LogPosterior, q: Array, loglik: Array) -> Array:
-    """Return the log posterior densities of draws (chains, draws, P) with log likelihoods (chains, draws)."""
+    """Return the log posterior densities of draws (chains, draws, P) with log likelihoods (chains, draws).
+
+    Where the number of components is unknown, these are the log likelihoods alone: densities over different numbers of
+    coordinates can't be compared.
+    """
     units = density.blocks.total_weight * density.standard.log_scale
+    if density.model.weights.draws_n_components:
+        return loglik - units
     return loglik - units + np.apply_along_axis(density.log_prior, -1, q)

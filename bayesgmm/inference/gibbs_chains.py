@@ -15,9 +15,11 @@ from bayesgmm.errors import DataError
 from bayesgmm.inference import starts
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conditionals import law_of
+from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
+from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -26,6 +28,7 @@ RUN_IN = 50  # sweeps of a short run from each start
 MIN_STARTS = 16  # minimum number of starts
 NEAR = 10.0  # nats
 LIGHTEST = 1e-6  # minimum weight of a component at a start, before all are divided by their sum
+MOST_AT_START = 20  # maximum number of components at a start, where the number is drawn
 _NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 SHOWN_EVERY = 0.1  # seconds between two reports of progress
 
@@ -150,7 +153,8 @@ class Chains:
     def sweeps(self, number: int, q: Array, span: tuple[int, int], drawn: Array, loglik: Array) -> None:
         """Make the same sweeps, and keep the draws (draws, P) and their log likelihoods (draws,)."""
         names = np.array([number, *self.keys])
-        gibbs_sweeps(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+        make = telescoping_sweeps if self.law.weights_kind == FINITE else gibbs_sweeps
+        make(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
 
 
 def in_chunks(
@@ -212,6 +216,8 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     three components to the iris data all started in the same mode for one seed in three.)
     """
     rows, weight = starts.sample_rows(chain.density.blocks, rng)
+    if chain.law.weights_kind == FINITE:
+        return np.array([_finite_start(chain.density, rows, weight, number, rng) for number in range(chains)])
     begun = [_start(chain.density, rows, weight, kind, rng) for kind in range(max(MIN_STARTS, 4 * chains))]
     q = np.array(begun)
     value = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q)))))
@@ -259,6 +265,28 @@ def _start(density: LogPosterior, rows: Array, weight: Array, kind: int, rng: np
     mixture = starts.from_centres(rows, weight, centres(rows, weight, k, rng), density.model.family)
     shares = mixture.weight if equal else rng.dirichlet(np.full(k, 0.5)) + LIGHTEST
     return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
+
+
+def _finite_start(density: LogPosterior, rows: Array, weight: Array, number: int, rng: np.random.Generator) -> Array:
+    """Return coordinates (P,) with a number of components of their own, which come last; the others have no weight.
+
+    From many components, a chain reaches few within some sweeps. From few, it takes long to reach many: an empty
+    component from the prior must meet points.
+    """
+    k = density.n_components
+    largest = min(k, MOST_AT_START, max(1, len(rows) // 2))
+    count = max(1, round(largest / 2 ** (number % 3)))
+    centres, equal = _KINDS[number % len(_KINDS)]
+    mixture = starts.from_centres(rows, weight, centres(rows, weight, count, rng), density.model.family)
+    again = (np.arange(k) - k) % count
+    sharing = density.model.family.sharing
+    cores = mixture.core_roots if sharing.count(k) == 1 else mixture.core_roots[again]
+    q = density.coordinates(np.full(k, 1.0 / k), mixture.mean[again], cores)
+    shares = mixture.weight if equal else rng.dirichlet(np.full(count, 0.5)) + LIGHTEST
+    q[: k - 1] = -np.inf
+    q[k - count : k - 1] = np.log(shares[:-1] / shares[-1])
+    q[k - 2 + density.model.weights.n_extra] = count
+    return q
 
 
 def _random_rows(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:

@@ -102,7 +102,7 @@ def read(law, q, starts, memory):
 
 
 @plain_jit
-def _set_law(law, kind, at, shift, a, b, c):
+def set_law(law, kind, at, shift, a, b, c):
     """Describe a positive number to ``slice_draw``."""
     law[0], law[1], law[2], law[3], law[4], law[5] = kind, at, shift, a, b, c
 
@@ -124,7 +124,8 @@ def _log_exchange(law, memory, concentration, i, j):
 
 
 @plain_jit
-def _exchange(values, size, i, j):
+def exchange(values, size, i, j):
+    """Exchange rows i and j of an array (K * size,)."""
     for t in range(size):
         a, b = i * size + t, j * size + t
         values[a], values[b] = values[b], values[a]
@@ -140,11 +141,11 @@ def exchange_labels(stream, law, memory, concentration):
         j = i + 1 if number % 2 == 0 else i + 1 + min(int(v * (k - 1 - i)), k - 2 - i)
         w, _ = uniforms(stream)
         if math.log(w) < _log_exchange(law, memory, concentration, i, j):
-            _exchange(memory.counts, 1, i, j)
-            _exchange(memory.mean, d, i, j)
-            _exchange(memory.sums, memory.sums.size // k, i, j)
+            exchange(memory.counts, 1, i, j)
+            exchange(memory.mean, d, i, j)
+            exchange(memory.sums, memory.sums.size // k, i, j)
             if law.n_cores > 1:
-                _exchange(memory.core, memory.core.size // k, i, j)
+                exchange(memory.core, memory.core.size // k, i, j)
 
 
 @plain_jit
@@ -158,7 +159,7 @@ def draw_weights(stream, law, q, memory):
     if not law.exchangeable and k > 1:
         exchange_labels(stream, law, memory, math.exp(q[k - 1]) if learned else params[place])
     if learned:
-        _set_law(memory.law, law.weights_kind, place, 0.0, discount, 0.0, 0.0)
+        set_law(memory.law, law.weights_kind, place, 0.0, discount, 0.0, 0.0)
         q[k - 1] = slice_draw(stream, memory.law, counts, params, q[k - 1])
     if sticks:
         concentration = math.exp(q[k - 1]) if learned else params[1]
@@ -183,7 +184,7 @@ def draw_weights(stream, law, q, memory):
 
 
 @plain_jit
-def _location(law, q, at, j):
+def location_of(law, q, at, j):
     """Location of the means in column j, and the inverse square of their scale; ``at``: hyperparameters in q."""
     d = law.n_features
     if law.means_kind == HIERARCHICAL:
@@ -212,7 +213,7 @@ def _mean_given_precision(stream, law, q, at, k, memory):
                 total += memory.core[core + l * d + i] * memory.core[core + l * d + j]
             precision[i * d + j] = precision[j * d + i] = total
     for i in range(d):
-        location, weight = _location(law, q, at, i)
+        location, weight = location_of(law, q, at, i)
         total = weight * (location - memory.mean[k * d + i])
         for j in range(d):
             total += precision[i * d + j] * memory.sums[_row_of_sums(k, j, d, size)]
@@ -291,11 +292,11 @@ def draw_full(stream, law, q, means_at, scales_at, memory):
         wishart_root(stream, dof, scatter, d, memory.core, m * d * d)
     if conjugate:
         for c in range(k):
-            _add_conjugate_noise(stream, law, c, memory)
+            add_conjugate_noise(stream, law, c, memory)
 
 
 @plain_jit
-def _add_conjugate_noise(stream, law, k, memory):
+def add_conjugate_noise(stream, law, k, memory):
     """Add to the shift of mean k a normal vector of covariance (P'P)^-1 / (strength + n)."""
     d, y, root = law.n_features, memory.vector, (k % law.n_cores) * law.n_features * law.n_features
     scale = 1.0 / math.sqrt(law.means_params[d] + memory.counts[k])
@@ -326,7 +327,7 @@ def draw_diagonal(stream, law, q, means_at, scales_at, memory):
                         shift, away = _conjugate_shift(law, c, j, s1, memory)
                         rate += strength * (shift - away) * (shift - away)
                     else:
-                        location, weight = _location(law, q, means_at, j)
+                        location, weight = location_of(law, q, means_at, j)
                         precision = memory.core[core] * memory.core[core]
                         shift = precision * s1 + weight * (location - memory.mean[c * d + j])
                         total = n * precision + weight
@@ -343,7 +344,7 @@ def draw_diagonal(stream, law, q, means_at, scales_at, memory):
 
 
 @plain_jit
-def _write_components(law, q, starts, memory):
+def write_components(law, q, starts, memory):
     """Write means and roots to the coordinates q."""
     d, t = law.n_features, starts[1]
     for i in range(memory.mean.size):
@@ -381,7 +382,7 @@ def draw_centre_and_spread(stream, law, q, at, memory):
         for c in range(k):
             away = memory.mean[c * d + j] - centre
             squares += away * away
-        _set_law(memory.law, POWER, 3 * d + j * ENTRIES, math.log(params[2 * d + j]), -float(k), 0.5 * squares, -2.0)
+        set_law(memory.law, POWER, 3 * d + j * ENTRIES, math.log(params[2 * d + j]), -float(k), 0.5 * squares, -2.0)
         q[at + d + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + d + j])
 
 
@@ -394,7 +395,7 @@ def draw_scales(stream, law, q, at, memory):
         for t in range(j, memory.core.size, width if law.chart == LOGARITHMS else d):
             squares += memory.core[t] * memory.core[t]
         power = 0.5 * params[0] * law.n_cores
-        _set_law(memory.law, POWER, 2 + width + j * ENTRIES, math.log(params[2 + j]), power, 0.5 * squares, 1.0)
+        set_law(memory.law, POWER, 2 + width + j * ENTRIES, math.log(params[2 + j]), power, 0.5 * squares, 1.0)
         q[at + j] = slice_draw(stream, memory.law, memory.counts, params, q[at + j])
 
 
@@ -406,7 +407,7 @@ def draw_components(stream, law, q, starts, memory):
         draw_diagonal(stream, law, q, means_at, scales_at, memory)
     else:
         draw_full(stream, law, q, means_at, scales_at, memory)
-    _write_components(law, q, starts, memory)
+    write_components(law, q, starts, memory)
     if law.means_kind == HIERARCHICAL:
         draw_centre_and_spread(stream, law, q, means_at, memory)
     if law.scale_extra > 0:

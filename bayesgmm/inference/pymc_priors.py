@@ -6,6 +6,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.data.points import Standard
 from bayesgmm.dispatch import by_class
+from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.prior_distributions import (
     Tensor,
@@ -20,7 +21,7 @@ from bayesgmm.inference.pymc_scalars import pymc_scalar
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
-from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
+from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.pymc_ops.distributions import Affine, Logits, OrderedAffine
 from bayesgmm.sweep.stats import Array
 
@@ -49,6 +50,14 @@ def _dirichlet(prior: Dirichlet | SparseDirichlet, concentration: Tensor, n_comp
 @weights_given.register
 def _stick_breaking(prior: StickBreaking, concentration: Tensor, n_components: int) -> TensorVariable:
     return stick_breaking("weight", concentration, prior.stick_discount, n_components)
+
+
+@weights_given.register
+def _finite(prior: FiniteMixture, concentration: Tensor, n_components: int) -> TensorVariable:
+    raise DeclarationError(
+        "a PyMC model has a fixed number of components, so it can't take FiniteMixture.\n  Use method='gibbs', or "
+        "declare weights=SparseDirichlet()."
+    )
 
 
 @by_class

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.dispatch import by_class
+from bayesgmm.errors import NotConjugate
 from bayesgmm.priors.scalars import Scalar
-from bayesgmm.priors.weights import Dirichlet, SparseDirichlet, StickBreaking, WeightsPrior
+from bayesgmm.priors.weights import Dirichlet, FiniteMixture, SparseDirichlet, StickBreaking, WeightsPrior
 from bayesgmm.sweep.stats import Array
 
 
@@ -70,3 +71,8 @@ def _sticks(prior: StickBreaking, n_components: int) -> Shares:
     if isinstance(prior.concentration, Scalar):
         return Shares(path, base, slope)
     return Shares(path, base + slope * np.asarray(prior.concentration), np.zeros_like(base))
+
+
+@weight_shares.register
+def _finite(prior: FiniteMixture, n_components: int) -> Shares:
+    raise NotConjugate("FiniteMixture", "weights=SparseDirichlet()")

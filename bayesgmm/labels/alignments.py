@@ -141,12 +141,15 @@ class RelabellingProblem:
         None when there are no points.
     start : (S, K) int, optional
         An initial order.
+    max_iter : int
+        Maximum number of iterations.
     """
 
     posterior: Posterior
     best: int
     responsibilities: Responsibilities | None = None
     start: Order | None = None
+    max_iter: int = MAX_ITER
 
     def require_points(self) -> Responsibilities:
         """Return the responsibilities of the points.
@@ -231,10 +234,11 @@ def alternate(
     point_cost: Callable[[Array], Array],
     centre: Consensus,
     start: Order | None = None,
+    max_iter: int = MAX_ITER,
 ) -> Alignment:
     """Minimise the cost over the orders and over the consensus alternately, until convergence."""
     order, objective = start, []
-    for _ in range(MAX_ITER):
+    for _ in range(max_iter):
         cost = responsibilities.costs(point_cost(centre.share))
         new = solve_assignments(cost)
         if order is not None:
@@ -246,7 +250,7 @@ def alternate(
             break
         order = new
         centre = responsibilities.consensus(order)
-    assert order is not None  # MAX_ITER is not zero
+    assert order is not None  # max_iter is not zero
     final_cost = cost if point_cost is divergence else None
     return Alignment(order, centre, final_cost, tuple(objective))
 
@@ -256,7 +260,7 @@ def _by_points(problem: RelabellingProblem, point_cost: Callable[[Array], Array]
     centre = (
         responsibilities.of_draw(problem.best) if problem.start is None else responsibilities.consensus(problem.start)
     )
-    return alternate(responsibilities, point_cost, centre, problem.start)
+    return alternate(responsibilities, point_cost, centre, problem.start, problem.max_iter)
 
 
 def stephens(problem: RelabellingProblem) -> Alignment:

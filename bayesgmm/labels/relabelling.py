@@ -12,7 +12,15 @@ from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
 from bayesgmm.labels import label_confusion
-from bayesgmm.labels.alignments import METHODS, NEED_POINTS, Order, RelabellingProblem, Responsibilities, checked
+from bayesgmm.labels.alignments import (
+    MAX_ITER,
+    METHODS,
+    NEED_POINTS,
+    Order,
+    RelabellingProblem,
+    Responsibilities,
+    checked,
+)
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.info import LabelInfo, annotate, info
@@ -27,6 +35,7 @@ SUBSAMPLE = 200  # number of points that are used at the end of every fit; more 
 SUBSAMPLE_EACH = 20  # minimum number of points for each component, on average
 POINTS = 1000  # default number of points that ``relabel`` uses
 MANY = 4  # above MANY * POINTS points, a relabelling by POINTS points comes first
+FEW_ITER = 4  # iterations where the number of components differs between draws
 GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # groups whose components are reordered
 KEPT = "component_order"  # in ``sample_stats``: the label of each component in the original draw
 
@@ -139,6 +148,8 @@ class Options:
         Size of the subsample; all points when None.
     threads : int
     progress : bool
+    max_iter : int
+        Maximum number of iterations.
     """
 
     method: str = "stephens"
@@ -146,6 +157,7 @@ class Options:
     points: int | None = POINTS
     threads: int = 1
     progress: bool = False
+    max_iter: int = MAX_ITER
 
     def from_scratch(self, n_points: int) -> bool:
         """Return True if no relabelling by a subsample comes first: few points, or no initial order is needed."""
@@ -165,7 +177,8 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
         Points whose responsibilities may be compared.
     options : Options
     """
-    problem, settings, weight = RelabellingProblem(drawn, best), dict(options.settings), drawn.parameters.weight
+    settings, weight, limit = dict(options.settings), drawn.parameters.weight, options.max_iter
+    problem = RelabellingProblem(drawn, best, max_iter=limit)
     if points is not None:
         tables = drawn.tables()
         rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), options.points)
@@ -175,7 +188,7 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
         if not options.from_scratch(len(rows)):
             start, _ = find_order(drawn, best, points, replace(options, points=POINTS))
         problem = RelabellingProblem(
-            drawn, best, Responsibilities(blocks, tables, options.threads, options.progress), start
+            drawn, best, Responsibilities(blocks, tables, options.threads, options.progress), start, limit
         )
     alignment = METHODS[options.method](problem, **settings)
     if options.method != "ordered":
@@ -206,7 +219,10 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
         one = np.tile(np.arange(n_components), (n_draws, 1))
         return one[:, by_size(posterior.parameters.weight, one)], LabelInfo("stephens")
     size = max(SUBSAMPLE, SUBSAMPLE_EACH * n_components)
-    return find_order(posterior, int(np.argmax(lp)), points, Options(points=size, threads=threads))
+    options = Options(points=size, threads=threads)
+    if (posterior.parameters.weight == 0).any():  # components that are not in every draw: labels are only a guide
+        options = replace(options, max_iter=FEW_ITER)
+    return find_order(posterior, int(np.argmax(lp)), points, options)
 
 
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:

@@ -138,7 +138,7 @@ def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
     Raises
     ------
     DeclarationError
-        When there are too few draws.
+        When there are too few draws, or the number of components differs between them.
     FitFileError
         When the fit stores no model or no data.
     """
@@ -147,6 +147,11 @@ def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
         raise DeclarationError(
             f"the evidence needs at least {MIN_DRAWS} draws of the posterior, this fit has {chains * draws}.\n"
             "  Use method='nuts' or another method that returns draws."
+        )
+    if model.weights.draws_n_components:
+        raise DeclarationError(
+            "the evidence of a fit with an unknown number of components can't be estimated from its draws.\n"
+            "  bg.n_components(fit) shows the probability of each number, for which evidences are compared."
         )
     density = LogPosterior.of(model, observed(fit))
     posterior = fit["posterior"].to_dataset()

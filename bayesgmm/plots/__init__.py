@@ -13,6 +13,8 @@ from bayesgmm.plots.partitions import (
     co_clustering_data,
     n_clusters,
     n_clusters_data,
+    n_components,
+    n_components_data,
     partition,
     partition_data,
 )
@@ -36,6 +38,8 @@ __all__ = [
     "entropy_data",
     "n_clusters",
     "n_clusters_data",
+    "n_components",
+    "n_components_data",
     "pairs",
     "pairs_data",
     "partition",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.clusterings.co_clusterings import co_clustering as probabilities
+from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.clusterings.partitions import merge_of, require_same_points
@@ -391,4 +392,75 @@ def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: i
     axis.set_ylabel("posterior probability")
     axis.set_ylim(0, 1.08 * float(data["probability"].max()))
     despine(axis)
+    return figure
+
+
+def n_components_data(fit: "xr.DataTree", *, seed: int = 0) -> "xr.Dataset":
+    """Compute the data of ``n_components``: the table, up to the largest number with some posterior probability.
+
+    Raises
+    ------
+    DeclarationError
+        When the number of components of the fit is fixed.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [19.0], [20.0], [21.0]]
+    >>> model = bg.MixtureModel(5, "diag", weights=bg.FiniteMixture(bg.Geometric(0.5)))
+    >>> fit = bg.fit(model, x, "gibbs", draws=200, seed=1, progress=False)
+    >>> int(n_components_data(fit)["clusters"].idxmax())
+    2
+    """
+    table = tabulate(fit, seed=seed)
+    there = np.flatnonzero((table[["components", "clusters"]] > 0.0005).any(axis=1))
+    return table.iloc[: int(there[-1]) + 2].to_xarray()
+
+
+def n_components(fit: "xr.DataTree", *, seed: int = 0) -> "Figure":
+    """Plot the posterior of the number of components, and of the number of clusters, beside their priors.
+
+    Bars are posterior probabilities, with their Monte Carlo errors; points are prior probabilities.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of ``MixtureModel`` with ``weights=FiniteMixture(...)``.
+    seed : int
+        Seed of the labels and of the simulated prior.
+
+    Raises
+    ------
+    DeclarationError
+        When the number of components of the fit is fixed.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import bayesgmm as bg
+    >>> x = [[-1.0], [0.0], [1.0], [2.0], [19.0], [20.0], [21.0]]
+    >>> model = bg.MixtureModel(5, "diag", weights=bg.FiniteMixture(bg.Geometric(0.5)))
+    >>> figure = n_components(bg.fit(model, x, "gibbs", draws=200, seed=1, progress=False))
+    >>> figure.axes[0].get_xlabel()
+    'number of components K'
+    >>> plt.close(figure)
+    """
+    import matplotlib.pyplot as plt
+
+    data = n_components_data(fit, seed=seed)
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), layout="constrained", sharey=True)
+    titles = {"components": "number of components K", "clusters": "number of clusters K₊, which hold points"}
+    for axis, (name, title) in zip(axes, titles.items(), strict=True):
+        at, share = data["number"].values, data[name].values
+        axis.bar(at, share, color="0.6", width=0.7, yerr=data[f"{name}_se"].values, label="posterior")
+        axis.plot(at, data[f"{name}_prior"].values, "o", color="0.1", ms=4, label="prior")
+        axis.set_xlabel(title)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        despine(axis)
+    axes[0].set_ylabel("probability")
+    axes[1].legend(frameon=False)
     return figure

@@ -21,6 +21,11 @@ def sampled(fit: "xr.DataTree") -> bool:
     return size(fit) != (1, 1) and not approximate(fit)
 
 
+def number_varies(fit: "xr.DataTree") -> bool:
+    """Return True if the number of components differs between draws: then ``n_components`` is in the posterior."""
+    return "n_components" in fit["posterior"]
+
+
 def statistic(fit: "xr.DataTree", *names: str) -> "xr.DataArray | None":
     """Return a sample statistic by the first of its names that the fit has; None if it has none."""
     if "sample_stats" not in fit.children:

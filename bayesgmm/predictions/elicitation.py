@@ -157,6 +157,7 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
     -------
     Dataset
         ``probability`` [n_clusters], for 1 to K clusters; ``weight`` [rank], the expected weights in decreasing order.
+        ``components`` [n_clusters], the prior of an unknown number of components, for ``FiniteMixture``.
 
     Raises
     ------
@@ -186,11 +187,14 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
         raise DeclarationError(
             "draws from the prior of the concentration are zero or infinite: the prior is too wide; narrow it"
         )
+    number = model.weights.log_number(k)
+    components = {"components": ("n_clusters", np.exp(number))} if model.weights.draws_n_components else {}
     occupied = (rng.multinomial(n_points, weight) > 0).sum(axis=1)
     return xr.Dataset(
         {
             "probability": ("n_clusters", np.bincount(occupied, minlength=k + 1)[1:] / draws),
             "weight": ("rank", np.sort(weight, axis=1)[:, ::-1].mean(axis=0)),
+            **components,
         },
         coords={"n_clusters": np.arange(1, k + 1), "rank": np.arange(k)},
         attrs={"n_points": n_points},

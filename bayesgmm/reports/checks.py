@@ -245,6 +245,8 @@ def _with_prior(subject: Subject) -> tuple[list[str], list[Array], list[Array]]:
         raise Omitted("The fit stores no model declaration, so its priors are unknown.")
     if subject.is_point:
         raise Omitted("A point estimate has no posterior to compare with the prior.")
+    if subject.model.weights.draws_n_components:
+        raise Omitted("The number of components is unknown, so single components have no prior to compare with.")
     drawn = prior_draws(subject.model, subject.points).isel(chain=0)
     names: list[str] = []
     prior: list[Array] = []

@@ -5,6 +5,7 @@ import numpy as np
 from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.plots import partitions as draw
+from bayesgmm.posterior.draws import number_varies
 from bayesgmm.reports.blocks import Block, Omitted
 from bayesgmm.reports.mathematics import number
 from bayesgmm.reports.pictures import picture
@@ -35,6 +36,28 @@ def how_many(subject: Subject) -> list[Block]:
             "is the number of components in the model: if the last bar is high, more components may be needed; if one "
             f"of the first is high, fewer are enough.{subject.thinned}{subject.unweighted}",
             verdict=most,
+        )
+    ]
+
+
+def how_many_components(subject: Subject) -> list[Block]:
+    """Show the posterior of an unknown number of components, beside its prior."""
+    if not number_varies(subject.fit):
+        return []
+    data = draw.n_components_data(subject.fit)
+    best = int(data["components"].values.argmax())
+    values = zip(data["number"].values, data["components"].values, strict=True)
+    likely = [f"{n} ({share(float(p))})" for n, p in values if p > 0.005]
+    return [
+        picture(
+            lambda: draw.n_components(subject.fit),
+            title="Number of components",
+            alt=f"Probabilities of the number of components: {listed(likely)}.",
+            reading="Left, the number of components of the population; right, the number of those that hold at least "
+            "one point. Bars are posterior probabilities with their Monte Carlo errors, points are prior "
+            "probabilities. Where bars and points agree, the data say little about the number.",
+            verdict=f"Most probably there are {int(data['number'][best])} components "
+            f"({share(float(data['components'][best]))}).",
         )
     ]
 

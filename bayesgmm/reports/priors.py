@@ -15,7 +15,15 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans, HierarchicalMeans, MeansPrior, NormalMeans
 from bayesgmm.priors.scalars import Scalar
-from bayesgmm.priors.weights import Dirichlet, DirichletProcess, PitmanYor, SparseDirichlet, StickBreaking, WeightsPrior
+from bayesgmm.priors.weights import (
+    Dirichlet,
+    DirichletProcess,
+    FiniteMixture,
+    PitmanYor,
+    SparseDirichlet,
+    StickBreaking,
+    WeightsPrior,
+)
 from bayesgmm.reports.mathematics import number
 from bayesgmm.sweep.stats import Array
 
@@ -66,8 +74,9 @@ def _of_data(model: MixtureModel) -> Description:
         return Description(
             "All points come from one Gaussian.", (f"x_n ∼ Normal(μ_1, {covariance.replace('k', '1')})",)
         )
-    words = f"Each point comes from one of {model.n_components} Gaussians; {model.family.words}."
-    return Description(words, (f"x_n ∼ ∑_{{k = 1}}^{{{model.n_components}}} w_k Normal(μ_k, {covariance})",))
+    count = "K" if model.weights.draws_n_components else str(model.n_components)
+    words = f"Each point comes from one of {count} Gaussians; {model.family.words}."
+    return Description(words, (f"x_n ∼ ∑_{{k = 1}}^{{{count}}} w_k Normal(μ_k, {covariance})",))
 
 
 def _with_background(description: Description, model: MixtureModel) -> Description:
@@ -184,6 +193,15 @@ def _pitman_yor(prior: PitmanYor, n_components: int) -> Description:
     d = prior.discount
     words = f"A Pitman-Yor process: the number of clusters grows like the number of points to the power {number(d)}."
     return _sticks(f"{number(1 - d)}, {symbol} + {number(d)} k", n_components, prior, words)
+
+
+@describe_weights.register
+def _finite(prior: FiniteMixture, n_components: int) -> Description:
+    symbol, estimated, formulas = _concentration(prior.concentration)
+    words = f"The number of components K is unknown, and at most {n_components}; given K, the weights are Dirichlet."
+    number_of = f"K ∼ {prior.components.formula.format(**dict(prior.components))}, K ≤ {n_components}"
+    given = f"{symbol} / K" if prior.dynamic else symbol
+    return Description(f"{words} {estimated}".strip(), (number_of, f"(w_1, …, w_K) ∼ Dirichlet({given})", *formulas))
 
 
 def _located(location: ArrayLike | None, n_features: int) -> tuple[str, dict[str, Array]]:

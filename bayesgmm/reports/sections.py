@@ -50,7 +50,11 @@ SECTIONS = (
     Section("clusters", "Components", (clusters.table, clusters.portraits)),
     Section("pictures", "Figures of the components", (clusters.pairs, clusters.density, clusters.weights)),
     Section("points", "Most uncertain points", (clusters.least_certain,)),
-    Section("together", "Clusters of points", (groupings.how_many, groupings.clusterings, groupings.together)),
+    Section(
+        "together",
+        "Clusters of points",
+        (groupings.how_many, groupings.how_many_components, groupings.clusterings, groupings.together),
+    ),
     Section("findings", "Findings of the checks", (overview.findings,)),
     Section("fitted", "Model, method and data", (declared.model, declared.engine, declared.data)),
     Section(

@@ -16,12 +16,16 @@ with N points, D features (columns) and K components.
 PURPOSES = {
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
-        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor NormalMeans ConjugateMeans "
+        "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans ConjugateMeans "
         "HierarchicalMeans WishartPrecision LKJCovariance Background",
     ),
     "Positive numbers": (
         "Priors of a concentration, a standard deviation, a spread or a scale, with PyMC's parameters.",
         "HalfNormal HalfCauchy HalfStudentT Exponential LogNormal Gamma InverseGamma",
+    ),
+    "Numbers of components": (
+        "Priors of an unknown number of components, for ``FiniteMixture``.",
+        "Uniform Poisson Geometric BetaNegativeBinomial",
     ),
     "Look before you fit": (
         "What is believed before any data, and declarations as files.",
@@ -35,7 +39,7 @@ PURPOSES = {
     ),
     "Cluster": (
         "Answers that need no names for the components.",
-        "partition credible_ball co_clustering n_clusters merge_components",
+        "partition credible_ball co_clustering n_clusters n_components condition merge_components",
     ),
     "Diagnose": (
         "Convergence, label switching, and checks of a fit.",

@@ -122,6 +122,18 @@ def test_select_shows_writes_and_draws(folder):
     assert (folder / "table.png").stat().st_size > 10_000
 
 
+def test_select_shows_the_posterior_of_the_number_of_components(folder):
+    args = ["--bayes", "-k", "1-4", "--seed", "1", "-o", "numbers.csv", "--plot", "numbers.png"]
+    done = run("select", "flowers.csv", *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "Posterior of the numbers of components and of clusters, full covariances" in done.stdout
+    table = pd.read_csv(folder / "numbers.csv")
+    assert table["components_prior"].tolist() == [0.25] * 4
+    assert table["components"].sum() == pytest.approx(1.0)
+    assert f"{table['components'].max():.3f}" in done.stdout
+    assert (folder / "numbers.png").stat().st_size > 10_000
+
+
 def test_select_says_what_can_not_be_fitted(folder):
     done = run("select", "flowers.csv", "-k", "2,100", "--covariance", "full", "--criterion", "icl", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -193,6 +205,7 @@ WRONG = [
     (["select", "flowers.csv", "-k", "0"], "'0' is not a number of components"),
     (["select", "flowers.csv", "--criterion", "bik"], "did you mean 'bic'"),
     (["select", "flowers.csv", "--covariance", "full,tide"], "did you mean 'tied'"),
+    (["select", "flowers.csv", "--bayes", "--covariance", "full,tied"], "--bayes takes one family, for example full"),
     (["select", "flowers.csv", "-o", "x.nc"], "must end in .csv, .parquet or .pq"),
     (["select", "flowers.csv", "-o", "flowers.csv"], "is an input of this command"),
     (["select", "flowers.csv", "--plot", "x.csv"], "must end in .png, .pdf or .svg"),

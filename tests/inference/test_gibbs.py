@@ -266,7 +266,7 @@ def test_every_index_is_within_its_array(d, model, monkeypatch):
     first = law.n_components - 1 + law.weights_extra
     starts = first, first + law.n_components * d + law.means_extra, q.size - law.scale_extra
     memory = gibbs_kernels.scratch_memory(law, starts[2] - starts[1])
-    gibbs_kernels._read(law, q, starts, memory)
+    gibbs_kernels.read(law, q, starts, memory)
     memory.sums[:: memory.sums.size // law.n_components] = 5.0  # points of each component, all at its mean
     gibbs_kernels.draw_parameters(np.zeros(draw_kernels.STREAM_SIZE, dtype=np.int64), law, q, starts, memory)
     assert np.isfinite(q).all()

@@ -17,8 +17,7 @@ from bayesgmm.inference.importance import log_evidence
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
-from bayesgmm.priors.weights import WEIGHTS
-from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
+from tests.declarations import FIXED, SDS, covariance_priors, mean_priors, weight_priors
 
 UNIFORM = bg.Dirichlet()
 POINTS = np.array([-1.0, -0.8, 0.1, 0.9, 1.1, 3.0])
@@ -159,7 +158,7 @@ PLANE = [
 
 def test_every_prior_is_among_them():
     models = [*COLUMN, *PLANE]
-    assert {type(model.weights) for model in models} == set(WEIGHTS.values())
+    assert {type(model.weights) for model in models} == set(FIXED.values())
     assert {type(model.means) for model in models} == set(MEANS.values())
     assert {type(model.covariances) for model in models} == set(COVARIANCE_PRIORS.values())
 

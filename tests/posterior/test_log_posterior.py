@@ -16,8 +16,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
-from bayesgmm.priors.weights import WEIGHTS
-from tests.declarations import SDS, covariance_priors, mean_priors, weight_priors
+from tests.declarations import FIXED, SDS, covariance_priors, mean_priors, weight_priors
 
 
 def make(family, n_features, n_components, weights=None, means=None, covariances=None, n_points=40):
@@ -38,7 +37,7 @@ def make(family, n_features, n_components, weights=None, means=None, covariances
 
 def test_every_prior_is_tested():
     for registry, declared in [
-        (WEIGHTS, weight_priors(2)),
+        (FIXED, weight_priors(2)),
         (MEANS, mean_priors(1)),
         (COVARIANCE_PRIORS, covariance_priors(2)),
         (SCALARS, SDS),

@@ -1,0 +1,306 @@
+r"""Telescoping sampler of a mixture with an unknown number of components, compiled.
+
+One sweep draws [1]_
+
+1. the component of every point, given K components;
+2. the parameters of the components that hold points, and the hyperparameters given these;
+3. K given the partition: the weights and the components without points are integrated out;
+4. the concentration given the partition and K, by slice sampling;
+5. the parameters of the K - K+ other components from their prior, and the weights.
+
+The state between sweeps is a vector as that of ``gibbs_kernels``, for the largest number of components. The K
+components of the state come last. The logits of the others are minus infinity, so that their weights are 0; their
+parameters are draws from the prior where the state is kept as a draw. The last hyperparameter of the weights is K.
+
+References
+----------
+.. [1] Frühwirth-Schnatter, Malsiner-Walli & Grün (2021), Bayesian Analysis 16(4), 1279-1307: algorithm 1.
+"""
+
+import math
+
+import numpy as np
+
+from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.inference.draw_kernels import (
+    DIRICHLET,
+    STREAM_SIZE,
+    log_dirichlet,
+    normal,
+    slice_draw,
+    uniforms,
+)
+from bayesgmm.inference.gibbs_kernels import (
+    CONJUGATE,
+    HIERARCHICAL,
+    Law,
+    Scratch,
+    add_conjugate_noise,
+    draw_centre_and_spread,
+    draw_diagonal,
+    draw_full,
+    draw_scales,
+    exchange,
+    location_of,
+    read,
+    scratch_memory,
+    set_law,
+    write_components,
+)
+from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
+from bayesgmm.sweep.compilation import jit, kernel, plain_jit
+from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.orchestration import NativeTable, Workspace, workspace
+
+DYNAMIC, CONCENTRATION, LOG_MASS = 0, 1, 4  # where the parameters of the weights begin
+
+
+@jit
+def _part_of_law(law, count):
+    """Return the priors of some of the components alone."""
+    return Law(
+        count,
+        law.n_features,
+        law.chart,
+        count if law.n_cores > 1 else 1,
+        law.weights_kind,
+        law.exchangeable,
+        law.weights_extra,
+        law.means_kind,
+        law.means_extra,
+        law.scale_extra,
+        law.weights_params,
+        law.means_params,
+        law.covariances_params,
+    )
+
+
+@jit
+def _part(law, memory, first, last):
+    """Return the memory of components first to last alone; a root that all share belongs to every part.
+
+    Like all that calls it, it counts references: a ``plain_jit`` function must not return arrays.
+    """
+    k, d = law.n_components, law.n_features
+    root, core, sums = memory.root.size // k, memory.core.size // law.n_cores, memory.sums.size // k
+    cores = memory.core
+    if law.n_cores > 1:
+        cores = memory.core[first * core : last * core]
+    return Scratch(
+        memory.log_weight[first:last],
+        memory.mean[first * d : last * d],
+        cores,
+        memory.root[first * root : last * root],
+        memory.log_det[first:last],
+        memory.offset[first:last],
+        memory.counts[first:last],
+        memory.delta[first * d : last * d],
+        memory.first,
+        memory.second,
+        memory.vector,
+        memory.law,
+        memory.sums[first * sums : last * sums],
+    )
+
+
+@plain_jit
+def _sort_out(law, memory, first):
+    """Move the components that hold points to the end; return their number. Those before ``first`` hold none."""
+    k, d, width = law.n_components, law.n_features, memory.sums.size // law.n_components
+    for c in range(k):
+        if c < first:
+            for t in range(width):
+                memory.sums[c * width + t] = 0.0
+        memory.counts[c] = memory.sums[c * width]
+    to = k - 1
+    for c in range(k - 1, first - 1, -1):
+        if memory.counts[c] > 0.0:
+            if c != to:
+                exchange(memory.counts, 1, c, to)
+                exchange(memory.mean, d, c, to)
+                exchange(memory.sums, width, c, to)
+                if law.n_cores > 1:
+                    exchange(memory.core, memory.core.size // k, c, to)
+            to -= 1
+    return k - 1 - to
+
+
+@jit
+def _draw_components(stream, law, q, means_at, scales_at, memory, first, last):
+    """Draw means and precisions of components first to last, which have roots of their own or are all components."""
+    if last <= first:
+        return
+    part_law, part = _part_of_law(law, last - first), _part(law, memory, first, last)
+    if law.chart == LOGARITHMS:
+        draw_diagonal(stream, part_law, q, means_at, scales_at, part)
+    else:
+        draw_full(stream, part_law, q, means_at, scales_at, part)
+    _move(part)
+
+
+@plain_jit
+def _move(memory):
+    """Move the means by their shifts."""
+    for i in range(memory.mean.size):
+        memory.mean[i] += memory.delta[i]
+        memory.delta[i] = 0.0
+
+
+@plain_jit
+def _draw_means_from_prior(stream, law, q, means_at, memory, first, last):
+    """Draw the means of components first to last, which hold no points, given the precisions."""
+    d, width = law.n_features, memory.core.size // law.n_cores
+    for c in range(first, last):
+        for j in range(d):
+            place, weight = location_of(law, q, means_at, j)
+            memory.delta[c * d + j] = place - memory.mean[c * d + j]
+            if law.means_kind != CONJUGATE:
+                memory.delta[c * d + j] += normal(stream) / math.sqrt(weight)
+            elif law.chart == LOGARITHMS:
+                root = memory.core[(c % law.n_cores) * width + j % width]
+                memory.delta[c * d + j] += normal(stream) / (root * math.sqrt(law.means_params[d]))
+        if law.means_kind == CONJUGATE and law.chart != LOGARITHMS:
+            add_conjugate_noise(stream, law, c, memory)
+    _move(memory)
+
+
+@plain_jit
+def _log_sizes(alpha, counts):
+    """Log of the product of Gamma(alpha + n) / Gamma(alpha) over the components that hold points."""
+    value, one = 0.0, math.lgamma(alpha)
+    for c in range(counts.size):
+        if counts[c] > 0.0:
+            value += math.lgamma(alpha + counts[c]) - one
+    return value
+
+
+@plain_jit
+def draw_number(stream, params, log_alpha, counts, occupied, log_chance):
+    """Draw the number of components given the sizes ``counts`` of the clusters, of which ``occupied`` hold points."""
+    k, alpha, total = log_chance.size, math.exp(log_alpha), 0.0
+    dynamic = params[DYNAMIC] > 0.0
+    for c in range(counts.size):
+        total += counts[c]
+    top, fewest = -math.inf, max(occupied, 1)
+    for n in range(fewest, k + 1):
+        each = alpha / n if dynamic else alpha
+        value = params[LOG_MASS + n - 1] + math.lgamma(n + 1.0) - math.lgamma(n - occupied + 1.0)
+        value += math.lgamma(each * n) - math.lgamma(each * n + total)
+        if dynamic:
+            value += _log_sizes(each, counts)
+        log_chance[n - 1] = value
+        top = max(top, value)
+    whole = 0.0
+    for n in range(fewest, k + 1):
+        log_chance[n - 1] = math.exp(log_chance[n - 1] - top)
+        whole += log_chance[n - 1]
+    u, _ = uniforms(stream)
+    left = u * whole
+    for n in range(fewest, k + 1):
+        left -= log_chance[n - 1]
+        if left <= 0.0:
+            return n
+    return k
+
+
+@plain_jit
+def _draw_concentration(stream, law, q, memory, count):
+    """Draw the concentration given the sizes of the clusters and the number of components."""
+    k, params = law.n_components, law.weights_params
+    shift = math.log(float(count)) if params[DYNAMIC] > 0.0 else 0.0
+    set_law(memory.law, DIRICHLET, CONCENTRATION, shift, 0.0, 0.0, 0.0)
+    q[k - 1] = shift + slice_draw(stream, memory.law, memory.counts[k - count :], params, q[k - 1] - shift)
+
+
+@plain_jit
+def _draw_weights(stream, law, q, memory, log_alpha, count):
+    """Draw the weights of the last ``count`` components; the others have none."""
+    k, first = law.n_components, law.n_components - count
+    each = math.exp(log_alpha)
+    if law.weights_params[DYNAMIC] > 0.0:
+        each /= count
+    for c in range(count):
+        memory.vector[c] = memory.counts[first + c] + each
+    log_weight = memory.log_weight[first:]
+    log_dirichlet(stream, memory.vector, log_weight)
+    for c in range(k - 1):
+        q[c] = -math.inf if c < first else log_weight[c - first] - log_weight[count - 1]
+
+
+@jit
+def draw_finite(stream, law, q, starts, memory, log_chance, kept):
+    """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q.
+
+    ``kept`` is True if the state will be a draw: then components beyond K are drawn too.
+    """
+    k, n_place = law.n_components, starts[0] - 1
+    means_at, scales_at = starts[0] + memory.mean.size, starts[2]
+    occupied = _sort_out(law, memory, k - int(q[n_place]))
+    shared = law.n_cores == 1
+    _draw_components(stream, law, q, means_at, scales_at, memory, 0 if shared else k - occupied, k)
+    filled_law, filled = _part_of_law(law, occupied), _part(law, memory, k - occupied, k)
+    if law.means_kind == HIERARCHICAL:
+        draw_centre_and_spread(stream, filled_law, q, means_at, filled)
+    if law.scale_extra > 0:
+        draw_scales(stream, filled_law, q, scales_at, filled)
+    learned = law.weights_extra > 1
+    log_alpha = q[k - 1] if learned else math.log(law.weights_params[CONCENTRATION])
+    count = draw_number(stream, law.weights_params, log_alpha, filled.counts, occupied, log_chance)
+    if learned:
+        _draw_concentration(stream, law, q, memory, count)
+        log_alpha = q[k - 1]
+    first = 0 if kept else k - count
+    if shared:
+        _draw_means_from_prior(stream, law, q, means_at, memory, first, k - occupied)
+    else:
+        _draw_components(stream, law, q, means_at, scales_at, memory, first, k - occupied)
+    _draw_weights(stream, law, q, memory, log_alpha, count)
+    q[n_place] = count
+    write_components(law, q, starts, memory)
+
+
+@kernel
+def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+    """Make the sweeps first to last of one chain, from coordinates q (P,), which become those after the last.
+
+    Parameters
+    ----------
+    points : NativePoints
+    law : Law
+    schedule : Schedule
+    chain : (3,) int
+        Number of the chain, and two keys.
+    q : (P,) float
+    first, last : int
+        Sweeps count from 0; the state before sweep ``tune + thin * i`` is draw i.
+    drawn, logliks : (draws, P) and (draws,) float
+        Draws, and the log likelihoods of the points as the sweep sees them.
+    """
+    k, d = law.n_components, law.n_features
+    a = k - 1 + law.weights_extra
+    b = a + k * d + law.means_extra
+    e = q.size - law.scale_extra
+    starts = (a, b, e)  # of the means, the roots, and the scales
+    memory, log_chance = scratch_memory(law, e - b), np.empty(k)
+    whole = workspace(points, NativeTable(memory.offset, memory.mean, memory.root, k))
+    others = whole.score.size // BLOCK - k  # a background
+    lanes, draws = np.empty(memory.sums.size * LANES), np.empty(whole.score.size)
+    width = lanes.size // k
+    stream = np.zeros(STREAM_SIZE, dtype=np.int64)
+    for number in range(first, last):
+        count = int(q[a - 1])
+        read(law, q, starts, memory)
+        active = _part(law, memory, k - count, k)
+        table = NativeTable(active.offset, active.mean, active.root, count)
+        work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK])
+        sweep = Sweep(number, chain[0], chain[1], chain[2])
+        loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes[: count * width], active.sums)
+        since = number - schedule.tune
+        if since >= 0 and since % schedule.thin == 0 and since // schedule.thin < logliks.size:
+            draw = since // schedule.thin
+            logliks[draw] = loglik
+            for t in range(q.size):
+                drawn[draw, t] = q[t]
+        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        kept = since + 1 >= 0 and (since + 1) % schedule.thin == 0
+        draw_finite(stream, law, q, starts, memory, log_chance, kept)
