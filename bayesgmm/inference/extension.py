@@ -46,7 +46,7 @@ class Drawn:
 
     def followed_by(self, more: "Drawn") -> Self:
         """Append further draws of the same chains, as many as all of them have: Ctrl-C leaves NaN, or fewer chains."""
-        count = int(np.isfinite(more.q).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0
+        count = int((~np.isnan(more.q)).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0
         if not count:
             return replace(self, interrupted=more.interrupted)
         stats = {name: np.concatenate([kept, more.stats[name][:, :count]], axis=1) for name, kept in self.stats.items()}

@@ -20,7 +20,7 @@ def trim(z: Array, stats: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
     >>> trim(z, {})[0].shape
     (2, 2, 1)
     """
-    lengths = np.isfinite(z).all(-1).sum(axis=1)
+    lengths = (~np.isnan(z)).all(-1).sum(axis=1)
     longest = np.argsort(-lengths, kind="stable")
     kept = lengths[longest] * np.arange(1, len(lengths) + 1)
     if len(kept) == 0 or kept.max() == 0:

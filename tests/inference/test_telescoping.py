@@ -15,7 +15,9 @@ from bayesgmm.errors import DeclarationError
 from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.extension import Drawn
 from bayesgmm.inference.gibbs_kernels import Schedule
+from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
@@ -260,3 +262,11 @@ def test_tempering_is_refused():
     model = bg.MixtureModel(3, weights=bg.FiniteMixture())
     with pytest.raises(DeclarationError, match="tempering='parallel' needs a fixed number of components"):
         bg.fit(model, [[0.0], [1.0], [5.0]], "gibbs", tempering="parallel", progress=False)
+
+
+def test_components_without_weight_do_not_end_a_chain():
+    """Their coordinates are minus infinity; NaN is a draw that Ctrl-C prevented."""
+    q = np.array([[[-np.inf, 1.0], [-np.inf, 2.0]], [[-np.inf, 3.0], [np.nan, np.nan]]])
+    assert trim(q, {})[0].shape == (1, 2, 2)
+    first, more = Drawn(q[:, :1], {"lp": np.zeros((2, 1))}), Drawn(q[:1, 1:], {"lp": np.zeros((1, 1))})
+    assert replace(first, q=q[:1, :1], stats={"lp": np.zeros((1, 1))}).followed_by(more).draws == 2
