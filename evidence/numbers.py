@@ -19,7 +19,7 @@ PUBLISHED = {
     "acidity": {2: 0.082, 3: 0.244, 4: 0.236, 5: 0.172, 6: 0.118, 7: 0.069},
 }
 """Data set -> probability of each number of components."""
-MOST = 30
+LARGEST = 30
 DRAWS, THIN = 2_500, 40  # of one chain: 100,000 sweeps
 FEW = 2  # with fewer chains, they are shorter
 
@@ -31,8 +31,8 @@ def declared(x: NDArray[np.float64]) -> LogPosterior:
     deviation, precisions are Gamma(2, b), and b is Gamma(0.2, 10 / R^2).
     """
     scale = bg.Gamma(0.2, 5 / float(np.ptp(x)) ** 2)  # of 2 b
-    weights = bg.FiniteMixture(bg.Uniform(1, MOST), concentration=1.0)
-    model = bg.MixtureModel(MOST, "diag", weights, bg.NormalMeans(), bg.WishartPrecision(dof=4, scale=scale))
+    weights = bg.FiniteMixture(bg.Uniform(1, LARGEST), concentration=1.0)
+    model = bg.MixtureModel(LARGEST, "diag", weights, bg.NormalMeans(), bg.WishartPrecision(dof=4, scale=scale))
     return LogPosterior.of(model, as_points(x))
 
 
@@ -42,7 +42,7 @@ def shares(x: NDArray[np.float64], chains: int, seed: int) -> NDArray[np.float64
     draws = DRAWS if chains >= FEW else 50
     q = run(density, seed, os.cpu_count() or 1, draws=draws, tune=2_000, chains=chains, thin=THIN)
     number = density.parameters(q).extras["n_components"]
-    found: NDArray[np.float64] = (number[..., None] == np.arange(1, MOST + 1)).mean(axis=1)
+    found: NDArray[np.float64] = (number[..., None] == np.arange(1, LARGEST + 1)).mean(axis=1)
     return found
 
 
@@ -50,7 +50,7 @@ def table(name: str, x: NDArray[np.float64], chains: int, seed: int) -> pd.DataF
     """Tabulate the published and our probabilities of a data set."""
     found = shares(x, chains, seed)
     mean = found.mean(axis=0)
-    error = found.std(axis=0, ddof=1) / np.sqrt(chains) if chains > 1 else np.full(MOST, np.nan)
+    error = found.std(axis=0, ddof=1) / np.sqrt(chains) if chains > 1 else np.full(LARGEST, np.nan)
     rows = [
         {"data": name, "K": k, "published": published, "found": estimate(mean[k - 1], error[k - 1], 3)}
         for k, published in PUBLISHED[name].items()

@@ -28,7 +28,7 @@ RUN_IN = 50  # sweeps of a short run from each start
 MIN_STARTS = 16  # minimum number of starts
 NEAR = 10.0  # nats
 LIGHTEST = 1e-6  # minimum weight of a component at a start, before all are divided by their sum
-MOST_AT_START = 20  # maximum number of components at a start, where the number is drawn
+MAX_AT_START = 20  # maximum number of components at a start, where the number is drawn
 _NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 SHOWN_EVERY = 0.1  # seconds between two reports of progress
 
@@ -274,7 +274,7 @@ def _finite_start(density: LogPosterior, rows: Array, weight: Array, number: int
     component from the prior must meet points.
     """
     k = density.n_components
-    largest = min(k, MOST_AT_START, max(1, len(rows) // 2))
+    largest = min(k, MAX_AT_START, max(1, len(rows) // 2))
     count = max(1, round(largest / 2 ** (number % 3)))
     centres, equal = _KINDS[number % len(_KINDS)]
     mixture = starts.from_centres(rows, weight, centres(rows, weight, count, rng), density.model.family)
