@@ -56,6 +56,9 @@ SECTIONS = {
     section.name: section
     for section in (
         Section("sbc-gibbs", "Calibration of Gibbs sampling", "evidence.calibration:of_gibbs", 35, 1),
+        Section("sbc-nuts", "Calibration of NUTS", "evidence.calibration:of_nuts", 20, 1),
+        Section("sbc-vb", "Calibration of variational Bayes", "evidence.calibration:of_vb", 20, 1),
+        Section("sbc-advi", "Calibration of ADVI", "evidence.calibration:of_advi", 20, 1),
         Section(
             "posteriordb",
             "A published posterior",

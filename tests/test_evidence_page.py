@@ -97,7 +97,9 @@ def test_calibrated_quantities_ignore_labels_and_use_the_density():
 
 def test_every_prior_is_calibrated():
     models = [model for _, _, model in every_declaration()]
-    assert {type(model.weights) for model in models} == set(WEIGHTS.values())
+    assert {type(model.weights) for model in models} == set(WEIGHTS.values()) - {
+        bg.FiniteMixture
+    }  # its draws have an unknown K
     assert {type(model.means) for model in models} == set(MEANS.values())
     assert {type(model.covariances) for model in models} == set(COVARIANCE_PRIORS.values())
 
