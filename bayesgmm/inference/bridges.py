@@ -21,7 +21,7 @@ class BridgeEstimate:
     overlap : float
         Overlap of target and proposal, from 0 to 1 for equal densities.
     effective : float
-        Effective number of the posterior's draws.
+        Effective number of the posterior's draws, for the mean that the estimate takes over them.
     """
 
     log_evidence: float
@@ -70,8 +70,9 @@ def bridge(drawn: Array, proposed: Array) -> BridgeEstimate:
     """
     effective = effective_size(drawn)
     log_z, f, h = optimal_bridge(drawn, proposed, effective)
-    error = f.var() / (f.mean() ** 2 * f.size) + h.var() / (h.mean() ** 2 * effective_size(h))
-    return BridgeEstimate(log_z, float(np.sqrt(error)), float(min(f.mean(), 1.0)), effective)
+    averaged = effective_size(h)
+    error = f.var() / (f.mean() ** 2 * f.size) + h.var() / (h.mean() ** 2 * averaged)
+    return BridgeEstimate(log_z, float(np.sqrt(error)), float(min(f.mean(), 1.0)), averaged)
 
 
 def optimal_bridge(drawn: Array, proposed: Array, effective: float) -> tuple[float, Array, Array]:

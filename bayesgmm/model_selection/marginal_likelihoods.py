@@ -1,6 +1,7 @@
 """Log evidence (log marginal likelihood) of a fit by draws."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.declared import whole
+from bayesgmm.diagnosis.tempering import MIN_TRIPS
 from bayesgmm.errors import DeclarationError, SamplingError, UnreliableEvidence
 from bayesgmm.inference.bridges import bridge
 from bayesgmm.inference.importance import Draws, importance_share, log_evidence, smooth
@@ -15,7 +17,7 @@ from bayesgmm.inference.mixture_proposals import Proposal, fit_proposal, halves
 from bayesgmm.labels.relabelling import component_order, inverse, reorder
 from bayesgmm.posterior.criteria import HIGH_KHAT
 from bayesgmm.posterior.draws import approximate, size
-from bayesgmm.posterior.info import declaration
+from bayesgmm.posterior.info import TemperingInfo, declaration, info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed, unpack
@@ -24,11 +26,14 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-PROPOSALS = 10_000  # number of proposals, where the data are few enough
+PROPOSALS = 10_000  # number of proposals at first, where the data are few enough
+MAX_PROPOSALS = 160_000  # more are made while the standard error is too large
 MIN_PROPOSALS = 1000
+PRECISE = 0.1  # standard error, in nats, at which no more are made
 WORTH = 3_000_000_000  # maximum of points x features x components x proposals
 UNMIXED = 1.1  # R-hat above which chains have not mixed
 MIN_EFFECTIVE = 50  # minimum effective number of proposals or draws in the overlap
+ENOUGH = 100  # effective number of proposals with which importance sampling is trusted where the draws are too few
 IMPRECISE = 0.5  # maximum standard error, in nats
 APART = 4.0  # maximum difference of two estimates, in standard errors ...
 EQUAL = 0.1  # ... and the difference that is always allowed, in nats
@@ -43,8 +48,9 @@ class Evidence:
     ----------
     log_evidence, se : float
         Log marginal likelihood of the data in their own units, and its standard error, in nats.
-    method : {'bridge', 'importance'}
-        Bridge sampling for draws of Markov chains, importance sampling for those of an approximation.
+    method : {'bridge', 'importance', 'tempering'}
+        Bridge sampling for draws of Markov chains; importance sampling for those of an approximation, and where the
+        draws are too few for a bridge; the ladder of parallel tempering where both fail.
     effective_share : float
         Overlap of posterior and proposal, from 0 to 1: for importance sampling, the effective sample size as a share of
         the proposals.
@@ -54,6 +60,8 @@ class Evidence:
         Maximum R-hat of the coordinates, with the components in one order; NaN for one chain and for approximations.
     proposals, mixture_size : int
         Number of proposals, and of components of the mixture that made them.
+    tempering_log_evidence, tempering_se : float
+        Estimate by the ladder of a fit with parallel tempering; NaN for others.
     """
 
     log_evidence: float
@@ -66,6 +74,8 @@ class Evidence:
     rhat: float
     proposals: int
     mixture_size: int
+    tempering_log_evidence: float = np.nan
+    tempering_se: float = np.nan
 
 
 def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0, cores: int | None = None) -> Evidence:
@@ -75,8 +85,9 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
 
     A mixture of Student distributions is fitted to half of the draws, in unconstrained coordinates and with the
     components in one order. Bridge sampling [1]_ [2]_ compares it with the other half. All K! orders of the components
-    count, also those that the chains have not visited [3]_. Draws of an approximation (``'advi'``, ``'vb'``) are not
-    draws of the posterior: they serve to find the mixture, and importance sampling gives the estimate.
+    count, also those that the chains have not visited [3]_. Draws of an approximation (``'advi'``, ``'vb'``) and draws
+    that repeat because they were resampled serve to find the mixture, and importance sampling gives the estimate. A fit
+    with parallel tempering has an estimate of its own, which must agree. Modes that no draw is in are missing.
 
     The difference of two log evidences is the log of the Bayes factor. It depends on the priors much more than
     predictions do: compare fits only with priors that you would defend.
@@ -86,7 +97,8 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     fit : DataTree
         A fit of :func:`bayesgmm.fit` by a sampler or an approximation.
     proposals : int, optional
-        Number of draws of the mixture; each takes one pass over the data. Default: 10,000, fewer with many points.
+        Number of draws of the mixture; each takes one pass over the data. Default: 10,000, fewer with many points, and
+        up to 160,000 while the standard error is above 0.1.
     seed : int
         The same seed gives the same estimate.
     cores : int, optional
@@ -124,12 +136,49 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     -7.7
     """
     density, q, lp = _coordinates(fit)
+    notes = info(fit).notes
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
-    count = _affordable(density) if proposals is None else whole("proposals", proposals, minimum=MIN_DRAWS)
+    seed = whole("seed", seed, minimum=0)
+    repeats = notes.reconciled is not None and notes.reconciled.by == "importance resampling"
+    prepare = _weighted if approximate(fit) or repeats else _bridged
     with threadpool_limits(limits=1, user_api="blas"):
-        if approximate(fit):
-            return _by_importance(density, q, lp, count, whole("seed", seed, minimum=0), cores)
-        return _by_bridge(density, q, lp, count, whole("seed", seed, minimum=0), cores)
+        estimate = prepare(density, q, lp, seed, cores)
+        found, objections = _precise(estimate, density, proposals)
+    return _with_ladder(found, objections, notes.tempering)
+
+
+type Estimate = Callable[[int], tuple[Evidence, list[str]]]
+"""Function of a number of proposals, which are added to those made before: the evidence, and objections to it."""
+
+
+def _precise(estimate: Estimate, density: LogPosterior, proposals: int | None) -> tuple[Evidence, list[str]]:
+    """Make a number of proposals; by default ever more, until the estimate is precise or a budget is spent."""
+    if proposals is not None:
+        return estimate(whole("proposals", proposals, minimum=MIN_DRAWS))
+    most, count = _affordable(density, MAX_PROPOSALS), _affordable(density, PROPOSALS)
+    found, objections = estimate(count)
+    while (objections or found.se > PRECISE) and not found.rhat > UNMIXED and 2 * found.proposals <= most:
+        found, objections = estimate(found.proposals)
+    return found, objections
+
+
+def _with_ladder(found: Evidence, objections: list[str], ladder: TemperingInfo | None) -> Evidence:
+    """Compare an estimate with that of a ladder of temperatures, which takes its place if there are objections.
+
+    Raises
+    ------
+    UnreliableEvidence
+        If no estimate can be trusted, or the two disagree.
+    """
+    if ladder is not None and ladder.round_trips >= MIN_TRIPS and ladder.log_evidence_se <= IMPRECISE:
+        value, error = ladder.log_evidence, ladder.log_evidence_se
+        found = replace(found, tempering_log_evidence=value, tempering_se=error)
+        if objections:
+            return replace(found, log_evidence=value, se=error, method="tempering")
+        if abs(value - found.log_evidence) > max(EQUAL, APART * float(np.hypot(error, found.se))):
+            objections = [f"{found.method} and tempering disagree: {found.log_evidence:.2f} and {value:.2f}"]
+    _require(objections)
+    return found
 
 
 def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
@@ -166,8 +215,8 @@ def _coordinates(fit: "xr.DataTree") -> tuple[LogPosterior, Array, Array]:
     return density, q.reshape(chains, draws, density.size), lp
 
 
-def _affordable(density: LogPosterior) -> int:
-    return int(min(PROPOSALS, max(MIN_PROPOSALS, WORTH // density.sweep_cost)))
+def _affordable(density: LogPosterior, wanted: int) -> int:
+    return int(min(wanted, max(MIN_PROPOSALS, WORTH // density.sweep_cost)))
 
 
 def _proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, cores: int) -> Proposal:
@@ -177,37 +226,73 @@ def _proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, cores
         raise UnreliableEvidence(f"{error}.\n  Use more draws.") from None
 
 
-def _by_bridge(density: LogPosterior, q: Array, lp: Array, count: int, seed: int, cores: int) -> Evidence:
-    """Bridge sampling: the first half of each chain gives the proposal, the second half the estimate."""
+def _bridged(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> Estimate:
+    """Bridge sampling: the first half of each chain gives the proposal, the second half the estimate.
+
+    Where these draws are too few, the proposals alone give the estimate, by importance sampling.
+    """
     half = lp.shape[1] // 2
     proposal = _proposal(density, *halves(q, lp), seed, cores)
     rest, kept = q[:, half:].reshape(-1, density.size), lp[:, half:]
     weighed = proposal.weigh(rest, kept.reshape(-1))
     drawn = weighed.log_ratio.reshape(kept.shape)
-    proposed = proposal.draw(np.random.default_rng((seed, 12)), count).log_ratio
-    found = bridge(drawn, proposed)
     rhat = _rhat(np.concatenate([weighed.q, weighed.log_ratio[:, None]], axis=1).reshape(*kept.shape, -1))
-    value, error = log_evidence(proposed)
-    khat = smooth(proposed)[1]
-    size = proposal.mixture.n_components
-    result = Evidence(found.log_evidence, found.se, "bridge", found.overlap, value, error, khat, rhat, count, size)
-    effective = found.overlap * min(found.effective, count)
-    _require(_objections(result, effective, importance_share(proposed) * count))
-    return result
+    by_weights = _importance(proposal, seed)
+
+    def estimate(count: int) -> tuple[Evidence, list[str]]:
+        plain, proposed, weighted = by_weights(count)
+        found = bridge(drawn, proposed)
+        result = replace(
+            plain,
+            log_evidence=found.log_evidence,
+            se=found.se,
+            method="bridge",
+            effective_share=found.overlap,
+            rhat=rhat,
+        )
+        objections = _objections(result, weighted)
+        if found.overlap * min(found.effective, len(proposed)) >= MIN_EFFECTIVE:
+            return result, objections
+        instead = replace(plain, rhat=rhat)
+        if weighted >= ENOUGH and not objections and not (objections := _objections(instead, weighted)):
+            return instead, []
+        return result, [_few(found.overlap * found.effective), *objections]
+
+    return estimate
 
 
-def _by_importance(density: LogPosterior, q: Array, lp: Array, count: int, seed: int, cores: int) -> Evidence:
-    """Importance sampling from a mixture that is fitted to draws of an approximation, without repeats."""
+def _weighted(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> Estimate:
+    """Importance sampling from a mixture that is fitted to draws without repeats."""
     flat, first = np.unique(q.reshape(-1, density.size), axis=0, return_index=True)
     mixed = np.random.default_rng((seed, 13)).permutation(len(flat))
     flat, values = flat[mixed][None], lp.reshape(-1)[first][mixed][None]
-    proposal = _proposal(density, *halves(flat, values), seed, cores)
-    proposed = proposal.draw(np.random.default_rng((seed, 12)), count).log_ratio
-    (value, error), share, khat = log_evidence(proposed), importance_share(proposed), smooth(proposed)[1]
-    size = proposal.mixture.n_components
-    result = Evidence(value, error, "importance", share, value, error, khat, np.nan, count, size)
-    _require(_objections(result, share * count, share * count))
-    return result
+    by_weights = _importance(_proposal(density, *halves(flat, values), seed, cores), seed)
+
+    def estimate(count: int) -> tuple[Evidence, list[str]]:
+        result, _, weighted = by_weights(count)
+        few = [] if weighted >= MIN_EFFECTIVE else [_few(weighted)]
+        return result, [*few, *_objections(result, weighted)]
+
+    return estimate
+
+
+def _importance(proposal: Proposal, seed: int) -> Callable[[int], tuple[Evidence, Array, float]]:
+    """Return a function that makes more proposals: the estimate by their weights, log ratios, effective number."""
+    rng, made = np.random.default_rng((seed, 12)), np.empty(0)
+
+    def estimate(count: int) -> tuple[Evidence, Array, float]:
+        nonlocal made
+        made = np.concatenate([made, proposal.draw(rng, count).log_ratio])
+        (value, error), share, khat = log_evidence(made), importance_share(made), smooth(made)[1]
+        size = proposal.mixture.n_components
+        result = Evidence(value, error, "importance", share, value, error, khat, np.nan, len(made), size)
+        return result, made, share * len(made)
+
+    return estimate
+
+
+def _few(effective: float) -> str:
+    return f"posterior and proposal hardly overlap (effective size {effective:.0f}; {MIN_EFFECTIVE} are needed)"
 
 
 def _rhat(values: Array) -> float:
@@ -220,22 +305,18 @@ def _rhat(values: Array) -> float:
     return float(np.max([array_stats.rhat(one, chain_axis=0, draw_axis=1) for one in np.moveaxis(varied, 2, 0)]))
 
 
-def _objections(found: Evidence, effective: float, weighted: float) -> list[str]:
+def _objections(found: Evidence, weighted: float) -> list[str]:
     """Return reasons not to trust an estimate.
 
     Parameters
     ----------
     found : Evidence
-    effective, weighted : float
-        Effective number of draws in the overlap, and of the proposals under their importance weights.
+    weighted : float
+        Effective number of the proposals under their importance weights.
     """
     reasons = []
     if found.rhat > UNMIXED:
         reasons.append(f"the chains have not mixed (R-hat {found.rhat:.2f}; it should be below {UNMIXED})")
-    if not effective >= MIN_EFFECTIVE:
-        reasons.append(
-            f"posterior and proposal hardly overlap (effective size {effective:.0f}; {MIN_EFFECTIVE} are needed)"
-        )
     if not found.se <= IMPRECISE:
         reasons.append(f"the standard error is {found.se:.2f} (it should be at most {IMPRECISE})")
     if found.method == "importance" and found.pareto_khat > HIGH_KHAT:

@@ -1,6 +1,7 @@
 """The log evidence: against closed forms, enumeration of all assignments, and averages over the prior."""
 
 import warnings
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,8 @@ from bayesgmm.data.points import as_points
 from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, UnreliableEvidence
 from bayesgmm.inference.bridges import bridge
 from bayesgmm.inference.importance import log_evidence
+from bayesgmm.model_selection import marginal_likelihoods
+from bayesgmm.posterior.info import ReconciliationInfo, TemperingInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
@@ -263,6 +266,55 @@ def test_a_wrong_sample_is_refused(gaussian):
     chosen = [rng.choice(len(v), len(v), p=v**-2 / (v**-2).sum()) for v in variance]
     with pytest.raises(UnreliableEvidence, match="disagree"):
         bg.evidence(selected(fit, chosen))
+
+
+def noted(fit, **facts):
+    """The fit with other notes of its engine."""
+    known = bg.info(fit)
+    return annotate(fit.copy(), replace(known, notes=replace(known.notes, **facts)))
+
+
+def test_draws_that_repeat_serve_as_a_proposal_only(gaussian):
+    fit, _ = gaussian
+    resampled = noted(fit, reconciled=ReconciliationInfo("importance resampling", 2.0))
+    one, other = bg.evidence(fit), bg.evidence(resampled)
+    assert (one.method, other.method) == ("bridge", "importance")
+    assert abs(one.log_evidence - other.log_evidence) < 5 * np.hypot(one.se, other.se)
+
+
+def test_the_ladder_of_temperatures_must_agree(gaussian):
+    fit, _ = gaussian
+    right = bg.evidence(fit)
+    ladder = TemperingInfo((0.0, 1.0), (0.4,), 50, 60.0, right.log_evidence + 0.1, 0.1)
+    found = bg.evidence(noted(fit, tempering=ladder))
+    assert (found.log_evidence, found.tempering_se) == (right.log_evidence, 0.1)
+    with pytest.raises(UnreliableEvidence, match="bridge and tempering disagree"):
+        bg.evidence(noted(fit, tempering=replace(ladder, log_evidence=right.log_evidence + 1.0)))
+
+
+def test_the_ladder_takes_the_place_of_a_bridge_that_fails(gaussian):
+    fit, variance = gaussian
+    order = np.argsort(variance, axis=1)
+    halves = [np.sort(at[:1000] if c < 2 else at[1000:]) for c, at in enumerate(order)]
+    ladder = TemperingInfo((0.0, 1.0), (0.4,), 50, 60.0, -13.0, 0.1)
+    found = bg.evidence(noted(selected(fit, halves), tempering=ladder))
+    assert (found.method, found.log_evidence, found.se) == ("tempering", -13.0, 0.1)
+
+
+def test_more_proposals_are_made_while_the_error_is_large(gaussian, monkeypatch):
+    monkeypatch.setattr(marginal_likelihoods, "PROPOSALS", 1000)
+    monkeypatch.setattr(marginal_likelihoods, "PRECISE", 0.01)
+    found = bg.evidence(gaussian[0])
+    assert found.proposals >= 2000
+    assert found.se <= 0.01 or 2 * found.proposals > marginal_likelihoods.MAX_PROPOSALS
+
+
+def test_compare_shows_the_evidence_where_there_is_one(gaussian):
+    fit, _ = gaussian
+    table = bg.compare({"nuts": fit, "em": sampled(bg.MixtureModel(1), POINTS, "em")}, evidence=True)
+    found = bg.evidence(fit)
+    assert table.loc["nuts", ["log_evidence", "log_evidence_se"]].tolist() == [found.log_evidence, found.se]
+    assert table.loc["em", ["log_evidence", "log_evidence_se"]].isna().all()
 
 
 def test_point_estimates_and_foreign_fits_have_no_evidence():

@@ -1,0 +1,43 @@
+"""Importance resampling from a fitted mixture: draws of the posterior, its evidence, and refusals."""
+
+import numpy as np
+import pytest
+
+from bayesgmm.data.points import as_points
+from bayesgmm.errors import PoorProposal
+from bayesgmm.inference import gibbs_chains
+from bayesgmm.inference.agreement import label_free
+from bayesgmm.inference.corrected_draws import corrected_draws
+from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.posterior.log_posterior import LogPosterior
+from tests.model_selection.test_evidence import POINTS, PRIORS, conjugate, enumerated
+
+
+@pytest.fixture(scope="module", params=PRIORS[1:3], ids=str)
+def pilot(request):
+    """A prior that treats components differently, six points, and draws by Gibbs sampling."""
+    density = LogPosterior.of(conjugate(2, request.param), as_points(POINTS))
+    return request.param, density, gibbs_chains.run(density, 1, 1, draws=1500, tune=100, chains=2, thin=5)
+
+
+def test_resampled_draws_are_draws_of_the_posterior(pilot):
+    """Evidence and means of label-free quantities: 5 standard errors."""
+    prior, density, q = pilot
+    found = corrected_draws(proposal_from_chains(density, q, 1), 2, 600, seed=2, target=1000)
+    assert abs(found.log_evidence - enumerated(prior, 2)) < 5 * found.log_evidence_se < 0.3
+    assert found.effective >= 1000
+    np.testing.assert_allclose(found.lp[0, :5], [density.value(one) for one in found.q[0, :5]])
+    one, other = (label_free(density, at, np.zeros(at.shape[:2]))[..., 1:] for at in (q, found.q))
+    error = other.std(axis=(0, 1)) * np.sqrt(2 / 700)
+    assert (abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))) < 5 * error).all()
+    first = density.mixture(found.q.reshape(-1, density.size))[0][:, 0]  # labels are drawn anew, by the prior
+    assert first.mean() == pytest.approx(density.mixture(q.reshape(-1, density.size))[0][:, 0].mean(), abs=0.06)
+
+
+def test_a_poor_proposal_is_refused_with_the_reason(pilot):
+    _, density, q = pilot
+    proposal = proposal_from_chains(density, q, 1)
+    with pytest.raises(PoorProposal, match="500 draws of the proposal are worth"):
+        corrected_draws(proposal, 2, 100, seed=2, target=1000, budget=500)
+    with pytest.raises(PoorProposal, match="far from the posterior|heavy tail"):
+        corrected_draws(proposal_from_chains(density, q + 6.0, 1), 2, 100, seed=2)
