@@ -63,9 +63,14 @@ class Optimum:
 
 
 def _moments(mixture: Mixture) -> Array:
-    """Weighted second and third moments of the means, which do not depend on labels, on the scale of the means."""
-    second, third = mixture.weight @ mixture.mean**2, mixture.weight @ mixture.mean**3
-    return np.concatenate([np.sqrt(second), np.cbrt(third)])
+    """Weighted second and third moments of the means, which do not depend on labels, on the scale of the means.
+
+    Products of two columns tell mirror images from each other. They keep their own scale: roots of numbers near zero
+    would differ by much.
+    """
+    weight, mean = mixture.weight, mixture.mean
+    second, third = weight @ mean**2, weight @ mean**3
+    return np.concatenate([np.sqrt(second), np.cbrt(third), ((weight * mean.T) @ mean).ravel()])
 
 
 @dataclass

@@ -7,8 +7,8 @@ import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, exploration
-from bayesgmm.inference.exploration import Exploration, Found, explore, regular_prior, unseen_share
-from bayesgmm.inference.mixtures import maximise
+from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, regular_prior, unseen_share
+from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
@@ -245,3 +245,11 @@ def test_a_population_can_be_put_together_and_taken_apart():
     np.testing.assert_array_equal(again.mean, population.mean)
     assert len(population.take([0, 2]).and_also(population.take([1]))) == 3
     assert Blocks.from_rows(rows.values).n_points == 150
+
+
+def test_mirror_images_are_different_maxima():
+    """Two clusters along one diagonal or along the other, of the same likelihood; their labels do not matter."""
+    mean, roots = np.array([[-0.6, -0.6], [0.6, 0.6]]), np.stack([np.eye(2)] * 2)
+    found = Optimum(Mixture(np.full(2, 0.5), mean, roots), -100.0, 1)
+    assert found.is_near(Mixture(np.full(2, 0.5), mean[::-1] + 0.01, roots), -100.0)
+    assert not found.is_near(Mixture(np.full(2, 0.5), mean * [1, -1], roots), -100.0)
