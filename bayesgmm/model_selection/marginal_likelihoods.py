@@ -147,18 +147,19 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     return _with_ladder(found, objections, notes.tempering)
 
 
-type Estimate = Callable[[int], tuple[Evidence, list[str]]]
-"""Function of a number of proposals, which are added to those made before: the evidence, and objections to it."""
+type Estimate = Callable[[int], tuple[Evidence, list[str], bool]]
+"""Function of a number of proposals, which are added to those made before: the evidence, objections to it, and True if
+there were too few draws or proposals."""
 
 
 def _precise(estimate: Estimate, density: LogPosterior, proposals: int | None) -> tuple[Evidence, list[str]]:
     """Make a number of proposals; by default ever more, until the estimate is precise or a budget is spent."""
     if proposals is not None:
-        return estimate(whole("proposals", proposals, minimum=MIN_DRAWS))
+        return estimate(whole("proposals", proposals, minimum=MIN_DRAWS))[:2]
     most, count = _affordable(density, MAX_PROPOSALS), _affordable(density, PROPOSALS)
-    found, objections = estimate(count)
-    while (objections or found.se > PRECISE) and not found.rhat > UNMIXED and 2 * found.proposals <= most:
-        found, objections = estimate(found.proposals)
+    found, objections, few = estimate(count)
+    while (few or found.se > PRECISE) and not found.rhat > UNMIXED and 2 * found.proposals <= most:
+        found, objections, few = estimate(found.proposals)
     return found, objections
 
 
@@ -239,7 +240,7 @@ def _bridged(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) 
     rhat = _rhat(np.concatenate([weighed.q, weighed.log_ratio[:, None]], axis=1).reshape(*kept.shape, -1))
     by_weights = _importance(proposal, seed)
 
-    def estimate(count: int) -> tuple[Evidence, list[str]]:
+    def estimate(count: int) -> tuple[Evidence, list[str], bool]:
         plain, proposed, weighted = by_weights(count)
         found = bridge(drawn, proposed)
         result = replace(
@@ -252,11 +253,11 @@ def _bridged(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) 
         )
         objections = _objections(result, weighted)
         if found.overlap * min(found.effective, len(proposed)) >= MIN_EFFECTIVE:
-            return result, objections
+            return result, objections, False
         instead = replace(plain, rhat=rhat)
         if weighted >= ENOUGH and not objections and not (objections := _objections(instead, weighted)):
-            return instead, []
-        return result, [_few(found.overlap * found.effective), *objections]
+            return instead, [], False
+        return result, [_few(found.overlap * found.effective), *objections], True
 
     return estimate
 
@@ -268,10 +269,10 @@ def _weighted(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int)
     flat, values = flat[mixed][None], lp.reshape(-1)[first][mixed][None]
     by_weights = _importance(_proposal(density, *halves(flat, values), seed, cores), seed)
 
-    def estimate(count: int) -> tuple[Evidence, list[str]]:
+    def estimate(count: int) -> tuple[Evidence, list[str], bool]:
         result, _, weighted = by_weights(count)
         few = [] if weighted >= MIN_EFFECTIVE else [_few(weighted)]
-        return result, [*few, *_objections(result, weighted)]
+        return result, [*few, *_objections(result, weighted)], bool(few)
 
     return estimate
 
