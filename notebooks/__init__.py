@@ -10,6 +10,11 @@ HERE = Path(__file__).parent
 COURSE = sorted(HERE.glob("[0-9]*.ipynb"))
 SECONDS = 600  # for one cell, before it is given up
 FEW = "DRAWS = 60"  # in place of what the first code cell says, when only the code is on trial
+SMALLER = {  # and smaller problems in place of those of the text
+    r"\breplicates=\d+": "replicates=3",
+    r"(n_components=|counts = )range\(1, \d+\)": r"\1range(1, 4)",
+    r'load_sample_image\("flower.jpg"\)': r"\g<0>[::3, ::3]",
+}
 
 
 def solutions(notebook):
@@ -18,15 +23,22 @@ def solutions(notebook):
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+def smaller(code):
+    """Code with fewer replicates, components and pixels: for tests of what runs, not of what it finds."""
+    for pattern, fewer in SMALLER.items():
+        code = re.sub(pattern, fewer, code)
+    return code
+
+
 def prepared(path, fast):
-    """A notebook as it is written; or, fast, with few draws and its solutions as further cells."""
+    """A notebook as it is written; or, fast, with few draws, smaller problems, and its solutions as further cells."""
     notebook = nbformat.read(path, as_version=4)
     if fast:
         first = next(n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code")
         notebook.cells.insert(first + 1, nbformat.v4.new_code_cell(FEW))
         notebook.cells += [nbformat.v4.new_code_cell(code) for code in solutions(notebook)]
         for cell in notebook.cells:
-            cell.source = re.sub(r"\breplicates=\d+", "replicates=3", cell.source)
+            cell.source = smaller(cell.source)
     return notebook
 
 

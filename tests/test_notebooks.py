@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 import bayesgmm as bg
-from notebooks import COURSE, execute, prepared, solutions
+from notebooks import COURSE, SMALLER, execute, prepared, smaller, solutions
 
 EACH = pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
 IN_A_KERNEL = "06_decisions"
@@ -104,6 +104,12 @@ def test_fast_means_few_draws_and_the_solutions(path):
     whole, quick = prepared(path, fast=False), prepared(path, fast=True)
     assert len(quick.cells) == len(whole.cells) + 1 + len(solutions(whole)) > len(whole.cells) + 2
     assert "DRAWS = " in next(cell.source for cell in whole.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("pattern", SMALLER)
+def test_every_smaller_problem_is_found_in_a_notebook(pattern):
+    texts = [cell.source for path in COURSE for cell in prepared(path, fast=False).cells if cell.cell_type == "code"]
+    assert any(re.search(pattern, text) and smaller(text) != text for text in texts)
 
 
 def test_a_notebook_that_fails_is_noticed(tmp_path):

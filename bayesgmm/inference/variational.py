@@ -3,9 +3,10 @@
 The bound is maximised by coordinate ascent over all points, or by natural-gradient steps over minibatches.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct
 from bayesgmm.inference.elbo import evaluate
-from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.engine import Estimate, Progress, Silent
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
 from bayesgmm.inference.laplace import local_modes
 from bayesgmm.inference.minibatches import one_pass, subsample
@@ -399,6 +400,26 @@ def find(
     points = ascent.density.blocks.total_weight
     start = short_runs(ascent, seed, n_init, min(SHORT_RUN, max_iter), tol * points, sweeps)[0]
     return run_to_convergence(ascent, start, max_iter, tol * points, progress)
+
+
+def highest_elbo(density: LogPosterior, seed: int, settings: Mapping[str, Any]) -> float:
+    """Return the highest ELBO of the search, in nats, without draws, which take longer than the search.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    seed : int
+    settings : dict
+        As for ``fit``.
+
+    Raises
+    ------
+    DegenerateComponent
+        If the scale of a precision is singular to working precision.
+    """
+    search = {name: settings[name] for name in ("n_init", "sweeps", "max_iter", "tol")}
+    batches = Minibatches(*(settings[name] for name in ("batch_size", "delay", "forget")))
+    return find(Ascent(density, 1), seed, Silent(), batches=batches, **search).elbo
 
 
 def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress) -> Estimate:

@@ -16,8 +16,8 @@ from bayesgmm.declared import whole
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
+from bayesgmm.inference.variational import highest_elbo
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -82,10 +82,9 @@ class Candidates:
         engine = ENGINES[BOUND]
         try:
             engine.require(density.model)
-            estimate = engine(density, self.seed, 1, Silent(), **engine.defaults)
+            bound = highest_elbo(density, self.seed, engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        bound = math.nan if estimate.notes.elbo is None else estimate.notes.elbo
         return {"elbo": bound + math.lgamma(density.n_components + 1)}
 
 

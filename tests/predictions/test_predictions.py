@@ -221,7 +221,7 @@ FEW_ROWS = np.random.default_rng(5).multivariate_normal([0, 0], [[1, 0.8], [0.8,
 def uncertain():
     """A fit to 12 rows: the given value tells much about the parameters."""
     frame = pd.DataFrame(FEW_ROWS, columns=["a", "b"])
-    return bg.fit(bg.MixtureModel(1), frame, "nuts", seed=3, progress=False)
+    return bg.fit(bg.MixtureModel(1), frame, "nuts", draws=400, seed=3, progress=False)
 
 
 @pytest.mark.parametrize("value", [0.5, 2.5])
