@@ -4,6 +4,7 @@ import signal
 import warnings
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 from tests.quick import rank
@@ -27,6 +28,13 @@ def pytest_configure():
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread():
+    """There are as many workers as cores: further BLAS threads would wait for each other."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def sampled(model, data, **settings):
