@@ -14,6 +14,7 @@ from benchmarks import (
     fits,
     gibbs,
     memory,
+    overfitted,
     partitions,
     predictions,
     relabelling,
@@ -30,6 +31,7 @@ PARTS = {
     "sweeps": sweeps,
     "fits": fits,
     "search": search,
+    "overfitted": overfitted,
     "sampling": sampling,
     "gibbs": gibbs,
     "builder": builder,
@@ -97,7 +99,7 @@ def main() -> None:
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)
         part = PARTS[name]
-        part.main(quick=True) if quick and part is search else part.main()
+        part.main(quick=True) if quick and part in (search, overfitted) else part.main()
 
 
 if __name__ == "__main__":

@@ -214,15 +214,23 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     take a chain very long to leave. Of the good starts, those are taken that differ the most: where there are several
     modes, chains start in each, and their disagreement shows it. (With random ones of them, the four chains of a fit of
     three components to the iris data all started in the same mode for one seed in three.)
+
+    Where the number of components is only an upper bound, starts have 1, 2, 3, 5, 8, ... components that hold points,
+    because surplus ones empty slowly.
     """
-    rows, weight = starts.sample_rows(chain.density.blocks, rng)
+    density = chain.density
+    rows, weight = starts.sample_rows(density.blocks, rng)
     if chain.law.weights_kind == FINITE:
-        return np.array([_finite_start(chain.density, rows, weight, number, rng) for number in range(chains)])
-    begun = [_start(chain.density, rows, weight, kind, rng) for kind in range(max(MIN_STARTS, 4 * chains))]
-    q = np.array(begun)
-    value = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q)))))
-    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(q.shape[1]))
-    chosen = good[_most_different(_features(chain.density, q[good]), int(value[good].argmax()), chains)]
+        return np.array([_finite_start(density, rows, weight, number, rng) for number in range(chains)])
+    sizes = [density.n_components]
+    if density.model.weights.is_overfitted:
+        sizes += starts.fewer_components(density.n_components)
+    count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
+    turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
+    q = np.array([_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns])
+    value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
+    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
+    chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
     return q[chosen[np.arange(chains) % len(chosen)]]
 
 
@@ -252,18 +260,33 @@ def _most_different(features: Array, first: int, count: int) -> IntArray:
     return np.array(chosen)
 
 
-def _run_in(chain: Chains, q: Array, number: int) -> float:
-    """Make a short run from q (P,), which becomes its end; return the log posterior there."""
+def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
+    """Make a short run from q (P,), which becomes its end; return the log posterior there, and how many numbers set it.
+
+    Where components may stay empty, it is an approximation of the mass around that place, by BIC: the log posterior
+    itself rises with each component that holds points, and varies with the parameters of empty ones.
+    """
     chain.advance(number, q, (0, RUN_IN))
-    return chain.density.value(q)
+    density = chain.density
+    value = density.value(q)
+    if not density.model.weights.is_overfitted:
+        return value, q.size
+    n_points = density.blocks.total_weight
+    occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
+    size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
+    return value - density.log_prior(q) - 0.5 * size * math.log(n_points), size
 
 
-def _start(density: LogPosterior, rows: Array, weight: Array, kind: int, rng: np.random.Generator) -> Array:
-    """Return the coordinates (P,) of a start; the kinds take turns."""
+def _start(
+    density: LogPosterior, rows: Array, weight: Array, kind: int, occupied: int, rng: np.random.Generator
+) -> Array:
+    """Return the coordinates (P,) of a start; the kinds take turns, and all but ``occupied`` components are empty."""
     centres, equal = _KINDS[kind % len(_KINDS)]
-    k = density.n_components
-    mixture = starts.from_centres(rows, weight, centres(rows, weight, k, rng), density.model.family)
-    shares = mixture.weight if equal else rng.dirichlet(np.full(k, 0.5)) + LIGHTEST
+    k, family = density.n_components, density.model.family
+    mixture = starts.from_centres(rows, weight, centres(rows, weight, occupied, rng), family)
+    shares = mixture.weight if equal else rng.dirichlet(np.full(occupied, 0.5)) + LIGHTEST
+    if occupied < k:
+        mixture, shares = mixture.among(k, family), np.append(shares, np.full(k - occupied, LIGHTEST))
     return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
 
 

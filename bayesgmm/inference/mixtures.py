@@ -26,6 +26,14 @@ class Mixture:
             log_weight = np.log(self.weight)
         return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape))
 
+    def among(self, n_components: int, family: Family) -> "Mixture":
+        """Return the mixture with empty components behind its own, K in all; they lie where its first one is."""
+        count = n_components - len(self.weight)
+        weight = np.concatenate([self.weight, np.zeros(count)])
+        mean = np.concatenate([self.mean, np.repeat(self.mean[:1], count, axis=0)])
+        more = family.sharing.count(n_components) - len(self.core_roots)
+        return Mixture(weight, mean, np.concatenate([self.core_roots, np.repeat(self.core_roots[:1], more, axis=0)]))
+
 
 @dataclass(frozen=True)
 class CovariancePrior:

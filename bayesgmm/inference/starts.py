@@ -85,6 +85,21 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
     return Mixture(np.full(n_components, 1 / n_components), centres, root)
 
 
+def fewer_components(n_components: int) -> list[int]:
+    """Return numbers of components below K at which starts are made where K is only an upper bound.
+
+    Examples
+    --------
+    >>> fewer_components(10)
+    [1, 2, 3, 5, 8]
+    """
+    numbers, following = [1], 2
+    while following < n_components:
+        numbers.append(following)
+        following = sum(numbers[-2:])
+    return numbers if n_components > 1 else []
+
+
 def from_responsibilities(
     rows: Array, weight: Array, shares: Array, family: Family, floor: Array | None = None
 ) -> Mixture:

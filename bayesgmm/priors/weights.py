@@ -104,6 +104,7 @@ class WeightsPrior(Declared):
     heaviest_first: ClassVar[bool] = False  # True where the prior expects decreasing weights
     draws_n_components: ClassVar[bool] = False
     """True if the number of components is unknown too, and ``n_components`` of the model is its maximum."""
+    is_overfitted: ClassVar[bool] = False  # True where components may stay empty, so that K is only an upper bound
 
     def resolve(self, n_components: int, per_component: int) -> Self:
         """Return the same prior with all parameters explicit.
@@ -290,6 +291,7 @@ class SparseDirichlet(WeightsPrior):
     prior: Literal["sparse_dirichlet"] = "sparse_dirichlet"
 
     density: ClassVar = dirichlet_density
+    is_overfitted: ClassVar = True
 
     def resolve(self, n_components: int, per_component: int) -> Self:
         """Return the same prior with all parameters explicit.
@@ -355,6 +357,7 @@ class StickBreaking(WeightsPrior):
 
     density: ClassVar = stick_breaking_density
     heaviest_first: ClassVar = True
+    is_overfitted: ClassVar = True
 
     @property
     def stick_discount(self) -> float:

@@ -532,3 +532,12 @@ def many_log_gammas(out, stream, shape):
 def many_normals(out, stream):
     for i in range(out.size):
         out[i] = normal(stream)
+
+
+@pytest.mark.parametrize("n_components", [10, 30])
+def test_chains_start_with_few_components_where_their_number_is_a_bound(n_components):
+    """From starts with all components, chains kept 4 to 8 of 10, and 8 to 20 of 30, for thousands of sweeps."""
+    wine = as_points(bg.datasets.wine().iloc[:, [0, 6, 9, 10, 11, 12]])
+    density = LogPosterior.of(bg.MixtureModel(n_components, weights=bg.SparseDirichlet()), wine)
+    weight = density.parameters(gibbs.run(density, 0, 1, draws=50, tune=200, chains=4)).weight
+    assert 2 <= np.median((weight * 178 > 1).sum(axis=-1)) <= 3
