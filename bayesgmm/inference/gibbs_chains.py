@@ -12,13 +12,14 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.errors import DataError
-from bayesgmm.inference import starts
+from bayesgmm.inference import em, starts
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
+from bayesgmm.inference.laplace import maxima_of_fewer
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -215,8 +216,8 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     modes, chains start in each, and their disagreement shows it. (With random ones of them, the four chains of a fit of
     three components to the iris data all started in the same mode for one seed in three.)
 
-    Where the number of components is only an upper bound, starts have 1, 2, 3, 5, 8, ... components that hold points,
-    because surplus ones empty slowly.
+    Where the number of components is only an upper bound, starts have 1, 2, 3, 4, 5, 7, 9, ... components that hold
+    points, because surplus ones empty slowly, and for each number there is one at a maximum that EM finds.
     """
     density = chain.density
     rows, weight = starts.sample_rows(density.blocks, rng)
@@ -227,7 +228,11 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
         sizes += starts.fewer_components(density.n_components)
     count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
-    q = np.array([_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns])
+    begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
+    if density.model.weights.is_overfitted:
+        maxima = maxima_of_fewer(density, int(rng.integers(2**31)), 1, em.SWEEPS)
+        begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
+    q = np.array(begun)
     value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
     good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
     chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
@@ -286,8 +291,14 @@ def _start(
     mixture = starts.from_centres(rows, weight, centres(rows, weight, occupied, rng), family)
     shares = mixture.weight if equal else rng.dirichlet(np.full(occupied, 0.5)) + LIGHTEST
     if occupied < k:
-        mixture, shares = mixture.among(k, family), np.append(shares, np.full(k - occupied, LIGHTEST))
+        mixture, shares = mixture.among(k, family), _positive(np.append(shares, np.zeros(k - occupied)))
     return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
+
+
+def _positive(weight: Array) -> Array:
+    """Return weights of which none is zero."""
+    weight = weight + LIGHTEST
+    return weight / weight.sum()
 
 
 def _finite_start(density: LogPosterior, rows: Array, weight: Array, number: int, rng: np.random.Generator) -> Array:

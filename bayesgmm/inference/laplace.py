@@ -14,12 +14,14 @@ from bayesgmm.inference import em
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
+from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
 GIVEN = 4  # number of maxima of the likelihood from which the search for modes starts
+SHARE = 10  # the search for maxima of fewer components has this part of the budget for each number of them
 ALIKE = 0.1  # two mixtures are alike if their log densities at points of the data, and their weights, differ by less
 STEP = 1e-4  # step of the central differences: the gradient is exact, the coordinates are of order one
 MIN_CURVATURE = 1e-2  # a flatter direction than this is left to the sampler's own adaptation
@@ -121,6 +123,22 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     sweep = em.Sweep(density.blocks, family, prior, threads=threads)
     optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=[one.mixture for one in given])
     return [optimum.mixture for optimum in optima]
+
+
+def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Search by EM for maxima of 1, 2, 3, 4, 5, 7, 9, ... components, and return them with empty components beside.
+
+    They are starts where the number of components is only an upper bound. From a start whose components all hold
+    points, surplus components empty slowly, or not at all.
+    """
+    family, k = density.model.family, density.n_components
+    prior = closest_wishart(density.model.covariances, density.standard, family)
+    sweep = em.Sweep(density.blocks, family, prior, threads=threads)
+    found: list[Mixture] = []
+    for fewer in fewer_components(k):
+        optima = em.local_maxima(sweep, fewer, (seed, fewer), sweeps=max(sweeps // SHARE, 1))
+        found += [optimum.mixture.among(k, family) for optimum in optima[:1]]
+    return found
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:

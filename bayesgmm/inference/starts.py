@@ -15,6 +15,7 @@ SAMPLE = 60_000  # number of points for a first fit, when there are many more
 MIN_SPREAD = 1e-12
 NEIGHBOURS = 10  # number of nearest neighbours that measure the density around a row
 ROUNDING = 1e-9
+RATIO = 1.4  # of successive numbers of components at starts
 MAX_COMPARED = 5_000  # maximum number of rows whose neighbours are computed
 
 
@@ -90,14 +91,14 @@ def fewer_components(n_components: int) -> list[int]:
 
     Examples
     --------
-    >>> fewer_components(10)
-    [1, 2, 3, 5, 8]
+    >>> fewer_components(20)
+    [1, 2, 3, 4, 5, 7, 9, 12, 16]
     """
-    numbers, following = [1], 2
+    numbers, following = [], 1
     while following < n_components:
         numbers.append(following)
-        following = sum(numbers[-2:])
-    return numbers if n_components > 1 else []
+        following = max(following + 1, int(RATIO * following))
+    return numbers
 
 
 def from_responsibilities(

@@ -19,10 +19,10 @@ from bayesgmm.inference.corrections import correct
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress, Silent
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
-from bayesgmm.inference.laplace import local_modes
+from bayesgmm.inference.laplace import local_modes, maxima_of_fewer
 from bayesgmm.inference.minibatches import one_pass, subsample
-from bayesgmm.inference.mixtures import Mixture, closest_wishart
-from bayesgmm.inference.starts import CENTRES, fewer_components, from_centres, sample_rows
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.model import MixtureModel
@@ -33,7 +33,6 @@ from bayesgmm.sweep.stats import Array
 SHORT_RUN = 20  # iterations of a short run
 RATING = 6  # iterations before the worse half of the starts is dropped
 OCCUPIED = 0.5  # a component that holds fewer points is empty
-SHARE = 10  # the search for starts of fewer components has this part of the budget for each number of them
 EMPTIED = 2  # number of components that are emptied by way of trial at a time
 SAME = 0.5  # bounds that differ by less are the same
 ROUGH = 100_000  # number of points for the starts of minibatches
@@ -182,7 +181,9 @@ def short_runs(
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
     mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2] if n_init > 1 else []
-    fewer = _fewer_components(ascent, seed, sweeps) if n_init > 1 and density.model.weights.is_overfitted else []
+    fewer: list[Mixture] = []
+    if n_init > 1 and density.model.weights.is_overfitted:
+        fewer = maxima_of_fewer(density, seed, ascent.threads, sweeps)
     results = []
     for number in range(n_init):
         if number < len(mixtures):
@@ -194,23 +195,6 @@ def short_runs(
     results += [_ascend_sorted(ascent, ascent.first(mixture), min(RATING, max_iter), tol) for mixture in fewer]
     results = _best_continued(ascent, results, max_iter, tol)
     return results if n_init == 1 else [*_emptied(ascent, results[0], max_iter, tol), *results]
-
-
-def _fewer_components(ascent: Ascent, seed: int, sweeps: int) -> list[Mixture]:
-    """Search by EM for maxima of 1, 2, 3, 5, 8, ... components; return them, and empty components beside them.
-
-    From a start whose components all hold points, removing one at a time may lead to a local maximum of the bound with
-    many components of a few points each.
-    """
-    density = ascent.density
-    found: list[Mixture] = []
-    family, k = density.model.family, density.n_components
-    prior = closest_wishart(density.model.covariances, density.standard, family)
-    sweep = em.Sweep(density.blocks, family, prior, threads=ascent.threads)
-    for fewer in fewer_components(k):
-        optima = em.local_maxima(sweep, fewer, (seed, fewer), sweeps=max(sweeps // SHARE, 1))
-        found += [optimum.mixture.among(k, family) for optimum in optima[:1]]
-    return found
 
 
 def _best_continued(ascent: Ascent, results: list[AscentResult], max_iter: int, tol: float) -> list[AscentResult]:
