@@ -48,7 +48,7 @@ def adapted(beta: Array, rejection: Array) -> tuple[Array, Array]:
     Examples
     --------
     >>> adapted(np.array([0.0, 0.01, 0.1, 1.0]), np.array([0.3, 0.3, 0.6]))[0].round(3)
-    array([0.   , 0.1  , 1.   ])
+    array([0. , 0.1, 1. ])
     """
     barrier = barriers(rejection)
     count = int(np.clip(np.ceil(barrier[-1] / (1 - SWAP_RATE)) + 1, MIN_RUNGS, MAX_RUNGS))
