@@ -10,7 +10,7 @@ import bayesgmm as bg
 from notebooks import smaller
 
 README = Path(__file__).parents[1] / "README.md"
-MANY, FEW = "draws=1000, chains=4", "draws=150, chains=2"
+MANY, FEW = "draws=1000, chains=4", "draws=190, max_draws=190, chains=2"
 
 
 def test_the_python_examples_run(tmp_path, monkeypatch, undrawn):
