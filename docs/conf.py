@@ -72,7 +72,8 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_sidebars: dict[str, list[str]] = {
-    page: [] for page in ("index", "start", "messages", "compared", "benchmarks", "evidence", "architecture")
+    page: []
+    for page in ("index", "start", "glossary", "messages", "compared", "benchmarks", "evidence", "architecture")
 }
 
 course.borrow(ROOT / "notebooks", HERE / "course")
