@@ -40,7 +40,7 @@ def one_blas_thread():
 def sampled(model, data, **settings):
     """A fit by NUTS that may be too short to be trusted, as its chains are: tests of what reads it do not care."""
     if settings.get("method", "nuts") == "nuts":
-        settings = {"disagreement": "report"} | settings
+        settings = {"disagreement": "report", "max_draws": settings.get("draws", 1000)} | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         return bg.fit(model, data, progress=False, **settings)

@@ -398,6 +398,17 @@ def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: i
 def n_components_data(fit: "xr.DataTree", *, seed: int = 0) -> "xr.Dataset":
     """Compute the data of ``n_components``: the table, up to the largest number with some posterior probability.
 
+    Parameters
+    ----------
+    fit : DataTree
+    seed : int
+        Seed of the simulated prior of the number of clusters.
+
+    Returns
+    -------
+    Dataset
+        The columns of ``bayesgmm.n_components``, each by number.
+
     Raises
     ------
     DeclarationError

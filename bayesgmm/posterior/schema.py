@@ -27,7 +27,7 @@ DIMS = {
     "mean": ("component", "feature"),
     "covariance": ("component", "feature", "feature_bis"),
 }
-FAR = 1e140  # standard deviations from the fitted points beyond which squared distances may overflow
+FAR = 1.2e150  # standard deviations from the fitted points beyond which all log densities have one value, -1e300
 
 
 def pack(

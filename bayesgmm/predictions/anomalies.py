@@ -146,7 +146,7 @@ def anomaly_scores(
     >>> scores["anomaly"].values
     array([False,  True])
     >>> scores["p_value"].values.round(2)
-    array([1., 0.])
+    array([0.95, 0.  ])
     """
     points, posterior = points_for(fit, data), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)

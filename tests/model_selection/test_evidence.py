@@ -220,7 +220,7 @@ def speeds():
 
 def test_the_same_seed_gives_the_same_evidence(speeds):
     one, other = (bg.evidence(speeds, seed=3, cores=cores) for cores in (1, 2))
-    assert one == other
+    assert repr(one) == repr(other)  # what is NaN differs from itself
 
 
 def test_relabelling_does_not_change_the_evidence(speeds):

@@ -127,7 +127,8 @@ def test_points_are_scored_in_one_place(sources):
 
 
 def test_the_background_is_a_row_of_the_table_in_one_place(sources):
-    assert users({"LOG_REST"}, sources) == {"sweep/orchestration.score_block"}
+    tempered = "inference/tempering_kernels._temper_background"  # its log density times the inverse temperature
+    assert users({"LOG_REST"}, sources) == {"sweep/orchestration.score_block", tempered}
     assert users({"share"}, {"backgrounds": sources["priors/backgrounds"]}) == {
         "backgrounds.append_to",
         "backgrounds.row",
