@@ -5,6 +5,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from benchmarks import (
     advi,
@@ -80,26 +81,35 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], bool]:
+def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[str, Any]]:
+    """Return the parts to run, and the options of the part about the search."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     titles = {name: part.TITLE.strip().lstrip("# ").splitlines()[0] for name, part in PARTS.items()}
     parts = ", ".join(f"{name} ({title})" for name, title in titles.items())
     parser.add_argument("part", nargs="*", help=f"{parts}. Default: all.")
-    parser.add_argument("--quick", action="store_true", help="fewer problems and seeds, where a part has a quick form")
-    given = parser.parse_args(arguments)
-    named = given.part
+    own = parser.add_argument_group("options of the part search")
+    own.add_argument("--quick", action="store_true", help="fewer problems and seeds")
+    own.add_argument("--seeds", type=int, help="number of seeds")
+    own.add_argument("--engines", nargs="+", choices=search.SIDES, metavar="ENGINE", help=", ".join(search.SIDES))
+    own.add_argument("--problems", nargs="+", metavar="NAME", help="problems whose description contains a name")
+    own.add_argument("--results", type=Path, help="file to which each run is appended; its runs are not repeated")
+    given = vars(parser.parse_args(arguments))
+    named = given.pop("part")
     for unknown in set(named) - set(PARTS):
         parser.error(f"there is no part {unknown!r}: choose from {', '.join(PARTS)}")
-    return named or list(PARTS), given.quick
+    return named or list(PARTS), given
 
 
 def main() -> None:
-    chosen, quick = chosen_parts()
+    chosen, given = chosen_parts()
     print(f"Machine: {machine()}.\n\nVersions: {versions()}.", flush=True)
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)
         part = PARTS[name]
-        part.main(quick=True) if quick and part in (search, overfitted) else part.main()
+        if part is search:
+            part.main(**given)
+        else:
+            part.main(quick=True) if given["quick"] and part is overfitted else part.main()
 
 
 if __name__ == "__main__":

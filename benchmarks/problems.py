@@ -17,6 +17,11 @@ class Problem:
     n_components: int
     covariance: str
 
+    @property
+    def key(self):
+        """Name that is unique among the problems."""
+        return f"{self.name}, {len(self.x)} x {self.x.shape[1]}, K = {self.n_components}, {self.covariance}"
+
 
 def numbers(table):
     return table.select_dtypes("number").to_numpy(float)

@@ -1,58 +1,121 @@
 """How often each engine reaches the best maximum known: real and simulated problems, many seeds.
 
 The best maximum known is the highest of all runs of all sides, and of a run with twenty times the budget. Maxima at
-which a component holds a few points in a narrow place (``em.is_suspect``) do not count.
+which a component holds a few points in a narrow place (``em.is_suspect``) do not count. ``starts`` is the heaviest mode
+by Laplace's approximation, from which NUTS and ADVI start.
+
+    python -m benchmarks search --seeds 2 --engines em vb --problems iris --results runs.csv
+
+runs a share and appends each run to the file; runs that the file holds are not repeated, and the table shows them all.
 """
 
+import csv
+import math
 import shutil
 import subprocess
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em
+from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.laplace import whiten_at_modes
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.info import info
-from benchmarks.problems import problems
+from bayesgmm.posterior.log_posterior import LogPosterior
+from benchmarks import problems as registry
 
 TITLE = "## How often a search reaches the best maximum known"
 SEEDS, QUICK_SEEDS, QUICK_PROBLEMS = 20, 3, 10
 NEAR = 0.1  # a run reaches the best if it is lower by less than this, in nats
+LONG = 20  # times the default budget, for the best value known
 ENGINES = ("em", "mle", "map", "vb")
+SIDES = (*ENGINES, "starts", "scikit-learn", "mclust")
+LIKELIHOOD = ("em", "mle", "scikit-learn", "mclust")  # the sides that have the same objective
 MCLUST = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """Objective that a run reached, in nats, and its processor time."""
+    """Objective that a run reached, in nats, and its processor time; seed -1 is the run with a large budget."""
 
+    problem: str
+    side: str
+    seed: int
     value: float
     seconds: float
 
+    @property
+    def objective(self):
+        return "likelihood" if self.side in LIKELIHOOD else self.side
+
+
+@dataclass
+class Results:
+    """Runs, which a file keeps if it is given."""
+
+    path: Path | None
+    runs: list[Run]
+
+    @classmethod
+    def read(cls, path):
+        lines = csv.reader(path.open()) if path and path.exists() else []
+        return cls(path, [Run(a, b, int(c), float(d), float(e)) for a, b, c, d, e in lines])
+
+    def add(self, problem, side, seed, measure):
+        """Measure a run that is not there yet; None for a side that is not installed."""
+        known = [run for run in self.runs if (run.problem, run.side, run.seed) == (problem.key, side, seed)]
+        measured = None if known else measure()
+        if measured is not None:
+            run = Run(problem.key, side, seed, *measured)
+            self.runs.append(run)
+            if self.path:
+                with self.path.open("a", newline="") as file:
+                    csv.writer(file).writerow(astuple(run))
+        return known[0] if known else measured
+
 
 def ours(problem, method, seed, **settings):
+    """Value and processor time of a fit; minus infinity where it refuses."""
     began = time.process_time()
+    model = bg.MixtureModel(problem.n_components, covariance=problem.covariance)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bg.FitWarning)
-            model = bg.MixtureModel(problem.n_components, covariance=problem.covariance)
-            fit = bg.fit(model, problem.x, method, seed=seed, progress=False, cores=1, **settings)
+            value = (
+                starts(model, problem, seed, **settings)
+                if method == "starts"
+                else fitted(model, problem, method, seed, **settings)
+            )
     except ComponentError:
-        return Run(-np.inf, time.process_time() - began)
-    value = fit["sample_stats"]["loglik" if method in ("em", "mle") else "lp"].max().item()
+        value = -np.inf
+    return value, time.process_time() - began
+
+
+def fitted(model, problem, method, seed, **settings):
+    fit = bg.fit(model, problem.x, method, seed=seed, progress=False, cores=1, **settings)
     if method == "vb":
-        value = info(fit).notes.elbo
-    return Run(value, time.process_time() - began)
+        return info(fit).notes.elbo
+    return fit["sample_stats"]["loglik" if method in ("em", "mle") else "lp"].max().item()
+
+
+def starts(model, problem, seed, **settings):
+    """Log mass of the heaviest mode, by Laplace's approximation, from which NUTS and ADVI start."""
+    density = LogPosterior.of(model, as_points(problem.x))
+    with threadpool_limits(limits=1, user_api="blas"):
+        return whiten_at_modes(density, seed, 1, Silent(), **settings)[0].log_mass
 
 
 def scikit_learn(problem, seed, seconds):
@@ -70,7 +133,7 @@ def scikit_learn(problem, seed, seconds):
             warnings.simplefilter("ignore", ConvergenceWarning)
             peer.fit(problem.x)
         best, number = max(best, _polished(problem, peer)), number + 1
-    return Run(best, time.process_time() - began)
+    return best, time.process_time() - began
 
 
 def _polished(problem, peer):
@@ -92,7 +155,7 @@ def _polished(problem, peer):
 
 
 def mclust(problem):
-    """The log likelihood of R's Mclust, which has no seed; None where it is not installed."""
+    """Log likelihood of R's Mclust, which has no seed, and no time; None where it is not installed."""
     if shutil.which("Rscript") is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -110,43 +173,67 @@ def mclust(problem):
             done = subprocess.run(
                 ["Rscript", "-e", script], cwd=folder, capture_output=True, text=True, timeout=600, check=True
             )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            return None
-    return float(done.stdout or "-inf")
+        except subprocess.CalledProcessError as error:
+            return None if error.returncode == 9 else (-np.inf, 0.0)
+        except subprocess.TimeoutExpired:
+            return -np.inf, 0.0
+    return float(done.stdout or "-inf"), 0.0
 
 
-def measured(problem, seeds):
-    """Runs of each side, and the highest value known of each objective."""
-    runs = {method: [ours(problem, method, seed) for seed in range(seeds)] for method in ENGINES}
-    runs["scikit-learn"] = [scikit_learn(problem, seed, runs["em"][seed].seconds) for seed in range(seeds)]
-    theirs = mclust(problem)
-    runs["mclust"] = [] if theirs is None else [Run(theirs, 0.0)]
-    known = {method: _highest(runs[method]) for method in ENGINES}
-    long = ours(problem, "em", 10_000, sweeps=40_000).value
-    likelihood = max(long, known["em"], known["mle"], _highest(runs["scikit-learn"]))
-    return runs, known | dict.fromkeys(("em", "mle", "scikit-learn", "mclust"), likelihood)
+def measure(results, problem, seeds, sides):
+    """Measure all runs of a problem that are not there yet."""
+    for side in (side for side in sides if side in (*ENGINES, "starts")):
+        budget = {"draws": 20} if side == "vb" else {}
+        for seed in range(seeds):
+            results.add(problem, side, seed, lambda s=side, i=seed, b=budget: ours(problem, s, i, **b))
+        if side != "mle":
+            long = budget | {"sweeps": LONG * em.SWEEPS}
+            results.add(problem, side, -1, lambda s=side, b=long: ours(problem, s, 10_000, **b))
+    if "scikit-learn" in sides:
+        for seed in range(seeds):
+            budget = seconds_of(results, problem)
+            results.add(problem, "scikit-learn", seed, lambda i=seed, b=budget: scikit_learn(problem, i, b))
+    if "mclust" in sides:
+        results.add(problem, "mclust", 0, lambda: mclust(problem))
 
 
-def _highest(runs):
-    return max((run.value for run in runs), default=-np.inf)
+def seconds_of(results, problem):
+    """Median processor time of EM; infinity if it was not measured."""
+    own = [r.seconds for r in results.runs if (r.problem, r.side) == (problem.key, "em") and r.seed >= 0]
+    return float(np.median(own)) if own else math.nan
 
 
-def main(quick=False):
-    sides = (*ENGINES, "scikit-learn", "mclust")
-    chosen, seeds = (problems()[:QUICK_PROBLEMS], QUICK_SEEDS) if quick else (problems(), SEEDS)
-    print(f"Runs of {seeds} that reach the best known, and the processor time of a fit by EM.\n")
+def hits(results, problem):
+    """For each side whether its runs reached the best value known."""
+    own = [run for run in results.runs if run.problem == problem.key]
+    best = defaultdict(lambda: -np.inf)
+    for run in own:
+        best[run.objective] = max(best[run.objective], run.value)
+    reached = defaultdict(list)
+    for run in own:
+        if run.seed >= 0:
+            reached[run.side].append(run.value > best[run.objective] - NEAR)
+    return reached
+
+
+def main(quick=False, seeds=None, engines=None, problems=None, results=None):
+    """Measure all runs that are asked for, and print the table."""
+    sides = tuple(engines or SIDES)
+    chosen = registry.problems()[: QUICK_PROBLEMS if quick else None]
+    chosen = [problem for problem in chosen if not problems or any(name in problem.key for name in problems)]
+    known, seeds = Results.read(results), seeds or (QUICK_SEEDS if quick else SEEDS)
+    print(f"Runs of {seeds} that reach the best known (mclust: one run), and the processor time of a fit by EM.\n")
     print(f"| problem | N, D, K | covariance | {' | '.join(sides)} | seconds |")
     print(f"|{'---|' * (len(sides) + 4)}")
     reached = {side: [] for side in sides}
     for problem in chosen:
-        runs, known = measured(problem, seeds)
-        cells = []
+        measure(known, problem, seeds, sides)
+        own = hits(known, problem)
+        cells = [f"{sum(own[side])}" if own[side] else "" for side in sides]
         for side in sides:
-            hits = [run.value > known[side] - NEAR for run in runs[side]]
-            reached[side] += hits
-            cells.append(f"{sum(hits)}" if hits else "")
-        seconds = np.median([run.seconds for run in runs["em"]])
+            reached[side] += own[side]
         size = f"{problem.x.shape[0]:,}, {problem.x.shape[1]}, {problem.n_components}"
-        print(f"| {problem.name} | {size} | {problem.covariance} | {' | '.join(cells)} | {seconds:.2f} |", flush=True)
+        row = [problem.name, size, problem.covariance, *cells, f"{seconds_of(known, problem):.2f}"]
+        print(f"| {' | '.join(row)} |", flush=True)
     shares = [f"{np.mean(hits):.1%}" if hits else "not installed" for hits in reached.values()]
     print(f"| all | | | {' | '.join(shares)} | |", flush=True)
