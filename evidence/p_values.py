@@ -1,4 +1,4 @@
-"""P-values of new points and false discovery rates, where the fitted points are few and many."""
+"""P-values of new points and false discovery rates, where the fitted points are few."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from bayesgmm.apps import judge
 from evidence.errors import mean
 
 Array = NDArray[np.float64]
-SIZES = (50, 200, 1000)
+SIZES = (50, 200)
 FEATURES, COMPONENTS = 5, 2
 NEW, STRANGE = 90, 10  # regular points and anomalies among the new points
 FAR = 5.0  # distance of the anomalies from the centres of the clusters, in standard deviations

@@ -29,13 +29,14 @@ def test_a_small_sample_of_every_section_runs(name, tmp_path):
     results.write(name, result, tmp_path)
     stored = results.read(name, tmp_path)
     assert page.rendered(name, stored) == page.rendered(name, result)
-    assert list(stored.table.columns) == list(results.read(name).table.columns)  # else: run the section again
+    known = results.read(name)  # None if the section has not been run
+    assert known is None or list(stored.table.columns) == list(known.table.columns)  # else: run the section again
 
 
 def test_the_page_is_rendered_from_the_stored_results():
     """If it fails: ``python -m evidence page``."""
     assert page.PATH.read_text() == page.page()
-    assert all(f"## {section.title}\n" in page.page() for section in SECTIONS.values())
+    assert all(f"## {SECTIONS[name].title}\n" in page.page() for name in SECTIONS if results.read(name))
 
 
 def test_a_section_that_does_not_exist_is_refused(capsys):
