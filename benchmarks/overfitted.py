@@ -23,8 +23,8 @@ from benchmarks.problems import numbers
 TITLE = "## Number of clusters found, at three upper bounds"
 BOUNDS = (10, 20, 40)
 PRIORS = {"sparse": bg.SparseDirichlet(), "process": bg.DirichletProcess(), "Pitman-Yor": bg.PitmanYor()}
-GIBBS = {"draws": 250, "tune": 1000, "thin": 4, "chains": 4, "disagreement": "report"}
-NUTS = {"draws": 250, "tune": 300, "chains": 2, "disagreement": "report"}
+GIBBS = {"draws": 250, "max_draws": 250, "tune": 1000, "thin": 4, "chains": 4, "disagreement": "report"}
+NUTS = {"draws": 250, "max_draws": 250, "tune": 300, "chains": 2, "disagreement": "report"}
 
 
 @dataclass(frozen=True)
