@@ -78,7 +78,8 @@ def fit(
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
-    draws: Annotated[int | None, typer.Option(help="Number of draws to keep from each chain.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Number of draws of each chain, at least.")] = None,
+    max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
 ) -> None:
@@ -91,7 +92,8 @@ def fit(
     card = declare(model, components, covariance)
     frame = read_for(card, data, columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
-    settings |= {name: value for name, value in {"draws": draws, "chains": chains}.items() if value is not None}
+    given = {"draws": draws, "max_draws": max_draws, "chains": chains}
+    settings |= {name: value for name, value in given.items() if value is not None}
     if seed is None and data is None:
         seed = card.fit.seed
     result = fit_mixture(card.mixture, frame, method or card.fit.method, seed=seed, **settings)

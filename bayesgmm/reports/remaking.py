@@ -22,7 +22,7 @@ WORKS = {
     "salso": "Dahl, D., Johnson, D. & Müller, P. (2022). Search algorithms and loss functions for Bayesian clustering. "
     "J. Comput. Graph. Stat. 31(4), 1189–1201.",
 }
-OPTIONS = ("draws", "chains")  # settings for which the command has options
+OPTIONS = ("draws", "max_draws", "chains")  # settings for which the command has options
 
 
 def in_python(value: object) -> str:
@@ -85,7 +85,9 @@ def _command(subject: Subject) -> str:
         "seed": subject.info.seed,
     }
     options |= {name: settings[name] for name in OPTIONS if name in settings}
-    words = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    words = " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items() if value is not None
+    )
     return f"bayesgmm fit data.csv --model model.toml {words} -o fit.nc"
 
 

@@ -245,7 +245,7 @@ def test_the_command_in_it_makes_the_same_fit(galaxies_fit):
     subject.info = replace(subject.info, settings=subject.info.settings | {"disagreement": "reconcile"})
     command = remaking._command(subject)
     assert command.startswith("bayesgmm fit data.csv --model model.toml --method nuts")
-    assert "--draws 250" in command
+    assert "--draws 250 --max-draws 250" in command
 
 
 def said_exactly(element):
