@@ -16,7 +16,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-combination",
         action="store_true",
-        help="hold the two writings of the posterior equal for every combination of priors: hours",
+        help="compare the two posteriors for every combination of priors, and run what takes long to compile: hours",
     )
 
 

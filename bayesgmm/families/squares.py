@@ -2,15 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.families.forms import Form, Require
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
+
+
+@cache
+def _lower_triangle(side: int) -> NDArray[np.bool_]:
+    return np.tri(side, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -70,15 +77,18 @@ class Squares(Form):
 
     def roots(self, core: Array, require: Require, vanishing: float, singular: float) -> Array:  # noqa: D102
         variance = np.diagonal(core, axis1=-2, axis2=-1)
-        require((variance > vanishing).all(-1) & np.isfinite(core).all((-1, -2)))
+        if not (variance.min() > vanishing and np.isfinite(core).all()):  # which ones takes longer to find out
+            require((variance > vanishing).all(-1) & np.isfinite(core).all((-1, -2)))
         try:
             chol = np.linalg.cholesky(core)
         except np.linalg.LinAlgError:
             require([is_positive_definite(one) for one in core])
             raise
         pivots = np.diagonal(chol, axis1=-2, axis2=-1) ** 2  # variance that earlier columns do not explain
-        require((pivots > singular * variance).all(-1))
-        return np.tril(np.linalg.inv(chol))
+        regular = pivots > singular * variance
+        if not regular.all():
+            require(regular.all(-1))
+        return np.where(_lower_triangle(core.shape[-1]), np.linalg.inv(chol), 0.0)
 
     def covariance(self, roots: Array) -> Array:  # noqa: D102
         chol = np.linalg.solve(roots, np.broadcast_to(np.eye(roots.shape[-1]), roots.shape))

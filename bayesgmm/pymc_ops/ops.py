@@ -6,10 +6,12 @@ An Op here is a numba kernel with a signature such as ``(k,d,d)->(k)``, which gi
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
 import pytensor.tensor as pt
+from numba.core.dispatcher import Dispatcher
 from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -21,6 +23,8 @@ from pytensor.tensor.rewriting.basic import register_canonicalize, register_spec
 from pytensor.tensor.utils import _parse_gufunc_signature
 
 from bayesgmm.sweep import coordinate_kernels, kernels, layout, orchestration, row_kernels, simd
+from bayesgmm.sweep.code_cache import cached_kernel
+from bayesgmm.sweep.compilation import OPTIONS
 
 # The version is part of the key of PyTensor's disk cache: it changes when one of these files changes.
 _SOURCES = (layout, simd, kernels, orchestration, coordinate_kernels, row_kernels, sys.modules[__name__])
@@ -49,7 +53,8 @@ class KernelOp(Op):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: list[list]) -> None:
         """Call the kernel from Python."""
-        results = type(self).kernel(*(np.require(v, requirements=["C", "W"]) for v in inputs))  # one compilation
+        kernel = _stored(type(self).kernel)
+        results = kernel(*(np.require(v, requirements=["C", "W"]) for v in inputs))  # one compilation
         for cell, value in zip(output_storage, results if len(node.outputs) > 1 else [results], strict=True):
             cell[0] = value
 
@@ -58,6 +63,12 @@ class KernelOp(Op):
         names, out_names = self._names()
         lengths = {a: n for axes, shape in zip(names, shapes, strict=True) for a, n in zip(axes, shape, strict=True)}
         return [tuple(lengths[a] for a in axes) for axes in out_names]
+
+
+@cache
+def _stored(kernel: Dispatcher) -> Dispatcher:
+    """Return a kernel for calls from Python, whose compiled code is kept on disk: compiling takes seconds."""
+    return cached_kernel(kernel.py_func, f"{_VERSION:x}", OPTIONS)
 
 
 @register_funcify_default_op_cache_key(KernelOp)

@@ -260,12 +260,18 @@ def unpack_stats(row: Array, about: Array, diagonal: bool) -> Stats:
     if diagonal:
         pairs = sums[:, 1:].reshape(n_components, n_features, 2)
         return Stats(sums[:, 0], pairs[:, :, 0], pairs[:, :, 1], float(row[0]), about)
-    i, j = lower_triangle(n_features)
+    first, pairs = _places(n_features)
+    s2 = sums.take(pairs, axis=1).reshape(n_components, n_features, n_features)
+    return Stats(sums[:, 0], sums.take(first, axis=1), s2, float(row[0]), about)
+
+
+@cache
+def _places(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places in a row of sums: of first moments (D,), and of the matrix of second moments (D * D,)."""
     features = np.arange(n_features)
-    row_start = 1 + features + features * (features + 1) // 2
-    s2 = np.empty((n_components, n_features, n_features))
-    s2[:, i, j] = s2[:, j, i] = sums[:, row_start[i] + 1 + j]
-    return Stats(sums[:, 0], sums[:, row_start], s2, float(row[0]), about)
+    first = 1 + features + features * (features + 1) // 2
+    row, column = np.maximum.outer(features, features), np.minimum.outer(features, features)
+    return first, (first[row] + 1 + column).ravel()
 
 
 @cache

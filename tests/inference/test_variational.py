@@ -316,6 +316,16 @@ def test_minibatches_reach_the_bound_of_all_points(family, means):
     assert elbo[batches == 1][0] == pytest.approx(expected, abs=1)
 
 
+def test_steps_of_minibatches_decay(monkeypatch):
+    """Without decay the factors move with each minibatch for ever (Robbins & Monro 1951)."""
+    rates = []
+    step = variational.natural_step
+    monkeypatch.setattr(variational, "natural_step", lambda *args: rates.append(args[-1]) or step(*args))
+    bound(bg.MixtureModel(2), SAMPLE.X, n_init=1, batch_size=64, delay=2.0, forget=0.8)
+    assert len(rates) > 5
+    np.testing.assert_allclose(rates, (np.arange(1, len(rates) + 1) + 2.0) ** -0.8)
+
+
 def line_of_clusters(n_points, n_features, n_components, apart, in_order=False):
     """Unit Gaussians on a line."""
     rng = np.random.default_rng(0)

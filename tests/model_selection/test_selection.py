@@ -326,7 +326,12 @@ def test_replicates_are_drawn_from_the_null_hypothesis(monkeypatch):
     monkeypatch.setattr(
         bootstrap.Hypotheses, "statistic", lambda self, blocks, *a: drawn.append(blocks) or statistic(self, blocks, *a)
     )
-    bg.bootstrap_test(SAMPLE.X, 1, covariance="tied", replicates=30, seed=1, n_init=1, progress=False)
+    settings = {"covariance": "tied", "seed": 1, "n_init": 1, "cores": 1}
+    test = bg.bootstrap_test(SAMPLE.X, 1, replicates=30, **settings, progress=False)
+    family = COVARIANCES["tied"]
+    for blocks, value in zip(drawn[1:4], test.replicates[:3], strict=True):  # twice the log ratio, as for the data
+        null, other = (searches.find_maximum(blocks, family, k, 1, 1).loglik for k in (1, 2))
+        assert value == pytest.approx(2 * (other - null))
     data, *replicates = (blocks.rows() for blocks in drawn)
     assert {rows.shape for rows in replicates} == {data.shape}
     rows = np.concatenate(replicates)
