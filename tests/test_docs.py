@@ -14,6 +14,7 @@ import matplotlib as mpl
 import pytest
 
 import bayesgmm as bg
+from notebooks import smaller
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -44,9 +45,9 @@ def cells(text):
 
 
 def run(text):
-    """Run a page as one script; a cell that warns of a fit must say so by its tag."""
+    """Run a page as one script, with smaller problems; a cell that warns of a fit must say so by its tag."""
     names = {}
-    for code, tags in cells(text):
+    for code, tags in cells(smaller(text).replace("thin=40", "thin=4")):
         with warnings.catch_warnings():
             if "may-warn" in tags:
                 warnings.simplefilter("ignore", bg.FitWarning)

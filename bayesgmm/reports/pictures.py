@@ -5,7 +5,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from bayesgmm.plots.style import COLOURS
 from bayesgmm.reports.blocks import Picture
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from matplotlib.figure import Figure
 
 WIDEST = 1700  # maximum width in pixels of a PNG
@@ -118,12 +119,26 @@ def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
     return figure
 
 
+class _TooLong(Exception):
+    """An SVG is larger than HEAVY."""
+
+
+class _Limited(io.BytesIO):
+    """Stream that stops the writing of an SVG which is too large: the rest would not be used."""
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        written = super().write(content)
+        if self.tell() > HEAVY:
+            raise _TooLong
+        return written
+
+
 def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
     """Return the data URI and the size in pixels."""
     if vectors:
-        text = io.BytesIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
-        if len(text.getvalue()) <= HEAVY:
+        with suppress(_TooLong):
+            text = _Limited()
+            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
             width, height = _svg_size(text.getvalue())
             return _uri("image/svg+xml", text.getvalue()), width, height
     resolution = min(200.0, WIDEST / figure.get_size_inches()[0])

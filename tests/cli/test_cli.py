@@ -135,11 +135,11 @@ def test_select_shows_the_posterior_of_the_number_of_components(folder):
 
 
 def test_select_says_what_can_not_be_fitted(folder):
-    done = run("select", "flowers.csv", "-k", "2,100", "--covariance", "full", "--criterion", "icl", cwd=folder)
+    done = run("select", "flowers.csv", "-k", "2,40", "--covariance", "full", "--criterion", "icl", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "100 components, full: component" in done.stderr
+    assert "40 components, full: component" in done.stderr
     assert "The best by icl" in done.stdout
-    none = run("select", "flowers.csv", "-k", "100", "--covariance", "full", cwd=folder)
+    none = run("select", "flowers.csv", "-k", "40", "--covariance", "full", cwd=folder)
     assert none.returncode == 0
     assert "no choice has a bic" in none.stdout
 
@@ -259,10 +259,10 @@ def test_what_is_written_is_told_to_a_machine(folder, fitted, command):
 
 
 def test_select_and_compare_tell_all_rows_and_no_nan(folder):
-    told = document(run("select", "flowers.csv", "-k", "1,100", "--covariance", "full", "--json", cwd=folder))
-    assert [row["n_components"] for row in told["choices"]] == [1, 100]
+    told = document(run("select", "flowers.csv", "-k", "1,40", "--covariance", "full", "--json", cwd=folder))
+    assert [row["n_components"] for row in told["choices"]] == [1, 40]
     assert told["choices"][1]["bic"] is None
-    assert "100 components, full: component" in told["warnings"][-1]
+    assert "40 components, full: component" in told["warnings"][-1]
     args = ["-k", 2, "--methods", "em,vb", "--seed", 1, "-o", "told.csv", "--json"]
     told = document(run("compare", "flowers.csv", *args, cwd=folder))
     assert [row["fit"] for row in told["methods"]] == ["em", "vb"]

@@ -324,6 +324,10 @@ def test_steps_of_minibatches_decay(monkeypatch):
     bound(bg.MixtureModel(2), SAMPLE.X, n_init=1, batch_size=64, delay=2.0, forget=0.8)
     assert len(rates) > 5
     np.testing.assert_allclose(rates, (np.arange(1, len(rates) + 1) + 2.0) ** -0.8)
+    ascent = make_ascent()
+    start = start_of(ascent)
+    stayed = step(ascent, start, ascent.density.blocks, 0.0)[1]
+    np.testing.assert_allclose(ascent.flatten(stayed), ascent.flatten(start), rtol=1e-9)
 
 
 def line_of_clusters(n_points, n_features, n_components, apart, in_order=False):

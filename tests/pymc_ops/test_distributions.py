@@ -416,6 +416,7 @@ def test_prior_and_posterior_predictive_samples(model, idata):
     np.testing.assert_allclose(drawn, expected, atol=5 * 2.5 / np.sqrt(2 * DRAWS * 100))
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of few draws
 def test_pointwise_log_likelihood_and_loo(model, idata):
     with model:
         found = pm.compute_log_likelihood(idata, progressbar=False, extend_inferencedata=False, **BY_INTERPRETER)["x"]

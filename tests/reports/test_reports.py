@@ -303,6 +303,16 @@ def test_dots_keep_their_greys():
     assert len(greys) > 150
 
 
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_a_large_svg_becomes_a_png(monkeypatch, limit):
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(pictures, "HEAVY", limit)
+    made = pictures.picture(lambda: plt.subplots(figsize=(2, 1))[0], title="", alt="", reading="", verdict="")
+    assert made.source.startswith("data:image/svg+xml" if limit else "data:image/png")
+    assert made.width == pytest.approx(2 * 96, rel=0.2)
+
+
 def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_path, undrawn):
     x, weights = iris.drop(columns="species"), np.repeat([3.0, 1.0], [50, 100])
     with warnings.catch_warnings():
@@ -479,7 +489,7 @@ def many(n_points, n_features, n_components):
     ("n_points", "n_features", "n_components"), [(2_050, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
 def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, request):
-    request.getfixturevalue("undrawn" if n_components == 12 else "coarse")
+    request.getfixturevalue("coarse" if n_features == 14 or n_points > 2000 else "undrawn")
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert "Left out:" not in said(page)
