@@ -260,8 +260,8 @@ def unpack_stats(row: Array, about: Array, diagonal: bool) -> Stats:
     if diagonal:
         pairs = sums[:, 1:].reshape(n_components, n_features, 2)
         return Stats(sums[:, 0], pairs[:, :, 0], pairs[:, :, 1], float(row[0]), about)
-    first, pairs = _places(n_features)
-    s2 = sums.take(pairs, axis=1).reshape(n_components, n_features, n_features)
+    first, second = _places(n_features)
+    s2 = sums.take(second, axis=1).reshape(n_components, n_features, n_features)
     return Stats(sums[:, 0], sums.take(first, axis=1), s2, float(row[0]), about)
 
 
