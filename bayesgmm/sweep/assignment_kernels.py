@@ -104,7 +104,7 @@ def fold_draws(points, table, sweep, single, work, counts, lanes, sums):
             loglik += _draw_single(points, block, sweep, work)
         else:
             loglik += _draw_copies(points, block, sweep, counts, work)
-        add_moments(points, block, table, work, lanes)
+        add_moments(points, block, table, 0, work, lanes)
     for t in range(sums.size):
         sums[t] = simd.total(simd.load(lanes, t * LANES))
     return loglik

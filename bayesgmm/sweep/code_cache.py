@@ -21,6 +21,7 @@ from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache,
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
 from numba.core.types import Type
 
 from bayesgmm import progress
@@ -157,9 +158,14 @@ class CodeCache(FunctionCache):
         self._cache_file._source_stamp = stamp
 
     def load_overload(self, sig: Sequence[Type], target_context: BaseContext) -> CompileResult | None:
-        """Read compiled code; None if it can't be read, for any reason."""
+        """Read compiled code; None if it can't be read, for any reason.
+
+        Numba would first load everything that it compiles with, linear algebra of scipy included, which takes half a
+        second. Code that is only read needs the runtime for arrays alone; the compiler loads the rest by itself.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:
             self._forget()
             return None

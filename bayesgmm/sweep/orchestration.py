@@ -151,12 +151,12 @@ def log_density_block(points, block, table, draw, work, out, to):
 
 
 @block_jit
-def add_moments(points, block, table, work, sums):
+def add_moments(points, block, table, draw, work, sums):
     """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities."""
-    d, diagonal = points.n_features, is_diagonal(table)
+    d, n_components, diagonal = points.n_features, table.n_components, is_diagonal(table)
     width = moments_width(d, diagonal) * LANES
-    for k in range(table.n_components):
-        centre(points.x, block * d * BLOCK, table.mean, k * d, d, work.centred)
+    for k in range(n_components):
+        centre(points.x, block * d * BLOCK, table.mean, (draw * n_components + k) * d, d, work.centred)
         r0, r1, r2, r3 = load4(work.score, k * BLOCK)
         add_lanes(sums, k * width, r0, r1, r2, r3)
         if diagonal:
@@ -172,62 +172,45 @@ def count_sums(n_components, n_features, diagonal):
 
 
 @block_jit
-def _fold_blocks(points, table, start, stop, work, sums):
+def _fold_blocks(points, table, draw, start, stop, work, sums):
     """Add the moments of blocks start to stop to the eight-lane sums; return their log likelihood."""
     loglik = 0.0
     for block in range(start, stop):
-        loglik += assign_block(points, block, table, 0, points.weight, block * BLOCK, work)
-        add_moments(points, block, table, work, sums)
+        loglik += assign_block(points, block, table, draw, points.weight, block * BLOCK, work)
+        add_moments(points, block, table, draw, work, sums)
     return loglik
 
 
 @kernel
-def fold_chunks(points, table, start, stop, out):
-    """Fold chunks start to stop under one table, a row of ``out`` (chunks, sums) for each chunk.
+def fold_chunks(points, table, span, start, stop, out):
+    """Fold the points under each of a stack of tables; rows start to stop of ``out`` (rows, sums).
+
+    A row sums ``span`` chunks under one table: first the rows of the first table, then of the second, and so on.
 
     A row is the log likelihood, then for each component n, and for each feature i: s1_i and s2_ij, j <= i (or s2_ii
     alone), moments about the component's mean. A background has responsibilities but no moments. A row
-    depends only on its chunk, so the sum of the rows is the same for any number of threads.
+    depends only on its chunks, so the sum of the rows is the same for any number of threads.
     """
-    chunk = _chunk_size(count_blocks(points))
-    work, sums = workspace(points, table), np.empty((out.shape[1] - 1) * LANES)
-    for c in range(start, stop):
-        sums[:] = 0.0
-        last = min((c + 1) * chunk, count_blocks(points))
-        out[c, 0] = _fold_blocks(points, table, c * chunk, last, work, sums)
-        for t in range(out.shape[1] - 1):
-            out[c, t + 1] = simd.total(simd.load(sums, t * LANES))
+    n_blocks, n_sums = count_blocks(points), out.shape[1] - 1
+    chunk, n_rows = _chunk_size(n_blocks), count_chunks(n_blocks) // span
+    work, sums = workspace(points, table), np.empty(n_sums * LANES)
+    for row in range(start, stop):
+        draw, first = row // n_rows, row % n_rows * span
+        for t in range(n_sums + 1):
+            out[row, t] = 0.0
+        for c in range(first, first + span):
+            sums[:] = 0.0
+            out[row, 0] += _fold_blocks(points, table, draw, c * chunk, min((c + 1) * chunk, n_blocks), work, sums)
+            for t in range(n_sums):
+                out[row, t + 1] += simd.total(simd.load(sums, t * LANES))
 
 
 @jit
 def fold_points(points, table):
     """Fold all points under one table; return their row of sums."""
-    n_chunks = count_chunks(count_blocks(points))
-    out = np.empty((n_chunks, count_sums(table.n_components, points.n_features, is_diagonal(table))))
-    fold_chunks(points, table, 0, n_chunks, out)
-    total = np.zeros(out.shape[1])
-    for c in range(n_chunks):
-        for t in range(total.size):
-            total[t] += out[c, t]
-    return total
-
-
-@kernel
-def fold_tables(points, table, start, stop, out):
-    """Fold all points under each of the tables start to stop: their rows of sums, out[table, sum]."""
-    k = table.n_components
-    means, roots = table.mean.size // table.offset.size, table.root.size // table.offset.size
-    for one in range(start, stop):
-        first, last = one * k, (one + 1) * k
-        own = NativeTable(
-            table.offset[first:last],
-            table.mean[first * means : last * means],
-            table.root[first * roots : last * roots],
-            k,
-        )
-        sums = fold_points(points, own)
-        for i in range(sums.size):  # as in draw_responsibilities: no slice
-            out[one, i] = sums[i]
+    out = np.empty((1, count_sums(table.n_components, points.n_features, is_diagonal(table))))
+    fold_chunks(points, table, count_chunks(count_blocks(points)), 0, 1, out)
+    return out[0]
 
 
 @kernel

@@ -332,7 +332,7 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
-    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, start, stop, out), n_chunks, threads)
+    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, 1, start, stop, out), n_chunks, threads)
     return unpack_stats(out.sum(axis=0), table.mean, diagonal)
 
 
@@ -364,8 +364,9 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     """
     n_tables, n_components, n_features = tables.mean.shape
     points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
+    span = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_tables, orchestration.count_sums(n_components, n_features, diagonal)))
-    run_ranges(lambda start, stop: orchestration.fold_tables(points, native, start, stop, out), n_tables, threads)
+    run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), n_tables, threads)
     row = np.concatenate([[out[:, 0].sum()], out[:, 1:].reshape(-1)])
     return out[:, 0], unpack_stats(row, tables.mean.reshape(-1, n_features), diagonal)
 
