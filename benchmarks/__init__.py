@@ -1,1 +1,1 @@
-"""Ratios against real peers, each in one run, each with a check that both got the same answer."""
+"""Benchmarks: speed compared with other packages, each in one run, with a check that the answers agree."""

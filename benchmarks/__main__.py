@@ -1,4 +1,4 @@
-"""Run the benchmarks that are named, or all, and print docs/benchmarks.md."""
+"""Run the named benchmarks, or all of them, and print docs/benchmarks.md."""
 
 import argparse
 import os

@@ -1,8 +1,8 @@
-"""ADVI to a converged ELBO against ``pm.fit`` on ``pm.Mixture``: the same posterior, seconds in all, compile included.
+"""ADVI to a converged ELBO compared with ``pm.fit`` on ``pm.Mixture``: total seconds, compilation included.
 
-Each side in a process of its own, twice: the first run fills the caches on disk. PyMC starts at the truth, we find our
-own start. PyMC has converged when the mean ELBO of its last 100 iterations comes within five nats of bayesgmm; it is
-stopped after five minutes.
+Each package runs twice, in a process of its own: the first run fills the caches on disk. PyMC starts at the true
+values, bayesgmm searches for its start. PyMC has converged when the mean ELBO of its last 100 iterations is within five
+nats of that of bayesgmm; it is stopped after five minutes.
 """
 
 import json
@@ -40,7 +40,7 @@ def run_bayesgmm(case):
 
 
 def run_pymc(case, target):
-    """Report the ELBO as it rises, so that something is known when it is stopped."""
+    """Print the ELBO as it rises, so that there is a result if the run is stopped."""
     import pymc as pm
 
     sample, k = data(case)

@@ -1,8 +1,8 @@
-"""The PyMC model that ``build_model`` makes against ``pm.Mixture``: compile time, and ESS a second by one sampler.
+"""The PyMC model of ``build_model`` compared with ``pm.Mixture``: compile time, and ESS per second by one sampler.
 
-Both sides hold the same posterior, start at the truth, and are sampled by nutpie, each in a process of its own,
-twice: the first run fills the caches on disk. Imports are not counted. A side that is not done after five minutes is
-stopped.
+Both models have the same posterior, start at the true values, and are sampled by nutpie. Each runs twice, in a process
+of its own: the first run fills the caches on disk. Imports are not counted. A run that has not ended after five minutes
+is stopped.
 """
 
 import json
@@ -22,7 +22,7 @@ SIDES = {"build_model": fused, "pm.Mixture": by_hand}
 
 
 def measure(side, case):
-    """Say when it is compiled, then when it is sampled: seconds, smallest bulk ESS, posterior means and sds."""
+    """Print the seconds of compilation, then those of sampling: with minimum bulk ESS, posterior means and sds."""
     import arviz as az
     import nutpie
 
@@ -47,7 +47,7 @@ def measure(side, case):
 
 
 def check_same_answer(ours, theirs):
-    """One posterior: means within a fifth of its sd (some 400 effective draws a side give a twentieth)."""
+    """Check that the means differ by less than a fifth of their sd (400 effective draws each give a twentieth)."""
     off = np.abs(np.array(ours["mean"]) - theirs["mean"]) / ours["sd"]
     assert off.max() < 0.2, off.max()
 
@@ -65,7 +65,7 @@ def main():
             check_same_answer(ours, theirs)
             peer = theirs["ess"] / theirs["seconds"]
             row = f"{theirs['seconds']:.1f} | {theirs['ess']:.0f} | {peer:.1f} | {rate / peer:.0f}"
-        else:  # had it drawn one effective draw at the end of its time
+        else:  # as if it had one effective draw when it was stopped
             row = f"stopped at {LIMIT} | none | < {1 / LIMIT:.4f} | > {rate * LIMIT:.0f}"
         compiled = f"{theirs['compile']:.1f}" if "compile" in theirs else "not done"
         print(f"| {name} | pm.Mixture | {compiled} | {row} | {wanted} |", flush=True)

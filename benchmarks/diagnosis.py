@@ -1,4 +1,4 @@
-"""How often the comparison of data and model raises a false alarm, and how often it sees a wrong model."""
+"""How often the comparison of data and model gives a false alarm, and how often it detects a wrong model."""
 
 import warnings
 
@@ -12,7 +12,7 @@ RIGHT, WRONG = 100, 20  # fits of each kind
 
 
 def mixture(rng, n, d, k):
-    """Points of a mixture with random weights, means and covariances."""
+    """Draw points of a mixture with random weights, means and covariances."""
     weight, mean, root = rng.dirichlet([5] * k), rng.normal(0, 3, (k, d)), rng.normal(size=(k, d, d))
     covariance = root @ root.transpose(0, 2, 1) / d + 0.3 * np.eye(d)
     label = rng.choice(k, p=weight, size=n)
@@ -23,7 +23,7 @@ def correlated(rng, n, rho):
     return rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=n)
 
 
-CASES = {  # data, how many components are fitted, their covariance, whether that is the right model
+CASES = {  # data, number of fitted components, their covariance, True if that is the right model
     "the right model, N 80, D 1, K 3": (lambda rng: mixture(rng, 80, 1, 3), 3, "full", True),
     "the right model, N 150, D 3, K 2": (lambda rng: mixture(rng, 150, 3, 2), 2, "full", True),
     "the right model, N 1,000, D 2, K 3": (lambda rng: mixture(rng, 1000, 2, 3), 3, "full", True),
@@ -36,7 +36,7 @@ CASES = {  # data, how many components are fitted, their covariance, whether tha
     "the same in two columns, N 300, by two": (lambda rng: rng.standard_t(3, (300, 2)), 2, "full", False),
     "uniform, N 150, by one": (lambda rng: rng.random(150), 1, "full", False),
     "log-normal (0.5), N 150, by one": (lambda rng: rng.lognormal(sigma=0.5, size=150), 1, "full", False),
-    "normal, 15 % of it at one value, N 300, by one": (
+    "normal, 15 % of the points at one value, N 300, by one": (
         lambda rng: np.where(rng.random(300) < 0.15, 0.5, rng.normal(size=300)),
         1,
         "full",
@@ -53,7 +53,7 @@ CASES = {  # data, how many components are fitted, their covariance, whether tha
 
 
 def alarm(make, k, covariance, seed):
-    """Whether a short fit by NUTS is called a misfit."""
+    """Return True if a short fit by NUTS is reported as a misfit."""
     x = make(np.random.default_rng(seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

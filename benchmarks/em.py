@@ -1,4 +1,4 @@
-"""One EM iteration against scikit-learn's, both with all cores: best of many, taken in turns."""
+"""One EM iteration compared with scikit-learn, both with all cores: the best of many, run alternately."""
 
 import os
 import time
@@ -23,7 +23,7 @@ def seconds(task):
 
 
 def both(n_points, n_features, n_components):
-    """Seconds of one iteration of bayesgmm and of scikit-learn, from one mixture, and log likelihoods per point."""
+    """Measure an iteration of bayesgmm and of scikit-learn from one mixture: seconds, log likelihoods per point."""
     sample = make_mixture(n_points, n_features, n_components, overlap=0.1, seed=1)
     weight, mean = np.full(n_components, 1 / n_components), sample.mean
     precision = np.linalg.inv(sample.covariance)

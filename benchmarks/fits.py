@@ -1,6 +1,6 @@
 """Whole fits by EM and by variational Bayes, against scikit-learn and R's mclust, from the same starts.
 
-Each side is timed from the array to the fitted estimator. Ours must end at the same log likelihood or a better one.
+Each package is timed from the array to the fitted estimator. bayesgmm must reach at least the same log likelihood.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from bayesgmm import estimators
 from bayesgmm.datasets import make_mixture
 
 TITLE = "## Whole fits, compared with scikit-learn and mclust"
-# N, D, K, overlap, tol, times faster wanted; the last two overlap so strongly that EM converges slowly
+# N, D, K, overlap, tol, target of times faster; with the last two overlaps EM converges slowly
 CASES = [
     (100_000, 5, 5, 0.1, 1e-6, 25),
     (1_000_000, 3, 8, 0.1, 1e-5, 25),
@@ -26,12 +26,12 @@ CASES = [
     (100_000, 3, 8, 0.4, 1e-9, 50),
     (100_000, 2, 5, 0.4, 1e-9, 50),
 ]
-MAX_ITER = 5000  # a program that has not converged after these is far behind as it is
+MAX_ITER = 5000  # a package that needs more than these is much slower in any case
 LIMIT = 600
 
 
 def start_of(sample, n_components):
-    """Equal weights, K of the points, the covariance of all: what every side starts from."""
+    """Return the start of every package: equal weights, K of the points as means, the covariance of all points."""
     centres = sample.X[np.random.default_rng(0).choice(len(sample.X), n_components, replace=False)]
     precision = np.linalg.inv(np.cov(sample.X.T)) * n_components
     return {
@@ -55,9 +55,9 @@ def by_em(kind, sample, n_components, tol):
 
 
 def by_mclust(sample, n_components, tol, reached):
-    """R's ``me`` from the same start: its own time, and its log likelihood a point; None where there is no mclust.
+    """Run R's ``me`` from the same start: its own time, and its log likelihood per point; None without mclust.
 
-    Its tol is of the relative change of the total log likelihood, some ``reached`` a point.
+    Its tol is for the relative change of the total log likelihood, which is about ``reached`` per point.
     """
     if shutil.which("Rscript") is None:
         return None
@@ -115,7 +115,7 @@ def main():
                 f"| {theirs.score(sample.X):.7f} | {seconds / best:.0f} | {wanted} |",
                 flush=True,
             )
-            # the lower bounds lack constants on their side; plugged-in densities at the same maximum are alike
+            # scikit-learn's bound lacks constants; densities at the point estimates are equal at the same maximum
             assert reached > theirs.score(sample.X) - (2 * tol if method == "EM" else 1e-3)
             if method == "EM":
                 _show_mclust(case, sample, n_components, tol, best, reached)

@@ -1,7 +1,7 @@
-"""Effective draws per second of Gibbs sampling, against plain numpy: the same declaration, the same conditionals.
+"""Effective draws per second of Gibbs sampling, compared with plain numpy: same model, same conditionals.
 
 Two chains on two cores, tuning included; code is compiled before. The numpy sampler runs one chain on one core. It
-starts at the truth. Components are put in the order of their first coordinate in every draw, on both sides alike.
+starts at the truth. In every draw of both samplers the components are sorted by their first coordinate.
 """
 
 import time
@@ -32,7 +32,7 @@ def run_bayesgmm(sample, n_components, draws):
 
 
 def run_numpy(sample, n_components, draws):
-    """Weights, means and precisions given assignments; assignments given these."""
+    """Run a Gibbs sampler in numpy: weights, means and precisions given assignments, then assignments given these."""
     x, rng = sample.X, np.random.default_rng(1)
     d = x.shape[1]
     model = bg.MixtureModel(n_components).resolve(as_points(x))
@@ -62,7 +62,7 @@ def run_numpy(sample, n_components, draws):
 
 
 def telescoping():
-    """Sweeps per second of processor time with an unknown number of components: the galaxies, up to 30 components."""
+    """Measure sweeps per second of processor time with an unknown number of components: the galaxies, up to 30."""
     x = bg.datasets.galaxies().to_numpy(float) / 1000
     scale = bg.Gamma(0.2, 5 / float(np.ptp(x)) ** 2)
     weights = bg.FiniteMixture(bg.Uniform(1, 30))
@@ -86,7 +86,7 @@ def summary(taken, weight, mean):
 
 
 def temper():
-    """Parallel tempering of the galaxies: seeds agree, and the effective size of label-free quantities per second."""
+    """Measure parallel tempering of the galaxies: agreement of seeds, and ESS per second of label-free quantities."""
     from bayesgmm.inference import tempering
     from bayesgmm.inference.agreement import agreement, label_free
     from bayesgmm.inference.engine import Silent

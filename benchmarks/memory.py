@@ -1,4 +1,4 @@
-"""Peak memory of an EM fit, in units of the data's own size (the data included)."""
+"""Peak memory of an EM fit, relative to the size of the data (the data included)."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Where the number of components is only an upper bound, the clusters found must not depend on it.
+"""Number of clusters where K is only an upper bound: it should not depend on the bound.
 
 Each cell has the numbers found at bounds of 10, 20 and 40: for variational Bayes the components that hold points, for
 samplers the posterior mean of the number of clusters. NUTS is slow with many components: it runs at 10 and 20 in one
@@ -37,7 +37,7 @@ class Table:
 
 
 def apart(groups, n_features, n_points, distance, seed):
-    """Round clusters of standard deviation 1, whose centres are at least ``distance`` apart."""
+    """Draw round clusters of standard deviation 1 whose centres are at least ``distance`` apart."""
     rng = np.random.default_rng(seed)
     while True:
         centre = rng.uniform(-1, 1, (groups, n_features)) * distance * groups ** (1 / n_features)
@@ -67,7 +67,7 @@ def tables():
 
 
 def occupied(x, weights, bound):
-    """Number of components that hold points in the best approximation by variational Bayes."""
+    """Return the number of components that hold points in the best approximation by variational Bayes."""
     ascent = Ascent(LogPosterior.of(bg.MixtureModel(bound, weights=weights), as_points(x)))
     settings = {"n_init": 10, "max_iter": 1000, "tol": 1e-8, "batches": Minibatches(None, 1.0, 0.7)}
     found = find(ascent, 0, Silent(), **settings)

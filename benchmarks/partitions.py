@@ -1,4 +1,4 @@
-"""Partitions: seconds and losses against what others would report, and the memory of a large co-clustering matrix."""
+"""Partitions: seconds and losses compared with other methods, and the memory of a large co-clustering matrix."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ print(json.dumps({"partition": partition, "co_clustering": time.perf_counter() -
 
 
 def drawn(fit):
-    """The labels that partition sees, from all draws."""
+    """Return the labels of all draws, as ``partition`` uses them."""
     from bayesgmm.clusterings.label_draws import draw_labels
     from bayesgmm.clusterings.partition_losses import Allocations
     from bayesgmm.posterior.schema import observed, unpack
@@ -54,7 +54,7 @@ def agglomerative(apart, n_clusters, linkage):
 
 
 def losses(fit, name, draws, ours):
-    """Expected losses over all draws, the least that each side reaches."""
+    """Return the smallest expected loss over all draws that each method reaches."""
     from bayesgmm.clusterings.partition_losses import Loss, by_size
 
     loss = Loss(name)

@@ -1,4 +1,4 @@
-"""The same posterior as PyMC users write it: ``pm.Mixture`` of ``pm.MvNormal``, LKJ priors."""
+"""The same posterior as a PyMC user would write it: ``pm.Mixture`` of ``pm.MvNormal``, LKJ priors."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import bayesgmm as bg
 
 
 def declaration(sample, n_components):
-    """Our words for it: the priors of ``by_hand``."""
+    """Declare the model with the priors of ``by_hand``."""
     low, high = sample.X.min(axis=0), sample.X.max(axis=0)
     return bg.MixtureModel(
         n_components,
@@ -16,7 +16,7 @@ def declaration(sample, n_components):
 
 
 def by_hand(sample, n_components):
-    """The model, and a start at the truth, for all of its free variables."""
+    """Return the model, and a start at the true values for all of its free variables."""
     import pymc as pm
 
     d = sample.X.shape[1]
@@ -36,6 +36,6 @@ def by_hand(sample, n_components):
 
 
 def fused(sample, n_components):
-    """The same through ``build_model``."""
+    """Return the same by ``build_model``."""
     model = bg.build_model(declaration(sample, n_components), sample.X)
     return model, {"weight": sample.weight, "mean": sample.mean, "covariance": sample.covariance}

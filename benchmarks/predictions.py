@@ -1,4 +1,4 @@
-"""Densities of many points under many draws, against scipy in a loop of draws and components, and the same answer."""
+"""Densities of many points under many draws, compared with scipy in a loop over draws and components."""
 
 import time
 
@@ -12,12 +12,12 @@ from bayesgmm.predictions import densities
 
 TITLE = "## Density of 100,000 points under 1,000 draws (5 components, 5 columns)"
 POINTS, DRAWS, K, D = 100_000, 1000, 5, 5
-LOOPED = 20  # draws that scipy's loop is timed with
-CHECKED = 200  # points that the whole answer is checked at
+LOOPED = 20  # number of draws for the timing of scipy's loop
+CHECKED = 200  # number of points at which all results are checked
 
 
 def problem(seed=0):
-    """Draws around one mixture, and points from far and wide."""
+    """Make draws around one mixture, and widely scattered points."""
     rng = np.random.default_rng(seed)
     root = 0.3 * rng.normal(size=(K, D, D)) + np.eye(D)
     covariance = root @ root.swapaxes(-1, -2) * rng.uniform(0.9, 1.1, (DRAWS, K, 1, 1))
@@ -29,7 +29,7 @@ def problem(seed=0):
 
 
 def looped(posterior, x, draws):
-    """(draws, N) densities, by scipy."""
+    """Compute densities (draws, N) by scipy."""
     p = posterior.parameters
     parts = [zip(p.weight[s], p.mean[s], p.covariance[s], strict=True) for s in range(draws)]
     return np.array([sum(w * multivariate_normal(m, c).pdf(x) for w, m, c in part) for part in parts])
@@ -42,7 +42,7 @@ def seconds(run):
 
 
 def gap(posterior, x):
-    """The largest relative difference, of the mean and of both ends of the band."""
+    """Return the largest relative difference of the mean, and of both ends of the band."""
     dense = looped(posterior, x, DRAWS)
     ours = densities.spread(posterior, x, 0.9)
     band = np.exp(np.quantile(np.log(dense), [0.05, 0.95], axis=0).T)

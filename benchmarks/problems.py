@@ -28,7 +28,7 @@ def numbers(table):
 
 
 def one_column(n_features, seed, distance=20.0, n_points=1000):
-    """Three clusters apart in the first column; the others are noise."""
+    """Three clusters that differ in the first column; the other columns are noise."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 3, n_points)
     x = rng.normal(size=(n_points, n_features))
@@ -37,7 +37,7 @@ def one_column(n_features, seed, distance=20.0, n_points=1000):
 
 
 def one_direction(n_features, seed):
-    """Three clusters apart in a random direction."""
+    """Three clusters that differ in a random direction."""
     rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(n_features, n_features)))[0]
     return one_column(n_features, seed + 1, 8.0) @ rotation
 
@@ -50,7 +50,7 @@ def sizes(seed):
 
 
 def widths(seed):
-    """A narrow cluster inside a wide one, and one beside."""
+    """A narrow cluster inside a wide one, and another next to them."""
     rng = np.random.default_rng(seed)
     wide, narrow = rng.normal(0, 5, (400, 3)), rng.normal(0, 0.3, (200, 3))
     return np.concatenate([wide, narrow, rng.normal([9, 0, 0], 1, (200, 3))])
@@ -93,7 +93,7 @@ def tails(seed):
 
 
 def problems():
-    """All problems: the first ten are the quick ones."""
+    """Return all problems; the first ten are quick."""
     iris, wine = numbers(datasets.iris()), public.load_wine().data
     galaxies, vowels = numbers(datasets.galaxies()), numbers(datasets.vowels())[:, -3:]
     cancer, diabetes = public.load_breast_cancer().data, public.load_diabetes().data

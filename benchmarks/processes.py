@@ -1,4 +1,4 @@
-"""A side of a benchmark in a process of its own, run twice: the first run fills the caches on disk."""
+"""Runs in a process of their own, twice: the first run fills the caches on disk."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ LIMIT = 300
 
 
 def measured(module, side, case):
-    """All that the second of two runs has said, line by line; or the first, when that was stopped."""
+    """Return the lines that the second of two runs has printed; those of the first if it was stopped."""
     command = [sys.executable, "-W", "ignore", "-m", module, side, json.dumps(case)]
     said = {}
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Label switching undone, all points asked, against Stephens' algorithm as one writes it with numpy and scipy."""
+"""Relabelling with all points, compared with a plain implementation of Stephens' algorithm in numpy and scipy."""
 
 import os
 import time
@@ -21,7 +21,7 @@ WANTED = {(10_000, "stephens", None): 10}  # seconds
 
 
 def switched(n_points, n_draws=DRAWS, seed=0):
-    """Points, draws around the truth with their posterior width, and the order in which each was shuffled."""
+    """Make points, draws around the true values with their posterior width, and the random order of each draw."""
     sample = make_mixture(n_points, D, K, overlap=0.05, seed=seed)
     rng = np.random.default_rng(seed)
     held = sample.weight * n_points
@@ -42,7 +42,7 @@ def switched(n_points, n_draws=DRAWS, seed=0):
 
 
 def plain_stephens(shares, start, max_iter=50):
-    """(S, K) orders from responsibilities (S, N, K) held in memory: algorithm 2 of Stephens (2000), word for word."""
+    """(S, K) orders from responsibilities (S, N, K) held in memory: algorithm 2 of Stephens (2000) as published."""
     order, centre = None, start
     for _ in range(max_iter):
         cost = [-np.log(np.maximum(centre, MIN_RESPONSIBILITY)).T @ share for share in shares]
@@ -61,7 +61,7 @@ def plain(points, drawn):
 
 
 def same_names(order, other):
-    """Whether two relabellings differ by what they call each component, and by nothing else."""
+    """Return True if two relabellings differ only by a permutation of the labels."""
     return bool((np.take_along_axis(np.argsort(other, axis=1), order, axis=1) == np.argsort(other[0])[order[0]]).all())
 
 
@@ -73,7 +73,7 @@ def timed(task):
 
 def main():
     print("| points | method | points used | seconds | target, seconds |\n|---|---|---|---|---|")
-    points, drawn, _ = switched(200, n_draws=50)  # loads what is compiled
+    points, drawn, _ = switched(200, n_draws=50)  # loads compiled code
     find_order(drawn, 0, points, Options())
     for n_points in CASES:
         points, drawn, shuffle = switched(n_points)

@@ -1,8 +1,8 @@
-"""Minimum bulk ESS per second, compilation included, against PyMC and NumPyro.
+"""Minimum bulk ESS per second, compilation included, compared with PyMC and NumPyro.
 
-Every side runs in a process of its own, twice: the first run fills the caches on disk. Imports are not counted. Peers
-start at the truth, we find our own start. Components are put in the order of their first coordinate in every draw, on
-every side alike. A side that is not done after five minutes is stopped.
+Every package runs twice, in a process of its own: the first run fills the caches on disk. Imports are not counted. The
+other packages start at the true values, bayesgmm searches for its start. In every draw of all packages the components
+are sorted by their first coordinate. A run that has not ended after five minutes is stopped.
 """
 
 import json
@@ -99,14 +99,14 @@ SIDES = {"bayesgmm": run_bayesgmm, "pymc": run_pymc, "numpyro": run_numpyro}
 
 
 def ordered(weight, mean):
-    """(chain, draw, K, 1 + D) weights and means, components in the order of their first coordinate."""
+    """Return weights and means (chain, draw, K, 1 + D), components sorted by their first coordinate."""
     both = np.concatenate([weight[..., None], mean], axis=-1)
     order = np.argsort(mean[..., 0], axis=-1)
     return np.take_along_axis(both, order[..., None], axis=2)
 
 
 def measure(side, case):
-    """What a process of its own prints: seconds, smallest bulk ESS, posterior means and standard deviations."""
+    """Print seconds, minimum bulk ESS, posterior means and standard deviations."""
     import arviz as az
 
     n_points, n_features, n_components = case
@@ -119,7 +119,7 @@ def measure(side, case):
 
 
 def in_a_process(side, case):
-    """The measurement of the second of two runs, or None when a run is not done in time."""
+    """Return the measurement of the second of two runs; None if a run is stopped."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.sampling", side, json.dumps(case)]
     answer = None
     for _ in range(2):
@@ -132,7 +132,7 @@ def in_a_process(side, case):
 
 
 def check_same_answer(ours, theirs):
-    """Priors of the covariances differ (Wishart here, LKJ there), so means agree to half a posterior sd."""
+    """Check that means agree to half a posterior sd; the priors of the covariances differ (Wishart and LKJ)."""
     off = np.abs(np.array(ours["mean"]) - theirs["mean"]) / ours["sd"]
     assert off.max() < 0.5, off.max()
 
@@ -147,7 +147,7 @@ def main():
         print(f"| {name} | bayesgmm | {ours['seconds']:.2f} | {ours['ess']:.0f} | {rate:.0f} | | |", flush=True)
         for side, wanted in peers.items():
             theirs = in_a_process(side, case)
-            if theirs is None:  # had it drawn one effective draw at the end of its time
+            if theirs is None:  # as if it had one effective draw when it was stopped
                 row = f"stopped at {LIMIT} | none | < {1 / LIMIT:.4f} | > {rate * LIMIT:.0f}"
             else:
                 check_same_answer(ours, theirs)

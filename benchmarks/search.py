@@ -1,12 +1,12 @@
 """How often each engine reaches the best maximum known: real and simulated problems, many seeds.
 
-The best maximum known is the highest of all runs of all sides, and of a run with twenty times the budget. Maxima at
-which a component holds a few points in a narrow place (``em.is_suspect``) do not count. ``starts`` is the heaviest mode
+The best maximum known is the highest of all runs of all engines and packages, and of a run with 20 times the budget.
+Maxima at which a narrow component holds few points (``em.is_suspect``) do not count. ``starts`` is the heaviest mode
 by Laplace's approximation, from which NUTS and ADVI start.
 
     python -m benchmarks search --seeds 2 --engines em vb --problems iris --results runs.csv
 
-runs a share and appends each run to the file; runs that the file holds are not repeated, and the table shows them all.
+makes some of the runs and appends each to the file. Runs that the file holds are not repeated; the table shows all.
 """
 
 import csv
@@ -43,7 +43,7 @@ NEAR = 0.1  # a run reaches the best if it is lower by less than this, in nats
 LONG = 20  # times the default budget, for the best value known
 ENGINES = ("em", "mle", "map", "vb")
 SIDES = (*ENGINES, "starts", "scikit-learn", "mclust")
-LIKELIHOOD = ("em", "mle", "scikit-learn", "mclust")  # the sides that have the same objective
+LIKELIHOOD = ("em", "mle", "scikit-learn", "mclust")  # engines and packages with the same objective
 MCLUST = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
 
 
@@ -64,7 +64,7 @@ class Run:
 
 @dataclass
 class Results:
-    """Runs, which a file keeps if it is given."""
+    """Runs, which are stored in a file if one is given."""
 
     path: Path | None
     runs: list[Run]
@@ -75,7 +75,7 @@ class Results:
         return cls(path, [Run(a, b, int(c), float(d), float(e)) for a, b, c, d, e in lines])
 
     def add(self, problem, side, seed, measure):
-        """Measure a run that is not there yet; None for a side that is not installed."""
+        """Measure a run unless it is stored; None for a package that is not installed."""
         known = [run for run in self.runs if (run.problem, run.side, run.seed) == (problem.key, side, seed)]
         measured = None if known else measure()
         if measured is not None:
@@ -88,7 +88,7 @@ class Results:
 
 
 def ours(problem, method, seed, **settings):
-    """Value and processor time of a fit; minus infinity where it refuses."""
+    """Return objective and processor time of a fit; minus infinity if it raises an error."""
     began = time.process_time()
     model = bg.MixtureModel(problem.n_components, covariance=problem.covariance)
     try:
@@ -112,14 +112,14 @@ def fitted(model, problem, method, seed, **settings):
 
 
 def starts(model, problem, seed, **settings):
-    """Log mass of the heaviest mode, by Laplace's approximation, from which NUTS and ADVI start."""
+    """Return the log mass of the heaviest mode, by Laplace's approximation, from which NUTS and ADVI start."""
     density = LogPosterior.of(model, as_points(problem.x))
     with threadpool_limits(limits=1, user_api="blas"):
         return whiten_at_modes(density, seed, 1, Silent(), **settings)[0].log_mass
 
 
 def scikit_learn(problem, seed, seconds):
-    """The best of as many starts as fit into the time; degenerate and suspect maxima do not count."""
+    """Return the best of the starts for which there is time; degenerate and suspect maxima do not count."""
     began, best, number = time.process_time(), -np.inf, 0
     while number == 0 or time.process_time() - began < seconds:
         peer = GaussianMixture(
@@ -137,7 +137,7 @@ def scikit_learn(problem, seed, seconds):
 
 
 def _polished(problem, peer):
-    """Log likelihood at the maximum nearest to a fit of scikit-learn; minus infinity if it does not count."""
+    """Return the log likelihood at the maximum near a fit of scikit-learn; minus infinity if it does not count."""
     family = COVARIANCES[problem.covariance]
     points = as_points(problem.x)
     standard = Standard.of(points, family.needs_common_scale)
@@ -155,7 +155,7 @@ def _polished(problem, peer):
 
 
 def mclust(problem):
-    """Log likelihood of R's Mclust, which has no seed, and no time; None where it is not installed."""
+    """Return the log likelihood of R's Mclust, which has no seed and is not timed; None if it is not installed."""
     if shutil.which("Rscript") is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -181,7 +181,7 @@ def mclust(problem):
 
 
 def measure(results, problem, seeds, sides):
-    """Measure all runs of a problem that are not there yet."""
+    """Measure all runs of a problem that are not stored."""
     for side in (side for side in sides if side in (*ENGINES, "starts")):
         budget = {"draws": 20} if side == "vb" else {}
         for seed in range(seeds):
@@ -198,13 +198,13 @@ def measure(results, problem, seeds, sides):
 
 
 def seconds_of(results, problem):
-    """Median processor time of EM; infinity if it was not measured."""
+    """Return the median processor time of EM; infinity if it was not measured."""
     own = [r.seconds for r in results.runs if (r.problem, r.side) == (problem.key, "em") and r.seed >= 0]
     return float(np.median(own)) if own else math.nan
 
 
 def hits(results, problem):
-    """For each side whether its runs reached the best value known."""
+    """Return, for each engine and package, which of its runs reached the best value known."""
     own = [run for run in results.runs if run.problem == problem.key]
     best = defaultdict(lambda: -np.inf)
     for run in own:

@@ -1,8 +1,8 @@
-"""Segmentation of a photograph, compared with scikit-learn's mixture on the same features, made for it beforehand.
+"""Segmentation of a photograph, compared with scikit-learn's mixture on the same features, computed in advance.
 
-Fit and predict are compared on the same pixels: on all of them, and with the fit on the same sample. ``segment_image``
-as a whole does more (it makes the features, averages over the posterior, and lets neighbours agree), and is shown
-beside them. Likelihoods are of all pixels.
+Fit and predict are compared on the same pixels: all of them, and all with the fit on the same sample. The whole of
+``segment_image`` does more (it computes the features, averages over the posterior and smooths the labels), and is shown
+in another table. Likelihoods are of all pixels.
 """
 
 import os
@@ -29,7 +29,7 @@ from bayesgmm.sweep.stats import responsibilities
 TITLE = "## Segmentation of a photograph, compared with scikit-learn"
 MEGAPIXELS, COMPONENTS = 2, 5
 WANTED = 8
-CLOSE = 1e-3  # nats a pixel: the tol that scikit-learn stops at
+CLOSE = 1e-3  # nats per pixel: the tol of scikit-learn
 LARGE = """
 import json, sys, time
 from pathlib import Path
@@ -46,7 +46,7 @@ print(json.dumps([done - began, time.perf_counter() - began, peak]))
 
 
 def photograph(megapixels):
-    """scikit-learn's china.jpg, enlarged."""
+    """Write scikit-learn's china.jpg, enlarged."""
     image = Image.fromarray(load_sample_image("china.jpg"))
     factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.LANCZOS)
@@ -63,7 +63,7 @@ def as_it_comes(image, features):
 
 
 def ours(x, fitted_to):
-    """Fit by EM, then the probabilities of every pixel."""
+    """Fit by EM, then compute the probabilities of every pixel."""
 
     def run():
         fit = bg.fit(bg.MixtureModel(COMPONENTS), fitted_to, "em", seed=0, progress=False)
@@ -86,7 +86,7 @@ def theirs(x, fitted_to):
 
 
 def rows(image, features):
-    """Which pixels are fitted, side, seconds, mean log likelihood of all pixels, times faster, wanted."""
+    """Return rows: fitted pixels, package, seconds, mean log likelihood of all pixels, times faster, target."""
     picture, names = read_image(image), feature_names(features)
     x = pixel_features(picture, names, 0, picture.size[0])[0].reshape(-1, len(names)).astype(np.float64)
     fit = fit_pixels(picture, COMPONENTS, features=names, seed=1, progress=False)

@@ -1,4 +1,4 @@
-"""Processor time of a start: each action in a process of its own, without compiled code on disk and with it."""
+"""Processor time of a start: each action in a new process, without and with compiled code on disk."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 TITLE = "## Start: processor time of the first action of a process, in seconds"
-RUNS = 3  # of a warm start; the best counts
+RUNS = 3  # number of warm starts; the fastest counts
 DATA = "import numpy as np; x = np.random.default_rng(0).normal(size=(200, 2)); x[:100] += 5"
 FIT = "bg.fit(bg.MixtureModel(2), x, '{}', seed=1, cores=1, progress=False)"
 CALLS = {
@@ -20,7 +20,7 @@ COMMANDS = {f"`bayesgmm {name}`, 200 rows, imports included": (name, "1.2") for 
 
 
 def python(code, cache):
-    """Seconds of some code, after ``import bayesgmm`` and the data."""
+    """Return the seconds of some code, after ``import bayesgmm`` and the data."""
     used = "import os; used = lambda: sum(os.times()[:2])"
     script = f"{used}\n{DATA}\nimport bayesgmm as bg\nbefore = used()\n{code}\nprint(json.dumps(used() - before))"
     command = [sys.executable, "-W", "ignore", "-c", f"import json\n{script}"]
@@ -29,7 +29,7 @@ def python(code, cache):
 
 
 def command(name, fit, cache):
-    """Seconds of a whole command."""
+    """Return the seconds of a whole command."""
     line = [sys.executable, "-m", "bayesgmm", name, fit, "-o", Path(cache) / "answer.csv"]
     before = os.times()
     subprocess.run(line, capture_output=True, check=True, env=environment(cache))

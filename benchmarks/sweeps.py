@@ -1,4 +1,4 @@
-"""How many sweeps over the data EM takes, plain and with quasi-Newton steps, on random problems of all families."""
+"""Number of sweeps over the data that EM takes, plain and with quasi-Newton steps, on problems of all families."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ CLOSE = 1e-6  # mean log likelihoods that differ by less are the same maximum
 
 
 def problem(seed):
-    """A sweep and a start: N 100 to 3,000, D 1 to 4, K 2 to 5 (not always that of the data), any family."""
+    """Make a sweep and a start: N 100 to 3,000, D 1 to 4, K 2 to 5 (which can differ from the data), any family."""
     rng = np.random.default_rng(seed)
     n, d, k = int(rng.choice([100, 300, 1000, 3000])), int(rng.integers(1, 5)), int(rng.integers(2, 6))
     family = COVARIANCES[str(rng.choice(list(COVARIANCES)))]

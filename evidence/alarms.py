@@ -1,4 +1,4 @@
-"""How many fits that are right warn, and how many that are wrong do not."""
+"""Warnings of right and of wrong fits: how many right fits warn, and how many wrong ones do not."""
 
 import warnings
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ PROCESSES: tuple[tuple[str, WeightsPrior], ...] = (
     ("PitmanYor", bg.PitmanYor()),
 )
 PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations
-LONG = {"draws": 4000, "chains": 8, "tune": 2000, "max_draws": 16_000}  # the run that tells right from wrong
-ERRORS = 3.0  # Monte Carlo errors by which a mean of a sampler is wrong
-NOTICEABLE = 0.1  # posterior standard deviations below which no reader would notice
-FAR, FACTOR = 0.5, 1.5  # a mean, and a standard deviation, by which an approximation is wrong
+LONG = {"draws": 4000, "chains": 8, "tune": 2000, "max_draws": 16_000}  # the reference run
+ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors
+NOTICEABLE = 0.1  # tolerated error of a mean, in posterior standard deviations
+FAR, FACTOR = 0.5, 1.5  # tolerated error of an approximation's mean, and factor of its standard deviation
 NEAR = 0.1  # nats below the best maximum known at which a point estimate is wrong
 FEW = 2  # with fewer seeds, one small problem and the quick engines only
 QUICK = ("vb", "em")
@@ -79,7 +79,7 @@ def cases(few: bool) -> list[Case]:
 
 
 def fitted(case: Case, method: str, seed: int, **settings: Any) -> xr.DataTree | None:
-    """Fit a case; None if the engine refuses."""
+    """Fit a case; None if the engine raises an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         try:
@@ -107,7 +107,7 @@ def reference(case: Case, seed: int) -> Answer | None:
 
 
 def worst(found: Answer, right: Answer, is_sampler: bool) -> float:
-    """By how much the worst quantity is off, as a multiple of what is tolerated."""
+    """Return the largest error of a quantity, as a multiple of the tolerated error."""
     varies = right.sd > 0
     off = np.abs(found.mean - right.mean)[varies]
     sd = right.sd[varies]
@@ -166,7 +166,7 @@ def each_fit(replicates: int, seed: int) -> list[dict[str, object]]:
 
 
 def _below_best(case: Case, fits: dict[int, xr.DataTree]) -> dict[int, float]:
-    """How far each point estimate is below the best known, as a multiple of what is tolerated."""
+    """Return the distance of each point estimate from the best known, as a multiple of the tolerated distance."""
     long = fitted(case, "em", 10_000, sweeps=20_000)
     level = {number: fit["sample_stats"]["loglik"].item() for number, fit in fits.items()}
     best = max([*level.values(), *([] if long is None else [long["sample_stats"]["loglik"].item()])])

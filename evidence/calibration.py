@@ -109,7 +109,7 @@ class Calibration:
         return {name: uniformity(u) for name, u in self.position.items()}
 
     def coverage(self, share: float) -> tuple[float, float]:
-        """Return how often central intervals hold the truth, over all quantities, and its standard error."""
+        """Return how often central intervals contain the true value, over all quantities, and its standard error."""
         inside = abs(np.array([self.position[name] for name in COMMON]) - 0.5) <= share / 2
         by_data_set = inside.mean(axis=0)
         spread = max(by_data_set.std(), 0.5 / len(by_data_set))
@@ -128,7 +128,7 @@ class Calibration:
 def uniformity(positions: list[float]) -> float:
     """Return a p-value: Kolmogorov-Smirnov; with 5 positions per bin, also chi-squared, the smaller p-value twice."""
     by_distance = float(stats.kstest(positions, "uniform").pvalue)
-    if len(positions) < 5 * BINS:  # where fewer are expected, the chi-squared distribution is only a rough guide
+    if len(positions) < 5 * BINS:  # where fewer are expected, the chi-squared distribution is inaccurate
         return by_distance
     by_bins = float(stats.chisquare(np.histogram(positions, BINS, (0, 1))[0]).pvalue)
     return min(1.0, 2 * min(by_distance, by_bins))
@@ -197,7 +197,7 @@ CAUTION = """`em`, `mle` and `map` return one estimate and no posterior, so that
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """Say in sentences what the tests of each engine in a table found."""
+    """Summarise the tests of each engine in a table, in sentences."""
     return " ".join(_verdict(str(method), rows) for method, rows in table.groupby("engine", sort=False))
 
 

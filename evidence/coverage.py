@@ -1,4 +1,4 @@
-"""How often the intervals of each engine contain the truth."""
+"""How often the intervals of each engine contain the true values."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def table_of(n_points: int, n_features: int, distance: float, rng: np.random.Gen
 
 
 def covered(fit: xr.DataTree, distance: float) -> Array:
-    """Whether the interval of each parameter contains the true value, (M,) bool; components in order of the column."""
+    """Return True (M,) for parameters whose interval contains the true value; components in order of the column."""
     posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw"))
     weight, mean, covariance = (
         posterior[name].transpose("sample", "component", ...).values for name in ("weight", "mean", "covariance")

@@ -21,7 +21,7 @@ Declared = tuple[str, int, bg.MixtureModel]
 
 
 def every_declaration() -> list[Declared]:
-    """Return (title, D, resolved model) for each family, prior of means and prior of precisions; weights take turns."""
+    """Return (title, D, model) for each family, prior of means and of precisions; priors of weights in turn."""
     found, weights = [], weight_priors(K)
     for i, family in enumerate(FAMILIES):
         for j, w in product(range(3), range(2)):

@@ -1,4 +1,4 @@
-"""All partitions of a few points, and losses by their definitions: nothing here is shared with the package."""
+"""All partitions of a few points, and losses by their definitions: this module uses no code of the package."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ def set_partitions(n_points: int) -> Labels:
 
 
 def together(labels: Labels) -> NDArray[np.bool_]:
-    """Return (P, N, N): whether two points are in the same cluster of a partition."""
+    """Return (P, N, N): True where two points are in the same cluster of a partition."""
     return labels[:, :, None] == labels[:, None, :]
 
 

@@ -1,4 +1,4 @@
-"""Log evidence, co-clustering and number of clusters against sums over all partitions of eight points."""
+"""Log evidence, co-clustering and number of clusters, compared with sums over all partitions of eight points."""
 
 import sys
 import warnings
@@ -55,7 +55,7 @@ def log_probability(partition: Labels, k: int) -> float:
 
 @dataclass(frozen=True)
 class Exact:
-    """What is known exactly of K components: the log evidence, and the posterior of the partition of the points.
+    """Exact answers for K components: the log evidence, and the posterior of the partition of the points.
 
     Parameters
     ----------

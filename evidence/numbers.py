@@ -1,4 +1,4 @@
-"""Posterior of the number of components, beside the published one of Richardson & Green (1997)."""
+"""Posterior of the number of components, compared with the published one of Richardson & Green (1997)."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ def shares(x: NDArray[np.float64], chains: int, seed: int) -> NDArray[np.float64
 
 
 def table(name: str, x: NDArray[np.float64], chains: int, seed: int) -> pd.DataFrame:
-    """Tabulate the published and our probabilities of a data set."""
+    """Tabulate the published probabilities and those of bayesgmm, for a data set."""
     found = shares(x, chains, seed)
     mean = found.mean(axis=0)
     error = found.std(axis=0, ddof=1) / np.sqrt(chains) if chains > 1 else np.full(LARGEST, np.nan)

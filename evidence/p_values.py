@@ -44,8 +44,8 @@ ROUTES: tuple[Route, ...] = (
 
 
 @dataclass
-class Found:
-    """What was found in each data set: shares of regular points below alpha, false discoveries, and anomalies found."""
+class Shares:
+    """Shares in each data set: of regular points below alpha, of false discoveries, and of detected anomalies."""
 
     below: list[float] = field(default_factory=list)
     false: list[float] = field(default_factory=list)
@@ -73,7 +73,7 @@ def of_new_points(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
     rows = []
     routes = [route for route in ROUTES if route[0] == "vb" or replicates >= FEW]
     for n_points in SIZES[: 1 if replicates < FEW else None]:
-        found = {route[:2]: Found() for route in routes}
+        found = {route[:2]: Shares() for route in routes}
         rng = np.random.default_rng((seed, n_points))
         for number in range(replicates):
             old, new = points(n_points, rng)
@@ -103,7 +103,7 @@ def _of_data_set(
     return found
 
 
-def _row(n_points: int, method: str, by: str, found: Found) -> dict[str, object]:
+def _row(n_points: int, method: str, by: str, found: Shares) -> dict[str, object]:
     return {
         "points": n_points,
         "engine": method,

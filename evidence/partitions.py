@@ -1,4 +1,4 @@
-"""The optimal partition of ``bg.partition`` against the best of all partitions of a few points."""
+"""The optimal partition of ``bg.partition``, compared with the best of all partitions of a few points."""
 
 import warnings
 
@@ -44,7 +44,7 @@ def excesses(fit: xr.DataTree) -> list[float]:
         ours = np.dot((split, join), expected_losses(loss, best["label"].values[None], draws)).item()
         found.append(ours - np.dot((split, join), of_all[loss]).min())
         if abs(ours - best["expected_loss"].item()) > SAME:
-            raise AssertionError(f"bg.partition says {best['expected_loss'].item()}, the definition says {ours}")
+            raise AssertionError(f"bg.partition returns {best['expected_loss'].item()}, the definition gives {ours}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""posteriordb's ``low_dim_gauss_mix``: a declaration with its priors, beside the published posterior."""
+"""posteriordb's ``low_dim_gauss_mix``: a declaration with its priors, compared with the published posterior."""
 
 import warnings
 from pathlib import Path

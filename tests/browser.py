@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over WebDriver's own protocol: JSON over HTTP, so nothing else is needed."""
+"""A headless Chromium, controlled by the WebDriver protocol: JSON over HTTP, without further libraries."""
 
 import json
 import shutil
@@ -42,15 +42,15 @@ class Browser:
         self("url", url=Path(path).resolve().as_uri())
 
     def tell(self, command, **values):
-        """Say something in Chromium's own protocol."""
+        """Send a command in Chromium's own protocol."""
         return self("goog/cdp/execute", cmd=command, params=values)
 
     def run(self, script):
-        """What a script returns."""
+        """Return the result of a script."""
         return self("execute/sync", script=script, args=[])
 
     def logs(self):
-        """What the page said on the console, and what it asked the network for, since last asked."""
+        """Return the console messages and network requests since the last call."""
         console = [entry["message"] for entry in self("se/log", type="browser")]
         events = [json.loads(entry["message"])["message"] for entry in self("se/log", type="performance")]
         asked = [e["params"]["request"]["url"][:200] for e in events if e["method"] == "Network.requestWillBeSent"]

@@ -9,7 +9,7 @@ from bayesgmm.cli import app, application
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """Output and exit code of a command."""
 
     returncode: int
     stdout: str
@@ -17,7 +17,7 @@ class Done:
 
 
 def run(*args, cwd=None, of=app):
-    """Run a command; a traceback is only there for --debug."""
+    """Run a command; a traceback is printed only with --debug."""
     out, err = io.StringIO(), io.StringIO()
     place = contextlib.chdir(cwd) if cwd else contextlib.nullcontext()
     with place, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

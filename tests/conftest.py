@@ -21,7 +21,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    """Receive Ctrl-C, although a shell makes what runs in its background ignore it: tests send it."""
+    """Enable Ctrl-C, which tests send; a shell disables it for processes in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,7 +38,7 @@ def one_blas_thread():
 
 
 def sampled(model, data, **settings):
-    """A fit by NUTS that may be too short to be trusted, as its chains are: tests of what reads it do not care."""
+    """Fit by NUTS, perhaps too briefly to converge: for tests of functions that read fits."""
     if settings.get("method", "nuts") == "nuts":
         settings = {"disagreement": "report", "max_draws": settings.get("draws", 1000)} | settings
     with warnings.catch_warnings():
@@ -66,7 +66,7 @@ def galaxies_fit():
 
 @pytest.fixture
 def no_doubts():
-    """Variational Bayes says that it is an approximation: not what some tests are about."""
+    """Ignore the warning that variational Bayes is an approximation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         yield
@@ -74,7 +74,7 @@ def no_doubts():
 
 @pytest.fixture
 def undrawn():
-    """Reports make their figures and do not draw them."""
+    """Do not draw the figures of reports."""
     with without_drawing():
         yield
 

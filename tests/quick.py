@@ -19,7 +19,7 @@ QUICK = (
     "tests/inference/test_engines.py::test_nuts_agrees_with_the_exact_posterior_of_one_gaussian",
     "tests/inference/test_engines.py::test_settings_are_checked_before_the_work",
     "tests/diagnosis/test_diagnosis.py",
-    "tests/reports/test_reports.py::test_every_prior_says_itself",
+    "tests/reports/test_reports.py::test_every_prior_is_described",
     "tests/cli/test_cli.py",
 )  # the laws of every part that others are built on, and one fit by each engine
 

@@ -1,4 +1,4 @@
-"""The documentation's pages: their code runs, they name what exists, and they leave nothing out."""
+"""The pages of the documentation: their code runs, and their names are current and complete."""
 
 import ast
 import doctest
@@ -149,7 +149,7 @@ def test_every_plot_is_in_the_gallery():
     assert not (drawn - set(re.findall(r"bg\.plots\.(\w+)\(", (DOCS / "gallery/plots.md").read_text())))
 
 
-def test_every_public_name_is_on_the_page_of_names(extension):
+def test_every_public_name_is_on_the_api_page(extension):
     api = extension("api_page")
     named = re.findall(r"^   ([\w.]+)$", api.page(), re.MULTILINE)
     assert len(named) == len(set(named))
@@ -159,7 +159,7 @@ def test_every_public_name_is_on_the_page_of_names(extension):
     assert {path.rsplit(".", 1)[-1] for path in named if path.startswith("plots.")} == set(bg.plots.__all__)
 
 
-def test_the_page_of_names_takes_what_is_new(extension, monkeypatch):
+def test_the_api_page_lists_new_names(extension, monkeypatch):
     monkeypatch.setattr(bg, "__all__", [*bg.__all__, "discover"])
     api = extension("api_page")
     assert "   discover" in api.page().split(api.FURTHER)[1]
@@ -183,7 +183,7 @@ def test_every_command_on_the_pages_exists():
     assert wrong == []
 
 
-def test_lessons_are_borrowed_and_given_back(extension, tmp_path):
+def test_lessons_are_copied_and_removed_again(extension, tmp_path):
     course, notebooks = extension("course"), tmp_path / "notebooks"
     notebooks.mkdir()
     course.borrow(notebooks, tmp_path / "course")

@@ -1,4 +1,4 @@
-"""What no memory holds is refused with its size, before anything asks for it."""
+"""Results that do not fit into memory are refused, with their size, before they are computed."""
 
 import pytest
 

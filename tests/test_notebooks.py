@@ -45,7 +45,7 @@ def run(notebook):
 
 
 def warned(notebook):
-    """What cells wrote to stderr, and what was shown as if it were an answer (rich does so) but is a warning."""
+    """Return what cells wrote to stderr, and warnings among their results (rich shows them there)."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [output.data.get("text/plain", "") for output in outputs if "data" in output]
     written = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]

@@ -199,7 +199,7 @@ print("alive")
 """
 
 
-def test_a_disk_that_is_full_leaves_the_process_alive(tmp_path):
+def test_a_full_disk_does_not_end_the_process(tmp_path):
     """A limit on the size of files stands for a full disk: the system refuses to write more."""
     (tmp_path / "fit.nc").write_text("old")
     done = subprocess.run(

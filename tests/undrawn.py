@@ -1,4 +1,4 @@
-"""Reports whose figures are made and not drawn, which is half of their time: for tests of what they say."""
+"""Reports without drawn figures, which take half of the time: for tests of their text."""
 
 from contextlib import contextmanager
 
@@ -9,7 +9,7 @@ DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAI
 
 @contextmanager
 def without_drawing():
-    """Every picture is one empty dot."""
+    """Replace every picture by one empty pixel."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bayesgmm.reports.pictures._encoded", lambda figure, vectors: (DOT, 1, 1))
         yield

@@ -132,7 +132,7 @@ def fit(
 
 
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
-    """Refuse numbers of draws and chains that no memory holds, before an engine asks for it."""
+    """Raise an error for numbers of draws and chains whose result would not fit into memory."""
     counts = {name: value for name, value in settings.items() if name in ("draws", "chains") and isinstance(value, int)}
     k, d = density.n_components, density.n_features
     numbers = density.size if density.model.family.chart is not None else 0
@@ -162,7 +162,7 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
             f"start is a fit of {has} components in columns {listing(earlier.columns)}; needed are {k} "
             f"in {listing(points.columns)}"
         )
-    p = marginal(earlier, points.columns).parameters  # another order of the columns is no other fit
+    p = marginal(earlier, points.columns).parameters  # the same columns in another order are accepted
     family, standard = density.model.family, density.standard
     covariance = p.covariance.mean(axis=0) / np.outer(standard.scale, standard.scale)
     mean = (p.mean.mean(axis=0) - standard.shift) / standard.scale

@@ -60,7 +60,7 @@ def ess_within_chains(values: Array) -> float:
     """Compute the smallest effective sample size of M quantities (chains, draws, M), as if all chains agreed.
 
     It is the sum over the chains, each by itself. Chains for which it is large while R-hat is high mix well, but in
-    different places.
+    different regions.
 
     Examples
     --------

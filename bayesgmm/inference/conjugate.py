@@ -273,7 +273,9 @@ class Concentration:
         log_mass = self.base + np.exp(self.log_alpha) * tilt
         mass = np.exp(log_mass - special.logsumexp(log_mass))
         chosen = self.log_alpha[rng.choice(mass.size, size=size, p=mass / mass.sum())]
-        drawn = chosen + self._step * (rng.uniform(size=size) + rng.uniform(size=size) - 1)  # a hat on each point
+        drawn = chosen + self._step * (
+            rng.uniform(size=size) + rng.uniform(size=size) - 1
+        )  # a triangular density around each grid point
         return drawn, np.log(np.interp(drawn, self.log_alpha, mass / self._step))
 
 

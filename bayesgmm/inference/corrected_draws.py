@@ -1,4 +1,4 @@
-"""Draws of the posterior from a proposal that comes close to it: by importance resampling, or by Metropolis steps."""
+"""Draws of the posterior from a proposal that is close to it: by importance resampling, or by Metropolis steps."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from bayesgmm.sweep.stats import Array
 
 TARGET = 1000  # effective number of draws, by default
 FIRST = 4000  # number of proposals by which a proposal is assessed
-MIN_SHARE = 0.003  # minimum importance share: with less, the weights of a few draws decide
+MIN_SHARE = 0.003  # minimum importance share: below it, a few draws have most of the weight
 WORTH = 3_000_000_000  # maximum cost of the proposals, by default: points x features x components x proposals
 MAX_PROPOSALS = 1_000_000
 MANY = 4  # proposals per effective draw that is wanted, times the inverse importance share: most draws are distinct
@@ -62,7 +62,7 @@ def corrected_draws(
     ----------
     proposal : Proposal
     chains, draws : int
-        Shape of the result. The draws are exchangeable: chains exist for the sake of those who read them.
+        Shape of the result. The draws are exchangeable: the chains exist only for functions that expect them.
     seed : int
     target : int
         Effective number of draws at which no more proposals are made.
@@ -165,7 +165,7 @@ class IndependenceStep:
         return self.accepted / max(1, self.proposed)
 
     def __call__(self, q: Array, lp: Array) -> tuple[Array, Array]:
-        """Make a step of each of several chains.
+        """Make one step in each of several chains.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class IndependenceStep:
         return q, lp
 
     def _next(self, count: int) -> Draws:
-        """Take proposals from those that wait; evaluate more if they do not suffice."""
+        """Return the next evaluated proposals; evaluate another batch if they do not suffice."""
         waiting = self._waiting
         if waiting is None or len(waiting) < count:
             waiting = self.proposal.draw(self._rng, max(self.batch, count))

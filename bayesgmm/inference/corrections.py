@@ -1,8 +1,8 @@
 """Corrected draws of an approximation: importance resampling from heavy-tailed proposals around its mode.
 
-Factors that are independent make intervals too narrow where components overlap. The curvature of the log posterior
-knows the dependence: a Student distribution with Laplace's covariance, adapted once to its own weighted draws, covers
-what the factors miss.
+With independent factors, intervals are too narrow where components overlap. The curvature of the log posterior
+contains the correlations. The proposals come from a Student distribution with Laplace's covariance, which is adapted to
+its own weighted draws.
 """
 
 from collections.abc import Callable

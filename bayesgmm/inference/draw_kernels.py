@@ -61,7 +61,7 @@ def log_gamma(stream, shape):
 
 @plain_jit
 def log_dirichlet(stream, alpha, out):
-    """Draw the logarithms of Dirichlet weights (K,); of ``alpha`` the first K numbers count."""
+    """Draw the logarithms of Dirichlet weights (K,); the first K numbers of ``alpha`` are used."""
     top = -math.inf
     for k in range(out.size):
         out[k] = log_gamma(stream, alpha[k])

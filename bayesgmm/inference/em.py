@@ -24,7 +24,7 @@ SHORT_RUN = 20  # iterations of a short run
 PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton steps replace them
 POLISHED = 3  # maximum number of maxima of the search that are continued until they converge
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
-HOPE = 5.0  # a short run is hopeless if this many times what is left to gain, by estimate, would not make it the best
+MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
 NARROW = 0.1  # a component is narrow if its width in some direction is less than this share of the usual
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
 PSEUDO_POINTS = (
@@ -307,7 +307,7 @@ def maximise_likelihood(
 
 
 def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> EMResult | None:
-    """Continue rivals until they converge; return the highest that is not suspect, or None if all degenerate.
+    """Continue the best maxima until they converge; return the highest that is not suspect, or None if all degenerate.
 
     The search ranks maxima under a weak prior. Those that the prior may have ranked too low are continued, too.
     """
@@ -317,7 +317,7 @@ def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> E
             break
         try:
             start = take_steps(sweep, optimum.mixture, min(SHORT_RUN, max_iter), tol, PATIENCE)
-            if _is_hopeless(start, reached):
+            if _falls_short(start, reached):
                 continue
             reached.append(_continued(sweep, start, max_iter, tol))
         except ComponentError:
@@ -325,10 +325,10 @@ def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> E
     return min(reached, key=lambda result: (is_suspect(sweep, result.mixture), -result.loglik), default=None)
 
 
-def _is_hopeless(start: EMResult, reached: list[EMResult]) -> bool:
+def _falls_short(start: EMResult, reached: list[EMResult]) -> bool:
     """Return True if a short run can't reach the best so far."""
     left = remaining_gain(np.diff(start.history).tolist())[0]
-    return bool(reached) and start.loglik + HOPE * left < max(result.loglik for result in reached)
+    return bool(reached) and start.loglik + MARGIN * left < max(result.loglik for result in reached)
 
 
 def _continued(sweep: Sweep, start: EMResult, max_iter: int, tol: float) -> EMResult:
@@ -341,7 +341,8 @@ def _continued(sweep: Sweep, start: EMResult, max_iter: int, tol: float) -> EMRe
 def is_suspect(sweep: Sweep, mixture: Mixture) -> bool:
     """Return True if a component holds few points and is narrow: a maximum by chance, near a degenerate one.
 
-    Few are less than twice as many as its covariance needs; narrow is a tenth of the usual width in some direction.
+    It holds few points if they are less than twice the number that its covariance needs. It is narrow if its width in
+    some direction is less than a tenth of the usual.
 
     References
     ----------

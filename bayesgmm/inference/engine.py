@@ -115,7 +115,7 @@ class Silent:
     """Progress report that shows nothing."""
 
     def stage(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def chains(self, states: Sequence[ChainState]) -> None:
-        """Say nothing."""
+        """Do nothing."""

@@ -2,7 +2,7 @@
 
 Each cycle makes new starts (``proposals``) and new combinations of the best maxima so far (``moves``). All are improved
 by a few iterations of EM, and the better half until they converge. The search ends when few maxima are likely to be
-undiscovered, by how often each was found, and no combination is better; or when its budget is spent.
+undiscovered, judged by how often each was found, and no combination is better; or when its budget is spent.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,13 @@ RIDGE = 1e-6  # added to the variances of that prior, as a share of each
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
-REACH = 5.0  # a mixture is stopped if this many times what is left to gain, by estimate, would not make it the best
-LEFT = 0.05  # a mixture has converged when less than this is left to gain, in nats
+REACH = 5.0  # a mixture is dropped if this many times its estimated remaining gain would not make it the best
+LEFT = 0.05  # a mixture has converged when its remaining gain is less than this, in nats
 SAME = 0.2  # two maxima whose values differ by less are the same, if their mixtures are alike
 ALIKE = 0.3  # mixtures are alike if moments of their means differ by less, in the scale of the points
 UNSEEN = 0.05  # the search ends when undiscovered maxima have a smaller share of the starts than this
 KEPT = 8  # number of maxima that are carried from the sample to all points
-RIVAL = 5.0  # maxima that are lower by more than this are no rivals of the best
+NEAR = 5.0  # maxima that are lower than the best by less than this are counted one by one
 CONFIRMED = 3  # number of starts that must lead to the best before lower maxima count as one
 MOVED = 4  # number of maxima from which moves start
 
@@ -65,7 +65,7 @@ class Optimum:
 def _moments(mixture: Mixture) -> Array:
     """Weighted second and third moments of the means, which do not depend on labels, on the scale of the means.
 
-    Products of two columns tell mirror images from each other. They keep their own scale: roots of numbers near zero
+    Products of two columns distinguish mirror images. They keep their own scale: roots of numbers near zero
     would differ by much.
     """
     weight, mean = mixture.weight, mixture.mean
@@ -88,7 +88,7 @@ class Found:
     lower: int = 0
 
     def add(self, population: Population, values: Array, hits: int) -> None:
-        """Add mixtures that have converged to these values (S,); each counts as so many hits."""
+        """Add mixtures that have converged to these values (S,); each counts as the given number of hits."""
         for number, value in enumerate(values.tolist()):
             if not np.isfinite(value):
                 continue
@@ -115,8 +115,8 @@ class Found:
         """
         hits = [optimum.hits for optimum in self.optima]
         if self.optima and hits[0] >= CONFIRMED:
-            rivals = sum(self.best - optimum.value < RIVAL for optimum in self.optima)
-            hits = [*hits[:rivals], sum(hits[rivals:]) + self.lower]
+            near = sum(self.best - optimum.value < NEAR for optimum in self.optima)
+            hits = [*hits[:near], sum(hits[near:]) + self.lower]
         else:
             hits += [1] * self.lower
         return unseen_share([count for count in hits if count])
@@ -235,7 +235,7 @@ class Exploration:
             population = population.take(going)
 
     def _steps(self, population: Population, count: int) -> tuple[Population, Array]:
-        """Run so many iterations of EM; return the mixtures and their values before each iteration (count, S)."""
+        """Run a number of iterations of EM; return the mixtures and their values before each iteration (count, S)."""
         values = []
         for _ in range(count):
             self.watch()
@@ -252,7 +252,7 @@ def _best(values: Array, count: int) -> list[int]:
 
 
 def remaining(history: Array) -> Array:
-    """Estimate what is left to gain (S,) from values before each of several iterations (count, S), by Aitken."""
+    """Estimate the remaining gain (S,) from values before each of several iterations (count, S), by Aitken."""
     gains = np.maximum(np.diff(history[-4:], axis=0), 1e-12)
     rate = np.minimum((gains[1:] / gains[:-1]).max(axis=0), 0.999)
     return np.asarray(gains[-1] * rate / (1 - rate))
@@ -300,7 +300,7 @@ def explore(
 ) -> list[Optimum]:
     """Search for local maxima by EM; return distinct ones, the highest first.
 
-    With many points a part of them is explored, and the best mixtures are improved over all points.
+    If there are many points, a sample of them is explored, and the best mixtures are improved over all points.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def explore(
     budget : int
         Maximum number of sweeps for a start; the last cycle is finished.
     given : list of Mixture, optional
-        Mixtures to start from, beside all others.
+        Additional mixtures to start from.
     threads : int
         Number of threads; the result does not depend on it.
     watch : function
@@ -339,7 +339,7 @@ def explore(
 
 
 def _in_order(mixture: Mixture, family: Family) -> Mixture:
-    """Return the mixture with its components in the order of their means, whichever start led to it."""
+    """Return the mixture with its components in the order of their means, which does not depend on the start."""
     order = np.lexsort(mixture.mean.T[::-1])
     core_roots = family.sharing.reordered(mixture.core_roots, order)
     return Mixture(mixture.weight[order], mixture.mean[order], core_roots)

@@ -1,4 +1,4 @@
-"""Longer runs of a sampler: more draws where the chains agree, but move slowly."""
+"""Longer runs of a sampler: more draws where the chains agree, but mix slowly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 FACTOR = 8  # maximum number of draws, relative to those that are asked for, by default
-RESERVE = 1.2  # draws beyond those that the effective size so far lets expect
+RESERVE = 1.2  # factor of the number of draws that the effective size so far predicts
 APART = 1.2  # R-hat above which chains that mix well are in different modes
 MIN_DRAWS = 50  # draws of an extension
 MIN_FACTOR = 1.5  # minimum factor of one extension
@@ -45,7 +45,7 @@ class Drawn:
         return self.q.shape[1]
 
     def followed_by(self, more: "Drawn") -> Self:
-        """Append further draws of the same chains, as many as all of them have: Ctrl-C leaves NaN, or fewer chains."""
+        """Append further draws of the same chains, cut to the shortest: Ctrl-C leaves NaN, or fewer chains."""
         count = int((~np.isnan(more.q)).all(axis=-1).sum(axis=1).min()) if len(more.q) == len(self.q) else 0
         if not count:
             return replace(self, interrupted=more.interrupted)
@@ -133,16 +133,16 @@ class Extension:
         """True if the chains agree, and their effective sample size suffices."""
         return self.agreement.is_good(self.wanted)
 
-    def run(self, progress: Progress, *, in_doubt: bool) -> None:
+    def run(self, progress: Progress, *, if_uncertain: bool) -> None:
         """Draw more until the chains are good, or the budget is spent. Ctrl-C keeps the draws so far.
 
-        With ``in_doubt``, chains are also extended if their R-hat is above 1.05, or if the budget is not expected to
-        suffice; but not chains that mix well, each in a place of its own.
+        With ``if_uncertain``, chains are also extended if their R-hat is above 1.05, or if the budget is not expected
+        to suffice; but not chains that mix well, each in another region.
         """
         while not (self.is_good or self.drawn.interrupted) and self.longest - self.drawn.draws >= MIN_DRAWS:
             needed = _needed(self.agreement, self.drawn.draws, self.wanted)
-            is_doubtful = self.agreement.rhat > ALARMING_RHAT or needed > self.longest
-            if is_doubtful and (not in_doubt or self._are_apart()):
+            is_uncertain = self.agreement.rhat > ALARMING_RHAT or needed > self.longest
+            if is_uncertain and (not if_uncertain or self._are_apart()):
                 break
             self._extend(min(needed, 2 * self.drawn.draws, self.longest), progress)
 
@@ -158,7 +158,7 @@ class Extension:
         return agreement(self._label_free())
 
     def _are_apart(self) -> bool:
-        """Return True if the chains mix well, but in different places."""
+        """Return True if the chains mix well, but in different regions."""
         return self.agreement.rhat > APART and ess_within_chains(self._label_free()) >= self.wanted
 
     def _label_free(self) -> Array:
@@ -202,13 +202,13 @@ def settled(
         return Estimate(drawn.q, drawn.stats, (), notes)
     extension = Extension(density, drawn, more, budget.longest, wanted_ess(budget.chains, budget.draws))
     try:
-        extension.run(progress, in_doubt=False)
+        extension.run(progress, if_uncertain=False)
         drawn = extension.drawn
-        is_doubtful = not (extension.is_good or drawn.interrupted)
+        is_uncertain = not (extension.is_good or drawn.interrupted)
         lp = drawn.stats["lp"]
-        if is_doubtful and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
+        if is_uncertain and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
-        extension.run(progress, in_doubt=True)
+        extension.run(progress, if_uncertain=True)
     except KeyboardInterrupt:
         extension.drawn = replace(extension.drawn, interrupted=True)
     drawn = extension.drawn

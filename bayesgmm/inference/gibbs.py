@@ -33,7 +33,7 @@ def fit(
 
     A sweep draws the component of each point, and then the parameters given the components. It costs little more than
     one evaluation of the density, but successive draws are correlated: where components overlap, more than those of
-    NUTS. Chains start in different places, wherever short runs from starts of different kinds reach a high density.
+    NUTS. Chains start in different regions: short runs from starts of different kinds must reach a high density there.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _tempered(
 
 
 def _no_more(drawn: Drawn, count: int, number: int) -> Drawn:
-    """Continue nothing: the adapted ladder is not kept."""
+    """Raise an error: the adapted ladder is not stored, so that the chains can't be continued."""
     raise NotImplementedError
 
 

@@ -24,7 +24,7 @@ from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
-CHUNK = 0.05  # seconds of sweeps between two looks at the clock and at Ctrl-C
+CHUNK = 0.05  # seconds of sweeps between two checks of the time and of Ctrl-C
 RUN_IN = 50  # sweeps of a short run from each start
 MIN_STARTS = 16  # minimum number of starts
 NEAR = 10.0  # nats
@@ -35,7 +35,7 @@ SHOWN_EVERY = 0.1  # seconds between two reports of progress
 
 
 def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, chains: int, thin: int = 1) -> Array:
-    """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few quickly.
+    """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few draws quickly.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def sample(
     Raises
     ------
     NotConjugate, DataError
-        As ``run``.
+        As in ``run``.
     """
     chain = Chains.of(density, seed, tune, thin)
     made = 0 if earlier is None else tune + (earlier.shape[1] - 1) * thin  # the sweep before which the last was kept
@@ -211,10 +211,10 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     """Return coordinates (chains, P) at which chains start.
 
     Short runs are made from starts of different kinds. Those that reach a log posterior within ``NEAR`` nats of the
-    highest, and what it varies by in one mode, are good starts. A run that has ended far below is in a place that would
-    take a chain very long to leave. Of the good starts, those are taken that differ the most: where there are several
-    modes, chains start in each, and their disagreement shows it. (With random ones of them, the four chains of a fit of
-    three components to the iris data all started in the same mode for one seed in three.)
+    highest, plus its variation within one mode, are good starts. A run that ends far below is in a region that a chain
+    would take very long to leave. Of the good starts, the most different ones are used: if there are several modes,
+    chains start in each, and R-hat shows it. (With starts chosen at random, the four chains of a fit of three
+    components to the iris data all started in the same mode for one seed in three.)
 
     Where the number of components is only an upper bound, starts have 1, 2, 3, 4, 5, 7, 9, ... components that hold
     points, because surplus ones empty slowly, and for each number there is one at a maximum that EM finds.
@@ -266,9 +266,9 @@ def _most_different(features: Array, first: int, count: int) -> IntArray:
 
 
 def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
-    """Make a short run from q (P,), which becomes its end; return the log posterior there, and how many numbers set it.
+    """Make a short run from q (P,), and write its end to q; return the log posterior and number of parameters there.
 
-    Where components may stay empty, it is an approximation of the mass around that place, by BIC: the log posterior
+    Where components may stay empty, it is an approximation of the mass around q, by BIC: the log posterior
     itself rises with each component that holds points, and varies with the parameters of empty ones.
     """
     chain.advance(number, q, (0, RUN_IN))
@@ -364,7 +364,7 @@ def out_of_order(density: LogPosterior, q: Array) -> Array:
 def in_order(density: LogPosterior, q: Array) -> Array:
     """Return draws (..., P) of one column, sorted by their means, as coordinates of ordered means.
 
-    Components whose order says nothing else have the same posterior in any order, so that to sort them is exact.
+    Where the priors treat components alike, the posterior is the same for any order, so that sorting is exact.
     """
     if not density.model.means.is_ordered:
         return q

@@ -2,14 +2,14 @@ r"""Blocked Gibbs sampling of a mixture, compiled: sweeps from coordinates to co
 
 One sweep draws, each given all others,
 
-1. the component of every point (``assignment_kernels``); then everything but their counts and moments is forgotten;
+1. the component of every point (``assignment_kernels``); the other steps use only their counts and moments;
 2. for weights that are not exchangeable: exchanges of two labels, accepted with the weights integrated out [2]_;
 3. the concentration, with the weights integrated out, then the weights;
 4. means and precisions: one after the other, or together where the prior of the means is conjugate;
 5. the centre and spread of the means, and the scale of the covariances.
 
 The state between sweeps is the vector of unconstrained coordinates of ``LogPosterior``, with means that are not
-ordered. So a chain that continues is the same chain, however it is cut.
+ordered. So a chain gives the same draws, however its sweeps are divided among calls.
 
 References
 ----------
@@ -196,13 +196,13 @@ def location_of(law, q, at, j):
 
 @plain_jit
 def _row_of_sums(k, i, d, size):
-    """Place of the sum of column i of component k; that of its products with columns 0 to i follow."""
+    """Index of the sum of column i of component k; its products with columns 0 to i follow."""
     return k * size + 1 + i + i * (i + 1) // 2
 
 
 @plain_jit
 def _mean_given_precision(stream, law, q, at, k, memory):
-    """Draw the shift of mean k from its old place, given its precision; full and tied covariances."""
+    """Draw the shift of mean k from its old value, given its precision; full and tied covariances."""
     d, size = law.n_features, memory.sums.size // law.n_components
     precision, solved = memory.first, memory.second
     core = (k % law.n_cores) * d * d
@@ -240,7 +240,7 @@ def _solve_with_noise(stream, chol, d, x, at):
 
 @plain_jit
 def _conjugate_shift(law, k, j, s1, memory):
-    """Shift of mean k in column j to its expected place, and of the prior's location; conjugate means."""
+    """Shift of mean k in column j to its expected value, and that of the prior's location; conjugate means."""
     strength = law.means_params[law.n_features]
     away = law.means_params[j] - memory.mean[k * law.n_features + j]
     return (strength * away + s1) / (strength + memory.counts[k]), away

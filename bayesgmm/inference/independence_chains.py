@@ -23,9 +23,9 @@ from bayesgmm.sweep.stats import Array
 SWEEPS = 5  # Gibbs sweeps from one independence step to the next
 JOINED = 16  # chains that are joined to one chain of the result
 BETWEEN = 50  # independence steps between two checks
-DISCARDED = 0.1  # share of the steps that are discarded: the first draws are only nearly draws of the posterior
+DISCARDED = 0.1  # share of the steps that are discarded: the first draws are only approximately from the posterior
 MIN_ACCEPTED = 0.002  # share of accepted steps below which the chains are stopped
-FEW_ACCEPTED = 0.1  # share of accepted steps below which the proposal is fitted anew
+FEW_ACCEPTED = 0.1  # share of accepted steps below which the proposal is fitted again
 MAX_REFITS = 3
 WORTH = 8_000_000_000  # maximum cost of all steps, of which a sweep has points x features x components
 EVALUATION = 2  # cost of an evaluation of the density, in sweeps
@@ -109,7 +109,7 @@ class _ShortChains:
             raise PoorProposal(f"of {self.step.proposed} proposals {self.step.accepted} were accepted")
 
     def refit(self, chains: int, seed: int) -> None:
-        """Fit the proposal anew, to the draws so far, which are then discarded: they adapted the sampler."""
+        """Fit the proposal again, to the draws so far, which are then discarded because they adapted the sampler."""
         q = self.drawn()[0]
         joined = q.reshape(chains, -1, q.shape[-1])
         self.step = IndependenceStep(proposal_from_chains(self.density, joined, seed, self.cores), seed)
@@ -183,7 +183,7 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
 
 
 def _started(proposal: Proposal, seed: int, count: int) -> _ShortChains:
-    """Start chains at proposals that are resampled by their importance weights: they are nearly draws already."""
+    """Start chains at proposals that are resampled by their importance weights: nearly draws of the posterior."""
     rng = np.random.default_rng((seed, 16))
     offered = proposal.draw(rng, FIRST)
     if not np.isfinite(offered.log_ratio).any():

@@ -1,4 +1,4 @@
-"""Labelled copies of a posterior: of the K! equal copies that differ by the labels of the components, one.
+"""One labelled copy of a posterior, of the K! equal copies that differ by the labels of the components.
 
 A rule gives every draw one order of its components. The draws in that order are draws of the labelled copy. Its density
 is that of the posterior, summed over all orders of the components, and zero for draws that are in another order.
@@ -38,7 +38,7 @@ class AsGiven(Rule):
 
 @dataclass(frozen=True)
 class ByWeight(Rule):
-    """Components by weight, heaviest first: for components that differ by their weights, if at all."""
+    """Components by weight, heaviest first: for components that differ mainly by their weights."""
 
     @override
     def order(self, density: LogPosterior, q: Array) -> Order:
@@ -72,7 +72,7 @@ class Nearest(Rule):
 
     @classmethod
     def of(cls, density: LogPosterior, q: Array, lp: Array) -> "Nearest":
-        """Find centres: from those of the draw of highest density, by turns of orders and means."""
+        """Find centres: start from the draw of highest density, then update orders and means in turn."""
         chosen = np.linspace(0, len(q) - 1, min(len(q), PIVOT_DRAWS)).round().astype(int)
         own, order = _places(density, q[chosen]), np.empty((0, 0), dtype=np.int64)
         overall = np.maximum(own.std(axis=(0, 1)), np.finfo(float).tiny)

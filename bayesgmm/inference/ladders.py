@@ -1,4 +1,4 @@
-"""Ladders of temperatures for parallel tempering: where the rungs are, and the log evidence that they give."""
+"""Ladders of temperatures for parallel tempering: the places of the rungs, and the log evidence."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ def adapted(beta: Array, rejection: Array) -> tuple[Array, Array]:
 
 
 def expected_trips(rejection: Array, iterations: float) -> float:
-    """Number of round trips in a number of iterations if states forget their place between exchanges.
+    """Number of round trips in a number of iterations if successive exchanges were independent.
 
     References
     ----------

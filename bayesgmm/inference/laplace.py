@@ -126,7 +126,7 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
 
 
 def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
-    """Search by EM for maxima of 1, 2, 3, 4, 5, 7, 9, ... components, and return them with empty components beside.
+    """Search by EM for maxima of 1, 2, 3, 4, 5, 7, 9, ... components, and return them with additional empty components.
 
     They are starts where the number of components is only an upper bound. From a start whose components all hold
     points, surplus components empty slowly, or not at all.
@@ -161,7 +161,7 @@ def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -
     density : LogPosterior
     starts : list of (P,) float
     near : float
-        Modes are returned whose log mass is at most so much below that of the heaviest, which comes first.
+        Maximum difference in log mass from the heaviest mode, which comes first, to the others that are returned.
     """
     modes = sorted((find_mode(density, start) for start in starts), key=lambda q: -density(q)[0])
     distinct: list[Array] = []

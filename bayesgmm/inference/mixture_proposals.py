@@ -1,8 +1,8 @@
 """A mixture of Student distributions that is fitted to draws of a posterior: an importance density, or a proposal.
 
-The posterior of a mixture of overlapping components is no Gaussian, and Markov chains move slowly through it. A mixture
-that is fitted to draws of one labelled copy comes close to it, so that independent draws of the mixture, weighted by
-the ratio of the densities, are worth a large share of as many draws of the posterior.
+The posterior of a mixture of overlapping components is far from Gaussian, and Markov chains move slowly through it. A
+mixture that is fitted to draws of one labelled copy is close to it, so that independent draws of this mixture, with
+importance weights, have a large effective sample size.
 """
 
 from dataclasses import dataclass, replace
@@ -202,7 +202,7 @@ def fit_proposal(density: LogPosterior, train: Draws, test: Draws, seed: int, co
     """Fit a proposal to draws of the posterior.
 
     Each rule for the order of the components is tried, with mixtures of several sizes. All are densities of a labelled
-    copy, so that the mean log density at other draws tells which is closest.
+    copy, so that the mean log density at other draws shows which is closest.
 
     Parameters
     ----------

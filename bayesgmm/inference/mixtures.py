@@ -27,7 +27,7 @@ class Mixture:
         return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape))
 
     def among(self, n_components: int, family: Family) -> "Mixture":
-        """Return the mixture with empty components behind its own, K in all; they lie where its first one is."""
+        """Return the mixture with empty components appended, K in total, at the mean of its first one."""
         count = n_components - len(self.weight)
         weight = np.concatenate([self.weight, np.zeros(count)])
         mean = np.concatenate([self.mean, np.repeat(self.mean[:1], count, axis=0)])
@@ -86,7 +86,7 @@ def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None,
     """
     if prior is None and floor is None:
         core = family.maximise(stats)
-    else:  # a tiny weight keeps an empty component where it is
+    else:  # with a tiny weight, the mean of an empty component does not change
         stats = replace(stats, n=np.maximum(stats.n, 1e-10))
         core = family.moments(stats) if prior is None else family.maximise(stats, prior.dof, prior.scale)
     if floor is None or not floor.any():

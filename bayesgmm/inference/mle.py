@@ -10,7 +10,7 @@ from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.sweep.stats import Array
 
-ROUGH = 1e-6  # what EM leaves to gain in mean log likelihood
+ROUGH = 1e-6  # remaining gain in mean log likelihood after EM
 
 
 def fit(

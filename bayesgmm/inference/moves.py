@@ -9,7 +9,7 @@ APART = 0.8  # distance of the halves of a split from its centre, in standard de
 
 
 def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.Generator) -> Population:
-    """Make mixtures from others: by turns a merge with a split, and a combination of two."""
+    """Make mixtures from others: alternately a merge with a split, and a combination of two."""
     children = []
     for number in range(count):
         one = parents[int(rng.integers(len(parents)))] if number % 2 else parents[number // 2 % len(parents)]

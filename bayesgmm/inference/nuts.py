@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
 FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
 NEAR = 10.0  # modes with less mass than the heaviest by more nats than this get no chain
-LONGER, SHORTER = 3, 4  # tuning anew: factor of ``tune``, and of the acceptance rate's distance from 1
+LONGER, SHORTER = 3, 4  # tuning again: factor of ``tune``, and of the acceptance rate's distance from 1
 STRAINS = ("diverging", "reached_max_treedepth")
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
 RENAMED = {"lp": "logp", "tree_depth": "depth", "reached_max_treedepth": "maxdepth_reached"}
@@ -74,7 +74,7 @@ def fit(
         effective sample size is small.
     max_draws : int, optional
         Maximum number of draws of each chain. Default: eight times ``draws``. Further draws are from chains that are
-        tuned anew.
+        tuned again.
     chains : int
         Number of chains.
     target_accept : float
@@ -116,7 +116,7 @@ def fit(
 
     estimate = run(seed, settings, notes, budget)
     is_kept = not budget.extends or draws < SHORTEST or estimate.notes.interrupted
-    if is_kept or max(_strain(estimate)) <= RARE:
+    if is_kept or max(_problem_shares(estimate)) <= RARE:
         return estimate
     progress.stage("tuning for shorter steps")
     careful = {"tune": LONGER * tune, "target_accept": 1 - (1 - target_accept) / SHORTER}
@@ -125,7 +125,7 @@ def fit(
         again = run(_another(seed, 0), careful, notes, replace(budget, reconciles=False))
     except SamplingError:  # Ctrl-C before the first draw
         return estimate
-    return again if _strain(again) < _strain(estimate) and not again.notes.interrupted else estimate
+    return again if _problem_shares(again) < _problem_shares(estimate) and not again.notes.interrupted else estimate
 
 
 def _another(seed: int, number: int) -> int:
@@ -133,7 +133,7 @@ def _another(seed: int, number: int) -> int:
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
-def _strain(estimate: Estimate) -> tuple[float, ...]:
+def _problem_shares(estimate: Estimate) -> tuple[float, ...]:
     """Return the share of divergent transitions, and of those at the maximum tree depth."""
     return tuple(float(estimate.stats[name].mean()) for name in STRAINS if name in estimate.stats) or (0.0,)
 
@@ -169,7 +169,7 @@ class AllChains:
         self.states: list[ChainState] = [StartedChain(total) for _ in range(chains)]
 
     def part(self, count: int) -> Callable[[Sequence[ChainState]], None]:
-        """Return the callback for the next so many chains."""
+        """Return the callback for the next chains, a given number of them."""
         first, self.done = self.done, self.done + count
 
         def show(states: Sequence[ChainState]) -> None:
@@ -205,7 +205,7 @@ def _sample(
 
 
 def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel":
-    """Return the density in whitened coordinates as a nutpie model of native code: no chain waits for Python."""
+    """Return the density in whitened coordinates as a nutpie model of native code: chains do not wait for Python."""
     from nutpie.compile_pymc import CompiledPyMCModel
 
     size = whitening.mode.size
@@ -231,7 +231,10 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel
         compiled_logp_func=white_log_posterior,
         compiled_expand_func=white_draw,
         initial_point_func=initial_point,
-        shared_data={"density": density, "arrays": arrays},  # the plan points into them: kept alive with the model
+        shared_data={
+            "density": density,
+            "arrays": arrays,
+        },
         shared_var_keys={},
         user_data=plan,
         n_expanded=size,

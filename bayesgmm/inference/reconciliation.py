@@ -17,7 +17,7 @@ from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size say little
+SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
@@ -44,7 +44,7 @@ class Reconciled:
 def reconcile(
     density: LogPosterior, q: Array, lp: Array, seed: int, cores: int, progress: Progress
 ) -> Reconciled | None:
-    """Return draws from all regions that the chains have visited, each as often as it is probable.
+    """Return draws from all regions that the chains have visited, in proportion to their probability.
 
     A mixture is fitted to the draws of all chains, and to those of a Gibbs sampler where the priors are conjugate. It
     proposes draws between Gibbs sweeps, or else its draws are resampled by their importance weights.

@@ -60,7 +60,7 @@ class _Ladders:
         return cls(chain, ladders, [_empty_record(draws, *q.shape) for q in states])
 
     def adapted(self) -> Self:
-        """Place the rungs anew, by the exchanges so far."""
+        """Place the rungs again, by the exchanges so far."""
         beta, nearest = adapted(self.ladders[0].beta, self.rejection)
         return self.of(self.chain, beta, [ladder.q[nearest] for ladder in self.ladders], draws=0)
 
@@ -81,7 +81,7 @@ class _Ladders:
         return np.asarray(1 - swapped[:, 0] / np.maximum(swapped[:, 1], 1))
 
     def info(self, iterations: int, units: float) -> TemperingInfo:
-        """Return what the ladders tell; ``units`` are added to the log evidence of the standardised points."""
+        """Return the statistics of the ladders; ``units`` are added to the log evidence of the standardised points."""
         rejection = np.minimum(self.rejection, 1 - 1e-9)
         evidence = ladder_evidence(np.stack([record.energy for record in self.records]))
         return TemperingInfo(
@@ -110,7 +110,7 @@ def sample(
     """Sample by parallel tempering: each chain is the coldest rung of a ladder of its own.
 
     The ladder is adapted four times while it is tuned, until exchanges of all neighbours are accepted equally often,
-    by what all chains have seen. So all have the same temperatures.
+    by the exchanges of all chains. So all chains have the same temperatures.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def sample(
 
 
 def _started(chain: Chains, chains: int, seed: int, pool: Executor) -> _Ladders:
-    """Start every rung of every ladder at one of several starting points, by turns."""
+    """Start every rung of every ladder at one of several starting points, in turn."""
     beta = first_ladder(chain.density.blocks.total_weight)
     begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
     states = [begin[(number + np.arange(len(beta))) % chains] for number in range(chains)]

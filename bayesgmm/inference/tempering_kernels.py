@@ -6,8 +6,8 @@ Rung r samples from the posterior with the likelihood of each component raised t
 
 from the prior (0) to the posterior (1). Assignments keep their prior, so that every rung has the conditional
 distributions of the posterior: with scores log w + beta log N, and with beta times the counts and moments for means and
-precisions. An iteration proposes to exchange the states of neighbours, the assignments summed out, at even and odd
-rungs by turns [1]_, and then makes a Gibbs sweep at every rung.
+precisions. An iteration proposes to exchange the states of neighbours, the assignments summed out, alternately
+at even and odd rungs [1]_, and then makes a Gibbs sweep at every rung.
 
 References
 ----------
@@ -214,7 +214,7 @@ def _write_energies(points, law, ladder, r, offered, memory, table, background, 
 
 @plain_jit
 def _draw_number(schedule, number, record):
-    """Return which draw the state before iteration ``number`` is; -1 if it is not kept."""
+    """Return the number of the draw that the state before iteration ``number`` is; -1 if it is not kept."""
     since = number - schedule.tune
     draw = since // schedule.thin
     return draw if since >= 0 and since % schedule.thin == 0 and draw < record.loglik.size else -1

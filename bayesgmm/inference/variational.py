@@ -33,7 +33,7 @@ from bayesgmm.sweep.stats import Array
 SHORT_RUN = 20  # iterations of a short run
 RATING = 6  # iterations before the worse half of the starts is dropped
 OCCUPIED = 0.5  # a component that holds fewer points is empty
-EMPTIED = 2  # number of components that are emptied by way of trial at a time
+EMPTIED = 2  # number of components that are emptied on trial at a time
 SAME = 0.5  # bounds that differ by less are the same
 ROUGH = 100_000  # number of points for the starts of minibatches
 SETTLED = 1e-5  # passes over minibatches end when they gain less than this in mean ELBO

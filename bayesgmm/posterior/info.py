@@ -219,7 +219,7 @@ class EngineNotes(_Facts):
         Set where more draws were made than were asked for.
     target_accept : float, optional
         Acceptance rate that the step size was tuned to, if it is higher than the setting: divergent transitions, or
-        trajectories at the maximum tree depth, made the engine tune anew.
+        trajectories at the maximum tree depth, made the engine tune again.
 
     Examples
     --------

@@ -41,7 +41,7 @@ class Background(Declared):
         1.349 (which is the standard deviation of a normal column), and large enough that every point lies within
         ``spread`` times :math:`b_j` of :math:`m_j`. A background that is too broad costs little; if it is too narrow, a
         component may fit far outliers.
-    location, scale : number or one a column, optional
+    location, scale : float or tuple of float, optional
         :math:`m_j` and :math:`b_j` in data units; by default from the data, the location from the medians.
 
     Raises
@@ -87,11 +87,11 @@ class Background(Declared):
         return self.model_copy(update={"location": tuple(location.tolist()), "scale": tuple(scale.tolist())})
 
     def numbers(self) -> tuple[Array, Array]:
-        """Return location (D,) and scale (D,), in data units, of a background that is resolved."""
+        """Return location (D,) and scale (D,), in data units, of a resolved background."""
         return np.asarray(self.location, dtype=np.float64), np.asarray(self.scale, dtype=np.float64)
 
     def row(self, standard: Standard) -> BackgroundRow:
-        """Return the row of a table that it is, in standardised coordinates."""
+        """Return the background as a row of a table, in standardised coordinates."""
         location, scale = self.numbers()
         root = standard.scale / scale
         offset = math.log(self.share) + float(np.log(root).sum()) - 0.5 * root.size * LOG_2PI

@@ -63,7 +63,7 @@ def draw_orders(prior: WeightsPrior, log_weight: Array, concentration: Array, rn
     Returns
     -------
     (S, K) int
-        Entry k is the component that comes to position k.
+        Entry k is the component at position k.
     """
     if prior.is_exchangeable():
         return rng.permuted(np.tile(np.arange(log_weight.shape[1]), (len(log_weight), 1)), axis=1)

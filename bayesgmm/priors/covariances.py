@@ -114,7 +114,8 @@ class WishartPrecision(CovariancesPrior):
     ----------
     dof : float, optional
         Degrees of freedom, more than D - 1 (more than 0 for diag and spherical): about the number of points of each
-        component that the prior is worth. By default D + 2, and 3 for diag and spherical, which is D + 2 of one column.
+        component to which the prior is equivalent. By default D + 2, and 3 for diag and spherical, which is D + 2 of
+        one column.
     scale : float, tuple of float, tuple of tuples, or a prior of a positive number, optional
         In squared data units: a number (times the identity), a diagonal, or a matrix; or a prior of the diagonal, for
         example ``Gamma(0.2, 5 / range**2)`` with ``dof=4`` [2]_: then the components share a scale that is learned

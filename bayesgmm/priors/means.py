@@ -256,7 +256,7 @@ class ConjugateMeans(MeansPrior):
     location : float or tuple of float, optional
         Prior mean, in data units. By default the mean of each column.
     strength : float
-        Number of points that the prior is worth.
+        Number of points to which the prior is equivalent.
 
     References
     ----------

@@ -22,11 +22,11 @@ Arguments = namedtuple(
 )
 """Arguments of a prior's density: what it reads, and the gradients to which it adds.
 
-``chart`` is the code of the family's chart, ``n_cores`` the number of its roots: one a component, or one for all.
+``chart`` is the code of the family's chart, ``n_cores`` the number of its roots: one per component, or one for all.
 ``extra`` are the prior's own coordinates; ``log_weight`` (K,), ``mean`` (K * D) and ``core`` (roots in core shape,
-flat) are the mixture, standardised. ``grad_core`` is about the roots' coordinates, the others about what they are
-named after. The density is one over those coordinates, ``extra`` and means and weights: no prior knows how
-weights and means got their values.
+flat) are the mixture, standardised. ``grad_core`` is the gradient in the roots' coordinates, the others are gradients
+in the quantities that they are named after. The density is over those coordinates, ``extra``, means and weights; it
+does not depend on the coordinates of weights and means.
 """
 
 

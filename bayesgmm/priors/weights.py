@@ -16,9 +16,9 @@ from bayesgmm.priors.scalars import Gamma, NumbersOrPrior, Scalar, log_density
 from bayesgmm.sweep.compilation import jit
 from bayesgmm.sweep.stats import Array
 
-FEW = 20  # number of points that show the clusters of some size, for default covariances
-QUANTILES = 100  # number of quantiles that stand for the prior of a concentration
-LARGE = 1e9  # a larger concentration counts as this one, which has no two points in one cluster
+FEW = 20  # number of points among which clusters are counted, for default covariances
+QUANTILES = 100  # number of quantiles that represent the prior of a concentration
+LARGE = 1e9  # maximum concentration: with it, each point is a cluster of its own
 
 
 @jit
@@ -63,7 +63,7 @@ def stick_breaking_density(call: object) -> float:
     k_last = p.n_components - 1
     discount = p.params[0]
     alpha = math.exp(p.extra[0]) if p.extra.size else p.params[1]
-    tail = np.empty(p.n_components)  # log of what is left before each stick is broken off
+    tail = np.empty(p.n_components)  # log of the remainder before each stick is broken off
     tail[k_last] = p.log_weight[k_last]
     for k in range(k_last - 1, -1, -1):
         top = max(tail[k + 1], p.log_weight[k])
@@ -370,7 +370,7 @@ class StickBreaking(WeightsPrior):
     def log_term(  # noqa: D102
         self, at: int, log_weight: Array, log_tail: Array, log_rest: Array, concentration: Array
     ) -> Array:
-        if np.isneginf(log_rest).all():  # the last component takes what is left
+        if np.isneginf(log_rest).all():  # the last component takes the remainder
             return np.zeros_like(log_weight)
         d, alpha = self.stick_discount, concentration if self.n_extra else np.asarray(self.concentration)
         b = alpha + (at + 1) * d
@@ -527,7 +527,7 @@ class FiniteMixture(WeightsPrior):
 
     @property
     def density(self) -> PriorDensity:
-        """There is none over a fixed number of coordinates.
+        """Raise an error: there is no density over a fixed number of coordinates.
 
         Raises
         ------
@@ -550,7 +550,7 @@ class FiniteMixture(WeightsPrior):
 
     @override
     def params(self, n_components: int) -> Array:
-        """Return: dynamic or not, the concentration or the entries of its prior, and the log probabilities of K."""
+        """Return 1 if dynamic, else 0; the concentration or the entries of its prior; the log probabilities of K."""
         given = self.concentration
         alpha = given.params(1) if isinstance(given, Scalar) else np.array([given, 0.0, 0.0], dtype=np.float64)
         return np.concatenate([[float(self.dynamic)], alpha, self.components.truncated(n_components)])
@@ -563,7 +563,7 @@ class FiniteMixture(WeightsPrior):
     def expected_clusters(self, n_components: int) -> float:
         """Return the mean number of clusters among 20 points, as for other priors of which K is an upper bound.
 
-        Of K components, one is empty with the probability that a Beta weight's complement gives to n points.
+        One of K components is empty with the expected n-th power of 1 - w, where its weight w has a Beta distribution.
         """
         count = np.arange(1.0, n_components + 1)
         each = self.given(_typical(self.concentration)[:, None], count)

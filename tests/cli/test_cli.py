@@ -1,4 +1,4 @@
-"""The terminal: what a stranger types works, and what goes wrong is one message."""
+"""The commands: typical command lines work, and an error is one message."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_score_writes_p_values(folder, fitted):
     assert pd.read_csv(folder / "scores.csv")["p_value"].between(0, 1).all()
 
 
-def test_score_calls_anomalies_at_a_rate(folder, fitted):
+def test_score_flags_anomalies_at_a_false_discovery_rate(folder, fitted):
     done = run("score", "fit.nc", "new.parquet", "-o", "flagged.csv", "--fdr", "0.2", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "0 of 5 points flagged at a false discovery rate of 0.2" in done.stdout
@@ -95,7 +95,7 @@ def test_models_are_listed_and_shown(folder):
     assert bg.load_card(folder / "mine.toml").mixture.n_components == 3
 
 
-def test_a_card_s_prior_is_drawn(folder):
+def test_the_prior_of_a_card_is_plotted(folder):
     done = run("prior", "iris", "flowers.csv", "-o", "prior.png", "--draws", "50", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "3.0 clusters are expected among 150 points" in done.stdout
@@ -134,7 +134,7 @@ def test_select_shows_the_posterior_of_the_number_of_components(folder):
     assert (folder / "numbers.png").stat().st_size > 10_000
 
 
-def test_select_says_what_can_not_be_fitted(folder):
+def test_select_reports_choices_that_can_not_be_fitted(folder):
     done = run("select", "flowers.csv", "-k", "2,40", "--covariance", "full", "--criterion", "icl", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "40 components, full: component" in done.stderr
@@ -156,7 +156,7 @@ def test_compare_shows_methods_side_by_side(folder):
     assert "labels with those of em" in done.stdout
 
 
-def test_compare_goes_on_when_a_method_fails(folder):
+def test_compare_continues_when_a_method_fails(folder):
     args = ["-k", "23", "--methods", "em,vb", "--covariance", "diag", "--columns", "petal_width", "--seed", "1"]
     done = run("compare", "flowers.csv", *args, "-o", "half.csv", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -218,7 +218,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("args", "message"), WRONG, ids=lambda a: " ".join(map(str, a)) if isinstance(a, list) else "")
-def test_what_goes_wrong_is_one_message(folder, fitted, args, message):
+def test_an_error_is_one_message(folder, fitted, args, message):
     done = run(*args, cwd=folder)
     assert done.returncode == 1
     assert message in done.stderr
@@ -227,12 +227,12 @@ def test_what_goes_wrong_is_one_message(folder, fitted, args, message):
 
 
 def document(done):
-    """The one JSON document that is all of stdout."""
+    """Return the JSON document that stdout consists of."""
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
 
 
-def test_fit_tells_a_machine_the_component_table(folder):
+def test_json_of_fit_has_the_component_table(folder):
     args = ["fit", "flowers.csv", "-k", 2, "--draws", 40, "--chains", 2, "--seed", 1, "-o", "machine.nc", "--json"]
     done = run(*args, cwd=folder)
     told, fit = document(done), bg.load(folder / "machine.nc")
@@ -252,13 +252,13 @@ def test_fit_tells_a_machine_the_component_table(folder):
 
 
 @pytest.mark.parametrize("command", ["assign", "score"])
-def test_what_is_written_is_told_to_a_machine(folder, fitted, command):
+def test_json_lists_the_written_files(folder, fitted, command):
     told = document(run(command, "fit.nc", "new.parquet", "-o", f"{command}_told.csv", "--json", cwd=folder))
     assert told["wrote"] == [{"path": f"{command}_told.csv", "rows": 5}]
     pd.testing.assert_frame_equal(pd.DataFrame(told["points"]), pd.read_csv(folder / f"{command}_told.csv"))
 
 
-def test_select_and_compare_tell_all_rows_and_no_nan(folder):
+def test_json_of_select_and_compare_has_all_rows_and_no_nan(folder):
     told = document(run("select", "flowers.csv", "-k", "1,40", "--covariance", "full", "--json", cwd=folder))
     assert [row["n_components"] for row in told["choices"]] == [1, 40]
     assert told["choices"][1]["bic"] is None
@@ -269,7 +269,7 @@ def test_select_and_compare_tell_all_rows_and_no_nan(folder):
     assert (told["methods"][0]["elbo"], told["reference"]) == (None, "em")
 
 
-def test_prior_and_models_tell_a_machine(folder):
+def test_json_of_prior_and_models(folder):
     told = document(run("prior", "iris", "flowers.csv", "-o", "told.png", "--draws", 20, "--json", cwd=folder))
     assert told["expected_clusters"] == pytest.approx(3)
     assert told["wrote"] == [{"path": "told.png"}]
@@ -297,7 +297,7 @@ def test_the_demo_shows_and_writes(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
 
 
-def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
+def test_partition_writes_clusters_and_their_uncertainty(folder, fitted):
     done = run("partition", "fit.nc", "-o", "clusters.csv", cwd=folder)
     assert done.returncode == 0, done.stderr
     clusters = pd.read_csv(folder / "clusters.csv")
@@ -321,7 +321,7 @@ def test_partition_writes_clusters_and_says_how_sure_they_are(folder, fitted):
     assert "radius 0.000 bits, 1 cluster\n" in lone
 
 
-def test_weights_and_a_background_are_not_forgotten_at_the_terminal(folder, iris):
+def test_commands_use_row_weights_and_background(folder, iris):
     x = iris.drop(columns="species")
     weights = np.repeat([3.0, 1.0], [50, 100])
     model = bg.MixtureModel(2, background=bg.Background(share=0.05))
@@ -335,7 +335,7 @@ def test_weights_and_a_background_are_not_forgotten_at_the_terminal(folder, iris
     assert "the rows have weights" in done.stderr
 
 
-def test_diagnose_says_what_may_be_wrong(folder, fitted):
+def test_diagnose_lists_possible_problems(folder, fitted):
     done = run("diagnose", "fit.nc", "-o", "findings.csv", "--plot", "check.png", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "No findings from:" in done.stdout

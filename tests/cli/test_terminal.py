@@ -1,4 +1,4 @@
-"""The terminal itself: options of every command, how commands end, what fits on a screen, what Tab offers."""
+"""The terminal: common options, exit codes, output on narrow screens, completion."""
 
 import errno
 import fcntl
@@ -41,13 +41,13 @@ def environment(**variables):
 
 
 def spawn(*args, **variables):
-    """A command in a process of its own, its output as bytes."""
+    """Start a command in a process of its own; its output is bytes."""
     line = [sys.executable, "-m", "bayesgmm", *map(str, args)]
     return subprocess.run(line, capture_output=True, env=environment(**variables), timeout=120)
 
 
 def commands(application=app, prefix=()):
-    """Every command there is, groups included."""
+    """Return every command, groups included."""
     for info in application.registered_commands:
         yield (*prefix, info.name or info.callback.__name__), info.callback
     for group in application.registered_groups:
@@ -65,7 +65,7 @@ def test_every_command_lists_the_shared_options(words):
 
 
 def failing(error):
-    """An application with one command, which fails."""
+    """Return an application with one command, which fails."""
     trial = App()
 
     @trial.callback()
@@ -97,7 +97,7 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("error", "code", "message"), MESSAGES, ids=lambda value: type(value).__name__)
-def test_what_goes_wrong_is_a_message_an_exit_code_and_json(error, code, message):
+def test_an_error_has_a_message_an_exit_code_and_json(error, code, message):
     done = run("fail", of=failing(error))
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(message)
@@ -125,15 +125,15 @@ def test_wrong_usage_is_exit_code_2_also_for_machines():
 
 @pytest.fixture
 def interruptible():
-    """Ctrl-C as a terminal has it: whatever starts the tests in the background switches it off."""
+    """Enable Ctrl-C, which is switched off if the tests are started in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_that_a_command_survives_is_still_exit_code_130(tmp_path):
-    """What was reached is kept and written; a script must be able to tell that it is not all."""
+def test_ctrl_c_gives_exit_code_130_also_if_the_command_continues(tmp_path):
+    """The results so far are written; a script must be able to see that they are incomplete."""
 
     def interrupted():
         try:
@@ -171,12 +171,12 @@ def test_flags_mean_the_same_before_and_after_the_command():
     assert run("models", "--json", "show", "iris").stdout == run("models", "show", "iris", "--json").stdout
 
 
-def test_a_session_forgets_the_one_before():
+def test_a_session_starts_empty():
     assert run("models", "--json").stdout.startswith("{")
     assert not run("models").stdout.startswith("{")
 
 
-def test_shared_options_leave_a_command_s_own_as_they_are():
+def test_shared_options_do_not_change_the_options_of_a_command():
     seen = {}
 
     def command(number: int, word: str = "a") -> None:
@@ -189,7 +189,7 @@ def test_shared_options_leave_a_command_s_own_as_they_are():
 
 
 def talking():
-    """A command that says something in every way there is."""
+    """Return a command that uses every kind of output."""
     frame = pd.DataFrame({"bic": [1.23456, np.nan]}, index=pd.Index(["em", "nuts"], name="fit"))
     terminal.say("the answer")
     terminal.say("a warning", err=True)
@@ -265,7 +265,7 @@ def test_column_names_are_not_markup(monkeypatch):
         assert word in shown
 
 
-def test_where_there_is_only_ascii_nothing_breaks(tmp_path):
+def test_output_works_where_only_ascii_can_be_printed(tmp_path):
     (tmp_path / "x.csv").write_text("größe\n" + "\n".join(map(str, [1, 2, 3, 9, 10, 11, 12.5])))
     args = ["fit", tmp_path / "x.csv", "-k", 1, "--method", "vb", "--seed", 1, "-o", tmp_path / "x.nc"]
     done = spawn(*args, PYTHONIOENCODING="ascii")
@@ -275,7 +275,7 @@ def test_where_there_is_only_ascii_nothing_breaks(tmp_path):
     assert done.stdout.isascii()
 
 
-def test_a_reader_who_goes_away_hears_no_complaint():
+def test_a_closed_pipe_gives_no_traceback():
     line = f"set -o pipefail; {sys.executable} -m bayesgmm models | true"
     done = subprocess.run(["bash", "-c", line], capture_output=True, env=environment(), timeout=60)
     assert done.stderr == b""
@@ -293,7 +293,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def watch(args, until=None, then=b"", columns=80, **variables):
-    """What a person sees in a terminal, and the exit code; ``then`` is typed as soon as ``until`` is seen."""
+    """Return the screen of a terminal, and the exit code; ``then`` is typed as soon as ``until`` is on the screen."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     line = [sys.executable, "-c", OWN_TERMINAL, *map(str, args)]
@@ -334,7 +334,7 @@ def test_a_terminal_shows_progress_with_the_time_left(columns):
     assert re.search(r"\d+/1200\S* \S*0:00:0\d", seen), seen[-300:]
 
 
-def test_quick_work_and_pipes_show_none():
+def test_quick_work_and_pipes_show_no_progress():
     assert watch(["-c", SLOW.format(0)])[0] == ""
     line = [sys.executable, "-c", SLOW.format(0.001)]
     done = subprocess.run(line, capture_output=True, env=environment(), timeout=60)
@@ -347,7 +347,7 @@ def flowers(tmp_path):
     return tmp_path / "flowers.csv"
 
 
-def test_ctrl_c_keeps_what_was_drawn_and_says_so(flowers, tmp_path):
+def test_ctrl_c_keeps_the_draws_and_reports_it(flowers, tmp_path):
     args = ["-m", "bayesgmm", "fit", flowers, "-k", 2, "--chains", 1, "--draws", 1_000_000, "--seed", 1]
     seen, code = watch([*args, "-o", tmp_path / "part.nc"], until=rb"\d{4}/1000300", then=b"\x03")
     assert code == 130, seen
@@ -381,7 +381,7 @@ def test_quiet_shows_no_progress_in_a_terminal():
 @pytest.mark.parametrize(
     ("variables", "colourful"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_colours_are_for_those_who_want_them(variables, colourful):
+def test_colours_can_be_switched_off(variables, colourful):
     seen, _ = watch(["-m", "bayesgmm", "--help"], **({"TERM": "xterm"} | variables))
     assert bool(re.search(r"\x1b\[(1;)?3\d", seen)) is colourful
 
@@ -390,13 +390,13 @@ def test_colours_are_for_those_who_want_them(variables, colourful):
 
 
 def offered(*words):
-    """What bash is told to offer for the last of some words."""
+    """Return the completions for the last of some words."""
     line = ["bayesgmm", *words]
     done = spawn(_BAYESGMM_COMPLETE="complete_bash", COMP_WORDS=" ".join(line), COMP_CWORD=str(len(line) - 1))
     return done.stdout.decode().split()
 
 
-def test_names_that_tab_offers_are_those_of_the_registries():
+def test_completed_names_are_those_of_the_registries():
     assert set(completion.METHODS) == set(ENGINES)
     assert completion.covariances() == list(COVARIANCES)
     assert set(completion.CRITERIA) == set(CRITERIA)
@@ -409,7 +409,7 @@ def test_help_names_every_covariance_family(command):
     assert f"Covariance: {completion.either(COVARIANCES)}." in shown
 
 
-def test_the_shell_is_offered_commands_options_and_names():
+def test_completion_offers_commands_options_and_names():
     assert "fit" in offered("")
     assert sorted(offered("fit", "--method", "m")) == ["map", "mle"]
     assert offered("select", "x.csv", "--covariance", "full,t") == ["full,tied"]
@@ -418,7 +418,7 @@ def test_the_shell_is_offered_commands_options_and_names():
     assert "complete -o default" in spawn(_BAYESGMM_COMPLETE="source_bash").stdout.decode()
 
 
-def test_tab_offers_files_that_can_be_read(tmp_path, monkeypatch):
+def test_completion_offers_files_that_can_be_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "a.parquet", "a.txt", "b.nc"):
         (tmp_path / name).touch()
@@ -431,8 +431,8 @@ def test_tab_offers_files_that_can_be_read(tmp_path, monkeypatch):
     assert completion.files(".csv")("a") == []  # a folder may be meant: that is the shell's own
 
 
-def test_help_and_tab_come_at_once():
-    """Seconds of a processor, not of a clock: the machine may be busy."""
+def test_help_and_completion_are_fast():
+    """Processor time, because the machine may be busy."""
 
     def spent():
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

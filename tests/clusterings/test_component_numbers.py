@@ -92,7 +92,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("which", ["all draws", "two clusters"])
-def test_answers_read_such_draws(answer, which, fit, two):
+def test_results_accept_draws_of_different_numbers(answer, which, fit, two):
     """Finite, and without a warning: warnings are errors here."""
     if which == "two clusters" and answer == "plots.n_components":
         return
@@ -114,7 +114,7 @@ def test_the_report_shows_the_number_of_components(fit, tmp_path):
     assert "Left out" not in text
 
 
-def test_what_needs_another_fit_says_so(fit, two):
+def test_functions_that_need_a_fixed_number_refuse(fit, two):
     with pytest.raises(DeclarationError, match="no draw has so many clusters; there are draws with"):
         bg.condition(fit, 5_000)
     for function in (bg.n_components, lambda fit: bg.condition(fit, 2)):

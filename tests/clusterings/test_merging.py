@@ -121,7 +121,7 @@ def test_the_selected_number_of_clusters_is_used(overfitted):
     np.testing.assert_array_equal(three["component_cluster"], found["cluster"].sel(n_clusters=3))
 
 
-def test_clusters_that_are_apart_are_not_merged():
+def test_separated_clusters_are_not_merged():
     truth = bg.datasets.make_mixture(300, 2, 4, overlap=0.001, seed=3)
     fit = bg.fit(bg.MixtureModel(4), truth.X, "em", seed=1, progress=False)
     found = bg.merge_components(fit)

@@ -297,7 +297,7 @@ def test_co_clustering_is_the_share_of_drawn_labels_that_agree(few):
     assert (np.abs(found - wanted) <= 6 * np.sqrt(wanted * (1 - wanted) / len(labels)) + 6 / len(labels)).all()
 
 
-def test_tiles_slabs_and_threads_change_nothing(few, monkeypatch):
+def test_results_do_not_depend_on_tiles_slabs_and_threads(few, monkeypatch):
     from bayesgmm.clusterings import co_clusterings
 
     posterior = unpack(few)

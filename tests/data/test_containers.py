@@ -19,7 +19,7 @@ NAMES = ["weight", "height"]
 
 
 class Exported:
-    """A table of a library that nobody knows, with one of the two protocols."""
+    """A table of an unknown library, with one of the two protocols."""
 
     def __init__(self, table: pa.Table, protocol: str) -> None:
         setattr(type(self), protocol, lambda self, *args, **kwargs: getattr(table, protocol)(*args, **kwargs))
@@ -143,7 +143,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_table_is_refused(name):
+def test_objects_that_are_no_tables_are_refused(name):
     data, message = WRONG[name]
     with pytest.raises(DataError, match=re.escape(message)):
         as_points(data)

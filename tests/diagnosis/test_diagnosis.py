@@ -1,4 +1,4 @@
-"""Diagnosis: each check sees what it is for, and not what is not there; nothing that can be fitted breaks it."""
+"""Diagnosis: each check detects its problem and gives no false alarm; every fit can be diagnosed."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ NOTHING = FitInfo()
 
 
 def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=None, told=NOTHING, seed=0):
-    """A fit whose draws are one mixture, shaken a little: weights (K,), means (K, D), covariances (K, D, D)."""
+    """A fit whose draws are one mixture with a little noise: weights (K,), means (K, D), covariances (K, D, D)."""
     rng = np.random.default_rng(seed)
     weight, mean, covariance = (np.asarray(v, float) for v in (weight, mean, covariance))
     shape = (chains, draws)
@@ -39,7 +39,7 @@ def draws_of(x, weight, mean, covariance, chains=4, draws=100, noise=0.0, stats=
 
 @pytest.fixture(scope="module")
 def blob():
-    """As close to a standard normal as 300 points come: means 0, covariance the identity."""
+    """300 points from a standard normal distribution, with mean exactly 0 and covariance exactly the identity."""
     x = np.random.default_rng(3).normal(size=(300, 2))
     x -= x.mean(axis=0)
     return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T
@@ -65,7 +65,7 @@ def test_a_right_model_passes(right):
     assert {"mixing", "predictive fit", "unexplained points", "rounding"} <= set(found.passed)
 
 
-def test_every_check_runs_or_says_why_not(fit):
+def test_every_check_runs_or_gives_a_reason(fit):
     found = bg.diagnose(fit, progress=False)
     told = set(found.passed) | set(found.skipped) | checks_of(found)
     assert set(CHECKS) <= told
@@ -73,7 +73,7 @@ def test_every_check_runs_or_says_why_not(fit):
     assert all(found.skipped.values())
 
 
-def test_only_the_checks_that_are_asked_for_run(right):
+def test_only_requested_checks_run(right):
     found = bg.diagnose(right, ["mixing"], progress=False)
     assert (found.passed, found.skipped, len(found)) == (("mixing",), {}, 0)
     with pytest.raises(UnknownName, match="did you mean 'mixing'"):
@@ -82,11 +82,11 @@ def test_only_the_checks_that_are_asked_for_run(right):
         bg.diagnose({"a": 1})
 
 
-def test_two_runs_find_the_same(fit):
+def test_two_runs_give_the_same_findings(fit):
     assert str(bg.diagnose(fit, progress=False)) == str(bg.diagnose(fit, progress=False))
 
 
-def test_what_was_said_when_it_was_fitted_is_not_said_twice(galaxies_fit):
+def test_warnings_of_the_fit_are_not_repeated(galaxies_fit):
     """Fit and diagnosis write the same sentences, so those of the checks are recognised, and the rest is kept."""
     tree = galaxies_fit.copy()
     again = [*mixing.fit_warnings(tree), "Interrupted: kept 3 of 9 draws."]
@@ -105,7 +105,7 @@ def test_every_engine_can_be_diagnosed(method, iris):
     assert expected in found.skipped["mixing"]
 
 
-def test_a_point_estimate_that_misfits_is_seen(iris):
+def test_a_point_estimate_that_misfits_is_detected(iris):
     one = sampled(bg.MixtureModel(1), iris[["petal_length"]], method="em", seed=1)
     assert "predictive fit" in checks_of(bg.diagnose(one, progress=False))
 
@@ -123,8 +123,8 @@ def foreign(fit):
     return xr.DataTree.from_dict({"posterior": draws, "sample_stats": stats, "observed_data": observed})
 
 
-def test_a_trace_of_pymc_s_is_diagnosed(fit):
-    """README has one that PyMC did make."""
+def test_a_trace_of_pymc_is_diagnosed(fit):
+    """The README has a real one."""
     found = bg.diagnose(foreign(fit), progress=False)
     assert "no declaration" in found.skipped["prior"]
     assert "mixing" not in checks_of(found, "problem"), str(found)
@@ -132,7 +132,7 @@ def test_a_trace_of_pymc_s_is_diagnosed(fit):
     assert "labels" in found.passed
 
 
-def test_a_fit_without_data_is_checked_as_far_as_it_goes(fit):
+def test_a_fit_without_data_gets_the_checks_that_need_none(fit):
     tree = fit.copy()
     del tree["observed_data"]
     found = bg.diagnose(tree, progress=False)
@@ -140,12 +140,12 @@ def test_a_fit_without_data_is_checked_as_far_as_it_goes(fit):
     assert "divergences" in set(found.passed) | checks_of(found)
 
 
-def test_a_file_that_was_read_back_is_diagnosed_alike(fit, tmp_path):
+def test_a_loaded_fit_gets_the_same_findings(fit, tmp_path):
     bg.save(fit, tmp_path / "fit.nc")
     assert str(bg.diagnose(bg.load(tmp_path / "fit.nc"), progress=False)) == str(bg.diagnose(fit, progress=False))
 
 
-def test_row_weights_leave_out_what_counts_rows(blob):
+def test_row_weights_skip_checks_that_count_rows(blob):
     weighted = sampled(bg.MixtureModel(1), blob, sample_weight=np.full(300, 2.0), draws=60, chains=2, seed=1)
     found = bg.diagnose(weighted, progress=False)
     assert "rows have weights" in found.skipped["predictive fit"]
@@ -192,7 +192,7 @@ def test_nuts_stores_which_trajectories_were_cut_short(fit):
 
 
 def apart(blob, gap):
-    """Four chains, of which two sit a little elsewhere."""
+    """Four chains, two of them at a slightly different place."""
     tree = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], noise=0.05, stats={"loglik": np.zeros((4, 100))})
     mean = tree["posterior"]["mean"].values
     mean[2:] += gap
@@ -201,7 +201,7 @@ def apart(blob, gap):
     return tree
 
 
-def test_chains_in_different_modes_are_told_apart_and_weighed(blob):
+def test_chains_in_different_modes_are_grouped_and_weighted(blob):
     (found,) = bg.diagnose(apart(blob, 1.0), ["modes"])
     near, far = found.evidence["modes"]
     assert (near["chains"], far["chains"], near["share"]) == ([0, 1], [2, 3], 0.5)
@@ -212,7 +212,7 @@ def test_chains_in_different_modes_are_told_apart_and_weighed(blob):
 
 
 def test_stacking_weights_are_those_of_the_chains_predictive_densities(blob):
-    """Chains so sure that leaving a point out changes nothing: the weights maximise the log score of their mixture.
+    """Narrow posteriors, unchanged when a point is left out: the weights maximise the log score of their mixture.
 
     Half the points are near 0 and half near 4, and so are the chains' means.
     """
@@ -226,7 +226,7 @@ def test_stacking_weights_are_those_of_the_chains_predictive_densities(blob):
 
 
 def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
-    """A row that stands for three is not a point that can be left out."""
+    """A row of weight three can't be left out as one point."""
     tree = apart(blob, 1.0)
     data = tree["observed_data"].to_dataset().assign(sample_weight=("point", np.full(len(blob), 3.0)))
     tree["observed_data"] = xr.DataTree(data)
@@ -235,8 +235,8 @@ def test_modes_of_weighted_rows_have_no_stacking_weights(blob):
     assert "stacking" not in str(found)
 
 
-def test_stacking_knows_the_background(blob):
-    """Points far out are the background's: without it they speak for the chain that is a little nearer to them."""
+def test_stacking_includes_the_background(blob):
+    """Outliers belong to the background: without it they favour the chain that is nearer to them."""
     x = np.vstack([blob[:, :1], blob[:100, :1] + 60])
     told = FitInfo(model=bg.MixtureModel(1, background=bg.Background(0.05, location=[0.0], scale=[30.0])))
     tree = draws_of(x, [1.0], [[0.0]], [[[1.0]]], chains=2, draws=200, noise=1e-3, told=told)
@@ -247,8 +247,8 @@ def test_stacking_knows_the_background(blob):
 # ---- components ----
 
 
-def test_rows_without_weight_are_not_asked_for_all(blob):
-    """Of many rows 1,000 are looked at: here those have no weight at all, if they are chosen among all rows."""
+def test_a_sample_of_rows_contains_rows_with_weight(blob):
+    """Of many rows 1,000 are used: chosen among all rows, they would all have weight zero here."""
     x = np.tile(blob, (10, 1))
     weights = np.ones(len(x))
     weights[np.linspace(0, len(x) - 1, components.POINTS).round().astype(int)] = 0.0
@@ -296,7 +296,7 @@ def test_thin_and_singular_components():
     assert not bg.diagnose(draws_of(x, [0.5, 0.5], [[0, 0], [0, 0]], [np.eye(2), np.eye(2)]), ["thin components"])
 
 
-def test_labels_of_components_that_overlap_mean_nothing():
+def test_labels_of_overlapping_components_are_not_determined():
     same = draws_of(three([200]), [0.5, 0.5], [[0.0], [0.0]], np.full((2, 1, 1), 0.25), noise=0.1)
     bare = annotate(same, FitInfo())
     (found,) = bg.diagnose(bare, ["labels"])
@@ -307,7 +307,7 @@ def test_labels_of_components_that_overlap_mean_nothing():
     assert bg.diagnose(annotate(two, told), ["labels"])[0].evidence["doubtful_weight"] == 0.3
 
 
-def test_a_last_stick_that_holds_mass():
+def test_a_last_stick_with_mass_is_a_finding():
     told = FitInfo(model=bg.MixtureModel(4), truncation=TruncationInfo(0.2, 0.1, 2.0))
     (found,) = components.cut_off(told)
     assert "The last of 4 sticks has 20.0% of the weight" in found.what
@@ -360,8 +360,8 @@ def density_of(model, fit, p, s):
     return total + st.dirichlet.logpdf(p.weight[s], [2.0 if alpha is None else alpha] * 2)
 
 
-def test_a_prior_that_rules_is_seen(blob):
-    """A prior sure of another place than 20 points: its power moves the density."""
+def test_a_dominant_prior_is_detected(blob):
+    """A narrow prior far from 20 points: the density depends on the power of the prior."""
     weak = bg.MixtureModel(1, means=bg.NormalMeans(0.0, 10.0), covariances=bg.WishartPrecision(3.0, 1.0))
     tame = sampled(weak, blob[:, :1], draws=250, chains=2, seed=1)
     strong = weak.model_copy(update={"means": bg.NormalMeans(3.0, 0.2)})
@@ -374,7 +374,7 @@ def test_a_prior_that_rules_is_seen(blob):
 # ---- points ----
 
 
-def test_points_that_no_component_explains_are_called(blob):
+def test_points_that_no_component_explains_are_flagged(blob):
     x = blob.copy()
     x[[7, 40]] = [[8.0, 8.0], [-9.0, 5.0]]
     (found,) = bg.diagnose(draws_of(x, [1.0], [[0, 0]], [np.eye(2)], noise=0.06), ["unexplained points"])
@@ -394,8 +394,8 @@ def test_farness_is_uniform_for_one_component_and_larger_for_more():
     assert st.kstest(points.farness(x, two)[0], "uniform", alternative="greater").pvalue > 0.001
 
 
-def test_points_that_rule_the_fit(blob):
-    """Sixty draws' worth of one chain, and a point so far that it alone decides."""
+def test_influential_points_are_detected(blob):
+    """Sixty draws of one chain, and a point so far away that it determines the fit."""
     x = blob[:40, :1].copy()
     x[3] = 30.0
     ruled = sampled(bg.MixtureModel(1), x, draws=250, chains=2, seed=1)
@@ -415,7 +415,7 @@ def test_rounding_as_coarse_as_a_component(blob):
 # ---- words ----
 
 
-def test_findings_read_well():
+def test_findings_are_printed_as_sentences():
     worst = Finding("problem", "mixing", "The chains do not agree.", "Averages would differ.", "Draw more.")
     small = Finding("note", "tree <depth>", "Cut & short.", "", "")
     found = Findings([small, worst], ["energy"], {"prior": "no declaration"})
@@ -434,7 +434,7 @@ def test_findings_read_well():
     assert repr(found) == "<Findings: 1 problem, 1 note (1 passed, 1 skipped)>"
 
 
-def test_an_empty_diagnosis_says_so():
+def test_an_empty_diagnosis_is_reported():
     assert "Nothing was checked" in Findings().verdict
     assert "1 check found no problem" in Findings([], ["mixing"]).verdict
     note = Finding("note", "prior", "The prior has a say.", "", "")

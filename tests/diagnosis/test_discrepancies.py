@@ -1,4 +1,4 @@
-"""The data against the model: what is uniform under the model, what is not, and how often that is a false alarm."""
+"""Discrepancies of data and model: uniformity under the model, power, and the rate of false alarms."""
 
 import matplotlib as mpl
 import numpy as np
@@ -63,7 +63,7 @@ def test_rosenblatt_of_the_mixture_s_own_points_is_uniform_and_independent():
     assert st.kstest(rosenblatt(x[:, ::-1], MIXTURE)[0][:, 0], "uniform").pvalue < 1e-6  # and of others it is not
 
 
-def test_points_far_out_stay_numbers():
+def test_distant_points_give_finite_numbers():
     u = rosenblatt(np.array([[1e9, -1e9, 0.0]]), MIXTURE)
     assert np.isfinite(u).all()
     assert np.isfinite(distances(u)).all()
@@ -94,7 +94,7 @@ def test_p_values_hold_their_level(name, size):
             assert (p <= alpha).mean() >= alpha - 4 * np.sqrt(alpha / 3000), alpha
 
 
-def test_the_statistics_see_what_they_are_for():
+def test_each_statistic_detects_its_discrepancy():
     rng = np.random.default_rng(6)
     label = np.zeros((1, 300), int)
     z = rng.normal(size=(1, 300))
@@ -122,7 +122,7 @@ def test_shapes_are_orthonormal_and_blind_to_shift_and_scale():
     np.testing.assert_allclose((values * density) @ values.T, np.eye(2), atol=1e-9)
 
 
-def test_the_tail_of_anderson_and_darling_goes_on_smoothly_and_falls():
+def test_the_tail_of_anderson_and_darling_is_smooth_and_decreasing():
     z = np.linspace(0.2, 40, 4000)
     p = discrepancies.anderson_darling_tail(z)
     assert (np.diff(p) < 0).all()
@@ -130,8 +130,8 @@ def test_the_tail_of_anderson_and_darling_goes_on_smoothly_and_falls():
     assert 0 < discrepancies.anderson_darling_tail(np.array(300.0)) < 1e-100
 
 
-def test_holm_is_the_textbook_s():
-    """By its definition: the smallest is rejected at alpha / m, the next at alpha / (m - 1), until one is not."""
+def test_holm_agrees_with_its_definition():
+    """The smallest is rejected at alpha / m, the next at alpha / (m - 1), until one is not."""
     rng = np.random.default_rng(7)
     for p in rng.random((50, 12)) ** 3:
         for alpha in (0.01, 0.05, 0.2, 0.5):
@@ -143,7 +143,7 @@ def test_holm_is_the_textbook_s():
             assert np.array_equal(discrepancies.holm(p) <= alpha, rejected)
 
 
-def test_labels_are_drawn_as_often_as_their_responsibilities_say():
+def test_labels_are_drawn_with_their_responsibilities():
     """Four standard errors of the mean of 200 draws, for two components."""
     from bayesgmm.data.points import Standard, as_points
     from bayesgmm.posterior.schema import Posterior
@@ -168,7 +168,7 @@ def seen(fit):
     return {(misfit.kind, misfit.columns) for misfit in predictions.misfits(fit) if misfit.adjusted < 0.05}
 
 
-def test_misfits_of_a_wrong_model_are_seen(iris):
+def test_misfits_of_a_wrong_model_are_detected(iris):
     rng = np.random.default_rng(1)
     assert ("margin", ("x0",)) in seen(fitted(rng.standard_t(3, size=400)))
     assert ("margin", ("x0",)) in seen(fitted(rng.random(400)))
@@ -180,15 +180,15 @@ def test_misfits_of_a_wrong_model_are_seen(iris):
     assert not seen(fitted(flowers, 3))
 
 
-def test_too_many_points_in_the_tails_are_seen():
+def test_too_many_points_in_the_tails_are_detected():
     x = np.random.default_rng(2).normal(size=(600, 1))
     x[:12] = np.linspace(4.0, 5.5, 12)[:, None] * np.where(np.arange(12) % 2, 1, -1)[:, None]
     found = [f for f in predictions.predictive_misfit(fitted(x)) if f.evidence["kind"] in {"tails", "margin"}]
     assert found
 
 
-def test_a_right_model_is_rarely_suspected():
-    """20 fits of the right model; an alarm in at most 5 % of such fits is promised. False alarm: 3e-4 at 5 %."""
+def test_a_right_model_rarely_gives_an_alarm():
+    """20 fits of the right model; at most 5 % of such fits should give an alarm. False alarm: 3e-4 at 5 %."""
     alarms = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -214,7 +214,7 @@ def test_large_data_are_thinned():
     assert posterior.n_draws <= predictions.MAX_DRAWS
 
 
-def test_check_data_is_what_the_diagnosis_says(fit):
+def test_check_data_agree_with_the_diagnosis(fit):
     data = check_data(fit)
     assert data["difference"].shape == (4, data.sizes["step"])
     by_hand = (data["pit"].values[2][:, None] <= data["level"].values).mean(axis=0) - data["level"].values
@@ -228,8 +228,8 @@ def test_check_data_is_what_the_diagnosis_says(fit):
         check_data(fit, ["sepal"])
 
 
-def test_the_band_holds_right_curves_as_often_as_it_says():
-    """A simultaneous band: 400 uniform samples lie in it whole 95 times in a hundred.  False alarm: 6e-5 (4 sd)."""
+def test_the_band_has_its_simultaneous_coverage():
+    """A simultaneous band: of 400 uniform samples, 95 % lie entirely inside it.  False alarm: 6e-5 (4 sd)."""
     x = np.random.default_rng(5).normal(size=(100, 1))
     data = check_data(fitted(x))
     rng, level, band = np.random.default_rng(6), data["level"].values, data["band"].values

@@ -1,4 +1,4 @@
-"""Families as a seam: nobody else asks what they are made of, and a structure without a chart is legal."""
+"""Covariance families: no other module depends on their parts, and a structure without a chart is valid."""
 
 import re
 from pathlib import Path

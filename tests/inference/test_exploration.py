@@ -223,7 +223,7 @@ def test_the_search_ends_early_where_all_starts_agree_and_at_its_budget_where_th
     assert spent[0] < 500 <= 600 <= spent[1] < 1200
 
 
-def test_a_part_of_many_points_is_explored_and_all_points_have_the_last_word():
+def test_with_many_points_a_sample_is_explored_and_all_points_decide():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(6000, 2)), rng.normal([8, 0], 0.5, size=(3000, 2))])
     best = optima_of(x, n_components=2)[0].mixture

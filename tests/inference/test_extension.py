@@ -85,7 +85,7 @@ def test_chains_in_different_modes_are_not_extended():
     assert ess_within_chains(values) > extension.wanted_ess(4, 200)
 
 
-def test_divergent_transitions_make_nuts_tune_anew(monkeypatch):
+def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
     """As if the first run had diverged: the next one has shorter steps and longer tuning."""
     real, given = nuts._sample, []
 

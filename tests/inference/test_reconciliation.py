@@ -1,4 +1,4 @@
-"""Chains that disagree: new draws reach all regions, each as often as it is probable."""
+"""Chains that disagree: new draws reach all regions, in proportion to their probability."""
 
 import functools
 import os

@@ -226,7 +226,7 @@ def test_scikit_learn_ends_in_the_same_place():
 
 
 def their_factors(ascent, theirs, x):
-    """A start near where scikit-learn ended: its responsibilities, muddled with equal ones."""
+    """A start near where scikit-learn ended: its responsibilities, mixed with equal ones."""
     from bayesgmm.inference.starts import from_responsibilities
 
     shares = 0.9 * theirs.predict_proba(x) + 0.1 / 3

@@ -56,7 +56,7 @@ def test_well_separated_components_have_certain_labels():
     assert labels.doubtful_weight == 0
 
 
-def test_overlapping_components_that_stay_where_they_are_keep_their_labels():
+def test_overlapping_components_that_do_not_move_keep_their_labels():
     """A narrow component inside a wide one: points are uncertain, labels are not."""
     rng = np.random.default_rng(0)
     x = np.concatenate([3 * rng.normal(size=(300, 2)), 0.5 * rng.normal(size=(150, 2))])
@@ -81,7 +81,7 @@ def one_gaussian_in_two():
         return bg.fit(model, rng.normal(size=(300, 2)), draws=500, seed=1, progress=False)
 
 
-def test_two_components_on_one_gaussian_cannot_be_told_apart():
+def test_two_components_on_one_gaussian_are_not_distinguished():
     fit = one_gaussian_in_two()
     with pytest.warns(FitWarning, match="components 0 and 1 can't be distinguished"):
         found = bg.relabel(fit, progress=False)

@@ -251,7 +251,7 @@ def gaussian():
 
 
 def test_chains_in_different_places_are_refused(gaussian):
-    """Two chains know small variances only, two others large ones."""
+    """Two chains have only small variances, the other two only large ones."""
     fit, variance = gaussian
     order = np.argsort(variance, axis=1)
     halves = [np.sort(at[:1000] if c < 2 else at[1000:]) for c, at in enumerate(order)]
@@ -260,7 +260,7 @@ def test_chains_in_different_places_are_refused(gaussian):
 
 
 def test_a_wrong_sample_is_refused(gaussian):
-    """Draws that prefer small variances: bridge sampling believes them, importance sampling does not."""
+    """Draws that prefer small variances: importance sampling detects them, bridge sampling does not."""
     fit, variance = gaussian
     rng = np.random.default_rng(0)
     chosen = [rng.choice(len(v), len(v), p=v**-2 / (v**-2).sum()) for v in variance]

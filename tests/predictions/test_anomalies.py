@@ -140,7 +140,7 @@ def test_the_false_discovery_rate_is_kept(learned, conformal):
     assert 0.02 < np.mean(shares) < 0.19 + 4 * 0.12 / np.sqrt(20)
 
 
-def test_enough_points_are_simulated_to_call_a_single_anomaly(learned, monkeypatch):
+def test_enough_points_are_simulated_to_flag_a_single_anomaly(learned, monkeypatch):
     data = np.vstack([WORLD.X[500:1500], [[80.0, -80.0]]])
     answer = bg.anomaly_scores(learned, data, fdr=0.01, draws=50)
     assert answer.attrs["n_reference"] == 100_100
@@ -262,7 +262,7 @@ def test_points_beyond_all_fitted_points_follow_the_simulated_tail_raised_to_the
     assert found[1] == pytest.approx(0.001)
 
 
-def test_a_single_anomaly_is_called_though_the_fitted_points_are_few():
+def test_a_single_anomaly_is_flagged_with_few_fitted_points():
     old, new = two_clusters(0, 50)
     answer = bg.anomaly_scores(small_fit(old, "vb"), np.vstack([new[:60], new[60:61] + 40]), fdr=0.05, progress=False)
     assert answer.attrs["reference"] == "cross-conformal"
@@ -305,7 +305,7 @@ def test_anomaly_data_match_their_definitions(learned):
     np.testing.assert_array_equal(found["anomaly"], bg.anomaly_scores(learned, data, fdr=0.1)["anomaly"])
 
 
-def test_called_points_are_labelled(learned, galaxies_fit):
+def test_flagged_points_are_labelled(learned, galaxies_fit):
     figure = bg.plots.anomalies(learned, np.vstack([WORLD.X[500:600], [[60.0, 60.0]]]))
     left, right = figure.axes
     assert [text.get_text() for text in left.texts] == ["100"]

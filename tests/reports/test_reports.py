@@ -1,4 +1,4 @@
-"""The report: every fit gets one, it says what the fit says, it opens anywhere, and no data can break it."""
+"""The report: every fit gets one, its numbers are those of the fit, it needs no other file, and no data break it."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ HOSTILE = [
 
 
 def parse(text):
-    """The document, by a parser that bears no mistake."""
+    """Parse the document with a parser that accepts no mistake."""
     return html5lib.HTMLParser(strict=True).parse(text)
 
 
@@ -99,7 +99,7 @@ def short(galaxies_fit):
 
 @pytest.fixture(scope="module")
 def by_command(short, tmp_path_factory):
-    """What the command says, and the report that it writes."""
+    """Return the output of the command, and the report that it writes."""
     folder = tmp_path_factory.mktemp("command")
     bg.save(short, folder / "fit.nc")
     words = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o", "galaxies.html", "--title", "Galaxies"]
@@ -109,7 +109,7 @@ def by_command(short, tmp_path_factory):
 
 @pytest.fixture
 def coarse(monkeypatch):
-    """Pictures of few dots: what is in them does not matter here."""
+    """Draw pictures at a low resolution, because their content does not matter here."""
     monkeypatch.setattr("bayesgmm.reports.pictures.WIDEST", 300)
 
 
@@ -158,7 +158,7 @@ def test_a_screen_reader_has_what_it_needs(page):
         assert all(row.find(f"{HTML}th") is not None for row in find(table.find(f"{HTML}tbody"), "tr"))
 
 
-def test_it_needs_nothing_but_itself(page, iris_report):
+def test_the_report_needs_no_other_file(page, iris_report):
     sources = [e.get(name) for e in page.iter() for name in ("src", "href") if e.get(name)]
     assert all(source.startswith(("data:", "#")) for source in sources)
     assert not find(page, "script")
@@ -285,7 +285,7 @@ EVERY = [
 
 
 def test_dots_keep_their_greys():
-    """A matrix of probabilities is all greys: 200 of them are not to become a dozen."""
+    """A matrix of probabilities has 200 greys, which must not be reduced to a dozen."""
     import io
 
     import matplotlib.pyplot as plt
@@ -313,7 +313,7 @@ def test_a_large_svg_becomes_a_png(monkeypatch, limit):
     assert made.width == pytest.approx(2 * 96, rel=0.2)
 
 
-def test_rows_with_weights_are_counted_and_no_sentence_forgets_them(iris, tmp_path, undrawn):
+def test_every_sentence_uses_row_weights(iris, tmp_path, undrawn):
     x, weights = iris.drop(columns="species"), np.repeat([3.0, 1.0], [50, 100])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -331,14 +331,14 @@ def test_the_order_of_weights_is_that_of_the_weights(galaxies_fit):
     assert verdict == "It is uncertain which component has the larger weight: 0 or 2."
 
 
-def test_where_all_components_hold_points_no_other_is_said_to_be_empty(galaxies_fit, monkeypatch, undrawn):
+def test_no_component_is_reported_empty_if_all_hold_points(galaxies_fit, monkeypatch, undrawn):
     chance = xr.DataArray([0.0, 0.3, 0.7], {"n_clusters": [1, 2, 3]}, "n_clusters")
     monkeypatch.setattr(groupings, "count_clusters", lambda fit: chance)
     (block,) = groupings.how_many(Subject(galaxies_fit))
     assert block.verdict.replace("\N{NO-BREAK SPACE}", " ") == "Most probably 3 of 3 components hold points (70.0 %)."
 
 
-def test_leaving_points_out_is_that_of_the_checks_also_of_an_approximation(iris, undrawn):
+def test_leave_one_out_agrees_with_the_checks_also_for_an_approximation(iris, undrawn):
     x = iris.drop(columns="species").iloc[50:]
     fit = bg.fit(bg.MixtureModel(1, means=bg.ConjugateMeans()), x, "vb", seed=1, draws=400, progress=False)
     subject = Subject(fit)
@@ -352,14 +352,14 @@ def test_leaving_points_out_is_that_of_the_checks_also_of_an_approximation(iris,
     assert np.abs(subject.pit["q0"].values - plain).max() > 1e-4  # draws are weighed, or these would be alike
 
 
-def test_the_command_has_words_for_every_setting_or_is_left_out(iris):
+def test_the_command_has_every_setting_or_is_left_out(iris):
     x = iris.drop(columns="species")
     plain, careful = (bg.fit(bg.MixtureModel(2), x, "em", seed=1, progress=False, **s) for s in ({}, {"n_init": 3}))
     assert remaking._command(Subject(plain)).startswith("bayesgmm fit data.csv --model model.toml --method em")
     assert remaking._command(Subject(careful)) == ""
 
 
-def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path, undrawn):
+def test_the_report_of_a_point_estimate_mentions_no_draws(iris, tmp_path, undrawn):
     fit = bg.fit(bg.MixtureModel(2), iris.drop(columns="species"), "em", seed=1, progress=False)
     text = said(parse(bg.report(fit, tmp_path / "point.html", progress=False).read_text(encoding="utf-8")))
     assert "one draw, so where the lines scatter" not in text
@@ -369,7 +369,7 @@ def test_a_point_estimate_is_not_said_to_have_draws(iris, tmp_path, undrawn):
 
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize(("weights", "means", "covariances", "family"), EVERY)
-def test_every_prior_says_itself(weights, means, covariances, family, columns):
+def test_every_prior_is_described(weights, means, covariances, family, columns):
     points = as_points(np.random.default_rng(0).normal(size=(20, columns)))
     model = bg.MixtureModel(3, family, weights, means, covariances).resolve(points)
     for description in descriptions(model, columns).values():
@@ -392,7 +392,7 @@ def test_a_formula_shows_the_numbers_that_were_declared():
 
 
 def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
-    """The Gamma of the formula against the prior's own draws. False alarm: 1e-6 (Kolmogorov-Smirnov)."""
+    """The Gamma distribution of the formula against draws of the prior. False alarm: 1e-6 (Kolmogorov-Smirnov)."""
     from scipy.stats import gamma, kstest
 
     points = as_points(np.random.default_rng(0).normal(size=(20, 1)))
@@ -404,13 +404,13 @@ def test_a_variance_s_prior_is_the_one_that_is_drawn_from():
     assert kstest(1 / drawn.ravel(), gamma(float(shape), scale=1 / eval(rate)).cdf).pvalue > 1e-6
 
 
-def test_every_family_and_relabelling_has_words():
+def test_every_family_and_relabelling_has_a_description():
     assert all(family.words for family in COVARIANCES.values())
     assert set(declared.RELABELLED) == set(alignments.METHODS)
 
 
 @pytest.mark.parametrize("wrong", ["a_", "{a", "a}", "x^"])
-def test_a_formula_that_is_wrong_says_so(wrong):
+def test_an_invalid_formula_is_an_error(wrong):
     with pytest.raises(ValueError, match="brace|ends"):
         mathml(wrong)
 
@@ -468,7 +468,7 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, undrawn):
 
 
 def many(n_points, n_features, n_components):
-    """A fit of the schema that no engine has made: a few draws around the truth."""
+    """A simulated fit, made by no engine: a few draws around the true values."""
     from bayesgmm.data.points import Standard
     from bayesgmm.posterior.parameters import Parameters
     from bayesgmm.posterior.schema import pack
@@ -488,7 +488,7 @@ def many(n_points, n_features, n_components):
 @pytest.mark.parametrize(
     ("n_points", "n_features", "n_components"), [(250, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
-def test_large_wide_and_single_ones_too(n_points, n_features, n_components, tmp_path, request, monkeypatch):
+def test_large_wide_and_single_column_fits_get_a_report(n_points, n_features, n_components, tmp_path, request, monkeypatch):
     """As if 200 points were as many as figures show."""
     request.getfixturevalue("coarse" if n_features == 14 or n_points == 250 else "undrawn")
     monkeypatch.setattr("bayesgmm.reports.subject.DRAWN", 200)
@@ -507,7 +507,7 @@ def hostile_report(fit, tmp_path_factory):
         return bg.report(renamed(part_of(fit, draw=slice(60)), HOSTILE), path, title="<b>&\"'", progress=False)
 
 
-def test_names_from_the_data_break_nothing(hostile_report):
+def test_names_in_the_data_are_escaped(hostile_report):
     page = parse(hostile_report.read_text(encoding="utf-8"))
     assert not find(page, "script")
     assert not find(page, "b")
@@ -518,7 +518,7 @@ def test_names_from_the_data_break_nothing(hostile_report):
     assert "Left out:" not in said(page)
 
 
-def test_a_part_that_fails_is_said_and_the_rest_is_there(galaxies_fit, tmp_path, monkeypatch):
+def test_a_section_that_fails_is_reported_and_the_others_are_shown(galaxies_fit, tmp_path, monkeypatch):
     def broken(subject):
         raise ZeroDivisionError("unexpected")
 
@@ -538,7 +538,7 @@ def test_a_part_that_fails_is_said_and_the_rest_is_there(galaxies_fit, tmp_path,
 # Files
 
 
-def test_it_is_written_whole_or_not_at_all(galaxies_fit, tmp_path, monkeypatch):
+def test_it_is_written_completely_or_not_at_all(galaxies_fit, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("what was there")
 
@@ -565,7 +565,7 @@ def test_a_bad_path_is_found_before_the_work(galaxies_fit, tmp_path, path, match
         bg.report(galaxies_fit, tmp_path / path)
 
 
-def test_what_is_no_fit_and_no_title_is_refused(galaxies_fit, tmp_path):
+def test_invalid_fits_and_titles_are_refused(galaxies_fit, tmp_path):
     with pytest.raises(FitFileError, match="is not a fit"):
         bg.report(xr.DataTree(), tmp_path / "report.html")
     with pytest.raises(DeclarationError, match="title="):
@@ -617,7 +617,7 @@ return {
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True)])
-def test_a_browser_shows_all_of_it_on_a_desk_on_a_phone_and_in_the_dark(iris_report, window, width, dark):
+def test_a_browser_shows_it_on_large_and_small_screens_and_in_dark_mode(iris_report, window, width, dark):
     window.logs()
     window.open(iris_report, width, dark=dark)
     seen = window.run(MEASURE)
@@ -633,7 +633,7 @@ def test_a_browser_shows_all_of_it_on_a_desk_on_a_phone_and_in_the_dark(iris_rep
     assert seen["ground"] == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
 
 
-def test_hostile_names_run_nothing_in_a_browser(hostile_report, window):
+def test_names_with_scripts_run_nothing_in_a_browser(hostile_report, window):
     window.logs()
     window.open(hostile_report, 390)
     seen = window.run(MEASURE)

@@ -1,4 +1,4 @@
-"""One sweep for everything: all that reads points agrees, and the arithmetic of a block is called in one place."""
+"""One sweep for every use: all functions that read points agree, and call the arithmetic of a block in one place."""
 
 import ast
 from pathlib import Path
@@ -61,7 +61,7 @@ def case(request):
     return Case(family, background, WEIGHTS if weights else None)
 
 
-def test_all_callers_find_one_log_likelihood(case):
+def test_all_callers_compute_the_same_log_likelihood(case):
     expected = fold(case.blocks, case.table).loglik - case.weights.sum() * case.log_scale
     native = case.density(case.q)[0] - case.density.log_prior(case.q)
     by_point = case.weights @ (log_densities(case.blocks, case.table)[0] - case.log_scale)
@@ -72,7 +72,7 @@ def test_all_callers_find_one_log_likelihood(case):
     np.testing.assert_allclose([native, by_point, by_draw, op, by_row, summed_up], expected, rtol=1e-11)
 
 
-def test_all_callers_find_the_same_responsibilities(case):
+def test_all_callers_compute_the_same_responsibilities(case):
     share = responsibilities(case.blocks, case.table)
     np.testing.assert_allclose(case.weights @ share, fold(case.blocks, case.table).n, rtol=1e-11)
     np.testing.assert_allclose(draw_responsibilities(case.blocks, case.stack)[0], share, rtol=1e-12, atol=1e-15)

@@ -51,7 +51,7 @@ def brute(x, weights, table):
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("n_features", [1, 2, 3, 4, 5, 8, 31])
 @pytest.mark.parametrize("n_points", [1, 31, 32, 33, 200])
-def test_fold_is_the_sum_that_it_says(n_points, n_features, diagonal):
+def test_fold_agrees_with_brute_force(n_points, n_features, diagonal):
     rng = np.random.default_rng(n_points + n_features)
     x, weights = rng.normal(size=(n_points, n_features)), rng.uniform(0, 3, size=n_points)
     table = make_table(rng, 3, n_features, diagonal)
@@ -110,7 +110,7 @@ def test_covariance_keeps_ten_digits_far_from_the_origin(offset):
     np.testing.assert_allclose(stats.scatter()[0] / len(x), np.cov((x - offset).T, bias=True), rtol=1e-9)
 
 
-def test_a_component_of_weight_zero_takes_nothing():
+def test_a_component_of_weight_zero_holds_no_points():
     with np.errstate(divide="ignore"):
         table = Table.from_parameters(np.log([1.0, 0.0]), [[0.0], [0.0]], [[1.0], [1.0]])
     stats = fold(Blocks.from_rows(DATA[:, :1]), table)
@@ -118,14 +118,14 @@ def test_a_component_of_weight_zero_takes_nothing():
     assert np.isfinite(stats.loglik)
 
 
-def test_a_point_beyond_all_numbers_gets_finite_answers():
+def test_a_point_with_huge_coordinates_gets_finite_answers():
     far = Blocks.from_rows([[1e160], [0.0]])
     table = Table.from_parameters(np.log([0.5, 0.5]), [[0.0], [1.0]], [[1.0], [1.0]])
     assert np.isfinite(responsibilities(far, table)).all()
     assert np.isfinite(log_densities(far, table)).all()
 
 
-def test_rows_come_back_as_they_went_in():
+def test_blocks_return_the_same_rows():
     np.testing.assert_array_equal(Blocks.from_rows(DATA).rows(), DATA)
 
 
