@@ -263,7 +263,7 @@ DISAGREEMENT = Setting(
     "disagreement",
     "reconcile",
     "what to do if the chains disagree: 'reconcile' draws from all their regions, each as often as it is probable; "
-    "'report' keeps the draws and says so",
+    "'report' keeps the draws and warns",
     ("reconcile", "report"),
 )
 MAX_DRAWS = Setting(

@@ -39,6 +39,13 @@ INSTEAD = {
     r"\b(is|are|was|were) given up\b": "stopped",
     r"\b(not|never) believe\b": "does not depend on, ignores",
     r"\bwhat comes of\b|\bnothing of (each other|the)\b": "the result; independent of",
+    r"\banew\b": "again",
+    r"\bby turns\b": "in turn, alternately",
+    r"\blets? expect\b": "predicts",
+    r"\bso (many|much) (clusters?|pixels|iterations|chains|hits|below|above)\b": "that number of, this much",
+    r"\b(is|are) worth\b": "has an effective size of, is equivalent to",
+    r"\bsays? why\b": "gives the reason",
+    r"\bfar and wide\b": "widely scattered",
     r"\b(henceforth|whence|whither|wherein|thereof|therein)\b": "a short sentence with so or where",
 }
 """Pattern -> what to write instead."""

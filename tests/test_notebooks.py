@@ -58,7 +58,7 @@ def test_there_are_eight():
 
 @pytest.mark.parametrize("path", [path for path in COURSE if path.stem != IN_A_KERNEL], ids=lambda path: path.stem)
 def test_it_runs_with_its_solutions(path, monkeypatch):
-    """Few draws; a chain that is too short for its R-hat may say so, all else that warns fails."""
+    """Few draws: warnings about short chains are allowed, all other warnings fail."""
     mpl.use("Agg")
     monkeypatch.chdir(path.parent)
     monkeypatch.setattr("matplotlib.pyplot.show", draw_all)

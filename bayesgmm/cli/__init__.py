@@ -78,7 +78,7 @@ def fit(
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
-    draws: Annotated[int | None, typer.Option(help="Number of draws of each chain, at least.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Minimum number of draws of each chain.")] = None,
     max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,

@@ -43,17 +43,19 @@ def anomalies(
     new: Annotated[
         Path | None,
         typer.Option(
-            help="Second table to judge instead of the first, whose rows are then assumed to be good.",
+            help="Second table, whose rows are tested; the rows of the first table are then assumed to be regular.",
             autocompletion=files(*TABLES),
         ),
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(help="Saved fit to judge the table with, instead of a new fit.", autocompletion=files(*FITS)),
+        typer.Option(help="Saved fit to compare the table with, instead of a new fit.", autocompletion=files(*FITS)),
     ] = None,
     fdr: Annotated[
         float | None,
-        typer.Option(help="False discovery rate: share of good rows among those flagged. (default: 0.05)"),
+        typer.Option(
+            help="False discovery rate: expected share of regular rows among the flagged rows. (default: 0.05)"
+        ),
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: maximum p-value of a flagged row.")] = None,
     top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
@@ -89,7 +91,7 @@ def anomalies(
     description = Rule.of(**rule)
     check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:
-        refuse(TRAINING, "can't be used with --fit: the table is judged by the saved fit")
+        refuse(TRAINING, "can't be used with --fit: the table is compared with the saved fit")
         parts: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
         if save is not None:

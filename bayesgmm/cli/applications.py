@@ -45,7 +45,7 @@ def segment(
     fit: Annotated[
         Path | None,
         typer.Option(
-            help="The fit.nc of another image, instead of -k: its regions are found in this image.",
+            help="Saved fit of another image, instead of -k: this image is segmented into the regions of that fit.",
             autocompletion=files(*FITS),
         ),
     ] = None,

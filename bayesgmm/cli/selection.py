@@ -67,8 +67,8 @@ def select(
         bool,
         typer.Option(
             "--bayes",
-            help="Posterior of the number of components, by a mixture of finite mixtures of one covariance family "
-            "(default: full), instead of criteria.",
+            help="Instead of criteria: posterior of the number of components, by a mixture of finite mixtures, for one "
+            "covariance family (default: full).",
         ),
     ] = False,
     columns: Columns = None,

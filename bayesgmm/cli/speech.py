@@ -31,11 +31,19 @@ def train(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Output file for the model.", show_default=False)],
-    states: Annotated[int, typer.Option(help="States of a word; 1 for a sustained sound, 3 for sounds in words.")] = 8,
+    states: Annotated[
+        int, typer.Option(help="Number of states of each word; 1 for a sustained sound, 3 for sounds in words.")
+    ] = 8,
     components: Annotated[int, typer.Option("-k", "--components", help="Components of each state's mixture.")] = 1,
     covariance: Annotated[str, typer.Option(help="Covariance: full, tied, diag or spherical.")] = "full",
-    shrinkage: Annotated[float, typer.Option(help="Weight of the common covariance, in frames.")] = 100.0,
-    normalise: Annotated[str, typer.Option(help="mean, none, or auto: chosen on held-out recordings.")] = "auto",
+    shrinkage: Annotated[
+        float,
+        typer.Option(help="Shrinkage of each covariance to the common one, in frames: larger values shrink more."),
+    ] = 100.0,
+    normalise: Annotated[
+        str,
+        typer.Option(help="Subtract the mean of each recording: mean, none, or auto (chosen on held-out recordings)."),
+    ] = "auto",
     rate: Annotated[
         int | None, typer.Option(help="Sampling rate in Hz. (default: the lowest of all recordings, at most 16000)")
     ] = None,

@@ -192,7 +192,9 @@ def condition(fit: "xr.DataTree", n_clusters: int, *, seed: int = 0) -> "xr.Data
     occupied = (counts > 0).sum(axis=1)
     if not (occupied == wanted).any():
         found = ", ".join(map(str, np.unique(occupied)))
-        raise DeclarationError(f"n_clusters={wanted}: no draw has so many clusters; there are draws with {found}")
+        raise DeclarationError(
+            f"n_clusters={wanted}: no draw has this number of clusters; there are draws with {found}"
+        )
     chosen = rectangle((occupied == wanted).reshape(size(fit)))
     kept = np.argsort(-counts[chosen], axis=-1, kind="stable")[..., :wanted]
     return _packed(fit, points, _restricted(fit, chosen, kept))

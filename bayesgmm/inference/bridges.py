@@ -36,8 +36,8 @@ def effective_size(values: Array) -> float:
 
     if values.shape[1] < 4 or np.ptp(values) == 0:
         return float(values.size)
-    found = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean"))
-    return found if np.isfinite(found) else 1.0
+    size = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean"))
+    return size if np.isfinite(size) else 1.0
 
 
 def bridge(drawn: Array, proposed: Array) -> BridgeEstimate:
@@ -64,8 +64,8 @@ def bridge(drawn: Array, proposed: Array) -> BridgeEstimate:
     --------
     Where target and proposal have the same shape, all ratios are the evidence.
 
-    >>> found = bridge(np.full((2, 50), -3.0), np.full(100, -3.0))
-    >>> round(found.log_evidence, 6), round(found.overlap, 6), found.effective
+    >>> estimate = bridge(np.full((2, 50), -3.0), np.full(100, -3.0))
+    >>> round(estimate.log_evidence, 6), round(estimate.overlap, 6), estimate.effective
     (-3.0, 1.0, 100.0)
     """
     effective = effective_size(drawn)

@@ -34,7 +34,7 @@ class CorrectedDraws:
     pareto_khat, importance_share : float
         Shape of the tail of the importance weights, and their effective number as a share of the proposals.
     effective : float
-        Number of independent draws of the posterior that the proposals are worth.
+        Effective number of independent draws of the posterior.
     proposals : int
     """
 
@@ -82,39 +82,39 @@ def corrected_draws(
     """
     budget = affordable(proposal.density) if budget is None else budget
     rng = np.random.default_rng((seed, 14))
-    found = proposal.draw(rng, min(FIRST, budget))
-    while (missing := min(_needed(found, max(target, chains * draws / MANY)), budget) - len(found)) > 0:
-        found += proposal.draw(rng, min(missing, 4 * FIRST))
-    share = _share(found)
-    if share * len(found) < target:
+    proposals = proposal.draw(rng, min(FIRST, budget))
+    while (missing := min(_needed(proposals, max(target, chains * draws / MANY)), budget) - len(proposals)) > 0:
+        proposals += proposal.draw(rng, min(missing, 4 * FIRST))
+    share = _share(proposals)
+    if share * len(proposals) < target:
         raise PoorProposal(
-            f"{len(found)} draws of the proposal are worth {share * len(found):.0f} draws of the posterior "
+            f"{len(proposals)} draws of the proposal have the effective size {share * len(proposals):.0f} "
             f"({target} wanted)"
         )
-    weight, khat = smooth(found.log_ratio)
+    weight, khat = smooth(proposals.log_ratio)
     if khat > HIGH_KHAT:
         raise PoorProposal(
             f"the importance weights have a heavy tail (Pareto k-hat {khat:.2f}; it should stay below {HIGH_KHAT})"
         )
-    kept = found.take(resample(weight, chains * draws, rng))
+    kept = proposals.take(resample(weight, chains * draws, rng))
     q, lp = labelled(proposal.density, kept, rng)
     return CorrectedDraws(
         q.reshape(chains, draws, -1),
         lp.reshape(chains, draws),
-        *log_evidence(found.log_ratio),
+        *log_evidence(proposals.log_ratio),
         khat,
         share,
-        share * len(found),
-        len(found),
+        share * len(proposals),
+        len(proposals),
     )
 
 
-def _needed(found: Draws, target: float) -> int:
-    """Number of proposals for a number of effective draws, at the importance share of those found so far."""
-    return int(target * MANY / _share(found))
+def _needed(proposals: Draws, target: float) -> int:
+    """Number of proposals for a number of effective draws, at the importance share of those so far."""
+    return int(target * MANY / _share(proposals))
 
 
-def _share(found: Draws) -> float:
+def _share(proposals: Draws) -> float:
     """Importance share.
 
     Raises
@@ -122,7 +122,7 @@ def _share(found: Draws) -> float:
     PoorProposal
         If it is too small.
     """
-    share = importance_share(found.log_ratio)
+    share = importance_share(proposals.log_ratio)
     if share < MIN_SHARE:
         raise PoorProposal(
             f"the proposal is far from the posterior (importance share {share:.2g}; at least {MIN_SHARE} is needed)"

@@ -85,10 +85,10 @@ def fit(
     def more(drawn: Drawn, count: int, _: int) -> Drawn:
         return draw(drawn.draws + count, drawn.q)
 
-    found = settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
+    estimate = settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
     if not varies:
-        return found
-    return replace(found, q=np.empty((*found.q.shape[:2], 0)), parameters=density.parameters(found.q))
+        return estimate
+    return replace(estimate, q=np.empty((*estimate.q.shape[:2], 0)), parameters=density.parameters(estimate.q))
 
 
 def _tempered(
@@ -106,11 +106,11 @@ def _tempered(
             "tempering='parallel' needs a fixed number of components, and FiniteMixture draws it.\n"
             "  Leave tempering out, or declare weights=SparseDirichlet()."
         )
-    found = tempered_sample(density, seed, cores, progress, **schedule)
-    drawn = Drawn(found.q, {"lp": _log_posterior(density, found.q, found.loglik)}, found.info is None)
-    notes, never = EngineNotes(interrupted=drawn.interrupted, tempering=found.info), replace(budget, max_draws=1)
+    tempered = tempered_sample(density, seed, cores, progress, **schedule)
+    drawn = Drawn(tempered.q, {"lp": _log_posterior(density, tempered.q, tempered.loglik)}, tempered.info is None)
+    notes, never = EngineNotes(interrupted=drawn.interrupted, tempering=tempered.info), replace(budget, max_draws=1)
     estimate = settled(density, drawn, _no_more, notes, never, seed, cores, progress)
-    warnings = tuple(map(str, few_round_trips(found.info))) if found.info else ()
+    warnings = tuple(map(str, few_round_trips(tempered.info))) if tempered.info else ()
     return replace(estimate, warnings=(*estimate.warnings, *warnings))
 
 

@@ -113,7 +113,7 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     """Search for modes by EM: half of the budget for maxima of the likelihood, which the other half starts from, too.
 
     The prior of the covariances is the declared one as a density of the sampler's coordinates, approximately: there it
-    is worth fewer points than as a density of covariances.
+    is equivalent to fewer points than as a density of covariances.
     """
     family, k = density.model.family, density.n_components
     likely = em.Sweep(density.blocks, family, threads=threads)
@@ -134,11 +134,11 @@ def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int)
     family, k = density.model.family, density.n_components
     prior = closest_wishart(density.model.covariances, density.standard, family)
     sweep = em.Sweep(density.blocks, family, prior, threads=threads)
-    found: list[Mixture] = []
+    maxima: list[Mixture] = []
     for fewer in fewer_components(k):
         optima = em.local_maxima(sweep, fewer, (seed, fewer), sweeps=max(sweeps // SHARE, 1))
-        found += [optimum.mixture.among(k, family) for optimum in optima[:1]]
-    return found
+        maxima += [optimum.mixture.among(k, family) for optimum in optima[:1]]
+    return maxima
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
@@ -170,8 +170,8 @@ def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -
             distinct.append(q)
     if density.size > MANY:
         distinct = distinct[:1]
-    found = sorted((whiten(density, q) for q in distinct), key=lambda w: -w.log_mass)
-    return [mode for mode in found if mode.log_mass >= found[0].log_mass - near]
+    whitened = sorted((whiten(density, q) for q in distinct), key=lambda w: -w.log_mass)
+    return [mode for mode in whitened if mode.log_mass >= whitened[0].log_mass - near]
 
 
 def is_same_mixture(density: LogPosterior, q: Array, other: Array) -> bool:

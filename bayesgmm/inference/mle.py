@@ -62,8 +62,8 @@ def fit(
     mixtures = [] if start is None else [start]
     if not mixtures:
         progress.stage("searching for the maximum")
-        found = em.maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, ROUGH, sweeps=sweeps)
-        mixtures = [found.mixture]
+        optimum = em.maximise_likelihood(sweep, density.n_components, seed, n_init, max_iter, ROUGH, sweeps=sweeps)
+        mixtures = [optimum.mixture]
     progress.stage("maximising the likelihood")
     result = maximise(likelihood, sweep, mixtures, max_iter, tol)
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]

@@ -390,7 +390,7 @@ def _are_probabilities(weight: Array) -> bool:
 
 def _are_covariances(covariance: Array, standard: Standard) -> bool:
     if not (standard.scale > 0).all():
-        return True  # said by another sentence
+        return True  # another message reports it
     scaled = covariance / np.outer(standard.scale, standard.scale)
     if not np.isfinite(scaled).all() or not np.allclose(scaled, scaled.swapaxes(-1, -2), rtol=1e-6):
         return False

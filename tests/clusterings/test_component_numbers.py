@@ -115,7 +115,7 @@ def test_the_report_shows_the_number_of_components(fit, tmp_path):
 
 
 def test_functions_that_need_a_fixed_number_refuse(fit, two):
-    with pytest.raises(DeclarationError, match="no draw has so many clusters; there are draws with"):
+    with pytest.raises(DeclarationError, match="no draw has this number of clusters; there are draws with"):
         bg.condition(fit, 5_000)
     for function in (bg.n_components, lambda fit: bg.condition(fit, 2)):
         with pytest.raises(DeclarationError, match="declare weights=FiniteMixture"):

@@ -112,7 +112,7 @@ DECLARED = {
     ),
     "four columns": bg.MixtureModel(2),
 }
-SAMPLERS = {"one column": "pymc", "four columns": "nutpie"}  # each compiles the model anew
+SAMPLERS = {"one column": "pymc", "four columns": "nutpie"}  # each compiles the model again
 
 
 @pytest.fixture(scope="module")

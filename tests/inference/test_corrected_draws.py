@@ -30,14 +30,14 @@ def test_resampled_draws_are_draws_of_the_posterior(pilot):
     one, other = (label_free(density, at, np.zeros(at.shape[:2]))[..., 1:] for at in (q, found.q))
     error = other.std(axis=(0, 1)) * np.sqrt(2 / 700)
     assert (abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1))) < 5 * error).all()
-    first = density.mixture(found.q.reshape(-1, density.size))[0][:, 0]  # labels are drawn anew, by the prior
+    first = density.mixture(found.q.reshape(-1, density.size))[0][:, 0]  # labels are drawn again, from the prior
     assert first.mean() == pytest.approx(density.mixture(q.reshape(-1, density.size))[0][:, 0].mean(), abs=0.06)
 
 
 def test_a_poor_proposal_is_refused_with_the_reason(pilot):
     _, density, q = pilot
     proposal = proposal_from_chains(density, q, 1)
-    with pytest.raises(PoorProposal, match="500 draws of the proposal are worth"):
+    with pytest.raises(PoorProposal, match="500 draws of the proposal have the effective size"):
         corrected_draws(proposal, 2, 100, seed=2, target=1000, budget=500)
     with pytest.raises(PoorProposal, match="far from the posterior|heavy tail"):
         corrected_draws(proposal_from_chains(density, q + 6.0, 1), 2, 100, seed=2)

@@ -1,4 +1,4 @@
-"""Priors: densities against scipy or closed forms, draws against densities, errors that say why."""
+"""Priors: densities against scipy or closed forms, draws against densities, errors that name the reason."""
 
 import numpy as np
 import pytest

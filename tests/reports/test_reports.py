@@ -488,7 +488,9 @@ def many(n_points, n_features, n_components):
 @pytest.mark.parametrize(
     ("n_points", "n_features", "n_components"), [(250, 2, 3), (60, 14, 2), (40, 2, 1), (40, 1, 12)]
 )
-def test_large_wide_and_single_column_fits_get_a_report(n_points, n_features, n_components, tmp_path, request, monkeypatch):
+def test_large_wide_and_single_column_fits_get_a_report(
+    n_points, n_features, n_components, tmp_path, request, monkeypatch
+):
     """As if 200 points were as many as figures show."""
     request.getfixturevalue("coarse" if n_features == 14 or n_points == 250 else "undrawn")
     monkeypatch.setattr("bayesgmm.reports.subject.DRAWN", 200)

@@ -107,7 +107,7 @@ def fit_pixels(
 
 @contextmanager
 def _without_k_hat_warnings() -> Iterator[None]:
-    """Drop warnings about k-hat: with so many pixels, the width of the posterior hardly matters."""
+    """Drop warnings about k-hat: with many pixels, the width of the posterior hardly matters."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
