@@ -1,12 +1,13 @@
 """Files of xarray trees: NetCDF and zarr, with a digest of their contents, and nothing in them that can do harm."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import in_place_of
@@ -106,12 +107,12 @@ def _text(*parts: object) -> bytes:
     return json.dumps(parts, default=str).encode(errors="surrogatepass")
 
 
-def _plain(attributes: Mapping[Any, object]) -> list[tuple[str, bytes]]:
+def _plain(attributes: Mapping[Hashable, object]) -> list[tuple[str, bytes]]:
     """Attributes in a form that does not depend on the types in which a format stores them."""
     return sorted((str(name), _bytes(np.asarray(value)).hex()) for name, value in attributes.items())  # type: ignore[misc]
 
 
-def _bytes(values: "np.ndarray[Any, Any]") -> bytes:
+def _bytes(values: NDArray[np.generic]) -> bytes:
     """Bytes of numbers as doubles, of dates as nanoseconds, of everything else as text."""
     if values.dtype.kind in "biuf":
         numbers = np.ascontiguousarray(values, dtype="<f8")

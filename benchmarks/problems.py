@@ -94,23 +94,32 @@ def tails(seed):
 
 def problems():
     """Return all problems; the first ten are quick."""
-    iris, wine = numbers(datasets.iris()), public.load_wine().data
-    galaxies, vowels = numbers(datasets.galaxies()), numbers(datasets.vowels())[:, -3:]
-    cancer, diabetes = public.load_breast_cancer().data, public.load_diabetes().data
-    digits = public.load_digits().data - public.load_digits().data.mean(axis=0)
-    digits = digits @ np.linalg.svd(digits, full_matrices=False)[2][:6].T
-    mixture = datasets.make_mixture
+    return [*quick_problems(), *real_problems(), *simulated_problems()]
+
+
+def quick_problems():
+    iris, galaxies = numbers(datasets.iris()), numbers(datasets.galaxies())
     return [
         Problem("one column of 20", one_column(20, 0), 3, "full"),
         Problem("one column of 10", one_column(10, 2), 3, "diag"),
         Problem("iris", iris, 3, "full"),
-        Problem("wine", wine, 3, "diag"),
+        Problem("wine", public.load_wine().data, 3, "diag"),
         Problem("galaxies", galaxies, 3, "full"),
         Problem("skewed groups", tails(0), 2, "diag"),
         Problem("grid of 9", grid(3, 0), 9, "spherical"),
         Problem("stripes", stripes(4, 0), 4, "full"),
         Problem("sizes", sizes(0), 3, "full"),
         Problem("far cluster", far(0), 3, "full"),
+    ]
+
+
+def real_problems():
+    iris, wine = numbers(datasets.iris()), public.load_wine().data
+    galaxies, vowels = numbers(datasets.galaxies()), numbers(datasets.vowels())[:, -3:]
+    cancer, diabetes = public.load_breast_cancer().data, public.load_diabetes().data
+    digits = public.load_digits().data - public.load_digits().data.mean(axis=0)
+    digits = digits @ np.linalg.svd(digits, full_matrices=False)[2][:6].T
+    return [
         Problem("iris", iris, 2, "full"),
         Problem("iris", iris, 3, "tied"),
         Problem("iris", iris, 3, "diag"),
@@ -127,6 +136,12 @@ def problems():
         Problem("diabetes", diabetes[:, [2, 3, 4, 8, 9]], 3, "tied"),
         Problem("digits, six projections", digits, 6, "full"),
         Problem("digits, six projections", digits, 10, "spherical"),
+    ]
+
+
+def simulated_problems():
+    mixture = datasets.make_mixture
+    return [
         Problem("one direction of 8", one_direction(8, 0), 3, "full"),
         Problem("one direction of 8", one_direction(8, 4), 3, "tied"),
         Problem("one column of 10", one_column(10, 5, 6.0), 3, "full"),

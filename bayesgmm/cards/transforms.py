@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -143,7 +143,7 @@ class PrincipalComponents(Transform):
 TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca": PrincipalComponents}
 
 
-def _read(value: object) -> Any:
+def _read(value: object) -> Transform:
     """Validate a transform; plain values name theirs in the field ``transform``.
 
     Raises

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.apps.tables.anomalies import Anomalies, Detector
+    from bayesgmm.apps.tables.anomaly_files import FlagCounts
     from bayesgmm.apps.tables.clusters import Clusters
 
 SHOWN = 10  # uncertain rows
@@ -98,27 +99,31 @@ def anomalies(
             check_other(writable(save, *schema.FORMATS), data, new)
         if new is not None:
             require_file(new)
-        settings: dict[str, Any] = {
-            "columns": names_of(columns) if columns else None,
-            "n_components": COMPONENTS if components is None else components,
-            "covariance": covariance,
-            "background": None if background is None else Background(share=background),
-            "method": method,
-            "seed": seed,
-        }
-        table = read_frame(data)
-        detector = fit_detector(table, calibrated=new is not None, **settings)
+        detector = fit_detector(
+            read_frame(data),
+            columns=names_of(columns) if columns else None,
+            n_components=COMPONENTS if components is None else components,
+            covariance=covariance,
+            background=None if background is None else Background(share=background),
+            method=method,
+            seed=seed,
+            calibrated=new is not None,
+        )
         _show_detector(detector)
         if save is not None:
             wrote(schema.save(detector.fit, save))
         parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule)
     count = write_flagged(parts, output, everything)
+    _show_flagged(count, description)
+    wrote(output, count.rows if everything else count.flagged)
+
+
+def _show_flagged(count: "FlagCounts", description: str) -> None:
     if count.flagged:
         show(_formatted(count.first), "Smallest p-values", name="smallest_p_values", values=count.first, saved=True)
     missing = f"; {count.rows - count.judged} with missing values" if count.judged < count.rows else ""
     say(f"{count.flagged} of {count.judged} rows flagged ({description}){missing}")
     record(n_rows=count.rows, n_judged=count.judged, n_flagged=count.flagged)
-    wrote(output, count.rows if everything else count.flagged)
 
 
 def _show_detector(detector: "Detector") -> None:

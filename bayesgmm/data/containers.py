@@ -1,10 +1,11 @@
 """Tables with named columns, whatever holds them: pandas, polars, Arrow, xarray, dicts, structured arrays, files."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.columns import require_distinct
 from bayesgmm.data.numbers import unmasked
@@ -13,7 +14,6 @@ from bayesgmm.errors import DataError
 if TYPE_CHECKING:
     import narwhals as nw
     import pandas as pd
-    import xarray as xr
 
 ARROW = ("__arrow_c_stream__", "__dataframe__")  # protocols by which libraries exchange tables
 PLAIN = (np.ndarray, np.generic, list, tuple, range, int, float, complex, bytes)  # they name no columns
@@ -69,7 +69,7 @@ def _is_from(data: object, library: str) -> bool:
     return any(kind.__module__.partition(".")[0] == library for kind in type(data).__mro__)
 
 
-def _of_pandas(data: Any) -> "pd.DataFrame | None":
+def _of_pandas(data: object) -> "pd.DataFrame | None":
     import pandas as pd
 
     if isinstance(data, pd.DataFrame):
@@ -77,7 +77,7 @@ def _of_pandas(data: Any) -> "pd.DataFrame | None":
     return data.to_frame() if isinstance(data, pd.Series) and data.name is not None else None
 
 
-def _of_mapping(data: "Mapping[Any, Any]", index: "pd.Index | None" = None) -> "pd.DataFrame":
+def _of_mapping(data: "Mapping[Hashable, object]", index: "pd.Index | None" = None) -> "pd.DataFrame":
     import pandas as pd
 
     require_distinct([str(name) for name in data])
@@ -89,7 +89,7 @@ def _of_mapping(data: "Mapping[Any, Any]", index: "pd.Index | None" = None) -> "
     return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()}, index=index)
 
 
-def _of_xarray(data: "xr.Dataset | xr.DataArray | Any") -> "pd.DataFrame | None":
+def _of_xarray(data: object) -> "pd.DataFrame | None":
     """Return the variables of a Dataset over one dimension, or an array's columns if strings label them."""
     import xarray as xr
 
@@ -114,7 +114,7 @@ def _of_xarray(data: "xr.Dataset | xr.DataArray | Any") -> "pd.DataFrame | None"
     return _of_mapping(dict(zip(names, rows.values.T, strict=True)), rows.indexes.get(rows.dims[0]))
 
 
-def _of_narwhals(data: Any) -> "pd.DataFrame | None":
+def _of_narwhals(data: object) -> "pd.DataFrame | None":
     """Return a table of any library that narwhals knows, or that has one of the protocols."""
     import narwhals as nw
 
@@ -130,7 +130,7 @@ def _of_narwhals(data: Any) -> "pd.DataFrame | None":
     return _of_mapping({name: _column(frame[name]) for name in frame.columns})
 
 
-def _column(series: "nw.Series[Any]") -> np.ndarray[Any, Any]:
+def _column(series: "nw.Series[Any]") -> NDArray[np.generic]:
     """Return a column as numpy holds it; missing numbers are NaN."""
     import narwhals as nw
 
@@ -140,7 +140,7 @@ def _column(series: "nw.Series[Any]") -> np.ndarray[Any, Any]:
     return series.to_numpy()
 
 
-def _of_protocol(data: Any) -> "pd.DataFrame | None":
+def _of_protocol(data: object) -> "pd.DataFrame | None":
     """Read a table by the Arrow or the dataframe interchange protocol; return None if it has neither."""
     if not any(hasattr(data, protocol) for protocol in ARROW):
         return None
@@ -159,7 +159,7 @@ def _of_protocol(data: Any) -> "pd.DataFrame | None":
     return _of_narwhals(table)
 
 
-def row_labels(data: object, n_rows: int) -> Any:
+def row_labels(data: object, n_rows: int) -> object:
     """Return the labels (N,) of the rows of a container without names: those of a Series, or 0, 1, 2, ..."""
     index = getattr(data, "index", None)
     labels = None if index is None or callable(index) else np.asarray(index)

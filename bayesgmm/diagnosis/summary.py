@@ -1,6 +1,6 @@
 """Summary of a fit: a table of the components, and the numbers of its convergence."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     )
 
 
-def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
+def convergence_numbers(fit: "xr.DataTree") -> dict[str, object]:
     """Return the main convergence numbers of a fit.
 
     Returns

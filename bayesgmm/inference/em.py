@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -249,9 +248,19 @@ def local_maxima(
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
     prior = pseudo_points if sweep.prior is None else sweep.prior
-    settings: dict[str, Any] = {"n_init": n_init, "budget": sweeps, "threads": sweep.threads, "watch": sweep.watch}
     try:
-        return explore(sweep.blocks, sweep.family, prior, n_components, seed, given=given, **settings)
+        return explore(
+            sweep.blocks,
+            sweep.family,
+            prior,
+            n_components,
+            seed,
+            n_init=n_init,
+            budget=sweeps,
+            given=given,
+            threads=sweep.threads,
+            watch=sweep.watch,
+        )
     except (ComponentError, np.linalg.LinAlgError):
         return []
 

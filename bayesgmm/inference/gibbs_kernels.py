@@ -86,6 +86,21 @@ def scratch_memory(law, coordinates_size):
     )
 
 
+@plain_jit
+def part_starts(law, size):
+    """Return where the parts of ``size`` coordinates start: the means, the roots, and the scales of the covariances."""
+    means = law.n_components - 1 + law.weights_extra
+    return means, means + law.n_components * law.n_features + law.means_extra, size - law.scale_extra
+
+
+@plain_jit
+def draw_number(schedule, number, n_draws):
+    """Return the number of the draw that the state before sweep ``number`` is; -1 if it is not kept."""
+    since = number - schedule.tune
+    draw = since // schedule.thin
+    return draw if since >= 0 and since % schedule.thin == 0 and draw < n_draws else -1
+
+
 @jit
 def read(law, q, starts, memory):
     """Write the mixture at coordinates q to the scratch memory."""
@@ -441,13 +456,9 @@ def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
     drawn, logliks : (draws, P) and (draws,) float
         Draws, and the log likelihoods of the points as the sweep sees them.
     """
-    k, d = law.n_components, law.n_features
-    a = k - 1 + law.weights_extra
-    b = a + k * d + law.means_extra
-    e = q.size - law.scale_extra
-    starts = (a, b, e)  # of the means, the roots, and the scales
-    memory = scratch_memory(law, e - b)
-    table = NativeTable(memory.offset, memory.mean, memory.root, k)
+    starts = part_starts(law, q.size)
+    memory = scratch_memory(law, starts[2] - starts[1])
+    table = NativeTable(memory.offset, memory.mean, memory.root, law.n_components)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
     draws = np.empty(work.score.size)
     stream = np.zeros(STREAM_SIZE, dtype=np.int64)
@@ -455,9 +466,8 @@ def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
         read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
         loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes, memory.sums)
-        since = number - schedule.tune
-        if since >= 0 and since % schedule.thin == 0 and since // schedule.thin < logliks.size:
-            draw = since // schedule.thin
+        draw = draw_number(schedule, number, logliks.size)
+        if draw >= 0:
             logliks[draw] = loglik
             for t in range(q.size):
                 drawn[draw, t] = q[t]

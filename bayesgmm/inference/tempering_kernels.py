@@ -20,10 +20,18 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.inference.draw_kernels import STICKS, STREAM_SIZE, log_beta, uniforms
-from bayesgmm.inference.gibbs_kernels import LOG_2PI, draw_components, draw_weights, read, scratch_memory
+from bayesgmm.inference.gibbs_kernels import (
+    LOG_2PI,
+    draw_components,
+    draw_number,
+    draw_weights,
+    part_starts,
+    read,
+    scratch_memory,
+)
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
-from bayesgmm.sweep.compilation import kernel, plain_jit
+from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.kernels import logsumexp
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import (
@@ -76,6 +84,13 @@ def _temper(law, memory, beta, offset, root):
         offset[k] = memory.log_weight[k] + beta * (memory.log_det[k] - constant)
     for t in range(root.size):
         root[t] = scale * memory.root[t]
+
+
+@jit
+def _read_tempered(law, q, starts, memory, beta, table):
+    """Write the mixture at coordinates q to the scratch memory, and its tempered offsets and roots to the table."""
+    read(law, q, starts, memory)
+    _temper(law, memory, beta, table.offset, table.root)
 
 
 @plain_jit
@@ -213,17 +228,9 @@ def _write_energies(points, law, ladder, r, offered, memory, table, background, 
 
 
 @plain_jit
-def _draw_number(schedule, number, record):
-    """Return the number of the draw that the state before iteration ``number`` is; -1 if it is not kept."""
-    since = number - schedule.tune
-    draw = since // schedule.thin
-    return draw if since >= 0 and since % schedule.thin == 0 and draw < record.loglik.size else -1
-
-
-@plain_jit
 def _record(schedule, number, ladder, energy, record):
     """Record the states before iteration ``number``, if they are kept."""
-    draw, coldest = _draw_number(schedule, number, record), ladder.beta.size - 1
+    draw, coldest = draw_number(schedule, number, record.loglik.size), ladder.beta.size - 1
     if draw >= 0:
         record.loglik[draw] = energy[coldest, OWN]
         for t in range(ladder.q.shape[1]):
@@ -249,16 +256,11 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
         Iterations count from 0; the coldest state before iteration ``tune + thin * i`` is draw i.
     record : Record
     """
-    k, d, rungs, size = law.n_components, law.n_features, ladder.beta.size, ladder.q.shape[1]
-    a = k - 1 + law.weights_extra
-    b = a + k * d + law.means_extra
-    e = size - law.scale_extra
-    starts = (a, b, e)  # of the means, the roots, and the scales
-    memory = scratch_memory(law, e - b)
-    offset, root = np.zeros(k), np.zeros(memory.root.size)
+    k, rungs, starts = law.n_components, ladder.beta.size, part_starts(law, ladder.q.shape[1])
+    memory = scratch_memory(law, starts[2] - starts[1])
     background = np.zeros(points.background.size)
     tempered = NativePoints(points.x, points.weight, background, points.n_points, points.n_features)
-    table = NativeTable(offset, memory.mean, root, k)
+    table = NativeTable(np.zeros(k), memory.mean, np.zeros(memory.root.size), k)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
     draws = np.empty(work.score.size)
     stream = np.zeros(STREAM_SIZE, dtype=np.int64)
@@ -270,12 +272,11 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
             _record(schedule, number, ladder, energy, record)
             _propose_exchanges(stream, ladder, number % 2, energy, record)
             _count_trips(ladder, record)
-        kept = _draw_number(schedule, number + 1, record) >= 0
+        kept = draw_number(schedule, number + 1, record.loglik.size) >= 0
         for r in range(rungs):
             q, beta = ladder.q[r], ladder.beta[r]
             stream[0], stream[2] = 0, chain[0] * MAX_RUNGS + r
-            read(law, q, starts, memory)
-            _temper(law, memory, beta, offset, root)
+            _read_tempered(law, q, starts, memory, beta, table)
             _temper_background(points.background, beta, background)
             if number >= first:
                 for t in range(memory.sums.size):
@@ -284,13 +285,11 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
                     sweep = Sweep(number, stream[2], chain[1], chain[2])
                     fold_draws(tempered, table, sweep, schedule.single, work, draws, lanes, memory.sums)
                 _draw_parameters(stream, law, q, starts, memory, beta)
-                read(law, q, starts, memory)
-                _temper(law, memory, beta, offset, root)
+                _read_tempered(law, q, starts, memory, beta, table)
             energy[r, OWN] = _log_likelihood(tempered, table, work) if r > 0 else 0.0
             moves = number >= first and k > 1 and r > 0
             if moves and _move_weights(stream, tempered, law, q, beta, memory, table, work, energy[r, OWN]):
-                read(law, q, starts, memory)  # so that the first iteration of a call reads the same numbers
-                _temper(law, memory, beta, offset, root)
+                _read_tempered(law, q, starts, memory, beta, table)  # as the first iteration of a call does
                 energy[r, OWN] = _log_likelihood(tempered, table, work)
             is_lower = r % 2 == (number + 1) % 2  # of the pair of the next exchange
             offered[COLDER], offered[HOTTER] = is_lower or kept, not is_lower or kept

@@ -4,8 +4,9 @@ Fits by draws leave a row out by importance weights. Point estimates are fitted 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -208,10 +209,10 @@ class _Silent:
     """Progress report of an engine that shows nothing."""
 
     def stage(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
-    def chains(self, states: list[Any]) -> None:
-        """Say nothing."""
+    def chains(self, states: Sequence[object]) -> None:
+        """Do nothing."""
 
 
 def _fitted(points: Points, rows: Array, facts: FitInfo) -> Posterior:

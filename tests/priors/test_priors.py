@@ -12,7 +12,7 @@ from bayesgmm.errors import DeclarationError
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors import lkj
 from bayesgmm.priors.scalars import SCALARS, log_density
-from bayesgmm.priors.weights import digamma
+from bayesgmm.priors.weight_densities import digamma
 from tests.declarations import SDS
 
 ORACLES = {

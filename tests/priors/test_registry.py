@@ -21,7 +21,8 @@ from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior
 from bayesgmm.priors.means import MEANS, MeansPrior
 from bayesgmm.priors.scalars import SCALARS, NumbersOrPrior, Scalar
-from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior, dirichlet_density
+from bayesgmm.priors.weight_densities import dirichlet_density
+from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.reports.priors import Description, describe_weights, descriptions
 from tests.declarations import covariance_priors, mean_priors, weight_priors
 

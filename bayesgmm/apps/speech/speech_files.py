@@ -101,7 +101,7 @@ def to_tree(trained: SpeechModel) -> "xr.DataTree":
     return tree
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """Convert values that JSON lacks: NumPy numbers to numbers, others to their ``repr``."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)
 
