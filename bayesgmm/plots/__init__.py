@@ -2,22 +2,14 @@
 
 from bayesgmm.plots.anomalies import anomalies, anomaly_data
 from bayesgmm.plots.checks import check, check_data
+from bayesgmm.plots.cluster_numbers import n_clusters, n_clusters_data, n_components, n_components_data
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.densities import density, density_data
 from bayesgmm.plots.forests import weights, weights_data
 from bayesgmm.plots.merging import entropy, entropy_data
 from bayesgmm.plots.mixtures import pairs, pairs_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
-from bayesgmm.plots.partitions import (
-    co_clustering,
-    co_clustering_data,
-    n_clusters,
-    n_clusters_data,
-    n_components,
-    n_components_data,
-    partition,
-    partition_data,
-)
+from bayesgmm.plots.partitions import co_clustering, co_clustering_data, partition, partition_data
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import selection, selection_data
 

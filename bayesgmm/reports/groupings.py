@@ -4,6 +4,7 @@ import numpy as np
 
 from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
+from bayesgmm.plots import cluster_numbers
 from bayesgmm.plots import partitions as draw
 from bayesgmm.posterior.draws import number_varies
 from bayesgmm.reports.blocks import Block, Omitted
@@ -29,7 +30,7 @@ def how_many(subject: Subject) -> list[Block]:
     )
     return [
         picture(
-            lambda: draw.n_clusters(subject.counted),
+            lambda: cluster_numbers.n_clusters(subject.counted),
             title="Number of occupied components",
             alt=f"Probabilities of the number of occupied components: {listed(likely)}.",
             reading="The posterior probability of each number of components that hold at least one point. The maximum "
@@ -44,13 +45,13 @@ def how_many_components(subject: Subject) -> list[Block]:
     """Show the posterior of an unknown number of components, beside its prior."""
     if not number_varies(subject.fit):
         return []
-    data = draw.n_components_data(subject.fit)
+    data = cluster_numbers.n_components_data(subject.fit)
     best = int(data["components"].values.argmax())
     values = zip(data["number"].values, data["components"].values, strict=True)
     likely = [f"{n} ({share(float(p))})" for n, p in values if p > 0.005]
     return [
         picture(
-            lambda: draw.n_components(subject.fit),
+            lambda: cluster_numbers.n_components(subject.fit),
             title="Number of components",
             alt=f"Probabilities of the number of components: {listed(likely)}.",
             reading="Left, the number of components of the population; right, the number of those that hold at least "
