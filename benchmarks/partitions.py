@@ -61,7 +61,7 @@ def losses(fit, name, draws, ours):
     apart = 1 - bg.co_clustering(fit, draws=None, progress=False)["probability"].values.astype(float)
     some = np.linspace(0, draws.n_draws - 1, 1000).astype(int)
     found = {
-        "ours": [ours],
+        "bayesgmm": [ours],
         "best of 1,000 draws": [draws.draw(s) for s in some],
         "agglomerative, average": [agglomerative(apart, k, "average") for k in range(1, 21)],
         "agglomerative, complete": [agglomerative(apart, k, "complete") for k in range(1, 21)],
@@ -86,7 +86,7 @@ def main():
             best = bg.partition(fit, loss=name, draws=None, progress=False)
             seconds, busy = time.perf_counter() - start, time.process_time() - busy
             for side, loss in losses(fit, name, draws, best["label"].values).items():
-                took = f"{seconds:.1f} | {busy:.1f}" if side == "ours" else " | "
+                took = f"{seconds:.1f} | {busy:.1f}" if side == "bayesgmm" else " | "
                 print(f"| {title} | {name} | {took} | {side} | {loss:.6f} |", flush=True)
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
     large = json.loads(done.stdout)

@@ -46,7 +46,7 @@ def main():
         gap = (ours.loglik - plain.loglik) / sweep.blocks.total_weight
         higher, lower = higher + (gap > CLOSE), lower + (gap < -CLOSE)
     print(
-        f"| | plain EM | ours |\n|---|---|---|\n| sweeps | {sweeps[0]:,} | {sweeps[1]:,} |\n"
+        f"| | plain EM | bayesgmm |\n|---|---|---|\n| sweeps | {sweeps[0]:,} | {sweeps[1]:,} |\n"
         f"| fits that end with a component that can't be estimated | {given_up[0]} | {given_up[1]} |\n\n"
         f"The search of bayesgmm ends at a higher likelihood {higher} times, lower {lower} times: "
         "from the same start, the two may find different maxima."

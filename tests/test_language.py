@@ -45,6 +45,7 @@ INSTEAD = {
     r"\bso (many|much) (clusters?|pixels|iterations|chains|hits|below|above)\b": "that number of, this much",
     r"\b(is|are) worth\b": "has an effective size of, is equivalent to",
     r"\bsays? why\b": "gives the reason",
+    r"\b(tells?|can't tell) [\w ]{1,30} apart\b": "distinguishes",
     r"\bfar and wide\b": "widely scattered",
     r"\b(henceforth|whence|whither|wherein|thereof|therein)\b": "a short sentence with so or where",
 }

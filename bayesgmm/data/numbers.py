@@ -11,7 +11,7 @@ from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing, plural
 
 LARGEST = 1e152  # squares of smaller values, and sums of them, stay finite
-EXACT = 2**53  # doubles tell all integers up to here apart
+EXACT = 2**53  # doubles represent all integers up to here exactly
 NO_NUMBERS = "cSUTVMm"  # numpy's kinds of complex numbers, text, records, dates and durations
 
 
@@ -91,7 +91,7 @@ def _is_lost(value: int) -> bool:
 
 def _inexact(lost: Sequence[int]) -> str:
     numbers = plural(len(lost), "integer is", "integers are")
-    return f"{numbers} beyond 2**53, where doubles can't tell neighbours apart, such as {lost[0]}"
+    return f"{numbers} beyond 2**53, where doubles are not exact, such as {lost[0]}"
 
 
 def unmasked(data: object) -> Any:

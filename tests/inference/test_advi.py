@@ -121,9 +121,9 @@ def test_the_elbo_is_below_the_log_evidence_and_close(method):
         return quad(lambda a: np.exp(density(whitening(np.array([a, b])))[0] - level), -9, 9)[0]
 
     evidence = np.log(quad(inner, -9, 9)[0]) + level + np.linalg.slogdet(whitening.spread)[1]
-    told = info(approximation(method, x, bg.MixtureModel(1)))
-    assert told.notes.elbo < evidence + 5 * told.notes.elbo_se
-    assert told.notes.elbo > evidence - 0.05
+    facts = info(approximation(method, x, bg.MixtureModel(1)))
+    assert facts.notes.elbo < evidence + 5 * facts.notes.elbo_se
+    assert facts.notes.elbo > evidence - 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -149,8 +149,8 @@ def test_means_and_sds_are_those_of_nuts_where_components_are_apart(method):
 
 def test_full_rank_is_at_least_as_close_as_mean_field(iris):
     """Its bound is higher; 5 standard errors of each."""
-    told = [info(approximation(method, iris.drop(columns="species"))) for method in METHODS]
-    assert told[1].notes.elbo > told[0].notes.elbo - 5 * (told[0].notes.elbo_se + told[1].notes.elbo_se)
+    facts = [info(approximation(method, iris.drop(columns="species"))) for method in METHODS]
+    assert facts[1].notes.elbo > facts[0].notes.elbo - 5 * (facts[0].notes.elbo_se + facts[1].notes.elbo_se)
 
 
 def test_more_fixed_draws_are_used_when_a_gaussian_overfits_them():
@@ -281,8 +281,8 @@ def test_resampled_quantiles_are_those_of_quadrature(method):
 
 def test_good_draws_are_left_alone():
     draws = Draws(np.arange(300.0)[:, None], np.arange(300.0), np.arange(300.0) + 1)
-    kept, told = keep(draws, 200, 10_000, lambda count: pytest.fail("more were drawn"), np.random.default_rng(0))
-    assert told.resampled is None
+    kept, facts = keep(draws, 200, 10_000, lambda count: pytest.fail("more were drawn"), np.random.default_rng(0))
+    assert facts.resampled is None
     np.testing.assert_array_equal(kept.q, draws.q[:200])
     for fit in (approximation("advi"), unresampled("advi")):
         assert info(fit).notes.resampled is None
@@ -297,10 +297,10 @@ def bumps(count, seed=0):
 
 def test_kept_draws_keep_their_densities_and_are_in_random_order():
     seeds = iter(range(1, 20))
-    kept, told = keep(bumps(1000), 1000, 10**9, lambda count: bumps(count, next(seeds)), np.random.default_rng(0))
+    kept, facts = keep(bumps(1000), 1000, 10**9, lambda count: bumps(count, next(seeds)), np.random.default_rng(0))
     np.testing.assert_array_equal(kept.lp, -((kept.q[:, 0] - 0.5) ** 2) / 4)
     np.testing.assert_array_equal(kept.log_q, -(kept.q[:, 0] ** 2) / 2)
-    assert told.resampled.distinct == len(np.unique(kept.q))
+    assert facts.resampled.distinct == len(np.unique(kept.q))
     early = np.isin(kept.q[:, 0], bumps(1000).q)  # the assessed ones, which were proposed first
     assert 0 < early[:500].sum() < early.sum()
 
@@ -340,10 +340,10 @@ def test_proposals_are_bounded_and_ctrl_c_keeps_those_made():
 
 def test_the_fit_reports_that_its_draws_were_resampled(iris):
     fit = approximation("fullrank_advi", iris.drop(columns="species"))
-    told = info(fit).notes.resampled
-    assert told.proposals > 4000
-    assert 500 < told.effective <= told.distinct <= 1000
-    assert f"1000 draws, resampled from {told.proposals} of a Gaussian approximation" in convergence_line(fit)
+    facts = info(fit).notes.resampled
+    assert facts.proposals > 4000
+    assert 500 < facts.effective <= facts.distinct <= 1000
+    assert f"1000 draws, resampled from {facts.proposals} of a Gaussian approximation" in convergence_line(fit)
 
 
 def test_a_small_effective_sample_size_is_reported(monkeypatch):
