@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.anomalies import Anomalies, Detector
     from bayesgmm.apps.tables.anomaly_files import FlagCounts
     from bayesgmm.apps.tables.clusters import Clusters
+    from bayesgmm.apps.tables.flagging import Rule
 
 SHOWN = 10  # uncertain rows
 TRAINING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options
@@ -118,11 +119,11 @@ def anomalies(
     wrote(output, count.rows if everything else count.flagged)
 
 
-def _show_flagged(count: "FlagCounts", description: str) -> None:
+def _show_flagged(count: "FlagCounts", rule: "Rule") -> None:
     if count.flagged:
         show(_formatted(count.first), "Smallest p-values", name="smallest_p_values", values=count.first, saved=True)
     missing = f"; {count.rows - count.judged} with missing values" if count.judged < count.rows else ""
-    say(f"{count.flagged} of {count.judged} rows flagged ({description}){missing}")
+    say(f"{count.flagged} of {count.judged} rows flagged ({rule}){missing}")
     record(n_rows=count.rows, n_judged=count.judged, n_flagged=count.flagged)
 
 

@@ -88,7 +88,7 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
         more.append(inspect.Parameter("context", keyword, annotation=typer.Context))
 
     @functools.wraps(function)
-    def command(**given: object) -> object:
+    def command(**given: Any) -> object:
         session().ask(**{name: given.pop(name) for name in SHARED})
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
@@ -112,7 +112,7 @@ def _source(context: typer.Context, name: str | None) -> str | None:
     return source.name if source else None
 
 
-def run(app: Callable[..., object], arguments: list[str]) -> int:
+def run(app: Callable[..., Any], arguments: list[str]) -> int:
     """Run a command line and return the exit code. Expected errors are printed as one message, without a traceback."""
     start_session(Session())
     _replace_unprintable()
@@ -123,7 +123,7 @@ def run(app: Callable[..., object], arguments: list[str]) -> int:
     return _finish(code)
 
 
-def _outcome(app: Callable[..., object], arguments: list[str]) -> int:
+def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
     from bayesgmm.errors import BayesGMMError
 
     machine = "--json" in arguments  # Typer's own errors come before the options are parsed

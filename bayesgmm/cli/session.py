@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def records(frame: "pd.DataFrame") -> list[dict[str, object]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> Any:
     """Convert a value to types that JSON has; numbers that are not finite become null.
 
     Examples

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -247,7 +247,7 @@ def _packed(fit: "xr.DataTree", points: Points, parameters: Parameters) -> "xr.D
         parameters.weight.shape[:2]
     )
     order, labels = relabelling.undo(points, drawn, loglik.reshape(-1), os.cpu_count() or 1)
-    kept: NDArray[np.int16] = order.astype(np.int16).reshape(parameters.weight.shape)
+    kept: NDArray[Any] = order.astype(np.int16).reshape(parameters.weight.shape)
     stats = {"lp": loglik, "loglik": loglik, relabelling.KEPT: kept}
     tree = schema.pack(points, drawn.standard, relabelling.reorder(parameters, order), stats)
     model = model.model_copy(update={"n_components": count, "weights": weights})

@@ -114,7 +114,7 @@ def _of_xarray(data: object) -> "pd.DataFrame | None":
     return _of_mapping(dict(zip(names, rows.values.T, strict=True)), rows.indexes.get(rows.dims[0]))
 
 
-def _of_narwhals(data: object) -> "pd.DataFrame | None":
+def _of_narwhals(data: Any) -> "pd.DataFrame | None":
     """Return a table of any library that narwhals knows, or that has one of the protocols."""
     import narwhals as nw
 

@@ -1,6 +1,6 @@
 """Summary of a fit: a table of the components, and the numbers of its convergence."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     )
 
 
-def convergence_numbers(fit: "xr.DataTree") -> dict[str, object]:
+def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:
     """Return the main convergence numbers of a fit.
 
     Returns

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -383,7 +384,7 @@ NEED_POINTS = {"stephens", "ecr"}
 SETTINGS = {"by": "ordered", "partition": "ecr"}  # setting: the method that takes it
 
 
-def checked(method: str, settings: Mapping[str, object]) -> dict[str, object]:
+def checked(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that are not None.
 
     Raises

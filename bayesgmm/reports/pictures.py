@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.plots.style import COLOURS
 from bayesgmm.reports.blocks import Picture
@@ -60,7 +60,7 @@ def style() -> Iterator[None]:
         ):  # missing letters are boxes; a column may have tiny units
             warnings.filterwarnings("ignore", known, UserWarning)
         mpl.rcdefaults()
-        settings: dict[str, object] = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
+        settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
         mpl.rcParams.update(settings)
         yield
 

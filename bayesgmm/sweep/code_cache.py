@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from getpass import getuser
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numba
 from numba.core import event, sigutils
@@ -31,7 +31,7 @@ from bayesgmm.sweep.inner_code import without_literals
 Function = Callable[..., object]
 
 
-def cached_kernel(function: Function, stamp: str, options: dict[str, object]) -> Dispatcher:
+def cached_kernel(function: Function, stamp: str, options: dict[str, Any]) -> Dispatcher:
     """Return numba's dispatcher of a function, with this cache."""
     dispatcher = without_literals(numba.njit(function, **options))
     if (kept := _cache_of(function, stamp)) is not None:
@@ -39,7 +39,7 @@ def cached_kernel(function: Function, stamp: str, options: dict[str, object]) ->
     return dispatcher
 
 
-def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, object]) -> CFunc:
+def cached_callback(function: Function, stamp: str, signature: str, options: dict[str, Any]) -> CFunc:
     """Return numba's C function, compiled or read from this cache."""
     made = _Callback(function, sigutils.normalize_signature(signature), locals={}, options=options)
     if (kept := _cache_of(function, stamp)) is not None:

@@ -14,7 +14,7 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 
 
-def inner_dispatcher(function: Callable[..., object], options: dict[str, object]) -> Dispatcher:
+def inner_dispatcher(function: Callable[..., object], options: dict[str, Any]) -> Dispatcher:
     """Return numba's dispatcher of a function that other compiled functions call."""
     return without_literals(numba.njit(function, pipeline_class=_Compiler, **options))
 

@@ -1,6 +1,6 @@
 """Figure of an image and its regions: its data, and the drawing."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -129,5 +129,5 @@ def _draw_legend(axis: "Axes", data: "xr.Dataset", beside: int) -> None:
         Patch(fc=data["colour"].values[k], ec=colour(k), lw=2.5, label=f"{data['component'].values[k]}: {share[k]:.1%}")
         for k in order
     ]
-    place: dict[str, object] = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "borderaxespad": 0.3}
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "borderaxespad": 0.3}
     axis.legend(handles=patches, frameon=False, ncols=beside, fontsize=8, handleheight=1.2, columnspacing=1.0, **place)
