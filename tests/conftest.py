@@ -1,5 +1,6 @@
 """Fits and recordings that many tests read."""
 
+import re
 import signal
 import warnings
 
@@ -35,6 +36,13 @@ def one_blas_thread():
     """There are as many workers as cores: further BLAS threads would wait for each other."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def threads_for_little_work(request):
+    """Tests of threads and cores use them for the smallest problem, too."""
+    if re.search("threads|cores", request.node.name):
+        request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.stats.PER_THREAD", 1)
 
 
 def sampled(model, data, **settings):

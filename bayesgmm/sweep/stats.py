@@ -24,6 +24,7 @@ from bayesgmm.sweep.orchestration import NativePoints, NativeTable
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
+PER_THREAD = 1_000_000  # multiplications, about 0.1 ms; to wake a thread takes as long
 SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
 
 RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations that are singular by rounding errors
@@ -307,6 +308,13 @@ def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> N
         other.result()
 
 
+def _enough(threads: int, blocks: Blocks, tables: Table) -> int:
+    """Return the number of threads, at most ``threads``, that save more time than it takes to wake them."""
+    n_features = blocks.n_features
+    products = blocks.n_points * tables.offset.size * n_features * (n_features + 2)
+    return min(threads, 1 + products // PER_THREAD)
+
+
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     """Compute the sums of responsibilities and moments, and the log likelihood of all points.
 
@@ -332,6 +340,7 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
+    threads = _enough(threads, blocks, table)
     run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, 1, start, stop, out), n_chunks, threads)
     return unpack_stats(out.sum(axis=0), table.mean, diagonal)
 
@@ -366,6 +375,7 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
     span = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_tables, orchestration.count_sums(n_components, n_features, diagonal)))
+    threads = _enough(threads, blocks, tables)
     run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, span, start, stop, out), n_tables, threads)
     row = np.concatenate([[out[:, 0].sum()], out[:, 1:].reshape(-1)])
     return out[:, 0], unpack_stats(row, tables.mean.reshape(-1, n_features), diagonal)
@@ -408,6 +418,7 @@ def responsibilities(blocks: Blocks, tables: Table, threads: int = 1) -> Array:
 def _run(kernel: Callable[..., None], blocks: Blocks, tables: Table, size: int, threads: int, out: Array) -> None:
     """Fill ``out`` by a compiled function over a number of blocks or draws."""
     points, native, flat = blocks.native, tables.native, out.reshape(-1)
+    threads = _enough(threads, blocks, tables)
     run_ranges(lambda start, stop: kernel(points, native, start, stop, flat), size, threads)
 
 

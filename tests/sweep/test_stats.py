@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm.sweep import simd
+from bayesgmm.sweep import simd, stats
 from bayesgmm.sweep.stats import Blocks, Table, fold, log_densities, responsibilities
 
 
@@ -162,6 +162,15 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_small_sweep_wakes_no_other_thread(monkeypatch):
+    """Which takes longer than the sweep: a search makes thousands of them."""
+    used = []
+    monkeypatch.setattr(stats, "run_ranges", lambda task, size, n: used.append(n) or task(0, size))
+    for n_points in (100, 100_000):
+        fold(Blocks.from_rows(np.zeros((n_points, TABLE.mean.shape[1]))), TABLE, 3)
+    assert used == [1, 3]
+
+
 def test_threads_work_after_a_fork():
     """A fork has the pool of its parent, but none of its threads: multiprocessing waited for ever."""
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=False)
