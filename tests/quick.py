@@ -20,7 +20,12 @@ QUICK = (
     "tests/inference/test_engines.py::test_settings_are_checked_before_the_work",
     "tests/diagnosis/test_diagnosis.py",
     "tests/reports/test_reports.py::test_every_prior_is_described",
-    "tests/cli/test_cli.py",
+    "tests/cli/test_cli.py::test_fit_writes_a_fit_and_shows_it_in_the_data_s_own_columns",
+    "tests/cli/test_cli.py::test_assign_writes_probabilities",
+    "tests/cli/test_cli.py::test_score_writes_p_values",
+    "tests/cli/test_cli.py::test_a_card_is_fitted",
+    "tests/cli/test_cli.py::test_models_are_listed_and_shown",
+    "tests/cli/test_cli.py::test_an_error_is_one_message",
 )  # the laws of every part that others are built on, and one fit by each engine
 
 LONG = (

@@ -44,6 +44,12 @@ def table():
     return choose()
 
 
+@pytest.fixture
+def no_bound(monkeypatch):
+    """No search for the ELBO, which takes longer than the rest: tests that do not read it."""
+    monkeypatch.setattr(selection, "highest_elbo", lambda density, seed, settings: math.nan)
+
+
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_the_number_of_parameters_matches_scikit_learn(covariance):
     theirs = GaussianMixture(3, covariance_type=covariance).fit(np.random.default_rng(0).normal(size=(50, 4)))
@@ -71,7 +77,7 @@ def test_a_component_without_weight_adds_no_entropy():
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_criteria_match_scikit_learn_at_the_same_maximum(covariance):
+def test_criteria_match_scikit_learn_at_the_same_maximum(covariance, no_bound):
     row = choose(OVERLAPPING, 3, covariance).iloc[0]
     p = unpack(bg.fit(bg.MixtureModel(3, covariance), OVERLAPPING, "em", seed=1, progress=False)).parameters
     theirs = GaussianMixture(3, covariance_type=covariance, tol=1e-12, max_iter=5000, reg_covar=0)
@@ -85,7 +91,7 @@ def test_criteria_match_scikit_learn_at_the_same_maximum(covariance):
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_each_choice_is_the_fit_by_em(covariance):
+def test_each_choice_is_the_fit_by_em(covariance, no_bound):
     x = SAMPLE.X * [1.0, 50.0]
     fit = bg.fit(bg.MixtureModel(2, covariance), x, "em", seed=1, progress=False)
     row, compared = choose(x, 2, covariance).iloc[0], bg.compare({"em": fit}).loc["em"]
@@ -94,7 +100,7 @@ def test_each_choice_is_the_fit_by_em(covariance):
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
-def test_the_best_choice_is_the_true_one_and_comes_first(criterion):
+def test_the_best_choice_is_the_true_one_and_comes_first(criterion, no_bound):
     table = choose(n_components=range(1, 5), criterion=criterion)
     assert table[criterion].is_monotonic_increasing
     assert len(table) == 8
@@ -102,7 +108,7 @@ def test_the_best_choice_is_the_true_one_and_comes_first(criterion):
         assert table["n_components"][0] == 3
 
 
-def test_the_choice_does_not_depend_on_units():
+def test_the_choice_does_not_depend_on_units(no_bound):
     """Densities in other units differ by a constant, the same for all choices."""
     one, other = choose(covariance=list(COVARIANCES)), choose(1000 * SAMPLE.X, covariance=list(COVARIANCES))
     constant = 2 * 200 * 2 * math.log(1000)
@@ -110,7 +116,7 @@ def test_the_choice_does_not_depend_on_units():
     np.testing.assert_allclose(other["bic"].to_numpy(), one["bic"].to_numpy() + constant, rtol=1e-5)
 
 
-def test_a_row_of_weight_two_counts_as_two_rows():
+def test_a_row_of_weight_two_counts_as_two_rows(no_bound):
     weight = np.where(np.arange(200) < 50, 2.0, 1.0)
     twice = np.repeat(SAMPLE.X, weight.astype(int), axis=0)
     one, other = choose(sample_weight=weight), choose(twice)
@@ -122,7 +128,7 @@ def test_the_same_seed_gives_the_same_table_on_any_number_of_cores(table):
     pd.testing.assert_frame_equal(choose(cores=2), table, check_exact=True)
 
 
-def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on():
+def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on(no_bound):
     table = choose(SPIKE, [1, 2, 200], ["full", "tied"])
     failed = table[table["problem"] != ""]
     assert set(zip(failed["n_components"], failed["covariance"], strict=True)) == {
@@ -139,7 +145,7 @@ def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on():
     assert "100 rows can't hold 200 components" in reasons[200, "tied"]
 
 
-def test_a_fit_that_has_not_converged_has_a_problem(monkeypatch):
+def test_a_fit_that_has_not_converged_has_a_problem(monkeypatch, no_bound):
     search = searches.em.maximise_likelihood
     monkeypatch.setattr(searches.em, "maximise_likelihood", lambda *args: search(*args, max_iter=3))
     table = choose(n_components=5, covariance="full")
@@ -160,7 +166,7 @@ def test_a_maximum_that_was_missed_gives_a_warning(monkeypatch):
         choose(covariance="diag", n_init=4)
 
 
-def test_a_single_number_and_a_single_covariance_are_accepted():
+def test_a_single_number_and_a_single_covariance_are_accepted(no_bound):
     assert len(choose(n_components=2, covariance="tied")) == 1
     assert choose(n_components=np.int64(2), covariance="tied")["n_components"][0] == 2
     assert len(choose(n_components=[2, 2, 1], covariance=["tied", "tied"])) == 2
