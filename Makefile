@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CANDIDATES := python3 python3.14 python3.13 python3.12
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Compiled tests are kept, also where the environment forbids it: to compile them takes each process seconds.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test quick lint bench evidence docs pictures notebooks uncache clean
 

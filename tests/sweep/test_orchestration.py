@@ -16,9 +16,12 @@ from bayesgmm.posterior.contamination import with_background
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.densities import spread
-from bayesgmm.sweep.row_kernels import fold_rows, precision_roots, score_rows
+from bayesgmm.pymc_ops.ops import _stored
+from bayesgmm.sweep import row_kernels
 from bayesgmm.sweep.stats import Table, draw_responsibilities, fold, log_densities, responsibilities
 
+fold_rows, score_rows = _stored(row_kernels.fold_rows), _stored(row_kernels.score_rows)
+precision_roots = _stored(row_kernels.precision_roots)
 ROOT = Path(__file__).parents[2] / "bayesgmm"
 WEIGHTS = np.random.default_rng(1).integers(0, 4, size=70).astype(float)
 
