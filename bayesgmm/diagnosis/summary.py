@@ -1,5 +1,6 @@
 """Summary of a fit: a table of the components, and the numbers of its convergence."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+OWN_ROWS = ("points", "weight")  # rows of a table of the components that are no columns of the data
+
 
 def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     """Compute the weight and the mean of every component, with equal-tailed credible intervals.
@@ -31,7 +34,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     -------
     DataFrame
         One row for each component and quantity (``weight``, then each column of the data); columns ``mean``, ``lower``,
-        ``upper``, in data units.
+        ``upper``, in data units. A column of the data that is called ``weight``, too, is ``column weight``.
 
     Raises
     ------
@@ -60,13 +63,30 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     values = np.concatenate([p.weight[:, :, None], p.mean], axis=2)
     tail = (1 - ci_prob) / 2
     lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
-    names = ["weight", *posterior.columns]
+    names = ["weight", *_quantities(posterior.columns)]
     index = pd.MultiIndex.from_product(
         [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
     )
     return pd.DataFrame(
         {"mean": values.mean(axis=0).ravel(), "lower": lower.ravel(), "upper": upper.ravel()}, index=index
     )
+
+
+def _quantities(columns: Sequence[str]) -> list[str]:
+    """Return the names of columns in a table of the components, different from those of its own rows.
+
+    Examples
+    --------
+    >>> _quantities(["height", "weight"])
+    ['height', 'column weight']
+    """
+    names: list[str] = []
+    for name in columns:
+        shown = name
+        while shown in OWN_ROWS or (shown != name and shown in columns):
+            shown = f"column {shown}"
+        names.append(shown)
+    return names
 
 
 def convergence_numbers(fit: "xr.DataTree") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats as st
@@ -10,6 +11,7 @@ from scipy import stats as st
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
+from bayesgmm.diagnosis.summary import component_words
 from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.labels import relabelling
@@ -440,3 +442,13 @@ def test_an_empty_diagnosis_is_reported():
     note = Finding("note", "prior", "The prior has a say.", "", "")
     assert Findings([note]).verdict == "No problem was found. 1 note below."
     assert list(Findings().table.columns) == ["severity", "check", "what", "why", "advice"]
+
+
+def test_columns_called_weight_and_points_have_rows_of_their_own():
+    """A column called weight once ended the command, and one called points took the place of the sizes."""
+    x = pd.DataFrame({"weight": np.arange(12.0), "points": np.repeat([0.0, 5.0, 9.0], 4)})
+    fit = bg.fit(bg.MixtureModel(1), x, "map", seed=1, progress=False)
+    words = component_words(fit)[1]["component 0"]
+    assert list(words.index) == ["points", "weight", "column weight", "column points"]
+    assert words["points"] == "12.0"
+    assert float(words["column weight"]) == pytest.approx(5.5, abs=0.2)
