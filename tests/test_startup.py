@@ -79,6 +79,8 @@ def folder(tmp_path, monkeypatch):
     """An empty folder, with an empty cache in it."""
     monkeypatch.setattr(code_cache.numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    # Python takes bytecode for current when size and second of change agree: not so for a module changed at once
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, code_cache.temporary_folder):
         remark.cache_clear()
     yield tmp_path
