@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 POOR_SHARE = 0.1  # importance share below which an approximation is a problem, whatever its k-hat
 GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
+NOTICEABLE = 0.1  # share of the posterior in a missed region from which conclusions may change
 BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
 BECAUSE_FACTORS = "because its factors are independent"
 
@@ -48,14 +49,24 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
+def missed_region(share: float | None) -> list[Finding]:
+    """Check the share of the posterior in a region that a short Gibbs run has found beside the approximation."""
+    if share is None or share < NOTICEABLE:
+        return []
+    what = f"The approximation misses a region with about {share:.0%} of the posterior, which a short Gibbs run found."
+    why = "Means, intervals and probabilities describe the other regions only."
+    return [Finding("warning", "approximation", what, why, "Use method='nuts' or 'gibbs'.", {"missed_share": share})]
+
+
 def approximation(fit: "xr.DataTree") -> list[Finding]:
-    """Check an approximation by the importance ratios that the fit stores."""
+    """Check an approximation by the importance ratios that the fit stores, and the region that it misses."""
     notes = info(fit).notes
     if notes.pareto_khat is None or notes.importance_share is None:
         return []
     is_resampled = notes.resampled is not None or notes.approximation is None
     because = BECAUSE_RESAMPLED if is_resampled else BECAUSE_FACTORS
-    return too_narrow(notes.pareto_khat, notes.importance_share, because)
+    narrow = too_narrow(notes.pareto_khat, notes.importance_share, because)
+    return [*narrow, *missed_region(notes.missed_share)]
 
 
 def stored_warnings(fit: "xr.DataTree", findings: list[Finding]) -> list[Finding]:

@@ -188,6 +188,7 @@ def fit(
         elbo_se=closest.assessment.elbo_se,
         pareto_khat=assessment.pareto_khat,
         importance_share=assessment.importance_share,
+        missed_share=assessment.missed_share,
         optimism=closest.optimism,
         evaluations=closest.evaluations + more,
         resampled=assessment.resampled,

@@ -16,6 +16,7 @@ from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
+from bayesgmm.inference.missed_regions import can_look, missed_share
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -105,13 +106,16 @@ class Corrected:
     ----------
     draws : Draws
     kept : Kept
-        Quality of the proposals.
+        Quality of the proposals, and the share of the posterior that they miss.
+    proposals : Draws
+        The first of the proposals.
     source : str, optional
         Name of the proposals; None if they are the approximation's own.
     """
 
     draws: Draws
     kept: Kept
+    proposals: Draws
     source: str | None = None
 
 
@@ -126,6 +130,8 @@ def correct(
 ) -> Corrected:
     """Keep the draws of an approximation that is good, else resample the better of its draws and Student proposals.
 
+    Where the priors are conjugate and the problem is small, a short Gibbs run looks for regions that they miss.
+
     Parameters
     ----------
     density : LogPosterior
@@ -136,13 +142,31 @@ def correct(
     draws : int
         Number of draws to keep.
     """
+    found = _better(density, own, propose, draws, seed, cores, progress)
+    if not can_look(density):
+        return found
+    progress.stage("looking for other regions")
+    missed = missed_share(density, found.proposals, found.draws.q, seed, cores)
+    return replace(found, kept=replace(found.kept, missed_share=missed))
+
+
+def _better(
+    density: LogPosterior,
+    own: Draws,
+    propose: Callable[[int], Draws],
+    draws: int,
+    seed: int,
+    cores: int,
+    progress: Progress,
+) -> Corrected:
+    """Keep or resample draws; arguments as for ``correct``."""
     rng = np.random.default_rng((seed, 15))
     share = assess(own.log_ratio).importance_share
     if share >= GOOD_SHARE or density.size > MAX_SIZE:
-        return Corrected(*keep(own, draws, affordable(density), propose, rng))
+        return Corrected(*keep(own, draws, affordable(density), propose, rng), own)
     progress.stage("correcting the approximation")
     other = laplace_proposal(density, own.q.mean(axis=0), seed, cores)
     tried = other(len(own))
     if assess(tried.log_ratio).importance_share > share:
-        return Corrected(*keep(tried, draws, affordable(density), other, rng), STUDENT)
-    return Corrected(*keep(own, draws, affordable(density), propose, rng))
+        return Corrected(*keep(tried, draws, affordable(density), other, rng), tried, STUDENT)
+    return Corrected(*keep(own, draws, affordable(density), propose, rng), own)

@@ -19,7 +19,7 @@ from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
-from bayesgmm.inference.laplace import maxima_of_fewer
+from bayesgmm.inference.laplace import local_modes, maxima_of_fewer
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -210,7 +210,8 @@ def _has_single_weights(density: LogPosterior) -> bool:
 def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
     """Return coordinates (chains, P) at which chains start.
 
-    Short runs are made from starts of different kinds. Those that reach a log posterior within ``NEAR`` nats of the
+    Short runs are made from starts of different kinds, and from maxima that the search by EM finds: among many columns
+    that say nothing, no other start may reach the clusters. Those that reach a log mass within ``NEAR`` nats of the
     highest, plus its variation within one mode, are good starts. A run that ends far below is in a region that a chain
     would take very long to leave. Of the good starts, the most different ones are used: if there are several modes,
     chains start in each, and R-hat shows it. (With starts chosen at random, the four chains of a fit of three
@@ -229,9 +230,9 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
     begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
-    if density.model.weights.is_overfitted:
-        maxima = maxima_of_fewer(density, int(rng.integers(2**31)), 1, em.SWEEPS)
-        begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
+    search = maxima_of_fewer if density.model.weights.is_overfitted else local_modes
+    maxima = search(density, int(rng.integers(2**31)), 1, em.SWEEPS)[:count]
+    begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
     q = np.array(begun)
     value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
     good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
@@ -266,20 +267,18 @@ def _most_different(features: Array, first: int, count: int) -> IntArray:
 
 
 def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
-    """Make a short run from q (P,), and write its end to q; return the log posterior and number of parameters there.
+    """Make a short run from q (P,), which becomes its end; return the mass of the posterior around it, and its size.
 
-    Where components may stay empty, it is an approximation of the mass around q, by BIC: the log posterior
-    itself rises with each component that holds points, and varies with the parameters of empty ones.
+    The log mass is approximated by BIC. The log posterior itself is higher where all components hold points, although
+    fewer may have more mass, and it varies with the parameters of empty components. The size is the number of free
+    parameters of the components that hold points.
     """
     chain.advance(number, q, (0, RUN_IN))
     density = chain.density
-    value = density.value(q)
-    if not density.model.weights.is_overfitted:
-        return value, q.size
     n_points = density.blocks.total_weight
     occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
     size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
-    return value - density.log_prior(q) - 0.5 * size * math.log(n_points), size
+    return density.value(q) - density.log_prior(q) - 0.5 * size * math.log(n_points), size
 
 
 def _start(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, too_narrow
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, missed_region, too_narrow
 from bayesgmm.posterior.info import ResamplingInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -209,11 +209,21 @@ def wanted(share: float, draws: int) -> int:
 
 @dataclass(frozen=True)
 class Kept:
-    """Diagnostics of the importance ratios of all proposals; ``resampled`` is None without resampling."""
+    """Diagnostics of the importance ratios of all proposals.
+
+    Parameters
+    ----------
+    pareto_khat, importance_share : float
+    resampled : ResamplingInfo, optional
+        None without resampling.
+    missed_share : float, optional
+        Share of the posterior in a region without draws; None if none was looked for.
+    """
 
     pareto_khat: float
     importance_share: float
     resampled: ResamplingInfo | None = None
+    missed_share: float | None = None
 
 
 def keep(
@@ -259,9 +269,10 @@ def keep(
 
 
 def resampling_warnings(assessment: Kept, draws: int) -> list[str]:
-    """Return warnings about kept draws: too narrow, or too few effective ones."""
+    """Return warnings about kept draws: too narrow, in one region of several, or too few effective ones."""
     resampled = assessment.resampled
     messages = quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_RESAMPLED)
+    messages += map(str, missed_region(assessment.missed_share))
     if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
         messages.append(
             f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "

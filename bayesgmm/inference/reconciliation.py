@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import LOW_ESS
-from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
 from bayesgmm.inference import gibbs_chains, independence_chains
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
+from bayesgmm.inference.missed_regions import is_conjugate
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -71,7 +71,7 @@ def reconcile(
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
     try:
-        if _is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
+        if is_conjugate(density) and independence_chains.is_affordable(density, chains, draws):
             return _by_gibbs(density, q, before.rhat, seed, cores, target)
         proposal = proposal_from_chains(density, q, seed, cores)
         found = corrected_draws(proposal, chains, draws, seed, target)
@@ -79,11 +79,6 @@ def reconcile(
         return None
     facts = ReconciliationInfo("importance resampling", before.rhat, importance_share=found.importance_share)
     return Reconciled(found.q, found.lp, facts)
-
-
-def _is_conjugate(density: LogPosterior) -> bool:
-    """Return True if the Gibbs sampler can draw from the posterior."""
-    return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
 
 
 def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:

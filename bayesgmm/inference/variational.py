@@ -453,6 +453,7 @@ def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progre
         marginal_elbo_se=assessment.elbo_se,
         pareto_khat=corrected.kept.pareto_khat,
         importance_share=corrected.kept.importance_share,
+        missed_share=corrected.kept.missed_share,
         resampled=corrected.kept.resampled,
     )
     stats = {"lp": corrected.draws.lp[None], "log_q": corrected.draws.log_q[None]}

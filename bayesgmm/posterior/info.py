@@ -205,6 +205,8 @@ class EngineNotes(_Facts):
         Shape of the tail of the importance ratios; an approximation is reliable below 0.7.
     importance_share : float, optional
         Effective sample size of the importance weights, as a share of the draws.
+    missed_share : float, optional
+        Share of the posterior in a region where the approximation has no draws, by a short Gibbs run.
     optimism : float, optional
         ELBO on the draws that were optimised minus that on new draws, in nats.
     evaluations : int, optional
@@ -240,6 +242,7 @@ class EngineNotes(_Facts):
     marginal_elbo_se: float | None = None
     pareto_khat: float | None = None
     importance_share: float | None = None
+    missed_share: float | None = None
     optimism: float | None = None
     evaluations: int | None = None
     resampled: ResamplingInfo | None = None

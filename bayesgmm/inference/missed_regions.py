@@ -1,0 +1,128 @@
+"""Regions of the posterior in which an approximation has no draws: a short Gibbs run looks for them.
+
+An approximation and its importance ratios know the posterior only where the approximation has draws. Chains that start
+in different places may end in a region that it misses.
+"""
+
+import numpy as np
+
+from bayesgmm.engines import ENGINES
+from bayesgmm.errors import DeclarationError, SamplingError
+from bayesgmm.inference import gibbs_chains, labelled_copies
+from bayesgmm.inference.agreement import label_free
+from bayesgmm.inference.bridges import BridgeEstimate, bridge
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.importance import Draws, log_evidence
+from bayesgmm.inference.mixture_proposals import fit_proposal, halves
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+CHAINS, TUNE, THIN = 4, 100, 5
+DRAWS, EACH = 400, 8  # minimum number of draws of each chain, in all and per coordinate
+WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
+MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
+PROPOSALS = 2000
+APART = 0.5  # share of a chain's draws that are outside the range of the approximation: the chain is in another region
+TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
+IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
+
+
+def are_apart(known: Array, values: Array) -> bool:
+    """Return True if most values (T, M) are outside the range of known ones (S, M), in the direction that tells best.
+
+    The direction is Fisher's linear discriminant, with the covariance of the known values.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> known, same = rng.normal(size=(2, 500, 3))
+    >>> are_apart(known, same), are_apart(known, same + 5.0)
+    (False, True)
+    """
+    varies = known.std(axis=0) > 0
+    known, values = known[:, varies], values[:, varies]
+    centre, scale = known.mean(axis=0), known.std(axis=0)
+    known, values = (known - centre) / scale, (values - centre) / scale
+    direction = np.linalg.pinv(np.cov(known.T).reshape(scale.size, scale.size)) @ values.mean(axis=0)
+    low, high = np.quantile(known @ direction, [TAILS, 1 - TAILS])
+    along = values @ direction
+    return bool(((along < low) | (along > high)).mean() > APART)
+
+
+def can_look(density: LogPosterior) -> bool:
+    """Return True if a Gibbs run is possible and takes less than about a second.
+
+    Where the number of components is an upper bound, an approximation covers many orders of the empty components, so
+    that its mass can't be compared.
+    """
+    few = density.size <= MAX_SIZE and not density.model.weights.is_overfitted
+    return few and density.sweep_cost * CHAINS * (TUNE + _draws(density)) <= WORTH and is_conjugate(density)
+
+
+def is_conjugate(density: LogPosterior) -> bool:
+    """Return True if the Gibbs sampler can draw from the posterior."""
+    return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
+
+
+def missed_share(density: LogPosterior, proposals: Draws, kept: Array, seed: int, cores: int) -> float:
+    """Estimate the share of the posterior in a region where an approximation has no draws.
+
+    A chain is in another region if most of its draws are outside the range of the approximation, by quantities that do
+    not depend on labels. The mass of that region is compared with the mass that the approximation covers: a chain may
+    as well be held by a region that weighs nothing.
+
+    Parameters
+    ----------
+    density : LogPosterior
+        One for which ``can_look`` is true.
+    proposals : Draws
+        Draws of the approximation, with their importance ratios.
+    kept : (S, P) float
+        Those that the fit keeps.
+    seed, cores : int
+
+    Returns
+    -------
+    float
+        The largest share that a chain has found; 0 if no chain is in another region.
+
+    References
+    ----------
+    .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
+    .. [2] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
+    """
+    count, cost = _draws(density), density.sweep_cost * CHAINS
+    thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
+    chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin)
+    lp = _log_densities(density, chains, cores)
+    known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]
+    apart = [are_apart(known, values) for values in label_free(density, chains, lp)]
+    covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
+    shares = [0.0]
+    for q, value in zip(chains[apart], lp[apart], strict=True):
+        region = _mass(density, q, value, seed, cores)
+        if region is not None and region.se < IMPRECISE:
+            shares.append(float(1 / (1 + np.exp(covered - region.log_evidence))))
+    return max(shares)
+
+
+def _draws(density: LogPosterior) -> int:
+    """Number of draws of each chain."""
+    return max(DRAWS, EACH * density.size)
+
+
+def _log_densities(density: LogPosterior, q: Array, cores: int) -> Array:
+    """Compute the log posterior (chains, draws) of draws (chains, draws, P)."""
+    return evaluate([density] * q[..., 0].size, q.reshape(-1, density.size), cores)[0].reshape(q.shape[:2])
+
+
+def _mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:
+    """Estimate the log mass of the region that a chain (draws, P) has visited; None if no proposal can be fitted."""
+    train, test = halves(q[None], lp[None])
+    try:
+        proposal = fit_proposal(density, train, test, seed, cores)
+    except (SamplingError, DeclarationError):
+        return None
+    drawn = proposal.weigh(test.q, test.lp).log_ratio
+    proposed = proposal.draw(np.random.default_rng((seed, 16)), PROPOSALS).log_ratio
+    return bridge(drawn[None], proposed)

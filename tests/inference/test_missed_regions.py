@@ -1,0 +1,42 @@
+"""Approximations say what share of the posterior they miss; symmetric data tell the right share."""
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+
+
+def symmetric() -> np.ndarray:
+    """Points that are unchanged when the two columns are exchanged: two groupings are equally probable."""
+    base = np.random.default_rng(1).normal(size=(2, 2))
+    base = np.concatenate([base * signs for signs in ([1, 1], [-1, 1], [1, -1], [-1, -1])])
+    base = np.concatenate([base, base[:, ::-1]])
+    return np.concatenate([np.array(at) + base for at in ((-1.7, -1.7), (-1.7, 1.7), (1.7, -1.7), (1.7, 1.7))])
+
+
+@pytest.mark.parametrize("method", ["vb", "advi"])
+def test_of_two_regions_with_equal_mass_half_is_missed(method: str) -> None:
+    with pytest.warns(bg.FitWarning, match="misses a region with about"):
+        fit = bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), method, seed=0, progress=False)
+    assert bg.info(fit).notes.missed_share == pytest.approx(0.5, abs=0.1)
+    assert any("misses a region" in str(finding) for finding in bg.diagnose(fit, ["approximation"], progress=False))
+
+
+def test_nothing_is_missed_where_there_is_one_region() -> None:
+    x = np.random.default_rng(0).normal(size=(90, 1)) + np.repeat([[-9.0], [0.0], [9.0]], 30, axis=0)
+    fit = bg.fit(bg.MixtureModel(3), x, "vb", seed=0, progress=False)
+    assert bg.info(fit).notes.missed_share == 0.0
+
+
+def test_a_region_of_little_mass_is_no_reason_to_warn() -> None:
+    fit = bg.fit(bg.MixtureModel(3), bg.datasets.galaxies(), "vb", seed=1, progress=False)
+    share = bg.info(fit).notes.missed_share
+    assert share is not None and 0 < share < 0.01
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.parametrize("weights", [bg.SparseDirichlet(), bg.DirichletProcess()])
+def test_no_region_is_looked_for_where_the_number_of_components_is_a_bound(weights: object) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 1))
+    fit = bg.fit(bg.MixtureModel(4, weights=weights), x, "vb", seed=0, progress=False)
+    assert bg.info(fit).notes.missed_share is None
