@@ -2,8 +2,11 @@
 
 import difflib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
+
+from bayesgmm.wording import alternatives
 
 
 class BayesGMMError(Exception):
@@ -57,7 +60,32 @@ class UnknownName(DeclarationError):
 
 
 class ComponentError(BayesGMMError, ValueError):
-    """A component can't be estimated from the points that are assigned to it."""
+    """A component can't be estimated from the points that are assigned to it.
+
+    Parameters
+    ----------
+    what : str
+        What was observed.
+    families : sequence of str
+        Names of the covariance families that could hold the same component.
+    """
+
+    def __init__(self, what: str, families: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.families = tuple(families)
+
+    def advised(self, remedies: Sequence[str]) -> Self:
+        """Return the same error with what to try.
+
+        Examples
+        --------
+        >>> print(EmptyComponent("component 1 holds 0.0 points.").advised(["fewer components", "method='map'"]))
+        component 1 holds 0.0 points.
+          Try fewer components or method='map'.
+        """
+        if not remedies:
+            return self
+        return type(self)(f"{self}\n  Try {alternatives(remedies)}.", self.families)
 
 
 class EmptyComponent(ComponentError):

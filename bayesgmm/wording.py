@@ -20,3 +20,16 @@ def listing(names: Sequence[object]) -> str:
     """Format names for an error message: the first five, and the number of the others."""
     shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+
+
+def alternatives(options: Sequence[str]) -> str:
+    """Join options by commas and "or"; an option may contain an "or" of its own.
+
+    Examples
+    --------
+    >>> alternatives(["fewer components", "more points"]), alternatives(["a or b", "c"])
+    ('fewer components or more points', 'a or b, or c')
+    """
+    *first, last = options
+    comma = "," if len(first) > 1 or " or " in "".join(first) else ""
+    return f"{', '.join(first)}{comma} or {last}" if first else last

@@ -157,6 +157,12 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self._draw(whole("n_samples", n_samples), check_random_state(self.random_state))
 
+    def _total(self, X: DataLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Return the total weight of the points, and their log likelihood."""
+        points = self._new_points(X).weighed(sample_weight)
+        log = self._log_density(points)
+        return points.total_weight, float(log.sum() if points.weights is None else log @ points.weights)
+
     def _new_points(self, X: DataLike) -> Points:
         check_is_fitted(self)
         return arguments.points_of(self, X, fitting=False)

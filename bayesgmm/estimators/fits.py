@@ -79,7 +79,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
     result = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
-    mixture = result.mixture
+    mixture = result.mixture.without_empty(sweep.blocks.total_weight)
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
     notes = EngineNotes(converged=result.converged, maximum="posterior")

@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points, Standard
-from bayesgmm.errors import PACKAGE, ComponentError
+from bayesgmm.errors import PACKAGE, ComponentError, warn
 from bayesgmm.estimators import arguments, shapes
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.density import Labels, MixtureEstimator
@@ -23,7 +24,9 @@ from bayesgmm.estimators.initialisation import ASSIGN, from_assignment, without_
 from bayesgmm.families.structures import Family
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.remedies import Remedies
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import EngineNotes, FitInfo
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SETTINGS = ("n_init", "max_iter", "tol", "reg_covar", "init_params")
+TYPICAL_FLOOR = 1e-6  # share of the variance of the data: a reg_covar under which no component is singular
 NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or "
     "check for degenerate data."
@@ -150,28 +154,57 @@ class GaussianMixture(MixtureEstimator):
         self.verbose_interval = verbose_interval
 
     @property
-    def _family(self) -> Family:
+    def _declared_family(self) -> Family:
         return arguments.family_of(self.covariance_type)
+
+    @property
+    def _family(self) -> Family:
+        """Family of the fit, which ``set_params`` does not change."""
+        return arguments.family_of(getattr(self, "_fitted_type", self.covariance_type))
 
     # -- fitting --
 
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
+        family, named = self._declared_family, arguments.names_of(self)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         arguments.require_rows(points, self.n_components)
         given = self._given(points.values.shape[1])
-        standard = Standard.of(points, common=self._family.needs_common_scale)
+        continued = self._continues(points, named)
+        standard = Standard.of(points, common=family.needs_common_scale)
         floor = self.reg_covar / standard.scale**2
         blocks = standard.blocks(points.values, points.weights)
-        sweep = em.Sweep(blocks, self._family, floor=floor, threads=os.cpu_count() or 1)
-        if self.warm_start and hasattr(self, "converged_"):
-            last = self._mixture(self.weights_, self.means_, self.precisions_cholesky_, standard)
-            best = self._best(sweep, lambda: last, 1, standard.log_scale, self.lower_bound_)
-        else:
-            random = check_random_state(self.random_state)
-            start = partial(self._start, points, standard, floor, given, random)
-            best = self._best(sweep, start, self.n_init, standard.log_scale)
+        sweep = em.Sweep(blocks, family, floor=floor, threads=os.cpu_count() or 1)
+        with self._advising(points, family):
+            if continued:
+                last = self._mixture(self.weights_, self.means_, self.precisions_cholesky_, standard)
+                best = self._best(sweep, lambda: last, 1, standard.log_scale, self.lower_bound_)
+            else:
+                random = check_random_state(self.random_state)
+                start = partial(self._start, points, standard, floor, given, random)
+                best = self._best(sweep, start, self.n_init, standard.log_scale)
         self._keep(points, standard, blocks, best)
+
+    def _continues(self, points: Points, named: tuple[str, ...]) -> bool:
+        """True if the last fit is continued; a remark if it can't be, because its shape is another."""
+        if not self.warm_start or not hasattr(self, "converged_"):
+            return False
+        k, d = self.means_.shape
+        last = {"n_components": k, "covariance_type": self._family.name}
+        now = (self.n_components, self.covariance_type)
+        columns = arguments.columns_changed(self, d, named, points)
+        return not arguments.remark_changes("warm_start=True", last, now, columns)
+
+    @contextmanager
+    def _advising(self, points: Points, family: Family) -> Iterator[None]:
+        """Add to a ComponentError what can be tried with this estimator."""
+        try:
+            yield
+        except ComponentError as error:
+            found = Remedies(points, family, self.n_components, "covariance_type").of(error)
+            larger = max(TYPICAL_FLOOR * float(points.summary.variance.max()), 10 * self.reg_covar)
+            found.append(f"reg_covar={larger:.0e}")
+            raise error.advised(found) from None
 
     def _best(
         self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf
@@ -193,7 +226,7 @@ class GaussianMixture(MixtureEstimator):
             best = result if best is None or result.bound > best.bound else best
         if best is None:
             assert failure is not None  # there is at least one start
-            raise type(failure)(f"{failure}\n  Or increase reg_covar, or scale the data.") from None
+            raise failure
         return best
 
     def _given(self, n_features: int) -> dict[str, Array]:
@@ -204,8 +237,8 @@ class GaussianMixture(MixtureEstimator):
         if self.means_init is not None:
             given["mean"] = arguments.check_means(self.means_init, self.n_components, n_features)
         if self.precisions_init is not None:
-            precisions = arguments.check_precisions(self.precisions_init, self._family, self.n_components, n_features)
-            given["factors"] = shapes.factors_of_precisions(precisions, self._family)
+            precisions = arguments.check_precisions(self.precisions_init, self._declared_family, self.n_components, n_features)
+            given["factors"] = shapes.factors_of_precisions(precisions, self._declared_family)
         return given
 
     def _start(
@@ -216,20 +249,21 @@ class GaussianMixture(MixtureEstimator):
             return self._mixture(given["weight"], given["mean"], given["factors"], standard)
         counted = without_weightless(points)
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, self.n_components, random)
-        initial = from_assignment(counted, assigned, self.n_components, standard, self._family, floor)
+        initial = from_assignment(counted, assigned, self.n_components, standard, self._declared_family, floor)
         return self._mixture(
             given.get("weight", initial.weight),
             given.get("mean", initial.mean * standard.scale + standard.shift),
-            given.get("factors", shapes.precisions_cholesky(initial.core_roots, self._family, standard)),
+            given.get("factors", shapes.precisions_cholesky(initial.core_roots, self._declared_family, standard)),
             standard,
         )
 
     def _mixture(self, weight: Array, mean: Array, factors: Array, standard: Standard) -> Mixture:
-        core_roots = shapes.core_roots(factors, self._family, standard)
+        core_roots = shapes.core_roots(factors, self._declared_family, standard)
         return Mixture(weight, (mean - standard.shift) / standard.scale, core_roots)
 
     def _keep(self, points: Points, standard: Standard, blocks: Blocks, best: EMRun) -> None:
-        family, mixture = self._family, best.mixture
+        family, mixture = self._declared_family, best.mixture.without_empty(blocks.total_weight)
+        self._fitted_type = family.name
         self.weights_ = mixture.weight
         self.means_ = mixture.mean * standard.scale + standard.shift
         self.precisions_cholesky_ = shapes.precisions_cholesky(mixture.core_roots, family, standard)
@@ -242,6 +276,15 @@ class GaussianMixture(MixtureEstimator):
         loglik = fold(blocks, mixture.table(family), os.cpu_count() or 1).loglik
         self._fitted = Fitted(points, standard, loglik - blocks.total_weight * standard.log_scale)
         self._posterior: xr.DataTree | None = None
+        empty = _empty(mixture.weight)
+        self._info = FitInfo(
+            method="em",
+            settings={name: getattr(self, name) for name in SETTINGS},
+            seed=self.random_state if isinstance(self.random_state, int) else None,
+            notes=EngineNotes(converged=self.converged_),
+            warnings=(*empty, *(() if self.converged_ else (NOT_CONVERGED,))),
+        )
+        warn(empty)
         if not best.converged and self.max_iter > 0:
             warnings.warn(NOT_CONVERGED, ConvergenceWarning, skip_file_prefixes=(PACKAGE,))
 
@@ -274,8 +317,7 @@ class GaussianMixture(MixtureEstimator):
 
     def _n_parameters(self) -> int:
         """Count the free parameters of the mixture."""
-        n_components, n_features = self.means_.shape
-        return self._family.size(n_components, n_features) + n_components * n_features + n_components - 1
+        return n_parameters(self._family, *self.means_.shape)
 
     def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
         """Compute the Bayesian information criterion (BIC) on X; lower is better.
@@ -327,12 +369,6 @@ class GaussianMixture(MixtureEstimator):
         """
         return -2 * self._total(X, sample_weight)[1] + 2 * self._n_parameters()
 
-    def _total(self, X: DataLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
-        """Return the total weight of the points, and their log likelihood."""
-        points = self._new_points(X).weighed(sample_weight)
-        log = self._log_density(points)
-        return points.total_weight, float(log.sum() if points.weights is None else log @ points.weights)
-
     @property
     def posterior_(self) -> "xr.DataTree":
         """Fit as a posterior of one draw; its components are in the order of the attributes."""
@@ -342,18 +378,11 @@ class GaussianMixture(MixtureEstimator):
         return self._posterior
 
     def _as_posterior(self) -> "xr.DataTree":
-        info = FitInfo(
-            method="em",
-            settings={name: getattr(self, name) for name in SETTINGS},
-            seed=self.random_state if isinstance(self.random_state, int) else None,
-            notes=EngineNotes(converged=self.converged_),
-            warnings=() if self.converged_ else (NOT_CONVERGED,),
-        )
         return one_draw(
             self._fitted,
-            MixtureModel(len(self.means_), self.covariance_type),
+            MixtureModel(len(self.means_), self._family.name),
             (self.weights_, self.means_, shapes.matrices(self.precisions_cholesky_, self._family, *self.means_.shape)),
-            info,
+            self._info,
         )
 
     def __getstate__(self) -> dict[str, object]:
@@ -362,3 +391,16 @@ class GaussianMixture(MixtureEstimator):
         if "_fitted" in state:
             state["_fitted"], state["_posterior"] = state["_fitted"].forgotten(), None
         return state
+
+
+def _empty(weight: Array) -> tuple[str, ...]:
+    """Return a warning if components are empty."""
+    full, total = int(np.count_nonzero(weight)), len(weight)
+    if full == total:
+        return ()
+    one = total - full == 1
+    return (
+        f"{total - full} of {total} components {'is' if one else 'are'} empty: no point belongs to "
+        f"{'it' if one else 'them'}, and {'its weight is' if one else 'their weights are'} 0. "
+        f"Try n_components={full}, or another start.",
+    )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.families.structures import Family
-from bayesgmm.inference.mixtures import Mixture, maximise
+from bayesgmm.inference.mixtures import Mixture, at_least_empty, maximise
 from bayesgmm.sweep.stats import Array, Stats
 
 SLICE = 32_768  # number of rows processed together, so that the data are not copied
@@ -89,7 +89,7 @@ def statistics(points: Points, assigned: NDArray, n_components: int, standard: S
             counted = shares * (1.0 if weight is None else weight[rows, None])
             yield (points.values[rows] - standard.shift) / standard.scale, counted
 
-    n = np.maximum(sum(shares.sum(axis=0) for _, shares in slices()), 1e-10)
+    n = at_least_empty(np.asarray(sum(shares.sum(axis=0) for _, shares in slices())))
     about = sum(shares.T @ x for x, shares in slices()) / n[:, None]
     s2 = np.asarray(sum(_second_moments(x, shares, about, family) for x, shares in slices()))
     return Stats(n, np.zeros_like(about), s2, -np.inf, about)

@@ -18,6 +18,7 @@ References
 
 from abc import ABC
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 VANISHING = 1e-14  # variances below this count as zero; the variance of the data is about one
 SINGULAR = 1e-10  # minimum share of a column's variance that earlier columns must not explain
+CLEAR = 1e-6  # variance from which a singular component would be regular under a simpler family
 
 
 class Family(ABC):
@@ -142,8 +144,8 @@ class Family(ABC):
         if not each[k] > 0 or not pooled.min() >= block + 1 - 1e-9:
             raise EmptyComponent(
                 f"component {k} holds {each[k]:.1f} points; a {self.name!r} covariance in {block} "
-                f"{'dimension' if block == 1 else 'dimensions'} needs {block + 1}.\n"
-                "  Try fewer components, covariance='diag' or 'spherical', or a stronger prior."
+                f"{'dimension' if block == 1 else 'dimensions'} needs {block + 1}.",
+                [*self._shared(), *_simpler(self)],
             )
 
     def widen(self, core: Array, floor: Array) -> Array:
@@ -164,16 +166,25 @@ class Family(ABC):
         DegenerateComponent
             When a covariance is not positive definite to working precision.
         """
-        return self.form.roots(core, self._require_regular, vanishing, singular)
+        return self.form.roots(core, partial(self._require_regular, core), vanishing, singular)
 
-    def _require_regular(self, regular: ArrayLike) -> None:
-        bad = np.argwhere(~np.atleast_1d(regular))
-        if len(bad):
-            raise DegenerateComponent(
-                f"{self.sharing.name(bad[0][-1])} is singular: its points lie on a lower-dimensional set.\n"
-                "  Try fewer components, covariance='diag' or 'spherical', a stronger prior, or drop columns that "
-                "are constant or copies of others."
-            )
+    def _require_regular(self, core: Array, regular: ArrayLike) -> None:
+        """Raise an error for the first covariance that is not regular, with the families that hold its points."""
+        regular = np.atleast_1d(regular)
+        bad = np.argwhere(~regular)
+        if not len(bad):
+            return
+        own = core[tuple(bad[0])]
+        variance = np.diagonal(own) if own.ndim == 2 else own
+        held = {"diag": variance.min() > CLEAR, "spherical": variance.mean() > CLEAR}
+        raise DegenerateComponent(
+            f"{self.sharing.name(bad[0][-1])} is singular: its points lie on a lower-dimensional set.",
+            [*(self._shared() if regular.any() else ()), *(name for name in _simpler(self) if held[name])],
+        )
+
+    def _shared(self) -> list[str]:
+        """Return the name of the family with one covariance for all components, if this one has several."""
+        return ["tied"] if self.sharing.count(2) == 2 else []
 
     # -- shapes --
 
@@ -229,6 +240,12 @@ class Family(ABC):
     def precision_times(self, core_roots: Array, vectors: Array) -> Array:
         """Multiply vectors (K, D) by the precisions of the roots, ``root' root``."""
         return self.form.precision_times(self.expand(core_roots, *vectors.shape), vectors)
+
+
+def _simpler(family: Family) -> list[str]:
+    """Return the names of the families without correlations, or without different variances, that are not this one."""
+    names = [*COVARIANCES]
+    return names[max(names.index(family.name), 1) + 1 :] if family.name in names else []
 
 
 def _columns(n: Array, like: Array) -> Array:

@@ -22,6 +22,7 @@ from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
 from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.remedies import advising
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
@@ -125,7 +126,7 @@ def fit(
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
-    with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"):
+    with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
     return finish(density, points, estimate, run, cores)

@@ -230,7 +230,7 @@ def _require_distinct(rows: Array, n_components: int) -> None:
     if distinct < n_components:
         raise DegenerateComponent(
             f"{plural(distinct, 'distinct row')} can't hold {n_components} components: a "
-            "component needs points that differ.\n  Try fewer components, or a method with priors, such as 'nuts'."
+            "component needs points that differ."
         )
 
 

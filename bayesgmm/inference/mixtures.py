@@ -11,6 +11,8 @@ from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, Wishart
 from bayesgmm.priors.scalars import Scalar
 from bayesgmm.sweep.stats import Array, Stats, Table
 
+EMPTY = 1e-10  # a component with at most this number of points is empty
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -25,6 +27,11 @@ class Mixture:
         with np.errstate(divide="ignore"):  # the log weight of an empty component is minus infinity
             log_weight = np.log(self.weight)
         return Table.from_parameters(log_weight, self.mean, family.expand(self.core_roots, *self.mean.shape))
+
+    def without_empty(self, total: float) -> "Mixture":
+        """Return the mixture with weight zero for components that hold no point of a total number of points."""
+        holds = self.weight * total > EMPTY * min(1.0, total) * (1 + 1e-6)
+        return self if holds.all() else replace(self, weight=self.weight * holds / (self.weight @ holds))
 
     def among(self, n_components: int, family: Family) -> "Mixture":
         """Return the mixture with empty components appended, K in total, at the mean of its first one."""
@@ -67,6 +74,14 @@ def _lkj(prior: LKJCovariance, standard: Standard, family: Family) -> Covariance
     return CovariancePrior(block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance))
 
 
+def at_least_empty(counts: Array) -> Array:
+    """Replace the number of points of an empty component, 0, by a tiny one, so that its moments are defined.
+
+    Counts (K,) may be sums of row weights of any scale.
+    """
+    return np.maximum(counts, EMPTY * min(1.0, counts.sum()))
+
+
 def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None, floor: Array | None = None) -> Mixture:
     """Compute the M step: the mixture that maximises the expected log likelihood, or posterior, of the statistics.
 
@@ -87,7 +102,7 @@ def maximise(family: Family, stats: Stats, prior: CovariancePrior | None = None,
     if prior is None and floor is None:
         core = family.maximise(stats)
     else:  # with a tiny weight, the mean of an empty component does not change
-        stats = replace(stats, n=np.maximum(stats.n, 1e-10))
+        stats = replace(stats, n=at_least_empty(stats.n))
         core = family.moments(stats) if prior is None else family.maximise(stats, prior.dof, prior.scale)
     if floor is None or not floor.any():
         roots = family.roots(core)

@@ -12,12 +12,14 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.remedies import advising
 from bayesgmm.inference.searches import Maximum, cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.wording import alternatives
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,13 +184,14 @@ def bootstrap_test(
     points = as_points(data, columns)
     MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
     blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points.values)
-    observed, mixture = pair.statistic(blocks)
+    with advising(points, MixtureModel(n_components=pair.n_components, covariance=covariance)):
+        observed, mixture = pair.statistic(blocks)
     null, size = _standardised(mixture, pair.family), len(points.values)
     tasks = [partial(pair.replicate, null, size, b) for b in range(replicates)]
     values, interrupted = run_all(tasks, "bootstrap", cores, progress)
     done = np.array([value for value in values if value is not None])
     kept = done[np.isfinite(done)]
-    warn(_warnings(len(tasks), len(done), len(kept), interrupted))
+    warn(_warnings(pair, len(tasks), len(done), len(kept), interrupted))
     return BootstrapTest(pair.n_components, pair.against, covariance, observed, kept)
 
 
@@ -219,11 +222,13 @@ def _standardised(mixture: Mixture, family: Family) -> Posterior:
     return Posterior(parameters, names, Standard(np.zeros(n_features), np.ones(n_features)))
 
 
-def _warnings(wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
+def _warnings(pair: Hypotheses, wanted: int, done: int, kept: int, interrupted: bool) -> list[str]:
     messages = [f"Interrupted: {done} of {wanted} replicates were done."] if interrupted else []
     if kept < done:
+        remedies = ["fewer components"] * (pair.n_components > 1)
+        remedies += ["a covariance family with fewer parameters"] * (pair.family is not COVARIANCES["spherical"])
         messages.append(
             f"{done - kept} of {done} replicates could not be fitted and are not used: a component held too few "
-            "points. Try fewer components, or a covariance family with fewer parameters."
+            f"points.{f' Try {alternatives(remedies)}.' if remedies else ''}"
         )
     return messages

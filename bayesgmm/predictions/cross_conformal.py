@@ -221,6 +221,9 @@ def _fitted(points: Points, rows: Array, facts: FitInfo) -> Posterior:
     part = Points(points.values[rows], points.columns, points.index[rows], weights)
     assert facts.model is not None
     density = LogPosterior.of(facts.model, part)
-    estimate = ENGINES[str(facts.method)](density, facts.seed or 0, os.cpu_count() or 1, _Silent(), **facts.settings)
+    engine = ENGINES[str(facts.method)]
+    # the estimators have settings that the engines do not have, and lack others
+    settings = engine.defaults | {name: value for name, value in facts.settings.items() if name in engine.defaults}
+    estimate = engine(density, facts.seed or 0, os.cpu_count() or 1, _Silent(), **settings)
     parameters = estimate.parameters or density.parameters(estimate.q)
     return Posterior(replace(parameters, extras={}).flat(), points.columns, density.standard)

@@ -258,9 +258,12 @@ def test_data_that_can_t_be_are_refused_in_words(data, weight, message):
 def test_degenerate_components_are_refused_without_a_floor(covariance_type):
     two = np.repeat([[0.0, 0.0, 0.0], [1e6, 1e6, 1e6]], 5, axis=0)  # the floor is 1e-18 of the variance
     settings = {"n_components": 4, "covariance_type": covariance_type, "random_state": 0}
-    with pytest.raises(ValueError, match="singular(.|\n)*Or increase reg_covar"):
+    with pytest.raises(ValueError, match=r"singular(.|\n)*Try .*reg_covar=3e\+05") as error:
         bg.GaussianMixture(reg_covar=0, **settings).fit(two)
-    held = bg.GaussianMixture(**settings).fit(two)
+    assert ("fewer components" in str(error.value)) == (covariance_type in {"diag", "spherical"})
+    assert bg.GaussianMixture(reg_covar=3e5, init_params="random_from_data", **settings).fit(two).converged_
+    with pytest.warns(bg.FitWarning, match="2 of 4 components are empty"):
+        held = bg.GaussianMixture(**settings).fit(two)
     assert len(set(held.predict(two))) == 2
     np.testing.assert_allclose(np.sort(held.means_[held.weights_ > 0.1], axis=0)[[0, -1]], two[[0, -1]], atol=1e-3)
 
