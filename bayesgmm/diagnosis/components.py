@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LAST_STICK = 0.01  # weight of the last stick from which the truncation of a process is too early
+MUCH_LONGER = 10  # a process is not truncated at more than this many times the number of components
 DRAWS = 200
 POINTS = 1000
 NARROW = 1e-3  # standard deviation below which a component is nearly singular, as a share of the data's
 EMPTYING = SparseDirichlet, DirichletProcess, PitmanYor, FiniteMixture  # under these, empty components are intended
 
 
-def cut_off(facts: FitInfo) -> list[Finding]:
-    """Check the weight of the last stick of a truncated process: it represents all components beyond the truncation."""
+def cut_off(facts: FitInfo, n_rows: float = np.inf) -> list[Finding]:
+    """Check the weight of the last stick of a truncated process: it represents all components beyond the truncation.
+
+    The advice is at most ``n_rows`` components.
+    """
     truncation, model = facts.truncation, facts.model
-    if truncation is None or model is None or truncation.last_weight < LAST_STICK:
+    if truncation is None or model is None or model.n_components == 1 or truncation.last_weight < LAST_STICK:
         return []
     last, count = truncation.last_weight, model.n_components
     return [
@@ -40,15 +44,30 @@ def cut_off(facts: FitInfo) -> list[Finding]:
             "last stick",
             f"The last of {count} sticks has {last:.1%} of the weight: the process is truncated too early.",
             "The last stick represents all components beyond the truncation.",
-            f"Try n_components={2 * count}, or a smaller concentration.",
+            _longer(count, truncation.mass, n_rows),
             asdict(truncation),
         )
     ]
 
 
+def _longer(count: int, mass: float, n_rows: float) -> str:
+    """Advise a truncation at which the last stick has little weight, or a smaller concentration, or both.
+
+    The expected prior weight of the last stick decreases by about the same factor with each stick.
+    """
+    if mass < LAST_STICK:  # the concentration is small: the data need more components
+        return f"Try n_components={int(min(2 * count, n_rows))}." if count < n_rows else ""
+    needed = np.inf if mass >= 1 else 1 + (count - 1) * np.log(LAST_STICK) / np.log(mass)
+    if needed > min(MUCH_LONGER * count, n_rows):
+        return f"Try a smaller concentration: under this one, about {needed:,.0f} components would be needed."
+    longer = int(min(max(2 * count, 10 * np.ceil(needed / 10)), n_rows))
+    return f"Try n_components={longer}, or a smaller concentration."
+
+
 def last_stick(fit: "xr.DataTree") -> list[Finding]:
     """Check the truncation of a process, by what the fit stores."""
-    return cut_off(info(fit))
+    rows = fit["observed_data"].sizes["point"] if "observed_data" in fit.children else np.inf
+    return cut_off(info(fit), rows)
 
 
 def shares(fit: "xr.DataTree") -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """Input validation of the estimators: errors say what was given, what is allowed and what to try."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from bayesgmm.data.containers import is_sparse, named_frame
 from bayesgmm.data.numbers import unmasked
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
-from bayesgmm.errors import DataError, DeclarationError, choose, warn
+from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
 from bayesgmm.estimators.initialisation import SLICE
 from bayesgmm.families.structures import COVARIANCES, Family
 from bayesgmm.inference.starts import CENTRES
@@ -21,7 +22,6 @@ from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans
 from bayesgmm.priors.weights import Dirichlet, DirichletProcess, WeightsPrior
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -165,44 +165,19 @@ def check_search(estimator: "BaseEstimator") -> None:
     whole("verbose_interval", estimator.verbose_interval)
 
 
-def names_of(estimator: "BaseEstimator") -> tuple[str, ...]:
-    """Return the names of the fitted columns; empty if there are none."""
-    return tuple(getattr(estimator, "feature_names_in_", ()))
+@contextmanager
+def in_own_words() -> Iterator[None]:
+    """Name the covariance family as the estimators do in the advice of a ComponentError.
 
-
-def columns_changed(estimator: "BaseEstimator", n_features: int, named: tuple[str, ...], points: Points) -> str:
-    """Describe how the columns differ from those of the last fit; empty if they don't."""
-    now, names = points.values.shape[1], names_of(estimator)
-    if now != n_features:
-        return f"there were {plural(n_features, 'column')} and now {plural(now, 'column')}"
-    if named and names and named != names:
-        return f"the columns were {listing(named)} and are {listing(names)}"
-    return ""
-
-
-def remark_changes(continuing: str, last: Mapping[str, object], now: Sequence[object], columns: str = "") -> bool:
-    """Return True, with a remark, if a fit can't be continued because something has changed since.
-
-    Parameters
-    ----------
-    continuing : str
-        What asks for it.
-    last : mapping
-        Values of the last fit, by name.
-    now : sequence
-        Values of this one.
-    columns : str
-        How the columns differ.
-
-    Warns
-    -----
-    FitWarning
+    Raises
+    ------
+    ComponentError
+        The same one.
     """
-    changed = [f"{name} was {a!r} and is {b!r}" for (name, a), b in zip(last.items(), now, strict=True) if a != b]
-    changed += [columns] if columns else []
-    if changed:
-        warn([f"{continuing}: the last fit can't be continued, because {'; '.join(changed)}. This fit starts anew."])
-    return bool(changed)
+    try:
+        yield
+    except ComponentError as error:
+        raise type(error)(str(error).replace("covariance=", "covariance_type="), error.families) from None
 
 
 def verbosity(verbose: int) -> int:

@@ -4,6 +4,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,15 +19,17 @@ from bayesgmm import inference
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
-from bayesgmm.estimators import arguments, online, shapes
+from bayesgmm.estimators import arguments, continuation, online, shapes
 from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.density import Labels, MixtureEstimator
+from bayesgmm.estimators.truncation import truncated_early
 from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.variational import estimate
 from bayesgmm.model import MixtureModel, as_model
+from bayesgmm.posterior.criteria import information_criteria, n_parameters
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import Posterior, unpack
@@ -78,7 +81,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         covariance of X.
     random_state : int, RandomState or None
     warm_start : bool
-        If True, ``method='vb'`` continues from the last fit. Must be False for other methods.
+        If True, ``method='vb'`` continues from the last fit. If ``n_components``, ``covariance_type``, the type of the
+        priors or the columns have changed since, it starts anew, with a FitWarning. Must be False for other methods.
     verbose : int
         1 shows progress.
     verbose_interval : int
@@ -117,14 +121,28 @@ class BayesianGaussianMixture(MixtureEstimator):
     n_iter_ : int
         Number of iterations; of batches after ``partial_fit``; of draws per chain for a sampler.
     lower_bound_, lower_bounds_ : float, list of float
-        Lower bound of the log evidence, in nats, at the end and after each iteration, for methods that have one. After
-        ``partial_fit``, the estimate by each batch before its step.
+        Lower bound of the log evidence (ELBO), in nats, at the end and after each iteration, for methods that have
+        one. After ``partial_fit``, the estimate by each batch before its step.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
         Priors as numbers, unless ``model`` was given.
     n_features_in_, feature_names_in_ : int, (D,) str
 
     Notes
     -----
+    To choose a model, compare fits of the same data by what their method has:
+
+    - 'vb', 'advi', 'fullrank_advi': ``lower_bound_``, the ELBO; higher is better. It compares models and priors. A fit
+      covers one of the K! equal labellings: to compare numbers of components with equal priors, add log K!.
+    - 'em', 'mle': ``bic`` and ``aic``; lower is better. Other methods don't maximise the likelihood, so these methods
+      raise DeclarationError.
+    - all methods: ``posterior_``, an input of ``bayesgmm.compare`` (leave-one-out densities, and all of the above in
+      one table) and, for methods with draws, of ``bayesgmm.evidence``.
+
+    A Dirichlet process is truncated at ``n_components``: the last stick represents all further components. With
+    ``method='vb'``, ``fit`` gives a FitWarning if their expected weight is 1 % or more. It gives none if the last stick
+    only has a cluster of its own, because scikit-learn's parameters declare a process by default; ``bayesgmm.fit`` and
+    ``diagnose`` report this, too.
+
     Differences from scikit-learn:
 
     - With ``method='vb'`` predictions are scikit-learn's: ``predict_proba`` is the factor of the assignments, and
@@ -217,10 +235,11 @@ class BayesianGaussianMixture(MixtureEstimator):
 
         The first batch is fitted by coordinate ascent. It also fixes the coordinates and the default priors. Each later
         batch takes one natural-gradient step (Hoffman, Blei, Wang & Paisley 2013, J. Mach. Learn. Res. 14, 1303-1347).
-        After ``fit``, the batches continue from that fit. Batches must be random parts of one data set, because later
-        batches have more weight than earlier ones. The posterior does not include the noise of the steps, about
-        ``sqrt(total / batch * step / 2)`` posterior standard deviations. With ``learning_decay=1, learning_offset=0``
-        all batches have equal weight.
+        After ``fit``, the batches continue from that fit. If a parameter that describes the mixture or its priors has
+        changed since, the batch is the first of a new fit, with a FitWarning. Batches must be random parts of one data
+        set, because later batches have more weight than earlier ones. The posterior does not include the noise of the
+        steps, about ``sqrt(total / batch * step / 2)`` posterior standard deviations. With ``learning_decay=1,
+        learning_offset=0`` all batches have equal weight.
 
         Parameters
         ----------
@@ -249,7 +268,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         array([ 0., 50.])
         """
         arguments.check_search(self)
-        steps, last = online.Steps.of(self), self._last()
+        steps, last = online.Steps.of(self), self._continued_stream()
         first = last is None
         points = arguments.points_of(self, X, fitting=first, sample_weight=sample_weight, min_samples=2 if first else 1)
         with threadpool_limits(limits=1, user_api="blas"):
@@ -263,28 +282,49 @@ class BayesianGaussianMixture(MixtureEstimator):
                 f"warm_start=True: method={self.method!r} can't continue from an earlier fit; use False, or method='vb'"
             )
         engine_named(self.method)
+        named, n_features = continuation.names_of(self), getattr(self, "n_features_in_", 0)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
-        model = declared(self, points) if self.model is None else self.model
-        if isinstance(model, MixtureModel):
-            arguments.require_rows(points, model.n_components)
+        model = declared(self, points) if self.model is None else as_model(self.model)
+        arguments.require_rows(points, model.n_components)
         if self.method == "vb":
-            self._keep_factors(self._approximated(model, points))
+            columns = continuation.columns_changed(self, n_features, named, points)
+            self._keep_factors(self._approximated(model, points, self._continued(columns)))
             self._warn_unless_converged()
             return
-        tree = inference.fit(
-            model,
-            points,
-            self.method,
-            seed=arguments.seed_of(self.random_state),
-            progress=bool(arguments.verbosity(self.verbose)),
-            **self._settings(points.total_weight),
-        )
+        with arguments.in_own_words() if self.model is None else nullcontext():
+            tree = inference.fit(
+                model,
+                points,
+                self.method,
+                seed=arguments.seed_of(self.random_state),
+                progress=bool(arguments.verbosity(self.verbose)),
+                **self._settings(points.total_weight),
+            )
         self._keep(tree, model.family)
 
-    def _approximated(self, model: MixtureModel, points: Points) -> Approximation:
+    def _continued(self, columns: str) -> Approximation | None:
+        """Return the factors that ``warm_start`` continues from; None, with a remark, if their shape has changed."""
+        told = getattr(self, "_declared", None)
+        if not self.warm_start or told is None:
+            return None
+        last, now = continuation.kind_of(told), continuation.kind_of(continuation.declared_by(self))
+        changed = continuation.remark_changes("warm_start=True", last, [*now.values()], columns)
+        return None if changed else self._last()
+
+    def _continued_stream(self) -> Approximation | None:
+        """Return the factors that ``partial_fit`` continues from; None, with a remark, if the declaration differs."""
+        told, now = getattr(self, "_declared", None), continuation.declared_by(self)
+        if told is None:
+            return None
+        if told.keys() != now.keys():
+            told, now = ({"model": one.get("model")} for one in (told, now))
+        changed = continuation.remark_changes("partial_fit, which forgets the earlier batches", told, [*now.values()])
+        return None if changed else self._last()
+
+    def _approximated(self, model: MixtureModel, points: Points, last: Approximation | None) -> Approximation:
         """Fit by variational Bayes, without draws."""
         engine = ENGINES["vb"]
-        engine.require(as_model(model))
+        engine.require(model)
         chosen = engine.checked(self._settings(points.total_weight))
         density = LogPosterior.of(model, points)
         conflicts = density.model.contradictions(points.summary)
@@ -293,8 +333,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         random = check_random_state(self.random_state)
         visible = bool(arguments.verbosity(self.verbose))
         with inference.shown(visible) as progress, threadpool_limits(limits=1, user_api="blas"):
-            last = carried_over(self._last(), ascent) if self.warm_start else None
-            result = search(ascent, points, chosen, Start(self.init_params, random, last), progress)
+            start = Start(self.init_params, random, carried_over(last, ascent))
+            result = search(ascent, points, chosen, start, progress)
         seed = arguments.seed_of(self.random_state)
         run = Run("vb", chosen | {"init_params": self.init_params}, seed, time.perf_counter() - began, conflicts)
         return Approximation(points, density.model, density.standard, result, run)
@@ -331,6 +371,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         for name in FORGOTTEN:
             self.__dict__.pop(name, None)
         self._posterior, self._approximation = tree, approximation
+        self._declared = continuation.declared_by(self)
 
     def _keep_factors(self, approximation: Approximation) -> None:
         family, result = approximation.model.family, approximation.result
@@ -347,6 +388,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         self.lower_bounds_ = approximation.lower_bounds
         self.lower_bound_ = result.elbo
         self.n_iter_ = len(self.lower_bounds_)
+        warn(truncated_early(approximation, self.model is not None))
 
     def _warn_unless_converged(self) -> None:
         if not self.converged_:
@@ -356,6 +398,68 @@ class BayesianGaussianMixture(MixtureEstimator):
                 ConvergenceWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
+
+    # -- criteria --
+
+    def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the Bayesian information criterion (BIC) of a maximum likelihood fit on X; lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            If the data or the weights are not valid, or the method is not 'em' or 'mle'.
+
+        References
+        ----------
+        .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
+
+        Examples
+        --------
+        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
+        >>> estimator = BayesianGaussianMixture(2, covariance_type="tied", method="em", random_state=0).fit(X)
+        >>> round(estimator.bic(X), 1), round(estimator.aic(X), 1)
+        (33.4, 34.2)
+        """
+        return self._criterion("bic", X, sample_weight)
+
+    def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the Akaike information criterion (AIC) of a maximum likelihood fit on X; lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            If the data or the weights are not valid, or the method is not 'em' or 'mle'.
+
+        References
+        ----------
+        .. [1] Akaike (1974), IEEE Trans. Autom. Control 19(6), 716-723.
+        """
+        return self._criterion("aic", X, sample_weight)
+
+    def _criterion(self, name: str, X: DataLike, sample_weight: ArrayLike | None) -> float:
+        check_is_fitted(self)
+        told = None if self._posterior is None else info(self._posterior)
+        if told is None or told.notes.maximum != "likelihood" or told.model is None:
+            raise DeclarationError(
+                f"{name} needs the maximum of the likelihood, and method={self._declared['method']!r} does not return "
+                "it\n  Use method='em' or GaussianMixture. Compare Bayesian fits by lower_bound_ (method='vb'), or by "
+                "bayesgmm.compare and bayesgmm.evidence of their posterior_."
+            )
+        total, loglik = self._total(X, sample_weight)
+        size = n_parameters(told.model.family, *self.means_.shape)
+        return information_criteria(loglik, size, total, 0.0)[name]
 
     # -- predictions --
 

@@ -39,6 +39,9 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         -----
         ConvergenceWarning
             scikit-learn's, if the best fit stopped before it converged.
+        FitWarning
+            If the fit can't be used as it is: the message says why, and what to try. Also if ``warm_start`` can't
+            continue from the last fit.
         """
         self._learn(X, sample_weight)
         return self

@@ -61,7 +61,8 @@ def fit(
     seed, given = arguments.seed_of(random_state), arguments.settings_named(settings)
     if method == "em":
         return _most_probable(model, points, seed, given)
-    return inference.fit(model, points, method, seed=seed, progress=False, **given)
+    with arguments.in_own_words():
+        return inference.fit(model, points, method, seed=seed, progress=False, **given)
 
 
 def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dict[str, Any]) -> "xr.DataTree":

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points, Standard
 from bayesgmm.errors import PACKAGE, ComponentError, warn
-from bayesgmm.estimators import arguments, shapes
+from bayesgmm.estimators import arguments, continuation, shapes
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.density import Labels, MixtureEstimator
 from bayesgmm.estimators.em_iterations import EMRun, Report, run_em
@@ -54,7 +54,8 @@ class GaussianMixture(MixtureEstimator):
     tol : float
         Converged when an iteration gains less than this in mean log likelihood, in nats.
     reg_covar : float
-        Added to the variances, in squared data units.
+        Added to the variances, in squared data units. With 0, a component on a single point or on equal rows is a
+        DegenerateComponent error.
     max_iter : int
         Maximum number of iterations; 0 keeps the start.
     n_init : int
@@ -68,7 +69,8 @@ class GaussianMixture(MixtureEstimator):
         Same shape as ``precisions_``. If all three are given, they are the start, and ``init_params`` is not used.
     random_state : int, RandomState or None
     warm_start : bool
-        If True, continue from the last fit.
+        If True, continue from the last fit. If ``n_components``, ``covariance_type`` or the columns have changed since,
+        start anew, with a FitWarning.
     verbose : int
         1 prints starts and iterations, 2 also their times and gains.
     verbose_interval : int
@@ -103,7 +105,17 @@ class GaussianMixture(MixtureEstimator):
     - 'k-means++' and 'random_from_data' start from K single points. scikit-learn then computes the tied covariance from
       sums of squares about the origin; here they are about the points, so that the origin does not matter.
     - Data are centred before they are squared, so that data far from the origin keep their precision.
+    - A component that holds no point (more components than distinct rows, a mean in ``means_init`` far from all data)
+      has weight 0, and a FitWarning says so. Its mean and covariance have no meaning. In scikit-learn it has a weight
+      of about 1e-18 and its mean at the origin, where the density can then be much too high.
+    - With ``reg_covar=0``, a component whose variance is below 1e-14 of the data's raises DegenerateComponent: the
+      likelihood is infinite there, and the variance that is computed is rounding. scikit-learn may finish, with
+      variances such as 4e-16 (for example for the start of its issue 18216).
+    - After ``set_params(covariance_type=...)`` predictions are those of the last fit until the next one.
     - The array API is not supported: X is converted to a NumPy array.
+
+    To choose a model, ``bic`` and ``aic`` are lower for a better one, as in scikit-learn. R's mclust has the opposite
+    sign: its BIC is minus this one, and higher is better. ``bayesgmm.select`` also has ICL.
 
     References
     ----------
@@ -166,7 +178,7 @@ class GaussianMixture(MixtureEstimator):
 
     def _learn(self, X: DataLike, sample_weight: ArrayLike | None) -> None:
         arguments.check_search(self)
-        family, named = self._declared_family, arguments.names_of(self)
+        family, named = self._declared_family, continuation.names_of(self)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
         arguments.require_rows(points, self.n_components)
         given = self._given(points.values.shape[1])
@@ -192,8 +204,8 @@ class GaussianMixture(MixtureEstimator):
         k, d = self.means_.shape
         last = {"n_components": k, "covariance_type": self._family.name}
         now = (self.n_components, self.covariance_type)
-        columns = arguments.columns_changed(self, d, named, points)
-        return not arguments.remark_changes("warm_start=True", last, now, columns)
+        columns = continuation.columns_changed(self, d, named, points)
+        return not continuation.remark_changes("warm_start=True", last, now, columns)
 
     @contextmanager
     def _advising(self, points: Points, family: Family) -> Iterator[None]:
@@ -237,7 +249,9 @@ class GaussianMixture(MixtureEstimator):
         if self.means_init is not None:
             given["mean"] = arguments.check_means(self.means_init, self.n_components, n_features)
         if self.precisions_init is not None:
-            precisions = arguments.check_precisions(self.precisions_init, self._declared_family, self.n_components, n_features)
+            precisions = arguments.check_precisions(
+                self.precisions_init, self._declared_family, self.n_components, n_features
+            )
             given["factors"] = shapes.factors_of_precisions(precisions, self._declared_family)
         return given
 
@@ -320,7 +334,7 @@ class GaussianMixture(MixtureEstimator):
         return n_parameters(self._family, *self.means_.shape)
 
     def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the Bayesian information criterion (BIC) on X; lower is better.
+        """Compute the Bayesian information criterion (BIC) on X; lower is better. In R's mclust it has the other sign.
 
         Parameters
         ----------

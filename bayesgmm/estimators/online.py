@@ -103,6 +103,11 @@ class Stream(Approximation):
 
     @property
     @override
+    def n_points(self) -> float:
+        return self.total
+
+    @property
+    @override
     def lower_bounds(self) -> list[float]:
         return self.result.history
 

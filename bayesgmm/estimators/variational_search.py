@@ -82,6 +82,11 @@ class Approximation:
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
 
     @property
+    def n_points(self) -> float:
+        """Number of points that the factors represent: the total weight of the rows."""
+        return self.points.total_weight
+
+    @property
     def factors(self) -> Factors:
         """Variational factors, in standardised coordinates."""
         return self.result.factors

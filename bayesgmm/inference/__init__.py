@@ -217,7 +217,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         relabelled=labels.method,
         labels=labels,
     )
-    messages = [*estimate.warnings, *map(str, cut_off(info)), *mixing.fit_warnings(tree)]
+    messages = [*estimate.warnings, *map(str, cut_off(info, len(points.values))), *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 

@@ -75,6 +75,11 @@ def information_criteria(loglik: float, n_parameters: int, n_points: float, entr
         Total entropy of the assignments, in nats. ICL is BIC plus twice the entropy: it favours separated clusters,
         while BIC favours the best density.
 
+    Notes
+    -----
+    R's mclust has the opposite sign (higher is better), and its ICL has another penalty: minus twice the sum of the log
+    probabilities of each point's most probable component, which is at most twice the entropy.
+
     References
     ----------
     .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
