@@ -139,6 +139,7 @@ def test_a_batch_of_one_point_is_a_step():
     assert (stream.mean_precision_ - 1).sum() == pytest.approx(151)
 
 
+@pytest.mark.filterwarnings("ignore:The last of 3 sticks:bayesgmm.FitWarning")
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 def test_every_conjugate_model_can_be_fitted_online(weights):
     for means in (bg.NormalMeans(), bg.ConjugateMeans()):
