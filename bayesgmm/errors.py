@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from bayesgmm.wording import alternatives
-
 
 class BayesGMMError(Exception):
     """Base class of all exceptions of this package.
@@ -74,18 +72,16 @@ class ComponentError(BayesGMMError, ValueError):
         super().__init__(what)
         self.families = tuple(families)
 
-    def advised(self, remedies: Sequence[str]) -> Self:
-        """Return the same error with what to try.
+    def advised(self, remedies: str) -> Self:
+        """Return the same error with what to try, if there is anything.
 
         Examples
         --------
-        >>> print(EmptyComponent("component 1 holds 0.0 points.").advised(["fewer components", "method='map'"]))
+        >>> print(EmptyComponent("component 1 holds 0.0 points.").advised("fewer components or method='map'"))
         component 1 holds 0.0 points.
           Try fewer components or method='map'.
         """
-        if not remedies:
-            return self
-        return type(self)(f"{self}\n  Try {alternatives(remedies)}.", self.families)
+        return type(self)(f"{self}\n  Try {remedies}.", self.families) if remedies else self
 
 
 class EmptyComponent(ComponentError):

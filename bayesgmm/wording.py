@@ -30,6 +30,8 @@ def alternatives(options: Sequence[str]) -> str:
     >>> alternatives(["fewer components", "more points"]), alternatives(["a or b", "c"])
     ('fewer components or more points', 'a or b, or c')
     """
+    if not options:
+        return ""
     *first, last = options
     comma = "," if len(first) > 1 or " or " in "".join(first) else ""
     return f"{', '.join(first)}{comma} or {last}" if first else last

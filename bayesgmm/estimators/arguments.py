@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, timedelta
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.columns import doubles_of
 from bayesgmm.data.containers import is_sparse, named_frame
-from bayesgmm.data.numbers import unmasked
+from bayesgmm.data.numbers import as_matrix, unmasked
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 type RandomState = int | np.random.RandomState | None
 
+REFUSED = frozenset("MmSUT")  # numpy's kinds of dates, durations and text
+NO_NUMBERS = (np.datetime64, np.timedelta64, date, timedelta, str, bytes)
 TIGHT, SINGLE = 1e-8, 1e-6  # tolerance of the sum of weights, in double and in single precision
 
 
@@ -78,10 +81,26 @@ def _checked(X: DataLike) -> object:
         return X  # scikit-learn says what to do
     frame = named_frame(X)
     if frame is None:
-        return unmasked(X)
+        return _real(unmasked(X))
     import pandas as pd
 
     return pd.DataFrame(doubles_of(frame.infer_objects()), frame.index, frame.columns)
+
+
+def _real(X: object) -> object:
+    """Refuse dates, durations and text, which numpy converts to numbers; scikit-learn checks the rest.
+
+    Raises
+    ------
+    DataError
+        As ``bayesgmm.fit``.
+    """
+    held = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
+    kind = held.dtype.kind if isinstance(held, np.ndarray) else ""
+    values = held.ravel() if isinstance(held, np.ndarray) and kind == "O" else ()
+    if kind in REFUSED or any(isinstance(value, NO_NUMBERS) for value in values):
+        as_matrix(X)
+    return X
 
 
 def _as_points(estimator: "BaseEstimator", values: Array) -> Points:

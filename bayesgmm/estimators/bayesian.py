@@ -82,7 +82,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     random_state : int, RandomState or None
     warm_start : bool
         If True, ``method='vb'`` continues from the last fit. If ``n_components``, ``covariance_type``, the type of the
-        priors or the columns have changed since, it starts anew, with a FitWarning. Must be False for other methods.
+        priors or the columns have changed since, it starts again, with a FitWarning. Must be False for other methods.
     verbose : int
         1 shows progress.
     verbose_interval : int

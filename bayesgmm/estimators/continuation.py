@@ -56,7 +56,8 @@ def remark_changes(continuing: str, last: Mapping[str, object], now: Sequence[ob
     changed = [_change(name, a, b) for (name, a), b in zip(last.items(), now, strict=True) if a != b]
     changed += [columns] if columns else []
     if changed:
-        warn([f"{continuing}: the last fit can't be continued, because {'; '.join(changed)}. This fit starts anew."])
+        reasons = "; ".join(changed)
+        warn([f"{continuing}: the last fit can't be continued, because {reasons}. The fit starts again."])
     return bool(changed)
 
 

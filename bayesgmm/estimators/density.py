@@ -40,8 +40,8 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         ConvergenceWarning
             scikit-learn's, if the best fit stopped before it converged.
         FitWarning
-            If the fit can't be used as it is: the message says why, and what to try. Also if ``warm_start`` can't
-            continue from the last fit.
+            If the fit can't be used as it is: the message gives the reason, and what to try. Also if ``warm_start``
+            can't continue from the last fit.
         """
         self._learn(X, sample_weight)
         return self

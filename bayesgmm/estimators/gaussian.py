@@ -29,6 +29,7 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
 from bayesgmm.posterior.info import EngineNotes, FitInfo
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
+from bayesgmm.wording import alternatives
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,7 +71,7 @@ class GaussianMixture(MixtureEstimator):
     random_state : int, RandomState or None
     warm_start : bool
         If True, continue from the last fit. If ``n_components``, ``covariance_type`` or the columns have changed since,
-        start anew, with a FitWarning.
+        start again from the beginning, with a FitWarning.
     verbose : int
         1 prints starts and iterations, 2 also their times and gains.
     verbose_interval : int
@@ -216,7 +217,7 @@ class GaussianMixture(MixtureEstimator):
             found = Remedies(points, family, self.n_components, "covariance_type").of(error)
             larger = max(TYPICAL_FLOOR * float(points.summary.variance.max()), 10 * self.reg_covar)
             found.append(f"reg_covar={larger:.0e}")
-            raise error.advised(found) from None
+            raise error.advised(alternatives(found)) from None
 
     def _best(
         self, sweep: em.Sweep, start: Callable[[], Mixture], n_init: int, log_scale: float, last: float = -np.inf

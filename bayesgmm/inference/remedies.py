@@ -13,7 +13,7 @@ from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.priors.covariances import WishartPrecision
-from bayesgmm.wording import plural
+from bayesgmm.wording import alternatives, plural
 
 MAX_COMPARED = 10_000  # maximum number of rows among which distinct ones are counted
 WISHART = "covariances=WishartPrecision()"
@@ -108,7 +108,7 @@ def advising(points: Points, model: MixtureModel, method: str | None = None) -> 
         found = Remedies(points, model.family, model.n_components).of(error)
         if method is not None:
             found.append(_stronger(model, method))
-        raise error.advised(found) from None
+        raise error.advised(alternatives(found)) from None
 
 
 def _stronger(model: MixtureModel, method: str) -> str:

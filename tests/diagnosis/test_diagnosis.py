@@ -315,7 +315,7 @@ def test_a_last_stick_with_mass_is_a_finding():
     assert "The last of 4 sticks has 20.0% of the weight" in found.what
     assert not components.cut_off(replace(told, truncation=TruncationInfo(0.001, 0.1, 2.0)))
     assert not components.cut_off(FitInfo())
-    assert "Try n_components=20, or a smaller concentration." in found.advice
+    assert "Try n_components=10, or a smaller concentration." in found.advice
     assert found.advice != components.cut_off(told, n_rows=8)[0].advice
     (many,) = components.cut_off(replace(told, truncation=TruncationInfo(0.9, 0.997, 2.0)))
     assert many.advice == "Try a smaller concentration: under this one, about 4,599 components would be needed."

@@ -40,7 +40,7 @@ def quietly(call, *args):
         ({}, pd.DataFrame(X[:, ::-1], columns=["b", "a"]), r"the columns were 'a', 'b' and are 'b', 'a'"),
     ],
 )
-def test_a_warm_start_begins_anew_where_the_shape_has_changed(kind, changed, data, message):
+def test_a_warm_start_starts_again_where_the_shape_has_changed(kind, changed, data, message):
     first = pd.DataFrame(X, columns=["a", "b"]) if isinstance(data, pd.DataFrame) else X
     estimator = kind(2, warm_start=True).fit(first).set_params(**changed)
     with pytest.warns(bg.FitWarning, match=message):
@@ -51,7 +51,7 @@ def test_a_warm_start_begins_anew_where_the_shape_has_changed(kind, changed, dat
 
 
 @pytest.mark.parametrize("changed", [{"n_components": 3}, {"mean_precision_prior": 5.0}])
-def test_a_stream_begins_anew_where_the_declaration_has_changed(changed):
+def test_a_stream_starts_again_where_the_declaration_has_changed(changed):
     estimator = bayes(2).partial_fit(X).set_params(**changed)
     with pytest.warns(bg.FitWarning, match="partial_fit, which forgets"):
         estimator.partial_fit(X)
@@ -158,3 +158,22 @@ def test_the_estimators_advise_their_own_parameters():
     assert gaussian(2, reg_covar=float(text.split("reg_covar=")[1].rstrip("."))).fit(COLLINEAR).converged_
     text = advice(bg.AnomalyDetector(method="mle").fit, COLLINEAR)
     assert "covariance_type='diag' or 'spherical'" in text
+
+
+@pytest.mark.parametrize("kind", [bg.GaussianMixture, bg.BayesianGaussianMixture, bg.AnomalyDetector])
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.arange(60).reshape(30, 2).astype("datetime64[D]"),
+        np.ones((30, 2), "timedelta64[s]"),
+        [[pd.Timestamp("2020"), 1.0]] * 30,
+        np.array([["1", "2"]] * 30),
+        [["1", "2"]] * 30,
+    ],
+    ids=["dates", "durations", "list of dates", "text", "list of text"],
+)
+def test_what_is_no_number_is_refused_as_by_fit(kind, data):
+    """Numpy and scikit-learn would convert it."""
+    for call in (kind().fit, kind().fit(X).predict):
+        with pytest.raises(bg.errors.DataError, match="the data are not a table of numbers"):
+            call(data)
