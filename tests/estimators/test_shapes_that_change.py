@@ -105,6 +105,8 @@ def test_criteria_of_the_likelihood_need_its_maximum():
     assert (fitted.bic(X), fitted.aic(X)) == (pytest.approx(table["bic"]["em"]), pytest.approx(table["aic"]["em"]))
     with pytest.raises(bg.errors.DeclarationError, match="bic needs the maximum(.|\n)*lower_bound_"):
         bayes(2).fit(X).bic(X)
+    with pytest.raises(bg.errors.DeclarationError, match="aic needs the maximum"):
+        quietly(bayes(2, method="map").fit, X).aic(X)
 
 
 # -- advice --
