@@ -13,6 +13,7 @@ from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
 from .errors import BayesGMMError, FitWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
+from .files import guarded_csv
 from .inference import fit
 from .inference.builder import build_model, initial_point
 from .labels.relabelling import relabel
@@ -89,6 +90,7 @@ __all__ = [
     "explain_anomalies",
     "explain_card",
     "fit",
+    "guarded_csv",
     "info",
     "initial_point",
     "label_convergence",

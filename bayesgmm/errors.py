@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from bayesgmm.wording import printable
+
 
 class BayesGMMError(Exception):
     """Base class of all exceptions of this package.
@@ -19,6 +21,10 @@ class BayesGMMError(Exception):
     ...     print(type(error).__name__)
     DeclarationError
     """
+
+    def __str__(self) -> str:
+        """Return the message; control characters in it, for example of a name, are replaced."""
+        return printable(super().__str__())
 
 
 class DataError(BayesGMMError, ValueError):
@@ -147,7 +153,7 @@ def warn(messages: Iterable[str]) -> None:
     FitWarning
     """
     for message in messages:
-        warnings.warn(message, FitWarning, skip_file_prefixes=(PACKAGE,))
+        warnings.warn(printable(message), FitWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def choose[T](name: object, registry: Mapping[str, T], what: str) -> T:

@@ -1,18 +1,36 @@
 """Output files: checked before the computation starts, and written completely or not at all."""
 
+import ctypes
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bayesgmm.errors import FitFileError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+HERE, RENAME_EXCHANGE = -100, 2  # of Linux: paths are relative to the current folder; exchange them
+RUN = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # a spreadsheet runs what starts so; full-width forms too
+_guards: ContextVar[bool] = ContextVar("guards", default=False)
 
 
 def writable(path: str | Path, *endings: str) -> Path:
@@ -122,12 +140,20 @@ def in_place_of(path: Path) -> Iterator[Path]:
 
 def _exchange(new: Path, target: Path, aside: Path) -> None:
     """Move one folder to the place of another, which is moved aside; put it back if that fails."""
+    if _swapped(new, target):
+        return
     target.rename(aside)
     try:
         new.rename(target)
     except BaseException:
         aside.rename(target)
         raise
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Exchange two folders, so that at no moment one is missing; False where the system can't: only Linux can."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    return exchange is not None and exchange(HERE, os.fsencode(one), HERE, os.fsencode(other), RENAME_EXCHANGE) == 0
 
 
 def _mode(target: Path, partial: Path) -> int:
@@ -149,9 +175,75 @@ def _to_disk(path: Path, whole: bool = True) -> None:
 
 
 def write_csv(frame: "pd.DataFrame", path: Path, *, index: bool = True) -> None:
-    """Write a table completely or not at all, as ``in_place_of`` does."""
+    """Write a table completely or not at all, as ``in_place_of`` does; see also ``guarded_csv``."""
     with in_place_of(path) as partial:
-        frame.to_csv(partial, index=index)
+        append_csv(frame, partial, index=index)
+
+
+def append_csv(frame: "pd.DataFrame", file: "Path | TextIO", **settings: Any) -> None:
+    """Write a table to a path or an open file, with pandas' settings; see also ``guarded_csv``."""
+    (_guarded(frame) if _guards.get() else frame).to_csv(file, **settings)
+
+
+@contextmanager
+def guarded_csv() -> Iterator[None]:
+    r"""Write CSV files in which a spreadsheet runs nothing, while a block runs.
+
+    A spreadsheet runs a cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula, also
+    one of a table from elsewhere, of which bayesgmm repeats the texts and the names of the columns. Inside the block,
+    such texts are written with an apostrophe in front [1]_. Numbers are unchanged. At the terminal the same is
+    ``--guard-csv``.
+
+    Returns
+    -------
+    context manager
+
+    References
+    ----------
+    .. [1] OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd
+    >>> with tempfile.TemporaryDirectory() as folder, guarded_csv():
+    ...     path = Path(folder, "table.csv")
+    ...     write_csv(pd.DataFrame({"=1+1": ["@SUM(A1)", "-2", "plain"]}), path, index=False)
+    ...     print(path.read_text().split())
+    ["'=1+1", "'@SUM(A1)", '-2', 'plain']
+    """
+    token = _guards.set(True)
+    try:
+        yield
+    finally:
+        _guards.reset(token)
+
+
+def _guarded(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a copy whose texts, also those of headers and row labels, run nothing."""
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime", "timedelta"]).columns
+    positions = [i for i, name in enumerate(frame.columns) if name in texts]
+    copy = frame.copy()
+    for i in positions:
+        copy.isetitem(i, frame.iloc[:, i].astype(object).map(_harmless))
+    copy.columns = frame.columns.map(_harmless)
+    copy.index = frame.index.map(_harmless)
+    copy.index.names = [_harmless(name) for name in frame.index.names]
+    return copy
+
+
+def _harmless(value: object) -> object:
+    """Put an apostrophe before a text that a spreadsheet would run; texts that are numbers stay."""
+    if not isinstance(value, str) or not value.startswith(RUN) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_picture(picture: "Figure", path: Path, dpi: int = 150) -> None:

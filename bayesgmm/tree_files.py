@@ -4,7 +4,7 @@ import json
 from collections.abc import Hashable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,14 +67,10 @@ def read_tree(path: str | Path, what: str) -> "xr.DataTree":
     path = Path(path)
     if not path.exists():
         raise FitFileError(f"there is no file {path}")
-    keywords: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "h5netcdf"}
+    if not path.is_file() and not path.is_dir():
+        raise FitFileError(f"{path} can't be read as {what}: it is a device or a pipe")
     try:
-        groups = _zarr_groups(path) if path.is_dir() else _hdf5_groups(path)
-        parts: dict[str, xr.Dataset] = {}
-        for group in ["/", *groups]:
-            with xr.open_dataset(path, group=group, **keywords) as opened:
-                parts[group] = opened.load()
-        tree = xr.DataTree.from_dict(parts)
+        tree = xr.DataTree.from_dict(_zarr_parts(path) if path.is_dir() else _hdf5_parts(path))
     except FitFileError:
         raise
     except Exception as error:  # each layer of the formats raises errors of its own
@@ -83,6 +79,30 @@ def read_tree(path: str | Path, what: str) -> "xr.DataTree":
     if stored is not None and stored != digest(tree):
         raise FitFileError(f"{path} is damaged: its contents are not those that were saved (their digest differs)")
     return tree
+
+
+def _zarr_parts(path: Path) -> "dict[str, xr.Dataset]":
+    """Read the root and the groups of a zarr store."""
+    import xarray as xr
+
+    parts = {}
+    for group in ["/", *_zarr_groups(path)]:
+        with xr.open_dataset(path, group=group, engine="zarr", consolidated=False) as opened:
+            parts[group] = opened.load()
+    return parts
+
+
+def _hdf5_parts(path: Path) -> "dict[str, xr.Dataset]":
+    """Read the root and the groups of a NetCDF file, which is opened once: another may take its place meanwhile."""
+    import xarray as xr
+
+    parts = {}
+    with path.open("rb") as file:
+        for group in ["/", *_hdf5_groups(file, path)]:
+            file.seek(0)
+            with xr.open_dataset(file, group=group, engine="h5netcdf") as opened:
+                parts[group] = opened.load()
+    return parts
 
 
 def digest(tree: "xr.DataTree") -> str:
@@ -122,11 +142,11 @@ def _bytes(values: NDArray[np.generic]) -> bytes:
     return "\0".join(map(str, values.ravel())).encode(errors="surrogatepass")
 
 
-def _hdf5_groups(path: Path) -> list[str]:
+def _hdf5_groups(opened: BinaryIO, path: Path) -> list[str]:
     """Names of the groups below the root, after a check that all in them is in this file, and fits into memory."""
     import h5py
 
-    with h5py.File(path) as file:
+    with h5py.File(opened) as file:
         _require_few(list(file), path)
         groups = [name for name in file if isinstance(_own(file, name, path), h5py.Group)]
         datasets = [item for place in [file, *(file[name] for name in groups)] for item in _datasets(place, path)]

@@ -1,8 +1,11 @@
-"""Counts and lists of names in sentences."""
+"""Counts and lists of names in sentences; text that is safe for a terminal."""
 
 from collections.abc import Sequence
 
 SHOWN = 5  # names that an error message lists
+# Characters that move the cursor, change colours, ring, or reverse the direction of text
+CONTROL = [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+ESCAPES = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROL}
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -35,3 +38,14 @@ def alternatives(options: Sequence[str]) -> str:
     *first, last = options
     comma = "," if len(first) > 1 or " or " in "".join(first) else ""
     return f"{', '.join(first)}{comma} or {last}" if first else last
+
+
+def printable(text: str) -> str:
+    r"""Replace control characters, with which a name could change what a terminal shows; tabs and new lines stay.
+
+    Examples
+    --------
+    >>> print(printable("red \x1b[31m text"))
+    red \x1b[31m text
+    """
+    return text.translate(ESCAPES)

@@ -18,7 +18,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-combination",
         action="store_true",
-        help="compare the two posteriors for every combination of priors, and run what takes long to compile: hours",
+        help="every combination of priors, containers, damages and faults of disks, and what compiles long: hours",
     )
 
 

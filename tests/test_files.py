@@ -1,11 +1,17 @@
 """Output files: checked before the work, and written completely or not at all."""
 
+import csv
 import os
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import bayesgmm
 from bayesgmm.errors import FitFileError
-from bayesgmm.files import in_place_of, made_folder, writable, writable_folder
+from bayesgmm.files import guarded_csv, in_place_of, made_folder, writable, writable_folder, write_csv
+from tests.commands import run
 
 
 def test_a_file_name_must_have_an_allowed_ending(tmp_path):
@@ -72,3 +78,38 @@ def test_a_folder_replaces_a_folder(tmp_path):
             partial.mkdir()
             (partial / name).write_text("")
     assert [file.name for file in path.iterdir()] == ["new"]
+
+
+def test_a_guarded_csv_runs_nothing_in_a_spreadsheet(tmp_path):
+    frame = pd.DataFrame(
+        {"@a": ["=1+1", "-5", "+x"], "n": [-1, 2, 3], "-k": pd.Categorical(["\ty", "\rz", "plain"])},
+        index=pd.Index(["=r", "s", "－t"], name="+i"),
+    )
+    write_csv(frame, tmp_path / "plain.csv")
+    with guarded_csv():
+        write_csv(frame, tmp_path / "guarded.csv")
+    assert pd.read_csv(tmp_path / "plain.csv", index_col=0).index.tolist() == ["=r", "s", "－t"]
+    with (tmp_path / "guarded.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["'+i", "'@a", "n", "'-k"],
+        ["'=r", "'=1+1", "-1", "'\ty"],
+        ["s", "-5", "2", "'\rz"],
+        ["'－t", "'+x", "3", "plain"],
+    ]
+
+
+def test_at_the_terminal_the_guard_is_an_option(tmp_path):
+    good = np.random.default_rng(0).normal(size=(60, 2))
+    table = pd.DataFrame(good, columns=["=a", "b"]).assign(note="@run")
+    table.to_csv(tmp_path / "d.csv", index=False)
+    asked = ["anomalies", tmp_path / "d.csv", "-o", tmp_path / "out.csv", "-k", 1, "--background", 0.1, "--all"]
+    for option, first in ((["--guard-csv"], "row,'=a,b,note"), ([], "row,=a,b,note")):
+        assert run(*asked, *option).returncode == 0
+        assert (tmp_path / "out.csv").read_text().startswith(first)
+
+
+def test_every_csv_is_written_where_the_guard_is():
+    """A direct call of ``to_csv`` would ignore ``guarded_csv``."""
+    sources = Path(bayesgmm.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if ".to_csv(" in path.read_text(encoding="utf-8")] == ["files.py"]

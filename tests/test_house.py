@@ -23,7 +23,8 @@ MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
 ROOMS = """
-errors wording late
+wording late temporary
+errors
 memory progress
 sweep
 dispatch files findings declared bundled data families pymc_ops apps.extras

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bayesgmm import progress
+from bayesgmm import progress, temporary
 from bayesgmm.posterior import native
 from bayesgmm.sweep import code_cache, orchestration
 from bayesgmm.sweep.compilation import KERNELS, Callback, sources
+from bayesgmm.temporary import temporary_folder
 
 DATA = "import numpy as np; x = np.random.default_rng(0).normal(size=(200, 2)); x[:100] += 5"
 NEVER = {"arviz", "dask", "jax", "matplotlib", "nutpie", "pymc", "sklearn"}
@@ -81,10 +82,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     # Python takes bytecode for current when size and second of change agree: not so for a module changed at once
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, code_cache.temporary_folder):
+    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, temporary_folder):
         remark.cache_clear()
     yield tmp_path
-    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, code_cache.temporary_folder):
+    for remark in (code_cache._remark_on_temporary, code_cache._remark_on_loss, temporary_folder):
         remark.cache_clear()
 
 
@@ -177,20 +178,20 @@ def test_a_kernel_is_made_of_all_files_that_it_calls():
 
 def test_where_nothing_can_be_written_code_goes_to_a_temporary_folder_with_one_remark(folder, monkeypatch):
     monkeypatch.setattr(code_cache._Implementation, "_locator_classes", [code_cache._TemporaryLocator])
-    monkeypatch.setattr(code_cache.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(temporary.tempfile, "tempdir", str(folder))
     with pytest.warns(RuntimeWarning, match="temporary folder") as remarks:
         assert [module(folder, name=name).double(2.0) for name in ("first", "second")] == [4.0, 4.0]
     assert len(remarks) == 1
-    kept = code_cache.temporary_folder()
+    kept = temporary_folder()
     assert list(kept.rglob("*.nbc"))
     assert not kept.stat().st_mode & 0o022
 
 
 def test_a_temporary_folder_of_another_user_is_not_used(folder, monkeypatch):
-    monkeypatch.setattr(code_cache.tempfile, "tempdir", str(folder))
-    (folder / f"bayesgmm-{code_cache._user()}").mkdir()
-    (folder / f"bayesgmm-{code_cache._user()}").chmod(0o777)
-    assert code_cache.temporary_folder() != folder / f"bayesgmm-{code_cache._user()}"
+    monkeypatch.setattr(temporary.tempfile, "tempdir", str(folder))
+    (folder / f"bayesgmm-{temporary._user()}").mkdir()
+    (folder / f"bayesgmm-{temporary._user()}").chmod(0o777)
+    assert temporary_folder() != folder / f"bayesgmm-{temporary._user()}"
 
 
 def test_a_full_disk_is_no_error(folder, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
 
 from bayesgmm.cards.transforms import AnyTransform
 from bayesgmm.data.columns import is_numeric, select
@@ -45,7 +45,8 @@ class DataCard(Declared):
     parameters : dict
         Arguments of the data set, if it takes any.
     path : str, optional
-        CSV or Parquet file instead of ``dataset``; relative to the folder of the card.
+        CSV or Parquet file instead of ``dataset``; relative to the folder of the card. For a card that ``load_card``
+        read, it must be below that folder, unless ``data_anywhere`` allows other places.
     columns : tuple of str, optional
         Columns to use; default all numeric columns.
     truth : str, optional
@@ -65,6 +66,7 @@ class DataCard(Declared):
     columns: tuple[str, ...] | None = None
     truth: str | None = None
     transforms: tuple[SerializeAsAny[AnyTransform], ...] = ()
+    _below: Path | None = PrivateAttr(default=None)
 
     @field_validator("dataset")
     @classmethod
@@ -106,9 +108,13 @@ class DataCard(Declared):
     def _arguments(self) -> dict[str, Any]:
         return {} if self.dataset is None else dict(inspect.signature(DATASETS[self.dataset]).parameters)
 
-    def within(self, folder: Path) -> "DataCard":
-        """Return a copy whose ``path`` is relative to a folder."""
-        return self if self.path is None else self.model_copy(update={"path": str(folder / self.path)})
+    def within(self, folder: Path, anywhere: bool = False) -> "DataCard":
+        """Return a copy whose ``path`` is relative to a folder; only files below it are read, unless ``anywhere``."""
+        if self.path is None:
+            return self
+        placed = self.model_copy(update={"path": str(folder / self.path)})
+        placed._below = None if anywhere else folder
+        return placed
 
     def read(self) -> CardTable:
         """Read or generate the data, and transform them.
@@ -116,7 +122,7 @@ class DataCard(Declared):
         Raises
         ------
         CardError
-            If the card declares no data.
+            If the card declares no data, or a file outside its folder.
         DataError
             If the data can't be read, a column is missing or not numeric, or a transform can't be applied.
         UnknownName
@@ -156,10 +162,20 @@ class DataCard(Declared):
         Raises
         ------
         CardError
-            If the card declares no data.
+            If the card declares no data, or a file outside its folder.
         """
         if self.dataset is not None:
             return DATASETS[self.dataset](**self.parameters)
         if self.path is not None:
-            return read_frame(self.path)
+            self._require_below(Path(self.path))
+            known = () if self.truth is None else (self.truth,)
+            return read_frame(self.path, None if self.columns is None else [*self.columns, *known])
         raise CardError("the card declares no data: give a table, or write [data] with dataset = '...' or path = '...'")
+
+    def _require_below(self, path: Path) -> None:
+        """Raise CardError for a file outside the folder of the card: a card from elsewhere must not choose any file."""
+        if self._below is not None and not path.resolve().is_relative_to(self._below.resolve()):
+            raise CardError(
+                f"data.path: {path} is not in the folder of the card, {self._below}\n"
+                "  If you trust the card, allow it: data_anywhere=True in Python, --data-anywhere at the terminal."
+            )

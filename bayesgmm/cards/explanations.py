@@ -60,7 +60,7 @@ class Explanation:
         return str(self)
 
 
-def explain_card(name: str | Path) -> Explanation:
+def explain_card(name: str | Path, *, data_anywhere: bool = False) -> Explanation:
     """Explain a card: its data, model, priors, expected results, and how to run it.
 
     The data are read or generated, because default priors depend on them. Nothing is fitted.
@@ -69,6 +69,8 @@ def explain_card(name: str | Path) -> Explanation:
     ----------
     name : str or Path
         Name of a bundled card, or a TOML file.
+    data_anywhere : bool
+        Allow the card to read data outside its own folder: only for cards that you trust.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def explain_card(name: str | Path) -> Explanation:
     Raises
     ------
     CardError
-        If the card can't be read or is invalid.
+        If the card can't be read, is invalid, or has data outside its folder.
     DataError
         If its data can't be read.
     UnknownName
@@ -88,7 +90,7 @@ def explain_card(name: str | Path) -> Explanation:
     >>> [part.title for part in explain_card("galaxies").parts][:4]
     ['The data', 'The question', 'The model', 'The priors']
     """
-    card, title = load_card(name), Path(name).stem
+    card, title = load_card(name, data_anywhere=data_anywhere), Path(name).stem
     table = card.data.read() if card.data.given else None
     parts = [
         Part("The data", _data(card, table)),

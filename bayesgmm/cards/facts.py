@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.cards.card import Card, Interval
+from bayesgmm.cards.fact_words import FACT_WORDS, FDR
 from bayesgmm.clusterings.label_draws import n_clusters
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-FDR = 0.05  # false discovery rate of the flagged points
 OUTLIER = "bad"  # class of points that belong to no cluster
 
 
@@ -211,45 +211,27 @@ def _false_discoveries(fitted: Fitted) -> float:
     return float(flagged[good].sum() / max(flagged.sum(), 1))
 
 
-FACTS: dict[str, Fact] = {
-    "smallest_weight": Fact("the smallest weight", lambda f: float(f.weight.min())),
-    "largest_weight": Fact("the largest weight", lambda f: float(f.weight.max())),
-    "largest_rhat": Fact("the largest R-hat of all parameters", lambda f: float(np.nanmax(f.rhat.to_array().max()))),
-    "loglik_rhat": Fact(
-        "R-hat of the log likelihood, which does not depend on labels", lambda f: float(f.rhat["loglik"])
-    ),
-    "clusters": Fact(
-        "components that are the most probable one for at least one point", lambda f: float(np.unique(f.labels).size)
-    ),
-    "occupied": Fact("posterior mean number of components with at least one point", _occupied),
-    "components": Fact("the posterior mean of an unknown number of components", _components),
-    "concentration": Fact("the posterior mean of the concentration", _concentration),
-    "truncated_mass": Fact("the expected weight of the truncated sticks", _truncated_mass),
-    "narrowest_sd": Fact("the smallest standard deviation of a component", _narrowest),
-    "entropy": Fact(
-        "the mean uncertainty of a point's label (normalised entropy: 0 certain, 1 all components equally probable)",
-        lambda f: float(assignments(f.fit)["entropy"].mean()),
-    ),
-    "label_agreement": Fact(
-        "the probability that a point's label in a draw is its most frequent label", _label_agreement
-    ),
-    "adjusted_rand_index": Fact(
-        "agreement of the labels with the known classes (adjusted Rand index: 0 by chance, 1 perfect)",
-        lambda f: f.agreement(f.labels),
-    ),
-    "merged_clusters": Fact(
-        "clusters after merging overlapping components", lambda f: float(f.merged.attrs["n_clusters"])
-    ),
-    "merged_adjusted_rand_index": Fact(
-        "agreement of the merged clusters with the known classes (adjusted Rand index)",
-        lambda f: f.agreement(f.merged["label"].values),
-    ),
-    "flagged": Fact(
-        f"points flagged as anomalies at a false discovery rate of {FDR:g}", lambda f: float(f.flagged.sum())
-    ),
-    "flagged_wrongly": Fact("the fraction of good points among the flagged ones", _false_discoveries),
-    "found": Fact("the fraction of bad points that are flagged", lambda f: float(np.mean(f.flagged[f.outlier]))),
+_FORMULAS: dict[str, Callable[[Fitted], float]] = {
+    "smallest_weight": lambda f: float(f.weight.min()),
+    "largest_weight": lambda f: float(f.weight.max()),
+    "largest_rhat": lambda f: float(np.nanmax(f.rhat.to_array().max())),
+    "loglik_rhat": lambda f: float(f.rhat["loglik"]),
+    "clusters": lambda f: float(np.unique(f.labels).size),
+    "occupied": _occupied,
+    "components": _components,
+    "concentration": _concentration,
+    "truncated_mass": _truncated_mass,
+    "narrowest_sd": _narrowest,
+    "entropy": lambda f: float(assignments(f.fit)["entropy"].mean()),
+    "label_agreement": _label_agreement,
+    "adjusted_rand_index": lambda f: f.agreement(f.labels),
+    "merged_clusters": lambda f: float(f.merged.attrs["n_clusters"]),
+    "merged_adjusted_rand_index": lambda f: f.agreement(f.merged["label"].values),
+    "flagged": lambda f: float(f.flagged.sum()),
+    "flagged_wrongly": _false_discoveries,
+    "found": lambda f: float(np.mean(f.flagged[f.outlier])),
 }
+FACTS = {name: Fact(FACT_WORDS[name], of) for name, of in _FORMULAS.items()}
 
 
 @dataclass(frozen=True)

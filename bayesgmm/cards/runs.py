@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bayesgmm.cards.card import Card, load_card
 from bayesgmm.cards.data import CardTable
 from bayesgmm.cards.facts import ExpectedResult, expected_results, fact_named
+from bayesgmm.errors import choose
 from bayesgmm.files import made_folder, write_csv
 from bayesgmm.inference import fit
 from bayesgmm.posterior.schema import save
@@ -37,7 +38,13 @@ class CardRun:
     expected: list[ExpectedResult]
 
 
-def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, progress: bool = True) -> CardRun:
+def run_card(
+    card: "Card | str | Path",
+    folder: "str | Path | None" = None,
+    *,
+    data_anywhere: bool = False,
+    progress: bool = True,
+) -> CardRun:
     """Fit a card's own data, and compare the fit with the expected results.
 
     Parameters
@@ -46,6 +53,8 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
         A card, the name of a bundled card, or a TOML file.
     folder : str or Path, optional
         Folder for ``data.csv`` (with the known classes), ``fit.nc`` and ``report.html``; by default nothing is written.
+    data_anywhere : bool
+        Allow a card that is read from a file to read data outside its own folder: only for cards that you trust.
     progress : bool
         Show progress bars.
 
@@ -56,7 +65,7 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
     Raises
     ------
     CardError
-        If the card is invalid or has no data, or an expected result can't be computed.
+        If the card is invalid, has no data or data outside its folder, or an expected result can't be computed.
     UnknownName
         If there is no bundled card, fact, method or column of a given name.
     DataError
@@ -70,15 +79,23 @@ def run_card(card: "Card | str | Path", folder: "str | Path | None" = None, *, p
     >>> all(result.met for result in run.expected)
     True
     """
-    card = card if isinstance(card, Card) else load_card(card)
+    card = card if isinstance(card, Card) else load_card(card, data_anywhere=data_anywhere)
     place = None if folder is None else made_folder(folder, WRITTEN)
     for name in card.expect:
         fact_named(name)  # check the names before the fit
     data = card.data.read()
+    _require_columns(card, data)
     result = fit_card(card, data, progress=progress)
     if place is not None:
         _write(card, data, result, place, progress)
     return CardRun(card, data, result, expected_results(card, result, data.truth))
+
+
+def _require_columns(card: Card, data: CardTable) -> None:
+    """Raise UnknownName, before the fit, if an interval is about a column that is not fitted."""
+    for interval in card.intervals:
+        if interval.column is not None:
+            choose(interval.column, dict.fromkeys(map(str, data.frame.columns)), "intervals: column")
 
 
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":

@@ -22,6 +22,7 @@ from bayesgmm.cli.terminal import (
     CardName,
     Columns,
     Covariance,
+    DataAnywhere,
     Method,
     OwnOrFile,
     check_picture,
@@ -82,6 +83,7 @@ def fit(
     max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
+    data_anywhere: DataAnywhere = False,
 ) -> None:
     """Fit a mixture to a table, or the mixture of a card to its own data."""
     from bayesgmm.files import writable
@@ -89,7 +91,7 @@ def fit(
     from bayesgmm.posterior import schema
 
     writable(output, *schema.FORMATS)
-    card = declare(model, components, covariance)
+    card = declare(model, components, covariance, data_anywhere)
     frame = read_for(card, data, columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     given = {"draws": draws, "max_draws": max_draws, "chains": chains}
@@ -118,6 +120,7 @@ def prior(
     columns: Columns = None,
     draws: Annotated[int, typer.Option(help="Number of mixtures to draw from the prior.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same figure.")] = 0,
+    data_anywhere: DataAnywhere = False,
 ) -> None:
     """Check the priors of a card before the fit: plot the data beside data simulated from the priors."""
     import matplotlib as mpl
@@ -127,7 +130,7 @@ def prior(
     from bayesgmm.predictions.elicitation import prior_predictive
 
     check_picture(output, *(path for path in (card, data) if path is not None))
-    declared = declare(card, None, None)
+    declared = declare(card, None, None, data_anywhere)
     tree = prior_predictive(declared.mixture, read_for(declared, data, columns), draws, seed=seed)
     mpl.use("Agg")
     write_picture(plots.prior(tree), output)

@@ -1,7 +1,8 @@
 """Running a command: the options that all commands have, error messages and exit codes.
 
-The common options (``--quiet``, ``--json``, ``--debug``) are added to each command when it is registered. So they can
-be given before or after the name of the command, ``--help`` lists them, and the shell completes them.
+The common options (``--quiet``, ``--json``, ``--guard-csv``, ``--debug``) are added to each command when it is
+registered. So they can be given before or after the name of the command, ``--help`` lists them, and the shell completes
+them.
 """
 
 import codecs
@@ -21,13 +22,17 @@ from typing import Annotated, Any
 import typer
 
 from bayesgmm.cli.session import Session
-from bayesgmm.cli.terminal import say, session, start_session
+from bayesgmm.cli.terminal import discard, echo, is_broken_pipe, say, session, start_session
+from bayesgmm.files import guarded_csv
 from bayesgmm.progress import quiet as no_progress
+from bayesgmm.temporary import provide_matplotlib_folder
+from bayesgmm.wording import printable
 
-FINE, WRONG, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130  # exit codes; 70 is EX_SOFTWARE, 130 is 128 + SIGINT
+FINE, WRONG, USAGE, BUG, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141  # 70: EX_SOFTWARE; 128 + SIGINT or SIGPIPE
 EXIT_CODES = (
     "Exit codes: 0 success; 1 an error, with a message; 2 wrong usage; 70 a bug in bayesgmm; 130 interrupted: the "
-    "results so far are written where possible, and a message says so."
+    "results so far are written where possible, and a message says so; 141 the output was not read to its end: all "
+    "files are written."
 )
 PANEL = "Common options"
 SHARED = {
@@ -42,6 +47,14 @@ SHARED = {
     ],
     "json": Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.", rich_help_panel=PANEL)
+    ],
+    "guard_csv": Annotated[
+        bool,
+        typer.Option(
+            "--guard-csv",
+            help="Write texts that a spreadsheet would run as formulas with an apostrophe in front.",
+            rich_help_panel=PANEL,
+        ),
     ],
     "debug": Annotated[bool, typer.Option("--debug", help="Print a traceback after an error.", rich_help_panel=PANEL)],
 }
@@ -93,7 +106,10 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
         session().typed = _typed(context)
-        with no_progress() if session().quiet else nullcontext():
+        with (
+            no_progress() if session().quiet else nullcontext(),
+            guarded_csv() if session().guard_csv else nullcontext(),
+        ):
             return function(**given)
 
     command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
@@ -114,8 +130,10 @@ def _source(context: typer.Context, name: str | None) -> str | None:
 
 def run(app: Callable[..., Any], arguments: list[str]) -> int:
     """Run a command line and return the exit code. Expected errors are printed as one message, without a traceback."""
+    _open_streams()
     start_session(Session())
     _replace_unprintable()
+    provide_matplotlib_folder()
     with _warnings_in_words(), _interrupts_noted(), _ended_properly():
         code = _outcome(app, arguments)
         if session().interrupted or code == INTERRUPTED:
@@ -126,18 +144,23 @@ def run(app: Callable[..., Any], arguments: list[str]) -> int:
 def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
     from bayesgmm.errors import BayesGMMError
 
-    machine = "--json" in arguments  # Typer's own errors come before the options are parsed
+    # Typer's own errors come before the options are parsed, and repeat what was typed
+    machine = "--json" in arguments or any(printable(text) != text for text in arguments)
     try:
         return app(arguments, prog_name="bayesgmm", standalone_mode=not machine) or FINE
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else FINE
+        return UNREAD if is_broken_pipe(end) else end.code if isinstance(end.code, int) else FINE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return UNREAD
     except (BayesGMMError, OSError, MemoryError) as error:
         return _failed(error, _in_words(error), WRONG)
     except Exception as error:
+        if session().interrupted:  # libraries raise errors of their own when Ctrl-C stops an import
+            return INTERRUPTED
         if hasattr(error, "format_message"):  # one of Typer's
-            session().json = True
+            session().json = "--json" in arguments
             return _failed(error, error.format_message(), getattr(error, "exit_code", USAGE))
         return _failed(error, f"this is a bug in bayesgmm: {type(error).__name__}: {error}{_hint()}", BUG)
 
@@ -165,14 +188,14 @@ def _failed(error: Exception, message: str, code: int) -> int:
     if session().debug:
         traceback.print_exception(error)
     session().error = {"kind": type(error).__name__, "message": message}
-    typer.echo(f"error: {message}", err=True)
+    echo(f"error: {message}", err=True)
     return code
 
 
 def _stopped() -> int:
     if not session().files:
         session().error = {"kind": "Interrupted", "message": "interrupted; nothing was written"}
-        typer.echo("interrupted; nothing was written", err=True)
+        echo("interrupted; nothing was written", err=True)
     return INTERRUPTED
 
 
@@ -182,10 +205,21 @@ def _finish(code: int) -> int:
         if session().json:
             print(session().document())
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return WRONG
-    return code
+    except OSError as error:
+        discard(sys.stdout)
+        code = UNREAD if is_broken_pipe(error) else _failed(error, _in_words(error), WRONG)
+    return UNREAD if session().unread and code == FINE else code
+
+
+def _open_streams() -> None:
+    """Open those of stdin, stdout and stderr that are closed as the null device; a file would take their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _replace_unprintable() -> None:
@@ -237,8 +271,16 @@ def _interrupts_noted() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
+
+    def unraisable(ignored: "sys.UnraisableHookArgs") -> None:
+        """Print nothing where Ctrl-C was pressed in code that can't be stopped, such as a destructor."""
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(ignored)
+
     signal.signal(signal.SIGINT, note)
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGINT, signal.default_int_handler)

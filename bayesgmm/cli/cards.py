@@ -8,7 +8,20 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import card_names
-from bayesgmm.cli.terminal import console, record, remark, say, session, show, show_table, wrote
+from bayesgmm.cli.terminal import (
+    DataAnywhere,
+    console,
+    literal,
+    record,
+    remark,
+    say,
+    session,
+    show,
+    show_table,
+    unread,
+    wrote,
+)
+from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
     from bayesgmm.cards.explanations import Explanation
@@ -38,7 +51,7 @@ def list_models(context: typer.Context) -> None:
     table.add_column(no_wrap=True)
     for name, path in cards().items():
         card = load_card(path)
-        table.add_row(name, card.about)
+        table.add_row(literal(name), literal(card.about))
         listed.append({"name": name, "title": card.title, "about": card.about, "path": str(path)})
     record(models=listed)
     show_table(table)
@@ -50,6 +63,7 @@ def list_models(context: typer.Context) -> None:
 def show_card(
     name: CardArgument,
     toml: Annotated[bool, typer.Option("--toml", help="Print the TOML file, to save and change it.")] = False,
+    data_anywhere: DataAnywhere = False,
 ) -> None:
     """Explain a card: data, model, priors with reasons, expected results, plots and commands."""
     from bayesgmm.cards.card import card_file, load_card
@@ -63,7 +77,7 @@ def show_card(
         return
     from bayesgmm.cards.explanations import explain_card
 
-    _explain(explain_card(name))
+    _explain(explain_card(name, data_anywhere=data_anywhere))
 
 
 def _explain(explanation: "Explanation") -> None:
@@ -79,7 +93,8 @@ def _explain(explanation: "Explanation") -> None:
         from rich.theme import Theme
 
         screen.push_theme(Theme({"markdown.code": "cyan"}))  # Rich's default has a black background
-        screen.print(Markdown(str(explanation), code_theme="ansi_dark"))
+        with unread():
+            screen.print(Markdown(printable(str(explanation)), code_theme="ansi_dark"))
     else:
         say(str(explanation))
 
@@ -88,6 +103,7 @@ def _explain(explanation: "Explanation") -> None:
 def run_models(
     name: CardArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
+    data_anywhere: DataAnywhere = False,
 ) -> None:
     """Fit a card's own data, write data, fit and report, and compare the fit with the expected results."""
     import matplotlib as mpl
@@ -96,7 +112,7 @@ def run_models(
     from bayesgmm.diagnosis.summary import component_table, component_words, convergence_line
 
     mpl.use("Agg")
-    run = run_card(name, output)
+    run = run_card(name, output, data_anywhere=data_anywhere)
     title, words = component_words(run.fit)
     show(words, title, name="components", values=component_table(run.fit), saved=True, end_after=("weight",))
     remark(convergence_line(run.fit) + "\n")
@@ -116,7 +132,7 @@ def _show_expected(expected: "list[ExpectedResult]") -> None:
     for column in ("lower", "upper", "value"):
         table.add_column(column, justify="right")
     for result in expected:
-        table.add_row(result.words, *(f"{value:.4g}" for value in (result.low, result.high, result.value)))
+        table.add_row(literal(result.words), *(f"{value:.4g}" for value in (result.low, result.high, result.value)))
     if expected:
         show_table(table)
     for result in expected:

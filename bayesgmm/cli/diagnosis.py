@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, record, session, write, wrote
+from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, record, session, unread, write, wrote
+from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
     from bayesgmm.findings import Finding, Findings
 
 COLOURS = {"problem": "bold red", "warning": "yellow", "note": "cyan"}
@@ -58,27 +63,32 @@ def _show(findings: "Findings", saved: bool) -> None:
         record(verdict=findings.verdict, worst=findings.worst, findings=records(findings.table))
         record(passed=list(findings.passed), skipped=findings.skipped)
         return
+    with unread():
+        for paragraph in _paragraphs(findings, short=saved and session().quiet):
+            console().print(paragraph)
+
+
+def _paragraphs(findings: "Findings", short: bool) -> "Iterator[Text]":
     from rich.text import Text
 
-    screen = console()
-    screen.print(Text(findings.verdict, style="bold"))
-    if saved and session().quiet:
+    yield Text(findings.verdict, style="bold")
+    if short:
         return
     for finding in findings:
-        screen.print()
-        screen.print(_paragraph(finding))
+        yield Text("")
+        yield _paragraph(finding)
     if findings.passed:
-        screen.print(Text(f"\nNo findings from: {', '.join(findings.passed)}.", style="green"))
+        yield Text(f"\nNo findings from: {', '.join(findings.passed)}.", style="green")
     for name, why in findings.skipped.items():
-        screen.print(Text(f"Not checked: {name} ({why}).", style="dim"))
+        yield Text(printable(f"Not checked: {name} ({why})."), style="dim")
 
 
-def _paragraph(finding: "Finding") -> object:
+def _paragraph(finding: "Finding") -> "Text":
     from rich.text import Text
 
     colour = COLOURS[finding.severity]
-    text = Text.assemble((finding.severity.upper(), colour), f" ({finding.check}): {finding.what}")
+    text = Text.assemble((finding.severity.upper(), colour), printable(f" ({finding.check}): {finding.what}"))
     for part, style in ((finding.why, "dim"), (finding.advice, "")):
         if part:
-            text.append(f"\n  {part}", style=style)
+            text.append(printable(f"\n  {part}"), style=style)
     return text

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, read_new, say, show, write
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, say, show, write
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,10 +32,11 @@ def partition(
     from bayesgmm.clusterings.label_draws import n_clusters
     from bayesgmm.clusterings.merging import merge_components
     from bayesgmm.clusterings.partitions import partition as find
-    from bayesgmm.posterior.schema import load
+    from bayesgmm.posterior.schema import load, points_for
 
     check_table(output, fit, data)
-    read, points = load(fit), read_new(data)
+    read = load(fit)
+    points = None if data is None else points_for(read, data)
     merged = merge_components(read, points) if merge else None
     best = find(read, points, loss=loss, merge=merged, max_clusters=max_clusters, seed=seed)
     ball = credible_ball(read, best, points, ci_prob=ci_prob)

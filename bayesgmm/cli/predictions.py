@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, read_new, say, write
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, say, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
     from bayesgmm.predictions.predictive import assignments
 
     check_table(output, fit, data)
-    answer = assignments(load(fit), read_new(data))
+    answer = assignments(load(fit), data)
     write(_assignment_frame(answer), output, "points")
 
 
@@ -49,8 +49,7 @@ def score(
     from bayesgmm.predictions.anomalies import anomaly_scores
 
     check_table(output, fit, data, calibration)
-    held_out = read_new(calibration)
-    answer = anomaly_scores(load(fit), read_new(data), fdr=fdr, calibration=held_out, seed=seed)
+    answer = anomaly_scores(load(fit), data, fdr=fdr, calibration=calibration, seed=seed)
     if fdr is not None:
         count = int(answer["anomaly"].sum())
         say(f"{count} of {answer.sizes['point']} points flagged at a false discovery rate of {fdr:g}")
@@ -82,7 +81,7 @@ def density(
     values = given_values(given)
     check_table(output, fit, data)
     if over is None:
-        answer = predictive.density(load(fit), read_new(data), ci_prob=ci_prob)
+        answer = predictive.density(load(fit), data, ci_prob=ci_prob)
     else:
         answer = predictive.conditional_density(load(fit), values, names_of(over), ci_prob=ci_prob)
     if "note" in answer.attrs:

@@ -22,6 +22,10 @@ class Session:
         Print one JSON document on stdout, and nothing else there.
     debug : bool
         Print tracebacks.
+    guard_csv : bool
+        Write CSV files in which a spreadsheet runs nothing.
+    interrupted, unread : bool
+        Ctrl-C was pressed; nobody reads the output any more.
     typed : dict
         The options that were given, with their long names, by the names of the command's parameters.
     """
@@ -29,7 +33,9 @@ class Session:
     quiet: bool = False
     json: bool = False
     debug: bool = False
+    guard_csv: bool = False
     interrupted: bool = False
+    unread: bool = False
     command: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     results: dict[str, object] = field(default_factory=dict)
@@ -38,9 +44,10 @@ class Session:
     files: list[dict[str, object]] = field(default_factory=list)
     error: dict[str, str] | None = None
 
-    def ask(self, quiet: bool, json: bool, debug: bool) -> None:
+    def ask(self, **given: bool) -> None:
         """Set the common options; an option that was given before the name of the command stays set."""
-        self.quiet, self.json, self.debug = self.quiet or quiet, self.json or json, self.debug or debug
+        for name, wanted in given.items():
+            setattr(self, name, wanted or getattr(self, name))
 
     def document(self) -> str:
         """Return the JSON document.

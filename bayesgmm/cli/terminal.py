@@ -5,15 +5,19 @@ or with ``--json`` keep the results for the JSON document.
 """
 
 import numbers
+import os
 import re
+import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, TABLES, card_names, covariances, either, files, late, one_of
 from bayesgmm.cli.session import Session, records
+from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +74,9 @@ Method = Annotated[
         autocompletion=one_of(*METHODS),
     ),
 ]
+DataAnywhere = Annotated[
+    bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
+]
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -93,13 +100,45 @@ def say(text: str, err: bool = False) -> None:
     elif session().json:
         session().messages.append(text)
         return
-    typer.echo(text, err=err)
+    echo(text, err=err)
 
 
 def remark(text: str, err: bool = False) -> None:
     """Print a line of additional information for people; with ``--quiet`` or ``--json`` it is left out."""
     if not (session().quiet or session().json):
-        typer.echo(text, err=err)
+        echo(text, err=err)
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print a text; control characters in it, for example of a column name, are replaced."""
+    with unread(err):
+        typer.echo(printable(text), err=err)
+
+
+@contextmanager
+def unread(err: bool = False) -> Iterator[None]:
+    """Print to the null device once nobody reads the output any more, so that the command still writes its files."""
+    try:
+        yield
+    except (OSError, SystemExit) as error:  # Rich exits
+        if not is_broken_pipe(error):
+            raise
+        session().unread = True
+        discard(sys.stderr if err else sys.stdout)
+
+
+def is_broken_pipe(error: BaseException | None) -> bool:
+    """Return True if nobody reads what was printed, or this caused the error."""
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__context__
+    return error is not None
+
+
+def discard(stream: TextIO) -> None:
+    """Discard all that is printed from now on to stdout or stderr."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def record(**results: object) -> None:
@@ -107,7 +146,7 @@ def record(**results: object) -> None:
     session().results.update(results)
 
 
-def declare(model: Path | None, components: int | None, covariance: str | None) -> "Card":
+def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":
     """Return the card of ``--model``, or a card with only the mixture that ``-k`` declares.
 
     Raises
@@ -128,7 +167,7 @@ def declare(model: Path | None, components: int | None, covariance: str | None) 
     assert model is not None
     if covariance is not None:
         raise DeclarationError(f"--covariance can't be used with --model: the card {model} declares the covariance")
-    return load_card(model)
+    return load_card(model, data_anywhere=data_anywhere)
 
 
 def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFrame":
@@ -222,13 +261,6 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     if dropped:
         say(f"left out, not numeric: {listing(dropped)}; choose columns with --columns", err=True)
     return frame
-
-
-def read_new(path: Path | None) -> "pd.DataFrame | None":
-    """Read all columns of new points; None for the points that were fitted."""
-    from bayesgmm.data.tables import read_frame
-
-    return None if path is None else read_frame(path)
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:
@@ -326,7 +358,8 @@ def show(
     elif not (session().quiet and saved):
         screen = console()
         for table in _side_by_side(in_words(frame), title, end_after, screen):
-            screen.print(table)
+            with unread():
+                screen.print(table)
 
 
 def slug(title: str) -> str:
@@ -343,13 +376,12 @@ def slug(title: str) -> str:
 def show_table(table: "Table") -> None:
     """Print a table of Rich, except with ``--json``."""
     if not session().json:
-        console().print(table)
+        with unread():
+            console().print(table)
 
 
 def console() -> "Console":
     """Return the console of Rich; a file or pipe has no limit of width, except from the variable COLUMNS."""
-    import os
-
     from rich.console import Console
 
     screen = Console()
@@ -376,13 +408,25 @@ def _side_by_side(
 
 def _rich_table(frame: "pd.DataFrame", title: str, end_after: Collection[str]) -> "Table":
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title) or None, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(escape(str(frame.index.name or "")))
+    table = Table(title=literal(title) or None, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column(literal(str(frame.index.name or "")))
     for column in frame.columns:
-        table.add_column(escape(str(column)), justify="right")
+        table.add_column(literal(str(column)), justify="right")
     for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
-        table.add_row(escape(str(label)), *map(escape, row), end_section=str(label) in end_after)
+        table.add_row(literal(str(label)), *map(literal, row), end_section=str(label) in end_after)
     return table
+
+
+def literal(text: str) -> str:
+    r"""Return a text that Rich prints as it is: without markup, and with control characters replaced.
+
+    Examples
+    --------
+    >>> print(literal("[red]"))
+    \[red]
+    """
+    from rich.markup import escape
+
+    return escape(printable(text))

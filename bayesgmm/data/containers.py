@@ -1,6 +1,6 @@
 """Tables with named columns, whatever holds them: pandas, polars, Arrow, xarray, dicts, structured arrays, files."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ ARROW = ("__arrow_c_stream__", "__dataframe__")  # protocols by which libraries 
 PLAIN = (np.ndarray, np.generic, list, tuple, range, int, float, complex, bytes)  # they name no columns
 
 
-def named_frame(data: object) -> "pd.DataFrame | None":
+def named_frame(data: object, columns: Sequence[str] | None = None) -> "pd.DataFrame | None":
     """Return a container that names its columns as a DataFrame; None if it names none.
 
     Parameters
@@ -28,6 +28,9 @@ def named_frame(data: object) -> "pd.DataFrame | None":
         pandas DataFrame, or Series with a name; polars DataFrame, LazyFrame or Series; pyarrow Table; xarray Dataset,
         or DataArray with labelled columns; mapping of name to column; structured array; any table with the Arrow or
         the dataframe interchange protocol; path of a CSV or Parquet file.
+    columns : sequence of str, optional
+        Columns that will be used: a file or a lazy frame need not be read beyond them. If one is missing, all are
+        returned. Default: all.
 
     Raises
     ------
@@ -49,14 +52,14 @@ def named_frame(data: object) -> "pd.DataFrame | None":
     if isinstance(data, str | Path):
         from bayesgmm.data.tables import read_frame
 
-        return read_frame(data)
+        return read_frame(data, columns)
     if isinstance(data, Mapping) and not _is_from(data, "xarray"):
         return _of_mapping(data)
     if is_sparse(data):
         raise DataError("the data are a sparse matrix; give X.toarray()")
     if _is_from(data, "xarray"):
         return _of_xarray(data)
-    return _of_pandas(data) if _is_from(data, "pandas") else _of_narwhals(data)
+    return _of_pandas(data) if _is_from(data, "pandas") else _of_narwhals(data, columns)
 
 
 def is_sparse(data: object) -> bool:
@@ -114,7 +117,7 @@ def _of_xarray(data: object) -> "pd.DataFrame | None":
     return _of_mapping(dict(zip(names, rows.values.T, strict=True)), rows.indexes.get(rows.dims[0]))
 
 
-def _of_narwhals(data: Any) -> "pd.DataFrame | None":
+def _of_narwhals(data: Any, columns: Sequence[str] | None = None) -> "pd.DataFrame | None":
     """Return a table of any library that narwhals knows, or that has one of the protocols."""
     import narwhals as nw
 
@@ -122,6 +125,8 @@ def _of_narwhals(data: Any) -> "pd.DataFrame | None":
     if frame is data:
         return _of_protocol(data)
     if isinstance(frame, nw.LazyFrame):
+        if columns and {*columns} <= {*frame.collect_schema().names()}:
+            frame = frame.select(*columns)
         frame = frame.collect()
     if isinstance(frame, nw.Series):
         if not frame.name:

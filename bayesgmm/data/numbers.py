@@ -102,7 +102,7 @@ def unmasked(data: object) -> Any:
     >>> unmasked(np.ma.array([1, 2], mask=[False, True]))
     array([ 1., nan])
     """
-    if isinstance(data, Sequence) and any(isinstance(row, np.ma.MaskedArray) for row in data):
+    if isinstance(data, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in data):
         data = np.ma.array(data)
     if not isinstance(data, np.ma.MaskedArray):
         return data

@@ -254,7 +254,7 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
         return data
     if columns is not None:
         columns = column_names(columns)
-    frame = named_frame(data)
+    frame = named_frame(data, columns)
     if frame is not None:
         require_distinct([str(c) for c in frame.columns])
         frame = select(frame, columns).infer_objects()

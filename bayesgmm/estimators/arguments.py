@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 type RandomState = int | np.random.RandomState | None
 
-REFUSED = frozenset("MmSUT")  # numpy's kinds of dates, durations and text
-NO_NUMBERS = (np.datetime64, np.timedelta64, date, timedelta, str, bytes)
+READ_BY_NUMPY = "USTMmiu"  # kinds that numpy converts to doubles without a word: text, dates, durations, integers
+NO_NUMBERS = (str, bytes, int, date, timedelta, np.datetime64, np.timedelta64)  # the same in lists and object arrays
 TIGHT, SINGLE = 1e-8, 1e-6  # tolerance of the sum of weights, in double and in single precision
 
 
@@ -81,26 +81,23 @@ def _checked(X: DataLike) -> object:
         return X  # scikit-learn says what to do
     frame = named_frame(X)
     if frame is None:
-        return _real(unmasked(X))
+        plain = unmasked(X)
+        _require_numbers(plain)
+        return plain
     import pandas as pd
 
     return pd.DataFrame(doubles_of(frame.infer_objects()), frame.index, frame.columns)
 
 
-def _real(X: object) -> object:
-    """Refuse dates, durations and text, which numpy converts to numbers; scikit-learn checks the rest.
-
-    Raises
-    ------
-    DataError
-        As ``bayesgmm.fit``.
-    """
-    held = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else X
-    kind = held.dtype.kind if isinstance(held, np.ndarray) else ""
-    values = held.ravel() if isinstance(held, np.ndarray) and kind == "O" else ()
-    if kind in REFUSED or any(isinstance(value, NO_NUMBERS) for value in values):
-        as_matrix(X)
-    return X
+def _require_numbers(plain: object) -> None:
+    """Raise DataError for text, dates and inexact integers, which scikit-learn would convert; it checks all else."""
+    try:
+        raw = np.asarray(plain)
+    except (TypeError, ValueError):  # of several lengths
+        return
+    kind = raw.dtype.kind
+    if kind in READ_BY_NUMPY or (kind == "O" and any(isinstance(value, NO_NUMBERS) for value in raw.flat)):
+        as_matrix(raw if raw.ndim else raw[None])
 
 
 def _as_points(estimator: "BaseEstimator", values: Array) -> Points:

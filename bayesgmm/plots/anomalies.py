@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import COLOURS, choose_columns, marker_area
+from bayesgmm.plots.style import COLOURS, choose_columns, literal, marker_area
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
 
@@ -80,6 +80,7 @@ def anomaly_data(
     ).assign_coords(feature=[points.columns[j] for j in chosen], place=place, ci_bound=["lower", "upper"])
 
 
+@literal
 def anomalies(
     fit: "xr.DataTree",
     data: DataLike | None = None,

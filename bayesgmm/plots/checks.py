@@ -8,8 +8,9 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
 from bayesgmm.plots.panels import despine, panel_grid
-from bayesgmm.plots.style import COLOURS, choose_columns
+from bayesgmm.plots.style import COLOURS, choose_columns, literal
 from bayesgmm.posterior.schema import observed
+from bayesgmm.wording import printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,6 +100,7 @@ def _of_pair(compared: dict[tuple[str, ...], float], a: str, b: str) -> float:
     return compared["margin", a] if a == b else compared.get(("pair", a, b), compared.get(("pair", b, a), float("nan")))
 
 
+@literal
 def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "Figure":
     """Plot a posterior predictive check of the columns and of their dependence.
 
@@ -166,7 +168,7 @@ def _draw_difference(axis: "Axes", data: "xr.Dataset", j: int, largest: float) -
 def _draw_pairs(figure: "Figure", axis: "Axes", data: "xr.Dataset") -> None:
     from matplotlib.colors import LogNorm
 
-    names, p_value = data["feature"].values, data["p_value"].values
+    names, p_value = [printable(str(name)) for name in data["feature"].values], data["p_value"].values
     lower = np.where(np.tri(len(names), dtype=bool), p_value, np.nan)
     image = axis.imshow(np.maximum(lower, FLOOR), cmap="cividis", norm=LogNorm(FLOOR, 1))
     for a in range(len(names)):

@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.plots.panels import despine
+from bayesgmm.plots.style import literal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,6 +48,7 @@ def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, se
     return chance.isel(n_clusters=slice(first, last)).to_dataset()
 
 
+@literal
 def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """Plot the posterior of the number of occupied components or merged clusters.
 
@@ -125,6 +127,7 @@ def n_components_data(fit: "xr.DataTree", *, seed: int = 0) -> "xr.Dataset":
     return table.iloc[: int(there[-1]) + 2].to_xarray()
 
 
+@literal
 def n_components(fit: "xr.DataTree", *, seed: int = 0) -> "Figure":
     """Plot the posterior of the number of components, and of the number of clusters, beside their priors.
 

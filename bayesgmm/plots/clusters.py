@@ -21,7 +21,7 @@ from bayesgmm.plots.panels import (
     row_weights,
     triangle,
 )
-from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, marker_area
+from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, literal, marker_area
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
 from bayesgmm.sweep.stats import Array, cholesky
@@ -115,6 +115,7 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
     return mean[..., pair][..., None] + chol @ circle
 
 
+@literal
 def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Plot the points by component, with rings around uncertain points, and the components in some draws.
 

@@ -11,7 +11,7 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, hide_height, pair_number, row_weights, triangle
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid, marker_area
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid, literal, marker_area
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import marginal, places
 from bayesgmm.predictions.conditionals import conditional
@@ -166,6 +166,7 @@ def held_by(values: Array, shares: Sequence[float]) -> Array:
     return np.array([ordered[np.searchsorted(total, share * (1 - 1e-12))] for share in shares])
 
 
+@literal
 def density(
     fit: "xr.DataTree",
     columns: Sequence[str] | None = None,

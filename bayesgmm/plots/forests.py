@@ -7,7 +7,7 @@ import numpy as np
 
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.plots.style import colour, interval
+from bayesgmm.plots.style import colour, interval, literal
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
@@ -110,6 +110,7 @@ def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
     return np.concatenate(chances).mean(axis=0)
 
 
+@literal
 def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
     """Plot the weight of each component, with two intervals, and the probability that it holds a point.
 

@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.clusterings.merging import elbow, line
 from bayesgmm.errors import DeclarationError
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, literal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,6 +55,7 @@ def entropy_data(merged: "xr.Dataset") -> "xr.Dataset":
     return data.assign(line=(("half", "coefficient"), np.stack(halves)))
 
 
+@literal
 def entropy(merged: "xr.Dataset") -> "Figure":
     """Plot the entropy of the labels against the number of clusters, and the overlap of the merged components.
 

@@ -11,7 +11,7 @@ from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, literal
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.predictions.densities import spread
@@ -120,6 +120,7 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
     return centre[:, None] + sd[:, None] * outline
 
 
+@literal
 def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Plot the mixture by pairs of columns: components, credible regions of their means, and the density.
 

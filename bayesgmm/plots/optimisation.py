@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, literal
 from bayesgmm.posterior.info import info
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
     return fit["optimisation"].to_dataset().assign(final=notes.elbo, final_se=notes.elbo_se)
 
 
+@literal
 def elbo(fit: "xr.DataTree") -> "Figure":
     """Plot the evidence lower bound (ELBO) over the iterations, and its final value.
 

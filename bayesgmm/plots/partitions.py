@@ -12,7 +12,7 @@ from bayesgmm.clusterings.credible_balls import credible_ball
 from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
 from bayesgmm.plots.panels import despine, draw_points, draw_rings
-from bayesgmm.plots.style import choose_columns, colour, marker_area
+from bayesgmm.plots.style import choose_columns, colour, literal, marker_area
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.wording import plural
@@ -109,6 +109,7 @@ def matched(label: Labels, reference: Labels) -> Labels:
     return linear_sum_assignment(-shared)[1]
 
 
+@literal
 def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
@@ -223,6 +224,7 @@ def partition_data(
     )
 
 
+@literal
 def partition(
     fit: "xr.DataTree",
     best: "xr.Dataset | None" = None,

@@ -8,7 +8,7 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.panels import despine, hide_height, panel_grid
-from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid, interval
+from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, curves, grid, interval, literal
 from bayesgmm.posterior.info import declaration
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.elicitation import elicit
@@ -86,6 +86,7 @@ def prior_data(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
     )
 
 
+@literal
 def prior(tree: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Plot the prior predictive distribution, with the data, before any fit.
 

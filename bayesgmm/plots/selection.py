@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.errors import DataError, choose
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.plots.panels import despine
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, literal
 from bayesgmm.posterior.criteria import CRITERIA
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def selection_data(table: "pd.DataFrame", criterion: str = "bic") -> "xr.Dataset
     )
 
 
+@literal
 def selection(table: "pd.DataFrame", criterion: str = "bic") -> "Figure":
     """Plot a criterion against the number of components, a line for each covariance family.
 

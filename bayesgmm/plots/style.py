@@ -1,18 +1,57 @@
-"""Colours, choice of columns, grids, curves and intervals of all plots."""
+"""Colours, text, choice of columns, grids, curves and intervals of all plots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.data.columns import column_names
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import listing
+from bayesgmm.wording import listing, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): safe for all kinds of colour vision. A component has the same colour in every figure.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 OUTLINES = 25  # number of draws with outlines
 MAX_COLUMNS = 6  # default maximum number of columns in a figure
+LITERAL: dict[Any, object] = {
+    "text.parse_math": False,
+    "text.usetex": False,
+    "axes.formatter.use_mathtext": False,
+}  # matplotlib's settings by which all text is drawn as it is
+
+
+def literal[**P](draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
+    """Make a plot draw all text as it is: names of columns and rows may hold ``$``, which would start a formula."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+        import matplotlib as mpl
+        from matplotlib.text import Text
+
+        with mpl.rc_context(LITERAL):
+            figure = draw(*args, **kwargs)
+        plain_powers(figure)
+        for text in figure.findobj(Text):
+            text.set_text(printable(text.get_text()))
+        return figure
+
+    return drawn
+
+
+def plain_powers(figure: "Figure") -> None:
+    """Label logarithmic axes as 0.01: powers of ten would need formulas, which are off because of names."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
 
 
 def colour(component: int) -> str:

@@ -1,6 +1,8 @@
-"""Draws of a mixture's parameters, in data units."""
+"""Draws of a mixture's parameters, in data units; checks of numbers that were read from a file."""
 
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bayesgmm.sweep.stats import Array
 
@@ -31,3 +33,40 @@ class Parameters:
         extras = {name: value.reshape(-1, *value.shape[leading:]) for name, value in self.extras.items()}
         weight, mean = self.weight.reshape(-1, k), self.mean.reshape(-1, k, d)
         return Parameters(weight, mean, self.covariance.reshape(-1, k, d, d), extras)
+
+
+def are_probabilities(values: Array) -> bool:
+    """Return True if numbers (..., K) are not negative, and sum to one over the last axis.
+
+    Examples
+    --------
+    >>> are_probabilities(np.array([0.4, 0.6])), are_probabilities(np.array([-0.4, 1.4]))
+    (True, False)
+    """
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, rtol=0, atol=1e-4))
+
+
+def are_covariances(covariance: Array, scale: Array) -> bool:
+    """Return True if matrices (..., D, D) are symmetric and positive definite; False if a scale is not positive.
+
+    Parameters
+    ----------
+    covariance : (..., D, D) float
+    scale : (D,) float
+        Divisors of the coordinates, so that columns of different units can be compared.
+
+    Examples
+    --------
+    >>> are_covariances(np.eye(2), np.ones(2)), are_covariances(-np.eye(2), np.ones(2))
+    (True, False)
+    """
+    if not (scale > 0).all():
+        return False
+    scaled = covariance / np.outer(scale, scale)
+    if not np.isfinite(scaled).all() or not np.allclose(scaled, scaled.swapaxes(-1, -2), rtol=1e-6):
+        return False
+    try:
+        np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
 from bayesgmm.posterior.info import SCHEMA, stored_schema
-from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
 from bayesgmm.sweep.stats import Array, Table, cholesky
 from bayesgmm.tree_files import read_tree, write_tree
 from bayesgmm.wording import listing, plural
@@ -247,7 +247,7 @@ def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
 def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
     """Convert data to points with the columns of a fit: by name where they have names, else by position."""
     columns = [str(name) for name in fit["posterior"].coords["feature"].values]
-    frame = None if isinstance(data, Points) else named_frame(data)
+    frame = None if isinstance(data, Points) else named_frame(data, columns)
     if frame is None:
         points = as_points(data)
         if points.values.shape[1] != len(columns):
@@ -371,9 +371,9 @@ def _require_values(fit: "xr.DataTree", what: str) -> None:
     posterior = unpack(fit)
     p, standard = posterior.parameters, posterior.standard
     wrong = {
-        "a weight is not a probability, or those of a draw do not sum to one": not _are_probabilities(p.weight),
+        "a weight is not a probability, or those of a draw do not sum to one": not are_probabilities(p.weight),
         "a mean is not a finite number": not np.isfinite(p.mean).all(),
-        "a covariance is not symmetric and positive definite": not _are_covariances(p.covariance, standard),
+        "a covariance is not symmetric and positive definite": not are_covariances(p.covariance, standard.scale),
         "a scale is not a positive number": not (standard.scale > 0).all() or not np.isfinite(standard.shift).all(),
         "the fitted points are not finite numbers": holds_points(fit) and not np.isfinite(observed(fit).values).all(),
         "the columns of the points are not those of the posterior": (
@@ -382,20 +382,3 @@ def _require_values(fit: "xr.DataTree", what: str) -> None:
     }
     if found := [fault for fault, there in wrong.items() if there]:
         raise FitFileError(f"{what} is damaged: {'; '.join(found)}")
-
-
-def _are_probabilities(weight: Array) -> bool:
-    return bool((weight >= 0).all() and np.allclose(weight.sum(axis=-1), 1, rtol=0, atol=1e-4))
-
-
-def _are_covariances(covariance: Array, standard: Standard) -> bool:
-    if not (standard.scale > 0).all():
-        return True  # another message reports it
-    scaled = covariance / np.outer(standard.scale, standard.scale)
-    if not np.isfinite(scaled).all() or not np.allclose(scaled, scaled.swapaxes(-1, -2), rtol=1e-6):
-        return False
-    try:
-        np.linalg.cholesky(scaled)
-    except np.linalg.LinAlgError:
-        return False
-    return True

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesgmm.data.columns import column_names
-from bayesgmm.data.numbers import LARGEST
+from bayesgmm.data.numbers import LARGEST, as_doubles
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
@@ -316,7 +316,7 @@ def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str
     return {name: _number(name, value) for name, value in values.items()}
 
 
-def _number(name: str, value: float | str) -> float:
+def _number(name: str, value: object) -> float:
     """Validate a value in ``given``: finite, and small enough to be squared.
 
     Raises
@@ -325,8 +325,8 @@ def _number(name: str, value: float | str) -> float:
         When it is not.
     """
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(as_doubles(value))  # of one number; text is refused, as in tables
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not abs(number) <= LARGEST:
         raise DataError(f"given={{{name!r}: {value!r}}}: give one number for each column, up to {LARGEST:g}")

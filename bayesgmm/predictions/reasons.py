@@ -71,7 +71,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     (True, True)
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
-    answer = assignments(fit, data, draws=draws)
+    answer = assignments(fit, None if data is None else points, draws=draws)  # a file is read once
     component = answer["label"].values
     z, marginal, expected = _z_scores(posterior, points.values, component)
     each = ("point", "feature")

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.plots.style import COLOURS
+from bayesgmm.plots.style import COLOURS, LITERAL, plain_powers
 from bayesgmm.reports.blocks import Picture
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ STYLE: dict[str, object] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
-    "text.usetex": False,
-    "text.parse_math": False,  # a column called $x_1$ is not a formula
     "svg.fonttype": "path",  # looks the same if the font is missing
     "svg.hashsalt": "bayesgmm",  # the same fit gives the same bytes
 }
@@ -60,7 +58,7 @@ def style() -> Iterator[None]:
         ):  # missing letters are boxes; a column may have tiny units
             warnings.filterwarnings("ignore", known, UserWarning)
         mpl.rcdefaults()
-        settings: Any = STYLE | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
+        settings: Any = STYLE | LITERAL | {"axes.prop_cycle": cycler(color=CHAINS), "font.family": _fonts()}
         mpl.rcParams.update(settings)
         yield
 
@@ -92,22 +90,11 @@ def picture(
     with style():
         figure = draw()
         try:
-            _plain_powers(figure)
+            plain_powers(figure)
             source, width, height = _encoded(figure, vectors)
         finally:
             plt.close(figure)
     return Picture(title, source, width, height, alt, reading, verdict)
-
-
-def _plain_powers(figure: "Figure") -> None:
-    """Label logarithmic axes as 0.01: powers of ten would need mathematics, which is off because of column names."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    for panel in figure.axes:
-        for axis in (panel.xaxis, panel.yaxis):
-            if axis.get_scale() == "log":
-                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axis.set_minor_formatter(NullFormatter())
 
 
 def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":

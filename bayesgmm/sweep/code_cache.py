@@ -5,12 +5,9 @@ compiled, not only in the file of the function. An index that can't be read is r
 causes a warning, not an error. At a terminal, a line shows that code is being compiled.
 """
 
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from getpass import getuser
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,6 +24,7 @@ from numba.core.types import Type
 from bayesgmm import progress
 from bayesgmm.errors import PACKAGE
 from bayesgmm.sweep.inner_code import without_literals
+from bayesgmm.temporary import temporary_folder
 
 Function = Callable[..., object]
 
@@ -97,31 +95,6 @@ class _TemporaryLocator(_CacheLocator):
     def get_disambiguator(self) -> str:
         """Return the line of the function, which distinguishes it from others of the same name."""
         return str(self._line)
-
-
-@cache
-def temporary_folder() -> Path:
-    """Return a folder that no other user can write to, because the code in it will be executed.
-
-    If possible it is the same for all processes of a user, so that each function is compiled only once.
-    """
-    folder = Path(tempfile.gettempdir()) / f"bayesgmm-{_user()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-        ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-        if ours and not folder.is_symlink() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="bayesgmm-"))
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError, ImportError):  # a user id without a name, as in a container
-        return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
 @cache

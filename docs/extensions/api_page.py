@@ -31,7 +31,10 @@ PURPOSES = {
         "What is believed before any data, and declarations as files.",
         "prior_predictive elicit load_card explain_card run_card model.cards model.card_path",
     ),
-    "Fit": ("One declaration, every engine, one result.", "fit build_model initial_point save load info FitInfo"),
+    "Fit": (
+        "One declaration, every engine, one result.",
+        "fit build_model initial_point save load info FitInfo guarded_csv",
+    ),
     "Ask": (
         "Every answer reads a fit of any engine, a point estimate, or a trace that PyMC made.",
         "component_table assignments density conditional_density anomaly_scores explain_anomalies posterior_predictive "

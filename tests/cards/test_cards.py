@@ -17,6 +17,7 @@ from bayesgmm.bundled import card_path, cards
 from bayesgmm.cards.card import Card, Interval, load_card
 from bayesgmm.cards.data import DataCard
 from bayesgmm.cards.explanations import explain_card
+from bayesgmm.cards.fact_words import FACT_WORDS
 from bayesgmm.cards.facts import FACTS, ExpectedResult, Fitted, expected_results, fact_named
 from bayesgmm.cards.transforms import PrincipalComponents
 from bayesgmm.cli.cards import _show_expected
@@ -306,6 +307,58 @@ def test_a_card_reads_a_file_beside_it(tmp_path):
     assert table.truth.tolist() == ["p", "q", "q"]
     assert load_card(path).data.model_copy(update={"columns": ("b",)}).read().frame.columns.tolist() == ["b"]
     assert "points.csv" in str(explain_card(path))
+
+
+def test_a_card_reads_data_only_below_its_folder_unless_it_is_allowed(tmp_path):
+    (tmp_path / "secret.csv").write_text("a\n1\n2\n9\n")
+    folder = tmp_path / "card"
+    folder.mkdir()
+    (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
+    card = folder / "card.toml"
+    for place in ("../secret.csv", str(tmp_path / "secret.csv"), "link.csv"):
+        card.write_text(f"[mixture]\nn_components = 1\n[fit]\nmethod = 'em'\n[data]\npath = '{place}'\n")
+        for refused in (load_card(card).data.read, lambda: bg.run_card(card), lambda: bg.explain_card(card)):
+            with pytest.raises(CardError, match="is not in the folder of the card"):
+                refused()
+        assert load_card(card, data_anywhere=True).data.read().frame["a"].tolist() == [1, 2, 9]
+    assert command("fit", "--model", card, "-o", tmp_path / "f.nc").returncode == 1
+    assert command("fit", "--model", card, "-o", tmp_path / "f.nc", "--data-anywhere").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("[expect]\ncluster = [1, 2]", "expect='cluster' is not one of .*did you mean 'clusters'"),
+        ("[[intervals]]\nquantity = 'men'\ncomponent = 0\nvalue = 1", "must be 'weight', 'mean' or 'sd', got 'men'"),
+        ("[[intervals]]\nquantity = 'mean'\ncomponent = 2\nvalue = 1", "there is no component 2; the last is 1"),
+        (
+            "[[intervals]]\nquantity = 'mean'\ncomponent = 0\nvalue = 1\ncolumn = 'petal_with'\n"
+            "[data]\ndataset = 'iris'\ncolumns = ['petal_width', 'sepal_width']",
+            "column='petal_with' is not one of 'petal_width', 'sepal_width'; did you mean 'petal_width'",
+        ),
+    ],
+)
+def test_misspelt_expectations_are_refused_when_the_card_is_read(lines, message, tmp_path):
+    (tmp_path / "card.toml").write_text(f"[mixture]\nn_components = 2\n{lines}\n")
+    with pytest.raises(CardError, match=f"card.toml(.|\n)*{message}"):
+        load_card(tmp_path / "card.toml")
+
+
+def test_a_misspelt_column_of_an_interval_is_refused_before_the_fit():
+    card = fitted("overlapping").card.model_copy(update={"intervals": (Interval("mean", 0, 1.0, "x11"),)})
+    with pytest.raises(UnknownName, match="did you mean 'x1'"):
+        bg.run_card(card)
+
+
+def test_every_fact_has_words_and_a_formula():
+    assert {name: fact.words for name, fact in FACTS.items()} == FACT_WORDS
+
+
+def test_a_card_of_many_megabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesgmm.cards.card.MAX_SIZE", 10)
+    (tmp_path / "card.toml").write_text("[mixture]\nn_components = 1\n")
+    with pytest.raises(CardError, match="larger than 10 bytes"):
+        load_card(tmp_path / "card.toml")
 
 
 def test_numeric_known_classes_are_not_fitted(tmp_path):

@@ -100,6 +100,84 @@ def test_every_container_can_be_fitted(name, table, fit, tmp_path):
     np.testing.assert_allclose(estimator.means_[0], mean[0, 0, 0, ::-1], rtol=1e-12)
 
 
+# Every entry point: a number, from data whose columns are in another order than those of the fit
+
+ANSWERS = {
+    "density": lambda f, d: bg.density(f, d)["log_density"],
+    "assignments": lambda f, d: bg.assignments(f, d)["probability"],
+    "anomaly_scores": lambda f, d: bg.anomaly_scores(f, d)["p_value"],
+    "calibration": lambda f, d: bg.anomaly_scores(f, calibration=d)["p_value"],
+    "explain_anomalies": lambda f, d: bg.explain_anomalies(f, d)["z"],
+    "partition": lambda f, d: bg.partition(f, d, restarts=1)["label"],
+    "credible_ball": lambda f, d: bg.credible_ball(f, bg.partition(f, d, restarts=1), d)["distance"],
+    "co_clustering": lambda f, d: bg.co_clustering(f, d)["probability"],
+    "n_clusters": lambda f, d: bg.n_clusters(f, d),
+    "merge_components": lambda f, d: bg.merge_components(f, d)["entropy"],
+    "relabel": lambda f, d: bg.relabel(f, data=d)["posterior"]["weight"],
+    "anomalies plot": lambda f, d: bg.plots.anomaly_data(f, d)["p_value"],
+}
+"""Answers of a fit to new data."""
+
+MODEL = bg.MixtureModel(1)
+QUIET = {"progress": False}
+WORK = {
+    "fit": lambda d: bg.fit(MODEL, d, "map", **QUIET, seed=0)["posterior"]["mean"].sortby("feature"),
+    "start": lambda d: bg.fit(MODEL, d, "em", start=STARTED[0], **QUIET)["posterior"]["mean"].sortby("feature"),
+    "build_model": lambda d: bg.build_model(MODEL, d).coords["feature"],
+    "select": lambda d: bg.select(d, [1], ["full"], seed=0, **QUIET)["bic"],
+    "bootstrap_test": lambda d: bg.bootstrap_test(d, 1, replicates=2, seed=0, **QUIET).statistic,
+    "prior_predictive": lambda d: bg.prior_predictive(MODEL, d, 5, seed=0)["observed_data"]["x"].sortby("feature"),
+    "GaussianMixture": lambda d: bg.GaussianMixture(1).fit(d).score_samples(d),
+    "BayesianGaussianMixture": lambda d: bg.BayesianGaussianMixture(1).fit(d).score_samples(d),
+    "AnomalyDetector": lambda d: bg.AnomalyDetector(n_components=1).fit(d).score_samples(d),
+    "MixtureClassifier": lambda d: bg.MixtureClassifier(1).fit(d, [0, 1] * 20).predict_proba(d),
+    "find_anomalies": lambda d: bg.apps.find_anomalies(d, n_components=1, method="em", **QUIET).rows["p_value"],
+    "find_anomalies, new": lambda d: bg.apps.find_anomalies(FIRST, d, n_components=1, method="em", **QUIET).rows[
+        "p_value"
+    ],
+    "cluster_table": lambda d: bg.apps.cluster_table(
+        d, n_components=1, covariance="full", method="em", **QUIET
+    ).choices["bic"],
+}
+"""Work on a table of its own."""
+STARTED: list[xr.DataTree] = []
+FIRST = pd.DataFrame(np.random.default_rng(1).normal([170, 75], [8, 10], (60, 2)), columns=["height", "weight"])
+
+
+def some_of(request, names, seed):
+    """All of the names with ``--every-combination``, else one of them."""
+    every = request.config.getoption("--every-combination")
+    return list(names) if every else [list(names)[seed % len(names)]]
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.parametrize("number", range(len(ANSWERS)), ids=list(ANSWERS))
+def test_every_answer_takes_every_container(number, table, fit, tmp_path, request):
+    """A sample of the containers: another one for each answer."""
+    answer = list(ANSWERS.values())[number]
+    new = table.head(20)
+    right = np.asarray(answer(fit, new))
+    for name in some_of(request, CONTAINERS, number):
+        got = np.asarray(answer(fit, CONTAINERS[name](new[NAMES].assign(age=1.0), tmp_path)))
+        np.testing.assert_allclose(got, right, rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+@pytest.mark.parametrize("number", range(len(WORK)), ids=list(WORK))
+def test_all_work_takes_every_container(number, table, fit, tmp_path, request):
+    """The right answer is that of pandas; a sample of the containers, another one for each kind of work."""
+    work = list(WORK.values())[number]
+    STARTED[:] = [fit]
+    new = table.head(40)[NAMES]
+    right = work(new)
+    for name in some_of(request, CONTAINERS, 7 * number):
+        got = work(CONTAINERS[name](new, tmp_path))
+        if isinstance(right, tuple):
+            assert got == right
+        else:
+            np.testing.assert_allclose(np.asarray(got), np.asarray(right), rtol=1e-9, err_msg=name)
+
+
 def test_missing_values_stay_missing_in_every_container(table, tmp_path):
     gap = table.head(4).copy()
     gap.loc[2, "weight"] = np.nan

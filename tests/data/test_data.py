@@ -1,11 +1,15 @@
 """Input validation: good input of every kind is accepted, bad input raises one clear error."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
+from bayesgmm.data.containers import named_frame
 from bayesgmm.data.points import Standard, as_points
-from bayesgmm.data.tables import read_table
+from bayesgmm.data.tables import read_frame, read_table
 from bayesgmm.datasets import galaxies, make_mixture
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.model import MixtureModel
@@ -205,3 +209,63 @@ def test_make_mixture_draws_from_its_true_parameters():
     assert (np.abs(sample.X.mean(axis=0) - wanted) < 6 * sample.X.std(axis=0) / np.sqrt(50_000)).all()
     with pytest.raises(DeclarationError, match="overlap"):
         make_mixture(overlap=1.5)
+
+
+@pytest.fixture(params=["d.csv", "d.csv.gz", "d.parquet"])
+def file(request, tmp_path):
+    """Two columns, and one of text."""
+    frame = pd.DataFrame({"a": [1.0, 2.0], "note": ["x", "y"], "b": [3.0, 4.0]})
+    path = tmp_path / request.param
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)
+    return path
+
+
+def test_of_a_file_only_the_named_columns_are_kept(file):
+    assert list(read_frame(file, ["b", "a"]).columns) == ["a", "b"]
+    assert list(named_frame(file, ["b"]).columns) == ["b"]
+    assert as_points(file, ["b", "a"]).values.tolist() == [[3, 1], [4, 2]]
+    with pytest.raises(DataError, match="no column 'c'; the columns are 'a', 'b', 'note'"):
+        as_points(file, ["c"])
+
+
+def test_a_lazy_frame_computes_only_the_named_columns():
+    lazy = pl.LazyFrame({"a": [1.0], "b": [2.0]}).with_columns(
+        pl.col("b").map_batches(lambda _: 1 / 0, return_dtype=pl.Float64).alias("c")
+    )
+    assert as_points(lazy, ["b", "a"]).values.tolist() == [[2, 1]]
+
+
+def test_a_file_that_holds_more_than_the_memory_is_refused(file, monkeypatch):
+    monkeypatch.setattr("bayesgmm.memory.total_memory", lambda: 64)
+    with pytest.raises(DataError, match=f"{file.name} would need 0 GiB of memory"):
+        read_frame(file)
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesgmm.data.tables.LONGEST", 2**21)
+    with gzip.open(tmp_path / "bomb.csv.gz", "wb") as bomb:
+        bomb.write(b"a,b\n" + b"0" * 2**23)
+    with pytest.raises(DataError, match=r"bomb.csv.gz is not a table: it has a line of more than 2,097,152 bytes"):
+        read_frame(tmp_path / "bomb.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2,3\n4,5,6\n", "more fields in its rows than names"),
+        ("a,b\n1,2\n4,5,6\n", "Expected 2 fields in line 3, saw 3"),
+        ("a,b,a\n1,2,3\n", "more than one is called 'a'"),
+    ],
+)
+def test_named_columns_hide_no_fault_of_a_file(text, message, tmp_path):
+    (tmp_path / "d.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "d.csv", ["a"])
+
+
+def test_names_that_only_look_repeated_are_allowed(tmp_path):
+    (tmp_path / "d.csv").write_text("a,a.1\n1,2\n")
+    assert list(read_frame(tmp_path / "d.csv").columns) == ["a", "a.1"]

@@ -1,7 +1,10 @@
 """Plots: their data, and what the figures show."""
 
+import io
+
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -329,3 +332,20 @@ def test_the_elbow_of_the_entropy_is_where_its_lines_meet(fit):
     plt.close(figure)
     with pytest.raises(DeclarationError, match="merge_components"):
         entropy_data(fit)
+
+
+def test_every_plot_draws_names_as_they_are():
+    """``literal`` wraps all of them, so that no name is a formula."""
+    draws = [name for name in bg.plots.__all__ if not name.endswith("_data")]
+    assert [name for name in draws if not hasattr(getattr(bg.plots, name), "__wrapped__")] == []
+
+
+def test_names_are_no_formulas():
+    names = [r"$\frac{a$", "price ($) per $", "b\x1b"]
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=names)
+    one = bg.fit(bg.MixtureModel(1), table, "em", progress=False)
+    figure = bg.plots.assignments(one)
+    figure.savefig(io.BytesIO(), dpi=30)
+    assert {axis.get_xlabel() for axis in figure.axes} - {""} == {r"$\frac{a$", "price ($) per $", r"b\x1b"}
+    assert not any(text.get_parse_math() for axis in figure.axes for text in (axis.xaxis.label, axis.yaxis.label))
+    plt.close(figure)

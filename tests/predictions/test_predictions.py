@@ -300,6 +300,8 @@ def test_far_away_the_widest_component_has_all_of_the_weight():
         ({"petal_width": np.nan}, "petal_length", "given={'petal_width': nan}: give one number"),
         ({"petal_width": 1e200}, "petal_length", r"given={'petal_width': 1e\+200}: .* up to 1e\+152"),
         ({"petal_width": "wide"}, "petal_length", "given={'petal_width': 'wide'}: give one number"),
+        ({"petal_width": "1"}, "petal_length", "given={'petal_width': '1'}: give one number"),
+        ({"petal_width": 10**400}, "petal_length", "give one number"),
         ({"petal_width": [1.0, 2.0]}, "petal_length", "give one number for each column"),
         ([1.0], "petal_length", r"given=\[1.0\]: give values by column"),
         ({"petal_width": 1.0}, [], "name at least one column"),

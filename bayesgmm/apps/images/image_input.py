@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError
+from bayesgmm.memory import require_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -237,6 +238,7 @@ def _from_tiff(source: object, name: str) -> InputImage:
         source.seek(0)
     with extra("tifffile", "tifffile").TiffFile(source) as file:
         page, frames = file.pages[0], len(file.pages)
+        require_memory(2 * page.nbytes, name, DataError)
         values = page.asarray()
         if page.photometric not in (1, 2):
             raise DataError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesgmm.apps.images.regions import boundaries, line_width, mean_colours, overlay
 from bayesgmm.declared import whole
-from bayesgmm.plots.style import colour
+from bayesgmm.plots.style import colour, literal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,6 +70,7 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
     )
 
 
+@literal
 def plot_regions(segments: "xr.Dataset") -> "Figure":
     """Plot an image with its regions, the uncertainty of each pixel, and the mean colours.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.errors import DataError, warn
+from bayesgmm.memory import require_memory
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import plural
 
@@ -90,6 +91,8 @@ def read(path: str | Path) -> Recording:
         raise BrokenRecording(f"{path}: the file is empty")
     soundfile = extra("soundfile", "soundfile")
     try:
+        size = soundfile.info(path)
+        require_memory(16 * size.frames * size.channels, f"{path}:", BrokenRecording)
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         reason = str(error).rpartition(": ")[2].strip().rstrip(".")

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.speech.audio import BrokenRecording, Recording, resampled
-from bayesgmm.errors import DeclarationError
+from bayesgmm.apps.speech.audio import MIN_RATE, BrokenRecording, Recording, resampled
+from bayesgmm.declared import positive, whole
+from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.sweep.stats import Array
 
 HOP, WINDOW = 0.010, 0.025  # seconds, rounded to samples
@@ -51,7 +52,7 @@ class FeatureSettings:
     Raises
     ------
     DeclarationError
-        If there are more cepstra than frequency bands, whose number depends on the rate.
+        If a value is out of range, or there are more cepstra than frequency bands, whose number depends on the rate.
     """
 
     rate: int
@@ -61,6 +62,11 @@ class FeatureSettings:
     quiet: float = 35.0
 
     def __post_init__(self) -> None:
+        whole("rate", self.rate, minimum=MIN_RATE)
+        whole("n_cepstra", self.n_cepstra)
+        choose(self.normalise, NORMALISATIONS, "normalise")
+        positive("floor", self.floor)
+        positive("quiet", self.quiet)
         n_bands = _n_bands(self.rate)
         if self.n_cepstra > n_bands:
             raise DeclarationError(

@@ -15,7 +15,7 @@ from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import writable
 from bayesgmm.posterior.info import FitInfo, annotate
-from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
 from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array
 from bayesgmm.tree_files import read_tree, write_tree
@@ -129,7 +129,37 @@ def load(path: str | Path) -> SpeechModel:
     """
     path = Path(path)
     tree = read_tree(path, "a speech model")
-    return _from_tree(tree, _metadata(tree, path), path)
+    trained = _from_tree(tree, _metadata(tree, path), path)
+    _require_values(trained, path)
+    return trained
+
+
+def _require_values(trained: SpeechModel, path: Path) -> None:
+    """Raise FitFileError if the numbers of a model can't be those of mixtures, transitions and labels."""
+    words, quiet = trained.words, trained.silence
+    shift, scale, labels = words.standard.shift, words.standard.scale, trained.labels
+    mixtures = [words] if quiet is None else [words, quiet]
+    wrong = {
+        "a weight is not a probability, or those of a state do not sum to one": not all(
+            are_probabilities(one.weight) for one in mixtures
+        ),
+        "a mean is not a finite number": not all(np.isfinite(one.mean).all() for one in mixtures),
+        "a covariance is not symmetric and positive definite": not all(
+            are_covariances(one.covariance, scale) for one in mixtures
+        ),
+        "a scale is not a positive number": not (scale > 0).all() or not np.isfinite(shift).all(),
+        "a probability to stay in a state is not from 0 to 1": not ((words.stay >= 0) & (words.stay < 1)).all(),
+        "the probabilities of the labels do not sum to one": not are_probabilities(trained.prior),
+        "the probabilities of the next label do not sum to one": not are_probabilities(trained.bigram),
+        "the exponent is not a positive number": not trained.exponent > 0,
+        "two labels are equal": len(set(labels.tolist())) < len(labels),
+        "its training parameters are missing": not isinstance(trained.info.get("parameters", {}), dict),
+        "it does not say whether its features are logarithms": (
+            trained.feature_settings is None and not isinstance(trained.info.get("log"), bool)
+        ),
+    }
+    if found := [fault for fault, there in wrong.items() if there]:
+        raise FitFileError(f"{path} is a damaged speech model: {'; '.join(found)}")
 
 
 def _metadata(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
@@ -142,7 +172,7 @@ def _metadata(tree: "xr.DataTree", path: Path) -> dict[str, Any]:
     """
     try:
         metadata = json.loads(tree.attrs.get("bayesgmm", "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         metadata = {}
     if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
         what = "a fit of one mixture" if "posterior" in tree.children else "another kind of file"
@@ -166,7 +196,10 @@ def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> Spe
     try:
         posterior, constant = tree["posterior"].to_dataset(), tree["constant_data"].to_dataset()
         values = {name: _finite(name, posterior[name].transpose(*dims).values) for name, dims in DIMS.items()}
+        _require_equal(posterior, "label", "label_bis")
+        _require_equal(posterior, "feature", "feature_bis")
         columns = tuple(str(name) for name in posterior["feature"].values)
+        constant = constant.sel(feature=posterior["feature"].values)
         standard = Standard(constant["shift"].values, constant["scale"].values)
         labels = posterior["label"].values
         mixture = (values["weight"], values["mean"], values["covariance"])
@@ -182,6 +215,18 @@ def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> Spe
         )
     except (KeyError, ValueError, TypeError) as error:
         raise FitFileError(f"{path} is a damaged speech model: {error}") from error
+
+
+def _require_equal(part: "xr.Dataset", one: str, other: str) -> None:
+    """Check that two coordinates are the same, in the same order.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    if part[one].values.tolist() != part[other].values.tolist():
+        raise ValueError(f"{one} and {other} differ")
 
 
 def _finite[T: (Array, float)](name: str, values: T) -> T:
@@ -215,6 +260,8 @@ def _silence(tree: "xr.DataTree", standard: Standard, columns: tuple[str, ...]) 
     if "silence" not in tree.children:
         return None
     quiet = tree["silence"].to_dataset()
+    _require_equal(quiet, "feature", "feature_bis")
+    quiet = quiet.sel(feature=list(columns), feature_bis=list(columns))
     weight, mean, covariance = (quiet[name].transpose(*dims).values[None] for name, dims in QUIET.items())
     return WordModels(weight, mean, covariance, np.zeros((1, 1)), standard, columns)
 

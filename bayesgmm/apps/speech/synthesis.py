@@ -6,6 +6,7 @@ Peterson & Barney. The result is for tests and teaching; it does not sound natur
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from bayesgmm.datasets.formants import FORMANTS as VOWELS
 from bayesgmm.datasets.formants import TALKERS
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError, choose
+from bayesgmm.files import in_place_of, made_folder
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -269,6 +271,8 @@ def make_recordings(
     ------
     DeclarationError
         If a word is unknown, or there is less than one speaker or take.
+    FitFileError
+        If the folder can't be written.
     MissingExtra
         If soundfile is not installed.
 
@@ -287,12 +291,14 @@ def make_recordings(
     chosen = list(WORDS) if words is None else list(words)
     for word in chosen:
         choose(word, dict.fromkeys([*WORDS, *VOWELS, *NOISES, *NASALS, *STOPS]), "word")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made_folder(folder)
     rows = []
     for label, speaker, take, samples in takes_of(chosen, speakers, takes, rate, seed):
         path = folder / f"{label}_{speaker}_{take}.wav"
-        soundfile.write(path, samples, rate, subtype="PCM_16")
+        sound = BytesIO()
+        soundfile.write(sound, samples, rate, subtype="PCM_16", format="WAV")
+        with in_place_of(path) as partial:
+            partial.write_bytes(sound.getvalue())
         rows.append((str(path), label, speaker))
     return pd.DataFrame(rows, columns=["path", "label", "speaker"])
 

@@ -10,7 +10,7 @@ from bayesgmm.apps.tables.columns import free_name
 from bayesgmm.apps.tables.p_values import with_expected
 from bayesgmm.data.tables import read_chunks, read_frame
 from bayesgmm.errors import DeclarationError
-from bayesgmm.files import in_place_of, writable
+from bayesgmm.files import append_csv, in_place_of, writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def write_flagged(parts: Iterable[Anomalies], path: str | Path, everything: bool
         for i, part in enumerate(parts):
             anomalies = part.flagged
             written = flagged(part.rows, part.table, every=True) if everything else anomalies
-            written.to_csv(file, header=i == 0, index_label=free_name("row", written.columns))
+            append_csv(written, file, header=i == 0, index_label=free_name("row", written.columns))
             n_rows += len(part.rows)
             n_judged += int(part.table.complete.sum())
             n_flagged += len(anomalies)

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.apps import SpeechClassifier
 from bayesgmm.apps.speech import speech_files
+from bayesgmm.tree_files import write_tree
 from tests.speaking import FEW
 
 pytest.importorskip("soundfile")
@@ -81,6 +83,12 @@ def test_a_later_schema_and_a_missing_variable_are_refused(trained, tmp_path):
         {"exponent": None},
         {"hearing": {"rate": 8000, "n_cepstra": 5}},
         {"hearing": {"rate": 8000, "ears": 2}},
+        {"hearing": {"rate": 0}},
+        {"hearing": {"rate": 8000, "normalise": "loudly"}},
+        {"hearing": {"rate": 8000, "floor": -1.0}},
+        {"hearing": None, "info": {}},
+        {"exponent": 0.0},
+        {"info": {"parameters": []}},
     ],
 )
 def test_invalid_metadata_are_refused(trained, tmp_path, metadata):
@@ -97,6 +105,44 @@ def test_values_that_are_not_finite_are_refused(trained, tmp_path):
     tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
     with pytest.raises(bg.errors.FitFileError, match="mean has values that are not finite numbers"):
         SpeechClassifier.load(tmp_path / "odd")
+
+
+EDITS = {
+    "prior": (lambda v: v * -1, "the probabilities of the labels"),
+    "follows": (lambda v: v + 1, "the probabilities of the next label"),
+    "stay": (lambda v: v * 0 + 5, "a probability to stay in a state is not from 0 to 1"),
+    "weight": (lambda v: v * 2, "a weight is not a probability"),
+    "covariance": (lambda v: -v, "a covariance is not symmetric and positive definite"),
+    "scale": (lambda v: v * 0, "a scale is not a positive number"),
+    "shift": (lambda v: v * np.nan, "a scale is not a positive number"),
+    "label_bis": (lambda v: v[::-1], "label and label_bis differ"),
+    "label": (lambda v: np.repeat(v[:1], len(v)), "two labels are equal|label and label_bis differ"),
+    "feature": (lambda v: v[::-1], "feature and feature_bis differ"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_numbers_that_are_no_speech_model_are_refused(name, trained, tmp_path):
+    change, message = EDITS[name]
+    tree = speech_files.to_tree(trained.trained_)
+    group = "constant_data" if name in ("scale", "shift") else "posterior"
+    part = tree[group].to_dataset()
+    changed = change(part[name].values)
+    whole = (
+        part.assign_coords({name: changed}) if name in part.coords else part.assign({name: (part[name].dims, changed)})
+    )
+    tree[group] = xr.DataTree(whole)
+    write_tree(tree, tmp_path / "edited")
+    with pytest.raises(bg.errors.FitFileError, match=f"damaged speech model: .*({message})"):
+        speech_files.load(tmp_path / "edited")
+
+
+def test_facts_of_a_speech_model_nested_too_deep_are_refused(trained, tmp_path):
+    tree = speech_files.to_tree(trained.trained_)
+    tree.attrs["bayesgmm"] = "[" * 100_000
+    write_tree(tree, tmp_path / "deep")
+    with pytest.raises(bg.errors.FitFileError, match="is not a speech model"):
+        speech_files.load(tmp_path / "deep")
 
 
 def test_unknown_parameters_in_a_file_are_ignored(trained, listed, tmp_path):
