@@ -18,18 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE, RENAME_EXCHANGE = -100, 2  # of Linux: paths are relative to the current folder; exchange them
-RUN = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "＝",
-    "＋",
-    "－",
-    "＠",
-)  # a spreadsheet runs what starts so; full-width forms too
+RUN = tuple("=+-@\t\r＝＋－＠")  # a spreadsheet runs what starts so; full-width forms too
 _guards: ContextVar[bool] = ContextVar("guards", default=False)
 
 

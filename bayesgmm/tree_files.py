@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DIGEST = "digest"  # attribute of the root
 ZARR = ".zarr"
 MAX_GROUPS = 100
+MAX_READS = 20  # of a zarr store that others replace while it is read
 MAX_METADATA = 2**24  # bytes of one file of metadata in a zarr store
 # What zarr may call to read an array: codecs of bytes and text, none that makes Python objects
 CODECS = {"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8", "zstd"}
@@ -62,13 +63,34 @@ def read_tree(path: str | Path, what: str) -> "xr.DataTree":
     FitFileError
         If the file does not exist, can't be read, is damaged, is too large for the memory, or refers to other files.
     """
-    import xarray as xr
-
     path = Path(path)
     if not path.exists():
         raise FitFileError(f"there is no file {path}")
     if not path.is_file() and not path.is_dir():
         raise FitFileError(f"{path} can't be read as {what}: it is a device or a pipe")
+    for _ in range(MAX_READS - 1):
+        before = _identity(path)
+        try:
+            return _read(path, what)
+        except FitFileError:
+            if _identity(path) == before:
+                raise
+    return _read(path, what)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file or folder from one that replaces it: its number and the time of its last change."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_ctime_ns
+
+
+def _read(path: Path, what: str) -> "xr.DataTree":
+    """Read a tree once; see ``read_tree``."""
+    import xarray as xr
+
     try:
         tree = xr.DataTree.from_dict(_zarr_parts(path) if path.is_dir() else _hdf5_parts(path))
     except FitFileError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+FEWER = "fewer components"
 SHOWN = 5  # names that an error message lists
 # Characters that move the cursor, change colours, ring, or reverse the direction of text
 CONTROL = [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -38,6 +39,20 @@ def alternatives(options: Sequence[str]) -> str:
     *first, last = options
     comma = "," if len(first) > 1 or " or " in "".join(first) else ""
     return f"{', '.join(first)}{comma} or {last}" if first else last
+
+
+def advice(n_components: int, *options: str) -> str:
+    """Say what to try; ``FEWER`` components only if there are several.
+
+    Examples
+    --------
+    >>> advice(3, "more draws", FEWER)
+    'Try more draws or fewer components.'
+    >>> advice(1, "more draws", FEWER)
+    'Try more draws.'
+    """
+    possible = [option for option in options if option != FEWER or n_components > 1]
+    return f"Try {alternatives(possible)}."
 
 
 def printable(text: str) -> str:

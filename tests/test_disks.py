@@ -65,7 +65,7 @@ for name, write in writers.items():
 print("alive")
 """
 OLD = ("fit.nc", "table.csv", "speech.nc", "figure.png", "figure.svg", "report.html")
-READS = 100  # while two processes write
+READS = 30  # while two processes write
 ROOT = Path(__file__).parents[1]
 
 
@@ -148,23 +148,18 @@ def savers(path: Path, count: int) -> list[subprocess.Popen]:
 
 @pytest.mark.parametrize("name", ["fit.nc", "fit.zarr"])
 def test_two_processes_write_and_one_reads(name, tmp_path, every):
-    """A reader of a zarr folder may find it exchanged between two of its files: then the digest differs."""
+    """A zarr folder that is exchanged between two of its files is read again."""
     if not every:
         pytest.skip("with --every-combination")
     path = tmp_path / name
     save(bg.fit(bg.MixtureModel(1), [[0.0], [1.0]], "em", progress=False), path)
-    running, good = savers(path, 2), 0
+    running = savers(path, 2)
     for _ in range(READS):
-        try:
-            good += load(path)["posterior"].sizes["component"]
-        except bg.errors.FitFileError:
-            assert name == "fit.zarr"
+        assert load(path)["posterior"].sizes["component"] == 1
     for one in running:
         assert one.poll() is None, one.stderr.read()
         one.kill()
         one.communicate()
-    print(f"\n{name}: {good} of {READS} read")
-    assert good == READS or name == "fit.zarr"
 
 
 @pytest.mark.parametrize("name", ["fit.nc", "fit.zarr"])

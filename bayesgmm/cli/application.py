@@ -20,9 +20,10 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 from bayesgmm.cli.session import Session
-from bayesgmm.cli.terminal import discard, echo, is_broken_pipe, say, session, start_session
+from bayesgmm.cli.terminal import as_options, discard, echo, is_broken_pipe, say, session, start_session
 from bayesgmm.files import guarded_csv
 from bayesgmm.progress import quiet as no_progress
 from bayesgmm.temporary import provide_matplotlib_folder
@@ -106,6 +107,7 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
         session().typed = _typed(context)
+        session().options = {str(p.name): max(p.opts, key=len) for p in _with_values(context)}
         with (
             no_progress() if session().quiet else nullcontext(),
             guarded_csv() if session().guard_csv else nullcontext(),
@@ -115,6 +117,11 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
     command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
     return command
+
+
+def _with_values(context: typer.Context) -> list[TyperOption]:
+    """Return the options of the command that take a value."""
+    return [p for p in context.command.params if isinstance(p, TyperOption) and not p.is_flag]
 
 
 def _typed(context: typer.Context) -> dict[str, str]:
@@ -155,7 +162,7 @@ def _outcome(app: Callable[..., Any], arguments: list[str]) -> int:
     except BrokenPipeError:
         return UNREAD
     except (BayesGMMError, OSError, MemoryError) as error:
-        return _failed(error, _in_words(error), WRONG)
+        return _failed(error, as_options(_in_words(error)), WRONG)
     except Exception as error:
         if session().interrupted:  # libraries raise errors of their own when Ctrl-C stops an import
             return INTERRUPTED
@@ -243,7 +250,7 @@ def _warnings_in_words() -> Iterator[None]:
         warnings.simplefilter("default")
         for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)  # libraries address them to programmers
-        warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {message}", err=True)
+        warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {as_options(str(message))}", err=True)
         yield
 
 

@@ -28,6 +28,8 @@ class Session:
         Ctrl-C was pressed; nobody reads the output any more.
     typed : dict
         The options that were given, with their long names, by the names of the command's parameters.
+    options : dict
+        The same of all options of the command that take a value.
     """
 
     quiet: bool = False
@@ -38,6 +40,7 @@ class Session:
     unread: bool = False
     command: str = ""
     typed: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
     results: dict[str, object] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -77,6 +77,8 @@ Method = Annotated[
 DataAnywhere = Annotated[
     bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
 ]
+QUOTE = "'"
+ARGUMENT = re.compile(r"\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|-?\w(?:[\w.+-]*\w)?)")
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -223,6 +225,24 @@ def refuse(names: Collection[str], why: str) -> None:
 
     if typed := [option for name, option in session().typed.items() if name in names]:
         raise DeclarationError(f"{' and '.join(typed)} {why}")
+
+
+def as_options(message: str) -> str:
+    """Write arguments of Python functions that a message names as the options of the command.
+
+    Examples
+    --------
+    >>> from bayesgmm.cli.session import Session
+    >>> start_session(Session(options={"covariance": "--covariance", "method": "--method"}))
+    >>> as_options("Try covariance='diag' or 'tied', draws=2000 or method='map'.")
+    'Try --covariance diag or tied, draws=2000 or --method map.'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        return f"{options[match['name']]} {match['value'].replace(QUOTE, '')}" if match["name"] in options else match[0]
+
+    options = session().options
+    return ARGUMENT.sub(option, message)
 
 
 def check_picture(output: Path, *inputs: Path) -> None:

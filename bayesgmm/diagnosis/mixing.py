@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.draws import number_varies, sampled, size, statistic
+from bayesgmm.posterior.draws import components, number_varies, sampled, size, statistic
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, log_densities
-from bayesgmm.wording import plural
+from bayesgmm.wording import FEWER, advice, plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,7 +109,7 @@ def divergences(fit: "xr.DataTree") -> list[Finding]:
             "divergences",
             f"{every} {diverging.size} transitions diverged: parts of the posterior may be missing.",
             "The step size of the sampler was too large where the posterior is strongly curved.",
-            "Try target_accept=0.95, a stronger prior, or fewer components.",
+            advice(components(fit), "target_accept=0.95", "a stronger prior", FEWER),
             {"count": count, "share": share, "change": moved},
         )
     ]
@@ -191,8 +191,9 @@ def _findings(fit: "xr.DataTree", rhat: "xr.Dataset", ess: "xr.Dataset", severit
     if not ((chains > 1 and high > ALARMING_RHAT) or low < needed / 4):
         severity = "note"
     what = f"The chains have not mixed well: {'; '.join(problems)}."
-    advice = "Try more draws, fewer components, or a stronger prior. The posterior may have several modes."
-    return [Finding(severity, "mixing", what, why, advice, {"rhat": high, "ess": low, "at": name})]
+    attempts = advice(components(fit), "more draws", FEWER, "a stronger prior")
+    attempts += " The posterior may have several modes."
+    return [Finding(severity, "mixing", what, why, attempts, {"rhat": high, "ess": low, "at": name})]
 
 
 def single_chain(fit: "xr.DataTree") -> list[Finding]:
@@ -224,8 +225,8 @@ def energy(fit: "xr.DataTree") -> list[Finding]:
     bfmi = f"BFMI {fractions.min():.2f}; it should be above {LOW_BFMI}"
     what = f"The energy of {chains_named(low)} changes too slowly ({bfmi})."
     why = "The sampler moves slowly between the centre and the tails of the posterior, so intervals may be too narrow."
-    advice = "Try more draws, a stronger prior, or fewer components."
-    return [Finding("warning", "energy", what, why, advice, {"bfmi": fractions.tolist()})]
+    attempts = advice(components(fit), "more draws", "a stronger prior", FEWER)
+    return [Finding("warning", "energy", what, why, attempts, {"bfmi": fractions.tolist()})]
 
 
 def tree_depth(fit: "xr.DataTree") -> list[Finding]:
@@ -236,7 +237,8 @@ def tree_depth(fit: "xr.DataTree") -> list[Finding]:
         return []
     what = f"{share:.0%} of the trajectories were stopped at the maximum tree depth."
     why = "The draws are valid, but successive draws are more correlated, so the effective sample size is smaller."
-    return [Finding("note", "tree depth", what, why, "Try a stronger prior, or fewer components.", {"share": share})]
+    attempts = advice(components(fit), "a stronger prior", FEWER)
+    return [Finding("note", "tree depth", what, why, attempts, {"share": share})]
 
 
 def chains_named(which: Sequence[int] | NDArray[np.integer]) -> str:

@@ -29,6 +29,7 @@ from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsamp
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import FEWER, advice
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -195,7 +196,7 @@ def fit(
     )
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
     groups = {"optimisation": _history(closest.optimisation)}
-    warnings = (*_optimiser_warnings(closest), *resampling_warnings(assessment, settings.draws))
+    warnings = (*_optimiser_warnings(closest, density.n_components), *resampling_warnings(assessment, settings.draws))
     return Estimate(kept.q[None], stats, warnings, notes, groups)
 
 
@@ -320,7 +321,7 @@ def _history(optimisation: Optimisation) -> dict[str, tuple[str, Array]]:
     return {name: ("iteration", np.array(values)) for name, values in columns.items()}
 
 
-def _optimiser_warnings(closest: Closest) -> list[str]:
+def _optimiser_warnings(closest: Closest, n_components: int) -> list[str]:
     optimisation, messages = closest.optimisation, []
     count = optimisation.iterations
     if optimisation.interrupted:
@@ -328,7 +329,7 @@ def _optimiser_warnings(closest: Closest) -> list[str]:
     elif not optimisation.converged:
         messages.append(
             f"ADVI stopped after {count} iterations before it converged "
-            f"(the largest slope is {optimisation.gradient:.2g}). Try a larger max_iter or fewer components."
+            f"(the largest slope is {optimisation.gradient:.2g}). {advice(n_components, 'a larger max_iter', FEWER)}"
         )
     if optimisation.converged and closest.optimism > OPTIMISM + 4 * closest.assessment.elbo_se:
         messages.append(

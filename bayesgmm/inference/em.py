@@ -17,7 +17,7 @@ from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Blocks, fold
-from bayesgmm.wording import plural
+from bayesgmm.wording import FEWER, advice, plural
 
 SHORT_RUN = 20  # iterations of a short run
 PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton steps replace them
@@ -414,8 +414,8 @@ def fit(
         result = run(sweep, start, max_iter, tol)
     warnings: tuple[str, ...] = ()
     if not result.converged:
-        message = f"EM stopped after {max_iter} iterations before it converged."
-        warnings = (f"{message} Try a larger max_iter or fewer components.",)
+        attempts = advice(density.n_components, "a larger max_iter", FEWER)
+        warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}",)
     estimate = _without_coordinates if density.model.family.chart is None else _with_coordinates
     q, lp, parameters = estimate(density, result.mixture, cores)
     stats = {"lp": np.array([[lp]]), "n_iter": np.array([[result.n_iter]])}

@@ -11,6 +11,7 @@ from bayesgmm.errors import ComponentError
 from bayesgmm.inference.laplace import HESSIAN_LIMIT, STEP, hessian
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import FEWER, advice
 
 ROUGH = 1e-5  # L-BFGS stops at this slope; Newton's method, which doubles the digits at each step, takes over
 FINEST = 1e-7  # smallest slope that L-BFGS can reach before its gains are lost in rounding
@@ -57,17 +58,17 @@ class Maximum:
         """True if the log density decreases in every direction; assumed where there is no Hessian."""
         return self.curvature is None or self.curvature.is_definite
 
-    def warnings(self, method: str, what: str) -> tuple[str, ...]:
+    def warnings(self, method: str, what: str, n_components: int) -> tuple[str, ...]:
         """Return warnings about a result that has not converged or is no maximum."""
         if not self.converged:
             return (
                 f"{method} stopped after {self.n_iter} iterations before it converged (the largest slope, a point, is "
-                f"{self.gradient:.2g}). Try a larger max_iter, fewer components, or a stronger prior.",
+                f"{self.gradient:.2g}). {advice(n_components, 'a larger max_iter', FEWER, 'a stronger prior')}",
             )
         if not self.is_one:
             return (
                 f"The {what} does not fall in every direction from here: this is a ridge or a saddle, not a maximum. "
-                "Try fewer components, or another seed.",
+                f"{advice(n_components, FEWER, 'another seed')}",
             )
         return ()
 

@@ -69,7 +69,7 @@ def fit(
     q = density.coordinates(*likelihood.mixture(result.q))[None, None]
     stats = {"lp": np.array([[density(q[0, 0])[0]]]), "n_iter": np.array([[result.n_iter]])}
     notes = EngineNotes(maximum="likelihood", converged=result.converged, gradient=result.gradient)
-    return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood"), notes)
+    return Estimate(q, stats, result.warnings("Maximum likelihood", "likelihood", density.n_components), notes)
 
 
 def maximise(

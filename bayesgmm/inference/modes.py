@@ -63,7 +63,7 @@ def fit(
     mode, failures = highest(density, starts, max_iter, tol, lambda q: require_regular(density, q))
     stats = {"lp": np.array([[mode.value]]), "n_iter": np.array([[mode.n_iter]])}
     notes = EngineNotes(maximum="posterior", converged=mode.converged, gradient=mode.gradient)
-    warnings = mode.warnings("The search for the mode", "posterior")
+    warnings = mode.warnings("The search for the mode", "posterior", density.n_components)
     warnings = (*warnings, *_failed_searches(failures), *unbounded(density, mode.q))
     return Estimate(mode.q[None, None], stats, warnings, notes)
 

@@ -11,6 +11,11 @@ def size(fit: "xr.DataTree") -> tuple[int, int]:
     return fit["posterior"].sizes["chain"], fit["posterior"].sizes["draw"]
 
 
+def components(fit: "xr.DataTree") -> int:
+    """Return the number of components; 2, which stands for several, for a trace that has no components."""
+    return fit["posterior"].sizes.get("component", 2)
+
+
 def approximate(fit: "xr.DataTree") -> bool:
     """Return True if the draws are independent draws from an approximation with a known density."""
     return "sample_stats" in fit.children and "log_q" in fit["sample_stats"]

@@ -156,6 +156,14 @@ def test_row_weights_skip_checks_that_count_rows(blob):
 # ---- chains ----
 
 
+def test_advice_on_one_component_is_not_fewer_components(blob):
+    diverging = {"diverging": np.ones((4, 100), bool)}
+    for weights, means, has_fewer in (([1.0], [[0.0, 0.0]], False), ([0.5, 0.5], [[0.0, 0.0], [9.0, 9.0]], True)):
+        wild = draws_of(blob, weights, means, [np.eye(2)] * len(weights), noise=0.06, stats=diverging)
+        (found,) = bg.diagnose(wild, ["divergences"], progress=False)
+        assert ("a stronger prior" in found.advice, "fewer components" in found.advice) == (True, has_fewer)
+
+
 def test_one_chain_few_draws_and_all_divergent(blob):
     alone = draws_of(blob, [1.0], [[0.0, 0.0]], [np.eye(2)], chains=1, noise=0.06)
     assert "chains" in checks_of(bg.diagnose(alone, progress=False), "warning")
