@@ -5,7 +5,6 @@ import numpy as np
 from bayesgmm.diagnosis.components import LAST_STICK, cut_off
 from bayesgmm.estimators.variational_search import Approximation
 from bayesgmm.posterior.info import FitInfo, TruncationInfo
-from bayesgmm.priors.weights import StickBreaking
 
 DRAWS = 100  # of a learned concentration
 
@@ -18,16 +17,17 @@ def truncated_early(approximation: Approximation, is_declared: bool) -> list[str
     last stick would leave the share c / (1 + c + n) of its weight to others, with a concentration c and n points.
     """
     model, weight, rng = approximation.model, approximation.weights, np.random.default_rng(0)
-    if not isinstance(model.weights, StickBreaking):
+    if weight[-1] < LAST_STICK:
+        return []
+    learned = approximation.draw(rng, DRAWS).extras.get("concentration") if model.weights.n_extra else None
+    mass = model.weights.truncated_mass(learned, len(weight))
+    if mass is None:  # not of a process
         return []
     last, concentration = float(weight[-1]), model.weights.concentration
     if not is_declared and isinstance(concentration, float):
         left = concentration / (1 + concentration + last * approximation.n_points)
         if last * left < LAST_STICK:
             return []
-    learned = approximation.draw(rng, DRAWS).extras.get("concentration") if model.weights.n_extra else None
-    mass = model.weights.truncated_mass(learned, len(weight))
-    assert mass is not None  # of a process
     truncation = TruncationInfo(last, float(mass.mean()), min(2.0, 4 * approximation.n_points * float(mass.mean())))
     found = cut_off(FitInfo(model=model, truncation=truncation), approximation.n_points)
     name = "concentration" if is_declared else "weight_concentration_prior"

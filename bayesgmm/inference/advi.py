@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy  # its parts are imported when they are used
 
-from bayesgmm.inference.corrections import correct
+from bayesgmm.inference.corrections import correct, less_missed
 from bayesgmm.inference.elbo import Bound, evaluate
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.gaussians import FullRank, MeanField, Shape, fixed_draws
@@ -24,7 +24,7 @@ from bayesgmm.inference.importance import (
     assess,
     resampling_warnings,
 )
-from bayesgmm.inference.laplace import Whitening, find_mode, whiten_at_modes
+from bayesgmm.inference.laplace import Whitening, find_mode, whiten, whiten_at_modes
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -174,6 +174,23 @@ def fit(
     shape.require(density.size, samples)
     settings = Settings(draws, samples, max_iter, tol, batch_size)
     whitening = _coordinates(density, seed, cores, progress, batch_size, sweeps)
+    estimated, heavier = _around(shape, density, whitening, seed, cores, progress, settings)
+    if heavier is None:
+        return estimated
+    other = whiten(density, find_mode(density, heavier))
+    return less_missed(estimated, _around(shape, density, other, seed, cores, progress, settings)[0])
+
+
+def _around(
+    shape: Shape,
+    density: LogPosterior,
+    whitening: Whitening,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    settings: Settings,
+) -> tuple[Estimate, Array | None]:
+    """Fit a Gaussian around a mode; also return a point of a heavier region of the posterior, if there is one."""
     progress.stage("fitting a Gaussian")
     closest = _closest(shape, density, whitening, seed, cores, progress, settings)
     progress.stage("resampling")
@@ -197,7 +214,7 @@ def fit(
     stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
     groups = {"optimisation": _history(closest.optimisation)}
     warnings = (*_optimiser_warnings(closest, density.n_components), *resampling_warnings(assessment, settings.draws))
-    return Estimate(kept.q[None], stats, warnings, notes, groups)
+    return Estimate(kept.q[None], stats, warnings, notes, groups), corrected.heavier
 
 
 fit_meanfield, fit_fullrank = partial(fit, MeanField()), partial(fit, FullRank())

@@ -13,10 +13,10 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.diagnosis.engines import GOOD_SHARE
 from bayesgmm.inference.elbo import evaluate
-from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
-from bayesgmm.inference.missed_regions import can_look, missed_share
+from bayesgmm.inference.missed_regions import can_look, missed_region
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -111,12 +111,15 @@ class Corrected:
         The first of the proposals.
     source : str, optional
         Name of the proposals; None if they are the approximation's own.
+    heavier : (P,) float, optional
+        A point of a region that they miss and that has more of the posterior than they cover.
     """
 
     draws: Draws
     kept: Kept
     proposals: Draws
     source: str | None = None
+    heavier: Array | None = None
 
 
 def correct(
@@ -146,8 +149,14 @@ def correct(
     if not can_look(density):
         return found
     progress.stage("looking for other regions")
-    missed = missed_share(density, found.proposals, found.draws.q, seed, cores)
-    return replace(found, kept=replace(found.kept, missed_share=missed))
+    region = missed_region(density, found.proposals, found.draws.q, seed, cores)
+    heavier = region.q if region.share > 0.5 else None
+    return replace(found, kept=replace(found.kept, missed_share=region.share), heavier=heavier)
+
+
+def less_missed(one: Estimate, other: Estimate) -> Estimate:
+    """Return the approximation that misses less of the posterior."""
+    return min(one, other, key=lambda estimate: estimate.notes.missed_share or 0.0)
 
 
 def _better(

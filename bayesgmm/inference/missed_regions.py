@@ -4,6 +4,8 @@ An approximation and its importance ratios know the posterior only where the app
 in different places may end in a region that it misses.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bayesgmm.engines import ENGINES
@@ -64,8 +66,24 @@ def is_conjugate(density: LogPosterior) -> bool:
     return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
 
 
-def missed_share(density: LogPosterior, proposals: Draws, kept: Array, seed: int, cores: int) -> float:
-    """Estimate the share of the posterior in a region where an approximation has no draws.
+@dataclass(frozen=True)
+class Region:
+    """A region of the posterior in which an approximation has no draws.
+
+    Parameters
+    ----------
+    share : float
+        Its share of the posterior; 0 if none was found.
+    q : (P,) float, optional
+        The highest point that was found there.
+    """
+
+    share: float
+    q: Array | None = None
+
+
+def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: int, cores: int) -> Region:
+    """Look for a region of the posterior where an approximation has no draws; return the heaviest one.
 
     A chain is in another region if most of its draws are outside the range of the approximation, by quantities that do
     not depend on labels. The mass of that region is compared with the mass that the approximation covers: a chain may
@@ -81,11 +99,6 @@ def missed_share(density: LogPosterior, proposals: Draws, kept: Array, seed: int
         Those that the fit keeps.
     seed, cores : int
 
-    Returns
-    -------
-    float
-        The largest share that a chain has found; 0 if no chain is in another region.
-
     References
     ----------
     .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
@@ -98,12 +111,12 @@ def missed_share(density: LogPosterior, proposals: Draws, kept: Array, seed: int
     known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]
     apart = [are_apart(known, values) for values in label_free(density, chains, lp)]
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
-    shares = [0.0]
+    regions = [Region(0.0)]
     for q, value in zip(chains[apart], lp[apart], strict=True):
-        region = _mass(density, q, value, seed, cores)
-        if region is not None and region.se < IMPRECISE:
-            shares.append(float(1 / (1 + np.exp(covered - region.log_evidence))))
-    return max(shares)
+        mass = _mass(density, q, value, seed, cores)
+        if mass is not None and mass.se < IMPRECISE:
+            regions.append(Region(float(1 / (1 + np.exp(covered - mass.log_evidence))), q[value.argmax()]))
+    return max(regions, key=lambda region: region.share)
 
 
 def _draws(density: LogPosterior) -> int:

@@ -12,7 +12,6 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
 from bayesgmm.model import MixtureModel
-from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.wording import alternatives, plural
 
 MAX_COMPARED = 10_000  # maximum number of rows among which distinct ones are counted
@@ -113,7 +112,7 @@ def advising(points: Points, model: MixtureModel, method: str | None = None) -> 
 
 def _stronger(model: MixtureModel, method: str) -> str:
     """Describe a method or a prior under which no covariance is singular."""
-    held = isinstance(model.covariances, WishartPrecision)
+    held = model.covariances.keeps_regular
     if ENGINES[method].ignores_priors:
         return "method='map'" if held else f"method='map' with {WISHART}"
     return "a stronger prior of the covariances" if held else f"a stronger prior, such as {WISHART}"

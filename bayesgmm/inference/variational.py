@@ -15,7 +15,7 @@ from bayesgmm.inference import em
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
-from bayesgmm.inference.corrections import correct
+from bayesgmm.inference.corrections import correct, less_missed
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress, Silent
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
@@ -379,7 +379,14 @@ def fit(
     progress.stage("variational Bayes")
     batches = Minibatches(batch_size, delay, forget)
     result = find(ascent, seed, progress, n_init=n_init, sweeps=sweeps, max_iter=max_iter, tol=tol, batches=batches)
-    return estimate(ascent, result, draws, seed, progress)
+    estimated, heavier = _assessed(ascent, result, draws, seed, progress)
+    if heavier is None:
+        return estimated
+    progress.stage("variational Bayes")
+    first, tol = ascent.first(Mixture(*density.mixture(heavier))), tol * density.blocks.total_weight
+    start = _ascend_sorted(ascent, first, min(RATING, max_iter), tol)
+    moved = run_to_convergence(ascent, start, max_iter, tol, progress)
+    return less_missed(estimated, _assessed(ascent, moved, draws, seed, progress)[0])
 
 
 def find(
@@ -432,6 +439,13 @@ def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progre
 
     Each draw takes a sweep over the data, so this costs more than the search.
     """
+    return _assessed(ascent, result, draws, seed, progress)[0]
+
+
+def _assessed(
+    ascent: Ascent, result: AscentResult, draws: int, seed: int, progress: Progress
+) -> tuple[Estimate, Array | None]:
+    """Return the estimate, and a point of a heavier region of the posterior, if there is one."""
     progress.stage("assessing the approximation")
     density, rng = ascent.density, np.random.default_rng((seed, 8))
 
@@ -458,7 +472,8 @@ def estimate(ascent: Ascent, result: AscentResult, draws: int, seed: int, progre
     )
     stats = {"lp": corrected.draws.lp[None], "log_q": corrected.draws.log_q[None]}
     messages = (*_warnings(result), *resampling_warnings(corrected.kept, draws))
-    return Estimate(corrected.draws.q[None], stats, messages, notes, {"optimisation": _history(result)})
+    groups = {"optimisation": _history(result)}
+    return Estimate(corrected.draws.q[None], stats, messages, notes, groups), corrected.heavier
 
 
 def _history(result: AscentResult) -> dict[str, tuple[str, Array]]:

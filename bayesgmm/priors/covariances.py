@@ -29,6 +29,8 @@ class CovariancesPrior(Declared):
 
     positive_extras: ClassVar[tuple[str, ...]] = ()
     """Names of ``extras`` that are positive numbers; their coordinates are logarithms."""
+    keeps_regular: ClassVar[bool] = False
+    """True if the density falls to 0 faster than any likelihood rises as a covariance becomes singular."""
 
     @property
     @abstractmethod
@@ -143,6 +145,7 @@ class WishartPrecision(CovariancesPrior):
 
     density: ClassVar = wishart_density
     positive_extras: ClassVar = ("covariance_scale",)
+    keeps_regular: ClassVar = True
 
     def resolve(self, data: Summary, family: Family, n_clusters: float) -> Self:  # noqa: D102
         width = family.form.block_size(len(data.columns))

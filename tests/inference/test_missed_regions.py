@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.inference import advi, variational
+from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.inference.laplace import Whitening, find_mode, whiten
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.log_posterior import LogPosterior
 
 
 def symmetric() -> np.ndarray:
@@ -26,6 +31,27 @@ def test_nothing_is_missed_where_there_is_one_region() -> None:
     x = np.random.default_rng(0).normal(size=(90, 1)) + np.repeat([[-9.0], [0.0], [9.0]], 30, axis=0)
     fit = bg.fit(bg.MixtureModel(3), x, "vb", seed=0, progress=False)
     assert bg.info(fit).notes.missed_share == 0.0
+
+
+def test_an_approximation_moves_to_the_heavier_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its search is made to end with two means in one of three clusters, and one between the others."""
+    x = np.random.default_rng(0).normal(size=(90, 1)) + np.repeat([[-40.0], [0.0], [30.0]], 30, axis=0)
+    elsewhere = Mixture(np.full(3, 1 / 3), np.array([[-1.0], [-0.9], [0.6]]), np.full((3, 1, 1), 3.0))
+
+    def wrong(ascent: Ascent, *args: object, **settings: object) -> variational.AscentResult:
+        return variational.ascend(ascent, ascent.first(elsewhere), 200, 1e-6)
+
+    def at_wrong(density: LogPosterior, *args: object) -> Whitening:
+        start = density.coordinates(elsewhere.weight, elsewhere.mean, elsewhere.core_roots)
+        return whiten(density, find_mode(density, start))
+
+    monkeypatch.setattr(variational, "find", wrong)
+    monkeypatch.setattr(advi, "_coordinates", at_wrong)
+    for method in ("vb", "advi"):
+        fit = bg.fit(bg.MixtureModel(3), x, method, seed=0, progress=False)
+        means = np.sort(fit["posterior"]["mean"].mean(("chain", "draw")).values.ravel())
+        assert means == pytest.approx([-40, 0, 30], abs=1), method
+        assert bg.info(fit).notes.missed_share == 0.0
 
 
 def test_a_region_of_little_mass_is_no_reason_to_warn() -> None:
