@@ -35,8 +35,11 @@ class Sharing(ABC):
         """Number of covariances of K components: M."""
 
     @abstractmethod
-    def pool(self, each: Array) -> Array:
-        """Sum numbers of each component (K, ...) over the components that share a covariance: (M, ...)."""
+    def pool(self, each: Array, n_mixtures: int = 1) -> Array:
+        """Sum numbers of each component (K, ...) over the components that share a covariance: (M, ...).
+
+        With S mixtures, (S K, ...) gives (S M, ...).
+        """
 
     @abstractmethod
     def distinct(self, matrices: Array) -> Array:
@@ -78,7 +81,7 @@ class OneEach(Sharing):
     def count(self, n_components: int) -> int:  # noqa: D102
         return n_components
 
-    def pool(self, each: Array) -> Array:  # noqa: D102
+    def pool(self, each: Array, n_mixtures: int = 1) -> Array:  # noqa: D102
         return each
 
     def distinct(self, matrices: Array) -> Array:  # noqa: D102
@@ -114,8 +117,8 @@ class OneForAll(Sharing):
     def count(self, n_components: int) -> int:  # noqa: D102
         return 1
 
-    def pool(self, each: Array) -> Array:  # noqa: D102
-        return each.sum(0, keepdims=True)
+    def pool(self, each: Array, n_mixtures: int = 1) -> Array:  # noqa: D102
+        return each.reshape(n_mixtures, -1, *each.shape[1:]).sum(1)
 
     def distinct(self, matrices: Array) -> Array:  # noqa: D102
         return matrices[..., :1, :, :]

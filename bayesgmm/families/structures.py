@@ -98,15 +98,13 @@ class Family(ABC):
         return self.sharing.points_needed(self.form.block_size(n_features) + 1)
 
     @property
-    def maximises_each(self) -> bool:
-        """True if the M step of each component needs the statistics of that component only."""
-        own = type(self)
-        plain = own.moments is Family.moments and own.maximise is Family.maximise
-        return plain and self.sharing.count(2) == 2
+    def maximises_many(self) -> bool:
+        """True if ``maximise`` is that of this class, which takes the statistics of several mixtures at once."""
+        return type(self).maximise is Family.maximise and type(self)._pooled is Family._pooled
 
     # -- maximisation --
 
-    def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None) -> Array:
+    def maximise(self, stats: Stats, dof: float = 0.0, scale: Array | None = None, n_mixtures: int = 1) -> Array:
         """Compute the covariances (core) that maximise the expected log likelihood, or with a prior the log posterior.
 
         Parameters
@@ -115,6 +113,8 @@ class Family(ABC):
             From a fold over a table of this family.
         dof, scale : float, array of one component's core shape, optional
             Parameters of an inverse Wishart prior; the result is the posterior mode (Fraley & Raftery 2007).
+        n_mixtures : int
+            Number of mixtures, under a prior, whose components follow each other in ``stats``.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Family(ABC):
         if scale is None:
             self._require_points(stats.n, self.sharing.pool(stats.n), block)
             return self.moments(stats)
-        scatter, n = self._pooled(stats)
+        scatter, n = self._pooled(stats, n_mixtures)
         repeats = self.form.repeats(n_features)
         return (repeats * scatter + scale) / _columns(repeats * n + dof + block + 1, scatter)
 
@@ -135,9 +135,10 @@ class Family(ABC):
         scatter, n = self._pooled(stats)
         return scatter / _columns(n, scatter)
 
-    def _pooled(self, stats: Stats) -> tuple[Array, Array]:
+    def _pooled(self, stats: Stats, n_mixtures: int = 1) -> tuple[Array, Array]:
         """Return the scatter in core shape, averaged over features that share a number, and numbers of points (M,)."""
-        return self.form.mean_scatter(self.sharing.pool(stats.scatter())), self.sharing.pool(stats.n)
+        scatter = self.sharing.pool(stats.scatter(), n_mixtures)
+        return self.form.mean_scatter(scatter), self.sharing.pool(stats.n, n_mixtures)
 
     def _require_points(self, each: Array, pooled: Array, block: int) -> None:
         k = int(np.argmin(each))

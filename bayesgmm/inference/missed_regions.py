@@ -4,6 +4,9 @@ An approximation and its importance ratios know the posterior only where the app
 in different places may end in a region that it misses.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +32,19 @@ TAILS = 0.001  # share of the approximation's draws on each side that are left o
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
 
+_looks: ContextVar[bool] = ContextVar("looks", default=True)
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Look for no regions while a block runs, which makes many short fits that are only compared with each other."""
+    token = _looks.set(False)
+    try:
+        yield
+    finally:
+        _looks.reset(token)
+
+
 def are_apart(known: Array, values: Array) -> bool:
     """Return True if most values (T, M) are outside the range of known ones (S, M), in the direction that tells best.
 
@@ -52,13 +68,14 @@ def are_apart(known: Array, values: Array) -> bool:
 
 
 def can_look(density: LogPosterior) -> bool:
-    """Return True if a Gibbs run is possible and takes less than about a second.
+    """Return True if regions are looked for, and a Gibbs run is possible and takes less than about a second.
 
     Where the number of components is an upper bound, an approximation covers many orders of the empty components, so
     that its mass can't be compared.
     """
-    few = density.size <= MAX_SIZE and not density.model.weights.is_overfitted
-    return few and density.sweep_cost * CHAINS * (TUNE + _draws(density)) <= WORTH and is_conjugate(density)
+    if not _looks.get() or density.size > MAX_SIZE or density.model.weights.is_overfitted:
+        return False
+    return density.sweep_cost * CHAINS * (TUNE + _draws(density)) <= WORTH and is_conjugate(density)
 
 
 def is_conjugate(density: LogPosterior) -> bool:

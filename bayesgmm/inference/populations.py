@@ -103,14 +103,14 @@ class Climb:
         return Population(n / n.sum(axis=1, keepdims=True), mean, core_roots)
 
     def _core_roots(self, stats: Stats, size: int) -> Array:
-        if self.family.maximises_each:
-            roots = self._roots(stats)
+        if self.family.maximises_many:
+            roots = self._roots(stats, size)
             return roots.reshape(size, -1, *roots.shape[1:])
         parts = zip(*(np.split(part, size) for part in (stats.n, stats.s1, stats.s2, stats.about)), strict=True)
         return np.array([self._roots(Stats(n, s1, s2, 0.0, about)) for n, s1, s2, about in parts])
 
-    def _roots(self, stats: Stats) -> Array:
-        core = self.family.maximise(stats, self.prior.dof, self.prior.scale)
+    def _roots(self, stats: Stats, n_mixtures: int = 1) -> Array:
+        core = self.family.maximise(stats, self.prior.dof, self.prior.scale, n_mixtures)
         return self.family.roots(core, vanishing=0.0, singular=0.0)
 
     def _log_prior(self, population: Population) -> Array:
