@@ -44,6 +44,7 @@ app = App(
     help="Bayesian Gaussian mixtures with honest uncertainty.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

@@ -59,6 +59,7 @@ def test_every_command_lists_the_shared_options(words):
     shown = run(*words, "--help").stdout
     for name in SHARED:
         assert "--" + name.replace("_", "-") in shown
+    assert run(*words, "-h").stdout == shown
 
 
 # commands that fail on purpose, or by mistake
