@@ -16,6 +16,7 @@ from bayesgmm.apps.tables.model_choice import (
     candidates,
     choose_model,
     evaluate_models,
+    without_small,
 )
 from bayesgmm.apps.tables.p_values import (
     DRAWS,
@@ -127,8 +128,9 @@ def find_anomalies(
     half of the rows, and its error is the fraction of pairs of a held-out row and an artificial point in which the
     artificial point has the higher density. One Gaussian is kept unless a larger model reduces this error by a fifth
     (with two standard errors to spare); then the simplest model is used that is not significantly worse than the best.
-    A background is included if it reduces the error by 0.01. The default covariance is shared by all components, so
-    that no component can shrink around a few anomalies.
+    A background is included if it reduces the error by 0.01, or if a component would hold no more rows than there are
+    columns: these may be anomalies. The default covariance is shared by all components, so that no component can shrink
+    around a few anomalies.
 
     Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
     shows that the model does not fit. Rows of ``new`` are compared with held-out rows instead: half of ``data`` is
@@ -305,6 +307,8 @@ def fit_detector(
     tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
     if calibrated:
         return Detector(with_reference(tree, rows[held_out]), table, tried)
+    if tried and (other := without_small(model, tree, counts)):
+        tree = fit(other, seen, method, seed=seed, progress=progress, **settings)
     tree = with_expected(tree)
     return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried)
 

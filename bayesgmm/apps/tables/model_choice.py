@@ -11,6 +11,7 @@ import numpy as np
 from bayesgmm.errors import BayesGMMError, FitWarning
 from bayesgmm.inference import fit, missed_regions
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.progress import track
@@ -18,6 +19,7 @@ from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 10)
 MIN_IMPROVEMENT = 0.2  # of the simplest model's error; a larger model must reduce it by this fraction
@@ -143,6 +145,30 @@ def choose_model(tried: Sequence[Candidate]) -> MixtureModel:
     if best.improvement_bound(fitted[0]) < MIN_IMPROVEMENT * fitted[0].error:
         return fitted[0].model
     return next(candidate.model for candidate in fitted if best.improvement_bound(candidate) <= 0)
+
+
+def without_small(model: MixtureModel, tree: "xr.DataTree", counts: Sequence[int]) -> MixtureModel | None:
+    """Return a model with a background in place of components on few rows, or None: these rows may be anomalies.
+
+    A component is on few rows if there are no more of them than columns. The model has as many components, among the
+    numbers that are tried, as there are others.
+
+    Parameters
+    ----------
+    model : MixtureModel
+        Without a background.
+    tree : DataTree
+        Its fit, which holds the points.
+    counts : sequence of int
+        Numbers of components that are tried.
+    """
+    points = observed(tree)
+    rows = unpack(tree).parameters.weight.mean(axis=0) * points.total_weight
+    larger = int((rows > len(points.columns)).sum())
+    if model.background is not None or larger == model.n_components:
+        return None
+    n_components = max((k for k in counts if k <= larger), default=min(counts))
+    return MixtureModel(n_components, model.covariance, background=Background())
 
 
 def _counts(tried: Sequence[Candidate]) -> list[int]:

@@ -135,6 +135,14 @@ def test_a_larger_model_must_reduce_the_error():
     assert choose_model(choices(0.30, 0.295, of=pair)).background is None
 
 
+def test_a_row_for_which_a_component_would_be_made_is_flagged():
+    x = bg.datasets.wine()[["alcohol", "flavanoids", "color_intensity", "proline"]]
+    x.loc[7, "alcohol"] = 18.0
+    found = find_anomalies(x, top=1, n_components=(4, 6), **QUIET)
+    assert [one.model.n_components for one in found.tried if one.error == min(o.error for o in found.tried)] == [6]
+    assert found.flagged.index.tolist() == [7]
+
+
 def test_a_background_is_used_if_outliers_mask_each_other():
     """Forty rows at 40 sd widen the Gaussian so much that none of them is detected."""
     rng = np.random.default_rng(2)
