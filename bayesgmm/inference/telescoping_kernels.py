@@ -2,7 +2,8 @@ r"""Telescoping sampler of a mixture with an unknown number of components, compi
 
 One sweep draws [1]_
 
-1. the component of every point, given K components;
+1. the component of every point, given K components, and then a split of one cluster or a merger of two
+   (``split_merge_kernels``), except where components share their covariance or rows represent several points;
 2. the parameters of the components that hold points, and the hyperparameters given these;
 3. K given the partition: the weights and the components without points are integrated out;
 4. the concentration given the partition and K, by slice sampling;
@@ -28,7 +29,6 @@ from bayesgmm.inference.draw_kernels import (
     log_dirichlet,
     normal,
     slice_draw,
-    uniforms,
 )
 from bayesgmm.inference.gibbs_kernels import (
     CONJUGATE,
@@ -47,12 +47,12 @@ from bayesgmm.inference.gibbs_kernels import (
     set_law,
     write_components,
 )
-from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
+from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number
+from bayesgmm.inference.split_merge_kernels import DRAWN, assign, pair_memory, split_and_merge
+from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import NativeTable, Workspace, workspace
-
-DYNAMIC, CONCENTRATION, LOG_MASS = 0, 1, 4  # where the parameters of the weights begin
 
 
 @jit
@@ -104,16 +104,22 @@ def _part(law, memory, first, last):
 
 
 @plain_jit
-def _sort_out(law, memory, first):
-    """Move the components that hold points to the end; return their number. Those before ``first`` hold none."""
-    k, d, width = law.n_components, law.n_features, memory.sums.size // law.n_components
+def _write_counts(law, memory, first):
+    """Write the numbers of points; components before ``first`` hold none."""
+    k, width = law.n_components, memory.sums.size // law.n_components
     for c in range(k):
         if c < first:
             for t in range(width):
                 memory.sums[c * width + t] = 0.0
         memory.counts[c] = memory.sums[c * width]
+
+
+@plain_jit
+def _sort_out(law, memory):
+    """Move the components that hold points to the end; return their number."""
+    k, d, width = law.n_components, law.n_features, memory.sums.size // law.n_components
     to = k - 1
-    for c in range(k - 1, first - 1, -1):
+    for c in range(k - 1, -1, -1):
         if memory.counts[c] > 0.0:
             if c != to:
                 exchange(memory.counts, 1, c, to)
@@ -165,45 +171,6 @@ def _draw_means_from_prior(stream, law, q, means_at, memory, first, last):
 
 
 @plain_jit
-def _log_sizes(alpha, counts):
-    """Log of the product of Gamma(alpha + n) / Gamma(alpha) over the components that hold points."""
-    value, one = 0.0, math.lgamma(alpha)
-    for c in range(counts.size):
-        if counts[c] > 0.0:
-            value += math.lgamma(alpha + counts[c]) - one
-    return value
-
-
-@plain_jit
-def draw_number(stream, params, log_alpha, counts, occupied, log_chance):
-    """Draw the number of components given the sizes ``counts`` of the clusters, of which ``occupied`` hold points."""
-    k, alpha, total = log_chance.size, math.exp(log_alpha), 0.0
-    dynamic = params[DYNAMIC] > 0.0
-    for c in range(counts.size):
-        total += counts[c]
-    top, fewest = -math.inf, max(occupied, 1)
-    for n in range(fewest, k + 1):
-        each = alpha / n if dynamic else alpha
-        value = params[LOG_MASS + n - 1] + math.lgamma(n + 1.0) - math.lgamma(n - occupied + 1.0)
-        value += math.lgamma(each * n) - math.lgamma(each * n + total)
-        if dynamic:
-            value += _log_sizes(each, counts)
-        log_chance[n - 1] = value
-        top = max(top, value)
-    whole = 0.0
-    for n in range(fewest, k + 1):
-        log_chance[n - 1] = math.exp(log_chance[n - 1] - top)
-        whole += log_chance[n - 1]
-    u, _ = uniforms(stream)
-    left = u * whole
-    for n in range(fewest, k + 1):
-        left -= log_chance[n - 1]
-        if left <= 0.0:
-            return n
-    return k
-
-
-@plain_jit
 def _draw_concentration(stream, law, q, memory, count):
     """Draw the concentration given the sizes of the clusters and the number of components."""
     k, params = law.n_components, law.weights_params
@@ -227,6 +194,12 @@ def _draw_weights(stream, law, q, memory, log_alpha, count):
         q[c] = -math.inf if c < first else log_weight[c - first] - log_weight[count - 1]
 
 
+@plain_jit
+def _log_concentration(law, q):
+    """Log of the concentration."""
+    return q[law.n_components - 1] if law.weights_extra > 1 else math.log(law.weights_params[CONCENTRATION])
+
+
 @jit
 def draw_finite(stream, law, q, starts, memory, log_chance, kept):
     """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q.
@@ -235,7 +208,7 @@ def draw_finite(stream, law, q, starts, memory, log_chance, kept):
     """
     k, n_place = law.n_components, starts[0] - 1
     means_at, scales_at = starts[0] + memory.mean.size, starts[2]
-    occupied = _sort_out(law, memory, k - int(q[n_place]))
+    occupied = _sort_out(law, memory)
     shared = law.n_cores == 1
     _draw_components(stream, law, q, means_at, scales_at, memory, 0 if shared else k - occupied, k)
     filled_law, filled = _part_of_law(law, occupied), _part(law, memory, k - occupied, k)
@@ -243,8 +216,7 @@ def draw_finite(stream, law, q, starts, memory, log_chance, kept):
         draw_centre_and_spread(stream, filled_law, q, means_at, filled)
     if law.scale_extra > 0:
         draw_scales(stream, filled_law, q, scales_at, filled)
-    learned = law.weights_extra > 1
-    log_alpha = q[k - 1] if learned else math.log(law.weights_params[CONCENTRATION])
+    learned, log_alpha = law.weights_extra > 1, _log_concentration(law, q)
     count = draw_number(stream, law.weights_params, log_alpha, filled.counts, occupied, log_chance)
     if learned:
         _draw_concentration(stream, law, q, memory, count)
@@ -281,7 +253,7 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
     b = a + k * d + law.means_extra
     e = q.size - law.scale_extra
     starts = (a, b, e)  # of the means, the roots, and the scales
-    memory, log_chance = scratch_memory(law, e - b), np.empty(k)
+    memory, log_chance, pair = scratch_memory(law, e - b), np.empty(k), pair_memory(points, law)
     whole = workspace(points, NativeTable(memory.offset, memory.mean, memory.root, k))
     others = whole.score.size // BLOCK - k  # a background
     lanes, draws = np.empty(memory.sums.size * LANES), np.empty(whole.score.size)
@@ -294,7 +266,21 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
         table = NativeTable(active.offset, active.mean, active.root, count)
         work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK])
         sweep = Sweep(number, chain[0], chain[1], chain[2])
-        loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes[: count * width], active.sums)
+        loglik = assign(
+            points,
+            table,
+            DRAWN,
+            sweep,
+            schedule.single,
+            work,
+            draws,
+            lanes[: count * width],
+            active.sums,
+            pair.label,
+            0,
+            0,
+            stream,
+        )
         since = number - schedule.tune
         if since >= 0 and since % schedule.thin == 0 and since // schedule.thin < logliks.size:
             draw = since // schedule.thin
@@ -302,5 +288,11 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
             for t in range(q.size):
                 drawn[draw, t] = q[t]
         stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        _write_counts(law, memory, k - count)
+        if schedule.single and law.n_cores > 1:
+            for p in range(pair.label.size):
+                pair.label[p] += k - count
+            log_alpha = _log_concentration(law, q)
+            split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, log_chance)
         kept = since + 1 >= 0 and (since + 1) % schedule.thin == 0
         draw_finite(stream, law, q, starts, memory, log_chance, kept)

@@ -40,7 +40,7 @@ def _draw_lanes(score, n_rows, p, uniform, weight, at):
 
 
 @block_jit
-def _draw_single(points, block, sweep, work):
+def draw_single(points, block, sweep, work):
     """Draw one component for each point of a block, whose weights are zero or one; return their log likelihood."""
     n_rows, at = work.score.size // BLOCK, block * BLOCK
     loglik = simd.spread(0.0)
@@ -55,7 +55,7 @@ def _draw_single(points, block, sweep, work):
 
 
 @block_jit
-def _draw_copies(points, block, sweep, counts, work):
+def draw_copies(points, block, sweep, counts, work):
     """Draw a component for each of the points that the rows of a block represent; return their log likelihood."""
     score, n_rows = work.score, work.score.size // BLOCK
     loglik = simd.spread(0.0)
@@ -101,9 +101,9 @@ def fold_draws(points, table, sweep, single, work, counts, lanes, sums):
     for block in range(count_blocks(points)):
         score_block(points, block, table, 0, work)
         if single:
-            loglik += _draw_single(points, block, sweep, work)
+            loglik += draw_single(points, block, sweep, work)
         else:
-            loglik += _draw_copies(points, block, sweep, counts, work)
+            loglik += draw_copies(points, block, sweep, counts, work)
         add_moments(points, block, table, 0, work, lanes)
     for t in range(sums.size):
         sums[t] = simd.total(simd.load(lanes, t * LANES))

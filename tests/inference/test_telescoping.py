@@ -234,6 +234,16 @@ def test_one_point_says_nothing_about_the_number_of_components():
     assert (abs(hits.mean(axis=0) - np.exp(weights.components.truncated(12))) < 4.5 * error).all()
 
 
+def test_chains_that_start_with_one_component_find_clusters_in_five_columns(monkeypatch):
+    """Without split-merge moves, an empty component must by chance come from the prior to where a cluster is."""
+    monkeypatch.setattr(gibbs, "MAX_AT_START", 1)
+    x = np.random.default_rng(5).normal(size=(60, 5)) + np.repeat([0.0, 8.0, 16.0], 20)[:, None]
+    density = LogPosterior.of(bg.MixtureModel(6, weights=bg.FiniteMixture()), as_points(x))
+    q, _, _ = gibbs.sample(density, 2, 1, Silent(), draws=20, tune=200, chains=3, thin=1)
+    third = np.sort(density.parameters(q).weight, axis=-1)[..., -3]
+    assert (third > 0.15).all()
+
+
 def test_the_same_seed_gives_the_same_draws_for_any_number_of_threads_and_chunks(monkeypatch):
     density = LogPosterior.of(bg.MixtureModel(6, weights=bg.FiniteMixture()), CLOUD)
     settings = {"draws": 30, "tune": 20, "chains": 3, "thin": 2}
