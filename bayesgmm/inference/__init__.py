@@ -217,6 +217,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         relabelled=labels.method,
         labels=labels,
     )
+    tree = annotate(tree, info)  # so that the checks know that it is relabelled
     messages = [*estimate.warnings, *map(str, cut_off(info, len(points.values))), *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))

@@ -1,7 +1,7 @@
 """Label diagnostics: probability that labels are exchanged, and constancy of the points of a label over the draws."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -156,6 +156,33 @@ def diagnostics(
         indistinct=tuple(tuple(members) for members in together),
         doubtful_weight=round(float(weight[unreliable].sum()), 4),
         points=responsibilities.blocks.n_points,
+    )
+
+
+def with_empty(labels: LabelInfo, count: int) -> LabelInfo:
+    """Add components that never hold a point, the last ones: no label of them can be told from another.
+
+    Examples
+    --------
+    >>> with_empty(LabelInfo("stephens", constancy=(1.0,), confusion=((0.0,),)), 2).confusion
+    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.5), (0.0, 0.5, 0.0))
+    """
+    if not count or labels.constancy is None:
+        return labels
+    k = len(labels.constancy)
+    empty, confused = tuple(range(k, k + count)), labels.confusion
+    if confused is not None:
+        full = np.zeros((k + count, k + count))
+        full[:k, :k], full[k:, k:] = confused, 0.5
+        np.fill_diagonal(full, 0.0)
+        confused = tuple(tuple(row) for row in full.tolist())
+    together = (empty,) if count > 1 and confused is not None else ()
+    return replace(
+        labels,
+        constancy=labels.constancy + (0.0,) * count,
+        inconstant=labels.inconstant + empty,
+        confusion=confused,
+        indistinct=labels.indistinct + together,
     )
 
 

@@ -35,6 +35,7 @@ SUBSAMPLE = 200  # number of points that are used at the end of every fit; more 
 SUBSAMPLE_EACH = 20  # minimum number of points for each component, on average
 POINTS = 1000  # default number of points that ``relabel`` uses
 MANY = 4  # above MANY * POINTS points, a relabelling by POINTS points comes first
+EMPTY = 0.5  # points: a component with a lower expected number in a draw is empty
 FEW_ITER = 4  # iterations where the number of components differs between draws
 GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # groups whose components are reordered
 KEPT = "component_order"  # in ``sample_stats``: the label of each component in the original draw
@@ -205,6 +206,8 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
 def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> tuple[Order, LabelInfo]:
     """Compute the order (S, K) that undoes label switching in original draws, heaviest first, and label diagnostics.
 
+    Components that hold no point are matched by their weights alone: many of them would take most of the time.
+
     Parameters
     ----------
     points : Points
@@ -218,11 +221,18 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
     if n_components == 1 or n_draws == 1:
         one = np.tile(np.arange(n_components), (n_draws, 1))
         return one[:, by_size(posterior.parameters.weight, one)], LabelInfo("stephens")
-    size = max(SUBSAMPLE, SUBSAMPLE_EACH * n_components)
-    options = Options(points=size, threads=threads)
-    if (posterior.parameters.weight == 0).any():  # components that are not in every draw: labels are only a guide
+    weight, total = posterior.parameters.weight, len(points.values) if points.weights is None else points.weights.sum()
+    ranked = np.argsort(-weight, axis=1, kind="stable")
+    used = max(1, int((weight * total > EMPTY).sum(axis=1).max()))
+    if used + 1 >= n_components:
+        ranked, used = np.tile(np.arange(n_components), (n_draws, 1)), n_components
+    drawn = replace(posterior, parameters=reorder(posterior.parameters, ranked[:, :used]))
+    options = Options(points=max(SUBSAMPLE, SUBSAMPLE_EACH * used), threads=threads)
+    if (weight == 0).any():  # components that are not in every draw: labels are only a guide
         options = replace(options, max_iter=FEW_ITER)
-    return find_order(posterior, int(np.argmax(lp)), points, options)
+    order, labels = find_order(drawn, int(np.argmax(lp)), points, options)
+    order = np.concatenate([np.take_along_axis(ranked, order, axis=1), ranked[:, used:]], axis=1)
+    return order, label_confusion.with_empty(labels, n_components - used)
 
 
 def aligned(fit: "xr.DataTree", draws: int | None = None) -> Posterior:
@@ -258,8 +268,8 @@ def inverse(order: Order) -> Order:
 
 
 def reorder(parameters: Parameters, order: Order) -> Parameters:
-    """Apply orders (S, K) to draws; the product of the leading axes of the draws is S."""
-    order = order.reshape(parameters.weight.shape)
+    """Apply orders (S, K or fewer) to draws; the product of the leading axes of the draws is S."""
+    order = order.reshape(*parameters.weight.shape[:-1], -1)
     return Parameters(
         np.take_along_axis(parameters.weight, order, axis=-1),
         np.take_along_axis(parameters.mean, order[..., None], axis=-2),

@@ -10,6 +10,7 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
+from bayesgmm.labels import relabelling
 from bayesgmm.labels.alignments import (
     METHODS,
     RelabellingProblem,
@@ -20,9 +21,10 @@ from bayesgmm.labels.alignments import (
     divergence,
     solve_assignments,
 )
-from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder
+from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder, undo
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.info import LabelInfo, info
+from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table
 from benchmarks.relabelling import plain_stephens, same_names, switched
@@ -312,6 +314,35 @@ def test_a_relabelled_fit_can_be_saved_and_read_by_arviz(tmp_path):
     assert "mean[0, a]" in az.summary(found, var_names=["weight", "mean"]).index
     az.plot_trace_dist(found, var_names=["weight"])
     mpl.pyplot.close("all")
+
+
+def test_empty_components_come_last_and_change_no_label_of_the_others():
+    """Ten components of almost no weight beside three whose labels are switched."""
+    drawn, points = unpack(shuffled(draws_of())[0]), observed(draws_of())
+    rng, p = np.random.default_rng(4), drawn.parameters
+    tiny = rng.uniform(1e-7, 1e-5, size=(drawn.n_draws, 10))
+    more = Parameters(
+        np.concatenate([tiny, p.weight * (1 - tiny.sum(axis=1, keepdims=True))], axis=1),
+        np.concatenate([rng.normal(size=(drawn.n_draws, 10, 2)), p.mean], axis=1),
+        np.concatenate([np.tile(np.eye(2), (drawn.n_draws, 10, 1, 1)), p.covariance], axis=1),
+        p.extras,
+    )
+    lp = np.zeros(drawn.n_draws)
+    alone, _ = undo(points, drawn, lp)
+    order, labels = undo(points, replace(drawn, parameters=more), lp)
+    np.testing.assert_array_equal(order[:, :3], alone + 10)
+    np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(np.arange(13), (drawn.n_draws, 1)))
+    assert (np.diff(np.take_along_axis(more.weight, order, axis=1)[:, 3:], axis=1) <= 0).all()
+    assert labels.inconstant == tuple(range(3, 13))
+    assert labels.indistinct == (tuple(range(3, 13)),)
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+def test_a_fit_is_relabelled_once(monkeypatch):
+    calls, find = [], relabelling.find_order
+    monkeypatch.setattr(relabelling, "find_order", lambda *args: calls.append(args) or find(*args))
+    bg.fit(bg.MixtureModel(2), [[0.0], [1.0], [9.0], [10.0]], "gibbs", seed=0, draws=200, max_draws=1, progress=False)
+    assert len(calls) == 1
 
 
 def test_one_draw_and_one_component_keep_their_labels(iris):
