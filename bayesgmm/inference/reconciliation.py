@@ -11,7 +11,7 @@ from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.missed_regions import is_conjugate
+from bayesgmm.inference.missed_regions import MAX_SIZE, is_conjugate
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -62,9 +62,11 @@ def reconcile(
     -------
     Reconciled or None
         None if the chains agree, if they are too short to tell, if no proposal is close enough to the posterior, or if
-        Ctrl-C stops the work: the chains are then kept.
+        Ctrl-C stops the work: the chains are then kept. No proposal is close where many components are empty.
     """
     chains, draws = lp.shape
+    if density.model.weights.is_overfitted and density.size > MAX_SIZE:
+        return None
     before = agreement(label_free(density, q, lp))
     if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
         return None
