@@ -1,11 +1,45 @@
 """Probability of a partition with an unknown number of components, and draws of that number, compiled."""
 
 import math
+from collections import namedtuple
+
+import numpy as np
 
 from bayesgmm.inference.draw_kernels import uniforms
-from bayesgmm.sweep.compilation import plain_jit
+from bayesgmm.sweep.compilation import jit, plain_jit
 
 DYNAMIC, CONCENTRATION, LOG_MASS = 0, 1, 4  # where the parameters of the weights begin
+
+Numbers = namedtuple("Numbers", "chance given log_factorial")
+"""Memory of the probabilities of the numbers of components.
+
+chance : (K,) float
+    Probabilities of the numbers 1 to K given a partition, divided by the largest.
+given : (K,) float
+    Logarithms of their factors that do not depend on the partition.
+log_factorial : (K + 1,) float
+"""
+
+
+@jit
+def number_memory(k):
+    """Allocate this memory for K components at most."""
+    log_factorial = np.zeros(k + 1)
+    for n in range(1, k + 1):
+        log_factorial[n] = log_factorial[n - 1] + math.log(n)
+    return Numbers(np.zeros(k), np.zeros(k), log_factorial)
+
+
+@plain_jit
+def set_concentration(params, log_alpha, counts, numbers):
+    """Write the factors that do not depend on the partition, given the concentration; there are sum(counts) points."""
+    alpha, total = math.exp(log_alpha), 0.0
+    for c in range(counts.size):
+        total += counts[c]
+    for n in range(1, numbers.given.size + 1):
+        all_of_them = alpha if params[DYNAMIC] > 0.0 else alpha * n
+        value = params[LOG_MASS + n - 1] + numbers.log_factorial[n]
+        numbers.given[n - 1] = value + math.lgamma(all_of_them) - math.lgamma(all_of_them + total)
 
 
 @plain_jit
@@ -19,26 +53,21 @@ def _log_sizes(alpha, counts):
 
 
 @plain_jit
-def _weigh_numbers(params, log_alpha, counts, occupied, chance):
-    """Write to ``chance`` (K,) the probabilities of each number of components and a partition, divided by the largest.
+def _weigh_numbers(params, log_alpha, counts, occupied, numbers):
+    """Write to ``numbers.chance`` the probabilities of each number of components and a partition.
 
     Returns
     -------
     float
-        Logarithm of the largest, but for a factor that depends on the partition alone where the concentration does not
-        depend on the number.
+        Logarithm of the largest, by which they are divided, but for a factor that depends on the partition alone where
+        the concentration does not depend on the number.
     """
-    k, alpha, total = chance.size, math.exp(log_alpha), 0.0
-    dynamic = params[DYNAMIC] > 0.0
-    for c in range(counts.size):
-        total += counts[c]
+    chance, k, alpha = numbers.chance, numbers.chance.size, math.exp(log_alpha)
     top, fewest = -math.inf, max(occupied, 1)
     for n in range(fewest, k + 1):
-        each = alpha / n if dynamic else alpha
-        value = params[LOG_MASS + n - 1] + math.lgamma(n + 1.0) - math.lgamma(n - occupied + 1.0)
-        value += math.lgamma(each * n) - math.lgamma(each * n + total)
-        if dynamic:
-            value += _log_sizes(each, counts)
+        value = numbers.given[n - 1] - numbers.log_factorial[n - occupied]
+        if params[DYNAMIC] > 0.0:
+            value += _log_sizes(alpha / n, counts)
         chance[n - 1] = value
         top = max(top, value)
     for n in range(fewest, k + 1):
@@ -47,27 +76,27 @@ def _weigh_numbers(params, log_alpha, counts, occupied, chance):
 
 
 @plain_jit
-def log_partition(params, log_alpha, counts, occupied, chance):
+def log_partition(params, log_alpha, counts, occupied, numbers):
     """Log probability of a partition with these sizes; the number of components is summed out."""
-    value, whole = _weigh_numbers(params, log_alpha, counts, occupied, chance), 0.0
+    value, whole = _weigh_numbers(params, log_alpha, counts, occupied, numbers), 0.0
     if not params[DYNAMIC] > 0.0:
         value += _log_sizes(math.exp(log_alpha), counts)
-    for n in range(max(occupied, 1), chance.size + 1):
-        whole += chance[n - 1]
+    for n in range(max(occupied, 1), numbers.chance.size + 1):
+        whole += numbers.chance[n - 1]
     return value + math.log(whole)
 
 
 @plain_jit
-def draw_number(stream, params, log_alpha, counts, occupied, chance):
+def draw_number(stream, params, log_alpha, counts, occupied, numbers):
     """Draw the number of components given the sizes ``counts`` of the clusters, of which ``occupied`` hold points."""
-    k, fewest, whole = chance.size, max(occupied, 1), 0.0
-    _weigh_numbers(params, log_alpha, counts, occupied, chance)
+    k, fewest, whole = numbers.chance.size, max(occupied, 1), 0.0
+    _weigh_numbers(params, log_alpha, counts, occupied, numbers)
     for n in range(fewest, k + 1):
-        whole += chance[n - 1]
+        whole += numbers.chance[n - 1]
     u, _ = uniforms(stream)
     left = u * whole
     for n in range(fewest, k + 1):
-        left -= chance[n - 1]
+        left -= numbers.chance[n - 1]
         if left <= 0.0:
             return n
     return k

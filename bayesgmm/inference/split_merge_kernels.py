@@ -27,7 +27,7 @@ import numpy as np
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import factorise, log_gamma, normal, uniforms, wishart_root
 from bayesgmm.inference.gibbs_kernels import CONJUGATE, location_of
-from bayesgmm.inference.number_kernels import log_partition
+from bayesgmm.inference.number_kernels import log_partition, set_concentration
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single
 from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
@@ -45,7 +45,8 @@ from bayesgmm.sweep.orchestration import (
 simd = Late("bayesgmm.sweep.simd")
 
 DRAWN, SOFT, DIVIDED, GIVEN = range(4)  # how points are assigned in a pass
-ITERATIONS = 4  # of EM for a launch state
+MOVES = 4  # in a sweep
+ITERATIONS = 6  # of EM for a launch state
 TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state begins larger than that of S
 FIT_STEPS = 2  # for the Student distribution of a mean
 _TINY = 1e-10  # points: a component of a launch state may lose all
@@ -499,6 +500,19 @@ def _add_sums(law, memory, a, b, out):
 
 
 @plain_jit
+def _move_mean(law, memory, c, shift):
+    """Move the mean of component c, about which its sums are taken; sums of squares and products first."""
+    d, sums, at = law.n_features, memory.sums, c * (memory.sums.size // law.n_components)
+    for i in range(d):
+        row, a = _row(law, at, i), shift[i]
+        for j in range(i if law.chart == LOGARITHMS else 0, i + 1):
+            b, s, t = shift[j], sums[row], sums[_row(law, at, j)] + (sums[at] * shift[j] if j < i else 0.0)
+            sums[row + 1 + (0 if law.chart == LOGARITHMS else j)] += sums[at] * a * b - s * b - a * t
+        sums[row] -= sums[at] * a
+        memory.mean[c * d + i] += a
+
+
+@plain_jit
 def _draw_precision(stream, given, memory, c, pair):
     """Draw the precision of component c given its mean, at ``pair.drawn`` from its reference."""
     law = given.law
@@ -595,7 +609,7 @@ def _log_parts(stream, given, pair):
 
 
 @plain_jit
-def propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance):
+def propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers):
     """Propose to split a cluster of at least two points."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, params, occupied = law.n_features, law.weights_params, _count(counts, 1.0)
@@ -603,7 +617,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance)
     if c < 0 or free < 0:
         return
     whole, ways = counts[c], _count(counts, 2.0)
-    before = log_partition(params, log_alpha, counts, occupied, chance)
+    before = log_partition(params, log_alpha, counts, occupied, numbers)
     before += _own_marginal(stream, given, memory, c, pair)
     size = _mark(points, pair, c, c)
     log_sides = _log_sides(
@@ -612,7 +626,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance)
     gain = -math.inf
     if pair.sums[0] > 0.0 and pair.sums[width] > 0.0:
         counts[c], counts[free] = pair.sums[0], pair.sums[width]
-        gain = log_partition(params, log_alpha, counts, occupied + 1, chance) - before - log_sides
+        gain = log_partition(params, log_alpha, counts, occupied + 1, numbers) - before - log_sides
         gain += _log_parts(stream, given, pair) + math.log(ways / (occupied * (occupied + 1.0)))
     u, _ = uniforms(stream)
     if math.log(u) < gain:
@@ -620,6 +634,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance)
             to = c if side == 0 else free
             _write_part(law, memory, pair, side, to)
             _draw_precision(stream, given, memory, to, pair)
+            _move_mean(law, memory, to, pair.drawn)
         return
     counts[c], counts[free] = whole, 0.0
     for p in range(pair.label.size):
@@ -628,7 +643,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance)
 
 
 @plain_jit
-def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, chance):
+def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers):
     """Propose to merge two clusters."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, params, occupied = law.n_features, law.weights_params, _count(counts, 1.0)
@@ -637,11 +652,11 @@ def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, chance)
     a = _pick(stream, counts, 1.0, -1)
     b = _pick(stream, counts, 1.0, a)
     n, m = counts[a], counts[b]
-    before = log_partition(params, log_alpha, counts, occupied, chance)
+    before = log_partition(params, log_alpha, counts, occupied, numbers)
     before += _own_marginal(stream, given, memory, a, pair) + _own_marginal(stream, given, memory, b, pair)
     counts[a], counts[b] = n + m, 0.0
     _add_sums(law, memory, a, b, pair.whole)
-    gain = log_partition(params, log_alpha, counts, occupied - 1, chance) - before
+    gain = log_partition(params, log_alpha, counts, occupied - 1, numbers) - before
     gain += _log_marginal(stream, given, pair.whole, 0, memory.mean, a * d, pair, True)
     for j in range(d):
         pair.means[j] = pair.drawn[j]
@@ -658,18 +673,19 @@ def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, chance)
     for j in range(d):
         pair.drawn[j] = pair.means[j]
     _draw_precision(stream, given, memory, a, pair)
+    _move_mean(law, memory, a, pair.drawn)
     for p in range(pair.label.size):
         if pair.label[p] == b:
             pair.label[p] = a
 
 
 @jit
-def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, chance):
+def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers):
     """Propose to split a cluster or to merge two, each with probability 1/2.
 
     Parameters
     ----------
-    stream, points, law, q, memory, sweep, chance
+    stream, points, law, q, memory, sweep, numbers
         As ``telescoping_kernels`` has them, after a sweep of assignments: ``memory.sums``, ``memory.counts`` and the
         labels ``pair.label`` belong together.
     starts : (3,) int
@@ -679,8 +695,10 @@ def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alp
         Log of the concentration.
     """
     given = Given(law, q, starts[0] + memory.mean.size, starts[2])
-    u, _ = uniforms(stream)
-    if u < 0.5:
-        propose_split(stream, points, given, memory, sweep, pair, log_alpha, chance)
-    else:
-        propose_merge(stream, points, given, memory, sweep, pair, log_alpha, chance)
+    set_concentration(law.weights_params, log_alpha, memory.counts, numbers)
+    for _ in range(MOVES):
+        u, _ = uniforms(stream)
+        if u < 0.5:
+            propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers)
+        else:
+            propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers)

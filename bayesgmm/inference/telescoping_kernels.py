@@ -47,7 +47,7 @@ from bayesgmm.inference.gibbs_kernels import (
     set_law,
     write_components,
 )
-from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number
+from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number, number_memory, set_concentration
 from bayesgmm.inference.split_merge_kernels import DRAWN, assign, pair_memory, split_and_merge
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
@@ -201,7 +201,7 @@ def _log_concentration(law, q):
 
 
 @jit
-def draw_finite(stream, law, q, starts, memory, log_chance, kept):
+def draw_finite(stream, law, q, starts, memory, numbers, kept):
     """Draw everything but the assignments, given the sums of their moments; write it to the coordinates q.
 
     ``kept`` is True if the state will be a draw: then components beyond K are drawn too.
@@ -217,7 +217,8 @@ def draw_finite(stream, law, q, starts, memory, log_chance, kept):
     if law.scale_extra > 0:
         draw_scales(stream, filled_law, q, scales_at, filled)
     learned, log_alpha = law.weights_extra > 1, _log_concentration(law, q)
-    count = draw_number(stream, law.weights_params, log_alpha, filled.counts, occupied, log_chance)
+    set_concentration(law.weights_params, log_alpha, filled.counts, numbers)
+    count = draw_number(stream, law.weights_params, log_alpha, filled.counts, occupied, numbers)
     if learned:
         _draw_concentration(stream, law, q, memory, count)
         log_alpha = q[k - 1]
@@ -253,7 +254,7 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
     b = a + k * d + law.means_extra
     e = q.size - law.scale_extra
     starts = (a, b, e)  # of the means, the roots, and the scales
-    memory, log_chance, pair = scratch_memory(law, e - b), np.empty(k), pair_memory(points, law)
+    memory, numbers, pair = scratch_memory(law, e - b), number_memory(k), pair_memory(points, law)
     whole = workspace(points, NativeTable(memory.offset, memory.mean, memory.root, k))
     others = whole.score.size // BLOCK - k  # a background
     lanes, draws = np.empty(memory.sums.size * LANES), np.empty(whole.score.size)
@@ -293,6 +294,6 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
             for p in range(pair.label.size):
                 pair.label[p] += k - count
             log_alpha = _log_concentration(law, q)
-            split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, log_chance)
+            split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers)
         kept = since + 1 >= 0 and (since + 1) % schedule.thin == 0
-        draw_finite(stream, law, q, starts, memory, log_chance, kept)
+        draw_finite(stream, law, q, starts, memory, numbers, kept)

@@ -85,7 +85,7 @@ def test_numbers_of_components_and_of_clusters_have_the_exact_posterior(prior):
     """Enumeration of all partitions of five points, 4 components at most.  4.5 standard errors, by 40 batches."""
     means, precisions = bg.ConjugateMeans(0.3, 0.5), bg.WishartPrecision(3.0, 1.2)
     density = LogPosterior.of(bg.MixtureModel(4, "diag", prior, means, precisions), as_points(POINTS))
-    _, number, drawn = sampled(density, 4_000)
+    _, number, drawn = sampled(density, 2_500)
     occupied = counted(drawn, density)
     right = exact(prior, 4)
     for values, wanted in ((number, right.sum(axis=1)), (occupied, right.sum(axis=0))):
