@@ -258,7 +258,7 @@ NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordin
 
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
-SWEEPS = Setting("sweeps", 2000, "budget of the search: maximum number of sweeps for a start")
+SWEEPS = Setting("sweeps", 4000, "budget of the search: maximum number of sweeps for a start")
 DISAGREEMENT = Setting(
     "disagreement",
     "reconcile",

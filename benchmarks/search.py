@@ -1,8 +1,8 @@
 """How often each engine reaches the best maximum known: real and simulated problems, many seeds.
 
 The best maximum known is the highest of all runs of all engines and packages, and of a run with 20 times the budget.
-Maxima at which a narrow component holds few points (``em.is_suspect``) do not count. ``starts`` is the heaviest mode
-by Laplace's approximation, from which NUTS and ADVI start.
+Maxima at which a narrow component holds few points (``faults.is_suspect``) do not count. ``starts`` is the heaviest
+mode by Laplace's approximation, from which NUTS and ADVI start.
 
     python -m benchmarks search --seeds 2 --engines em vb --problems iris --results runs.csv
 
@@ -31,6 +31,7 @@ from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em
 from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.laplace import whiten_at_modes
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.info import info
@@ -151,7 +152,8 @@ def _polished(problem, peer):
         found = em.run(sweep, mixture)
     except ComponentError:
         return -np.inf
-    return -np.inf if em.is_suspect(sweep, found.mixture) else found.loglik - len(problem.x) * standard.log_scale
+    suspect = is_suspect(found.mixture, family, len(problem.x))
+    return -np.inf if suspect else found.loglik - len(problem.x) * standard.log_scale
 
 
 def mclust(problem):

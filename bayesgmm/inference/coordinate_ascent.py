@@ -134,6 +134,12 @@ class Ascent:
         """Compute the factors from statistics of assigned points; updates that need precisions use the mixture's."""
         return self.update(self._at(mixture), stats)
 
+    def mixture(self, factors: Factors, n: Array) -> Mixture:
+        """Return the mixture of expected means and precisions, with weights in proportion to points n (K,)."""
+        family, components = self.density.model.family, factors.components
+        shape = family.identity(*components.mean.shape).shape
+        return Mixture(n / n.sum(), components.mean, components.precision.root.reshape(shape))
+
     def without(self, factors: Factors, component: int) -> Factors:
         """Compute the factors after the points of a component are assigned to the others."""
         table = self.table(factors)

@@ -10,6 +10,7 @@ from bayesgmm.families.structures import Family
 from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.exploration import Optimum, explore
+from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
@@ -24,14 +25,13 @@ PATIENCE = 10  # if EM needs more further iterations than this, quasi-Newton ste
 POLISHED = 3  # maximum number of maxima of the search that are continued until they converge
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
-NARROW = 0.1  # a component is narrow if its width in some direction is less than this share of the usual
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
 PSEUDO_POINTS = (
     0.1,
     1.0,
     4.0,
 )  # of the search's prior; the next if all maxima under the one before degenerate
-SWEEPS = 2000  # default budget of the search
+SWEEPS = 4000  # default budget of the search
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
 
@@ -331,7 +331,8 @@ def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> E
             reached.append(_continued(sweep, start, max_iter, tol))
         except ComponentError:
             continue
-    return min(reached, key=lambda result: (is_suspect(sweep, result.mixture), -result.loglik), default=None)
+    points = sweep.blocks.total_weight
+    return min(reached, key=lambda one: (is_suspect(one.mixture, sweep.family, points), -one.loglik), default=None)
 
 
 def _falls_short(start: EMResult, reached: list[EMResult]) -> bool:
@@ -345,26 +346,6 @@ def _continued(sweep: Sweep, start: EMResult, max_iter: int, tol: float) -> EMRe
         return start
     rest = run(sweep, start.mixture, max_iter - start.n_iter, tol)
     return replace(rest, n_iter=rest.n_iter + start.n_iter, history=start.history + rest.history)
-
-
-def is_suspect(sweep: Sweep, mixture: Mixture) -> bool:
-    """Return True if a component holds few points and is narrow: a maximum by chance, near a degenerate one.
-
-    It holds few points if they are less than twice the number that its covariance needs. It is narrow if its width in
-    some direction is less than a tenth of the usual.
-
-    References
-    ----------
-    .. [1] McLachlan & Peel (2000), Finite Mixture Models, chapter 3.10: spurious local maximisers.
-    """
-    k, d = mixture.mean.shape
-    few = mixture.weight * sweep.blocks.total_weight < 2 * sweep.family.points_needed(d)
-    if not few.any():
-        return False
-    covariance = sweep.family.matrices(mixture.core_roots, k, d)
-    usual = np.linalg.cholesky(np.einsum("k,kij->ij", mixture.weight, covariance))
-    relative = np.linalg.solve(usual, np.swapaxes(np.linalg.solve(usual, covariance[few]), 1, 2))
-    return bool((np.linalg.eigvalsh(relative)[:, 0] < NARROW**2).any())
 
 
 def fit(

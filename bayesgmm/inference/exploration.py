@@ -1,11 +1,12 @@
 """Search for the local maxima of a likelihood or posterior: starts of several kinds, short runs, moves between maxima.
 
 Each cycle makes new starts (``proposals``) and new combinations of the best maxima so far (``moves``). All are improved
-by a few iterations of EM, and the better half until they converge. The search ends when few maxima are likely to be
-undiscovered, judged by how often each was found, and no combination is better; or when its budget is spent.
+by a few iterations of EM, and the better half of the starts and all combinations until they converge. Starts end when
+few maxima are likely to be undiscovered, judged by how often each was found, or half of the budget is spent. The search
+ends when many combinations in turn are no better, or its budget is spent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -34,7 +35,11 @@ UNSEEN = 0.05  # the search ends when undiscovered maxima have a smaller share o
 KEPT = 8  # number of maxima that are carried from the sample to all points
 NEAR = 5.0  # maxima that are lower than the best by less than this are counted one by one
 CONFIRMED = 3  # number of starts that must lead to the best before lower maxima count as one
-MOVED = 4  # number of maxima from which moves start
+MOVED = 8  # number of maxima from which moves start
+DISTINCT = 0.05  # and by which moments of their means differ, in the scale of the points
+STARTED = 0.5  # share of the budget for starts; the rest is for moves
+PATIENCE = 4  # the search ends after so many moves in vain for each maximum that was found,
+VAIN = 30  # and at most so many
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,14 @@ class Optimum:
         Penalised log likelihood.
     hits : int
         Number of starts that led to it.
+    fault : int
+        Fault of a maximum of a likelihood, zero for none: maxima without faults come before all others.
     """
 
     mixture: Mixture
     value: float
     hits: int
+    fault: int = 0
 
     def is_near(self, mixture: Mixture, value: float) -> bool:
         """Return True if a mixture with this value has converged to the same maximum.
@@ -75,15 +83,18 @@ def _moments(mixture: Mixture) -> Array:
 
 @dataclass
 class Found:
-    """Distinct local maxima, the highest first.
+    """Distinct local maxima, the highest without faults first.
 
     Parameters
     ----------
+    fault : function
+        Returns the fault of a maximum, zero for none.
     optima : list of Optimum
     lower : int
         Number of starts that were stopped because they can't reach the best.
     """
 
+    fault: Callable[[Mixture], int] = lambda _: 0
     optima: list[Optimum] = field(default_factory=list)
     lower: int = 0
 
@@ -95,17 +106,17 @@ class Found:
             mixture = population[number]
             at = next((i for i, known in enumerate(self.optima) if known.is_near(mixture, value)), None)
             if at is None:
-                self.optima.append(Optimum(mixture, value, hits))
+                self.optima.append(Optimum(mixture, value, hits, self.fault(mixture)))
                 continue
             known = self.optima[at]
-            best = known if known.value >= value else Optimum(mixture, value, 0)
+            best = known if known.value >= value else replace(known, mixture=mixture, value=value)
             self.optima[at] = replace(best, hits=known.hits + hits)
-        self.optima.sort(key=lambda optimum: -optimum.value)
+        self.optima.sort(key=lambda optimum: (optimum.fault, -optimum.value))
 
     @property
     def best(self) -> float:
-        """Highest value."""
-        return self.optima[0].value if self.optima else -np.inf
+        """Highest value of a maximum without faults."""
+        return self.optima[0].value if self.optima and not self.optima[0].fault else -np.inf
 
     @property
     def unseen(self) -> float:
@@ -115,11 +126,25 @@ class Found:
         """
         hits = [optimum.hits for optimum in self.optima]
         if self.optima and hits[0] >= CONFIRMED:
-            near = sum(self.best - optimum.value < NEAR for optimum in self.optima)
+            first = self.optima[0]
+            near = sum(first.fault == one.fault and first.value - one.value < NEAR for one in self.optima)
             hits = [*hits[:near], sum(hits[near:]) + self.lower]
         else:
             hits += [1] * self.lower
         return unseen_share([count for count in hits if count])
+
+    def parents(self, most: int) -> list[Mixture]:
+        """Return the best mixtures that differ clearly: of those alike, which may not have converged, one."""
+        chosen: list[Mixture] = []
+        moments: list[Array] = []
+        for optimum in self.optima:
+            own = _moments(optimum.mixture)
+            if all(np.abs(own - other).max() > DISTINCT for other in moments):
+                chosen.append(optimum.mixture)
+                moments.append(own)
+            if len(chosen) == most:
+                break
+        return chosen
 
     def mixtures(self, most: int) -> list[Mixture]:
         """Return the best mixtures."""
@@ -172,21 +197,37 @@ class Exploration:
     watch: Callable[[], None]
     spent: int = 0
     made: int = 0
+    vain: int = 0
 
     def run(self, n_init: int, given: list[Mixture]) -> Found:
-        """Search from given mixtures and new starts; each cycle makes ``n_init`` starts and half as many moves."""
-        found = Found()
+        """Search from given mixtures and new starts; each cycle makes ``n_init`` starts and half as many moves.
+
+        When few maxima are likely to be undiscovered, or half of the budget is spent, there are only moves.
+        """
+        found = Found(self.climb.fault)
         if given:
             self._improve(found, Population.of(given), 0, len(given))
         while True:
             self._improve(found, self._starts(n_init), 1, (n_init + 1) // 2)
-            best, parents = found.best, found.mixtures(MOVED)
-            if parents and n_init > 1 and self.spent < self.budget:
-                children = offspring(self.climb, parents, (n_init + 1) // 2, self.rng)
-                self._improve(found, children, 0, (len(children) + 1) // 2)
-            settled = found.unseen < UNSEEN and found.best < best + SAME
-            if settled or self.spent >= self.budget or n_init == 1:
+            if n_init == 1:
                 return found
+            self._move(found, (n_init + 1) // 2)
+            if found.unseen < UNSEEN or self.spent >= STARTED * self.budget:
+                break
+        while self.spent < self.budget and not self._is_settled(found):
+            self._move(found, n_init)
+        return found
+
+    def _is_settled(self, found: Found) -> bool:
+        return found.unseen < UNSEEN and self.vain >= min(PATIENCE * len(found.optima), VAIN)
+
+    def _move(self, found: Found, count: int) -> None:
+        """Improve mixtures that are made from the best maxima so far; count those in vain."""
+        best, parents = found.best, found.parents(MOVED)
+        if parents and self.spent < self.budget:
+            children = offspring(self.climb, parents, count, self.rng)
+            self._improve(found, children, 0, len(children))
+            self.vain = 0 if found.best > best + SAME else self.vain + count
 
     def _starts(self, n_init: int) -> Population:
         kinds = ["spread", *PROPOSALS]
@@ -212,7 +253,7 @@ class Exploration:
         population, history = self._steps(Population.of(found.mixtures(KEPT)), RATING)
         population = population.take(_best(history[-1], (len(population) + 1) // 2))
         population, history = self._steps(population, BURST)
-        refined = Found()
+        refined = Found(self.climb.fault)
         refined.add(population, history[-1] + np.minimum(remaining(history), LEFT), 1)
         return refined
 
@@ -224,7 +265,7 @@ class Exploration:
         for burst in range(BURSTS):
             population, history = self._steps(population, BURST)
             left = remaining(history)
-            best = max(best, history[-1].max())
+            best = max(best, history[-1].max(where=self.climb.holds_enough(population), initial=-np.inf))
             done = (left < LEFT) | (burst == BURSTS - 1)
             lost = ~done & (history[-1] + REACH * left < best - SAME)
             found.lower += hits * int(lost.sum())
@@ -256,6 +297,14 @@ def remaining(history: Array) -> Array:
     gains = np.maximum(np.diff(history[-4:], axis=0), 1e-12)
     rate = np.minimum((gains[1:] / gains[:-1]).max(axis=0), 0.999)
     return np.asarray(gains[-1] * rate / (1 - rate))
+
+
+def partitions(
+    climb: Climb, rows: Rows, n_components: int, count: int, rng: np.random.Generator, kinds: Sequence[str]
+) -> Population:
+    """Make mixtures from partitions of the rows, of some kinds by turns."""
+    labels = [PROPOSALS[kinds[i % len(kinds)]](rows, n_components, rng) for i in range(count)]
+    return from_partitions(climb, rows, labels, n_components)
 
 
 def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components: int) -> Population:
@@ -298,7 +347,7 @@ def explore(
     threads: int = 1,
     watch: Callable[[], None] = lambda: None,
 ) -> list[Optimum]:
-    """Search for local maxima by EM; return distinct ones, the highest first.
+    """Search for local maxima by EM; return distinct ones, the highest without faults first.
 
     If there are many points, a sample of them is explored, and the best mixtures are improved over all points.
 
@@ -327,9 +376,10 @@ def explore(
     """
     rng = np.random.default_rng(seed)
     rows = _part(Rows(*sample_rows(blocks, rng)), n_components, rng)
+    weak = isinstance(prior, float)
     prior = regular_prior(family, rows, prior) if isinstance(prior, float) else prior
     explored = replace(Blocks.from_rows(rows.values, rows.weight), background=blocks.background)
-    climb = Climb(explored, family, prior, threads)
+    climb = Climb(explored, family, prior, threads, weak)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
     with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
         found = exploration.run(1 if n_components == 1 else n_init, given or [])

@@ -14,6 +14,7 @@ from bayesgmm.inference import em
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.mixtures import Mixture, closest_wishart
+from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -123,6 +124,12 @@ def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> 
     sweep = em.Sweep(density.blocks, family, prior, threads=threads)
     optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=[one.mixture for one in given])
     return [optimum.mixture for optimum in optima]
+
+
+def climb_of(density: LogPosterior, threads: int) -> Climb:
+    """Return EM for a population under the closest prior of the covariances."""
+    prior = closest_wishart(density.model.covariances, density.standard, density.model.family)
+    return Climb(density.blocks, density.model.family, prior, threads)
 
 
 def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:

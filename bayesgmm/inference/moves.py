@@ -1,4 +1,4 @@
-"""Moves between local maxima: split and merge, and combinations of two mixtures."""
+"""Moves between local maxima: combinations of two mixtures, pairs of components divided anew, and means that jump."""
 
 import numpy as np
 
@@ -6,19 +6,66 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.populations import Climb, Population
 
 APART = 0.8  # distance of the halves of a split from its centre, in standard deviations
+NEAR = 3  # number of nearest components, one of which is divided anew together with a component
+JUMP = 1.5  # standard deviation of the jump of each mean, in standard deviations of its component
+COMBINED = 0.7  # share of the moves that combine two mixtures
+REMOVED = 0.15  # share of the others that remove a component and split another
 
 
 def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.Generator) -> Population:
-    """Make mixtures from others: alternately a merge with a split, and a combination of two."""
+    """Make mixtures from others: most are combinations of two, the rest changes of one.
+
+    On data with many maxima a combination leads to a higher one most often: each of the two may be right in a part.
+    """
     children = []
-    for number in range(count):
-        one = parents[int(rng.integers(len(parents)))] if number % 2 else parents[number // 2 % len(parents)]
-        other = parents[int(rng.integers(len(parents)))]
-        if number % 2 and other is not one:
+    for _ in range(count):
+        one, other = (parents[int(rng.integers(len(parents)))] for _ in ("one", "other"))
+        if rng.random() < COMBINED and other is not one:
             children.append(combine(climb, one, other, rng))
-        else:
+        elif rng.random() < REMOVED:
             children.append(split_and_merge(climb, one, rng))
+        elif rng.random() < 0.5:
+            children.append(divide_anew(climb, one, rng))
+        else:
+            children.append(jump(climb, one, rng))
     return Population.of(children)
+
+
+def jump(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
+    """Move each mean at random, in proportion to the spread of its component."""
+    steps = JUMP * rng.normal(size=mixture.mean.shape)
+    return Mixture(mixture.weight, mixture.mean + climb.family.stretch(mixture.core_roots, steps), mixture.core_roots)
+
+
+def divide_anew(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
+    """Merge a component with a near one, and split the result along a random direction.
+
+    References
+    ----------
+    .. [1] Richardson & Green (1997), J. R. Stat. Soc. B 59(4), 731-792: a merge and a split keep the moments.
+    """
+    (k, d), family = mixture.mean.shape, climb.family
+    if k == 1:
+        return jump(climb, mixture, rng)
+    covariance = family.matrices(mixture.core_roots, k, d)
+    first = int(rng.integers(k))
+    away = mixture.mean - mixture.mean[first]
+    distance = (away * np.linalg.solve(covariance[first], away.T).T).sum(axis=1)
+    near = np.argsort(distance, kind="stable")
+    pair = [first, int(rng.choice(near[near != first][:NEAR]))]
+    weight, mean, roots = mixture.weight.copy(), mixture.mean.copy(), mixture.core_roots
+    share = weight[pair] / weight[pair].sum()
+    centre = share @ mean[pair]
+    off = mean[pair] - centre
+    whole = np.einsum("i,ijk->jk", share, covariance[pair] + off[:, :, None] * off[:, None, :])
+    direction = rng.normal(size=d)
+    step = APART * np.linalg.cholesky(whole) @ (direction / np.linalg.norm(direction))
+    mean[pair] = centre + step, centre - step
+    weight[pair] = weight[pair].mean()
+    if len(roots) == k:
+        covariance[pair] = whole - np.outer(step, step)
+        roots = family.roots(family.cores(covariance), vanishing=0.0, singular=0.0)
+    return Mixture(weight, mean, roots)
 
 
 def split_and_merge(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:

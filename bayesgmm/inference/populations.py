@@ -1,12 +1,13 @@
 """A population of mixtures that EM improves side by side: one call of the compiled sweep for all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.families.structures import Family
+from bayesgmm.inference.faults import fault_of
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
 
@@ -36,6 +37,9 @@ class Population:
         weight = np.array([mixture.weight for mixture in mixtures])
         mean = np.array([mixture.mean for mixture in mixtures])
         return cls(weight, mean, np.array([mixture.core_roots for mixture in mixtures]))
+
+    def __iter__(self) -> Iterator[Mixture]:
+        return (self[number] for number in range(len(self)))
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -82,12 +86,24 @@ class Climb:
     prior : CovariancePrior
     threads : int
         Number of threads; the result does not depend on it.
+    is_weak : bool
+        True if the prior only keeps components regular: then maxima of the likelihood are wanted.
     """
 
     blocks: Blocks
     family: Family
     prior: CovariancePrior
     threads: int = 1
+    is_weak: bool = False
+
+    def fault(self, mixture: Mixture) -> int:
+        """Return the fault of a maximum, zero for none, by an M step without the prior if that is weak."""
+        return fault_of(self.blocks, self.family, mixture, self.threads) if self.is_weak else 0
+
+    def holds_enough(self, population: Population) -> NDArray[np.bool_]:
+        """Return True for mixtures (S,) each of whose components holds many points, so that none can be suspect."""
+        few = 2 * self.family.points_needed(population.mean.shape[-1]) if self.is_weak else 0
+        return np.asarray(population.weight.min(axis=1) * self.blocks.total_weight >= few)
 
     def step(self, population: Population) -> tuple[Array, Population]:
         """Return the penalised log likelihood (S,) of each mixture, and the mixtures after one iteration of EM."""

@@ -3,7 +3,7 @@
 The bound is maximised by coordinate ascent over all points, or by natural-gradient steps over minibatches.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -18,10 +18,13 @@ from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct, less_missed
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress, Silent
+from bayesgmm.inference.exploration import partitions
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
-from bayesgmm.inference.laplace import local_modes, maxima_of_fewer
+from bayesgmm.inference.laplace import climb_of, local_modes, maxima_of_fewer
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.moves import jump
+from bayesgmm.inference.proposals import Rows
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
@@ -32,6 +35,8 @@ from bayesgmm.sweep.stats import Array
 
 SHORT_RUN = 20  # iterations of a short run
 RATING = 6  # iterations before the worse half of the starts is dropped
+KINDS = ("projections", "components", "projections", "agglomeration", "projections", "columns")  # of starts, by turns
+MOVED = 2  # number of results from which moves start
 OCCUPIED = 0.5  # a component that holds fewer points is empty
 EMPTIED = 2  # number of components that are emptied on trial at a time
 SAME = 0.5  # bounds that differ by less are the same
@@ -176,25 +181,42 @@ def short_runs(
 ) -> list[AscentResult]:
     """Run a few iterations from each of several starts; return the results, highest ELBO first.
 
-    Up to half of the starts are local maxima that the search by EM has found, the others k-means++ starts.
+    There are up to half as many local maxima that the search by EM has found, ``n_init`` other starts of several
+    kinds, and moves from the best of them: where the ELBO is high, a component may hold a few points only.
     """
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
-    mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2] if n_init > 1 else []
-    fewer: list[Mixture] = []
-    if n_init > 1 and density.model.weights.is_overfitted:
-        fewer = maxima_of_fewer(density, seed, ascent.threads, sweeps)
-    results = []
-    for number in range(n_init):
-        if number < len(mixtures):
-            mixture = mixtures[number]
-        else:
-            centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
-            mixture = from_centres(rows, weight, centres, density.model.family)
-        results.append(_ascend_sorted(ascent, ascent.first(mixture), min(RATING, max_iter), tol))
-    results += [_ascend_sorted(ascent, ascent.first(mixture), min(RATING, max_iter), tol) for mixture in fewer]
-    results = _best_continued(ascent, results, max_iter, tol)
-    return results if n_init == 1 else [*_emptied(ascent, results[0], max_iter, tol), *results]
+    if n_init == 1:
+        centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
+        return _ascend_from(ascent, [from_centres(rows, weight, centres, density.model.family)], max_iter, tol)
+    mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2]
+    if density.model.weights.is_overfitted:
+        mixtures += maxima_of_fewer(density, seed, ascent.threads, sweeps)
+    climb = climb_of(density, ascent.threads)
+    starts = partitions(climb, Rows(rows, weight), density.n_components, n_init, rng, KINDS)
+    results = _ascend_from(ascent, [*mixtures, *starts], max_iter, tol)
+    best = -np.inf
+    while results[0].elbo > best + SAME:
+        best, parents = results[0].elbo, _parents(ascent, results)
+        children = [jump(climb, parents[i % len(parents)], rng) for i in range(n_init)]
+        results += _ascend_from(ascent, children, max_iter, tol)
+        results.sort(key=lambda result: -result.elbo)
+    return [*_emptied(ascent, results[0], max_iter, tol), *results]
+
+
+def _parents(ascent: Ascent, results: list[AscentResult]) -> list[Mixture]:
+    """Return the mixtures of the best results whose bounds differ."""
+    distinct: list[AscentResult] = []
+    for result in results:
+        if not distinct or result.elbo < distinct[-1].elbo - SAME:
+            distinct.append(result)
+    return [ascent.mixture(one.factors, ascent.fold(one.factors).n) for one in distinct[:MOVED]]
+
+
+def _ascend_from(ascent: Ascent, starts: Iterable[Mixture], max_iter: int, tol: float) -> list[AscentResult]:
+    """Run a few iterations from each start, and ``max_iter`` iterations of the better half, highest ELBO first."""
+    rated = [_ascend_sorted(ascent, ascent.first(start), min(RATING, max_iter), tol) for start in starts]
+    return _best_continued(ascent, rated, max_iter, tol)
 
 
 def _best_continued(ascent: Ascent, results: list[AscentResult], max_iter: int, tol: float) -> list[AscentResult]:

@@ -8,8 +8,9 @@ from bayesgmm.data.points import Standard, as_points
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, exploration
 from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, regular_prior, unseen_share
+from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.inference.moves import offspring
+from bayesgmm.inference.moves import divide_anew, offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
@@ -85,12 +86,12 @@ def test_a_narrow_component_of_a_few_points_is_suspect_and_passed_over():
     sweep = em.Sweep(Standard.of(as_points(IRIS)).blocks(IRIS), COVARIANCES["full"])
     regular = em.maximise_likelihood(sweep, 3, seed=0)
     assert regular.loglik - 150 * Standard.of(as_points(IRIS)).log_scale == pytest.approx(-180.19, abs=0.01)
-    assert not em.is_suspect(sweep, regular.mixture)
+    assert not is_suspect(regular.mixture, sweep.family, 150)
     weight, roots = np.array([0.04, 0.48, 0.48]), regular.mixture.core_roots.copy()
-    wide = em.Mixture(weight, regular.mixture.mean, roots.copy())
+    wide = Mixture(weight, regular.mixture.mean, roots.copy())
     roots[0, 3] *= 100.0
-    assert em.is_suspect(sweep, em.Mixture(weight, wide.mean, roots))
-    assert not em.is_suspect(sweep, wide)
+    assert is_suspect(Mixture(weight, wide.mean, roots), sweep.family, 150)
+    assert not is_suspect(wide, sweep.family, 150)
 
 
 # -- invariance --
@@ -168,6 +169,31 @@ def test_moves_make_valid_mixtures(family):
     np.testing.assert_allclose(children.weight.sum(axis=1), 1.0)
     assert np.isfinite(climb.step(children)[0]).all()
     assert len({round(value, 6) for value in climb.step(children)[0].tolist()}) > 10
+
+
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_dividing_a_pair_anew_keeps_the_moments_of_the_mixture(family):
+    climb, rows = climb_of(IRIS, family)
+    one = population_of(climb, rows)[0]
+    other = divide_anew(climb, one, np.random.default_rng(0))
+    assert np.abs(one.mean - other.mean).max() > 0.1
+    for moments in (lambda m: m.weight @ m.mean, lambda m: np.diagonal(second_moments(m, climb.family))):
+        np.testing.assert_allclose(moments(other), moments(one), rtol=1e-9, atol=1e-12)
+
+
+def second_moments(mixture, family):
+    covariance = family.matrices(mixture.core_roots, *mixture.mean.shape)
+    return np.einsum("k,kij->ij", mixture.weight, covariance + mixture.mean[:, :, None] * mixture.mean[:, None, :])
+
+
+def test_a_maximum_that_only_the_prior_of_the_search_keeps_regular_comes_after_all_others():
+    """Two rows far from all others: a component of their own has the highest likelihood, and shrinks onto them."""
+    x = np.concatenate([np.random.default_rng(0).normal(size=(60, 1)), [[30.0], [30.001]]])
+    optima = optima_of(x, n_components=2)
+    assert [optimum.fault for optimum in optima] == sorted(optimum.fault for optimum in optima)
+    faulty = next(optimum for optimum in optima if optimum.fault)
+    assert faulty.value > optima[0].value or faulty is optima[0]
+    assert faulty.mixture.weight.min() * 62 < 4
 
 
 # -- when the search ends --
