@@ -214,7 +214,7 @@ class Exploration:
             self._move(found, (n_init + 1) // 2)
             if found.unseen < UNSEEN or self.spent >= STARTED * self.budget:
                 break
-        while self.spent < self.budget and not self._is_settled(found):
+        while found.optima and self.spent < self.budget and not self._is_settled(found):
             self._move(found, n_init)
         return found
 

@@ -279,3 +279,9 @@ def test_mirror_images_are_different_maxima():
     found = Optimum(Mixture(np.full(2, 0.5), mean, roots), -100.0, 1)
     assert found.is_near(Mixture(np.full(2, 0.5), mean[::-1] + 0.01, roots), -100.0)
     assert not found.is_near(Mixture(np.full(2, 0.5), mean * [1, -1], roots), -100.0)
+
+
+def test_the_search_ends_where_every_start_degenerates():
+    """A constant column: no start has a finite value, so that there is nothing to move from."""
+    x = np.column_stack([IRIS, np.zeros(len(IRIS))])
+    assert explore(Blocks.from_rows(x), COVARIANCES["diag"], 0.1, 3, 0, n_init=10, budget=1000) == []

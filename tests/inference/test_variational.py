@@ -426,7 +426,7 @@ def test_a_fit_reports_the_quality_of_its_approximation():
     assert told.notes.importance_share > 0.3
     assert told.notes.elbo < told.notes.marginal_elbo < told.notes.elbo + 5
     assert convergence_line(fit) == (
-        "3 draws, resampled from 200 of a Student distribution around the mode, with an effective sample size of 3; "
+        f"3 draws, resampled from 200 of {told.notes.approximation}, with an effective sample size of 3; "
         f"ELBO {told.notes.elbo:.1f}; Pareto k-hat {told.notes.pareto_khat:.2f}"
     )
     assert fit["posterior"].sizes["draw"] == 3
