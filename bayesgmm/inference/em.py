@@ -14,6 +14,7 @@ from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
+from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
@@ -26,11 +27,13 @@ POLISHED = 3  # maximum number of maxima of the search that are continued until 
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
-PSEUDO_POINTS = (
-    0.1,
-    1.0,
-    4.0,
-)  # of the search's prior; the next if all maxima under the one before degenerate
+WEAK_PRIORS = (  # of the search; the next if all maxima under the one before degenerate
+    WeakPrior(0.1),
+    WeakPrior(0.01, drops_small=True),
+    WeakPrior(0.003, drops_small=True),
+    WeakPrior(1.0),
+    WeakPrior(4.0),
+)
 SWEEPS = 4000  # default budget of the search
 CLEAR = 1e-3  # a floor below this share of every variance does not change the maximum
 
@@ -240,14 +243,14 @@ def local_maxima(
     seed: int | tuple[int, int],
     n_init: int = 10,
     sweeps: int = SWEEPS,
-    pseudo_points: float = 0.1,
+    weak: WeakPrior = WEAK_PRIORS[0],
     given: list[Mixture] | None = None,
 ) -> list[Optimum]:
-    """Search for local maxima under the prior of the sweep, or a weak one that keeps covariances regular.
+    """Search for local maxima under the prior of the sweep, or if it has none under a weak one.
 
     There are none if the data are degenerate for every start; ``exploration.explore`` describes the settings.
     """
-    prior = pseudo_points if sweep.prior is None else sweep.prior
+    prior = weak if sweep.prior is None else sweep.prior
     try:
         return explore(
             sweep.blocks,
@@ -297,11 +300,14 @@ def maximise_likelihood(
                 replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init, sweeps
             )
             return run(sweep, result.mixture, max_iter, tol)
-    for points in PSEUDO_POINTS if init == SEARCH and n_init > 1 else ():
-        optima = local_maxima(sweep, n_components, seed, n_init, sweeps, points)
-        best = highest(sweep, optima, max_iter, tol)
-        if best is not None:
-            return best
+    best: EMResult | None = None
+    for weak in WEAK_PRIORS if init == SEARCH and n_init > 1 else ():
+        optima = local_maxima(sweep, n_components, seed, n_init, sweeps, weak)
+        best = _best(sweep, [*([] if best is None else [best]), *highest(sweep, optima, max_iter, tol)])
+        if best is not None and not _is_suspect(sweep, best):
+            break
+    if best is not None:
+        return best
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, PLAIN if init == SEARCH else init):
         if result.converged or max_iter == first:
@@ -315,24 +321,33 @@ def maximise_likelihood(
     raise failure
 
 
-def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> EMResult | None:
-    """Continue the best maxima until they converge; return the highest that is not suspect, or None if all degenerate.
+def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> list[EMResult]:
+    """Continue the best maxima until they converge; return those that do not degenerate.
 
     The search ranks maxima under a weak prior. Those that the prior may have ranked too low are continued, too.
     """
     reached: list[EMResult] = []
     for optimum in optima:
-        if reached and (len(reached) >= POLISHED or optimum.value < optima[0].value - RANKING):
+        proper = [result for result in reached if not _is_suspect(sweep, result)]
+        if proper and (len(proper) >= POLISHED or optimum.value < optima[0].value - RANKING):
             break
         try:
             start = take_steps(sweep, optimum.mixture, min(SHORT_RUN, max_iter), tol, PATIENCE)
-            if _falls_short(start, reached):
+            if _falls_short(start, proper):
                 continue
             reached.append(_continued(sweep, start, max_iter, tol))
         except ComponentError:
             continue
-    points = sweep.blocks.total_weight
-    return min(reached, key=lambda one: (is_suspect(one.mixture, sweep.family, points), -one.loglik), default=None)
+    return reached
+
+
+def _best(sweep: Sweep, results: list[EMResult]) -> EMResult | None:
+    """Return the highest that is not suspect, or else the highest; None if there is none."""
+    return min(results, key=lambda result: (_is_suspect(sweep, result), -result.loglik), default=None)
+
+
+def _is_suspect(sweep: Sweep, result: EMResult) -> bool:
+    return is_suspect(result.mixture, sweep.family, sweep.blocks.total_weight)
 
 
 def _falls_short(start: EMResult, reached: list[EMResult]) -> bool:

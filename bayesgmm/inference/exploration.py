@@ -18,15 +18,16 @@ from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
 from bayesgmm.inference.starts import from_centres, sample_rows, spread_out_centres
+from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Stats
 
 EXPLORED = 2_000  # number of rows that a search explores, when there are more
 EXPLORED_EACH = 200  # minimum number of rows for each component
-RIDGE = 1e-6  # added to the variances of that prior, as a share of each
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
+MANY_BURSTS = 15  # maximum number if small components are not kept: EM is slow where they vanish
 REACH = 5.0  # a mixture is dropped if this many times its estimated remaining gain would not make it the best
 LEFT = 0.05  # a mixture has converged when its remaining gain is less than this, in nats
 SAME = 0.2  # two maxima whose values differ by less are the same, if their mixtures are alike
@@ -261,13 +262,13 @@ class Exploration:
         """Run EM, a few iterations of all and then of the best until they converge; add the results."""
         population, history = self._steps(population, RATING)
         population = population.take(_best(history[-1], kept))
-        best = found.best
-        for burst in range(BURSTS):
+        best, bursts = found.best, MANY_BURSTS if self.climb.drops_small else BURSTS
+        for burst in range(bursts):
             population, history = self._steps(population, BURST)
             left = remaining(history)
             best = max(best, history[-1].max(where=self.climb.holds_enough(population), initial=-np.inf))
-            done = (left < LEFT) | (burst == BURSTS - 1)
-            lost = ~done & (history[-1] + REACH * left < best - SAME)
+            done = (left < LEFT) | (burst == bursts - 1)
+            lost = ~done & ~(history[-1] + REACH * left >= best - SAME)
             found.lower += hits * int(lost.sum())
             finished, going = np.flatnonzero(done), np.flatnonzero(~done & ~lost)
             found.add(population.take(finished), (history[-1] + np.minimum(left, LEFT))[finished], hits)
@@ -320,24 +321,10 @@ def from_partitions(climb: Climb, rows: Rows, labels: list[Labels], n_components
     return climb.maximise(Stats(n, np.zeros_like(mean), moments, 0.0, mean), len(labels))
 
 
-def regular_prior(family: Family, rows: Rows, points: float) -> CovariancePrior:
-    """Return a prior under which each component holds that number of points more, spread like all points.
-
-    References
-    ----------
-    .. [1] Chen & Tan (2009), J. Multivariate Anal. 100(7), 1367-1383.
-    """
-    covariance = rows.covariance + np.diag(RIDGE * np.diagonal(rows.covariance) + np.finfo(float).tiny)
-    n_features = len(covariance)
-    weight = family.form.repeats(n_features) * points
-    dof = weight - family.form.block_size(n_features) - 1
-    return CovariancePrior(dof, weight * family.form.from_matrices(covariance))
-
-
 def explore(
     blocks: Blocks,
     family: Family,
-    prior: CovariancePrior | float,
+    prior: CovariancePrior | WeakPrior,
     n_components: int,
     seed: int | tuple[int, int],
     *,
@@ -355,8 +342,8 @@ def explore(
     ----------
     blocks : Blocks
     family : Family
-    prior : CovariancePrior or float
-        Prior of the covariances, or the number of points by which ``regular_prior`` keeps them regular.
+    prior : CovariancePrior or WeakPrior
+        Prior of the covariances, or one that only keeps them regular.
     n_components : int
     seed : int or pair
     n_init : int
@@ -376,16 +363,20 @@ def explore(
     """
     rng = np.random.default_rng(seed)
     rows = _part(Rows(*sample_rows(blocks, rng)), n_components, rng)
-    weak = isinstance(prior, float)
-    prior = regular_prior(family, rows, prior) if isinstance(prior, float) else prior
     explored = replace(Blocks.from_rows(rows.values, rows.weight), background=blocks.background)
-    climb = Climb(explored, family, prior, threads, weak)
+    climb = _climb(explored, family, prior, rows, threads)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
     with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
         if len(rows.values) < blocks.n_points and found.optima:
             found = replace(exploration, climb=replace(climb, blocks=blocks)).refined(found)
     return [replace(optimum, mixture=_in_order(optimum.mixture, family)) for optimum in found.optima[:KEPT]]
+
+
+def _climb(blocks: Blocks, family: Family, prior: CovariancePrior | WeakPrior, rows: Rows, threads: int) -> Climb:
+    if isinstance(prior, CovariancePrior):
+        return Climb(blocks, family, prior, threads)
+    return Climb(blocks, family, prior.of(family, rows), threads, is_weak=True, drops_small=prior.drops_small)
 
 
 def _in_order(mixture: Mixture, family: Family) -> Mixture:

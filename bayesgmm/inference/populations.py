@@ -13,6 +13,7 @@ from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
 
 IntArray = NDArray[np.intp]
 EMPTY = 1e-10  # number of points of an empty component, so that its mean does not change
+SMALL = 0.5  # a component is small if it holds at most this number of points more than its covariance needs
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Climb:
         Number of threads; the result does not depend on it.
     is_weak : bool
         True if the prior only keeps components regular: then maxima of the likelihood are wanted.
+    drops_small : bool
+        True if mixtures with a component that holds hardly enough points for its covariance are dropped.
     """
 
     blocks: Blocks
@@ -95,6 +98,7 @@ class Climb:
     prior: CovariancePrior
     threads: int = 1
     is_weak: bool = False
+    drops_small: bool = False
 
     def fault(self, mixture: Mixture) -> int:
         """Return the fault of a maximum, zero for none, by an M step without the prior if that is weak."""
@@ -108,7 +112,11 @@ class Climb:
     def step(self, population: Population) -> tuple[Array, Population]:
         """Return the penalised log likelihood (S,) of each mixture, and the mixtures after one iteration of EM."""
         loglik, stats = fold_each(self.blocks, population.tables(self.family), self.threads)
-        return loglik + self._log_prior(population), self.maximise(stats, len(population))
+        value = loglik + self._log_prior(population)
+        if self.drops_small:
+            enough = self.family.points_needed(population.mean.shape[-1]) + SMALL
+            value = np.where(stats.n.reshape(len(population), -1).min(axis=1) > enough, value, -np.inf)
+        return value, self.maximise(stats, len(population))
 
     def maximise(self, stats: Stats, size: int) -> Population:
         """Compute the M step of a population from the statistics of its S K components."""

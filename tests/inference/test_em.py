@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm import datasets
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
@@ -198,6 +199,13 @@ def test_a_fit_keeps_the_weights_of_its_rows():
 
 
 # -- floors --
+
+
+def test_where_the_best_starts_degenerate_the_search_goes_on_to_a_proper_maximum():
+    """Six components for the galaxies: under the weak prior one holds two points in nearly all maxima."""
+    fit = bg.fit(bg.MixtureModel(6), datasets.galaxies(), "em", seed=1, progress=False)
+    assert fit["sample_stats"]["loglik"].item() == pytest.approx(-761.397, abs=0.01)
+    assert fit["posterior"]["weight"].min() * 82 > 2.9
 
 
 def test_a_floor_holds_up_a_component_of_one_point():

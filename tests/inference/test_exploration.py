@@ -7,13 +7,14 @@ import bayesgmm as bg
 from bayesgmm.data.points import Standard, as_points
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, exploration
-from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, regular_prior, unseen_share
+from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, unseen_share
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.inference.moves import divide_anew, offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
+from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.sweep.stats import Blocks, fold
 
 IRIS = bg.datasets.iris().drop(columns="species").to_numpy()
@@ -32,7 +33,7 @@ def climb_of(x, family="full", points=0.1, threads=1):
     standard = Standard.of(as_points(x), COVARIANCES[family].needs_common_scale)
     blocks = standard.blocks(x)
     rows = Rows(*sample_rows(blocks, np.random.default_rng(0)))
-    return Climb(blocks, COVARIANCES[family], regular_prior(COVARIANCES[family], rows, points), threads), rows
+    return Climb(blocks, COVARIANCES[family], WeakPrior(points).of(COVARIANCES[family], rows), threads), rows
 
 
 def population_of(climb, rows, n_components=3, seed=0):
@@ -44,7 +45,7 @@ def population_of(climb, rows, n_components=3, seed=0):
 def optima_of(x, family="full", n_components=3, seed=0, **settings):
     standard = Standard.of(as_points(x), COVARIANCES[family].needs_common_scale)
     chosen = {"n_init": 10, "budget": 1000} | settings
-    return explore(standard.blocks(x), COVARIANCES[family], 0.1, n_components, seed, **chosen)
+    return explore(standard.blocks(x), COVARIANCES[family], WeakPrior(0.1), n_components, seed, **chosen)
 
 
 # -- the best optimum, every seed --
@@ -260,7 +261,7 @@ def test_row_weights_count_in_the_search():
     x, _ = one_column_separates(300, 3)
     weight = np.where(x[:, 0] > 30, 0.0, 1.0)
     blocks = Standard.of(as_points(x)).blocks(x, weight)
-    best = explore(blocks, COVARIANCES["full"], 0.1, 2, 0, n_init=10, budget=500)[0].mixture
+    best = explore(blocks, COVARIANCES["full"], WeakPrior(0.1), 2, 0, n_init=10, budget=500)[0].mixture
     assert np.abs(best.weight - 0.5).max() < 0.1
 
 
@@ -284,4 +285,4 @@ def test_mirror_images_are_different_maxima():
 def test_the_search_ends_where_every_start_degenerates():
     """A constant column: no start has a finite value, so that there is nothing to move from."""
     x = np.column_stack([IRIS, np.zeros(len(IRIS))])
-    assert explore(Blocks.from_rows(x), COVARIANCES["diag"], 0.1, 3, 0, n_init=10, budget=1000) == []
+    assert explore(Blocks.from_rows(x), COVARIANCES["diag"], WeakPrior(0.1), 3, 0, n_init=10, budget=1000) == []
