@@ -11,7 +11,7 @@ from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.exploration import Optimum, explore
 from bayesgmm.inference.faults import is_suspect
-from bayesgmm.inference.mixtures import CovariancePrior, Mixture, maximise
+from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture, maximise
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
@@ -245,6 +245,7 @@ def local_maxima(
     sweeps: int = SWEEPS,
     weak: WeakPrior = WEAK_PRIORS[0],
     given: list[Mixture] | None = None,
+    exponents: Exponents = NONE,
 ) -> list[Optimum]:
     """Search for local maxima under the prior of the sweep, or if it has none under a weak one.
 
@@ -260,6 +261,7 @@ def local_maxima(
             seed,
             n_init=n_init,
             budget=sweeps,
+            exponents=exponents,
             given=given,
             threads=sweep.threads,
             watch=sweep.watch,

@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 
 from bayesgmm.families.structures import Family
-from bayesgmm.inference.mixtures import CovariancePrior, Mixture
+from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
@@ -24,6 +24,7 @@ from bayesgmm.sweep.stats import Array, Blocks, Stats
 
 EXPLORED = 2_000  # number of rows that a search explores, when there are more
 EXPLORED_EACH = 200  # minimum number of rows for each component
+KINDS = ("spread", "projections", *PROPOSALS)  # of starts, by turns
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
@@ -231,8 +232,7 @@ class Exploration:
             self.vain = 0 if found.best > best + SAME else self.vain + count
 
     def _starts(self, n_init: int) -> Population:
-        kinds = ["spread", *PROPOSALS]
-        chosen = [kinds[(self.made + i) % len(kinds)] for i in range(n_init)]
+        chosen = [KINDS[(self.made + i) % len(KINDS)] for i in range(n_init)]
         self.made += n_init
         others = [kind for kind in chosen if kind != "spread"]
         parts = [self._centred(len(chosen) - len(others)), self._partitioned(others)]
@@ -330,6 +330,7 @@ def explore(
     *,
     n_init: int,
     budget: int,
+    exponents: Exponents = NONE,
     given: list[Mixture] | None = None,
     threads: int = 1,
     watch: Callable[[], None] = lambda: None,
@@ -350,6 +351,8 @@ def explore(
         Number of starts in each cycle.
     budget : int
         Maximum number of sweeps for a start; the last cycle is finished.
+    exponents : Exponents
+        Those of the density beside the prior of the covariances.
     given : list of Mixture, optional
         Additional mixtures to start from.
     threads : int
@@ -364,7 +367,7 @@ def explore(
     rng = np.random.default_rng(seed)
     rows = _part(Rows(*sample_rows(blocks, rng)), n_components, rng)
     explored = replace(Blocks.from_rows(rows.values, rows.weight), background=blocks.background)
-    climb = _climb(explored, family, prior, rows, threads)
+    climb = _climb(explored, family, prior, rows, threads, exponents)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
     with np.errstate(all="ignore"):  # a mixture that is not finite is dropped
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
@@ -373,9 +376,11 @@ def explore(
     return [replace(optimum, mixture=_in_order(optimum.mixture, family)) for optimum in found.optima[:KEPT]]
 
 
-def _climb(blocks: Blocks, family: Family, prior: CovariancePrior | WeakPrior, rows: Rows, threads: int) -> Climb:
+def _climb(
+    blocks: Blocks, family: Family, prior: CovariancePrior | WeakPrior, rows: Rows, threads: int, exponents: Exponents
+) -> Climb:
     if isinstance(prior, CovariancePrior):
-        return Climb(blocks, family, prior, threads)
+        return Climb(blocks, family, prior, threads, exponents=exponents)
     return Climb(blocks, family, prior.of(family, rows), threads, is_weak=True, drops_small=prior.drops_small)
 
 

@@ -13,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference import em
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.engine import Progress
-from bayesgmm.inference.mixtures import Mixture, closest_wishart
+from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, closest_wishart
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -113,17 +113,26 @@ def starting_points(density: LogPosterior, seed: int, threads: int, sweeps: int 
 def local_modes(density: LogPosterior, seed: int, threads: int, sweeps: int) -> list[Mixture]:
     """Search for modes by EM: half of the budget for maxima of the likelihood, which the other half starts from, too.
 
-    The prior of the covariances is the declared one as a density of the sampler's coordinates, approximately: there it
-    is equivalent to fewer points than as a density of covariances.
+    Those of the posterior are modes in the sampler's coordinates, up to priors that EM can't use.
     """
     family, k = density.model.family, density.n_components
     likely = em.Sweep(density.blocks, family, threads=threads)
-    given = em.local_maxima(likely, k, (seed, 0), sweeps=sweeps // 2)[:GIVEN]
-    prior = closest_wishart(density.model.covariances, density.standard, family)
-    prior = replace(prior, dof=prior.dof - family.form.block_size(density.n_features) - 1)
+    given = [one.mixture for one in em.local_maxima(likely, k, (seed, 0), sweeps=sweeps // 2)[:GIVEN]]
+    prior, exponents = prior_of_coordinates(density)
     sweep = em.Sweep(density.blocks, family, prior, threads=threads)
-    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=[one.mixture for one in given])
+    optima = em.local_maxima(sweep, k, (seed, 1), sweeps=sweeps // 2, given=given, exponents=exponents)
     return [optimum.mixture for optimum in optima]
+
+
+def prior_of_coordinates(density: LogPosterior) -> tuple[CovariancePrior, Exponents]:
+    """Return the closest prior of the covariances as a density of the sampler's coordinates, and further exponents.
+
+    There it is equivalent to fewer points than as a density of covariances.
+    """
+    model, block = density.model, density.model.family.form.block_size(density.n_features)
+    prior = closest_wishart(model.covariances, density.standard, model.family)
+    exponents = Exponents.of_coordinates(model.weights, block)
+    return replace(prior, dof=prior.dof - block - 1 - (block - 1) / 2), exponents
 
 
 def climb_of(density: LogPosterior, threads: int) -> Climb:

@@ -8,7 +8,9 @@ from bayesgmm.data.points import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.structures import Family
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision
+from bayesgmm.priors.dirichlet import Dirichlet
 from bayesgmm.priors.scalars import Scalar
+from bayesgmm.priors.weight_priors import WeightsPrior
 from bayesgmm.sweep.stats import Array, Stats, Table
 
 EMPTY = 1e-10  # a component with at most this number of points is empty
@@ -72,6 +74,47 @@ def _lkj(prior: LKJCovariance, standard: Standard, family: Family) -> Covariance
     variance = (prior.typical_sd() / standard.scale[:width]) ** 2
     block = family.form.block_size(width)
     return CovariancePrior(block + 2.0, family.form.from_variances((block + 2.0 + block + 1.0) * variance))
+
+
+@by_class
+def weight_exponent(prior: WeightsPrior) -> float:
+    """Return the exponent of each weight in the prior density of weights as logits, or zero if it is learned."""
+    raise NotImplementedError
+
+
+@weight_exponent.register
+def _any(prior: WeightsPrior) -> float:
+    return 0.0
+
+
+@weight_exponent.register
+def _dirichlet(prior: Dirichlet) -> float:
+    concentration = prior.concentration
+    return float(np.max(concentration)) if prior.is_exchangeable() and not isinstance(concentration, Scalar) else 0.0
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """Exponents in the density of a mixture's coordinates beside those of an inverse Wishart prior.
+
+    Parameters
+    ----------
+    weight : float
+        That of each weight.
+    diagonal : (B,) float
+        Those of the diagonal of a triangular root, as differences from their mean; B is its number of rows.
+    """
+
+    weight: float
+    diagonal: Array
+
+    @classmethod
+    def of_coordinates(cls, prior: WeightsPrior, block: int) -> "Exponents":
+        """Return those in the sampler's coordinates: weights as logits, and the roots of Bartlett's decomposition."""
+        return cls(weight_exponent(prior), np.arange(block, dtype=np.float64) - (block - 1) / 2)
+
+
+NONE = Exponents(0.0, np.zeros(1))
 
 
 def at_least_empty(counts: Array) -> Array:

@@ -7,24 +7,35 @@ from bayesgmm.inference.populations import Climb, Population
 
 APART = 0.8  # distance of the halves of a split from its centre, in standard deviations
 NEAR = 3  # number of nearest components, one of which is divided anew together with a component
-JUMP = 1.5  # standard deviation of the jump of each mean, in standard deviations of its component
-COMBINED = 0.7  # share of the moves that combine two mixtures
+JUMP = (1.0, 2.5)  # range of the standard deviation of the jumps of the means, in standard deviations of a component
+COMBINED = 0.55  # share of the moves that combine two mixtures
 REMOVED = 0.15  # share of the others that remove a component and split another
+DIVIDED = 0.4  # share of the rest that divide a pair anew; in the others the means jump
 
 
 def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.Generator) -> Population:
     """Make mixtures from others: most are combinations of two, the rest changes of one.
 
     On data with many maxima a combination leads to a higher one most often: each of the two may be right in a part.
+
+    Parameters
+    ----------
+    climb : Climb
+    parents : list of Mixture
+        The best first: it is chosen most often.
+    count : int
+    rng : Generator
     """
     children = []
+    chance = 1 / np.arange(1.0, len(parents) + 1)
     for _ in range(count):
-        one, other = (parents[int(rng.integers(len(parents)))] for _ in ("one", "other"))
+        one = parents[int(rng.choice(len(parents), p=chance / chance.sum()))]
+        other = parents[int(rng.integers(len(parents)))]
         if rng.random() < COMBINED and other is not one:
             children.append(combine(climb, one, other, rng))
         elif rng.random() < REMOVED:
             children.append(split_and_merge(climb, one, rng))
-        elif rng.random() < 0.5:
+        elif rng.random() < DIVIDED:
             children.append(divide_anew(climb, one, rng))
         else:
             children.append(jump(climb, one, rng))
@@ -33,7 +44,7 @@ def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.G
 
 def jump(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
     """Move each mean at random, in proportion to the spread of its component."""
-    steps = JUMP * rng.normal(size=mixture.mean.shape)
+    steps = rng.uniform(*JUMP) * rng.normal(size=mixture.mean.shape)
     return Mixture(mixture.weight, mixture.mean + climb.family.stretch(mixture.core_roots, steps), mixture.core_roots)
 
 

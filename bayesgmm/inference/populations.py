@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.faults import fault_of
-from bayesgmm.inference.mixtures import CovariancePrior, Mixture
+from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, fold_each
 
 IntArray = NDArray[np.intp]
@@ -91,6 +91,8 @@ class Climb:
         True if the prior only keeps components regular: then maxima of the likelihood are wanted.
     drops_small : bool
         True if mixtures with a component that holds hardly enough points for its covariance are dropped.
+    exponents : Exponents
+        Those of the density that is maximised beside the prior of the covariances.
     """
 
     blocks: Blocks
@@ -99,6 +101,7 @@ class Climb:
     threads: int = 1
     is_weak: bool = False
     drops_small: bool = False
+    exponents: Exponents = NONE
 
     def fault(self, mixture: Mixture) -> int:
         """Return the fault of a maximum, zero for none, by an M step without the prior if that is weak."""
@@ -124,6 +127,7 @@ class Climb:
         n = stats.n.reshape(size, -1)
         core_roots = self._core_roots(stats, size)
         mean = stats.means().reshape(*n.shape, -1)
+        n = n + self.exponents.weight
         return Population(n / n.sum(axis=1, keepdims=True), mean, core_roots)
 
     def _core_roots(self, stats: Stats, size: int) -> Array:
@@ -135,15 +139,26 @@ class Climb:
 
     def _roots(self, stats: Stats, n_mixtures: int = 1) -> Array:
         core = self.family.maximise(stats, self.prior.dof, self.prior.scale, n_mixtures)
-        return self.family.roots(core, vanishing=0.0, singular=0.0)
+        roots = self.family.roots(core, vanishing=0.0, singular=0.0)
+        if not self.exponents.diagonal.any():
+            return roots
+        power = self.family.sharing.pool(stats.n, n_mixtures) + self._power(stats.about.shape[1])
+        return roots * np.sqrt(1 + self.exponents.diagonal / power[:, None])[:, :, None]
+
+    def _power(self, n_features: int) -> float:
+        """Exponent of the diagonal of a root in the prior density, the mean of them all if they differ."""
+        return self.prior.dof + self.family.form.block_size(n_features) + 1
 
     def _log_prior(self, population: Population) -> Array:
-        """Compute the log density (S,) of the covariances under the prior, up to a constant."""
+        """Compute the log prior density (S,) of the covariances and weights, up to a constant."""
         roots, scale = population.core_roots, self.prior.scale
         if roots.ndim == scale.ndim + 2 and scale.ndim == 2:  # square matrices
-            log_det = np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(axis=(-2, -1))
+            diagonal = np.diagonal(roots, axis1=-2, axis2=-1)
             cost = np.einsum("smij,jl,smil->s", roots, scale, roots)
         else:
-            log_det, cost = np.log(roots).sum(axis=(-2, -1)), (roots**2 * scale).sum(axis=(-2, -1))
-        block = self.family.form.block_size(population.mean.shape[-1])
-        return (self.prior.dof + block + 1) * log_det - 0.5 * cost
+            diagonal, cost = roots, (roots**2 * scale).sum(axis=(-2, -1))
+        powers = self._power(population.mean.shape[-1]) + self.exponents.diagonal
+        value = (powers * np.log(diagonal)).sum(axis=(-2, -1)) - 0.5 * cost
+        if self.exponents.weight:
+            value += self.exponents.weight * np.log(population.weight).sum(axis=1)
+        return np.asarray(value)

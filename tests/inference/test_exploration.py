@@ -9,12 +9,14 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, exploration
 from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, unseen_share
 from bayesgmm.inference.faults import is_suspect
+from bayesgmm.inference.laplace import prior_of_coordinates
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.inference.moves import divide_anew, offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Blocks, fold
 
 IRIS = bg.datasets.iris().drop(columns="species").to_numpy()
@@ -195,6 +197,24 @@ def test_a_maximum_that_only_the_prior_of_the_search_keeps_regular_comes_after_a
     faulty = next(optimum for optimum in optima if optimum.fault)
     assert faulty.value > optima[0].value or faulty is optima[0]
     assert faulty.mixture.weight.min() * 62 < 4
+
+
+@pytest.mark.parametrize("family", COVARIANCES)
+def test_the_search_for_modes_climbs_the_log_posterior_in_the_sampler_s_coordinates(family):
+    """The two differ by a constant, up to the weak prior of the means."""
+    if COVARIANCES[family].chart is None:
+        pytest.skip("no coordinates")
+    density = LogPosterior.of(bg.MixtureModel(3, covariance=family), as_points(IRIS))
+    prior, exponents = prior_of_coordinates(density)
+    climb = Climb(density.blocks, density.model.family, prior, exponents=exponents)
+    population = population_of(climb, Rows(*sample_rows(density.blocks, np.random.default_rng(0))))
+    for step in range(20):
+        values, following = climb.step(population)
+        lp = [density.value(density.coordinates(one.weight, one.mean, one.core_roots)) for one in population]
+        assert np.ptp(values - lp) < 0.2
+        assert step or np.ptp(lp) > 10
+        assert (climb.step(following)[0] > values - 1e-8).all()
+        population = following
 
 
 # -- when the search ends --
