@@ -29,6 +29,7 @@ MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
 APART = 0.5  # share of a chain's draws that are outside the range of the approximation: the chain is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
+FEW = 100  # of fewer kept draws no range can be told: that of all draws of the approximation is used
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
 
@@ -125,6 +126,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
     chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin)
     lp = _log_densities(density, chains, cores)
+    kept = kept if len(kept) >= FEW else proposals.q
     known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]
     apart = [are_apart(known, values) for values in label_free(density, chains, lp)]
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]

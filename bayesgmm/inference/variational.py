@@ -40,6 +40,8 @@ MOVED = 2  # number of results from which moves start
 OCCUPIED = 0.5  # a component that holds fewer points is empty
 EMPTIED = 2  # number of components that are emptied on trial at a time
 SAME = 0.5  # bounds that differ by less are the same
+HIGHER = 0.05  # gain by which moves go on
+VAIN = 2  # number of rounds of moves in vain after which they end
 ROUGH = 100_000  # number of points for the starts of minibatches
 SETTLED = 1e-5  # passes over minibatches end when they gain less than this in mean ELBO
 PATIENCE = 2  # number of passes that gain less, because the mean bound of a pass is noisy
@@ -182,7 +184,7 @@ def short_runs(
     """Run a few iterations from each of several starts; return the results, highest ELBO first.
 
     There are up to half as many local maxima that the search by EM has found, ``n_init`` other starts of several
-    kinds, and moves from the best of them: where the ELBO is high, a component may hold a few points only.
+    kinds, and jumps from the best of them: where the ELBO is high, a component may hold a few points only.
     """
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
@@ -195,12 +197,13 @@ def short_runs(
     climb = climb_of(density, ascent.threads)
     starts = partitions(climb, Rows(rows, weight), density.n_components, n_init, rng, KINDS)
     results = _ascend_from(ascent, [*mixtures, *starts], max_iter, tol)
-    best = -np.inf
-    while results[0].elbo > best + SAME:
+    vain = 0
+    while vain < VAIN:
         best, parents = results[0].elbo, _parents(ascent, results)
         children = [jump(climb, parents[i % len(parents)], rng) for i in range(n_init)]
         results += _ascend_from(ascent, children, max_iter, tol)
         results.sort(key=lambda result: -result.elbo)
+        vain = 0 if results[0].elbo > best + HIGHER else vain + 1
     return [*_emptied(ascent, results[0], max_iter, tol), *results]
 
 
