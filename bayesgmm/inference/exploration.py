@@ -24,7 +24,7 @@ from bayesgmm.sweep.stats import Array, Blocks, Stats
 
 EXPLORED = 2_000  # number of rows that a search explores, when there are more
 EXPLORED_EACH = 200  # minimum number of rows for each component
-KINDS = ("spread", "projections", *PROPOSALS)  # of starts, by turns
+KINDS = ("spread", "projections", *PROPOSALS)  # of starts, in turn
 RATING = 4  # iterations before the worse half is dropped
 BURST = 10  # iterations between checks of convergence
 BURSTS = 4  # maximum number of them
@@ -303,7 +303,7 @@ def remaining(history: Array) -> Array:
 def partitions(
     climb: Climb, rows: Rows, n_components: int, count: int, rng: np.random.Generator, kinds: Sequence[str]
 ) -> Population:
-    """Make mixtures from partitions of the rows, of some kinds by turns."""
+    """Make mixtures from partitions of the rows, of some kinds in turn."""
     labels = [PROPOSALS[kinds[i % len(kinds)]](rows, n_components, rng) for i in range(count)]
     return from_partitions(climb, rows, labels, n_components)
 

@@ -34,7 +34,17 @@ _NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 SHOWN_EVERY = 0.1  # seconds between two reports of progress
 
 
-def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, chains: int, thin: int = 1) -> Array:
+def run(
+    density: LogPosterior,
+    seed: int,
+    cores: int,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    thin: int = 1,
+    search: int = em.SWEEPS,
+) -> Array:
     """Draw coordinates (chains, draws, P) from the posterior, for an engine that needs a few draws quickly.
 
     Parameters
@@ -43,6 +53,8 @@ def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, 
     seed, cores : int
     draws, tune, chains, thin : int
         As for ``fit``.
+    search : int
+        Budget of the search for starts.
 
     Raises
     ------
@@ -61,7 +73,9 @@ def run(density: LogPosterior, seed: int, cores: int, *, draws: int, tune: int, 
     >>> run(density, seed=1, cores=1, draws=5, tune=10, chains=2).shape
     (2, 5, 5)
     """
-    q, _, interrupted = sample(density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin)
+    q, _, interrupted = sample(
+        density, seed, cores, Silent(), draws=draws, tune=tune, chains=chains, thin=thin, search=search
+    )
     return trim(q, {})[0] if interrupted else q
 
 
@@ -75,6 +89,7 @@ def sample(
     tune: int,
     chains: int,
     thin: int,
+    search: int = em.SWEEPS,
     earlier: Array | None = None,
 ) -> tuple[Array, Array, bool]:
     """Run the chains in threads.
@@ -83,6 +98,8 @@ def sample(
     ----------
     draws : int
         Number of draws of each chain, with the earlier ones.
+    search : int
+        Budget of the search for starts.
     earlier : (chains, E, P) float, optional
         The first draws, of the same chains: these are continued.
 
@@ -99,7 +116,7 @@ def sample(
     NotConjugate, DataError
         As in ``run``.
     """
-    chain = Chains.of(density, seed, tune, thin)
+    chain = Chains.of(density, seed, tune, thin, search)
     made = 0 if earlier is None else tune + (earlier.shape[1] - 1) * thin  # the sweep before which the last was kept
     q, loglik = np.full((chains, draws, density.size), np.nan), np.full((chains, draws), np.nan)
     states = [StartedChain(tune + (draws - 1) * thin + 1, made, tuning=earlier is None) for _ in range(chains)]
@@ -133,19 +150,22 @@ class Chains:
     schedule : Schedule
     keys : (2,) int
         Keys of the random numbers.
+    search : int
+        Budget of the search for starts by EM: maximum number of sweeps for a start.
     """
 
     density: LogPosterior
     law: Law
     schedule: Schedule
     keys: IntArray
+    search: int
 
     @classmethod
-    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int) -> Self:
+    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS) -> Self:
         """Make it from the density that is sampled."""
         schedule = Schedule(tune, thin, _has_single_weights(density))
         keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
-        return cls(unordered(density), law_of(density), schedule, keys)
+        return cls(unordered(density), law_of(density), schedule, keys, search)
 
     def advance(self, number: int, q: Array, span: tuple[int, int]) -> None:
         """Make the sweeps of a span of chain ``number`` from q (P,), which becomes the state after them."""
@@ -231,7 +251,7 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
     begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
     search = maxima_of_fewer if density.model.weights.is_overfitted else local_modes
-    maxima = search(density, int(rng.integers(2**31)), 1, em.SWEEPS)[:count]
+    maxima = search(density, int(rng.integers(2**31)), 1, chain.search)[:count]
     begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
     q = np.array(begun)
     value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T

@@ -23,6 +23,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
 CHAINS, TUNE, THIN = 4, 100, 5
+SEARCH = 500  # budget of the search for starts, the second one of these points
 DRAWS, EACH = 400, 8  # minimum number of draws of each chain, in all and per coordinate
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
@@ -124,7 +125,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     """
     count, cost = _draws(density), density.sweep_cost * CHAINS
     thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
-    chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin)
+    chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
     lp = _log_densities(density, chains, cores)
     kept = kept if len(kept) >= FEW else proposals.q
     known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]

