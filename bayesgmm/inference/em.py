@@ -27,7 +27,7 @@ POLISHED = 3  # maximum number of maxima of the search that are continued until 
 RANKING = 15.0  # the weak prior of the search changes differences of log likelihoods by less than this, in nats
 MARGIN = 5.0  # a short run is dropped if this many times its estimated remaining gain would not make it the best
 SEARCH, PLAIN = "search", "k-means++"  # initialisations: starts of several kinds, or of one
-WEAK_PRIORS = (  # of the search; the next if all maxima under the one before degenerate
+WEAK_PRIORS = (  # of the search; the next if all maxima under those before degenerate or are suspect
     WeakPrior(0.1),
     WeakPrior(0.01, drops_small=True),
     WeakPrior(0.003, drops_small=True),
@@ -282,6 +282,7 @@ def maximise_likelihood(
 ) -> EMResult:
     """Maximise the likelihood by EM, from the best start that does not degenerate.
 
+    A maximum at which a narrow component holds few points is taken only if there is no other.
     With more than 240,000 points a sample is fitted first; EM over all points starts from its maximum.
 
     Raises
@@ -302,14 +303,14 @@ def maximise_likelihood(
                 replace(sweep, blocks=part), n_components, seed, n_init, max_iter, 1 / part.n_points, init, sweeps
             )
             return run(sweep, result.mixture, max_iter, tol)
-    best: EMResult | None = None
+    reached: list[EMResult] = []
     for weak in WEAK_PRIORS if init == SEARCH and n_init > 1 else ():
         optima = local_maxima(sweep, n_components, seed, n_init, sweeps, weak)
-        best = _best(sweep, [*([] if best is None else [best]), *highest(sweep, optima, max_iter, tol)])
-        if best is not None and not _is_suspect(sweep, best):
+        reached += maxima_from(sweep, optima, max_iter, tol)
+        if not all(_is_suspect(sweep, result) for result in reached):
             break
-    if best is not None:
-        return best
+    if reached:
+        return min(reached, key=lambda result: (_is_suspect(sweep, result), -result.loglik))
     first = min(SHORT_RUN, max_iter)
     for result in short_runs(sweep, n_components, seed, n_init, first, tol, PLAIN if init == SEARCH else init):
         if result.converged or max_iter == first:
@@ -323,7 +324,7 @@ def maximise_likelihood(
     raise failure
 
 
-def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> list[EMResult]:
+def maxima_from(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> list[EMResult]:
     """Continue the best maxima until they converge; return those that do not degenerate.
 
     The search ranks maxima under a weak prior. Those that the prior may have ranked too low are continued, too.
@@ -341,11 +342,6 @@ def highest(sweep: Sweep, optima: list[Optimum], max_iter: int, tol: float) -> l
         except ComponentError:
             continue
     return reached
-
-
-def _best(sweep: Sweep, results: list[EMResult]) -> EMResult | None:
-    """Return the highest that is not suspect, or else the highest; None if there is none."""
-    return min(results, key=lambda result: (_is_suspect(sweep, result), -result.loglik), default=None)
 
 
 def _is_suspect(sweep: Sweep, result: EMResult) -> bool:
