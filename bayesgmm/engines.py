@@ -270,7 +270,7 @@ MAX_DRAWS = Setting(
     "max_draws",
     None,
     "maximum number of draws of each chain: a run is extended while its effective sample size is small; None: eight "
-    "times ``draws``; 1: never extend",
+    "times ``draws``, or ``draws`` if one takes more than 200 steps; 1: never extend",
 )
 ADVI = (
     DRAWS,

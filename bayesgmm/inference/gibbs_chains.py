@@ -19,7 +19,7 @@ from bayesgmm.inference.draw_kernels import FINITE
 from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
-from bayesgmm.inference.laplace import local_modes, maxima_of_fewer
+from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -287,18 +287,9 @@ def _most_different(features: Array, first: int, count: int) -> IntArray:
 
 
 def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
-    """Make a short run from q (P,), which becomes its end; return the mass of the posterior around it, and its size.
-
-    The log mass is approximated by BIC. The log posterior itself is higher where all components hold points, although
-    fewer may have more mass, and it varies with the parameters of empty components. The size is the number of free
-    parameters of the components that hold points.
-    """
+    """Make a short run from q (P,), which becomes its end; return the ``bic_mass`` there."""
     chain.advance(number, q, (0, RUN_IN))
-    density = chain.density
-    n_points = density.blocks.total_weight
-    occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
-    size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
-    return density.value(q) - density.log_prior(q) - 0.5 * size * math.log(n_points), size
+    return bic_mass(chain.density, q)
 
 
 def _start(

@@ -3,6 +3,7 @@
 NUTS samples in these coordinates, and ADVI starts from them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -167,7 +168,9 @@ def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
     return density.coordinates(weight[order] / weight.sum(), mixture.mean[order], core_roots)
 
 
-def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -> list[Whitening]:
+def heavy_modes(
+    density: LogPosterior, starts: list[Array], near: float = 0.0, *, by_bic: bool = False
+) -> list[Whitening]:
     """Find a mode from each start; return those with the most posterior mass by Laplace's approximation.
 
     The highest mode can be a narrow peak with little mass.
@@ -178,6 +181,8 @@ def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -
     starts : list of (P,) float
     near : float
         Maximum difference in log mass from the heaviest mode, which comes first, to the others that are returned.
+    by_bic : bool
+        True if the mass is approximated by ``bic_mass``: where components are empty, it is far from normal.
     """
     modes = sorted((find_mode(density, start) for start in starts), key=lambda q: -density(q)[0])
     distinct: list[Array] = []
@@ -186,8 +191,27 @@ def heavy_modes(density: LogPosterior, starts: list[Array], near: float = 0.0) -
             distinct.append(q)
     if density.size > MANY:
         distinct = distinct[:1]
-    whitened = sorted((whiten(density, q) for q in distinct), key=lambda w: -w.log_mass)
+    whitened = [whiten(density, q) for q in distinct]
+    if by_bic:
+        whitened = [replace(mode, log_mass=bic_mass(density, mode.mode)[0]) for mode in whitened]
+    whitened.sort(key=lambda mode: -mode.log_mass)
     return [mode for mode in whitened if mode.log_mass >= whitened[0].log_mass - near]
+
+
+def bic_mass(density: LogPosterior, q: Array) -> tuple[float, int]:
+    """Approximate the log mass of the posterior around q (P,) by BIC; return it, and the number of free parameters.
+
+    These are the parameters of the components that hold points. The log posterior itself is higher where all components
+    hold points, although fewer may have more mass, and it varies with the parameters of empty components.
+
+    References
+    ----------
+    .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
+    """
+    n_points = density.blocks.total_weight
+    occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
+    size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
+    return density.value(q) - density.log_prior(q) - 0.5 * size * math.log(n_points), size
 
 
 def is_same_mixture(density: LogPosterior, q: Array, other: Array) -> bool:
@@ -209,6 +233,9 @@ def whiten_at_modes(
 ) -> list[Whitening]:
     """Find the modes with the most posterior mass, as ``heavy_modes``, and whiten the coordinates at each.
 
+    Where the number of components is only an upper bound, the search has further starts: most of the mass may be where
+    few components hold points, while the density is highest where all do.
+
     Raises
     ------
     SamplingError
@@ -222,4 +249,7 @@ def whiten_at_modes(
             f"{HESSIAN_LIMIT}).\n  Try covariance='diag' or 'tied', fewer components, or fewer columns."
         )
     progress.stage("finding the modes")
-    return heavy_modes(density, starting_points(density, seed, cores, sweeps), near)
+    starts, is_bound = starting_points(density, seed, cores, sweeps), density.model.weights.is_overfitted
+    if is_bound:
+        starts += [_coordinates(density, mixture) for mixture in maxima_of_fewer(density, seed, cores, sweeps)]
+    return heavy_modes(density, starts, near, by_bic=is_bound)

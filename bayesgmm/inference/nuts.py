@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OVERDISPERSION = 1.5  # standard deviation of starting points, relative to the normal approximation of the posterior
 FARTHEST = 2.5  # maximum distance of a start below the mode, in nats per coordinate; a normal posterior has 1.1
 NEAR = 10.0  # modes with less mass than the heaviest by more nats than this get no chain
+MANY_STEPS = 200  # mean number of steps of a draw above which a run is neither extended nor tuned again by itself
 LONGER, SHORTER = 3, 4  # tuning again: factor of ``tune``, and of the acceptance rate's distance from 1
 STRAINS = ("diverging", "reached_max_treedepth")
 KEPT = ("diverging", "energy", "n_steps", "step_size")  # statistics that nutpie and ArviZ name alike
@@ -73,8 +74,8 @@ def fit(
         Number of draws of each chain that are kept, and that adapt the sampler before them. More are kept if their
         effective sample size is small.
     max_draws : int, optional
-        Maximum number of draws of each chain. Default: eight times ``draws``. Further draws are from chains that are
-        tuned again.
+        Maximum number of draws of each chain. Default: eight times ``draws``; ``draws`` if one takes more than 200
+        steps. Further draws are from chains that are tuned again.
     chains : int
         Number of chains.
     target_accept : float
@@ -112,11 +113,14 @@ def fit(
         def more(_: Drawn, count: int, number: int) -> Drawn:
             return draw(count, _another(first_seed, number))
 
-        return settled(density, draw(draws, first_seed), more, notes, budget, seed, cores, progress)
+        drawn = draw(draws, first_seed)
+        if max_draws is None and _takes_many_steps(drawn.stats):
+            budget = replace(budget, max_draws=draws)
+        return settled(density, drawn, more, notes, budget, seed, cores, progress)
 
     estimate = run(seed, settings, notes, budget)
     is_kept = not budget.extends or draws < SHORTEST or estimate.notes.interrupted
-    if is_kept or max(_problem_shares(estimate)) <= RARE:
+    if is_kept or max(_problem_shares(estimate)) <= RARE or _takes_many_steps(estimate.stats):
         return estimate
     progress.stage("tuning for shorter steps")
     careful = {"tune": LONGER * tune, "target_accept": 1 - (1 - target_accept) / SHORTER}
@@ -131,6 +135,11 @@ def fit(
 def _another(seed: int, number: int) -> int:
     """Return a seed of another part of the run."""
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def _takes_many_steps(stats: dict[str, Array]) -> bool:
+    """Return True if draws take so many steps that a longer run, or one with shorter steps, would take very long."""
+    return "n_steps" in stats and float(stats["n_steps"].mean()) > MANY_STEPS
 
 
 def _problem_shares(estimate: Estimate) -> tuple[float, ...]:

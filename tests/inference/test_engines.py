@@ -372,6 +372,15 @@ def test_the_heaviest_mode_is_taken_not_the_highest(monkeypatch):
     assert laplace.heaviest_mode(Hills(), starts).mode[0] == pytest.approx(5)
 
 
+def test_where_k_is_a_bound_chains_start_where_few_components_hold_points():
+    """The density is highest where most do."""
+    density = make_density(bg.MixtureModel(12, weights=bg.SparseDirichlet()), SAMPLE.X)
+    modes = laplace.whiten_at_modes(density, 0, 1, Silent(), near=np.inf)
+    used = [(density.parameters(mode.mode[None]).weight[0] > 0.02).sum() for mode in modes]
+    assert used[0] < 6
+    assert used[np.argmax([density.value(mode.mode) for mode in modes])] > 8
+
+
 def test_collinear_and_duplicate_columns_work_because_the_prior_is_proper():
     x = np.column_stack([SAMPLE.X, SAMPLE.X[:, 0]])
     fit = quick_fit("nuts", bg.MixtureModel(2), x)

@@ -44,6 +44,13 @@ def test_an_extended_gibbs_chain_is_the_longer_chain():
     np.testing.assert_array_equal(extended["sample_stats"]["lp"], at_once["sample_stats"]["lp"])
 
 
+def test_nuts_is_not_extended_by_itself_where_a_draw_takes_many_steps(monkeypatch):
+    assert bg.info(fitted("nuts", max_draws=None)).notes.extended
+    monkeypatch.setattr(nuts, "MANY_STEPS", 1)
+    assert bg.info(fitted("nuts", max_draws=None)).notes.extended is None
+    assert bg.info(fitted("nuts", max_draws=400)).notes.extended
+
+
 @pytest.mark.parametrize("method", ["gibbs", "nuts"])
 def test_extended_draws_do_not_depend_on_the_threads(method):
     one, two = (fitted(method, cores=cores, max_draws=400) for cores in (1, 2))
