@@ -186,11 +186,13 @@ def with_interval(mean: float, lower: float, upper: float) -> str:
     '21398 [20900, 21800]'
     >>> with_interval(100000003.2, 100000001.0, 100000005.0)
     '100000003 [100000001, 100000005]'
+    >>> with_interval(-0.02, -0.21, 0.13)
+    '0.0 [-0.2, 0.1]'
     """
     width = upper - lower
     if not width > 0:
         return f"{mean:.4g}"
     digits = -int(np.floor(np.log10(width / 3)))
     size = 1 + int(np.floor(np.log10(max(abs(lower), abs(upper)))))  # digits before the point
-    spec = f".{max(digits, 0)}f" if size < 7 and digits < 7 else f".{min(max(size + digits, 2), 15)}g"
+    spec = f"z.{max(digits, 0)}f" if size < 7 and digits < 7 else f"z.{min(max(size + digits, 2), 15)}g"  # no -0.0
     return f"{mean:{spec}} [{lower:{spec}}, {upper:{spec}}]"
