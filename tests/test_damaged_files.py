@@ -3,6 +3,7 @@
 A sample of the damages; ``--every-combination`` makes a hundred of each kind.
 """
 
+import faulthandler
 import gzip
 import os
 import shutil
@@ -22,11 +23,14 @@ from bayesgmm.apps.speech import audio, speech_files
 from bayesgmm.apps.speech.recording_lists import read_recordings
 from bayesgmm.cards.card import load_card
 from bayesgmm.data.points import as_points
-from bayesgmm.errors import BayesGMMError
+from bayesgmm.errors import BayesGMMError, FitFileError
+from bayesgmm.tree_files import netcdf_files
 from tests.speaking import as_file, tiny_decoder
 
 pytest.importorskip("soundfile")
 FEW, MANY = 2, 100  # files with each kind of damage
+LONGEST = 120  # seconds to read one of them
+ENDLESS = np.random.default_rng([3, 10])  # with zeros where this says, HDF5 does not return from a fit
 RNG = np.random.default_rng(0)
 CARD = """
 title = "Two"
@@ -78,15 +82,24 @@ def variables(tree: xr.DataTree) -> list[xr.Dataset]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: how it is made and read, and whether a changed number is noticed."""
+    """A kind of file: how it is made and read, whether a changed number is noticed, and whether to read it is slow."""
 
     make: Callable[[Path], object]
     read: Callable[[Path], Any]
     checked: bool = False
+    slow: bool = False
+
+
+def without_seal(path: Path) -> Path:
+    """Write a fit as an earlier version did."""
+    bg.save(a_fit(), path)
+    path.write_bytes(path.read_bytes()[: -netcdf_files.SEAL_SIZE])
+    return path
 
 
 KINDS = {
     "fit.nc": Kind(lambda path: bg.save(a_fit(), path), lambda path: variables(bg.load(path)), True),
+    "fit.earlier.nc": Kind(without_seal, lambda path: variables(bg.load(path)), True, slow=True),
     "fit.zarr": Kind(lambda path: bg.save(a_fit(), path), lambda path: variables(bg.load(path)), True),
     "speech.nc": Kind(
         lambda path: speech_files.save(a_speech_model(), path),
@@ -162,7 +175,8 @@ def whole(request, tmp_path) -> Path:
 def test_a_damaged_file_is_refused_or_read_as_it_was_saved(whole, tmp_path, request):
     """Where a file has a digest, it is never read with other numbers; no other error than ours is raised."""
     kind = KINDS[whole.name]
-    count = MANY if request.config.getoption("--every-combination") else FEW
+    every = request.config.getoption("--every-combination")
+    count = MANY if every else FEW // 2 if kind.slow else FEW
     right, refused = kind.read(whole), 0
     (tmp_path / "damaged").mkdir()
     for number, damage in enumerate(DAMAGES):
@@ -171,13 +185,37 @@ def test_a_damaged_file_is_refused_or_read_as_it_was_saved(whole, tmp_path, requ
             bad = copied(whole, tmp_path / "damaged" / whole.name)
             file = part_of(bad, rng)
             file.write_bytes(damage(file.read_bytes(), rng))
+            faulthandler.dump_traceback_later(LONGEST, exit=True)  # native code can't be interrupted otherwise
             try:
                 read = kind.read(bad)
             except BayesGMMError:
                 refused += 1
             else:
                 assert not kind.checked or same(read, right), f"{damage.__name__}, seed {seed}"
+            finally:
+                faulthandler.cancel_dump_traceback_later()
     print(f"\n{whole.name}: {refused} of {count * len(DAMAGES)} refused")
+
+
+def test_a_file_that_hdf5_does_not_return_from_is_refused(tmp_path, monkeypatch):
+    """With a seal it is not opened; without one, another process is stopped that opens it."""
+    path = tmp_path / "fit.nc"
+    bg.save(a_fit(), path)
+    path.write_bytes(
+        zeros(path.read_bytes()[: -netcdf_files.SEAL_SIZE], ENDLESS) + path.read_bytes()[-netcdf_files.SEAL_SIZE :]
+    )
+    with pytest.raises(FitFileError, match="their digest differs"):
+        bg.load(path)
+    path.write_bytes(path.read_bytes()[: -netcdf_files.SEAL_SIZE])
+    monkeypatch.setattr(netcdf_files, "PATIENCE", 3.0)
+    with pytest.raises(FitFileError, match="damaged: HDF5 has not read it in 3 seconds"):
+        bg.load(path)
+
+
+def test_a_file_that_ends_the_process_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(netcdf_files, "TRIAL", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(FitFileError, match="damaged: a process that reads it crashes"):
+        bg.load(without_seal(tmp_path / "fit.nc"))
 
 
 def place(what: str, path: Path) -> None:

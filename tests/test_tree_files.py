@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -45,10 +46,11 @@ def replace_bytes(path, seed):
 
 
 def test_changed_bytes_are_refused_or_change_nothing(fit, path, tmp_path):
-    """Of 60 files each, none is read with other contents, and none raises another error."""
+    """Of 30 files each, none is read with other contents, and none raises another error."""
     refused = 0
-    for seed in range(60):
-        again = bg.save(fit, tmp_path / f"again{path.suffix}")
+    for seed in range(30):
+        again = tmp_path / f"{seed}{path.suffix}"
+        shutil.copytree(path, again) if path.is_dir() else shutil.copy(path, again)
         replace_bytes(again, seed)
         try:
             back = bg.load(again)
@@ -57,7 +59,7 @@ def test_changed_bytes_are_refused_or_change_nothing(fit, path, tmp_path):
         else:
             for name in fit.children:
                 assert back[name].to_dataset().equals(fit[name].to_dataset())
-    assert refused > 20
+    assert refused > 10
 
 
 def test_a_truncated_file_is_refused(path):
