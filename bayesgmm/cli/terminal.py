@@ -78,7 +78,11 @@ DataAnywhere = Annotated[
     bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
 ]
 QUOTE = "'"
-ARGUMENT = re.compile(r"\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|-?\w(?:[\w.+-]*\w)?)")
+# An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
+ARGUMENT = re.compile(
+    r"--[\w-]+ \w+=[^\s,]+(?:, \w+=[^\s,]+)*"
+    r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|-?\w(?:[\w.+-]*\w)?)"
+)
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -236,6 +240,8 @@ def as_options(message: str) -> str:
     >>> start_session(Session(options={"covariance": "--covariance", "method": "--method"}))
     >>> as_options("Try covariance='diag' or 'tied', draws=2000 or method='map'.")
     'Try --covariance diag or tied, draws=2000 or --method map.'
+    >>> as_options("--given method=3, covariance=1.5 needs --over")
+    '--given method=3, covariance=1.5 needs --over'
     """
 
     def option(match: re.Match[str]) -> str:
