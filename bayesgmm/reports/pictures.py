@@ -14,8 +14,11 @@ from bayesgmm.reports.blocks import Picture
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
+POINTS = 72.0  # units per inch of an SVG
+MARGIN = 0.1  # in inches
 WIDEST = 1700  # maximum width in pixels of a PNG
 HEAVY = 250_000  # maximum size in bytes of an SVG; larger figures become PNG
 SCRIPTS = re.compile(
@@ -106,6 +109,20 @@ def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":
     return figure
 
 
+def _save(figure: "Figure", stream: io.BytesIO, canvas: "type[FigureCanvasBase]", **settings: Any) -> None:
+    """Save a figure without empty margins.
+
+    With ``bbox_inches="tight"`` or a layout engine, matplotlib would draw it twice, the first time for its size only.
+    """
+    canvas(figure)  # which measures text as it is drawn later
+    figure.set_dpi(settings.get("dpi", POINTS))
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    figure.savefig(stream, bbox_inches=figure.get_tightbbox().padded(MARGIN), **settings)
+
+
 class _TooLong(Exception):
     """An SVG is larger than HEAVY."""
 
@@ -122,10 +139,12 @@ class _Limited(io.BytesIO):
 
 def _encoded(figure: "Figure", vectors: bool) -> tuple[str, int, int]:
     """Return the data URI and the size in pixels."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     if vectors:
         with suppress(_TooLong):
             text = _Limited()
-            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+            _save(figure, text, FigureCanvasSVG, format="svg", metadata={"Date": None, "Creator": None})
             width, height = _svg_size(text.getvalue())
             return _uri("image/svg+xml", text.getvalue()), width, height
     resolution = min(200.0, WIDEST / figure.get_size_inches()[0])
@@ -139,10 +158,11 @@ def _dots(figure: "Figure", resolution: float) -> tuple[bytes, int, int]:
 
     The palette is computed from the figure: a fixed palette has only a dozen greys.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=resolution, bbox_inches="tight", pil_kwargs={"compress_level": 1})
+    _save(figure, full, FigureCanvasAgg, format="png", dpi=resolution, pil_kwargs={"compress_level": 1})
     with Image.open(full) as image:
         palette = Image.Quantize.MAXCOVERAGE
         image.convert("RGB").quantize(256, palette, dither=Image.Dither.NONE).save(small, format="png")
