@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import functools
 import importlib
 import inspect
 import re
@@ -104,7 +105,7 @@ def errors_of_ours():
     """Errors by their names, wherever they are defined: subclasses are included."""
     known = {name for name, thing in vars(bg.errors).items() if inspect.isclass(thing) and issubclass(thing, Exception)}
     for path in (ROOT / "bayesgmm").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if (
                 isinstance(node, ast.ClassDef)
                 and {base.id for base in node.bases if isinstance(base, ast.Name)} & known
@@ -133,10 +134,20 @@ def texts(tree):
             yield node.value
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def holds(text, phrase):
     """Whether a message can read like a phrase, whose ``...`` stand for anything."""
-    pattern = r".*".join(re.escape(part.strip()) for part in phrase.split("...") if part.strip())
-    return re.search(pattern, text, re.DOTALL) is not None
+    at = 0
+    for part in phrase.split("..."):
+        at = text.find(part.strip(), at)
+        if at < 0:
+            return False
+        at += len(part.strip())
+    return True
 
 
 def quoted():
@@ -148,7 +159,7 @@ def speakers():
     """The modules that warn or find, with their strings."""
     for path in sorted((ROOT / "bayesgmm").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT / "bayesgmm").with_suffix("").parts).removesuffix(".__init__")
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         calls = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         if calls & {"warn", "Finding"} and name not in PASS_ON:
             yield name, list(texts(tree))
@@ -160,7 +171,7 @@ def test_every_module_that_warns_is_quoted():
 
 
 def test_every_quoted_message_exists():
-    said = [text for path in (ROOT / "bayesgmm").rglob("*.py") for text in texts(ast.parse(path.read_text()))]
+    said = [text for path in (ROOT / "bayesgmm").rglob("*.py") for text in texts(parsed(path))]
     assert [phrase for phrase in quoted() if not any(holds(text, phrase) for text in said)] == []
 
 

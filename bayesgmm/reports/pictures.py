@@ -88,16 +88,21 @@ def picture(
     vectors : bool
         Try SVG first; False for figures with thousands of points.
     """
+    source, width, height = _drawn(draw, vectors)
+    return Picture(title, source, width, height, alt, reading, verdict)
+
+
+def _drawn(draw: "Callable[[], Figure]", vectors: bool) -> tuple[str, int, int]:
+    """Return the data URI and the size in pixels of a figure in the style of the report."""
     import matplotlib.pyplot as plt
 
     with style():
         figure = draw()
         try:
             plain_powers(figure)
-            source, width, height = _encoded(figure, vectors)
+            return _encoded(figure, vectors)
         finally:
             plt.close(figure)
-    return Picture(title, source, width, height, alt, reading, verdict)
 
 
 def arrange(figure: "Figure", titles: Sequence[str] = ()) -> "Figure":

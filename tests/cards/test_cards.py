@@ -29,7 +29,7 @@ from tests.commands import run as command
 from tests.undrawn import without_drawing
 
 CARDS = sorted(cards())
-SLOW = {"galaxies_dp", "galaxies_overfitted"}  # they have one run, others two
+SLOW = {"digits", "galaxies_dp", "galaxies_finite", "galaxies_overfitted", "moons", "photo"}  # one run, others two
 PARTS = ["The data", "The question", "The model", "The priors", "What to expect", "What to look at", "How to run it"]
 
 
@@ -63,7 +63,7 @@ def test_a_card_gives_its_expected_results(name):
 def test_expected_results_hold_for_another_seed(name, request):
     """Expected results are those of the analysis, not of one seed.  No false alarm by chance: the seed is fixed."""
     if name in SLOW and not request.config.getoption("--every-combination"):
-        pytest.skip("half a minute: run with --every-combination")
+        pytest.skip("several seconds: run with --every-combination")
     card = load_card(name)
     other = card.model_copy(update={"fit": card.fit.model_copy(update={"seed": 300})})
     with warnings.catch_warnings():

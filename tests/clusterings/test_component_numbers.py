@@ -5,6 +5,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.errors import DeclarationError
+from tests.undrawn import without_saving
 
 PRIOR = bg.FiniteMixture(bg.Geometric(0.3), concentration=0.8)
 X = np.concatenate([np.random.default_rng(0).normal(m, 1.0, size=(15, 2)) for m in (0.0, 9.0)])
@@ -109,7 +110,8 @@ def test_a_saved_fit_keeps_the_number_of_components(fit, tmp_path):
 
 
 def test_the_report_shows_the_number_of_components(fit, tmp_path):
-    text = bg.report(fit, tmp_path / "report.html", progress=False).read_text()
+    with without_saving():
+        text = bg.report(fit, tmp_path / "report.html", progress=False).read_text()
     assert "Number of components" in text
     assert "Left out" not in text
 

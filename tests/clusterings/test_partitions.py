@@ -87,11 +87,11 @@ def test_a_loss_is_a_distance(name):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("costs", [(1.0, 1.0), (0.6, 1.4)])
 def test_the_search_finds_the_optimum_over_all_partitions(name, costs):
-    """60 random problems of 7 points, all 877 partitions: never below the minimum, and nearly always at it."""
+    """60 random problems of 6 points, all 203 partitions: never below the minimum, and nearly always at it."""
     rng = np.random.default_rng(5)
-    every, loss, hits = set_partitions(7), Loss(name, *costs), 0
+    every, loss, hits = set_partitions(6), Loss(name, *costs), 0
     for seed in range(60):
-        draws = random_draws(rng, 7, int(rng.integers(1, 30)), int(rng.integers(1, 5)))
+        draws = random_draws(rng, 6, int(rng.integers(1, 30)), int(rng.integers(1, 5)))
         best, allocations = searched(draws, loss, seed=seed)
         least = min(loss.expected(one, allocations) for one in every)
         ours = loss.expected(best, allocations)

@@ -208,7 +208,7 @@ def test_rounding_is_no_misfit():
 
 def test_large_data_are_thinned():
     x = np.random.default_rng(4).normal(size=(50_000, 3))
-    fit = sampled(bg.MixtureModel(2), x, method="vb", draws=400, seed=1)
+    fit = sampled(bg.MixtureModel(1), x, method="em", seed=1)
     values, posterior = predictions.thinned(fit)
     assert len(values) == predictions.MAX_POINTS
     assert posterior.n_draws <= predictions.MAX_DRAWS

@@ -126,7 +126,7 @@ def traces():
             warnings.simplefilter("ignore", UserWarning)
             start = bg.initial_point(model, x)
             init = {"init": "adapt_diag"} if SAMPLERS[name] == "pymc" else {}
-            chains = {"draws": 400, "tune": 400, "chains": 2, "cores": 1, "random_seed": 1, "progressbar": False}
+            chains = {"draws": 300, "tune": 300, "chains": 2, "cores": 1, "random_seed": 1, "progressbar": False}
             return pm.sample(nuts_sampler=SAMPLERS[name], initvals=start, **chains, **init)
 
     return sampled

@@ -292,11 +292,11 @@ CALIBRATED = {
 def test_nuts_is_calibrated(name):
     """Simulation-based calibration (Talts et al. 2018) of label-free quantities: false alarm 1e-4 each.
 
-    100 data sets of 4 points from the prior; the rank of the truth among the draws is uniform. So few points that
+    60 data sets of 4 points from the prior; the rank of the truth among the draws is uniform. So few points that
     the prior counts: one of the means that is three times as wide fails it.
     """
     ranks = {"mean": [], "spread": [], "loglik": []}
-    for seed in range(100):
+    for seed in range(60):
         ranks_of_one(CALIBRATED[name], seed, ranks)
     for quantity, values in ranks.items():
         counts = np.histogram(values, bins=5, range=(0, 1))[0]
@@ -421,7 +421,7 @@ def test_chains_start_where_the_posterior_is():
     """The posterior of empty components is nearly flat in some coordinates, and a distant chain does not return."""
     model = bg.MixtureModel(6, weights=bg.SparseDirichlet(), covariances=bg.LKJCovariance(1.0, bg.HalfCauchy(1.0)))
     x = bg.datasets.iris().drop(columns="species")
-    fit = quick_fit("nuts", model, x, draws=150, tune=150)
+    fit = quick_fit("nuts", model, x, draws=50, tune=100)
     assert np.ptp(fit["sample_stats"]["lp"].mean("draw").values) < 40
 
 

@@ -58,12 +58,11 @@ def optima_of(x, family="full", n_components=3, seed=0, **settings):
 def test_one_separating_column_among_twenty_is_found(method):
     """Variational Bayes with few parameters: with full covariances its bound is higher for one large cluster."""
     x, _ = one_column_separates()
-    for seed in range(2):
-        settings = {"draws": 20} if method == "vb" else {}
-        model = bg.MixtureModel(3, covariance="diag" if method == "vb" else "full")
-        fit = bg.fit(model, x, method, seed=seed, progress=False, **settings)
-        found = fit["posterior"]["mean"].mean(("chain", "draw")).values[:, 0]
-        np.testing.assert_allclose(np.sort(found), [0, 20, 40], atol=0.5)
+    settings = {"draws": 20} if method == "vb" else {}
+    model = bg.MixtureModel(3, covariance="diag" if method == "vb" else "full")
+    fit = bg.fit(model, x, method, seed=0, progress=False, **settings)
+    found = fit["posterior"]["mean"].mean(("chain", "draw")).values[:, 0]
+    np.testing.assert_allclose(np.sort(found), [0, 20, 40], atol=0.5)
 
 
 def test_select_finds_the_right_number_of_clusters_where_one_column_separates():

@@ -231,8 +231,8 @@ ABOVE = {
         SAMPLE.X,
     ),
     "ordered": (bg.MixtureModel(3, means=bg.NormalMeans(ordered=True)), GALAXIES),
-    "sparse": (bg.MixtureModel(6, weights=bg.SparseDirichlet()), SAMPLE.X),
-    "process": (bg.MixtureModel(8, "diag", weights=bg.DirichletProcess()), GALAXIES),
+    "sparse": (bg.MixtureModel(4, weights=bg.SparseDirichlet()), SAMPLE.X),
+    "process": (bg.MixtureModel(5, "diag", weights=bg.DirichletProcess()), GALAXIES),
 }
 
 
@@ -241,7 +241,7 @@ def test_no_draw_of_nuts_lies_above_the_mode(name):
     model, x = ABOVE[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        settings = {"draws": 300, "tune": 200, "chains": 2, "disagreement": "report"}  # draws as NUTS makes them
+        settings = {"draws": 150, "tune": 100, "chains": 2, "disagreement": "report"}  # draws as NUTS makes them
         draws = fitted(model, x, "nuts", **settings)["sample_stats"]["lp"]
         assert fitted(model, x, "map")["sample_stats"]["lp"].item() > draws.max().item()
 

@@ -22,12 +22,13 @@ from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions import cross_validation, densities
 
 SAMPLE = make_mixture(n_points=120, n_features=2, n_components=3, overlap=0.3, seed=1)
+QUICK = {"chains": 2, "disagreement": "report", "max_draws": 200}  # chains as the engine makes them
 CRITERIA = ["bic", "aic", "icl"]
 LOO = ["elpd_loo", "elpd_loo_se", "p_loo", "pareto_khat"]
 
 
 def quick_fit(method, covariance="full", n_components=3, data=SAMPLE.X, **settings):
-    settings = {"draws": 200, "tune": 100, "chains": 2, "progress": False, "seed": 2} | settings
+    settings = {"draws": 200, "tune": 100, "progress": False, "seed": 2} | QUICK | settings
     known = ENGINES[method].defaults.keys() | {"progress", "seed", "sample_weight", "columns"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)

@@ -34,6 +34,7 @@ from bayesgmm.reports.subject import Subject
 from tests import browser
 from tests.commands import run
 from tests.conftest import sampled
+from tests.undrawn import without_saving
 
 mpl.use("Agg")
 
@@ -113,6 +114,13 @@ def by_command(fit, tmp_path_factory):
     words = [sys.executable, "-m", "bayesgmm", "report", "fit.nc", "-o", "iris.html", "--title", "Iris"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
     return done, folder / "iris.html"
+
+
+@pytest.fixture
+def unsaved():
+    """Make the figures of reports, but do not save them."""
+    with without_saving():
+        yield
 
 
 @pytest.fixture
@@ -456,7 +464,7 @@ DRAWN = {"one draw", "stuck chains"}  # their axes have no width of their own
 
 @pytest.mark.parametrize("name", FITS)
 def test_a_fit_gets_a_report_whatever_it_lacks(short, name, tmp_path, request):
-    request.getfixturevalue("coarse" if name in DRAWN else "undrawn")
+    request.getfixturevalue("coarse" if name in DRAWN else "unsaved")
     path = bg.report(FITS[name](short), tmp_path / "report.html", progress=False)
     page = parse(path.read_text(encoding="utf-8"))
     assert [section.get("id") for section in find(page, "section")] == [section.name for section in SECTIONS]
@@ -466,7 +474,7 @@ def test_a_fit_gets_a_report_whatever_it_lacks(short, name, tmp_path, request):
 
 
 @pytest.mark.parametrize("method", ["mle", "vb"])
-def test_every_engine_s_fit_gets_a_report(method, tmp_path, undrawn):
+def test_every_engine_s_fit_gets_a_report(method, tmp_path, unsaved):
     model = bg.MixtureModel(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
@@ -497,7 +505,7 @@ def many(n_points, n_features, n_components):
     ("n_points", "n_features", "n_components"), [(250, 2, 3), (40, 2, 1), (40, 1, 12)]
 )
 def test_large_and_single_column_fits_get_a_report(
-    n_points, n_features, n_components, tmp_path, monkeypatch, undrawn
+    n_points, n_features, n_components, tmp_path, monkeypatch, unsaved
 ):
     """As if 200 points were as many as figures show."""
     monkeypatch.setattr("bayesgmm.reports.subject.DRAWN", 200)
@@ -511,12 +519,12 @@ def test_large_and_single_column_fits_get_a_report(
 @pytest.fixture(scope="module")
 def hostile_report(tmp_path_factory):
     """Return the report on a wide fit, in which the columns that are shown have difficult names."""
-    wide = many(60, 14, 2)
-    shown = dict(zip(Subject(wide).informative, HOSTILE, strict=False))
-    names = [shown.get(name, name) for name in wide["posterior"]["feature"].values.tolist()]
-    path = tmp_path_factory.mktemp("reports") / "hostile.html"
+    wide, path = many(60, 14, 2), tmp_path_factory.mktemp("reports") / "hostile.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bayesgmm.reports.pictures.WIDEST", 300)
+        patch.setattr("bayesgmm.reports.subject.PANELS", len(HOSTILE))
+        shown = dict(zip(Subject(wide).informative, HOSTILE, strict=True))
+        names = [shown.get(name, name) for name in wide["posterior"]["feature"].values.tolist()]
         return bg.report(renamed(wide, names), path, title="<b>&\"'", progress=False)
 
 

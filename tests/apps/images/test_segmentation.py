@@ -249,7 +249,7 @@ def test_without_smoothing_probabilities_are_those_of_assignments(image, fit):
 
 
 def test_strips_and_threads_do_not_change_the_result(monkeypatch, image):
-    given = {"features": ["colour", "texture"], "seed": 3, "probability": True, "sample": 1000, "progress": False}
+    given = {"features": ["colour", "texture"], "seed": 3, "probability": True, "method": "em", "progress": False}
     one = segment_image(image, 3, cores=1, **given)
     monkeypatch.setattr(pixel_labels, "STRIP", 170 * 21)
     assert len(pixel_labels.strips_of(150, 170, 10)) == 8
@@ -289,7 +289,7 @@ def test_transparent_pixels_have_no_label_and_no_influence(truth):
     colour = (255 * noisy(truth)).astype(np.uint8)[:60, :80]
     seen = np.full((60, 80), 255, np.uint8)
     seen[10:30, 20:50] = 0
-    given = {"features": ["colour", "texture"], "n_components": 3, "sample": 500, "progress": False}
+    given = {"features": ["colour", "texture"], "n_components": 3, "method": "em", "progress": False}
     one = segment_image(np.dstack([colour, seen]), **given)
     hidden = colour.copy()
     hidden[10:30, 20:50] = rng.integers(255, size=(20, 30, 3))
@@ -622,10 +622,10 @@ def test_the_segment_command_writes_a_folder_and_reuses_its_fit(tmp_path, image)
 
     path, out = tmp_path / "photo.png", tmp_path / "out"
     Image.fromarray((255 * image).astype(np.uint8)).save(path)
-    done = CliRunner().invoke(app, ["segment", str(path), "-k", "4", "-o", str(out), "--sample", "1000"])
+    done = CliRunner().invoke(app, ["segment", str(path), "-k", "4", "-o", str(out), "--method", "em"])
     assert done.exit_code == 0, done.exception
     assert "170 x 150 pixels, by lightness, green red, blue yellow" in done.output
-    expected = segment_image(path, 4, sample=1000, progress=False)["label"].values
+    expected = segment_image(path, 4, method="em", progress=False)["label"].values
     np.testing.assert_array_equal(np.asarray(opened(out / "labels.png")), expected)
     again = CliRunner().invoke(
         app, ["segment", str(path), "--fit", str(out / "fit.nc"), "--merge", "0.9", "-o", str(tmp_path / "two")]

@@ -102,8 +102,8 @@ def test_structure_in_two_of_ten_columns_is_detected():
     good = rng.normal(size=(1000, 10))
     good[:, :2] += 8 * np.column_stack([np.cos(turn), np.sin(turn)])
     bad = np.column_stack([rng.uniform(-10, 10, (50, 2)), rng.normal(size=(50, 8))])
-    found = find_anomalies(np.concatenate([good, bad]), **QUIET)
-    assert found.fit["posterior"].sizes["component"] >= 6
+    found = find_anomalies(np.concatenate([good, bad]), n_components=(1, 3, 6), **QUIET)
+    assert found.fit["posterior"].sizes["component"] == 6
     assert roc_auc_score(np.arange(1050) >= 1000, -found.rows["log_density"]) > 0.75  # one Gaussian: 0.5
 
 
@@ -195,30 +195,30 @@ def test_empty_components_do_not_hide_anomalies():
 
 
 def test_good_rows_are_rarely_flagged():
-    """40 data sets of 100 good rows, judged by their own fit: at a rate of 0.05 at most 5 % have a flagged row.
+    """20 data sets of 100 good rows, judged by their own fit: at a rate of 0.05 at most 5 % have a flagged row.
 
-    More than 8 of 40: false alarm 4e-4 if exactly 5 %.  Of 4,000 p-values at most 5 % are below 0.05: 240 are 5.8
+    More than 5 of 20: false alarm 3e-4 if exactly 5 %.  Of 2,000 p-values at most 5 % are below 0.05: 140 are 4.1
     standard errors too many.
     """
     data_sets, low = 0, 0
-    for seed in range(40):
+    for seed in range(20):
         x = np.random.default_rng(1000 + seed).normal(size=(100, 2))
         rows = find_anomalies(x, n_components=1, background=bg.Background(share=0.01), **QUIET).rows
         data_sets += rows["anomaly"].any()
         low += (rows["p_value"] < 0.05).sum()
-    assert data_sets <= 8
-    assert low < 240
+    assert data_sets <= 5
+    assert low < 140
 
 
 def test_the_false_discovery_rate_holds_in_contaminated_tables():
-    """12 data sets at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
+    """6 data sets at a rate of 0.2: the mean share of good rows, of sd below 0.15, within 4 standard errors: 3e-5."""
     shares, power = [], []
-    for seed in range(12):
+    for seed in range(6):
         x, wrong = ring(n=300, anomalies=15, seed=seed)
         flagged = find_anomalies(x, n_components=8, background=bg.Background(), fdr=0.2, **QUIET).rows["anomaly"]
         shares.append((flagged & ~wrong).sum() / max(flagged.sum(), 1))
         power.append((flagged & wrong).sum() / 15)
-    assert np.mean(shares) < 0.2 + 4 * 0.15 / np.sqrt(12)
+    assert np.mean(shares) < 0.2 + 4 * 0.15 / np.sqrt(6)
     assert np.mean(power) > 0.4
 
 
@@ -349,10 +349,14 @@ def test_invalid_rules_are_refused(rule):
         find_anomalies(np.random.default_rng(0).normal(size=(60, 1)), n_components=[], **QUIET)
 
 
-def test_the_same_seed_gives_the_same_result(ring_anomalies):
+def test_the_same_seed_gives_the_same_result():
+    table, _ = ring(n=150, anomalies=8)
+    one, again = (find_anomalies(table, n_components=[1, 2], **QUIET) for _ in range(2))
+    pd.testing.assert_frame_equal(one.rows, again.rows)
+
+
+def test_flagged_rows_are_those_of_the_table_by_their_p_values(ring_anomalies):
     table, _ = ring()
-    again = find_anomalies(table, n_components=[1, 4, 8], **QUIET)
-    pd.testing.assert_frame_equal(again.rows, ring_anomalies.rows)
     assert ring_anomalies.flagged["p_value"].is_monotonic_increasing
     assert (ring_anomalies.flagged["east"] == table.loc[ring_anomalies.flagged.index, "east"]).all()
 
@@ -364,7 +368,7 @@ def test_the_anomalies_command(tmp_path):
     table, _ = ring(n=300, anomalies=15)
     table.assign(name="x").to_csv(tmp_path / "train.csv", index=False)
     ring(n=100, anomalies=5, seed=9)[0].to_csv(tmp_path / "new.csv", index=False)
-    args = ["anomalies", "train.csv", "-k", "8", "-o", "flagged.csv", "--top", "12", "--save", "fit.nc"]
+    args = ["anomalies", "train.csv", "-k", "3", "-o", "flagged.csv", "--top", "12", "--save", "fit.nc"]
     done = run(*args, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "column 'name' is left out: it is text" in done.stderr
@@ -379,7 +383,7 @@ def test_the_anomalies_command(tmp_path):
     assert (answer["n_rows"], answer["n_judged"]) == (105, 105)
     assert len(pd.read_csv(tmp_path / "f.csv")) == 105
     assert answer["n_flagged"] == pd.read_csv(tmp_path / "f.csv")["anomaly"].sum()
-    done = run("anomalies", "train.csv", "--new", "new.csv", "-k", "8", "-o", "f.csv", "--fdr", "0.2", cwd=tmp_path)
+    done = run("anomalies", "train.csv", "--new", "new.csv", "-k", "3", "-o", "f.csv", "--fdr", "0.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for wrong, words in {
         ("--fdr", "0.1", "--top", "3"): "give one of fdr, alpha and top",
