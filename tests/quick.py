@@ -29,15 +29,20 @@ QUICK = (
 )  # the laws of every part that others are built on, and one fit by each engine
 
 LONG = (
-    "tests/inference/test_builder.py",
-    "tests/reports/test_reports.py",
-    "tests/pymc_ops/test_distributions.py",
-    "tests/test_notebooks.py",
     "tests/test_docs.py",
-    "tests/inference/test_engines.py",
+    "tests/reports/test_reports.py",
     "tests/cards/test_cards.py",
+    "tests/test_notebooks.py",
     "tests/apps/tables/test_tables_to_answers.py",
+    "tests/inference/test_engines.py",
+    "tests/inference/test_builder.py",
+    "tests/inference/test_variational.py",
+    "tests/inference/test_gibbs.py",
+    "tests/estimators/test_estimators.py",
+    "tests/inference/test_advi.py",
+    "tests/model_selection/test_evidence.py",
     "tests/model_selection/test_selection.py",
+    "tests/cli/test_cli.py",
     "tests/test_readme.py",
     "tests/cli/test_terminal.py",
 )  # longest first: a long file that starts last keeps one core waiting
