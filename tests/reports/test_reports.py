@@ -501,12 +501,8 @@ def many(n_points, n_features, n_components):
     return pack(points, Standard.of(points), Parameters(weight, mean, covariance, {}), stats)
 
 
-@pytest.mark.parametrize(
-    ("n_points", "n_features", "n_components"), [(250, 2, 3), (40, 2, 1), (40, 1, 12)]
-)
-def test_large_and_single_column_fits_get_a_report(
-    n_points, n_features, n_components, tmp_path, monkeypatch, unsaved
-):
+@pytest.mark.parametrize(("n_points", "n_features", "n_components"), [(250, 2, 3), (40, 2, 1), (40, 1, 12)])
+def test_large_and_single_column_fits_get_a_report(n_points, n_features, n_components, tmp_path, monkeypatch, unsaved):
     """As if 200 points were as many as figures show."""
     monkeypatch.setattr("bayesgmm.reports.subject.DRAWN", 200)
     path = bg.report(many(n_points, n_features, n_components), tmp_path / "report.html", progress=False)

@@ -319,9 +319,7 @@ def test_constant_features_are_left_out_and_reported(image):
     regions = segment_image(grey, 3, sample=500, progress=False)
     assert regions.attrs["features"] == "lightness"
     assert regions.attrs["left_out"] == "green_red, blue_yellow"
-    np.testing.assert_array_equal(
-        regions["label"], segment_image(grey[..., 0], 3, sample=500, progress=False)["label"]
-    )
+    np.testing.assert_array_equal(regions["label"], segment_image(grey[..., 0], 3, sample=500, progress=False)["label"])
 
 
 def test_a_fit_labels_another_image_and_other_engines_work(image, truth, fit):
