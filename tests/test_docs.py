@@ -32,6 +32,7 @@ FEWER = {  # beside those of the course: they only make a page faster
     "batch_size=4096": "batch_size=1024",
     "sample=5000": "sample=1000",
     "draws=100, tune=200": "draws=30, tune=60",
+    "n_components=[2, 3]": "n_components=[2]",
     "find_anomalies(changed,": "find_anomalies(changed, n_components=(1, 2),",
 }
 

@@ -12,13 +12,14 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.weights import WEIGHTS
-from evidence import __main__, calibration, enumeration, errors, marginal_likelihoods, page, results
+from evidence import __main__, alarms, calibration, enumeration, errors, marginal_likelihoods, page, results
 from evidence.declared import every_declaration
 from evidence.sections import SECTIONS
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_small_sample_of_every_section_runs(name, tmp_path):
+def test_a_small_sample_of_every_section_runs(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(alarms, "LONG", alarms.LONG | {"draws": 1000, "chains": 4, "max_draws": 2000})
     section = SECTIONS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

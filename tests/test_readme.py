@@ -12,6 +12,7 @@ from notebooks import smaller
 README = Path(__file__).parents[1] / "README.md"
 FEWER = {
     "draws=1000, chains=4": "draws=200, chains=2",
+    "n_components=[2, 3]": "n_components=[2]",
     "find_anomalies(X,": "find_anomalies(X, n_components=(1, 2),",
 }
 
