@@ -321,7 +321,7 @@ def test_auto_calls_anomalies_what_has_a_small_p_value(alpha):
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
 def test_contamination_is_the_share_of_anomalies(contamination):
-    detector = bg.AnomalyDetector(3, contamination=contamination, random_state=0).fit(X)
+    detector = bg.AnomalyDetector(1, contamination=contamination, random_state=0).fit(X)
     assert (detector.predict(X) == -1).sum() == contamination * 300
     np.testing.assert_allclose(detector.decision_function(X), detector.score_samples(X) - detector.offset_)
     np.testing.assert_allclose(detector.score_samples(X), bg.anomaly_scores(detector.posterior_)["log_density"])
