@@ -20,6 +20,7 @@ from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer
+from bayesgmm.inference.overfitted_kernels import overfitted_sweeps
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -174,8 +175,15 @@ class Chains:
     def sweeps(self, number: int, q: Array, span: tuple[int, int], drawn: Array, loglik: Array) -> None:
         """Make the same sweeps, and keep the draws (draws, P) and their log likelihoods (draws,)."""
         names = np.array([number, *self.keys])
-        make = telescoping_sweeps if self.law.weights_kind == FINITE else gibbs_sweeps
-        make(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+        self._make(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+
+    @property
+    def _make(self) -> Callable[..., None]:
+        """The compiled sweeps of this declaration."""
+        if self.law.weights_kind == FINITE:
+            return telescoping_sweeps
+        splits = self.density.model.weights.is_overfitted and self.schedule.single and self.law.n_cores > 1
+        return overfitted_sweeps if splits else gibbs_sweeps
 
 
 def in_chunks(
