@@ -143,8 +143,14 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     """Return a note if the engine's own chains disagreed and their draws were replaced."""
     if not (replaced := info(fit).notes.reconciled):
         return []
-    what = f"The chains disagreed (R-hat {replaced.rhat:.2f}), and were replaced: the draws come from {replaced.by}."
+    if replaced.difference:
+        apart = f"of Gibbs sampling, by {replaced.difference:.1f} standard deviations of some quantity"
+        what = f"The chains' means differed from those {apart}, and were replaced: the draws come from {replaced.by}."
+    else:
+        what = f"The chains disagreed (R-hat {replaced.rhat:.2f}), and were replaced: the draws come from {replaced.by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
+    if replaced.by == "Gibbs sampling":
+        why = "Its split-merge moves change the number of clusters, which these chains hardly did."
     return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
 
 

@@ -89,3 +89,29 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else np.sort(weight, axis=1)
     parts = [lp.reshape(-1, 1), sizes, at]
     return np.concatenate(parts, axis=1).reshape(*q.shape[:2], -1)
+
+
+def monitored(density: LogPosterior, q: Array, lp: Array) -> Array:
+    """Return the ``label_free`` quantities (chains, draws, M); where K is a bound, the number of clusters is the last.
+
+    It is the expected number of components that hold points, rounded: its fractions are those of small weights, which
+    change quickly, so that R-hat and the effective size, which are those of ranks, would not be of clusters.
+    """
+    values = label_free(density, q, lp)
+    if not density.model.weights.is_overfitted:
+        return values
+    weight = density.mixture(q.reshape(-1, q.shape[-1]))[0]
+    number = expected_occupied(weight, density.blocks.total_weight).round().reshape(*lp.shape, 1)
+    return np.concatenate([values, number], axis=2)
+
+
+def expected_occupied(weight: Array, n_points: float) -> Array:
+    """Compute the expected number of components (...) that hold any of N points, for weights (..., K).
+
+    Examples
+    --------
+    >>> expected_occupied(np.array([0.5, 0.5, 0.0]), 4)
+    array(1.875)
+    """
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(n_points * np.log1p(-weight)).sum(axis=-1))

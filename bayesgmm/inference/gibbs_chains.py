@@ -182,8 +182,16 @@ class Chains:
         """The compiled sweeps of this declaration."""
         if self.law.weights_kind == FINITE:
             return telescoping_sweeps
-        splits = self.density.model.weights.is_overfitted and self.schedule.single and self.law.n_cores > 1
-        return overfitted_sweeps if splits else gibbs_sweeps
+        return overfitted_sweeps if splits_clusters(self.density) else gibbs_sweeps
+
+
+def splits_clusters(density: LogPosterior) -> bool:
+    """Return True if the number of components is only an upper bound, and sweeps have split-merge moves.
+
+    These are for components with covariances of their own, and for rows of weight one.
+    """
+    own = density.model.family.sharing.count(density.n_components) > 1
+    return density.model.weights.is_overfitted and own and bool((density.blocks.weight <= 1).all())
 
 
 def in_chunks(

@@ -1,7 +1,7 @@
 r"""Gibbs sampling of a mixture whose number of components is only an upper bound, compiled.
 
-A sweep is that of ``gibbs_kernels``, with split-merge moves between its first two steps. A weight of a component that is
-empty is tiny, so that sweeps alone rarely fill one. Components that share their covariance have no moves.
+A sweep is that of ``gibbs_kernels``, with split-merge moves after its first step. The weight of an empty component is
+tiny, so that sweeps alone rarely fill one. Components that share their covariance have no moves.
 """
 
 import math
@@ -29,7 +29,11 @@ from bayesgmm.sweep.orchestration import NativeTable, workspace
 def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
     """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one."""
     k, starts = law.n_components, part_starts(law, q.size)
-    memory, numbers, pair = scratch_memory(law, starts[2] - starts[1]), number_memory(law.n_components), pair_memory(points, law)
+    memory, numbers, pair = (
+        scratch_memory(law, starts[2] - starts[1]),
+        number_memory(law.n_components),
+        pair_memory(points, law),
+    )
     table = NativeTable(memory.offset, memory.mean, memory.root, k)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
     draws, width = np.empty(work.score.size), memory.sums.size // k

@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.diagnosis.mixing import LOW_ESS
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
 from bayesgmm.inference import gibbs_chains, independence_chains
-from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
@@ -67,7 +67,7 @@ def reconcile(
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
-    before = agreement(label_free(density, q, lp))
+    before = agreement(monitored(density, q, lp))
     if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
         return None
     progress.stage("moving between regions")
