@@ -143,11 +143,10 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     """Return a note if the engine's own chains disagreed and their draws were replaced."""
     if not (replaced := info(fit).notes.reconciled):
         return []
+    found = f"The chains disagreed (R-hat {replaced.rhat:.2f})"
     if replaced.difference:
-        apart = f"of Gibbs sampling, by {replaced.difference:.1f} standard deviations of some quantity"
-        what = f"The chains' means differed from those {apart}, and were replaced: the draws come from {replaced.by}."
-    else:
-        what = f"The chains disagreed (R-hat {replaced.rhat:.2f}), and were replaced: the draws come from {replaced.by}."
+        found = f"The chains differed from Gibbs sampling (a mean by {replaced.difference:.1f} standard deviations)"
+    what = f"{found}, and were replaced: the draws come from {replaced.by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if replaced.by == "Gibbs sampling":
         why = "Its split-merge moves change the number of clusters, which these chains hardly did."

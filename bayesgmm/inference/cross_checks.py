@@ -108,7 +108,7 @@ class CrossCheck:
 
 
 def difference(one: Array, other: Array) -> float:
-    """Return the largest difference of the means of M quantities (chains, draws, M), in standard deviations of all draws.
+    """Return the largest difference of the means of M quantities (chains, draws, M), in standard deviations.
 
     Differences that chance may have made, or that no reader would notice, count as 0.
 
@@ -136,6 +136,6 @@ def _standard_error(values: Array) -> Array:
 
 
 _WARNING = (
-    "A Gibbs sampler disagrees with these chains: the mean of some quantity differs by {:.1f} standard deviations. Either "
-    "may have missed numbers of clusters.\n  Try method='gibbs' with more draws, or fewer components."
+    "A Gibbs sampler disagrees with these chains: a mean differs by {:.1f} standard deviations. Either may "
+    "have missed numbers of clusters.\n  Try method='gibbs' with more draws, or fewer components."
 )
