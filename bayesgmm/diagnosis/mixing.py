@@ -143,12 +143,13 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     """Return a note if the engine's own chains disagreed and their draws were replaced."""
     if not (replaced := info(fit).notes.reconciled):
         return []
-    found = f"The chains disagreed (R-hat {replaced.rhat:.2f})"
+    high, by = f"{replaced.rhat:.2f}", replaced.by
+    what = f"The chains disagreed (R-hat {high}), and were replaced: the draws come from {by}."
     if replaced.difference:
-        found = f"The chains differed from Gibbs sampling (a mean by {replaced.difference:.1f} standard deviations)"
-    what = f"{found}, and were replaced: the draws come from {replaced.by}."
+        moved = f"a mean by {replaced.difference:.1f} standard deviations"
+        what = f"The chains differed from Gibbs sampling ({moved}), and were replaced: the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
-    if replaced.by == "Gibbs sampling":
+    if by == "Gibbs sampling":
         why = "Its split-merge moves change the number of clusters, which these chains hardly did."
     return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
 

@@ -21,10 +21,10 @@ from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-TUNE, THIN = 500, 10  # Gibbs sweeps before the first draw, and from one draw to the next
+TUNE, THIN = 500, 5  # Gibbs sweeps before the first draw, and from one draw to the next
 SEARCH = 500  # budget of the search for starts
 WORTH = 1_000_000_000  # maximum cost of the sweeps: points x features x components x sweeps
-LONGER = 2  # maximum number of draws, relative to those of the first run
+LONGER = 4  # maximum number of draws, relative to those of the first run
 CERTAIN = 3.0  # standard errors by which means must differ
 
 
