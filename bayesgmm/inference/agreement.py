@@ -9,6 +9,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Table, log_densities
 
 REFERENCES = 8  # points of the data at which the density is monitored
+SMALLEST = 5  # points of a cluster that is counted
 MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
 
 
@@ -94,24 +95,12 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
 def monitored(density: LogPosterior, q: Array, lp: Array) -> Array:
     """Return the ``label_free`` quantities (chains, draws, M); where K is a bound, the number of clusters is the last.
 
-    It is the expected number of components that hold points, rounded: its fractions are those of small weights, which
-    change quickly, so that R-hat and the effective size, which are those of ranks, would not be of clusters.
+    It counts the components with the weight of at least ``SMALLEST`` points. Lower weights are mostly those of empty
+    components: they change quickly, and by their ranks any chain would seem to mix.
     """
     values = label_free(density, q, lp)
     if not density.model.weights.is_overfitted:
         return values
     weight = density.mixture(q.reshape(-1, q.shape[-1]))[0]
-    number = expected_occupied(weight, density.blocks.total_weight).round().reshape(*lp.shape, 1)
-    return np.concatenate([values, number], axis=2)
-
-
-def expected_occupied(weight: Array, n_points: float) -> Array:
-    """Compute the expected number of components (...) that hold any of N points, for weights (..., K).
-
-    Examples
-    --------
-    >>> expected_occupied(np.array([0.5, 0.5, 0.0]), 4)
-    array(1.875)
-    """
-    with np.errstate(divide="ignore"):
-        return np.asarray(-np.expm1(n_points * np.log1p(-weight)).sum(axis=-1))
+    number = (weight * density.blocks.total_weight >= SMALLEST).sum(axis=1, dtype=np.float64)
+    return np.concatenate([values, number.reshape(*lp.shape, 1)], axis=2)

@@ -229,13 +229,13 @@ def settled(
         extension.run(progress, if_uncertain=False)
         drawn = extension.drawn
         is_uncertain = not (extension.is_good or drawn.interrupted)
+        lp = drawn.stats["lp"]
+        if is_uncertain and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
+            return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         if check and not drawn.interrupted:
             checked = check(drawn)
             if better := checked.better:
                 return Estimate(better.q, {"lp": better.lp}, (), replace(notes, reconciled=better.info))
-        lp = drawn.stats["lp"]
-        if is_uncertain and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
-            return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
         extension.run(progress, if_uncertain=True)
     except KeyboardInterrupt:
         extension.drawn = replace(extension.drawn, interrupted=True)
