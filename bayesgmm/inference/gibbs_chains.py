@@ -153,6 +153,8 @@ class Chains:
         Keys of the random numbers.
     search : int
         Budget of the search for starts by EM: maximum number of sweeps for a start.
+    splits : bool
+        False if sweeps have no split-merge moves, where the number of components is only an upper bound.
     """
 
     density: LogPosterior
@@ -160,13 +162,16 @@ class Chains:
     schedule: Schedule
     keys: IntArray
     search: int
+    splits: bool
 
     @classmethod
-    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS) -> Self:
+    def of(
+        cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS, splits: bool = True
+    ) -> Self:
         """Make it from the density that is sampled."""
         schedule = Schedule(tune, thin, _has_single_weights(density))
         keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
-        return cls(unordered(density), law_of(density), schedule, keys, search)
+        return cls(unordered(density), law_of(density), schedule, keys, search, splits and splits_clusters(density))
 
     def advance(self, number: int, q: Array, span: tuple[int, int]) -> None:
         """Make the sweeps of a span of chain ``number`` from q (P,), which becomes the state after them."""
@@ -182,7 +187,7 @@ class Chains:
         """The compiled sweeps of this declaration."""
         if self.law.weights_kind == FINITE:
             return telescoping_sweeps
-        return overfitted_sweeps if splits_clusters(self.density) else gibbs_sweeps
+        return overfitted_sweeps if self.splits else gibbs_sweeps
 
 
 def splits_clusters(density: LogPosterior) -> bool:

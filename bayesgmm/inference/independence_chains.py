@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bayesgmm.errors import PoorProposal
-from bayesgmm.inference.agreement import Agreement, agreement, monitored
+from bayesgmm.inference.agreement import Agreement, agreement, label_free
 from bayesgmm.inference.corrected_draws import FIRST, IndependenceStep, labelled
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.gibbs_chains import Chains
@@ -168,7 +168,7 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
                 for _ in range(min(least, most - running.made)):
                     running.advance(pool)
                 q, lp = (_joined(values, chains, draws) for values in running.drawn())
-                verdict = agreement(monitored(density, q, lp))
+                verdict = agreement(label_free(density, q, lp))
                 running.require_accepted()  # else chains agree only because they all started at the same few draws
                 if verdict.is_good(target):
                     break
@@ -190,7 +190,7 @@ def _started(proposal: Proposal, seed: int, count: int) -> _ShortChains:
         raise PoorProposal("no draw of the proposal has a finite posterior density")
     chosen = offered.take(resample(smooth(offered.log_ratio)[0], count, rng))
     q, lp = labelled(proposal.density, chosen, rng)
-    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1)
+    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1, splits=False)  # the steps change the number of clusters
     return _ShortChains(proposal.density, sweeps, IndependenceStep(proposal, seed), q, lp, proposal.cores)
 
 

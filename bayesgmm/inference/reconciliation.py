@@ -20,6 +20,7 @@ from bayesgmm.sweep.stats import Array
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
+SPLIT_THIN = 7  # the latter for sweeps with split-merge moves, which take three times as long
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4
 
@@ -100,7 +101,8 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
 
 def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
     """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
-    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, THIN))
+    longest = SPLIT_THIN if gibbs_chains.splits_clusters(density) else THIN
+    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, longest))
     tune = min(TUNE, thin * draws)
     q, _, interrupted = gibbs_chains.sample(
         density, seed, cores, Silent(), draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin
