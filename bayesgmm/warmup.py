@@ -19,7 +19,7 @@ from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.anomalies import anomaly_scores
 from bayesgmm.predictions.predictive import assignments, density
 from bayesgmm.priors.scalars import ENTRIES, log_densities
-from bayesgmm.priors.weights import FiniteMixture
+from bayesgmm.priors.weights import FiniteMixture, SparseDirichlet
 from bayesgmm.progress import track
 from bayesgmm.sweep.compilation import KERNELS, Callback
 from bayesgmm.sweep.stats import Blocks
@@ -64,13 +64,14 @@ def _steps() -> list[Step]:
     model = MixtureModel(2)
     fits: dict[str, xr.DataTree] = {}
 
-    unknown = MixtureModel(3, weights=FiniteMixture())
+    unknown, bound = (MixtureModel(3, weights=weights) for weights in (FiniteMixture(), SparseDirichlet()))
 
     def fit_by(method: str, **settings: Any) -> None:
         fits[method] = fit(model, x, method, seed=0, cores=1, progress=False, **settings)
 
     def draw_numbers() -> None:
-        fit(unknown, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
+        for model in (unknown, bound):
+            fit(model, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
     def sampled() -> "xr.DataTree":
         return fits["nuts"]

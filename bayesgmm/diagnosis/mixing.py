@@ -143,8 +143,14 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     """Return a note if the engine's own chains disagreed and their draws were replaced."""
     if not (replaced := info(fit).notes.reconciled):
         return []
-    what = f"The chains disagreed (R-hat {replaced.rhat:.2f}), and were replaced: the draws come from {replaced.by}."
+    high, by = f"{replaced.rhat:.2f}", replaced.by
+    what = f"The chains disagreed (R-hat {high}), and were replaced: the draws come from {by}."
+    if replaced.difference:
+        moved = f"a mean by {replaced.difference:.1f} standard deviations"
+        what = f"The chains differed from Gibbs sampling ({moved}), and were replaced: the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
+    if by == "Gibbs sampling":
+        why = "Its split-merge moves change the number of clusters, which these chains hardly did."
     return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
 
 

@@ -9,6 +9,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Table, log_densities
 
 REFERENCES = 8  # points of the data at which the density is monitored
+SMALLEST = 5  # points of a cluster that is counted
 MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
 
 
@@ -89,3 +90,17 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else np.sort(weight, axis=1)
     parts = [lp.reshape(-1, 1), sizes, at]
     return np.concatenate(parts, axis=1).reshape(*q.shape[:2], -1)
+
+
+def monitored(density: LogPosterior, q: Array, lp: Array) -> Array:
+    """Return the ``label_free`` quantities (chains, draws, M); where K is a bound, the number of clusters is the last.
+
+    It counts the components with the weight of at least ``SMALLEST`` points. Lower weights are mostly those of empty
+    components: they change quickly, and by their ranks any chain would seem to mix.
+    """
+    values = label_free(density, q, lp)
+    if not density.model.weights.is_overfitted:
+        return values
+    weight = density.mixture(q.reshape(-1, q.shape[-1]))[0]
+    number = (weight * density.blocks.total_weight >= SMALLEST).sum(axis=1, dtype=np.float64)
+    return np.concatenate([values, number.reshape(*lp.shape, 1)], axis=2)

@@ -128,15 +128,21 @@ def log_concentration_density(kind, alpha, discount, counts):
             if counts[k] > 0.0:
                 value += math.lgamma(alpha + counts[k]) - math.lgamma(alpha)
         return value + math.lgamma(counts.size * alpha) - math.lgamma(counts.size * alpha + total)
-    a = 1.0 - discount
     rest = counts[last]
     for k in range(last - 1, -1, -1):
-        b = alpha + (k + 1) * discount
-        if counts[k] + rest > 0.0:
-            value += math.lgamma(a + b) - math.lgamma(b) + math.lgamma(b + rest)
-            value += math.lgamma(a + counts[k]) - math.lgamma(a) - math.lgamma(a + b + counts[k] + rest)
+        value += log_stick(k, alpha, discount, counts[k], rest)
         rest += counts[k]
     return value
+
+
+@plain_jit
+def log_stick(k, alpha, discount, count, rest):
+    """Log probability that of all points from component k on, ``count`` are in it: its stick is integrated out."""
+    if count + rest == 0.0:
+        return 0.0
+    a, b = 1.0 - discount, alpha + (k + 1) * discount
+    value = math.lgamma(a + b) - math.lgamma(b) + math.lgamma(b + rest)
+    return value + math.lgamma(a + count) - math.lgamma(a) - math.lgamma(a + b + count + rest)
 
 
 @plain_jit

@@ -7,10 +7,10 @@ from typing import Self
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
-from bayesgmm.inference.agreement import Agreement, agreement, ess_within_chains, label_free
+from bayesgmm.inference.agreement import Agreement, agreement, ess_within_chains, monitored
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.interruptions import trim
-from bayesgmm.inference.reconciliation import SHORTEST, reconcile
+from bayesgmm.inference.reconciliation import SHORTEST, Reconciled, reconcile
 from bayesgmm.posterior.info import EngineNotes, ExtensionInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -55,6 +55,26 @@ class Drawn:
 
 type More = Callable[[Drawn, int, int], Drawn]
 """Function of the draws so far, the number of further draws, and the number of the extension: returns these draws."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Result of a comparison with another sampler.
+
+    Parameters
+    ----------
+    better : Reconciled, optional
+        Its draws, if they are better.
+    warnings : tuple of str
+        Where the two disagree and neither is known to be right.
+    """
+
+    better: Reconciled | None = None
+    warnings: tuple[str, ...] = ()
+
+
+type Check = Callable[[Drawn], Checked]
+"""Function of the draws so far: compares them with those of another sampler."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +182,7 @@ class Extension:
         return self.agreement.rhat > APART and ess_within_chains(self._label_free()) >= self.wanted
 
     def _label_free(self) -> Array:
-        return label_free(self.density, self.drawn.q, self.drawn.stats["lp"])
+        return monitored(self.density, self.drawn.q, self.drawn.stats["lp"])
 
 
 def settled(
@@ -174,6 +194,7 @@ def settled(
     seed: int,
     cores: int,
     progress: Progress,
+    check: Check | None = None,
 ) -> Estimate:
     """Return the result of a sampler, after its chains were extended or reconciled where they have not mixed.
 
@@ -190,6 +211,8 @@ def settled(
     budget : Budget
     seed, cores : int
     progress : Progress
+    check : function, optional
+        Compares the chains with those of another sampler, which may replace them.
 
     Raises
     ------
@@ -201,6 +224,7 @@ def settled(
     if budget.draws < SHORTEST:
         return Estimate(drawn.q, drawn.stats, (), notes)
     extension = Extension(density, drawn, more, budget.longest, wanted_ess(budget.chains, budget.draws))
+    checked = Checked()
     try:
         extension.run(progress, if_uncertain=False)
         drawn = extension.drawn
@@ -208,12 +232,17 @@ def settled(
         lp = drawn.stats["lp"]
         if is_uncertain and budget.reconciles and (found := reconcile(density, drawn.q, lp, seed, cores, progress)):
             return Estimate(found.q, {"lp": found.lp}, (), replace(notes, reconciled=found.info))
+        if check and not drawn.interrupted:
+            checked = check(drawn)
+            if better := checked.better:
+                return Estimate(better.q, {"lp": better.lp}, (), replace(notes, reconciled=better.info))
         extension.run(progress, if_uncertain=True)
     except KeyboardInterrupt:
         extension.drawn = replace(extension.drawn, interrupted=True)
     drawn = extension.drawn
     facts = ExtensionInfo(budget.draws, drawn.draws) if drawn.draws > budget.draws else None
-    return Estimate(drawn.q, drawn.stats, (), replace(notes, extended=facts, interrupted=drawn.interrupted))
+    notes = replace(notes, extended=facts, interrupted=drawn.interrupted)
+    return Estimate(drawn.q, drawn.stats, checked.warnings, notes)
 
 
 def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:

@@ -20,6 +20,7 @@ from bayesgmm.inference.engine import Progress, Silent, StartedChain
 from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer
+from bayesgmm.inference.overfitted_kernels import overfitted_sweeps
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
@@ -152,6 +153,8 @@ class Chains:
         Keys of the random numbers.
     search : int
         Budget of the search for starts by EM: maximum number of sweeps for a start.
+    splits : bool
+        False if sweeps have no split-merge moves, where the number of components is only an upper bound.
     """
 
     density: LogPosterior
@@ -159,13 +162,16 @@ class Chains:
     schedule: Schedule
     keys: IntArray
     search: int
+    splits: bool
 
     @classmethod
-    def of(cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS) -> Self:
+    def of(
+        cls, density: LogPosterior, seed: int, tune: int, thin: int, search: int = em.SWEEPS, splits: bool = True
+    ) -> Self:
         """Make it from the density that is sampled."""
         schedule = Schedule(tune, thin, _has_single_weights(density))
         keys = np.random.SeedSequence(seed).generate_state(2).astype(np.int64)
-        return cls(unordered(density), law_of(density), schedule, keys, search)
+        return cls(unordered(density), law_of(density), schedule, keys, search, splits and splits_clusters(density))
 
     def advance(self, number: int, q: Array, span: tuple[int, int]) -> None:
         """Make the sweeps of a span of chain ``number`` from q (P,), which becomes the state after them."""
@@ -174,8 +180,23 @@ class Chains:
     def sweeps(self, number: int, q: Array, span: tuple[int, int], drawn: Array, loglik: Array) -> None:
         """Make the same sweeps, and keep the draws (draws, P) and their log likelihoods (draws,)."""
         names = np.array([number, *self.keys])
-        make = telescoping_sweeps if self.law.weights_kind == FINITE else gibbs_sweeps
-        make(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+        self._make(self.density.blocks.native, self.law, self.schedule, names, q, *span, drawn, loglik)
+
+    @property
+    def _make(self) -> Callable[..., None]:
+        """The compiled sweeps of this declaration."""
+        if self.law.weights_kind == FINITE:
+            return telescoping_sweeps
+        return overfitted_sweeps if self.splits else gibbs_sweeps
+
+
+def splits_clusters(density: LogPosterior) -> bool:
+    """Return True if the number of components is only an upper bound, and sweeps have split-merge moves.
+
+    These are for components with covariances of their own, and for rows of weight one.
+    """
+    own = density.model.family.sharing.count(density.n_components) > 1
+    return density.model.weights.is_overfitted and own and bool((density.blocks.weight <= 1).all())
 
 
 def in_chunks(
@@ -237,13 +258,25 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     chains start in each, and R-hat shows it. (With starts chosen at random, the four chains of a fit of three
     components to the iris data all started in the same mode for one seed in three.)
 
-    Where the number of components is only an upper bound, starts have 1, 2, 3, 4, 5, 7, 9, ... components that hold
-    points, because surplus ones empty slowly, and for each number there is one at a maximum that EM finds.
+    Where the number of components is only an upper bound, or drawn, starts have 1, 2, 3, 4, 5, 7, 9, ... components
+    that hold points, because surplus ones empty slowly. Where it is a bound, for each number there is one start at a
+    maximum that EM finds.
     """
     density = chain.density
     rows, weight = starts.sample_rows(density.blocks, rng)
     if chain.law.weights_kind == FINITE:
-        return np.array([_finite_start(density, rows, weight, number, rng) for number in range(chains)])
+        q = _finite_starts(density, rows, weight, rng)
+    else:
+        q = _fixed_starts(chain, chains, rows, weight, rng)
+    value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
+    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
+    chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
+    return q[chosen[np.arange(chains) % len(chosen)]]
+
+
+def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
+    """Return coordinates (S, P) of starts with a fixed number of components."""
+    density = chain.density
     sizes = [density.n_components]
     if density.model.weights.is_overfitted:
         sizes += starts.fewer_components(density.n_components)
@@ -253,11 +286,14 @@ def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: 
     search = maxima_of_fewer if density.model.weights.is_overfitted else local_modes
     maxima = search(density, int(rng.integers(2**31)), 1, chain.search)[:count]
     begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
-    q = np.array(begun)
-    value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
-    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
-    chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
-    return q[chosen[np.arange(chains) % len(chosen)]]
+    return np.array(begun)
+
+
+def _finite_starts(density: LogPosterior, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
+    """Return coordinates (S, P) of starts with different numbers of components, two of each."""
+    largest = min(density.n_components, MAX_AT_START, max(1, len(rows) // 2))
+    turns = enumerate(np.repeat([*starts.fewer_components(largest), largest], 2).tolist())
+    return np.array([_finite_start(density, rows, weight, kind, count, rng) for kind, count in turns])
 
 
 def _features(density: LogPosterior, q: Array) -> Array:
@@ -311,16 +347,12 @@ def _positive(weight: Array) -> Array:
     return weight / weight.sum()
 
 
-def _finite_start(density: LogPosterior, rows: Array, weight: Array, number: int, rng: np.random.Generator) -> Array:
-    """Return coordinates (P,) with a number of components of their own, which come last; the others have no weight.
-
-    From many components, a chain reaches few within some sweeps. From few, it takes long to reach many: an empty
-    component from the prior must meet points.
-    """
+def _finite_start(
+    density: LogPosterior, rows: Array, weight: Array, kind: int, count: int, rng: np.random.Generator
+) -> Array:
+    """Return coordinates (P,) with ``count`` components, which come last; the others have no weight."""
     k = density.n_components
-    largest = min(k, MAX_AT_START, max(1, len(rows) // 2))
-    count = max(1, round(largest / 2 ** (number % 3)))
-    centres, equal = _KINDS[number % len(_KINDS)]
+    centres, equal = _KINDS[kind % len(_KINDS)]
     mixture = starts.from_centres(rows, weight, centres(rows, weight, count, rng), density.model.family)
     again = (np.arange(k) - k) % count
     sharing = density.model.family.sharing

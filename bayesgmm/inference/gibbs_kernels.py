@@ -164,6 +164,14 @@ def exchange_labels(stream, law, memory, concentration):
 
 
 @plain_jit
+def concentration_of(law, q):
+    """Return the concentration at coordinates q: that of the first component, if they have different ones."""
+    if law.weights_extra > 0:
+        return math.exp(q[law.n_components - 1])
+    return law.weights_params[1 if law.weights_kind == STICKS else 0]
+
+
+@plain_jit
 def draw_weights(stream, law, q, memory):
     """Draw the concentration, the weights integrated out, and then the weights."""
     k, counts, log_weight, params = law.n_components, memory.counts, memory.log_weight, law.weights_params
@@ -172,12 +180,12 @@ def draw_weights(stream, law, q, memory):
     place = 1 if sticks else 0
     discount = params[0] if sticks else 0.0
     if not law.exchangeable and k > 1:
-        exchange_labels(stream, law, memory, math.exp(q[k - 1]) if learned else params[place])
+        exchange_labels(stream, law, memory, concentration_of(law, q))
     if learned:
         set_law(memory.law, law.weights_kind, place, 0.0, discount, 0.0, 0.0)
         q[k - 1] = slice_draw(stream, memory.law, counts, params, q[k - 1])
     if sticks:
-        concentration = math.exp(q[k - 1]) if learned else params[1]
+        concentration = concentration_of(law, q)
         after = left = 0.0
         for c in range(k):
             after += counts[c]

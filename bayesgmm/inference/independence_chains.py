@@ -190,7 +190,7 @@ def _started(proposal: Proposal, seed: int, count: int) -> _ShortChains:
         raise PoorProposal("no draw of the proposal has a finite posterior density")
     chosen = offered.take(resample(smooth(offered.log_ratio)[0], count, rng))
     q, lp = labelled(proposal.density, chosen, rng)
-    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1)
+    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1, splits=False)  # the steps change the number of clusters
     return _ShortChains(proposal.density, sweeps, IndependenceStep(proposal, seed), q, lp, proposal.cores)
 
 

@@ -18,7 +18,7 @@ from bayesgmm.inference.mixtures import CovariancePrior, Exponents, Mixture, clo
 from bayesgmm.inference.populations import Climb
 from bayesgmm.inference.starts import fewer_components
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.stats import Array, Table, log_densities
 
 HESSIAN_LIMIT = 3000  # maximum number of coordinates for a Hessian: beyond it the Hessian takes too long
 MANY = 300  # with more coordinates than this, only the highest mode gets a Hessian
@@ -211,7 +211,18 @@ def bic_mass(density: LogPosterior, q: Array) -> tuple[float, int]:
     n_points = density.blocks.total_weight
     occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
     size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
-    return density.value(q) - density.log_prior(q) - 0.5 * size * math.log(n_points), size
+    return _log_likelihood(density, q) - 0.5 * size * math.log(n_points), size
+
+
+def _log_likelihood(density: LogPosterior, q: Array) -> float:
+    """Compute the log likelihood at q (P,), up to a constant."""
+    if not density.model.weights.draws_n_components:
+        return density.value(q) - density.log_prior(q)
+    weight, mean, core_roots = density.mixture(q[None])
+    with np.errstate(divide="ignore"):
+        table = Table.from_parameters(np.log(weight), mean, density.model.family.expand(core_roots, *mean.shape[1:]))
+    logs = log_densities(density.blocks, table)[0]
+    return float(logs @ density.blocks.weight[: density.blocks.n_points])
 
 
 def is_same_mixture(density: LogPosterior, q: Array, other: Array) -> bool:

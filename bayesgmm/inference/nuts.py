@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import RARE
 from bayesgmm.errors import SamplingError
+from bayesgmm.inference.cross_checks import CrossCheck, can_check
 from bayesgmm.inference.engine import Estimate, Progress, StartedChain
 from bayesgmm.inference.extension import Budget, Drawn, settled
 from bayesgmm.inference.laplace import Whitening, whiten_at_modes
@@ -106,6 +107,8 @@ def fit(
     settings = {"tune": tune, "target_accept": target_accept}
     notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=False)
 
+    check = CrossCheck(density, budget, seed, cores, progress) if can_check(density, budget) else None
+
     def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
         def draw(count: int, seed: int) -> Drawn:
             return _from_modes(density, modes, seed, cores, progress, chains, settings | {"draws": count})
@@ -116,7 +119,7 @@ def fit(
         drawn = draw(draws, first_seed)
         if max_draws is None and _takes_many_steps(drawn.stats):
             budget = replace(budget, max_draws=draws)
-        return settled(density, drawn, more, notes, budget, seed, cores, progress)
+        return settled(density, drawn, more, notes, budget, seed, cores, progress, check)
 
     estimate = run(seed, settings, notes, budget)
     is_kept = not budget.extends or draws < SHORTEST or estimate.notes.interrupted

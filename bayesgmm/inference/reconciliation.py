@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.diagnosis.mixing import LOW_ESS
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
 from bayesgmm.inference import gibbs_chains, independence_chains
-from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
@@ -20,6 +20,7 @@ from bayesgmm.sweep.stats import Array
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
+SPLIT_THIN = 7  # the latter for sweeps with split-merge moves, which take three times as long
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4
 
@@ -67,7 +68,7 @@ def reconcile(
     chains, draws = lp.shape
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
-    before = agreement(label_free(density, q, lp))
+    before = agreement(monitored(density, q, lp))
     if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
         return None
     progress.stage("moving between regions")
@@ -100,7 +101,8 @@ def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: in
 
 def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
     """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
-    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, THIN))
+    longest = SPLIT_THIN if gibbs_chains.splits_clusters(density) else THIN
+    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, longest))
     tune = min(TUNE, thin * draws)
     q, _, interrupted = gibbs_chains.sample(
         density, seed, cores, Silent(), draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin

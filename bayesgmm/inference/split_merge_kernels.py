@@ -1,4 +1,4 @@
-r"""Split-merge moves of the telescoping sampler, compiled: one cluster becomes two, or two become one.
+r"""Split-merge moves, compiled: one cluster becomes two, or two become one.
 
 A sweep changes the number of clusters by few points at a time: it rarely finds a new cluster where there are several
 columns. A split-merge move proposes a whole cluster [1]_, with weights, precisions and the number of components
@@ -25,9 +25,9 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.inference.allocation_kernels import choose_empty, first_empty, log_apart, log_together, set_prior
 from bayesgmm.inference.draw_kernels import factorise, log_gamma, normal, uniforms, wishart_root
 from bayesgmm.inference.gibbs_kernels import CONJUGATE, location_of
-from bayesgmm.inference.number_kernels import log_partition, set_concentration
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single
 from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
@@ -541,15 +541,6 @@ def _count(counts, fewest):
 
 
 @plain_jit
-def _first_empty(counts):
-    """Return a component without points; -1 if there is none."""
-    for c in range(counts.size):
-        if counts[c] == 0.0:
-            return c
-    return -1
-
-
-@plain_jit
 def _pick(stream, counts, fewest, but):
     """Draw a component that holds at least ``fewest`` points, but not ``but``; -1 if there is none."""
     number = _count(counts, fewest)
@@ -609,54 +600,63 @@ def _log_parts(stream, given, pair):
 
 
 @plain_jit
+def _rename(pair, old, new):
+    """Give the points of one component the label of another."""
+    for p in range(pair.label.size):
+        if pair.label[p] == old:
+            pair.label[p] = new
+
+
+@plain_jit
 def propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers):
     """Propose to split a cluster of at least two points."""
     law, counts, width = given.law, memory.counts, pair.whole.size
-    d, params, occupied = law.n_features, law.weights_params, _count(counts, 1.0)
-    c, free = _pick(stream, counts, 2.0, -1), _first_empty(counts)
+    d, occupied = law.n_features, _count(counts, 1.0)
+    c, free = _pick(stream, counts, 2.0, -1), first_empty(counts)
     if c < 0 or free < 0:
         return
     whole, ways = counts[c], _count(counts, 2.0)
-    before = log_partition(params, log_alpha, counts, occupied, numbers)
-    before += _own_marginal(stream, given, memory, c, pair)
+    before = log_together(law, log_alpha, counts, occupied, numbers) + _own_marginal(stream, given, memory, c, pair)
     size = _mark(points, pair, c, c)
     log_sides = _log_sides(
         stream, given, pair, DIVIDED, memory.sums, c * width, memory.mean, c * d, size, sweep, c, free
     )
     gain = -math.inf
     if pair.sums[0] > 0.0 and pair.sums[width] > 0.0:
-        counts[c], counts[free] = pair.sums[0], pair.sums[width]
-        gain = log_partition(params, log_alpha, counts, occupied + 1, numbers) - before - log_sides
+        counts[c] = pair.sums[0]
+        gain = log_apart(law, log_alpha, counts, occupied, pair.sums[width], numbers) - before - log_sides
         gain += _log_parts(stream, given, pair) + math.log(ways / (occupied * (occupied + 1.0)))
     u, _ = uniforms(stream)
     if math.log(u) < gain:
+        new = choose_empty(stream, law, counts, numbers)
+        counts[new] = pair.sums[width]
+        _rename(pair, free, new)
         for side in range(2):
-            to = c if side == 0 else free
+            to = c if side == 0 else new
             _write_part(law, memory, pair, side, to)
             _draw_precision(stream, given, memory, to, pair)
             _move_mean(law, memory, to, pair.drawn)
         return
-    counts[c], counts[free] = whole, 0.0
-    for p in range(pair.label.size):
-        if pair.points.weight[p] > 0.0:
-            pair.label[p] = c
+    counts[c] = whole
+    _rename(pair, free, c)
 
 
 @plain_jit
 def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers):
     """Propose to merge two clusters."""
     law, counts, width = given.law, memory.counts, pair.whole.size
-    d, params, occupied = law.n_features, law.weights_params, _count(counts, 1.0)
+    d, occupied = law.n_features, _count(counts, 1.0)
     if occupied < 2:
         return
     a = _pick(stream, counts, 1.0, -1)
     b = _pick(stream, counts, 1.0, a)
     n, m = counts[a], counts[b]
-    before = log_partition(params, log_alpha, counts, occupied, numbers)
-    before += _own_marginal(stream, given, memory, a, pair) + _own_marginal(stream, given, memory, b, pair)
-    counts[a], counts[b] = n + m, 0.0
+    before = _own_marginal(stream, given, memory, a, pair) + _own_marginal(stream, given, memory, b, pair)
+    counts[b] = 0.0
+    before += log_apart(law, log_alpha, counts, occupied - 1, m, numbers)
+    counts[a] = n + m
     _add_sums(law, memory, a, b, pair.whole)
-    gain = log_partition(params, log_alpha, counts, occupied - 1, numbers) - before
+    gain = log_together(law, log_alpha, counts, occupied - 1, numbers) - before
     gain += _log_marginal(stream, given, pair.whole, 0, memory.mean, a * d, pair, True)
     for j in range(d):
         pair.means[j] = pair.drawn[j]
@@ -674,9 +674,7 @@ def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers
         pair.drawn[j] = pair.means[j]
     _draw_precision(stream, given, memory, a, pair)
     _move_mean(law, memory, a, pair.drawn)
-    for p in range(pair.label.size):
-        if pair.label[p] == b:
-            pair.label[p] = a
+    _rename(pair, b, a)
 
 
 @jit
@@ -686,7 +684,7 @@ def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alp
     Parameters
     ----------
     stream, points, law, q, memory, sweep, numbers
-        As ``telescoping_kernels`` has them, after a sweep of assignments: ``memory.sums``, ``memory.counts`` and the
+        As in the kernels that call it, after a sweep of assignments: ``memory.sums``, ``memory.counts`` and the
         labels ``pair.label`` belong together.
     starts : (3,) int
         Places in q of the means, the roots, and the scales.
@@ -695,7 +693,7 @@ def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alp
         Log of the concentration.
     """
     given = Given(law, q, starts[0] + memory.mean.size, starts[2])
-    set_concentration(law.weights_params, log_alpha, memory.counts, numbers)
+    set_prior(law, log_alpha, memory.counts, numbers)
     for _ in range(MOVES):
         u, _ = uniforms(stream)
         if u < 0.5:

@@ -116,21 +116,25 @@ class ReconciliationInfo(_Facts):
 
     Parameters
     ----------
-    by : {'independence steps', 'importance resampling'}
+    by : {'independence steps', 'importance resampling', 'Gibbs sampling'}
         Method of the draws: Gibbs sweeps with independence steps, or importance resampling. Both take their proposals
-        from a mixture that is fitted to the draws of the chains.
+        from a mixture that is fitted to the draws of the chains. Or Gibbs sampling with split-merge moves, where the
+        number of components is only an upper bound.
     rhat : float
         Largest R-hat of the label-free quantities of the replaced draws.
     accepted : float, optional
         Share of the independence steps that were accepted.
     importance_share : float, optional
         Effective sample size of the importance weights, as a share of the proposals.
+    difference : float, optional
+        Largest difference between the means of the chains and of Gibbs sampling, in posterior standard deviations.
     """
 
     by: str
     rhat: float
     accepted: float | None = None
     importance_share: float | None = None
+    difference: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

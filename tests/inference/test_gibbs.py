@@ -21,6 +21,7 @@ from bayesgmm.inference.conditionals import law_of, without_conditionals
 from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS, log_concentration_density, log_gamma, normal
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.gibbs_kernels import Schedule, gibbs_sweeps
+from bayesgmm.inference.overfitted_kernels import overfitted_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep import random_numbers, simd
 from bayesgmm.sweep.stats import responsibilities
@@ -136,7 +137,8 @@ def sweeps(density, q, count, chain=0, single=True):
     """Coordinates after some sweeps from q, and the log likelihood at q."""
     now, drawn, loglik = q.copy(), np.empty((1, q.size)), np.empty(1)
     names = np.array([chain, *KEYS])
-    gibbs_sweeps(density.blocks.native, law_of(density), Schedule(0, 1, single), names, now, 0, count, drawn, loglik)
+    make = overfitted_sweeps if gibbs.splits_clusters(density) else gibbs_sweeps
+    make(density.blocks.native, law_of(density), Schedule(0, 1, single), names, now, 0, count, drawn, loglik)
     return now, loglik[0]
 
 

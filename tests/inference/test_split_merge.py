@@ -15,8 +15,8 @@ from scipy.special import gammaln, logsumexp, multigammaln
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.inference.conditionals import law_of
-from bayesgmm.inference.draw_kernels import STREAM_SIZE
-from bayesgmm.inference.gibbs_kernels import CONJUGATE, location_of, part_starts, scratch_memory
+from bayesgmm.inference.draw_kernels import FINITE, STICKS, STREAM_SIZE, log_concentration_density
+from bayesgmm.inference.gibbs_kernels import CONJUGATE, concentration_of, location_of, part_starts, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
 from bayesgmm.inference.split_merge_kernels import pair_memory, split_and_merge
 from bayesgmm.inference.telescoping_kernels import _draw_components as draw_components
@@ -46,7 +46,7 @@ def moves(points, law, q, key, labels):
     numbers = number_memory(k)
     stream = np.zeros(STREAM_SIZE, dtype=np.int64)
     memory.core[:] = 1.0
-    log_alpha = math.log(law.weights_params[1])
+    log_alpha = math.log(law.weights_params[1] if law.weights_kind == FINITE else concentration_of(law, q))
     for number in range(labels.shape[0]):
         add_up(points, pair.label, labels.shape[1], memory)
         stream[0], stream[1], stream[3] = 0, number, key
@@ -127,10 +127,30 @@ def exact(prior, law, q, x):
     value = []
     for label in partitions(len(x)):
         sizes = np.bincount(label).astype(float)
-        chance = log_partition(count, prior.given(prior.concentration, count), sizes)
         like = sum(marginal[tuple(np.flatnonzero(label == k))] for k in range(len(sizes)))
-        value.append(like + logsumexp(chance + prior.components.truncated(MAX_COMPONENTS)))
+        if law.weights_kind == FINITE:
+            chance = log_partition(count, prior.given(prior.concentration, count), sizes)
+            value.append(like + logsumexp(chance + prior.components.truncated(MAX_COMPONENTS)))
+        else:
+            value.append(like + logsumexp(log_allocations(law, q, sizes)))
     return np.exp(np.array(value) - logsumexp(value))
+
+
+def log_allocations(law, q, sizes):
+    """Log probabilities of all ways to give the clusters of a partition different labels; there may be none."""
+    discount = law.weights_params[0] if law.weights_kind == STICKS else 0.0
+    counts = allocations(sizes)
+    given = (law.weights_kind, concentration_of(law, q), discount)
+    return [log_concentration_density(*given, one) for one in counts] or [-np.inf]
+
+
+def allocations(sizes):
+    """Counts (M, K) of the components for all labels of clusters of these sizes."""
+    labels = list(itertools.permutations(range(MAX_COMPONENTS), len(sizes)))
+    counts = np.zeros((len(labels), MAX_COMPONENTS))
+    for one, own in zip(counts, labels, strict=True):
+        one[list(own)] = sizes
+    return counts
 
 
 def number_of(labels):
@@ -153,19 +173,38 @@ def declarations():
 
 
 DECLARATIONS = list(declarations())
+BOUNDS = [  # on the number of components, by weights that are exchangeable and that are not
+    bg.MixtureModel(MAX_COMPONENTS, "full", bg.SparseDirichlet(0.3), MEANS[1], SCALES[0]),
+    bg.MixtureModel(MAX_COMPONENTS, "diag", bg.DirichletProcess(1.4), MEANS[1], SCALES[0]),
+    bg.MixtureModel(MAX_COMPONENTS, "spherical", bg.PitmanYor(0.3, 0.8), MEANS[0], SCALES[1]),
+]
 
 
 @cache
 def run(key, count=10_000):
     """Frequencies (batches, 52) of the partitions in a chain of moves, and their probabilities (52,)."""
-    density = LogPosterior.of(DECLARATIONS[key], as_points(POINTS))
+    density, law, q = given(key)
+    labels = drawn(key, count)
+    hits = (number_of(labels)[:, None] == np.arange(52)).reshape(100, -1, 52).mean(axis=1)
+    return hits, exact(density.model.weights, law, q, (POINTS - density.standard.shift) / density.standard.scale)
+
+
+def given(key):
+    """A density, its priors, and coordinates with the hyperparameters that the moves are given."""
+    density = LogPosterior.of([*DECLARATIONS, *BOUNDS][key], as_points(POINTS))
     law, q = law_of(density), np.zeros(density.size)
     q[part_starts(law, q.size)[0] + MAX_COMPONENTS * 2 :][: law.means_extra] = [0.1, -0.1, 0.2, 0.1][: law.means_extra]
     q[q.size - law.scale_extra :] = -0.3
+    return density, law, q
+
+
+@cache
+def drawn(key, count):
+    """Labels (count, 5) in a chain of moves."""
+    density, law, q = given(key)
     labels = np.empty((count, len(POINTS)))
     moves(density.blocks.native, law, q, key, labels)
-    hits = (number_of(labels)[:, None] == np.arange(52)).reshape(100, -1, 52).mean(axis=1)
-    return hits, exact(density.model.weights, law, q, (POINTS - density.standard.shift) / density.standard.scale)
+    return labels
 
 
 def z_of_partitions(hits, wanted):
@@ -181,11 +220,27 @@ def z_of_mean(hits, wanted):
     return (hits.mean() - wanted) / (hits.std(ddof=1) / 10)
 
 
-@pytest.mark.parametrize("key", range(9), ids=[f"{m.covariance}-{m.means.prior}" for m in DECLARATIONS])
+@pytest.mark.parametrize("key", range(12), ids=[f"{m.covariance}-{m.weights.prior}" for m in [*DECLARATIONS, *BOUNDS]])
 def test_moves_alone_give_every_partition_its_exact_probability(key):
-    """4.8 standard errors: 5e-4 for all nine tests."""
+    """4.8 standard errors: 7e-4 for all twelve tests."""
     z = z_of_partitions(*run(key))
     assert abs(z).max() < 4.8, z
+
+
+@pytest.mark.parametrize("key", range(9, 12), ids=[m.weights.prior for m in BOUNDS])
+def test_moves_alone_give_every_component_its_exact_number_of_points(key):
+    """Where K is a bound: the new cluster of a split gets one of the empty components.  4.8 standard errors."""
+    _, law, q = given(key)
+    wanted = np.zeros(MAX_COMPONENTS)
+    for label, chance in zip(partitions(len(POINTS)), run(key)[1], strict=True):
+        if label.max() < MAX_COMPONENTS:
+            sizes = np.bincount(label).astype(float)
+            share = np.exp(log_allocations(law, q, sizes))
+            wanted += chance * share @ allocations(sizes) / share.sum()
+    counts = (drawn(key, 10_000)[:, :, None] == np.arange(MAX_COMPONENTS)).sum(axis=1).reshape(100, -1, MAX_COMPONENTS)
+    batches = counts.mean(axis=1)
+    z = (batches.mean(axis=0) - wanted) / (batches.std(axis=0, ddof=1) / 10)
+    assert abs(z).max() < 4.8, (z, wanted)
 
 
 def test_moves_alone_give_the_exact_number_of_clusters_in_all_declarations_together():

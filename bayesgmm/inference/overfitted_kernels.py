@@ -1,0 +1,57 @@
+r"""Gibbs sampling of a mixture whose number of components is only an upper bound, compiled.
+
+A sweep is that of ``gibbs_kernels``, with split-merge moves after its first step. The weight of an empty component is
+tiny, so that sweeps alone rarely fill one. Components that share their covariance have no moves.
+"""
+
+import math
+
+import numpy as np
+
+from bayesgmm.inference.draw_kernels import STREAM_SIZE
+from bayesgmm.inference.gibbs_kernels import (
+    concentration_of,
+    draw_number,
+    draw_parameters,
+    part_starts,
+    read,
+    scratch_memory,
+)
+from bayesgmm.inference.number_kernels import number_memory
+from bayesgmm.inference.split_merge_kernels import DRAWN, assign, pair_memory, split_and_merge
+from bayesgmm.sweep.assignment_kernels import Sweep
+from bayesgmm.sweep.compilation import kernel
+from bayesgmm.sweep.layout import LANES
+from bayesgmm.sweep.orchestration import NativeTable, workspace
+
+
+@kernel
+def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+    """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one."""
+    k, starts = law.n_components, part_starts(law, q.size)
+    memory, numbers, pair = (
+        scratch_memory(law, starts[2] - starts[1]),
+        number_memory(law.n_components),
+        pair_memory(points, law),
+    )
+    table = NativeTable(memory.offset, memory.mean, memory.root, k)
+    work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
+    draws, width = np.empty(work.score.size), memory.sums.size // k
+    stream = np.zeros(STREAM_SIZE, dtype=np.int64)
+    for number in range(first, last):
+        read(law, q, starts, memory)
+        sweep = Sweep(number, chain[0], chain[1], chain[2])
+        loglik = assign(
+            points, table, DRAWN, sweep, schedule.single, work, draws, lanes, memory.sums, pair.label, 0, 0, stream
+        )
+        draw = draw_number(schedule, number, logliks.size)
+        if draw >= 0:
+            logliks[draw] = loglik
+            for t in range(q.size):
+                drawn[draw, t] = q[t]
+        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        for c in range(k):
+            memory.counts[c] = memory.sums[c * width]
+        log_alpha = math.log(concentration_of(law, q))
+        split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers)
+        draw_parameters(stream, law, q, starts, memory)
