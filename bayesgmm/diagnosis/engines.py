@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.criteria import HIGH_KHAT
-from bayesgmm.posterior.info import info
+from bayesgmm.posterior.info import GibbsComparison, info
 
 if TYPE_CHECKING:
     import xarray as xr
 
 POOR_SHARE = 0.1  # importance share below which an approximation is a problem, whatever its k-hat
 GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
-NOTICEABLE = 0.1  # share of the posterior in a missed region from which conclusions may change
+NOTICEABLE = 0.05  # share of the posterior in a missed region that may hold an end of a 90 % interval
+TOLERATED_SHIFT, TOLERATED_FACTOR = 0.12, 1.3  # of medians (0.4 standard deviations of a normal) and interval widths
 BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
 BECAUSE_FACTORS = "because its factors are independent"
 
@@ -49,6 +50,22 @@ def too_narrow(khat: float, share: float, because: str) -> list[Finding]:
     return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
+def differs(compared: GibbsComparison) -> list[Finding]:
+    """Check the medians and intervals of an approximation against those of a short Gibbs run.
+
+    They say how much the answer is wrong, and importance ratios only that it may be.
+    """
+    if compared.shift <= TOLERATED_SHIFT and 1 / TOLERATED_FACTOR <= compared.width <= TOLERATED_FACTOR:
+        return []
+    what = (
+        f"The approximation differs from a short Gibbs run: medians by up to {compared.shift:.0%} of the width of a "
+        f"90% interval, and such an interval is {compared.width:.2f} times as wide."
+    )
+    why = "Its intervals and probabilities are inexact by as much."
+    evidence: dict[str, object] = {"shift": compared.shift, "width": compared.width}
+    return [Finding("warning", "approximation", what, why, "Use method='nuts' or 'gibbs'.", evidence)]
+
+
 def missed_region(share: float | None) -> list[Finding]:
     """Check the share of the posterior in a region that a short Gibbs run has found beside the approximation."""
     if share is None or share < NOTICEABLE:
@@ -58,15 +75,33 @@ def missed_region(share: float | None) -> list[Finding]:
     return [Finding("warning", "approximation", what, why, "Use method='nuts' or 'gibbs'.", {"missed_share": share})]
 
 
+def approximation_quality(
+    khat: float, share: float, because: str, missed_share: float | None, compared: GibbsComparison | None
+) -> list[Finding]:
+    """Check an approximation: against a Gibbs run where one has converged, else by its importance ratios.
+
+    Parameters
+    ----------
+    khat, share, because
+        As for ``too_narrow``.
+    missed_share : float, optional
+        As for ``missed_region``.
+    compared : GibbsComparison, optional
+    """
+    missed = missed_region(missed_share)
+    if compared is None:
+        return [*too_narrow(khat, share, because), *missed]
+    return missed or differs(compared)
+
+
 def approximation(fit: "xr.DataTree") -> list[Finding]:
-    """Check an approximation by the importance ratios that the fit stores, and the region that it misses."""
+    """Check an approximation by what its fit stores."""
     notes = info(fit).notes
     if notes.pareto_khat is None or notes.importance_share is None:
         return []
     is_resampled = notes.resampled is not None or notes.approximation is None
     because = BECAUSE_RESAMPLED if is_resampled else BECAUSE_FACTORS
-    narrow = too_narrow(notes.pareto_khat, notes.importance_share, because)
-    return [*narrow, *missed_region(notes.missed_share)]
+    return approximation_quality(notes.pareto_khat, notes.importance_share, because, notes.missed_share, notes.compared)
 
 
 def stored_warnings(fit: "xr.DataTree", findings: list[Finding]) -> list[Finding]:

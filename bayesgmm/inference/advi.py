@@ -207,6 +207,7 @@ def _around(
         pareto_khat=assessment.pareto_khat,
         importance_share=assessment.importance_share,
         missed_share=assessment.missed_share,
+        compared=assessment.compared,
         optimism=closest.optimism,
         evaluations=closest.evaluations + more,
         resampled=assessment.resampled,

@@ -133,7 +133,8 @@ def correct(
 ) -> Corrected:
     """Keep the draws of an approximation that is good, else resample the better of its draws and Student proposals.
 
-    Where the priors are conjugate and the problem is small, a short Gibbs run looks for regions that they miss.
+    Where the priors are conjugate and the problem is small, a short Gibbs run looks for regions that they miss, and is
+    compared with them.
 
     Parameters
     ----------
@@ -151,7 +152,8 @@ def correct(
     progress.stage("looking for other regions")
     region = missed_region(density, found.proposals, found.draws.q, seed, cores)
     heavier = region.q if region.share > 0.5 else None
-    return replace(found, kept=replace(found.kept, missed_share=region.share), heavier=heavier)
+    kept = replace(found.kept, missed_share=region.share, compared=region.compared)
+    return replace(found, kept=kept, heavier=heavier)
 
 
 def less_missed(one: Estimate, other: Estimate) -> Estimate:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, missed_region, too_narrow
-from bayesgmm.posterior.info import ResamplingInfo
+from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, approximation_quality, too_narrow
+from bayesgmm.posterior.info import GibbsComparison, ResamplingInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -218,12 +218,15 @@ class Kept:
         None without resampling.
     missed_share : float, optional
         Share of the posterior in a region without draws; None if none was looked for.
+    compared : GibbsComparison, optional
+        None if no Gibbs run has converged.
     """
 
     pareto_khat: float
     importance_share: float
     resampled: ResamplingInfo | None = None
     missed_share: float | None = None
+    compared: GibbsComparison | None = None
 
 
 def keep(
@@ -271,8 +274,9 @@ def keep(
 def resampling_warnings(assessment: Kept, draws: int) -> list[str]:
     """Return warnings about kept draws: too narrow, in one region of several, or too few effective ones."""
     resampled = assessment.resampled
-    messages = quality_warnings(assessment.pareto_khat, assessment.importance_share, BECAUSE_RESAMPLED)
-    messages += map(str, missed_region(assessment.missed_share))
+    khat, share = assessment.pareto_khat, assessment.importance_share
+    found = approximation_quality(khat, share, BECAUSE_RESAMPLED, assessment.missed_share, assessment.compared)
+    messages = [str(finding) for finding in found]
     if resampled and resampled.effective < (needed := min(FEW_EFFECTIVE, draws / 2)):
         messages.append(
             f"The {draws} draws, resampled from {resampled.proposals} of the approximation, have an effective sample "

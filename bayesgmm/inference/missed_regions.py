@@ -1,4 +1,4 @@
-"""Regions of the posterior in which an approximation has no draws: a short Gibbs run looks for them.
+"""A short Gibbs run as the judge of an approximation: regions in which it has no draws, and how far it is off.
 
 An approximation and its importance ratios know the posterior only where the approximation has draws. Chains that start
 in different places may end in a region that it misses.
@@ -7,18 +7,20 @@ in different places may end in a region that it misses.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import gibbs_chains, labelled_copies
-from bayesgmm.inference.agreement import label_free
+from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.bridges import BridgeEstimate, bridge
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.importance import Draws, log_evidence
 from bayesgmm.inference.mixture_proposals import fit_proposal, halves
+from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
@@ -31,6 +33,9 @@ PROPOSALS = 2000
 APART = 0.5  # share of a chain's draws that are outside the range of the approximation: the chain is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
 FEW = 100  # of fewer kept draws no range can be told: that of all draws of the approximation is used
+JUDGES = 200  # effective number of draws from which Gibbs chains that agree are a judge of the approximation
+INTERVAL = (0.05, 0.5, 0.95)
+TINY = 1e-6  # smallest ratio of two widths
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
 
@@ -95,10 +100,13 @@ class Region:
         Its share of the posterior; 0 if none was found.
     q : (P,) float, optional
         The highest point that was found there.
+    compared : GibbsComparison, optional
+        Comparison with the chains that are in no other region; None if they do not agree, or are too short.
     """
 
     share: float
     q: Array | None = None
+    compared: GibbsComparison | None = None
 
 
 def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: int, cores: int) -> Region:
@@ -127,16 +135,44 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
     chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
     lp = _log_densities(density, chains, cores)
-    kept = kept if len(kept) >= FEW else proposals.q
+    few = len(kept) < FEW
+    kept = proposals.q if few else kept
     known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]
-    apart = [are_apart(known, values) for values in label_free(density, chains, lp)]
+    free = label_free(density, chains, lp)
+    apart = np.array([are_apart(known, values) for values in free])
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
     for q, value in zip(chains[apart], lp[apart], strict=True):
         mass = _mass(density, q, value, seed, cores)
         if mass is not None and mass.se < IMPRECISE:
             regions.append(Region(float(1 / (1 + np.exp(covered - mass.log_evidence))), q[value.argmax()]))
-    return max(regions, key=lambda region: region.share)
+    compared = None if few else compare(known, free[~apart])
+    return replace(max(regions, key=lambda region: region.share), compared=compared)
+
+
+def compare(known: Array, chains: Array) -> GibbsComparison | None:
+    """Compare values (S, M) of an approximation with those of Gibbs chains (chains, draws, M).
+
+    Return None where the chains are no judge: they disagree, or have few effective draws.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = compare(rng.normal(1.0, 0.5, size=(1000, 1)), rng.normal(size=(4, 500, 1)))
+    >>> round(found.shift, 1), round(found.width, 1)
+    (0.3, 0.5)
+    """
+    if not len(chains):
+        return None
+    agreed = agreement(chains)
+    if agreed.rhat > ALARMING_RHAT or agreed.ess < JUDGES:
+        return None
+    (low, middle, high), own = np.quantile(chains, INTERVAL, axis=(0, 1)), np.quantile(known, INTERVAL, axis=0)
+    width = high - low
+    varies = width > 0
+    ratio = np.maximum((own[2] - own[0])[varies] / width[varies], TINY)
+    shift = np.abs(own[1] - middle)[varies] / width[varies]
+    return GibbsComparison(float(shift.max(initial=0.0)), float(ratio[np.abs(np.log(ratio)).argmax()]))
 
 
 def _draws(density: LogPosterior) -> int:

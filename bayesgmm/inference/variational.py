@@ -493,6 +493,7 @@ def _assessed(
         pareto_khat=corrected.kept.pareto_khat,
         importance_share=corrected.kept.importance_share,
         missed_share=corrected.kept.missed_share,
+        compared=corrected.kept.compared,
         resampled=corrected.kept.resampled,
     )
     stats = {"lp": corrected.draws.lp[None], "log_q": corrected.draws.log_q[None]}

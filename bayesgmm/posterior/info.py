@@ -111,6 +111,22 @@ class ResamplingInfo(_Facts):
 
 
 @dataclass(frozen=True, repr=False)
+class GibbsComparison(_Facts):
+    """Comparison of an approximation with a short Gibbs run, on quantities that do not depend on labels.
+
+    Parameters
+    ----------
+    shift : float
+        Largest difference of a median, divided by the width of the 90 % interval of the Gibbs run.
+    width : float
+        Width of the 90 % interval that differs most, divided by that of the Gibbs run.
+    """
+
+    shift: float
+    width: float
+
+
+@dataclass(frozen=True, repr=False)
 class ReconciliationInfo(_Facts):
     """Replacement of the draws of chains that disagreed.
 
@@ -211,6 +227,8 @@ class EngineNotes(_Facts):
         Effective sample size of the importance weights, as a share of the draws.
     missed_share : float, optional
         Share of the posterior in a region where the approximation has no draws, by a short Gibbs run.
+    compared : GibbsComparison, optional
+        Set where a short Gibbs run has converged.
     optimism : float, optional
         ELBO on the draws that were optimised minus that on new draws, in nats.
     evaluations : int, optional
@@ -247,6 +265,7 @@ class EngineNotes(_Facts):
     pareto_khat: float | None = None
     importance_share: float | None = None
     missed_share: float | None = None
+    compared: GibbsComparison | None = None
     optimism: float | None = None
     evaluations: int | None = None
     resampled: ResamplingInfo | None = None

@@ -1,12 +1,17 @@
 """Approximations say what share of the posterior they miss; symmetric data tell the right share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.inference import advi, variational
+from bayesgmm.inference import advi, corrections, variational
 from bayesgmm.inference.coordinate_ascent import Ascent
+from bayesgmm.inference.corrections import Corrected
+from bayesgmm.inference.importance import Draws, Kept
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
+from bayesgmm.inference.missed_regions import compare
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
 
@@ -66,6 +71,41 @@ def test_a_region_of_little_mass_is_no_reason_to_warn() -> None:
     share = bg.info(fit).notes.missed_share
     assert share is not None
     assert 0 < share < 0.01
+
+
+def test_a_right_answer_is_no_reason_to_warn() -> None:
+    """Its importance ratios alone would be: their tail is heavy."""
+    fit = bg.fit(bg.MixtureModel(3), bg.datasets.galaxies(), "vb", seed=1, progress=False)
+    notes = bg.info(fit).notes
+    assert notes.pareto_khat is not None
+    assert notes.pareto_khat > 0.7
+    assert notes.compared is not None
+    assert notes.compared.shift < 0.1
+    assert not bg.info(fit).warnings
+    assert not bg.diagnose(fit, ["approximation"], progress=False).of("warning")
+
+
+def test_intervals_that_are_too_narrow_are_a_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although all importance ratios are nearly equal, as a corrected approximation would claim."""
+    kept = Kept(0.1, 0.99)
+
+    def narrow(density: LogPosterior, own: Draws, *args: object) -> Corrected:
+        middle = own.q.mean(axis=0)
+        return Corrected(replace(own, q=middle + (own.q - middle) / 1.6), kept, own)
+
+    monkeypatch.setattr(corrections, "_better", narrow)
+    with pytest.warns(bg.FitWarning, match="differs from a short Gibbs run"):
+        fit = bg.fit(bg.MixtureModel(3), bg.datasets.galaxies(), "vb", seed=0, progress=False)
+    assert bg.diagnose(fit, ["approximation"], progress=False).of("warning")
+
+
+def test_chains_that_disagree_or_are_short_are_no_judge() -> None:
+    rng = np.random.default_rng(0)
+    known, chains = rng.normal(size=(1000, 2)), rng.normal(size=(4, 400, 2))
+    assert compare(known, chains) is not None
+    assert compare(known, chains[:, :40]) is None
+    assert compare(known, chains + np.array([0.0, 0.0, 0.0, 2.0])[:, None, None]) is None
+    assert compare(known, chains[:0]) is None
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
