@@ -285,8 +285,11 @@ def elbo(subject: Subject) -> list[Block]:
     bound = float(history[-1]) if notes.elbo is None else notes.elbo
     khat, of_khat = notes.pareto_khat, ""
     if khat is not None:
-        misses = "it misses part of the posterior; use NUTS for intervals"
-        quality = misses if approximation(subject.fit) else "no sign that it misses part of the posterior"
+        quality = "no sign that it misses part of the posterior"
+        if approximation(subject.fit):
+            quality = "its intervals are inexact; use NUTS for intervals"
+        elif notes.compared:
+            quality = "a short Gibbs run agrees with it"
         of_khat = f" Pareto k-hat of the approximation is {khat:.2f}: {quality}."
     return [
         picture(

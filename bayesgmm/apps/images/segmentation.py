@@ -32,7 +32,8 @@ MIN_SPREAD = 1.0  # squared CIELAB difference, just visible
 MAX_COMPONENTS = 32_767  # largest number of components for 16-bit labels
 MAX_SMOOTHING = 1000  # far more than is useful; larger values could overflow float32
 MAX_THREADS = 16  # default maximum: each thread holds a strip in memory
-PRECISION = ("k-hat", "effective sample size")  # words of warnings about the precision of intervals
+# Words of warnings about the precision of intervals
+PRECISION = ("k-hat", "importance share", "differs from a short Gibbs run", "effective sample size")
 DRAWS = 20  # default number of posterior draws that probabilities are averaged over
 
 

@@ -19,6 +19,7 @@ from bayesgmm.apps.images.image_input import read_image
 from bayesgmm.apps.images.pixel_features import GROUPS, feature_names, lab_rows, pixel_features, to_lab
 from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, STEPS, edge_weights, smooth
 from bayesgmm.apps.images.regions import boundaries, perimeters
+from bayesgmm.diagnosis.engines import differs, too_narrow
 from bayesgmm.errors import (
     BayesGMMError,
     DataError,
@@ -28,6 +29,7 @@ from bayesgmm.errors import (
     MissingExtra,
     UnknownName,
 )
+from bayesgmm.posterior.info import GibbsComparison
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -331,11 +333,14 @@ def test_a_fit_labels_another_image_and_other_engines_work(image, truth, fit):
     assert agreement(truth, by_em["label"].values) > 0.93
 
 
-def test_warnings_except_k_hat_are_passed_on(monkeypatch, image):
+def test_warnings_except_those_of_precision_are_passed_on(monkeypatch, image):
     from bayesgmm.apps.images import segmentation
 
+    inexact = [*too_narrow(0.9, 0.5, ""), *too_narrow(0.1, 0.05, ""), *differs(GibbsComparison(0.5, 0.5))]
+    assert len(inexact) == 3
+
     def warning_fit(*args, **kwargs):
-        bg.errors.warn(["Pareto k-hat 0.9", "It did not converge."])
+        bg.errors.warn([*map(str, inexact), "It did not converge."])
         warnings.warn("something else", UserWarning, stacklevel=1)
 
     monkeypatch.setattr(segmentation.inference, "fit", warning_fit)
