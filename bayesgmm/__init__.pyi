@@ -8,10 +8,11 @@ from .clusterings.credible_balls import credible_ball
 from .clusterings.label_draws import n_clusters
 from .clusterings.merging import merge_components
 from .clusterings.partitions import partition
+from .data.tables import read_frame
 from .diagnosis import diagnose
 from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
-from .errors import BayesGMMError, FitWarning
+from .errors import BayesGMMError, FitWarning, TableWarning
 from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
 from .files import guarded_csv
 from .inference import fit
@@ -37,6 +38,7 @@ from .priors.covariances import LKJCovariance, WishartPrecision
 from .priors.means import ConjugateMeans, HierarchicalMeans, NormalMeans
 from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStudentT, InverseGamma, LogNormal
 from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
+from .reading.settings import TableFile
 from .reports import report
 
 __all__ = [
@@ -68,6 +70,8 @@ __all__ = [
     "PitmanYor",
     "Poisson",
     "SparseDirichlet",
+    "TableFile",
+    "TableWarning",
     "Uniform",
     "WishartPrecision",
     "anomaly_scores",
@@ -105,6 +109,7 @@ __all__ = [
     "plots",
     "posterior_predictive",
     "prior_predictive",
+    "read_frame",
     "relabel",
     "report",
     "run_card",

@@ -142,18 +142,30 @@ class FitWarning(UserWarning):
     """
 
 
+class TableWarning(UserWarning):
+    """A table file was read in a way that is not evident: its separator, decimal sign, encoding, titles, totals.
+
+    Examples
+    --------
+    ``warnings.filterwarnings("ignore", category=bg.TableWarning)`` hides how files were read.
+
+    >>> issubclass(TableWarning, UserWarning)
+    True
+    """
+
+
 PACKAGE = str(Path(__file__).parent)
 
 
-def warn(messages: Iterable[str]) -> None:
-    """Issue a FitWarning for each message, at the line of the user's code that called the package.
+def warn(messages: Iterable[str], kind: type[UserWarning] = FitWarning) -> None:
+    """Issue a warning for each message, at the line of the user's code that called the package.
 
     Warns
     -----
-    FitWarning
+    FitWarning, TableWarning
     """
     for message in messages:
-        warnings.warn(printable(message), FitWarning, skip_file_prefixes=(PACKAGE,))
+        warnings.warn(printable(message), kind, skip_file_prefixes=(PACKAGE,))
 
 
 def choose[T](name: object, registry: Mapping[str, T], what: str) -> T:

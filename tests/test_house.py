@@ -27,8 +27,9 @@ wording late temporary
 errors
 memory progress
 sweep
-dispatch files findings declared bundled data families pymc_ops apps.extras
-datasets engines priors tree_files
+dispatch files findings declared bundled families pymc_ops apps.extras reading
+data
+datasets engines priors screening tree_files
 model
 posterior
 labels

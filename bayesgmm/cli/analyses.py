@@ -8,10 +8,12 @@ import typer
 from bayesgmm.cli.completion import FITS, METHODS, TABLES, covariances, either, files, late, one_of
 from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
+from bayesgmm.cli.tables import Drop, Id, Keep, chosen, show_check
 from bayesgmm.cli.terminal import (
     Columns,
     DataFile,
     check_other,
+    chosen_columns,
     names_of,
     record,
     refuse,
@@ -33,7 +35,19 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.flagging import Rule
 
 SHOWN = 10  # uncertain rows
-TRAINING = {"new", "save", "columns", "components", "covariance", "background", "method", "seed"}  # options
+TRAINING = {
+    "new",
+    "save",
+    "columns",
+    "drop",
+    "id",
+    "keep",
+    "components",
+    "covariance",
+    "background",
+    "method",
+    "seed",
+}  # options
 
 
 def anomalies(
@@ -66,6 +80,9 @@ def anomalies(
         Path | None, typer.Option(help="Output file for the fit (.nc); --fit reads it.", autocompletion=files(*FITS))
     ] = None,
     columns: Columns = None,
+    drop: Drop = None,
+    id: Id = None,  # noqa: A002
+    keep: Keep = None,
     components: Annotated[
         int | None,
         typer.Option("-k", "--components", help="Number of components. (default: chosen on held-out rows)"),
@@ -82,12 +99,14 @@ def anomalies(
     """Find anomalous rows of a table, with a reason for each."""
     from bayesgmm.apps.tables.anomalies import fit_detector
     from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+    from bayesgmm.apps.tables.columns import usable_table
     from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.model_choice import COMPONENTS
-    from bayesgmm.data.tables import read_frame, require_file
+    from bayesgmm.data.tables import require_file
     from bayesgmm.files import writable
     from bayesgmm.posterior import schema
     from bayesgmm.priors.backgrounds import Background
+    from bayesgmm.screening.checks import data_check
 
     rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
     description = Rule.of(**rule)
@@ -100,9 +119,10 @@ def anomalies(
             check_other(writable(save, *schema.FORMATS), data, new)
         if new is not None:
             require_file(new)
+        check = data_check(data, chosen_columns(columns), drop=chosen(drop), id=chosen(id), keep=chosen(keep))
+        show_check(check)
         detector = fit_detector(
-            read_frame(data),
-            columns=names_of(columns) if columns else None,
+            usable_table(check),
             n_components=COMPONENTS if components is None else components,
             covariance=covariance,
             background=None if background is None else Background(share=background),
@@ -113,7 +133,7 @@ def anomalies(
         _show_detector(detector)
         if save is not None:
             wrote(schema.save(detector.fit, save))
-        parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule)
+        parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule, codes=detector.codes)
     count = write_flagged(parts, output, everything)
     _show_flagged(count, description)
     wrote(output, count.rows if everything else count.flagged)
@@ -128,8 +148,8 @@ def _show_flagged(count: "FlagCounts", rule: "Rule") -> None:
 
 
 def _show_detector(detector: "Detector") -> None:
-    for line in detector.table.words():
-        say(line, err=True)
+    if missing := detector.table.words_on_rows():
+        say(missing, err=True)
     model = detector.fit["posterior"].sizes["component"]
     for line in detector.words():
         remark(line)
@@ -146,6 +166,9 @@ def cluster(
         "clusters"
     ),
     columns: Columns = None,
+    drop: Drop = None,
+    id: Id = None,  # noqa: A002
+    keep: Keep = None,
     components: Annotated[
         str, typer.Option("-k", "--components", help="Numbers of components to try: 3, or 1-9, or 2,4,8.")
     ] = "1-9",
@@ -165,20 +188,21 @@ def cluster(
     import matplotlib as mpl
 
     from bayesgmm.apps.tables.clusters import FILES, cluster_table
-    from bayesgmm.data.tables import read_frame
     from bayesgmm.files import writable_folder
+    from bayesgmm.screening.checks import data_check
 
     writable_folder(output, FILES)
     mpl.use("Agg")
+    check = data_check(data, chosen_columns(columns), drop=chosen(drop), id=chosen(id), keep=chosen(keep))
+    show_check(check)
     clusters = cluster_table(
-        read_frame(data),
-        columns=names_of(columns) if columns else None,
+        check,
         n_components=component_counts(components),
         covariance=names_of(covariance),
         method=method,
         seed=seed,
     )
-    for line in clusters.words():
+    for line in clusters.words()[len(check.words()) :]:
         say(line)
     _show_clusters(clusters)
     for path in clusters.save(output):

@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperOption
 
 from bayesgmm.cli.session import Session
+from bayesgmm.cli.tables import READING, reading_as, reads_tables
 from bayesgmm.cli.terminal import as_options, discard, echo, is_broken_pipe, say, session, start_session
 from bayesgmm.files import guarded_csv
 from bayesgmm.progress import quiet as no_progress
@@ -95,15 +96,18 @@ def _registering(register: Callable[..., object]) -> Decorator:
 def with_shared_options(function: Callable[..., object]) -> Callable[..., object]:
     """Add the common options to a command; their values are stored in the session, the others go to the command."""
     own = list(inspect.signature(function).parameters.values())
+    reading = READING if reads_tables([p.annotation for p in own]) else {}
     named = next((p.name for p in own if p.annotation is typer.Context), None)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    more = [inspect.Parameter(name, keyword, default=False, annotation=kind) for name, kind in SHARED.items()]
+    more = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in reading.items()]
+    more += [inspect.Parameter(name, keyword, default=False, annotation=kind) for name, kind in SHARED.items()]
     if named is None:
         more.append(inspect.Parameter("context", keyword, annotation=typer.Context))
 
     @functools.wraps(function)
     def command(**given: Any) -> object:
         session().ask(**{name: given.pop(name) for name in SHARED})
+        settings = {name: given.pop(name) for name in reading}
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
         session().typed = _typed(context)
@@ -111,6 +115,7 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
         with (
             no_progress() if session().quiet else nullcontext(),
             guarded_csv() if session().guard_csv else nullcontext(),
+            reading_as(settings) if reading else nullcontext(),
         ):
             return function(**given)
 
@@ -244,13 +249,20 @@ def _as_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(character, "?") for character in missing), error.end
 
 
+def _show_warning(message: Warning | str, kind: type[Warning]) -> None:
+    from bayesgmm.errors import TableWarning
+
+    start = "" if issubclass(kind, TableWarning) else "warning: "
+    say(f"{start}{as_options(str(message))}", err=True)
+
+
 @contextmanager
 def _warnings_in_words() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)  # libraries address them to programmers
-        warnings.showwarning = lambda message, *args, **kwargs: say(f"warning: {as_options(str(message))}", err=True)
+        warnings.showwarning = lambda message, kind, *args: _show_warning(message, kind)
         yield
 
 

@@ -12,7 +12,7 @@ from bayesgmm.engines import ENGINES
 METHODS = tuple(ENGINES)
 CRITERIA = ("bic", "aic", "icl", "elbo")
 LOSSES = ("vi", "binder")
-TABLES = (".csv", ".parquet", ".pq")
+TABLES = (".csv", ".parquet", ".pq", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 FITS = (".nc", ".zarr")
 Completer = Callable[[str], list[str]]
 

@@ -7,6 +7,7 @@ or with ``--json`` keep the results for the JSON document.
 import numbers
 import os
 import re
+import shlex
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 DataFile = Annotated[
     Path,
-    typer.Argument(help="CSV or Parquet, one row per point.", show_default=False, autocompletion=files(*TABLES)),
+    typer.Argument(help="CSV, Excel or Parquet, one row per point.", show_default=False, autocompletion=files(*TABLES)),
 ]
 FitFile = Annotated[
     Path,
@@ -39,14 +40,14 @@ FitFile = Annotated[
 OwnOrFile = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV or Parquet, one row per point. (default: the data of the card)", autocompletion=files(*TABLES)
+        help="CSV, Excel or Parquet, one row per point. (default: the data of the card)", autocompletion=files(*TABLES)
     ),
 ]
 Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
 NewData = Annotated[
     Path | None,
     typer.Argument(
-        help="New points, CSV or Parquet. (default: the points that were fitted)", autocompletion=files(*TABLES)
+        help="New points, CSV, Excel or Parquet. (default: the points that were fitted)", autocompletion=files(*TABLES)
     ),
 ]
 TableOut = Annotated[
@@ -245,10 +246,15 @@ def as_options(message: str) -> str:
     """
 
     def option(match: re.Match[str]) -> str:
-        return f"{options[match['name']]} {match['value'].replace(QUOTE, '')}" if match["name"] in options else match[0]
+        return f"{options[match['name']]} {_typed(match['value'])}" if match["name"] in options else match[0]
 
     options = session().options
     return ARGUMENT.sub(option, message)
+
+
+def _typed(value: str) -> str:
+    """Write the value of an argument as it is typed after an option; a single one is quoted where a shell needs it."""
+    return shlex.quote(value[1:-1]) if value.count(QUOTE) == 2 else value.replace(QUOTE, "")
 
 
 def check_picture(output: Path, *inputs: Path) -> None:

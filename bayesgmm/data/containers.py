@@ -1,7 +1,6 @@
 """Tables with named columns, whatever holds them: pandas, polars, Arrow, xarray, dicts, structured arrays, files."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.columns import require_distinct
 from bayesgmm.data.numbers import unmasked
 from bayesgmm.errors import DataError
+from bayesgmm.reading.settings import is_source
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -27,7 +27,8 @@ def named_frame(data: object, columns: Sequence[str] | None = None) -> "pd.DataF
     data : object
         pandas DataFrame, or Series with a name; polars DataFrame, LazyFrame or Series; pyarrow Table; xarray Dataset,
         or DataArray with labelled columns; mapping of name to column; structured array; any table with the Arrow or
-        the dataframe interchange protocol; path of a CSV or Parquet file.
+        the dataframe interchange protocol; path of a CSV, Parquet or Excel file, or
+        a ``TableFile``.
     columns : sequence of str, optional
         Columns that will be used: a file or a lazy frame need not be read beyond them. If one is missing, all are
         returned. Default: all.
@@ -49,7 +50,7 @@ def named_frame(data: object, columns: Sequence[str] | None = None) -> "pd.DataF
         return _of_mapping({name: data[name] for name in data.dtype.names})
     if data is None or isinstance(data, PLAIN):
         return None
-    if isinstance(data, str | Path):
+    if is_source(data):
         from bayesgmm.data.tables import read_frame
 
         return read_frame(data, columns)

@@ -1,6 +1,6 @@
 """Anomalies in tables: fit a mixture, flag rows with small p-values, and give reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,10 @@ from bayesgmm.predictions.anomalies import (
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.priors.backgrounds import Background
+from bayesgmm.reading.settings import Source, is_source
+from bayesgmm.reading.tables import ReadTable
+from bayesgmm.screening.results import DataCheck
+from bayesgmm.screening.sheets import sheet_of
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -101,17 +105,21 @@ class Anomalies:
 def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "pd.DataFrame":
     """Select the flagged rows with the table's own columns, the smallest p-value first; or every row, in order."""
     if every:
-        return beside(table.frame, rows)
+        return beside(table.written, rows)
     at = np.flatnonzero(rows["anomaly"])
     at = at[most_anomalous_first(rows["p_value"].to_numpy()[at], rows["log_density"].to_numpy()[at])]
-    return beside(table.frame.iloc[at], rows.iloc[at])
+    return beside(table.written.iloc[at], rows.iloc[at])
 
 
 def find_anomalies(
-    data: DataLike,
-    new: DataLike | None = None,
+    data: DataLike | Source | DataCheck,
+    new: DataLike | Source | None = None,
     *,
     columns: Sequence[str] | None = None,
+    drop: str | Iterable[str] = (),
+    id: str | Iterable[str] = (),  # noqa: A002
+    keep: str | Iterable[str] = (),
+    na: str | float | Sequence[str | float] | None = None,
     fdr: float | None = None,
     alpha: float | None = None,
     top: int | None = None,
@@ -138,12 +146,17 @@ def find_anomalies(
 
     Parameters
     ----------
-    data : DataFrame or (N, D) array
-        Table. Columns that hold text, a constant or classes are left out, and so are rows with missing values.
-    new : DataFrame or (M, D) array, optional
+    data : DataFrame, (N, D) array, path, TableFile or DataCheck
+        Table. Columns that are no measurements are left out (see ``data_check``), and so are rows with missing values.
+    new : DataFrame, (M, D) array, path or TableFile, optional
         Rows to judge instead of those of ``data``, which are then assumed to be good.
     columns : sequence of str, optional
-        Columns to use; default all numeric measurements.
+        Columns to use; default all measurements.
+    drop, id, keep : str or iterable of str
+        Columns to leave out, that identify the rows, and to use although they look like no measurements, as in
+        ``data_check``.
+    na : str, float, or sequence of them, optional
+        Values that stand for missing ones; default: numbers such as -999 are looked for, as in ``data_check``.
     fdr, alpha, top : float, float, int, optional
         Which rows to flag, one of the three: by false discovery rate (default 0.05), by p-value, or by number.
     n_components : int or iterable of int
@@ -182,8 +195,7 @@ def find_anomalies(
     """
     Rule.of(fdr, alpha, top)  # check the settings before the fit
     detector = fit_detector(
-        data,
-        columns=columns,
+        usable_table(data, columns, drop=drop, id=id, keep=keep, na=na),
         calibrated=new is not None,
         n_components=n_components,
         covariance=covariance,
@@ -194,12 +206,14 @@ def find_anomalies(
     )
     if new is None:
         return detector.judge(fdr=fdr, alpha=alpha, top=top)
-    judged = judge(detector.fit, _by_position(new, detector), fdr=fdr, alpha=alpha, top=top)
-    return replace(judged, tried=detector.tried)
+    table = usable_table_for(detector.fit, _by_position(new, detector), detector.codes)
+    return replace(judged_table(detector.fit, table, Rule.of(fdr, alpha, top)), tried=detector.tried)
 
 
-def _by_position(new: DataLike, detector: "Detector") -> DataLike:
+def _by_position(new: DataLike | Source, detector: "Detector") -> DataLike | Source:
     """Give an array with the columns of the training table their names; columns that are not used are then dropped."""
+    if is_source(new):
+        return new
     names = [*detector.table.frame.columns]
     if named_frame(new) is not None or as_matrix(new).shape[1] != len(names):
         return new
@@ -230,6 +244,12 @@ class Detector:
         rows = [(c.model.n_components, c.model.background is not None, c.error) for c in self.tried]
         return pd.DataFrame(rows, columns=["n_components", "background", "error"])
 
+    @property
+    def codes(self) -> dict[str, list[float]]:
+        """Numbers that stand for missing values, by column."""
+        check = self.table.check
+        return {} if check is None else {c.name: [*c.codes.counts] for c in check.columns if c.codes.counts}
+
     def words(self) -> list[str]:
         """Describe the chosen model and how it was chosen, one sentence per line."""
         count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
@@ -259,9 +279,8 @@ class Detector:
 
 
 def fit_detector(
-    data: DataLike,
+    table: UsableTable,
     *,
-    columns: Sequence[str] | None = None,
     calibrated: bool = False,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str = "tied",
@@ -274,21 +293,20 @@ def fit_detector(
 
     Parameters
     ----------
-    data : DataFrame or (N, D) array
+    table : UsableTable
     calibrated : bool
         Hold out half of the rows; p-values of new rows are computed from these.
-    columns, n_components, covariance, background, method, seed, progress
+    n_components, covariance, background, method, seed, progress
         As in ``find_anomalies``.
 
     Raises
     ------
     DataError
-        If the table can't be used, or ``calibrated`` has fewer than 50 rows.
+        If ``calibrated``, and there are fewer than 50 rows.
     DeclarationError
         If a setting is invalid.
     """
     settings: dict[str, Any] = {"draws": DRAWS} if "draws" in engine_named(method).defaults else {}
-    table = usable_table(data, columns)
     rows = table.rows
     if calibrated and len(rows) < MIN_HELD_OUT:
         raise DataError(
@@ -313,8 +331,17 @@ def fit_detector(
     return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried)
 
 
-def usable_table_for(tree: "xr.DataTree", data: DataLike) -> UsableTable:
+def usable_table_for(
+    tree: "xr.DataTree", data: DataLike | Source | ReadTable, codes: Mapping[str, Sequence[float]] | None = None
+) -> UsableTable:
     """Select the columns of a fit from a table, and the rows without missing values.
+
+    Parameters
+    ----------
+    tree : DataTree
+    data : table, array, path, TableFile or ReadTable
+    codes : mapping of str to sequence of float, optional
+        Numbers that stand for missing values, by column.
 
     Raises
     ------
@@ -324,19 +351,23 @@ def usable_table_for(tree: "xr.DataTree", data: DataLike) -> UsableTable:
     import pandas as pd
 
     names = [str(name) for name in tree["posterior"].coords["feature"].values]
-    frame = as_frame(data, names)
-    chosen = select(frame, names)
+    sheet = sheet_of(data, names, forced=names, names=names)
+    sheet.require_clear(names)
+    chosen = select(sheet.values, names)
     numbers = chosen.apply(pd.to_numeric, errors="coerce")
-    text = [name for name in names if numbers[name].isna().all() and chosen[name].notna().any()]
+    given = select(sheet.texts.set_axis(sheet.values.columns, axis=1), names)
+    text = [name for name in names if numbers[name].isna().all() and given[name].notna().any()]
     if text:
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
-    frame = frame.assign(**numbers)
-    return UsableTable(frame, tuple(names), {}, complete_rows(numbers))
+    for name, values in (codes or {}).items():
+        numbers[name] = numbers[name].mask(numbers[name].isin(values))
+    frame = sheet.values.assign(**numbers)
+    return UsableTable(frame, tuple(names), {}, complete_rows(numbers) & sheet.is_data, sheet.texts)
 
 
 def judge(
     tree: "xr.DataTree",
-    data: DataLike,
+    data: DataLike | Source,
     *,
     fdr: float | None = None,
     alpha: float | None = None,
@@ -374,7 +405,11 @@ def judge(
     >>> judge(tree, [[0.5], [40.0]]).rows["anomaly"].tolist()
     [False, True]
     """
-    table, rule = usable_table_for(tree, data), Rule.of(fdr, alpha, top)
+    return judged_table(tree, usable_table_for(tree, data), Rule.of(fdr, alpha, top))
+
+
+def judged_table(tree: "xr.DataTree", table: UsableTable, rule: Rule) -> Anomalies:
+    """Flag rows of a table whose columns are those of a fit."""
     return Anomalies(_judge_rows(tree, table, rule), tree, table, rule)
 
 

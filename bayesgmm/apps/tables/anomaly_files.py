@@ -1,16 +1,18 @@
 """Anomalies of large files, read and written in chunks: the memory needed is that of one chunk."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.apps.tables.anomalies import Anomalies, flagged, judge
+from bayesgmm.apps.tables.anomalies import Anomalies, flagged, judged_table, usable_table_for
 from bayesgmm.apps.tables.columns import free_name
+from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.p_values import with_expected
-from bayesgmm.data.tables import read_chunks, read_frame
-from bayesgmm.errors import DeclarationError
+from bayesgmm.data.tables import read_chunks, read_file
+from bayesgmm.errors import DeclarationError, TableWarning, warn
 from bayesgmm.files import append_csv, in_place_of, writable
+from bayesgmm.reading.settings import Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +42,13 @@ class FlagCounts:
 
 def judge_file(
     tree: "xr.DataTree",
-    path: str | Path,
+    path: Source,
     *,
     fdr: float | None = None,
     alpha: float | None = None,
     top: int | None = None,
     chunk: int = CHUNK,
+    codes: Mapping[str, Sequence[float]] | None = None,
 ) -> Iterator[Anomalies]:
     """Flag anomalous rows of a CSV file in chunks; of a Parquet file, or by ``top``, all rows at once.
 
@@ -54,11 +57,13 @@ def judge_file(
     Parameters
     ----------
     tree : DataTree
-    path : str or Path
+    path : str, Path or TableFile
     fdr, alpha, top : float, float, int, optional
         As in ``find_anomalies``.
     chunk : int
         Rows per chunk.
+    codes : mapping of str to sequence of float, optional
+        Numbers that stand for missing values, by column.
 
     Yields
     ------
@@ -73,8 +78,14 @@ def judge_file(
         If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a value is out of range.
     """
     tree = with_expected(tree)  # simulated once, not for each chunk
-    for frame in [read_frame(path)] if top is not None else read_chunks(path, chunk):
-        yield judge(tree, frame, fdr=fdr, alpha=alpha, top=top)
+    names, rule = _columns_of(tree), Rule.of(fdr, alpha, top)
+    for i, sheet in enumerate([read_file(path, forced=names)] if top is not None else read_chunks(path, chunk, names)):
+        warn(sheet.words if i == 0 else (), TableWarning)
+        yield judged_table(tree, usable_table_for(tree, sheet, codes), rule)
+
+
+def _columns_of(tree: "xr.DataTree") -> list[str]:
+    return [str(name) for name in tree["posterior"].coords["feature"].values]
 
 
 def write_flagged(parts: Iterable[Anomalies], path: str | Path, everything: bool = False) -> FlagCounts:

@@ -10,6 +10,7 @@ import numpy as np
 from bayesgmm.apps.tables.columns import UsableTable, beside, usable_table
 from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
 from bayesgmm.apps.tables.selection_section import selection_section
+from bayesgmm.apps.tables.table_section import table_section
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
@@ -22,6 +23,8 @@ from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.selection import select
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import declaration
+from bayesgmm.reading.settings import Source
+from bayesgmm.screening.results import DataCheck
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ class Clusters:
 
     def with_table(self) -> "pd.DataFrame":
         """Table with ``cluster`` and ``expected_distance``, under longer names if it has such columns."""
-        return beside(self.table.frame, self.rows)
+        return beside(self.table.written, self.rows)
 
     def words(self) -> list[str]:
         """Describe the analysis and the clusters: a list of sentences."""
@@ -159,6 +162,8 @@ class Clusters:
         schema.save(self.fit, folder / "fit.nc")
         title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
         opening = [selection_section(self.words(), self.choices)]
+        if self.table.check is not None:
+            opening.append(table_section(self.table.check))
         report(self.fit, folder / "report.html", title=title, opening=opening, progress=progress)
         _draw(plots.partition(self.fit, self.partition), folder / "clusters.png")
         _draw(plots.selection(self.choices), folder / "choices.png")
@@ -182,9 +187,13 @@ def _next(choices: "pd.DataFrame") -> str:
 
 
 def cluster_table(
-    data: DataLike,
+    data: DataLike | Source | DataCheck,
     *,
     columns: Sequence[str] | None = None,
+    drop: str | Iterable[str] = (),
+    id: str | Iterable[str] = (),  # noqa: A002
+    keep: str | Iterable[str] = (),
+    na: str | float | Sequence[str | float] | None = None,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str | Sequence[str] = FAMILIES,
     method: str | None = None,
@@ -200,11 +209,16 @@ def cluster_table(
 
     Parameters
     ----------
-    data : DataFrame or (N, D) array
-        Table. Columns that hold text, a constant or classes are left out, and so are rows with missing values;
+    data : DataFrame, (N, D) array, path, TableFile or DataCheck
+        Table. Columns that are no measurements are left out (see ``data_check``), and so are rows with missing values;
         ``words()`` lists them.
     columns : sequence of str, optional
-        Columns to use; default all numeric measurements.
+        Columns to use; default all measurements.
+    drop, id, keep : str or iterable of str
+        Columns to leave out, that identify the rows, and to use although they look like no measurements, as in
+        ``data_check``.
+    na : str, float, or sequence of them, optional
+        Values that stand for missing ones; default: numbers such as -999 are looked for, as in ``data_check``.
     n_components : int or iterable of int
         Numbers of components to try.
     covariance : str or sequence of str
@@ -237,7 +251,7 @@ def cluster_table(
     >>> cluster_table(x[:, None], n_components=[1, 2], covariance="tied", method="vb", progress=False).words()[-3:-1]
     ['cluster 0: 41 rows, low x0 (20)', 'cluster 1: 40 rows, high x0 (119.5)']
     """
-    table = usable_table(data, columns)
+    table = usable_table(data, columns, drop=drop, id=id, keep=keep, na=na)
     rows = table.rows
     if len(rows) < MIN_ROWS:
         raise DataError(

@@ -1,28 +1,26 @@
-"""Selecting the columns and rows of a table that can be used, with a reason for each that can't."""
+"""The columns and rows of a table that can be used, with a reason for each that can't."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.columns import column_names, is_numeric, require_distinct, select
-from bayesgmm.data.containers import named_frame, row_labels
-from bayesgmm.data.numbers import as_matrix
+from bayesgmm.data.columns import select
 from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
-from bayesgmm.wording import listing
+from bayesgmm.reading.settings import Source
+from bayesgmm.screening.checks import data_check
+from bayesgmm.screening.dependence import complete_rows
+from bayesgmm.screening.results import DataCheck
+from bayesgmm.screening.sheets import as_frame
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_MISSING = 0.5  # fraction of missing values above which a column is left out
-ROUNDING = 1e-14  # relative spread below which a column is constant
-OWN = 1e-9  # fraction of a column's variance that the columns before it must leave unexplained
-FEW_VALUES = 5  # maximum number of distinct values of a class label, if each occurs often
-OFTEN = 10  # average number of occurrences
-MIN_ROWS = 4  # needed to recognise a column that numbers the rows
+__all__ = ["UsableTable", "as_frame", "beside", "complete_rows", "free_name", "usable_table"]
 
 
 @dataclass(frozen=True)
@@ -32,19 +30,25 @@ class UsableTable:
     Parameters
     ----------
     frame : DataFrame
-        All rows and columns of the input.
+        All rows and columns of the input, as numbers where they are.
     columns : tuple of str
         Columns to fit.
     left_out : dict of str to str
         The other columns, each with the reason.
     complete : (N,) bool
         Rows without missing values in ``columns``.
+    written : DataFrame
+        The same rows and columns as they came, for tables that are written.
+    check : DataCheck, optional
+        The check of the table; None for a table whose columns are those of a fit.
     """
 
     frame: "pd.DataFrame"
     columns: tuple[str, ...]
     left_out: dict[str, str]
     complete: NDArray[np.bool_]
+    written: "pd.DataFrame"
+    check: DataCheck | None = None
 
     @property
     def rows(self) -> "pd.DataFrame":
@@ -53,42 +57,19 @@ class UsableTable:
 
     @property
     def n_incomplete(self) -> int:
-        """Number of rows that are left out."""
-        return int((~self.complete).sum())
+        """Number of rows that are left out because a value is missing."""
+        aside = len(self.check.source.aside) if self.check is not None else 0
+        return int((~self.complete).sum()) - aside
 
     def words(self) -> list[str]:
-        """Describe each column that is left out, and the number of rows, one per line."""
-        lines = [f"column {name!r} is left out: {why}" for name, why in self.left_out.items()]
-        if self.n_incomplete:
-            rows = "1 row is" if self.n_incomplete == 1 else f"{self.n_incomplete} rows are"
-            lines.append(f"{rows} left out: a value is missing or infinite")
-        return lines
+        """Describe how the table was read, what is left out and stands out, and the missing values, one per line."""
+        lines = [] if self.check is None else self.check.words()
+        return [*lines, self.words_on_rows()] if self.n_incomplete else lines
 
-
-def as_frame(data: DataLike, names: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Convert a table to a DataFrame with distinct column names; the default names for an array are ``x0, x1, ...``.
-
-    Raises
-    ------
-    DataError
-        If it is not a table, two columns have the same name, or the number of columns is not that of ``names``.
-
-    Examples
-    --------
-    >>> list(as_frame([[1.0, 2.0], [3.0, 4.0]]).columns)
-    ['x0', 'x1']
-    """
-    import pandas as pd
-
-    frame = named_frame(data)
-    if frame is None:
-        values = as_matrix(data)
-        if names is not None and len(names) != values.shape[1]:
-            raise DataError(f"the table has {values.shape[1]} columns; those of the fit are {listing(names)}")
-        names = names or [f"x{j}" for j in range(values.shape[1])]
-        frame = pd.DataFrame(values, columns=names, index=row_labels(data, len(values)))
-    require_distinct([str(name) for name in frame.columns])
-    return frame.rename(columns=str).infer_objects()
+    def words_on_rows(self) -> str:
+        """Say how many rows are left out because a value is missing; empty if none is."""
+        rows = plural(self.n_incomplete, "row is", "rows are")
+        return f"{rows} left out: a value is missing or infinite" if self.n_incomplete else ""
 
 
 def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
@@ -114,10 +95,19 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def usable_table(data: DataLike, columns: Sequence[str] | None = None) -> UsableTable:
+def usable_table(
+    data: DataLike | Source | DataCheck, columns: Sequence[str] | None = None, **settings: Any
+) -> UsableTable:
     """Select the columns that hold measurements, and the rows without missing values.
 
     Named columns are always used, unless they are a linear combination of columns named before.
+
+    Parameters
+    ----------
+    data : table, array, path, TableFile or DataCheck
+    columns : sequence of str, optional
+    settings
+        ``drop``, ``id``, ``keep``, ``na``, as in ``data_check``.
 
     Raises
     ------
@@ -133,97 +123,15 @@ def usable_table(data: DataLike, columns: Sequence[str] | None = None) -> Usable
     column 'id' is left out: it numbers the rows
     column 'flat' is left out: it is constant
     column 'who' is left out: it is text, such as 'a'
+    keep='id' uses a column that is left out; drop='x' leaves a column out
     1 row is left out: a value is missing or infinite
     """
-    frame = as_frame(data)
-    if frame.empty:
-        raise DataError("the table has no rows")
-    chosen, left_out = [str(c) for c in frame.columns], {}
-    if columns is not None:
-        chosen = [str(c) for c in select(frame, column_names(columns)).columns]
-    for name in chosen:
-        why = _unfit(frame[name]) or ("" if columns is not None else _no_measurement(frame[name]))
-        if why:
-            left_out[name] = why
-    if columns is not None and left_out:
-        raise DataError("; ".join(f"column {name!r} can't be used: {why}" for name, why in left_out.items()))
-    used = [name for name in chosen if name not in left_out]
-    left_out |= _determined(frame[used])
-    used = [name for name in used if name not in left_out]
+    check = data if isinstance(data, DataCheck) else data_check(data, columns, **settings)
+    used = check.used
     if not used:
-        raise DataError(f"no column can be used: {'; '.join(f'{name!r}: {why}' for name, why in left_out.items())}")
-    complete = complete_rows(frame[used])
+        why = "; ".join(f"{name!r}: {reason}" for name, reason in check.left_out.items())
+        raise DataError(f"no column can be used: {why}")
+    complete = complete_rows(check.frame[list(used)]) & check.source.is_data
     if not complete.any():
         raise DataError(f"every row lacks a value in one of {listing(used)}; choose other columns")
-    return UsableTable(frame, tuple(used), left_out, complete)
-
-
-def complete_rows(frame: "pd.DataFrame") -> NDArray[np.bool_]:
-    """Mask (N,) of the rows in which every value is a finite number."""
-    return np.isfinite(frame.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
-
-
-def _unfit(column: "pd.Series") -> str:
-    """Give the reason why a column can't be used; empty if it can."""
-    if not is_numeric(column):
-        text = column.dtype == object or str(column.dtype).startswith("str")
-        return _text(column) if text else f"it holds {column.dtype}, not numbers"
-    values = column.to_numpy(np.float64, na_value=np.nan)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return "it has no values"
-    return "it is constant" if values.min() == values.max() else ""
-
-
-def _text(column: "pd.Series") -> str:
-    """Describe the text in a column, with an example: a mark for missing values, a decimal comma, a unit."""
-    import pandas as pd
-
-    present = column.dropna()
-    wrong = present[pd.to_numeric(present, errors="coerce").isna()]
-    if not len(present):
-        return "it has no values"
-    if not len(wrong):
-        return "its numbers are stored as text"
-    part = "" if len(wrong) == len(present) else f" in {len(wrong)} of {len(column)} rows"
-    return f"it is text{part}, such as {wrong.iloc[0]!r}"
-
-
-def _no_measurement(column: "pd.Series") -> str:
-    """Give the reason why a column is not a measurement; empty if it may be. Named columns are used nevertheless."""
-    values = column.to_numpy(np.float64, na_value=np.nan)
-    missing = 1 - np.isfinite(values).mean()
-    values = np.sort(values)
-    if missing > MAX_MISSING:
-        return f"{missing:.0%} of its values are missing"
-    steps = np.diff(values)
-    if len(values) >= MIN_ROWS and (steps == steps[0]).all():
-        return "it numbers the rows"
-    distinct = 1 + np.count_nonzero(np.diff(values[np.isfinite(values)]))
-    if distinct <= FEW_VALUES and len(values) >= OFTEN * distinct:
-        return f"it has {distinct} distinct values: a class label, not a measurement"
-    return ""
-
-
-def _determined(frame: "pd.DataFrame") -> dict[str, str]:
-    """Find columns that are linear combinations of earlier ones, for which no density exists; with the reason."""
-    x = frame.to_numpy(np.float64, na_value=np.nan)[complete_rows(frame)]
-    if len(x) <= x.shape[1]:
-        return {}
-    x = x / np.abs(x).max(axis=0).clip(np.finfo(float).tiny)
-    x = x - x.mean(axis=0)
-    spread = np.sqrt((x**2).sum(axis=0))
-    flat = spread <= ROUNDING
-    x = np.linalg.qr(x / np.where(flat, 1.0, spread), mode="r")  # the same angles in D rows
-    names, kept, reasons = [str(name) for name in frame.columns], list[int](), dict[str, str]()
-    for j, name in enumerate(names):
-        if flat[j]:
-            reasons[name] = "it is constant in the rows without missing values"
-            continue
-        share = np.linalg.lstsq(x[:, kept], x[:, j], rcond=None)[0]
-        if ((x[:, j] - x[:, kept] @ share) ** 2).sum() > OWN:
-            kept.append(j)
-            continue
-        by = [names[i] for i, part in zip(kept, share, strict=True) if abs(part) > np.sqrt(OWN)]
-        reasons[name] = f"it is a linear function of {listing(by)}"
-    return reasons
+    return UsableTable(check.frame, used, check.left_out, complete, check.source.texts, check)

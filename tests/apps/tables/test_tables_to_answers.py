@@ -371,7 +371,7 @@ def test_the_anomalies_command(tmp_path):
     args = ["anomalies", "train.csv", "-k", "3", "-o", "flagged.csv", "--top", "12", "--save", "fit.nc"]
     done = run(*args, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "column 'name' is left out: it is text" in done.stderr
+    assert "text, such as 'x'" in done.stdout
     assert "12 of 315 rows flagged (the 12 smallest p-values)" in done.stdout
     flagged = pd.read_csv(tmp_path / "flagged.csv")
     assert len(flagged) == 12

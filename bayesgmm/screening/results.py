@@ -1,0 +1,181 @@
+"""The result of the check of a table: values that are printed, and read by the applications."""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.columns import is_numeric
+from bayesgmm.reading.tables import ReadTable
+from bayesgmm.screening.missing_codes import MissingCodes
+from bayesgmm.screening.text_tables import text_table
+from bayesgmm.wording import listing, plural, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADINGS = ("column", "kind", "used", "missing", "remarks")
+
+
+@dataclass(frozen=True)
+class ColumnCheck:
+    """What a column of a table is.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        ``'measurement'``, ``'whole numbers'``, ``'class'``, ``'id'``, ``'code'``, ``'row number'``, ``'date'``,
+        ``'time'``, ``'text'``, ``'constant'``, ``'empty'``, ``'mostly missing'`` or ``'linear function'``.
+    why_not : str
+        Reason why it is not used; empty if it is.
+    missing : int
+        Number of missing values, with those that a code stands for.
+    codes : MissingCodes
+        Numbers that stand for missing values.
+    remarks : tuple of str
+        What stands out.
+    """
+
+    name: str
+    kind: str
+    why_not: str = ""
+    missing: int = 0
+    codes: MissingCodes = field(default_factory=MissingCodes)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_used(self) -> bool:
+        """True if the column is used."""
+        return not self.why_not
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cells of the column in a printed table, under ``HEADINGS``."""
+        words = "; ".join(re.sub(r"^(it is|it has|it holds) ", "", text) for text in self.words)
+        return self.name, self.kind, "yes" if self.is_used else "no", str(self.missing or ""), words
+
+    @property
+    def words(self) -> list[str]:
+        """The reason why it is left out, the codes, and what stands out."""
+        codes = [f"{code:g} stands for missing in {plural(n, 'row')}" for code, n in self.codes.counts.items()]
+        maybe = (
+            []
+            if self.why_not
+            else [
+                f"{code:g} in {plural(n, 'row')} is far from the rest: if it stands for missing, give na='{code:g}'"
+                for code, n in self.codes.suspects.items()
+            ]
+        )
+        return [*([self.why_not] if self.why_not else []), *codes, *maybe, *self.remarks]
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """Check of a table, as ``data_check`` returns it.
+
+    Parameters
+    ----------
+    columns : tuple of ColumnCheck
+        In the order of the table.
+    frame : DataFrame
+        All rows and columns; values that a code stands for are missing.
+    source : ReadTable
+        The table as it came: ``source.texts`` are the cells of a file as they are written.
+    duplicates : int
+        Rows that repeat an earlier one in all columns that are neither ids nor numbers of rows.
+    """
+
+    columns: tuple[ColumnCheck, ...]
+    frame: "pd.DataFrame" = field(repr=False)
+    source: ReadTable = field(repr=False)
+    duplicates: int = 0
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the columns that are used."""
+        return tuple(column.name for column in self.columns if column.is_used)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Names of the other columns, each with the reason."""
+        return {column.name: column.why_not for column in self.columns if not column.is_used}
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """One row per column: kind, used, missing values, distinct values, minimum, median, maximum, remarks."""
+        import pandas as pd
+
+        rows = [
+            {"column": c.name, "kind": c.kind, "used": c.is_used, "missing": c.missing}
+            | _summary(self.frame[c.name])
+            | {"remarks": "; ".join(c.words)}
+            for c in self.columns
+        ]
+        return pd.DataFrame(rows).set_index("column")
+
+    def words(self) -> list[str]:
+        """Describe how the table was read, and everything that stands out: one sentence per line."""
+        lines = [*self.source.words]
+        lines += [f"column {c.name!r} is left out: {c.why_not}" for c in self.columns if not c.is_used]
+        lines += [f"column {c.name!r}: {text}" for c in self.columns for text in c.words if text != c.why_not]
+        if self.duplicates:
+            lines.append(f"{plural(self.duplicates, 'row repeats', 'rows repeat')} an earlier row in every column")
+        if self.says_options:
+            lines.append(self.options())
+        return lines
+
+    @property
+    def says_options(self) -> bool:
+        """True if something is left out, or a number stands for missing values."""
+        return bool(self.left_out) or any(c.codes.counts for c in self.columns)
+
+    def options(self) -> str:
+        """Say which options change what is used."""
+        parts = []
+        if self.left_out:
+            parts.append(f"keep='{next(iter(self.left_out))}' uses a column that is left out")
+        if self.used:
+            parts.append(f"drop='{self.used[0]}' leaves a column out")
+        codes = [f"{code:g}" for c in self.columns for code in c.codes.counts]
+        if codes:
+            parts.append("na='none' takes every number as a value")
+        return "; ".join(parts)
+
+    @property
+    def heading(self) -> str:
+        """Numbers of rows and columns."""
+        rows = plural(int(self.source.is_data.sum()), "row")
+        return f"{rows}, {plural(len(self.columns), 'column')}, {len(self.used)} used"
+
+    @property
+    def remarkable(self) -> tuple[ColumnCheck, ...]:
+        """Columns about which something is to be said."""
+        return tuple(c for c in self.columns if c.words or c.missing)
+
+    @property
+    def closing(self) -> list[str]:
+        """The other columns, duplicates, and the options: one sentence per line."""
+        others = [c.name for c in self.columns if not (c.words or c.missing)]
+        lines = [f"used, without remarks: {listing(others)}"] if others else []
+        if self.duplicates:
+            lines.append(f"{plural(self.duplicates, 'row repeats', 'rows repeat')} an earlier row in every column")
+        return [*lines, self.options()] if self.says_options else lines
+
+    def __str__(self) -> str:
+        """Return the check as a table of text."""
+        rows = text_table([HEADINGS, *(c.cells for c in self.remarkable)]) if self.remarkable else []
+        return printable("\n".join([self.heading, *self.source.words, *rows, *self.closing]))
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html())
+
+
+def _summary(column: "pd.Series") -> dict[str, object]:
+    if not is_numeric(column):
+        return {"distinct": column.nunique(), "minimum": np.nan, "median": np.nan, "maximum": np.nan}
+    x = column.to_numpy(np.float64, na_value=np.nan)
+    x = x[np.isfinite(x)]
+    low, middle, high = np.quantile(x, [0, 0.5, 1]) if x.size else (np.nan, np.nan, np.nan)
+    return {"distinct": len(np.unique(x)), "minimum": low, "median": middle, "maximum": high}
