@@ -40,6 +40,8 @@ from .priors.scalars import Exponential, Gamma, HalfCauchy, HalfNormal, HalfStud
 from .priors.weights import Dirichlet, DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
 from .reading.settings import TableFile
 from .reports import report
+from .screening.checks import data_check
+from .screening.results import DataCheck
 
 __all__ = [
     "AnomalyDetector",
@@ -48,6 +50,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "BetaNegativeBinomial",
     "ConjugateMeans",
+    "DataCheck",
     "Dirichlet",
     "DirichletProcess",
     "Exponential",
@@ -85,6 +88,7 @@ __all__ = [
     "condition",
     "conditional_density",
     "credible_ball",
+    "data_check",
     "datasets",
     "density",
     "diagnose",

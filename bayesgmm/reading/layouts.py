@@ -260,7 +260,7 @@ def _names(row: Row, width: int, after: list[Row], ends: bool) -> Row | None:
 def _may_be_names(row: Row, body: list[Row]) -> bool:
     """Return True if every column has a name, except the first, or one of many, or those that are empty."""
     empty = [j for j, cell in enumerate(row) if not cell and any(one[j].strip() for one in body)]
-    return any(row) and (not empty or (len(empty) == 1 and (empty == [0] or len(row) > 3)))
+    return any(row) and (not empty or (len(empty) == 1 and (empty == [0] or len(row) > 2)))
 
 
 def _holds_row_names(first: list[str], names: Row) -> bool:

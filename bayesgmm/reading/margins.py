@@ -45,7 +45,7 @@ def last_rows(cells: "pd.DataFrame") -> int:
     for at in range(len(cells) - 1, max(len(cells) - 1 - LAST, 1), -1):
         row = [str(cell).strip() for cell in cells.iloc[at]]
         filled = [cell for cell in row if cell]
-        if _is_total(row, cells.iloc[:at]) or (len(row) > 2 and len(filled) == 1 and _is_remark(row, cells.iloc[:at])):
+        if _is_total(row, cells.iloc[:at]) or (len(row) > 1 and len(filled) == 1 and _is_remark(row, cells.iloc[:at])):
             count = len(cells) - at
         elif filled:
             break

@@ -132,7 +132,6 @@ def interpreted(cells: "pd.DataFrame", names: tuple[str, ...], known: Known) -> 
         As they are written; an empty one for a column without a name.
     known : Known
     """
-    cells, names = _filled_columns(cells, names)
     blank = blank_rows(cells)
     if known.ends and blank.any():
         end = len(blank) - int(np.argmin(blank[::-1])) if not blank.all() else 0
@@ -159,13 +158,6 @@ def interpreted(cells: "pd.DataFrame", names: tuple[str, ...], known: Known) -> 
         frozenset(used[j] for j, column in columns.items() if column.decimal == "."),
         known.na,
     )
-
-
-def _filled_columns(cells: "pd.DataFrame", names: tuple[str, ...]) -> "tuple[pd.DataFrame, tuple[str, ...]]":
-    """Drop columns without a name and a value."""
-    empty = [j for j, name in enumerate(names) if not name and cells.iloc[:, j].str.strip().eq("").all()]
-    kept = [j for j in range(len(names)) if j not in empty]
-    return (cells.iloc[:, kept], tuple(names[j] for j in kept)) if empty else (cells, names)
 
 
 def _totals(cells: "pd.DataFrame", blank: NDArray[np.bool_]) -> dict[int, str]:
@@ -198,7 +190,7 @@ def _units(cells: "pd.DataFrame", columns: dict[int, Column], aside: Collection[
 
 def _signs(columns: dict[int, Column], names: list[str], known: Known) -> tuple[dict[int, str], dict[str, str]]:
     """Decide the decimal sign of each column; also the columns for which both are possible, each with the question."""
-    own = {j: sign for j, column in columns.items() if (sign := column.decimal or known.decimals.get(names[j]))}
+    own = {j: sign for j, column in columns.items() if (sign := known.decimals.get(names[j]) or column.decimal)}
     usual = known.decimal or _common(own.values())
     custom = {j: sign for j, column in columns.items() if column.unclear and (sign := _by_custom(column, known.sep))}
     usual = usual or (None if own else _common(custom.values()))
@@ -258,9 +250,16 @@ def _as_number(value: str | float) -> float | None:
 def _joined(meanings: dict[int, Meaning], names: list[str], index: "pd.Index") -> "pd.DataFrame":
     import pandas as pd
 
-    columns = [one.values.reindex(index) if len(one.values) < len(index) else one.values for one in meanings.values()]
+    columns = [_extended(one.values, index) for one in meanings.values()]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=index)
     return frame.set_axis(names, axis=1)
+
+
+def _extended(values: "pd.Series", index: "pd.Index") -> "pd.Series":
+    """Return a column with missing values in the rows that are no data."""
+    if len(values) == len(index):
+        return values
+    return (values.astype("boolean") if values.dtype == bool else values).reindex(index)
 
 
 def _why_text(column: Column, one: Meaning, name: str, known: Known) -> str:

@@ -71,10 +71,8 @@ def opened_text(file: TableFile) -> TextFile:
         try:
             return TextFile(file, encoding, layout_of(text, file.sep, file.decimal))
         except NoLayout as problem:
-            said = str(problem)
-            raise DataError(
-                f"{path} {said if said.startswith('has ') else f'can not be read as CSV: {said}'}"
-            ) from None
+            start = "" if str(problem).startswith("has ") else "can't be read as CSV: "
+            raise DataError(f"{path} {start}{problem}") from None
 
 
 def text_chunks(text: TextFile, rows: int | None = None) -> "Iterator[pd.DataFrame]":

@@ -56,7 +56,8 @@ def sheet_cells(file: TableFile) -> "tuple[str, Grid, set[int], list[str]]":
             name = _named(file.sheet, names, path)
             return name, *_texts(book.get_sheet_by_name(name).to_python()), [one for one in names if one != name]
         sheets = {name: book.get_sheet_by_name(name).to_python() for name in names}
-    tables = [name for name, rows in sheets.items() if _is_table(rows)]
+    filled = [name for name, rows in sheets.items() if rows]
+    tables = [name for name in filled if _is_table(sheets[name])] or filled[:1]
     if not tables:
         raise DataError(f"{path} has no table: {'its sheet is' if len(names) == 1 else 'its sheets are'} empty")
     if len(tables) > 1:

@@ -17,7 +17,8 @@ TYPICAL = frozenset([*NINES, *FRACTIONS, *LOWER, *MACHINE]) | {
 MIN_REST = 10  # other values
 FAR = 1.0  # distance from the rest, in units of its 5 % to 95 % range
 NEAR = 0.2
-OFTEN = 5  # occurrences, and times that it occurs more often than any other value
+OFTEN = 5  # occurrences
+OFTENER = 3  # times that it occurs more often than any other value
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,19 @@ def missing_codes(values: Array, elsewhere: Collection[float] = ()) -> MissingCo
 
 @dataclass(frozen=True)
 class _Rest:
-    """The other values of a column: smallest, largest, 5 % to 95 % range, largest number of occurrences."""
+    """The other values of a column: smallest, largest, 5 % to 95 % range, most occurrences, how many differ."""
 
     low: float
     high: float
     spread: float
     top: int
+    distinct: int
 
     @classmethod
     def of(cls, number: Array, count: Array) -> "_Rest":
         share = np.cumsum(count) / count.sum()
         spread = number[np.searchsorted(share, 0.95)] - number[np.searchsorted(share, 0.05)]
-        return cls(number[0], number[-1], float(spread or number[-1] - number[0] or 1.0), int(count.max()))
+        return cls(number[0], number[-1], float(spread or number[-1] - number[0] or 1.0), int(count.max()), len(number))
 
     def distance(self, value: float) -> float:
         """Distance beyond the smallest or the largest value, in units of the range; 0 between them."""
@@ -96,9 +98,11 @@ class _Rest:
 def _is_code(value: float, times: int, gap: float, rest: _Rest) -> bool:
     if -10 < value < 0 and (rest.low < 0 or gap < FAR):
         return False
+    if value > 0 and rest.distinct < MIN_REST:  # a price, or an answer on a scale
+        return False
     if gap >= FAR:
         return times > 1
-    return gap >= NEAR and times >= OFTEN and times >= OFTEN * rest.top
+    return gap >= NEAR and times >= max(OFTEN, OFTENER * rest.top)
 
 
 def _spikes(number: Array, count: Array) -> dict[float, int]:
@@ -109,6 +113,6 @@ def _spikes(number: Array, count: Array) -> dict[float, int]:
         if len(others) < MIN_REST or count[others].sum() < MIN_REST:
             continue
         rest = _Rest.of(number[others], count[others])
-        if count[at] >= max(OFTEN, OFTEN * rest.top) and rest.distance(number[at]) >= FAR:
+        if count[at] >= max(OFTEN, OFTENER * rest.top) and rest.distance(number[at]) >= FAR:
             found[float(number[at])] = int(count[at])
     return found
