@@ -15,6 +15,7 @@ from bayesgmm.wording import listing, plural, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+KEEPABLE = frozenset({"id", "code", "row number", "time", "class", "mostly missing"})  # kinds that are numbers
 HEADINGS = ("column", "kind", "used", "missing", "remarks")
 
 
@@ -129,13 +130,14 @@ class DataCheck:
     @property
     def says_options(self) -> bool:
         """True if something is left out, or a number stands for missing values."""
-        return bool(self.left_out) or any(c.codes.counts for c in self.columns)
+        return any((c.kind in KEEPABLE and not c.is_used) or c.codes.counts for c in self.columns)
 
     def options(self) -> str:
         """Say which options change what is used."""
         parts = []
-        if self.left_out:
-            parts.append(f"keep='{next(iter(self.left_out))}' uses a column that is left out")
+        possible = [c.name for c in self.columns if c.kind in KEEPABLE and not c.is_used]
+        if possible:
+            parts.append(f"keep='{possible[0]}' uses a column that is left out")
         if self.used:
             parts.append(f"drop='{self.used[0]}' leaves a column out")
         codes = [f"{code:g}" for c in self.columns for code in c.codes.counts]

@@ -54,6 +54,7 @@ def files(draw):
         sign = draw(st.sampled_from(["-", "\u2212"]))
         columns[f"c{j}"] = [grouped(value, digits, decimal, gap).replace("-", sign) for value in values]
     titles = draw(st.sampled_from([(), ("Report of May",), ("Report of May", "", "by the office")]))
+    titles = titles if len(places) > 1 else ()  # a title above one column is like its name
     text = written(columns, sep, titles, draw(st.sampled_from(["\n", "\r\n", "\r"])))
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     return numbers, text.encode(encoding)

@@ -128,6 +128,8 @@ def usable_table(
     """
     check = data if isinstance(data, DataCheck) else data_check(data, columns, **settings)
     used = check.used
+    if check.source.is_data.sum() == 1:
+        raise DataError("the table has only 1 row")
     if not used:
         why = "; ".join(f"{name!r}: {reason}" for name, reason in check.left_out.items())
         raise DataError(f"no column can be used: {why}")
