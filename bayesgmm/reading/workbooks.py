@@ -49,8 +49,9 @@ def sheet_cells(file: TableFile) -> "tuple[str, Grid, set[int], list[str]]":
     from bayesgmm.reading.text_files import as_data_error
 
     path = Path(file.path)
+    workbooks = _library(path)
     with as_data_error(path, "a workbook"):
-        book = _opened(path)
+        book = workbooks.from_path(str(path))
         names = list(book.sheet_names)
         if file.sheet is not None:
             name = _named(file.sheet, names, path)
@@ -67,14 +68,14 @@ def sheet_cells(file: TableFile) -> "tuple[str, Grid, set[int], list[str]]":
     return tables[0], *_texts(sheets[tables[0]]), [one for one in names if one != tables[0]]
 
 
-def _opened(path: Path) -> Any:
+def _library(path: Path) -> Any:
     try:
         from python_calamine import CalamineWorkbook
     except ImportError:
         raise MissingExtra(
-            f"{path} is a workbook: to read it needs python-calamine: pip install 'bayesgmm[excel]'"
+            f"{path} is a workbook; reading it needs python-calamine: pip install 'bayesgmm[excel]'"
         ) from None
-    return CalamineWorkbook.from_path(str(path))
+    return CalamineWorkbook
 
 
 def _named(sheet: str | int, names: list[str], path: Path) -> str:

@@ -14,7 +14,7 @@ from bayesgmm.reading.tables import ReadTable
 from bayesgmm.screening.dependence import determined, nearly_determined
 from bayesgmm.screening.kinds import no_measurement, unfit
 from bayesgmm.screening.missing_codes import MissingCodes, missing_codes
-from bayesgmm.screening.results import ColumnCheck, DataCheck
+from bayesgmm.screening.results import IDS, ColumnCheck, DataCheck
 from bayesgmm.screening.shapes import remarks_on
 from bayesgmm.screening.sheets import sheet_of
 
@@ -202,5 +202,5 @@ def _with_dependence(frame: "pd.DataFrame", checks: list[ColumnCheck]) -> list[C
 
 def _duplicates(sheet: ReadTable, checks: list[ColumnCheck]) -> int:
     """Count the rows that repeat an earlier one, apart from ids."""
-    names = [c.name for c in checks if c.kind not in ("id", "row number")]
+    names = [c.name for c in checks if c.kind not in IDS]
     return int(sheet.frame[names].duplicated().sum()) if names else 0

@@ -15,6 +15,7 @@ from bayesgmm.wording import listing, plural, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+IDS = frozenset({"id", "row number"})
 KEEPABLE = frozenset({"id", "code", "row number", "time", "class", "mostly missing"})  # kinds that are numbers
 HEADINGS = ("column", "kind", "used", "missing", "remarks")
 
@@ -122,10 +123,14 @@ class DataCheck:
         lines += [f"column {c.name!r} is left out: {c.why_not}" for c in self.columns if not c.is_used]
         lines += [f"column {c.name!r}: {text}" for c in self.columns for text in c.words if text != c.why_not]
         if self.duplicates:
-            lines.append(f"{plural(self.duplicates, 'row repeats', 'rows repeat')} an earlier row in every column")
+            lines.append(self._on_duplicates())
         if self.says_options:
             lines.append(self.options())
         return lines
+
+    def _on_duplicates(self) -> str:
+        but = " but ids" if any(c.kind in IDS for c in self.columns) else ""
+        return f"{plural(self.duplicates, 'row repeats', 'rows repeat')} an earlier row in every column{but}"
 
     @property
     def says_options(self) -> bool:
@@ -162,7 +167,7 @@ class DataCheck:
         others = [c.name for c in self.columns if not (c.words or c.missing)]
         lines = [f"used, without remarks: {listing(others)}"] if others else []
         if self.duplicates:
-            lines.append(f"{plural(self.duplicates, 'row repeats', 'rows repeat')} an earlier row in every column")
+            lines.append(self._on_duplicates())
         return [*lines, self.options()] if self.says_options else lines
 
     def __str__(self) -> str:

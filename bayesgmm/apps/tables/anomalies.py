@@ -49,6 +49,7 @@ from bayesgmm.predictions.anomalies import (
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.priors.backgrounds import Background
+from bayesgmm.reading.marks import NUMBER_MARKS
 from bayesgmm.reading.settings import Source, is_source
 from bayesgmm.reading.tables import ReadTable
 from bayesgmm.screening.results import DataCheck
@@ -356,13 +357,17 @@ def usable_table_for(
     chosen = select(sheet.values, names)
     numbers = chosen.apply(pd.to_numeric, errors="coerce")
     given = select(sheet.texts.set_axis(sheet.values.columns, axis=1), names)
-    text = [name for name in names if numbers[name].isna().all() and given[name].notna().any()]
+    text = [name for name in names if numbers[name].isna().all() and _holds_text(given[name][sheet.is_data])]
     if text:
         raise DataError(f"the fit needs numbers in {', '.join(map(repr, text))}; the table has text there")
     for name, values in (codes or {}).items():
         numbers[name] = numbers[name].mask(numbers[name].isin(values))
     frame = sheet.values.assign(**numbers)
     return UsableTable(frame, tuple(names), {}, complete_rows(numbers) & sheet.is_data, sheet.texts)
+
+
+def _holds_text(cells: "pd.Series") -> bool:
+    return bool((cells.notna() & ~cells.isin(["", *NUMBER_MARKS])).any())
 
 
 def judge(
