@@ -76,7 +76,7 @@ def read_frame(source: Source, columns: Sequence[str] | None = None) -> "pd.Data
     TableWarning
         How the file was read, where it is not a plain one.
     """
-    table = read_file(source, columns)
+    table = read_file(source, columns, numeric=columns or ())
     named = [str(name) for name in columns or ()]
     table.require_clear(named or None)
     warn(table.told, TableWarning)
@@ -85,14 +85,22 @@ def read_frame(source: Source, columns: Sequence[str] | None = None) -> "pd.Data
     return frame
 
 
-def read_file(source: Source, columns: Sequence[str] | None = None, forced: Collection[str] = ()) -> ReadTable:
+def read_file(
+    source: Source,
+    columns: Sequence[str] | None = None,
+    *,
+    numeric: Collection[str] = (),
+    forced: Collection[str] = (),
+) -> ReadTable:
     """Read the table of a file: numbers, texts as they are written, and how they were read.
 
     Parameters
     ----------
     source : str, Path or TableFile
     columns : sequence of str, optional
-        Columns that will be used as numbers, also those with leading zeros.
+        Columns that will be used: a Parquet file need not be read beyond them.
+    numeric : collection of str
+        Columns in which leading zeros make no code.
     forced : collection of str
         Columns in which a cell that is no number is missing.
 
@@ -106,9 +114,9 @@ def read_file(source: Source, columns: Sequence[str] | None = None, forced: Coll
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, columns)
     if is_workbook(path):
-        table = _read_workbook(file, columns or (), forced)
+        table = _read_workbook(file, numeric, forced)
     else:
-        (table,) = _text_tables(file, None, columns or (), forced)
+        (table,) = _text_tables(file, None, numeric, forced)
     _require_rows(table.frame, path)
     return table
 

@@ -25,7 +25,9 @@ SAME = 1e-3  # relative difference between a total and the sum of its column
 def blank_rows(cells: "pd.DataFrame") -> NDArray[np.bool_]:
     """Mask (N,) of the rows without any text."""
     blank = np.ones(len(cells), dtype=bool)
-    for name in cells.columns:
+    for name in cells.columns if len(cells) else ():
+        if not blank.any():
+            break
         blank &= cells[name].str.strip().eq("").to_numpy(dtype=bool)
     return blank
 

@@ -44,7 +44,7 @@ def sheet_of(
     if isinstance(data, ReadTable):
         return data
     if is_source(data):
-        return read_file(data, [*numeric], forced)
+        return read_file(data, numeric=numeric, forced=forced)
     frame = as_frame(data, names)
     return ReadTable(frame.infer_objects(), frame)
 

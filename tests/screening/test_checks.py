@@ -153,6 +153,12 @@ def test_a_check_is_printed_within_80_columns(table, tmp_path):
     assert "id" in bg.data_check(table)._repr_html_()
 
 
+def test_a_parquet_file_is_checked(table, tmp_path):
+    table.assign(id=IDS["id"]).to_parquet(tmp_path / "t.parquet")
+    assert bg.data_check(tmp_path / "t.parquet", keep="id").used == ("age", "income", "id")
+    assert bg.data_check(str(tmp_path / "t.parquet")).used == ("age", "income")
+
+
 def test_rows_that_are_no_data_are_not_counted(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1.5,2\n,\n2.5,3\n4.5,1\nTotal,6\n")
     check = bg.data_check(tmp_path / "t.csv")
