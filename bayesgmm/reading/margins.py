@@ -40,7 +40,7 @@ def last_rows(cells: "pd.DataFrame") -> int:
     >>> import pandas as pd
     >>> last_rows(pd.DataFrame({"who": ["a", "b", "c", "Total"], "x": ["1", "2", "4", "7"]}))
     1
-    >>> last_rows(pd.DataFrame({"who": ["Shell", "Total"], "x": ["1", "2"]}))
+    >>> last_rows(pd.DataFrame({"who": ["Shell", "BP", "Eni", "Total"], "x": ["1", "2", "3", "4"]}))
     0
     """
     count = 0

@@ -104,6 +104,7 @@ READ = {
         [1.234, 2.345, 6],
         "semicolon-separated",
     ),
+    "zeros before the point": ("x;y\n\u22120.123;a\n1.234;b\n", {}, [-0.123, 1.234], "semicolon-separated"),
     "a declared decimal sign": ("x;y\n1.234;a\n2.345;b\n", {"decimal": ","}, [1234, 2345], "is read as 1234"),
     "one column of decimal commas": ("x\n1,5\n2,5\n", {"decimal": ","}, [1.5, 2.5], "decimal comma"),
     "a declared separator": ("x:y\n1.5:2\n2.5:3\n", {"sep": ":"}, [1.5, 2.5], "':'-separated"),

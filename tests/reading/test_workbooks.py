@@ -94,7 +94,7 @@ def test_a_sheet_is_chosen(tmp_path):
 
 
 def test_a_number_beside_a_text_with_a_decimal_comma_is_asked_about(tmp_path):
-    table = read_file(workbook(tmp_path / "t.xlsx", Sheet=[["a", "b"], [1.125, 1], [2.5, 2], ["1.234,5", 3]]))
+    table = read_file(workbook(tmp_path / "t.xlsx", Sheet=[["a", "b"], [1.125, 1], [2.375, 2], ["1.234,5", 3]]))
     assert "1 cell has a decimal comma, such as '1.234,5'" in table.why_text["a"]
 
 
