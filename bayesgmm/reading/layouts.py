@@ -4,8 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +15,10 @@ from bayesgmm.reading.settings import BLANKS, WORDS
 
 SEPARATORS = (",", ";", "\t", "|")
 CLOSE = 0.05  # difference in the share of numbers by which two separators can't be distinguished
+NUMBERS = 0.3  # fraction of the cells that are numbers, where that decides
 MANY = 0.5  # fraction of rows that must have the number of fields of the table
 EVEN = 0.02  # relative difference of the steps between names that are numbers, such as wavelengths
+YEARS = (1800, 2200)
 SAMPLE = 200  # rows
 TITLES = 50  # rows in which the names are looked for
 Row = list[str]
@@ -94,7 +95,13 @@ class _Candidate:
     problem: str = ""
     number_share: float = 0.0
     regular: float = 0.0
-    examples: Sequence[str] = field(default=())
+
+    @property
+    def is_table(self) -> bool:
+        """False if a line is skipped for the sake of separators that stand in sentences."""
+        if self.layout is None or not self.layout.titles or self.number_share >= NUMBERS:
+            return True
+        return len(self.rows[0]) == self.width  # a spreadsheet fills the lines of titles with separators
 
 
 def layout_of(text: str, sep: str | None = None, decimal: str | None = None) -> Layout:
@@ -118,10 +125,10 @@ def layout_of(text: str, sep: str | None = None, decimal: str | None = None) -> 
     if sep is not None:
         return _required(_candidate(text, sep, decimal))
     tried = [_candidate(text, one, decimal) for one in SEPARATORS]
-    good = [one for one in tried if one.layout is not None and one.regular >= MANY]
+    good = [one for one in tried if one.layout is not None and one.regular >= MANY and one.is_table]
     if not good:
         blank = _candidate(text, BLANKS, decimal)
-        good = [blank] if blank.layout is not None and blank.regular == 1 else []
+        good = [blank] if blank.layout is not None and blank.regular == 1 and blank.number_share >= NUMBERS else []
     if good:
         return _best(good)
     return _single_column(text, tried, decimal)
@@ -169,7 +176,11 @@ def _single_column(text: str, tried: list[_Candidate], decimal: str | None) -> L
     """
     seen = [one for one in tried if one.width > 1 and one.regular >= MANY and not (decimal == "," and one.sep == ",")]
     if seen:
-        raise NoLayout(seen[0].problem)
+        first = seen[0]
+        unclear = (
+            f"has sentences, or a title above rows with the separator {first.sep!r}: say so with sep={first.sep!r}"
+        )
+        raise NoLayout(first.problem or unclear)
     return _required(_candidate(text, None, decimal))
 
 
@@ -222,7 +233,7 @@ def _laid_out(candidate: _Candidate, initial: bool, lines: list[str]) -> _Candid
     ends = len(body) > 1 and all(not row[-1].strip() for row in body) and width > 2
     for at, row in enumerate(rows[:TITLES]):
         names = _names(row, width, rows[at + 1 :], ends)
-        if names is None or (at > 0 and (all(map(_is_number, names)) or not any(map(any, rows[at + 1 :])))):
+        if names is None or (at > 0 and not _is_named_below(names, rows[at + 1 :])):
             continue
         row_names = bool(names) and len(names) == len(row) + 1
         titles = [line for line in lines[: candidate.lines[at - 1] if at else 0] if line.strip(' ,;\t|"')]
@@ -240,10 +251,16 @@ def _laid_out(candidate: _Candidate, initial: bool, lines: list[str]) -> _Candid
     return _without_names(candidate, initial)
 
 
+def _is_named_below(names: Row, after: list[Row]) -> bool:
+    """Return True if a row under others surely holds names: none of them is a number but a year, and rows follow."""
+    numbers = [name for name in names if _is_bare_number(name)]
+    return any(map(any, after)) and len(numbers) < len(names) and (not numbers or _are_years(numbers))
+
+
 def _names(row: Row, width: int, after: list[Row], ends: bool) -> Row | None:
     """Return the names of a row; None if it holds none for the columns of the rows after it."""
     row = [cell.strip() for cell in row]
-    if row and row[0][:1] in "#%" and len(row) in (width, width + 1):  # names in a comment
+    if row and row[0].startswith(("#", "%")) and len(row) in (width, width + 1):  # names in a comment
         first = row[0][1:].strip()
         row = [first, *row[1:]] if first else row[1:]
     while len(row) > width and not row[-1]:
@@ -274,15 +291,14 @@ def _holds_row_names(first: list[str], names: Row) -> bool:
 
 def _is_data(row: Row, body: list[Row]) -> bool:
     """Return True if a row is no line of names, but holds numbers as the rows after it do."""
-    numeric = [j for j, cell in enumerate(row) if _is_number(cell)]
-    if not numeric:
+    numeric = [j for j, cell in enumerate(row) if _is_bare_number(cell)]
+    if not numeric or not (body or len(numeric) == len(row)):
         return False
-    if len(numeric) == len(row) or body:
-        below = [j for j in numeric if all(_is_number(one[j]) or _is_mark(one[j]) for one in body)]
-        if not below and body:
-            return False
-        return not _evenly_spaced([row[j] for j in (below or numeric)])
-    return False
+    over = [j for j in range(len(row)) if body and all(_is_number(one[j]) or _is_mark(one[j]) for one in body)]
+    if any(row[j] and j not in numeric and not _is_mark(row[j]) and not _is_number(row[j]) for j in over):
+        return False  # a text over numbers is a name
+    below = [j for j in numeric if j in over]
+    return bool(below or not body) and not _evenly_spaced([row[j] for j in (below or numeric)])
 
 
 def _evenly_spaced(cells: list[str]) -> bool:
@@ -301,8 +317,14 @@ def _evenly_spaced(cells: list[str]) -> bool:
     steps = np.diff(values)
     if all(cell.isdecimal() for cell in cells):
         counted = bool((steps == 1).all()) and (len(cells) > 1 or cells == ["0"])
-        return counted or (len(cells) > 3 and steps[0] > 0 and bool((steps == steps[0]).all()))
+        return counted or _are_years(cells) or (len(cells) > 3 and steps[0] > 0 and bool((steps == steps[0]).all()))
     return len(cells) > 3 and steps[0] > 0 and bool(np.allclose(steps, steps[0], rtol=EVEN))
+
+
+def _are_years(cells: list[str]) -> bool:
+    values = [int(cell) for cell in cells if cell.isdecimal()]
+    increase = all(after > before for before, after in pairwise(values))
+    return len(values) == len(cells) > 1 and increase and YEARS[0] <= values[0] and values[-1] <= YEARS[1]
 
 
 def _without_names(candidate: _Candidate, initial: bool) -> _Candidate:
@@ -315,7 +337,10 @@ def _without_names(candidate: _Candidate, initial: bool) -> _Candidate:
         return replace(candidate, problem=problem, regular=regular)
     if not _surely_row([cell.strip() for cell in first]):
         shown = ", ".join(repr(cell) for cell in first[:5]) + (f" and {width - 5} more" if width > 5 else "")
-        problem = f"has no line of column names: its first line is {shown}"
+        problem = (
+            f"has no line of column names: its first line is {shown}\n"
+            "  Write names above; names that are numbers need a letter in front."
+        )
         return replace(candidate, problem=problem, regular=regular)
     names = tuple(f"x{j}" for j in range(width))
     layout = Layout(candidate.sep, names, 0, named=False, initial=initial)
@@ -357,6 +382,11 @@ def _judged(candidate: _Candidate, rest: list[Row]) -> _Candidate:
 def _is_number(cell: str) -> bool:
     both = readings([cell.strip()])
     return not (np.isnan(both.values["."][0]) and np.isnan(both.values[","][0]))
+
+
+def _is_bare_number(cell: str) -> bool:
+    """Return True for a number without a unit: 5 mg may be a name."""
+    return _is_number(cell) and not readings([cell.strip()]).affixes[0]
 
 
 def _is_mark(cell: str) -> bool:

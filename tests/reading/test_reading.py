@@ -125,6 +125,24 @@ READ = {
 }
 
 
+NAMED = {
+    "percentiles": "id,50,75,90\n1,2,3,4\n2,3,4,5\n",
+    "years": "city,2010,2015,2020\nA,1,2,3\nB,1,2,3\n",
+    "wavelengths": "400.5,401.0,401.5,402.0\n1,2,3,4\n",
+    "units in names": "0 mg,5 mg,20 mg\n1,2,3\n",
+    "an index without a name": ",x\n0,1\n1,2\n",
+    "a text": "name\nJohn Smith\nJane Doe\n",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_numbers_and_texts_in_the_first_line_are_names(tmp_path, name):
+    text = NAMED[name]
+    table = read_file(put(tmp_path, text))
+    assert list(table.texts.columns) == text.splitlines()[0].split(",")
+    assert len(table.texts) == len(text.splitlines()) - 1
+
+
 @pytest.mark.parametrize("name", READ)
 def test_a_file_is_read_and_what_was_recognised_is_said(tmp_path, name):
     text, given_settings, values, said = READ[name]
@@ -144,6 +162,8 @@ ASKED = {
     "two separators": ("a;b|c\n1;2|3\n4;5|6\n", "can be separated by .*\n.*sep="),
     "decimal commas in one column": ("x\n1,5\n2,5\n", "more fields in its rows than names.*\n.*decimal=','"),
     "names that may be a row": ("5,3\n2,3\n", "no line of column names: its first line is '5', '3'"),
+    "names that may be a row of few": ("name,1,5\nA,2,3\nB,4,5\n", "no line of column names"),
+    "sentences": ("name\nSmith, John\nDoe, Jane\n", "a title above rows with the separator ','.*sep=','"),
     "nothing": ("\n\n", "it is empty"),
     "names alone": ("a,b\n", "has no rows"),
     "a ragged row": ("a,b\n1,2\n3,4,5\n6,7\n", "line 3 has 3 fields, not 2"),
