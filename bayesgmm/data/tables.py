@@ -57,13 +57,19 @@ def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[p
 
 
 def read_frame(source: Source, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Read the table of a file.
+    r"""Read the table of a file.
 
     Parameters
     ----------
     source : str, Path or TableFile
     columns : sequence of str, optional
         Columns to keep, in the order of the file. If one is missing, all are returned. Default: all.
+
+    Returns
+    -------
+    DataFrame
+        Numbers where a column holds numbers, else text. Blank rows, totals and units are left out; the labels of the
+        rows are their positions in the file.
 
     Raises
     ------
@@ -75,6 +81,15 @@ def read_frame(source: Source, columns: Sequence[str] | None = None) -> "pd.Data
     -----
     TableWarning
         How the file was read, where it is not a plain one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "plain.csv")
+    ...     _ = path.write_text("x,y\n1.5,2\n2.5,3\n")
+    ...     read_frame(path)["x"].tolist()
+    [1.5, 2.5]
     """
     table = read_file(source, columns, numeric=columns or ())
     named = [str(name) for name in columns or ()]

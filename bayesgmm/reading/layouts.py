@@ -128,7 +128,8 @@ def layout_of(text: str, sep: str | None = None, decimal: str | None = None) -> 
     good = [one for one in tried if one.layout is not None and one.regular >= MANY and one.is_table]
     if not good:
         blank = _candidate(text, BLANKS, decimal)
-        good = [blank] if blank.layout is not None and blank.regular == 1 and blank.number_share >= NUMBERS else []
+        is_regular = blank.layout is not None and blank.regular == 1
+        good = [blank] if is_regular and blank.number_share >= NUMBERS else []
     if good:
         return _best(good)
     return _single_column(text, tried, decimal)

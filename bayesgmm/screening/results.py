@@ -87,6 +87,16 @@ class DataCheck:
         The table as it came: ``source.texts`` are the cells of a file as they are written.
     duplicates : int
         Rows that repeat an earlier one in all columns that are neither ids nor numbers of rows.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> print(bg.data_check({"size": [1.5, 2.5, 4.0, 2.0], "who": [*"abcd"], "flat": [1, 1, 1, 1]}))
+    4 rows, 3 columns, 1 used
+    column  kind      used  missing  remarks
+    who     text      no             text, such as 'a'
+    flat    constant  no             constant
+    used, without remarks: 'size'
     """
 
     columns: tuple[ColumnCheck, ...]

@@ -14,6 +14,10 @@ with N points, D features (columns) and K components.
 .. currentmodule:: bayesgmm
 """
 PURPOSES = {
+    "Read a table": (
+        "Files as people bring them, and a check of what is in them: :doc:`/guides/tables`.",
+        "TableFile read_frame data_check DataCheck TableWarning",
+    ),
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",
         "MixtureModel Dirichlet SparseDirichlet DirichletProcess PitmanYor FiniteMixture NormalMeans ConjugateMeans "

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, as_frame, beside, complete_rows, usable_table
+from bayesgmm.apps.tables.columns import (
+    UsableTable,
+    as_frame,
+    beside,
+    complete_rows,
+    require_rows,
+    usable_table,
+)
 from bayesgmm.apps.tables.flagging import Rule, most_anomalous_first
 from bayesgmm.apps.tables.model_choice import (
     COMPONENTS,
@@ -303,7 +310,7 @@ def fit_detector(
     Raises
     ------
     DataError
-        If ``calibrated``, and there are fewer than 50 rows.
+        If there are no more rows than columns, or ``calibrated`` and fewer than 50 rows.
     DeclarationError
         If a setting is invalid.
     """
@@ -313,6 +320,7 @@ def fit_detector(
         raise DataError(
             f"{len(rows)} rows are too few to judge new rows: half of them are held out; give at least {MIN_HELD_OUT}"
         )
+    require_rows(table, [covariance])
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     if not counts:
         raise DeclarationError("n_components=[]: give at least one number of components")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, beside, usable_table
+from bayesgmm.apps.tables.columns import UsableTable, beside, require_rows, usable_table
 from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.apps.tables.table_section import table_section
@@ -236,7 +236,7 @@ def cluster_table(
     Raises
     ------
     DataError
-        If the table has fewer than 20 complete rows, a named column can't be used, or no model can be fitted.
+        If the table has fewer than 20 complete rows or no more than columns, a named column can't be used, or no model can be fitted.
     DeclarationError
         If ``n_components`` is empty, or a setting is invalid.
 
@@ -257,6 +257,7 @@ def cluster_table(
         raise DataError(
             f"{plural(len(rows), 'row')} without missing values: too few to find clusters; give at least {MIN_ROWS}"
         )
+    require_rows(table, [covariance] if isinstance(covariance, str) else covariance)
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     counts = [whole("n_components", k) for k in counts]
     if not counts:

@@ -1,6 +1,6 @@
 """The columns and rows of a table that can be used, with a reason for each that can't."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from bayesgmm.wording import listing, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UsableTable", "as_frame", "beside", "complete_rows", "free_name", "usable_table"]
+CORRELATED = frozenset({"full", "tied"})  # families with correlations
+__all__ = ["UsableTable", "as_frame", "beside", "complete_rows", "free_name", "require_rows", "usable_table"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,21 @@ def free_name(name: str, taken: Collection[str]) -> str:
     while name in taken:
         name += "_of_row"
     return name
+
+
+def require_rows(table: UsableTable, families: Iterable[str]) -> None:
+    """Check that there are more rows than columns, where covariances between columns are estimated.
+
+    Raises
+    ------
+    DataError
+    """
+    n_rows, n_columns = table.rows.shape
+    if n_rows <= n_columns and {*families} & CORRELATED:
+        raise DataError(
+            f"{plural(n_rows, 'row is', 'rows are')} too few for {plural(n_columns, 'column')} and their correlations\n"
+            "  Choose fewer columns, or covariance='diag'."
+        )
 
 
 def usable_table(

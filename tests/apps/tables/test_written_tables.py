@@ -68,6 +68,12 @@ def test_a_table_of_one_row_is_refused():
         cluster_table(pd.DataFrame({"a": [1.0], "b": [2.0]}))
 
 
+@pytest.mark.parametrize("work", [cluster_table, find_anomalies])
+def test_more_columns_than_rows_are_refused(work):
+    with pytest.raises(DataError, match=r"40 rows are too few for 50 columns and their correlations\n.*'diag'"):
+        work(RNG.normal(size=(40, 50)))
+
+
 def test_commands_read_by_the_options(tmp_path):
     (tmp_path / "t.csv").write_text("x;y\n" + "".join(f"1.{i + 100};{i * i % 7}\n" for i in range(20)))
     command = ["fit", "t.csv", "-k", "1", "--method", "em", "-o", "fit.nc"]
