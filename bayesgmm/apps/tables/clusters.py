@@ -236,7 +236,8 @@ def cluster_table(
     Raises
     ------
     DataError
-        If the table has fewer than 20 complete rows or no more than columns, a named column can't be used, or no model can be fitted.
+        If the table has fewer than 20 complete rows or no more than columns, a named column can't be used, or no model
+        can be fitted.
     DeclarationError
         If ``n_components`` is empty, or a setting is invalid.
 
