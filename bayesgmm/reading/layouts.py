@@ -118,21 +118,26 @@ def layout_of(text: str, sep: str | None = None, decimal: str | None = None) -> 
     >>> layout.sep, layout.names, layout.skip, layout.titles
     (';', ('age', 'income'), 3, ('Report of May',))
     """
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     if declared := re.fullmatch(r"sep=(.)\s*", lines[0] if lines else ""):
         inner = layout_of("".join(lines[1:]), sep or declared[1], decimal)
         return _moved(inner, 1)
     if sep is not None:
-        return _required(_candidate(text, sep, decimal))
-    tried = [_candidate(text, one, decimal) for one in SEPARATORS]
+        return _required(_candidate(text, sep))
+    tried = [_candidate(text, one) for one in SEPARATORS]
     good = [one for one in tried if one.layout is not None and one.regular >= MANY and one.is_table]
     if not good:
-        blank = _candidate(text, BLANKS, decimal)
+        blank = _candidate(text, BLANKS)
         is_regular = blank.layout is not None and blank.regular == 1
         good = [blank] if is_regular and blank.number_share >= NUMBERS else []
     if good:
         return _best(good)
     return _single_column(text, tried, decimal)
+
+
+def _lines(text: str) -> list[str]:
+    """Split a text at carriage returns and line feeds only, as parsers of tables do."""
+    return io.StringIO(text, newline="").readlines()
 
 
 def _moved(layout: Layout, lines: int) -> Layout:
@@ -182,10 +187,10 @@ def _single_column(text: str, tried: list[_Candidate], decimal: str | None) -> L
             f"has sentences, or a title above rows with the separator {first.sep!r}: say so with sep={first.sep!r}"
         )
         raise NoLayout(first.problem or unclear)
-    return _required(_candidate(text, None, decimal))
+    return _required(_candidate(text, None))
 
 
-def _candidate(text: str, sep: str | None, decimal: str | None) -> _Candidate:
+def _candidate(text: str, sep: str | None) -> _Candidate:
     try:
         rows, lines, initial = _rows(text, sep)
     except csv.Error as error:
@@ -197,13 +202,13 @@ def _candidate(text: str, sep: str | None, decimal: str | None) -> _Candidate:
     width = max(counts, key=lambda n: (counts[n], n == own, n))
     if width < 2 and sep is not None and own < 2:
         return _Candidate(sep, rows, lines, width, problem=f"no row has the separator {sep!r}")
-    return _laid_out(_Candidate(sep, rows, lines, width), initial, text.splitlines())
+    return _laid_out(_Candidate(sep, rows, lines, width), initial, [line.rstrip("\r\n") for line in _lines(text)])
 
 
 def _rows(text: str, sep: str | None) -> tuple[list[Row], list[int], bool]:
     """Split a text into rows, with the number of lines up to the end of each, and whether blanks follow separators."""
     if sep == BLANKS or sep is None:
-        lines = text.splitlines()[:SAMPLE]
+        lines = [line.rstrip("\r\n") for line in _lines(text)[:SAMPLE]]
         rows = [_split(line) if sep == BLANKS else [_unquoted(line)] for line in lines]
         return rows, [*range(1, len(lines) + 1)], False
     initial = f'{sep} "' in text
