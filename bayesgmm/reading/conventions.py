@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNCLEAR = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 1.234: a decimal point, or a point between thousands
 CODE = r"0\d+"  # leading zeros: postcodes and customer numbers
-MAX_DIGITS = 19  # an integer with more is no number
+MAX_DIGITS = 19  # an integer with that many is no number
 TRUTH = {"true": True, "false": False}
 
 

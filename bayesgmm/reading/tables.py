@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
-from bayesgmm.reading.conventions import Column, Meaning, column_of, meaning
+from bayesgmm.reading.conventions import CODE, MAX_DIGITS, Column, Meaning, column_of, meaning
 from bayesgmm.reading.margins import blank_rows, last_rows, units_above
 from bayesgmm.reading.numerals import readings
 from bayesgmm.wording import listing, plural
@@ -264,7 +264,7 @@ def _extended(values: "pd.Series", index: "pd.Index") -> "pd.Series":
 
 def _why_text(column: Column, one: Meaning, name: str, known: Known) -> str:
     if column.is_code and one.decimal is None:
-        return f"its numbers have leading zeros, such as {_zero(column)!r}: a code"
+        return _code(column)
     if not one.why_text or one.why_text == "it is text":
         return ""
     wrong = column.readings.neither[:1] if column.readings else []
@@ -274,10 +274,12 @@ def _why_text(column: Column, one: Meaning, name: str, known: Known) -> str:
     return one.why_text + (f"; na=[{wrong[0]!r}] reads such cells as missing" if wrong else "")
 
 
-def _zero(column: Column) -> str:
+def _code(column: Column) -> str:
     cells = column.texts[~column.absent]
-    zeros = cells[cells.str.startswith("0")]
-    return str((zeros if len(zeros) else cells).iloc[0])
+    zeros = cells[cells.str.fullmatch(CODE)]
+    if len(zeros):
+        return f"it is a code: it has leading zeros, such as {zeros.iloc[0]!r}"
+    return f"it is a code: it has more digits than a number, such as {cells[cells.str.len() >= MAX_DIGITS].iloc[0]!r}"
 
 
 def _words(meanings: dict[int, Meaning], names: list[str], aside: dict[int, str], cells: "pd.DataFrame") -> list[str]:

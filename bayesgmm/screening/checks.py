@@ -162,7 +162,7 @@ def _checked(
     kind, why = unfit(column)
     if why:
         why = sheet.why_text.get(name, why)
-        kind = "code" if "leading zeros" in why else kind
+        kind = "code" if why.startswith("it is a code") else kind
         return ColumnCheck(name, kind, left_out.get(name, ("", why))[1], missing)
     values = column.to_numpy(np.float64, na_value=np.nan)
     kind, why = no_measurement(name, values)

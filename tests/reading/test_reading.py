@@ -196,6 +196,9 @@ def test_leading_zeros_are_kept_but_a_named_column_is_a_number(tmp_path):
     with pytest.warns(TableWarning, match="leading zeros"):
         assert bg.read_frame(path)["zip"].tolist() == ["07162", "10115"]
     assert bg.read_frame(path, ["zip"])["zip"].tolist() == [7162, 10115]
+    many = put(tmp_path, "card,x\n49016000000000000001,1.5\n49016000000000000002,2.5\n")
+    with pytest.warns(TableWarning, match="more digits than a number, such as '49016000000000000001'"):
+        assert bg.read_frame(many)["card"].tolist() == ["49016000000000000001", "49016000000000000002"]
 
 
 def test_the_cells_are_kept_as_they_are_written(tmp_path):
