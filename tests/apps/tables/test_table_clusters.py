@@ -110,7 +110,9 @@ def test_the_cluster_command_writes_all_files(tmp_path, iris, undrawn):
     args = ["cluster", "flowers.csv", "-k", "2,3", "--covariance", "full", "--method", "em", "-o", "out"]
     done = run(*args, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "column 'species' is left out: it is text" in done.stdout
+    assert "text, such as 'setosa'" in done.stdout
+    assert "column 'species' is left out: it is text" in (tmp_path / "out" / "summary.txt").read_text()
+    assert "150 rows, 3 columns, 2 used" in (tmp_path / "out" / "report.html").read_text()
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
     written = pd.read_csv(tmp_path / "out" / "clusters.csv")
     assert list(written.columns) == [*iris.columns, "cluster", "expected_distance"]
