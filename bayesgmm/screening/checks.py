@@ -14,7 +14,7 @@ from bayesgmm.reading.tables import ReadTable
 from bayesgmm.screening.dependence import determined, nearly_determined
 from bayesgmm.screening.kinds import no_measurement, unfit
 from bayesgmm.screening.missing_codes import MissingCodes, missing_codes
-from bayesgmm.screening.results import IDS, ColumnCheck, DataCheck
+from bayesgmm.screening.results import IDS, NOT_CHOSEN, ColumnCheck, DataCheck
 from bayesgmm.screening.shapes import remarks_on
 from bayesgmm.screening.sheets import sheet_of
 
@@ -85,10 +85,13 @@ def data_check(
     named = None if columns is None else _chosen(sheet.values, columns)
     for names in (dropped, ids, kept):
         select(sheet.values, names)
-    frame, codes = _without_codes(sheet, named, [*dropped, *ids])
-    left_out = dict.fromkeys(dropped, ("dropped", "it is dropped")) | dict.fromkeys(ids, ("id", "it is an id"))
-    checks = [_checked(frame, name, sheet, left_out, named, kept) for name in frame.columns]
-    _require_fit(checks, [*(named or ()), *kept], left_out)
+    others = [name for name in sheet.values.columns if named is not None and name not in [*named, *kept]]
+    left_out = dict.fromkeys(others, ("other", NOT_CHOSEN)) | dict.fromkeys(dropped, ("dropped", "it is dropped"))
+    left_out |= dict.fromkeys(ids, ("id", "it is an id"))
+    frame, codes = _without_codes(sheet, left_out)
+    wanted = [*(named or ()), *kept]
+    checks = [_checked(frame, name, sheet, left_out, wanted) for name in frame.columns]
+    _require_fit(checks, wanted, left_out)
     sheet.require_clear([c.name for c in checks if c.is_used])
     checks = _with_dependence(frame, checks)
     checks = [replace(c, codes=codes.get(c.name, MissingCodes())) for c in checks]
@@ -125,9 +128,7 @@ def _chosen(frame: "pd.DataFrame", columns: Sequence[str]) -> list[str]:
     return [str(c) for c in select(frame, column_names(columns)).columns]
 
 
-def _without_codes(
-    sheet: ReadTable, named: list[str] | None, out: Collection[str]
-) -> "tuple[pd.DataFrame, dict[str, MissingCodes]]":
+def _without_codes(sheet: ReadTable, out: Collection[str]) -> "tuple[pd.DataFrame, dict[str, MissingCodes]]":
     """Replace codes for missing values; those that were found in one column need not be as far in another."""
     if sheet.na is not None:
         return sheet.values, {}
@@ -154,24 +155,20 @@ def _checked(
     name: str,
     sheet: ReadTable,
     left_out: dict[str, tuple[str, str]],
-    named: list[str] | None,
-    kept: list[str],
+    wanted: list[str],
 ) -> ColumnCheck:
     column = frame[name][sheet.is_data]
     missing = int(column.isna().sum())
+    if name in left_out:
+        return ColumnCheck(name, *left_out[name], missing)
     kind, why = unfit(column)
     if why:
         why = sheet.why_text.get(name, why)
         kind = "code" if why.startswith("it is a code") else kind
-        return ColumnCheck(name, kind, left_out.get(name, ("", why))[1], missing)
+        return ColumnCheck(name, kind, why, missing)
     values = column.to_numpy(np.float64, na_value=np.nan)
     kind, why = no_measurement(name, values)
-    if name in left_out:
-        kind, why = left_out[name]
-    elif named is not None:
-        why = "" if name in named else "it is not among the chosen columns"
-    elif name in kept:
-        why = ""
+    why = "" if name in wanted else why
     whole = bool((values[np.isfinite(values)] % 1 == 0).all())
     remarks = () if why else tuple(remarks_on(values))
     return ColumnCheck(name, kind or (INTEGERS if whole else MEASUREMENT), why, missing, remarks=remarks)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 IDS = frozenset({"id", "row number"})
 KEEPABLE = frozenset({"id", "code", "row number", "time", "class", "mostly missing"})  # kinds that are numbers
+NOT_CHOSEN = "it is not among the chosen columns"
 HEADINGS = ("column", "kind", "used", "missing", "remarks")
 
 
@@ -51,6 +52,11 @@ class ColumnCheck:
     def is_used(self) -> bool:
         """True if the column is used."""
         return not self.why_not
+
+    @property
+    def is_chosen(self) -> bool:
+        """False if other columns were chosen."""
+        return self.why_not != NOT_CHOSEN
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -111,8 +117,8 @@ class DataCheck:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Names of the other columns, each with the reason."""
-        return {column.name: column.why_not for column in self.columns if not column.is_used}
+        """Names of the other columns, each with the reason; only the chosen ones, if columns were chosen."""
+        return {c.name: c.why_not for c in self.columns if not c.is_used and c.is_chosen}
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -130,7 +136,7 @@ class DataCheck:
     def words(self) -> list[str]:
         """Describe how the table was read, and everything that stands out: one sentence per line."""
         lines = [*self.source.words]
-        lines += [f"column {c.name!r} is left out: {c.why_not}" for c in self.columns if not c.is_used]
+        lines += [f"column {c.name!r} is left out: {c.why_not}" for c in self.columns if not c.is_used and c.is_chosen]
         lines += [f"column {c.name!r}: {text}" for c in self.columns for text in c.words if text != c.why_not]
         if self.duplicates:
             lines.append(self._on_duplicates())
@@ -169,7 +175,7 @@ class DataCheck:
     @property
     def remarkable(self) -> tuple[ColumnCheck, ...]:
         """Columns about which something is to be said."""
-        return tuple(c for c in self.columns if c.words or c.missing)
+        return tuple(c for c in self.columns if (c.words or c.missing) and c.is_chosen)
 
     @property
     def closing(self) -> list[str]:
