@@ -14,6 +14,20 @@ from tests.speaking import FEW
 from tests.undrawn import without_drawing
 
 
+BUDGET = 300  # sweeps of a search, by default at most 4,000
+SEARCHED = {
+    "test_cards.py",
+    "test_corrections.py",
+    "test_cross_checks.py",
+    "test_em.py",
+    "test_exploration.py",
+    "test_maxima.py",
+    "test_missed_regions.py",
+    "test_reconciliation.py",
+    "test_starts.py",
+}  # the laws are about searches and regions that are missed, or about what a fit finds by default
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--every-combination",
@@ -53,6 +67,23 @@ def threads_for_little_work(request):
     """Tests of threads and cores use them for the smallest problem, too."""
     if re.search("threads|cores", request.node.name):
         request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.stats.PER_THREAD", 1)
+
+
+@pytest.fixture(autouse=True)
+def short_searches(request):
+    """Searches for starts have a small budget, except in tests of the search, and of what it finds on real data."""
+    if request.path.name in SEARCHED:
+        yield
+        return
+    from bayesgmm.inference import em, exploration, missed_regions
+
+    def explore(*args, budget, **settings):
+        return exploration.explore(*args, budget=min(budget, BUDGET), **settings)
+
+    with pytest.MonkeyPatch.context() as patch, missed_regions.ignored():
+        patch.setattr(em, "explore", explore)
+        patch.setattr("bayesgmm.inference.variational.VAIN", 1)
+        yield
 
 
 def sampled(model, data, **settings):
