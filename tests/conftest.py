@@ -4,15 +4,16 @@ import gc
 import re
 import signal
 import warnings
+from dataclasses import replace
 
 import pytest
 from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
+from bayesgmm.engines import ENGINES
 from tests.quick import rank
 from tests.speaking import FEW
 from tests.undrawn import without_drawing
-
 
 BUDGET = 300  # sweeps of a search, by default at most 4,000
 SEARCHED = {
@@ -72,7 +73,7 @@ def threads_for_little_work(request):
 @pytest.fixture(autouse=True)
 def short_searches(request):
     """Searches for starts have a small budget, except in tests of the search, and of what it finds on real data."""
-    if request.path.name in SEARCHED:
+    if request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
         yield
         return
     from bayesgmm.inference import em, exploration, missed_regions
@@ -84,6 +85,11 @@ def short_searches(request):
         patch.setattr(em, "explore", explore)
         patch.setattr("bayesgmm.inference.variational.VAIN", 1)
         yield
+
+
+@pytest.fixture
+def whole_searches():
+    """Searches as users have them: for single tests in other files."""
 
 
 def sampled(model, data, **settings):
@@ -119,6 +125,15 @@ def no_doubts():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         yield
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Samplers make a quarter of their draws by default; runs whose effective size is too small are extended."""
+    for name in ("nuts", "gibbs"):
+        engine = ENGINES[name]
+        settings = tuple(replace(one, default=250) if one.name == "draws" else one for one in engine.settings)
+        monkeypatch.setitem(ENGINES, name, replace(engine, settings=settings))
 
 
 @pytest.fixture
