@@ -5,6 +5,7 @@ import re
 import signal
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -15,9 +16,11 @@ from tests.quick import rank
 from tests.speaking import FEW
 from tests.undrawn import without_drawing
 
-BUDGET = 300  # sweeps of a search, by default at most 4,000
-SEARCHED = {
-    "test_cards.py",
+TESTS = Path(__file__).parent
+BUDGET = 300  # sweeps of a short search, by default at most 4,000
+SHORT = {"apps", "cli", "inference", "model_selection", "reports"}  # folders and files of tests that search shortly,
+SHORT |= {"test_docs.py", "test_estimators.py", "test_notebooks.py", "test_readme.py"}
+SEARCHED = {  # except where the law is about searches, and regions that are missed
     "test_corrections.py",
     "test_cross_checks.py",
     "test_em.py",
@@ -26,7 +29,7 @@ SEARCHED = {
     "test_missed_regions.py",
     "test_reconciliation.py",
     "test_starts.py",
-}  # the laws are about searches and regions that are missed, or about what a fit finds by default
+}
 
 
 def pytest_addoption(parser):
@@ -72,8 +75,9 @@ def threads_for_little_work(request):
 
 @pytest.fixture(autouse=True)
 def short_searches(request):
-    """Searches for starts have a small budget, except in tests of the search, and of what it finds on real data."""
-    if request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
+    """Searches for starts have a small budget where the law is not about what they find."""
+    short = request.path.is_relative_to(TESTS) and SHORT & set(request.path.relative_to(TESTS).parts)
+    if not short or request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
         yield
         return
     from bayesgmm.inference import em, exploration, missed_regions
