@@ -43,7 +43,14 @@ class Reconciled:
 
 
 def reconcile(
-    density: LogPosterior, q: Array, lp: Array, seed: int, cores: int, progress: Progress
+    density: LogPosterior,
+    q: Array,
+    lp: Array,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    if_good: bool = False,
 ) -> Reconciled | None:
     """Return draws from all regions that the chains have visited, in proportion to their probability.
 
@@ -58,6 +65,8 @@ def reconcile(
         Draws of the chains and their log posterior densities.
     seed, cores : int
     progress : Progress
+    if_good : bool
+        True if chains that agree are replaced, too.
 
     Returns
     -------
@@ -69,7 +78,7 @@ def reconcile(
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
     before = agreement(monitored(density, q, lp))
-    if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
+    if draws < SHORTEST or (before.is_good(min(LOW_ESS * chains, draws * chains // 4)) and not if_good):
         return None
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)

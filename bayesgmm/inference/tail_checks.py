@@ -1,0 +1,82 @@
+"""Check of NUTS by a short Gibbs run: a region with a few per cent of the posterior that no chain has visited.
+
+Chains that all stay in the bulk of the posterior agree, with an R-hat of 1. A Gibbs sampler moves otherwise. Its short
+run is no judge of means, but draws that are beyond nearly all draws of NUTS show where to look.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.inference import gibbs_chains, independence_chains
+from bayesgmm.inference.agreement import monitored
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.engine import Progress
+from bayesgmm.inference.extension import Budget, Checked, Drawn
+from bayesgmm.inference.missed_regions import MAX_SIZE, is_conjugate
+from bayesgmm.inference.reconciliation import reconcile
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+CHAINS, TUNE, DRAWS, THIN = 4, 100, 1000, 5
+SEARCH = 500  # budget of the search for starts
+WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
+TAIL = 0.001  # share of the draws of NUTS on each side that are left out of its range
+ELSEWHERE = 0.5  # share of a chain's draws outside from which it is in another mode: the mode's mass has decided on it
+MANY = 0.01  # share of Gibbs draws outside this range, in one quantity, from which the chains are reconciled
+
+
+def can_check(density: LogPosterior, budget: Budget) -> bool:
+    """Return True if the chains can be reconciled by Gibbs sampling, and the check takes a fraction of a second."""
+    if not budget.reconciles or density.model.weights.is_overfitted or density.size > MAX_SIZE:
+        return False
+    if density.sweep_cost * CHAINS * (TUNE + DRAWS * THIN) > WORTH or not is_conjugate(density):
+        return False
+    return independence_chains.is_affordable(density, budget.chains, budget.draws)
+
+
+@dataclass(frozen=True)
+class TailCheck:
+    """Comparison of the range of a sampler's chains with a short Gibbs run.
+
+    Parameters
+    ----------
+    density : LogPosterior
+        One for which ``can_check`` is true.
+    seed, cores : int
+    progress : Progress
+    """
+
+    density: LogPosterior
+    seed: int
+    cores: int
+    progress: Progress
+
+    def __call__(self, drawn: Drawn) -> Checked:
+        """Return draws that cover the tails, if the chains have missed one."""
+        q, lp = drawn.q, drawn.stats["lp"]
+        self.progress.stage("checking by Gibbs sampling")
+        if share_outside(monitored(self.density, q, lp), self._gibbs()) <= MANY:
+            return Checked()
+        return Checked(reconcile(self.density, q, lp, self.seed, self.cores, self.progress, if_good=True))
+
+    def _gibbs(self) -> Array:
+        settings = {"draws": DRAWS, "tune": TUNE, "chains": CHAINS, "thin": THIN, "search": SEARCH}
+        q = gibbs_chains.run(self.density, self.seed, self.cores, **settings)
+        lp = evaluate([self.density] * q[..., 0].size, q.reshape(-1, self.density.size), self.cores)[0]
+        return monitored(self.density, q, lp.reshape(q.shape[:2]))
+
+
+def share_outside(known: Array, values: Array) -> float:
+    """Return the largest share of values (chains, draws, M) outside the range of known ones (chains, draws, M).
+
+    Examples
+    --------
+    >>> known, same = np.random.default_rng(0).normal(size=(2, 4, 500, 3))
+    >>> share_outside(known, same) < 0.01 < share_outside(known, 2 * same)
+    True
+    """
+    low, high = np.quantile(known, [TAIL, 1 - TAIL], axis=(0, 1))
+    outside = ((values < low) | (values > high)).mean(axis=1)
+    stays = outside.max(axis=1) < ELSEWHERE
+    return float(outside[stays].mean(axis=0).max()) if stays.any() else 0.0
