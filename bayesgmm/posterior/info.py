@@ -144,6 +144,8 @@ class ReconciliationInfo(_Facts):
         Effective sample size of the importance weights, as a share of the proposals.
     difference : float, optional
         Largest difference between the means of the chains and of Gibbs sampling, in posterior standard deviations.
+    missed : float, optional
+        Share of the draws of a short Gibbs run that are outside the range of the chains, if these agreed.
     """
 
     by: str
@@ -151,6 +153,7 @@ class ReconciliationInfo(_Facts):
     accepted: float | None = None
     importance_share: float | None = None
     difference: float | None = None
+    missed: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
