@@ -23,9 +23,9 @@ from bayesgmm.sweep.stats import Array
 CHAINS, TUNE, DRAWS, THIN = 4, 100, 1000, 5
 SEARCH = 500  # budget of the search for starts
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
-TAIL = 0.001  # share of the draws of NUTS on each side that are left out of its range
+TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
 ELSEWHERE = 0.5  # share of a chain's draws outside from which it is in another mode: the mode's mass has decided on it
-MANY = 0.02  # share of Gibbs draws outside this range, in one quantity, from which the chains are reconciled
+MANY = 0.03  # share of Gibbs draws outside this range, in one quantity, from which the chains are reconciled
 
 
 def can_check(density: LogPosterior, budget: Budget) -> bool:
@@ -83,7 +83,7 @@ def share_outside(known: Array, values: Array) -> float:
     Examples
     --------
     >>> known, same = np.random.default_rng(0).normal(size=(2, 4, 500, 3))
-    >>> share_outside(known, same) < 0.01 < share_outside(known, 2 * same)
+    >>> share_outside(known, same) < 0.02 < share_outside(known, 2 * same)
     True
     """
     low, high = np.quantile(known, [TAIL, 1 - TAIL], axis=(0, 1))

