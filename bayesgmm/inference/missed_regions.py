@@ -15,7 +15,7 @@ from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import gibbs_chains, labelled_copies
-from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference.agreement import agreement, label_free, monitored
 from bayesgmm.inference.bridges import BridgeEstimate, bridge
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.importance import Draws, log_evidence
@@ -34,6 +34,8 @@ APART = 0.5  # share of a chain's draws that are outside the range of the approx
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
 FEW = 100  # of fewer kept draws no range can be told: that of all draws of the approximation is used
 JUDGES = 200  # effective number of draws from which Gibbs chains that agree are a judge of the approximation
+FEWER_JUDGES, COUNTS = 100, 50  # the same where K is a bound: for the density, and for the number of clusters
+SPLIT_COST = 3  # time of a sweep with split-merge moves, relative to one without
 INTERVAL = (0.05, 0.5, 0.95)
 TINY = 1e-6  # smallest ratio of two widths
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
@@ -80,9 +82,18 @@ def can_look(density: LogPosterior) -> bool:
     Where the number of components is an upper bound, an approximation covers many orders of the empty components, so
     that its mass can't be compared.
     """
-    if not _looks.get() or density.size > MAX_SIZE or density.model.weights.is_overfitted:
+    if density.size > MAX_SIZE or density.model.weights.is_overfitted:
         return False
-    return density.sweep_cost * CHAINS * (TUNE + _draws(density)) <= WORTH and is_conjugate(density)
+    return _can_run(density, _draws(density))
+
+
+def can_compare_clusters(density: LogPosterior) -> bool:
+    """Return True if the number of components is an upper bound, and a Gibbs run as for ``can_look`` is possible."""
+    return density.model.weights.is_overfitted and _can_run(density, DRAWS)
+
+
+def _can_run(density: LogPosterior, count: int) -> bool:
+    return _looks.get() and is_conjugate(density) and _sweeps(density) >= TUNE + count
 
 
 def is_conjugate(density: LogPosterior) -> bool:
@@ -131,9 +142,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
     .. [2] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
     """
-    count, cost = _draws(density), density.sweep_cost * CHAINS
-    thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
-    chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
+    chains = _gibbs(density, _draws(density), seed, cores)
     lp = _log_densities(density, chains, cores)
     few = len(kept) < FEW
     kept = proposals.q if few else kept
@@ -150,10 +159,16 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     return replace(max(regions, key=lambda region: region.share), compared=compared)
 
 
-def compare(known: Array, chains: Array) -> GibbsComparison | None:
+def is_judge(chains: Array, least: float) -> bool:
+    """Return True if chains (chains, draws, M) agree, and have at least a number of effective draws."""
+    agreed = agreement(chains)
+    return agreed.rhat <= ALARMING_RHAT and agreed.ess >= least
+
+
+def compare(known: Array, chains: Array, least: float = JUDGES) -> GibbsComparison | None:
     """Compare values (S, M) of an approximation with those of Gibbs chains (chains, draws, M).
 
-    Return None where the chains are no judge: they disagree, or have few effective draws.
+    Return None where the chains are no judge: they disagree, or have fewer effective draws than ``least``.
 
     Examples
     --------
@@ -162,10 +177,7 @@ def compare(known: Array, chains: Array) -> GibbsComparison | None:
     >>> round(found.shift, 1), round(found.width, 1)
     (0.3, 0.5)
     """
-    if not len(chains):
-        return None
-    agreed = agreement(chains)
-    if agreed.rhat > ALARMING_RHAT or agreed.ess < JUDGES:
+    if not len(chains) or not is_judge(chains, least):
         return None
     (low, middle, high), own = np.quantile(chains, INTERVAL, axis=(0, 1)), np.quantile(known, INTERVAL, axis=0)
     width = high - low
@@ -173,6 +185,53 @@ def compare(known: Array, chains: Array) -> GibbsComparison | None:
     ratio = np.maximum((own[2] - own[0])[varies] / width[varies], TINY)
     shift = np.abs(own[1] - middle)[varies] / width[varies]
     return GibbsComparison(float(shift.max(initial=0.0)), float(ratio[np.abs(np.log(ratio)).argmax()]))
+
+
+def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) -> GibbsComparison | None:
+    """Compare draws (S, P) with a Gibbs run, where the number of components is an upper bound.
+
+    The quantities are the log likelihood, the density at some points, and the number of clusters: the weights of empty
+    components tell nothing about the data.
+
+    Parameters
+    ----------
+    density : LogPosterior
+        One for which ``can_compare_clusters`` is true.
+    seed, cores : int
+    """
+    if len(kept) < FEW:
+        return None
+    values = _of_data(density, _gibbs(density, DRAWS, seed, cores), cores)
+    own = _of_data(density, kept[None], cores)[0]
+    found = compare(own[:, :-1], values[..., :-1], FEWER_JUDGES)
+    if found is None or not is_judge(values[..., -1:], COUNTS):
+        return found
+    return replace(found, n_clusters=_difference(own[:, -1], values[..., -1]))
+
+
+def _of_data(density: LogPosterior, q: Array, cores: int) -> Array:
+    """Compute log likelihood, density at some points and number of clusters (chains, draws, M) of draws q."""
+    lp = _log_densities(density, q, cores)
+    loglik = lp - np.array([density.log_prior(one) for one in q.reshape(-1, density.size)]).reshape(lp.shape)
+    others = monitored(density, q, lp)[..., 1 + density.model.n_components :]
+    return np.concatenate([loglik[..., None], others], axis=2)
+
+
+def _difference(own: Array, values: Array) -> float:
+    """Return the largest difference of the probability of a number."""
+    return max(abs(float((own == number).mean() - (values == number).mean())) for number in np.union1d(own, values))
+
+
+def _sweeps(density: LogPosterior) -> int:
+    """Return the maximum number of sweeps of each chain."""
+    cost = density.sweep_cost * CHAINS * (SPLIT_COST if gibbs_chains.splits_clusters(density) else 1)
+    return int(WORTH // cost)
+
+
+def _gibbs(density: LogPosterior, count: int, seed: int, cores: int) -> Array:
+    """Draw (chains, count, P) by a short Gibbs run."""
+    thin = int(np.clip((_sweeps(density) - TUNE) // count, 1, THIN))
+    return gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
 
 
 def _draws(density: LogPosterior) -> int:

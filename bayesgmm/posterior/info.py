@@ -120,10 +120,14 @@ class GibbsComparison(_Facts):
         Largest difference of a median, divided by the width of the 90 % interval of the Gibbs run.
     width : float
         Width of the 90 % interval that differs most, divided by that of the Gibbs run.
+    n_clusters : float, optional
+        Largest difference of the probability of a number of clusters, where the number of components is only an upper
+        bound.
     """
 
     shift: float
     width: float
+    n_clusters: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
