@@ -14,9 +14,10 @@ import scipy  # its parts are imported when they are used
 from bayesgmm.diagnosis.engines import GOOD_SHARE
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.gibbs_judge import can_compare_clusters, compare_clusters
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
-from bayesgmm.inference.missed_regions import can_compare_clusters, can_look, compare_clusters, missed_region
+from bayesgmm.inference.missed_regions import can_look, missed_region
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 

@@ -15,7 +15,7 @@ from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension, wanted_ess
-from bayesgmm.inference.missed_regions import is_conjugate
+from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.reconciliation import Reconciled
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior

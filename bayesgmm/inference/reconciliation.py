@@ -11,7 +11,8 @@ from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.missed_regions import MAX_SIZE, is_conjugate
+from bayesgmm.inference.gibbs_judge import is_conjugate
+from bayesgmm.inference.missed_regions import MAX_SIZE
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -10,19 +10,17 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import NOTICEABLE
-from bayesgmm.inference import gibbs_chains, independence_chains
+from bayesgmm.inference import independence_chains
 from bayesgmm.inference.agreement import monitored
-from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.extension import Budget, Checked, Drawn
-from bayesgmm.inference.missed_regions import MAX_SIZE, is_conjugate
+from bayesgmm.inference.gibbs_judge import THIN, TUNE, max_sweeps, short_run
+from bayesgmm.inference.missed_regions import MAX_SIZE
 from bayesgmm.inference.reconciliation import reconcile
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-CHAINS, TUNE, DRAWS, THIN = 4, 100, 1000, 5
-SEARCH = 500  # budget of the search for starts
-WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
+DRAWS = 1000  # of each chain of the Gibbs run
 TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
 ELSEWHERE = 0.5  # share of a chain's draws outside from which it is in another mode: the mode's mass has decided on it
 MANY = 0.03  # share of Gibbs draws outside this range, in one quantity, from which the chains are reconciled
@@ -32,7 +30,7 @@ def can_check(density: LogPosterior, budget: Budget) -> bool:
     """Return True if the chains can be reconciled by Gibbs sampling, and the check takes a fraction of a second."""
     if not budget.reconciles or density.model.weights.is_overfitted or density.size > MAX_SIZE:
         return False
-    if density.sweep_cost * CHAINS * (TUNE + DRAWS * THIN) > WORTH or not is_conjugate(density):
+    if max_sweeps(density) < TUNE + DRAWS * THIN:
         return False
     return independence_chains.is_affordable(density, budget.chains, budget.draws)
 
@@ -71,10 +69,7 @@ class TailCheck:
     @cached_property
     def judge(self) -> Array:
         """Label-free quantities (chains, draws, M) of a short Gibbs run."""
-        settings = {"draws": DRAWS, "tune": TUNE, "chains": CHAINS, "thin": THIN, "search": SEARCH}
-        q = gibbs_chains.run(self.density, self.seed, self.cores, **settings)
-        lp = evaluate([self.density] * q[..., 0].size, q.reshape(-1, self.density.size), self.cores)[0]
-        return monitored(self.density, q, lp.reshape(q.shape[:2]))
+        return monitored(self.density, *short_run(self.density, DRAWS, self.seed, self.cores))
 
 
 def share_outside(known: Array, values: Array) -> float:

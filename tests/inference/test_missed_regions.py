@@ -8,12 +8,12 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.diagnosis.engines import differs
-from bayesgmm.inference import advi, corrections, gibbs_chains, missed_regions, variational
+from bayesgmm.inference import advi, corrections, gibbs_chains, gibbs_judge, variational
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.corrections import Corrected
+from bayesgmm.inference.gibbs_judge import compare
 from bayesgmm.inference.importance import Draws, Kept
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
-from bayesgmm.inference.missed_regions import compare
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
 
@@ -124,8 +124,8 @@ def test_where_the_number_of_components_is_a_bound_clusters_are_compared(monkeyp
     density = LogPosterior.of(bg.MixtureModel(4, weights=bg.SparseDirichlet()), as_points(x))
     q = gibbs_chains.run(density, 7, 1, draws=1000, tune=100, chains=2, thin=5, search=200).reshape(-1, density.size)
     number = (density.mixture(q)[0] * 40 >= 5).sum(axis=1)
-    right = missed_regions.compare_clusters(density, q, 0, 1)
-    wrong = missed_regions.compare_clusters(density, q[number == 2], 0, 1)
+    right = gibbs_judge.compare_clusters(density, q, 0, 1)
+    wrong = gibbs_judge.compare_clusters(density, q[number == 2], 0, 1)
     assert right is not None
     assert wrong is not None
     assert right.n_clusters is not None
@@ -133,8 +133,8 @@ def test_where_the_number_of_components_is_a_bound_clusters_are_compared(monkeyp
     assert right.n_clusters < 0.1 < wrong.n_clusters
     assert wrong.n_clusters == pytest.approx((number != 2).mean(), abs=0.1)
     assert not differs(right)
-    monkeypatch.setattr(missed_regions, "COUNTS", 1e6)
-    unknown = missed_regions.compare_clusters(density, q, 0, 1)
+    monkeypatch.setattr(gibbs_judge, "COUNTS", 1e6)
+    unknown = gibbs_judge.compare_clusters(density, q, 0, 1)
     assert unknown is not None
     assert unknown.n_clusters is None
 
