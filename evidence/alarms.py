@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from arviz_stats.base.array import array_stats
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm.diagnosis.mixing import monitored
@@ -43,7 +44,7 @@ PROCESSES: tuple[tuple[str, WeightsPrior], ...] = (
 PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations, with half of the seeds
 SMALLEST = 5  # points of a cluster that is counted
 LONG = {"draws": 4000, "chains": 8, "tune": 2000, "max_draws": 16_000}  # the reference run
-ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors
+ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors, if it is the only one
 NOTICEABLE = 0.1  # tolerated error of a mean, in posterior standard deviations
 FAR, FACTOR = 0.15, 1.4  # tolerated shift of an approximation's median, in widths of a 90 % interval; factor of widths
 MOVED = 0.15  # tolerated error of an approximation's probability of a number of clusters
@@ -111,7 +112,7 @@ def answer(fit: xr.DataTree) -> Answer:
     values = np.moveaxis(np.concatenate(parts, axis=-1), 2, 0)
     mean, sd = values.mean(axis=(1, 2)), values.std(axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        ess = array_stats.ess(values, chain_axis=1, draw_axis=2)
+        ess = array_stats.ess(values, chain_axis=1, draw_axis=2, method="mean")
     error = sd / np.sqrt(np.where(np.isfinite(ess), ess, np.inf))
     probability = np.bincount(counts.ravel(), minlength=weight.shape[-1] + 1) / counts.size if is_bound else None
     return Answer(mean, sd, error, np.quantile(values, INTERVAL, axis=(1, 2)), probability)
@@ -130,7 +131,8 @@ def worst(found: Answer, right: Answer, is_sampler: bool) -> float:
         return _worst_interval(found, right)
     varies = right.sd > 0
     off = np.abs(found.mean - right.mean)[varies]
-    error = ERRORS * np.hypot(found.error, right.error)[varies]
+    errors = norm.isf(norm.sf(ERRORS) / varies.sum())  # Bonferroni
+    error = errors * np.hypot(found.error, right.error)[varies]
     return float((off / np.maximum(error, NOTICEABLE * right.sd[varies])).max())
 
 
@@ -168,11 +170,11 @@ def of_fits(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
         {BOUND} components and priors that empty what is not needed, with half of the seeds. A fit by a sampler is
         wrong if the mean of a quantity that does not depend on labels (log likelihood, log densities at eight points,
         sorted weights, or the number of clusters where the number of components is a bound) differs from that of a
-        long Gibbs run by more than {ERRORS:g} Monte Carlo errors and {NOTICEABLE} posterior standard deviations; an
-        approximation, if the median of a quantity is off by {FAR:.0%} of the width of its 90 % interval, or that width
-        by a factor of {FACTOR}, or the probability of a number of clusters by {MOVED}; a point estimate, if its log
-        likelihood is {NEAR} nats below the best that is known. Cases for which even the long run has not mixed are
-        left out."""
+        long Gibbs run by more than {ERRORS:g} Monte Carlo errors (corrected for the number of quantities) and
+        {NOTICEABLE} posterior standard deviations; an approximation, if the median of a quantity is off by {FAR:.0%}
+        of the width of its 90 % interval, or that width by a factor of {FACTOR}, or the probability of a number of
+        clusters by {MOVED}; a point estimate, if its log likelihood is {NEAR} nats below the best that is known. Cases
+        for which even the long run has not mixed are left out."""
     return text, pd.DataFrame(rows)
 
 

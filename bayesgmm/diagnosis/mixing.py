@@ -148,9 +148,9 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     if replaced.difference:
         moved = f"a mean by {replaced.difference:.1f} standard deviations"
         what = f"The chains differed from Gibbs sampling ({moved}), and were replaced: the draws come from {by}."
-    if replaced.missed:
-        where = f"{replaced.missed:.1%} of the draws of a short Gibbs run"
-        what = f"The chains missed a part of the posterior ({where}), and were replaced: the draws come from {by}."
+    if replaced.missed is not None:
+        where = f"about {replaced.missed:.1%}, by a short Gibbs run"
+        what = f"The chains may have missed a part of the posterior ({where}): the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if by == "Gibbs sampling":
         why = "Its split-merge moves change the number of clusters, which these chains hardly did."

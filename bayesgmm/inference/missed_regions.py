@@ -98,8 +98,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
 
     References
     ----------
-    .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
-    .. [2] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
+    .. [1] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
     """
     chains, lp = short_run(density, _draws(density), seed, cores)
     few = len(kept) < FEW
@@ -110,7 +109,7 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
     for q, value in zip(chains[apart], lp[apart], strict=True):
-        mass = _mass(density, q, value, seed, cores)
+        mass = region_mass(density, q, value, seed, cores)
         if mass is not None and mass.se < IMPRECISE:
             regions.append(Region(float(1 / (1 + np.exp(covered - mass.log_evidence))), q[value.argmax()]))
     compared = None if few else compare(known, free[~apart])
@@ -122,8 +121,20 @@ def _draws(density: LogPosterior) -> int:
     return max(DRAWS, EACH * density.size)
 
 
-def _mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:
-    """Estimate the log mass of the region that a chain (draws, P) has visited; None if no proposal can be fitted."""
+def region_mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:
+    """Estimate the log mass of the region that a chain (draws, P) has visited; None if no proposal can be fitted.
+
+    Parameters
+    ----------
+    q : (draws, P) float
+    lp : (draws,) float
+        Log posterior densities.
+    seed, cores : int
+
+    References
+    ----------
+    .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
+    """
     train, test = halves(q[None], lp[None])
     try:
         proposal = fit_proposal(density, train, test, seed, cores)

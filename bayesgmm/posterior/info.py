@@ -149,7 +149,7 @@ class ReconciliationInfo(_Facts):
     difference : float, optional
         Largest difference between the means of the chains and of Gibbs sampling, in posterior standard deviations.
     missed : float, optional
-        Share of the draws of a short Gibbs run that are outside the range of the chains, if these agreed.
+        Share of the posterior that the chains may have missed, by a short Gibbs run, if they agreed.
     """
 
     by: str
