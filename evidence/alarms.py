@@ -41,7 +41,7 @@ PROCESSES: tuple[tuple[str, WeightsPrior], ...] = (
     ("DirichletProcess", bg.DirichletProcess()),
     ("PitmanYor", bg.PitmanYor()),
 )
-PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations, with half of the seeds
+PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations, with a quarter of the seeds
 SMALLEST = 5  # points of a cluster that is counted
 LONG = {"draws": 4000, "chains": 8, "tune": 2000, "max_draws": 16_000}  # the reference run
 ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors, if it is the only one
@@ -167,7 +167,7 @@ def of_fits(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
             }
         )
     text = f"""Small problems of the search benchmark at the defaults, {replicates} seeds each; three of them also with
-        {BOUND} components and priors that empty what is not needed, with half of the seeds. A fit by a sampler is
+        {BOUND} components and priors that empty what is not needed, with a quarter of the seeds. A fit by a sampler is
         wrong if the mean of a quantity that does not depend on labels (log likelihood, log densities at eight points,
         sorted weights, or the number of clusters where the number of components is a bound) differs from that of a
         long Gibbs run by more than {ERRORS:g} Monte Carlo errors (corrected for the number of quantities) and
@@ -186,7 +186,7 @@ def each_fit(replicates: int, seed: int) -> list[dict[str, object]]:
         engines = ENGINES if replicates >= FEW else QUICK
         methods = [name for name in engines if name != "em" or case.prior == "Dirichlet"]
         for method in methods:
-            count = replicates if case.prior == "Dirichlet" else -(-replicates // 2)
+            count = replicates if case.prior == "Dirichlet" else -(-replicates // 4)
             fits = {number: fitted(case, method, seed + number) for number in range(count)}
             kept = {number: fit for number, fit in fits.items() if fit is not None}
             if method == "em":
