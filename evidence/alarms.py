@@ -174,8 +174,18 @@ def of_fits(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
         {NOTICEABLE} posterior standard deviations; an approximation, if the median of a quantity is off by {FAR:.0%}
         of the width of its 90 % interval, or that width by a factor of {FACTOR}, or the probability of a number of
         clusters by {MOVED}; a point estimate, if its log likelihood is {NEAR} nats below the best that is known. Cases
-        for which even the long run has not mixed are left out."""
+        for which even the long run has not mixed are left out. {_silent(counted)}"""
     return text, pd.DataFrame(rows)
+
+
+def _silent(counted: pd.DataFrame) -> str:
+    """Return a sentence about the wrong fits that do not warn."""
+    silent = counted[counted["wrong"] & ~counted["warned"]]
+    parts = [
+        f"{method} on {problem} ({prior}), {len(part)} fits, at most {part['off'].max():.2f} times the tolerated error"
+        for (method, problem, prior), part in silent.groupby(["engine", "problem", "prior"], sort=False)
+    ]
+    return f"Wrong without a warning: {'; '.join(parts) or 'none'}."
 
 
 def each_fit(replicates: int, seed: int) -> list[dict[str, object]]:
