@@ -80,12 +80,12 @@ def short_searches(request):
     if not short or request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
         yield
         return
-    from bayesgmm.inference import em, exploration, missed_regions
+    from bayesgmm.inference import em, exploration, gibbs_judge
 
     def explore(*args, budget, **settings):
         return exploration.explore(*args, budget=min(budget, BUDGET), **settings)
 
-    with pytest.MonkeyPatch.context() as patch, missed_regions.ignored():
+    with pytest.MonkeyPatch.context() as patch, gibbs_judge.ignored():
         patch.setattr(em, "explore", explore)
         patch.setattr("bayesgmm.inference.variational.VAIN", 1)
         yield
