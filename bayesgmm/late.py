@@ -1,5 +1,6 @@
 """Lazy imports: modules that are imported at their first use."""
 
+import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -20,4 +21,4 @@ class Late(ModuleType):
     """
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(import_module(self.__name__), name)
+        return getattr(sys.modules.get(self.__name__) or import_module(self.__name__), name)

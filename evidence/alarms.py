@@ -9,10 +9,12 @@ import pandas as pd
 import xarray as xr
 from arviz_stats.base.array import array_stats
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm.diagnosis.mixing import monitored
 from bayesgmm.errors import ComponentError
+from bayesgmm.posterior.info import declaration
 from bayesgmm.priors.weights import WeightsPrior
 from benchmarks.problems import Problem, problems
 from evidence.errors import share
@@ -39,11 +41,13 @@ PROCESSES: tuple[tuple[str, WeightsPrior], ...] = (
     ("DirichletProcess", bg.DirichletProcess()),
     ("PitmanYor", bg.PitmanYor()),
 )
-PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations
+PROCESS_PROBLEMS = 3  # the first of the problems are also fitted with these declarations, with a quarter of the seeds
+SMALLEST = 5  # points of a cluster that is counted
 LONG = {"draws": 4000, "chains": 8, "tune": 2000, "max_draws": 16_000}  # the reference run
-ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors
+ERRORS = 3.0  # a mean of a sampler is wrong if its error exceeds this many Monte Carlo errors, if it is the only one
 NOTICEABLE = 0.1  # tolerated error of a mean, in posterior standard deviations
 FAR, FACTOR = 0.15, 1.4  # tolerated shift of an approximation's median, in widths of a 90 % interval; factor of widths
+MOVED = 0.15  # tolerated error of an approximation's probability of a number of clusters
 INTERVAL = (0.05, 0.5, 0.95)
 NEAR = 0.1  # nats below the best maximum known at which a point estimate is wrong
 FEW = 2  # with fewer seeds, one small problem and the quick engines only
@@ -61,12 +65,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """Means, standard deviations, Monte Carlo errors (M,) and quantiles (3, M) of label-free quantities."""
+    """Means, standard deviations, Monte Carlo errors (M,) and quantiles (3, M) of label-free quantities.
+
+    ``probability`` (K + 1,) is that of each number of clusters, where K is an upper bound.
+    """
 
     mean: Array
     sd: Array
     error: Array
     quantiles: Array
+    probability: Array | None = None
 
 
 def cases(few: bool) -> list[Case]:
@@ -91,15 +99,23 @@ def fitted(case: Case, method: str, seed: int, **settings: Any) -> xr.DataTree |
 
 
 def answer(fit: xr.DataTree) -> Answer:
-    """Compute the log likelihood, log densities at eight points and sorted weights of a fit."""
+    """Compute the log likelihood, log densities at eight points and sorted weights of a fit.
+
+    Where the number of components is a bound, there is the number of clusters in place of weights: those of empty
+    components tell nothing about the data.
+    """
     free, weight = monitored(fit), fit["posterior"]["weight"].transpose("chain", "draw", "component").values
-    parts = [free["loglik"].values[..., None], free["log_density"].values, np.sort(weight, axis=-1)]
+    counts = (weight * fit["observed_data"].sizes["point"] >= SMALLEST).sum(axis=-1)
+    is_bound = declaration(fit).weights.is_overfitted
+    sizes = counts[..., None] if is_bound else np.sort(weight, axis=-1)
+    parts = [free["loglik"].values[..., None], free["log_density"].values, sizes]
     values = np.moveaxis(np.concatenate(parts, axis=-1), 2, 0)
     mean, sd = values.mean(axis=(1, 2)), values.std(axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        ess = array_stats.ess(values, chain_axis=1, draw_axis=2)
+        ess = array_stats.ess(values, chain_axis=1, draw_axis=2, method="mean")
     error = sd / np.sqrt(np.where(np.isfinite(ess), ess, np.inf))
-    return Answer(mean, sd, error, np.quantile(values, INTERVAL, axis=(1, 2)))
+    probability = np.bincount(counts.ravel(), minlength=weight.shape[-1] + 1) / counts.size if is_bound else None
+    return Answer(mean, sd, error, np.quantile(values, INTERVAL, axis=(1, 2)), probability)
 
 
 def reference(case: Case, seed: int) -> Answer | None:
@@ -111,16 +127,26 @@ def reference(case: Case, seed: int) -> Answer | None:
 
 def worst(found: Answer, right: Answer, is_sampler: bool) -> float:
     """Return the largest error of a quantity, as a multiple of the tolerated error."""
+    if not is_sampler:
+        return _worst_interval(found, right)
     varies = right.sd > 0
     off = np.abs(found.mean - right.mean)[varies]
-    sd = right.sd[varies]
-    if is_sampler:
-        error = ERRORS * np.hypot(found.error, right.error)[varies]
-        return float((off / np.maximum(error, NOTICEABLE * sd)).max())
+    errors = norm.isf(norm.sf(ERRORS) / varies.sum())  # Bonferroni
+    error = errors * np.hypot(found.error, right.error)[varies]
+    return float((off / np.maximum(error, NOTICEABLE * right.sd[varies])).max())
+
+
+def _worst_interval(found: Answer, right: Answer) -> float:
+    """Return the largest error of a median, of a 90 % interval, or of the probability of a number of clusters."""
+    varies = np.ptp(right.quantiles, axis=0) > 0
+    moved = 0.0
+    if found.probability is not None and right.probability is not None:
+        varies[-1] = False  # the number of clusters
+        moved = float(np.abs(found.probability - right.probability).max()) / MOVED
     (low, middle, high), width = found.quantiles[:, varies], np.ptp(right.quantiles[:, varies], axis=0)
     shift = np.abs(middle - right.quantiles[1, varies]) / width
     ratio = np.abs(np.log(np.maximum(high - low, 1e-300) / width)) / np.log(FACTOR)
-    return float(np.maximum(shift / FAR, ratio).max())
+    return float(np.maximum(shift / FAR, ratio).max(initial=moved))
 
 
 def of_fits(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
@@ -140,14 +166,26 @@ def of_fits(replicates: int, seed: int) -> tuple[str, pd.DataFrame]:
                 "of these without a warning": int((~wrong["warned"]).sum()),
             }
         )
-    text = f"""Small problems of the search benchmark at the defaults, {replicates} seeds each. A fit by a sampler is
+    text = f"""Small problems of the search benchmark at the defaults, {replicates} seeds each; three of them also with
+        {BOUND} components and priors that empty what is not needed, with a quarter of the seeds. A fit by a sampler is
         wrong if the mean of a quantity that does not depend on labels (log likelihood, log densities at eight points,
-        sorted weights) differs from that of a long Gibbs run by more than {ERRORS:g} Monte Carlo errors and
+        sorted weights, or the number of clusters where the number of components is a bound) differs from that of a
+        long Gibbs run by more than {ERRORS:g} Monte Carlo errors (corrected for the number of quantities) and
         {NOTICEABLE} posterior standard deviations; an approximation, if the median of a quantity is off by {FAR:.0%}
-        of the width of its 90 % interval, or that width by a factor of {FACTOR}; a point estimate, if its log
-        likelihood is {NEAR} nats below the best that is known. Cases for which even the long run has not mixed are
-        left out."""
+        of the width of its 90 % interval, or that width by a factor of {FACTOR}, or the probability of a number of
+        clusters by {MOVED}; a point estimate, if its log likelihood is {NEAR} nats below the best that is known. Cases
+        for which even the long run has not mixed are left out. {_silent(counted)}"""
     return text, pd.DataFrame(rows)
+
+
+def _silent(counted: pd.DataFrame) -> str:
+    """Return a sentence about the wrong fits that do not warn."""
+    silent = counted[counted["wrong"] & ~counted["warned"]]
+    parts = [
+        f"{method} on {problem} ({prior}), {len(part)} fits, at most {part['off'].max():.2f} times the tolerated error"
+        for (method, problem, prior), part in silent.groupby(["engine", "problem", "prior"], sort=False)
+    ]
+    return f"Wrong without a warning: {'; '.join(parts) or 'none'}."
 
 
 def each_fit(replicates: int, seed: int) -> list[dict[str, object]]:
@@ -158,7 +196,8 @@ def each_fit(replicates: int, seed: int) -> list[dict[str, object]]:
         engines = ENGINES if replicates >= FEW else QUICK
         methods = [name for name in engines if name != "em" or case.prior == "Dirichlet"]
         for method in methods:
-            fits = {number: fitted(case, method, seed + number) for number in range(replicates)}
+            count = replicates if case.prior == "Dirichlet" else -(-replicates // 4)
+            fits = {number: fitted(case, method, seed + number) for number in range(count)}
             kept = {number: fit for number, fit in fits.items() if fit is not None}
             if method == "em":
                 off = _below_best(case, kept)

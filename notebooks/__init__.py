@@ -13,8 +13,15 @@ FEW = "DRAWS = 60"  # in place of what the first code cell says, when only the c
 SMALLER = {  # and smaller problems in place of those of the text
     r"\breplicates=\d+": "replicates=3",
     r"(n_components=|counts = |flowers, )range\(1, \d+\)": r"\1range(1, 4)",
-    r'load_sample_image\("flower.jpg"\)': r"\g<0>[::5, ::5]",
+    r'load_sample_image\("flower.jpg"\)': r"\g<0>[::8, ::8]",
+    r"8000, replace=False": "800, replace=False",
     r"\(2, 3, 8\)": "(2, 3)",
+    r"speakers=4, takes=3": "speakers=4, takes=2",
+    r"MixtureModel\(\s*1[02],": "MixtureModel(4,",
+    r"MixtureModel\(12\)": "MixtureModel(5)",
+    r"range\(1, 11\)": "range(1, 5)",
+    r"make_moons\(400,": "make_moons(150,",
+    r"seed in range\(12\)": "seed in range(3)",
 }
 
 

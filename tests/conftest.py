@@ -4,14 +4,32 @@ import gc
 import re
 import signal
 import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
+from bayesgmm.engines import ENGINES
 from tests.quick import rank
 from tests.speaking import FEW
 from tests.undrawn import without_drawing
+
+TESTS = Path(__file__).parent
+BUDGET = 300  # sweeps of a short search, by default at most 4,000
+SHORT = {"apps", "cli", "inference", "model_selection", "reports"}  # folders and files of tests that search shortly,
+SHORT |= {"test_docs.py", "test_estimators.py", "test_notebooks.py", "test_readme.py"}
+SEARCHED = {  # except where the law is about searches, and regions that are missed
+    "test_corrections.py",
+    "test_cross_checks.py",
+    "test_em.py",
+    "test_exploration.py",
+    "test_maxima.py",
+    "test_missed_regions.py",
+    "test_reconciliation.py",
+    "test_starts.py",
+}
 
 
 def pytest_addoption(parser):
@@ -55,6 +73,29 @@ def threads_for_little_work(request):
         request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.stats.PER_THREAD", 1)
 
 
+@pytest.fixture(autouse=True)
+def short_searches(request):
+    """Searches for starts have a small budget where the law is not about what they find."""
+    short = request.path.is_relative_to(TESTS) and SHORT & set(request.path.relative_to(TESTS).parts)
+    if not short or request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
+        yield
+        return
+    from bayesgmm.inference import em, exploration, gibbs_judge
+
+    def explore(*args, budget, **settings):
+        return exploration.explore(*args, budget=min(budget, BUDGET), **settings)
+
+    with pytest.MonkeyPatch.context() as patch, gibbs_judge.ignored():
+        patch.setattr(em, "explore", explore)
+        patch.setattr("bayesgmm.inference.variational.VAIN", 1)
+        yield
+
+
+@pytest.fixture
+def whole_searches():
+    """Searches as users have them: for single tests in other files."""
+
+
 def sampled(model, data, **settings):
     """Fit by NUTS, perhaps too briefly to converge: for tests of functions that read fits."""
     if settings.get("method", "nuts") == "nuts":
@@ -88,6 +129,15 @@ def no_doubts():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         yield
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Samplers make a quarter of their draws by default; runs whose effective size is too small are extended."""
+    for name in ("nuts", "gibbs"):
+        engine = ENGINES[name]
+        settings = tuple(replace(one, default=250) if one.name == "draws" else one for one in engine.settings)
+        monkeypatch.setitem(ENGINES, name, replace(engine, settings=settings))
 
 
 @pytest.fixture

@@ -98,13 +98,14 @@ def without_seal(path: Path) -> Path:
 
 
 KINDS = {
-    "fit.nc": Kind(lambda path: bg.save(a_fit(), path), lambda path: variables(bg.load(path)), True),
+    "fit.nc": Kind(lambda path: bg.save(a_fit(), path), lambda path: variables(bg.load(path)), True, slow=True),
     "fit.earlier.nc": Kind(without_seal, lambda path: variables(bg.load(path)), True, slow=True),
     "fit.zarr": Kind(lambda path: bg.save(a_fit(), path), lambda path: variables(bg.load(path)), True),
     "speech.nc": Kind(
         lambda path: speech_files.save(a_speech_model(), path),
         lambda path: variables(speech_files.to_tree(speech_files.load(path))),
         True,
+        slow=True,
     ),
     "card.toml": Kind(lambda path: path.write_text(CARD), lambda path: load_card(path).plain()),
     "table.csv": Kind(lambda path: table().to_csv(path, index=False), as_points),
@@ -207,8 +208,8 @@ def test_a_file_that_hdf5_does_not_return_from_is_refused(tmp_path, monkeypatch)
     with pytest.raises(FitFileError, match="their digest differs"):
         bg.load(path)
     path.write_bytes(path.read_bytes()[: -netcdf_files.SEAL_SIZE])
-    monkeypatch.setattr(netcdf_files, "PATIENCE", 3.0)
-    with pytest.raises(FitFileError, match="damaged: HDF5 has not read it in 3 seconds"):
+    monkeypatch.setattr(netcdf_files, "PATIENCE", 2.0)
+    with pytest.raises(FitFileError, match="damaged: HDF5 has not read it in 2 seconds"):
         bg.load(path)
 
 

@@ -23,7 +23,7 @@ MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
 
 ROOMS = """
-wording late temporary
+wording late temporary blas
 errors
 memory progress
 sweep

@@ -20,28 +20,31 @@ IN_A_KERNEL = "06_decisions"
 
 
 def draw_all(*args, **settings):
-    """In place of ``plt.show``: every figure is drawn, of few dots, and closed."""
+    """In place of ``plt.show``: every figure is drawn, of few dots, and closed; return their number."""
     import matplotlib.pyplot as plt
 
-    for number in plt.get_fignums():
+    numbers = plt.get_fignums()
+    for number in numbers:
         figure = plt.figure(number)
         figure.dpi = 40
         figure.canvas.draw()
     plt.close("all")
+    return len(numbers)
 
 
 def run(notebook):
-    """Run the cells as one script; a fit of few draws may warn, nothing else."""
-    names = {"__name__": "__main__"}
+    """Run the cells as one script; a fit of few draws may warn, nothing else. Return the names, and what was drawn."""
+    names, drawn = {"__name__": "__main__"}, 0
     with warnings.catch_warnings(), mpl.rc_context():
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
                 warnings.filterwarnings("ignore", category=bg.FitWarning)
                 exec(compile(cell.source, f"<cell {number}>", "exec"), names)
-                draw_all()
+                drawn += draw_all()
     for value in names.values():
         if isinstance(value, tempfile.TemporaryDirectory):  # a kernel removes it when it ends
             value.cleanup()
+    return names, drawn
 
 
 def warned(notebook):
@@ -61,8 +64,11 @@ def test_it_runs_with_its_solutions(path, monkeypatch):
     """Few draws: warnings about short chains are allowed, all other warnings fail."""
     mpl.use("Agg")
     monkeypatch.chdir(path.parent)
-    monkeypatch.setattr("matplotlib.pyplot.show", draw_all)
-    run(prepared(path, fast=True))
+    shown = []
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda *args, **settings: shown.append(draw_all()))
+    names, drawn = run(prepared(path, fast=True))
+    assert names["DRAWS"] <= 100  # smaller problems were run, to the end, and drawn
+    assert drawn + sum(shown) > 0
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # of Jupyter's own event loop

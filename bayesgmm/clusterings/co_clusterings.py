@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.clusterings.merging import Groups, merged_clusters, posterior_for
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
@@ -130,7 +130,7 @@ def pair_probabilities(
     step = max(1, SLAB // (n_points * tables.offset.shape[1]))
     edges = range(0, n_points, TILE)
     tiles = [(slice(a, a + TILE), slice(b, b + TILE)) for a in edges for b in edges if a <= b]
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         for start in track(range(0, posterior.n_draws, step), "co-clustering", progress):
             slab = Table(*(value[start : start + step] for value in (tables.offset, tables.mean, tables.root)))
             rows = _rows(draw_responsibilities(blocks, slab, cores), clusters)

@@ -1,5 +1,6 @@
 """Greedy search for the partition with the minimum expected loss, from many starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from bayesgmm.clusterings import partition_kernels
 from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss
 from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.progress import Count
-from bayesgmm.sweep.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array, enough_threads, run_ranges
 
 SWEEPS = 100  # maximum number of sweeps over all points; a few are enough
 N_DISSOLVED = 10  # number of clusters that are dissolved and allocated again
@@ -65,8 +66,19 @@ class Search:
 
     def best(self, clusterings: list[Clustering]) -> Clustering:
         """Return the clustering with the minimum expected loss."""
-        loss = [self.loss.expected(one, self.draws, self.threads) for one in clusterings]
-        return clusterings[int(np.argmin(loss))]
+        return clusterings[int(np.argmin(self.losses(clusterings)))]
+
+    def losses(self, clusterings: Sequence[Clustering]) -> Array:
+        """Compute the expected loss of each clustering: many in each thread, or one with all threads."""
+        each = enough_threads(self.threads, self.draws.n_points * self.draws.n_draws)
+        out = np.empty(len(clusterings))
+
+        def rate(first: int, last: int) -> None:
+            for i in range(first, last):
+                out[i] = self.loss.expected(clusterings[i], self.draws, each)
+
+        run_ranges(rate, len(clusterings), self.threads if each == 1 else 1)
+        return out
 
     def of_points(self, chosen: NDArray[np.integer]) -> "Search":
         """Return the same search over some of the points."""
@@ -128,11 +140,10 @@ def best_draw(search: Search) -> Clustering:
     """
     draws = search.draws
     affordable = max(20, MAX_COMPARED // (draws.n_points * draws.n_draws))
-    chosen = list(range(draws.n_draws))
-    if draws.n_draws > affordable:
-        some = draws.thin(affordable)
-        rough = [search.loss.expected(draws.draw(s), some, search.threads) for s in chosen]
-        chosen = np.argsort(rough, kind="stable")[:affordable].tolist()
+    chosen = np.sort(np.unique(draws.z, axis=1, return_index=True)[1])  # each partition once
+    if len(chosen) > affordable:
+        rough = search.over(affordable).losses([draws.draw(s) for s in chosen])
+        chosen = np.sort(chosen[np.argsort(rough, kind="stable")[:affordable]])
     return search.best([draws.draw(s) for s in chosen])
 
 

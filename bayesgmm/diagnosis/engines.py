@@ -13,6 +13,7 @@ POOR_SHARE = 0.1  # importance share below which an approximation is a problem, 
 GOOD_SHARE = 0.9  # importance share from which the draws of an approximation need no correction
 NOTICEABLE = 0.05  # share of the posterior in a missed region that may hold an end of a 90 % interval
 TOLERATED_SHIFT, TOLERATED_FACTOR = 0.12, 1.3  # of medians (0.4 standard deviations of a normal) and interval widths
+TOLERATED_PROBABILITY = 0.1  # of a number of clusters
 BECAUSE_RESAMPLED = "and resampling can't add regions that were never drawn"
 BECAUSE_FACTORS = "because its factors are independent"
 
@@ -55,6 +56,15 @@ def differs(compared: GibbsComparison) -> list[Finding]:
 
     They say how much the answer is wrong, and importance ratios only that it may be.
     """
+    evidence: dict[str, object] = {"shift": compared.shift, "width": compared.width}
+    advice = "Use method='nuts' or 'gibbs'."
+    if (moved := compared.n_clusters or 0.0) > TOLERATED_PROBABILITY:
+        what = (
+            "The approximation differs from a short Gibbs run: the probability of a number of clusters by up to "
+            f"{moved:.2f}."
+        )
+        why = "Do not use its number of clusters, nor its intervals."
+        return [Finding("warning", "approximation", what, why, advice, {**evidence, "n_clusters": moved})]
     if compared.shift <= TOLERATED_SHIFT and 1 / TOLERATED_FACTOR <= compared.width <= TOLERATED_FACTOR:
         return []
     what = (
@@ -62,8 +72,7 @@ def differs(compared: GibbsComparison) -> list[Finding]:
         f"90% interval, and such an interval is {compared.width:.2f} times as wide."
     )
     why = "Its intervals and probabilities are inexact by as much."
-    evidence: dict[str, object] = {"shift": compared.shift, "width": compared.width}
-    return [Finding("warning", "approximation", what, why, "Use method='nuts' or 'gibbs'.", evidence)]
+    return [Finding("warning", "approximation", what, why, advice, evidence)]
 
 
 def missed_region(share: float | None) -> list[Finding]:

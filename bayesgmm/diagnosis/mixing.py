@@ -140,7 +140,7 @@ def _extended(fit: "xr.DataTree") -> list[Finding]:
 
 
 def _replaced(fit: "xr.DataTree") -> list[Finding]:
-    """Return a note if the engine's own chains disagreed and their draws were replaced."""
+    """Return a note if the engine's own chains disagreed, or missed something, and their draws were replaced."""
     if not (replaced := info(fit).notes.reconciled):
         return []
     high, by = f"{replaced.rhat:.2f}", replaced.by
@@ -148,6 +148,9 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
     if replaced.difference:
         moved = f"a mean by {replaced.difference:.1f} standard deviations"
         what = f"The chains differed from Gibbs sampling ({moved}), and were replaced: the draws come from {by}."
+    if replaced.missed is not None:
+        where = f"about {replaced.missed:.1%}, by a short Gibbs run"
+        what = f"The chains may have missed a part of the posterior ({where}): the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if by == "Gibbs sampling":
         why = "Its split-merge moves change the number of clusters, which these chains hardly did."

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from bayesgmm import inference
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
@@ -271,7 +271,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         steps, last = online.Steps.of(self), self._continued_stream()
         first = last is None
         points = arguments.points_of(self, X, fitting=first, sample_weight=sample_weight, min_samples=2 if first else 1)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             self._keep_factors(online.follow(self, last, points, steps))
         return self
 
@@ -332,7 +332,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         began, ascent = time.perf_counter(), Ascent(density, os.cpu_count() or 1)
         random = check_random_state(self.random_state)
         visible = bool(arguments.verbosity(self.verbose))
-        with inference.shown(visible) as progress, threadpool_limits(limits=1, user_api="blas"):
+        with inference.shown(visible) as progress, one_blas_thread():
             start = Start(self.init_params, random, carried_over(last, ascent))
             result = search(ascent, points, chosen, start, progress)
         seed = arguments.seed_of(self.random_state)
@@ -518,7 +518,7 @@ def _drawn(approximation: Approximation) -> "xr.DataTree":
     run, threads, began = approximation.run, os.cpu_count() or 1, time.perf_counter()
     ascent, draws = approximation.over_points(threads), run.settings["draws"]
     assert isinstance(draws, int)  # of the engine's settings
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         drawn = estimate(ascent, approximation.result, draws, run.seed, Silent())
     run = replace(run, seconds=run.seconds + time.perf_counter() - began)
     return inference.finish(ascent.density, approximation.points, drawn, run, threads)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
@@ -126,7 +126,7 @@ def fit(
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
-    with shown(progress) as report, threadpool_limits(limits=1, user_api="blas"), advising(points, resolved, method):
+    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
     return finish(density, points, estimate, run, cores)

@@ -1,6 +1,7 @@
 """Variational factors of means and precisions, for each prior of the means that has a conjugate update."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, Self, override
 
 import numpy as np
@@ -41,6 +42,11 @@ class Components:
     mean: Array
     spread: Array
     precision: Wisharts
+
+    @cached_property
+    def inverse_spread(self) -> Array:
+        """Covariances (K, G, p, p) of the means, where ``spread`` are matrices."""
+        return np.linalg.inv(self.spread)
 
 
 class MeansFactor(Protocol):
@@ -189,7 +195,7 @@ class IndependentMeans(MeansFactor):
         location, scale = np.split(prior.params(standard), 2)
         return cls(layout, location, scale**-2.0)
 
-    @property
+    @cached_property
     def _prior_precision(self) -> Array:
         """(G, p, p)."""
         return self.layout.vectors(self.precision)[..., None] * np.eye(self.layout.side)
@@ -212,7 +218,7 @@ class IndependentMeans(MeansFactor):
     @override
     def spread_cost(self, now: Components) -> Array:
         expected = self.layout.spread(now.precision.mean)
-        return trace_of_product(expected, np.linalg.inv(now.spread)).sum(axis=1)
+        return trace_of_product(expected, now.inverse_spread).sum(axis=1)
 
     @override
     def divergence(self, now: Components) -> float:
@@ -220,7 +226,7 @@ class IndependentMeans(MeansFactor):
         prior = self._prior_precision
         chol = np.linalg.cholesky(now.spread)
         log_ratio = 2 * np.log(diagonal_of(chol)).sum() - len(now.mean) * np.log(self.precision).sum()
-        own = trace_of_product(prior, np.linalg.inv(now.spread)).sum() - now.mean.size
+        own = trace_of_product(prior, now.inverse_spread).sum() - now.mean.size
         return 0.5 * float(own + log_ratio + quadratic(prior, deviation).sum())
 
     @override

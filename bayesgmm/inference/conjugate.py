@@ -61,6 +61,8 @@ class Layout:
 
     def spread(self, own: Array) -> Array:
         """Broadcast the family's own (M, W, ...) to (K, G, ...)."""
+        if own.shape[:2] == (self.n_components, self.n_groups):
+            return own
         return np.broadcast_to(own, (self.n_components, self.n_groups, *own.shape[2:]))
 
     def pool(self, each: Array) -> Array:
@@ -173,12 +175,12 @@ class Wisharts:
         """Inverses of the scales (M, W, p, p)."""
         return np.swapaxes(self.inverse_chol, -1, -2) @ self.inverse_chol
 
-    @property
+    @cached_property
     def mean(self) -> Array:
         """Expected precisions."""
         return self.dof[..., None, None] * self.inverse_scale
 
-    @property
+    @cached_property
     def _log_det_scale(self) -> Array:
         return 2 * np.log(diagonal_of(self.chol)).sum(axis=-1)
 
@@ -198,7 +200,7 @@ class Wisharts:
     def divergence(self, prior: "Wisharts") -> float:
         """Compute the Kullback-Leibler divergence from a prior, one Wishart for all or one for each, in nats."""
         gap = self._log_constant - prior._log_constant + 0.5 * (self.dof - prior.dof) * self.log_det
-        ratio = trace_of_product(np.broadcast_to(prior.scale, self.scale.shape), self.inverse_scale)
+        ratio = trace_of_product(prior.scale, self.inverse_scale)
         return float((gap - 0.5 * self.dof * (self.side - ratio)).sum())
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ import scipy  # its parts are imported when they are used
 from bayesgmm.diagnosis.engines import GOOD_SHARE
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress
+from bayesgmm.inference.gibbs_judge import can_compare_clusters, compare_clusters
 from bayesgmm.inference.importance import Draws, Kept, affordable, assess, keep, smooth
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
 from bayesgmm.inference.missed_regions import can_look, missed_region
@@ -147,6 +148,10 @@ def correct(
         Number of draws to keep.
     """
     found = _better(density, own, propose, draws, seed, cores, progress)
+    if can_compare_clusters(density):
+        progress.stage("comparing with Gibbs sampling")
+        compared = compare_clusters(density, found.draws.q, seed, cores)
+        return replace(found, kept=replace(found.kept, compared=compared))
     if not can_look(density):
         return found
     progress.stage("looking for other regions")

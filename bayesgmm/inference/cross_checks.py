@@ -15,7 +15,7 @@ from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension, wanted_ess
-from bayesgmm.inference.missed_regions import is_conjugate
+from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.reconciliation import Reconciled
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -26,6 +26,7 @@ SEARCH = 500  # budget of the search for starts
 WORTH = 1_000_000_000  # maximum cost of the sweeps: points x features x components x sweeps
 LONGER = 4  # maximum number of draws, relative to those of the first run
 CERTAIN = 3.0  # standard errors by which means must differ
+OF_NUMBER = 2.0  # the same for the number of clusters, which chains of NUTS hardly change, so that theirs tells little
 
 
 def can_check(density: LogPosterior, budget: Budget) -> bool:
@@ -64,8 +65,9 @@ class CrossCheck:
     def __call__(self, drawn: Drawn) -> Checked:
         """Return the draws of the Gibbs sampler if the chains disagree with each other, or with these.
 
-        They disagree if the mean of some quantity differs by more than three standard errors and a tenth of a posterior
-        standard deviation. If the Gibbs sampler has not mixed well either, the chains are kept, with a warning.
+        They disagree if the mean of some quantity differs by more than three standard errors (two, for the number of
+        clusters) and a tenth of a posterior standard deviation. If the Gibbs sampler has not mixed well either, the
+        chains are kept, with a warning.
 
         Raises
         ------
@@ -76,7 +78,8 @@ class CrossCheck:
         ours = monitored(self.density, drawn.q, drawn.stats["lp"])
         judge, before = self.judge, agreement(ours)
         q, lp = judge.drawn.q, judge.drawn.stats["lp"]
-        apart = difference(ours, monitored(self.density, q, lp))
+        theirs = monitored(self.density, q, lp)
+        apart = difference(ours, theirs, CERTAIN) or difference(ours[..., -1:], theirs[..., -1:], OF_NUMBER)
         if before.is_good(judge.wanted) and apart == 0.0:
             return Checked()
         if judge.agreement.rhat <= min(ALARMING_RHAT, max(before.rhat, HIGH_RHAT)):
@@ -107,21 +110,22 @@ class CrossCheck:
         return judge
 
 
-def difference(one: Array, other: Array) -> float:
+def difference(one: Array, other: Array, certain: float) -> float:
     """Return the largest difference of the means of M quantities (chains, draws, M), in standard deviations.
 
-    Differences that chance may have made, or that no reader would notice, count as 0.
+    Differences that chance may have made (less than ``certain`` standard errors), or that no reader would notice, count
+    as 0.
 
     Examples
     --------
     >>> one, other = np.random.default_rng(0).normal(size=(2, 4, 500, 3))
-    >>> difference(one, other), round(difference(one, other + 1.0), 1)
+    >>> difference(one, other, 3.0), round(difference(one, other + 1.0, 3.0), 1)
     (0.0, 0.9)
     """
     pooled = np.concatenate([one.reshape(-1, one.shape[2]), other.reshape(-1, one.shape[2])]).std(axis=0)
     gap = np.abs(one.mean(axis=(0, 1)) - other.mean(axis=(0, 1)))
     error = np.hypot(_standard_error(one), _standard_error(other))
-    large = (gap > CERTAIN * error) & (gap > NOTICEABLE * pooled)
+    large = (gap > certain * error) & (gap > NOTICEABLE * pooled)
     return float((gap[large] / pooled[large]).max(initial=0.0))
 
 

@@ -101,6 +101,22 @@ def draw_number(schedule, number, n_draws):
     return draw if since >= 0 and since % schedule.thin == 0 and draw < n_draws else -1
 
 
+@plain_jit
+def keep_draw(schedule, number, q, loglik, drawn, logliks):
+    """Keep the state before sweep ``number`` if it is a draw."""
+    draw = draw_number(schedule, number, logliks.size)
+    if draw >= 0:
+        logliks[draw] = loglik
+        for t in range(q.size):
+            drawn[draw, t] = q[t]
+
+
+@plain_jit
+def restart(stream, number, chain):
+    """Set the random numbers to those of a sweep of a chain."""
+    stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+
+
 @jit
 def read(law, q, starts, memory):
     """Write the mixture at coordinates q to the scratch memory."""
@@ -474,10 +490,6 @@ def gibbs_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
         read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
         loglik = fold_draws(points, table, sweep, schedule.single, work, draws, lanes, memory.sums)
-        draw = draw_number(schedule, number, logliks.size)
-        if draw >= 0:
-            logliks[draw] = loglik
-            for t in range(q.size):
-                drawn[draw, t] = q[t]
-        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        keep_draw(schedule, number, q, loglik, drawn, logliks)
+        restart(stream, number, chain)
         draw_parameters(stream, law, q, starts, memory)

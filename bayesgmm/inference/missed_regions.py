@@ -1,55 +1,30 @@
-"""A short Gibbs run as the judge of an approximation: regions in which it has no draws, and how far it is off.
+"""Regions of the posterior in which an approximation has no draws, found by a short Gibbs run.
 
 An approximation and its importance ratios know the posterior only where the approximation has draws. Chains that start
 in different places may end in a region that it misses.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.diagnosis.mixing import ALARMING_RHAT
-from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, SamplingError
-from bayesgmm.inference import gibbs_chains, labelled_copies
-from bayesgmm.inference.agreement import agreement, label_free
+from bayesgmm.inference import labelled_copies
+from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.bridges import BridgeEstimate, bridge
-from bayesgmm.inference.elbo import evaluate
+from bayesgmm.inference.gibbs_judge import DRAWS, FEW, TUNE, compare, log_densities, max_sweeps, short_run
 from bayesgmm.inference.importance import Draws, log_evidence
 from bayesgmm.inference.mixture_proposals import fit_proposal, halves
 from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-CHAINS, TUNE, THIN = 4, 100, 5
-SEARCH = 500  # budget of the search for starts, the second one of these points
-DRAWS, EACH = 400, 8  # minimum number of draws of each chain, in all and per coordinate
-WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
+EACH = 8  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
 APART = 0.5  # share of a chain's draws that are outside the range of the approximation: the chain is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
-FEW = 100  # of fewer kept draws no range can be told: that of all draws of the approximation is used
-JUDGES = 200  # effective number of draws from which Gibbs chains that agree are a judge of the approximation
-INTERVAL = (0.05, 0.5, 0.95)
-TINY = 1e-6  # smallest ratio of two widths
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
-
-
-_looks: ContextVar[bool] = ContextVar("looks", default=True)
-
-
-@contextmanager
-def ignored() -> Iterator[None]:
-    """Look for no regions while a block runs, which makes many short fits that are only compared with each other."""
-    token = _looks.set(False)
-    try:
-        yield
-    finally:
-        _looks.reset(token)
 
 
 def are_apart(known: Array, values: Array) -> bool:
@@ -80,14 +55,9 @@ def can_look(density: LogPosterior) -> bool:
     Where the number of components is an upper bound, an approximation covers many orders of the empty components, so
     that its mass can't be compared.
     """
-    if not _looks.get() or density.size > MAX_SIZE or density.model.weights.is_overfitted:
+    if density.size > MAX_SIZE or density.model.weights.is_overfitted:
         return False
-    return density.sweep_cost * CHAINS * (TUNE + _draws(density)) <= WORTH and is_conjugate(density)
-
-
-def is_conjugate(density: LogPosterior) -> bool:
-    """Return True if the Gibbs sampler can draw from the posterior."""
-    return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
+    return max_sweeps(density) >= TUNE + _draws(density)
 
 
 @dataclass(frozen=True)
@@ -128,51 +98,22 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
 
     References
     ----------
-    .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
-    .. [2] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
+    .. [1] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
     """
-    count, cost = _draws(density), density.sweep_cost * CHAINS
-    thin = int(np.clip((WORTH / cost - TUNE) // count, 1, THIN))
-    chains = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
-    lp = _log_densities(density, chains, cores)
+    chains, lp = short_run(density, _draws(density), seed, cores)
     few = len(kept) < FEW
     kept = proposals.q if few else kept
-    known = label_free(density, kept[None], _log_densities(density, kept[None], cores))[0]
+    known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
     free = label_free(density, chains, lp)
     apart = np.array([are_apart(known, values) for values in free])
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
     for q, value in zip(chains[apart], lp[apart], strict=True):
-        mass = _mass(density, q, value, seed, cores)
+        mass = region_mass(density, q, value, seed, cores)
         if mass is not None and mass.se < IMPRECISE:
             regions.append(Region(float(1 / (1 + np.exp(covered - mass.log_evidence))), q[value.argmax()]))
     compared = None if few else compare(known, free[~apart])
     return replace(max(regions, key=lambda region: region.share), compared=compared)
-
-
-def compare(known: Array, chains: Array) -> GibbsComparison | None:
-    """Compare values (S, M) of an approximation with those of Gibbs chains (chains, draws, M).
-
-    Return None where the chains are no judge: they disagree, or have few effective draws.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> found = compare(rng.normal(1.0, 0.5, size=(1000, 1)), rng.normal(size=(4, 500, 1)))
-    >>> round(found.shift, 1), round(found.width, 1)
-    (0.3, 0.5)
-    """
-    if not len(chains):
-        return None
-    agreed = agreement(chains)
-    if agreed.rhat > ALARMING_RHAT or agreed.ess < JUDGES:
-        return None
-    (low, middle, high), own = np.quantile(chains, INTERVAL, axis=(0, 1)), np.quantile(known, INTERVAL, axis=0)
-    width = high - low
-    varies = width > 0
-    ratio = np.maximum((own[2] - own[0])[varies] / width[varies], TINY)
-    shift = np.abs(own[1] - middle)[varies] / width[varies]
-    return GibbsComparison(float(shift.max(initial=0.0)), float(ratio[np.abs(np.log(ratio)).argmax()]))
 
 
 def _draws(density: LogPosterior) -> int:
@@ -180,13 +121,20 @@ def _draws(density: LogPosterior) -> int:
     return max(DRAWS, EACH * density.size)
 
 
-def _log_densities(density: LogPosterior, q: Array, cores: int) -> Array:
-    """Compute the log posterior (chains, draws) of draws (chains, draws, P)."""
-    return evaluate([density] * q[..., 0].size, q.reshape(-1, density.size), cores)[0].reshape(q.shape[:2])
+def region_mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:
+    """Estimate the log mass of the region that a chain (draws, P) has visited; None if no proposal can be fitted.
 
+    Parameters
+    ----------
+    q : (draws, P) float
+    lp : (draws,) float
+        Log posterior densities.
+    seed, cores : int
 
-def _mass(density: LogPosterior, q: Array, lp: Array, seed: int, cores: int) -> BridgeEstimate | None:
-    """Estimate the log mass of the region that a chain (draws, P) has visited; None if no proposal can be fitted."""
+    References
+    ----------
+    .. [1] Meng & Wong (1996), Statistica Sinica 6, 831-860: bridge sampling.
+    """
     train, test = halves(q[None], lp[None])
     try:
         proposal = fit_proposal(density, train, test, seed, cores)

@@ -8,11 +8,13 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import RARE
 from bayesgmm.errors import SamplingError
-from bayesgmm.inference.cross_checks import CrossCheck, can_check
+from bayesgmm.inference import cross_checks, tail_checks
+from bayesgmm.inference.cross_checks import CrossCheck
 from bayesgmm.inference.engine import Estimate, Progress, StartedChain
-from bayesgmm.inference.extension import Budget, Drawn, settled
+from bayesgmm.inference.extension import Budget, Check, Drawn, settled
 from bayesgmm.inference.laplace import Whitening, whiten_at_modes
 from bayesgmm.inference.reconciliation import SHORTEST
+from bayesgmm.inference.tail_checks import TailCheck
 from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
@@ -107,7 +109,11 @@ def fit(
     settings = {"tune": tune, "target_accept": target_accept}
     notes = EngineNotes(repaired_directions=modes[0].repaired, interrupted=False)
 
-    check = CrossCheck(density, budget, seed, cores, progress) if can_check(density, budget) else None
+    check: Check | None = None
+    if cross_checks.can_check(density, budget):
+        check = CrossCheck(density, budget, seed, cores, progress)
+    elif tail_checks.can_check(density, budget):
+        check = TailCheck(density, seed, cores, progress)
 
     def run(first_seed: int, settings: dict[str, float], notes: EngineNotes, budget: Budget) -> Estimate:
         def draw(count: int, seed: int) -> Drawn:

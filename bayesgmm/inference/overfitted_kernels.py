@@ -11,14 +11,16 @@ import numpy as np
 from bayesgmm.inference.draw_kernels import STREAM_SIZE
 from bayesgmm.inference.gibbs_kernels import (
     concentration_of,
-    draw_number,
     draw_parameters,
+    keep_draw,
     part_starts,
     read,
+    restart,
     scratch_memory,
 )
 from bayesgmm.inference.number_kernels import number_memory
-from bayesgmm.inference.split_merge_kernels import DRAWN, assign, pair_memory, split_and_merge
+from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
+from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import kernel
 from bayesgmm.sweep.layout import LANES
@@ -29,11 +31,7 @@ from bayesgmm.sweep.orchestration import NativeTable, workspace
 def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
     """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one."""
     k, starts = law.n_components, part_starts(law, q.size)
-    memory, numbers, pair = (
-        scratch_memory(law, starts[2] - starts[1]),
-        number_memory(law.n_components),
-        pair_memory(points, law),
-    )
+    memory, numbers, pair = scratch_memory(law, starts[2] - starts[1]), number_memory(k), pair_memory(points, law)
     table = NativeTable(memory.offset, memory.mean, memory.root, k)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
     draws, width = np.empty(work.score.size), memory.sums.size // k
@@ -44,12 +42,8 @@ def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logli
         loglik = assign(
             points, table, DRAWN, sweep, schedule.single, work, draws, lanes, memory.sums, pair.label, 0, 0, stream
         )
-        draw = draw_number(schedule, number, logliks.size)
-        if draw >= 0:
-            logliks[draw] = loglik
-            for t in range(q.size):
-                drawn[draw, t] = q[t]
-        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        keep_draw(schedule, number, q, loglik, drawn, logliks)
+        restart(stream, number, chain)
         for c in range(k):
             memory.counts[c] = memory.sums[c * width]
         log_alpha = math.log(concentration_of(law, q))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import Family, chart_of
 from bayesgmm.inference.mixtures import Mixture
@@ -149,7 +149,7 @@ def ascend(anchor: Anchor, gap: float, phase: int, max_evaluations: int) -> Phas
         "gtol": TRUST / 3**phase * np.sqrt(2 * gap / anchor.size),
         "ftol": 0.0,
     }
-    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         result = scipy.optimize.minimize(
             anchor.downhill, np.zeros(anchor.size), jac=True, method="L-BFGS-B", callback=note, options=options
         )

@@ -11,7 +11,8 @@ from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.missed_regions import MAX_SIZE, is_conjugate
+from bayesgmm.inference.gibbs_judge import is_conjugate
+from bayesgmm.inference.missed_regions import MAX_SIZE
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -43,7 +44,14 @@ class Reconciled:
 
 
 def reconcile(
-    density: LogPosterior, q: Array, lp: Array, seed: int, cores: int, progress: Progress
+    density: LogPosterior,
+    q: Array,
+    lp: Array,
+    seed: int,
+    cores: int,
+    progress: Progress,
+    *,
+    if_good: bool = False,
 ) -> Reconciled | None:
     """Return draws from all regions that the chains have visited, in proportion to their probability.
 
@@ -58,6 +66,8 @@ def reconcile(
         Draws of the chains and their log posterior densities.
     seed, cores : int
     progress : Progress
+    if_good : bool
+        True if chains that agree are replaced, too.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def reconcile(
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
     before = agreement(monitored(density, q, lp))
-    if draws < SHORTEST or before.is_good(min(LOW_ESS * chains, draws * chains // 4)):
+    if draws < SHORTEST or (before.is_good(min(LOW_ESS * chains, draws * chains // 4)) and not if_good):
         return None
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)

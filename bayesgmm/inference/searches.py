@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family
@@ -170,7 +170,7 @@ def run_all[T](
     futures: list[Future[T]] = []
     # one BLAS thread: more would compete with the tasks, and their number would change the rounding of sums
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-fit") as pool,
     ):
         try:

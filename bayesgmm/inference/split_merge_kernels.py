@@ -10,9 +10,7 @@ integrated out:
    probability of the reverse move;
 4. the proposal is accepted by the ratio of Metropolis and Hastings.
 
-The marginal likelihood of a cluster is known where the prior of the means is conjugate. Otherwise it is that given the
-mean, times the prior density of the mean, divided by the density of a Student distribution close to its posterior, from
-which means of new clusters are drawn.
+``marginal_kernels`` has the marginal likelihood of a cluster, and ``pair_kernels`` the passes over the points.
 
 References
 ----------
@@ -20,400 +18,27 @@ References
 """
 
 import math
-from collections import namedtuple
-
-import numpy as np
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.allocation_kernels import choose_empty, first_empty, log_apart, log_together, set_prior
-from bayesgmm.inference.draw_kernels import factorise, log_gamma, normal, uniforms, wishart_root
-from bayesgmm.inference.gibbs_kernels import CONJUGATE, location_of
-from bayesgmm.late import Late
-from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single
-from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
-from bayesgmm.sweep.kernels import moments_width, normalise
-from bayesgmm.sweep.layout import BLOCK, LANES
-from bayesgmm.sweep.orchestration import (
-    NativePoints,
-    NativeTable,
-    add_moments,
-    count_blocks,
-    score_block,
-    workspace,
+from bayesgmm.inference.draw_kernels import log_gamma, uniforms, wishart_root
+from bayesgmm.inference.gibbs_kernels import CONJUGATE
+from bayesgmm.inference.marginal_kernels import (
+    Given,
+    approximate,
+    core_width,
+    fill_scatter,
+    log_marginal,
+    rate_of,
+    row_of,
 )
+from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, SOFT, assign
+from bayesgmm.sweep.compilation import jit, plain_jit
+from bayesgmm.sweep.layout import BLOCK
 
-simd = Late("bayesgmm.sweep.simd")
-
-DRAWN, SOFT, DIVIDED, GIVEN = range(4)  # how points are assigned in a pass
 MOVES = 4  # in a sweep
 ITERATIONS = 6  # of EM for a launch state
 TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state begins larger than that of S
-FIT_STEPS = 2  # for the Student distribution of a mean
-_TINY = 1e-10  # points: a component of a launch state may lose all
-
-Given = namedtuple("Given", "law q means_at scales_at")
-"""Priors of means and precisions, with the coordinates and the places in them of their hyperparameters."""
-
-Pair = namedtuple("Pair", "points table work lanes sums whole label means shift drawn precision scatter")
-"""Memory of split-merge moves.
-
-points : NativePoints
-    The points, with weights that are zero outside S.
-table, work, lanes, sums
-    A table of two components, and what a pass over the points needs.
-whole : (sums / 2,) float
-    Sums of all points of S.
-label : (rows,) float
-    Component of each point.
-means : (2 D,) float
-    Shifts of the means of proposed clusters.
-shift, drawn : (D,) float
-    Shift of a mean from its reference: where the posterior is centred, and a draw.
-precision, scatter : (D * D,) float
-    Cholesky factors of the posterior precision of a mean, and of the sums of squares of a cluster.
-"""
-
-
-@jit
-def pair_memory(points, law):
-    """Allocate the memory of split-merge moves."""
-    d, diagonal = law.n_features, law.chart == LOGARITHMS
-    own = NativePoints(points.x, np.zeros(points.weight.size), np.zeros(0), points.n_points, points.n_features)
-    table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
-    sums = np.zeros(2 * moments_width(d, diagonal))
-    return Pair(
-        own,
-        table,
-        workspace(own, table),
-        np.empty(sums.size * LANES),
-        sums,
-        np.zeros(sums.size // 2),
-        np.zeros(points.weight.size),
-        np.zeros(2 * d),
-        np.zeros(d),
-        np.zeros(d),
-        np.zeros(d * d),
-        np.zeros(d * d),
-    )
-
-
-# -- passes over the points --
-
-
-@block_jit
-def _write_labels(score, n_rows, label, at):
-    """Write the numbers of the components to which a block's points are assigned."""
-    for p in range(0, BLOCK, LANES):
-        number = simd.spread(0.0)
-        for k in range(1, n_rows):
-            number = simd.fma(simd.spread(float(k)), simd.load(score, k * BLOCK + p), number)
-        simd.store(label, at + p, number)
-
-
-@plain_jit
-def _divide(score, weight, at, given, label, first, second, stream):
-    """Assign a block's points to two sides, ``given`` by their labels or drawn; return the log probability of that."""
-    value = 0.0
-    for p in range(BLOCK):
-        left = right = 0.0
-        if weight[at + p] > 0.0:
-            ahead = score[p] - score[BLOCK + p]
-            log_left, log_right = -math.log1p(math.exp(-ahead)), -math.log1p(math.exp(ahead))
-            if given:
-                is_left = label[at + p] == first
-            else:
-                u, _ = uniforms(stream)
-                is_left = math.log(u) < log_left
-                label[at + p] = first if is_left else second
-            if is_left:
-                left, value = weight[at + p], value + log_left
-            else:
-                right, value = weight[at + p], value + log_right
-        score[p], score[BLOCK + p] = left, right
-    return value
-
-
-@plain_jit
-def assign(points, table, mode, sweep, single, work, counts, lanes, sums, label, first, second, stream):
-    """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
-
-    Parameters
-    ----------
-    points, table : NativePoints, NativeTable
-    mode : int
-        ``DRAWN`` from all components, as ``fold_draws``, with their labels; ``SOFT`` to two by responsibilities;
-        ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels.
-    sweep : Sweep
-    single : bool
-        True if all row weights are zero or one.
-    work, counts, lanes : Workspace, (rows,) and (sums * LANES,) float
-        Scratch memory.
-    sums, label : (sums,) and (rows,) float
-    first, second : int
-        Labels of the two sides.
-    stream : (5,) int
-        Random numbers.
-    """
-    for t in range(lanes.size):
-        lanes[t] = 0.0
-    value = 0.0
-    for block in range(count_blocks(points)):
-        score_block(points, block, table, 0, work)
-        if mode == SOFT:
-            value += normalise(work.score, 2, points.weight, block * BLOCK)
-        elif mode == DRAWN:
-            if single:
-                value += draw_single(points, block, sweep, work)
-                _write_labels(work.score, work.score.size // BLOCK, label, block * BLOCK)
-            else:
-                value += draw_copies(points, block, sweep, counts, work)
-        else:
-            given = mode == GIVEN
-            value += _divide(work.score, points.weight, block * BLOCK, given, label, first, second, stream)
-        add_moments(points, block, table, 0, work, lanes)
-    for t in range(sums.size):
-        sums[t] = simd.total(simd.load(lanes, t * LANES))
-    return value
-
-
-# -- marginal likelihood of a cluster --
-
-
-@plain_jit
-def _row(law, at, i):
-    """Place of the sum of column i in the sums at ``at``; those of squares or products follow."""
-    return at + 1 + (2 * i if law.chart == LOGARITHMS else i + i * (i + 1) // 2)
-
-
-@plain_jit
-def _fill_scatter(given, sums, at, mean, mean_at, shift, out):
-    """Write the sums of squares about a shifted mean, and the prior's scale, and factorise; return the log det."""
-    law = given.law
-    d, strength = law.n_features, law.means_params[law.n_features] if law.means_kind == CONJUGATE else 0.0
-    for i in range(d):
-        row, a = _row(law, at, i), shift[i]
-        away = a + mean[mean_at + i] - law.means_params[i]
-        for j in range(i + 1):
-            b, t = shift[j], sums[_row(law, at, j)]
-            if law.scale_extra > 0:
-                value = math.exp(given.q[given.scales_at + i]) if i == j else 0.0
-            else:
-                value = law.covariances_params[2 + i * d + j]
-            value += sums[row + 1 + j] - sums[row] * b - a * t + sums[at] * a * b
-            out[i * d + j] = value + strength * away * (b + mean[mean_at + j] - law.means_params[j])
-    factorise(out, d)
-    return _log_det(out, d)
-
-
-@plain_jit
-def _log_det(chol, d):
-    """Log determinant of a matrix with this Cholesky factor."""
-    value = 0.0
-    for i in range(d):
-        value += 2.0 * math.log(chol[i * d + i])
-    return value
-
-
-@plain_jit
-def _rate(given, sums, at, mean, mean_at, shift, w):
-    """Sum of squares of a group of columns about a shifted mean, and the prior's scale; diagonal covariances."""
-    law = given.law
-    d, width = law.n_features, _width(law)
-    strength = law.means_params[d] if law.means_kind == CONJUGATE else 0.0
-    value = math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
-    for j in range(w, d, width):
-        row, a = _row(law, at, j), shift[j]
-        away = a + mean[mean_at + j] - law.means_params[j]
-        value += sums[row + 1] - 2.0 * a * sums[row] + sums[at] * a * a + strength * away * away
-    return value
-
-
-@plain_jit
-def _width(law):
-    """Number of different diagonal entries of a root: the number of features, or 1 for spherical covariances."""
-    if law.scale_extra > 0:
-        return law.scale_extra
-    return min(law.covariances_params.size - 2, law.n_features)
-
-
-@plain_jit
-def _approximate(given, sums, at, mean, mean_at, steps, pair, root, root_at):
-    """Approximate the posterior of a mean and a precision given the sums of a cluster.
-
-    It writes ``pair.shift`` and ``pair.precision``, the centre and the precision of the mean (its Cholesky factor, or
-    its diagonal), and the root of a typical precision. Returns the log determinant of that root.
-    """
-    law = given.law
-    d, n, log_det = law.n_features, sums[at], 0.0
-    conjugate, shift = law.means_kind == CONJUGATE, pair.shift
-    for i in range(d):
-        shift[i] = sums[_row(law, at, i)] / max(n, _TINY)
-        if conjugate:
-            strength = law.means_params[d]
-            shift[i] = sums[_row(law, at, i)] + strength * (law.means_params[i] - mean[mean_at + i])
-            shift[i] /= strength + n
-    for _ in range(1 if conjugate else steps):
-        if law.chart == LOGARITHMS:
-            log_det = 0.0
-            width = _width(law)
-            for w in range(width):
-                size = d // width
-                rate = _rate(given, sums, at, mean, mean_at, shift, w)
-                typical = (law.covariances_params[0] + (max(n, 1.0) - 1.0) * size) / rate
-                for j in range(w, d, width):
-                    root[root_at + j] = math.sqrt(typical)
-                    log_det += 0.5 * math.log(typical)
-                    if not conjugate:
-                        location, weight = location_of(law, given.q, given.means_at, j)
-                        pair.precision[j] = n * typical + weight
-                        shift[j] = typical * sums[_row(law, at, j)] + weight * (location - mean[mean_at + j])
-                        shift[j] /= pair.precision[j]
-        else:
-            scale = math.sqrt(law.covariances_params[0] + max(n, 1.0) - d)
-            log_det = -0.5 * _fill_scatter(given, sums, at, mean, mean_at, shift, pair.scatter)
-            log_det += d * math.log(scale)
-            _invert(pair.scatter, d, scale, root, root_at)
-            if not conjugate:
-                _centre(given, sums, at, mean, mean_at, pair, root, root_at)
-    return log_det
-
-
-@plain_jit
-def _invert(chol, d, scale, root, root_at):
-    """Write ``scale`` times the inverse of a lower triangle."""
-    for i in range(d):
-        for j in range(d):
-            root[root_at + i * d + j] = 0.0
-        for j in range(i + 1):
-            total = scale if i == j else 0.0
-            for l in range(j, i):
-                total -= chol[i * d + l] * root[root_at + l * d + j]
-            root[root_at + i * d + j] = total / chol[i * d + i]
-
-
-@plain_jit
-def _centre(given, sums, at, mean, mean_at, pair, root, root_at):
-    """Write centre and precision of a mean given the root of the precision of its points; full covariances."""
-    law = given.law
-    d, shift, precision = law.n_features, pair.shift, pair.precision
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for l in range(i, d):
-                total += root[root_at + l * d + i] * root[root_at + l * d + j]
-            precision[i * d + j] = precision[j * d + i] = total
-    for i in range(d):
-        location, weight = location_of(law, given.q, given.means_at, i)
-        shift[i] = weight * (location - mean[mean_at + i])
-        for j in range(d):
-            shift[i] += precision[i * d + j] * sums[_row(law, at, j)]
-    for i in range(d):
-        _, weight = location_of(law, given.q, given.means_at, i)
-        for j in range(i + 1):
-            precision[i * d + j] *= sums[at]
-        precision[i * d + i] += weight
-    factorise(precision, d)
-    for i in range(d):
-        for l in range(i):
-            shift[i] -= precision[i * d + l] * shift[l]
-        shift[i] /= precision[i * d + i]
-    for i in range(d - 1, -1, -1):
-        for l in range(i + 1, d):
-            shift[i] -= precision[l * d + i] * shift[l]
-        shift[i] /= precision[i * d + i]
-
-
-@plain_jit
-def _student(stream, dof, pair, d, first, step, chol, drawn):
-    """Log density of ``pair.drawn`` in columns first, first + step, ... under a Student distribution about the shift.
-
-    With ``drawn`` it is drawn first. ``chol`` is True if the precision is a Cholesky factor, and not a diagonal.
-    """
-    shift, precision, out = pair.shift, pair.precision, pair.drawn
-    size = (d - first + step - 1) // step
-    if drawn:
-        scale = math.sqrt(0.5 * dof) * math.exp(-0.5 * log_gamma(stream, 0.5 * dof))
-        for i in range(d - 1, -1, -1):
-            if i % step == first:
-                out[i] = scale * normal(stream)
-                if chol:
-                    for l in range(i + 1, d):
-                        out[i] -= precision[l * d + i] * (out[l] - shift[l])
-                    out[i] = shift[i] + out[i] / precision[i * d + i]
-                else:
-                    out[i] = shift[i] + out[i] / math.sqrt(precision[i])
-    value = math.lgamma(0.5 * (dof + size)) - math.lgamma(0.5 * dof) - 0.5 * size * math.log(dof * math.pi)
-    squares = 0.0
-    for i in range(first, d, step):
-        if chol:
-            total = 0.0
-            for l in range(i, d):
-                total += precision[l * d + i] * (out[l] - shift[l])
-            squares += total * total
-            value += math.log(precision[i * d + i])
-        else:
-            squares += precision[i] * (out[i] - shift[i]) * (out[i] - shift[i])
-            value += 0.5 * math.log(precision[i])
-    return value - 0.5 * (dof + size) * math.log1p(squares / dof)
-
-
-@plain_jit
-def _log_marginal(stream, given, sums, at, mean, mean_at, pair, drawn):
-    """Log marginal likelihood of a cluster, up to a factor for each point; for means that are not conjugate, estimated.
-
-    The estimate is that given the mean at ``pair.drawn``, its shift; with ``drawn`` it is drawn first.
-    """
-    law = given.law
-    d, n, dof = law.n_features, sums[at], law.covariances_params[0]
-    conjugate, diagonal = law.means_kind == CONJUGATE, law.chart == LOGARITHMS
-    _approximate(given, sums, at, mean, mean_at, FIT_STEPS, pair, pair.table.root, 0)
-    value = 0.0
-    if conjugate:
-        for i in range(d):
-            pair.drawn[i] = pair.shift[i]
-        value = 0.5 * d * math.log(law.means_params[d] / (law.means_params[d] + n))
-    elif not diagonal:
-        value = -_student(stream, dof + n - d, pair, d, 0, 1, True, drawn)
-    if not conjugate and diagonal:
-        width = _width(law)
-        for w in range(width):
-            value -= _student(stream, dof + (n - 1.0) * (d // width), pair, d, w, width, False, drawn)
-    if not conjugate:
-        for i in range(d):
-            location, weight = location_of(law, given.q, given.means_at, i)
-            away = pair.drawn[i] + mean[mean_at + i] - location
-            value += 0.5 * (math.log(weight / (2.0 * math.pi)) - weight * away * away)
-    if diagonal:
-        width = _width(law)
-        for w in range(width):
-            size = n * (d // width)
-            prior = math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
-            rate = _rate(given, sums, at, mean, mean_at, pair.drawn, w)
-            value += math.lgamma(0.5 * (dof + size)) - math.lgamma(0.5 * dof)
-            value += 0.5 * dof * math.log(prior) - 0.5 * (dof + size) * math.log(rate)
-        return value
-    value -= 0.5 * (dof + n) * _fill_scatter(given, sums, at, mean, mean_at, pair.drawn, pair.scatter)
-    for i in range(d):
-        value += math.lgamma(0.5 * (dof + n - i)) - math.lgamma(0.5 * (dof - i))
-    return value + 0.5 * dof * _log_det_of_prior(given, pair)
-
-
-@plain_jit
-def _log_det_of_prior(given, pair):
-    """Log determinant of the scale of the Wishart prior."""
-    law = given.law
-    d, value = law.n_features, 0.0
-    if law.scale_extra > 0:
-        for i in range(d):
-            value += given.q[given.scales_at + i]
-        return value
-    for t in range(d * d):
-        pair.scatter[t] = law.covariances_params[2 + t]
-    factorise(pair.scatter, d)
-    return _log_det(pair.scatter, d)
-
-
-# -- moves --
 
 
 @plain_jit
@@ -458,7 +83,7 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
     law = given.law
     d, table = law.n_features, pair.table
     half, width = table.root.size // 2, pair.sums.size // 2
-    _approximate(given, sums, at, mean, mean_at, 1, pair, table.root, 0)
+    approximate(given, sums, at, mean, mean_at, 1, pair, table.root, 0)
     for side in range(1, -1, -1):
         p = _find(pair, _choose(stream, size))
         u, _ = uniforms(stream)
@@ -474,7 +99,7 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
         )
         for side in range(2):
             n = pair.sums[side * width]
-            log_det = _approximate(
+            log_det = approximate(
                 given, pair.sums, side * width, table.mean, side * d, 1, pair, table.root, side * half
             )
             table.offset[side] = math.log(n + 1.0) + log_det
@@ -490,12 +115,12 @@ def _add_sums(law, memory, a, b, out):
     n = sums[at]
     out[0] = sums[a * width] + n
     for i in range(d):
-        row, one = _row(law, 0, i), memory.mean[b * d + i] - memory.mean[a * d + i]
+        row, one = row_of(law, 0, i), memory.mean[b * d + i] - memory.mean[a * d + i]
         out[row] = sums[a * width + row] + sums[at + row] + n * one
         for j in range(i if law.chart == LOGARITHMS else 0, i + 1):
             other = memory.mean[b * d + j] - memory.mean[a * d + j]
             to = row + 1 + (0 if law.chart == LOGARITHMS else j)
-            cross = sums[at + row] * other + sums[at + _row(law, 0, j)] * one + n * one * other
+            cross = sums[at + row] * other + sums[at + row_of(law, 0, j)] * one + n * one * other
             out[to] = sums[a * width + to] + sums[at + to] + cross
 
 
@@ -504,9 +129,9 @@ def _move_mean(law, memory, c, shift):
     """Move the mean of component c, about which its sums are taken; sums of squares and products first."""
     d, sums, at = law.n_features, memory.sums, c * (memory.sums.size // law.n_components)
     for i in range(d):
-        row, a = _row(law, at, i), shift[i]
+        row, a = row_of(law, at, i), shift[i]
         for j in range(i if law.chart == LOGARITHMS else 0, i + 1):
-            b, s, t = shift[j], sums[row], sums[_row(law, at, j)] + (sums[at] * shift[j] if j < i else 0.0)
+            b, s, t = shift[j], sums[row], sums[row_of(law, at, j)] + (sums[at] * shift[j] if j < i else 0.0)
             sums[row + 1 + (0 if law.chart == LOGARITHMS else j)] += sums[at] * a * b - s * b - a * t
         sums[row] -= sums[at] * a
         memory.mean[c * d + i] += a
@@ -520,13 +145,13 @@ def _draw_precision(stream, given, memory, c, pair):
     if law.means_kind == CONJUGATE:
         return  # the next draw does not depend on it
     if law.chart == LOGARITHMS:
-        for w in range(_width(law)):
-            rate = _rate(given, memory.sums, c * width, memory.mean, c * d, pair.drawn, w)
-            dof = law.covariances_params[0] + memory.sums[c * width] * (d // _width(law))
+        for w in range(core_width(law)):
+            rate = rate_of(given, memory.sums, c * width, memory.mean, c * d, pair.drawn, w)
+            dof = law.covariances_params[0] + memory.sums[c * width] * (d // core_width(law))
             precision = math.exp(log_gamma(stream, 0.5 * dof) - math.log(0.5 * rate))
-            memory.core[c * _width(law) + w] = math.sqrt(precision)
+            memory.core[c * core_width(law) + w] = math.sqrt(precision)
         return
-    _fill_scatter(given, memory.sums, c * width, memory.mean, c * d, pair.drawn, pair.scatter)
+    fill_scatter(given, memory.sums, c * width, memory.mean, c * d, pair.drawn, pair.scatter)
     dof = law.covariances_params[0] + memory.sums[c * width]
     wishart_root(stream, dof, pair.scatter, d, memory.core, c * d * d)
 
@@ -564,7 +189,7 @@ def _own_marginal(stream, given, memory, c, pair):
     d, width = law.n_features, memory.sums.size // law.n_components
     for i in range(d):
         pair.drawn[i] = 0.0
-    return _log_marginal(stream, given, memory.sums, c * width, memory.mean, c * d, pair, False)
+    return log_marginal(stream, given, memory.sums, c * width, memory.mean, c * d, pair, False)
 
 
 @plain_jit
@@ -593,7 +218,7 @@ def _log_parts(stream, given, pair):
     """Log marginal likelihood of the two sides of a proposed split, with means that are drawn."""
     value, d, width = 0.0, given.law.n_features, pair.whole.size
     for side in range(2):
-        value += _log_marginal(stream, given, pair.sums, side * width, pair.table.mean, side * d, pair, True)
+        value += log_marginal(stream, given, pair.sums, side * width, pair.table.mean, side * d, pair, True)
         for j in range(d):
             pair.means[side * d + j] = pair.drawn[j]
     return value
@@ -657,7 +282,7 @@ def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers
     counts[a] = n + m
     _add_sums(law, memory, a, b, pair.whole)
     gain = log_together(law, log_alpha, counts, occupied - 1, numbers) - before
-    gain += _log_marginal(stream, given, pair.whole, 0, memory.mean, a * d, pair, True)
+    gain += log_marginal(stream, given, pair.whole, 0, memory.mean, a * d, pair, True)
     for j in range(d):
         pair.means[j] = pair.drawn[j]
     u, _ = uniforms(stream)

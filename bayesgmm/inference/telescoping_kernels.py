@@ -41,14 +41,18 @@ from bayesgmm.inference.gibbs_kernels import (
     draw_full,
     draw_scales,
     exchange,
+    keep_draw,
     location_of,
+    part_starts,
     read,
+    restart,
     scratch_memory,
     set_law,
     write_components,
 )
 from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number, number_memory, set_concentration
-from bayesgmm.inference.split_merge_kernels import DRAWN, assign, pair_memory, split_and_merge
+from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
+from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.layout import BLOCK, LANES
@@ -232,6 +236,19 @@ def draw_finite(stream, law, q, starts, memory, numbers, kept):
     write_components(law, q, starts, memory)
 
 
+@jit
+def _assign_active(points, law, sweep, single, count, memory, whole, draws, lanes, pair, stream):
+    """Assign the points to the last ``count`` components, which are in the state; return their log likelihood."""
+    k = law.n_components
+    active = _part(law, memory, k - count, k)
+    table = NativeTable(active.offset, active.mean, active.root, count)
+    others = whole.score.size // BLOCK - k  # a background
+    work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK])
+    lanes = lanes[: active.sums.size * LANES]
+    label = pair.label
+    return assign(points, table, DRAWN, sweep, single, work, draws, lanes, active.sums, label, 0, 0, stream)
+
+
 @kernel
 def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
     """Make the sweeps first to last of one chain, from coordinates q (P,), which become those after the last.
@@ -249,51 +266,23 @@ def telescoping_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
     drawn, logliks : (draws, P) and (draws,) float
         Draws, and the log likelihoods of the points as the sweep sees them.
     """
-    k, d = law.n_components, law.n_features
-    a = k - 1 + law.weights_extra
-    b = a + k * d + law.means_extra
-    e = q.size - law.scale_extra
-    starts = (a, b, e)  # of the means, the roots, and the scales
-    memory, numbers, pair = scratch_memory(law, e - b), number_memory(k), pair_memory(points, law)
+    k, starts = law.n_components, part_starts(law, q.size)
+    memory, numbers, pair = scratch_memory(law, starts[2] - starts[1]), number_memory(k), pair_memory(points, law)
     whole = workspace(points, NativeTable(memory.offset, memory.mean, memory.root, k))
-    others = whole.score.size // BLOCK - k  # a background
     lanes, draws = np.empty(memory.sums.size * LANES), np.empty(whole.score.size)
-    width = lanes.size // k
     stream = np.zeros(STREAM_SIZE, dtype=np.int64)
     for number in range(first, last):
-        count = int(q[a - 1])
+        count = int(q[starts[0] - 1])
         read(law, q, starts, memory)
-        active = _part(law, memory, k - count, k)
-        table = NativeTable(active.offset, active.mean, active.root, count)
-        work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK])
         sweep = Sweep(number, chain[0], chain[1], chain[2])
-        loglik = assign(
-            points,
-            table,
-            DRAWN,
-            sweep,
-            schedule.single,
-            work,
-            draws,
-            lanes[: count * width],
-            active.sums,
-            pair.label,
-            0,
-            0,
-            stream,
-        )
-        since = number - schedule.tune
-        if since >= 0 and since % schedule.thin == 0 and since // schedule.thin < logliks.size:
-            draw = since // schedule.thin
-            logliks[draw] = loglik
-            for t in range(q.size):
-                drawn[draw, t] = q[t]
-        stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
+        loglik = _assign_active(points, law, sweep, schedule.single, count, memory, whole, draws, lanes, pair, stream)
+        keep_draw(schedule, number, q, loglik, drawn, logliks)
+        restart(stream, number, chain)
         _write_counts(law, memory, k - count)
         if schedule.single and law.n_cores > 1:
             for p in range(pair.label.size):
                 pair.label[p] += k - count
             log_alpha = _log_concentration(law, q)
             split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers)
-        kept = since + 1 >= 0 and (since + 1) % schedule.thin == 0
-        draw_finite(stream, law, q, starts, memory, numbers, kept)
+        after = number + 1 - schedule.tune
+        draw_finite(stream, law, q, starts, memory, numbers, after >= 0 and after % schedule.thin == 0)

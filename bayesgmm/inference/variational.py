@@ -184,11 +184,12 @@ def short_runs(
     """Run a few iterations from each of several starts; return the results, highest ELBO first.
 
     There are up to half as many local maxima that the search by EM has found, ``n_init`` other starts of several
-    kinds, and jumps from the best of them: where the ELBO is high, a component may hold a few points only.
+    kinds, and jumps from the best of them: where the ELBO is high, a component may hold a few points only. One start
+    suffices for one component.
     """
     density, rng = ascent.density, np.random.default_rng(seed)
     rows, weight = sample_rows(density.blocks, rng)
-    if n_init == 1:
+    if n_init == 1 or density.n_components == 1:
         centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
         return _ascend_from(ascent, [from_centres(rows, weight, centres, density.model.family)], max_iter, tol)
     mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2]

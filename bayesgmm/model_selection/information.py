@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
@@ -86,7 +86,7 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
     likelihood = LogPosterior.of(declaration(fit), observed(fit)).likelihood()
     quantities = Quantities(likelihood, posterior.columns)
     q = _coordinates(likelihood, posterior)
-    with threadpool_limits(limits=1, user_api="blas"):  # threads slow small matrices down
+    with one_blas_thread():  # threads slow small matrices down
         maximum = _maximum(likelihood, q)
     curvature = maximum.curvature
     assert curvature is not None

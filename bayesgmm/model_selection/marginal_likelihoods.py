@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis.tempering import MIN_TRIPS
 from bayesgmm.errors import DeclarationError, SamplingError, UnreliableEvidence
@@ -141,7 +141,7 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     seed = whole("seed", seed, minimum=0)
     repeats = notes.reconciled is not None and notes.reconciled.by == "importance resampling"
     prepare = _weighted if approximate(fit) or repeats else _bridged
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         estimate = prepare(density, q, lp, seed, cores)
         found, objections = _precise(estimate, density, proposals)
     return _with_ladder(found, objections, notes.tempering)

@@ -120,10 +120,14 @@ class GibbsComparison(_Facts):
         Largest difference of a median, divided by the width of the 90 % interval of the Gibbs run.
     width : float
         Width of the 90 % interval that differs most, divided by that of the Gibbs run.
+    n_clusters : float, optional
+        Largest difference of the probability of a number of clusters, where the number of components is only an upper
+        bound.
     """
 
     shift: float
     width: float
+    n_clusters: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,6 +148,8 @@ class ReconciliationInfo(_Facts):
         Effective sample size of the importance weights, as a share of the proposals.
     difference : float, optional
         Largest difference between the means of the chains and of Gibbs sampling, in posterior standard deviations.
+    missed : float, optional
+        Share of the posterior that the chains may have missed, by a short Gibbs run, if they agreed.
     """
 
     by: str
@@ -151,6 +157,7 @@ class ReconciliationInfo(_Facts):
     accepted: float | None = None
     importance_share: float | None = None
     difference: float | None = None
+    missed: float | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bayesgmm.blas import one_blas_thread
 from bayesgmm.data.points import Points
 from bayesgmm.engines import ENGINES
 from bayesgmm.posterior.contamination import as_modelled
@@ -186,7 +186,7 @@ class Refitted:
         n_points = len(points.values)
         n_folds = min(FOLDS, n_points)
         fold = np.random.default_rng(facts.seed or 0).permutation(np.arange(n_points) % n_folds)
-        with threadpool_limits(limits=1, user_api="blas"):  # as fit
+        with one_blas_thread():  # as fit
             parts = [_fitted(points, fold != f, facts) for f in range(n_folds)]
         own = np.empty(n_points)
         for f, part in enumerate(parts):

@@ -59,14 +59,14 @@ class Quantities:
         names = [self.names[i] for i in chosen]
         return xr.Dataset({"q": (("quantity", "chain", "draw"), values)}, coords={"quantity": names})
 
-    def worst(self, count: int = SHOWN) -> list[int]:
+    def worst(self, count: int | None = None) -> list[int]:
         """Return the indices of the quantities that mix worst, by R-hat, then bulk ESS, after the log likelihood."""
         r_hat, ess = self.diagnostics["r_hat"], self.diagnostics["ess_bulk"]
         by_rhat = np.nan_to_num(r_hat, nan=0.0).round(3)
         order = sorted(range(len(self.names)), key=lambda i: (-by_rhat[i], np.nan_to_num(ess[i], nan=np.inf)))
         first = [i for i, name in enumerate(self.names) if name == SAMPLER["loglik"]]
         moving = [i for i in order if np.isfinite(ess[i]) and i not in first]
-        return [*first, *moving][:count]
+        return [*first, *moving][: SHOWN if count is None else count]
 
 
 def quantities(fit: "xr.DataTree", posterior: Posterior, columns: Sequence[str]) -> Quantities:

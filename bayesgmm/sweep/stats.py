@@ -308,11 +308,15 @@ def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> N
         other.result()
 
 
-def _enough(threads: int, blocks: Blocks, tables: Table) -> int:
+def enough_threads(threads: int, products: int) -> int:
     """Return the number of threads, at most ``threads``, that save more time than it takes to wake them."""
-    n_features = blocks.n_features
-    products = blocks.n_points * tables.offset.size * n_features * (n_features + 2)
     return min(threads, 1 + products // PER_THREAD)
+
+
+def _enough(threads: int, blocks: Blocks, tables: Table) -> int:
+    """Return the number of threads for a sweep."""
+    n_features = blocks.n_features
+    return enough_threads(threads, blocks.n_points * tables.offset.size * n_features * (n_features + 2))
 
 
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:

@@ -151,6 +151,18 @@ def test_best_draw_has_the_minimum_expected_loss_of_all_draws():
     assert len(hierarchical(search)) == 2
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_of_some_clusterings_the_best_has_the_minimum_expected_loss(threads):
+    rng = np.random.default_rng(4)
+    allocations = Allocations.of(random_draws(rng, 20, 40, 3))
+    search = Search(allocations, Loss(), 20, 0, threads)
+    some = [by_size(one) for one in random_draws(rng, 20, 7, 3)]
+    loss = [Loss().expected(one, allocations) for one in some]
+    np.testing.assert_array_equal(search.losses(some), loss)
+    for order in (some, some[::-1]):  # wherever it is
+        assert Loss().expected(search.best(order), allocations) == min(loss) < max(loss)
+
+
 def test_the_search_does_not_depend_on_the_number_of_threads():
     draws = random_draws(np.random.default_rng(10), 100, 50, 5)
     results = [searched(draws, Loss("binder"), threads=threads)[0] for threads in (1, 2, 3)]

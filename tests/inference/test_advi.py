@@ -170,7 +170,7 @@ def test_draws_that_do_not_suffice_are_reported():
     assert re.match("The approximation overfits its 40 fixed draws: their ELBO is .* nats too high", found[0])
 
 
-def test_a_posterior_that_no_gaussian_fits_is_reported():
+def test_a_posterior_that_no_gaussian_fits_is_reported(whole_searches):
     x = np.random.default_rng(0).normal(size=40)
     narrow = pytest.warns(FitWarning, match=r"misses part of the posterior \(Pareto k-hat .*method='nuts'")
     with narrow, pytest.warns(FitWarning, match="misses a region"):

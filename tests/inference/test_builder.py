@@ -62,19 +62,19 @@ def check_agreement(model, x):
 
 
 def some_combinations(seed):
-    """For every family, D and K one combination of priors, and every prior of the means where K is D = 2 or its square.
+    """For every family every prior of the means where K = D, and one combination for every D, K, and K = D squared.
 
-    There sizes do not tell which family it is: K rows of D numbers are then as many as a matrix has.
+    Where K is D or its square, sizes do not tell which family it is: K rows of D numbers are as many as a matrix has.
     """
-    for family, (d, k) in itertools.product(COVARIANCES, [(2, 2), (2, 4)]):
-        for m in range(len(mean_priors(d))):
-            yield family, d, k, (0, m, 0)
     rng = np.random.default_rng(seed)
-    for family, d, k in itertools.product(COVARIANCES, range(1, 4), range(1, 4)):
-        if (d, k) == (2, 2):
-            continue  # above
-        priors = [weight_priors(k), mean_priors(d), covariance_priors(d)]
-        yield family, d, k, tuple(int(rng.integers(len(each))) for each in priors)
+    for number, family in enumerate(COVARIANCES):
+        for m in range(len(mean_priors(2))):
+            yield family, 2, 2, (0, m, 0)
+        yield family, 2, 4, (0, number % len(mean_priors(2)), 0)
+        for d in range(1, 4):
+            k = 1 + (d + number) % 3
+            priors = [weight_priors(k), mean_priors(d), covariance_priors(d)]
+            yield family, d, k, tuple(int(rng.integers(len(each))) for each in priors)
 
 
 def every_combination():

@@ -7,9 +7,11 @@ from scipy.special import gammaln, log_softmax
 from scipy.stats import beta, dirichlet, gamma, multivariate_normal
 
 import bayesgmm as bg
+from bayesgmm.data.points import as_points
 from bayesgmm.inference import variational
 from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
 from bayesgmm.inference.weight_shares import weight_shares
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Blocks
 from tests.ascents import FAMILIES, SAMPLE, every_component, every_declaration, make_ascent, start_of
 from tests.declarations import SDS, weight_priors
@@ -181,6 +183,15 @@ def test_a_batch_stands_for_all_points():
     assert sorted(np.concatenate([batch.rows().ravel() for batch in passed])) == list(range(64 * 32))
     assert len(passed) == 10
     assert not np.array_equal(passed[0].rows().ravel(), np.arange(224))
+
+
+def test_a_sample_stands_for_all_points():
+    """For the starts of minibatches, and for the comparison of two results."""
+    from bayesgmm.inference.minibatches import subsample
+
+    x = np.random.default_rng(0).normal(size=(40 * 32, 1))
+    part = subsample(LogPosterior.of(bg.MixtureModel(2), as_points(x)), 300, 0).blocks
+    assert (part.n_blocks, part.total_weight) == (10, pytest.approx(40 * 32))
 
 
 def test_degrees_of_freedom_at_their_limit_are_rejected():

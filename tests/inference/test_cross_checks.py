@@ -65,6 +65,15 @@ def test_a_gibbs_sampler_that_has_not_mixed_well_gives_a_warning(monkeypatch):
     assert "A Gibbs sampler disagrees with these chains" in checked.warnings[0]
 
 
+def test_a_smaller_difference_of_the_number_of_clusters_counts(monkeypatch):
+    """Chains without the less frequent number, where the other limit can't be exceeded."""
+    found, _, number = check()
+    monkeypatch.setattr(cross_checks, "CERTAIN", np.inf)
+    assert found(chains_of(number == 2)).better.info.difference > 0.1
+    monkeypatch.setattr(cross_checks, "OF_NUMBER", np.inf)
+    assert not found(chains_of(number == 2)).better
+
+
 def test_only_declarations_with_split_merge_moves_are_checked():
     def is_checked(model, budget=BUDGET, n_points=40):
         return can_check(density_of(model, n_points), budget)

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.inference import advi, corrections, variational
+from bayesgmm.data.points import as_points
+from bayesgmm.diagnosis.engines import differs
+from bayesgmm.inference import advi, corrections, gibbs_chains, gibbs_judge, variational
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.corrections import Corrected
+from bayesgmm.inference.gibbs_judge import compare
 from bayesgmm.inference.importance import Draws, Kept
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten
-from bayesgmm.inference.missed_regions import compare
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.posterior.log_posterior import LogPosterior
 
@@ -114,3 +116,32 @@ def test_no_region_is_looked_for_where_the_number_of_components_is_a_bound(weigh
     x = np.random.default_rng(0).normal(size=(30, 1))
     fit = bg.fit(bg.MixtureModel(4, weights=weights), x, "vb", seed=0, progress=False)
     assert bg.info(fit).notes.missed_share is None
+
+
+def test_where_the_number_of_components_is_a_bound_clusters_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws of the Gibbs sampler itself, all of them and those with two clusters."""
+    x = np.random.default_rng(1).normal(size=(40, 1)) + np.repeat([[0.0], [3.5]], 20, axis=0)
+    density = LogPosterior.of(bg.MixtureModel(4, weights=bg.SparseDirichlet()), as_points(x))
+    q = gibbs_chains.run(density, 7, 1, draws=1000, tune=100, chains=2, thin=5, search=200).reshape(-1, density.size)
+    number = (density.mixture(q)[0] * 40 >= 5).sum(axis=1)
+    right = gibbs_judge.compare_clusters(density, q, 0, 1)
+    wrong = gibbs_judge.compare_clusters(density, q[number == 2], 0, 1)
+    assert right is not None
+    assert wrong is not None
+    assert right.n_clusters is not None
+    assert wrong.n_clusters is not None
+    assert right.n_clusters < 0.1 < wrong.n_clusters
+    assert wrong.n_clusters == pytest.approx((number != 2).mean(), abs=0.1)
+    assert not differs(right)
+    monkeypatch.setattr(gibbs_judge, "COUNTS", 1e6)
+    unknown = gibbs_judge.compare_clusters(density, q, 0, 1)
+    assert unknown is not None
+    assert unknown.n_clusters is None
+
+
+def test_a_wrong_number_of_clusters_is_a_reason_to_warn() -> None:
+    with pytest.warns(bg.FitWarning, match="the probability of a number of clusters by up to"):
+        fit = bg.fit(
+            bg.MixtureModel(6, weights=bg.SparseDirichlet()), bg.datasets.galaxies(), "advi", seed=1, progress=False
+        )
+    assert bg.diagnose(fit, ["approximation"], progress=False).of("warning")

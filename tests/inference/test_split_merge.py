@@ -18,7 +18,8 @@ from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.draw_kernels import FINITE, STICKS, STREAM_SIZE, log_concentration_density
 from bayesgmm.inference.gibbs_kernels import CONJUGATE, concentration_of, location_of, part_starts, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
-from bayesgmm.inference.split_merge_kernels import pair_memory, split_and_merge
+from bayesgmm.inference.pair_kernels import pair_memory
+from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.telescoping_kernels import _draw_components as draw_components
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.assignment_kernels import Sweep

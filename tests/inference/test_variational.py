@@ -18,7 +18,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
-from bayesgmm.inference import missed_regions, variational
+from bayesgmm.inference import gibbs_judge, variational
 from bayesgmm.inference.acceleration import squarem
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
@@ -467,7 +467,7 @@ def test_an_ascent_that_stops_early_warns():
 def test_a_posterior_that_no_correction_reaches_is_reported():
     """By importance ratios, where no Gibbs run is the judge."""
     message = r"misses part of the posterior \(Pareto k-hat .* and resampling can.t add regions"
-    with missed_regions.ignored(), pytest.warns(FitWarning, match=message):
+    with gibbs_judge.ignored(), pytest.warns(FitWarning, match=message):
         bg.fit(bg.MixtureModel(8), bg.datasets.galaxies(), "vb", seed=1, progress=False)
 
 

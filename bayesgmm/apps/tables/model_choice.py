@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from bayesgmm.errors import BayesGMMError, FitWarning
-from bayesgmm.inference import fit, missed_regions
+from bayesgmm.inference import fit, gibbs_judge
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions.predictive import mean_log_density
@@ -114,7 +114,7 @@ def _denser(
     model: MixtureModel, training: "pd.DataFrame", held_out: "pd.DataFrame", artificial: Array, seed: int
 ) -> Array:
     try:
-        with warnings.catch_warnings(), missed_regions.ignored():
+        with warnings.catch_warnings(), gibbs_judge.ignored():
             warnings.simplefilter("ignore", FitWarning)
             tree = fit(model, training, "vb", seed=seed, progress=False, draws=DRAWS_TRIED, n_init=5)
     except BayesGMMError:

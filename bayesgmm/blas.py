@@ -1,0 +1,18 @@
+"""Linear algebra in one thread: further threads slow small matrices down."""
+
+import sys
+from contextlib import AbstractContextManager
+from functools import lru_cache
+
+from threadpoolctl import ThreadpoolController
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Limit BLAS libraries to one thread while a block runs."""
+    return _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Look for the libraries, which takes milliseconds, again only after further modules were imported."""
+    return ThreadpoolController()

@@ -1,0 +1,132 @@
+"""A short Gibbs run, and comparisons of other draws with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
+import numpy as np
+
+from bayesgmm.diagnosis.mixing import ALARMING_RHAT
+from bayesgmm.engines import ENGINES
+from bayesgmm.inference import gibbs_chains
+from bayesgmm.inference.agreement import agreement, monitored
+from bayesgmm.inference.elbo import evaluate
+from bayesgmm.posterior.info import GibbsComparison
+from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.sweep.stats import Array
+
+CHAINS, TUNE, THIN = 4, 100, 5
+SEARCH = 500  # budget of the search for starts, the second one of these points
+DRAWS = 400  # of each chain
+WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
+SPLIT_COST = 3  # time of a sweep with split-merge moves, relative to one without
+JUDGES = 200  # effective number of draws from which chains that agree are a judge of other draws
+FEWER_JUDGES, COUNTS = 100, 50  # the same where K is a bound: for the density, and for the number of clusters
+FEW = 100  # fewer draws are not compared
+INTERVAL = (0.05, 0.5, 0.95)
+TINY = 1e-6  # smallest ratio of two widths
+
+_looks: ContextVar[bool] = ContextVar("looks", default=True)
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Make no comparisons while a block runs, which makes many short fits that are only compared with each other."""
+    token = _looks.set(False)
+    try:
+        yield
+    finally:
+        _looks.reset(token)
+
+
+def is_conjugate(density: LogPosterior) -> bool:
+    """Return True if the Gibbs sampler can draw from the posterior."""
+    return not ENGINES["gibbs"].refused(density.model) and not (density.blocks.weight % 1).any()
+
+
+def max_sweeps(density: LogPosterior) -> int:
+    """Return the maximum number of sweeps of each chain; 0 if the sampler can't draw, or comparisons are ignored."""
+    if not _looks.get() or not is_conjugate(density):
+        return 0
+    cost = density.sweep_cost * CHAINS * (SPLIT_COST if gibbs_chains.splits_clusters(density) else 1)
+    return int(WORTH // cost)
+
+
+def short_run(density: LogPosterior, count: int, seed: int, cores: int) -> tuple[Array, Array]:
+    """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count)."""
+    thin = int(np.clip((max_sweeps(density) - TUNE) // count, 1, THIN))
+    q = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
+    return q, log_densities(density, q, cores)
+
+
+def log_densities(density: LogPosterior, q: Array, cores: int) -> Array:
+    """Compute the log posterior (chains, draws) of draws (chains, draws, P)."""
+    return evaluate([density] * q[..., 0].size, q.reshape(-1, density.size), cores)[0].reshape(q.shape[:2])
+
+
+def is_judge(chains: Array, least: float) -> bool:
+    """Return True if chains (chains, draws, M) agree, and have at least a number of effective draws."""
+    agreed = agreement(chains)
+    return agreed.rhat <= ALARMING_RHAT and agreed.ess >= least
+
+
+def compare(known: Array, chains: Array, least: float = JUDGES) -> GibbsComparison | None:
+    """Compare values (S, M) of an approximation with those of Gibbs chains (chains, draws, M).
+
+    Return None where the chains are no judge: they disagree, or have fewer effective draws than ``least``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = compare(rng.normal(1.0, 0.5, size=(1000, 1)), rng.normal(size=(4, 500, 1)))
+    >>> round(found.shift, 1), round(found.width, 1)
+    (0.3, 0.5)
+    """
+    if not len(chains) or not is_judge(chains, least):
+        return None
+    (low, middle, high), own = np.quantile(chains, INTERVAL, axis=(0, 1)), np.quantile(known, INTERVAL, axis=0)
+    width = high - low
+    varies = width > 0
+    ratio = np.maximum((own[2] - own[0])[varies] / width[varies], TINY)
+    shift = np.abs(own[1] - middle)[varies] / width[varies]
+    return GibbsComparison(float(shift.max(initial=0.0)), float(ratio[np.abs(np.log(ratio)).argmax()]))
+
+
+def can_compare_clusters(density: LogPosterior) -> bool:
+    """Return True if the number of components is an upper bound, and a short Gibbs run is possible."""
+    return density.model.weights.is_overfitted and max_sweeps(density) >= TUNE + DRAWS
+
+
+def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) -> GibbsComparison | None:
+    """Compare draws (S, P) with a Gibbs run, where the number of components is an upper bound.
+
+    The quantities are the log likelihood, the density at some points, and the number of clusters: the weights of empty
+    components tell nothing about the data.
+
+    Parameters
+    ----------
+    density : LogPosterior
+        One for which ``can_compare_clusters`` is true.
+    seed, cores : int
+    """
+    if len(kept) < FEW:
+        return None
+    values = _of_data(density, *short_run(density, DRAWS, seed, cores))
+    own = _of_data(density, kept[None], log_densities(density, kept[None], cores))[0]
+    found = compare(own[:, :-1], values[..., :-1], FEWER_JUDGES)
+    if found is None or not is_judge(values[..., -1:], COUNTS):
+        return found
+    return replace(found, n_clusters=_difference(own[:, -1], values[..., -1]))
+
+
+def _of_data(density: LogPosterior, q: Array, lp: Array) -> Array:
+    """Compute log likelihood, density at some points and number of clusters (chains, draws, M) of draws q."""
+    loglik = lp - np.array([density.log_prior(one) for one in q.reshape(-1, density.size)]).reshape(lp.shape)
+    others = monitored(density, q, lp)[..., 1 + density.model.n_components :]
+    return np.concatenate([loglik[..., None], others], axis=2)
+
+
+def _difference(own: Array, values: Array) -> float:
+    """Return the largest difference of the probability of a number."""
+    return max(abs(float((own == number).mean() - (values == number).mean())) for number in np.union1d(own, values))

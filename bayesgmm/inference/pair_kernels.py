@@ -1,0 +1,144 @@
+"""Points of two components, compiled: their memory, and passes over the points that assign them and keep the labels."""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+
+from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.inference.draw_kernels import uniforms
+from bayesgmm.late import Late
+from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single
+from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
+from bayesgmm.sweep.kernels import moments_width, normalise
+from bayesgmm.sweep.layout import BLOCK, LANES
+from bayesgmm.sweep.orchestration import (
+    NativePoints,
+    NativeTable,
+    add_moments,
+    count_blocks,
+    score_block,
+    workspace,
+)
+
+simd = Late("bayesgmm.sweep.simd")
+
+DRAWN, SOFT, DIVIDED, GIVEN = range(4)  # how points are assigned in a pass
+
+Pair = namedtuple("Pair", "points table work lanes sums whole label means shift drawn precision scatter")
+"""Memory of split-merge moves.
+
+points : NativePoints
+    The points, with weights that are zero outside S.
+table, work, lanes, sums
+    A table of two components, and what a pass over the points needs.
+whole : (sums / 2,) float
+    Sums of all points of S.
+label : (rows,) float
+    Component of each point.
+means : (2 D,) float
+    Shifts of the means of proposed clusters.
+shift, drawn : (D,) float
+    Shift of a mean from its reference: where the posterior is centred, and a draw.
+precision, scatter : (D * D,) float
+    Cholesky factors of the posterior precision of a mean, and of the sums of squares of a cluster.
+"""
+
+
+@jit
+def pair_memory(points, law):
+    """Allocate the memory of split-merge moves."""
+    d, diagonal = law.n_features, law.chart == LOGARITHMS
+    own = NativePoints(points.x, np.zeros(points.weight.size), np.zeros(0), points.n_points, points.n_features)
+    table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
+    sums = np.zeros(2 * moments_width(d, diagonal))
+    return Pair(
+        own,
+        table,
+        workspace(own, table),
+        np.empty(sums.size * LANES),
+        sums,
+        np.zeros(sums.size // 2),
+        np.zeros(points.weight.size),
+        np.zeros(2 * d),
+        np.zeros(d),
+        np.zeros(d),
+        np.zeros(d * d),
+        np.zeros(d * d),
+    )
+
+
+@block_jit
+def _write_labels(score, n_rows, label, at):
+    """Write the numbers of the components to which a block's points are assigned."""
+    for p in range(0, BLOCK, LANES):
+        number = simd.spread(0.0)
+        for k in range(1, n_rows):
+            number = simd.fma(simd.spread(float(k)), simd.load(score, k * BLOCK + p), number)
+        simd.store(label, at + p, number)
+
+
+@plain_jit
+def _divide(score, weight, at, given, label, first, second, stream):
+    """Assign a block's points to two sides, ``given`` by their labels or drawn; return the log probability of that."""
+    value = 0.0
+    for p in range(BLOCK):
+        left = right = 0.0
+        if weight[at + p] > 0.0:
+            ahead = score[p] - score[BLOCK + p]
+            log_left, log_right = -math.log1p(math.exp(-ahead)), -math.log1p(math.exp(ahead))
+            if given:
+                is_left = label[at + p] == first
+            else:
+                u, _ = uniforms(stream)
+                is_left = math.log(u) < log_left
+                label[at + p] = first if is_left else second
+            if is_left:
+                left, value = weight[at + p], value + log_left
+            else:
+                right, value = weight[at + p], value + log_right
+        score[p], score[BLOCK + p] = left, right
+    return value
+
+
+@plain_jit
+def assign(points, table, mode, sweep, single, work, counts, lanes, sums, label, first, second, stream):
+    """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
+
+    Parameters
+    ----------
+    points, table : NativePoints, NativeTable
+    mode : int
+        ``DRAWN`` from all components, as ``fold_draws``, with their labels; ``SOFT`` to two by responsibilities;
+        ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels.
+    sweep : Sweep
+    single : bool
+        True if all row weights are zero or one.
+    work, counts, lanes : Workspace, (rows,) and (sums * LANES,) float
+        Scratch memory.
+    sums, label : (sums,) and (rows,) float
+    first, second : int
+        Labels of the two sides.
+    stream : (5,) int
+        Random numbers.
+    """
+    for t in range(lanes.size):
+        lanes[t] = 0.0
+    value = 0.0
+    for block in range(count_blocks(points)):
+        score_block(points, block, table, 0, work)
+        if mode == SOFT:
+            value += normalise(work.score, 2, points.weight, block * BLOCK)
+        elif mode == DRAWN:
+            if single:
+                value += draw_single(points, block, sweep, work)
+                _write_labels(work.score, work.score.size // BLOCK, label, block * BLOCK)
+            else:
+                value += draw_copies(points, block, sweep, counts, work)
+        else:
+            given = mode == GIVEN
+            value += _divide(work.score, points.weight, block * BLOCK, given, label, first, second, stream)
+        add_moments(points, block, table, 0, work, lanes)
+    for t in range(sums.size):
+        sums[t] = simd.total(simd.load(lanes, t * LANES))
+    return value
