@@ -1,6 +1,5 @@
 """Lazy imports: modules that are imported at their first use."""
 
-import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -21,4 +20,7 @@ class Late(ModuleType):
     """
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.modules.get(self.__name__) or import_module(self.__name__), name)
+        known = self.__dict__  # not sys.modules: there a module is before its import has ended, in another thread
+        if "_module" not in known:
+            known["_module"] = import_module(self.__name__)
+        return getattr(known["_module"], name)

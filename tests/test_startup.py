@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bayesgmm import progress, temporary
+from bayesgmm.late import Late
 from bayesgmm.posterior import native
 from bayesgmm.sweep import code_cache, orchestration
 from bayesgmm.sweep.compilation import KERNELS, Callback, sources
@@ -51,6 +53,14 @@ def test_a_declaration_compiles_nothing_and_imports_no_compiler(tmp_path):
 
 
 PRIORS = {"add_log_prior", "dirichlet_density", "normal_density", "wishart_density"}  # of the stored log density
+
+
+def test_a_module_that_another_thread_imports_is_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "slowly_imported.py").write_text("import time\nfirst = 1\ntime.sleep(0.5)\nlast = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = Late("slowly_imported")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: module.last, range(4))) == [2] * 4
 
 
 def test_em_compiles_and_imports_only_what_it_needs(tmp_path):
