@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT)]
 
-WIDTH, HEIGHT, GAP = 720, 30, 8
+WIDTH, HEIGHT, GAP = 740, 30, 8
 LETTER = 7.4  # width of a letter of the font, in pixels
 STYLE = """
   rect { fill: #f4f6fb; stroke: #5a6b8c; }
