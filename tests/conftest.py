@@ -29,6 +29,7 @@ SEARCHED = {  # except where the law is about searches, and regions that are mis
     "test_missed_regions.py",
     "test_reconciliation.py",
     "test_starts.py",
+    "test_tail_checks.py",
 }
 
 
