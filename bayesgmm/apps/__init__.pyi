@@ -3,6 +3,7 @@ from .images.regions import region_table, save_regions
 from .images.segmentation import fit_pixels, segment_image
 from .speech import audio, synthesis
 from .speech.classifier import SpeechClassifier
+from .speech.recording_lists import recordings_in
 from .tables.anomalies import Anomalies, find_anomalies, judge
 from .tables.clusters import Clusters, cluster_table
 
@@ -17,6 +18,7 @@ __all__ = [
     "judge",
     "overlay_data",
     "plot_regions",
+    "recordings_in",
     "region_table",
     "save_regions",
     "segment_image",

@@ -32,9 +32,9 @@ from bayesgmm.wording import printable
 
 FINE, WRONG, USAGE, BUG, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141  # 70: EX_SOFTWARE; 128 + SIGINT or SIGPIPE
 EXIT_CODES = (
-    "Exit codes: 0 success; 1 an error, with a message; 2 wrong usage; 70 a bug in bayesgmm; 130 interrupted: the "
-    "results so far are written where possible, and a message says so; 141 the output was not read to its end: all "
-    "files are written."
+    "Exit codes: 0 success; 1 an error, with a message; 2 wrong usage; 3 inputs were skipped, as a warning says, and "
+    "the rest is done; 70 a bug in bayesgmm; 130 interrupted: the results so far are written where possible, and a "
+    "message says so; 141 the output was not read to its end: all files are written."
 )
 PANEL = "Common options"
 SHARED = {

@@ -1,9 +1,11 @@
 """Recordings: audio files are read and validated; errors start with the name of the file."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,11 @@ FULL_SCALE = 0.95  # 8-bit and mu-law samples do not reach 1
 FLAT = 0.999  # samples above this fraction of the largest count as equal to it
 CLIPPED = 0.01  # fraction of such samples from which a recording is clipped
 LISTED = 10  # maximum number of invalid files in a message
+LOST = 0.01  # seconds; a file that lacks less than one frame is complete
+ESTIMATED = 0.1  # fraction; the header of an MP3 file may only estimate its length
+UNKNOWN_SIZE = 0x7FFFF000  # bytes; programs that write to a pipe give larger sizes
+DATA_SIZE = re.compile(r"^data *: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
+NO_END = "without an End-Of-Stream flag"  # in the same log
 
 
 class BrokenRecording(DataError):
@@ -77,8 +84,8 @@ def read(path: str | Path) -> Recording:
     Raises
     ------
     BrokenRecording
-        If the file is missing, empty, damaged or not audio, or the recording is silent or has values that are not
-        finite.
+        If the file is missing, empty, damaged, cut off or not audio, or the recording has no samples, is silent or has
+        values that are not finite.
     MissingExtra
         If soundfile is not installed.
     """
@@ -95,9 +102,26 @@ def read(path: str | Path) -> Recording:
         require_memory(16 * size.frames * size.channels, f"{path}:", BrokenRecording)
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = str(error).rpartition(": ")[2].strip().rstrip(".")
+        reason = str(error).rpartition(": ")[2].strip().rstrip(".") or "damaged or cut off"
         raise BrokenRecording(f"{path}: can't be read as audio ({reason}); give WAV, FLAC, OGG or MP3") from None
+    _require_whole(path, size, len(samples))
+    if not len(samples):
+        raise BrokenRecording(f"{path}: has no samples")
     return checked(Recording(samples.mean(axis=1), int(rate), str(path)))
+
+
+def _require_whole(path: Path, size: Any, n_samples: int) -> None:
+    """Raise BrokenRecording if a file has fewer samples than its header says, or its last page is missing."""
+    if NO_END in size.extra_info:
+        raise BrokenRecording(f"{path}: is cut off: the end of the stream is missing")
+    given, tolerated = size.frames, ESTIMATED * size.frames if size.format == "MP3" else LOST * size.samplerate
+    if (sizes := DATA_SIZE.search(size.extra_info)) and int(sizes[1]) < UNKNOWN_SIZE:
+        given = round(int(sizes[1]) / max(1, int(sizes[2])) * size.frames) if size.frames else int(sizes[1])
+    if given - n_samples > tolerated:
+        seconds = f"{given / size.samplerate:.2f} s" if size.frames else f"{given} bytes of sound"
+        raise BrokenRecording(
+            f"{path}: is cut off: its header says {seconds}, the file has {n_samples / size.samplerate:.2f} s"
+        )
 
 
 def checked(recording: Recording) -> Recording:
@@ -163,7 +187,11 @@ def recording_list(items: object) -> list[object]:
 
 
 def each_recording[T, U](
-    items: Iterable[T], use: Callable[[T], U], skip_broken: bool = False, advice: str = "Fix them, or leave them out."
+    items: Iterable[T],
+    use: Callable[[T], U],
+    skip_broken: bool = False,
+    advice: str = "Fix them, or leave them out.",
+    skipped: list[str] | None = None,
 ) -> dict[int, U]:
     """Apply a function to each item; all invalid recordings are reported in one error.
 
@@ -176,6 +204,8 @@ def each_recording[T, U](
         Skip invalid recordings with a warning.
     advice : str
         Last line of the error.
+    skipped : list of str, optional
+        Gets the names of the skipped recordings, each with the reason.
 
     Returns
     -------
@@ -201,6 +231,8 @@ def each_recording[T, U](
             problems.append(str(error))
     if problems and not (skip_broken and good):
         raise _broken(problems, len(problems) + len(good), advice)
+    if skipped is not None:
+        skipped += problems
     if problems:
         warn([f"{plural(len(problems), 'recording')} of {len(problems) + len(good)} skipped\n{_lines(problems)}"])
     return good

@@ -13,9 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.apps.speech import audio, speech_files
 from bayesgmm.apps.speech.calibration import miscalibration, reliability, tempered
 from bayesgmm.apps.speech.cepstral_features import NORMALISATIONS, FeatureSettings, Frames, extract_frames
-from bayesgmm.apps.speech.corpora import Corpus, bigram, corpus_of, extract_features
+from bayesgmm.apps.speech.corpora import SKIP, Corpus, bigram, corpus_of, extract_features
 from bayesgmm.apps.speech.decoding import Decoder, silence
 from bayesgmm.apps.speech.held_out import EvaluationTask, HeldOutResult, evaluate_held_out, folds_of
+from bayesgmm.apps.speech.label_checks import warn_of_guessing, warn_of_own_labels
+from bayesgmm.apps.speech.rejection import NONE, Rejection, Scored, calibrate
 from bayesgmm.apps.speech.speech_files import SpeechModel
 from bayesgmm.apps.speech.word_models import WordSettings, train
 from bayesgmm.declared import whole
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 AUTO = "auto"
+LEAVE_OUT = "Fix them, or leave them out."
 
 
 class SpeechClassifier(ClassifierMixin, BaseEstimator):
@@ -68,7 +71,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     folds : int
         Number of folds of the held-out evaluation.
     skip_broken : bool
-        Skip invalid recordings with a warning. By default they are listed in an error.
+        Skip invalid training recordings with a warning. By default they are listed in an error.
     progress : bool
         Show progress bars.
     random_state : int, RandomState or None
@@ -84,6 +87,8 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         ``probability``.
     reliability_ : DataFrame
         Fraction of correct held-out answers by predicted probability. The exponent was estimated on the same answers.
+    skipped_ : list of str
+        Training recordings that were skipped, each with the reason.
     trained_ : SpeechModel
         The trained model.
 
@@ -165,7 +170,8 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         Warns
         -----
         FitWarning
-            If recordings are clipped or were skipped, or none could be held out.
+            If recordings are clipped or were skipped, none could be held out, nearly every recording has a label of its
+            own, or held-out answers are not better than guessing the most frequent label (binomial test, level 5 %).
 
         Notes
         -----
@@ -180,7 +186,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         with self._progress_shown():
             corpus = corpus_of(audio.recording_list(X), y, groups, sample_weight, rate)
             candidates = [FeatureSettings(corpus.rate, self.n_cepstra, name) for name in self._normalisations()]
-            corpus, features = extract_features(corpus, candidates, shape.n_states, self.skip_broken)
+            warn_of_own_labels(corpus.labels)
+            self.skipped_: list[str] = []
+            corpus, features = extract_features(corpus, candidates, shape.n_states, self.skip_broken, self.skipped_)
             self.classes_, word = np.unique(corpus.labels, return_inverse=True)
             if len(self.classes_) < 2:
                 only = self.classes_.tolist()[0]
@@ -190,6 +198,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         audio.warn_of_clipping(one.name for one in corpus.recordings if one.clipped)
         if not len(self.held_out_):
             warn(["no recording could be held out, so probabilities are not calibrated: give more for each label"])
+        warn_of_guessing(self.held_out_["label"], self.held_out_["answer"])
         return self
 
     def _progress_shown(self) -> AbstractContextManager[None]:
@@ -253,6 +262,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             count.step()
         self.exponent_ = tried[best].exponent
         self._store_held_out(corpus, word, tried[best], log_prior)
+        held = tried[best]
+        rows = held.rows
+        calibrated = calibrate(held.known, held.unknown, word[rows], corpus.groups[rows], held.fold)
         self.trained_ = SpeechModel(
             self.classes_,
             words,
@@ -262,6 +274,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             candidates[best],
             silence([one.quiet for one in features[best]], words, shape.shrinkage),
             self._info(len(word)),
+            calibrated if len(rows) else None,
         )
 
     def _store_held_out(self, corpus: Corpus, word: NDArray[np.intp], held: HeldOutResult, log_prior: Array) -> None:
@@ -289,22 +302,25 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         accuracy = float(right.mean()) if len(right) else None
         return {"recordings": n_recordings, "held_out": len(right), "accuracy": accuracy, "parameters": parameters}
 
-    def _frames(self, X: Iterable[object]) -> list[Frames]:
-        """Extract the frames of each recording, with a warning about clipped ones."""
+    def _frames(
+        self, X: Iterable[object], skip: bool = False, advice: str = LEAVE_OUT, skipped: list[str] | None = None
+    ) -> tuple[list[str], list[Frames]]:
+        """Return the name and the frames of each recording, and warn about clipped ones."""
         check_is_fitted(self)
         feature_settings, minimum = self.trained_.feature_settings, self.trained_.words.stay.shape[1]
         assert feature_settings is not None
         clipped = []
 
-        def extract(item: object) -> Frames:
+        def extract(item: object) -> tuple[str, Frames]:
             sound = audio.recording_of(item)
+            frames = extract_frames(sound, feature_settings, minimum)
             clipped.extend([sound.name] * sound.clipped)
-            return extract_frames(sound, feature_settings, minimum)
+            return sound.name, frames
 
         items = track(audio.recording_list(X), "extracting features", arguments.flag("progress", self.progress))
-        features = audio.each_recording(items, extract)
+        good = audio.each_recording(items, extract, skip, advice, skipped).values()
         audio.warn_of_clipping(clipped)
-        return list(features.values())
+        return [name for name, _ in good], [frames for _, frames in good]
 
     def predict_log_proba(self, X: Iterable[object]) -> Array:
         """Compute log probabilities (R, n_classes) of the labels.
@@ -325,8 +341,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         FitWarning
             If recordings are clipped.
         """
-        features = self._frames(X)
-        loglik = self.trained_.words.log_likelihood([one.speech for one in features])
+        _, features = self._frames(X)
+        return self._log_probability(self.trained_.words.log_likelihood([one.speech for one in features]))
+
+    def _log_probability(self, loglik: Array) -> Array:
         with np.errstate(divide="ignore"):
             return tempered(loglik, np.log(self.trained_.prior), self.trained_.exponent)
 
@@ -358,6 +376,102 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         """
         best = self.predict_log_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+    def recognise(
+        self, X: Iterable[object], *, reject: float | None = None, skip_broken: bool = False
+    ) -> "pd.DataFrame":
+        r"""Recognise recordings: a table of answers, optionally with the answer "none" where no label fits.
+
+        Parameters
+        ----------
+        X : R paths, (path, start, stop) in seconds, or Recordings
+        reject : float, optional
+            Share of recordings of known labels that may be rejected, for example 0.05. A recording is rejected if its
+            p-value ``known`` is at most this share. Default: no recording is rejected. ``rejection_`` shows what
+            happens to held-out recordings.
+        skip_broken : bool
+            Skip invalid recordings with a warning. By default they are listed in an error.
+
+        Returns
+        -------
+        DataFrame
+            One row per ``recording``, the index: the ``label``, which is 'none' for a rejected recording; with
+            ``reject``, the ``closest`` label; its ``probability`` among all labels; the p-value ``known`` of the
+            hypothesis that the recording has one of these labels, by a conformal test [1]_ (not for models without
+            held-out recordings); and the probability of each label. ``attrs["skipped"]`` lists the skipped recordings,
+            each with the reason.
+
+        Raises
+        ------
+        BrokenRecording
+            If recordings can't be used and are not skipped, or all are invalid; all are listed.
+        DataError
+            If it is a single recording, or empty, or the model has too few held-out recordings for this ``reject``.
+        DeclarationError
+            If ``reject`` is not between 0 and 1.
+
+        Warns
+        -----
+        FitWarning
+            If recordings are clipped or were skipped.
+
+        References
+        ----------
+        .. [1] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, Springer.
+        """
+        import pandas as pd
+
+        check_is_fitted(self)
+        share = None if reject is None else self._rejection().require(reject)
+        skipped: list[str] = []
+        names, features = self._frames(X, arguments.flag("skip_broken", skip_broken), SKIP, skipped)
+        scored = Scored.of(self.trained_.words, [one.speech for one in features])
+        probability = np.exp(self._log_probability(scored.loglik))
+        closest = self.classes_[probability.argmax(axis=1)]
+        frame = pd.DataFrame({"label": closest}, index=pd.Index(names, name="recording"))
+        if share is not None:
+            frame["closest"] = closest
+        frame["probability"] = probability.max(axis=1)
+        if self.trained_.rejection is not None:
+            possible = np.flatnonzero(self.trained_.prior > 0)
+            frame["known"] = self.trained_.rejection.p_values(scored.only(possible).scores())
+        if share is not None:
+            frame["label"] = frame["label"].astype(object).where(frame["known"] > share, NONE)
+        for c, label in enumerate(self.classes_):
+            frame[f"probability_{label}"] = probability[:, c]
+        frame.attrs["skipped"] = skipped
+        return frame
+
+    def _rejection(self) -> Rejection:
+        """Return the calibration of rejection.
+
+        Raises
+        ------
+        DataError
+            If the model has none.
+        """
+        if self.trained_.rejection is None:
+            raise DataError(
+                "this model can't reject recordings: it was trained by an earlier version, or no recording was held out"
+                "\n  Train it again, with several recordings of each label."
+            )
+        return self.trained_.rejection
+
+    @property
+    def rejection_(self) -> "pd.DataFrame":
+        """Shares of held-out recordings that are rejected, with standard errors.
+
+        One row per share that is ``asked`` for: the share ``rejected`` among recordings of known labels, and its
+        ``error``; and ``unknown_rejected`` with ``unknown_error``, for the same recordings without the model of their
+        own label. Standard errors account for the groups (speakers), and those of unknown labels for the labels too.
+
+        Raises
+        ------
+        DataError
+            If the model was trained by an earlier version, or no recording was held out.
+        """
+        check_is_fitted(self)
+        return self._rejection().table()
 
     def transcribe(self, recording: object) -> "pd.DataFrame":
         """Transcribe a longer recording: a sequence of labels with times, by Viterbi's algorithm.

@@ -114,7 +114,11 @@ def _as_weight(sample_weight: ArrayLike | None, count: int) -> Array:
 
 
 def extract_features(
-    corpus: Corpus, candidates: list[FeatureSettings], minimum: int, skip: bool, progress: bool = True
+    corpus: Corpus,
+    candidates: list[FeatureSettings],
+    minimum: int,
+    skip: bool,
+    skipped: list[str] | None = None,
 ) -> tuple[Corpus, list[list[Frames]]]:
     """Extract the features of all recordings, with each of several settings.
 
@@ -126,7 +130,8 @@ def extract_features(
         Minimum number of speech frames.
     skip : bool
         Skip invalid recordings with a warning.
-    progress : bool
+    skipped : list of str, optional
+        Gets the names of the skipped recordings, each with the reason.
 
     Returns
     -------
@@ -146,7 +151,7 @@ def extract_features(
             raise one
         return [extract_frames(one, feature_settings, minimum) for feature_settings in candidates]
 
-    good = audio.each_recording(track(corpus.recordings, "extracting features", progress), extract, skip, SKIP)
+    good = audio.each_recording(track(corpus.recordings, "extracting features"), extract, skip, SKIP, skipped)
     features = [[every[h] for every in good.values()] for h in range(len(candidates))]
     return corpus.only(list(good)), features
 

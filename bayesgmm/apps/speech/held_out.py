@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.speech.calibration import best_exponent, log_loss
+from bayesgmm.apps.speech.rejection import Scored
 from bayesgmm.apps.speech.word_models import WordSettings, train
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array
@@ -29,12 +30,18 @@ class HeldOutResult:
         Estimate of ``best_exponent``; ``DEFAULT_EXPONENT`` if nothing was held out.
     loss : float
         Log loss in nats per recording.
+    known, unknown : (H, 3) float
+        Scores for rejection, with all labels, and without the model of the recording's own label.
+    fold : (H,) int
     """
 
     rows: NDArray[np.intp]
     loglik: Array
     exponent: float
     loss: float
+    known: Array
+    unknown: Array
+    fold: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -65,25 +72,42 @@ def evaluate_held_out(
 ) -> HeldOutResult:
     """Train without each fold in turn, and compute the log likelihoods of its recordings."""
     word, weight, log_prior = task.word, task.weight, task.log_prior
-    rows, scores = [], []
-    for fold in task.folds:
+    held: list[tuple[Array, ...]] = []
+    for number, fold in enumerate(task.folds):
         kept = np.setdiff1d(np.arange(len(parts)), fold)
         known, inner = np.unique(word[kept], return_inverse=True)
         tested = fold[np.isin(word[fold], known[np.isfinite(log_prior[known])])]
         if len(tested) and len(known) > 1:
             words = train([parts[int(r)] for r in kept], inner, weight[kept], task.shape, columns)
+            scored = Scored.of(words, [parts[int(r)] for r in tested])
             loglik = np.full((len(tested), len(log_prior)), -np.inf)
-            loglik[:, known] = words.log_likelihood([parts[int(r)] for r in tested])
-            rows.append(tested)
-            scores.append(loglik)
+            loglik[:, known] = scored.loglik
+            possible = np.flatnonzero(np.isfinite(log_prior[known]))
+            scores = _scores(scored.only(possible), np.searchsorted(known[possible], word[tested]))
+            held.append((tested, loglik, *scores, np.full(len(tested), number)))
         count.step()
-    if not rows:
-        return HeldOutResult(np.empty(0, np.intp), np.empty((0, len(log_prior))), DEFAULT_EXPONENT, np.inf)
-    order = np.argsort(np.concatenate(rows))
-    tested, loglik = np.concatenate(rows)[order], np.concatenate(scores)[order]
+    if not held:
+        none = np.empty((0, 3))
+        no_rows = np.empty(0, np.intp)
+        return HeldOutResult(no_rows, np.empty((0, len(log_prior))), DEFAULT_EXPONENT, np.inf, none, none, no_rows)
+    order = np.argsort(np.concatenate([one[0] for one in held]))
+    tested, loglik, known, unknown, folds = (np.concatenate(values)[order] for values in zip(*held, strict=True))
     exponent = best_exponent(loglik, log_prior, word[tested], weight[tested])
     loss = log_loss(loglik, log_prior, word[tested], weight[tested], exponent)
-    return HeldOutResult(tested, loglik, exponent, loss)
+    return HeldOutResult(tested, loglik, exponent, loss, known, unknown, folds)
+
+
+def _scores(scored: Scored, word: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Scores of recordings for rejection, with all labels, and without the model of their own label (R,).
+
+    With a single label, there is no other model: then both are the same.
+    """
+    known, labels = scored.scores(), np.arange(scored.loglik.shape[1])
+    unknown = known.copy()
+    for label in np.unique(word) if len(labels) > 1 else []:
+        rows = np.flatnonzero(word == label)
+        unknown[rows] = scored.only(np.delete(labels, label), rows).scores()
+    return known, unknown
 
 
 def folds_of(word: NDArray[np.intp], group: NDArray, n_folds: int, seed: int) -> list[NDArray[np.intp]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.speech.cepstral_features import FeatureSettings
+from bayesgmm.apps.speech.rejection import COLUMNS, KINDS, Rejection
 from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.data.points import Points, Standard
 from bayesgmm.errors import FitFileError
@@ -56,6 +57,8 @@ class SpeechModel:
         Model of silence, one word with one state; None for a model of tables.
     info : dict
         Training parameters and results.
+    rejection : Rejection, optional
+        Calibration of the answer "none"; None for a model of tables, or if no recording was held out.
     """
 
     labels: NDArray
@@ -66,6 +69,7 @@ class SpeechModel:
     feature_settings: FeatureSettings | None = None
     silence: WordModels | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    rejection: Rejection | None = None
 
 
 def to_tree(trained: SpeechModel) -> "xr.DataTree":
@@ -86,6 +90,10 @@ def to_tree(trained: SpeechModel) -> "xr.DataTree":
     if trained.silence is not None:
         quiet = {name: (dims, getattr(trained.silence, name)[0]) for name, dims in QUIET.items()}
         groups["silence"] = xr.Dataset(quiet, coords={"feature": features, "feature_bis": features})
+    if trained.rejection is not None:
+        values = {"score": (("held_out", "kind"), trained.rejection.scores)}
+        rates = {"rate": (("level", "rate_kind"), trained.rejection.rates)}
+        groups["rejection"] = xr.Dataset(values | rates, coords={"rate_kind": list(COLUMNS)})
     tree = xr.DataTree.from_dict(groups)
     tree.attrs["bayesgmm"] = json.dumps(
         {
@@ -212,6 +220,7 @@ def _from_tree(tree: "xr.DataTree", metadata: dict[str, Any], path: Path) -> Spe
             _feature_settings(metadata["hearing"], columns),
             _silence(tree, standard, columns),
             dict(metadata["info"]),
+            _rejection(tree),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise FitFileError(f"{path} is a damaged speech model: {error}") from error
@@ -264,6 +273,24 @@ def _silence(tree: "xr.DataTree", standard: Standard, columns: tuple[str, ...]) 
     quiet = quiet.sel(feature=list(columns), feature_bis=list(columns))
     weight, mean, covariance = (quiet[name].transpose(*dims).values[None] for name, dims in QUIET.items())
     return WordModels(weight, mean, covariance, np.zeros((1, 1)), standard, columns)
+
+
+def _rejection(tree: "xr.DataTree") -> Rejection | None:
+    """Read the calibration of rejection, which models of earlier versions lack.
+
+    Raises
+    ------
+    ValueError
+        If its values can't be scores of recordings or shares of them.
+    """
+    if "rejection" not in tree.children:
+        return None
+    part = tree["rejection"].to_dataset()
+    scores = _finite("rejection", part["score"].transpose("held_out", "kind").values)
+    rates = _finite("rejection", part["rate"].transpose("level", "rate_kind").sel(rate_kind=list(COLUMNS)).values)
+    if scores.shape[1] != len(KINDS) or not len(scores) or not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError("the calibration of rejection is not one of scores and shares")
+    return Rejection(scores, rates)
 
 
 def state_fit(words: WordModels, word: int, state: int) -> "xr.DataTree":

@@ -147,13 +147,22 @@ class WordModels:
 
     def log_likelihood(self, parts: Sequence[Array]) -> Array:
         """Compute the log likelihood (R, C) of R recordings, arrays of frames (T_r, D), for each word."""
-        lengths = np.array([len(part) for part in parts])
-        density = self.log_density(np.concatenate(parts))
+        return self.chain_log_likelihood(
+            self.log_density(np.concatenate(parts)), np.array([len(part) for part in parts])
+        )
+
+    def chain_log_likelihood(self, density: Array, lengths: NDArray[np.int64]) -> Array:
+        """Compute the log likelihood (R, C) of recordings with T_r frames, from the log densities (N, C, S) of all."""
         emitted = Padded.of(np.split(density.reshape(len(density), -1), lengths.cumsum()[:-1]))
         n_words, n_states = self.stay.shape
-        values = emitted.values.reshape(len(parts), -1, n_words, n_states)
+        values = emitted.values.reshape(len(lengths), -1, n_words, n_states)
         scores = [log_probability(Padded(values[:, :, c], lengths), self.stay[c]) for c in range(n_words)]
         return np.stack(scores, axis=1)
+
+    def only(self, words: NDArray[np.intp]) -> "WordModels":
+        """Select words by index."""
+        parts = {name: getattr(self, name)[words] for name in ("weight", "mean", "covariance", "stay")}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
