@@ -24,6 +24,7 @@ LOST = 0.01  # seconds; a file that lacks less than one frame is complete
 ESTIMATED = 0.1  # fraction; the header of an MP3 file may only estimate its length
 UNKNOWN_SIZE = 0x7FFFF000  # bytes; programs that write to a pipe give larger sizes
 DATA_SIZE = re.compile(r"^data *: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
+LOST_SYNC = "flac decoder lost sync"
 NO_END = "without an End-Of-Stream flag"  # in the same log
 
 
@@ -102,7 +103,8 @@ def read(path: str | Path) -> Recording:
         require_memory(16 * size.frames * size.channels, f"{path}:", BrokenRecording)
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = str(error).rpartition(": ")[2].strip().rstrip(".") or "damaged or cut off"
+        reason = str(error).rpartition(": ")[2].strip().rstrip(".")
+        reason = "damaged or cut off" if reason in ("", LOST_SYNC) else reason
         raise BrokenRecording(f"{path}: can't be read as audio ({reason}); give WAV, FLAC, OGG or MP3") from None
     _require_whole(path, size, len(samples))
     if not len(samples):

@@ -7,11 +7,13 @@ low for a recording that fits no label:
 .. math::
 
     s_1 = \tfrac1T \left[\max_c \log p(x \mid c) - \sum_t \log \tfrac{1}{CS} \sum_{cs} p_{cs}(x_t)\right], \quad
-    s_2 = \tfrac1T \left[\max_c \log p(x \mid c) - \sum_t \log N(x_t; \bar x, W)\right], \quad
-    s_3 = \tfrac1D \operatorname{tr}(W^{-1} \hat\Sigma)
+    s_2 = \tfrac1{TV} \left[\max_c \log p(x \mid c) - \sum_t \log N(x_t; \bar x, W)\right], \quad
+    s_3 = \tfrac1D \sum_d \frac{\hat\Sigma_{dd}}{(W + B)_{dd}}
 
-with :math:`p_{cs}` the density of state s of label c, W the mean covariance within states, and :math:`\bar x`,
-:math:`\hat\Sigma` the mean and covariance of the frames. The third score is low if a recording changes too little.
+with :math:`p_{cs}` the density of state s of label c, W the mean covariance within states, :math:`\bar x` and
+:math:`\hat\Sigma` the mean and covariance of the frames, B the mean covariance of the state means of a label, and
+:math:`V = \operatorname{tr}(W^{-1} (W + B))`, which makes scores comparable between models: W grows with the number of
+speakers. The third score is low if a recording changes too little.
 
 The scores of a recording are ranked among those of the held-out training recordings, which have known labels. The
 fraction of held-out recordings that fit no better is a conformal p-value [1]_: if recordings of known labels are
@@ -144,11 +146,26 @@ class Scored:
         best = self.loglik.max(axis=1) / self.lengths
         states = self.density.reshape(len(self.rows), -1)
         any_order = self._means(logsumexp(states, axis=1) - np.log(states.shape[1]))
-        root = np.linalg.cholesky(self.words.covariance.mean(axis=(0, 1, 2, 3)))
-        white = np.linalg.solve(root, self.rows.T).T
-        change = self._means((white**2).sum(axis=1)) - (self._means(white) ** 2).sum(axis=1)
+        within = self.words.covariance.mean(axis=(0, 1, 2, 3))
+        total = within + self._between_states()
+        root = np.linalg.cholesky(within)
+        change = self._change(root)
         steady = -change / 2 - np.log(np.diag(root)).sum() - n_features / 2 * np.log(2 * np.pi)
-        return np.column_stack([best - any_order, best - steady, change / n_features])
+        usual = np.trace(np.linalg.solve(within, total))
+        return np.column_stack(
+            [best - any_order, (best - steady) / usual, self._change(np.diag(np.sqrt(np.diag(total)))) / n_features]
+        )
+
+    def _change(self, root: Array) -> Array:
+        """Trace (R,) of the covariance of each recording's frames, in units of a covariance with this Cholesky root."""
+        white = np.linalg.solve(root, self.rows.T).T
+        return self._means((white**2).sum(axis=1)) - (self._means(white) ** 2).sum(axis=1)
+
+    def _between_states(self) -> Array:
+        """Covariance (D, D) of the state means of a label, averaged over labels."""
+        means = (self.words.weight[..., None] * self.words.mean).sum(axis=3).mean(axis=2)
+        centred = means - means.mean(axis=1, keepdims=True)
+        return np.einsum("csi,csj->ij", centred, centred) / (means.shape[0] * means.shape[1])
 
     def _means(self, values: Array) -> Array:
         """Means over the frames of each recording."""

@@ -178,14 +178,53 @@ def test_all_invalid_files_are_listed_or_skipped(listed, tmp_path):
     assert model.trained_.info["recordings"] == len(listed)
 
 
-def test_clipping_gives_a_warning_and_truncated_files_are_read(listed, tmp_path):
+def test_clipping_gives_a_warning(listed, tmp_path):
     samples = np.clip(20 * audio.read(listed["path"][0]).samples, -1, 1)
     paths = [as_file(tmp_path / "loud.wav", samples), *listed["path"][1:]]
     with pytest.warns(bg.FitWarning, match=r"clipped.*loud\.wav"):
         SpeechClassifier(2, normalise="mean", progress=False).fit(paths, listed["label"])
-    whole = (tmp_path / "loud.wav").read_bytes()
-    (tmp_path / "half.wav").write_bytes(whole[: len(whole) // 2])
-    assert 0 < len(audio.read(tmp_path / "half.wav").samples) <= len(samples)
+
+
+@pytest.mark.parametrize("name", ["half.wav", "half.flac", "half.ogg", "half.mp3"])
+def test_a_file_that_is_cut_off_is_refused(voice, tmp_path, name):
+    path = tmp_path / name
+    as_file(path, np.tile(0.5 * voice.samples, 4))
+    assert len(audio.read(path).samples) > 0
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(audio.BrokenRecording, match=rf"{name}: .*cut off"):
+        audio.read(path)
+
+
+def test_the_lengths_of_a_file_that_is_cut_off_are_given(tmp_path):
+    path = tmp_path / "half.wav"
+    as_file(path, np.sin(np.arange(8000.0)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 44 + 8000])
+    with pytest.raises(audio.BrokenRecording, match=r"its header says 1\.00 s, the file has 0\.50 s"):
+        audio.read(path)
+    path.write_bytes(whole[: 44 + 15998])  # one sample less than the header says
+    assert len(audio.read(path).samples) == 7999
+
+
+def test_a_file_without_samples_is_refused(tmp_path):
+    path = tmp_path / "none.wav"
+    as_file(path, np.zeros(0))
+    with pytest.raises(audio.BrokenRecording, match=r"none\.wav: has no samples$"):
+        audio.read(path)
+    as_file(path, np.sin(np.arange(8000.0)))
+    path.write_bytes(path.read_bytes()[:44])
+    with pytest.raises(audio.BrokenRecording, match=r"none\.wav: is cut off: its header says 16000 bytes of sound"):
+        audio.read(path)
+
+
+def test_a_file_of_unknown_length_is_read(tmp_path):
+    """Programs that write to a pipe do not know the length; they give the largest."""
+    path = tmp_path / "pipe.wav"
+    as_file(path, np.sin(np.arange(8000.0)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:40] + b"\xff" * 4 + whole[44:])
+    assert len(audio.read(path).samples) == 8000
 
 
 @pytest.mark.parametrize(

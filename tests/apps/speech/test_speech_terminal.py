@@ -110,3 +110,60 @@ def test_the_speech_commands_take_tables_of_formants(tmp_path, capsys, monkeypat
     code, out, _ = run(capsys, monkeypatch, "speech", "recognise", tmp_path / "v.model", tmp_path / "f.csv")
     assert code == 0
     assert out.count(" a ") == 9
+
+
+def test_the_recognise_command_skips_broken_files_and_rejects_noise(trained, listed, tmp_path, capsys, monkeypatch):
+    import json
+
+    import pandas as pd
+
+    model = trained.save(tmp_path / "m")
+    noise = as_file(tmp_path / "noise.wav", 0.1 * np.random.default_rng(0).normal(size=4000))
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    given = ["speech", "recognise", model, listed["path"][0], bad, noise]
+    code, _, err = run(capsys, monkeypatch, *given)
+    assert code == 1
+    assert "bad.wav: can't be read as audio" in err
+    assert "--skip-broken" in err
+    answers = tmp_path / "answers.csv"
+    code, _, err = run(capsys, monkeypatch, *given, "--skip-broken", "--reject", "0.1", "-o", answers)
+    assert code == 3
+    assert "1 recording of 3 skipped" in err
+    assert "bad.wav: can't be read as audio" in err
+    frame = pd.read_csv(answers)
+    assert frame["recording"].tolist() == [listed["path"][0], noise]
+    assert frame["label"].tolist() == ["one", "none"]
+    code, out, _ = run(capsys, monkeypatch, *given, "--skip-broken", "--json")
+    assert code == 3
+    (skipped,) = json.loads(out)["skipped"]
+    assert skipped.startswith(str(bad))
+    code, out, _ = run(capsys, monkeypatch, *given, "--skip-broken", "--sequence")
+    assert code == 3
+    assert "one" in out
+    code, _, err = run(capsys, monkeypatch, *given, "--sequence", "--reject", "0.1")
+    assert code == 1
+    assert "--reject can't be used with --sequence" in err
+
+
+def test_the_train_command_reports_misread_labels(listed, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    for i, (path, label) in enumerate(zip(listed["path"], listed["label"], strict=True)):
+        (folder / f"{i % 4:02d}_{label}_{i // 4}.wav").symlink_to(path)
+    given = ["speech", "train", folder, "-o", tmp_path / "m", "--states", 2, "--normalise", "mean"]
+    code, _, err = run(capsys, monkeypatch, *given)
+    assert code == 0
+    assert "not better than" in err
+    assert "4 labels: '00', '01', '02', '03'" in err
+    assert "--names {take}_{label}" in err
+    (folder / "04_one_1.wav").write_text("no sound")
+    code, out, err = run(capsys, monkeypatch, *given, "--names", "{take}_{label}_{more}", "--skip-broken")
+    assert code == 3
+    assert "not better than" not in err
+    assert "48 recordings, 4 labels" in out
+    assert "Held-out recordings that are rejected" in out
+    (folder / "04_one.wav").touch()
+    code, _, err = run(capsys, monkeypatch, *given, "--names", "{take}_{label}_{more}")
+    assert code == 1
+    assert "'04_one.wav' do not have the layout --names {take}_{label}_{more}" in err
