@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def evaluate_held_out(
 ) -> HeldOutResult:
     """Train without each fold in turn, and compute the log likelihoods of its recordings."""
     word, weight, log_prior = task.word, task.weight, task.log_prior
-    held: list[tuple[Array, ...]] = []
+    held: list[tuple[Any, ...]] = []
     for number, fold in enumerate(task.folds):
         kept = np.setdiff1d(np.arange(len(parts)), fold)
         known, inner = np.unique(word[kept], return_inverse=True)

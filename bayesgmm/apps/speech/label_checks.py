@@ -56,7 +56,7 @@ def warn_of_guessing(label: ArrayLike, answer: ArrayLike, advice: str = LAYOUT) 
     share, p_value = guessing(labels, answer)
     if p_value > LEVEL:
         names, count = np.unique(labels, return_counts=True)
-        most = names[count.argmax()].item()
+        most = names.tolist()[count.argmax()]
         warn(
             [
                 f"{n_right} of {len(labels)} held-out answers are right ({n_right / len(labels):.1%}), not better than "

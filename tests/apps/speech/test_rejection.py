@@ -52,6 +52,8 @@ def test_scores_agree_with_their_definition():
     words = tiny_decoder(1.0).words
     rng = np.random.default_rng(0)
     parts = [rng.normal(size=(n, 1)) for n in (4, 7)]
+    within = words.covariance.mean()
+    total = within + np.mean([word.var() for word in words.mean])
     scores = Scored.of(words, parts).scores()
     for part, score in zip(parts, scores, strict=True):
         best = words.log_likelihood([part]).max()
@@ -61,9 +63,9 @@ def test_scores_agree_with_their_definition():
             for means, covariances in [(words.mean.reshape(-1, 1), words.covariance.reshape(-1, 1, 1))]
         ]
         steady = multivariate_normal.logpdf(part, part.mean(axis=0), words.covariance.mean(axis=(0, 1, 2, 3))).sum()
-        expected = [best - np.log(np.mean(density, axis=1)).sum(), best - steady]
+        expected = [best - np.log(np.mean(density, axis=1)).sum(), (best - steady) / (total / within)]
         np.testing.assert_allclose(score[:2], np.array(expected) / len(part))
-        assert score[2] == pytest.approx(part.var() / words.covariance.mean())
+        assert score[2] == pytest.approx(part.var() / total)
 
 
 def test_selected_labels_and_recordings_are_scored_alone():
