@@ -84,18 +84,18 @@ def evaluate_held_out(
             loglik = np.full((len(tested), len(log_prior)), -np.inf)
             loglik[:, known] = scored.loglik
             possible = np.flatnonzero(np.isfinite(log_prior[known]))
-            scores = _scores(scored.only(possible), np.searchsorted(known[possible], word[tested]))
-            held.append((tested, loglik, *scores, np.full(len(tested), number)))
+            both = _scores(scored.only(possible), np.searchsorted(known[possible], word[tested]))
+            held.append((tested, loglik, *both, np.full(len(tested), number)))
         count.step()
     if not held:
         none = np.empty((0, 3))
         no_rows = np.empty(0, np.intp)
         return HeldOutResult(no_rows, np.empty((0, len(log_prior))), DEFAULT_EXPONENT, np.inf, none, none, no_rows)
     order = np.argsort(np.concatenate([one[0] for one in held]))
-    tested, loglik, known, unknown, folds = (np.concatenate(values)[order] for values in zip(*held, strict=True))
+    tested, loglik, *scores, folds = (np.concatenate(values)[order] for values in zip(*held, strict=True))
     exponent = best_exponent(loglik, log_prior, word[tested], weight[tested])
     loss = log_loss(loglik, log_prior, word[tested], weight[tested], exponent)
-    return HeldOutResult(tested, loglik, exponent, loss, known, unknown, folds)
+    return HeldOutResult(tested, loglik, exponent, loss, *scores, folds)
 
 
 def _scores(scored: Scored, word: NDArray[np.intp]) -> tuple[Array, Array]:
