@@ -92,10 +92,10 @@ def evaluate_held_out(
         no_rows = np.empty(0, np.intp)
         return HeldOutResult(no_rows, np.empty((0, len(log_prior))), DEFAULT_EXPONENT, np.inf, none, none, no_rows)
     order = np.argsort(np.concatenate([one[0] for one in held]))
-    tested, loglik, *scores, folds = (np.concatenate(values)[order] for values in zip(*held, strict=True))
+    tested, loglik, with_own, without_own, folds = (np.concatenate(values)[order] for values in zip(*held, strict=True))
     exponent = best_exponent(loglik, log_prior, word[tested], weight[tested])
     loss = log_loss(loglik, log_prior, word[tested], weight[tested], exponent)
-    return HeldOutResult(tested, loglik, exponent, loss, *scores, folds)
+    return HeldOutResult(tested, loglik, exponent, loss, with_own, without_own, folds)
 
 
 def _scores(scored: Scored, word: NDArray[np.intp]) -> tuple[Array, Array]:
