@@ -156,7 +156,7 @@ def test_the_train_command_reports_misread_labels(listed, tmp_path, capsys, monk
     assert code == 0
     assert "not better than" in err
     assert "4 labels: '00', '01', '02', '03'" in err
-    assert "--names {take}_{label}" in err
+    assert "--names '{take}_{label}'" in err
     (folder / "04_one_1.wav").write_text("no sound")
     code, out, err = run(capsys, monkeypatch, *given, "--names", "{take}_{label}_{more}", "--skip-broken")
     assert code == 3
@@ -166,4 +166,4 @@ def test_the_train_command_reports_misread_labels(listed, tmp_path, capsys, monk
     (folder / "04_one.wav").touch()
     code, _, err = run(capsys, monkeypatch, *given, "--names", "{take}_{label}_{more}")
     assert code == 1
-    assert "'04_one.wav' do not have the layout --names {take}_{label}_{more}" in err
+    assert "'04_one.wav' do not have the layout --names '{take}_{label}_{more}'" in err
