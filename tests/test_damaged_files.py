@@ -20,7 +20,8 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.apps.images.image_input import read_image
 from bayesgmm.apps.speech import audio, speech_files
-from bayesgmm.apps.speech.recording_lists import read_recordings
+from bayesgmm.apps.speech.formants import read_tokens
+from bayesgmm.apps.speech.recording_lists import RecordingList, read_recordings
 from bayesgmm.cards.card import load_card
 from bayesgmm.data.points import as_points
 from bayesgmm.errors import BayesGMMError, FitFileError
@@ -70,6 +71,12 @@ def a_list(path: Path) -> None:
     pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["one", "two"]}).to_csv(path, index=False)
 
 
+def read_list(path: Path) -> object:
+    """A table without paths is one of formants."""
+    found = read_recordings(path)
+    return found if isinstance(found, RecordingList) else read_tokens(found)
+
+
 def a_picture(path: Path) -> None:
     from PIL import Image
 
@@ -111,7 +118,7 @@ KINDS = {
     "table.csv": Kind(lambda path: table().to_csv(path, index=False), as_points),
     "table.csv.gz": Kind(lambda path: path.write_bytes(gzip.compress(table().to_csv().encode(), mtime=0)), as_points),
     "table.parquet": Kind(lambda path: table().to_parquet(path), as_points),
-    "list.csv": Kind(a_list, read_recordings),
+    "list.csv": Kind(a_list, read_list),
     "sound.wav": Kind(lambda path: as_file(path, RNG.normal(0, 0.1, 4000)), audio.read),
     "sound.flac": Kind(lambda path: as_file(path, RNG.normal(0, 0.1, 4000)), audio.read),
     "picture.png": Kind(a_picture, read_image),
