@@ -86,9 +86,12 @@ class ReadTable:
 
     def require_clear(self, columns: Collection[str] | None = None) -> None:
         """Raise DataError for columns that can be read in two ways; only the named ones, if names are given."""
-        unclear = [why for name, why in self.unclear.items() if columns is None or name in columns]
-        if unclear:
-            raise DataError("; ".join(unclear))
+        asked = {name: why for name, why in self.unclear.items() if columns is None or name in columns}
+        if asked:
+            first, *others = asked
+            what, advice = asked[first].split("\n")
+            also = f" (also {listing(others)})" if others else ""
+            raise DataError(f"{what}{also}\n{advice}")
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,17 @@ class Facts(Block):
 
 @dataclass(frozen=True)
 class Grid(Block):
-    """A table. The first cell of a row is its heading; ``colours`` are the component colours of the columns."""
+    """A table. The first cell of a row is its heading; ``colours`` are the component colours of the columns.
+
+    With ``ends_in_words``, the last column holds sentences, which may have several lines.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     colours: tuple[str | None, ...] = ()
+    ends_in_words: bool = False
     template: ClassVar = "grid"
 
     def __post_init__(self) -> None:

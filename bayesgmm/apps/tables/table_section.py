@@ -8,5 +8,6 @@ from bayesgmm.screening.results import HEADINGS, DataCheck
 def table_section(check: DataCheck) -> Filled:
     """Make the section: how the table was read, and one row per column."""
     read: list[Block] = [Items(check.source.words)] if check.source.words else []
-    grid = Grid(check.heading, HEADINGS, tuple(c.cells for c in check.columns), note=check.options())
+    rows = tuple(column.cells for column in check.columns)
+    grid = Grid(check.heading, HEADINGS, rows, note=check.options(), ends_in_words=True)
     return Filled("table", "The table", [*read, grid])

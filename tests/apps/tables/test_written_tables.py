@@ -75,11 +75,12 @@ def test_more_columns_than_rows_are_refused(work):
 
 
 def test_commands_read_by_the_options(tmp_path):
-    (tmp_path / "t.csv").write_text("x;y\n" + "".join(f"1.{i + 100};{i * i % 7}\n" for i in range(20)))
+    (tmp_path / "t.csv").write_text("x;y\n" + "".join(f"1.{i + 100};2.{i * i % 7 + 100}\n" for i in range(20)))
     command = ["fit", "t.csv", "-k", "1", "--method", "em", "-o", "fit.nc"]
     asked = run(*command, cwd=tmp_path)
     assert asked.returncode == 1
-    assert "Say which: --decimal . for the former, --decimal , for the latter." in asked.stderr
+    assert "can be 1.100 or 1100 (also 'y')" in asked.stderr
+    assert asked.stderr.count("Say which: --decimal . for the former, --decimal , for the latter.") == 1
     done = run(*command, "--decimal", ",", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "t.csv: read as semicolon-separated, decimal comma\n" in done.stderr
