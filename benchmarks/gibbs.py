@@ -5,19 +5,29 @@ starts at the truth. In every draw of both samplers the components are sorted by
 """
 
 import time
+from unittest import mock
 
 import numpy as np
 from scipy.stats import wishart
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
+from bayesgmm.inference import conjugate_sweeps
 from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.posterior.log_posterior import LogPosterior
+from benchmarks.problems import problems
 from benchmarks.sampling import data, ordered
 
 TITLE = "## Gibbs sampling: minimum bulk ESS per second"
 CASES = [((1_000, 2, 3), 10_000, 10_000, 4_000), ((10_000, 5, 5), 1_500, 4_000, 700)]
 CHAINS, TUNE = 2, 300
+MIXING = (
+    ("iris", 3, "full"),
+    ("wine, six columns", 3, "full"),
+    ("galaxies", 6, "full"),
+    ("overlap 0.3", 3, "full"),
+    ("sizes", 3, "full"),
+)
 SWEEPS, WANTED = 200_000, 20_000  # of the telescoping sampler, and sweeps per second
 
 
@@ -113,6 +123,32 @@ def temper():
         assert np.ptp(values) < 5 * np.hypot(errors.max(), errors.max())  # the seeds agree
 
 
+def moves():
+    """Measure mixing with and without split-merge moves, for a fixed number of components."""
+    from bayesgmm.inference.agreement import agreement, monitored
+    from bayesgmm.inference.gibbs_judge import log_densities
+
+    print("\n### Split-merge moves in each fifth sweep: four chains of 20,000 sweeps, label-free quantities, one core")
+    print("| data | moves | seconds | minimum ESS | ESS per second | R-hat |")
+    print("|---|---|---|---|---|---|")
+    for problem in problems():
+        if (problem.name, problem.n_components, problem.covariance) not in MIXING:
+            continue
+        density = LogPosterior.of(bg.MixtureModel(problem.n_components), as_points(problem.x))
+        for period in (conjugate_sweeps.split_merge_period(density), 0):
+            with mock.patch.object(conjugate_sweeps, "split_merge_period", lambda _, period=period: period):
+                gibbs.run(density, seed=0, cores=1, draws=1, tune=1, chains=4)
+                start = time.process_time()
+                q = gibbs.run(density, seed=0, cores=1, draws=4000, tune=500, chains=4, thin=5)
+                taken = time.process_time() - start
+            mixed = agreement(monitored(density, q, log_densities(density, q, 1)))
+            print(
+                f"| {problem.name}, K = {problem.n_components} | {'yes' if period else 'no'} | {taken:.1f} | "
+                f"{mixed.ess:,.0f} | {mixed.ess / taken:,.0f} | {mixed.rhat:.3f} |",
+                flush=True,
+            )
+
+
 def main():
     print("| N, D, K | sampler | sweeps | seconds | minimum ESS | ESS per second | times faster | target |")
     print("|---|---|---|---|---|---|---|---|")
@@ -128,6 +164,7 @@ def main():
         for side, (sweeps, taken, ess, rate, *_) in results.items():
             last = f"{ours[3] / plain[3]:.0f} | {wanted:,} ESS per second" if side == "bayesgmm" else " | "
             print(f"| {name} | {side} | {sweeps:,} | {taken:.2f} | {ess:.0f} | {rate:,.0f} | {last} |", flush=True)
+    moves()
     temper()
     print("\n| unknown number of components | sweeps per second, one core | target |\n|---|---|---|")
     print(f"| galaxies, up to 30 components | {telescoping():,.0f} | {WANTED:,} |", flush=True)

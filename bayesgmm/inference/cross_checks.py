@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, NOTICEABLE
-from bayesgmm.inference import gibbs_chains
+from bayesgmm.inference import conjugate_sweeps, gibbs_chains
 from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
@@ -23,7 +23,7 @@ from bayesgmm.sweep.stats import Array
 
 TUNE, THIN = 500, 5  # Gibbs sweeps before the first draw, and from one draw to the next
 SEARCH = 500  # budget of the search for starts
-WORTH = 1_000_000_000  # maximum cost of the sweeps: points x features x components x sweeps
+WORTH = 3_000_000_000  # maximum cost of the sweeps: points x features x components x sweeps
 LONGER = 4  # maximum number of draws, relative to those of the first run
 CERTAIN = 3.0  # standard errors by which means must differ
 OF_NUMBER = 2.0  # the same for the number of clusters, which chains of NUTS hardly change, so that theirs tells little
@@ -34,12 +34,12 @@ def can_check(density: LogPosterior, budget: Budget) -> bool:
     model = density.model
     if not (budget.reconciles and model.weights.is_overfitted and is_conjugate(density)):
         return False
-    return gibbs_chains.splits_clusters(density) and _thin(density, budget) > 0
+    return conjugate_sweeps.split_merge_period(density) > 0 and _thin(density, budget) > 0
 
 
 def _thin(density: LogPosterior, budget: Budget) -> int:
     """Number of sweeps from one draw to the next; 0 if even one is too many."""
-    sweeps = WORTH // (density.sweep_cost * budget.chains * LONGER)
+    sweeps = WORTH // (conjugate_sweeps.sweep_cost(density) * budget.chains * LONGER)
     return int(min((sweeps - TUNE) // budget.draws, THIN)) if sweeps > TUNE else 0
 
 

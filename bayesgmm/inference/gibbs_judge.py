@@ -9,18 +9,17 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT
 from bayesgmm.engines import ENGINES
-from bayesgmm.inference import gibbs_chains
+from bayesgmm.inference import conjugate_sweeps, gibbs_chains
 from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-CHAINS, TUNE, THIN = 4, 100, 5
+CHAINS, TUNE, THIN = 4, 500, 5
 SEARCH = 500  # budget of the search for starts, the second one of these points
 DRAWS = 400  # of each chain
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
-SPLIT_COST = 3  # time of a sweep with split-merge moves, relative to one without
 JUDGES = 200  # effective number of draws from which chains that agree are a judge of other draws
 FEWER_JUDGES, COUNTS = 100, 50  # the same where K is a bound: for the density, and for the number of clusters
 FEW = 100  # fewer draws are not compared
@@ -49,8 +48,7 @@ def max_sweeps(density: LogPosterior) -> int:
     """Return the maximum number of sweeps of each chain; 0 if the sampler can't draw, or comparisons are ignored."""
     if not _looks.get() or not is_conjugate(density):
         return 0
-    cost = density.sweep_cost * CHAINS * (SPLIT_COST if gibbs_chains.splits_clusters(density) else 1)
-    return int(WORTH // cost)
+    return int(WORTH // (conjugate_sweeps.sweep_cost(density) * CHAINS))
 
 
 def short_run(density: LogPosterior, count: int, seed: int, cores: int) -> tuple[Array, Array]:

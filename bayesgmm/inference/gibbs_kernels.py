@@ -57,8 +57,9 @@ Law = namedtuple(
 )
 """Priors as the conditional distributions read them: kinds, numbers of coordinates, and the densities' parameters."""
 
-Schedule = namedtuple("Schedule", "tune thin single")
-"""Sweeps before the first draw, sweeps from draw to draw, and whether all row weights are zero or one."""
+Schedule = namedtuple("Schedule", "tune thin single period")
+"""Sweeps before the first draw, sweeps from draw to draw, whether all row weights are zero or one, and sweeps from one
+with split-merge moves to the next (0 if none has moves; those of an unknown number of components all have)."""
 
 Scratch = namedtuple("Scratch", "log_weight mean core root log_det offset counts delta first second vector law sums")
 """Memory of one chain: the mixture, the sums of one sweep, and what its conditional distributions need."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from bayesgmm.errors import PoorProposal
 from bayesgmm.inference.agreement import Agreement, agreement, label_free
+from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.corrected_draws import FIRST, IndependenceStep, labelled
 from bayesgmm.inference.elbo import evaluate
-from bayesgmm.inference.gibbs_chains import Chains
 from bayesgmm.inference.importance import resample, smooth
 from bayesgmm.inference.mixture_proposals import Proposal, proposal_from_chains
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
@@ -135,13 +135,15 @@ def _fewest(draws: int) -> int:
     return max(BETWEEN, -(-draws // JOINED))
 
 
-def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: float) -> IndependenceDraws:
+def sample(proposal: Proposal, known: Array, seed: int, *, chains: int, draws: int, target: float) -> IndependenceDraws:
     """Sample until the short chains agree, with the effective size that is wanted, or a budget is spent.
 
     Parameters
     ----------
     proposal : Proposal
         For a density with conjugate priors.
+    known : (S, P) float
+        Draws in all regions, from which half of the short chains start.
     seed : int
     chains, draws : int
         Shape of the result.
@@ -160,7 +162,7 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
     """
     density, cores = proposal.density, proposal.cores
     least, most = _fewest(draws), affordable(density, chains)
-    running = _started(proposal, seed, chains * JOINED)
+    running = _started(proposal, known, seed, chains * JOINED)
     verdict, refits = Agreement(np.inf, 0.0), 0
     with ThreadPoolExecutor(cores, thread_name_prefix="bayesgmm-independence") as pool:
         try:
@@ -182,15 +184,20 @@ def sample(proposal: Proposal, seed: int, *, chains: int, draws: int, target: fl
     return IndependenceDraws(q, lp, verdict, running.step.share)
 
 
-def _started(proposal: Proposal, seed: int, count: int) -> _ShortChains:
-    """Start chains at proposals that are resampled by their importance weights: nearly draws of the posterior."""
+def _started(proposal: Proposal, known: Array, seed: int, count: int) -> _ShortChains:
+    """Start half of the chains at proposals that are resampled by their importance weights, the others at known draws.
+
+    The former are nearly draws of the posterior, but those in a region that the proposal fits badly have tiny weights.
+    """
     rng = np.random.default_rng((seed, 16))
     offered = proposal.draw(rng, FIRST)
     if not np.isfinite(offered.log_ratio).any():
         raise PoorProposal("no draw of the proposal has a finite posterior density")
-    chosen = offered.take(resample(smooth(offered.log_ratio)[0], count, rng))
-    q, lp = labelled(proposal.density, chosen, rng)
-    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1, splits=False)  # the steps change the number of clusters
+    chosen = offered.take(resample(smooth(offered.log_ratio)[0], count - count // 2, rng))
+    q = np.concatenate([labelled(proposal.density, chosen, rng)[0], rng.choice(known, count // 2)])
+    q = rng.permutation(q)
+    lp = evaluate([proposal.density] * count, q, proposal.cores)[0]
+    sweeps = Chains.of(proposal.density, seed, tune=0, thin=1, moves=False)  # the steps change the number of clusters
     return _ShortChains(proposal.density, sweeps, IndependenceStep(proposal, seed), q, lp, proposal.cores)
 
 

@@ -3,7 +3,6 @@
 NUTS samples in these coordinates, and ADVI starts from them.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -148,14 +147,17 @@ def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int)
     They are starts where the number of components is only an upper bound. From a start whose components all hold
     points, surplus components empty slowly, or not at all.
     """
-    family, k = density.model.family, density.n_components
+    numbers = fewer_components(density.n_components)
+    return [one for number in numbers for one in maximum_of_fewer(density, number, seed, threads, sweeps)]
+
+
+def maximum_of_fewer(density: LogPosterior, number: int, seed: int, threads: int, sweeps: int) -> list[Mixture]:
+    """Return the highest maximum of a number of components, with additional empty ones; nothing if none is found."""
+    family = density.model.family
     prior = closest_wishart(density.model.covariances, density.standard, family)
     sweep = em.Sweep(density.blocks, family, prior, threads=threads)
-    maxima: list[Mixture] = []
-    for fewer in fewer_components(k):
-        optima = em.local_maxima(sweep, fewer, (seed, fewer), sweeps=max(sweeps // SHARE, 1))
-        maxima += [optimum.mixture.among(k, family) for optimum in optima[:1]]
-    return maxima
+    optima = em.local_maxima(sweep, number, (seed, number), sweeps=max(sweeps // SHARE, 1))
+    return [optimum.mixture.among(density.n_components, family) for optimum in optima[:1]]
 
 
 def _coordinates(density: LogPosterior, mixture: Mixture) -> Array:
@@ -204,14 +206,23 @@ def bic_mass(density: LogPosterior, q: Array) -> tuple[float, int]:
     These are the parameters of the components that hold points. The log posterior itself is higher where all components
     hold points, although fewer may have more mass, and it varies with the parameters of empty components.
 
+    Where the number of components is fixed, the number of points is that of each component: the parameters of one that
+    holds two points are hardly known better than before. (With the number of all points in its place, the mass of a
+    component on two outlying points of six columns of wine is 60 nats too low.) Where it is only an upper bound, the
+    number of all points takes account of the prior of the weights, by which few components hold points.
+
     References
     ----------
     .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
+    .. [2] Figueiredo & Jain (2002), IEEE Trans. Pattern Anal. Mach. Intell. 24(3), 381-396: the number of points.
     """
     n_points = density.blocks.total_weight
-    occupied = int((density.parameters(q[None]).weight[0] * n_points > 1).sum())
-    size = occupied * (density.n_features + density.model.family.size_per_component(density.n_features))
-    return _log_likelihood(density, q) - 0.5 * size * math.log(n_points), size
+    counts = density.parameters(q[None]).weight[0] * n_points
+    counts = counts[counts > 1]
+    if density.model.weights.is_overfitted or density.model.weights.draws_n_components:
+        counts[:] = n_points
+    each = density.n_features + density.model.family.size_per_component(density.n_features)
+    return _log_likelihood(density, q) - 0.5 * each * float(np.log(counts).sum()), each * len(counts)
 
 
 def _log_likelihood(density: LogPosterior, q: Array) -> float:

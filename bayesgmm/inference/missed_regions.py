@@ -4,9 +4,11 @@ An approximation and its importance ratios know the posterior only where the app
 in different places may end in a region that it misses.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import labelled_copies
@@ -19,10 +21,13 @@ from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
+BoolArray = NDArray[np.bool_]
+
 EACH = 8  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
-APART = 0.5  # share of a chain's draws that are outside the range of the approximation: the chain is in another region
+PARTS = 4  # parts of a chain, each of which may be in another region
+APART = 0.5  # share of a part's draws that are outside the range of the approximation: it is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
 IMPRECISE = 0.7  # standard error of a log mass with which it tells nothing: the chain has not stayed in one region
 
@@ -82,9 +87,9 @@ class Region:
 def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: int, cores: int) -> Region:
     """Look for a region of the posterior where an approximation has no draws; return the heaviest one.
 
-    A chain is in another region if most of its draws are outside the range of the approximation, by quantities that do
-    not depend on labels. The mass of that region is compared with the mass that the approximation covers: a chain may
-    as well be held by a region that weighs nothing.
+    A part of a chain is in another region if most of its draws are outside the range of the approximation, by
+    quantities that do not depend on labels. The mass of that region is compared with the mass that the approximation
+    covers: a chain may as well be held by a region that weighs nothing.
 
     Parameters
     ----------
@@ -105,15 +110,61 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     kept = proposals.q if few else kept
     known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
     free = label_free(density, chains, lp)
-    apart = np.array([are_apart(known, values) for values in free])
+    apart = np.array([elsewhere(known, values) for values in free])
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
-    for q, value in zip(chains[apart], lp[apart], strict=True):
-        mass = region_mass(density, q, value, seed, cores)
-        if mass is not None and mass.se < IMPRECISE:
-            regions.append(Region(float(1 / (1 + np.exp(covered - mass.log_evidence))), q[value.argmax()]))
-    compared = None if few else compare(known, free[~apart])
+    for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
+        regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
+    compared = None if few else compare(known, free[~apart.any(axis=1)])
     return replace(max(regions, key=lambda region: region.share), compared=compared)
+
+
+def elsewhere(known: Array, values: Array) -> BoolArray:
+    """Return for each draw of a chain (draws, M) if its part of the chain is in another region than known draws."""
+    parts = np.array_split(values, PARTS)
+    return np.concatenate([np.full(len(part), are_apart(known, part)) for part in parts])
+
+
+def probability_elsewhere(
+    density: LogPosterior, own: tuple[Array, Array], q: Array, lp: Array, apart: BoolArray, seed: int, cores: int
+) -> float | None:
+    """Return the largest probability of a region that chains have visited, relative to that of a chain's own region.
+
+    It is 0 if they have visited no other region, and None if no mass can be estimated.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    own : (draws, P) and (draws,) float
+        Draws of a chain, and their log posterior densities.
+    q, lp, apart, seed, cores
+        As for ``masses_elsewhere``.
+    """
+    if not apart.any():
+        return 0.0
+    masses = [mass for *_, mass in masses_elsewhere(density, q, lp, apart, seed, cores)]
+    here = region_mass(density, *own, seed, cores) if masses else None
+    return float(1 / (1 + np.exp(here.log_evidence - max(masses)))) if here and here.se < IMPRECISE else None
+
+
+def masses_elsewhere(
+    density: LogPosterior, q: Array, lp: Array, apart: BoolArray, seed: int, cores: int
+) -> Iterator[tuple[Array, Array, float]]:
+    """Yield the draws of each chain that are elsewhere, their log densities, and the log mass of that region.
+
+    Regions whose mass can't be estimated are left out.
+
+    Parameters
+    ----------
+    q : (chains, draws, P) float
+    lp, apart : (chains, draws)
+        Log posterior densities, and which draws are elsewhere.
+    """
+    for number in np.flatnonzero(apart.any(axis=1)):
+        own = q[number, apart[number]], lp[number, apart[number]]
+        mass = region_mass(density, *own, seed, cores)
+        if mass is not None and mass.se < IMPRECISE:
+            yield *own, mass.log_evidence
 
 
 def _draws(density: LogPosterior) -> int:

@@ -6,13 +6,14 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import LOW_ESS
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
-from bayesgmm.inference import gibbs_chains, independence_chains
-from bayesgmm.inference.agreement import agreement, monitored
+from bayesgmm.inference import conjugate_sweeps, gibbs_chains, independence_chains, mean_orders
+from bayesgmm.inference.agreement import agreement, label_free, monitored
 from bayesgmm.inference.corrected_draws import corrected_draws
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.gibbs_judge import is_conjugate
-from bayesgmm.inference.missed_regions import MAX_SIZE
+from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
+from bayesgmm.inference.independence_chains import IndependenceDraws
+from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
 from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -20,10 +21,10 @@ from bayesgmm.sweep.stats import Array
 
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
-TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next, for a proposal
-SPLIT_THIN = 7  # the latter for sweeps with split-merge moves, which take three times as long
+TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next (fewer if they have moves)
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
 GIBBS_CHAINS = 4
+MANY = 0.03  # share of the posterior that the steps may have lost
 
 
 @dataclass(frozen=True)
@@ -97,22 +98,36 @@ def reconcile(
 def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
     """Draw by Gibbs sweeps and independence steps; None if even these chains disagree."""
     chains, draws = q.shape[:2]
-    free = gibbs_chains.unordered(density)
-    pilot = np.concatenate([gibbs_chains.out_of_order(density, q), _pilot(free, draws, seed, cores)])
+    free = mean_orders.unordered(density)
+    pilot = np.concatenate([mean_orders.out_of_order(density, q), _pilot(free, draws, seed, cores)])
     proposal = proposal_from_chains(free, pilot, seed, cores)
-    found = independence_chains.sample(proposal, seed, chains=chains, draws=draws, target=target)
-    if not found.agreement.is_good(target / 4):
+    known = pilot.reshape(-1, density.size)
+    found = independence_chains.sample(proposal, known, seed, chains=chains, draws=draws, target=target)
+    if not found.agreement.is_good(target / 4) or _lost(free, pilot, found, seed, cores) > MANY:
         return None
-    q, lp = gibbs_chains.in_order(density, found.q), found.lp
+    q, lp = mean_orders.in_order(density, found.q), found.lp
     if free is not density:
         lp = evaluate([density] * lp.size, q.reshape(lp.size, -1), cores)[0].reshape(lp.shape)
     return Reconciled(q, lp, ReconciliationInfo("independence steps", rhat, accepted=found.accepted))
 
 
+def _lost(density: LogPosterior, pilot: Array, found: IndependenceDraws, seed: int, cores: int) -> float:
+    """Return the probability of a region that chains (chains, draws, P) have visited, and the steps have not.
+
+    Where a proposal fits a region badly, steps hardly ever enter it, and agree nevertheless.
+    """
+    lp = log_densities(density, pilot, cores)
+    values = label_free(density, found.q, found.lp)
+    known = values.reshape(-1, values.shape[-1])
+    apart = np.array([elsewhere(known, one) for one in label_free(density, pilot, lp)])
+    return probability_elsewhere(density, (found.q[0], found.lp[0]), pilot, lp, apart, seed, cores) or 0.0
+
+
 def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
     """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
-    longest = SPLIT_THIN if gibbs_chains.splits_clusters(density) else THIN
-    thin = int(np.clip(GIBBS_WORTH // (density.sweep_cost * GIBBS_CHAINS * draws), 1, longest))
+    cost = conjugate_sweeps.sweep_cost(density)
+    longest = round(THIN * density.sweep_cost / cost)
+    thin = int(np.clip(GIBBS_WORTH // (cost * GIBBS_CHAINS * draws), 1, longest))
     tune = min(TUNE, thin * draws)
     q, _, interrupted = gibbs_chains.sample(
         density, seed, cores, Silent(), draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin

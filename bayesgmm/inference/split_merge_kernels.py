@@ -37,7 +37,7 @@ from bayesgmm.sweep.compilation import jit, plain_jit
 from bayesgmm.sweep.layout import BLOCK
 
 MOVES = 4  # in a sweep
-ITERATIONS = 6  # of EM for a launch state
+ITERATIONS = 12  # maximum number of iterations of EM for a launch state; in one column there are six
 TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state begins larger than that of S
 
 
@@ -93,7 +93,7 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
             table.mean[side * d + j] = _place(pair, p, d, j)
         for t in range(half):
             table.root[half * side + t] = scale * table.root[t]
-    for _ in range(ITERATIONS):
+    for _ in range(min(4 + 2 * d, ITERATIONS)):
         assign(
             pair.points, table, SOFT, sweep, True, pair.work, pair.sums, pair.lanes, pair.sums, pair.label, 0, 0, stream
         )

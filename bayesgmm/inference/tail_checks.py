@@ -8,26 +8,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayesgmm.diagnosis.mixing import NOTICEABLE
+from bayesgmm.diagnosis.engines import NOTICEABLE
 from bayesgmm.inference import independence_chains
 from bayesgmm.inference.agreement import monitored
 from bayesgmm.inference.engine import Progress
 from bayesgmm.inference.extension import Budget, Checked, Drawn
 from bayesgmm.inference.gibbs_judge import THIN, TUNE, is_judge, max_sweeps, short_run
-from bayesgmm.inference.missed_regions import IMPRECISE, MAX_SIZE, region_mass
+from bayesgmm.inference.missed_regions import MAX_SIZE, BoolArray, elsewhere, probability_elsewhere
 from bayesgmm.inference.reconciliation import reconcile
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array
 
-BoolArray = NDArray[np.bool_]
-
 DRAWS = 1000  # of each chain of the Gibbs run
 TAIL = 0.005  # share of the draws of NUTS on each side that are left out of its range
 SLOW = 200  # effective number of draws of the run below which the posterior has directions in which chains are slow
-ELSEWHERE = 0.5  # share of a chain's draws outside from which it is in another region: the region's mass is estimated
-MANY = 0.03  # share of Gibbs draws outside this range, in one quantity, from which the chains are reconciled
+MANY = 0.03  # share of Gibbs draws outside this range, or mass of another region, from which the chains are reconciled
 
 
 def can_check(density: LogPosterior, budget: Budget) -> bool:
@@ -63,31 +59,28 @@ class TailCheck:
         """
         q, lp = drawn.q, drawn.stats["lp"]
         self.progress.stage("checking by Gibbs sampling")
-        outside = outside_by_chain(monitored(self.density, q, lp), self.judge.values)
-        is_elsewhere = outside.max(axis=1) > ELSEWHERE
+        known, judge = monitored(self.density, q, lp), self.judge
+        apart = np.array([elsewhere(known.reshape(-1, known.shape[-1]), values) for values in judge.values])
+        stayed = ~apart.any(axis=1)
         share, is_slow = 0.0, False
-        if not is_elsewhere.all():
-            share = float(outside[~is_elsewhere].mean(axis=0).max())
-            is_slow = not is_judge(self.judge.values[~is_elsewhere], SLOW)
-        if share <= MANY and is_elsewhere.any():
-            share = max(share, self._probability(q, lp, is_elsewhere))
+        if stayed.any():
+            share = share_outside(known, judge.values[stayed])
+            is_slow = not is_judge(judge.values[stayed], SLOW)
+        if share <= MANY:
+            share = max(share, self._probability(q, lp, apart) or 0.0)
         if share <= MANY and not is_slow:
             return Checked()
         if found := reconcile(self.density, q, lp, self.seed, self.cores, self.progress, if_good=True):
             return Checked(replace(found, info=replace(found.info, missed=share)))
-        return Checked(warnings=(_WARNING.format(share),) if share > NOTICEABLE else ())
+        probability = self._probability(q, lp, apart)
+        if (share := max(share, probability or 0.0)) > NOTICEABLE:
+            return Checked(warnings=(_WARNING.format(share),))
+        return Checked(warnings=(_UNKNOWN,) if probability is None else ())
 
-    def _probability(self, q: Array, lp: Array, is_elsewhere: BoolArray) -> float:
-        """Estimate the probability of the region in which the highest of some chains of the judge is.
-
-        It is 0 if it can't be estimated, as that of a chain that has not stayed in one region.
-        """
-        highest = np.flatnonzero(is_elsewhere)[self.judge.lp[is_elsewhere].max(axis=1).argmax()]
-        own = region_mass(self.density, q[0], lp[0], self.seed, self.cores)
-        other = region_mass(self.density, self.judge.q[highest], self.judge.lp[highest], self.seed, self.cores)
-        if own is None or other is None or max(own.se, other.se) > IMPRECISE:
-            return 0.0
-        return float(1 / (1 + np.exp(own.log_evidence - other.log_evidence)))
+    def _probability(self, q: Array, lp: Array, apart: BoolArray) -> float | None:
+        """Estimate the probability of the heaviest region in which parts of the judge's chains are; None if unknown."""
+        judge = self.judge
+        return probability_elsewhere(self.density, (q[0], lp[0]), judge.q, judge.lp, apart, self.seed, self.cores)
 
     @cached_property
     def judge(self) -> "Judge":
@@ -114,20 +107,24 @@ class Judge:
     values: Array
 
 
-def outside_by_chain(known: Array, values: Array) -> Array:
-    """Return the share (chains, M) of values (chains, draws, M) outside the range of known ones (chains, draws, M).
+def share_outside(known: Array, values: Array) -> float:
+    """Return the share of values (chains, draws, M) outside the range of known ones, in the quantity that tells best.
 
     Examples
     --------
     >>> known, same = np.random.default_rng(0).normal(size=(2, 4, 500, 3))
-    >>> bool(outside_by_chain(known, same).max() < 0.05 < outside_by_chain(known, 2 * same).min())
+    >>> share_outside(known, same) < 0.05 < share_outside(known, 2 * same)
     True
     """
     low, high = np.quantile(known, [TAIL, 1 - TAIL], axis=(0, 1))
-    return np.asarray(((values < low) | (values > high)).mean(axis=1))
+    return float(((values < low) | (values > high)).mean(axis=(0, 1)).max())
 
 
 _WARNING = (
     "A short Gibbs run has {:.0%} of the posterior where these chains have no draws.\n  Try method='gibbs' with "
     "tempering='parallel', or more draws."
+)
+_UNKNOWN = (
+    "A short Gibbs run has found another region of the posterior, and its probability is unknown.\n  Try "
+    "method='gibbs' with tempering='parallel', or more draws."
 )

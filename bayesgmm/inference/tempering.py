@@ -8,9 +8,12 @@ from typing import Self
 
 import numpy as np
 
+from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.engine import Progress, StartedChain
-from bayesgmm.inference.gibbs_chains import Chains, in_chunks, in_order, starting_points, watch
+from bayesgmm.inference.gibbs_chains import in_chunks, watch
+from bayesgmm.inference.gibbs_starts import starting_points
 from bayesgmm.inference.ladders import adapted, expected_trips, first_ladder, ladder_evidence
+from bayesgmm.inference.mean_orders import in_order
 from bayesgmm.inference.tempering_kernels import Ladder, Record, tempered_sweeps
 from bayesgmm.posterior.info import TemperingInfo
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -37,7 +37,7 @@ def posterior():
 def chains_of(chosen, seed=0):
     """Independent draws of those that are chosen (S,)."""
     _, q, lp, _ = posterior()
-    at = np.random.default_rng(seed).choice(np.flatnonzero(chosen), (4, 300))
+    at = np.random.default_rng(seed).choice(np.flatnonzero(chosen), (4, 1000))
     return Drawn(q[at], {"lp": lp[at]})
 
 

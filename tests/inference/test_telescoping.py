@@ -13,6 +13,7 @@ from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError
 from bayesgmm.inference import gibbs_chains as gibbs
+from bayesgmm.inference import gibbs_starts
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.extension import Drawn
@@ -165,7 +166,7 @@ class Joint:
         """Coordinates after some sweeps."""
         now, drawn, loglik = q.copy(), np.empty((2, q.size)), np.empty(2)
         names = np.array([chain, *KEYS])
-        native, schedule = density.blocks.native, Schedule(0, count, True)
+        native, schedule = density.blocks.native, Schedule(0, count, True, 1)
         telescoping_sweeps(native, law_of(density), schedule, names, now, 0, count + 1, drawn, loglik)
         return drawn[1]
 
@@ -236,7 +237,7 @@ def test_one_point_says_nothing_about_the_number_of_components():
 
 def test_chains_that_start_with_one_component_find_clusters_in_five_columns(monkeypatch):
     """Without split-merge moves, an empty component must by chance come from the prior to where a cluster is."""
-    monkeypatch.setattr(gibbs, "MAX_AT_START", 1)
+    monkeypatch.setattr(gibbs_starts, "MAX_AT_START", 1)
     x = np.random.default_rng(5).normal(size=(60, 5)) + np.repeat([0.0, 8.0, 16.0], 20)[:, None]
     density = LogPosterior.of(bg.MixtureModel(6, weights=bg.FiniteMixture()), as_points(x))
     q, _, _ = gibbs.sample(density, 2, 1, Silent(), draws=20, tune=200, chains=3, thin=1)

@@ -1,7 +1,8 @@
-r"""Gibbs sampling of a mixture whose number of components is only an upper bound, compiled.
+r"""Gibbs sampling of a mixture with split-merge moves, compiled.
 
-A sweep is that of ``gibbs_kernels``, with split-merge moves after its first step. The weight of an empty component is
-tiny, so that sweeps alone rarely fill one. Components that share their covariance have no moves.
+A sweep is that of ``gibbs_kernels``. Some sweeps have split-merge moves after their first step: an empty component has
+a tiny weight, and one that holds points empties one point at a time, so that sweeps alone rarely change the number of
+clusters. Components that share their covariance have no moves.
 """
 
 import math
@@ -28,8 +29,11 @@ from bayesgmm.sweep.orchestration import NativeTable, workspace
 
 
 @kernel
-def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
-    """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one."""
+def split_merge_sweeps(points, law, schedule, chain, q, first, last, drawn, logliks):
+    """Make the sweeps first to last of one chain, as ``gibbs_sweeps`` does; all row weights are zero or one.
+
+    The sweeps 0, ``schedule.period``, ``2 * schedule.period``, ... have moves.
+    """
     k, starts = law.n_components, part_starts(law, q.size)
     memory, numbers, pair = scratch_memory(law, starts[2] - starts[1]), number_memory(k), pair_memory(points, law)
     table = NativeTable(memory.offset, memory.mean, memory.root, k)
@@ -44,8 +48,9 @@ def overfitted_sweeps(points, law, schedule, chain, q, first, last, drawn, logli
         )
         keep_draw(schedule, number, q, loglik, drawn, logliks)
         restart(stream, number, chain)
-        for c in range(k):
-            memory.counts[c] = memory.sums[c * width]
-        log_alpha = math.log(concentration_of(law, q))
-        split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers)
+        if number % schedule.period == 0:
+            for c in range(k):
+                memory.counts[c] = memory.sums[c * width]
+            log_alpha = math.log(concentration_of(law, q))
+            split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alpha, numbers)
         draw_parameters(stream, law, q, starts, memory)

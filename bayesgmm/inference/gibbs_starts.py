@@ -1,0 +1,172 @@
+"""Starts of Gibbs chains, in every region with much of the posterior that short runs find."""
+
+import math
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from bayesgmm.inference import starts
+from bayesgmm.inference.agreement import label_free
+from bayesgmm.inference.conjugate_sweeps import Chains
+from bayesgmm.inference.draw_kernels import FINITE
+from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer, maximum_of_fewer
+from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
+from bayesgmm.sweep.stats import Array, log_densities
+
+RUN_IN = 50  # sweeps of a short run from each start
+MIN_STARTS = 16  # minimum number of starts
+NEAR = 10.0  # nats
+OUTLIERS = 2  # starts with a component at an outlying point
+LIGHTEST = 1e-6  # minimum weight of a component at a start, before all are divided by their sum
+MAX_AT_START = 20  # maximum number of components at a start, where the number is drawn
+
+
+def starting_points(chain: Chains, chains: int, rng: np.random.Generator, pool: Executor) -> Array:
+    """Return coordinates (chains, P) at which chains start.
+
+    Short runs are made from starts of different kinds, and from maxima that the search by EM finds: among many columns
+    that say nothing, no other start may reach the clusters. Those that reach a log mass within ``NEAR`` nats of the
+    highest, plus its variation within one mode, are good starts. A run that ends far below is in a region that a chain
+    would take very long to leave. Of the good starts, the most different ones are used: if there are several modes,
+    chains start in each, and R-hat shows it. (With starts chosen at random, the four chains of a fit of three
+    components to the iris data all started in the same mode for one seed in three.)
+
+    Where the number of components is only an upper bound, or drawn, starts have 1, 2, 3, 4, 5, 7, 9, ... components
+    that hold points, because surplus ones empty slowly. Where it is a bound, for each number there is one start at a
+    maximum that EM finds. Where it is fixed, there are starts with a component at an outlying point.
+    """
+    density = chain.density
+    rows, weight = starts.sample_rows(density.blocks, rng)
+    if chain.law.weights_kind == FINITE:
+        q = _finite_starts(density, rows, weight, rng)
+    else:
+        q = _fixed_starts(chain, chains, rows, weight, rng)
+    value, size = np.array(list(pool.map(partial(_run_in, chain), q, range(chains, chains + len(q))))).T
+    good = np.flatnonzero(value >= value.max() - NEAR - 3 * math.sqrt(size[value.argmax()]))
+    chosen = good[_most_different(_features(density, q[good]), int(value[good].argmax()), chains)]
+    return q[chosen[np.arange(chains) % len(chosen)]]
+
+
+def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
+    """Return coordinates (S, P) of starts with a fixed number of components."""
+    density, is_bound = chain.density, chain.density.model.weights.is_overfitted
+    sizes = [density.n_components]
+    if is_bound:
+        sizes += starts.fewer_components(density.n_components)
+    count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
+    turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
+    begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
+    search, seed = maxima_of_fewer if is_bound else local_modes, int(rng.integers(2**31))
+    maxima = search(density, seed, 1, chain.search)[:count]
+    if chain.schedule.period and not is_bound:
+        maxima += _with_outliers(density, seed, chain.search)
+    begun += [density.coordinates(_positive(one.weight), one.mean, one.core_roots) for one in maxima]
+    return np.array(begun)
+
+
+def _with_outliers(density: LogPosterior, seed: int, search: int) -> list[Mixture]:
+    """Return maxima of K - 1 components, with a last component at each of the points that are the least probable there.
+
+    Such a region may have much of the posterior, where the prior fits an outlying point better than a cluster does.
+    """
+    made, rows = [], density.blocks.rows()
+    for one in maximum_of_fewer(density, density.n_components - 1, seed, 1, search):
+        logs = log_densities(density.blocks, one.table(density.model.family))[0][: len(rows)]
+        for outlier in rows[np.argsort(logs)[:OUTLIERS]]:
+            mean, weight = one.mean.copy(), one.weight.copy()
+            mean[-1], weight[-1] = outlier, OUTLIERS / len(rows)
+            made.append(replace(one, mean=mean, weight=weight / weight.sum()))
+    return made
+
+
+def _finite_starts(density: LogPosterior, rows: Array, weight: Array, rng: np.random.Generator) -> Array:
+    """Return coordinates (S, P) of starts with different numbers of components, two of each."""
+    largest = min(density.n_components, MAX_AT_START, max(1, len(rows) // 2))
+    turns = enumerate(np.repeat([*starts.fewer_components(largest), largest], 2).tolist())
+    return np.array([_finite_start(density, rows, weight, kind, count, rng) for kind, count in turns])
+
+
+def _features(density: LogPosterior, q: Array) -> Array:
+    """Return quantities (S, M) of draws (S, P) that do not depend on labels, in standard deviations."""
+    values = label_free(density, q[None], np.zeros((1, len(q))))[0]
+    spread = values.std(axis=0)
+    return values[:, spread > 0] / spread[spread > 0]
+
+
+def _most_different(features: Array, first: int, count: int) -> IntArray:
+    """Choose rows (at most ``count``) of features (S, M): after the first, always the farthest from those chosen.
+
+    References
+    ----------
+    .. [1] Gonzalez (1985), Theor. Comput. Sci. 38, 293-306.
+
+    Examples
+    --------
+    >>> _most_different(np.array([[0.0], [0.1], [5.0], [9.0]]), first=0, count=3)
+    array([0, 3, 2])
+    """
+    chosen, nearest = [first], np.full(len(features), np.inf)
+    while len(chosen) < min(count, len(features)):
+        nearest = np.minimum(nearest, np.abs(features - features[chosen[-1]]).max(axis=1, initial=0.0))
+        chosen.append(int(nearest.argmax()))
+    return np.array(chosen)
+
+
+def _run_in(chain: Chains, q: Array, number: int) -> tuple[float, int]:
+    """Make a short run from q (P,), which becomes its end; return the ``bic_mass`` there."""
+    chain.advance(number, q, (0, RUN_IN))
+    return bic_mass(chain.density, q)
+
+
+def _start(
+    density: LogPosterior, rows: Array, weight: Array, kind: int, occupied: int, rng: np.random.Generator
+) -> Array:
+    """Return the coordinates (P,) of a start; the kinds take turns, and all but ``occupied`` components are empty."""
+    centres, equal = _KINDS[kind % len(_KINDS)]
+    k, family = density.n_components, density.model.family
+    mixture = starts.from_centres(rows, weight, centres(rows, weight, occupied, rng), family)
+    shares = mixture.weight if equal else rng.dirichlet(np.full(occupied, 0.5)) + LIGHTEST
+    if occupied < k:
+        mixture, shares = mixture.among(k, family), _positive(np.append(shares, np.zeros(k - occupied)))
+    return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
+
+
+def _positive(weight: Array) -> Array:
+    """Return weights of which none is zero."""
+    weight = weight + LIGHTEST
+    return weight / weight.sum()
+
+
+def _finite_start(
+    density: LogPosterior, rows: Array, weight: Array, kind: int, count: int, rng: np.random.Generator
+) -> Array:
+    """Return coordinates (P,) with ``count`` components, which come last; the others have no weight."""
+    k = density.n_components
+    centres, equal = _KINDS[kind % len(_KINDS)]
+    mixture = starts.from_centres(rows, weight, centres(rows, weight, count, rng), density.model.family)
+    again = (np.arange(k) - k) % count
+    sharing = density.model.family.sharing
+    cores = mixture.core_roots if sharing.count(k) == 1 else mixture.core_roots[again]
+    q = density.coordinates(np.full(k, 1.0 / k), mixture.mean[again], cores)
+    shares = mixture.weight if equal else rng.dirichlet(np.full(count, 0.5)) + LIGHTEST
+    q[: k - 1] = -np.inf
+    q[k - count : k - 1] = np.log(shares[:-1] / shares[-1])
+    q[k - 2 + density.model.weights.n_extra] = count
+    return q
+
+
+def _random_rows(rows: Array, weight: Array, n_components: int, rng: np.random.Generator) -> Array:
+    """Draw K points with replacement (K, D): there may be fewer than K."""
+    return rows[rng.choice(len(rows), n_components, p=weight / weight.sum())]
+
+
+_KINDS: tuple[tuple[starts.Centres, bool], ...] = (
+    (starts.spread_out_centres, True),
+    (_random_rows, False),
+    (starts.random_means, True),
+    (_random_rows, True),
+)
+"""Kinds of starts: where the centres are, and whether the weights are equal."""
