@@ -20,8 +20,8 @@ CHAINS, TUNE, THIN = 4, 500, 5
 SEARCH = 500  # budget of the search for starts, the second one of these points
 DRAWS = 400  # of each chain
 WORTH = 200_000_000  # maximum cost of the run: points x features x components x sweeps
-JUDGES = 200  # effective number of draws from which chains that agree are a judge of other draws
-FEWER_JUDGES, COUNTS = 100, 50  # the same where K is a bound: for the density, and for the number of clusters
+JUDGES = 100  # effective number of draws from which chains that agree are a judge of other draws
+COUNTS = 50  # the same for the number of clusters, where K is a bound
 FEW = 100  # fewer draws are not compared
 INTERVAL = (0.05, 0.5, 0.95)
 TINY = 1e-6  # smallest ratio of two widths
@@ -51,9 +51,12 @@ def max_sweeps(density: LogPosterior) -> int:
     return int(WORTH // (conjugate_sweeps.sweep_cost(density) * CHAINS))
 
 
-def short_run(density: LogPosterior, count: int, seed: int, cores: int) -> tuple[Array, Array]:
-    """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count)."""
-    thin = int(np.clip((max_sweeps(density) - TUNE) // count, 1, THIN))
+def short_run(density: LogPosterior, count: int, seed: int, cores: int, thin: int = THIN) -> tuple[Array, Array]:
+    """Draw (chains, count, P) by a short Gibbs run, with their log posterior densities (chains, count).
+
+    From draw to draw there are ``thin`` sweeps; fewer if they would cost too much.
+    """
+    thin = int(np.clip((max_sweeps(density) - TUNE) // count, 1, thin))
     q = gibbs_chains.run(density, seed, cores, draws=count, tune=TUNE, chains=CHAINS, thin=thin, search=SEARCH)
     return q, log_densities(density, q, cores)
 
@@ -112,7 +115,7 @@ def compare_clusters(density: LogPosterior, kept: Array, seed: int, cores: int) 
         return None
     values = _of_data(density, *short_run(density, DRAWS, seed, cores))
     own = _of_data(density, kept[None], log_densities(density, kept[None], cores))[0]
-    found = compare(own[:, :-1], values[..., :-1], FEWER_JUDGES)
+    found = compare(own[:, :-1], values[..., :-1])
     if found is None or not is_judge(values[..., -1:], COUNTS):
         return found
     return replace(found, n_clusters=_difference(own[:, -1], values[..., -1]))

@@ -14,7 +14,17 @@ from bayesgmm.errors import DeclarationError, SamplingError
 from bayesgmm.inference import labelled_copies
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.bridges import BridgeEstimate, bridge
-from bayesgmm.inference.gibbs_judge import DRAWS, FEW, TUNE, compare, log_densities, max_sweeps, short_run
+from bayesgmm.inference.gibbs_judge import (
+    DRAWS,
+    FEW,
+    JUDGES,
+    TUNE,
+    compare,
+    is_judge,
+    log_densities,
+    max_sweeps,
+    short_run,
+)
 from bayesgmm.inference.importance import Draws, log_evidence
 from bayesgmm.inference.mixture_proposals import fit_proposal, halves
 from bayesgmm.posterior.info import GibbsComparison
@@ -26,6 +36,7 @@ BoolArray = NDArray[np.bool_]
 EACH = 8  # minimum number of draws of each chain per coordinate
 MAX_SIZE = 150  # maximum number of coordinates: no proposal comes close in more
 PROPOSALS = 2000
+THINS = (5, 40)  # sweeps from draw to draw of the Gibbs run; the second where it is no judge with the first
 PARTS = 4  # parts of a chain, each of which may be in another region
 APART = 0.5  # share of a part's draws that are outside the range of the approximation: it is in another region
 TAILS = 0.001  # share of the approximation's draws on each side that are left out of its range
@@ -105,17 +116,21 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
     ----------
     .. [1] Fisher (1936), Annals of Eugenics 7(2), 179-188: the discriminant.
     """
-    chains, lp = short_run(density, _draws(density), seed, cores)
     few = len(kept) < FEW
     kept = proposals.q if few else kept
     known = label_free(density, kept[None], log_densities(density, kept[None], cores))[0]
-    free = label_free(density, chains, lp)
-    apart = np.array([elsewhere(known, values) for values in free])
+    for thin in THINS:
+        chains, lp = short_run(density, _draws(density), seed, cores, thin)
+        free = label_free(density, chains, lp)
+        apart = np.array([elsewhere(known, values) for values in free])
+        stayed = free[~apart.any(axis=1)]
+        if len(stayed) and is_judge(stayed, JUDGES):
+            break
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
     for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
         regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
-    compared = None if few else compare(known, free[~apart.any(axis=1)])
+    compared = None if few else compare(known, stayed)
     return replace(max(regions, key=lambda region: region.share), compared=compared)
 
 
