@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FEATURES = ("colour", "texture", "direction", "place")
+KINDS = {kind: kind for kind in ("connected", "components")}
+SHOWN = 20  # regions in the table at the terminal
 FORMATS = {"share": ".1%", "largest": ".1%", "entropy": ".3f", "perimeter": ".0f"}
 
 
@@ -24,7 +26,7 @@ def segment(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
     components: Annotated[
-        int | None, typer.Option("-k", "--components", help="Number of components. (default: 5)")
+        int | None, typer.Option("-k", "--components", help="Number of components. (default: 8)")
     ] = None,
     features: Annotated[
         str,
@@ -40,8 +42,16 @@ def segment(
             help="Merge components with at least this overlap, from 0 (separate) to 1 (identical); for example 0.3."
         ),
     ] = None,
+    regions: Annotated[
+        str,
+        typer.Option(help=f"Regions in the files: {either(KINDS)}.", autocompletion=one_of(*KINDS)),
+    ] = "connected",
+    detail: Annotated[
+        float,
+        typer.Option(help="Smaller values give more connected regions; 0 merges none."),
+    ] = 0.015,
     method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
-    sample: Annotated[int, typer.Option(help="Number of pixels to fit.")] = 50_000,
+    sample: Annotated[int, typer.Option(help="Number of pixels to fit.")] = 10_000,
     fit: Annotated[
         Path | None,
         typer.Option(
@@ -54,9 +64,10 @@ def segment(
     """Segment an image into regions: labels, entropy, overlay, palette and a table."""
     from bayesgmm.apps.images.image_input import read_image
     from bayesgmm.apps.images.regions import TRANSPARENT, WRITTEN, save_regions
-    from bayesgmm.apps.images.segmentation import fit_pixels, segment_image
+    from bayesgmm.apps.images.segmentation import N_COMPONENTS, fit_pixels, segment_image, up_to_maximum
     from bayesgmm.clusterings.merging import merge_components
     from bayesgmm.declared import whole
+    from bayesgmm.errors import choose
     from bayesgmm.files import made_folder
     from bayesgmm.posterior.schema import load, save
 
@@ -65,7 +76,9 @@ def segment(
     for name in WRITTEN:
         check_other(output / name, image, fit)
     checked, mixture = read_image(image), load(fit) if fit is not None else None
-    count = whole("components", 5 if components is None else components, maximum=TRANSPARENT)  # limit of labels.png
+    wanted = N_COMPONENTS if components is None else components
+    count = whole("components", wanted, maximum=TRANSPARENT)  # limit of labels.png
+    kind, detail = choose(regions, KINDS, "--regions"), up_to_maximum("detail", detail)
     folder = made_folder(output, WRITTEN)
     for note in checked.notes:
         say(note, err=True)
@@ -77,9 +90,9 @@ def segment(
     merged = merge_components(mixture, overlap=merge) if merge is not None else None
     if merged is not None:
         say(f"{merged.sizes['component']} components merged into {merged.attrs['n_clusters']}")
-    regions = segment_image(checked, fit=mixture, merge=merged, smoothing=smoothing, seed=seed)
-    _show(regions)
-    for path in save_regions(regions, folder):
+    found = segment_image(checked, fit=mixture, merge=merged, smoothing=smoothing, detail=detail, seed=seed)
+    _show(found, kind)
+    for path in save_regions(found, folder, kind):
         wrote(path)
 
 
@@ -91,13 +104,15 @@ def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
         say(f"left out, constant in the image: {listing(missing)}", err=True)
 
 
-def _show(regions: "xr.Dataset") -> None:
+def _show(segments: "xr.Dataset", regions: str) -> None:
     from bayesgmm.apps.images.regions import region_table
 
-    table = region_table(regions)
-    title = f"{regions.sizes['x']} x {regions.sizes['y']} pixels, by {regions.attrs['features'].replace('_', ' ')}"
+    table = region_table(segments, regions)
+    title = f"{segments.sizes['x']} x {segments.sizes['y']} pixels, by {segments.attrs['features'].replace('_', ' ')}"
     shown = table[["share", "colour", "pieces", "largest", "perimeter", "entropy"]]
-    show(_formatted(shown), title, name="regions", values=table, saved=True)
+    if len(shown) > SHOWN:
+        title += f"; the {SHOWN} largest of {len(shown)} regions"
+    show(_formatted(shown[:SHOWN]), title, name="regions", values=table, saved=True)
 
 
 def _formatted(table: "pd.DataFrame") -> "pd.DataFrame":
