@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from bayesgmm.apps.images.image_arrays import InputImage
+
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 FEATURES = ("colour", "texture", "direction", "place")
 KINDS = {kind: kind for kind in ("connected", "components")}
@@ -29,12 +31,20 @@ def segment(
         int | None, typer.Option("-k", "--components", help="Number of components. (default: 8)")
     ] = None,
     features: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="One or more of colour, texture, direction and place, separated by commas.",
+            help="One or more of colour, texture, direction and place, separated by commas. "
+            "(default: colour; all bands, if these are measured values)",
             autocompletion=some_of(*FEATURES),
         ),
-    ] = "colour",
+    ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option(help="Bands to use as features, from 1, separated by commas: 4 or 4,3,2.", show_default=False),
+    ] = None,
+    page: Annotated[
+        int | None, typer.Option(help="Page of a TIFF, or frame of an animation. (default: the first)")
+    ] = None,
     smoothing: Annotated[float, typer.Option(help="Strength of smoothing between neighbours; 0 for none.")] = 0.5,
     merge: Annotated[
         float | None,
@@ -72,10 +82,13 @@ def segment(
     from bayesgmm.posterior.schema import load, save
 
     if fit is not None:
-        refuse({"components", "features", "method", "sample"}, "can't be used with --fit: the fit defines the regions")
+        refuse(
+            {"components", "features", "band", "method", "sample"},
+            "can't be used with --fit: the fit defines the regions",
+        )
     for name in WRITTEN:
         check_other(output / name, image, fit)
-    checked, mixture = read_image(image), load(fit) if fit is not None else None
+    checked, mixture = read_image(image, page), load(fit) if fit is not None else None
     wanted = N_COMPONENTS if components is None else components
     count = whole("components", wanted, maximum=TRANSPARENT)  # limit of labels.png
     kind, detail = choose(regions, KINDS, "--regions"), up_to_maximum("detail", detail)
@@ -83,9 +96,9 @@ def segment(
     for note in checked.notes:
         say(note, err=True)
     if mixture is None:
-        names = names_of(features)
+        names = _features(features, band)
         mixture = fit_pixels(checked, count, features=names, method=method, sample=sample, seed=seed)
-        _say_left_out(mixture, names)
+        _say_left_out(mixture, checked, names)
         wrote(save(mixture, folder / "fit.nc"))
     merged = merge_components(mixture, overlap=merge) if merge is not None else None
     if merged is not None:
@@ -96,11 +109,28 @@ def segment(
         wrote(path)
 
 
-def _say_left_out(fit: "xr.DataTree", features: list[str]) -> None:
+def _features(features: str | None, band: str | None) -> list[str] | None:
+    """Return the names of the features; bands are named by their numbers.
+
+    Raises
+    ------
+    DeclarationError
+        If a band is not a whole number from 1.
+    """
+    from bayesgmm.errors import DeclarationError
+
+    numbers = names_of(band) if band is not None else []
+    if wrong := [one for one in numbers if not (one.isascii() and one.isdigit() and int(one) > 0)]:
+        raise DeclarationError(f"--band {wrong[0]}: give whole numbers from 1, separated by commas; for example 4,3,2")
+    names = names_of(features) if features is not None else []
+    return [*names, *(f"band_{int(one)}" for one in numbers)] or None
+
+
+def _say_left_out(fit: "xr.DataTree", image: "InputImage", features: list[str] | None) -> None:
     from bayesgmm.apps.images.segmentation import left_out
     from bayesgmm.wording import listing
 
-    if missing := left_out(fit, features):
+    if missing := left_out(fit, image, features):
         say(f"left out, constant in the image: {listing(missing)}", err=True)
 
 

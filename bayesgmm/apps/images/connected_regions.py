@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.images.image_input import InputImage
+from bayesgmm.apps.images.image_arrays import InputImage
 from bayesgmm.apps.images.pixel_features import pixel_features
 from bayesgmm.apps.images.pixel_labels import strips_of, sums_by_label
 from bayesgmm.apps.images.region_merging import Regions, merge_pieces, pieces_of, unit_scale

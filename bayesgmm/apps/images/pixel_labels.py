@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.images.image_input import InputImage
+from bayesgmm.apps.images.image_arrays import InputImage
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters

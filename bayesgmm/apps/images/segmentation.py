@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bayesgmm import inference
 from bayesgmm.apps.images.connected_regions import add_regions
-from bayesgmm.apps.images.image_input import InputImage, read_image
-from bayesgmm.apps.images.pixel_features import MIN_RANGE, feature_names, pixel_features, to_lab
+from bayesgmm.apps.images.image_arrays import InputImage
+from bayesgmm.apps.images.image_input import read_image
+from bayesgmm.apps.images.pixel_features import MIN_RANGE, band_of, image_features, pixel_features, to_lab
 from bayesgmm.apps.images.pixel_labels import PixelMixture, RandomField, label_pixels, strips_of
 from bayesgmm.data.points import Points
 from bayesgmm.declared import whole
@@ -22,13 +23,12 @@ from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, run_ranges
-from bayesgmm.wording import listing
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Features = str | Sequence[str]
-DEFAULT: Features = "colour"
+Features = str | Sequence[str] | None
 N_NEIGHBOUR_PAIRS = 20_000  # pairs of neighbours from which the mean colour difference is estimated
 MIN_SPREAD = 1.0  # squared CIELAB difference, just visible
 MAX_COMPONENTS = 32_767  # largest number of components for 16-bit labels
@@ -46,7 +46,7 @@ def fit_pixels(
     image: object,
     n_components: int | MixtureModel = N_COMPONENTS,
     *,
-    features: Features = DEFAULT,
+    features: Features = None,
     method: str = "vb",
     sample: int = SAMPLE,
     seed: int = 0,
@@ -61,10 +61,12 @@ def fit_pixels(
     image : path, open file, PIL image, or array
     n_components : int or MixtureModel
         Number of components, or a declared mixture.
-    features : str or sequence of str
+    features : str or sequence of str, optional
         One or more of ``'colour'`` (CIELAB), ``'texture'`` (contrast in windows of two sizes), ``'direction'`` (of
         lines) and ``'place'``; or single features, such as ``'lightness'`` or ``'contrast_8'``, where 8 is the standard
-        deviation of the window in pixels. Features that are constant in the image are left out.
+        deviation of the window in pixels. ``'band_4'`` is a band of the image, in its own
+        units. Features that are constant in the image are left out. Default: all bands of measured values, or else
+        the colour.
     method : str
         Inference method, as in ``fit``. Areas of one flat colour have no maximum likelihood estimate; the default,
         variational Bayes, can be used for them.
@@ -92,24 +94,34 @@ def fit_pixels(
     >>> tree["posterior"]["feature"].values.tolist(), tree["observed_data"].sizes["point"]
     (['lightness'], 400)
     """
-    checked, names = read_image(image), feature_names(features)
+    checked = read_image(image)
+    names = image_features(checked, features)
     sample, seed = whole("sample", sample), whole("seed", seed, minimum=0)
     if not isinstance(n_components, MixtureModel):
         n_components = MixtureModel(whole("n_components", n_components, maximum=MAX_COMPONENTS))
     pixels = _sample_pixels(checked, sample, np.random.default_rng(seed))
     values = _features_at(checked, names, pixels, _threads(cores), progress)
-    kept = np.ptp(values, axis=0) > MIN_RANGE
+    kept = np.ptp(values, axis=0) > [0 if band_of(name) else MIN_RANGE for name in names]
     if not kept.any():
-        raise DataError(
-            f"all features are constant in this image ({len(pixels)} pixels; {listing(names)})\n"
-            "  Give another image, or other features."
-        )
+        raise _constant(checked, len(pixels), names)
     if len(pixels) < n_components.n_components:
-        raise DataError(f"{len(pixels)} pixels are too few for {n_components.n_components} components")
+        raise DataError(
+            f"{plural(len(pixels), 'pixel is', 'pixels are')} too few for {n_components.n_components} components\n"
+            f"  Try {plural(max(1, len(pixels) // 2), 'component')}, or a larger image."
+        )
     columns = tuple(name for name, keep in zip(names, kept, strict=True) if keep)
     points = Points(np.ascontiguousarray(values[:, kept]), columns, pixels)
     with _without_precision_warnings():
         return inference.fit(n_components, points, method, seed=seed, cores=cores, progress=progress, **settings)
+
+
+def _constant(image: InputImage, n_pixels: int, names: list[str]) -> DataError:
+    """Say that nothing can be told apart, and name the other pages of the file."""
+    pages = f"another page, from 1 to {image.pages} (--page, or read_image(file, page=2)), or " * (image.pages > 1)
+    return DataError(
+        f"all features are constant in this image ({plural(n_pixels, 'pixel')}; {listing(names)})\n"
+        f"  Give {pages}another image, or other features."
+    )
 
 
 @contextmanager
@@ -131,7 +143,7 @@ def segment_image(
     image: object,
     n_components: int | MixtureModel = N_COMPONENTS,
     *,
-    features: Features = DEFAULT,
+    features: Features = None,
     fit: "xr.DataTree | None" = None,
     merge: "xr.Dataset | Sequence[int] | None" = None,
     smoothing: float = 0.5,
@@ -229,13 +241,14 @@ def segment_image(
         fit = fit_pixels(checked, n_components, **common, progress=progress, **settings)
     posterior = aligned(fit, draws)
     mixture = PixelMixture.of(fit, posterior, merge)
+    image_features(checked, mixture.names)  # the image has the bands of the fit
     rng = np.random.default_rng(whole("seed", seed, 0))
     field = RandomField(smoothing, sweeps, _mean_neighbour_difference(checked, rng))
     segments = label_pixels(checked, mixture, field, probability, _threads(cores), progress)
     segments = add_regions(segments, checked, posterior, detail, _threads(cores), progress)
     return segments.assign_attrs(
         features=", ".join(mixture.names),
-        left_out="" if reused else ", ".join(left_out(fit, features)),
+        left_out="" if reused else ", ".join(left_out(fit, checked, features)),
         smoothing=field.strength,
         sweeps=sweeps,
         notes="; ".join(checked.notes),
@@ -255,10 +268,10 @@ def up_to_maximum(name: str, value: Any) -> float:
     return float(value)
 
 
-def left_out(fit: "xr.DataTree", features: Features) -> list[str]:
+def left_out(fit: "xr.DataTree", image: InputImage, features: Features) -> list[str]:
     """List the requested features that a fit of pixels left out because they are constant."""
     used = {str(name) for name in fit["posterior"].coords["feature"].values}
-    return [name for name in feature_names(features) if name not in used]
+    return [name for name in image_features(image, features) if name not in used]
 
 
 def _sample_pixels(image: InputImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
