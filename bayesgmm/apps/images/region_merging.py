@@ -7,7 +7,8 @@ between two regions is kept while the log likelihood that it adds, per pixel of 
 
 where n are numbers of pixels, m are mean features in coordinates in which the total variance is 1, l is the length of
 the common border, and N is the number of pixels of the image. So the regions do not depend on the units of the features
-nor on the resolution of the image. This is the piecewise constant model of Mumford and Shah [1]_, by merging [2]_.
+nor, where borders are smooth, on the resolution of the image. This is the piecewise constant model of Mumford and
+Shah [1]_, by merging [2]_.
 
 References
 ----------
@@ -131,36 +132,33 @@ def merge_pieces(piece: Regions, sums: Array, limit: float) -> Index:
     """
     sums, borders, found = sums.copy(), Borders.between(piece), np.arange(len(sums))
     for level in limit * LEVELS:
-        while len(moving := _moves(borders, sums, level)[0]):
-            _, target = _moves(borders, sums, level)
+        while len(moving := np.flatnonzero((target := _targets(borders, sums, level)) != np.arange(len(sums)))):
             np.add.at(sums, target[moving], sums[moving])
             found, borders = target[found], borders.merged(target)
     return _by_size(found, sums[:, 0])
 
 
-def _moves(borders: Borders, sums: Array, level: float) -> tuple[Index, Index]:
-    """Return regions that merge now, and the target of every region.
+def _targets(borders: Borders, sums: Array, level: float) -> Index:
+    """Return the region that each region becomes a part of now, which may be itself.
 
     A region moves across its weakest border, if that explains less than ``level`` and the region on the other side is
     larger and does not move itself. So many small pieces merge into a large region at once.
     """
-    n_regions = len(sums)
-    target = np.arange(n_regions)
+    own = np.arange(len(sums))
     gain = explained(sums[borders.one], sums[borders.other]) / borders.length
     weak = np.flatnonzero(gain < level)
     order = weak[np.argsort(gain[weak], kind="stable")]
     ends = np.concatenate([borders.one[order], borders.other[order]])
     rank = np.tile(np.arange(len(order)), 2)
-    best = np.full(n_regions, len(order))
+    best = np.full(len(sums), len(order))
     np.minimum.at(best, ends, rank)
     chosen = np.flatnonzero(best < len(order))
     other = (borders.one + borders.other)[order[best[chosen]]] - chosen
     size = sums[:, 0]
     smaller = (size[chosen] < size[other]) | ((size[chosen] == size[other]) & (chosen > other))
+    target = own.copy()
     target[chosen[smaller]] = other[smaller]
-    stays = target == np.arange(n_regions)
-    target = np.where(stays[target], target, np.arange(n_regions))
-    return np.flatnonzero(target != np.arange(n_regions)), target
+    return np.where(target[target] == target, target, own)
 
 
 def explained(one: Array, other: Array) -> Array:
