@@ -139,7 +139,8 @@ def _show(segments: "xr.Dataset", regions: str) -> None:
 
     table = region_table(segments, regions)
     title = f"{segments.sizes['x']} x {segments.sizes['y']} pixels, by {segments.attrs['features'].replace('_', ' ')}"
-    shown = table[["share", "colour", "pieces", "largest", "perimeter", "entropy"]]
+    parts = [] if regions == "connected" else ["pieces", "largest"]
+    shown = table[["share", "colour", *parts, "perimeter", "entropy"]]
     if len(shown) > SHOWN:
         title += f"; the {SHOWN} largest of {len(shown)} regions"
     show(_formatted(shown[:SHOWN]), title, name="regions", values=table, saved=True)
@@ -147,6 +148,7 @@ def _show(segments: "xr.Dataset", regions: str) -> None:
 
 def _formatted(table: "pd.DataFrame") -> "pd.DataFrame":
     shown = table.astype(object)
-    for column, form in FORMATS.items():
+    for column in shown.columns.intersection(list(FORMATS)):
+        form = FORMATS[column]
         shown[column] = ["" if value != value else f"{value:{form}}" for value in table[column]]
     return shown

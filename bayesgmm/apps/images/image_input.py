@@ -176,7 +176,8 @@ def _page_index(page: int, frames: int, name: str) -> int:
     """
     if page > max(frames, 1):
         pages = "one page" if frames == 1 else f"{frames} pages"
-        raise DataError(f"{name} has {pages}; there is no page {page}\n  Give a page from 1 to {frames}.")
+        advice = "Leave the page out" if frames == 1 else f"Give a page from 1 to {frames}"
+        raise DataError(f"{name} has {pages}; there is no page {page}\n  {advice}.")
     return page - 1
 
 

@@ -116,7 +116,7 @@ def fit_pixels(
 
 
 def _constant(image: InputImage, n_pixels: int, names: list[str]) -> DataError:
-    """Say that nothing can be told apart, and name the other pages of the file."""
+    """Say that no regions can be distinguished, and name the other pages of the file."""
     pages = f"another page, from 1 to {image.pages} (--page, or read_image(file, page=2)), or " * (image.pages > 1)
     return DataError(
         f"all features are constant in this image ({plural(n_pixels, 'pixel')}; {listing(names)})\n"
