@@ -34,6 +34,11 @@ def read_image(image: object, page: int | None = None) -> InputImage:
     page : int, optional
         Page of a file, or frame of an animation, from 1. Default: the first.
 
+    Returns
+    -------
+    InputImage
+        Takes the place of the image in ``fit_pixels`` and ``segment_image``.
+
     Raises
     ------
     DataError
