@@ -48,8 +48,8 @@ def report(path: Path) -> None:
 
 
 def china(path: Path) -> None:
-    """Draw the regions of scikit-learn's photograph of a pagoda, as ``bayesgmm segment china.jpg -k 5`` finds them."""
-    regions = segment_image(load_sample_image("china.jpg"), 5, progress=False)
+    """Draw the regions of scikit-learn's photograph of a pagoda, as ``bayesgmm segment china.jpg`` finds them."""
+    regions = segment_image(load_sample_image("china.jpg"), progress=False)
     plot_regions(regions).savefig(path, dpi=82.5)
 
 

@@ -1,3 +1,4 @@
+from .images.image_input import read_image
 from .images.region_plots import overlay_data, plot_regions
 from .images.regions import region_table, save_regions
 from .images.segmentation import fit_pixels, segment_image
@@ -18,6 +19,7 @@ __all__ = [
     "judge",
     "overlay_data",
     "plot_regions",
+    "read_image",
     "recordings_in",
     "region_table",
     "save_regions",

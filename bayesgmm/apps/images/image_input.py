@@ -1,82 +1,43 @@
-"""Input validation of images: files and arrays of the usual kinds become an ``InputImage``."""
+"""Reading images: files and arrays of the usual kinds become an ``InputImage``."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
+from bayesgmm.apps.images.image_arrays import FULL, SHAPES, InputImage, from_array, measured
+from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.memory import require_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SHAPES = "Give (height, width), or (height, width, 3) for colour; with 2 or 4 channels the last is alpha."
-BITS, PHOTOMETRIC, PLANES = 258, 262, 284  # TIFF tags
-Where = EllipsisType | slice | tuple[slice | NDArray, ...]
-FULL = {"b": 1, "u1": 255, "u2": 65535, "f": 1.0}  # the value of white, by data type
+ALPHA = (1, 2)  # kinds of extra samples of a TIFF that are alpha
+BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA_SAMPLES = 258, 262, 277, 284, 338  # TIFF tags
 
 
-@dataclass(frozen=True)
-class InputImage:
-    """Validated image, in its original data type.
-
-    Parameters
-    ----------
-    values : (H, W) or (H, W, 3) uint8, uint16 or float32
-        Grey or sRGB; floats from 0 to 1. Transparent pixels have the colour of the nearest visible one.
-    visible : (H, W) bool, optional
-        False where alpha is zero; None if all pixels are visible.
-    notes : tuple of str
-        Remarks about how the file was read.
-    """
-
-    values: NDArray
-    visible: NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.values.shape[0], self.values.shape[1]
-
-    @property
-    def is_grey(self) -> bool:
-        """True if there is one channel; three equal channels are read as one."""
-        return self.values.ndim == 2
-
-    def unit(self, where: Where = ...) -> NDArray[np.float32]:
-        """Return a part of the image as numbers from 0 to 1: (..., 3), or (...) for grey."""
-        part = self.values[where]
-        return part.astype(np.float32) / np.float32(_full(part.dtype))
-
-    def bytes(self) -> NDArray[np.uint8]:
-        """Return the image (H, W, 3) as 8-bit sRGB."""
-        values = self.values
-        if values.dtype != np.uint8:
-            values = np.round(values * np.float32(255 / _full(values.dtype))).astype(np.uint8)
-        return values if values.ndim == 3 else np.repeat(values[:, :, None], 3, axis=2)
-
-
-def _full(kind: np.dtype) -> float:
-    """Return the value of white for a data type; NaN if unknown."""
-    return FULL.get(kind.kind if kind.kind in "bf" else kind.str[1:], np.nan)
-
-
-def read_image(image: object) -> InputImage:
+def read_image(image: object, page: int | None = None) -> InputImage:
     """Read and validate an image.
 
     Parameters
     ----------
     image : path, open file, PIL image, or array
         An array is (H, W), or (H, W, channels) with grey, grey and alpha, sRGB, or sRGB and alpha; of uint8, uint16,
-        bool, or floats from 0 to 1. A file may have any format of Pillow or tifffile. The EXIF orientation is applied,
-        the first frame of an animation is used, and 16-bit colours have 8 bits where Pillow reads them.
+        bool, or floats from 0 to 1. Other numbers in (H, W), and five or more channels, are bands of measured values.
+        A file may have any format of Pillow or tifffile. The EXIF orientation is applied, and 16-bit colours have 8
+        bits where Pillow reads them. A TIFF with more than three channels, of which none is marked as alpha, has bands.
+    page : int, optional
+        Page of a file, or frame of an animation, from 1. Default: the first.
+
+    Returns
+    -------
+    InputImage
+        Takes the place of the image in ``fit_pixels`` and ``segment_image``.
 
     Raises
     ------
@@ -87,90 +48,32 @@ def read_image(image: object) -> InputImage:
     --------
     >>> read_image(np.array([[0, 255], [255, 0]], dtype=np.uint8)).size
     (2, 2)
-    >>> read_image(np.array([[0.0, 255.0]]))
+    >>> read_image(np.array([[-1000.0, 400.0]])).bands.min()
+    np.float64(-1000.0)
+    >>> read_image(np.full((1, 2, 3), 255.0))
     Traceback (most recent call last):
         ...
-    bayesgmm.errors.DataError: the image has values from 0 to 255; floats go from 0 (black) to 1 (white)
+    bayesgmm.errors.DataError: the image has values from 255 to 255; floats go from 0 (black) to 1 (white)
       Divide by the largest possible value, or give uint8 or uint16.
     """
+    if page is not None:
+        whole("page", page)
     if isinstance(image, InputImage):
         return image
     if isinstance(image, str | Path) or hasattr(image, "read") or hasattr(image, "getbands"):
-        return _read(image)
+        return _read(image, page or 1)
+    if page is not None:
+        raise DataError(f"page={page}: an array has no pages\n  Give the part of the array, or a file.")
     if np.ma.is_masked(image):
         raise DataError("the image has masked pixels\n  Fill them, or make them transparent.")
     try:
         values = np.asarray(image)
     except ValueError as error:
         raise DataError(f"the image is not an array ({error})\n  {SHAPES}") from None
-    return _from_array(values, "the image")
+    return from_array(values, "the image")
 
 
-def _from_array(values: NDArray, what: str) -> InputImage:
-    """Validate an array and separate colour from alpha.
-
-    Raises
-    ------
-    DataError
-        If it is not an image, or its values are invalid.
-    """
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4) or 0 in values.shape:
-        raise DataError(f"{what} has shape {values.shape}\n  {SHAPES}")
-    if np.isnan(_full(values.dtype)):
-        raise DataError(f"{what} holds {values.dtype}; give uint8, uint16, bool, or floats from 0 to 1")
-    channels = 1 if values.ndim == 2 else values.shape[2]
-    alpha = values[:, :, -1] > 0 if channels in (2, 4) else None
-    if values.dtype.kind == "f":
-        if alpha is not None:  # transparent pixels may hold any value, NaN too
-            values = np.where(values[:, :, -1:] == 0, 0, values)
-        values = _checked_floats(values, what)
-    if channels < 3:
-        colour = values if values.ndim == 2 else values[:, :, 0]
-    else:
-        colour = values[:, :, :3]
-        if all((colour[:, :, 0] == colour[:, :, i]).all() for i in (1, 2)):
-            colour = colour[:, :, 0]
-    return _filled(InputImage(np.ascontiguousarray(colour)), alpha, what)
-
-
-def _checked_floats(values: NDArray, what: str) -> NDArray[np.float32]:
-    """Validate floats from 0 to 1.
-
-    Raises
-    ------
-    DataError
-        If values are missing, infinite or out of range.
-    """
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise DataError(f"{what} has missing or infinite pixels\n  Fill them, or make them transparent.")
-    if low < 0 or high > 1:
-        raise DataError(
-            f"{what} has values from {low:g} to {high:g}; floats go from 0 (black) to 1 (white)\n"
-            "  Divide by the largest possible value, or give uint8 or uint16."
-        )
-    return values.astype(np.float32, copy=False)
-
-
-def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
-    """Fill transparent pixels with the nearest visible colour, so that they add no edges and no texture.
-
-    Raises
-    ------
-    DataError
-        If all pixels are transparent.
-    """
-    if alpha is None or alpha.all():
-        return image
-    if not alpha.any():
-        raise DataError(f"{what} is fully transparent")
-    from scipy.ndimage import distance_transform_edt
-
-    rows, columns = distance_transform_edt(~alpha, return_distances=False, return_indices=True)
-    return replace(image, values=image.values[rows, columns], visible=alpha)
-
-
-def _read(source: object) -> InputImage:
+def _read(source: object, page: int) -> InputImage:
     """Read a file or a PIL image.
 
     Raises
@@ -185,7 +88,7 @@ def _read(source: object) -> InputImage:
             raise DataError(f"{source} is not a file; give the path of one image")
     name = str(source if isinstance(source, str | Path) else getattr(source, "name", None) or "the image")
     try:
-        return _opened(source, name)
+        return _opened(source, name, page)
     except DataError:
         raise
     except Exception as error:  # each format and compression raises errors of its own
@@ -202,22 +105,25 @@ def _reason(error: Exception) -> str:
     return f"it is damaged or has an unknown format ({error})"
 
 
-def _opened(source: Any, name: str) -> InputImage:
-    """Read with Pillow, or with tifffile the kinds of TIFF that Pillow can't read or misreads (float colours)."""
+def _opened(source: Any, name: str, page: int) -> InputImage:
+    """Read with Pillow, or with tifffile the kinds of TIFF that Pillow can't read or misreads.
+
+    These are float colours, planes of more than 8 bits, and bands.
+    """
     from PIL import Image
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about unusual tags, and images close to Pillow's size limit
         if hasattr(source, "getbands"):
-            return _from_pillow(source, name)
+            return _from_pillow(source, name, page)
         try:
             with Image.open(source) as image:
-                if not _has_deep_planes(image):
-                    return _from_pillow(image, name)
+                if not (_has_deep_planes(image) or _has_bands(image)):
+                    return _from_pillow(image, name, page)
         except OSError:
             if not name.lower().endswith((".tif", ".tiff")):
                 raise
-        return _from_tiff(source, name)
+        return _from_tiff(source, name, page)
 
 
 def _has_deep_planes(image: "Image") -> bool:
@@ -226,7 +132,16 @@ def _has_deep_planes(image: "Image") -> bool:
     return tags.get(PLANES) == 2 and max(tags.get(BITS, (8,))) > 8
 
 
-def _from_tiff(source: object, name: str) -> InputImage:
+def _has_bands(image: "Image") -> bool:
+    """Check for channels beside grey or RGB that are not alpha."""
+    tags = getattr(image, "tag_v2", {})
+    usual = {0: 1, 1: 1, 2: 3}.get(tags.get(PHOTOMETRIC, -1))  # channels of grey and RGB
+    beside = tags.get(SAMPLES, 1) - usual if usual else 0
+    marked = tuple(tags.get(EXTRA_SAMPLES, ()))[-1:]
+    return beside > 1 or (beside == 1 and (not marked or marked[0] not in ALPHA))
+
+
+def _from_tiff(source: object, name: str, page: int) -> InputImage:
     """Read a TIFF file with tifffile.
 
     Raises
@@ -237,57 +152,76 @@ def _from_tiff(source: object, name: str) -> InputImage:
     if hasattr(source, "seek"):
         source.seek(0)
     with extra("tifffile", "tifffile").TiffFile(source) as file:
-        page, frames = file.pages[0], len(file.pages)
-        require_memory(2 * page.nbytes, name, DataError)
-        values = page.asarray()
-        if page.photometric not in (1, 2):
-            raise DataError(
-                f"{name} is a TIFF of an unsupported kind ({page.photometric.name}); save it as RGB or grey"
-            )
-    if page.axes.startswith("S"):
+        frames = len(file.pages)
+        one = file.pages[_page_index(page, frames, name)]
+        require_memory(2 * one.nbytes, name, DataError)
+        values = one.asarray()
+        if one.photometric not in (1, 2):
+            raise DataError(f"{name} is a TIFF of an unsupported kind ({one.photometric.name}); save it as RGB or grey")
+    if one.axes.startswith("S"):
         values = np.moveaxis(values, 0, -1)
-    return _of_frames(_from_array(values, name), frames, name)
+    return _of_frames(_of_samples(values, one.extrasamples, name), frames, page, name)
 
 
-def _from_pillow(image: "Image", name: str) -> InputImage:
+def _of_samples(values: NDArray, extra_samples: tuple[int, ...], name: str) -> InputImage:
+    """Read the samples of a TIFF: bands if there are more than grey or RGB and alpha."""
+    has_alpha = extra_samples[-1:] and extra_samples[-1] in ALPHA
+    if has_alpha and len(extra_samples) > 1:
+        return measured(values[:, :, :-1], values[:, :, -1] > 0, name)
+    return from_array(values, name, bands=bool(extra_samples) and not has_alpha)
+
+
+def _page_index(page: int, frames: int, name: str) -> int:
+    """Return the index of a page, from 0.
+
+    Raises
+    ------
+    DataError
+        If there is no such page.
+    """
+    if page > max(frames, 1):
+        pages = "one page" if frames == 1 else f"{frames} pages"
+        advice = "Leave the page out" if frames == 1 else f"Give a page from 1 to {frames}"
+        raise DataError(f"{name} has {pages}; there is no page {page}\n  {advice}.")
+    return page - 1
+
+
+def _from_pillow(image: "Image", name: str, page: int) -> InputImage:
     from PIL import ImageOps
 
     frames, kind = getattr(image, "n_frames", 1), image.format
+    index = _page_index(page, frames, name)
+    if index:
+        image.seek(index)
     image.load()
-    read = _from_array(_as_array(image, ImageOps.exif_transpose(image), name), name)
-    return _of_frames(read, 1 if kind == "MPO" else frames, name)  # MPO: a photograph and smaller copies
+    read = from_array(_as_array(image, ImageOps.exif_transpose(image)), name)
+    return _of_frames(read, 1 if kind == "MPO" else frames, page, name)  # MPO: a photograph and smaller copies
 
 
-def _of_frames(image: InputImage, frames: int, name: str) -> InputImage:
-    return image if frames == 1 else replace(image, notes=(f"{name} has {frames} frames; the first is used",))
+def _of_frames(image: InputImage, frames: int, page: int, name: str) -> InputImage:
+    if frames == 1:
+        return image
+    used = "the first" if page == 1 else f"number {page}"
+    return replace(image, pages=frames, notes=(f"{name} has {frames} frames; {used} is used",))
 
 
-def _as_array(source: "Image", upright: "Image", name: str) -> NDArray:
+def _as_array(source: "Image", upright: "Image") -> NDArray:
     """Convert a PIL image to an array of a supported kind."""
     hidden = upright.info.get("transparency")
     if upright.mode in {"L", "RGB", "RGBA", "LA", "F"} and hidden is None:
         return np.asarray(upright)
     if upright.mode.startswith("I"):
-        return _grey_16(source, np.asarray(upright), name)
+        return _grey_16(source, np.asarray(upright))
     if upright.mode == "La":
         return np.asarray(upright.convert("LA"))
     has_alpha = hidden is not None or upright.mode in {"PA", "RGBa"}
     return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _grey_16(source: "Image", values: NDArray, name: str) -> NDArray:
-    """Return 16-bit grey values, where 65535 is white.
-
-    Raises
-    ------
-    DataError
-        If the values have 32 bits or a sign.
-    """
+def _grey_16(source: "Image", values: NDArray) -> NDArray:
+    """Return 16-bit grey values, where 65535 is white; 32-bit and signed values as they are."""
     if source.mode == "I" and source.format not in {"PNG", "PPM"}:  # Pillow returns, or returned, their 16 bits as 32
-        raise DataError(
-            f"{name} holds 32-bit or signed grey values, so the value of white is unknown\n"
-            "  Give uint8 or uint16, or an array of floats from 0 (black) to 1 (white)."
-        )
+        return values
     values = values.astype(np.uint16)
     if getattr(source, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # zero is white: Pillow inverts 8 bits, but not 16
         values = np.uint16(FULL["u2"]) - values

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
-from bayesgmm.apps.images.image_input import InputImage
+from bayesgmm.apps.images.image_arrays import InputImage
 from bayesgmm.declared import positive
 from bayesgmm.errors import DataError, choose
+from bayesgmm.wording import listing, plural
 
 Plane = NDArray[np.float32]
 GROUPS = {
@@ -36,11 +37,14 @@ class Strip:
         Index of the first row in the image.
     height : int
         Height of the image in pixels.
+    bands : (h, W, B) array
+        All bands of the image.
     """
 
     lab: Plane
     first: int
     height: int
+    bands: NDArray
 
 
 def to_lab(unit: Plane) -> Plane:
@@ -63,6 +67,11 @@ def to_lab(unit: Plane) -> Plane:
 
 def _colours(strip: Strip, _: float) -> tuple[Plane, ...]:
     return tuple(strip.lab[:, :, i] for i in range(3))
+
+
+def _bands(strip: Strip, _: float) -> tuple[Plane, ...]:
+    """All bands, in their own units."""
+    return tuple(strip.bands[:, :, i].astype(np.float32) for i in range(strip.bands.shape[2]))
 
 
 def _place(strip: Strip, _: float) -> tuple[Plane, ...]:
@@ -129,8 +138,50 @@ def feature_names(features: str | Sequence[str]) -> list[str]:
     if not requested:
         raise DataError("features=[]: name at least one, for example 'colour'")
     known = {**GROUPS, **{name: (name,) for name in (*PLAIN, *(f"{kind}_3" for kind in WINDOWED))}}
-    names = [name for one in requested for name in ((one,) if _window(one) else choose(one, known, "features"))]
+    names = [
+        name
+        for one in requested
+        for name in ((one,) if _window(one) or band_of(one) else choose(one, known, "features"))
+    ]
     return [*dict.fromkeys(names)]
+
+
+def image_features(image: InputImage, features: str | Sequence[str] | None) -> list[str]:
+    """List the features to compute for an image: by default its bands of measured values, or else its colour.
+
+    Raises
+    ------
+    DataError
+        If the image does not have a band.
+
+    Examples
+    --------
+    >>> from bayesgmm.apps.images.image_input import read_image
+    >>> image_features(read_image(np.zeros((2, 2, 5))), None)
+    ['band_1', 'band_2', 'band_3', 'band_4', 'band_5']
+    >>> image_features(read_image(np.zeros((2, 2))), "band_2")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DataError: there is no 'band_2': the image has 1 band
+      Give 'band_1', or other features.
+    """
+    count = image.bands.shape[2]
+    bands = [f"band_{i + 1}" for i in range(count)]
+    if features is None:
+        features = "colour" if image.measured is None else bands
+    names = feature_names(features)
+    if missing := [name for name in names if band_of(name) and name not in bands]:
+        known = repr(bands[0]) if count == 1 else f"{bands[0]!r} to {bands[-1]!r}"
+        raise DataError(
+            f"there is no {listing(missing)}: the image has {plural(count, 'band')}\n  Give {known}, or other features."
+        )
+    return names
+
+
+def band_of(name: object) -> int | None:
+    """Return the number of a band, from 1, of a feature such as ``band_4``; None for others."""
+    match = re.fullmatch(r"band_([1-9]\d*)", str(name))
+    return int(match[1]) if match else None
 
 
 def _window(name: object) -> tuple[str, float] | None:
@@ -141,6 +192,8 @@ def _window(name: object) -> tuple[str, float] | None:
 
 def _filter_of(name: str) -> tuple[Filter, int, float]:
     """Return the filter of a feature, the index of its plane, and the window's standard deviation (0 for none)."""
+    if (band := band_of(name)) is not None:
+        return _bands, band - 1, 0.0
     window = _window(name)
     return (*PLAIN[name], 0.0) if window is None else (*WINDOWED[window[0]], window[1])
 
@@ -155,7 +208,8 @@ def lab_rows(image: InputImage, start: int, stop: int) -> Strip:
     """Convert rows of an image to CIELAB, clipped at its ends."""
     height = image.size[0]
     first, last = max(start, 0), min(stop, height)
-    return Strip(to_lab(image.unit(slice(first, last))), first, height)
+    rows = slice(first, last)
+    return Strip(to_lab(image.unit(rows)), first, height, image.bands[rows])
 
 
 def pixel_features(image: InputImage, names: Sequence[str], start: int, stop: int) -> tuple[Plane, Plane]:

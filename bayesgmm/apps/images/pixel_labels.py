@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.apps.images.image_input import InputImage
+from bayesgmm.apps.images.image_arrays import InputImage
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters
 from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
 from bayesgmm.wording import listing
@@ -50,7 +50,7 @@ class PixelMixture:
     groups: Plane | None
 
     @classmethod
-    def of(cls, fit: "xr.DataTree", draws: int, merge: "xr.Dataset | Sequence[int] | None") -> "PixelMixture":
+    def of(cls, fit: "xr.DataTree", posterior: Posterior, merge: "xr.Dataset | Sequence[int] | None") -> "PixelMixture":
         """Read a fit of pixels.
 
         Raises
@@ -60,7 +60,6 @@ class PixelMixture:
         DeclarationError
             If ``merge`` is not one region number for each component.
         """
-        posterior = aligned(fit, draws)
         try:
             of_pixels = (*feature_names(posterior.columns),) == posterior.columns
         except DeclarationError:
@@ -140,7 +139,7 @@ def label_pixels(
                 label[own], entropy[own] = _labels(q)
                 if probability is not None:
                     probability[own] = q
-                sums[i] = _sums(label[own], np.concatenate([lab, features], axis=2), n_components)
+                sums[i] = sums_by_label(label[own], np.concatenate([lab, features], axis=2), n_components)
                 if count is not None:
                     count.step()
 
@@ -185,8 +184,8 @@ def _labels(q: Plane) -> tuple[NDArray[np.int16], Plane]:
     return label.astype(np.int16), np.clip(entropy, 0, 1)
 
 
-def _sums(label: NDArray[np.int16], values: Plane, n_components: int) -> Array:
-    """Sum pixels by component (K, 1 + D): their number, then their values (h, W, D)."""
+def sums_by_label(label: NDArray[np.integer], values: Plane, n_components: int) -> Array:
+    """Sum pixels by label (K, 1 + D): their number, then their values (h, W, D)."""
     visible = label >= 0
     component, rows = label[visible], values[visible]
     counts = [np.bincount(component, minlength=n_components).astype(np.float64)]

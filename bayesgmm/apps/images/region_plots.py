@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.apps.images.connected_regions import of_kind
 from bayesgmm.apps.images.regions import boundaries, line_width, mean_colours, overlay
 from bayesgmm.declared import whole
 from bayesgmm.plots.style import colour, literal
@@ -17,13 +18,15 @@ LONGEST = 1600  # largest side of the image in a figure, in pixels
 IN_LEGEND = 12  # regions in the legend
 
 
-def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset":
+def overlay_data(segments: "xr.Dataset", regions: str = "connected", longest: int = LONGEST) -> "xr.Dataset":
     """Compute the data that ``plot_regions`` draws.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
+    regions : {'connected', 'components'}
+        Connected regions, or all pixels of a component as one region.
     longest : int
         Maximum length of the longer side in pixels; larger images are thinned.
 
@@ -31,7 +34,7 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
     -------
     Dataset
         ``overlay`` (y, x, channel), the image tinted by region; ``boundary`` (y, x); ``entropy`` (y, x); and for
-        each component its ``share`` of the pixels and its mean ``colour``.
+        each region its ``share`` of the pixels and its mean ``colour``.
 
     Raises
     ------
@@ -48,6 +51,7 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
     """
     import xarray as xr
 
+    segments = of_kind(segments, regions)
     height, width = segments.sizes["y"], segments.sizes["x"]
     step = -(-max(height, width) // whole("longest", longest))
     thin = segments[["image", "label", "entropy"]].isel(y=slice(None, None, step), x=slice(None, None, step))
@@ -71,13 +75,15 @@ def overlay_data(segments: "xr.Dataset", longest: int = LONGEST) -> "xr.Dataset"
 
 
 @literal
-def plot_regions(segments: "xr.Dataset") -> "Figure":
+def plot_regions(segments: "xr.Dataset", regions: str = "connected") -> "Figure":
     """Plot an image with its regions, the uncertainty of each pixel, and the mean colours.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
+    regions : {'connected', 'components'}
+        Connected regions, or all pixels of a component as one region.
 
     Returns
     -------
@@ -98,7 +104,7 @@ def plot_regions(segments: "xr.Dataset") -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    data = overlay_data(segments)
+    data = overlay_data(segments, regions)
     height, width = segments.sizes["y"], segments.sizes["x"]
     rows, columns = (1, 2) if height > 0.75 * width else (2, 1)  # wide images one above the other
     each = 7.2 / columns

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
+from bayesgmm.apps.images.connected_regions import of_kind
 from bayesgmm.errors import DataError
 from bayesgmm.files import in_place_of, made_folder, write_csv
 from bayesgmm.plots.style import colour
@@ -21,17 +22,20 @@ TRANSPARENT = 255  # index of transparent pixels in labels.png
 TINT = 0.2  # weight of a region's colour in an overlay
 GREY = (128, 128, 128)
 SWATCH = 56  # pixels
+INDEX = {"connected": "region", "components": "component"}
 WRITTEN = ("labels.png", "entropy.png", "overlay.png", "palette.png", "regions.csv")
-Labels = NDArray[np.int16]
+Labels = NDArray[np.int16] | NDArray[np.int32]
 
 
-def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
-    r"""Compute properties of each region, one row per component.
+def region_table(segments: "xr.Dataset", regions: str = "connected") -> "pd.DataFrame":
+    r"""Compute properties of each region, one row per region.
 
     Parameters
     ----------
     segments : Dataset
         From ``segment_image``.
+    regions : {'connected', 'components'}
+        Connected regions, or all pixels of a component as one region.
 
     Returns
     -------
@@ -59,10 +63,14 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
     [[0.5, 1.0], [0.5, 1.0]]
     """
     import pandas as pd
+    from scipy.ndimage import find_objects
 
+    segments = of_kind(segments, regions)
     label = segments["label"].values
     n_components = segments.sizes["component"]
-    pieces, largest = np.array([_pieces(label == k) for k in range(n_components)]).T
+    boxes = find_objects(label.astype(np.int32) + 1, n_components)
+    parts = [_pieces(label[box] == k) if box else (0, np.nan) for k, box in enumerate(boxes)]
+    pieces, largest = np.array(parts).T
     visible = label >= 0
     count = np.bincount(label[visible], minlength=n_components)
     entropy = np.bincount(label[visible], segments["entropy"].values[visible], n_components)
@@ -76,15 +84,13 @@ def region_table(segments: "xr.Dataset") -> "pd.DataFrame":
         "perimeter": perimeters(label, n_components),
         "entropy": entropy / np.where(count > 0, count, np.nan),
     }
-    return pd.DataFrame(columns, index=pd.Index(segments["component"].values, name="component"))
+    return pd.DataFrame(columns, index=pd.Index(segments["component"].values, name=INDEX[regions]))
 
 
 def _pieces(mask: NDArray[np.bool_]) -> tuple[int, float]:
     """Number of connected parts, and the share of the largest."""
     from scipy.ndimage import label
 
-    if not mask.any():
-        return 0, np.nan
     parts, count = label(mask, structure=np.ones((3, 3)))
     sizes = np.bincount(parts.reshape(-1))[1:]
     return count, float(sizes.max() / sizes.sum())
@@ -171,7 +177,7 @@ def line_width(shape: tuple[int, ...]) -> int:
     return max(1, round(max(shape[:2]) / 1500))
 
 
-def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
+def save_regions(segments: "xr.Dataset", folder: str | Path, regions: str = "connected") -> list[Path]:
     """Write the regions of an image as files.
 
     Parameters
@@ -179,9 +185,11 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     segments : Dataset
         From ``segment_image``.
     folder : path
-        Created if it does not exist. It gets ``labels.png`` (the component of each pixel, in a palette; 255 for
+        Created if it does not exist. It gets ``labels.png`` (the region of each pixel, in a palette; 255 for
         transparent pixels), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
         probable), ``overlay.png``, ``palette.png`` and ``regions.csv``.
+    regions : {'connected', 'components'}
+        Connected regions, or all pixels of a component as one region.
 
     Returns
     -------
@@ -191,7 +199,7 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     Raises
     ------
     DataError
-        If there are more than 255 components.
+        If there are more than 255 regions.
     FitFileError
         If the folder can't be written.
 
@@ -207,11 +215,12 @@ def save_regions(segments: "xr.Dataset", folder: str | Path) -> list[Path]:
     from PIL import Image
 
     folder = made_folder(folder, WRITTEN)
+    segments, held = of_kind(segments, regions), segments
     label = segments["label"].values
+    indexed, table = _indexed(label), region_table(held, regions)
     entropy = np.round(segments["entropy"].values * np.float32(255)).astype(np.uint8)
-    table = region_table(segments)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
-    images = (_indexed(label), Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
+    images = (indexed, Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
     for name, image in zip(WRITTEN, images, strict=False):
         with in_place_of(folder / name) as partial:
             image.save(partial, compress_level=3)
@@ -225,12 +234,15 @@ def _indexed(label: Labels) -> "Image":
     Raises
     ------
     DataError
-        If there are more than 255 components.
+        If there are more than 255 regions.
     """
     from PIL import Image
 
     if label.max() >= TRANSPARENT:
-        raise DataError(f"labels.png can hold {TRANSPARENT} components, not {label.max() + 1}")
+        raise DataError(
+            f"labels.png can hold {TRANSPARENT} regions, not {label.max() + 1}\n"
+            "  Try a larger detail, so that more regions are merged, or regions='components'."
+        )
     image = Image.fromarray(np.where(label < 0, TRANSPARENT, label).astype(np.uint8))
     image.putpalette([part for k in range(256) for part in _rgb(colour(k))])
     if (label < 0).any():
