@@ -1,0 +1,127 @@
+"""The best of many mixtures in two rounds: a brief search for each, a thorough one for those that may be best."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.points import Points, as_points
+from bayesgmm.inference.searches import cores_of, run_all
+from bayesgmm.model_selection.selection import Candidates, Row, table_of
+from bayesgmm.posterior.criteria import information_criteria
+from bayesgmm.wording import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Choice = tuple[int, str]
+FINALISTS = 5  # choices that are searched thoroughly
+BRIEF = 300  # sweeps of EM in the first round
+STARTS = 10  # starts of EM in a cycle of the search
+SAMPLE = 3_000  # maximum number of rows in the first round
+BRIEFLY, THOROUGHLY = "brief", "thorough"
+
+
+def shortlist(
+    data: "pd.DataFrame", n_components: Sequence[int], covariance: Sequence[str], *, seed: int, progress: bool = True
+) -> "pd.DataFrame":
+    """Compare choices by BIC: each is searched briefly, on a sample if there are many rows; the best five thoroughly.
+
+    The likelihood of a mixture has many local maxima, and most of the time of ``select`` goes into choices that are far
+    from the best. BIC differs so much between choices that a brief search decides which they are.
+
+    Parameters
+    ----------
+    data : (N, D) DataFrame
+    n_components : sequence of int
+    covariance : sequence of str
+    seed : int
+    progress : bool
+        Show a progress bar that says what is tried.
+
+    Returns
+    -------
+    DataFrame
+        As from ``select``, without ``elbo``, and with ``search``: ``'thorough'`` or ``'brief'``. The thorough ones are
+        first. The criteria of a sample are scaled to all rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> x = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 53.0, 54.0]})
+    >>> table = shortlist(x, [1, 2], ["tied"], seed=1, progress=False)
+    >>> int(table["n_components"][0]), table["search"][0]
+    (2, 'thorough')
+    """
+    points = as_points(data)
+    choices = [(k, name) for k in n_components for name in covariance]
+    brief: list[Row] = []
+    if len(choices) > FINALISTS:
+        brief = _scaled(_searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress), points)
+        choices = best_choices(brief)
+    thorough = _searched(points, choices, covariance, seed, None, progress)
+    rest = [row for row in brief if _choice(row) not in choices]
+    first, others = table_of(thorough, "bic"), table_of(rest, "bic")
+    first["search"], others["search"] = THOROUGHLY, BRIEFLY
+    table = _joined(first, others)
+    return table.drop(columns="elbo")
+
+
+def best_choices(rows: Sequence[Row]) -> list[Choice]:
+    """Return the five choices with the lowest BIC, in the order that was given; if all failed, the first five.
+
+    Examples
+    --------
+    >>> best_choices([{"n_components": 1, "covariance": "full"}, {"n_components": 2, "covariance": "full", "bic": 3.0}])
+    [(2, 'full')]
+    """
+    fitted = [row for row in rows if np.isfinite(row.get("bic", np.nan))]
+    best = sorted(fitted, key=lambda row: row["bic"])[:FINALISTS]
+    return [_choice(row) for row in rows if row in best] or [_choice(row) for row in rows[:FINALISTS]]
+
+
+def _choice(row: Row) -> Choice:
+    return row["n_components"], row["covariance"]
+
+
+def _searched(
+    points: Points, choices: Sequence[Choice], covariance: Sequence[str], seed: int, sweeps: int | None, progress: bool
+) -> list[Row]:
+    """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
+    _ = points.summary  # computed once, before the threads use it
+    settings = {} if sweeps is None else {"sweeps": sweeps}
+    candidates = Candidates.of(points, covariance, seed, STARTS, bounded=False, **settings)
+    names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
+    tasks = [partial(candidates.row, k, name) for k, name in choices]
+    rows, interrupted = run_all(tasks, names[0], cores_of(None), progress, names)
+    if interrupted:
+        raise KeyboardInterrupt
+    return [row for row in rows if row is not None]
+
+
+def _sample(points: Points, seed: int) -> Points:
+    n = len(points.values)
+    if n <= SAMPLE:
+        return points
+    return as_points(points.values[np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))])
+
+
+def _scaled(rows: list[Row], points: Points) -> list[Row]:
+    """Scale the criteria of a sample to all rows."""
+    n = len(points.values)
+    if n <= SAMPLE:
+        return rows
+    factor = n / SAMPLE
+    return [row | _criteria_of_all(row, factor, n) if "loglik" in row else row for row in rows]
+
+
+def _criteria_of_all(row: Row, factor: float, n: int) -> Row:
+    loglik, entropy = factor * row["loglik"], factor * (row["icl"] - row["bic"]) / 2
+    return {"loglik": loglik} | information_criteria(loglik, row["n_parameters"], n, entropy)
+
+
+def _joined(first: "pd.DataFrame", others: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat([first, others], ignore_index=True) if len(others) else first
