@@ -25,7 +25,7 @@ class Path:
         Number of points in the second largest cluster; 0 if there is one cluster.
     entropy : (M,) float
     overlap, saddle : (M,) float
-        The largest between components of the two clusters that the next merger joined; NaN at M clusters.
+        The largest between components of the two clusters that were merged last; NaN at M clusters.
     n_merged : (M,) float
         Number of points in all mergers so far; 0 before the first merger.
     n_points : float

@@ -86,7 +86,7 @@ def merge_components(
         ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats, the sum over the points; ``band``
         [n_clusters, ci_bound], quantiles of the entropies of single draws (these are smaller than the entropy of the
         mean probabilities); ``overlap`` and ``saddle`` [n_clusters], the largest between components of the two
-        clusters that the next merger joins; ``n_merged`` [n_clusters], the number of points in all mergers so far.
+        clusters that were merged last; ``n_merged`` [n_clusters], the number of points in all mergers so far.
         If by ``'valley'`` all clusters but one are small, the choice is one cluster. Attributes: ``n_clusters``,
         the choice, ``rule``, ``draws``, ``ci_prob``. Pass the result to ``partition``, ``co_clustering`` and
         ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
