@@ -30,7 +30,7 @@ NEIGHBOURS = 11  # rows that vote for the cluster of a row
 RINGED = 0.25  # expected distance from which a row gets a ring
 FRAME = 0.005  # quantile of a column at which the frame ends
 SKEWED = 20.0  # ratio of high to low quantiles from which an axis is logarithmic
-LEGEND = 36  # maximum length of a name
+LEGEND = 42  # maximum length of a name
 
 
 def separation_data(rows: "pd.DataFrame", label: object, expected_distance: object) -> "xr.Dataset":
@@ -158,10 +158,11 @@ def separation(
     import matplotlib.pyplot as plt
 
     data = separation_data(rows, label, expected_distance)
-    figure, axis = plt.subplots(figsize=(8.6, 5.0), layout="constrained")
+    lines = 1 + len(np.unique(data["label"].values)) // 2
+    figure, axis = plt.subplots(figsize=(7.6, 4.8 + 0.22 * lines), layout="constrained")
     (_draw_pair if data.sizes["feature"] == 2 else _draw_histogram)(axis, data, names)
     despine(axis)
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=1.6)
+    figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small", markerscale=1.4)
     return figure
 
 

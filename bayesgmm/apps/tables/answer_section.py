@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bayesgmm.apps.tables.cross_tables import cell_words
-from bayesgmm.apps.tables.profiles import description, number_in_words
+from bayesgmm.apps.tables.profiles import number_in_words
 from bayesgmm.plots.separation import separation, separation_data
 from bayesgmm.plots.style import colour
 from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph, Picture
@@ -35,7 +37,8 @@ def answer_section(found: "Clusters", answer: "Sequence[str]", verdict: str) -> 
     how_many, *rest = [_sentence(text) for text in answer]
     sure = [text for text in rest if not text.startswith(("Cluster ", "Column "))]
     blocks: list[Block] = [Paragraph(f"{how_many} {' '.join(sure[:1])}", "lead"), Paragraph(_sentence(verdict), "lead")]
-    blocks += [_picture(found), _table(found), *([Items(tuple(sure[1:]))] if sure[1:] else [])]
+    each = [text for text in rest if text.startswith("Cluster ")]
+    blocks += [_picture(found), Items(tuple(each)), _table(found), *([Items(tuple(sure[1:]))] if sure[1:] else [])]
     return Filled("answer", "The clusters", [*blocks, *_cross(found)])
 
 
@@ -61,26 +64,27 @@ def _picture(found: "Clusters") -> Picture:
 
 
 def _table(found: "Clusters") -> Grid:
-    columns = shown_columns(found)
-    rows = []
-    for k, row in found.overview.iterrows():
-        medians = [number_in_words(found.profiles.loc[(k, name), "median"]) for name in columns]
-        silhouette = f"{row['silhouette']:.2f}" if row["silhouette"] == row["silhouette"] else ""
-        sure = (f"{row['uncertain']:,}", f"{row['expected_distance']:.2f}", silhouette)
-        special = description(found.profiles, int(k)).replace("median ", "")
-        size = f"{row['size']:,} ({100 * row['share']:.0f} %)"
-        rows.append((f"{k}: {row['name']}", size, *medians, *sure, special))
-    headings = ("cluster", "rows", *columns, "uncertain rows", "uncertainty", "silhouette", "what is special")
+    """One column for each cluster: its size, its medians, how sure it is."""
+    overview, columns = found.overview, shown_columns(found)
+    sizes = zip(overview["size"], overview["share"], strict=True)
+    rows = [("rows", *(f"{size:,} ({100 * share:.0f} %)" for size, share in sizes))]
+    rows += [
+        (name, *(number_in_words(found.profiles.loc[(k, name), "median"]) for k in overview.index)) for name in columns
+    ]
+    rows.append(("uncertain rows", *(f"{count:,}" for count in overview["uncertain"])))
+    rows.append(("uncertainty", *(f"{value:.2f}" for value in overview["expected_distance"])))
+    if np.isfinite(overview["silhouette"]).all():
+        rows.append(("silhouette", *(f"{value:.2f}" for value in overview["silhouette"])))
     some = " of the columns that differ most" if len(columns) < len(found.table.columns) else ""
     return Grid(
-        f"The clusters: proposed names, sizes, and medians{some}.",
-        headings,
+        f"The clusters: sizes, medians{some}, and how sure they are.",
+        ("", *(f"cluster {k}" for k in overview.index)),
         tuple(rows),
-        note="Names come from the columns in which a cluster's median differs most from that of the other rows, in "
-        "standard deviations within clusters. Uncertainty is the mean expected distance of the rows by the model, "
-        "from 0 (certain) to 1. The silhouette compares distances to the own and to the nearest other cluster: 1 is far, 0 as "
-        "close, negative closer.",
-        ends_in_words=True,
+        note="Uncertainty is the mean expected distance of the rows by the model, from 0 (certain) to 1. The silhouette "
+        "compares distances to the own and to the nearest other cluster: 1 is far, 0 as close, negative closer. Names "
+        "are proposals, from the columns in which the median differs most from that of the other rows, in standard "
+        "deviations within clusters.",
+        colours=(None, *(colour(int(k)) for k in overview.index)),
     )
 
 

@@ -22,6 +22,8 @@ UNCERTAIN = 0.25  # expected distance of a row from which its cluster is called 
 NAMED = frozenset({"n_components", "covariance", "method", "seed", "columns", "drop", "id", "keep", "na"})
 """Arguments that advice may name: those of ``cluster_table``, which are options of the command, too."""
 ARGUMENT = re.compile(r"\b(\w+)=")
+OTHER_PRIOR = re.compile(r"(, or|,| or) (an? )?[^.,]*\bprior\b[^.]*")
+IMPOSSIBLE = re.compile(r"plots\.|chains|prior|draws")
 FEW_VALUES = 10  # different values of a column that may make components degenerate
 
 
@@ -67,7 +69,7 @@ def _how_sure(found: "Clusters") -> list[str]:
 def _beside(found: "Clusters") -> list[str]:
     """Mention the answer with as many clusters as components, where they were merged."""
     components = found.rows["component"].dropna().nunique()
-    if found.is_separate and components > found.n_clusters:
+    if components > found.n_clusters:
         sizes = found.rows["component"].value_counts().tolist()
         return [
             f"without merging: {components} groups, one for each component, of {_numbers(sizes)} rows (the column "
@@ -169,6 +171,18 @@ def _edge(choices: "pd.DataFrame", n_rows: int) -> list[str]:
     return [f"{plural(best, 'component is', 'components are')} the largest number that was tried{advice}"]
 
 
+def possible(advice: str) -> str:
+    """Return the part of an advice that ``cluster_table`` and its command can follow; empty if there is none.
+
+    Examples
+    --------
+    >>> possible("Try n_components=2, or a SparseDirichlet prior."), possible("Try draws=9000.")
+    ('Try n_components=2.', '')
+    """
+    advice = OTHER_PRIOR.sub("", advice)
+    return advice if {*ARGUMENT.findall(advice)} <= NAMED and not IMPOSSIBLE.search(advice) else ""
+
+
 def verdict_words(findings: Findings) -> str:
     """Return the verdict of the checks in one line; advice that names no argument of ``cluster_table`` is left out.
 
@@ -181,6 +195,5 @@ def verdict_words(findings: Findings) -> str:
     """
     text = findings.verdict
     for finding in findings:
-        if not {*ARGUMENT.findall(finding.advice)} <= NAMED or "plots." in finding.advice or "chains" in finding.advice:
-            text = text.replace(f" {finding.advice}", "") if finding.advice else text
+        text = text.replace(f" {finding.advice}", f" {possible(finding.advice)}".rstrip())
     return text.replace(" below.", " in the report.")
