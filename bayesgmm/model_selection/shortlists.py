@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Choice = tuple[int, str]
 FINALISTS = 5  # choices that are searched thoroughly
-BRIEF = 300  # sweeps of EM in the first round
-STARTS = 10  # starts of EM in a cycle of the search
+BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the first round
+THOROUGH = {"n_init": 10}
 SAMPLE = 3_000  # maximum number of rows in the first round
 BRIEFLY, THOROUGHLY = "brief", "thorough"
 
@@ -60,7 +60,7 @@ def shortlist(
     if len(choices) > FINALISTS:
         brief = _scaled(_searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress), points)
         choices = best_choices(brief)
-    thorough = _searched(points, choices, covariance, seed, None, progress)
+    thorough = _searched(points, choices, covariance, seed, THOROUGH, progress)
     rest = [row for row in brief if _choice(row) not in choices]
     first, others = table_of(thorough, "bic"), table_of(rest, "bic")
     first["search"], others["search"] = THOROUGHLY, BRIEFLY
@@ -86,12 +86,16 @@ def _choice(row: Row) -> Choice:
 
 
 def _searched(
-    points: Points, choices: Sequence[Choice], covariance: Sequence[str], seed: int, sweeps: int | None, progress: bool
+    points: Points,
+    choices: Sequence[Choice],
+    covariance: Sequence[str],
+    seed: int,
+    search: dict[str, int],
+    progress: bool,
 ) -> list[Row]:
     """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
     _ = points.summary  # computed once, before the threads use it
-    settings = {} if sweeps is None else {"sweeps": sweeps}
-    candidates = Candidates.of(points, covariance, seed, STARTS, bounded=False, **settings)
+    candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
     names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
     tasks = [partial(candidates.row, k, name) for k, name in choices]
     rows, interrupted = run_all(tasks, names[0], cores_of(None), progress, names)

@@ -68,9 +68,8 @@ def _table(found: "Clusters") -> Grid:
     overview, columns = found.overview, shown_columns(found)
     sizes = zip(overview["size"], overview["share"], strict=True)
     rows = [("rows", *(f"{size:,} ({100 * share:.0f} %)" for size, share in sizes))]
-    rows += [
-        (name, *(number_in_words(found.profiles.loc[(k, name), "median"]) for k in overview.index)) for name in columns
-    ]
+    medians = found.profiles["median"].unstack("cluster")
+    rows += [(name, *map(number_in_words, medians.loc[name])) for name in columns]
     rows.append(("uncertain rows", *(f"{count:,}" for count in overview["uncertain"])))
     rows.append(("uncertainty", *(f"{value:.2f}" for value in overview["expected_distance"])))
     if np.isfinite(overview["silhouette"]).all():
@@ -80,10 +79,10 @@ def _table(found: "Clusters") -> Grid:
         f"The clusters: sizes, medians{some}, and how sure they are.",
         ("", *(f"cluster {k}" for k in overview.index)),
         tuple(rows),
-        note="Uncertainty is the mean expected distance of the rows by the model, from 0 (certain) to 1. The silhouette "
-        "compares distances to the own and to the nearest other cluster: 1 is far, 0 as close, negative closer. Names "
-        "are proposals, from the columns in which the median differs most from that of the other rows, in standard "
-        "deviations within clusters.",
+        note="Uncertainty is the mean expected distance of the rows by the model, from 0 (certain) to 1. The "
+        "silhouette compares distances to the own and to the nearest other cluster: 1 is far, 0 as close, negative "
+        "closer. Names are proposals, from the columns in which the median differs most from that of the other rows, "
+        "in standard deviations within clusters.",
         colours=(None, *(colour(int(k)) for k in overview.index)),
     )
 

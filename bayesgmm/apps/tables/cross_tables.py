@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_VALUES = 12  # maximum number of different values of a column that is counted value by value
 SHOWN = 2  # values of a cluster in words
 WITHOUT = IDS | {"constant", "empty", "date", "time"}  # kinds of columns without a cross table
-CLEAR = 0.1  # association from which a column is mentioned
+CLEAR = 0.2  # association from which a column is mentioned
 
 
 def cross_tables(check: DataCheck, cluster: "pd.Series") -> "pd.DataFrame":
