@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.flagging import Rule
 
 SHOWN = 10  # uncertain rows
-SHOWN_COLUMNS = 4
+SHOWN_COLUMNS = 3
 TRAINING = {
     "new",
     "save",

@@ -106,7 +106,8 @@ def _cross(found: "Clusters") -> list[Block]:
         rows.append((str(name), f"{part['association'].iloc[0]:.2f}", *cells))
     headings = ("column", "association", *(f"cluster {k}" for k in clusters))
     grid = Grid(
-        "Columns that were not used, in each cluster: the most frequent values with their shares, or medians.",
+        "Columns that were not used, in each cluster: the most frequent values with their shares (of two values, "
+        "the second), or medians.",
         headings,
         tuple(rows),
         note="Association is Cramér's V, from 0 (none) to 1; all values and their counts are in cross_tables.csv.",

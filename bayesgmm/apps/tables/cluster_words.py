@@ -194,6 +194,6 @@ def verdict_words(findings: Findings) -> str:
     'Use these results with care: BFMI is 0.2. The other check found no problem.'
     """
     text = findings.verdict
-    for finding in findings:
+    for finding in (finding for finding in findings if finding.advice):
         text = text.replace(f" {finding.advice}", f" {possible(finding.advice)}".rstrip())
     return text.replace(" below.", " in the report.")

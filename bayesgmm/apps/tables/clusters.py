@@ -43,6 +43,7 @@ MAX_NUTS_WORK = 2_000_000  # rows times components times squared columns; beyond
 MAX_COORDINATES = 200  # of NUTS
 MAX_LABELS = 20_000_000  # rows times posterior draws
 MIN_DRAWS, MAX_DRAWS = 100, 1000  # posterior draws for mergers and the partition
+RESTARTS = 4  # random starts of the search for the partition
 COMPARED = 2_000  # maximum number of rows for the silhouette
 
 
@@ -308,7 +309,7 @@ def _found(
     level = merged.attrs["n_clusters"] if merged.attrs["n_clusters"] > 1 else merged.sizes["n_clusters"]
     closest = float(merged["saddle"].sel(n_clusters=max(level - 1, 1)))
     merged = merged.sel(n_clusters=level).assign_attrs(closest=closest)
-    best_partition = partition(tree, merge=merged, draws=draws, seed=seed, progress=progress)
+    best_partition = partition(tree, merge=merged, restarts=RESTARTS, draws=draws, seed=seed, progress=progress)
     component = assignments(tree, draws=draws)["label"].values
     profile = profiles(rows, best_partition["label"].values)
     return Clusters(_labelled(table, best_partition, component), profile, tree, best_partition, merged, choices, table)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 12  # maximum number of different values of a column that is counted value by value
 SHOWN = 2  # values of a cluster in words
+MENTIONED = 3  # columns in words
 WITHOUT = IDS | {"constant", "empty", "date", "time"}  # kinds of columns without a cross table
 CLEAR = 0.2  # association from which a column is mentioned
 
@@ -99,7 +100,7 @@ def _medians(values: "pd.Series", cluster: "pd.Series", name: str) -> "pd.DataFr
 
 
 def cross_words(table: "pd.DataFrame") -> list[str]:
-    """Describe each column that goes with the clusters: one sentence.
+    """Describe the three columns that go with the clusters most: one sentence each.
 
     Examples
     --------
@@ -107,19 +108,23 @@ def cross_words(table: "pd.DataFrame") -> list[str]:
     >>> import pandas as pd
     >>> check = bg.data_check({"x": [1.5, 2.5, 4.0, 2.0], "sex": ["f", "f", "m", "m"]})
     >>> cross_words(cross_tables(check, pd.Series([0, 0, 1, 1], dtype="Int64")))
-    ["column 'sex', not used: cluster 0: f 100 %; cluster 1: m 100 %"]
+    ["column 'sex', not used: cluster 0: m (0 %); cluster 1: m (100 %)"]
     """
     clear = table[table["association"] >= CLEAR]
     lines = []
-    for name, part in clear.groupby("column", sort=False):
+    for name, part in [*clear.groupby("column", sort=False)][:MENTIONED]:
         cells = [f"cluster {cluster}: {cell_words(rows)}" for cluster, rows in part.groupby("cluster")]
         lines.append(f"column {name!r}, not used: {'; '.join(cells)}")
     return lines
 
 
 def cell_words(rows: "pd.DataFrame") -> str:
-    """Return the most frequent values of a column in a cluster, with their shares, or its median."""
+    """Return the most frequent values of a column in a cluster, with their shares, or its median.
+
+    Of two values only the second is named.
+    """
     if np.isfinite(rows["median"].iloc[0]):
         return f"median {number_in_words(rows['median'].iloc[0])}"
-    most = rows[rows["count"] > 0].sort_values("share", ascending=False, kind="stable").head(SHOWN)
-    return ", ".join(f"{row['value']} {100 * row['share']:.0f} %" for _, row in most.iterrows())
+    often = rows[rows["count"] > 0].sort_values("share", ascending=False, kind="stable").head(SHOWN)
+    named = rows.iloc[1:] if len(rows) == SHOWN else often
+    return ", ".join(f"{row['value']} ({100 * row['share']:.0f} %)" for _, row in named.iterrows())
