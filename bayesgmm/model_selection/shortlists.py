@@ -19,7 +19,8 @@ Choice = tuple[int, str]
 FINALISTS = 5  # choices that are searched thoroughly
 BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the first round
 THOROUGH = {"n_init": 10}
-SAMPLE = 3_000  # maximum number of rows in the first round
+SAMPLE = 1_500  # maximum number of rows in the first round
+ONE_THREAD = 200_000  # numbers in a table for which several threads wait for each other more than they save
 BRIEFLY, THOROUGHLY = "brief", "thorough"
 
 
@@ -98,7 +99,8 @@ def _searched(
     candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
     names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
     tasks = [partial(candidates.row, k, name) for k, name in choices]
-    rows, interrupted = run_all(tasks, names[0], cores_of(None), progress, names)
+    cores = 1 if points.values.size <= ONE_THREAD else cores_of(None)
+    rows, interrupted = run_all(tasks, names[0], cores, progress, names)
     if interrupted:
         raise KeyboardInterrupt
     return [row for row in rows if row is not None]
