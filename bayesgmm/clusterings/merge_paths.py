@@ -92,7 +92,8 @@ def merge_path(share: Array, weight: Array | None = None, x: Array | None = None
         state = _numbered(groups, parts, weight), _second(parts, weight), entropy(parts, weight)
         steps.append((*state, measured, saddle, steps[-1][-1] + n_points))
     clusters, *curves = zip(*reversed(steps), strict=True)
-    return Path(np.stack(clusters), *map(np.array, curves), float(weight.sum()))
+    second, entropies, overlaps, depth, n_merged = (np.array(curve) for curve in curves)
+    return Path(np.stack(clusters), second, entropies, overlaps, depth, n_merged, float(weight.sum()))
 
 
 def _connections(

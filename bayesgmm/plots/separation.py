@@ -30,6 +30,7 @@ NEIGHBOURS = 11  # rows that vote for the cluster of a row
 RINGED = 0.25  # expected distance from which a row gets a ring
 FRAME = 0.005  # quantile of a column at which the frame ends
 SKEWED = 20.0  # ratio of high to low quantiles from which an axis is logarithmic
+LEGEND_AREA = 28.0  # of the markers in the legend, in square points
 LEGEND = 42  # maximum length of a name
 
 
@@ -156,13 +157,17 @@ def separation(
     >>> plt.close(figure)
     """
     import matplotlib.pyplot as plt
+    from matplotlib.collections import PathCollection
 
     data = separation_data(rows, label, expected_distance)
     lines = 1 + len(np.unique(data["label"].values)) // 2
     figure, axis = plt.subplots(figsize=(7.6, 4.8 + 0.22 * lines), layout="constrained")
     (_draw_pair if data.sizes["feature"] == 2 else _draw_histogram)(axis, data, names)
     despine(axis)
-    figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small", markerscale=1.4)
+    legend = figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small")
+    for mark in legend.legend_handles:
+        if isinstance(mark, PathCollection):
+            mark.set_sizes([LEGEND_AREA])
     return figure
 
 
@@ -170,14 +175,24 @@ def _draw_pair(axis: "Axes", data: "xr.Dataset", names: "Sequence[str] | None") 
     n = data.sizes["point"]
     shown = data.isel(point=np.linspace(0, n - 1, min(n, DRAWN)).round().astype(int))
     x, label = shown["x"].values, shown["label"].values
-    area = marker_area(len(x), total=6_000, minimum=4, maximum=26)
+    area = marker_area(len(x), total=8_000, minimum=9, maximum=26)
     for k in np.unique(label):
         own, marker = x[label == k], MARKERS[int(k) % len(MARKERS)]
-        axis.scatter(*own.T, s=area, c=colour(int(k)), marker=marker, lw=0, alpha=0.8, label=_legend(data, k, names))
+        axis.scatter(
+            own[:, 0],
+            own[:, 1],
+            s=area,
+            c=colour(int(k)),
+            marker=marker,
+            lw=0,
+            alpha=0.8,
+            label=_legend(data, k, names),
+        )
     uncertain = shown["uncertain"].values
     if uncertain.any():
         axis.scatter(
-            *x[uncertain].T,
+            x[uncertain, 0],
+            x[uncertain, 1],
             s=2.6 * area + 12,
             facecolors="none",
             edgecolors="0.1",

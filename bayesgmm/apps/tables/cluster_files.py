@@ -65,7 +65,7 @@ def _write_report(found: "Clusters", path: Path, progress: bool, wording: Callab
     opening = [
         answer_section(found, answer, wording(found.verdict)),
         selection_section([*map(wording, found.method()), WHOLE], found.choices),
-        table_section(found.table.check),
+        *([table_section(found.table.check)] if found.table.check is not None else []),
     ]
     title = f"{many} in {rows}"
     report(

@@ -141,6 +141,7 @@ class Clusters:
     @cached_property
     def cross(self) -> "pd.DataFrame":
         """Cross tables of the clusters with the columns that were not used."""
+        assert self.table.check is not None  # usable_table made it
         return cross_tables(self.table.check, self.rows["cluster"])
 
     @cached_property

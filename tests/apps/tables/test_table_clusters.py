@@ -113,7 +113,7 @@ def test_the_association_is_one_for_a_column_that_is_the_clusters_and_zero_for_a
     assert found["coin"] < 0.1
 
 
-def choices(counts, bic, **columns):
+def choices(counts, bic):
     return pd.DataFrame({"n_components": counts, "covariance": "full", "bic": bic, "problem": "", "search": "thorough"})
 
 
