@@ -16,7 +16,7 @@ from bayesgmm.sweep.stats import Array
 
 BINS = 200
 WIDTH = 0.35  # of the smoothing, in standard deviations of a component
-DOUBT = 1.5, 1.0  # standard errors of a valley and of a peak: they count only as far as chance does not explain them
+ERRORS = 1.5, 1.0  # standard errors of a valley and of a peak: they count only as far as chance does not explain them
 BEYOND = 2.0  # standard deviations of a component that the histogram covers beyond the means
 FEW = 15.0  # with fewer points in a component, the saddle is that of the two fitted Gaussians
 BRIDGE = 3.0  # a component connects two clusters fully if it has a third of the points of their largest components
@@ -111,7 +111,7 @@ def _saddle(moments: Moments, a: int, b: int) -> float:
         return _lowest(scipy.stats.norm.pdf(edges[:, None], ends, spread) @ size, edges, ends)
     count = np.histogram(moments.x @ direction, edges, weights=moments.share[:, a] + moments.share[:, b])[0]
     middle, step = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    return _lowest(_smooth(count, WIDTH * sd / step), middle, ends, *DOUBT)
+    return _lowest(_smooth(count, WIDTH * sd / step), middle, ends, *ERRORS)
 
 
 def _smooth(count: Array, width: float) -> Array:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.apps.tables.cross_tables import cell_words
+from bayesgmm.apps.tables.found_clusters import FoundClusters
 from bayesgmm.apps.tables.profiles import number_in_words
 from bayesgmm.plots.separation import separation, separation_data
 from bayesgmm.plots.style import colour
@@ -16,15 +17,14 @@ from bayesgmm.wording import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayesgmm.apps.tables.clusters import Clusters
 
 SHOWN = 6  # columns whose medians are shown
 CROSSED = 8  # columns with a cross table
 NAMED = 2  # columns in the description of a picture
 
 
-def answer_section(found: "Clusters", answer: "Sequence[str]", verdict: str) -> Filled:
-    """Make the section: how many clusters and how sure, one picture, the table of clusters, the verdict.
+def answer_section(found: FoundClusters, answer: "Sequence[str]", verdict: str) -> Filled:
+    """Make the section: how many clusters, their uncertainty, one picture, the table of clusters, the verdict.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
-def _picture(found: "Clusters") -> Picture:
+def _picture(found: FoundClusters) -> Picture:
     label, distance = found.partition["label"].values, found.partition["expected_distance"].values
     data = separation_data(found.table.rows, label, distance)
     shown = " and ".join(data["feature"].values)
@@ -63,8 +63,8 @@ def _picture(found: "Clusters") -> Picture:
     )
 
 
-def _table(found: "Clusters") -> Grid:
-    """One column for each cluster: its size, its medians, how sure it is."""
+def _table(found: FoundClusters) -> Grid:
+    """One column for each cluster: its size, its medians, its uncertainty."""
     overview, columns = found.overview, shown_columns(found)
     sizes = zip(overview["size"], overview["share"], strict=True)
     rows = [("rows", *(f"{size:,} ({100 * share:.0f} %)" for size, share in sizes))]
@@ -76,7 +76,7 @@ def _table(found: "Clusters") -> Grid:
         rows.append(("silhouette", *(f"{value:.2f}" for value in overview["silhouette"])))
     some = " of the columns that differ most" if len(columns) < len(found.table.columns) else ""
     return Grid(
-        f"The clusters: sizes, medians{some}, and how sure they are.",
+        f"The clusters: sizes, medians{some}, and uncertainty.",
         ("", *(f"cluster {k}" for k in overview.index)),
         tuple(rows),
         note="Uncertainty is the mean expected distance of the rows by the model, from 0 (certain) to 1. The "
@@ -87,14 +87,14 @@ def _table(found: "Clusters") -> Grid:
     )
 
 
-def shown_columns(found: "Clusters") -> list[str]:
+def shown_columns(found: FoundClusters) -> list[str]:
     """Return the columns with the largest differences between clusters, in the order of the table."""
     largest = found.profiles["difference"].abs().groupby(level="column", sort=False).max()
     best = set(largest.sort_values(ascending=False, kind="stable").head(SHOWN).index)
     return [name for name in found.table.columns if name in best]
 
 
-def _cross(found: "Clusters") -> list[Block]:
+def _cross(found: FoundClusters) -> list[Block]:
     names = found.cross["column"].unique()[:CROSSED] if len(found.cross) else []
     if not len(names):
         return []

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesgmm.apps.tables.answer_section import answer_section
+from bayesgmm.apps.tables.cluster_words import all_words, answer_words, method_words, verdict_words
+from bayesgmm.apps.tables.found_clusters import FoundClusters
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.apps.tables.table_section import table_section
 from bayesgmm.files import in_place_of, made_folder, write_csv, write_picture
@@ -13,8 +15,6 @@ from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from bayesgmm.apps.tables.clusters import Clusters
 
 FILES = (
     "clusters.csv",
@@ -33,7 +33,7 @@ SECTIONS = ("clusters", "findings", "fitted", "again", "cite", "terms")
 WHOLE = "The complete report on this fit, with its chains and its predictions: bayesgmm report fit.nc -o fit.html"
 
 
-def write_clusters(found: "Clusters", folder: Path, progress: bool, wording: Callable[[str], str]) -> list[Path]:
+def write_clusters(found: FoundClusters, folder: Path, progress: bool, wording: Callable[[str], str]) -> list[Path]:
     """Write everything into a folder; return the paths."""
     from bayesgmm import plots
 
@@ -44,7 +44,7 @@ def write_clusters(found: "Clusters", folder: Path, progress: bool, wording: Cal
     write_csv(found.cross, folder / "cross_tables.csv", index=False)
     write_csv(found.choices, folder / "choices.csv", index=False)
     with in_place_of(folder / "summary.txt") as partial:
-        partial.write_text("\n".join(map(wording, found.words())) + "\n", encoding="utf-8")
+        partial.write_text("\n".join(map(wording, all_words(found))) + "\n", encoding="utf-8")
     schema.save(found.fit, folder / "fit.nc")
     _write_report(found, folder / "report.html", progress, wording)
     distance = found.partition["expected_distance"].values
@@ -56,15 +56,15 @@ def write_clusters(found: "Clusters", folder: Path, progress: bool, wording: Cal
     return [folder / name for name in FILES]
 
 
-def _write_report(found: "Clusters", path: Path, progress: bool, wording: Callable[[str], str]) -> None:
+def _write_report(found: FoundClusters, path: Path, progress: bool, wording: Callable[[str], str]) -> None:
     from bayesgmm.reports import report
 
     rows = plural(len(found.table.rows), "row")
     many = plural(found.n_clusters, "cluster" if found.is_separate else "overlapping group")
-    answer = [wording(text) for text in found.answer()[:-1]]
+    *answer, _ = map(wording, answer_words(found))
     opening = [
-        answer_section(found, answer, wording(found.verdict)),
-        selection_section([*map(wording, found.method()), WHOLE], found.choices),
+        answer_section(found, answer, wording(verdict_words(found.findings))),
+        selection_section([*map(wording, method_words(found)), WHOLE], found.choices),
         *([table_section(found.table.check)] if found.table.check is not None else []),
     ]
     title = f"{many} in {rows}"

@@ -1,4 +1,4 @@
-"""Sentences about the clusters of a table: the answer, how sure it is, and how it was found."""
+"""Sentences about the clusters of a table: the answer, its uncertainty, and how it was found."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.apps.tables.cross_tables import cross_words
+from bayesgmm.apps.tables.found_clusters import UNCERTAIN, FoundClusters
 from bayesgmm.apps.tables.profiles import description
 from bayesgmm.findings import Findings
 from bayesgmm.model_selection.shortlists import THOROUGHLY
@@ -16,9 +17,7 @@ from bayesgmm.wording import listing, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesgmm.apps.tables.clusters import Clusters
 
-UNCERTAIN = 0.25  # expected distance of a row from which its cluster is called uncertain
 NAMED = frozenset({"n_components", "covariance", "method", "seed", "columns", "drop", "id", "keep", "na"})
 """Arguments that advice may name: those of ``cluster_table``, which are options of the command, too."""
 ARGUMENT = re.compile(r"\b(\w+)=")
@@ -27,19 +26,25 @@ IMPOSSIBLE = re.compile(r"plots\.|chains|prior|draws")
 FEW_VALUES = 10  # different values of a column that may make components degenerate
 
 
-def answer_words(found: "Clusters") -> list[str]:
-    """Say how many clusters there are, what is special about each, and how sure that is."""
-    return [_how_many(found), *_each(found), *_how_sure(found), *_beside(found), *cross_words(found.cross)]
+def answer_words(found: FoundClusters) -> list[str]:
+    """Say how many clusters there are, what is special about each, how uncertain that is, and the verdict."""
+    lines = [_how_many(found), *_each(found), *_uncertainty(found), *_beside(found), *cross_words(found.cross)]
+    return [*lines, f"checks of the fit: {verdict_words(found.findings)}"]
 
 
-def _how_many(found: "Clusters") -> str:
+def all_words(found: FoundClusters) -> list[str]:
+    """Return the answer, how it was found, and the remarks on the table."""
+    return [*answer_words(found), *method_words(found), *found.table.words()]
+
+
+def _how_many(found: FoundClusters) -> str:
     n, rows = found.n_clusters, plural(len(found.table.rows), "row")
     if found.is_separate:
         return f"{plural(n, 'cluster')} in {rows}"
     return f"no separate clusters in {rows}: {n} groups that overlap, without a valley between them"
 
 
-def _each(found: "Clusters") -> list[str]:
+def _each(found: FoundClusters) -> list[str]:
     sizes = found.overview["size"]
     return [
         f"cluster {k} ({name}): {plural(int(sizes[k]), 'row')}, {description(found.profiles, k)}"
@@ -47,7 +52,7 @@ def _each(found: "Clusters") -> list[str]:
     ]
 
 
-def _how_sure(found: "Clusters") -> list[str]:
+def _uncertainty(found: FoundClusters) -> list[str]:
     if found.n_clusters == 1:
         return []
     uncertain, lines = len(found.uncertain_rows), []
@@ -66,7 +71,7 @@ def _how_sure(found: "Clusters") -> list[str]:
     return lines
 
 
-def _beside(found: "Clusters") -> list[str]:
+def _beside(found: FoundClusters) -> list[str]:
     """Mention the answer with as many clusters as components, where they were merged."""
     components = found.rows["component"].dropna().nunique()
     if components > found.n_clusters:
@@ -82,7 +87,7 @@ def _numbers(values: Sequence[int]) -> str:
     return ", ".join(f"{value:,}" for value in values)
 
 
-def method_words(found: "Clusters") -> list[str]:
+def method_words(found: FoundClusters) -> list[str]:
     """Say how the clusters were found: columns, choices, mergers, and the partition."""
     model = declaration(found.fit)
     lines = [f"columns used: {listing(found.table.columns)}"]

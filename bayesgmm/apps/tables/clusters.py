@@ -3,28 +3,25 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.cluster_words import UNCERTAIN, answer_words, method_words, verdict_words
-from bayesgmm.apps.tables.columns import UsableTable, beside, require_rows, usable_table
-from bayesgmm.apps.tables.cross_tables import cross_tables
-from bayesgmm.apps.tables.profiles import names, profiles
+from bayesgmm.apps.tables.cluster_files import write_clusters
+from bayesgmm.apps.tables.cluster_words import all_words, answer_words, method_words, verdict_words
+from bayesgmm.apps.tables.columns import UsableTable, require_rows, usable_table
+from bayesgmm.apps.tables.found_clusters import FoundClusters
+from bayesgmm.apps.tables.profiles import profiles
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
-from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.findings import Findings
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
-from bayesgmm.posterior.info import declaration
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.results import DataCheck
@@ -44,11 +41,10 @@ MAX_COORDINATES = 200  # of NUTS
 MAX_LABELS = 20_000_000  # rows times posterior draws
 MIN_DRAWS, MAX_DRAWS = 100, 1000  # posterior draws for mergers and the partition
 RESTARTS = 4  # random starts of the search for the partition
-COMPARED = 2_000  # maximum number of rows for the silhouette
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(FoundClusters):
     """Clusters of a table, as ``cluster_table`` returns them.
 
     Parameters
@@ -75,99 +71,14 @@ class Clusters:
     ([41, 40], 0)
     """
 
-    rows: "pd.DataFrame"
-    profiles: "pd.DataFrame"
-    fit: "xr.DataTree"
-    partition: "xr.Dataset"
-    merged: "xr.Dataset"
-    choices: "pd.DataFrame"
-    table: UsableTable
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of clusters."""
-        return int(self.partition.attrs["n_clusters"])
-
-    @property
-    def is_separate(self) -> bool:
-        """False if there is no valley between the components: the clusters are then the components, which overlap."""
-        return self.merged.attrs["n_clusters"] > 1 or declaration(self.fit).n_components == 1
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Proposed name of each cluster, from the columns in which it differs most."""
-        return names(self.profiles)
-
-    @cached_property
-    def overview(self) -> "pd.DataFrame":
-        """One row per cluster: ``name``, ``size``, ``share`` of the rows, ``uncertain`` rows, mean
-        ``expected_distance``, and mean ``silhouette`` of standardised columns [1]_ (of at most 2,000 rows).
-
-        References
-        ----------
-        .. [1] Rousseeuw (1987), J. Comput. Appl. Math. 20, 53-65.
-        """
-        import pandas as pd
-
-        label, distance = self.partition["label"].values, self.partition["expected_distance"].values
-        table = pd.DataFrame({"cluster": label, "expected_distance": distance, "uncertain": distance >= UNCERTAIN})
-        table["silhouette"] = self._silhouettes
-        grouped = table.groupby("cluster")
-        sizes = grouped.size()
-        columns = {"name": self.names, "size": sizes, "share": sizes / len(label)}
-        means = grouped[["expected_distance", "silhouette"]].mean()
-        return pd.DataFrame(columns).assign(uncertain=grouped["uncertain"].sum(), **means)
-
-    @cached_property
-    def _silhouettes(self) -> Array:
-        """(N,) silhouettes; NaN for rows that were not compared."""
-        label = self.partition["label"].values
-        at = np.unique(np.linspace(0, len(label) - 1, min(len(label), COMPARED)).round().astype(int))
-        out = np.full(len(label), np.nan)
-        if 1 < len(np.unique(label[at])) < len(at):
-            from sklearn.metrics import silhouette_samples
-
-            x = self.table.rows.to_numpy(np.float64)[at]
-            sd = x.std(axis=0)
-            out[at] = silhouette_samples((x - x.mean(axis=0)) / np.where(sd > 0, sd, 1.0), label[at])
-        return out
-
-    @property
-    def silhouette(self) -> float:
-        """Mean silhouette of the rows; NaN for one cluster."""
-        known = self._silhouettes[np.isfinite(self._silhouettes)]
-        return float(known.mean()) if known.size else np.nan
-
-    @cached_property
-    def cross(self) -> "pd.DataFrame":
-        """Cross tables of the clusters with the columns that were not used."""
-        assert self.table.check is not None  # usable_table made it
-        return cross_tables(self.table.check, self.rows["cluster"])
-
-    @cached_property
-    def findings(self) -> Findings:
-        """Findings of the checks of the fit, as ``diagnose`` returns them."""
-        return diagnose(self.fit)
-
     @property
     def verdict(self) -> str:
         """Verdict of the checks of the fit, in one line."""
         return verdict_words(self.findings)
 
-    @property
-    def uncertain_rows(self) -> "pd.DataFrame":
-        """Rows of the table with an expected distance of 0.25 or more, the most uncertain first."""
-        far = self.rows["expected_distance"].to_numpy(np.float64) >= UNCERTAIN
-        order = np.argsort(-self.rows["expected_distance"].to_numpy(np.float64)[far], kind="stable")
-        return self.with_table().iloc[np.flatnonzero(far)[order]]
-
-    def with_table(self) -> "pd.DataFrame":
-        """Table with the columns of ``rows``, under longer names if it has such columns."""
-        return beside(self.table.written, self.rows)
-
     def answer(self) -> list[str]:
-        """Describe the clusters, how sure they are, and the verdict of the checks: a list of sentences."""
-        return [*answer_words(self), f"checks of the fit: {self.verdict}"]
+        """Describe the clusters, their uncertainty, and the verdict of the checks: a list of sentences."""
+        return answer_words(self)
 
     def method(self) -> list[str]:
         """Describe how the clusters were found: a list of sentences."""
@@ -175,7 +86,7 @@ class Clusters:
 
     def words(self) -> list[str]:
         """Describe the clusters, how they were found, and the table: a list of sentences."""
-        return [*self.answer(), *self.method(), *self.table.words()]
+        return all_words(self)
 
     def save(self, folder: str | Path, progress: bool = True, *, wording: Callable[[str], str] = str) -> list[Path]:
         """Write tables, a summary, the fit, a report and figures into a folder; return the paths.
@@ -194,8 +105,6 @@ class Clusters:
         FitFileError
             If the folder can't be written.
         """
-        from bayesgmm.apps.tables.cluster_files import write_clusters
-
         return write_clusters(self, Path(folder), progress, wording)
 
 
