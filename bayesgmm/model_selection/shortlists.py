@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Choice = tuple[int, str]
 FINALISTS = 5  # choices that are searched thoroughly
+SMALLEST = 3  # further ones, the best of a sample: it favours smaller models than all rows do
 BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the first round
 THOROUGH = {"n_init": 10}
 SAMPLE = 1_500  # maximum number of rows in the first round
@@ -27,7 +28,7 @@ BRIEFLY, THOROUGHLY = "brief", "thorough"
 def shortlist(
     data: "pd.DataFrame", n_components: Sequence[int], covariance: Sequence[str], *, seed: int, progress: bool = True
 ) -> "pd.DataFrame":
-    """Compare choices by BIC: each is searched briefly, on a sample if there are many rows; the best five thoroughly.
+    """Compare choices by BIC: each is searched briefly, on a sample if there are many rows; the best thoroughly.
 
     The likelihood of a mixture has many local maxima, and most of the time of ``select`` goes into choices that are far
     from the best. BIC differs so much between choices that a brief search decides which they are.
@@ -59,8 +60,9 @@ def shortlist(
     choices = [(k, name) for k in n_components for name in covariance]
     brief: list[Row] = []
     if len(choices) > FINALISTS:
-        brief = _scaled(_searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress), points)
-        choices = best_choices(brief)
+        sampled = _searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress)
+        brief = _scaled(sampled, points)
+        choices = [*dict.fromkeys(best_choices(brief) + (best_choices(sampled)[:SMALLEST] if brief != sampled else []))]
     thorough = _searched(points, choices, covariance, seed, THOROUGH, progress)
     rest = [row for row in brief if _choice(row) not in choices]
     first, others = table_of(thorough, "bic"), table_of(rest, "bic")
@@ -70,7 +72,7 @@ def shortlist(
 
 
 def best_choices(rows: Sequence[Row]) -> list[Choice]:
-    """Return the five choices with the lowest BIC, in the order that was given; if all failed, the first five.
+    """Return the five choices with the lowest BIC, the best first; if all failed, the first five.
 
     Examples
     --------
@@ -79,7 +81,7 @@ def best_choices(rows: Sequence[Row]) -> list[Choice]:
     """
     fitted = [row for row in rows if np.isfinite(row.get("bic", np.nan))]
     best = sorted(fitted, key=lambda row: row["bic"])[:FINALISTS]
-    return [_choice(row) for row in rows if row in best] or [_choice(row) for row in rows[:FINALISTS]]
+    return [_choice(row) for row in best] or [_choice(row) for row in rows[:FINALISTS]]
 
 
 def _choice(row: Row) -> Choice:
@@ -123,7 +125,9 @@ def _scaled(rows: list[Row], points: Points) -> list[Row]:
 
 
 def _criteria_of_all(row: Row, factor: float, n: int) -> Row:
-    loglik, entropy = factor * row["loglik"], factor * (row["icl"] - row["bic"]) / 2
+    """Estimate the criteria on all rows: a maximum exceeds the expected log likelihood by half the parameters."""
+    excess = row["n_parameters"] / 2
+    loglik, entropy = factor * (row["loglik"] - excess) + excess, factor * (row["icl"] - row["bic"]) / 2
     return {"loglik": loglik} | information_criteria(loglik, row["n_parameters"], n, entropy)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Labels = NDArray[np.int64]
-MARKERS = "osD^v<>P"
+MARKERS = "osD^v<>PX"  # one more than colours
 CANDIDATES = 8  # columns of which all pairs are compared
 COMPARED = 1_500  # maximum number of rows for the comparison
 DRAWN = 4_000  # maximum number of rows that are drawn

@@ -15,6 +15,7 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 QUARTILES_OF_SD = 1.349  # distance of the quartiles of a Gaussian, in standard deviations
 MIN_DIFFERENCE = 0.5  # minimum difference that is reported
 OUTLYING = 5.0  # difference of a small cluster from which its values are outliers
+LONE = 3  # rows that are always outliers, if they are a cluster
 FAR = 10.0  # distances of the quartiles, beyond them, from which a value is far from its cluster
 MAX_NAMED = 3  # columns in a description
 IN_NAME = 2  # columns in a name, more if names are equal
@@ -128,10 +129,11 @@ def _listed(special: "pd.DataFrame", what: str) -> str:
 
 
 def is_outlying(profile: "pd.DataFrame", cluster: int) -> bool:
-    """Return True for a cluster of few rows that lie far from all others in some column."""
+    """Return True for a cluster of up to three rows, or of few rows that lie far from all others in some column."""
     size = profile["size"].groupby(level="cluster").first()
     far = profile.loc[cluster]["difference"].abs().max() >= OUTLYING
-    return bool(len(size) > 1 and size[cluster] < small(size.sum()) and far)
+    few = size[cluster] < small(size.sum()) and len(size) > 1
+    return bool(few and (far or size[cluster] <= LONE))
 
 
 def names(profile: "pd.DataFrame") -> list[str]:

@@ -80,6 +80,8 @@ def test_one_absurd_value_is_named_as_an_outlier():
     alone = profiles(rows, (np.arange(200) == 7) * 1)
     assert description(alone, 1).startswith("outlying: high salary (500,000,000)")
     assert names(alone)[1].startswith("outliers: high salary")
+    near = profiles(rows, (np.arange(200) < 2) * 1)
+    assert description(near, 1).startswith("outlying: ")
     together = profiles(rows, np.arange(200) % 2)
     assert "far from the rest of the cluster: salary 500,000,000" in description(together, 1)
     assert "far from" not in description(together, 0)
