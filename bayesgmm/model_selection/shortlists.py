@@ -22,7 +22,7 @@ BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the fir
 THOROUGH = {"n_init": 10}
 SAMPLE = 1_500  # maximum number of rows in the first round
 ONE_THREAD = 200_000  # numbers in a table for which several threads wait for each other more than they save
-BRIEFLY, THOROUGHLY = "brief", "thorough"
+BRIEFLY, THOROUGHLY, SAMPLED = "brief", "thorough", "sample"
 
 
 def shortlist(
@@ -45,8 +45,8 @@ def shortlist(
     Returns
     -------
     DataFrame
-        As from ``select``, without ``elbo``, and with ``search``: ``'thorough'`` or ``'brief'``. The thorough ones are
-        first. The criteria of a sample are scaled to all rows.
+        As from ``select``, without ``elbo``, and with ``search``: ``'thorough'``, ``'brief'`` or ``'sample'``. The
+        thorough ones are first. Choices that were compared on a sample only have no criteria.
 
     Examples
     --------
@@ -67,8 +67,17 @@ def shortlist(
     rest = [row for row in brief if _choice(row) not in choices]
     first, others = table_of(thorough, "bic"), table_of(rest, "bic")
     first["search"], others["search"] = THOROUGHLY, BRIEFLY
-    table = _joined(first, others)
-    return table.drop(columns="elbo")
+    if len(points.values) > SAMPLE:
+        _leave_out_criteria(others)
+    return _joined(first, others).drop(columns="elbo")
+
+
+def _leave_out_criteria(others: "pd.DataFrame") -> None:
+    """Leave out criteria of a sample, which are not comparable with those of all rows."""
+    sampled = np.isfinite(others["bic"])
+    others.loc[sampled, "search"] = SAMPLED
+    others.loc[sampled, "problem"] = None
+    others[["loglik", "bic", "aic", "icl"]] = np.nan
 
 
 def best_choices(rows: Sequence[Row]) -> list[Choice]:

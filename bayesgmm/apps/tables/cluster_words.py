@@ -10,7 +10,7 @@ from bayesgmm.apps.tables.cross_tables import cross_words
 from bayesgmm.apps.tables.found_clusters import UNCERTAIN, FoundClusters
 from bayesgmm.apps.tables.profiles import description
 from bayesgmm.findings import Findings
-from bayesgmm.model_selection.shortlists import THOROUGHLY
+from bayesgmm.model_selection.shortlists import SAMPLED, THOROUGHLY
 from bayesgmm.posterior.info import declaration
 from bayesgmm.wording import listing, plural
 
@@ -133,11 +133,14 @@ def choice_words(choices: "pd.DataFrame", rows: "pd.DataFrame") -> list[str]:
         return [f"{named}, as requested"]
     fitted = choices[np.isfinite(choices["bic"])]
     lines = [f"{named}: the lowest BIC ({best['bic']:.1f}) of {len(fitted)} choices{_next(fitted)}"]
-    if len(fitted) < len(choices):
-        lines.append(_failures(choices, rows))
-    brief = int((fitted["search"] != THOROUGHLY).sum())
+    failed = choices[~np.isfinite(choices["bic"]) & (choices["search"] != SAMPLED)]
+    if len(failed):
+        lines.append(_failures(failed, len(choices), rows))
+    brief, sampled = int((fitted["search"] != THOROUGHLY).sum()), int((choices["search"] == SAMPLED).sum())
     if brief:
         lines.append(f"{len(fitted) - brief} choices were searched thoroughly, {brief} with a higher BIC briefly")
+    if sampled:
+        lines.append(f"{plural(sampled, 'further choice was', 'further choices were')} worse on a sample of the rows")
     return [*lines, *_edge(choices, len(rows))]
 
 
@@ -150,9 +153,8 @@ def _next(fitted: "pd.DataFrame") -> str:
     return f"; next, {second['bic'] - first['bic']:.1f} higher: {what}"
 
 
-def _failures(choices: "pd.DataFrame", rows: "pd.DataFrame") -> str:
+def _failures(failed: "pd.DataFrame", n_choices: int, rows: "pd.DataFrame") -> str:
     """Say how many choices could not be fitted, why, and which column may be the reason."""
-    failed = choices[~np.isfinite(choices["bic"])]
     families = failed["covariance"].value_counts()
     listed = ", ".join(f"{count} {name}" for name, count in families.items())
     distinct = rows.nunique()
@@ -163,7 +165,7 @@ def _failures(choices: "pd.DataFrame", rows: "pd.DataFrame") -> str:
         else ""
     )
     why = str(failed["problem"].iloc[0]).rstrip(".")
-    return f"{len(failed)} of {len(choices)} choices could not be fitted ({listed}), for example: {why}{advice}"
+    return f"{len(failed)} of {n_choices} choices could not be fitted ({listed}), for example: {why}{advice}"
 
 
 def _edge(choices: "pd.DataFrame", n_rows: int) -> list[str]:
