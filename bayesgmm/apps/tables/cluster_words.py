@@ -39,7 +39,7 @@ def all_words(found: FoundClusters) -> list[str]:
 
 def _how_many(found: FoundClusters) -> str:
     n, rows = found.n_clusters, plural(len(found.table.rows), "row")
-    if found.is_separate:
+    if found.is_separate or n == 1:
         return f"{plural(n, 'cluster')} in {rows}"
     return f"no separate clusters in {rows}: {n} groups that overlap, without a valley between them"
 
