@@ -190,9 +190,11 @@ class Count:
         _compiling.vanish(self._bar)
         self._bar.stop()
 
-    def step(self) -> None:
-        """Advance by one step."""
+    def step(self, title: str = "") -> None:
+        """Advance by one step; a title says what is done next."""
         self._bar.advance(self._task)
+        if title:
+            self._bar.update(self._task, description=title)
 
 
 def wanted(progress: object) -> bool:

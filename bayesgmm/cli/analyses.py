@@ -1,5 +1,6 @@
 """The commands ``anomalies`` and ``cluster``: complete analyses of a table."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,10 @@ from bayesgmm.cli.tables import Drop, Id, Keep, chosen, show_check
 from bayesgmm.cli.terminal import (
     Columns,
     DataFile,
+    as_options,
     check_other,
     chosen_columns,
+    literal,
     names_of,
     record,
     refuse,
@@ -21,6 +24,7 @@ from bayesgmm.cli.terminal import (
     say,
     session,
     show,
+    show_table,
     wrote,
 )
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+    from rich.table import Table
 
     from bayesgmm.apps.tables.anomalies import Anomalies, Detector
     from bayesgmm.apps.tables.anomaly_files import FlagCounts
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.flagging import Rule
 
 SHOWN = 10  # uncertain rows
+SHOWN_COLUMNS = 3
 TRAINING = {
     "new",
     "save",
@@ -187,7 +193,9 @@ def cluster(
     """Find the clusters of a table: their number, profiles and uncertainty, with a report."""
     import matplotlib as mpl
 
-    from bayesgmm.apps.tables.clusters import FILES, cluster_table
+    from bayesgmm.apps.tables.cluster_files import FILES
+    from bayesgmm.apps.tables.clusters import cluster_table
+    from bayesgmm.errors import FitWarning
     from bayesgmm.files import writable_folder
     from bayesgmm.screening.checks import data_check
 
@@ -195,27 +203,61 @@ def cluster(
     mpl.use("Agg")
     check = data_check(data, chosen_columns(columns), drop=chosen(drop), id=chosen(id), keep=chosen(keep))
     show_check(check)
-    clusters = cluster_table(
-        check,
-        n_components=component_counts(components),
-        covariance=names_of(covariance),
-        method=method,
-        seed=seed,
-    )
-    for line in clusters.words()[len(check.words()) :]:
-        say(line)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # the answer ends with the verdict
+        clusters = cluster_table(
+            check,
+            n_components=component_counts(components),
+            covariance=names_of(covariance),
+            method=method,
+            seed=seed,
+        )
     _show_clusters(clusters)
-    for path in clusters.save(output):
+    for path in clusters.save(output, wording=as_options):
         wrote(path)
 
 
 def _show_clusters(clusters: "Clusters") -> None:
-    uncertain = clusters.uncertain_rows
-    if len(uncertain) and not session().json:
-        show(uncertain.head(SHOWN).rename_axis("row"), "Rows with an uncertain cluster", saved=True)
+    first, *rest = clusters.answer()
+    for line in (clusters.table.words_on_rows(), first):
+        say(as_options(line))
+    show_table(_overview(clusters))
+    for line in (*(line for line in rest if not line.startswith("cluster ")), "", *clusters.method()):
+        say(as_options(line))
+    _show_uncertain(clusters)
     record(
-        n_clusters=clusters.partition.attrs["n_clusters"],
+        n_clusters=clusters.n_clusters,
+        names=clusters.names,
+        verdict=as_options(clusters.verdict),
         columns=list(clusters.table.columns),
+        overview=records(clusters.overview.rename_axis("cluster")),
         profiles=records(clusters.profiles),
-        uncertain_rows=[str(label) for label in uncertain.index],
+        uncertain_rows=[str(label) for label in clusters.uncertain_rows.index],
     )
+
+
+def _show_uncertain(clusters: "Clusters") -> None:
+    from bayesgmm.apps.tables.answer_section import shown_columns
+
+    rows = clusters.uncertain_rows
+    if len(rows) and not session().json:
+        shown = ["cluster", "expected_distance", *shown_columns(clusters)[:SHOWN_COLUMNS]]
+        table = rows[[name for name in shown if name in rows]].head(SHOWN).rename_axis("row")
+        show(table, "Rows with the most uncertain cluster", saved=True)
+
+
+def _overview(clusters: "Clusters") -> "Table":
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from bayesgmm.apps.tables.profiles import description
+
+    table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    for heading in ("cluster", "rows", "share", "uncertain", "silhouette"):
+        table.add_column(heading, justify="right")
+    table.add_column("name, and what is special", overflow="fold")
+    for k, row in clusters.overview.iterrows():
+        numbers = str(k), str(row["size"]), f"{row['share']:.0%}", str(row["uncertain"]), f"{row['silhouette']:.2f}"
+        special = description(clusters.profiles, int(str(k)))
+        table.add_row(*numbers, f"[bold]{literal(row['name'])}[/bold]\n{literal(special)}")
+    return table

@@ -262,6 +262,8 @@ def _warnings_in_words() -> Iterator[None]:
         warnings.simplefilter("default")
         for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)  # libraries address them to programmers
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(bayesgmm|numpy|scipy|sklearn)\.")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"(matplotlib|sklearn|scipy)\.")
         warnings.showwarning = lambda message, kind, *args: _show_warning(message, kind)
         yield
 

@@ -82,8 +82,9 @@ QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
 ARGUMENT = re.compile(
     r"--[\w-]+ \w+=[^\s,]+(?:, \w+=[^\s,]+)*"
-    r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|-?\w(?:[\w.+-]*\w)?)"
+    r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|range\(\d+, \d+\)|-?\w(?:[\w.+-]*\w)?)"
 )
+RANGE = re.compile(r"range\((\d+), (\d+)\)")
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -241,6 +242,8 @@ def as_options(message: str) -> str:
     >>> start_session(Session(options={"covariance": "--covariance", "method": "--method"}))
     >>> as_options("Try covariance='diag' or 'tied', draws=2000 or method='map'.")
     'Try --covariance diag or tied, draws=2000 or --method map.'
+    >>> as_options("give n_components=range(1, 19) or n_components=4")
+    'give n_components=range(1, 19) or n_components=4'
     >>> as_options("--given method=3, covariance=1.5 needs --over")
     '--given method=3, covariance=1.5 needs --over'
     """
@@ -248,12 +251,21 @@ def as_options(message: str) -> str:
     def option(match: re.Match[str]) -> str:
         return f"{options[match['name']]} {_typed(match['value'])}" if match["name"] in options else match[0]
 
-    options = session().options
+    given = session().options
+    options = given | ({"n_components": given["components"]} if "components" in given else {})
     return ARGUMENT.sub(option, message)
 
 
 def _typed(value: str) -> str:
-    """Write the value of an argument as it is typed after an option; a single one is quoted where a shell needs it."""
+    """Write the value of an argument as it is typed after an option; a single one is quoted where a shell needs it.
+
+    Examples
+    --------
+    >>> _typed("'tied'"), _typed("range(1, 19)")
+    ('tied', '1-18')
+    """
+    if ends := RANGE.fullmatch(value):
+        return f"{ends[1]}-{int(ends[2]) - 1}"
     return shlex.quote(value[1:-1]) if value.count(QUOTE) == 2 else value.replace(QUOTE, "")
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.blas import one_blas_thread
-from bayesgmm.clusterings.merging import Groups, merged_clusters, posterior_for
+from bayesgmm.clusterings.merge_paths import Groups
+from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn

@@ -1,14 +1,12 @@
-"""Merging of overlapping components into clusters, which need not be Gaussian."""
+"""Merging of components into clusters, which need not be Gaussian."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy  # its parts are imported when they are used
-from numpy.typing import NDArray
 
+from bayesgmm.clusterings.merge_paths import Groups, Path, entropy, merge_path
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
@@ -20,9 +18,13 @@ from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, re
 if TYPE_CHECKING:
     import xarray as xr
 
-Groups = NDArray[np.int64]
-BAND_DRAWS = 200  # number of draws for the band of the entropy
+BAND_DRAWS = 200  # maximum number of draws for the band of the entropy
+MIN_BAND_DRAWS = 20
 SLICE = 10_000_000  # responsibilities in memory at a time
+SADDLE = 0.65  # minimum saddle for a merger
+SMALL = 15.0  # with fewer points a cluster is called small, or with fewer than 5 % of the points,
+SMALL_SHARE, TINY_SHARE = 0.05, 0.01  # and always with fewer than 1 %
+VALLEY = "valley"
 OVERLAP = 0.05  # minimum overlap for a merger: that of two equal spherical Gaussians 4.5 sd apart
 
 
@@ -30,22 +32,30 @@ def merge_components(
     fit: "xr.DataTree",
     data: DataLike | None = None,
     *,
-    rule: str = "overlap",
-    overlap: float = OVERLAP,
+    rule: str = "valley",
+    saddle: float = SADDLE,
+    overlap: float | None = None,
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
 ) -> "xr.Dataset":
-    r"""Merge overlapping components into clusters. Each step makes the merger that decreases the entropy most [1]_.
+    r"""Merge components into clusters that are separated by valleys of the density.
+
+    Several Gaussians are needed for one ring or crescent, and there is no valley between neighbours. Between two
+    clusters that nearly touch, the density falls, although components overlap. So the points of each pair of components
+    are projected on the direction that separates the two best, and the saddle is the smallest density between them as
+    a share of the lower peak [1]_. Mergers are made as long as there is a pair with a saddle of at least ``saddle``.
+    Further mergers take the smallest cluster first, so that no level of the path is a large cluster and an outlier.
+
+    The other rules merge as Baudry et al. [2]_ do: each step makes the merger that decreases the entropy most.
 
     .. math:: E(k) = -\sum_n \sum_{c=1}^{k} t_{nc} \log t_{nc},
               \qquad t_{nc} = \sum_{j \in c} \mathrm{E}[r_{nj} \mid \text{data}]
 
     The paper takes the number of clusters from the elbow of this curve: the point that two straight lines share, fitted
-    by least squares. An elbow always exists, even if no two components overlap. The default rule is therefore
-    different: merging stops before the first merger of two clusters whose components do not overlap. The overlap of two
-    components is the decrease of the entropy when they are merged, divided by the largest possible decrease: 0 for
-    components that are far apart, 1 for equal components. Overlapping components are not always one group in the
-    subject matter: look at the result.
+    by least squares. An elbow always exists, even if no two components overlap. ``'overlap'`` stops before the first
+    merger of two clusters whose components do not overlap. The overlap of two components is the decrease of the entropy
+    when they are merged, divided by the largest possible decrease: 0 for components that are far apart, 1 for equal
+    components. Clusters that touch are merged by these rules, and a level may be a large cluster and an outlier.
 
     Components with an expected number of points below one are merged first, each with the component that it overlaps
     most; the curve starts after that.
@@ -56,12 +66,14 @@ def merge_components(
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     rule : str
-        Rule for the number of clusters: ``'overlap'``; ``'elbow'``, the elbow of the entropy against the number of
-        clusters; ``'elbow_points'``, the elbow of the entropy against the number of points that were merged so far,
-        which the paper recommends for components of different sizes (a cluster of many components in a chain can hide
-        it, because its points are counted in every merger).
+        Rule for the mergers and the number of clusters: ``'valley'``; ``'overlap'``; ``'elbow'``, the elbow of the
+        entropy against the number of clusters; ``'elbow_points'``, the elbow of the entropy against the number of
+        points that were merged so far, which the paper recommends for components of different sizes (a cluster of many
+        components in a chain can hide it, because its points are counted in every merger).
+    saddle : float
+        Minimum saddle for a merger by ``'valley'``, from 0 to 1.
     overlap : float
-        Minimum overlap for a merger by ``'overlap'``, from 0 to 1.
+        Minimum overlap for a merger by ``'overlap'``, from 0 to 1; it selects that rule. Default of the rule: 0.05.
     ci_prob : float
         Probability of the band of the entropy over the draws.
     draws : int, optional
@@ -73,8 +85,9 @@ def merge_components(
         For each ``n_clusters``: ``cluster`` [n_clusters, component], the cluster of each component, 0 for the largest;
         ``label`` [n_clusters, point]; ``entropy`` [n_clusters], in nats, the sum over the points; ``band``
         [n_clusters, ci_bound], quantiles of the entropies of single draws (these are smaller than the entropy of the
-        mean probabilities); ``overlap`` [n_clusters], the largest between components of the two clusters that were
-        merged last; ``n_merged`` [n_clusters], the number of points in all mergers so far. Attributes: ``n_clusters``,
+        mean probabilities); ``overlap`` and ``saddle`` [n_clusters], the largest between components of the two
+        clusters that were merged last; ``n_merged`` [n_clusters], the number of points in all mergers so far.
+        If by ``'valley'`` all clusters but one are small, the choice is one cluster. Attributes: ``n_clusters``,
         the choice, ``rule``, ``draws``, ``ci_prob``. Pass the result to ``partition``, ``co_clustering`` and
         ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
 
@@ -83,7 +96,7 @@ def merge_components(
     UnknownName
         When there is no such rule.
     DeclarationError
-        When ``overlap`` or ``ci_prob`` is not between 0 and 1, or ``draws`` is not positive.
+        When ``saddle``, ``overlap`` or ``ci_prob`` is not between 0 and 1, or ``draws`` is not positive.
     DataError
         When the data do not have the columns of the fit.
     FitFileError
@@ -91,7 +104,8 @@ def merge_components(
 
     References
     ----------
-    .. [1] Baudry, Raftery, Celeux, Lo & Gottardo (2010), J. Comput. Graph. Stat. 19(2), 332-353.
+    .. [1] Hennig (2010), Adv. Data Anal. Classif. 4(1), 3-34: merging by valleys between Gaussian components.
+    .. [2] Baudry, Raftery, Celeux, Lo & Gottardo (2010), J. Comput. Graph. Stat. 19(2), 332-353.
 
     Examples
     --------
@@ -105,14 +119,16 @@ def merge_components(
     """
     import xarray as xr
 
-    choice = choose(rule, RULES, "rule")
-    overlap, ci_prob = probability("overlap", overlap), probability("ci_prob", ci_prob)
+    rule = "overlap" if overlap is not None and rule == VALLEY else rule
+    choice, minimum = choose(rule, RULES, "rule"), probability("overlap", OVERLAP if overlap is None else overlap)
+    saddle = probability("saddle", saddle)
+    ci_prob = probability("ci_prob", ci_prob)
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
     share = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
-    path = merge_path(share, points.weights)
+    path = merge_path(share, points.weights, points.values, saddle if rule == VALLEY else None)
     tail = (1 - ci_prob) / 2
-    entropies = _draws_entropies(posterior.thin(BAND_DRAWS), blocks, path.clusters, points.weights)
+    entropies = _draws_entropies(posterior.thin(_band_draws(share)), blocks, path.clusters, points.weights)
     at = ("n_clusters",)
     return xr.Dataset(
         {
@@ -121,6 +137,7 @@ def merge_components(
             "entropy": (at, path.entropy),
             "band": ((*at, "ci_bound"), np.quantile(entropies, [tail, 1 - tail], axis=0).T),
             "overlap": (at, path.overlap),
+            "saddle": (at, path.saddle),
             "n_merged": (at, path.n_merged),
         },
         coords={
@@ -130,7 +147,7 @@ def merge_components(
             "ci_bound": ["lower", "upper"],
         },
         attrs={
-            "n_clusters": choice(path, overlap),
+            "n_clusters": choice(path, saddle if rule == VALLEY else minimum),
             "rule": rule,
             "draws": posterior.n_draws,
             "ci_prob": ci_prob,
@@ -138,121 +155,23 @@ def merge_components(
     )
 
 
-@dataclass(frozen=True)
-class Path:
-    """All mergers, from one cluster (row 0) to M, the number of components that hold points.
-
-    Parameters
-    ----------
-    clusters : (M, K) int
-        Cluster of each component; cluster 0 is the largest.
-    entropy : (M,) float
-    overlap : (M,) float
-        The largest overlap between components of the two clusters that were merged last; NaN before the first merger.
-    n_merged : (M,) float
-        Number of points in all mergers so far; 0 before the first merger.
-    """
-
-    clusters: Groups
-    entropy: Array
-    overlap: Array
-    n_merged: Array
-
-    @property
-    def n_clusters(self) -> Array:
-        """(M,) 1 to M."""
-        return np.arange(1.0, len(self.entropy) + 1)
+def _by_valley(path: Path, minimum: float) -> int:
+    """Number of clusters before the first merger across a valley; one if all clusters but the largest are small."""
+    chosen = len(path.entropy)
+    while chosen > 1 and path.saddle[chosen - 2] >= minimum:
+        chosen -= 1
+    return chosen if path.second[chosen - 1] >= small(path.n_points) else 1
 
 
-def merge_path(share: Array, weight: Array | None = None) -> Path:
-    """Merge clusters step by step. Each step makes the merger that decreases the entropy most.
-
-    Parameters
-    ----------
-    share : (N, K) float
-        Probability of each component for each point.
-    weight : (N,) float, optional
-        Number of points that a row represents.
+def small(n_points: float) -> float:
+    """Return the number of points below which a cluster is small: 15 or 5 % of the points, but at least 1 %.
 
     Examples
     --------
-    The first two components have equal responsibilities for two points, the third has a point of its own.
-
-    >>> merge_path(np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])).clusters[1]
-    array([0, 0, 1])
+    >>> small(100), small(1_000), small(10_000)
+    (5.0, 15.0, 100.0)
     """
-    weight = np.ones(len(share)) if weight is None else weight
-    groups = [[k] for k in range(share.shape[1])]
-    parts = [share[:, k] for k in range(share.shape[1])]
-    _merge_empty(groups, parts, weight)
-    drop = _pairs(parts, weight, _drop)
-    overlap = _pairs(parts, weight, _overlap)
-    steps = [(_numbered(groups, parts, weight), _entropy(parts, weight), np.nan, 0.0)]
-    while len(groups) > 1:
-        a, b = (int(i) for i in np.unravel_index(np.argmax(drop), drop.shape))
-        at_merger, n_points = float(overlap[a, b]), float(weight @ (parts[a] + parts[b]))
-        _join(groups, parts, a, b)
-        closest = np.delete(np.maximum(overlap[a], overlap[b]), b)
-        drop, overlap = (np.delete(np.delete(pairs, b, axis=0), b, axis=1) for pairs in (drop, overlap))
-        overlap[a], overlap[:, a] = closest, closest
-        for other in range(len(parts)):
-            if other != a:
-                drop[a, other] = drop[other, a] = _drop(parts[a], parts[other], weight)
-        entropy = _entropy(parts, weight)
-        steps.append((_numbered(groups, parts, weight), entropy, at_merger, steps[-1][3] + n_points))
-    clusters, entropies, overlaps, n_merged = zip(*reversed(steps), strict=True)
-    return Path(np.stack(clusters), np.array(entropies), np.array(overlaps), np.array(n_merged))
-
-
-def _merge_empty(groups: list[list[int]], parts: list[Array], weight: Array) -> None:
-    """Merge components that hold less than one point, each with the component that it overlaps most."""
-    while len(parts) > 1:
-        size = [float(weight @ part) for part in parts]
-        k = int(np.argmin(size))
-        if size[k] >= 1:
-            return
-        drop = [-np.inf if j == k else _drop(parts[j], parts[k], weight) for j in range(len(parts))]
-        _join(groups, parts, int(np.argmax(drop)), k)
-
-
-def _join(groups: list[list[int]], parts: list[Array], a: int, b: int) -> None:
-    parts[a] = parts[a] + parts[b]
-    groups[a] = groups[a] + groups[b]
-    del parts[b], groups[b]
-
-
-def _drop(a: Array, b: Array, weight: Array) -> float:
-    """Decrease of the entropy when two clusters are merged."""
-    return float(weight @ (scipy.special.xlogy(a + b, a + b) - scipy.special.xlogy(a, a) - scipy.special.xlogy(b, b)))
-
-
-def _overlap(a: Array, b: Array, weight: Array) -> float:
-    """Decrease of the entropy divided by its maximum, which equal components reach (Jensen's inequality)."""
-    n_a, n_b = weight @ a, weight @ b
-    maximum = scipy.special.xlogy(n_a + n_b, n_a + n_b) - scipy.special.xlogy(n_a, n_a) - scipy.special.xlogy(n_b, n_b)
-    return float(np.clip(_drop(a, b, weight) / maximum, 0.0, 1.0)) if maximum > 0 else 0.0
-
-
-def _pairs(parts: list[Array], weight: Array, measure: Callable[[Array, Array, Array], float]) -> Array:
-    """(K, K) measure of every pair; minus infinity on the diagonal."""
-    out = np.full((len(parts), len(parts)), -np.inf)
-    for a in range(len(parts)):
-        for b in range(a):
-            out[a, b] = out[b, a] = measure(parts[a], parts[b], weight)
-    return out
-
-
-def _entropy(parts: list[Array], weight: Array) -> float:
-    return max(0.0, -sum(float(weight @ scipy.special.xlogy(part, part)) for part in parts))
-
-
-def _numbered(groups: list[list[int]], parts: list[Array], weight: Array) -> Groups:
-    """Return the cluster of each component; cluster 0 is the largest."""
-    by_size = np.argsort([-float(weight @ part) for part in parts], kind="stable")
-    number = np.empty(sum(map(len, groups)), np.int64)
-    for new, old in enumerate(by_size):
-        number[groups[old]] = new
-    return number
+    return max(min(SMALL, SMALL_SHARE * n_points), TINY_SHARE * n_points)
 
 
 def _by_overlap(path: Path, minimum: float) -> int:
@@ -285,6 +204,7 @@ def elbow(at: Array, entropy: Array) -> int:
 
 
 RULES: dict[str, Callable[[Path, float], int]] = {
+    VALLEY: _by_valley,
     "overlap": _by_overlap,
     "elbow": lambda path, minimum: elbow(path.n_clusters, path.entropy),
     "elbow_points": lambda path, minimum: elbow(path.n_merged, path.entropy),
@@ -301,6 +221,10 @@ def _misfit(x: Array, y: Array) -> float:
     return float(((y - intercept - slope * x) ** 2).sum())
 
 
+def _band_draws(share: Array) -> int:
+    return int(np.clip(SLICE // share.size, MIN_BAND_DRAWS, BAND_DRAWS))
+
+
 def _draws_entropies(posterior: Posterior, blocks: Blocks, clusters: Groups, weight: Array | None) -> Array:
     """(S, M) entropy of the responsibilities of every draw, for each number of clusters."""
     weight = np.ones(blocks.n_points) if weight is None else weight
@@ -310,7 +234,7 @@ def _draws_entropies(posterior: Posterior, blocks: Blocks, clusters: Groups, wei
     for start in range(0, posterior.n_draws, step):
         part = Table(*(value[start : start + step] for value in (tables.offset, tables.mean, tables.root)))
         share = draw_responsibilities(blocks, part, os.cpu_count() or 1)
-        rows += [np.array([_entropy(list(_merged(s, c).T), weight) for c in clusters]) for s in share]
+        rows += [np.array([entropy(list(_merged(s, c).T), weight) for c in clusters]) for s in share]
     return np.stack(rows)
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import assignment_entropy
 from bayesgmm.sweep.stats import Blocks, fold
+
+if TYPE_CHECKING:
+    from bayesgmm.progress import Count
 
 
 class Stopped(Exception):
@@ -107,7 +111,13 @@ def cores_of(cores: int | None) -> int:
 
 
 def find_maximum(
-    blocks: Blocks, family: Family, n_components: int, seed: int, n_init: int = 10, stop: Event | None = None
+    blocks: Blocks,
+    family: Family,
+    n_components: int,
+    seed: int,
+    n_init: int = 10,
+    stop: Event | None = None,
+    sweeps: int = em.SWEEPS,
 ) -> Maximum:
     """Maximise the likelihood by EM, with the result of ``method='em'`` for the same seed.
 
@@ -126,14 +136,19 @@ def find_maximum(
     >>> find_maximum(Blocks.from_rows([[0.0], [2.0]]), COVARIANCES["full"], 1, seed=0).mixture.mean
     array([[1.]])
     """
-    result = em.maximise_likelihood(StoppableSweep(blocks, family, stop=stop or Event()), n_components, seed, n_init)
+    sweep = StoppableSweep(blocks, family, stop=stop or Event())
+    result = em.maximise_likelihood(sweep, n_components, seed, n_init, sweeps=sweeps)
     table = result.mixture.table(family)
     stats = fold(blocks, table)
     return Maximum(result.mixture, stats.loglik, assignment_entropy(stats, table), result.n_iter, result.converged)
 
 
 def run_all[T](
-    tasks: Sequence[Callable[[Event], T]], title: str, cores: int, progress: bool
+    tasks: Sequence[Callable[[Event], T]],
+    title: str,
+    cores: int,
+    progress: bool,
+    names: Sequence[str] = (),
 ) -> tuple[list[T | None], bool]:
     """Run tasks in threads; Ctrl-C keeps the results of finished tasks.
 
@@ -147,6 +162,8 @@ def run_all[T](
         Number of threads.
     progress : bool
         Show a progress bar.
+    names : sequence of str
+        What each task tries; the progress bar shows the next one.
 
     Returns
     -------
@@ -175,7 +192,7 @@ def run_all[T](
     ):
         try:
             futures.extend(pool.submit(task, stop) for task in tasks)
-            _watch(futures, title, progress)
+            _watch(futures, title, progress, names)
         except BaseException as error:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -187,23 +204,24 @@ def run_all[T](
     return results, stop.is_set()
 
 
-def _watch[T](futures: list[Future[T]], title: str, progress: bool) -> None:
+def _watch[T](futures: list[Future[T]], title: str, progress: bool, names: Sequence[str]) -> None:
     """Wait for all tasks; raise the error of the first that fails."""
-    with _shown(title, len(futures), progress) as step:
-        for future in as_completed(futures):
+    with _shown(title, len(futures), progress) as count:
+        for done, future in enumerate(as_completed(futures)):
             future.result()
-            step()
+            if count is not None:
+                count.step(names[min(done + 1, len(names) - 1)] if names else "")
 
 
 @contextmanager
-def _shown(title: str, total: int, progress: bool) -> Iterator[Callable[[], None]]:
+def _shown(title: str, total: int, progress: bool) -> "Iterator[Count | None]":
     if not progress:
-        yield lambda: None
+        yield None
         return
     from bayesgmm.progress import Count
 
     with Count(title, total) as count:
-        yield count.step
+        yield count
 
 
 def _result[T](future: Future[T]) -> T | None:

@@ -16,6 +16,7 @@ from bayesgmm.declared import whole
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
 from bayesgmm.model import MixtureModel
@@ -41,21 +42,25 @@ class Candidates:
     layouts : dict
         Standardisation and standardised points: for families that need the same scale for all columns (True), and for
         the others.
-    seed, n_init : int
+    seed, n_init, sweeps : int
+    bounded : bool
+        Compute the ELBO, too.
     """
 
     points: Points
     layouts: dict[bool, tuple[Standard, Blocks]]
     seed: int
     n_init: int
+    sweeps: int = SWEEPS
+    bounded: bool = True
 
     @classmethod
-    def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int) -> "Candidates":
+    def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int, **settings: Any) -> "Candidates":
         """Standardise the points once for each kind of family."""
         kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
         standards = {common: Standard.of(points, common) for common in kinds}
         layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
-        return cls(points, layouts, seed, n_init)
+        return cls(points, layouts, seed, n_init, **settings)
 
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
         """Fit one choice; return its criteria, or the error."""
@@ -68,11 +73,12 @@ class Candidates:
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
             return named | {"problem": _plain(error)}
-        return row | self._bound(density, row["problem"])
+        return row | self._bound(density, row["problem"]) if self.bounded else row
 
     def _maximum(self, density: LogPosterior, size: int, stop: Event) -> Row:
         blocks = density.blocks
-        maximum = find_maximum(blocks, density.model.family, density.n_components, self.seed, self.n_init, stop)
+        settings = (self.seed, self.n_init, stop, self.sweeps)
+        maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
         loglik = maximum.loglik - blocks.total_weight * density.standard.log_scale
         criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
         problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
@@ -187,7 +193,7 @@ def select(
     done = [row for row in rows if row is not None]
     stopped = [f"Interrupted: the table has {len(done)} of {len(tasks)} choices."] if interrupted else []
     warn([*stopped, *_missed(done, n_init)])
-    return _table(done, criterion)
+    return table_of(done, criterion)
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:
@@ -204,7 +210,7 @@ def _missed(rows: list[Row], n_init: int) -> list[str]:
     return messages
 
 
-def _table(rows: list[Row], criterion: str) -> "pd.DataFrame":
+def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
     """Sort the rows by the criterion, those without it last; ties stay in the order given."""
     import pandas as pd
 

@@ -12,6 +12,7 @@ from bayesgmm.plots.optimisation import elbo, elbo_data
 from bayesgmm.plots.partitions import co_clustering, co_clustering_data, partition, partition_data
 from bayesgmm.plots.priors import prior, prior_data
 from bayesgmm.plots.selection import selection, selection_data
+from bayesgmm.plots.separation import separation, separation_data
 
 __all__ = [
     "anomalies",
@@ -40,6 +41,8 @@ __all__ = [
     "prior_data",
     "selection",
     "selection_data",
+    "separation",
+    "separation_data",
     "weights",
     "weights_data",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable
+from bayesgmm.findings import Findings
 from bayesgmm.progress import track
 from bayesgmm.reports.pages import ENDINGS, Filled, page
 from bayesgmm.reports.sections import SECTIONS
@@ -25,6 +26,8 @@ def report(
     *,
     title: str | None = None,
     opening: Sequence[Filled] = (),
+    sections: Sequence[str] | None = None,
+    findings: Findings | None = None,
     progress: bool = True,
 ) -> Path:
     """Write a report on a fit as one self-contained HTML file, which opens offline and can be sent by email.
@@ -44,6 +47,10 @@ def report(
         Default: a description of the fit.
     opening : sequence of Filled
         Sections to show first, for example how an application made this fit.
+    sections : sequence of str, optional
+        Names of the sections about the fit to show. Default: all.
+    findings : Findings, optional
+        From ``diagnose`` for this fit. Default: computed here.
     progress : bool
         Show a progress bar after two seconds.
 
@@ -77,9 +84,10 @@ def report(
     path = writable(path, *ENDINGS)
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise DeclarationError(f"title={title!r}: must be a text that is not empty, for example 'Galaxies'")
-    subject = Subject(fit)
+    subject = Subject(fit, findings)
+    chosen = [section for section in SECTIONS if sections is None or section.name in sections]
     filled = [
-        Filled(section.name, section.title, section.blocks(subject)) for section in track(SECTIONS, "report", progress)
+        Filled(section.name, section.title, section.blocks(subject)) for section in track(chosen, "report", progress)
     ]
     text = page(title or _title(subject), [*opening, *filled], date.today())
     with in_place_of(path) as partial:

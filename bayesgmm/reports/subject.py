@@ -53,10 +53,13 @@ class Subject:
     ----------
     fit : DataTree
         A fit by any engine, or a trace of PyMC.
+    findings : Findings, optional
+        From ``diagnose``. Default: computed when they are needed.
     """
 
-    def __init__(self, fit: "xr.DataTree") -> None:
+    def __init__(self, fit: "xr.DataTree", findings: Findings | None = None) -> None:
         self.fit = fit
+        self._findings = findings
         self.info = info(fit)
         self.posterior: Posterior = aligned(fit)
         self.columns = self.posterior.columns
@@ -304,7 +307,7 @@ class Subject:
     @cached_property
     def findings(self) -> Findings:
         """Findings of the checks."""
-        return diagnose(self.fit, progress=False)
+        return self._findings if self._findings is not None else diagnose(self.fit, progress=False)
 
     @property
     def thinned(self) -> str:

@@ -9,8 +9,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.clusterings.label_draws import n_clusters
-from bayesgmm.clusterings.merging import RULES, elbow, merge_path
+from bayesgmm.clusterings.merge_paths import merge_path
+from bayesgmm.clusterings.merging import RULES, elbow
+from bayesgmm.clusterings.valleys import saddles
 from bayesgmm.errors import DeclarationError, UnknownName
+from tests.clustering_problems import chainlink, engytime, hepta, lsun, moons, target, tetra, two_diamonds
 
 
 def entropy(share):
@@ -76,10 +79,74 @@ def test_rules_are_chosen_by_name(overfitted):
     assert found["elbow"].attrs["n_clusters"] == elbow(curve["n_clusters"].values * 1.0, curve["entropy"].values)
     assert found["elbow_points"].attrs["n_clusters"] == elbow(curve["n_merged"].values, curve["entropy"].values)
     strict = bg.merge_components(overfitted, overlap=0.99)
+    assert (strict.attrs["rule"], found["valley"].attrs["rule"]) == ("overlap", "valley")
     assert strict.attrs["n_clusters"] == curve["n_clusters"].max()  # nothing is merged
     assert strict.attrs["n_clusters"] > found["elbow"].attrs["n_clusters"]
     with pytest.raises(UnknownName, match="did you mean 'elbow'"):
         bg.merge_components(overfitted, rule="elbw")
+
+
+@pytest.mark.parametrize(
+    ("problem", "n_components", "covariance"),
+    [
+        (tetra, 4, "tied"),
+        (engytime, 2, "full"),
+        (hepta, 7, "tied"),
+        (lsun, 5, "diag"),
+        (two_diamonds, 8, "tied"),
+        (chainlink, 10, "full"),
+        (target, 9, "full"),
+        (moons, 8, "full"),
+    ],
+)
+def test_clusters_that_touch_stay_apart_and_rings_become_one(problem, n_components, covariance):
+    """At the true number of clusters each row is where its class is, up to the overlap of the classes themselves."""
+    x, truth = problem(1)
+    fit = bg.fit(bg.MixtureModel(n_components, covariance), x, "em", seed=0, progress=False)
+    found = bg.merge_components(fit)
+    at_truth = found["label"].sel(n_clusters=truth.max() + 1).values
+    least = 0.8 if problem is engytime else 0.98
+    assert adjusted_rand_score(truth, at_truth) > least
+    assert found.attrs["n_clusters"] == truth.max() + 1
+
+
+def test_no_level_is_a_large_cluster_and_an_outlier():
+    """Two groups that touch, three stray points: the stray points go before the two groups are merged."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.normal(0, 1, (200, 2)), rng.normal([4.5, 0], 1, (200, 2)), rng.normal([0, 30], 0.5, (3, 2))]
+    )
+    fit = bg.fit(bg.MixtureModel(3, "tied"), x, "em", seed=0, progress=False)
+    found = bg.merge_components(fit)
+    sizes = [np.bincount(label).tolist() for label in found["label"].values]
+    assert min(sizes[1]) > 180
+    assert found.attrs["n_clusters"] == 3
+    assert min(np.bincount(bg.merge_components(fit, rule="overlap")["label"].sel(n_clusters=2))) == 3
+    lone = bg.fit(bg.MixtureModel(2, "tied"), np.delete(x, range(200, 400), axis=0), "em", seed=0, progress=False)
+    assert bg.merge_components(lone).attrs["n_clusters"] == 1
+
+
+def test_the_saddle_is_that_of_the_density():
+    """Oracle: the density of two equal Gaussians halfway, as a share of its peak, which smoothing lowers."""
+    rng = np.random.default_rng(3)
+    for distance in (3.0, 4.0):
+        x = np.concatenate([rng.normal(size=(50_000, 1)), rng.normal(size=(50_000, 1)) + distance])
+        grid = np.linspace(0, distance / 2, 200)
+        density = np.exp(-0.5 * grid**2) + np.exp(-0.5 * (grid - distance) ** 2)
+        found = saddles(x, np.repeat(np.eye(2), 50_000, axis=0))[0, 1]
+        assert -0.01 < found - density.min() / density.max() < 0.12
+    assert saddles(x[:50_000], np.stack([x[:50_000, 0] < 0, x[:50_000, 0] >= 0], axis=1) * 1.0)[0, 1] > 0.9
+
+
+def test_few_stray_points_are_no_bridge():
+    rng = np.random.default_rng(4)
+    x = np.concatenate(
+        [rng.normal(0, 1, (300, 2)), rng.normal([9, 0], 1, (300, 2)), rng.uniform([2, -1], [7, 1], (30, 2))]
+    )
+    share = np.repeat(np.eye(3), [300, 300, 30], axis=0)
+    path = merge_path(share, None, x, 0.7)
+    assert path.clusters[1][0] != path.clusters[1][1]
+    assert path.saddle[0] < 0.7 <= path.saddle[1]
 
 
 @pytest.fixture(scope="module")

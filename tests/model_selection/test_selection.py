@@ -148,7 +148,7 @@ def test_a_choice_that_can_not_be_fitted_has_a_problem_and_the_others_go_on(no_b
 
 def test_a_fit_that_has_not_converged_has_a_problem(monkeypatch, no_bound):
     search = searches.em.maximise_likelihood
-    monkeypatch.setattr(searches.em, "maximise_likelihood", lambda *args: search(*args, max_iter=3))
+    monkeypatch.setattr(searches.em, "maximise_likelihood", lambda *args, **kwargs: search(*args, max_iter=3, **kwargs))
     table = choose(n_components=5, covariance="full")
     assert table["problem"][0] == "EM stopped after 3 iterations before it converged."
     assert np.isfinite(table["bic"][0])
@@ -238,7 +238,7 @@ def interrupt_after(monkeypatch, calls):
             count[0] += 1
             if count[0] == calls + 1:
                 os.kill(os.getpid(), signal.SIGINT)
-                args[-1].wait(10)  # until the search is told to stop
+                args[5].wait(10)  # until the search is told to stop
         return find(*args)
 
     for module in (selection, bootstrap):

@@ -1,36 +1,36 @@
-"""Clusters of a table: choose a mixture, fit it, merge overlapping components, and report the result."""
+"""Clusters of a table: choose a mixture, fit it, merge its components, and report the result."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, beside, require_rows, usable_table
-from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
-from bayesgmm.apps.tables.selection_section import selection_section
-from bayesgmm.apps.tables.table_section import table_section
+from bayesgmm.apps.tables.cluster_files import write_clusters
+from bayesgmm.apps.tables.cluster_words import all_words, answer_words, method_words, verdict_words
+from bayesgmm.apps.tables.columns import UsableTable, require_rows, usable_table
+from bayesgmm.apps.tables.found_clusters import FoundClusters
+from bayesgmm.apps.tables.profiles import profiles
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.families.structures import COVARIANCES
-from bayesgmm.files import in_place_of, made_folder, write_csv, write_picture
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
-from bayesgmm.model_selection.selection import select
-from bayesgmm.posterior import schema
-from bayesgmm.posterior.info import declaration
+from bayesgmm.model_selection.shortlists import shortlist
+from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.results import DataCheck
-from bayesgmm.wording import listing, plural
+from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from matplotlib.figure import Figure
 
 COMPONENTS = tuple(range(1, 10))
 FAMILIES = ("full", "tied", "diag")  # the result does not depend on the columns' units
@@ -38,36 +38,29 @@ MIN_ROWS = 20
 ROWS_EACH = 5  # minimum number of rows per component
 MAX_NUTS_WORK = 2_000_000  # rows times components times squared columns; beyond, NUTS takes minutes
 MAX_COORDINATES = 200  # of NUTS
-UNCERTAIN = 0.25  # uncertainty of a row from which its cluster is called uncertain
-FILES = (
-    "clusters.csv",
-    "profiles.csv",
-    "choices.csv",
-    "summary.txt",
-    "fit.nc",
-    "report.html",
-    "clusters.png",
-    "choices.png",
-)
+MAX_LABELS = 20_000_000  # rows times posterior draws
+MIN_DRAWS, MAX_DRAWS = 100, 1000  # posterior draws for mergers and the partition
+RESTARTS = 4  # random starts of the search for the partition
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(FoundClusters):
     """Clusters of a table, as ``cluster_table`` returns them.
 
     Parameters
     ----------
     rows : DataFrame
-        One row for each row of the table: ``cluster``, where 0 is the largest, and ``expected_distance``, the expected
-        Jaccard distance, between 0 and 1, of the row's cluster from its cluster in a posterior draw. Both are missing
-        for rows with missing values.
+        One row for each row of the table: ``cluster``, where 0 is the largest, ``expected_distance``, the expected
+        Jaccard distance, between 0 and 1, of the row's cluster from its cluster in a posterior draw, and ``component``,
+        the most probable component. All are missing for rows with missing values.
     profiles : DataFrame
         Location and spread of each column in each cluster, in data units.
     fit : DataTree
     partition, merged : Dataset
-        Results of ``partition`` and ``merge_components``, the latter at the chosen number of clusters.
+        Results of ``partition`` and ``merge_components``, the latter at the chosen number of clusters; its attribute
+        ``closest`` is the saddle between the two closest of them.
     choices : DataFrame
-        Models that were compared, as ``select`` returns them.
+        Models that were compared: as from ``select``, with ``search``, ``'thorough'`` or ``'brief'``.
     table : UsableTable
 
     Examples
@@ -78,64 +71,24 @@ class Clusters:
     ([41, 40], 0)
     """
 
-    rows: "pd.DataFrame"
-    profiles: "pd.DataFrame"
-    fit: "xr.DataTree"
-    partition: "xr.Dataset"
-    merged: "xr.Dataset"
-    choices: "pd.DataFrame"
-    table: UsableTable
-
     @property
-    def uncertain_rows(self) -> "pd.DataFrame":
-        """Rows of the table with an expected distance of 0.25 or more, the most uncertain first."""
-        far = self.rows["expected_distance"].to_numpy(np.float64) >= UNCERTAIN
-        order = np.argsort(-self.rows["expected_distance"].to_numpy(np.float64)[far], kind="stable")
-        return self.with_table().iloc[np.flatnonzero(far)[order]]
+    def verdict(self) -> str:
+        """Verdict of the checks of the fit, in one line."""
+        return verdict_words(self.findings)
 
-    def with_table(self) -> "pd.DataFrame":
-        """Table with ``cluster`` and ``expected_distance``, under longer names if it has such columns."""
-        return beside(self.table.written, self.rows)
+    def answer(self) -> list[str]:
+        """Describe the clusters, their uncertainty, and the verdict of the checks: a list of sentences."""
+        return answer_words(self)
+
+    def method(self) -> list[str]:
+        """Describe how the clusters were found: a list of sentences."""
+        return method_words(self)
 
     def words(self) -> list[str]:
-        """Describe the analysis and the clusters: a list of sentences."""
-        best, model = self.choices.iloc[0], declaration(self.fit)
-        k, n_clusters = model.n_components, self.partition.attrs["n_clusters"]
-        lines = self.table.words()
-        lines.append(f"columns used: {listing(self.table.columns)}")
-        lines.append(
-            "columns keep their units: the spread of each is estimated, so the result does not depend on the units"
-            if model.covariance != "spherical"
-            else "columns keep their units: a spherical covariance has the same spread in all of them, so columns with "
-            "large values dominate"
-        )
-        lines.append(
-            f"{plural(k, 'component')} with covariance {model.covariance!r}: the lowest BIC ({best['bic']:.1f}) of "
-            f"{len(self.choices)} models{_next(self.choices)}"
-            if len(self.choices) > 1
-            else f"{plural(k, 'component')} with covariance {model.covariance!r}, as requested"
-        )
-        merged = int(self.merged["n_clusters"])
-        if merged < k:
-            lines.append(
-                f"ICL, which selects separated clusters, is lowest for {plural(merged, 'component')}: the {k} "
-                f"components were merged into {merged}, the most overlapping first, so a cluster need not be Gaussian"
-            )
-        lines.append(
-            f"{plural(n_clusters, 'cluster')} in the partition with the lowest expected loss (variation of information)"
-        )
-        for cluster, size in enumerate(self.partition["size"].values):
-            lines.append(
-                f"cluster {cluster}: {plural(int(size), 'row')}, {distinguishing_columns(self.profiles, cluster)}"
-            )
-        uncertain = len(self.uncertain_rows)
-        verb = "has" if uncertain == 1 else "have"
-        lines.append(
-            f"{plural(uncertain, 'row')} {verb} an uncertain cluster (expected distance of {UNCERTAIN:g} or more)"
-        )
-        return lines
+        """Describe the clusters, how they were found, and the table: a list of sentences."""
+        return all_words(self)
 
-    def save(self, folder: str | Path, progress: bool = True) -> list[Path]:
+    def save(self, folder: str | Path, progress: bool = True, *, wording: Callable[[str], str] = str) -> list[Path]:
         """Write tables, a summary, the fit, a report and figures into a folder; return the paths.
 
         Parameters
@@ -144,46 +97,15 @@ class Clusters:
             Created if it does not exist.
         progress : bool
             Show a progress bar after two seconds.
+        wording : callable
+            Applied to each sentence of the summary and the report: the command writes arguments as its options.
 
         Raises
         ------
         FitFileError
             If the folder can't be written.
         """
-        from bayesgmm import plots
-        from bayesgmm.reports import report
-
-        folder = made_folder(folder, FILES)
-        write_csv(self.with_table(), folder / "clusters.csv", index=False)
-        write_csv(self.profiles, folder / "profiles.csv")
-        write_csv(self.choices, folder / "choices.csv", index=False)
-        with in_place_of(folder / "summary.txt") as partial:
-            partial.write_text("\n".join(self.words()) + "\n", encoding="utf-8")
-        schema.save(self.fit, folder / "fit.nc")
-        title = f"{plural(self.partition.attrs['n_clusters'], 'cluster')} in {plural(len(self.table.rows), 'row')}"
-        opening = [selection_section(self.words(), self.choices)]
-        if self.table.check is not None:
-            opening.append(table_section(self.table.check))
-        report(self.fit, folder / "report.html", title=title, opening=opening, progress=progress)
-        _draw(plots.partition(self.fit, self.partition), folder / "clusters.png")
-        _draw(plots.selection(self.choices), folder / "choices.png")
-        return [folder / name for name in FILES]
-
-
-def _draw(figure: "Figure", path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    write_picture(figure, path)
-    plt.close(figure)
-
-
-def _next(choices: "pd.DataFrame") -> str:
-    """Describe the second best model and its difference in BIC."""
-    second = choices.iloc[1]
-    if not np.isfinite(second["bic"]):
-        return ""
-    gap = second["bic"] - choices.iloc[0]["bic"]
-    return f"; next, {gap:.1f} higher: {plural(int(second['n_components']), 'component')}, {second['covariance']!r}"
+        return write_clusters(self, Path(folder), progress, wording)
 
 
 def cluster_table(
@@ -203,9 +125,9 @@ def cluster_table(
     """Find the clusters of a table.
 
     The number of Gaussian components and the covariance family are chosen by BIC, with EM [1]_. The chosen mixture is
-    fitted with full posterior uncertainty. A cluster need not be Gaussian, so overlapping components are merged, the
-    most overlapping first, down to the number of clusters with the lowest ICL [2]_. The result is the partition with
-    the lowest expected loss over the posterior.
+    fitted with full posterior uncertainty. A cluster need not be Gaussian, so components are merged unless the density
+    has a valley between them, as ``merge_components`` does [2]_. The result is the partition with the lowest expected
+    loss over the posterior. If there is no valley at all, the clusters are the components, which overlap.
 
     Parameters
     ----------
@@ -241,16 +163,25 @@ def cluster_table(
     DeclarationError
         If ``n_components`` is empty, or a setting is invalid.
 
+    Warns
+    -----
+    FitWarning
+        If the checks of the fit find a problem.
+
     References
     ----------
     .. [1] Fraley & Raftery (2002), J. Am. Stat. Assoc. 97(458), 611-631.
-    .. [2] Baudry, Raftery, Celeux, Lo & Gottardo (2010), J. Comput. Graph. Stat. 19(2), 332-353.
+    .. [2] Hennig (2010), Adv. Data Anal. Classif. 4(1), 3-34.
 
     Examples
     --------
     >>> x = np.append(np.arange(41.0), np.arange(100.0, 140.0))
-    >>> cluster_table(x[:, None], n_components=[1, 2], covariance="tied", method="vb", progress=False).words()[-3:-1]
-    ['cluster 0: 41 rows, low x0 (20)', 'cluster 1: 40 rows, high x0 (119.5)']
+    >>> found = cluster_table(x[:, None], n_components=[1, 2], covariance="tied", method="vb", progress=False)
+    >>> for line in found.words()[:3]:
+    ...     print(line)
+    2 clusters in 81 rows
+    cluster 0 (low x0): 41 rows, low x0 (median 20)
+    cluster 1 (high x0): 40 rows, high x0 (median 119.5)
     """
     table = usable_table(data, columns, drop=drop, id=id, keep=keep, na=na)
     rows = table.rows
@@ -264,16 +195,34 @@ def cluster_table(
     if not counts:
         raise DeclarationError("n_components=[]: give at least one number of components")
     possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
-    choices = select(rows, possible, covariance, seed=seed, progress=progress)
+    families = [covariance] if isinstance(covariance, str) else [*covariance]
+    choices = shortlist(rows, [*dict.fromkeys(possible)], [*dict.fromkeys(families)], seed=seed, progress=progress)
     if not np.isfinite(choices["bic"].iloc[0]):
         raise DataError(f"no model could be fitted: {choices['problem'].iloc[0]}")
     best = MixtureModel(int(choices["n_components"].iloc[0]), str(choices["covariance"].iloc[0]))
-    tree = fit(best, rows, method or default_method(best, rows.shape), seed=seed, progress=progress)
-    merged = merge_components(tree)
-    merged = merged.sel(n_clusters=min(_n_separated(choices), merged.sizes["n_clusters"]))
-    best_partition = partition(tree, merge=merged, seed=seed, progress=progress)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # the verdict of the checks says it
+        found = _found(table, best, choices, method or default_method(best, rows.shape), seed, progress)
+    if found.findings.worst == "problem":
+        warn([found.verdict])
+    return found
+
+
+def _found(
+    table: UsableTable, model: MixtureModel, choices: "pd.DataFrame", method: str, seed: int, progress: bool
+) -> Clusters:
+    """Fit the chosen model, merge its components, and find the partition."""
+    rows = table.rows
+    tree = fit(model, rows, method, seed=seed, progress=progress)
+    draws = int(np.clip(MAX_LABELS // len(rows), MIN_DRAWS, MAX_DRAWS))
+    merged = merge_components(tree, draws=draws)
+    level = merged.attrs["n_clusters"] if merged.attrs["n_clusters"] > 1 else merged.sizes["n_clusters"]
+    closest = float(merged["saddle"].sel(n_clusters=max(level - 1, 1)))
+    merged = merged.sel(n_clusters=level).assign_attrs(closest=closest)
+    best_partition = partition(tree, merge=merged, restarts=RESTARTS, draws=draws, seed=seed, progress=progress)
+    component = assignments(tree, draws=draws)["label"].values
     profile = profiles(rows, best_partition["label"].values)
-    return Clusters(_labelled(table, best_partition), profile, tree, best_partition, merged, choices, table)
+    return Clusters(_labelled(table, best_partition, component), profile, tree, best_partition, merged, choices, table)
 
 
 def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
@@ -289,17 +238,13 @@ def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
     return "nuts" if n * k * d * d < MAX_NUTS_WORK and coordinates < MAX_COORDINATES else "vb"
 
 
-def _n_separated(choices: "pd.DataFrame") -> int:
-    """Number of components with the lowest ICL."""
-    return int(choices["n_components"].iloc[int(np.nanargmin(choices["icl"].to_numpy(np.float64)))])
-
-
-def _labelled(table: UsableTable, partition: "xr.Dataset") -> "pd.DataFrame":
+def _labelled(table: UsableTable, partition: "xr.Dataset", component: Array) -> "pd.DataFrame":
     import pandas as pd
 
-    rows = pd.DataFrame({"cluster": pd.NA, "expected_distance": np.nan}, index=table.frame.index)
-    rows["cluster"] = rows["cluster"].astype("Int64")
+    index = table.frame.index
+    rows = pd.DataFrame({"cluster": pd.NA, "expected_distance": np.nan, "component": pd.NA}, index=index)
+    rows = rows.astype({"cluster": "Int64", "component": "Int64"})
     at = np.flatnonzero(table.complete)
-    rows.iloc[at, 0] = partition["label"].values
-    rows.iloc[at, 1] = partition["expected_distance"].values
+    for j, values in enumerate((partition["label"].values, partition["expected_distance"].values, component)):
+        rows.iloc[at, j] = values
     return rows

@@ -1,15 +1,24 @@
-"""Cluster profiles: location and spread of each column in data units, and its difference from the other rows."""
+"""Cluster profiles: location and spread of each column in data units, what is special about a cluster, and a name."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.clusterings.merging import small
+from bayesgmm.sweep.stats import Array
+
 if TYPE_CHECKING:
     import pandas as pd
 
-QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
-MIN_DIFFERENCE = 0.5  # minimum difference, in standard deviations, that is reported
+QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+QUARTILES_OF_SD = 1.349  # distance of the quartiles of a Gaussian, in standard deviations
+MIN_DIFFERENCE = 0.5  # minimum difference that is reported
+OUTLYING = 5.0  # difference of a small cluster from which its values are outliers
+LONE = 3  # rows that are always outliers, if they are a cluster
+FAR = 10.0  # distances of the quartiles, beyond them, from which a value is far from its cluster
 MAX_NAMED = 3  # columns in a description
+IN_NAME = 2  # columns in a name, more if names are equal
 
 
 def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
@@ -25,16 +34,18 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        One row per cluster and column: ``size`` (number of rows); ``mean``, ``sd``, ``q05``, ``median``, ``q95`` in the
-        column's own units; and ``difference`` (Cohen's d), the cluster's mean minus that of all other rows, divided by
-        their pooled standard deviation; NaN if there are no other rows or the column does not vary.
+        One row per cluster and column: ``size`` (number of rows); ``mean``, ``sd``, ``q05``, ``q25``, ``median``,
+        ``q75``, ``q95`` in the column's own units; ``difference``, the cluster's median minus that of all other rows,
+        divided by the standard deviation within the two groups, which is taken from their quartiles; NaN if there are
+        no other rows or the column does not vary; and ``far``, the value of the cluster that is farthest from it, if it
+        lies more than ten times the distance of the quartiles beyond them, else NaN.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> table = profiles(pd.DataFrame({"x": [0.0, 2.0, 10.0, 12.0]}), [0, 0, 1, 1])
-    >>> table.loc[(0, "x"), ["mean", "difference"]].round(2).tolist()
-    [1.0, -7.07]
+    >>> table = profiles(pd.DataFrame({"x": [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]}), [0, 0, 0, 1, 1, 1])
+    >>> table.loc[(0, "x"), ["median", "difference"]].round(2).tolist()
+    [1.0, -13.49]
     """
     import pandas as pd
 
@@ -45,49 +56,110 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
         for name in rows.columns:
             x = rows[name].to_numpy(np.float64)
             own, others = x[inside], x[~inside]
-            quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
             row = {"cluster": cluster, "column": str(name), "size": own.size, "mean": own.mean(), "sd": _sd(own)}
-            summaries.append(row | quantiles | {"difference": _difference(own, others)})
+            quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
+            summaries.append(row | quantiles | {"difference": _difference(own, others), "far": _far(own)})
     return pd.DataFrame(summaries).set_index(["cluster", "column"])
 
 
-def _sd(x: "pd.Series") -> float:
+def _sd(x: Array) -> float:
     return float(x.std(ddof=1)) if x.size > 1 else np.nan
 
 
-def _difference(own: "pd.Series", others: "pd.Series") -> float:
-    freedom = own.size + others.size - 2
-    if not others.size or freedom < 1:
+def _spread(x: Array) -> float:
+    """Standard deviation by the quartiles; the usual one if half of the values are equal."""
+    low, high = np.quantile(x, [0.25, 0.75])
+    return float(high - low) / QUARTILES_OF_SD or float(x.std())
+
+
+def _difference(own: Array, others: Array) -> float:
+    if not others.size:
         return np.nan
-    squares = ((own - own.mean()) ** 2).sum() + ((others - others.mean()) ** 2).sum()
-    pooled = float(np.sqrt(squares / freedom))
-    return float(own.mean() - others.mean()) / pooled if pooled > 0 else np.nan
+    squares = own.size * _spread(own) ** 2 + others.size * _spread(others) ** 2
+    pooled = float(np.sqrt(squares / (own.size + others.size)))
+    return float(np.median(own) - np.median(others)) / pooled if pooled > 0 else np.nan
 
 
-def _number(value: float) -> str:
+def _far(x: Array) -> float:
+    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
+    far = x[(x < low - FAR * (high - low)) | (x > high + FAR * (high - low))]
+    return float(far[np.argmax(np.abs(far - middle))]) if far.size and high > low else np.nan
+
+
+def number_in_words(value: float) -> str:
     """Format a number with four significant digits, without an exponent where possible.
 
     Examples
     --------
-    >>> _number(3706.25), _number(1234567.0), _number(0.00012345)
+    >>> number_in_words(3706.25), number_in_words(1234567.0), number_in_words(0.00012345)
     ('3706', '1,234,567', '0.0001234')
     """
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def distinguishing_columns(profile: "pd.DataFrame", cluster: int) -> str:
-    """List the columns in which a cluster differs most from the other rows, the largest difference first.
+def special_columns(profile: "pd.DataFrame", cluster: int) -> "pd.DataFrame":
+    """Return the rows of a profile in which a cluster differs from the other rows, the largest difference first."""
+    own = profile.loc[cluster]
+    return own[own["difference"].abs() >= MIN_DIFFERENCE].sort_values("difference", key=abs, ascending=False)
+
+
+def description(profile: "pd.DataFrame", cluster: int) -> str:
+    """Say in which columns a cluster differs most from the other rows, with its medians, and what is an outlier.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> distinguishing_columns(profiles(pd.DataFrame({"x": [0.0, 2.0, 10.0, 12.0]}), [0, 0, 1, 1]), 1)
-    'high x (11)'
+    >>> description(profiles(pd.DataFrame({"x": [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]}), [0, 0, 0, 1, 1, 1]), 1)
+    'high x (median 11)'
     """
-    own = profile.loc[cluster]
-    far = own[own["difference"].abs() >= MIN_DIFFERENCE].sort_values("difference", key=abs, ascending=False)
-    named = [
-        f"{'high' if row['difference'] > 0 else 'low'} {name} ({_number(row['mean'])})"
-        for name, row in far.head(MAX_NAMED).iterrows()
-    ]
-    return ", ".join(named) or "close to the other rows in every column"
+    special = special_columns(profile, cluster)
+    if is_outlying(profile, cluster):
+        return f"outlying: {_listed(special.head(MAX_NAMED), '')}"
+    near = _listed(special.head(MAX_NAMED), "median ") or "close to the other rows in every column"
+    far = profile.loc[cluster]["far"].dropna()
+    values = ", ".join(f"{name} {number_in_words(value)}" for name, value in far.items())
+    return f"{near}; far from the rest of the cluster: {values}" if values else near
+
+
+def _listed(special: "pd.DataFrame", what: str) -> str:
+    return ", ".join(
+        f"{'high' if row['difference'] > 0 else 'low'} {name} ({what}{number_in_words(row['median'])})"
+        for name, row in special.iterrows()
+    )
+
+
+def is_outlying(profile: "pd.DataFrame", cluster: int) -> bool:
+    """Return True for a cluster of up to three rows, or of few rows that lie far from all others in some column."""
+    size = profile["size"].groupby(level="cluster").first()
+    far = profile.loc[cluster]["difference"].abs().max() >= OUTLYING
+    few = size[cluster] < small(size.sum()) and len(size) > 1
+    return bool(few and (far or size[cluster] <= LONE))
+
+
+def names(profile: "pd.DataFrame") -> list[str]:
+    """Propose a name for each cluster: its two largest differences, more where names would be equal.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> names(profiles(pd.DataFrame({"x": [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]}), [0, 0, 0, 1, 1, 1]))
+    ['low x', 'high x']
+    """
+    clusters = profile.index.unique("cluster")
+    special = {c: special_columns(profile, c) for c in clusters}
+    count = dict.fromkeys(clusters, IN_NAME)
+    for _ in range(MAX_NAMED):
+        proposed = [_name(special[c], count[c], is_outlying(profile, c)) for c in clusters]
+        for c, name in zip(clusters, proposed, strict=True):
+            count[c] += proposed.count(name) > 1
+    return [name if proposed.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(proposed)]
+
+
+def _name(special: "pd.DataFrame", count: int, outlying: bool) -> str:
+    words = [f"{'high' if value > 0 else 'low'} {name}" for name, value in special["difference"].head(count).items()]
+    return ("outliers: " if outlying else "") + (", ".join(words) or "average")
+
+
+def medians(profile: "pd.DataFrame", cluster: int, columns: Sequence[str]) -> list[str]:
+    """Return the medians of some columns in a cluster, in words."""
+    return [number_in_words(profile.loc[(cluster, name), "median"]) for name in columns]

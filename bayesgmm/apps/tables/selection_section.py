@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.model_selection.shortlists import SAMPLED
 from bayesgmm.plots.selection import selection
 from bayesgmm.reports.blocks import Block, Grid, Items, Picture
 from bayesgmm.reports.pages import Filled
@@ -37,7 +38,7 @@ def selection_section(words: Sequence[str], choices: "pd.DataFrame") -> Filled:
 
 
 def _table(choices: "pd.DataFrame") -> Grid:
-    best = choices.head(SHOWN)
+    best = choices[choices["search"] != SAMPLED].head(SHOWN)
     rows = zip(best["n_components"], best["covariance"], best["bic"], best["icl"], strict=True)
     return Grid(
         f"The models with the lowest BIC, of {len(choices)}. Lower is better.",

@@ -10,9 +10,12 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from bayesgmm.apps import cluster_table
-from bayesgmm.apps.tables.clusters import FILES
-from bayesgmm.apps.tables.profiles import profiles
+from bayesgmm.apps.tables.cluster_files import FILES
+from bayesgmm.apps.tables.cluster_words import choice_words, possible, verdict_words
+from bayesgmm.apps.tables.cross_tables import cross_tables
+from bayesgmm.apps.tables.profiles import description, names, profiles
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
+from bayesgmm.findings import Finding, Findings
 from bayesgmm.reports.sections import SECTIONS
 from tests.commands import run
 
@@ -59,16 +62,98 @@ def test_profiles_agree_with_pandas(flower_clusters):
     assert table["size"].groupby("cluster").first().sum() == 149
 
 
-def test_differences_are_in_pooled_standard_deviations():
-    a, b = np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0, 10.0])
-    table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), [0] * 3 + [1] * 4)
-    pooled = np.sqrt((2 * a.var(ddof=1) + 3 * b.var(ddof=1)) / 5)
-    assert table.loc[(1, "x"), "difference"] == pytest.approx((b.mean() - a.mean()) / pooled)
+def test_differences_are_of_medians_in_standard_deviations_within_clusters():
+    """Oracle: the distance of two normal samples, 3 standard deviations; an absurd value changes nothing."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=4000), rng.normal(3, 1, size=4000)
+    a[0] = 1e9
+    table = profiles(pd.DataFrame({"x": np.concatenate([a, b])}), np.repeat([0, 1], 4000))
+    assert table.loc[(1, "x"), "difference"] == pytest.approx(3, abs=0.1)
+
+
+def test_one_absurd_value_is_named_as_an_outlier():
+    """A cluster of one row, and one absurd value in a cluster that is large."""
+    rng = np.random.default_rng(1)
+    salary = rng.normal(50_000, 8_000, 200)
+    salary[7] = 500_000_000
+    rows = pd.DataFrame({"age": rng.normal(40, 9, 200), "salary": salary})
+    alone = profiles(rows, (np.arange(200) == 7) * 1)
+    assert description(alone, 1).startswith("outlying: high salary (500,000,000)")
+    assert names(alone)[1].startswith("outliers: high salary")
+    near = profiles(rows, (np.arange(200) < 2) * 1)
+    assert description(near, 1).startswith("outlying: ")
+    together = profiles(rows, np.arange(200) % 2)
+    assert "far from the rest of the cluster: salary 500,000,000" in description(together, 1)
+    assert "far from" not in description(together, 0)
+
+
+def test_names_are_different():
+    rows = pd.DataFrame({"a": [0.0, 0.1, 9.0, 9.1, 9.0, 9.2], "b": [0.0, 0.2, 5.0, 5.1, 7.0, 7.2]})
+    given = names(profiles(rows, [0, 0, 1, 1, 2, 2]))
+    assert len({*given}) == 3
+    assert given[0] in ("low a, low b", "low b, low a")
+
+
+def test_cross_tables_agree_with_pandas(flower_clusters):
+    found = flower_clusters.cross
+    species, cluster = flower_clusters.table.frame["species"], flower_clusters.rows["cluster"]
+    oracle = pd.crosstab(cluster.dropna().astype(int), species[cluster.notna()], normalize="index")
+    table = found[found["column"] == "species"].pivot(index="cluster", columns="value", values="share")
+    np.testing.assert_allclose(table[oracle.columns], oracle)
+
+
+def test_the_association_is_one_for_a_column_that_is_the_clusters_and_zero_for_an_independent_one():
+    rng = np.random.default_rng(0)
+    cluster = pd.Series(np.repeat([0, 1, 2], 400), dtype="Int64")
+    table = {
+        "x": rng.normal(size=1200),
+        "same": cluster.map({0: "a", 1: "b", 2: "c"}),
+        "coin": rng.choice(["h", "t"], 1200),
+    }
+    found = cross_tables(bg.data_check(pd.DataFrame(table)), cluster).groupby("column")["association"].first()
+    assert found["same"] == pytest.approx(1)
+    assert found["coin"] < 0.1
+
+
+def choices(counts, bic):
+    return pd.DataFrame({"n_components": counts, "covariance": "full", "bic": bic, "problem": "", "search": "thorough"})
+
+
+def test_choices_that_could_not_be_fitted_do_not_count():
+    """The sentence counts those with a criterion, and names the column that has few values."""
+    rows = pd.DataFrame({"x": np.arange(40.0), "few": np.arange(40) % 3})
+    said = "\n".join(choice_words(choices([2, 1, 3, 4], [5.0, 9.0, np.nan, np.nan]), rows))
+    assert "of 2 choices" in said
+    assert "2 of 4 choices could not be fitted (2 full)" in said
+    assert "drop='few'" in said
+    assert "largest number that was tried" not in said
+    everything = "\n".join(choice_words(choices([2, 1], [5.0, 9.0]), rows))
+    assert "could not" not in everything
+
+
+def test_the_edge_of_the_range_is_pointed_out():
+    rows = pd.DataFrame({"x": np.arange(400.0)})
+    assert "n_components=range(1, 7)" in choice_words(choices([3, 1, 2], [5.0, 9.0, 7.0]), rows)[-1]
+    assert len(choice_words(choices([2, 1, 3], [5.0, 9.0, 7.0]), rows)) == 1
+
+
+def test_advice_names_only_what_the_command_has():
+    assert possible("Try method='gibbs' with more draws, or fewer components.") == ""
+    assert possible("Try n_components=4.") == "Try n_components=4."
+    low = Finding("warning", "energy", "BFMI is 0.2.", "", "")
+    assert verdict_words(Findings([low])) == "Use these results with care: BFMI is 0.2."
 
 
 def test_the_summary_describes_the_analysis(flower_clusters):
     words = "\n".join(flower_clusters.words())
-    for part in ("'species' is left out: it is text", "1 row is left out", "lowest BIC", "of 2 models", "cluster 0: "):
+    for part in (
+        "'species' is left out: it is text",
+        "1 row is left out",
+        "lowest BIC",
+        "of 2 choices",
+        "cluster 0 (",
+        "checks of the fit: ",
+    ):
         assert part in words
     few = pd.DataFrame({"x": np.arange(5.0) ** 2})
     with pytest.raises(DataError, match="5 rows without missing values: too few"):
@@ -89,14 +174,19 @@ def test_the_summary_distinguishes_requested_from_chosen_models(iris):
         of(n_components=[])
 
 
-def test_the_report_shows_how_the_number_of_clusters_was_chosen(flower_clusters, tmp_path, undrawn, monkeypatch):
-    """The report opens with a row for each model with its BIC and ICL, and a figure of each criterion."""
+def test_the_report_opens_with_the_answer_and_shows_how_it_was_found(flower_clusters, tmp_path, undrawn, monkeypatch):
+    """First the picture and the table of clusters; then each model with its BIC and ICL, and a figure of each."""
     monkeypatch.setattr("bayesgmm.reports.SECTIONS", SECTIONS[:2])
     before = plt.get_fignums()  # figures that other tests left open
     flower_clusters.save(tmp_path / "out", progress=False)
     page = (tmp_path / "out" / "report.html").read_text()
-    opening, rest = page.split('id="verdict"')
+    answer, opening = page.split('id="evidence"')
+    opening, rest = opening.split('id="clusters"')
+    assert answer.index("clusters in 149 rows") < answer.index("<img") < answer.index("uncertain rows")
+    assert f"{flower_clusters.names[0]}" in answer
+    assert "setosa" in answer  # a cross table
     assert "lowest BIC" in opening
+    assert "lowest BIC" not in answer
     for bic in flower_clusters.choices["bic"]:
         assert f"{bic:,.1f}" in opening
     assert "ICL over the number of components" in opening
@@ -115,8 +205,8 @@ def test_the_cluster_command_writes_all_files(tmp_path, iris, undrawn):
     assert "150 rows, 3 columns, 2 used" in (tmp_path / "out" / "report.html").read_text()
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
     written = pd.read_csv(tmp_path / "out" / "clusters.csv")
-    assert list(written.columns) == [*iris.columns, "cluster", "expected_distance"]
-    assert "cluster 0: " in (tmp_path / "out" / "summary.txt").read_text()
+    assert list(written.columns) == [*iris.columns, "cluster", "expected_distance", "component"]
+    assert "cluster 0 (" in (tmp_path / "out" / "summary.txt").read_text()
     assert bg.load(tmp_path / "out" / "fit.nc")["posterior"].sizes["feature"] == 2
     (tmp_path / "file").write_text("")
     done = run(*args[:-1], "file", cwd=tmp_path)

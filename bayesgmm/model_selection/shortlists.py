@@ -1,0 +1,146 @@
+"""The best of many mixtures in two rounds: a brief search for each, a thorough one for those that may be best."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.points import Points, as_points
+from bayesgmm.inference.searches import cores_of, run_all
+from bayesgmm.model_selection.selection import Candidates, Row, table_of
+from bayesgmm.posterior.criteria import information_criteria
+from bayesgmm.wording import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Choice = tuple[int, str]
+FINALISTS = 5  # choices that are searched thoroughly
+SMALLEST = 3  # further ones, the best of a sample: it favours smaller models than all rows do
+BRIEF = {"n_init": 5, "sweeps": 100}  # starts of EM and their budget in the first round
+THOROUGH = {"n_init": 10}
+SAMPLE = 1_500  # maximum number of rows in the first round
+ONE_THREAD = 200_000  # numbers in a table for which several threads wait for each other more than they save
+BRIEFLY, THOROUGHLY, SAMPLED = "brief", "thorough", "sample"
+
+
+def shortlist(
+    data: "pd.DataFrame", n_components: Sequence[int], covariance: Sequence[str], *, seed: int, progress: bool = True
+) -> "pd.DataFrame":
+    """Compare choices by BIC: each is searched briefly, on a sample if there are many rows; the best thoroughly.
+
+    The likelihood of a mixture has many local maxima, and most of the time of ``select`` goes into choices that are far
+    from the best. BIC differs so much between choices that a brief search decides which they are.
+
+    Parameters
+    ----------
+    data : (N, D) DataFrame
+    n_components : sequence of int
+    covariance : sequence of str
+    seed : int
+    progress : bool
+        Show a progress bar that says what is tried.
+
+    Returns
+    -------
+    DataFrame
+        As from ``select``, without ``elbo``, and with ``search``: ``'thorough'``, ``'brief'`` or ``'sample'``. The
+        thorough ones are first. Choices that were compared on a sample only have no criteria.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> x = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 50.0, 51.0, 53.0, 54.0]})
+    >>> table = shortlist(x, [1, 2], ["tied"], seed=1, progress=False)
+    >>> int(table["n_components"][0]), table["search"][0]
+    (2, 'thorough')
+    """
+    points = as_points(data)
+    choices = [(k, name) for k in n_components for name in covariance]
+    brief: list[Row] = []
+    if len(choices) > FINALISTS:
+        sampled = _searched(_sample(points, seed), choices, covariance, seed, BRIEF, progress)
+        brief = _scaled(sampled, points)
+        choices = [*dict.fromkeys(best_choices(brief) + (best_choices(sampled)[:SMALLEST] if brief != sampled else []))]
+    thorough = _searched(points, choices, covariance, seed, THOROUGH, progress)
+    rest = [row for row in brief if _choice(row) not in choices]
+    first, others = table_of(thorough, "bic"), table_of(rest, "bic")
+    first["search"], others["search"] = THOROUGHLY, BRIEFLY
+    if len(points.values) > SAMPLE:
+        _leave_out_criteria(others)
+    return _joined(first, others).drop(columns="elbo")
+
+
+def _leave_out_criteria(others: "pd.DataFrame") -> None:
+    """Leave out criteria of a sample, which are not comparable with those of all rows."""
+    sampled = np.isfinite(others["bic"])
+    others.loc[sampled, "search"] = SAMPLED
+    others.loc[sampled, "problem"] = None
+    others[["loglik", "bic", "aic", "icl"]] = np.nan
+
+
+def best_choices(rows: Sequence[Row]) -> list[Choice]:
+    """Return the five choices with the lowest BIC, the best first; if all failed, the first five.
+
+    Examples
+    --------
+    >>> best_choices([{"n_components": 1, "covariance": "full"}, {"n_components": 2, "covariance": "full", "bic": 3.0}])
+    [(2, 'full')]
+    """
+    fitted = [row for row in rows if np.isfinite(row.get("bic", np.nan))]
+    best = sorted(fitted, key=lambda row: row["bic"])[:FINALISTS]
+    return [_choice(row) for row in best] or [_choice(row) for row in rows[:FINALISTS]]
+
+
+def _choice(row: Row) -> Choice:
+    return row["n_components"], row["covariance"]
+
+
+def _searched(
+    points: Points,
+    choices: Sequence[Choice],
+    covariance: Sequence[str],
+    seed: int,
+    search: dict[str, int],
+    progress: bool,
+) -> list[Row]:
+    """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
+    _ = points.summary  # computed once, before the threads use it
+    candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
+    names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
+    tasks = [partial(candidates.row, k, name) for k, name in choices]
+    cores = 1 if points.values.size <= ONE_THREAD else cores_of(None)
+    rows, interrupted = run_all(tasks, names[0], cores, progress, names)
+    if interrupted:
+        raise KeyboardInterrupt
+    return [row for row in rows if row is not None]
+
+
+def _sample(points: Points, seed: int) -> Points:
+    n = len(points.values)
+    if n <= SAMPLE:
+        return points
+    return as_points(points.values[np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))])
+
+
+def _scaled(rows: list[Row], points: Points) -> list[Row]:
+    """Scale the criteria of a sample to all rows."""
+    n = len(points.values)
+    if n <= SAMPLE:
+        return rows
+    factor = n / SAMPLE
+    return [row | _criteria_of_all(row, factor, n) if "loglik" in row else row for row in rows]
+
+
+def _criteria_of_all(row: Row, factor: float, n: int) -> Row:
+    """Estimate the criteria on all rows: a maximum exceeds the expected log likelihood by half the parameters."""
+    excess = row["n_parameters"] / 2
+    loglik, entropy = factor * (row["loglik"] - excess) + excess, factor * (row["icl"] - row["bic"]) / 2
+    return {"loglik": loglik} | information_criteria(loglik, row["n_parameters"], n, entropy)
+
+
+def _joined(first: "pd.DataFrame", others: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat([first, others], ignore_index=True) if len(others) else first
