@@ -44,7 +44,7 @@ from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.inference import fit
 from bayesgmm.posterior.contamination import background as background_of
-from bayesgmm.posterior.schema import observed, points_for
+from bayesgmm.posterior.schema import data_columns, observed, points_for
 from bayesgmm.predictions.anomalies import (
     conformal_p_values,
     has_few_points,
@@ -359,7 +359,7 @@ def usable_table_for(
     """
     import pandas as pd
 
-    names = [str(name) for name in tree["posterior"].coords["feature"].values]
+    names = data_columns(tree)
     sheet = sheet_of(data, names, forced=names, names=names)
     sheet.require_clear(names)
     chosen = select(sheet.values, names)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import holds_points, observed
+from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed
 from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import assignments, mean_log_density
 from bayesgmm.predictions.replication import simulate
@@ -118,14 +118,15 @@ def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
         p = posterior.parameters
         weight = np.broadcast_to(_component_shares(tree), p.weight.shape)
         posterior = replace(posterior, parameters=replace(p, weight=weight))
-    return mean_log_density(tree, simulate(posterior, size, np.random.default_rng(0)))
+    drawn = simulate(posterior, size, np.random.default_rng(0))
+    return mean_log_density(tree, in_fit_columns(tree, drawn))
 
 
 def _component_shares(tree: "xr.DataTree") -> Array:
     """Fraction of the fitted rows that each component holds (K,); rows of a background are not counted."""
     points = observed(tree)
     some = slice(None, None, 1 + len(points.values) // MAX_COUNTED_ROWS)
-    answer = assignments(tree, points.values[some], draws=DRAWS)
+    answer = assignments(tree, in_fit_columns(tree, points.values[some]), draws=DRAWS)
     counted = np.ones(answer.sizes["point"]) if points.weights is None else points.weights[some]
     if "background" in answer:
         counted = counted * (1 - answer["background"].values)
