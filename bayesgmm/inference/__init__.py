@@ -46,7 +46,7 @@ def fit(
     *,
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
-    transforms: ColumnTransforms | None = None,
+    transform: ColumnTransforms | None = None,
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
     cores: int | None = None,
@@ -66,7 +66,7 @@ def fit(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows.
-    transforms : ColumnTransforms, optional
+    transform : ColumnTransforms, optional
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
         data units.
@@ -123,7 +123,7 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     points = as_points(data, columns).weighed(sample_weight)
-    points = points if transforms is None else transforms.applied(points)
+    points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
@@ -135,7 +135,7 @@ def fit(
     # long), and their number changes the rounding of sums.
     with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
-    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transforms)
+    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     return finish(density, points, estimate, run, cores)
 
 

@@ -59,7 +59,7 @@ def choose_transforms(
     Returns
     -------
     ColumnTransforms
-        For ``fit(..., transforms=)``.
+        For ``fit(..., transform=)``.
 
     Raises
     ------
@@ -154,14 +154,14 @@ def _tried(x: Array, families: Sequence[str], seed: int) -> Iterator[tuple[str, 
         x = np.random.default_rng((seed, 13)).choice(x, MAX_ROWS, replace=False)
     curves: dict[str, Curve | None] = {NONE: None, **candidates(x)}
     for kind, curve in curves.items():
-        yield kind, curve, *_lowest_bic(x, curve, kind, families, seed)
+        yield kind, curve, *_lowest_bic(x, curve, families, seed)
 
 
-def _lowest_bic(x: Array, curve: Curve | None, kind: str, families: Sequence[str], seed: int) -> tuple[int, float]:
+def _lowest_bic(x: Array, curve: Curve | None, families: Sequence[str], seed: int) -> tuple[int, float]:
     """Number of components and BIC, in data units, of the best mixture of a column after a transform."""
     z = x if curve is None else curve.forward(x)
     jacobian = -len(x) * np.log(z.std()) + (0.0 if curve is None else curve.log_slope(x).sum())
-    extra = 0 if curve is None or kind == "log" else curve.n_parameters
+    extra = 0 if curve is None else curve.n_parameters
     blocks = Blocks.from_rows(((z - z.mean()) / z.std())[:, None])
     fitted = [found for name in families for found in _mixtures(blocks, name, seed)]
     bics = [(k, -2 * (loglik + jacobian) + (size + extra) * np.log(len(x))) for k, size, loglik in fitted]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DRAWS = 100  # default number of posterior draws that z-scores are averaged over
 LARGE = 2.0  # z-score from which a column is named in the reason
+ROUNDING = 1e-13  # of a value that was transformed and transformed back
 MAX_NAMED = 3  # maximum number of columns in a reason
 
 
@@ -79,7 +80,8 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     centre = _centres(posterior)[component]
     if (transforms := transforms_of(fit)) is not None:
         expected, centre = transforms.inverse(expected), transforms.inverse(centre)
-        points = replace(points, values=transforms.inverse(points.values), columns=transforms.names)
+        values = _unrounded(transforms.inverse(points.values), centre)
+        points = replace(points, values=values, columns=transforms.names)
     each = ("point", "feature")
     names = fit["posterior"].coords["component"].values
     scores = dataset(
@@ -94,6 +96,11 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     )
     reasons = _reasons(points, z, marginal, expected, centre)
     return scores.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
+
+
+def _unrounded(values: Array, unit: Array) -> Array:
+    """Replace by zero what is only the rounding error of an inverse transform."""
+    return np.where(np.abs(values) < ROUNDING * np.abs(unit), 0.0, values)
 
 
 def _centres(posterior: Posterior) -> Array:

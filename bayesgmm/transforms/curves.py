@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny
@@ -17,8 +17,10 @@ FARTHEST = 300.0  # largest argument of sinh and exp, where the inverse is cut o
 class Curve(Declared):
     """Increasing transform of a column."""
 
-    n_parameters: ClassVar[int] = 0
-    """Free numbers that are estimated from the data."""
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """Number of parameters that are estimated from the data."""
 
     @abstractmethod
     def forward(self, x: Array) -> Array:
@@ -63,11 +65,14 @@ class Power(Curve):
     [0.0, 1.0]
     """
 
-    n_parameters: ClassVar[int] = 1
     power: Annotated[float, Field(ge=-5, le=5)]
     start: Positive
     shift: float = 0.0
     transform: Literal["power"] = "power"
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        return int(self.power != 0)
 
     def forward(self, x: Array) -> Array:  # noqa: D102
         u = np.asarray(x, np.float64) + self.shift
@@ -117,10 +122,13 @@ class Arcsinh(Curve):
     [0.0, 0.881]
     """
 
-    n_parameters: ClassVar[int] = 2
     centre: float
     scale: Positive
     transform: Literal["arcsinh"] = "arcsinh"
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        return 2
 
     def forward(self, x: Array) -> Array:  # noqa: D102
         return np.arcsinh((np.asarray(x, np.float64) - self.centre) / self.scale)

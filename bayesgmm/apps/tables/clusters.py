@@ -11,6 +11,7 @@ from bayesgmm.apps.tables.columns import UsableTable, beside, require_rows, usab
 from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.apps.tables.table_section import table_section
+from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
@@ -21,6 +22,7 @@ from bayesgmm.files import in_place_of, made_folder, write_csv, write_picture
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.selection import select
+from bayesgmm.model_selection.transform_choice import AUTO, NONE, Transform
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import declaration
 from bayesgmm.reading.settings import Source
@@ -69,6 +71,8 @@ class Clusters:
     choices : DataFrame
         Models that were compared, as ``select`` returns them.
     table : UsableTable
+    scales : Scales
+        The rows as they were fitted: transforms, and rounded values that were spread.
 
     Examples
     --------
@@ -85,6 +89,7 @@ class Clusters:
     merged: "xr.Dataset"
     choices: "pd.DataFrame"
     table: UsableTable
+    scales: Scales
 
     @property
     def uncertain_rows(self) -> "pd.DataFrame":
@@ -103,8 +108,9 @@ class Clusters:
         k, n_clusters = model.n_components, self.partition.attrs["n_clusters"]
         lines = self.table.words()
         lines.append(f"columns used: {listing(self.table.columns)}")
+        lines += self.scales.words()
         lines.append(
-            "columns keep their units: the spread of each is estimated, so the result does not depend on the units"
+            "the spread of each column is estimated, so the result does not depend on the units"
             if model.covariance != "spherical"
             else "columns keep their units: a spherical covariance has the same spread in all of them, so columns with "
             "large values dominate"
@@ -196,6 +202,7 @@ def cluster_table(
     na: str | float | Sequence[str | float] | None = None,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str | Sequence[str] = FAMILIES,
+    transform: Transform = AUTO,
     method: str | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -223,6 +230,8 @@ def cluster_table(
         Numbers of components to try.
     covariance : str or sequence of str
         Covariance families to try.
+    transform : {'auto', 'none', 'log', 'power', 'arcsinh'} or ColumnTransforms
+        Transform of the columns, as in ``choose_transforms``; by default each is chosen by evidence.
     method : str, optional
         Inference method for the chosen mixture; default ``'nuts'``, or ``'vb'`` where NUTS would take minutes.
     seed : int
@@ -264,16 +273,19 @@ def cluster_table(
     if not counts:
         raise DeclarationError("n_components=[]: give at least one number of components")
     possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
-    choices = select(rows, possible, covariance, seed=seed, progress=progress)
+    scales = scales_of(rows, transform, covariance, seed)
+    chosen = scales.transform or NONE
+    choices = select(scales.rows, possible, covariance, transform=chosen, seed=seed, progress=progress)
     if not np.isfinite(choices["bic"].iloc[0]):
         raise DataError(f"no model could be fitted: {choices['problem'].iloc[0]}")
     best = MixtureModel(int(choices["n_components"].iloc[0]), str(choices["covariance"].iloc[0]))
-    tree = fit(best, rows, method or default_method(best, rows.shape), seed=seed, progress=progress)
+    engine = method or default_method(best, rows.shape)
+    tree = fit(best, scales.rows, engine, transform=scales.transform, seed=seed, progress=progress)
     merged = merge_components(tree)
     merged = merged.sel(n_clusters=min(_n_separated(choices), merged.sizes["n_clusters"]))
     best_partition = partition(tree, merge=merged, seed=seed, progress=progress)
     profile = profiles(rows, best_partition["label"].values)
-    return Clusters(_labelled(table, best_partition), profile, tree, best_partition, merged, choices, table)
+    return Clusters(_labelled(table, best_partition), profile, tree, best_partition, merged, choices, table, scales)
 
 
 def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:
