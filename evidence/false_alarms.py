@@ -76,7 +76,7 @@ def _with_anomalies(replicates: int, seed: int, n_rows: int) -> dict[str, object
         z, away = rng.normal(size=(n_rows, COLUMNS)), rng.normal(size=(PLANTED, COLUMNS))
         z[:PLANTED] = FAR * away / np.linalg.norm(away, axis=1, keepdims=True)
         flagged = _flagged(np.exp(z))
-        false.append(flagged[PLANTED:].sum() / max(1, flagged.sum()))
+        false.append(float(flagged[PLANTED:].sum()) / max(1, int(flagged.sum())))
         found.append(flagged[:PLANTED].mean())
         counts.append(flagged.sum())
     return {

@@ -10,7 +10,7 @@ from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import EngineNotes, info
-from bayesgmm.posterior.schema import data_columns, observed, transforms_of
+from bayesgmm.posterior.schema import observed, transforms_of
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
@@ -62,11 +62,10 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     ci_prob = probability("ci_prob", ci_prob)
     posterior = aligned(fit)
     p, transforms = posterior.parameters, transforms_of(fit)
-    centre = p.mean if transforms is None else transforms.inverse(p.mean)
-    values = np.concatenate([p.weight[:, :, None], centre], axis=2)
+    values = np.concatenate([p.weight[:, :, None], transforms.inverse(p.mean)], axis=2)
     tail = (1 - ci_prob) / 2
     lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
-    names = ["weight", *_quantities(data_columns(fit))]
+    names = ["weight", *_quantities(transforms.names)]
     index = pd.MultiIndex.from_product(
         [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
     )

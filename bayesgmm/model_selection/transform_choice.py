@@ -25,6 +25,7 @@ MIN_GAIN = 10.0  # in BIC, for which a column is transformed: very strong eviden
 N_INIT = 3
 MAX_ITER = 100
 TOLERANCE = 1e-4  # in mean log likelihood
+FAMILIES = ("full", "tied")
 NONE, AUTO = "none", "auto"
 KINDS = {AUTO: "by evidence", NONE: "none", **dict.fromkeys(("log", "power", "arcsinh"), "for each column")}
 EQUAL = frozenset({"tied", "spherical"})  # families whose components have the same spread in a column
@@ -33,7 +34,12 @@ type Transform = str | ColumnTransforms
 
 
 def choose_transforms(
-    data: DataLike, transform: Transform = AUTO, *, covariance: str | Sequence[str] = ("full", "tied"), seed: int = 0
+    data: DataLike,
+    transform: Transform = AUTO,
+    *,
+    covariance: str | Sequence[str] = FAMILIES,
+    min_gain: float = MIN_GAIN,
+    seed: int = 0,
 ) -> ColumnTransforms:
     r"""Choose a transform of each column to a scale on which a Gaussian mixture fits: log, power or arcsinh.
 
@@ -43,8 +49,8 @@ def choose_transforms(
     .. math:: \mathrm{BIC} = -2 \sum_n [\log p(z_n) + \log T'(x_n)] + m \log N
 
     where m counts the parameters of the mixture and of the transform. So a column that is skewed because it has
-    separated clusters is not transformed: as many components without a transform describe it as well. A column is
-    transformed if this lowers the BIC by 10.
+    separated clusters is not transformed: as many components without a transform describe it as well. Nor is one with
+    outliers, if a broad component describes them better than heavy tails do.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def choose_transforms(
     covariance : str or sequence of str
         Covariance families of the mixture that will be fitted. With tied covariances the components of a column have
         the same spread, otherwise each its own.
+    min_gain : float
+        How much lower the BIC must be for a column to be transformed.
     seed : int
 
     Returns
@@ -86,13 +94,18 @@ def choose_transforms(
     points = as_points(data)
     families = _families(covariance)
     columns = zip(points.columns, points.values.T, strict=True)
-    return ColumnTransforms({name: _chosen(x, transform, families, seed) for name, x in columns})
+    return ColumnTransforms({name: _chosen(x, transform, families, min_gain, seed) for name, x in columns})
 
 
-def transform_table(
-    data: DataLike, *, covariance: str | Sequence[str] = ("full", "tied"), seed: int = 0
-) -> "pd.DataFrame":
+def transform_table(data: DataLike, *, covariance: str | Sequence[str] = FAMILIES, seed: int = 0) -> "pd.DataFrame":
     """Compute the BIC of each column without and with each transform, as ``choose_transforms`` compares them.
+
+    Parameters
+    ----------
+    data : (N, D) array or DataFrame
+    covariance : str or sequence of str
+        Covariance families, as in ``choose_transforms``.
+    seed : int
 
     Returns
     -------
@@ -126,7 +139,7 @@ def _families(covariance: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys("tied" if name in EQUAL else "full" for name in names))
 
 
-def _chosen(x: Array, transform: str, families: Sequence[str], seed: int) -> Curve | None:
+def _chosen(x: Array, transform: str, families: Sequence[str], min_gain: float, seed: int) -> Curve | None:
     if transform == NONE or x.min() == x.max():
         return None
     if transform != AUTO:
@@ -135,7 +148,7 @@ def _chosen(x: Array, transform: str, families: Sequence[str], seed: int) -> Cur
         return None
     tried = [*_tried(x, families, seed)]
     (_, _, _, untransformed), best = tried[0], min(tried, key=lambda one: one[-1])
-    if best[-1] > untransformed - MIN_GAIN:
+    if best[-1] > untransformed - min_gain:
         return None
     return _started(best[1], x)
 

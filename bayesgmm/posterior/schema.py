@@ -203,15 +203,9 @@ def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
     return Standard(parameters.mean.mean(axis=(0, 1)), 2.0 ** np.round(0.5 * np.log2(variance.mean(axis=(0, 1)))))
 
 
-def transforms_of(fit: "xr.DataTree") -> ColumnTransforms | None:
-    """Return the transforms from data units to the columns of a fit; None if it was fitted in data units."""
-    return info(fit).transforms
-
-
-def data_columns(fit: "xr.DataTree") -> list[str]:
-    """Return the names of the columns in data units, in the order of those of the fit."""
-    transforms = transforms_of(fit)
-    return _features(fit) if transforms is None else list(transforms.names)
+def transforms_of(fit: "xr.DataTree") -> ColumnTransforms:
+    """Return the transforms from data units to the columns of a fit; none changes if it was fitted in data units."""
+    return info(fit).transforms or ColumnTransforms(dict.fromkeys(_features(fit)))
 
 
 def _features(fit: "xr.DataTree") -> list[str]:
@@ -269,9 +263,9 @@ def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
 
 def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
     """Convert data to points with the columns of a fit: by name where they have names, else by position."""
-    transforms = transforms_of(fit)
-    if transforms is None or (isinstance(data, Points) and [*data.columns] == _features(fit)):
+    if isinstance(data, Points) and [*data.columns] == _features(fit):
         return _in_columns(data, _features(fit))
+    transforms = transforms_of(fit)
     return transforms.applied(_in_columns(data, list(transforms.names)))
 
 

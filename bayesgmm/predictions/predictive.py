@@ -170,34 +170,29 @@ def density(
         points = points_for(fit, data)
     else:
         names = column_names(columns)
-        transforms = None if transforms is None else transforms.chosen(names)
-        names = names if transforms is None else [*transforms.fitted_names]
-        posterior = marginal(posterior, names)
-        points = _own_columns(fit, names) if data is None else _transformed(as_points(data, column_names(columns)), transforms)
+        places(transforms.names, names)  # they exist
+        transforms = transforms.chosen(names)
+        posterior = marginal(posterior, transforms.fitted_names)
+        own = transforms.fitted_names
+        points = _own_columns(fit, own) if data is None else transforms.applied(as_points(data, names))
     return _density(posterior, points, transforms, ci_prob, keep_draws, progress)
 
 
-def _transformed(points: Points, transforms: ColumnTransforms | None) -> Points:
-    return points if transforms is None else transforms.applied(points)
-
-
-def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
+def _own_columns(fit: "xr.DataTree", names: Sequence[str]) -> Points:
     points = observed(fit)
     at = places(points.columns, names)
     return Points(points.values[:, at], tuple(names), points.index)
 
 
-def log_jacobian(points: Points, transforms: ColumnTransforms | None) -> Array:
+def log_jacobian(points: Points, transforms: ColumnTransforms) -> Array:
     """Log density in data units minus that of transformed columns (N,), at points in transformed columns."""
-    if transforms is None:
-        return np.zeros(len(points.values))
     return transforms.log_slope(transforms.inverse(points.values))
 
 
 def _density(
     posterior: Posterior,
     points: Points,
-    transforms: ColumnTransforms | None,
+    transforms: ColumnTransforms,
     ci_prob: float,
     keep_draws: bool,
     progress: bool,
@@ -307,17 +302,16 @@ def conditional_density(
     >>> answer["x"].values[answer["density"].values.argmax()].round(1)
     array([3.8])
     """
-    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit)
+    ci_prob, transforms = probability("ci_prob", ci_prob), transforms_of(fit)
     names = column_names([over] if isinstance(over, str) else over)
-    transforms = transforms_of(fit)
-    values = _given(given, posterior.columns if transforms is None else transforms.names, names)
-    own = None if transforms is None else transforms.chosen(names)
-    known = values if transforms is None else _forward(transforms.chosen([*values]), values)
-    posterior = conditional(posterior, known, names if own is None else [*own.fitted_names], average, draws)
-    points = default_grid(posterior, steps) if grid is None else _transformed(as_points(grid, names), own)
+    values = _given(given, transforms.names, names)
+    places(transforms.names, names)  # they exist
+    own, known = transforms.chosen(names), _forward(transforms.chosen([*values]), values)
+    posterior = conditional(unpack(fit), known, own.fitted_names, average, draws)
+    points = default_grid(posterior, steps) if grid is None else own.applied(as_points(grid, names))
     answer = _density(posterior, points, own, ci_prob, keep_draws, progress)
     return (
-        answer.assign(x=(("point", "feature"), points.values if own is None else own.inverse(points.values)))
+        answer.assign(x=(("point", "feature"), own.inverse(points.values)))
         .assign_coords(feature=names)
         .assign_attrs(given=", ".join(f"{name} = {value:g}" for name, value in values.items()), average=average)
     )

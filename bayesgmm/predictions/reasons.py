@@ -78,7 +78,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     component = assignments(fit, points, draws=draws)["label"].values  # a file is read once
     z, marginal, expected = _z_scores(posterior, points.values, component)
     centre = _centres(posterior)[component]
-    if (transforms := transforms_of(fit)) is not None:
+    if (transforms := transforms_of(fit)).changed:
         expected, centre = transforms.inverse(expected), transforms.inverse(centre)
         values = _unrounded(transforms.inverse(points.values), centre)
         points = replace(points, values=values, columns=transforms.names)

@@ -46,7 +46,8 @@ def posterior_predictive(
     -------
     DataTree
         A copy of the fit with a group ``posterior_predictive``: ``x`` [chain, draw, point, feature], in data units.
-        If the fit has transforms, ``observed_data`` is in data units, too. ArviZ's predictive checks (``az.plot_ppc_dist``) can use it.
+        If the fit has transforms, so is ``observed_data`` of the copy. ArviZ's predictive
+        checks (``az.plot_ppc_dist``) can use it.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def posterior_predictive(
     Frozen({'chain': 1, 'draw': 1, 'point': 5, 'feature': 1})
     """
     tree, transforms = replicated(fit, draws, size, seed, progress), transforms_of(fit)
-    if transforms is not None:
+    if transforms.changed:
         for group in {"posterior_predictive", "observed_data"} & set(tree.children):
             tree[group] = _in_data_units(tree[group].to_dataset(), transforms)
     return tree

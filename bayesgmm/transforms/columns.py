@@ -87,22 +87,18 @@ class ColumnTransforms(Declared):
         """
         if missing := [name for name in self.names if name not in points.columns]:
             raise DataError(f"the transforms are for {listing(self.names)}; the data lack {listing(missing)}")
+        if not self.changed and points.columns == self.names:
+            return points
         values = points.values[:, [points.columns.index(name) for name in self.names]]
         return Points(self.forward(values), self.fitted_names, points.index, points.weights)
 
     def chosen(self, names: Sequence[str]) -> "ColumnTransforms":
-        """Return the transforms of some columns.
-
-        Raises
-        ------
-        DataError
-            If there is no such column.
-        """
-        if missing := [name for name in names if name not in self.columns]:
-            raise DataError(f"there is no column {listing(missing)}; the fit has {listing(self.names)}")
+        """Return the transforms of some columns, which exist."""
         return ColumnTransforms({name: self.columns[name] for name in names})
 
     def _each(self, way: str, values: Array) -> Array:
+        if not self.changed:
+            return values
         answer = np.array(values, np.float64)
         for j, curve in enumerate(self.columns.values()):
             if curve is not None:

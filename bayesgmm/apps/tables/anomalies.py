@@ -28,6 +28,7 @@ from bayesgmm.apps.tables.model_choice import (
 from bayesgmm.apps.tables.p_values import (
     DRAWS,
     expected_of,
+    heavy_tail,
     log_p_values,
     null_of,
     reference_of,
@@ -42,11 +43,11 @@ from bayesgmm.data.numbers import as_matrix
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import DataError, DeclarationError, warn
 from bayesgmm.inference import fit
-from bayesgmm.model_selection.transform_choice import AUTO, Transform
+from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
-from bayesgmm.posterior.schema import data_columns, observed, points_for
+from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import (
     conformal_p_values,
     has_few_points,
@@ -198,7 +199,8 @@ def find_anomalies(
     Warns
     -----
     FitWarning
-        If there are too few held-out rows to flag any of ``new``, or the fit itself warns.
+        If there are too few held-out rows to flag any of ``new``, the rows have heavier tails than the model, so that
+        the false discovery rate may not hold, or the fit itself warns.
 
     Examples
     --------
@@ -290,9 +292,17 @@ class Detector:
         ------
         DeclarationError
             If more than one criterion is given, or a value is out of range.
+
+        Warns
+        -----
+        FitWarning
+            If the rows have heavier tails than the model, so that the false discovery rate may not hold.
         """
         rule = Rule.of(fdr, alpha, top)
-        return Anomalies(_judge_rows(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
+        rows = _judge_rows(self.fit, self.table, rule)
+        if rule.fdr is not None and rows["anomaly"].any() and reference_of(self.fit) is None:
+            warn(filter(None, [heavy_tail(rows["p_value"].dropna().to_numpy())]))
+        return Anomalies(rows, self.fit, self.table, rule, self.tried)
 
 
 def fit_detector(
@@ -339,7 +349,7 @@ def fit_detector(
     models = candidates(counts, covariance, [None, Background()] if background is None else [background])
     held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
     seen = rows[~held_out]  # the choice of the model must not use held-out rows either: else p-values are not valid
-    scales = scales_of(seen, transform, covariance, seed)
+    scales = scales_of(seen, transform, FAMILIES, seed, min_gain=0)  # tails matter more than plain units
     settings["transform"] = scales.transform
     few = len(seen) < MIN_HELD_OUT or len(models) == 1
     tried = [] if few else evaluate_models(scales.fitted, models, seed, progress)
@@ -372,7 +382,7 @@ def usable_table_for(
     """
     import pandas as pd
 
-    names = data_columns(tree)
+    names = [*transforms_of(tree).names]
     sheet = sheet_of(data, names, forced=names, names=names)
     sheet.require_clear(names)
     chosen = select(sheet.values, names)

@@ -9,9 +9,9 @@ import numpy as np
 
 from bayesgmm.apps.tables.columns import UsableTable, beside, require_rows, usable_table
 from bayesgmm.apps.tables.profiles import distinguishing_columns, profiles
+from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.apps.tables.selection_section import selection_section
 from bayesgmm.apps.tables.table_section import table_section
-from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike

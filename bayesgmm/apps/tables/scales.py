@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.points import as_points
-from bayesgmm.model_selection.transform_choice import Transform, choose_transforms
+from bayesgmm.model_selection.transform_choice import MIN_GAIN, Transform, choose_transforms
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.screening.lattices import lattice_of
 from bayesgmm.transforms.columns import ColumnTransforms
@@ -48,8 +48,8 @@ class Scales:
     def words(self) -> list[str]:
         """Say which columns are transformed, and which values are spread: one sentence per line."""
         lines = [
-            f"column {name!r}: its values {words}, so each is fitted as a random value within the rounding; no Gaussian "
-            "can then shrink onto a single value"
+            f"column {name!r}: its values {words}, so each is fitted as a random value within the rounding; no "
+            "Gaussian can then shrink onto a single value"
             for name, words in self.spread_out.items()
         ]
         changed = {} if self.transform is None else self.transform.changed
@@ -59,14 +59,20 @@ class Scales:
         return lines
 
 
-def scales_of(rows: "pd.DataFrame", transform: Transform, covariance: str | Sequence[str], seed: int) -> Scales:
+def scales_of(
+    rows: "pd.DataFrame",
+    transform: Transform,
+    covariance: str | Sequence[str],
+    seed: int,
+    min_gain: float = MIN_GAIN,
+) -> Scales:
     """Spread the rounded values of a table, and choose transforms of its columns.
 
     Parameters
     ----------
     rows : (N, D) DataFrame
         Numbers, none missing.
-    transform, covariance
+    transform, covariance, min_gain
         As in ``choose_transforms``.
     seed : int
         The same seed spreads the values in the same way.
@@ -91,7 +97,7 @@ def scales_of(rows: "pd.DataFrame", transform: Transform, covariance: str | Sequ
         if (lattice := lattice_of(x)) is not None:
             columns[name], found[str(name)] = lattice.spread_out(x, rng), lattice.words
     spread = rows.assign(**columns) if columns else rows
-    chosen = choose_transforms(spread, transform, covariance=covariance, seed=seed)
+    chosen = choose_transforms(spread, transform, covariance=covariance, min_gain=min_gain, seed=seed)
     return Scales(spread, chosen if chosen.changed else None, found)
 
 
