@@ -10,9 +10,10 @@ from bayesgmm.errors import ComponentError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, short_runs
 from bayesgmm.posterior.criteria import n_parameters
+from bayesgmm.screening.lattices import lattice_of
 from bayesgmm.sweep.stats import Array, Blocks
 from bayesgmm.transforms.columns import ColumnTransforms
-from bayesgmm.transforms.curves import Curve, Power
+from bayesgmm.transforms.curves import Curve
 from bayesgmm.transforms.estimates import candidates
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ MAX_ROWS = 2_000  # a sample of them is enough to choose
 MIN_ROWS = 50  # with fewer, no transform is chosen
 MIN_GAIN = 10.0  # in BIC, for which a column is transformed: very strong evidence (Kass & Raftery 1995)
 N_INIT = 3
+SPIKE = 0.05  # share of one value in a column, above which it is no evidence for a transform
 MAX_ITER = 100
 TOLERANCE = 1e-4  # in mean log likelihood
 FAMILIES = ("full", "tied")
@@ -144,34 +146,37 @@ def _chosen(x: Array, transform: str, families: Sequence[str], min_gain: float, 
         return None
     if transform != AUTO:
         return candidates(x)[transform]
-    if len(x) < MIN_ROWS:
-        return None
     tried = [*_tried(x, families, seed)]
     (_, _, _, untransformed), best = tried[0], min(tried, key=lambda one: one[-1])
-    if best[-1] > untransformed - min_gain:
-        return None
-    return _started(best[1], x)
-
-
-def _started(curve: Curve | None, x: Array) -> Curve | None:
-    """Begin a power at the smallest value of all rows, of which the sample may not hold it."""
-    if not isinstance(curve, Power):
-        return curve
-    lowest = float(x.min()) + curve.shift
-    return curve.model_copy(update={"start": min(curve.start, lowest / 2)}) if lowest > 0 else curve
+    return best[1] if best[-1] <= untransformed - min_gain else None
 
 
 def _tried(x: Array, families: Sequence[str], seed: int) -> Iterator[tuple[str, Curve | None, int, float]]:
     """Yield kind, curve, number of components and BIC of a column, untransformed first."""
-    if len(x) > MAX_ROWS:
-        x = np.random.default_rng((seed, 13)).choice(x, MAX_ROWS, replace=False)
-    curves: dict[str, Curve | None] = {NONE: None, **candidates(x)}
+    column, x = x, _evidence(x, np.random.default_rng((seed, 13)))
+    can_choose = len(x) >= MIN_ROWS and x.min() < x.max()
+    curves: dict[str, Curve | None] = {NONE: None, **(candidates(x, min(column.min(), x.min())) if can_choose else {})}
     for kind, curve in curves.items():
         yield kind, curve, *_lowest_bic(x, curve, families, seed)
 
 
+def _evidence(x: Array, rng: np.random.Generator) -> Array:
+    """Sample of a column without repeated values, at which a slope of any height would be taken as evidence.
+
+    Rounded values are spread within the rounding, and a very frequent value, such as 0, is left out.
+    """
+    if (lattice := lattice_of(x)) is not None:
+        x = lattice.spread_out(x, rng)
+    number, count = np.unique(x, return_counts=True)
+    if count.max() > SPIKE * len(x):
+        x = x[x != number[np.argmax(count)]]
+    return x if len(x) <= MAX_ROWS else rng.choice(x, MAX_ROWS, replace=False)
+
+
 def _lowest_bic(x: Array, curve: Curve | None, families: Sequence[str], seed: int) -> tuple[int, float]:
     """Number of components and BIC, in data units, of the best mixture of a column after a transform."""
+    if not len(x) or x.min() == x.max():
+        return 1, np.inf
     z = x if curve is None else curve.forward(x)
     jacobian = -len(x) * np.log(z.std()) + (0.0 if curve is None else curve.log_slope(x).sum())
     extra = 0 if curve is None else curve.n_parameters

@@ -11,8 +11,9 @@ NEARLY_ALL = 0.9  # share of the values that are multiples of the step, apart fr
 COARSE = 0.25  # step of a rounded column, in standard deviations, from which its values are spread
 STEPS = (1.0, 2.0, 2.5, 5.0)  # times a power of ten
 MAX_FEW = 12  # distinct values, which are spread even if they have no common step
+MAX_DISTINCT = 0.5  # number of distinct values of a rounded column, as a share of the rows
 MIN_ROWS = 20
-ROUNDING = 1e-6  # of a step
+ROUNDING = 1e-6  # of a step, or of the spread if that is less
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,12 @@ def lattice_of(x: Array) -> Lattice | None:
     if len(x) < MIN_ROWS or x.min() == x.max():
         return None
     distinct, count = np.unique(x, return_counts=True)
+    if len(distinct) > MAX_DISTINCT * len(x):
+        return None
     others = x != distinct[np.argmax(count)]  # many zeros are no rounding
-    for step in _steps(COARSE * _spread(x), float(x.max() - x.min())):
-        held = _on(x, step)
+    spread = _spread(x)
+    for step in _steps(COARSE * spread, float(x.max() - x.min())):
+        held = _on(x, step, ROUNDING * min(step, spread))
         if held[others].mean() >= NEARLY_ALL:
             return Lattice(step, np.where(held, step, 0.0))
     if len(distinct) > MAX_FEW:
@@ -89,9 +93,9 @@ def _steps(finest: float, coarsest: float) -> list[float]:
     return sorted((step for step in steps if finest <= step <= coarsest), reverse=True)
 
 
-def _on(x: Array, step: float) -> NDArray[np.bool_]:
-    """True for values that have the most frequent remainder."""
-    remainder = np.round(np.mod(x / step, 1.0) / ROUNDING) % round(1 / ROUNDING)
-    kinds, count = np.unique(remainder, return_counts=True)
-    away = np.abs(remainder - kinds[np.argmax(count)])
-    return np.asarray(np.minimum(away, 1 / ROUNDING - away) <= 1)
+def _on(x: Array, step: float, tolerance: float) -> NDArray[np.bool_]:
+    """True for values that have the most frequent remainder, within a tolerance."""
+    remainder = np.mod(x, step)
+    kinds, count = np.unique(np.round(remainder / tolerance), return_counts=True)
+    away = np.abs(remainder - tolerance * kinds[np.argmax(count)])
+    return np.asarray(np.minimum(away, step - away) <= 2 * tolerance)

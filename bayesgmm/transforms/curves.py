@@ -11,7 +11,7 @@ from bayesgmm.declared import Declared, Positive
 from bayesgmm.errors import allowed, choose
 from bayesgmm.sweep.stats import Array
 
-FARTHEST = 300.0  # largest argument of sinh and exp, where the inverse is cut off
+FARTHEST = 600.0  # largest argument of sinh and exp, where the inverse is cut off
 
 
 class Curve(Declared):

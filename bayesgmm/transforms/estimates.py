@@ -8,9 +8,10 @@ from bayesgmm.transforms.curves import Arcsinh, Curve, Power
 POWERS = (-1.0, 3.0)  # range of the estimated power
 SHIFT = 0.25  # of a column that is not positive: its minimum becomes this share of the distance to its median
 HALF = 0.5  # the formula of a power begins at this share of the smallest shifted value
+TINY = 1e-12  # but at no less than this share of the median
 
 
-def candidates(x: Array) -> dict[str, Curve]:
+def candidates(x: Array, lowest: float | None = None) -> dict[str, Curve]:
     """Estimate one transform of each kind for a column, in the order of increasing complexity.
 
     Each is the transform after which the column is most nearly Gaussian; the logarithm has no estimated number.
@@ -19,6 +20,8 @@ def candidates(x: Array) -> dict[str, Curve]:
     ----------
     x : (N,) float
         Not constant.
+    lowest : float, optional
+        Smallest value that the transforms are made for. Default: that of ``x``.
 
     Examples
     --------
@@ -26,8 +29,9 @@ def candidates(x: Array) -> dict[str, Curve]:
     >>> candidates(x)["power"].power
     0.0
     """
-    shift = _shift(x)
-    start = float(HALF * (x.min() + shift))
+    low = float(x.min()) if lowest is None else lowest
+    shift = _shift(x, low)
+    start = float(max(HALF * (low + shift), TINY * np.median(x + shift)))
     power = _power(x + shift)
     curves: dict[str, Curve] = {"log": Power(power=0.0, start=start, shift=shift)}
     curves["power"] = Power(power=power, start=start, shift=shift)
@@ -35,9 +39,9 @@ def candidates(x: Array) -> dict[str, Curve]:
     return curves
 
 
-def _shift(x: Array) -> float:
+def _shift(x: Array, low: float) -> float:
     """Constant that makes a column positive: 0 for a positive one."""
-    low, middle = float(x.min()), float(np.median(x))
+    middle = float(np.median(x))
     if low > 0:
         return 0.0
     return -low + SHIFT * (middle - low if middle > low else float(x.std()))

@@ -21,6 +21,8 @@ FINE = {
     "mostly zero": np.where(RNG.random(400) < 0.95, 0.0, RNG.lognormal(3, 1, 400)),
     "constant": np.ones(400),
     "few rows": np.arange(10.0),
+    "one absurd value": np.append(RNG.normal(50, 8, 400), 5e8),
+    "many orders of magnitude": np.exp(100 * RNG.normal(size=400)),
 }
 
 
