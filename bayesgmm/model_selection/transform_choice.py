@@ -114,6 +114,13 @@ def transform_table(data: DataLike, *, covariance: str | Sequence[str] = FAMILIE
     DataFrame
         One row for each column and transform: ``column``, ``transform``, ``n_components``, ``bic``, in data units.
 
+    Raises
+    ------
+    DataError
+        If the data can't be used.
+    DeclarationError, UnknownName
+        If there is no family, or no such family.
+
     Examples
     --------
     >>> table = transform_table({"income": np.exp(np.random.default_rng(0).normal(size=500))})

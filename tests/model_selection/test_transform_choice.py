@@ -20,6 +20,8 @@ PLAIN = {
     "a tenth outliers": np.append(RNG.normal(size=400), 40 * RNG.normal(size=40)),
     "one absurd value": np.append(RNG.normal(50, 8, 400), 5e8),
     "constant": np.ones(100),
+    "whole numbers": np.random.default_rng(1).integers(0, 8, 300).astype(float),
+    "a value that more than half of the rows have": np.append(np.full(180, 5.0), RNG.normal(size=120)),
 }
 
 
@@ -31,6 +33,14 @@ def test_skewed_and_heavy_tailed_columns_are_transformed(x, names):
 @pytest.mark.parametrize("x", PLAIN.values(), ids=PLAIN)
 def test_groups_and_outliers_are_no_reason_for_a_transform(x):
     assert not bg.choose_transforms(x).changed
+
+
+def test_a_column_is_transformed_if_the_bic_falls_by_more_than_the_minimum():
+    x, _ = SKEWED["log-normal"]
+    bic = bg.transform_table(x).set_index("transform")["bic"]
+    gain = bic["none"] - bic.min()
+    assert bg.choose_transforms(x, min_gain=gain - 1).changed
+    assert not bg.choose_transforms(x, min_gain=gain + 1).changed
 
 
 def test_the_bic_of_one_gaussian_is_that_of_scipys_log_normal():
