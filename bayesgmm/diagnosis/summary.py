@@ -174,6 +174,7 @@ def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.
         ]
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
+    title += "; medians in transformed columns" if transforms_of(fit).changed else ""
     return title, pd.DataFrame.from_dict(rows, orient="index", columns=[f"component {k}" for k in components])
 
 

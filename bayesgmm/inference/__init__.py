@@ -69,7 +69,7 @@ def fit(
     transform : ColumnTransforms, optional
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
-        data units.
+        data units. Priors, log posterior, ELBO and ``evidence`` are those of the transformed columns.
     start : DataTree, optional
         A fit with the same columns and number of components, to continue from instead of new starts. For the methods
         {starting}.

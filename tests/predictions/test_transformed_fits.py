@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 import bayesgmm as bg
+from bayesgmm.diagnosis.summary import component_words
 from bayesgmm.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -95,6 +96,11 @@ def test_replicated_and_observed_data_are_in_data_units(fit):
 def test_centres_are_medians_in_data_units(fit):
     table = bg.component_table(fit)["mean"].unstack()
     assert sorted(table["x0"]) == pytest.approx([1, np.exp(3)], rel=0.2)
+
+
+def test_the_table_at_the_terminal_says_that_it_shows_medians(fit, plain):
+    assert component_words(fit)[0].endswith("medians in transformed columns")
+    assert "medians" not in component_words(plain)[0]
 
 
 def test_reasons_are_in_data_units(fit):
