@@ -144,6 +144,9 @@ def find_anomalies(
 ) -> Anomalies:
     """Find anomalous rows of a table, and explain each.
 
+    Skewed and heavy-tailed columns are fitted on the scale with the lowest BIC (see ``choose_transforms``), and coarsely
+    rounded values as random values within the rounding. Scores are log densities of the transformed columns.
+
     The number of components is chosen by held-out evaluation: each model, with and without a background, is fitted to
     half of the rows, and its error is the fraction of pairs of a held-out row and an artificial point in which the
     artificial point has the higher density. One Gaussian is kept unless a larger model reduces this error by a fifth

@@ -209,6 +209,9 @@ def cluster_table(
 ) -> Clusters:
     """Find the clusters of a table.
 
+    Skewed and heavy-tailed columns are fitted on another scale where there is evidence for it (see
+    ``choose_transforms``), and coarsely rounded values as random values within the rounding.
+
     The number of Gaussian components and the covariance family are chosen by BIC, with EM [1]_. The chosen mixture is
     fitted with full posterior uncertainty. A cluster need not be Gaussian, so overlapping components are merged, the
     most overlapping first, down to the number of clusters with the lowest ICL [2]_. The result is the partition with
