@@ -24,6 +24,7 @@ from .model_selection.comparison import compare
 from .model_selection.information import standard_errors
 from .model_selection.marginal_likelihoods import evidence
 from .model_selection.selection import select
+from .model_selection.transform_choice import choose_transforms, transform_table
 from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
@@ -42,13 +43,17 @@ from .reading.settings import TableFile
 from .reports import report
 from .screening.checks import data_check
 from .screening.results import DataCheck
+from .transforms.columns import ColumnTransforms
+from .transforms.curves import Arcsinh, Power
 
 __all__ = [
     "AnomalyDetector",
+    "Arcsinh",
     "Background",
     "BayesGMMError",
     "BayesianGaussianMixture",
     "BetaNegativeBinomial",
+    "ColumnTransforms",
     "ConjugateMeans",
     "DataCheck",
     "Dirichlet",
@@ -72,6 +77,7 @@ __all__ = [
     "NormalMeans",
     "PitmanYor",
     "Poisson",
+    "Power",
     "SparseDirichlet",
     "TableFile",
     "TableWarning",
@@ -82,6 +88,7 @@ __all__ = [
     "assignments",
     "bootstrap_test",
     "build_model",
+    "choose_transforms",
     "co_clustering",
     "compare",
     "component_table",
@@ -120,4 +127,5 @@ __all__ = [
     "save",
     "select",
     "standard_errors",
+    "transform_table",
 ]

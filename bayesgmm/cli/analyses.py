@@ -9,7 +9,7 @@ import typer
 from bayesgmm.cli.completion import FITS, METHODS, TABLES, covariances, either, files, late, one_of
 from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
-from bayesgmm.cli.tables import Drop, Id, Keep, chosen, show_check
+from bayesgmm.cli.tables import Drop, Id, Keep, TransformOption, chosen, show_check
 from bayesgmm.cli.terminal import (
     Columns,
     DataFile,
@@ -50,6 +50,7 @@ TRAINING = {
     "keep",
     "components",
     "covariance",
+    "transform",
     "background",
     "method",
     "seed",
@@ -96,6 +97,7 @@ def anomalies(
     covariance: Annotated[
         str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=late(one_of, covariances))
     ] = "tied",
+    transform: TransformOption = "auto",
     background: Annotated[
         float | None, typer.Option(help="Share of outliers in the table. (default: 0.05 if that reduces the error)")
     ] = None,
@@ -131,6 +133,7 @@ def anomalies(
             usable_table(check),
             n_components=COMPONENTS if components is None else components,
             covariance=covariance,
+            transform=transform,
             background=None if background is None else Background(share=background),
             method=method,
             seed=seed,
@@ -158,7 +161,7 @@ def _show_detector(detector: "Detector") -> None:
         say(missing, err=True)
     model = detector.fit["posterior"].sizes["component"]
     for line in detector.words():
-        remark(line)
+        remark(as_options(line))
     record(n_components=model, columns=list(detector.table.columns), tried=records(detector.choices))
 
 
@@ -181,6 +184,7 @@ def cluster(
     covariance: Annotated[
         str, typer.Option(help="Covariance families to try, separated by commas.")
     ] = "full,tied,diag",
+    transform: TransformOption = "auto",
     method: Annotated[
         str | None,
         typer.Option(
@@ -209,6 +213,7 @@ def cluster(
             check,
             n_components=component_counts(components),
             covariance=names_of(covariance),
+            transform=transform,
             method=method,
             seed=seed,
         )

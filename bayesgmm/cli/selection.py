@@ -8,6 +8,7 @@ import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
 from bayesgmm.cli.session import records
+from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
     CardName,
     Columns,
@@ -22,6 +23,7 @@ from bayesgmm.cli.terminal import (
     read,
     read_for,
     record,
+    refuse,
     remark,
     say,
     show,
@@ -71,6 +73,7 @@ def select(
             "covariance family (default: full).",
         ),
     ] = False,
+    transform: TransformOption = "none",
     columns: Columns = None,
     seed: Seed = None,
 ) -> None:
@@ -84,9 +87,13 @@ def select(
         check_picture(plot, data)
     frame = read(data, chosen_columns(columns))
     if bayes:
+        refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         _show_posterior(frame, counts, covariance, output, plot, seed)
         return
-    table = run(frame, counts, names_of(covariance), criterion=criterion, seed=seed)
+    table = run(frame, counts, names_of(covariance), criterion=criterion, transform=transform, seed=seed)
+    if (transforms := table.attrs.get("transforms")) is not None:
+        for name, fitted in transforms.changed.items():
+            say(f"column {name!r} is fitted as {fitted}")
     _show_selection(table, criterion, saved=output is not None)
     if output is not None:
         write(table.set_index("n_components"), output, "choices")

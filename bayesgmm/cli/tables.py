@@ -57,6 +57,14 @@ Id = Annotated[str | None, typer.Option("--id", help="Columns that identify the 
 Keep = Annotated[
     str | None, typer.Option(help="Columns to use although they look like ids, codes or classes, separated by commas.")
 ]
+TransformOption = Annotated[
+    str,
+    typer.Option(
+        "--transform",
+        help="Transform of skewed and heavy-tailed columns: auto (by evidence), none, log, power or arcsinh.",
+        autocompletion=one_of("auto", "none", "log", "power", "arcsinh"),
+    ),
+]
 
 
 def reads_tables(annotations: list[Any]) -> bool:

@@ -10,7 +10,7 @@ from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import EngineNotes, info
-from bayesgmm.posterior.schema import observed
+from bayesgmm.posterior.schema import observed, transforms_of
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
 
@@ -23,6 +23,8 @@ OWN_ROWS = ("points", "weight")  # rows of a table of the components that are no
 
 def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     """Compute the weight and the mean of every component, with equal-tailed credible intervals.
+
+    For a transformed column, it is the component's median in data units instead: the inverse of the mean.
 
     Parameters
     ----------
@@ -59,11 +61,11 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
 
     ci_prob = probability("ci_prob", ci_prob)
     posterior = aligned(fit)
-    p = posterior.parameters
-    values = np.concatenate([p.weight[:, :, None], p.mean], axis=2)
+    p, transforms = posterior.parameters, transforms_of(fit)
+    values = np.concatenate([p.weight[:, :, None], transforms.inverse(p.mean)], axis=2)
     tail = (1 - ci_prob) / 2
     lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
-    names = ["weight", *_quantities(posterior.columns)]
+    names = ["weight", *_quantities(transforms.names)]
     index = pd.MultiIndex.from_product(
         [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
     )
@@ -172,6 +174,7 @@ def component_words(fit: "xr.DataTree", ci_prob: float = 0.9) -> "tuple[str, pd.
         ]
     point = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"] == 1
     title = "Point estimate" if point else f"Posterior mean, and {ci_prob:.0%} credible interval"
+    title += "; medians in transformed columns" if transforms_of(fit).changed else ""
     return title, pd.DataFrame.from_dict(rows, orient="index", columns=[f"component {k}" for k in components])
 
 

@@ -32,6 +32,7 @@ from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
+from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def fit(
     *,
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
+    transform: ColumnTransforms | None = None,
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
     cores: int | None = None,
@@ -64,6 +66,10 @@ def fit(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows.
+    transform : ColumnTransforms, optional
+        Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
+        transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
+        data units. Priors, log posterior, ELBO and ``evidence`` are those of the transformed columns.
     start : DataTree, optional
         A fit with the same columns and number of components, to continue from instead of new starts. For the methods
         {starting}.
@@ -117,6 +123,7 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     points = as_points(data, columns).weighed(sample_weight)
+    points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
@@ -128,7 +135,7 @@ def fit(
     # long), and their number changes the rounding of sums.
     with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
-    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts)
+    run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     return finish(density, points, estimate, run, cores)
 
 
@@ -206,6 +213,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     tree = schema.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
     info = FitInfo(
         model=density.model,
+        transforms=run.transforms,
         method=run.method,
         settings=run.settings,
         seed=run.seed,

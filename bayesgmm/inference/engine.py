@@ -10,6 +10,7 @@ from bayesgmm.posterior.info import EngineNotes, Setting
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
+from bayesgmm.transforms.columns import ColumnTransforms
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Run:
         Wall time.
     conflicts : list of str
         Warnings already given: conflicts of model and data.
+    transforms : ColumnTransforms, optional
+        Transforms of the columns.
     """
 
     method: str
@@ -62,6 +65,7 @@ class Run:
     seed: int
     seconds: float
     conflicts: list[str]
+    transforms: ColumnTransforms | None = None
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from threading import Event
@@ -20,9 +20,11 @@ from bayesgmm.inference.em import SWEEPS
 from bayesgmm.inference.searches import cores_of, find_maximum, require_data, run_all, seed_of
 from bayesgmm.inference.variational import highest_elbo
 from bayesgmm.model import MixtureModel
+from bayesgmm.model_selection.transform_choice import NONE, Transform, choose_transforms
 from bayesgmm.posterior.criteria import CRITERIA, information_criteria, n_parameters
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Blocks
+from bayesgmm.transforms.columns import ColumnTransforms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +41,17 @@ class Candidates:
     Parameters
     ----------
     points : Points
+        In transformed columns, if there are transforms.
     layouts : dict
         Standardisation and standardised points: for families that need the same scale for all columns (True), and for
         the others.
     seed, n_init, sweeps : int
     bounded : bool
         Compute the ELBO, too.
+    n_transforms : int
+        Number of parameters of the transforms.
+    log_jacobian : float
+        Log likelihood in data units minus that in transformed columns.
     """
 
     points: Points
@@ -53,19 +60,34 @@ class Candidates:
     n_init: int
     sweeps: int = SWEEPS
     bounded: bool = True
+    n_transforms: int = 0
+    log_jacobian: float = 0.0
 
     @classmethod
-    def of(cls, points: Points, covariances: Sequence[str], seed: int, n_init: int, **settings: Any) -> "Candidates":
-        """Standardise the points once for each kind of family."""
+    def of(
+        cls,
+        points: Points,
+        transform: ColumnTransforms,
+        covariances: Sequence[str],
+        seed: int,
+        n_init: int,
+        **settings: Any,
+    ) -> "Candidates":
+        """Transform the points, and standardise them once for each kind of family."""
+        slope = transform.log_slope(points.values)
+        jacobian = float(slope.sum() if points.weights is None else points.weights @ slope)
+        points = transform.applied(points)
+        _ = points.summary  # computed once, before the threads use it
         kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
         standards = {common: Standard.of(points, common) for common in kinds}
         layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
-        return cls(points, layouts, seed, n_init, **settings)
+        found = cls(points, layouts, seed, n_init, **settings)
+        return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
 
     def row(self, n_components: int, covariance: str, stop: Event) -> Row:
         """Fit one choice; return its criteria, or the error."""
         model = MixtureModel(n_components=n_components, covariance=covariance)
-        size = n_parameters(model.family, n_components, len(self.points.columns))
+        size = n_parameters(model.family, n_components, len(self.points.columns)) + self.n_transforms
         named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
         try:
             standard, blocks = self.layouts[model.family.needs_common_scale]
@@ -79,7 +101,7 @@ class Candidates:
         blocks = density.blocks
         settings = (self.seed, self.n_init, stop, self.sweeps)
         maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
-        loglik = maximum.loglik - blocks.total_weight * density.standard.log_scale
+        loglik = maximum.loglik - blocks.total_weight * density.standard.log_scale + self.log_jacobian
         criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
         problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
         return {"loglik": loglik, **criteria, "problem": problem}
@@ -91,7 +113,7 @@ class Candidates:
             bound = highest_elbo(density, self.seed, engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        return {"elbo": bound + math.lgamma(density.n_components + 1)}
+        return {"elbo": bound + math.lgamma(density.n_components + 1) + self.log_jacobian}
 
 
 def _plain(error: BayesGMMError) -> str:
@@ -107,6 +129,7 @@ def select(
     criterion: str = "bic",
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
+    transform: Transform = NONE,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool = True,
@@ -129,6 +152,9 @@ def select(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         Number of points that each row represents; N in the criteria is their sum.
+    transform : {'none', 'auto', 'log', 'power', 'arcsinh'} or ColumnTransforms
+        Transform of the columns, as in ``choose_transforms``. The criteria are those of the density in data units, so
+        they can be compared between transforms; ``n_parameters`` counts those of the transforms.
     seed : int, optional
         The same seed gives the same table for any ``cores``.
     cores : int, optional
@@ -144,7 +170,8 @@ def select(
         A row for each choice: ``n_components``, ``covariance``, ``loglik`` (total log likelihood, data units),
         ``n_parameters``, ``bic``, ``aic``, ``icl``; ``elbo``, the lower bound of the log evidence by variational Bayes
         under the default priors, plus log K! for the K! equal labellings [1]_; and ``problem``, a text. A choice that
-        can't be fitted has no criteria and comes last.
+        can't be fitted has no criteria and comes last. If columns are transformed, ``attrs["transforms"]`` is the
+        ColumnTransforms.
 
     Raises
     ------
@@ -185,15 +212,18 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = _counts(n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
-    points = as_points(data, columns).weighed(sample_weight)
-    _ = points.summary  # computed once, before the threads use it
-    candidates = Candidates.of(points, covariances, seed_of(seed), whole("n_init", n_init))
+    points, seed = as_points(data, columns).weighed(sample_weight), seed_of(seed)
+    chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
+    candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]
     rows, interrupted = run_all(tasks, "choosing a model", cores_of(cores), progress)
     done = [row for row in rows if row is not None]
     stopped = [f"Interrupted: the table has {len(done)} of {len(tasks)} choices."] if interrupted else []
     warn([*stopped, *_missed(done, n_init)])
-    return table_of(done, criterion)
+    table = table_of(done, criterion)
+    if chosen.changed:
+        table.attrs["transforms"] = chosen
+    return table
 
 
 def _missed(rows: list[Row], n_init: int) -> list[str]:

@@ -10,6 +10,7 @@ from bayesgmm.data.points import Points, as_points
 from bayesgmm.inference.searches import cores_of, run_all
 from bayesgmm.model_selection.selection import Candidates, Row, table_of
 from bayesgmm.posterior.criteria import information_criteria
+from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _searched(
 ) -> list[Row]:
     """Fit each choice; raises KeyboardInterrupt if some were not fitted."""
     _ = points.summary  # computed once, before the threads use it
-    candidates = Candidates.of(points, covariance, seed, **search, bounded=False)
+    unchanged = ColumnTransforms(columns=dict.fromkeys(points.columns))
+    candidates = Candidates.of(points, unchanged, covariance, seed, **search, bounded=False)
     names = [f"trying {plural(k, 'component')}, {name}" for k, name in choices]
     tasks = [partial(candidates.row, k, name) for k, name in choices]
     cores = 1 if points.values.size <= ONE_THREAD else cores_of(None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.model import MixtureModel
+from bayesgmm.transforms.columns import ColumnTransforms
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -290,6 +291,8 @@ class FitInfo(_Facts):
     ----------
     model : MixtureModel, optional
         The declaration, with all priors resolved to numbers.
+    transforms : ColumnTransforms, optional
+        The transforms of the columns, if the mixture was fitted to transformed ones.
     method : str, optional
         The engine.
     settings : dict
@@ -324,6 +327,7 @@ class FitInfo(_Facts):
     """
 
     model: MixtureModel | None = None
+    transforms: ColumnTransforms | None = None
     method: str | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
     seed: int | None = None
@@ -477,6 +481,8 @@ def _plain(value: object) -> object:
     """Convert a part to plain values, for JSON."""
     if isinstance(value, MixtureModel):
         return value.plain()
+    if isinstance(value, ColumnTransforms):  # a column that stays as it is, None, is kept
+        return value.model_dump()
     if isinstance(value, _Facts):
         return known_facts(value)
     raise TypeError(f"{type(value).__name__} can't be stored in a fit")

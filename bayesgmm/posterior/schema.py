@@ -12,9 +12,10 @@ from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_point
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
-from bayesgmm.posterior.info import SCHEMA, stored_schema
+from bayesgmm.posterior.info import SCHEMA, info, stored_schema
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
 from bayesgmm.sweep.stats import Array, Table, cholesky
+from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.tree_files import read_tree, write_tree
 from bayesgmm.wording import listing, plural
 
@@ -202,8 +203,17 @@ def _standard(fit: "xr.DataTree", parameters: Parameters) -> Standard:
     return Standard(parameters.mean.mean(axis=(0, 1)), 2.0 ** np.round(0.5 * np.log2(variance.mean(axis=(0, 1)))))
 
 
+def transforms_of(fit: "xr.DataTree") -> ColumnTransforms:
+    """Return the transforms from data units to the columns of a fit; none changes if it was fitted in data units."""
+    return info(fit).transforms or ColumnTransforms(dict.fromkeys(_features(fit)))
+
+
+def _features(fit: "xr.DataTree") -> list[str]:
+    return [str(name) for name in fit["posterior"].coords["feature"].values]
+
+
 def observed(fit: "xr.DataTree") -> Points:
-    """Return the fitted points.
+    """Return the fitted points, in the columns of the fit: transformed ones, if it has transforms.
 
     Raises
     ------
@@ -226,8 +236,15 @@ def holds_points(fit: "xr.DataTree") -> bool:
     return set(fit["observed_data"]["x"].dims) == {"point", "feature"}
 
 
+def in_fit_columns(fit: "xr.DataTree", values: Array) -> Points:
+    """Return values (N, D) in the columns of a fit as points: they are not transformed."""
+    return Points(values, tuple(_features(fit)), np.arange(len(values)))
+
+
 def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
-    """Return new data as points with the columns of a fit; the fitted points if ``data`` is None.
+    """Return new data as points in the columns of a fit; the fitted points if ``data`` is None.
+
+    If the fit has transforms, data are in data units and are transformed. ``Points`` in the columns of the fit are not.
 
     Raises
     ------
@@ -246,7 +263,13 @@ def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
 
 def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
     """Convert data to points with the columns of a fit: by name where they have names, else by position."""
-    columns = [str(name) for name in fit["posterior"].coords["feature"].values]
+    if isinstance(data, Points) and [*data.columns] == _features(fit):
+        return _in_columns(data, _features(fit))
+    transforms = transforms_of(fit)
+    return transforms.applied(_in_columns(data, list(transforms.names)))
+
+
+def _in_columns(data: DataLike, columns: list[str]) -> Points:
     frame = None if isinstance(data, Points) else named_frame(data, columns)
     if frame is None:
         points = as_points(data)

@@ -105,7 +105,8 @@ def anomaly_scores(
     Returns
     -------
     Dataset
-        ``log_density`` [point], the score (log of one over the product of the columns' units; lower is more anomalous);
+        ``log_density`` [point], the score (log of one over the product of the columns' units; lower is more anomalous),
+        for a fit with transforms that of the transformed columns, so that it does not depend on their units;
         ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the minimum rate at which the point is flagged, and
         ``anomaly`` [point], True for flagged points. Attributes: ``reference``, ``n_reference``, ``fdr``.
 

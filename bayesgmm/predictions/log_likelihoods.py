@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import observed, plain_index
+from bayesgmm.posterior.schema import observed, plain_index, transforms_of
 from bayesgmm.posterior.subsets import thinned
 from bayesgmm.predictions.densities import kept
+from bayesgmm.predictions.predictive import log_jacobian
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,6 +68,7 @@ def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bo
     posterior, of = as_modelled(tree), tree["posterior"]
     single = posterior.n_draws * len(points.values) > SINGLE_ABOVE
     log = kept(posterior, points.values, np.float32 if single else np.float64, progress)
+    log += log_jacobian(points, transforms_of(fit)).astype(log.dtype)
     coords = {"chain": of["chain"].values, "draw": of["draw"].values, "point": plain_index(points.index)}
     shape = of.sizes["chain"], of.sizes["draw"], len(points.values)
     data = xr.Dataset({"x": (("chain", "draw", "point"), log.reshape(shape))}, coords=coords)

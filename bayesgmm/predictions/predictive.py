@@ -15,12 +15,13 @@ from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.contamination import background, background_probability
-from bayesgmm.posterior.schema import Posterior, observed, points_for, unpack
+from bayesgmm.posterior.schema import Posterior, observed, points_for, transforms_of, unpack
 from bayesgmm.posterior.subsets import marginal, places
 from bayesgmm.predictions.conditionals import conditional
 from bayesgmm.predictions.densities import DRAWS, dataset, kept, spread
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array, responsibilities
+from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
@@ -164,32 +165,49 @@ def density(
     >>> density(fit, [[1.0]])["density"].values.round(4)
     array([0.3989])
     """
-    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit).thin(draws)
+    ci_prob, posterior, transforms = probability("ci_prob", ci_prob), unpack(fit).thin(draws), transforms_of(fit)
     if columns is None:
         points = points_for(fit, data)
     else:
         names = column_names(columns)
-        posterior = marginal(posterior, names)
-        points = _own_columns(fit, names) if data is None else as_points(data, names)
-    return _density(posterior, points, ci_prob, keep_draws, progress)
+        places(transforms.names, names)  # they exist
+        transforms = transforms.chosen(names)
+        posterior = marginal(posterior, transforms.fitted_names)
+        own = transforms.fitted_names
+        points = _own_columns(fit, own) if data is None else transforms.applied(as_points(data, names))
+    return _density(posterior, points, transforms, ci_prob, keep_draws, progress)
 
 
-def _own_columns(fit: "xr.DataTree", names: list[str]) -> Points:
+def _own_columns(fit: "xr.DataTree", names: Sequence[str]) -> Points:
     points = observed(fit)
     at = places(points.columns, names)
     return Points(points.values[:, at], tuple(names), points.index)
 
 
-def _density(posterior: Posterior, points: Points, ci_prob: float, keep_draws: bool, progress: bool) -> "xr.Dataset":
-    summary = spread(posterior, points.values, ci_prob, progress)
+def log_jacobian(points: Points, transforms: ColumnTransforms) -> Array:
+    """Log density in data units minus that of transformed columns (N,), at points in transformed columns."""
+    return transforms.log_slope(transforms.inverse(points.values))
+
+
+def _density(
+    posterior: Posterior,
+    points: Points,
+    transforms: ColumnTransforms,
+    ci_prob: float,
+    keep_draws: bool,
+    progress: bool,
+) -> "xr.Dataset":
+    summary, jacobian = spread(posterior, points.values, ci_prob, progress), log_jacobian(points, transforms)
+    log_mean, log_band = summary.log_mean + jacobian, summary.log_band + jacobian[:, None]
     with np.errstate(over="ignore"):  # in very small units a density can overflow; its logarithm does not
         variables: dict[str, object] = {
-            "density": ("point", np.exp(summary.log_mean)),
-            "log_density": ("point", summary.log_mean),
-            "band": (("point", "ci_bound"), np.exp(summary.log_band)),
+            "density": ("point", np.exp(log_mean)),
+            "log_density": ("point", log_mean),
+            "band": (("point", "ci_bound"), np.exp(log_band)),
         }
     if keep_draws:
-        variables["log_density_draws"] = (("draw", "point"), kept(posterior, points.values, progress=progress))
+        log = kept(posterior, points.values, progress=progress) + jacobian
+        variables["log_density_draws"] = (("draw", "point"), log)
     answer = dataset(points, variables, ci_bound=["lower", "upper"]).assign_attrs(ci_prob=ci_prob)
     return answer if posterior.n_draws > 1 else answer.assign_attrs(note="a single draw has no credible band")
 
@@ -284,17 +302,25 @@ def conditional_density(
     >>> answer["x"].values[answer["density"].values.argmax()].round(1)
     array([3.8])
     """
-    ci_prob, posterior = probability("ci_prob", ci_prob), unpack(fit)
+    ci_prob, transforms = probability("ci_prob", ci_prob), transforms_of(fit)
     names = column_names([over] if isinstance(over, str) else over)
-    values = _given(given, posterior.columns, names)
-    posterior = conditional(posterior, values, names, average, draws)
-    points = default_grid(posterior, steps) if grid is None else as_points(grid, names)
-    answer = _density(posterior, points, ci_prob, keep_draws, progress)
+    values = _given(given, transforms.names, names)
+    places(transforms.names, names)  # they exist
+    own, known = transforms.chosen(names), _forward(transforms.chosen([*values]), values)
+    posterior = conditional(unpack(fit), known, own.fitted_names, average, draws)
+    points = default_grid(posterior, steps) if grid is None else own.applied(as_points(grid, names))
+    answer = _density(posterior, points, own, ci_prob, keep_draws, progress)
     return (
-        answer.assign(x=(("point", "feature"), points.values))
+        answer.assign(x=(("point", "feature"), own.inverse(points.values)))
         .assign_coords(feature=names)
         .assign_attrs(given=", ".join(f"{name} = {value:g}" for name, value in values.items()), average=average)
     )
+
+
+def _forward(transforms: ColumnTransforms, values: Mapping[str, float]) -> dict[str, float]:
+    """Transform the values of some columns; their names become those of the fit."""
+    after = transforms.forward(np.array([*values.values()]))
+    return dict(zip(transforms.fitted_names, after.tolist(), strict=True))
 
 
 def _given(given: Mapping[str, float], columns: tuple[str, ...], names: list[str]) -> dict[str, float]:
@@ -356,9 +382,10 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
 
 def log_mean_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) logarithm of the posterior mean density, in data units: ``log_density`` of ``density``."""
-    return spread(unpack(fit).thin(draws), points_for(fit, data).values).log_mean
+    points = points_for(fit, data)
+    return spread(unpack(fit).thin(draws), points.values).log_mean + log_jacobian(points, transforms_of(fit))
 
 
 def mean_log_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
-    """(N,) posterior mean of the log density, in data units: the score of ``anomaly_scores``."""
+    """(N,) posterior mean of the log density in the columns of the fit: the score of ``anomaly_scores``."""
     return spread(unpack(fit).thin(draws), points_for(fit, data).values).mean_log

@@ -1,5 +1,6 @@
 """Explain anomalies: which columns of a point differ from their expectation given the other columns."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import Posterior, points_for
+from bayesgmm.posterior.schema import Posterior, points_for, transforms_of
 from bayesgmm.predictions.densities import dataset
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 DRAWS = 100  # default number of posterior draws that z-scores are averaged over
 LARGE = 2.0  # z-score from which a column is named in the reason
+ROUNDING = 1e-13  # of a value that was transformed and transformed back
 MAX_NAMED = 3  # maximum number of columns in a reason
 
 
@@ -32,6 +34,8 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     in its own column (a weight of 70 kg) and unusual given the other columns (a height of 1 m): then ``z`` is large,
     and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
     ``marginal_z`` is large, and ``z`` can be small.
+
+    If the fit has transforms, z-scores are those of the transformed columns; values and expectations are in data units.
 
     Parameters
     ----------
@@ -71,9 +75,13 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     (True, True)
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
-    answer = assignments(fit, None if data is None else points, draws=draws)  # a file is read once
-    component = answer["label"].values
+    component = assignments(fit, points, draws=draws)["label"].values  # a file is read once
     z, marginal, expected = _z_scores(posterior, points.values, component)
+    centre = _centres(posterior)[component]
+    if (transforms := transforms_of(fit)).changed:
+        expected, centre = transforms.inverse(expected), transforms.inverse(centre)
+        values = _unrounded(transforms.inverse(points.values), centre)
+        points = replace(points, values=values, columns=transforms.names)
     each = ("point", "feature")
     names = fit["posterior"].coords["component"].values
     scores = dataset(
@@ -86,8 +94,13 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
         },
         feature=list(points.columns),
     )
-    reasons = _reasons(points, z, marginal, expected, _centres(posterior)[component])
+    reasons = _reasons(points, z, marginal, expected, centre)
     return scores.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
+
+
+def _unrounded(values: Array, unit: Array) -> Array:
+    """Replace by zero what is only the rounding error of an inverse transform."""
+    return np.where(np.abs(values) < ROUNDING * np.abs(unit), 0.0, values)
 
 
 def _centres(posterior: Posterior) -> Array:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.declared import whole
 from bayesgmm.posterior.contamination import as_modelled
-from bayesgmm.posterior.schema import Posterior, observed, plain_index
+from bayesgmm.posterior.schema import Posterior, observed, plain_index, transforms_of
 from bayesgmm.posterior.subsets import thinned
 from bayesgmm.predictions.densities import SLICE, require_room
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.transforms.columns import ColumnTransforms
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,7 +46,8 @@ def posterior_predictive(
     -------
     DataTree
         A copy of the fit with a group ``posterior_predictive``: ``x`` [chain, draw, point, feature], in data units.
-        ArviZ's predictive checks (``az.plot_ppc_dist``) can use it.
+        If the fit has transforms, so is ``observed_data`` of the copy. ArviZ's predictive
+        checks (``az.plot_ppc_dist``) can use it.
 
     Raises
     ------
@@ -67,6 +69,24 @@ def posterior_predictive(
     >>> posterior_predictive(fit, size=5)["posterior_predictive"]["x"].sizes
     Frozen({'chain': 1, 'draw': 1, 'point': 5, 'feature': 1})
     """
+    tree, transforms = replicated(fit, draws, size, seed, progress), transforms_of(fit)
+    if transforms.changed:
+        for group in {"posterior_predictive", "observed_data"} & set(tree.children):
+            tree[group] = _in_data_units(tree[group].to_dataset(), transforms)
+    return tree
+
+
+def _in_data_units(data: "xr.Dataset", transforms: ColumnTransforms) -> "xr.DataTree":
+    import xarray as xr
+
+    x = data["x"].transpose(..., "feature")
+    return xr.DataTree(data.assign(x=(x.dims, transforms.inverse(x.values))).assign_coords(feature=[*transforms.names]))
+
+
+def replicated(
+    fit: "xr.DataTree", draws: int | None, size: int | None = None, seed: int = 0, progress: bool = True
+) -> "xr.DataTree":
+    """Return the result of ``posterior_predictive`` in the columns of the fit."""
     import xarray as xr
 
     few = thinned(fit, draws)

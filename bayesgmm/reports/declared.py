@@ -5,7 +5,7 @@ from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, Omitted,
 from bayesgmm.reports.mathematics import mathml, number
 from bayesgmm.reports.priors import Description, descriptions
 from bayesgmm.reports.subject import MANY, Subject
-from bayesgmm.wording import plural
+from bayesgmm.wording import listing, plural
 
 RELABELLED = {
     "stephens": "Stephens' algorithm (2000)",
@@ -26,6 +26,10 @@ def data(subject: Subject) -> list[Block]:
                 "Row weights",
                 f"their sum is {number(points.total_weight)}; the means and standard deviations below use them",
             )
+        )
+    if transforms := subject.info.transforms:
+        facts.append(
+            ("Transformed columns", f"{listing([*transforms.changed.values()])}; the others are in data units")
         )
     if subject.info.fingerprint is not None:
         facts.append(("Fingerprint", subject.info.fingerprint))

@@ -11,7 +11,7 @@ from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.predictions.elicitation import prior_predictive
 from bayesgmm.predictions.log_likelihoods import log_likelihood
-from bayesgmm.predictions.replication import posterior_predictive
+from bayesgmm.predictions.replication import replicated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +24,7 @@ def predictive_tree(fit: "xr.DataTree", columns: list[int]) -> "xr.DataTree":
     import xarray as xr
 
     draws = min(DRAWS, fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"])
-    new = posterior_predictive(fit, draws, progress=False)["posterior_predictive"].to_dataset()["x"]
+    new = replicated(fit, draws, progress=False)["posterior_predictive"].to_dataset()["x"]
     cut = log_likelihood(fit, draws, progress=False)
     log = cut["log_likelihood"].to_dataset()["x"]
     x = fit["observed_data"].to_dataset()["x"]

@@ -149,7 +149,7 @@ class Subject:
     @cached_property
     def assignments(self) -> "xr.Dataset":
         """Probabilities of the components, labels and entropies of the fitted points."""
-        return assignments(self.fit, self.points.values, draws=self.bounded())
+        return assignments(self.fit, self.points, draws=self.bounded())
 
     @cached_property
     def sizes(self) -> Array:

@@ -16,7 +16,8 @@ with N points, D features (columns) and K components.
 PURPOSES = {
     "Read a table": (
         "Files as people bring them, and a check of what is in them: :doc:`/guides/tables`.",
-        "TableFile read_frame data_check DataCheck TableWarning",
+        "TableFile read_frame data_check DataCheck TableWarning "
+        "choose_transforms transform_table ColumnTransforms Power Arcsinh",
     ),
     "Declare": (
         "A model and its priors. What is left open is resolved from the data once, to numbers that the fit stores.",

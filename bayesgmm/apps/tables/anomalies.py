@@ -28,6 +28,7 @@ from bayesgmm.apps.tables.model_choice import (
 from bayesgmm.apps.tables.p_values import (
     DRAWS,
     expected_of,
+    heavy_tail,
     log_p_values,
     null_of,
     reference_of,
@@ -35,16 +36,18 @@ from bayesgmm.apps.tables.p_values import (
     with_null,
     with_reference,
 )
+from bayesgmm.apps.tables.scales import Scales, holding, scales_of
 from bayesgmm.data.columns import select
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.numbers import as_matrix
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import DataError, DeclarationError, warn
 from bayesgmm.inference import fit
+from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
-from bayesgmm.posterior.schema import observed, points_for
+from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import (
     conformal_p_values,
     has_few_points,
@@ -133,12 +136,16 @@ def find_anomalies(
     top: int | None = None,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str = "tied",
+    transform: Transform = AUTO,
     background: Background | None = None,
     method: str = "vb",
     seed: int = 0,
     progress: bool = True,
 ) -> Anomalies:
     """Find anomalous rows of a table, and explain each.
+
+    Skewed and heavy-tailed columns are fitted on the scale with the lowest BIC (see ``choose_transforms``), coarsely
+    rounded values as random values within the rounding. Scores are log densities of the transformed columns.
 
     The number of components is chosen by held-out evaluation: each model, with and without a background, is fitted to
     half of the rows, and its error is the fraction of pairs of a held-out row and an artificial point in which the
@@ -171,6 +178,8 @@ def find_anomalies(
         Numbers of components to try.
     covariance : str
         Covariance family.
+    transform : {'auto', 'none', 'log', 'power', 'arcsinh'} or ColumnTransforms
+        Transform of the columns, as in ``choose_transforms``; by default each is chosen by evidence.
     background : Background, optional
         Broad component for outliers in ``data``. By default ``Background(share=0.05)`` is tried, and used if it helps.
     method : str
@@ -193,7 +202,8 @@ def find_anomalies(
     Warns
     -----
     FitWarning
-        If there are too few held-out rows to flag any of ``new``, or the fit itself warns.
+        If there are too few held-out rows to flag any of ``new``, the rows have heavier tails than the model, so that
+        the false discovery rate may not hold, or the fit itself warns.
 
     Examples
     --------
@@ -207,6 +217,7 @@ def find_anomalies(
         calibrated=new is not None,
         n_components=n_components,
         covariance=covariance,
+        transform=transform,
         background=background,
         method=method,
         seed=seed,
@@ -238,11 +249,14 @@ class Detector:
     table : UsableTable
     tried : list of Candidate
         The models that were compared.
+    scales : Scales
+        The rows as they were fitted.
     """
 
     fit: "xr.DataTree"
     table: UsableTable
     tried: list[Candidate]
+    scales: Scales
 
     @property
     def choices(self) -> "pd.DataFrame":
@@ -262,7 +276,7 @@ class Detector:
         """Describe the chosen model and how it was chosen, one sentence per line."""
         count, behind = self.fit["posterior"].sizes["component"], background_of(self.fit)
         with_it = "" if behind is None else f", and a background with share {behind.share:g}"
-        lines = [f"{plural(count, 'component')}{with_it}"]
+        lines = [*self.scales.words(), f"{plural(count, 'component')}{with_it}"]
         if any(choice.denser.size for choice in self.tried):
             errors = self.choices["error"].dropna()
             first, best = errors.iloc[0], errors.min()
@@ -281,9 +295,17 @@ class Detector:
         ------
         DeclarationError
             If more than one criterion is given, or a value is out of range.
+
+        Warns
+        -----
+        FitWarning
+            If the rows have heavier tails than the model, so that the false discovery rate may not hold.
         """
         rule = Rule.of(fdr, alpha, top)
-        return Anomalies(_judge_rows(self.fit, self.table, rule), self.fit, self.table, rule, self.tried)
+        rows = _judge_rows(self.fit, self.table, rule)
+        if rule.fdr is not None and rows["anomaly"].any() and reference_of(self.fit) is None:
+            warn(filter(None, [heavy_tail(rows["p_value"].dropna().to_numpy())]))
+        return Anomalies(rows, self.fit, self.table, rule, self.tried)
 
 
 def fit_detector(
@@ -292,6 +314,7 @@ def fit_detector(
     calibrated: bool = False,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str = "tied",
+    transform: Transform = AUTO,
     background: Background | None = None,
     method: str = "vb",
     seed: int = 0,
@@ -304,7 +327,7 @@ def fit_detector(
     table : UsableTable
     calibrated : bool
         Hold out half of the rows; p-values of new rows are computed from these.
-    n_components, covariance, background, method, seed, progress
+    n_components, covariance, transform, background, method, seed, progress
         As in ``find_anomalies``.
 
     Raises
@@ -314,7 +337,8 @@ def fit_detector(
     DeclarationError
         If a setting is invalid.
     """
-    settings: dict[str, Any] = {"draws": DRAWS} if "draws" in engine_named(method).defaults else {}
+    settings: dict[str, Any] = {"seed": seed, "progress": progress}
+    settings |= {"draws": DRAWS} if "draws" in engine_named(method).defaults else {}
     rows = table.rows
     if calibrated and len(rows) < MIN_HELD_OUT:
         raise DataError(
@@ -328,16 +352,18 @@ def fit_detector(
     models = candidates(counts, covariance, [None, Background()] if background is None else [background])
     held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1) & calibrated
     seen = rows[~held_out]  # the choice of the model must not use held-out rows either: else p-values are not valid
+    scales = scales_of(seen, transform, FAMILIES, seed, min_gain=0)  # tails matter more than plain units
+    settings["transform"] = scales.transform
     few = len(seen) < MIN_HELD_OUT or len(models) == 1
-    tried = [] if few else evaluate_models(seen, models, seed, progress)
+    tried = [] if few else evaluate_models(scales.fitted, models, seed, progress)
     model = choose_model(tried) if tried else models[0]
-    tree = fit(model, seen, method, seed=seed, progress=progress, **settings)
+    tree = fit(model, scales.rows, method, **settings)
     if calibrated:
-        return Detector(with_reference(tree, rows[held_out]), table, tried)
+        return Detector(with_reference(tree, rows[held_out]), table, tried, scales)
     if tried and (other := without_small(model, tree, counts)):
-        tree = fit(other, seen, method, seed=seed, progress=progress, **settings)
-    tree = with_expected(tree)
-    return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried)
+        tree = fit(other, scales.rows, method, **settings)
+    tree = with_expected(holding(tree, rows) if scales.spread_out else tree)
+    return Detector(with_null(tree, _model_p_values(tree, rows)[1]), table, tried, scales)
 
 
 def usable_table_for(
@@ -359,7 +385,7 @@ def usable_table_for(
     """
     import pandas as pd
 
-    names = [str(name) for name in tree["posterior"].coords["feature"].values]
+    names = [*transforms_of(tree).names]
     sheet = sheet_of(data, names, forced=names, names=names)
     sheet.require_clear(names)
     chosen = select(sheet.values, names)

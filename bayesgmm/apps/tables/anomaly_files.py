@@ -12,6 +12,7 @@ from bayesgmm.apps.tables.p_values import with_expected
 from bayesgmm.data.tables import read_chunks, read_file
 from bayesgmm.errors import DeclarationError, TableWarning, warn
 from bayesgmm.files import append_csv, in_place_of, writable
+from bayesgmm.posterior.schema import transforms_of
 from bayesgmm.reading.settings import Source
 
 if TYPE_CHECKING:
@@ -78,14 +79,10 @@ def judge_file(
         If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a value is out of range.
     """
     tree = with_expected(tree)  # simulated once, not for each chunk
-    names, rule = _columns_of(tree), Rule.of(fdr, alpha, top)
+    names, rule = [*transforms_of(tree).names], Rule.of(fdr, alpha, top)
     for i, sheet in enumerate([read_file(path, forced=names)] if top is not None else read_chunks(path, chunk, names)):
         warn(sheet.words if i == 0 else (), TableWarning)
         yield judged_table(tree, usable_table_for(tree, sheet, codes), rule)
-
-
-def _columns_of(tree: "xr.DataTree") -> list[str]:
-    return [str(name) for name in tree["posterior"].coords["feature"].values]
 
 
 def write_flagged(parts: Iterable[Anomalies], path: str | Path, everything: bool = False) -> FlagCounts:

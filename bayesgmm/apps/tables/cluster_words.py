@@ -91,8 +91,9 @@ def method_words(found: FoundClusters) -> list[str]:
     """Say how the clusters were found: columns, choices, mergers, and the partition."""
     model = declaration(found.fit)
     lines = [f"columns used: {listing(found.table.columns)}"]
+    lines += found.scales.words()
     lines.append(
-        "columns keep their units: the spread of each is estimated, so the result does not depend on the units"
+        "the spread of each column is estimated, so the result does not depend on the units"
         if model.covariance != "spherical"
         else "columns keep their units: a spherical covariance has the same spread in all of them, so columns with "
         "large values dominate"

@@ -13,6 +13,7 @@ from bayesgmm.apps.tables.cluster_words import all_words, answer_words, method_w
 from bayesgmm.apps.tables.columns import UsableTable, require_rows, usable_table
 from bayesgmm.apps.tables.found_clusters import FoundClusters
 from bayesgmm.apps.tables.profiles import profiles
+from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
@@ -22,6 +23,7 @@ from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.shortlists import shortlist
+from bayesgmm.model_selection.transform_choice import AUTO, Transform
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.results import DataCheck
@@ -60,8 +62,11 @@ class Clusters(FoundClusters):
         Results of ``partition`` and ``merge_components``, the latter at the chosen number of clusters; its attribute
         ``closest`` is the saddle between the two closest of them.
     choices : DataFrame
-        Models that were compared: as from ``select``, with ``search``, ``'thorough'`` or ``'brief'``.
+        Models that were compared, on the scales of the fit: as from ``select``, with ``search``, ``'thorough'`` or
+        ``'brief'``.
     table : UsableTable
+    scales : Scales
+        The rows as they were fitted: transforms, and rounded values that were spread.
 
     Examples
     --------
@@ -118,11 +123,15 @@ def cluster_table(
     na: str | float | Sequence[str | float] | None = None,
     n_components: int | Iterable[int] = COMPONENTS,
     covariance: str | Sequence[str] = FAMILIES,
+    transform: Transform = AUTO,
     method: str | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Clusters:
     """Find the clusters of a table.
+
+    Skewed and heavy-tailed columns are fitted on another scale where there is evidence for it (see
+    ``choose_transforms``), and coarsely rounded values as random values within the rounding.
 
     The number of Gaussian components and the covariance family are chosen by BIC, with EM [1]_. The chosen mixture is
     fitted with full posterior uncertainty. A cluster need not be Gaussian, so components are merged unless the density
@@ -145,6 +154,8 @@ def cluster_table(
         Numbers of components to try.
     covariance : str or sequence of str
         Covariance families to try.
+    transform : {'auto', 'none', 'log', 'power', 'arcsinh'} or ColumnTransforms
+        Transform of the columns, as in ``choose_transforms``; by default each is chosen by evidence.
     method : str, optional
         Inference method for the chosen mixture; default ``'nuts'``, or ``'vb'`` where NUTS would take minutes.
     seed : int
@@ -196,24 +207,33 @@ def cluster_table(
         raise DeclarationError("n_components=[]: give at least one number of components")
     possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
     families = [covariance] if isinstance(covariance, str) else [*covariance]
-    choices = shortlist(rows, [*dict.fromkeys(possible)], [*dict.fromkeys(families)], seed=seed, progress=progress)
+    scales = scales_of(rows, transform, covariance, seed)
+    choices = shortlist(
+        scales.fitted, [*dict.fromkeys(possible)], [*dict.fromkeys(families)], seed=seed, progress=progress
+    )
     if not np.isfinite(choices["bic"].iloc[0]):
         raise DataError(f"no model could be fitted: {choices['problem'].iloc[0]}")
     best = MixtureModel(int(choices["n_components"].iloc[0]), str(choices["covariance"].iloc[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the verdict of the checks says it
-        found = _found(table, best, choices, method or default_method(best, rows.shape), seed, progress)
+        found = _found(table, scales, best, choices, method or default_method(best, rows.shape), seed, progress)
     if found.findings.worst == "problem":
         warn([found.verdict])
     return found
 
 
 def _found(
-    table: UsableTable, model: MixtureModel, choices: "pd.DataFrame", method: str, seed: int, progress: bool
+    table: UsableTable,
+    scales: Scales,
+    model: MixtureModel,
+    choices: "pd.DataFrame",
+    method: str,
+    seed: int,
+    progress: bool,
 ) -> Clusters:
     """Fit the chosen model, merge its components, and find the partition."""
     rows = table.rows
-    tree = fit(model, rows, method, seed=seed, progress=progress)
+    tree = fit(model, scales.rows, method, transform=scales.transform, seed=seed, progress=progress)
     draws = int(np.clip(MAX_LABELS // len(rows), MIN_DRAWS, MAX_DRAWS))
     merged = merge_components(tree, draws=draws)
     level = merged.attrs["n_clusters"] if merged.attrs["n_clusters"] > 1 else merged.sizes["n_clusters"]
@@ -222,7 +242,8 @@ def _found(
     best_partition = partition(tree, merge=merged, restarts=RESTARTS, draws=draws, seed=seed, progress=progress)
     component = assignments(tree, draws=draws)["label"].values
     profile = profiles(rows, best_partition["label"].values)
-    return Clusters(_labelled(table, best_partition, component), profile, tree, best_partition, merged, choices, table)
+    labelled = _labelled(table, best_partition, component)
+    return Clusters(labelled, profile, tree, best_partition, merged, choices, table, scales)
 
 
 def default_method(model: MixtureModel, shape: tuple[int, int]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.apps.tables.columns import UsableTable, beside
 from bayesgmm.apps.tables.cross_tables import cross_tables
 from bayesgmm.apps.tables.profiles import names
+from bayesgmm.apps.tables.scales import Scales
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.findings import Findings
 from bayesgmm.posterior.info import declaration
@@ -39,8 +40,11 @@ class FoundClusters:
         Results of ``partition`` and ``merge_components``, the latter at the chosen number of clusters; its attribute
         ``closest`` is the saddle between the two closest of them.
     choices : DataFrame
-        Models that were compared: as from ``select``, with ``search``, ``'thorough'`` or ``'brief'``.
+        Models that were compared, on the scales of the fit: as from ``select``, with ``search``, ``'thorough'`` or
+        ``'brief'``.
     table : UsableTable
+    scales : Scales
+        The rows as they were fitted: transforms, and rounded values that were spread.
     """
 
     rows: "pd.DataFrame"
@@ -50,6 +54,7 @@ class FoundClusters:
     merged: "xr.Dataset"
     choices: "pd.DataFrame"
     table: UsableTable
+    scales: Scales
 
     @property
     def n_clusters(self) -> int:

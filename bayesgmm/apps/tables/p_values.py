@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import holds_points, observed
+from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed
 from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import assignments, mean_log_density
 from bayesgmm.predictions.replication import simulate
@@ -22,6 +22,8 @@ N_SIMULATED = 100_000  # points behind the p-values of a fit without held-out ro
 MAX_COUNTED_ROWS = 20_000  # rows used to estimate each component's share
 DRAWS = 200  # posterior draws of the chosen model
 MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
+MIDDLING = (0.0005, 0.005)  # range of p-values that distant anomalies do not have
+FALSE_ALARMS = 0.02
 TAIL = 0.01  # fraction of the reference scores that the tail is fitted to
 
 
@@ -107,6 +109,31 @@ def _z(log_p: Array) -> Array:
     return np.asarray(ndtri_exp(np.minimum(log_p, -1e-12)))
 
 
+def heavy_tail(p_value: Array) -> str:
+    """Say that more p-values (N,) are small, but not very small, than the model allows; empty if that is not so.
+
+    Distant anomalies have smaller p-values. So an excess here means that the tail of all rows is heavier than the
+    model's, and a false discovery rate does not hold.
+
+    Examples
+    --------
+    >>> regular = (np.arange(1000) + 0.5) / 1000
+    >>> heavy_tail(regular), heavy_tail(regular**2)[:21]
+    ('', '48 of 1000 rows have ')
+    """
+    from scipy.stats import binom
+
+    low, high = MIDDLING
+    count = int(((p_value > low) & (p_value <= high)).sum())
+    if binom.sf(count - 1, len(p_value), high - low) > FALSE_ALARMS:
+        return ""
+    return (
+        f"{count} of {len(p_value)} rows have p-values from {low:g} to {high:g}, where "
+        f"{len(p_value) * (high - low):.1f} are expected: the rows have heavier tails than the model, or "
+        "there are many mild anomalies. The false discovery rate may not hold: more of the flagged rows may be regular."
+    )
+
+
 def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
     """Log densities (size,) of points simulated from a fit, with a fixed seed.
 
@@ -118,14 +145,15 @@ def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
         p = posterior.parameters
         weight = np.broadcast_to(_component_shares(tree), p.weight.shape)
         posterior = replace(posterior, parameters=replace(p, weight=weight))
-    return mean_log_density(tree, simulate(posterior, size, np.random.default_rng(0)))
+    drawn = simulate(posterior, size, np.random.default_rng(0))
+    return mean_log_density(tree, in_fit_columns(tree, drawn))
 
 
 def _component_shares(tree: "xr.DataTree") -> Array:
     """Fraction of the fitted rows that each component holds (K,); rows of a background are not counted."""
     points = observed(tree)
     some = slice(None, None, 1 + len(points.values) // MAX_COUNTED_ROWS)
-    answer = assignments(tree, points.values[some], draws=DRAWS)
+    answer = assignments(tree, in_fit_columns(tree, points.values[some]), draws=DRAWS)
     counted = np.ones(answer.sizes["point"]) if points.weights is None else points.weights[some]
     if "background" in answer:
         counted = counted * (1 - answer["background"].values)

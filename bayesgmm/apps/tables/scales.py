@@ -1,0 +1,112 @@
+"""The scale on which the columns of a table are fitted: rounded values are spread, and skewed columns transformed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.points import as_points
+from bayesgmm.model_selection.transform_choice import MIN_GAIN, Transform, choose_transforms
+from bayesgmm.posterior.schema import points_for
+from bayesgmm.screening.lattices import lattice_of
+from bayesgmm.transforms.columns import ColumnTransforms
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Rows as they are fitted.
+
+    Parameters
+    ----------
+    rows : (N, D) DataFrame
+        In data units, rounded values spread within the rounding.
+    transform : ColumnTransforms, optional
+        None if no column is transformed.
+    spread_out : dict of str to str
+        Columns whose values were spread, each with a description of its rounding.
+    """
+
+    rows: "pd.DataFrame"
+    transform: ColumnTransforms | None = None
+    spread_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fitted(self) -> "pd.DataFrame":
+        """The rows in transformed columns."""
+        if self.transform is None:
+            return self.rows
+        import pandas as pd
+
+        points = self.transform.applied(as_points(self.rows))
+        return pd.DataFrame(points.values, index=self.rows.index, columns=list(points.columns))
+
+    def words(self) -> list[str]:
+        """Say which columns are transformed, and which values are spread: one sentence per line."""
+        lines = [
+            f"column {name!r}: its values {words}, so each is fitted as a random value within the rounding; no "
+            "Gaussian can then shrink onto a single value"
+            for name, words in self.spread_out.items()
+        ]
+        changed = {} if self.transform is None else self.transform.changed
+        lines += [f"column {name!r} is fitted as {fitted}" for name, fitted in changed.items()]
+        if changed:
+            lines.append("transform='none' fits the columns as they are")
+        return lines
+
+
+def scales_of(
+    rows: "pd.DataFrame",
+    transform: Transform,
+    covariance: str | Sequence[str],
+    seed: int,
+    min_gain: float = MIN_GAIN,
+) -> Scales:
+    """Spread the rounded values of a table, and choose transforms of its columns.
+
+    Parameters
+    ----------
+    rows : (N, D) DataFrame
+        Numbers, none missing.
+    transform, covariance, min_gain
+        As in ``choose_transforms``.
+    seed : int
+        The same seed spreads the values in the same way.
+
+    Raises
+    ------
+    DataError, DeclarationError
+        As from ``choose_transforms``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"rooms": rng.poisson(4, 300), "price": np.exp(rng.normal(12, 1, 300))})
+    >>> scales = scales_of(table, "auto", "full", 0)
+    >>> scales.spread_out, [*scales.fitted.columns]
+    ({'rooms': 'are rounded to 1'}, ['rooms', 'log(price)'])
+    """
+    rng, columns, found = np.random.default_rng((seed, 14)), {}, {}
+    for name in rows.columns:
+        x = rows[name].to_numpy(np.float64)
+        if (lattice := lattice_of(x)) is not None:
+            columns[name], found[str(name)] = lattice.spread_out(x, rng), lattice.words
+    spread = rows.assign(**columns) if columns else rows
+    chosen = choose_transforms(spread, transform, covariance=covariance, min_gain=min_gain, seed=seed)
+    return Scales(spread, chosen if chosen.changed else None, found)
+
+
+def holding(tree: "xr.DataTree", rows: "pd.DataFrame") -> "xr.DataTree":
+    """Return a copy of a fit that holds rows as they are, in place of those whose values were spread."""
+    import xarray as xr
+
+    tree = tree.copy()
+    data = tree["observed_data"].to_dataset()
+    x = points_for(tree, rows).values
+    tree["observed_data"] = xr.DataTree(data.assign(x=(("point", "feature"), x)))
+    return tree

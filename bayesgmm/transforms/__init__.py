@@ -1,0 +1,1 @@
+"""Transforms of columns to scales on which Gaussians fit: logarithms, powers, and arcsinh."""

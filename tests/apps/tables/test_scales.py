@@ -1,0 +1,104 @@
+"""Skewed and rounded columns in ``cluster_table`` and ``find_anomalies``."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.apps import cluster_table, find_anomalies, judge
+from bayesgmm.apps.tables.p_values import heavy_tail
+from bayesgmm.apps.tables.scales import scales_of
+
+QUIET = {"progress": False}
+RNG = np.random.default_rng(0)
+NOTHING_PLANTED = {
+    "log-normal": np.exp(np.random.default_rng(1).normal(size=(1000, 4))),
+    "gamma": RNG.gamma(2, size=(1000, 4)),
+    "heavy tails": RNG.standard_t(5, size=(1000, 4)),
+    "counts": RNG.poisson(3, size=(1000, 4)).astype(float),
+}
+
+
+@pytest.mark.parametrize("x", NOTHING_PLANTED.values(), ids=NOTHING_PLANTED)
+def test_no_row_of_a_regular_table_is_called(x):
+    """False alarm: 5 % by the false discovery rate; the seeds are fixed."""
+    assert not find_anomalies(x, n_components=1, **QUIET).rows["anomaly"].any()
+
+
+def test_the_answer_says_that_the_rate_does_not_hold_if_the_tails_are_heavy():
+    with pytest.warns(bg.FitWarning, match="false discovery rate may not hold"):
+        found = find_anomalies(NOTHING_PLANTED["log-normal"], n_components=1, transform="none", **QUIET)
+    assert found.rows["anomaly"].sum() > 10
+
+
+def test_distant_anomalies_are_no_heavy_tail():
+    """Forty of 1,000 p-values are tiny, the others are uniform."""
+    p_value = np.append(np.full(40, 1e-9), (np.arange(960) + 0.5) / 960)
+    assert heavy_tail(p_value) == ""
+    assert heavy_tail(np.append(p_value, np.full(20, 0.003)))
+
+
+@pytest.fixture(scope="module")
+def houses():
+    rng = np.random.default_rng(3)
+    baths = 1 + rng.poisson(1.7, 600)
+    return pd.DataFrame({"baths": baths, "price": np.exp(np.log(40 + 25 * baths) + 0.5 * rng.normal(size=600))})
+
+
+def test_whole_numbers_are_not_the_clusters(houses):
+    found = cluster_table(houses, n_components=[1, 3, 8], covariance="tied", method="em", **QUIET)
+    assert found.partition.attrs["n_clusters"] == 1
+    assert "column 'baths': its values are rounded to 1" in "\n".join(found.words())
+    assert found.table.rows.equals(houses)
+
+
+def test_the_same_seed_spreads_values_in_the_same_way(houses):
+    one, two, other = (scales_of(houses, "none", "full", seed).rows["baths"] for seed in (0, 0, 1))
+    assert one.equals(two)
+    assert not one.equals(other)
+    assert np.abs(one - houses["baths"]).max() <= 0.5
+
+
+def test_a_fit_of_anomalies_holds_the_values_as_they_are(houses):
+    found = find_anomalies(houses, n_components=1, **QUIET)
+    transforms = bg.info(found.fit).transforms
+    held = transforms.inverse(found.fit["observed_data"]["x"].values)
+    assert np.allclose(held, houses)
+
+
+def test_rows_are_judged_in_data_units_also_outside_the_domain_of_a_logarithm():
+    x = NOTHING_PLANTED["log-normal"][:300]
+    fit = find_anomalies(x, n_components=1, **QUIET).fit
+    rows = judge(fit, [[1.0, 1, 1, 1], [1e6, 1, 1, 1], [-5.0, 1, 1, 1]]).rows
+    assert rows["anomaly"].tolist() == [False, True, True]
+    assert rows["reason"][1].startswith("x0 1e+06 (")
+    assert rows["reason"][2].startswith("x0 -5 (")
+
+
+def test_an_absurd_value_among_groups_is_called():
+    rng, sizes = np.random.default_rng(0), np.repeat([1500, 3000, 9000], 80)
+    income = sizes * np.exp(0.1 * rng.normal(size=240))
+    table = pd.DataFrame({"age": np.repeat([20, 50, 80], 80) + rng.normal(0, 3, 240), "income": income})
+    table.loc[7, "income"] = 1e6
+    assert find_anomalies(table, n_components=[1, 3], **QUIET).flagged.index.tolist() == [7]
+
+
+def test_skewed_clusters_are_found_on_the_logarithmic_scale():
+    rng, group = np.random.default_rng(0), np.repeat([0, 1, 2], 100)
+    x = np.exp(np.array([[0, 0], [3, 0], [1.5, 3]])[group] + 0.4 * rng.normal(size=(300, 2)))
+    found = cluster_table(x, n_components=[1, 3, 5], covariance="tied", method="em", **QUIET)
+    assert pd.crosstab(found.rows["cluster"].to_numpy(), group).to_numpy().max(axis=1).sum() >= 295
+    assert len(found.partition["size"]) == 3
+    assert "column 'x0' is fitted as log(x0)" in found.words()
+    assert found.profiles.loc[(0, "x0"), "median"] > 0
+
+
+def test_plain_columns_are_fitted_as_they_are():
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = cluster_table(rng.normal(size=(200, 2)), n_components=1, covariance="full", method="em", **QUIET)
+    assert found.scales.transform is None
+    assert bg.info(found.fit).transforms is None
