@@ -49,7 +49,7 @@ def houses():
 
 def test_whole_numbers_are_not_the_clusters(houses):
     found = cluster_table(houses, n_components=[1, 3, 8], covariance="tied", method="em", **QUIET)
-    assert found.partition.attrs["n_clusters"] == 1
+    assert found.merged.attrs["n_clusters"] == 1
     assert "column 'baths': its values are rounded to 1" in "\n".join(found.words())
     assert found.table.rows.equals(houses)
 
