@@ -18,6 +18,7 @@ BINS = 200
 WIDTH = 0.35  # of the smoothing, in standard deviations of a component
 ERRORS = 1.5, 1.0  # standard errors of a valley and of a peak: they count only as far as chance does not explain them
 BEYOND = 2.0  # standard deviations of a component that the histogram covers beyond the means
+FLATTEST = 1e-6  # variance that is added, relative to the squared distance of the means: points may be equal
 FEW = 15.0  # with fewer points in a component, the saddle is that of the two fitted Gaussians
 BRIDGE = 3.0  # a component connects two clusters fully if it has a third of the points of their largest components
 
@@ -98,9 +99,10 @@ def saddles(x: Array, share: Array) -> Array:
 
 
 def _saddle(moments: Moments, a: int, b: int) -> float:
-    size, cov = moments.size[[a, b]], moments.covariance[[a, b]]
-    pooled = np.tensordot(size / size.sum(), cov, 1)
     apart = moments.mean[b] - moments.mean[a]
+    size, least = moments.size[[a, b]], FLATTEST * (apart @ apart) * np.eye(len(apart))
+    cov = moments.covariance[[a, b]] + least
+    pooled = np.tensordot(size / size.sum(), cov, 1)
     direction = np.linalg.lstsq(pooled, apart)[0]
     if not direction @ apart > 0:
         return 1.0
