@@ -119,7 +119,7 @@ def heavy_tail(p_value: Array) -> str:
     --------
     >>> regular = (np.arange(1000) + 0.5) / 1000
     >>> heavy_tail(regular), heavy_tail(regular**2)[:21]
-    ('', '48 of 1000 rows have ')
+    ('', '49 of 1000 rows have ')
     """
     from scipy.stats import binom
 
