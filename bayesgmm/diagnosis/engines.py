@@ -1,5 +1,6 @@
 """Checks of what the engine reported: the quality of an approximation, and warnings during the fit."""
 
+import math
 from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
@@ -79,7 +80,8 @@ def missed_region(share: float | None) -> list[Finding]:
     """Check the share of the posterior in a region that a short Gibbs run has found beside the approximation."""
     if share is None or share < NOTICEABLE:
         return []
-    what = f"The approximation misses a region with about {share:.0%} of the posterior, which a short Gibbs run found."
+    size = "unknown probability" if math.isnan(share) else f"about {share:.0%} of the posterior"
+    what = f"The approximation misses a region with {size}, which a short Gibbs run found."
     why = "Means, intervals and probabilities describe the other regions only."
     return [Finding("warning", "approximation", what, why, "Use method='nuts' or 'gibbs'.", {"missed_share": share})]
 

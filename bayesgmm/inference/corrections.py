@@ -163,7 +163,7 @@ def correct(
 
 def less_missed(one: Estimate, other: Estimate) -> Estimate:
     """Return the approximation that misses less of the posterior."""
-    return min(one, other, key=lambda estimate: estimate.notes.missed_share or 0.0)
+    return min(one, other, key=lambda estimate: np.nan_to_num(estimate.notes.missed_share or 0.0, nan=0.5))
 
 
 def _better(

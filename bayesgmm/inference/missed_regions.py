@@ -4,6 +4,7 @@ An approximation and its importance ratios know the posterior only where the app
 in different places may end in a region that it misses.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -83,11 +84,12 @@ class Region:
     Parameters
     ----------
     share : float
-        Its share of the posterior; 0 if none was found.
+        Its share of the posterior; 0 if none was found, NaN if one was found and its share is unknown.
     q : (P,) float, optional
         The highest point that was found there.
     compared : GibbsComparison, optional
-        Comparison with the chains that are in no other region; None if they do not agree, or are too short.
+        Comparison with all chains if they agree, else with those that are in no other region; None if these do not
+        agree, or are too short.
     """
 
     share: float
@@ -123,14 +125,16 @@ def missed_region(density: LogPosterior, proposals: Draws, kept: Array, seed: in
         chains, lp = short_run(density, _draws(density), seed, cores, thin)
         free = label_free(density, chains, lp)
         apart = np.array([elsewhere(known, values) for values in free])
-        stayed = free[~apart.any(axis=1)]
-        if len(stayed) and is_judge(stayed, JUDGES):
+        judge = free if is_judge(free, JUDGES) else free[~apart.any(axis=1)]  # chains may move between the regions
+        if len(judge) and is_judge(judge, JUDGES):
             break
     covered = log_evidence(proposals.log_ratio + labelled_copies.log_copies(density, proposals.q))[0]
     regions = [Region(0.0)]
     for q, value, mass in masses_elsewhere(density, chains, lp, apart, seed, cores):
         regions.append(Region(float(1 / (1 + np.exp(covered - mass))), q[value.argmax()]))
-    compared = None if few else compare(known, stayed)
+    compared = None if few else compare(known, judge)
+    if apart.any() and len(regions) == 1 and len(judge) < len(free):
+        return Region(math.nan, compared=compared)
     return replace(max(regions, key=lambda region: region.share), compared=compared)
 
 

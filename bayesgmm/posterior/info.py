@@ -234,7 +234,7 @@ class EngineNotes(_Facts):
     importance_share : float, optional
         Effective sample size of the importance weights, as a share of the draws.
     missed_share : float, optional
-        Share of the posterior in a region where the approximation has no draws, by a short Gibbs run.
+        Share of the posterior in a region where the approximation has no draws, by a short Gibbs run; NaN if unknown.
     compared : GibbsComparison, optional
         Set where a short Gibbs run has converged.
     optimism : float, optional

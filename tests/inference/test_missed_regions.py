@@ -8,7 +8,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.diagnosis.engines import differs
-from bayesgmm.inference import advi, corrections, gibbs_chains, gibbs_judge, variational
+from bayesgmm.inference import advi, corrections, gibbs_chains, gibbs_judge, missed_regions, variational
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.corrections import Corrected
 from bayesgmm.inference.gibbs_judge import compare
@@ -32,6 +32,29 @@ def test_of_two_regions_with_equal_mass_half_is_missed(method: str) -> None:
         fit = bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), method, seed=0, progress=False)
     assert bg.info(fit).notes.missed_share == pytest.approx(0.5, abs=0.1)
     assert any("misses a region" in str(finding) for finding in bg.diagnose(fit, ["approximation"], progress=False))
+
+
+def test_a_region_of_unknown_probability_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missed_regions, "masses_elsewhere", lambda *args: iter(()))
+    with pytest.warns(bg.FitWarning, match="misses a region with unknown probability"):
+        bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), "vb", seed=0, progress=False)
+
+
+def test_chains_that_move_between_regions_are_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chain stays in the region of the approximation; all of them together are the posterior."""
+
+    def moving(density: LogPosterior, *args: int) -> tuple[np.ndarray, np.ndarray]:
+        q, lp = gibbs_judge.short_run(density, *args)
+        q, value = q.reshape(lp.size, -1), lp.reshape(-1)
+        beside = np.abs(q[:, 1] - q[:, 3]) > np.abs(q[:, 2] - q[:, 4])  # their means differ in the first column
+        share = np.where(beside, 0.2 / beside.sum(), 0.8 / (~beside).sum())
+        chosen = np.random.default_rng(0).choice(lp.size, lp.size, p=share)
+        return q[chosen].reshape(*lp.shape, -1), value[chosen].reshape(lp.shape)
+
+    monkeypatch.setattr(missed_regions, "short_run", moving)
+    monkeypatch.setattr(missed_regions, "masses_elsewhere", lambda *args: iter(()))
+    with pytest.warns(bg.FitWarning, match="differs from a short Gibbs run"):
+        bg.fit(bg.MixtureModel(2, covariance="tied"), symmetric(), "vb", seed=0, progress=False)
 
 
 def test_nothing_is_missed_where_there_is_one_region() -> None:
