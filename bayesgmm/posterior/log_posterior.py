@@ -78,7 +78,7 @@ class LogPosterior:
         return cls(resolved, replace(blocks, background=row), standard)
 
     @_Once
-    def _arrays(self) -> dict[str, Array]:
+    def _arrays(self) -> dict[str, Array | IntArray]:
         """Arrays that the plan points to; they are kept alive here."""
         model, k = self.model, self.n_components
         loglik = -self.blocks.total_weight * self.standard.log_scale  # change of units by the standardisation
@@ -86,6 +86,7 @@ class LogPosterior:
             "x": self.blocks.native.x,
             "weight": self.blocks.native.weight,
             "background": self.blocks.native.background,
+            "gaps": self.blocks.native.gaps,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),

@@ -38,28 +38,30 @@ class Plan(IntEnum):
     N_POINTS = 5
     N_BLOCKS = 6
     BACKGROUND_SIZE = 7
-    CORE_SIZE = 8
-    COORDINATES_SIZE = 9
-    SIZE = 10
-    WEIGHTS_EXTRA = 11
-    MEANS_EXTRA = 12
-    COVARIANCES_EXTRA = 13
-    WEIGHTS_PARAMS_SIZE = 14
-    MEANS_PARAMS_SIZE = 15
-    COVARIANCES_PARAMS_SIZE = 16
-    X = 17
-    WEIGHT = 18
-    BACKGROUND = 19
-    WEIGHTS_PARAMS = 20
-    MEANS_PARAMS = 21
-    COVARIANCES_PARAMS = 22
-    CONSTANT = 23
-    WEIGHTS_DENSITY = 24
-    MEANS_DENSITY = 25
-    COVARIANCES_DENSITY = 26
-    MODE = 27
-    SPREAD = 28
-    SPREAD_TRANSPOSED = 29
+    GAPS_SIZE = 8
+    CORE_SIZE = 9
+    COORDINATES_SIZE = 10
+    SIZE = 11
+    WEIGHTS_EXTRA = 12
+    MEANS_EXTRA = 13
+    COVARIANCES_EXTRA = 14
+    WEIGHTS_PARAMS_SIZE = 15
+    MEANS_PARAMS_SIZE = 16
+    COVARIANCES_PARAMS_SIZE = 17
+    X = 18
+    WEIGHT = 19
+    BACKGROUND = 20
+    GAPS = 21
+    WEIGHTS_PARAMS = 22
+    MEANS_PARAMS = 23
+    COVARIANCES_PARAMS = 24
+    CONSTANT = 25
+    WEIGHTS_DENSITY = 26
+    MEANS_DENSITY = 27
+    COVARIANCES_DENSITY = 28
+    MODE = 29
+    SPREAD = 30
+    SPREAD_TRANSPOSED = 31
 
 
 PLAN_SIZE = len(Plan)
@@ -89,7 +91,8 @@ def _points(plan):
     d, n_blocks = plan[Plan.N_FEATURES], plan[Plan.N_BLOCKS]
     x, weight = floats(plan, Plan.X, n_blocks * d * BLOCK), floats(plan, Plan.WEIGHT, n_blocks * BLOCK)
     background = floats(plan, Plan.BACKGROUND, plan[Plan.BACKGROUND_SIZE])
-    return NativePoints(x, weight, background, plan[Plan.N_POINTS], d)
+    gaps = pointers.carray(pointers.integers_at(plan[Plan.GAPS]), plan[Plan.GAPS_SIZE])
+    return NativePoints(x, weight, background, gaps, plan[Plan.N_POINTS], d)
 
 
 @jit

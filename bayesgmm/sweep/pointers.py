@@ -5,7 +5,7 @@ from numba import carray as carray
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-FLOATS = types.CPointer(types.float64)
+FLOATS, INTEGERS = types.CPointer(types.float64), types.CPointer(types.int64)
 
 
 @intrinsic
@@ -19,6 +19,16 @@ def floats_at(typingctx, address):
 
 
 @intrinsic
+def integers_at(typingctx, address):
+    """Convert an address to a pointer to integers of 64 bits."""
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+
+    return INTEGERS(types.int64), codegen
+
+
+@intrinsic
 def call_density(typingctx, address, call, alive):
     """Call the prior density at an address; ``alive`` keeps the arrays that ``call`` points to."""
 
@@ -29,3 +39,28 @@ def call_density(typingctx, address, call, alive):
         return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [data])
 
     return types.float64(types.int64, call, alive), codegen
+
+
+@intrinsic
+def call_on_block(typingctx, gaps, place, root, root_at, centred, row, row_at, sums, sums_at, gap, at, block, d, diagonal):
+    """Call one of ``gap_kernels``, whose address is ``gaps[place]``, with pointers into flat arrays.
+
+    ``at`` are the places in ``gap`` of the component's memory and of its filled cells.
+    """
+
+    def codegen(context, builder, sig, args):
+        def pointer(array, position):
+            data = cgutils.create_struct_proxy(sig.args[array])(context, builder, value=args[array]).data
+            return builder.gep(data, [position])
+
+        ints, doubles, number = ir.IntType(64).as_pointer(), ir.DoubleType().as_pointer(), ir.IntType(64)
+        kind = ir.FunctionType(number, [ints, *[doubles] * 6, *[number] * 3])
+        memory, filled = cgutils.unpack_tuple(builder, args[10])
+        arrays = [pointer(2, args[3]), pointer(4, number(0)), pointer(5, args[6]), pointer(7, args[8])]
+        arrays += [pointer(9, memory), pointer(9, filled)]
+        address = builder.load(pointer(0, args[1]))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [pointer(0, number(0)), *arrays, *args[11:]])
+        return context.get_dummy_value()
+
+    one = types.int64
+    return types.none(gaps, one, root, one, centred, row, one, sums, one, gap, types.UniTuple(one, 2), one, one, one), codegen

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.sweep import orchestration
+from bayesgmm.sweep.gap_kernels import gap_numbers
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable
 
@@ -69,6 +70,8 @@ class Blocks:
         N and D.
     background : BackgroundRow, optional
         A fixed additional component.
+    missing : (n_blocks * D * BLOCK,) bool, optional
+        Missing cells, laid out as ``x``, which has any finite numbers there. Default: none are missing.
     """
 
     x: Array
@@ -76,6 +79,7 @@ class Blocks:
     n_points: int
     n_features: int
     background: "BackgroundRow | None" = None
+    missing: NDArray[np.bool_] | None = None
 
     @classmethod
     def from_rows(
@@ -90,7 +94,7 @@ class Blocks:
         Parameters
         ----------
         rows : (N, D) float
-            Points.
+            Points. A cell that is missing is NaN; in the blocks it has the value ``shift``.
         weights : (N,) float, optional
             Number of points that each row represents. Default: 1.
         shift, scale : number or (D,) float
@@ -118,7 +122,8 @@ class Blocks:
             last = part[whole * BLOCK :]
             if len(last):
                 x[first + whole, :, : len(last)] = last.T
-        return cls(x.reshape(-1), weight, n_points, n_features)
+        blocks = cls(x.reshape(-1), weight, n_points, n_features)
+        return blocks if not np.isnan(x.sum()) else replace(blocks, x=np.nan_to_num(blocks.x), missing=np.isnan(blocks.x))
 
     @property
     def n_blocks(self) -> int:
@@ -129,7 +134,8 @@ class Blocks:
     def native(self) -> NativePoints:
         """The points in the form that compiled code reads."""
         background = np.empty(0) if self.background is None else self.background.numbers()
-        return NativePoints(self.x, self.weight, background, self.n_points, self.n_features)
+        gaps = np.empty(0, dtype=np.int64) if self.missing is None else gap_numbers(self.missing, self.n_features)
+        return NativePoints(self.x, self.weight, background, gaps, self.n_points, self.n_features)
 
     @cached_property
     def total_weight(self) -> float:
