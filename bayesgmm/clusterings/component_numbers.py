@@ -242,7 +242,8 @@ def _packed(fit: "xr.DataTree", points: Points, parameters: Parameters) -> "xr.D
     weights = model.weights.model_copy(update={"components": Uniform(count, count)})
     drawn = schema.Posterior(parameters.flat(), points.columns, schema.unpack(fit).standard)
     modelled = with_background(drawn, model.background)
-    logs = log_densities(drawn.standard.blocks(points.values), modelled.tables()) - drawn.standard.log_scale
+    blocks = drawn.standard.blocks(points.values)
+    logs = log_densities(blocks, modelled.tables()) - drawn.standard.log_scales(blocks)
     loglik = (logs @ (np.ones(len(points.values)) if points.weights is None else points.weights)).reshape(
         parameters.weight.shape[:2]
     )

@@ -27,12 +27,12 @@ type DataLike = ArrayLike | pd.DataFrame | pd.Series | Points
 
 @dataclass(frozen=True)
 class Points:
-    """Checked data: a finite (N, D) array with column names and row labels.
+    """Checked data: an (N, D) array with column names and row labels.
 
     Parameters
     ----------
     values : (N, D) float
-        In the units of the data.
+        In the units of the data. Finite, or NaN where a cell is missing.
     columns : tuple of D str
     index : (N,) array
         Row labels.
@@ -69,6 +69,28 @@ class Points:
         """Return a copy without rows, which keeps the column names."""
         return Points(self.values[:0].copy(), self.columns, self.index[:0])
 
+    @cached_property
+    def has_gaps(self) -> bool:
+        """True if cells are missing."""
+        return bool(np.isnan(self.values).any())
+
+    def complete(self, what: str) -> "Points":
+        """Return these points.
+
+        Parameters
+        ----------
+        what : str
+            Beginning of the error message: who needs complete points.
+
+        Raises
+        ------
+        DataError
+            When a cell is missing.
+        """
+        if self.has_gaps:
+            raise DataError(f"{what} needs complete rows\n  {_places(self.values, self.columns, self.index)}")
+        return self
+
     @property
     def counted(self) -> Array:
         """Rows whose weight is not zero."""
@@ -96,7 +118,7 @@ class Points:
     @cached_property
     def summary(self) -> "Summary":
         """Range and spread of the columns, from which default priors are computed."""
-        low, high = self.counted.min(axis=0), self.counted.max(axis=0)
+        low, high = np.nanmin(self.counted, axis=0), np.nanmax(self.counted, axis=0)
         mean, sd = self.centre_and_sd
         count = self.total_weight
         variance = sd**2 * (count / (count - 1) if count >= 2 else 1)  # weights may be shares that sum to one
@@ -183,12 +205,25 @@ class Standard:
 
     @property
     def log_scale(self) -> float:
-        """Log density in standardised coordinates minus log density in data units."""
+        """Log density of complete points in standardised coordinates minus that in data units."""
         return float(np.log(self.scale).sum())
+
+    def log_scales(self, blocks: Blocks) -> Array | float:
+        """Log densities in standardised coordinates minus those in data units: of each point (N,), or of all."""
+        return self.log_scale if blocks.missing is None else blocks.observed() @ np.log(self.scale)
+
+    def log_units(self, blocks: Blocks) -> float:
+        """Log likelihood of points in standardised coordinates minus that in data units."""
+        if blocks.missing is None:
+            return blocks.total_weight * self.log_scale
+        return float(blocks.weight[: blocks.n_points] @ self.log_scales(blocks))
 
 
 def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:
-    """Compute mean and standard deviation of one column; no copy of the whole data is needed."""
+    """Compute mean and standard deviation of what is observed of a column; no copy of the whole data is needed."""
+    if np.isnan(column.sum()):
+        observed = ~np.isnan(column)
+        column, weights = column[observed], None if weights is None else weights[observed]
     if weights is not None:
         column, weights = column[weights > 0], weights[weights > 0]
     centre = float(np.average(column, weights=weights))
@@ -224,7 +259,7 @@ def per_column(value: float | Sequence[float] | Array, columns: Sequence[str], w
     return np.broadcast_to(array, (len(columns),)).copy()
 
 
-def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
+def as_points(data: DataLike, columns: Sequence[str] | None = None, gaps: bool = False) -> Points:
     """Check data, and add names of columns and labels of rows.
 
     Parameters
@@ -234,6 +269,8 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
         those of pandas, polars, pyarrow and xarray, dicts of columns, and CSV and Parquet files.
     columns : sequence of str, optional
         For a table the columns to use, for an array their names.
+    gaps : bool
+        Accept missing cells.
 
     Raises
     ------
@@ -264,11 +301,11 @@ def as_points(data: DataLike, columns: Sequence[str] | None = None) -> Points:
         values = as_matrix(data)
         names = [f"x{j}" for j in range(values.shape[1])] if columns is None else [str(c) for c in columns]
         index = row_labels(data, len(values))
-    _check(values, names, index)
+    _check(values, names, index, gaps)
     return Points(values, tuple(names), index)
 
 
-def _check(values: Array, names: Sequence[str], index: RowLabels) -> None:
+def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) -> None:
     n_points, n_features = values.shape
     if len(names) != n_features:
         raise DataError(f"{len(names)} column names were given for {n_features} columns")
@@ -279,7 +316,10 @@ def _check(values: Array, names: Sequence[str], index: RowLabels) -> None:
         raise DataError(f"the data have no rows (columns: {listing(names)})")
     low, high = values.min(axis=0), values.max(axis=0)
     if not (np.isfinite(low) & np.isfinite(high)).all():
-        raise DataError(_not_finite(values, names, index))
+        if not gaps or np.isinf(values).any():
+            raise DataError(_not_finite(values, names, index))
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        _require_observed(names, low)
     spread = high / 2 - low / 2
     extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
     if extreme.any():
@@ -290,11 +330,24 @@ def _check(values: Array, names: Sequence[str], index: RowLabels) -> None:
         )
 
 
+def _require_observed(names: Sequence[str], low: Array) -> None:
+    """Raise an error for columns without any value."""
+    empty = [name for name, value in zip(names, low, strict=True) if np.isnan(value)]
+    if empty:
+        raise DataError(
+            f"{plural(len(empty), 'column has', 'columns have')} no values: {listing(empty)}\n  Leave them out with columns=."
+        )
+
+
 def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
+    return (
+        f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
+    )
+
+
+def _places(values: Array, names: Sequence[str], index: RowLabels) -> str:
+    """Return a sentence that names the first cells that are missing or infinite."""
     rows, columns = np.nonzero(~np.isfinite(values))
     places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]
     more = f" and {rows.size - SHOWN} more" if rows.size > SHOWN else ""
-    return (
-        f"{plural(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}\n"
-        "  Drop or impute those rows first, for example X.dropna()."
-    )
+    return f"{plural(rows.size, 'value is', 'values are')} missing or infinite: {'; '.join(places)}{more}"

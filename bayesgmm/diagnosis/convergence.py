@@ -123,16 +123,17 @@ def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress
     few = (points.values[rows] - standard.shift) / standard.scale
     weight = np.ones(len(rows)) if points.weights is None else points.weights[rows]
     responsibilities = Responsibilities(Blocks.from_rows(few, weight), tables, threads, progress)
-    references = Blocks.from_rows(few[along_longest_axis(few, REFERENCES)])
+    references = Blocks.from_rows(few[along_longest_axis(responsibilities.blocks.rows(), REFERENCES)])
     shares = draw_responsibilities(references, tables, threads)
     quantities = {
-        "log_density": log_densities(references, tables, threads) - standard.log_scale,
+        "log_density": log_densities(references, tables, threads) - standard.log_scales(references),
         "n_occupied": -np.expm1(responsibilities.log_empty()).sum(axis=1),
         "together": (shares[:, 1:] * shares[:, :-1]).sum(axis=2),
     }
     if with_loglik:
-        scaled = responsibilities.logliks() * _total(points) / responsibilities.blocks.total_weight
-        quantities = {"loglik": scaled - standard.log_scale * _total(points)} | quantities
+        blocks = responsibilities.blocks
+        inflated = _total(points) / blocks.total_weight
+        quantities = {"loglik": inflated * (responsibilities.logliks() - standard.log_units(blocks))} | quantities
     return quantities
 
 

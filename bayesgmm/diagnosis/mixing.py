@@ -77,7 +77,8 @@ def monitored(fit: "xr.DataTree") -> "xr.Dataset":
 
 def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
     posterior = unpack(fit)
-    return log_densities(posterior.standard.blocks(values), posterior.tables()) - posterior.standard.log_scale
+    blocks = posterior.standard.blocks(values)
+    return log_densities(blocks, posterior.tables()) - posterior.standard.log_scales(blocks)
 
 
 def fit_warnings(fit: "xr.DataTree") -> list[str]:

@@ -88,7 +88,8 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
     rows = np.linspace(0, len(values) - 1, min(len(values), LOO_POINTS)).round().astype(int)
     draws = np.linspace(0, total - 1, min(total, LOO_DRAWS)).round().astype(int)
     few = opened.posterior.thin(LOO_DRAWS)
-    log = log_densities(few.standard.blocks(values[rows]), few.tables()).T - few.standard.log_scale
+    blocks = few.standard.blocks(values[rows])
+    log = (log_densities(blocks, few.tables()) - few.standard.log_scales(blocks)).T
     with np.errstate(all="ignore"):
         elpd, khat, effective = leave_outs(opened, draws)(log)
     error = float(elpd.std() * len(elpd) ** 0.5)

@@ -122,7 +122,7 @@ def fit(
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
-    points = as_points(data, columns).weighed(sample_weight)
+    points = as_points(data, columns, gaps=True).weighed(sample_weight)
     points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model

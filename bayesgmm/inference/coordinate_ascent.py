@@ -93,8 +93,7 @@ class Ascent:
 
     def elbo(self, factors: Factors, stats: Stats) -> float:
         """Compute the ELBO, in nats and data units, from the statistics of all points under the factors' table."""
-        scaled = self.density.blocks.total_weight * self.density.standard.log_scale
-        return stats.loglik - scaled - self.divergence(factors)
+        return stats.loglik - self.density.log_units - self.divergence(factors)
 
     def fold(self, factors: Factors, blocks: Blocks | None = None) -> Stats:
         """Compute the statistics of the points under the factors."""

@@ -428,6 +428,6 @@ def _with_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> 
 def _without_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
     """Estimate for a family without unconstrained coordinates; the log likelihood replaces the log posterior."""
     loglik = fold(density.blocks, mixture.table(density.model.family), threads).loglik
-    loglik -= density.blocks.total_weight * density.standard.log_scale
+    loglik -= density.log_units
     one = density.in_data_units(mixture.weight[None, None], mixture.mean[None, None], mixture.core_roots[None, None])
     return np.empty(0), loglik, one

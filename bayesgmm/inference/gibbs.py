@@ -125,7 +125,7 @@ def _log_posterior(density: LogPosterior, q: Array, loglik: Array) -> Array:
     Where the number of components is unknown, these are the log likelihoods alone: densities over different numbers of
     coordinates can't be compared.
     """
-    units = density.blocks.total_weight * density.standard.log_scale
+    units = density.log_units
     if density.model.weights.draws_n_components:
         return loglik - units
     return loglik - units + np.apply_along_axis(density.log_prior, -1, q)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.stats import Array, Blocks
 
 SMALL = 1e-9  # directions with less than this share of the largest variance are left out
 PURSUITS = 8  # number of random directions from which projection pursuit starts
@@ -31,10 +32,18 @@ class Rows:
     ----------
     values : (M, D) float
     weight : (M,) float
+    missing : (M, D) bool, optional
+        Cells that are missing; their values are rough guesses. Default: none is.
     """
 
     values: Array
     weight: Array
+    missing: NDArray[np.bool_] | None = None
+
+    def blocks(self) -> Blocks:
+        """Lay out the rows in blocks."""
+        blocks = Blocks.from_rows(self.values, self.weight)
+        return blocks if self.missing is None else blocks.hiding(self.missing)
 
     @cached_property
     def share(self) -> Array:

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from numpy.typing import NDArray
+
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
 
+BoolArray = NDArray[np.bool_]
 SEEDING_POINTS = 20_000  # maximum number of points for a start
 SAMPLE = 60_000  # number of points for a first fit, when there are many more
 MIN_SPREAD = 1e-12
@@ -22,21 +25,32 @@ MAX_COMPARED = 5_000  # maximum number of rows whose neighbours are computed
 def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]:
     """Sample at most SEEDING_POINTS points (M, D) of positive weight, with their weights (M,).
 
+    Missing cells have the numbers that the blocks hold.
+    """
+    rows, weight, _ = sample_observed(blocks, rng)
+    return rows, weight
+
+
+def sample_observed(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array, BoolArray | None]:
+    """Sample points as ``sample_rows`` does; return which of their cells are missing (M, D), too, None if none is.
+
     Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
     the rows nor on whether a row is repeated or has weight two.
     """
     n_blocks, max_blocks = blocks.n_blocks, SEEDING_POINTS // BLOCK
     if n_blocks <= max_blocks:
-        rows, weight = blocks.rows(), blocks.weight[: blocks.n_points]
+        rows, weight, missing = blocks.rows(), blocks.weight[: blocks.n_points], ~blocks.observed()
     else:
         chosen = np.sort(rng.choice(n_blocks - 1, max_blocks, replace=False))  # the last block may be padded
         x = blocks.x.reshape(n_blocks, blocks.n_features, BLOCK)[chosen]
         rows = x.transpose(0, 2, 1).reshape(-1, blocks.n_features)
         weight = blocks.weight.reshape(n_blocks, BLOCK)[chosen].reshape(-1)
+        missing = ~blocks.observed().reshape(n_blocks - 1, BLOCK, -1)[chosen].reshape(rows.shape)
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
-    rows, weight = rows[order], weight[order]
-    return (rows, weight) if blocks.background is None else _without_isolated(rows, weight, blocks.background, rng)
+    if blocks.background is not None:
+        order = order[_without_isolated(rows[order], weight[order], blocks.background, rng)]
+    return rows[order], weight[order], None if blocks.missing is None else missing[order]
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
@@ -47,18 +61,21 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
     chosen = np.sort(rng.choice(counting, SAMPLE, replace=False, shuffle=False))
     x = blocks.x.reshape(blocks.n_blocks, blocks.n_features, BLOCK)
     part = Blocks.from_rows(x[chosen // BLOCK, :, chosen % BLOCK], blocks.weight[chosen])
+    if blocks.missing is not None:
+        part = part.hiding(~blocks.observed()[chosen])
     return replace(part, background=blocks.background)
 
 
 def _without_isolated(
     rows: Array, weight: Array, background: BackgroundRow, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Drop isolated rows: those with the fewest neighbours, a fraction of twice the background's share.
+) -> NDArray[np.intp]:
+    """Return the indices of the rows without isolated ones: those with the fewest neighbours, a fraction of twice the background's share.
 
     Starts lie far from each other, so that outliers would be chosen. The rows of a small distant cluster are kept.
     """
     from scipy.spatial import KDTree
 
+    chosen = np.arange(len(rows))
     if len(rows) > MAX_COMPARED:
         chosen = np.sort(rng.choice(len(rows), MAX_COMPARED, replace=False))
         rows, weight = rows[chosen], weight[chosen]
@@ -73,7 +90,7 @@ def _without_isolated(
     kept_weight = (1 + 2 * np.expm1(background.log_rest)) * weight.sum()
     n_kept = 1 + int(np.searchsorted(weight[order].cumsum(), (1 - ROUNDING) * kept_weight))
     inside = np.sort(order[: max(len(rows) // 2, n_kept)])
-    return rows[inside], weight[inside]
+    return chosen[inside]
 
 
 def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> Mixture:

@@ -156,7 +156,7 @@ def sample(
         stopped = stopped or interrupted(ladders, total)
     q = np.stack([record.drawn for record in ladders.records])
     loglik = np.stack([record.loglik for record in ladders.records])
-    units = -density.blocks.total_weight * density.standard.log_scale
+    units = -density.log_units
     return TemperedDraws(in_order(density, q), loglik, None if stopped else ladders.info(total - tune, units))
 
 

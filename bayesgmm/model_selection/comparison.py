@@ -242,8 +242,9 @@ def _point_criteria(fit: Opened, points: Points) -> dict[str, float]:
     """Compute the log likelihood of a point estimate, and the criteria if it is a maximum of the likelihood."""
     standard, tables = fit.posterior.standard, fit.posterior.tables()
     table = Table(tables.offset[0], tables.mean[0], tables.root[0])
-    stats = fold(standard.blocks(points.values, points.weights), table)
-    loglik = stats.loglik - points.total_weight * standard.log_scale
+    blocks = standard.blocks(points.values, points.weights)
+    stats = fold(blocks, table)
+    loglik = stats.loglik - standard.log_units(blocks)
     if fit.info.notes.maximum != "likelihood":
         return {"loglik": loglik}
     entropy = assignment_entropy(stats, table)

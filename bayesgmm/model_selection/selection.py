@@ -101,7 +101,7 @@ class Candidates:
         blocks = density.blocks
         settings = (self.seed, self.n_init, stop, self.sweeps)
         maximum = find_maximum(blocks, density.model.family, density.n_components, *settings)
-        loglik = maximum.loglik - blocks.total_weight * density.standard.log_scale + self.log_jacobian
+        loglik = maximum.loglik - density.standard.log_units(blocks) + self.log_jacobian
         criteria = information_criteria(loglik, size, blocks.total_weight, maximum.entropy)
         problem = "" if maximum.converged else f"EM stopped after {maximum.n_iter} iterations before it converged."
         return {"loglik": loglik, **criteria, "problem": problem}

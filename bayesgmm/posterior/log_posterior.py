@@ -22,6 +22,7 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.compilation import Callback
+from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, Blocks, Table, cholesky, fold
 
 IntArray = NDArray[np.int64]
@@ -73,7 +74,7 @@ class LogPosterior:
         """
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
-        blocks = standard.blocks(points.values, points.weights)
+        blocks = imputed(standard.blocks(points.values, points.weights))
         row = None if resolved.background is None else resolved.background.row(standard)
         return cls(resolved, replace(blocks, background=row), standard)
 
@@ -81,7 +82,7 @@ class LogPosterior:
     def _arrays(self) -> dict[str, Array | IntArray]:
         """Arrays that the plan points to; they are kept alive here."""
         model, k = self.model, self.n_components
-        loglik = -self.blocks.total_weight * self.standard.log_scale  # change of units by the standardisation
+        loglik = -self.log_units
         return {
             "x": self.blocks.native.x,
             "weight": self.blocks.native.weight,
@@ -92,6 +93,11 @@ class LogPosterior:
             "covariances_params": model.covariances.params(self.standard, model.family),
             "constant": np.array([loglik + self._prior_constant]),
         }
+
+    @cached_property
+    def log_units(self) -> float:
+        """Log likelihood in standardised coordinates minus that in data units."""
+        return self.standard.log_units(self.blocks)
 
     @cached_property
     def _prior_constant(self) -> float:

@@ -272,7 +272,7 @@ def _of_same_columns(fit: "xr.DataTree", data: DataLike) -> Points:
 def _in_columns(data: DataLike, columns: list[str]) -> Points:
     frame = None if isinstance(data, Points) else named_frame(data, columns)
     if frame is None:
-        points = as_points(data)
+        points = as_points(data, gaps=True)
         if points.values.shape[1] != len(columns):
             raise DataError(
                 f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {points.values.shape}"
@@ -285,7 +285,7 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
             f"the fit was made for columns {listing(columns)}; the data lack {listing(missing)}\n"
             f"  They have {'no others' if not others else listing(others) + ' besides'}."
         )
-    return as_points(frame, columns)
+    return as_points(frame, columns, gaps=True)
 
 
 def _require_near(fit: "xr.DataTree", points: Points) -> None:

@@ -70,8 +70,9 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
         blocks = posterior.standard.blocks(values[start:stop])
         out = np.full((blocks.n_blocks, 4, BLOCK), np.nan)
         _fill(out, blocks, tables, tail, threads)
-        parts.append(out.transpose(1, 0, 2).reshape(4, -1)[:, : stop - start])
-    mean_log, log_mean, lower, upper = np.concatenate(parts, axis=1) - posterior.standard.log_scale
+        sums = out.transpose(1, 0, 2).reshape(4, -1)[:, : stop - start]
+        parts.append(sums - posterior.standard.log_scales(blocks))
+    mean_log, log_mean, lower, upper = np.concatenate(parts, axis=1)
     return Spread(mean_log, log_mean, np.column_stack([lower, upper]))
 
 
@@ -97,7 +98,8 @@ def slices(posterior: Posterior, values: Array, title: str = "densities", progre
     """Yield log densities (S, n) in data units, a slice of the points at a time."""
     tables, standard = posterior.tables(), posterior.standard
     for start, stop in track(_cuts(len(values), posterior.n_draws, SLICE), title, progress):
-        yield log_densities(standard.blocks(values[start:stop]), tables, os.cpu_count() or 1) - standard.log_scale
+        blocks = standard.blocks(values[start:stop])
+        yield log_densities(blocks, tables, os.cpu_count() or 1) - standard.log_scales(blocks)
 
 
 def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress: bool = True) -> Array:

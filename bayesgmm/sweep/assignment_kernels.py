@@ -6,10 +6,10 @@ The random number of a point is a function of the seed, the chain, the sweep and
 depend neither on threads nor on chunks. A row of weight w represents w points, and each of them has its own draw.
 """
 
-from collections import namedtuple
-
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, plain_jit
+from bayesgmm.sweep.gap_kernels import DRAW
+from bayesgmm.sweep.gap_kernels import Sweep as Sweep
 from bayesgmm.sweep.kernels import logsumexp
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import add_moments, count_blocks, score_block
@@ -18,9 +18,6 @@ simd = Late("bayesgmm.sweep.simd")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 
 ASSIGNMENTS, PARAMETERS, COPIES = 0, 1, 2  # purposes of random numbers: one of the counters, so that all numbers differ
-
-Sweep = namedtuple("Sweep", "number chain key0 key1")
-"""The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
 
 
 @block_jit
@@ -37,6 +34,13 @@ def _draw_lanes(score, n_rows, p, uniform, weight, at):
         before = reached
     simd.store(score, (n_rows - 1) * BLOCK + p, (one - before) * w)
     return logsum * w
+
+
+@block_jit
+def set_counters(sweep, work):
+    """Give the counters of random numbers to the functions that draw missing cells."""
+    counters = work.counters
+    counters[0], counters[1], counters[2], counters[3] = sweep.number, sweep.chain, sweep.key0, sweep.key1
 
 
 @block_jit
@@ -95,6 +99,7 @@ def fold_draws(points, table, sweep, single, work, counts, lanes, sums):
     sums : (sums,) float
         As a row of ``orchestration.fold_chunks`` without its first number. The background has none.
     """
+    set_counters(sweep, work)
     for t in range(lanes.size):
         lanes[t] = 0.0
     loglik = 0.0
@@ -104,7 +109,7 @@ def fold_draws(points, table, sweep, single, work, counts, lanes, sums):
             loglik += draw_single(points, block, sweep, work)
         else:
             loglik += draw_copies(points, block, sweep, counts, work)
-        add_moments(points, block, table, 0, work, lanes)
+        add_moments(points, block, table, 0, work, lanes, DRAW)
     for t in range(sums.size):
         sums[t] = simd.total(simd.load(lanes, t * LANES))
     return loglik

@@ -23,6 +23,7 @@ References
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,19 @@ from bayesgmm.sweep.compilation import callback, jit, plain_jit
 from bayesgmm.sweep.layout import BLOCK, LANES
 
 pointers = Late("bayesgmm.sweep.pointers")
+random_numbers = Late("bayesgmm.sweep.random_numbers")
 
-FILL, ADD = 0, 1  # places of the addresses
-N_PATTERNS, MEMORY, HEAD = 2, 3, 4  # places of the number of patterns, of the memory for each component, of what follows
+FILL, ADD, DRAW = 0, 1, 2  # places of the addresses
+N_PATTERNS, MEMORY, HEAD = 3, 4, 5  # places of the number of patterns, of the memory for each component, of what follows
 SLOTS = 256  # maximum number of patterns whose numbers are kept
 KEPT = 100_000  # maximum of these numbers, for each component
 STAMP, CORRECTION, WEIGHTS = 0, 1, 2  # numbers of a pattern: when it was computed, correction, weights of the others
 UNKNOWN = 1 << 40  # length of an array behind a pointer, which nothing reads
+CELLS = 1 << 20  # purpose of the random numbers of missing cells; those of assignments have lower ones
 NEGLIGIBLE = 1e-30  # a responsibility below this adds nothing to any sum
 _LOG_2PI = math.log(2 * math.pi)
+Sweep = namedtuple("Sweep", "number chain key0 key1")
+"""The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
 
 FLOATS = "CPointer(float64)"
 gap_callback = callback(f"int64(CPointer(int64), {', '.join([FLOATS] * 6)}, int64, int64, int64)")
@@ -55,13 +60,14 @@ root_ : (d * d,) or (d,) float
 centred_ : (d * BLOCK,) float
     The block's points minus the component's mean; their missing cells are filled.
 row_ : (BLOCK,) float
-    A number for each point: ``fill_gaps`` writes corrections of scores, ``add_gap_moments`` reads responsibilities.
+    A number for each point: ``fill_gaps`` writes corrections of scores, the others read responsibilities.
 sums_ : (moments * LANES,) float
-    The component's eight-lane sums of moments, without its count; only ``add_gap_moments`` uses them.
+    The component's eight-lane sums of moments, without its count, which ``add_gap_moments`` changes; for ``draw_gaps``
+    four counters of random numbers, as doubles: ``Sweep``.
 memory_ : (memory,) float
     What is kept for this component.
 filled_ : (d * BLOCK,) float
-    The filled cells, which ``fill_gaps`` writes and ``add_gap_moments`` reads.
+    The filled cells, which ``fill_gaps`` writes and the others read.
 block, d, diagonal : int
     Number of the block, D, and 1 if the root is a diagonal.
 """
@@ -79,7 +85,7 @@ def gap_numbers(missing: NDArray[np.bool_], n_features: int) -> NDArray[np.int64
     Returns
     -------
     (...,) int
-        Addresses of ``fill_gaps`` and ``add_gap_moments``; number of patterns; numbers of memory for a component;
+        Addresses of ``fill_gaps``, ``add_gap_moments`` and ``draw_gaps``; number of patterns; numbers of memory for a component;
         for each pattern where its columns begin, and for the last where they end; where its numbers are in the memory;
         for each block where its rows begin, and for the last where they end; all columns; and for each row with
         missing cells its place in the block and its pattern. All places count from the start of this array, or of the
@@ -107,12 +113,12 @@ def gap_numbers(missing: NDArray[np.bool_], n_features: int) -> NDArray[np.int64
     rows_at = columns_at[-1] + 2 * np.searchsorted(at, np.arange(n_blocks + 1) * BLOCK)
     together = np.lexsort([rank[pattern], at // BLOCK])  # rows of one pattern follow each other in a block
     records = np.stack([at % BLOCK, rank[pattern]], axis=1)[together].ravel()
-    addresses = [fill_gaps.address, add_gap_moments.address, n_patterns, memory]
+    addresses = [fill_gaps.address, add_gap_moments.address, draw_gaps.address, n_patterns, memory]
     return np.concatenate([addresses, columns_at, slots, rows_at, np.nonzero(patterns)[1], records]).astype(np.int64)
 
 
 @jit
-def _block_rows(gaps, block):
+def block_rows(gaps, block):
     """Return where the records of a block's rows begin and end."""
     at = HEAD + 2 * gaps[N_PATTERNS] + 1 + block
     return gaps[at], gaps[at + 1]
@@ -123,7 +129,7 @@ def has_rows(gaps, block):
     """Return True if a block has missing cells."""
     if gaps.size == 0:
         return False
-    start, stop = _block_rows(gaps, block)
+    start, stop = block_rows(gaps, block)
     return start < stop
 
 
@@ -225,7 +231,7 @@ def _factorise(gaps, first, count, d, to, memory):
 
 
 @plain_jit
-def _prepared(gaps, pattern, d, diagonal, memory):
+def prepared(gaps, pattern, d, diagonal, memory):
     """Return where a pattern's columns begin, their number, and where its numbers are, which are computed if necessary."""
     first = gaps[HEAD + pattern]
     count, at = gaps[HEAD + pattern + 1] - first, gaps[HEAD + gaps[N_PATTERNS] + 1 + pattern]
@@ -246,10 +252,10 @@ def fill_gaps(gaps_, root_, centred_, row_, sums_, memory_, filled_, block, d, d
     diagonal, to = diagonal_ != 0, 0
     _keep_root(root, d, diagonal, memory)
     row[:] = 0.0
-    start, stop = _block_rows(gaps, block)
+    start, stop = block_rows(gaps, block)
     for record in range(start, stop, 2):
         p = gaps[record]
-        first, count, at = _prepared(gaps, gaps[record + 1], d, diagonal, memory)
+        first, count, at = prepared(gaps, gaps[record + 1], d, diagonal, memory)
         row[p] = memory[at + CORRECTION]
         for a in range(count):
             total = 0.0
@@ -286,7 +292,7 @@ def add_gap_moments(gaps_, root_, centred_, row_, sums_, memory_, filled_, block
     centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
     sums, filled = pointers.carray(sums_, UNKNOWN), pointers.carray(filled_, UNKNOWN)
     diagonal, at = diagonal_ != 0, 0
-    start, stop = _block_rows(gaps, block)
+    start, stop = block_rows(gaps, block)
     for record in range(start, stop, 2):
         p, pattern = gaps[record], gaps[record + 1]
         first = gaps[HEAD + pattern]
@@ -295,6 +301,44 @@ def add_gap_moments(gaps_, root_, centred_, row_, sums_, memory_, filled_, block
             centred[gaps[first + a] * BLOCK + p] = filled[at + a]
         at += count
         if row[p] > NEGLIGIBLE:
-            _, _, own = _prepared(gaps, pattern, d, diagonal, memory)
+            _, _, own = prepared(gaps, pattern, d, diagonal, memory)
             _add_variances(gaps, first, count, d, diagonal, own, row[p], sums, memory)
+    return 0
+
+
+@plain_jit
+def add_noise(gaps, first, count, d, at, row, sweep, memory, cells, to):
+    """Add a draw from the conditional distribution about its mean to a row's filled cells, ``cells[to:]``."""
+    inverse, spare = at + WEIGHTS + count * d, 0.0
+    for a in range(count):
+        if a % 2 == 0:
+            kind = CELLS + a // 2
+            u, v = random_numbers.uniform_pair(row, sweep.number, sweep.chain, kind, sweep.key0, sweep.key1)
+            radius = math.sqrt(-2.0 * math.log(u))
+            normal, spare = radius * math.cos(2.0 * math.pi * v), radius * math.sin(2.0 * math.pi * v)
+        else:
+            normal = spare
+        for b in range(a + 1):
+            cells[to + b] += memory[inverse + a * count + b] * normal
+
+
+@gap_callback
+def draw_gaps(gaps_, root_, centred_, row_, counters_, memory_, filled_, block, d, diagonal_):
+    """Replace the missing cells of the points of a component by draws, given what is observed."""
+    gaps, memory = pointers.carray(gaps_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
+    centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
+    filled, counters = pointers.carray(filled_, UNKNOWN), pointers.carray(counters_, 4)
+    sweep = Sweep(int(counters[0]), int(counters[1]), int(counters[2]), int(counters[3]))
+    diagonal, at = diagonal_ != 0, 0
+    start, stop = block_rows(gaps, block)
+    for record in range(start, stop, 2):
+        p, pattern = gaps[record], gaps[record + 1]
+        first = gaps[HEAD + pattern]
+        count = gaps[HEAD + pattern + 1] - first
+        if row[p] > 0.0:
+            _, _, own = prepared(gaps, pattern, d, diagonal, memory)
+            add_noise(gaps, first, count, d, own, block * BLOCK + p, sweep, memory, filled, at)
+        for a in range(count):
+            centred[gaps[first + a] * BLOCK + p] = filled[at + a]
+        at += count
     return 0

@@ -32,7 +32,7 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel
-from bayesgmm.sweep.gap_kernels import ADD, FILL, MEMORY, gap_memory, has_rows
+from bayesgmm.sweep.gap_kernels import ADD, DRAW, FILL, MEMORY, gap_memory, has_rows
 from bayesgmm.sweep.kernels import (
     add_lanes,
     centre,
@@ -80,12 +80,12 @@ n_components : int
     K.
 """
 
-Workspace = namedtuple("Workspace", "centred score gap")
+Workspace = namedtuple("Workspace", "centred score gap counters")
 """Scratch memory for one block.
 
 ``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``gap``, the memory of
 ``gap_kernels``: for each component what is kept and its filled cells, then a row of corrections; (0,) for points
-without missing values.
+without missing values. ``counters`` (4,): the counters of random numbers for missing cells that are drawn.
 """
 
 
@@ -116,7 +116,7 @@ def count_draws(table):
 def workspace(points, table):
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), np.zeros(gap_memory(points.gaps, rows, d)))
+    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), np.zeros(gap_memory(points.gaps, rows, d)), np.zeros(4))
 
 
 @block_jit
@@ -141,12 +141,16 @@ def _fill_block(points, block, root, root_at, diagonal, row, work):
 
 
 @block_jit
-def _add_gaps(points, block, root, root_at, diagonal, row, sums, work):
-    """Fill the missing cells of a block under one component; add their conditional variances to its sums."""
+def _add_gaps(points, block, root, root_at, diagonal, row, sums, work, how):
+    """Fill the missing cells of a block under one component: with their conditional moments, or with draws."""
     d, score, at = points.n_features, work.score, _gap_places(points, row)
-    to = (row * moments_width(d, diagonal) + 1) * LANES
-    args = sums, to, work.gap, at, block, d, diagonal
-    pointers.call_on_block(points.gaps, ADD, root, root_at, work.centred, score, row * BLOCK, *args)
+    args = work.gap, at, block, d, diagonal
+    if how == ADD:
+        to = (row * moments_width(d, diagonal) + 1) * LANES
+        pointers.call_on_block(points.gaps, ADD, root, root_at, work.centred, score, row * BLOCK, sums, to, *args)
+    else:
+        counters = work.counters
+        pointers.call_on_block(points.gaps, DRAW, root, root_at, work.centred, score, row * BLOCK, counters, 0, *args)
 
 
 @block_jit
@@ -200,15 +204,18 @@ def log_density_block(points, block, table, draw, work, out, to):
 
 
 @block_jit
-def add_moments(points, block, table, draw, work, sums):
-    """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities."""
+def add_moments(points, block, table, draw, work, sums, how=ADD):
+    """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities.
+
+    Missing cells have their conditional moments, or are drawn if ``how`` is ``DRAW``.
+    """
     d, n_components, diagonal = points.n_features, table.n_components, is_diagonal(table)
     width, gaps = moments_width(d, diagonal) * LANES, has_rows(points.gaps, block)
     for k in range(n_components):
         c = draw * n_components + k
         centre(points.x, block * d * BLOCK, table.mean, c * d, d, work.centred)
         if gaps:
-            _add_gaps(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work)
+            _add_gaps(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work, how)
         r0, r1, r2, r3 = load4(work.score, k * BLOCK)
         add_lanes(sums, k * width, r0, r1, r2, r3)
         if diagonal:

@@ -142,8 +142,21 @@ class Blocks:
         """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
 
+    def observed(self) -> NDArray[np.bool_]:
+        """Return which cells (N, D) are observed."""
+        if self.missing is None:
+            return np.ones((self.n_points, self.n_features), dtype=bool)
+        missing = self.missing.reshape(self.n_blocks, self.n_features, BLOCK)
+        return ~missing.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points]
+
+    def hiding(self, missing: NDArray[np.bool_]) -> "Blocks":
+        """Return the same points with missing cells (N, D)."""
+        laid = np.zeros((self.n_blocks * BLOCK, self.n_features), dtype=bool)
+        laid[: self.n_points] = missing
+        return replace(self, missing=laid.reshape(-1, BLOCK, self.n_features).transpose(0, 2, 1).reshape(-1))
+
     def rows(self) -> Array:
-        """Return the points (N, D), one in each row."""
+        """Return the points (N, D), one in each row; missing cells have the numbers that the blocks hold."""
         x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
         return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
 
