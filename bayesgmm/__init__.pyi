@@ -29,6 +29,7 @@ from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
 from .predictions.elicitation import elicit, prior_predictive
+from .predictions.imputations import impute
 from .predictions.log_likelihoods import log_likelihood
 from .predictions.predictive import assignments, conditional_density, density
 from .predictions.reasons import explain_anomalies
@@ -106,6 +107,7 @@ __all__ = [
     "explain_card",
     "fit",
     "guarded_csv",
+    "impute",
     "info",
     "initial_point",
     "label_convergence",

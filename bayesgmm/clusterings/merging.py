@@ -13,6 +13,7 @@ from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
+from bayesgmm.predictions.imputations import expectations
 from bayesgmm.sweep.stats import Array, Blocks, Table, draw_responsibilities, responsibilities
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def merge_components(
     points, posterior = points_for(fit, data), aligned(fit, draws)
     blocks = posterior.standard.blocks(points.values)
     share = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
-    path = merge_path(share, points.weights, points.values, saddle if rule == VALLEY else None)
+    path = merge_path(share, points.weights, expectations(posterior, points)[0], saddle if rule == VALLEY else None)
     tail = (1 - ci_prob) / 2
     entropies = _draws_entropies(posterior.thin(_band_draws(share)), blocks, path.clusters, points.weights)
     at = ("n_clusters",)

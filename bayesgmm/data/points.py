@@ -210,7 +210,7 @@ class Standard:
 
     def log_scales(self, blocks: Blocks) -> Array | float:
         """Log densities in standardised coordinates minus those in data units: of each point (N,), or of all."""
-        return self.log_scale if blocks.missing is None else blocks.observed() @ np.log(self.scale)
+        return self.log_scale if blocks.missing is None else np.where(blocks.observed(), np.log(self.scale), 0.0).sum(1)
 
     def log_units(self, blocks: Blocks) -> float:
         """Log likelihood of points in standardised coordinates minus that in data units."""
@@ -334,15 +334,12 @@ def _require_observed(names: Sequence[str], low: Array) -> None:
     """Raise an error for columns without any value."""
     empty = [name for name, value in zip(names, low, strict=True) if np.isnan(value)]
     if empty:
-        raise DataError(
-            f"{plural(len(empty), 'column has', 'columns have')} no values: {listing(empty)}\n  Leave them out with columns=."
-        )
+        what = plural(len(empty), "column has", "columns have")
+        raise DataError(f"{what} no values: {listing(empty)}\n  Leave them out with columns=.")
 
 
 def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
-    return (
-        f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
-    )
+    return f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
 
 
 def _places(values: Array, names: Sequence[str], index: RowLabels) -> str:

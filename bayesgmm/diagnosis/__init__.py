@@ -56,6 +56,16 @@ def _points(fit: "xr.DataTree") -> str:
     return "" if holds_points(fit) else "the fit holds no observed data"
 
 
+def _complete(fit: "xr.DataTree") -> str:
+    if reason := _points(fit):
+        return reason
+    return "cells are missing" if observed(fit).has_gaps else ""
+
+
+def _unweighted_complete(fit: "xr.DataTree") -> str:
+    return _unweighted(fit) or _complete(fit)
+
+
 def _unweighted(fit: "xr.DataTree") -> str:
     if reason := _points(fit):
         return reason
@@ -129,8 +139,8 @@ CHECKS: dict[str, Check] = {
     "thin components": Check(components.thin, _points),
     "labels": Check(components.labels, _several_components),
     "prior": Check(priors.prior_sensitivity, _prior_known),
-    "predictive fit": Check(predictions.predictive_misfit, _unweighted),
-    "unexplained points": Check(points.unexplained, _points),
+    "predictive fit": Check(predictions.predictive_misfit, _unweighted_complete),
+    "unexplained points": Check(points.unexplained, _complete),
     "influential points": Check(points.influential, _many_draws),
     "rounding": Check(points.rounding, _points),
 }

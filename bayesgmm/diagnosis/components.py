@@ -16,6 +16,7 @@ from bayesgmm.posterior.draws import number_varies
 from bayesgmm.posterior.info import FitInfo, info
 from bayesgmm.posterior.schema import observed
 from bayesgmm.priors.weights import DirichletProcess, FiniteMixture, PitmanYor, SparseDirichlet
+from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
 
 def narrowness(fit: "xr.DataTree") -> Array:
     """(S, K) smallest ratio of a component's standard deviation to that of the data, over all directions."""
-    values, p = observed(fit).counted, aligned(fit).thin(DRAWS).parameters
-    sd = values.std(axis=0)
+    points, posterior = observed(fit), aligned(fit).thin(DRAWS)
+    values = imputed(posterior.standard.blocks(points.counted)).rows() * posterior.standard.scale
+    p, sd = posterior.parameters, values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     z = (values - values.mean(axis=0)) / sd
     variance, axes = np.linalg.eigh(z.T @ z / len(z))

@@ -127,7 +127,7 @@ def rounding(fit: "xr.DataTree") -> list[Finding]:
     counted = p.weight > 1 / len(points.values)
     worst = []
     for j, name in enumerate(points.columns):
-        step = rounded_to(points.values[:, j])
+        step = rounded_to(points.values[~np.isnan(points.values[:, j]), j])
         sd = float(np.median(np.where(counted, np.sqrt(p.covariance[..., j, j]), np.inf).min(axis=1)))
         if step > sd:
             text = f"{name!r} is rounded to steps of {step:.3g}, and a component has a standard deviation of {sd:.2g}"

@@ -61,7 +61,7 @@ def build_model(
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
-    points = as_points(data, columns)
+    points = as_points(data, columns, gaps=True).complete("build_model")
     resolved = as_model(model).resolve(points)
     standard = Standard.of(points, common=resolved.family.needs_common_scale)
     warn(resolved.contradictions(points.summary))

@@ -73,8 +73,8 @@ class Chains:
 def split_merge_period(density: LogPosterior) -> int:
     """Return the number of sweeps from one with split-merge moves to the next; 0 if there are none.
 
-    There are moves for components with covariances of their own, for complete rows of weight one, and for weights that are
-    exchangeable or have only an upper bound on their number.
+    There are moves for components with covariances of their own, for complete rows of weight one, and for weights that
+    are exchangeable or have only an upper bound on their number.
     """
     weights = density.model.weights
     own = density.model.family.sharing.count(density.n_components) > 1

@@ -49,7 +49,8 @@ precision, scatter : (D * D,) float
 def pair_memory(points, law):
     """Allocate the memory of split-merge moves."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
-    own = NativePoints(points.x, np.zeros(points.weight.size), np.zeros(0), points.gaps, points.n_points, points.n_features)
+    weight, none = np.zeros(points.weight.size), np.zeros(0)
+    own = NativePoints(points.x, weight, none, points.gaps, points.n_points, points.n_features)
     table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
     sums = np.zeros(2 * moments_width(d, diagonal))
     return Pair(

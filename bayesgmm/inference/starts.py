@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from bayesgmm.families.structures import Family
@@ -69,9 +68,10 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
 def _without_isolated(
     rows: Array, weight: Array, background: BackgroundRow, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Return the indices of the rows without isolated ones: those with the fewest neighbours, a fraction of twice the background's share.
+    """Return the indices of rows that are not isolated.
 
-    Starts lie far from each other, so that outliers would be chosen. The rows of a small distant cluster are kept.
+    Those with the fewest neighbours are isolated, a fraction of twice the background's share. Starts lie far from each
+    other, so that outliers would be chosen. The rows of a small distant cluster are kept.
     """
     from scipy.spatial import KDTree
 

@@ -212,7 +212,7 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = _counts(n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
-    points, seed = as_points(data, columns).weighed(sample_weight), seed_of(seed)
+    points, seed = as_points(data, columns, gaps=True).weighed(sample_weight), seed_of(seed)
     chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
     candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]

@@ -107,6 +107,7 @@ def label_axes(axis: "Axes", data: "xr.Dataset", row: int, column: int) -> None:
 def draw_histogram(axis: "Axes", data: "xr.Dataset", j: int) -> None:
     """Draw a histogram of a column as a density, with row weights."""
     x, weight = data["x"].values[:, j], data["row_weight"].values
+    x, weight = x[~np.isnan(x)], weight[~np.isnan(x)]
     edges = np.histogram_bin_edges(x[weight > 0], bins="auto")
     axis.hist(x, edges.tolist(), weights=weight, density=True, color="0.89", zorder=0)
 

@@ -78,7 +78,8 @@ def choose_columns(known: tuple[str, ...], wanted: Sequence[str] | None) -> list
 
 
 def grid(values: Array, steps: int = 200) -> Array:
-    """Return a grid (steps,) over the values, with a margin on both sides."""
+    """Return a grid (steps,) over the values that are not missing, with a margin on both sides."""
+    values = values[~np.isnan(values)]
     margin = 0.08 * (np.ptp(values) or 1.0)
     return np.linspace(values.min() - margin, values.max() + margin, steps)
 

@@ -398,7 +398,7 @@ def _require_values(fit: "xr.DataTree", what: str) -> None:
         "a mean is not a finite number": not np.isfinite(p.mean).all(),
         "a covariance is not symmetric and positive definite": not are_covariances(p.covariance, standard.scale),
         "a scale is not a positive number": not (standard.scale > 0).all() or not np.isfinite(standard.shift).all(),
-        "the fitted points are not finite numbers": holds_points(fit) and not np.isfinite(observed(fit).values).all(),
+        "a fitted point is not finite": holds_points(fit) and bool(np.isinf(observed(fit).values).any()),
         "the columns of the points are not those of the posterior": (
             holds_points(fit) and {*observed(fit).columns} != {*posterior.columns}
         ),

@@ -17,6 +17,8 @@ from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
 
+NEEDS = "anomaly_scores compares densities of all columns: it"
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -149,7 +151,7 @@ def anomaly_scores(
     >>> scores["p_value"].values.round(2)
     array([1., 0.])
     """
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    points, posterior = points_for(fit, data).complete(NEEDS), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)
     choose(fdr_method, FDR_METHODS, "fdr_method")
     score = spread(posterior, points.values, progress=progress).mean_log

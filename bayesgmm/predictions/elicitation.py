@@ -79,7 +79,7 @@ def prior_predictive(
     (1, 10, 3, 1)
     """
     as_model(model)
-    checked = as_points(data, columns)
+    checked = as_points(data, columns, gaps=True)
     draws = whole("draws", draws)
     count = min(len(checked.values), MAX_POINTS) if points is None else whole("points", points)
     rng = np.random.default_rng(whole("seed", seed, minimum=0))

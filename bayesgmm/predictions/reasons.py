@@ -74,7 +74,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     >>> bool(abs(answer["marginal_z"]).max() < 1.5), bool(abs(answer["z"]).min() > 10)
     (True, True)
     """
-    points, posterior = points_for(fit, data), aligned(fit, draws)
+    points, posterior = points_for(fit, data).complete("explain_anomalies"), aligned(fit, draws)
     component = assignments(fit, points, draws=draws)["label"].values  # a file is read once
     z, marginal, expected = _z_scores(posterior, points.values, component)
     centre = _centres(posterior)[component]

@@ -36,7 +36,7 @@ pointers = Late("bayesgmm.sweep.pointers")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 
 FILL, ADD, DRAW = 0, 1, 2  # places of the addresses
-N_PATTERNS, MEMORY, HEAD = 3, 4, 5  # places of the number of patterns, of the memory for each component, of what follows
+N_PATTERNS, MEMORY, HEAD = 3, 4, 5  # number of patterns, numbers of memory for each component, and what follows them
 SLOTS = 256  # maximum number of patterns whose numbers are kept
 KEPT = 100_000  # maximum of these numbers, for each component
 STAMP, CORRECTION, WEIGHTS = 0, 1, 2  # numbers of a pattern: when it was computed, correction, weights of the others
@@ -85,7 +85,8 @@ def gap_numbers(missing: NDArray[np.bool_], n_features: int) -> NDArray[np.int64
     Returns
     -------
     (...,) int
-        Addresses of ``fill_gaps``, ``add_gap_moments`` and ``draw_gaps``; number of patterns; numbers of memory for a component;
+        Addresses of ``fill_gaps``, ``add_gap_moments`` and ``draw_gaps``; number of patterns; numbers of memory for a
+        component;
         for each pattern where its columns begin, and for the last where they end; where its numbers are in the memory;
         for each block where its rows begin, and for the last where they end; all columns; and for each row with
         missing cells its place in the block and its pattern. All places count from the start of this array, or of the
@@ -209,7 +210,7 @@ def _prepare(gaps, first, count, d, diagonal, at, memory):
 
 @plain_jit
 def _factorise(gaps, first, count, d, to, memory):
-    """Write the inverse of the Cholesky factor of the missing columns' precision, lower-triangular, to ``memory[to:]``."""
+    """Write the inverse Cholesky factor of the missing columns' precision, lower-triangular, to ``memory[to:]``."""
     precision = 1 + d * d
     for a in range(count):
         row = precision + gaps[first + a] * d
@@ -232,7 +233,7 @@ def _factorise(gaps, first, count, d, to, memory):
 
 @plain_jit
 def prepared(gaps, pattern, d, diagonal, memory):
-    """Return where a pattern's columns begin, their number, and where its numbers are, which are computed if necessary."""
+    """Return where a pattern's columns begin, their number, and where its numbers are; compute them if necessary."""
     first = gaps[HEAD + pattern]
     count, at = gaps[HEAD + pattern + 1] - first, gaps[HEAD + gaps[N_PATTERNS] + 1 + pattern]
     if at < 0:

@@ -15,8 +15,9 @@ random_numbers = Late("bayesgmm.sweep.random_numbers")
 def _memory(points, row, work):
     """Return what is kept for a component, and its filled cells of the last block."""
     d = points.n_features
-    at = row * (points.gaps[MEMORY] + d * BLOCK)
-    return work.gap[at : at + points.gaps[MEMORY]], work.gap[at + points.gaps[MEMORY] : at + points.gaps[MEMORY] + d * BLOCK]
+    size = points.gaps[MEMORY]
+    at = row * (size + d * BLOCK)
+    return work.gap[at : at + size], work.gap[at + size : at + size + d * BLOCK]
 
 
 @kernel

@@ -19,8 +19,8 @@ measurement errors  covariance of each point       ``score_block``: a root for e
                                                    ``add_moments``: moments of what was measured
 =================== ============================== ===============================================
 
-The background and missing values (``gap_kernels``) are implemented. Points in several parts (files, machines) need no change here: the sums of the parts
-are added (``stats.fold``).
+The background and missing values (``gap_kernels``) are implemented. Points in several parts (files, machines) need no
+change here: the sums of the parts are added (``stats.fold``).
 
 A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; compiled code
 distinguishes them by their size (for D = 1 they are the same).
@@ -116,7 +116,8 @@ def count_draws(table):
 def workspace(points, table):
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), np.zeros(gap_memory(points.gaps, rows, d)), np.zeros(4))
+    gap = np.zeros(gap_memory(points.gaps, rows, d))
+    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), gap, np.zeros(4))
 
 
 @block_jit

@@ -42,7 +42,9 @@ def call_density(typingctx, address, call, alive):
 
 
 @intrinsic
-def call_on_block(typingctx, gaps, place, root, root_at, centred, row, row_at, sums, sums_at, gap, at, block, d, diagonal):
+def call_on_block(
+    typingctx, gaps, place, root, root_at, centred, row, row_at, sums, sums_at, gap, at, block, d, diagonal
+):
     """Call one of ``gap_kernels``, whose address is ``gaps[place]``, with pointers into flat arrays.
 
     ``at`` are the places in ``gap`` of the component's memory and of its filled cells.
@@ -63,4 +65,6 @@ def call_on_block(typingctx, gaps, place, root, root_at, centred, row, row_at, s
         return context.get_dummy_value()
 
     one = types.int64
-    return types.none(gaps, one, root, one, centred, row, one, sums, one, gap, types.UniTuple(one, 2), one, one, one), codegen
+    return types.none(
+        gaps, one, root, one, centred, row, one, sums, one, gap, types.UniTuple(one, 2), one, one, one
+    ), codegen

@@ -122,8 +122,10 @@ class Blocks:
             last = part[whole * BLOCK :]
             if len(last):
                 x[first + whole, :, : len(last)] = last.T
-        blocks = cls(x.reshape(-1), weight, n_points, n_features)
-        return blocks if not np.isnan(x.sum()) else replace(blocks, x=np.nan_to_num(blocks.x), missing=np.isnan(blocks.x))
+        missing = np.isnan(x.reshape(-1)) if np.isnan(x.sum()) else None
+        if missing is not None:
+            x = np.nan_to_num(x)
+        return cls(x.reshape(-1), weight, n_points, n_features, missing=missing)
 
     @property
     def n_blocks(self) -> int:

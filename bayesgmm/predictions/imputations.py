@@ -1,0 +1,120 @@
+"""Missing values of points, imputed from the posterior predictive."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.points import DataLike, Points
+from bayesgmm.declared import whole
+from bayesgmm.posterior.schema import Posterior, points_for, transforms_of, unpack
+from bayesgmm.predictions.densities import DRAWS, dataset, require_room
+from bayesgmm.sweep.imputation import as_rows, drawn, expected
+from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SUMMARISED = 400  # imputations that are summarised where columns are transformed: their moments have no closed form
+
+
+def impute(fit: "xr.DataTree", data: DataLike | None = None, draws: int = 20, *, seed: int = 0) -> "xr.Dataset":
+    r"""Impute missing values from the posterior predictive, given what is observed of each row.
+
+    An imputation draws the parameters, a component of the row, and the missing values together, so that they vary as
+    they would and keep the correlations of the columns [1]_.
+
+    .. math:: p(x_m \mid x_o) = \frac1S \sum_s \sum_k r_k^{(s)}(x_o) \,
+              \mathrm{Normal}\bigl(x_m \mid \mu_{m \mid o}^{(s, k)}, \Sigma_{m \mid o}^{(s, k)}\bigr)
+
+    That is right if values are missing at random: whether a value is missing may depend on what is observed, and not on
+    the value itself [2]_.
+
+    Parameters
+    ----------
+    fit : DataTree
+    data : array or DataFrame, optional
+        (N, D) points, NaN where a value is missing. Default: the points that were fitted.
+    draws : int
+        M, the number of imputations.
+    seed : int
+        The same seed gives the same imputations.
+
+    Returns
+    -------
+    Dataset
+        ``mean`` and ``sd`` [point, feature], of each missing value given what is observed of its row (an observed value
+        has itself, and 0); ``draws`` [imputation, point, feature], the completed data; ``missing`` [point, feature].
+        All in the units of the data.
+
+    Raises
+    ------
+    DataError
+        When the data do not have the columns of the fit, or the imputations need more than 2 GiB.
+    DeclarationError
+        When ``draws`` is not positive, or ``seed`` is negative.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data and none are given.
+
+    References
+    ----------
+    .. [1] Rubin (1987), Multiple Imputation for Nonresponse in Surveys, Wiley.
+    .. [2] Little & Rubin (2019), Statistical Analysis with Missing Data, 3rd edition, Wiley.
+
+    Examples
+    --------
+    Two columns that are nearly equal; the second value of the last row is missing.
+
+    >>> import bayesgmm as bg
+    >>> x = [[0.0, 0.1], [1.0, 0.9], [2.0, 2.1], [3.0, 2.9], [4.0, 4.0], [5.0, np.nan]]
+    >>> fit = bg.fit(bg.MixtureModel(1), x, "em", progress=False)
+    >>> bg.impute(fit)["mean"].values[-1].round(1)
+    array([5., 5.])
+    """
+    points, posterior = points_for(fit, data), unpack(fit)
+    draws, seed, transforms = whole("draws", draws), whole("seed", seed, minimum=0), transforms_of(fit)
+    count = max(draws, SUMMARISED) if transforms.changed else draws
+    require_room(8 * count * points.values.size, f"{count} imputations of {len(points.values)} points")
+    values = transforms.inverse(points.values) if transforms.changed else points.values
+    completed = _draws(posterior, points, count, seed)
+    if transforms.changed:
+        completed = np.where(np.isnan(values), transforms.inverse(completed), values)
+        mean, sd = completed.mean(axis=0), completed.std(axis=0)
+    else:
+        mean, sd = expectations(posterior.thin(DRAWS), points)
+    each = ("point", "feature")
+    variables: dict[str, object] = {
+        "mean": (each, mean),
+        "sd": (each, np.where(np.isnan(values), sd, 0.0)),
+        "draws": (("imputation", *each), completed[:draws]),
+        "missing": (each, np.isnan(values)),
+    }
+    return dataset(points, variables, feature=list(transforms.names if transforms.changed else points.columns))
+
+
+def expectations(posterior: Posterior, points: Points) -> tuple[Array, Array]:
+    """Compute means and standard deviations (N, D) of missing values given what is observed of each row.
+
+    An observed value is its own mean, with standard deviation 0.
+    """
+    blocks, standard = posterior.standard.blocks(points.values), posterior.standard
+    if blocks.missing is None:
+        return points.values, np.zeros_like(points.values)
+    mean, square = (as_rows(blocks, part) for part in expected(blocks, posterior.tables(), os.cpu_count() or 1))
+    observed = blocks.observed()
+    sd = np.sqrt(np.maximum(square - mean**2, 0.0)) * standard.scale
+    return np.where(observed, points.values, mean * standard.scale + standard.shift), np.where(observed, 0.0, sd)
+
+
+def _draws(posterior: Posterior, points: Points, count: int, seed: int) -> Array:
+    """Draw completed data (count, N, D), each from another draw of the posterior where there are enough."""
+    blocks, standard = posterior.standard.blocks(points.values), posterior.standard
+    if blocks.missing is None:
+        return np.repeat(points.values[None], count, axis=0)
+    tables, observed = posterior.tables(), blocks.observed()
+    first, second = np.random.SeedSequence(seed).generate_state(2).tolist()
+    out = np.empty((count, *points.values.shape))
+    for number, place in enumerate(np.linspace(0, posterior.n_draws - 1, count).round().astype(int)):
+        x = as_rows(blocks, drawn(blocks, tables.draw(int(place)), number, (first, second), os.cpu_count() or 1))
+        out[number] = np.where(observed, points.values, x * standard.scale + standard.shift)
+    return out

@@ -1,0 +1,141 @@
+"""Fits of rows with missing cells: the marginal likelihood of what is observed, for every engine and family."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+import bayesgmm as bg
+from bayesgmm.data.points import as_points
+from bayesgmm.datasets import make_mixture
+from bayesgmm.engines import ENGINES
+from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.posterior.log_posterior import LogPosterior
+
+SHORT = {"draws": 200, "tune": 200, "chains": 2, "max_draws": 200}
+SETTINGS = {"nuts": SHORT, "gibbs": SHORT} | {name: {"draws": 200} for name in ("advi", "fullrank_advi", "vb")}
+SAMPLE = make_mixture(n_points=200, n_features=3, n_components=2, overlap=0.01, seed=3)
+
+
+def holed(x: np.ndarray, share: float = 0.15, seed: int = 0) -> np.ndarray:
+    return np.where(np.random.default_rng(seed).random(x.shape) < share, np.nan, x)
+
+
+HOLED = holed(SAMPLE.X)
+
+
+def quick_fit(method: str, x: np.ndarray = HOLED, model: bg.MixtureModel | None = None, **settings: object):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        model = bg.MixtureModel(2) if model is None else model
+        return bg.fit(model, x, method, progress=False, **({"seed": 1} | SETTINGS.get(method, {}) | settings))
+
+
+def brute(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+    """Log likelihood of what is observed, by scipy."""
+    total = 0.0
+    for row in x:
+        seen = ~np.isnan(row)
+        parts = [
+            multivariate_normal(m[seen], c[np.ix_(seen, seen)]).logpdf(row[seen]) if seen.any() else 0.0
+            for m, c in zip(mean, covariance, strict=True)
+        ]
+        total += logsumexp(np.log(weight) + parts)
+    return total
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_the_log_posterior_and_its_gradient_are_those_of_the_marginals(covariance: str) -> None:
+    x = holed(SAMPLE.X[:60] * [1.0, 10.0, 0.1])
+    x[4] = np.nan
+    density = LogPosterior.of(bg.MixtureModel(2, covariance), as_points(x, gaps=True))
+    q = density.coordinates(np.array([0.3, 0.7]), np.array([[-0.5, 0.1, 0.2], [0.4, -0.2, 0.0]]), _roots(density))
+    q = q + 0.1 * np.random.default_rng(0).normal(size=q.size)
+    p = density.parameters(q[None])
+    loglik = brute(x, p.weight[0], p.mean[0], p.covariance[0])
+    assert density.value(q) - density.log_prior(q) == pytest.approx(loglik, rel=1e-10)
+    step, (_, gradient) = 1e-6, density(q)
+    ends = [(density.value(q + step * e), density.value(q - step * e)) for e in np.eye(q.size)]
+    np.testing.assert_allclose(gradient, [(a - b) / (2 * step) for a, b in ends], rtol=1e-5, atol=1e-4)
+
+
+def _roots(density: LogPosterior) -> np.ndarray:
+    return density.model.family.identity(density.n_components, density.n_features)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_every_engine_finds_the_truth_among_gaps(method: str) -> None:
+    fit = quick_fit(method)
+    drawn = fit["posterior"]["mean"]
+    mean, sd = (np.sort(part.values, axis=0) for part in (drawn.mean(("chain", "draw")), drawn.std(("chain", "draw"))))
+    order = np.sort(SAMPLE.mean, axis=0)
+    spread = np.sqrt(np.diagonal(SAMPLE.covariance, axis1=1, axis2=2).max(axis=0) / 50)
+    assert (np.abs(mean - order) < 6 * np.maximum(sd, spread)).all()
+    assert np.isnan(fit["observed_data"]["x"].values).sum() == np.isnan(HOLED).sum()
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_the_maximum_has_a_zero_gradient(covariance: str) -> None:
+    fit = quick_fit("em", model=bg.MixtureModel(2, covariance))
+    p = fit["posterior"].isel(chain=0, draw=0)
+    density = LogPosterior.of(bg.MixtureModel(2, covariance), as_points(HOLED, gaps=True)).likelihood()
+    family, standard = density.model.family, density.standard
+    roots = family.roots(family.cores(p["covariance"].values / np.outer(standard.scale, standard.scale)))
+    q = density.coordinates(p["weight"].values, (p["mean"].values - standard.shift) / standard.scale, roots)
+    value, gradient = density(q)
+    assert np.abs(gradient).max() < 0.02
+    assert fit["sample_stats"]["loglik"].item() == pytest.approx(value, rel=1e-9)
+
+
+def test_two_samplers_agree() -> None:
+    """NUTS has the marginal likelihood, Gibbs draws the missing cells; means differ by at most 4 errors."""
+    x = holed(make_mixture(n_points=60, n_features=2, n_components=2, overlap=0.05, seed=5).X, 0.25)
+    settings = {"draws": 1500, "tune": 500, "chains": 4, "max_draws": 1500}
+    one, two = (quick_fit(method, x, **settings) for method in ("nuts", "gibbs"))
+    for value in (lambda f: f["sample_stats"]["loglik"].values, lambda f: f["posterior"]["weight"].values.max(-1)):
+        a, b = value(one), value(two)
+        error = np.hypot(a.mean(1).std(ddof=1) / 2, b.mean(1).std(ddof=1) / 2) + 0.02 * a.std()
+        assert abs(a.mean() - b.mean()) < 4 * error
+        assert a.std() / b.std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_row_without_any_value_tells_nothing() -> None:
+    x = np.concatenate([HOLED, np.full((3, 3), np.nan)])
+    one, two = (quick_fit("em", values, bg.MixtureModel(2)) for values in (HOLED, x))
+    assert two["sample_stats"]["loglik"].item() == pytest.approx(one["sample_stats"]["loglik"].item(), abs=1e-4)
+    probability = bg.assignments(two)["probability"].values[-1]
+    np.testing.assert_allclose(np.sort(probability), np.sort(two["posterior"]["weight"].values.ravel()), atol=1e-6)
+
+
+def test_units_change_the_log_likelihood_by_the_observed_cells() -> None:
+    change = (~np.isnan(HOLED)).sum() * np.log(8.0)
+    one, two = (quick_fit("em", x)["sample_stats"]["loglik"].item() for x in (HOLED, HOLED * 8.0))
+    assert one - two == pytest.approx(change, rel=1e-6)
+    one, two = (bg.info(quick_fit("vb", x)).notes.elbo for x in (HOLED, HOLED * 8.0))
+    assert one - two == pytest.approx(change, rel=1e-6)
+
+
+def test_what_needs_complete_rows_says_so() -> None:
+    for settings in ({"tempering": "parallel"}, {"sample_weight": np.full(200, 2.0)}):
+        with pytest.raises(bg.errors.DeclarationError, match="needs complete rows"):
+            quick_fit("gibbs", **settings)
+    with pytest.raises(bg.errors.DeclarationError, match="FiniteMixture"):
+        quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
+    with pytest.raises(bg.errors.DataError, match="build_model needs complete rows"):
+        bg.build_model(bg.MixtureModel(2), HOLED)
+    fit = quick_fit("em")
+    with pytest.raises(bg.errors.DataError, match="anomaly_scores"):
+        bg.anomaly_scores(fit)
+    with pytest.raises(bg.errors.DataError, match="explain_anomalies needs complete rows"):
+        bg.explain_anomalies(fit)
+
+
+def test_a_column_without_values_is_refused() -> None:
+    x = HOLED.copy()
+    x[:, 1] = np.nan
+    with pytest.raises(bg.errors.DataError, match="1 column has no values: 'x1'"):
+        bg.fit(bg.MixtureModel(2), x, progress=False)
+    with pytest.raises(bg.errors.DataError, match="infinite"):
+        bg.fit(bg.MixtureModel(2), np.where(np.isnan(HOLED), np.inf, HOLED), progress=False)
