@@ -17,6 +17,7 @@ from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.imputations import impute
 from bayesgmm.predictions.predictive import assignments, density
 from bayesgmm.priors.scalars import ENTRIES, log_densities
 from bayesgmm.priors.weights import FiniteMixture, SparseDirichlet
@@ -73,6 +74,10 @@ def _steps() -> list[Step]:
         for model in (unknown, bound):
             fit(model, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
+    def with_gaps() -> None:
+        holed = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, np.nan, x)
+        impute(fit(model, holed, "em", seed=0, cores=1, progress=False, n_init=1))
+
     def sampled() -> "xr.DataTree":
         return fits["nuts"]
 
@@ -82,6 +87,7 @@ def _steps() -> list[Step]:
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
         draw_numbers,
+        with_gaps,
         lambda: fit_by("nuts", draws=100, tune=100, chains=2),
         lambda: assignments(sampled()),
         lambda: anomaly_scores(sampled()),

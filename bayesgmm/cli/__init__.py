@@ -13,7 +13,7 @@ from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
-from bayesgmm.cli.predictions import assign, density, score
+from bayesgmm.cli.predictions import assign, density, impute, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
@@ -101,6 +101,8 @@ def fit(
         seed = card.fit.seed
     result = fit_mixture(card.mixture, frame, method or card.fit.method, seed=seed, **settings)
     schema.save(result, output)
+    if words := schema.observed(result).gap_words():
+        remark(words)
     _show_fit(result)
     wrote(output)
 
@@ -139,7 +141,8 @@ def prior(
     wrote(output)
 
 
-for command in (assign, score, density, partition, diagnose, report, select, compare, segment, anomalies, cluster):
+COMMANDS = assign, score, density, impute, partition, diagnose, report, select, compare, segment, anomalies, cluster
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(speech, name="speech")
 app.add_typer(models, name="models")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, say, write
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, record, say, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,29 @@ def density(
     if "note" in answer.attrs:
         say(answer.attrs["note"], err=True)
     write(_density_frame(answer), output, "points")
+
+
+def impute(
+    fit: FitFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
+    data: NewData = None,
+    draws: Annotated[int, typer.Option(help="Number of imputations: completed tables.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same tables.")] = 0,
+) -> None:
+    """Impute missing values: completed tables, drawn from the posterior, with means and standard deviations."""
+    from bayesgmm.files import made_folder
+    from bayesgmm.posterior.schema import load
+    from bayesgmm.predictions.imputations import impute
+
+    answer = impute(load(fit), data, draws, seed=seed)
+    tables = {name: answer[name] for name in ("mean", "sd")}
+    tables |= {f"imputation_{number + 1:0{len(str(draws))}}": one for number, one in enumerate(answer["draws"])}
+    made_folder(output, [f"{name}.csv" for name in tables])
+    for name, table in tables.items():
+        write(table.to_pandas().rename_axis(columns=None), output / f"{name}.csv", name)
+    missing = int(answer["missing"].sum())
+    record(n_missing=missing)
+    say(f"{missing:,} of {answer['missing'].size:,} values imputed, {draws} times")
 
 
 def given_values(text: str | None) -> dict[str, float]:

@@ -74,6 +74,21 @@ class Points:
         """True if cells are missing."""
         return bool(np.isnan(self.values).any())
 
+    def gap_words(self) -> str:
+        """Return a sentence about missing values; empty if there are none.
+
+        Examples
+        --------
+        >>> as_points([[1.0, float("nan")], [2.0, 3.0]], gaps=True).gap_words()
+        '1 of 4 values is missing, in 1 of 2 rows; what is observed of these rows is used'
+        """
+        missing = np.isnan(self.values)
+        count = int(missing.sum())
+        if not count:
+            return ""
+        rows = f"in {missing.any(axis=1).sum():,} of {len(missing):,} rows; what is observed of these rows is used"
+        return f"{count:,} of {missing.size:,} values {'is' if count == 1 else 'are'} missing, {rows}"
+
     def complete(self, what: str) -> "Points":
         """Return these points.
 
@@ -111,15 +126,25 @@ class Points:
 
     @cached_property
     def centre_and_sd(self) -> tuple[Array, Array]:
-        """Mean (D,) and standard deviation (D,) of the columns."""
+        """Mean (D,) and standard deviation (D,) of the columns.
+
+        Raises
+        ------
+        DataError
+            When a column has no values.
+        """
+        empty = [name for name, lacks in zip(self.columns, np.isnan(self.values).all(axis=0), strict=True) if lacks]
+        if empty and len(self.values):
+            what = plural(len(empty), "column has", "columns have")
+            raise DataError(f"{what} no values: {listing(empty)}\n  Leave them out with columns=.")
         centre, sd = np.array([_centre_and_sd(column, self.weights) for column in self.values.T]).T
         return centre, sd
 
     @cached_property
     def summary(self) -> "Summary":
         """Range and spread of the columns, from which default priors are computed."""
-        low, high = np.nanmin(self.counted, axis=0), np.nanmax(self.counted, axis=0)
         mean, sd = self.centre_and_sd
+        low, high = np.nanmin(self.counted, axis=0), np.nanmax(self.counted, axis=0)
         count = self.total_weight
         variance = sd**2 * (count / (count - 1) if count >= 2 else 1)  # weights may be shares that sum to one
         return Summary(self.columns, len(self.counted), mean, low / 2 + high / 2, high - low, variance)
@@ -319,7 +344,6 @@ def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) ->
         if not gaps or np.isinf(values).any():
             raise DataError(_not_finite(values, names, index))
         low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-        _require_observed(names, low)
     spread = high / 2 - low / 2
     extreme = (np.maximum(high, -low) > LARGEST) | ((spread > 0) & (spread < 1 / LARGEST))
     if extreme.any():
@@ -328,14 +352,6 @@ def _check(values: Array, names: Sequence[str], index: RowLabels, gaps: bool) ->
             f"{plural(len(wrong), 'column')} {listing(wrong)}: values beyond {LARGEST:g}, or that "
             f"differ by less than {1 / LARGEST:g}, can't be squared\n  Change the units, for example X / X.std()."
         )
-
-
-def _require_observed(names: Sequence[str], low: Array) -> None:
-    """Raise an error for columns without any value."""
-    empty = [name for name, value in zip(names, low, strict=True) if np.isnan(value)]
-    if empty:
-        what = plural(len(empty), "column has", "columns have")
-        raise DataError(f"{what} no values: {listing(empty)}\n  Leave them out with columns=.")
 
 
 def _not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:

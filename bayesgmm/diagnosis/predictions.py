@@ -78,7 +78,7 @@ def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
             "the rows have weights, so a row is not one point and can't be compared with points of the model\n"
             "  Try a fit to data in which each row is repeated as often as its weight says."
         )
-    values = points.values
+    values = points.complete("the comparison with the model").values
     k, d = posterior.parameters.mean.shape[1:]
     n_points = min(len(values), MAX_POINTS)
     each = n_points * k * (d + d + d * (d - 1))  # evaluations for one draw

@@ -14,16 +14,16 @@ from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.cross_conformal import Refitted, Weighted
 from bayesgmm.predictions.densities import DRAWS, dataset, spread
 from bayesgmm.predictions.replication import simulate
+from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
-
-NEEDS = "anomaly_scores compares densities of all columns: it"
 
 if TYPE_CHECKING:
     import xarray as xr
 
 SIMULATED = 10_000  # default number of reference points
 TAIL = 0.1  # share of the fitted rows that the tail of the simulated points is compared with
+FEWEST, COMPARED = 1000, 400_000  # reference points of each pattern of missing columns, and of all together
 BY_CHANCE = 0.1  # share of calibration points that may equal fitted points: rounded data have ties
 MAX_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
 SIMULATION = "posterior predictive"
@@ -108,6 +108,8 @@ def anomaly_scores(
     -------
     Dataset
         ``log_density`` [point], the score (log of one over the product of the columns' units; lower is more anomalous),
+        of what is observed of a point: a point with missing values is compared with reference points in which the same
+        values are missing;
         for a fit with transforms that of the transformed columns, so that it does not depend on their units;
         ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the minimum rate at which the point is flagged, and
         ``anomaly`` [point], True for flagged points. Attributes: ``reference``, ``n_reference``, ``fdr``.
@@ -151,11 +153,15 @@ def anomaly_scores(
     >>> scores["p_value"].values.round(2)
     array([1., 0.])
     """
-    points, posterior = points_for(fit, data).complete(NEEDS), unpack(fit).thin(draws)
+    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)
     choose(fdr_method, FDR_METHODS, "fdr_method")
     score = spread(posterior, points.values, progress=progress).mean_log
     kind = _kind(fit, data, calibration, reference, simulated)
+    if kind == "cross-conformal" and points.has_gaps:
+        kind = SIMULATION
+        if reference is not None:
+            points.complete("reference='cross-conformal'")
     rows = left_out(fit, draws, reference is not None) if kind == "cross-conformal" else None
     if rows is not None:
         drawn = _simulated(posterior, _enough(None, rate, len(score)), seed)
@@ -167,8 +173,7 @@ def anomaly_scores(
             others = _simulated(posterior, _enough(simulated, rate, len(score)), seed)
         else:
             others = _unseen(fit, calibration)
-        sorted_scores = np.sort(spread(posterior, others, progress=progress).mean_log)
-        p_value, n_reference = rank_p_values(score, sorted_scores), sorted_scores.size
+        p_value, n_reference = _ranked(posterior, points, score, others, progress)
     variables: dict[str, object] = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
         variables |= _flagged(p_value, rate, fdr_method, n_reference)
@@ -278,6 +283,26 @@ def rank_p_values(score: Array, reference: Array) -> Array:
     return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
 
 
+def _ranked(
+    posterior: Posterior, points: Points, score: Array, others: Array, progress: bool
+) -> tuple[Array, int]:
+    """Compute p-values of scores among those of reference points (M, D), and the number of these.
+
+    Densities of different columns can't be compared. So a point is compared with reference points in which the same
+    columns are missing: for many such patterns with fewer of them.
+    """
+    if not points.has_gaps:
+        return rank_p_values(score, np.sort(spread(posterior, others, progress=progress).mean_log)), len(others)
+    patterns, which = np.unique(np.isnan(points.values), axis=0, return_inverse=True)
+    others = others[: max(FEWEST, COMPARED // len(patterns))]
+    p_value = np.empty_like(score)
+    for number, pattern in enumerate(track(patterns, "p-values", progress)):
+        reference = spread(posterior, np.where(pattern, np.nan, others), progress=False).mean_log
+        own = which == number
+        p_value[own] = rank_p_values(score[own], np.sort(reference))
+    return p_value, len(others)
+
+
 def _enough(simulated: int | None, rate: float | None, n_points: int) -> int:
     """Choose the number of points to simulate: a stricter test needs a smaller minimum p-value."""
     if simulated is not None:
@@ -291,7 +316,7 @@ def _simulated(posterior: Posterior, size: int, seed: int) -> Array:
 
 def _unseen(fit: "xr.DataTree", calibration: DataLike) -> Array:
     """Read the calibration points; warn when many of them equal fitted points."""
-    points = points_for(fit, calibration)
+    points = points_for(fit, calibration).complete("calibration")
     seen = rows_among(points, observed(fit)) if holds_points(fit) else np.arange(0)
     if seen.size > BY_CHANCE * len(points.values):
         rows = listing([points.index[i] for i in seen])

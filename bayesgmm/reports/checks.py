@@ -35,6 +35,7 @@ def margins(subject: Subject) -> list[Block]:
         raise Omitted(
             "The rows have weights, so a row is not one point and can't be compared with points of the model."
         )
+    _require_complete(subject)
     names = subject.informative
     data = check_data(subject.few, names)
     chance = data["p_value"].values
@@ -56,6 +57,12 @@ def margins(subject: Subject) -> list[Block]:
             verdict=f"{smallest}: " + ("no sign of misfit." if least > MISFIT else "the model does not fit there."),
         )
     ]
+
+
+def _require_complete(subject: Subject) -> None:
+    """Omit a part that compares the data with data of the model, whose values are never missing."""
+    if subject.points.has_gaps:
+        raise Omitted("Values are missing, so the rows can't be compared with complete points of the model.")
 
 
 def anomalous(subject: Subject) -> list[Block]:
@@ -87,6 +94,7 @@ def anomalous(subject: Subject) -> list[Block]:
 
 def replicates(subject: Subject) -> list[Block]:
     """Show data sets that are simulated from the posterior, with the data, for each column."""
+    _require_complete(subject)
     tree, names = subject.predictive, subject.informative
     import arviz as az
 
@@ -167,6 +175,7 @@ def leave_one_out(subject: Subject) -> list[Block]:
 
 def calibration(subject: Subject) -> list[Block]:
     """Show the leave-one-out probability integral transform of each point."""
+    _require_complete(subject)
     names = subject.informative
     import arviz as az
     import arviz_stats  # noqa: F401  it registers the accessor

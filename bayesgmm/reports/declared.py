@@ -1,5 +1,7 @@
 """Sections on the data, the model in words and formulas, its priors, and the engine."""
 
+import numpy as np
+
 from bayesgmm.posterior.info import FitInfo
 from bayesgmm.reports.blocks import Block, Facts, Fold, Formulas, Grid, Omitted, Paragraph
 from bayesgmm.reports.mathematics import mathml, number
@@ -27,6 +29,8 @@ def data(subject: Subject) -> list[Block]:
                 f"their sum is {number(points.total_weight)}; the means and standard deviations below use them",
             )
         )
+    if points.has_gaps:
+        facts.append(("Missing values", points.gap_words()))
     if transforms := subject.info.transforms:
         facts.append(
             ("Transformed columns", f"{listing([*transforms.changed.values()])}; the others are in data units")
@@ -34,7 +38,7 @@ def data(subject: Subject) -> list[Block]:
     if subject.info.fingerprint is not None:
         facts.append(("Fingerprint", subject.info.fingerprint))
     rows = [
-        (name, *(number(float(v)) for v in (column.min(), centre[j], column.max(), sd[j])))
+        (name, *(number(float(v)) for v in (np.nanmin(column), centre[j], np.nanmax(column), sd[j])))
         for j, (name, column) in enumerate(zip(subject.columns, x.T, strict=True))
     ]
     columns = ("column", "minimum", "mean", "maximum", "standard deviation")

@@ -72,9 +72,9 @@ class ColumnTransforms(Declared):
         return self._each("inverse", values)
 
     def log_slope(self, values: Array) -> Array:
-        """Logarithm of the Jacobian (...,) at values (..., D) in data units."""
-        curves = enumerate(self.columns.values())
-        parts = [curve.log_slope(values[..., j]) for j, curve in curves if curve is not None]
+        """Logarithm of the Jacobian (...,) at values (..., D) in data units; of what is observed, where some are NaN."""
+        columns = [(curve, values[..., j]) for j, curve in enumerate(self.columns.values()) if curve is not None]
+        parts = [np.where(np.isnan(column), 0.0, curve.log_slope(column)) for curve, column in columns]
         return np.sum(parts, axis=0) if parts else np.zeros(values.shape[:-1])
 
     def applied(self, points: Points) -> Points:

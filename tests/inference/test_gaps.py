@@ -126,8 +126,8 @@ def test_what_needs_complete_rows_says_so() -> None:
     with pytest.raises(bg.errors.DataError, match="build_model needs complete rows"):
         bg.build_model(bg.MixtureModel(2), HOLED)
     fit = quick_fit("em")
-    with pytest.raises(bg.errors.DataError, match="anomaly_scores"):
-        bg.anomaly_scores(fit)
+    with pytest.raises(bg.errors.DataError, match="cross-conformal' needs complete rows"):
+        bg.anomaly_scores(quick_fit("em", SAMPLE.X), HOLED, reference="cross-conformal")
     with pytest.raises(bg.errors.DataError, match="explain_anomalies needs complete rows"):
         bg.explain_anomalies(fit)
 

@@ -108,7 +108,7 @@ def test_data_with_other_columns_are_refused(fit):
     with pytest.raises(DataError, match="not a table of numbers"):
         bg.density(fit, [[1.0, 2.0], [3.0]])
     with pytest.raises(DataError, match="missing or infinite"):
-        bg.anomaly_scores(fit, [[1.0, 2.0, 3.0, np.nan]])
+        bg.anomaly_scores(fit, [[1.0, 2.0, 3.0, np.inf]])
 
 
 @pytest.mark.parametrize("ci_prob", [0, 1, 95, "0.9", None])

@@ -1,0 +1,71 @@
+"""Answers about a fit whose rows have missing cells: each works, or says what it needs."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from bayesgmm.datasets import make_mixture
+from tests.commands import run
+
+SAMPLE = make_mixture(n_points=200, n_features=3, n_components=2, overlap=0.01, seed=3)
+HOLED = np.where(np.random.default_rng(0).random(SAMPLE.X.shape) < 0.15, np.nan, SAMPLE.X)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(bg.MixtureModel(2), HOLED, "gibbs", seed=1, draws=200, tune=100, max_draws=200, progress=False)
+
+
+def test_clusters_are_found_among_gaps(fit) -> None:
+    best = bg.partition(fit, seed=0)
+    assert np.isfinite(best["expected_distance"].values).all()
+    assert adjusted_rand_score(best["label"].values, SAMPLE.label) > 0.9
+    merged = bg.merge_components(fit)
+    assert merged.sizes["point"] == 200
+
+
+def test_checks_that_need_complete_rows_are_named(fit) -> None:
+    found = bg.diagnose(fit, progress=False)
+    assert {"predictive fit", "unexplained points"} <= {name for name, why in found.skipped.items() if "missing" in why}
+    assert not found.of("problem")
+
+
+def test_pictures_show_what_is_observed(fit) -> None:
+    for draw in (bg.plots.assignments, bg.plots.pairs, bg.plots.density, bg.plots.anomalies, bg.plots.partition):
+        draw(fit)
+        plt.close("all")
+    with pytest.raises(bg.errors.DataError, match="needs complete rows"):
+        bg.plots.check(fit)
+
+
+def test_a_report_says_how_many_values_are_missing(fit, tmp_path) -> None:
+    path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
+    assert "values are missing, in" in path.read_text()
+
+
+def test_a_fit_with_gaps_is_read_again(fit, tmp_path) -> None:
+    bg.save(fit, tmp_path / "f.nc")
+    again = bg.load(tmp_path / "f.nc")
+    assert np.array_equal(bg.density(again)["density"].values, bg.density(fit)["density"].values)
+
+
+def test_selection_uses_rows_with_gaps() -> None:
+    table = bg.select(HOLED, n_components=(1, 2, 3), covariance="full", seed=0, progress=False)
+    assert table.iloc[0]["n_components"] == 2
+
+
+def test_the_command_line_imputes(tmp_path) -> None:
+    np.savetxt(tmp_path / "x.csv", HOLED, delimiter=",", header="a,b,c", comments="", fmt="%.6g")
+    said = run("fit", tmp_path / "x.csv", "-k", 2, "-o", tmp_path / "f.nc", "--method", "em", "--seed", 1)
+    assert f"{np.isnan(HOLED).sum()} of 600 values are missing" in said.stdout + said.stderr
+    run("impute", tmp_path / "f.nc", "-o", tmp_path / "filled", "--draws", 2)
+    read = np.loadtxt(tmp_path / "filled" / "imputation_2.csv", delimiter=",", skiprows=1)[:, 1:]
+    seen = ~np.isnan(HOLED)
+    np.testing.assert_allclose(read[seen], HOLED[seen], rtol=1e-5)
+    assert np.isfinite(read).all()
