@@ -283,9 +283,7 @@ def rank_p_values(score: Array, reference: Array) -> Array:
     return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
 
 
-def _ranked(
-    posterior: Posterior, points: Points, score: Array, others: Array, progress: bool
-) -> tuple[Array, int]:
+def _ranked(posterior: Posterior, points: Points, score: Array, others: Array, progress: bool) -> tuple[Array, int]:
     """Compute p-values of scores among those of reference points (M, D), and the number of these.
 
     Densities of different columns can't be compared. So a point is compared with reference points in which the same

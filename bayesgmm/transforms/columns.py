@@ -72,7 +72,7 @@ class ColumnTransforms(Declared):
         return self._each("inverse", values)
 
     def log_slope(self, values: Array) -> Array:
-        """Logarithm of the Jacobian (...,) at values (..., D) in data units; of what is observed, where some are NaN."""
+        """Logarithm of the Jacobian (...,) at values (..., D) in data units; NaN is missing and adds nothing."""
         columns = [(curve, values[..., j]) for j, curve in enumerate(self.columns.values()) if curve is not None]
         parts = [np.where(np.isnan(column), 0.0, curve.log_slope(column)) for curve, column in columns]
         return np.sum(parts, axis=0) if parts else np.zeros(values.shape[:-1])
