@@ -294,8 +294,8 @@ def _ranked(posterior: Posterior, points: Points, score: Array, others: Array, p
     patterns, which = np.unique(np.isnan(points.values), axis=0, return_inverse=True)
     others = others[: max(FEWEST, COMPARED // len(patterns))]
     p_value = np.empty_like(score)
-    for number, pattern in enumerate(track(patterns, "p-values", progress)):
-        reference = spread(posterior, np.where(pattern, np.nan, others), progress=False).mean_log
+    for number in track(range(len(patterns)), "p-values", progress):
+        reference = spread(posterior, np.where(patterns[number], np.nan, others), progress=False).mean_log
         own = which == number
         p_value[own] = rank_p_values(score[own], np.sort(reference))
     return p_value, len(others)
