@@ -27,7 +27,8 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
-from bayesgmm.posterior.info import EngineNotes, FitInfo
+from bayesgmm.posterior.info import FitInfo
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 from bayesgmm.wording import alternatives
 
