@@ -20,7 +20,8 @@ MAY_BE_HEAVY = (
     "inference.pymc_scalars",
 )  # typer, PyMC: that is their job
 MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
-MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
+HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian", "posteriors")
+MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
 wording late temporary blas
