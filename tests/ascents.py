@@ -8,7 +8,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
-from bayesgmm.inference import variational
+from bayesgmm.inference import ascent_runs
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -44,6 +44,6 @@ def start_of(ascent, seed=0):
 
 
 def converged(ascent, tol=1e-10, start=None):
-    reached = variational.ascend(ascent, start or start_of(ascent), 20_000, tol)
+    reached = ascent_runs.ascend(ascent, start or start_of(ascent), 20_000, tol)
     assert reached.converged
     return reached

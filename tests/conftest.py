@@ -71,7 +71,7 @@ def one_blas_thread():
 def threads_for_little_work(request):
     """Tests of threads and cores use them for the smallest problem, too."""
     if re.search("threads|cores", request.node.name):
-        request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.stats.PER_THREAD", 1)
+        request.getfixturevalue("monkeypatch").setattr("bayesgmm.sweep.threads.PER_THREAD", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def short_searches(request):
 
     with pytest.MonkeyPatch.context() as patch, gibbs_judge.ignored():
         patch.setattr(em, "explore", explore)
-        patch.setattr("bayesgmm.inference.variational.VAIN", 1)
+        patch.setattr("bayesgmm.inference.ascent_starts.VAIN", 1)
         yield
 
 

@@ -19,8 +19,9 @@ MAY_BE_HEAVY = (
     "inference.pymc_priors",
     "inference.pymc_scalars",
 )  # typer, PyMC: that is their job
-MAY_BE_HEAVY += ("apps.speech.classifier",)  # a scikit-learn estimator
-MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in ("density", "gaussian", "bayesian", "anomalies", "classifier"))
+MAY_BE_HEAVY += ("apps.speech.classifier", "apps.speech.recogniser")  # a scikit-learn estimator
+HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian", "posteriors")
+MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
 wording late temporary blas

@@ -11,6 +11,7 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
+from bayesgmm.cli.data import check_picture, declare, read_for
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, density, impute, score
@@ -25,9 +26,6 @@ from bayesgmm.cli.terminal import (
     DataAnywhere,
     Method,
     OwnOrFile,
-    check_picture,
-    declare,
-    read_for,
     record,
     remark,
     say,

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayesgmm.cli.data import check_picture, check_table, write
 from bayesgmm.cli.session import records
-from bayesgmm.cli.terminal import FitFile, check_picture, check_table, console, record, session, unread, write, wrote
+from bayesgmm.cli.terminal import FitFile, console, record, session, unread, wrote
 from bayesgmm.wording import printable
 
 if TYPE_CHECKING:

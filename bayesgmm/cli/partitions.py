@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, say, show, write
+from bayesgmm.cli.data import check_table, write
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, say, show
 
 if TYPE_CHECKING:
     import xarray as xr

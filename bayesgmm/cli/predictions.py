@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, check_table, names_of, record, say, write
+from bayesgmm.cli.data import check_table, write
+from bayesgmm.cli.terminal import FitFile, NewData, TableOut, names_of, record, say
 
 if TYPE_CHECKING:
     import pandas as pd

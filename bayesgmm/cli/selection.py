@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
+from bayesgmm.cli.data import check_picture, check_table, declare, read, read_for, write
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
@@ -14,20 +15,14 @@ from bayesgmm.cli.terminal import (
     Columns,
     Covariance,
     DataFile,
-    check_picture,
-    check_table,
     chosen_columns,
-    declare,
     in_words,
     names_of,
-    read,
-    read_for,
     record,
     refuse,
     remark,
     say,
     show,
-    write,
     wrote,
 )
 

@@ -7,7 +7,8 @@ import typer
 
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import METHODS, either, one_of
-from bayesgmm.cli.terminal import check_other, check_table, names_of, record, refuse, remark, say, show, write, wrote
+from bayesgmm.cli.data import check_table, write
+from bayesgmm.cli.terminal import check_other, names_of, record, refuse, remark, say, show, wrote
 
 if TYPE_CHECKING:
     import pandas as pd

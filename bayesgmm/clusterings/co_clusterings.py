@@ -16,7 +16,8 @@ from bayesgmm.errors import warn
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.progress import track
-from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities, run_ranges
+from bayesgmm.sweep.stats import Blocks, Table, draw_responsibilities
+from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

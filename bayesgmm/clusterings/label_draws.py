@@ -14,7 +14,8 @@ from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import warn
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for
-from bayesgmm.sweep.stats import Array, Blocks, run_ranges
+from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

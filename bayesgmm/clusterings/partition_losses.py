@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.clusterings import partition_kernels
 from bayesgmm.errors import choose
-from bayesgmm.sweep.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.threads import run_ranges
 
 Clustering = NDArray[np.int64]
 Labels = NDArray[np.int16]

@@ -10,7 +10,8 @@ from bayesgmm.clusterings import partition_kernels
 from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss
 from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.progress import Count
-from bayesgmm.sweep.stats import Array, enough_threads, run_ranges
+from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 SWEEPS = 100  # maximum number of sweeps over all points; a few are enough
 N_DISSOLVED = 10  # number of clusters that are dissolved and allocated again

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
 from bayesgmm.posterior.criteria import HIGH_KHAT
-from bayesgmm.posterior.info import GibbsComparison, info
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.notes import GibbsComparison
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -25,7 +25,8 @@ from bayesgmm.findings import Finding
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, observed
-from bayesgmm.sweep.stats import Array, cholesky, draw_responsibilities
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array, draw_responsibilities
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,8 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.sweep.stats import LOG_2PI, Array, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import LOG_2PI, Array
 
 TINY = 1e-16  # smallest difference from 1 that a double can represent
 TIED = 0.5  # share of rows with a repeated value from which a column counts as rounded

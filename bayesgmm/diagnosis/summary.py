@@ -9,7 +9,8 @@ from bayesgmm.declared import probability
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import approximate
-from bayesgmm.posterior.info import EngineNotes, info
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.schema import observed, transforms_of
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.sweep.stats import Array
@@ -140,7 +141,7 @@ def _origin(draws: int, notes: EngineNotes) -> str:
 
     Examples
     --------
-    >>> from bayesgmm.posterior.info import ResamplingInfo
+    >>> from bayesgmm.posterior.notes import ResamplingInfo
     >>> _origin(1000, EngineNotes(resampled=ResamplingInfo(20000, 700, 681.2)))
     '1000 draws, resampled from 20000 of a Gaussian approximation, with an effective sample size of 681'
     >>> _origin(1000, EngineNotes(approximation="the variational posterior"))

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from bayesgmm.findings import Finding
-from bayesgmm.posterior.info import TemperingInfo, info
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.notes import TemperingInfo
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:

@@ -5,14 +5,11 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm import inference
 from bayesgmm.blas import one_blas_thread
@@ -21,27 +18,20 @@ from bayesgmm.engines import ENGINES, engine_named
 from bayesgmm.errors import PACKAGE, DeclarationError, warn
 from bayesgmm.estimators import arguments, continuation, online, shapes
 from bayesgmm.estimators.arguments import RandomState, declared
-from bayesgmm.estimators.density import Labels, MixtureEstimator
+from bayesgmm.estimators.posteriors import PosteriorEstimator
 from bayesgmm.estimators.truncation import truncated_early
 from bayesgmm.estimators.variational_search import Approximation, Start, carried_over, search
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.coordinate_ascent import Ascent
-from bayesgmm.inference.engine import Run, Silent
-from bayesgmm.inference.variational import estimate
+from bayesgmm.inference.engine import Run
 from bayesgmm.model import MixtureModel, as_model
-from bayesgmm.posterior.criteria import information_criteria, n_parameters
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.schema import Posterior, unpack
-from bayesgmm.predictions.densities import DRAWS
-from bayesgmm.predictions.predictive import assignments, log_mean_density
-from bayesgmm.predictions.replication import simulate_labelled
-from bayesgmm.sweep.stats import Array, log_densities, responsibilities
+from bayesgmm.posterior.schema import unpack
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FORGOTTEN = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_", "lower_bound_", "lower_bounds_")
 TINY = 1e-300  # replaces a tol of zero
 TOLERANCES: dict[str, Callable[[float, float], float]] = {
     "vb": lambda tol, total: tol / total,  # gain per point; scikit-learn's is the total gain
@@ -50,7 +40,7 @@ TOLERANCES: dict[str, Callable[[float, float], float]] = {
 """Tolerance of an engine, from scikit-learn's ``tol`` and the total weight."""
 
 
-class BayesianGaussianMixture(MixtureEstimator):
+class BayesianGaussianMixture(PosteriorEstimator):
     """Bayesian Gaussian mixture with scikit-learn's parameters, any method of ``bayesgmm.fit``, and the full posterior.
 
     Parameters
@@ -366,13 +356,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         if stored.notes.converged is not None:
             self._warn_unless_converged()
 
-    def _set(self, tree: "xr.DataTree | None", approximation: Approximation | None) -> None:
-        """Set the fit or the factors that predictions use; delete attributes of an earlier fit."""
-        for name in FORGOTTEN:
-            self.__dict__.pop(name, None)
-        self._posterior, self._approximation = tree, approximation
-        self._declared = continuation.declared_by(self)
-
     def _keep_factors(self, approximation: Approximation) -> None:
         family, result = approximation.model.family, approximation.result
         self._set(None, approximation)
@@ -398,130 +381,6 @@ class BayesianGaussianMixture(MixtureEstimator):
                 ConvergenceWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
-
-    # -- criteria --
-
-    def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the Bayesian information criterion (BIC) of a maximum likelihood fit on X; lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array or DataFrame
-        sample_weight : (N,) float, optional
-            Number of points that each row represents.
-
-        Raises
-        ------
-        DataError, DeclarationError
-            If the data or the weights are not valid, or the method is not 'em' or 'mle'.
-
-        References
-        ----------
-        .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
-
-        Examples
-        --------
-        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
-        >>> estimator = BayesianGaussianMixture(2, covariance_type="tied", method="em", random_state=0).fit(X)
-        >>> round(estimator.bic(X), 1), round(estimator.aic(X), 1)
-        (33.1, 34.0)
-        """
-        return self._criterion("bic", X, sample_weight)
-
-    def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the Akaike information criterion (AIC) of a maximum likelihood fit on X; lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array or DataFrame
-        sample_weight : (N,) float, optional
-            Number of points that each row represents.
-
-        Raises
-        ------
-        DataError, DeclarationError
-            If the data or the weights are not valid, or the method is not 'em' or 'mle'.
-
-        References
-        ----------
-        .. [1] Akaike (1974), IEEE Trans. Autom. Control 19(6), 716-723.
-        """
-        return self._criterion("aic", X, sample_weight)
-
-    def _criterion(self, name: str, X: DataLike, sample_weight: ArrayLike | None) -> float:
-        check_is_fitted(self)
-        told = None if self._posterior is None else info(self._posterior)
-        if told is None or told.notes.maximum != "likelihood" or told.model is None:
-            raise DeclarationError(
-                f"{name} needs the maximum of the likelihood, and method={self._declared['method']!r} does not return "
-                "it\n  Use method='em' or GaussianMixture. Compare Bayesian fits by lower_bound_ (method='vb'), or by "
-                "bayesgmm.compare and bayesgmm.evidence of their posterior_."
-            )
-        total, loglik = self._total(X, sample_weight)
-        size = n_parameters(told.model.family, *self.means_.shape)
-        return information_criteria(loglik, size, total, 0.0)[name]
-
-    # -- predictions --
-
-    def __dir__(self) -> list[str]:
-        """List attributes without ``posterior_`` before its first access: scikit-learn evaluates all listed ones."""
-        made = getattr(self, "_posterior", None) is not None
-        listed = (name for name in object.__dir__(self) if made or name != "posterior_")
-        return [name for name in listed if hasattr(self, name)]
-
-    @property
-    def posterior_(self) -> "xr.DataTree":
-        """Fit as draws from the posterior, components sorted by weight, largest first.
-
-        Raises
-        ------
-        DataError
-            If the fitted array has changed since the fit.
-        ForgottenData
-            After ``partial_fit``.
-        """
-        check_is_fitted(self)
-        if self._posterior is None:
-            assert self._approximation is not None  # a fit sets one of the two
-            self._posterior = _drawn(self._approximation)
-        return self._posterior
-
-    def _log_density(self, points: Points) -> Array:
-        approximation = self._approximation
-        if approximation is None:
-            return log_mean_density(self.posterior_, points.values)
-        log = log_densities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)[0]
-        return log - approximation.standard.log_scale
-
-    def _probability(self, points: Points) -> Array:
-        approximation = self._approximation
-        if approximation is None:
-            return assignments(self.posterior_, points.values)["probability"].values
-        return responsibilities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)
-
-    def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
-        seeded = np.random.default_rng(random.randint(2**31 - 1))
-        approximation = self._approximation
-        if approximation is None:
-            posterior = unpack(self.posterior_)
-        else:
-            posterior = Posterior(
-                approximation.draw(seeded, DRAWS), approximation.points.columns, approximation.standard
-            )
-        x, labels = simulate_labelled(posterior, size, seeded)
-        order = np.argsort(labels, kind="stable")
-        return x[order], labels[order]
-
-
-def _drawn(approximation: Approximation) -> "xr.DataTree":
-    """Make a fit with draws from the factors and the quality of the approximation."""
-    run, threads, began = approximation.run, os.cpu_count() or 1, time.perf_counter()
-    ascent, draws = approximation.over_points(threads), run.settings["draws"]
-    assert isinstance(draws, int)  # of the engine's settings
-    with one_blas_thread():
-        drawn = estimate(ascent, approximation.result, draws, run.seed, Silent())
-    run = replace(run, seconds=run.seconds + time.perf_counter() - began)
-    return inference.finish(ascent.density, approximation.points, drawn, run, threads)
 
 
 def _iterations(tree: "xr.DataTree") -> int:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.estimators import arguments
+from bayesgmm.posterior.criteria import information_criteria
 from bayesgmm.sweep.stats import Array
 
 Labels = NDArray[np.intp]
@@ -74,6 +75,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         """Compute the probability (N, K) of each component."""
 
     @abstractmethod
+    def _n_parameters(self, criterion: str) -> int:
+        """Count the free parameters of the mixture; raise DeclarationError if it has no such criterion."""
+
+    @abstractmethod
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         """Draw points (size, D), with the component (size,) of each."""
 
@@ -108,6 +113,62 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         """
         points = self._new_points(X).weighed(sample_weight)
         return float(np.average(self._log_density(points), weights=points.weights))
+
+    def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the Bayesian information criterion (BIC) on X; lower is better. In R's mclust it has the other sign.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        sample_weight : (N,) float, optional
+            Number of points that each row represents.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            If the data or the weights are not valid, or the fit is not the maximum of the likelihood: that of
+            ``BayesianGaussianMixture`` with another method than 'em' or 'mle'.
+
+        References
+        ----------
+        .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
+
+        Examples
+        --------
+        Two groups that are far apart: two components are better than one.
+
+        >>> from bayesgmm import GaussianMixture
+        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
+        >>> one, two = (GaussianMixture(k, random_state=0).fit(X).bic(X) for k in (1, 2))
+        >>> two < one
+        True
+        """
+        return self._criterion("bic", X, sample_weight)
+
+    def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the Akaike information criterion (AIC) on X; lower is better.
+
+        Parameters
+        ----------
+        X, sample_weight
+            As for ``bic``.
+
+        Raises
+        ------
+        DataError, DeclarationError
+            As for ``bic``.
+
+        References
+        ----------
+        .. [1] Akaike (1974), IEEE Trans. Autom. Control 19(6), 716-723.
+        """
+        return self._criterion("aic", X, sample_weight)
+
+    def _criterion(self, name: str, X: DataLike, sample_weight: ArrayLike | None) -> float:
+        check_is_fitted(self)
+        size = self._n_parameters(name)
+        total, loglik = self._total(X, sample_weight)
+        return information_criteria(loglik, size, total, 0.0)[name]
 
     def predict_proba(self, X: DataLike) -> Array:
         """Compute the probability that each point came from each component (N, K); rows sum to one.

@@ -16,7 +16,8 @@ from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import closest_wishart
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior.info import EngineNotes, FitInfo, annotate
+from bayesgmm.posterior.info import FitInfo, annotate
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack
 from bayesgmm.sweep.stats import Array, fold

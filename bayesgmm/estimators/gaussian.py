@@ -27,7 +27,8 @@ from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import Remedies
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.criteria import n_parameters
-from bayesgmm.posterior.info import EngineNotes, FitInfo
+from bayesgmm.posterior.info import FitInfo
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold, log_densities, responsibilities
 from bayesgmm.wording import alternatives
 
@@ -330,59 +331,8 @@ class GaussianMixture(MixtureEstimator):
         ]
         return np.vstack(parts), np.repeat(np.arange(len(counts)), counts)
 
-    def _n_parameters(self) -> int:
-        """Count the free parameters of the mixture."""
+    def _n_parameters(self, criterion: str) -> int:
         return n_parameters(self._family, *self.means_.shape)
-
-    def bic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the Bayesian information criterion (BIC) on X; lower is better. In R's mclust it has the other sign.
-
-        Parameters
-        ----------
-        X : (N, D) array or DataFrame
-        sample_weight : (N,) float, optional
-            Number of points that each row represents.
-
-        Raises
-        ------
-        DataError
-            If the data or the weights are not valid.
-
-        References
-        ----------
-        .. [1] Schwarz (1978), Ann. Stat. 6(2), 461-464.
-
-        Examples
-        --------
-        Two groups that are far apart: two components are better than one.
-
-        >>> X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [53.0]])
-        >>> one, two = (GaussianMixture(k, random_state=0).fit(X).bic(X) for k in (1, 2))
-        >>> two < one
-        True
-        """
-        total, loglik = self._total(X, sample_weight)
-        return -2 * loglik + self._n_parameters() * float(np.log(total))
-
-    def aic(self, X: DataLike, sample_weight: ArrayLike | None = None) -> float:
-        """Compute the Akaike information criterion (AIC) on X; lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array or DataFrame
-        sample_weight : (N,) float, optional
-            Number of points that each row represents.
-
-        Raises
-        ------
-        DataError
-            If the data or the weights are not valid.
-
-        References
-        ----------
-        .. [1] Akaike (1974), IEEE Trans. Autom. Control 19(6), 716-723.
-        """
-        return -2 * self._total(X, sample_weight)[1] + 2 * self._n_parameters()
 
     @property
     def posterior_(self) -> "xr.DataTree":

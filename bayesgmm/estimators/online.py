@@ -15,10 +15,11 @@ from bayesgmm.errors import DeclarationError, ForgottenData, warn
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState, declared
 from bayesgmm.estimators.variational_search import Approximation, Start, best_ascent
+from bayesgmm.inference.ascent_runs import AscentResult
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Run, Silent
 from bayesgmm.inference.stochastic import Minibatches, natural_step
-from bayesgmm.inference.variational import SHORT_RUN, AscentResult
+from bayesgmm.inference.variational import SHORT_RUN
 from bayesgmm.model import as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from bayesgmm.diagnosis.components import LAST_STICK, cut_off
 from bayesgmm.estimators.variational_search import Approximation
-from bayesgmm.posterior.info import FitInfo, TruncationInfo
+from bayesgmm.posterior.info import FitInfo
+from bayesgmm.posterior.notes import TruncationInfo
 
 DRAWS = 100  # of a learned concentration
 

@@ -15,13 +15,14 @@ from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError, NotConjugate
 from bayesgmm.estimators import shapes
 from bayesgmm.estimators.initialisation import ASSIGN, statistics, without_weightless
+from bayesgmm.inference.ascent_runs import AscentResult, Rule, ascend, run_to_convergence
 from bayesgmm.inference.component_factors import Components
 from bayesgmm.inference.conjugate import Wisharts, outer
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.engine import Progress, Run
 from bayesgmm.inference.mixtures import closest_wishart, maximise
 from bayesgmm.inference.stochastic import Minibatches
-from bayesgmm.inference.variational import AscentResult, Rule, ascend, find, run_to_convergence
+from bayesgmm.inference.variational import find
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.parameters import Parameters

@@ -15,7 +15,8 @@ from bayesgmm.families.diagonals import Diagonals
 from bayesgmm.families.forms import Form
 from bayesgmm.families.sharing import Sharing
 from bayesgmm.families.squares import Squares
-from bayesgmm.sweep.stats import Array, Stats, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array, Stats
 
 
 @dataclass(frozen=True)

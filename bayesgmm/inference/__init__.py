@@ -27,8 +27,9 @@ from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
-from bayesgmm.posterior.info import FitInfo, TruncationInfo, annotate
+from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted

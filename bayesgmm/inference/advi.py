@@ -26,8 +26,8 @@ from bayesgmm.inference.importance import (
 )
 from bayesgmm.inference.laplace import Whitening, find_mode, whiten, whiten_at_modes
 from bayesgmm.inference.minibatches import LogDensity, draw_minibatches, subsample
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import FEWER, advice
 

@@ -7,7 +7,7 @@ import numpy as np
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
 from bayesgmm.inference.draw_kernels import DIRICHLET, FINITE, STICKS
-from bayesgmm.inference.gibbs_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, HIERARCHICAL, NORMAL, Law
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision

@@ -16,7 +16,8 @@ from bayesgmm.inference.weight_shares import Shares, weight_shares
 from bayesgmm.late import Late
 from bayesgmm.priors.scalars import Scalar, log_densities
 from bayesgmm.priors.weights import WeightsPrior
-from bayesgmm.sweep.stats import Array, lower_triangle
+from bayesgmm.sweep.matrices import lower_triangle
+from bayesgmm.sweep.stats import Array
 
 special = Late("scipy.special")
 

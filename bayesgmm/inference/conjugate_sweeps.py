@@ -10,8 +10,9 @@ from bayesgmm.errors import DataError
 from bayesgmm.inference import em
 from bayesgmm.inference.conditionals import exchangeable, law_of
 from bayesgmm.inference.draw_kernels import FINITE
-from bayesgmm.inference.gibbs_kernels import Law, Schedule, gibbs_sweeps
+from bayesgmm.inference.gibbs_kernels import gibbs_sweeps
 from bayesgmm.inference.gibbs_move_kernels import split_merge_sweeps
+from bayesgmm.inference.gibbs_state_kernels import Law, Schedule
 from bayesgmm.inference.mean_orders import unordered
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior

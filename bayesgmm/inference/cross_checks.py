@@ -17,8 +17,8 @@ from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension, wanted_ess
 from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.reconciliation import Reconciled
-from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import ReconciliationInfo
 from bayesgmm.sweep.stats import Array
 
 TUNE, THIN = 500, 5  # Gibbs sweeps before the first draw, and from one draw to the next

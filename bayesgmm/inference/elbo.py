@@ -8,7 +8,8 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.inference.gaussians import Shape
 from bayesgmm.inference.laplace import Whitening
 from bayesgmm.inference.minibatches import LogDensity
-from bayesgmm.sweep.stats import LOG_2PI, Array, run_ranges
+from bayesgmm.sweep.stats import LOG_2PI, Array
+from bayesgmm.sweep.threads import run_ranges
 
 SHRUNK = (0.0, -1.0, -2.0, -4.0)  # log scales of the start; the first at which all draws have finite density is used
 

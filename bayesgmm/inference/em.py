@@ -15,8 +15,8 @@ from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixtur
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.sweep.stats import Array, Blocks, fold
 from bayesgmm.wording import FEWER, advice, plural

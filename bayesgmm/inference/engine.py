@@ -6,7 +6,8 @@ from typing import Protocol
 
 from bayesgmm.families.structures import without_chart
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior.info import EngineNotes, Setting
+from bayesgmm.posterior.info import Setting
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array

@@ -11,8 +11,8 @@ from bayesgmm.inference.agreement import Agreement, agreement, ess_within_chains
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.reconciliation import SHORTEST, Reconciled, reconcile
-from bayesgmm.posterior.info import EngineNotes, ExtensionInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes, ExtensionInfo
 from bayesgmm.sweep.stats import Array
 
 FACTOR = 8  # maximum number of draws, relative to those that are asked for, by default

@@ -10,8 +10,8 @@ from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.extension import Budget, Drawn, settled
 from bayesgmm.inference.gibbs_chains import sample
 from bayesgmm.inference.tempering import sample as tempered_sample
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array
 
 

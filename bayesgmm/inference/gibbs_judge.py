@@ -12,8 +12,8 @@ from bayesgmm.engines import ENGINES
 from bayesgmm.inference import conjugate_sweeps, gibbs_chains
 from bayesgmm.inference.agreement import agreement, monitored
 from bayesgmm.inference.elbo import evaluate
-from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import GibbsComparison
 from bayesgmm.sweep.stats import Array
 
 CHAINS, TUNE, THIN = 4, 500, 5

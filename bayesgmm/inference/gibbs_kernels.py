@@ -18,207 +18,27 @@ References
 """
 
 import math
-from collections import namedtuple
 
 import numpy as np
 
-from bayesgmm.families.chart_kernels import LOGARITHMS, unpack_roots
-from bayesgmm.inference.draw_kernels import (
-    DIRICHLET,
-    POWER,
-    STICKS,
-    STREAM_SIZE,
-    factorise,
-    log_beta,
-    log_concentration_density,
-    log_dirichlet,
-    log_gamma,
-    normal,
-    slice_draw,
-    uniforms,
-    wishart_root,
+from bayesgmm.families.chart_kernels import LOGARITHMS
+from bayesgmm.inference.draw_kernels import POWER, STREAM_SIZE, factorise, log_gamma, normal, slice_draw, wishart_root
+from bayesgmm.inference.gibbs_state_kernels import (
+    CONJUGATE,
+    HIERARCHICAL,
+    keep_draw,
+    part_starts,
+    read,
+    restart,
+    scratch_memory,
+    set_law,
 )
+from bayesgmm.inference.weight_draw_kernels import draw_weights
 from bayesgmm.priors.scalars import ENTRIES
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
-from bayesgmm.sweep.compilation import jit, kernel, plain_jit
-from bayesgmm.sweep.coordinate_kernels import log_softmax
-from bayesgmm.sweep.kernels import moments_width
+from bayesgmm.sweep.compilation import kernel, plain_jit
 from bayesgmm.sweep.layout import LANES
 from bayesgmm.sweep.orchestration import NativeTable, workspace
-
-NORMAL, CONJUGATE, HIERARCHICAL = range(3)  # priors of the means
-_EXCHANGES = 4  # proposed exchanges of labels in one sweep
-LOG_2PI = math.log(2 * math.pi)
-
-Law = namedtuple(
-    "Law",
-    "n_components n_features chart n_cores weights_kind exchangeable weights_extra means_kind means_extra scale_extra "
-    "weights_params means_params covariances_params",
-)
-"""Priors as the conditional distributions read them: kinds, numbers of coordinates, and the densities' parameters."""
-
-Schedule = namedtuple("Schedule", "tune thin single period")
-"""Sweeps before the first draw, sweeps from draw to draw, whether all row weights are zero or one, and sweeps from one
-with split-merge moves to the next (0 if none has moves; those of an unknown number of components all have)."""
-
-Scratch = namedtuple("Scratch", "log_weight mean core root log_det offset counts delta first second vector law sums")
-"""Memory of one chain: the mixture, the sums of one sweep, and what its conditional distributions need."""
-
-
-@jit
-def scratch_memory(law, coordinates_size):
-    """Allocate the memory of one chain; ``coordinates_size`` is the number of coordinates of the roots."""
-    k, d = law.n_components, law.n_features
-    diagonal = law.chart == LOGARITHMS
-    return Scratch(
-        np.zeros(k),
-        np.zeros(k * d),
-        np.zeros(coordinates_size if diagonal else law.n_cores * d * d),
-        np.zeros(k * d if diagonal else k * d * d),
-        np.zeros(k),
-        np.zeros(k),
-        np.zeros(k),
-        np.zeros(k * d),
-        np.zeros(d * d),
-        np.zeros(d * d),
-        np.zeros(k + d),
-        np.zeros(6),
-        np.zeros(k * moments_width(d, diagonal)),
-    )
-
-
-@plain_jit
-def part_starts(law, size):
-    """Return where the parts of ``size`` coordinates start: the means, the roots, and the scales of the covariances."""
-    means = law.n_components - 1 + law.weights_extra
-    return means, means + law.n_components * law.n_features + law.means_extra, size - law.scale_extra
-
-
-@plain_jit
-def draw_number(schedule, number, n_draws):
-    """Return the number of the draw that the state before sweep ``number`` is; -1 if it is not kept."""
-    since = number - schedule.tune
-    draw = since // schedule.thin
-    return draw if since >= 0 and since % schedule.thin == 0 and draw < n_draws else -1
-
-
-@plain_jit
-def keep_draw(schedule, number, q, loglik, drawn, logliks):
-    """Keep the state before sweep ``number`` if it is a draw."""
-    draw = draw_number(schedule, number, logliks.size)
-    if draw >= 0:
-        logliks[draw] = loglik
-        for t in range(q.size):
-            drawn[draw, t] = q[t]
-
-
-@plain_jit
-def restart(stream, number, chain):
-    """Set the random numbers to those of a sweep of a chain."""
-    stream[0], stream[1], stream[2], stream[3], stream[4] = 0, number, chain[0], chain[1], chain[2]
-
-
-@jit
-def read(law, q, starts, memory):
-    """Write the mixture at coordinates q to the scratch memory."""
-    k, d = law.n_components, law.n_features
-    log_softmax(q[: k - 1], memory.log_weight)
-    for t in range(k * d):
-        memory.mean[t] = q[starts[0] + t]
-    unpack_roots(q[starts[1] : starts[2]], d, law.chart, law.n_cores, memory.core, memory.root, memory.log_det)
-    for i in range(k):
-        memory.offset[i] = memory.log_weight[i] + memory.log_det[i] - 0.5 * d * LOG_2PI
-
-
-# -- weights --
-
-
-@plain_jit
-def set_law(law, kind, at, shift, a, b, c):
-    """Describe a positive number to ``slice_draw``."""
-    law[0], law[1], law[2], law[3], law[4], law[5] = kind, at, shift, a, b, c
-
-
-@plain_jit
-def _log_exchange(law, memory, concentration, i, j):
-    """Log probability of the counts after labels i and j are exchanged, less that before."""
-    counts = memory.counts
-    if law.weights_kind == DIRICHLET:
-        a, b = law.weights_params[i], law.weights_params[j]
-        after = math.lgamma(a + counts[j]) + math.lgamma(b + counts[i])
-        return after - math.lgamma(a + counts[i]) - math.lgamma(b + counts[j])
-    discount = law.weights_params[0]
-    before = log_concentration_density(STICKS, concentration, discount, counts)
-    counts[i], counts[j] = counts[j], counts[i]
-    after = log_concentration_density(STICKS, concentration, discount, counts)
-    counts[i], counts[j] = counts[j], counts[i]
-    return after - before
-
-
-@plain_jit
-def exchange(values, size, i, j):
-    """Exchange rows i and j of an array (K * size,)."""
-    for t in range(size):
-        a, b = i * size + t, j * size + t
-        values[a], values[b] = values[b], values[a]
-
-
-@plain_jit
-def exchange_labels(stream, law, memory, concentration):
-    """Propose to exchange two labels, a few times; half of them are neighbours."""
-    k, d = law.n_components, law.n_features
-    for number in range(_EXCHANGES):
-        u, v = uniforms(stream)
-        i = min(int(u * (k - 1)), k - 2)
-        j = i + 1 if number % 2 == 0 else i + 1 + min(int(v * (k - 1 - i)), k - 2 - i)
-        w, _ = uniforms(stream)
-        if math.log(w) < _log_exchange(law, memory, concentration, i, j):
-            exchange(memory.counts, 1, i, j)
-            exchange(memory.mean, d, i, j)
-            exchange(memory.sums, memory.sums.size // k, i, j)
-            if law.n_cores > 1:
-                exchange(memory.core, memory.core.size // k, i, j)
-
-
-@plain_jit
-def concentration_of(law, q):
-    """Return the concentration at coordinates q: that of the first component, if they have different ones."""
-    if law.weights_extra > 0:
-        return math.exp(q[law.n_components - 1])
-    return law.weights_params[1 if law.weights_kind == STICKS else 0]
-
-
-@plain_jit
-def draw_weights(stream, law, q, memory):
-    """Draw the concentration, the weights integrated out, and then the weights."""
-    k, counts, log_weight, params = law.n_components, memory.counts, memory.log_weight, law.weights_params
-    learned = law.weights_extra > 0
-    sticks = law.weights_kind == STICKS
-    place = 1 if sticks else 0
-    discount = params[0] if sticks else 0.0
-    if not law.exchangeable and k > 1:
-        exchange_labels(stream, law, memory, concentration_of(law, q))
-    if learned:
-        set_law(memory.law, law.weights_kind, place, 0.0, discount, 0.0, 0.0)
-        q[k - 1] = slice_draw(stream, memory.law, counts, params, q[k - 1])
-    if sticks:
-        concentration = concentration_of(law, q)
-        after = left = 0.0
-        for c in range(k):
-            after += counts[c]
-        for c in range(k - 1):
-            after -= counts[c]
-            stick, rest = log_beta(stream, 1.0 - discount + counts[c], concentration + (c + 1) * discount + after)
-            log_weight[c] = left + stick
-            left += rest
-        log_weight[k - 1] = left
-    else:
-        for c in range(k):
-            memory.vector[c] = counts[c] + (math.exp(q[k - 1]) if learned else params[c])
-        log_dirichlet(stream, memory.vector, log_weight)
-    for c in range(k - 1):
-        q[c] = log_weight[c] - log_weight[k - 1]
-
 
 # -- means and precisions --
 

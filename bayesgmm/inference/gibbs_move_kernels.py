@@ -10,18 +10,12 @@ import math
 import numpy as np
 
 from bayesgmm.inference.draw_kernels import STREAM_SIZE
-from bayesgmm.inference.gibbs_kernels import (
-    concentration_of,
-    draw_parameters,
-    keep_draw,
-    part_starts,
-    read,
-    restart,
-    scratch_memory,
-)
+from bayesgmm.inference.gibbs_kernels import draw_parameters
+from bayesgmm.inference.gibbs_state_kernels import keep_draw, part_starts, read, restart, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
 from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
+from bayesgmm.inference.weight_draw_kernels import concentration_of
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import kernel
 from bayesgmm.sweep.layout import LANES

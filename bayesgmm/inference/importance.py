@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.diagnosis.engines import BECAUSE_RESAMPLED, GOOD_SHARE, approximation_quality, too_narrow
-from bayesgmm.posterior.info import GibbsComparison, ResamplingInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import GibbsComparison, ResamplingInfo
 from bayesgmm.sweep.stats import Array
 
 IntArray = NDArray[np.intp]

@@ -12,7 +12,8 @@ from collections import namedtuple
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import factorise, log_gamma, normal
-from bayesgmm.inference.gibbs_kernels import CONJUGATE, location_of
+from bayesgmm.inference.gibbs_kernels import location_of
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE
 from bayesgmm.sweep.compilation import plain_jit
 
 FIT_STEPS = 2  # for the Student distribution of a mean

@@ -28,8 +28,8 @@ from bayesgmm.inference.gibbs_judge import (
 )
 from bayesgmm.inference.importance import Draws, log_evidence
 from bayesgmm.inference.mixture_proposals import fit_proposal, halves
-from bayesgmm.posterior.info import GibbsComparison
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import GibbsComparison
 from bayesgmm.sweep.stats import Array
 
 BoolArray = NDArray[np.bool_]

@@ -6,8 +6,8 @@ from bayesgmm.inference import em
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.maxima import Maximum, highest
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array
 
 ROUGH = 1e-6  # remaining gain in mean log likelihood after EM

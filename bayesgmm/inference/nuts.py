@@ -15,9 +15,9 @@ from bayesgmm.inference.extension import Budget, Check, Drawn, settled
 from bayesgmm.inference.laplace import Whitening, whiten_at_modes
 from bayesgmm.inference.reconciliation import SHORTEST
 from bayesgmm.inference.tail_checks import TailCheck
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.native import Plan, white_draw, white_log_posterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.progress import ChainState
 from bayesgmm.sweep.stats import Array
 

@@ -15,8 +15,8 @@ from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
 from bayesgmm.inference.independence_chains import IndependenceDraws
 from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
-from bayesgmm.posterior.info import ReconciliationInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import ReconciliationInfo
 from bayesgmm.sweep.stats import Array
 
 SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size are not reliable

@@ -22,7 +22,7 @@ import math
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.allocation_kernels import choose_empty, first_empty, log_apart, log_together, set_prior
 from bayesgmm.inference.draw_kernels import log_gamma, uniforms, wishart_root
-from bayesgmm.inference.gibbs_kernels import CONJUGATE
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE
 from bayesgmm.inference.marginal_kernels import (
     Given,
     approximate,

@@ -31,28 +31,30 @@ from bayesgmm.inference.draw_kernels import (
     slice_draw,
 )
 from bayesgmm.inference.gibbs_kernels import (
-    CONJUGATE,
-    HIERARCHICAL,
-    Law,
-    Scratch,
     add_conjugate_noise,
     draw_centre_and_spread,
     draw_diagonal,
     draw_full,
     draw_scales,
-    exchange,
-    keep_draw,
     location_of,
+    write_components,
+)
+from bayesgmm.inference.gibbs_state_kernels import (
+    CONJUGATE,
+    HIERARCHICAL,
+    Law,
+    Scratch,
+    keep_draw,
     part_starts,
     read,
     restart,
     scratch_memory,
     set_law,
-    write_components,
 )
 from bayesgmm.inference.number_kernels import CONCENTRATION, DYNAMIC, draw_number, number_memory, set_concentration
 from bayesgmm.inference.pair_kernels import DRAWN, assign, pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
+from bayesgmm.inference.weight_draw_kernels import exchange
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.layout import BLOCK, LANES

@@ -15,8 +15,8 @@ from bayesgmm.inference.gibbs_starts import starting_points
 from bayesgmm.inference.ladders import adapted, expected_trips, first_ladder, ladder_evidence
 from bayesgmm.inference.mean_orders import in_order
 from bayesgmm.inference.tempering_kernels import Ladder, Record, tempered_sweeps
-from bayesgmm.posterior.info import TemperingInfo
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import TemperingInfo
 from bayesgmm.sweep.stats import Array
 
 ROUNDS = (1 / 16, 3 / 16, 7 / 16, 15 / 16)  # shares of the tuning iterations at which the ladder is adapted

@@ -20,15 +20,9 @@ from collections import namedtuple
 import numpy as np
 
 from bayesgmm.inference.draw_kernels import STICKS, STREAM_SIZE, log_beta, uniforms
-from bayesgmm.inference.gibbs_kernels import (
-    LOG_2PI,
-    draw_components,
-    draw_number,
-    draw_weights,
-    part_starts,
-    read,
-    scratch_memory,
-)
+from bayesgmm.inference.gibbs_kernels import draw_components
+from bayesgmm.inference.gibbs_state_kernels import LOG_2PI, draw_number, part_starts, read, scratch_memory
+from bayesgmm.inference.weight_draw_kernels import draw_weights
 from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit

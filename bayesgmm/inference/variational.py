@@ -3,51 +3,36 @@
 The bound is maximised by coordinate ascent over all points, or by natural-gradient steps over minibatches.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from bayesgmm.errors import NotConjugate
 from bayesgmm.inference import em
-from bayesgmm.inference.acceleration import ROUNDING, remaining_gain, squarem
+from bayesgmm.inference.ascent_runs import AscentResult, ascend, run_to_convergence
+from bayesgmm.inference.ascent_starts import RATING, ascend_sorted, short_runs
 from bayesgmm.inference.component_factors import means_factor, precisions_factor
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.corrections import correct, less_missed
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Estimate, Progress, Silent
-from bayesgmm.inference.exploration import partitions
 from bayesgmm.inference.importance import MIN_ASSESSED, Draws, assess, resampling_warnings
-from bayesgmm.inference.laplace import climb_of, local_modes, maxima_of_fewer
 from bayesgmm.inference.minibatches import one_pass, subsample
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.inference.moves import jump
-from bayesgmm.inference.proposals import Rows
-from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 from bayesgmm.inference.stochastic import Minibatches, elbo_difference, natural_step
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior.info import EngineNotes
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.sweep.stats import Array
 
 SHORT_RUN = 20  # iterations of a short run
-RATING = 6  # iterations before the worse half of the starts is dropped
-KINDS = ("projections", "components", "projections", "agglomeration", "projections", "columns")  # of starts, in turn
-MOVED = 2  # number of results from which moves start
-OCCUPIED = 0.5  # a component that holds fewer points is empty
-EMPTIED = 2  # number of components that are emptied on trial at a time
-SAME = 0.5  # bounds that differ by less are the same
-HIGHER = 0.05  # gain by which moves go on
-VAIN = 2  # number of rounds of moves in vain after which they end
 ROUGH = 100_000  # number of points for the starts of minibatches
 SETTLED = 1e-5  # passes over minibatches end when they gain less than this in mean ELBO
 PATIENCE = 2  # number of passes that gain less, because the mean bound of a pass is noisy
 CLOSE = 1e-6  # the final sweeps over all points end when one gains less than this
 LAST_SWEEPS = 10  # maximum number of final sweeps
-REPORTED = 10  # number of iterations between reports of progress
 
 
 def not_conjugate(model: MixtureModel) -> dict[str, str]:
@@ -64,221 +49,6 @@ def not_conjugate(model: MixtureModel) -> dict[str, str]:
         except NotConjugate as error:
             refused[error.what] = error.instead
     return refused
-
-
-@dataclass
-class AscentResult:
-    """Result of the ascent, so far.
-
-    Parameters
-    ----------
-    factors : Factors
-    history : list of float
-        ELBO before each iteration, in nats; the last is that of ``factors``.
-    batches : list of int
-        Number of minibatches in each iteration; 1 for all points at once.
-    converged, interrupted : bool
-    """
-
-    factors: Factors
-    history: list[float] = field(default_factory=list)
-    batches: list[int] = field(default_factory=list)
-    converged: bool = False
-    interrupted: bool = False
-
-    @property
-    def elbo(self) -> float:
-        """ELBO at the end, in nats."""
-        return self.history[-1]
-
-    @property
-    def n_iter(self) -> int:
-        """Number of passes over the points."""
-        return len(self.history)
-
-    def note(self, factors: Factors, elbo: float, batches: int = 1) -> None:
-        """Record an iteration."""
-        self.factors = factors
-        self.history.append(elbo)
-        self.batches.append(batches)
-
-    def then(self, other: "AscentResult") -> "AscentResult":
-        """Return a later result with both histories."""
-        history, batches = self.history + other.history, self.batches + other.batches
-        return AscentResult(other.factors, history, batches, other.converged, other.interrupted)
-
-
-def gain_is_small(history: list[float], tol: float) -> bool:
-    """Return True if the expected remaining gain is below ``tol``; every second bound follows an extrapolation."""
-    return remaining_gain(np.abs(np.diff(history[::2])).tolist())[0] < tol
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Acceleration and convergence criterion of an ascent.
-
-    Parameters
-    ----------
-    plain : int
-        Number of plain iterations before the first extrapolation.
-    over : function
-        Criterion: takes the bounds so far and ``tol``, and returns True at convergence.
-    """
-
-    plain: int = 0
-    over: Callable[[list[float], float], bool] = gain_is_small
-
-
-ACCELERATED = Rule()
-
-
-def iterations(ascent: Ascent, start: Factors, plain: int) -> Iterator[tuple[float, Factors]]:
-    """Yield factors with increasing bounds, each with its bound: plain steps first, then steps with extrapolation."""
-    factors = start
-    for _ in range(plain):
-        elbo, following = ascent.step(factors)
-        yield elbo, factors
-        factors = following
-    yield from squarem(ascent.step, factors, ascent.flatten, ascent.unflatten)
-
-
-def ascend(
-    ascent: Ascent,
-    start: Factors,
-    max_iter: int,
-    tol: float,
-    progress: Progress | None = None,
-    rule: Rule = ACCELERATED,
-) -> AscentResult:
-    """Maximise the ELBO until the rule's criterion is met.
-
-    By default that is when the expected remaining gain is below ``tol`` nats. Ctrl-C keeps the best factors so far.
-
-    Raises
-    ------
-    DegenerateComponent
-        If the scale of a precision is singular to working precision.
-    KeyboardInterrupt
-        If it comes before the first iteration.
-    """
-    result = AscentResult(start)
-    try:
-        for elbo, factors in islice(iterations(ascent, start, rule.plain), max_iter):
-            result.note(factors, elbo)
-            if progress is not None and result.n_iter % REPORTED == 0:
-                progress.stage(f"iteration {result.n_iter}, ELBO {elbo:.1f}")
-            last = abs(elbo - result.history[-2]) if result.n_iter > 1 else np.inf
-            result.converged = rule.over(result.history, tol) or last < ROUNDING * abs(elbo)
-            if result.converged:
-                break
-    except KeyboardInterrupt:
-        if not result.history:
-            raise
-        result.interrupted = True
-    return result
-
-
-def short_runs(
-    ascent: Ascent, seed: int, n_init: int, max_iter: int, tol: float, sweeps: int = em.SWEEPS
-) -> list[AscentResult]:
-    """Run a few iterations from each of several starts; return the results, highest ELBO first.
-
-    There are up to half as many local maxima that the search by EM has found, ``n_init`` other starts of several
-    kinds, and jumps from the best of them: where the ELBO is high, a component may hold a few points only. One start
-    suffices for one component.
-    """
-    density, rng = ascent.density, np.random.default_rng(seed)
-    rows, weight = sample_rows(density.blocks, rng)
-    if n_init == 1 or density.n_components == 1:
-        centres = CENTRES["k-means++"](rows, weight, density.n_components, rng)
-        return _ascend_from(ascent, [from_centres(rows, weight, centres, density.model.family)], max_iter, tol)
-    mixtures = local_modes(density, seed, ascent.threads, sweeps)[: n_init // 2]
-    if density.model.weights.is_overfitted:
-        mixtures += maxima_of_fewer(density, seed, ascent.threads, sweeps)
-    climb = climb_of(density, ascent.threads)
-    starts = partitions(climb, Rows(rows, weight), density.n_components, n_init, rng, KINDS)
-    results = _ascend_from(ascent, [*mixtures, *starts], max_iter, tol)
-    vain = 0
-    while vain < VAIN:
-        best, parents = results[0].elbo, _parents(ascent, results)
-        children = [jump(climb, parents[i % len(parents)], rng) for i in range(n_init)]
-        results += _ascend_from(ascent, children, max_iter, tol)
-        results.sort(key=lambda result: -result.elbo)
-        vain = 0 if results[0].elbo > best + HIGHER else vain + 1
-    return [*_emptied(ascent, results[0], max_iter, tol), *results]
-
-
-def _parents(ascent: Ascent, results: list[AscentResult]) -> list[Mixture]:
-    """Return the mixtures of the best results whose bounds differ."""
-    distinct: list[AscentResult] = []
-    for result in results:
-        if not distinct or result.elbo < distinct[-1].elbo - SAME:
-            distinct.append(result)
-    return [ascent.mixture(one.factors, ascent.fold(one.factors).n) for one in distinct[:MOVED]]
-
-
-def _ascend_from(ascent: Ascent, starts: Iterable[Mixture], max_iter: int, tol: float) -> list[AscentResult]:
-    """Run a few iterations from each start, and ``max_iter`` iterations of the better half, highest ELBO first."""
-    rated = [_ascend_sorted(ascent, ascent.first(start), min(RATING, max_iter), tol) for start in starts]
-    return _best_continued(ascent, rated, max_iter, tol)
-
-
-def _best_continued(ascent: Ascent, results: list[AscentResult], max_iter: int, tol: float) -> list[AscentResult]:
-    """Continue the better half to ``max_iter`` iterations; return them, highest ELBO first."""
-    results = sorted(results, key=lambda result: -result.elbo)[: (len(results) + 1) // 2]
-    for number, result in enumerate(results):
-        left = max_iter - result.n_iter
-        if left > 0 and not (result.converged or result.interrupted):
-            results[number] = result.then(ascend(ascent, result.factors, left, tol))
-    return sorted(results, key=lambda result: -result.elbo)
-
-
-def _ascend_sorted(ascent: Ascent, start: Factors, max_iter: int, tol: float) -> AscentResult:
-    """Ascend from factors whose sticks are first sorted, if the prior expects an order."""
-    if ascent.density.model.weights.heaviest_first:
-        start = ascent.sort_sticks(start)
-    return ascend(ascent, start, max_iter, tol)
-
-
-def _emptied(ascent: Ascent, best: AscentResult, max_iter: int, tol: float) -> list[AscentResult]:
-    """Empty the smallest components of the best result, one after the other, while that raises the bound.
-
-    The bound may be higher where a component holds no points, as its factors then equal the prior. The search by EM
-    finds no such places. Returns the higher results, the highest first.
-    """
-    higher: list[AscentResult] = []
-    while len(higher) < ascent.density.n_components - 1:
-        n = ascent.fold(best.factors).n
-        occupied = [k for k in np.argsort(n, kind="stable").tolist() if n[k] > OCCUPIED][:EMPTIED]
-        tried = [_ascend_sorted(ascent, ascent.without(best.factors, k), max_iter, tol) for k in occupied]
-        best_tried = max(tried, key=lambda result: result.elbo, default=best)
-        if not occupied or best_tried.elbo < best.elbo + SAME:
-            break
-        best = best_tried
-        higher.insert(0, best)
-    return higher
-
-
-def run_to_convergence(
-    ascent: Ascent, start: AscentResult, max_iter: int, tol: float, progress: Progress, rule: Rule = ACCELERATED
-) -> AscentResult:
-    """Continue a short run until it converges; reorder sticks and continue while reordering raises the bound."""
-    best = start
-    while not best.interrupted and best.n_iter < max_iter:
-        best = _sort_sticks(ascent, best, tol)
-        if best.converged:
-            break
-        best = best.then(ascend(ascent, best.factors, max_iter - best.n_iter, tol, progress, rule))
-    return best
-
-
-def _sort_sticks(ascent: Ascent, result: AscentResult, tol: float) -> AscentResult:
-    """Sort components by weight, largest first, if the prior expects that order and the bound increases."""
-    if not ascent.density.model.weights.heaviest_first:
-        return result
-    ordered = ascent.sort_sticks(result.factors)
-    elbo = ascent.step(ordered)[0]
-    return result if elbo < result.elbo + tol else result.then(AscentResult(ordered, [elbo], [1]))
 
 
 def stochastic_passes(
@@ -410,7 +180,7 @@ def fit(
         return estimated
     progress.stage("variational Bayes")
     first, tol = ascent.first(Mixture(*density.mixture(heavier))), tol * density.blocks.total_weight
-    start = _ascend_sorted(ascent, first, min(RATING, max_iter), tol)
+    start = ascend_sorted(ascent, first, min(RATING, max_iter), tol)
     moved = run_to_convergence(ascent, start, max_iter, tol, progress)
     return less_missed(estimated, _assessed(ascent, moved, draws, seed, progress)[0])
 

@@ -14,7 +14,8 @@ from bayesgmm.labels import label_kernels
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Table, run_ranges
+from bayesgmm.sweep.stats import Array, Blocks, Table
+from bayesgmm.sweep.threads import run_ranges
 from bayesgmm.wording import listing
 
 Order = NDArray[np.int64]

@@ -8,7 +8,7 @@ import scipy  # its parts are imported when they are used
 
 from bayesgmm.findings import Finding
 from bayesgmm.labels.alignments import Alignment, Consensus, Order, Responsibilities, divergence
-from bayesgmm.posterior.info import LabelInfo
+from bayesgmm.posterior.notes import LabelInfo
 from bayesgmm.sweep.stats import Array
 
 BINS = 512

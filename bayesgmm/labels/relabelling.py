@@ -23,7 +23,8 @@ from bayesgmm.labels.alignments import (
 )
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.draws import statistic
-from bayesgmm.posterior.info import LabelInfo, annotate, info
+from bayesgmm.posterior.info import annotate, info
+from bayesgmm.posterior.notes import LabelInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.sweep.stats import Array

@@ -17,8 +17,9 @@ from bayesgmm.inference.mixture_proposals import Proposal, fit_proposal, halves
 from bayesgmm.labels.relabelling import component_order, inverse, reorder
 from bayesgmm.posterior.criteria import HIGH_KHAT
 from bayesgmm.posterior.draws import approximate, size
-from bayesgmm.posterior.info import TemperingInfo, declaration, info
+from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import TemperingInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import Array

@@ -24,7 +24,8 @@ from bayesgmm.plots.panels import (
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, literal, marker_area
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
-from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import xarray as xr

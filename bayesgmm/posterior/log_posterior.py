@@ -23,7 +23,8 @@ from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.imputation import imputed
-from bayesgmm.sweep.stats import Array, Blocks, Table, cholesky, fold
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 
 IntArray = NDArray[np.int64]
 PRIORS = ("weights", "means", "covariances")

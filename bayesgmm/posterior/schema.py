@@ -14,7 +14,8 @@ from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
 from bayesgmm.posterior.info import SCHEMA, info, stored_schema
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
-from bayesgmm.sweep.stats import Array, Table, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array, Table
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.tree_files import read_tree, write_tree
 from bayesgmm.wording import listing, plural

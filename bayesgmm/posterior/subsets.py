@@ -12,7 +12,8 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
-from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from bayesgmm.posterior.schema import Posterior, plain_index
 from bayesgmm.predictions import density_kernels
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
-from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities, run_ranges
+from bayesgmm.sweep.stats import Array, Blocks, Table, log_densities
+from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,7 +11,8 @@ from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.parameters import Parameters
-from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

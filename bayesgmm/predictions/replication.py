@@ -12,7 +12,8 @@ from bayesgmm.posterior.schema import Posterior, observed, plain_index, transfor
 from bayesgmm.posterior.subsets import thinned
 from bayesgmm.predictions.densities import SLICE, require_room
 from bayesgmm.progress import track
-from bayesgmm.sweep.stats import Array, cholesky
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array
 from bayesgmm.transforms.columns import ColumnTransforms
 
 if TYPE_CHECKING:

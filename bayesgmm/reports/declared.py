@@ -114,7 +114,7 @@ def _labels(facts: FitInfo) -> str:
 
     Examples
     --------
-    >>> from bayesgmm.posterior.info import LabelInfo
+    >>> from bayesgmm.posterior.notes import LabelInfo
     >>> _labels(FitInfo(relabelled="ecr", labels=LabelInfo("ecr", agreement=0.973)))
     'undone by ECR; in a draw, a point has its most probable label with probability 0.973'
     """

@@ -6,7 +6,9 @@ import numpy as np
 
 from bayesgmm.sweep import imputation_kernels
 from bayesgmm.sweep.gap_kernels import Sweep
-from bayesgmm.sweep.stats import Array, Blocks, Table, cholesky, fold, run_ranges
+from bayesgmm.sweep.matrices import cholesky
+from bayesgmm.sweep.stats import Array, Blocks, Table, fold
+from bayesgmm.sweep.threads import run_ranges
 
 ITERATIONS = 20  # of EM for one Gaussian
 RIDGE = 1e-6  # added to its correlations: columns may be observed together in few rows

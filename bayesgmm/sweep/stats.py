@@ -8,12 +8,9 @@ component far from the origin loses no digits. ``orchestration`` holds the compi
 """
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,38 +19,11 @@ from bayesgmm.sweep import orchestration
 from bayesgmm.sweep.gap_kernels import gap_numbers
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable
+from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
-PER_THREAD = 1_000_000  # multiplications, about 0.1 ms; to wake a thread takes as long
 SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
-
-RIDGES = (0.0, 1e-15, 1e-12, 1e-9)  # added to correlations that are singular by rounding errors
-
-
-def cholesky(covariance: Array) -> Array:
-    """Compute lower-triangular factors (..., D, D) of covariances, also of those that are singular by rounding errors.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        When a matrix is not a covariance.
-
-    Examples
-    --------
-    >>> cholesky(np.ones((2, 2))).round(6)
-    array([[1., 0.],
-           [1., 0.]])
-    """
-    sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = covariance / (sd[..., :, None] * sd[..., None, :])
-    for ridge in RIDGES:
-        try:
-            return np.linalg.cholesky(correlation + ridge * np.eye(sd.shape[-1])) * sd[..., :, None]
-        except np.linalg.LinAlgError as error:
-            failure = error
-    raise failure
 
 
 @dataclass(frozen=True)
@@ -294,44 +264,6 @@ def _places(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     first = 1 + features + features * (features + 1) // 2
     row, column = np.maximum.outer(features, features), np.minimum.outer(features, features)
     return first, (first[row] + 1 + column).ravel()
-
-
-@cache
-def lower_triangle(side: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of rows and columns of the lower triangle of a square matrix, by rows.
-
-    This is ``np.tril_indices``, computed once for each size. The arrays are read-only.
-    """
-    rows, columns = np.tril_indices(side)
-    rows.flags.writeable = columns.flags.writeable = False
-    return rows, columns
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="bayesgmm")
-
-
-if hasattr(os, "register_at_fork"):  # a fork has the pools, but not their threads: it would wait for ever
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def run_ranges(task: Callable[[int, int], object], size: int, threads: int) -> None:
-    """Call ``task(start, stop)`` for equal parts of ``range(size)``, each in a thread, one in the current thread."""
-    if min(threads, size) <= 1:
-        task(0, size)
-        return
-    cuts = np.linspace(0, size, max(1, min(threads, size)) + 1).astype(int).tolist()
-    *others, own = pairwise(cuts)
-    started = [_pool(len(others)).submit(task, a, b) for a, b in others]
-    task(*own)
-    for other in started:
-        other.result()
-
-
-def enough_threads(threads: int, products: int) -> int:
-    """Return the number of threads, at most ``threads``, that save more time than it takes to wake them."""
-    return min(threads, 1 + products // PER_THREAD)
 
 
 def _enough(threads: int, blocks: Blocks, tables: Table) -> int:

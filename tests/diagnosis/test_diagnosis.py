@@ -16,7 +16,8 @@ from bayesgmm.errors import FitFileError, UnknownName
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.labels import relabelling
 from bayesgmm.posterior import schema
-from bayesgmm.posterior.info import FitInfo, LabelInfo, TruncationInfo, annotate
+from bayesgmm.posterior.info import FitInfo, annotate
+from bayesgmm.posterior.notes import LabelInfo, TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from tests.conftest import sampled
 

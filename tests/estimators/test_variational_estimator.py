@@ -198,11 +198,11 @@ def test_another_shape_starts_anew():
 
 def test_draws_are_made_when_they_are_asked_for(monkeypatch):
     """A fit and its answers make none; so no warning about them comes before them."""
-    from bayesgmm.estimators import bayesian
+    from bayesgmm.estimators import posteriors
 
     made = []
-    draw = bayesian.estimate
-    monkeypatch.setattr(bayesian, "estimate", lambda *args: made.append(args) or draw(*args))
+    draw = posteriors.estimate
+    monkeypatch.setattr(posteriors, "estimate", lambda *args: made.append(args) or draw(*args))
     fitted = fit(settings={"draws": 300})
     fitted.predict(X), fitted.score(X), fitted.sample(10), fitted._repr_html_()
     assert "posterior_" not in dir(fitted)

@@ -8,7 +8,7 @@ from scipy.stats import beta, dirichlet, gamma, multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
-from bayesgmm.inference import variational
+from bayesgmm.inference import ascent_runs
 from bayesgmm.inference.conjugate import Concentration, Layout, WeightsFactor
 from bayesgmm.inference.weight_shares import weight_shares
 from bayesgmm.posterior.log_posterior import LogPosterior
@@ -29,7 +29,7 @@ def test_precisions_are_pooled_over_what_shares_them(family):
 def test_the_divergence_is_that_of_the_draws_from_the_prior_s_own_density(family, means, weights):
     """Native code against closed forms, and draws against their density. 5 standard errors: 6e-7 each, 56 of them."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    factors = variational.ascend(ascent, start_of(ascent), 5, 0.0).factors
+    factors = ascent_runs.ascend(ascent, start_of(ascent), 5, 0.0).factors
     q, log_q = ascent.draw(np.random.default_rng(1), factors, 4000)
     gap = log_q - np.array([ascent.density.log_prior(row) for row in q])
     assert gap.mean() == pytest.approx(ascent.divergence(factors), abs=5 * gap.std() / np.sqrt(len(gap)))
@@ -122,7 +122,7 @@ def test_the_grid_of_a_concentration_holds_its_prior(prior):
 def test_the_table_holds_expected_log_densities(family, means, weights):
     """Of points that lie anywhere, over draws. 5 standard errors: 6e-7 each, 12 points and components, 56 times."""
     ascent = make_ascent(family, means, weights, x=SAMPLE.X[:40])
-    factors = variational.ascend(ascent, start_of(ascent), 5, 0.0).factors
+    factors = ascent_runs.ascend(ascent, start_of(ascent), 5, 0.0).factors
     q = ascent.draw(np.random.default_rng(2), factors, 4000)[0]
     density = ascent.density
     weight, mean, core = density.mixture(q)

@@ -15,13 +15,14 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
-from bayesgmm.inference import conjugate_sweeps, draw_kernels, gibbs_kernels, mean_orders
+from bayesgmm.inference import conjugate_sweeps, draw_kernels, gibbs_kernels, gibbs_state_kernels, mean_orders
 from bayesgmm.inference import gibbs_chains as gibbs
 from bayesgmm.inference.conditionals import law_of, without_conditionals
 from bayesgmm.inference.draw_kernels import DIRICHLET, STICKS, log_concentration_density, log_gamma, normal
 from bayesgmm.inference.engine import Silent
-from bayesgmm.inference.gibbs_kernels import Schedule, gibbs_sweeps
+from bayesgmm.inference.gibbs_kernels import gibbs_sweeps
 from bayesgmm.inference.gibbs_move_kernels import split_merge_sweeps
+from bayesgmm.inference.gibbs_state_kernels import Schedule
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep import random_numbers, simd
 from bayesgmm.sweep.stats import responsibilities
@@ -268,8 +269,8 @@ def test_every_index_is_within_its_array(d, model, monkeypatch):
     law, q = law_of(density), 0.1 * rng.normal(size=density.size)
     first = law.n_components - 1 + law.weights_extra
     starts = first, first + law.n_components * d + law.means_extra, q.size - law.scale_extra
-    memory = gibbs_kernels.scratch_memory(law, starts[2] - starts[1])
-    gibbs_kernels.read(law, q, starts, memory)
+    memory = gibbs_state_kernels.scratch_memory(law, starts[2] - starts[1])
+    gibbs_state_kernels.read(law, q, starts, memory)
     memory.sums[:: memory.sums.size // law.n_components] = 5.0  # points of each component, all at its mean
     gibbs_kernels.draw_parameters(np.zeros(draw_kernels.STREAM_SIZE, dtype=np.int64), law, q, starts, memory)
     assert np.isfinite(q).all()

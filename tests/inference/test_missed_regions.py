@@ -8,7 +8,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.diagnosis.engines import differs
-from bayesgmm.inference import advi, corrections, gibbs_chains, gibbs_judge, missed_regions, variational
+from bayesgmm.inference import advi, ascent_runs, corrections, gibbs_chains, gibbs_judge, missed_regions, variational
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.corrections import Corrected
 from bayesgmm.inference.gibbs_judge import compare
@@ -68,8 +68,8 @@ def test_an_approximation_moves_to_the_heavier_region(monkeypatch: pytest.Monkey
     x = np.random.default_rng(0).normal(size=(90, 1)) + np.repeat([[-40.0], [0.0], [30.0]], 30, axis=0)
     elsewhere = Mixture(np.full(3, 1 / 3), np.array([[-1.0], [-0.9], [0.6]]), np.full((3, 1, 1), 3.0))
 
-    def wrong(ascent: Ascent, *args: object, **settings: object) -> variational.AscentResult:
-        return variational.ascend(ascent, ascent.first(elsewhere), 200, 1e-6)
+    def wrong(ascent: Ascent, *args: object, **settings: object) -> ascent_runs.AscentResult:
+        return ascent_runs.ascend(ascent, ascent.first(elsewhere), 200, 1e-6)
 
     def at_wrong(density: LogPosterior, *args: object) -> Whitening:
         start = density.coordinates(elsewhere.weight, elsewhere.mean, elsewhere.core_roots)

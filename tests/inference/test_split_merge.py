@@ -16,11 +16,13 @@ import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.draw_kernels import FINITE, STICKS, STREAM_SIZE, log_concentration_density
-from bayesgmm.inference.gibbs_kernels import CONJUGATE, concentration_of, location_of, part_starts, scratch_memory
+from bayesgmm.inference.gibbs_kernels import location_of
+from bayesgmm.inference.gibbs_state_kernels import CONJUGATE, part_starts, scratch_memory
 from bayesgmm.inference.number_kernels import number_memory
 from bayesgmm.inference.pair_kernels import pair_memory
 from bayesgmm.inference.split_merge_kernels import split_and_merge
 from bayesgmm.inference.telescoping_kernels import _draw_components as draw_components
+from bayesgmm.inference.weight_draw_kernels import concentration_of
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.assignment_kernels import Sweep
 from bayesgmm.sweep.compilation import KERNELS, kernel, plain_jit

@@ -17,7 +17,7 @@ from bayesgmm.inference import gibbs_starts
 from bayesgmm.inference.conditionals import law_of
 from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.extension import Drawn
-from bayesgmm.inference.gibbs_kernels import Schedule
+from bayesgmm.inference.gibbs_state_kernels import Schedule
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -18,7 +18,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.diagnosis.summary import convergence_line
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DeclarationError, DegenerateComponent, FitWarning
-from bayesgmm.inference import gibbs_judge, variational
+from bayesgmm.inference import ascent_runs, gibbs_judge, variational
 from bayesgmm.inference.acceleration import squarem
 from bayesgmm.inference.coordinate_ascent import Ascent
 from bayesgmm.inference.engine import Silent
@@ -60,7 +60,7 @@ def bound(model, x, sample_weight=None, **settings):
 @every_declaration
 def test_the_bound_never_falls(family, means, weights):
     ascent = make_ascent(family, means, weights)
-    history = variational.ascend(ascent, start_of(ascent), 30, 0.0).history
+    history = ascent_runs.ascend(ascent, start_of(ascent), 30, 0.0).history
     assert np.diff(history).max() > 1e-6
     assert np.diff(history).min() > -1e-9
 
@@ -274,7 +274,7 @@ def permuted(factors, order):
 def test_sticks_are_sorted_in_the_best_of_all_orders(weights, seed):
     """Among the 24 orders of four components, each with the optimal factors of the weights."""
     ascent = make_ascent(weights=weights, k=4)
-    factors = variational.ascend(ascent, start_of(ascent, seed), 10, 0.0).factors
+    factors = ascent_runs.ascend(ascent, start_of(ascent, seed), 10, 0.0).factors
     n = ascent.fold(factors).n
     values = [ascent._weights_share(factors, n[list(order)]) for order in itertools.permutations(range(4))]
     ordered = ascent.sort_sticks(factors)
@@ -289,7 +289,7 @@ def test_an_ascent_leaves_a_bad_order_of_the_sticks():
     factors = converged(ascent).factors
     worst = permuted(factors, np.argsort(ascent.fold(factors).n))
     worse = converged(ascent, 1e-9, ascent.update(worst, ascent.fold(worst)))
-    better = variational.run_to_convergence(ascent, worse, 20_000, 1e-9, Silent())
+    better = ascent_runs.run_to_convergence(ascent, worse, 20_000, 1e-9, Silent())
     assert better.elbo > worse.elbo + 0.1
     assert np.diff(better.history).min() > -1e-9
 
@@ -356,7 +356,7 @@ def test_minibatches_keep_the_fit_of_the_sample_where_they_lead_away_from_it(mon
     def elsewhere(ascent, start, *args):
         one = np.argsort(start.components.mean[:, 0])[0]
         mean = np.tile(start.components.mean[one], (3, 1))
-        return variational.AscentResult(replace(start, components=replace(start.components, mean=mean)), [-1e9], [2])
+        return ascent_runs.AscentResult(replace(start, components=replace(start.components, mean=mean)), [-1e9], [2])
 
     x = line_of_clusters(2000, 2, 3, 20)
     expected = bound(bg.MixtureModel(3), x)

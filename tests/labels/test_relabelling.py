@@ -23,7 +23,8 @@ from bayesgmm.labels.alignments import (
 )
 from bayesgmm.labels.relabelling import KEPT, aligned, component_order, inverse, reorder, undo
 from bayesgmm.labels.subsamples import stratified_subsample
-from bayesgmm.posterior.info import LabelInfo, info
+from bayesgmm.posterior.info import info
+from bayesgmm.posterior.notes import LabelInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.sweep.stats import BLOCK, Blocks, Table

@@ -16,8 +16,9 @@ from bayesgmm.errors import DeclarationError, FitFileError, FitWarning, Unreliab
 from bayesgmm.inference.bridges import bridge
 from bayesgmm.inference.importance import log_evidence
 from bayesgmm.model_selection import marginal_likelihoods
-from bayesgmm.posterior.info import ReconciliationInfo, TemperingInfo, annotate
+from bayesgmm.posterior.info import annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.notes import ReconciliationInfo, TemperingInfo
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from tests.declarations import FIXED, SDS, covariance_priors, mean_priors, weight_priors

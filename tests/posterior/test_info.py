@@ -9,7 +9,8 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.errors import FitFileError
-from bayesgmm.posterior.info import EngineNotes, FitInfo, LabelInfo, annotate, read, written
+from bayesgmm.posterior.info import FitInfo, annotate, read, written
+from bayesgmm.posterior.notes import EngineNotes, LabelInfo
 
 STORED = json.loads(Path(__file__).with_name("info_of_schema_1.json").read_text(encoding="utf-8"))
 """The info of real fits, as the first version of the schema wrote it."""

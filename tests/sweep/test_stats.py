@@ -148,7 +148,7 @@ def test_exp_and_log_are_right_to_three_units_in_the_last_place():
 FORK = """
 import os, signal, warnings
 import numpy as np
-from bayesgmm.sweep.stats import run_ranges
+from bayesgmm.sweep.threads import run_ranges
 warnings.simplefilter("ignore")
 out = np.zeros(4)
 run_ranges(lambda a, b: out.__setitem__(slice(a, b), 1), 4, 2)

@@ -12,7 +12,8 @@ from bayesgmm.apps.images.region_merging import Regions, merge_pieces, pieces_of
 from bayesgmm.errors import choose
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import Count
-from bayesgmm.sweep.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.threads import run_ranges
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,8 @@ from bayesgmm.data.points import Standard
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import Count
-from bayesgmm.sweep.stats import Array, Table, responsibilities, run_ranges
+from bayesgmm.sweep.stats import Array, Table, responsibilities
+from bayesgmm.sweep.threads import run_ranges
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
 from bayesgmm.progress import Count
-from bayesgmm.sweep.stats import Array, run_ranges
+from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.threads import run_ranges
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from bayesgmm.errors import (
     MissingExtra,
     UnknownName,
 )
-from bayesgmm.posterior.info import GibbsComparison
+from bayesgmm.posterior.notes import GibbsComparison
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

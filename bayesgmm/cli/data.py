@@ -1,0 +1,112 @@
+"""The model and the data that a command fits, and the tables that it writes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesgmm.cli.session import records
+from bayesgmm.cli.terminal import check_other, chosen_columns, record, remark, say, session, wrote
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesgmm.cards.card import Card
+
+
+def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":
+    """Return the card of ``--model``, or a card with only the mixture that ``-k`` declares.
+
+    Raises
+    ------
+    DeclarationError
+        When both or none are given, or ``--covariance`` is given with a card.
+    CardError, UnknownName
+        When the card can't be read, or there is none of that name.
+    """
+    from bayesgmm.cards.card import Card, load_card
+    from bayesgmm.errors import DeclarationError
+    from bayesgmm.model import MixtureModel
+
+    if (model is None) == (components is None):
+        raise DeclarationError("give either -k (number of components) or --model (a card), for example -k 3")
+    if components is not None:
+        return Card(MixtureModel(n_components=components, covariance=covariance or "full"))
+    assert model is not None
+    if covariance is not None:
+        raise DeclarationError(f"--covariance can't be used with --model: the card {model} declares the covariance")
+    return load_card(model, data_anywhere=data_anywhere)
+
+
+def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFrame":
+    """Return the data to fit: a table after the transforms of the card, or the card's own data.
+
+    Raises
+    ------
+    DataError
+        When there are no data, or they can't be used.
+    """
+    from bayesgmm.errors import DataError
+
+    named = card.data.columns if columns is None else chosen_columns(columns)
+    if path is not None:
+        frame = read(path, None if named is None else list(named))
+        if named is None and card.data.truth in frame:
+            frame = frame.drop(columns=card.data.truth)
+    elif card.data.given:
+        return card.data.model_copy(update={"columns": named}).read().frame
+    else:
+        raise DataError("there are no data: give a table, or --model with a card that has data (see bayesgmm models)")
+    for transform in card.data.transforms:
+        remark(f"transform of the card: {transform.words}")
+    return card.data.transformed(frame)
+
+
+def check_picture(output: Path, *inputs: Path) -> None:
+    """Check that a figure can be written, before the computation starts.
+
+    Raises
+    ------
+    FitFileError
+        When it can't, or would overwrite an input.
+    """
+    from bayesgmm.files import writable
+
+    check_other(writable(output, ".png", ".pdf", ".svg"), *inputs)
+
+
+def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
+    """Read the named columns of a file, default all numeric ones; print which columns were left out."""
+    from bayesgmm.data.tables import read_table
+    from bayesgmm.wording import listing
+
+    frame, dropped = read_table(path, columns)
+    if dropped:
+        say(f"left out, not numeric: {listing(dropped)}; choose columns with --columns", err=True)
+    return frame
+
+
+def check_table(output: Path, *inputs: Path | None) -> None:
+    """Check that a table can be written, before the computation starts.
+
+    Raises
+    ------
+    FitFileError
+        When it can't, or would overwrite an input.
+    """
+    from bayesgmm.files import writable
+
+    check_other(writable(output, ".csv", ".parquet", ".pq"), *inputs)
+
+
+def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
+    """Write a table, and print that; in the JSON document its rows are called ``name``."""
+    from bayesgmm.data.tables import PARQUET
+    from bayesgmm.files import in_place_of, write_csv
+
+    if path.suffix.lower() in PARQUET:
+        with in_place_of(path) as partial:
+            frame.to_parquet(partial)
+    else:
+        write_csv(frame, path)
+    if session().json:
+        record(**{name: records(frame)})
+    wrote(path, len(frame))
