@@ -90,29 +90,29 @@ def _line(problem: "ErrorDetails") -> str:
     return f"{place}: {message.replace('Input should', 'must')}, got {problem['input']!r}"
 
 
-def by_name(registry: Mapping[str, type[Declared]]) -> BeforeValidator:
-    """Make a validator that reads a prior of a registry by ``read_prior``."""
-    return BeforeValidator(lambda value: read_prior(value, registry))
+def by_name(registry: Mapping[str, type[Declared]], field: str = "prior") -> BeforeValidator:
+    """Make a validator that reads a declaration of a registry by ``read_named``."""
+    return BeforeValidator(lambda value: read_named(value, registry, field))
 
 
-def read_prior(value: object, registry: Mapping[str, type[Declared]]) -> object:
-    """Return a prior of the registry; plain values become the prior that their ``prior`` field names.
+def read_named(value: object, registry: Mapping[str, type[Declared]], field: str = "prior") -> object:
+    """Return a declaration of the registry; plain values become the one that a field of them names.
 
     Raises
     ------
     ValueError
-        When the value is no prior of the registry, or has no ``prior`` field.
+        When the value is no declaration of the registry, or lacks the field.
     UnknownName
-        When the registry has no prior of that name.
+        When the registry has none of that name.
     """
     if isinstance(value, tuple(registry.values())):
         return value
     if not isinstance(value, Mapping):
         names = ", ".join(sorted(kind.__name__ for kind in registry.values()))
         raise ValueError(f"must be one of {names}, got {value!r}")
-    if "prior" not in value:
-        raise ValueError(f"prior is required: one of {allowed(registry)}")
-    return choose(value["prior"], registry, "prior").model_validate(value)
+    if field not in value:
+        raise ValueError(f"{field} is required: one of {allowed(registry)}")
+    return choose(value[field], registry, field).model_validate(value)
 
 
 def whole(name: str, value: object, minimum: int = 1, maximum: int = 2**63 - 1) -> int:

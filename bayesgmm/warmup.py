@@ -66,12 +66,13 @@ def _steps() -> list[Step]:
     fits: dict[str, xr.DataTree] = {}
 
     unknown, bound = (MixtureModel(3, weights=weights) for weights in (FiniteMixture(), SparseDirichlet()))
+    shared = MixtureModel(2, covariance="tied")  # without split-merge moves
 
     def fit_by(method: str, **settings: Any) -> None:
         fits[method] = fit(model, x, method, seed=0, cores=1, progress=False, **settings)
 
-    def draw_numbers() -> None:
-        for model in (unknown, bound):
+    def draw_others() -> None:
+        for model in (unknown, bound, shared):
             fit(model, x, "gibbs", seed=0, cores=1, progress=False, draws=100, tune=100, chains=2)
 
     def with_gaps() -> None:
@@ -86,7 +87,7 @@ def _steps() -> list[Step]:
         lambda: fit_by("em", n_init=1),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2),
         lambda: fit_by("gibbs", draws=100, tune=100, chains=2, tempering="parallel"),
-        draw_numbers,
+        draw_others,
         with_gaps,
         lambda: fit_by("nuts", draws=100, tune=100, chains=2),
         lambda: assignments(sampled()),

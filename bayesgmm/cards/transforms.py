@@ -1,14 +1,13 @@
 """Transforms of a card's data before the fit."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from bayesgmm.declared import Declared
-from bayesgmm.errors import DataError, allowed, choose
+from bayesgmm.declared import Declared, by_name
+from bayesgmm.errors import DataError, choose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,21 +140,4 @@ class PrincipalComponents(Transform):
 
 
 TRANSFORMS: dict[str, type[Transform]] = {"rows": Rows, "log": Logarithm, "pca": PrincipalComponents}
-
-
-def _read(value: object) -> Transform:
-    """Validate a transform; plain values name theirs in the field ``transform``.
-
-    Raises
-    ------
-    ValueError
-        If the field is missing.
-    """
-    if isinstance(value, Transform):
-        return value
-    if not isinstance(value, Mapping) or "transform" not in value:
-        raise ValueError(f"transform is required: one of {allowed(TRANSFORMS)}")
-    return choose(value["transform"], TRANSFORMS, "transform").model_validate(value)
-
-
-AnyTransform = Annotated[Transform, BeforeValidator(_read)]
+AnyTransform = Annotated[Transform, by_name(TRANSFORMS, "transform")]

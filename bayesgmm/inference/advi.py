@@ -174,48 +174,12 @@ def fit(
     shape.require(density.size, samples)
     settings = Settings(draws, samples, max_iter, tol, batch_size)
     whitening = _coordinates(density, seed, cores, progress, batch_size, sweeps)
-    estimated, heavier = _around(shape, density, whitening, seed, cores, progress, settings)
+    search = Search(shape, density, seed, cores, progress, settings)
+    estimated, heavier = search.around(whitening)
     if heavier is None:
         return estimated
     other = whiten(density, find_mode(density, heavier))
-    return less_missed(estimated, _around(shape, density, other, seed, cores, progress, settings)[0])
-
-
-def _around(
-    shape: Shape,
-    density: LogPosterior,
-    whitening: Whitening,
-    seed: int,
-    cores: int,
-    progress: Progress,
-    settings: Settings,
-) -> tuple[Estimate, Array | None]:
-    """Fit a Gaussian around a mode; also return a point of a heavier region of the posterior, if there is one."""
-    progress.stage("fitting a Gaussian")
-    closest = _closest(shape, density, whitening, seed, cores, progress, settings)
-    progress.stage("resampling")
-    corrected = correct(density, closest.assessed, closest.propose, settings.draws, seed, cores, progress)
-    kept, assessment = corrected.draws, corrected.kept
-    more = assessment.resampled.proposals - len(closest.assessed) if assessment.resampled else 0
-    notes = EngineNotes(
-        converged=closest.optimisation.converged,
-        interrupted=closest.optimisation.interrupted,
-        repaired_directions=whitening.repaired,
-        approximation=corrected.source,
-        elbo=closest.assessment.elbo,
-        elbo_se=closest.assessment.elbo_se,
-        pareto_khat=assessment.pareto_khat,
-        importance_share=assessment.importance_share,
-        missed_share=assessment.missed_share,
-        compared=assessment.compared,
-        optimism=closest.optimism,
-        evaluations=closest.evaluations + more,
-        resampled=assessment.resampled,
-    )
-    stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
-    groups = {"optimisation": _history(closest.optimisation)}
-    warnings = (*_optimiser_warnings(closest, density.n_components), *resampling_warnings(assessment, settings.draws))
-    return Estimate(kept.q[None], stats, warnings, notes, groups), corrected.heavier
+    return less_missed(estimated, search.around(other)[0])
 
 
 fit_meanfield, fit_fullrank = partial(fit, MeanField()), partial(fit, FullRank())
@@ -249,34 +213,79 @@ class Closest:
     evaluations: int
 
 
-def _closest(
-    shape: Shape,
-    density: LogPosterior,
-    whitening: Whitening,
-    seed: int,
-    cores: int,
-    progress: Progress,
-    settings: Settings,
-) -> Closest:
-    """Find the closest Gaussian, with more fixed draws while it overfits them."""
-    optimisation: Optimisation | None = None
-    evaluations = 0  # of log densities, after the mode was found
-    for samples in _sample_sizes(shape, density.size, settings.samples):
-        normals = fixed_draws(samples, density.size, seed)
-        densities = _densities(density, whitening.mode, samples // 2, settings.batch_size, seed)
-        bound = Bound(densities, whitening, shape, normals, cores)
-        optimisation = optimisation or Optimisation(bound.start())
-        optimise(bound, optimisation, settings, progress)
-        progress.stage("assessing the approximation")
-        propose = _proposals(density, bound, optimisation.params, seed)
-        assessed = propose(max(settings.draws, MIN_ASSESSED))
-        evaluations += bound.evaluations + len(assessed)
-        assessment = assess(assessed.log_ratio)
-        optimism = optimisation.history[-1] - assessment.elbo
-        if optimisation.interrupted or optimism < OPTIMISM + 4 * assessment.elbo_se:
-            break
-    assert optimisation is not None
-    return Closest(optimisation, assessed, propose, assessment, optimism, evaluations)
+@dataclass(frozen=True)
+class Search:
+    """Search for a Gaussian of a shape that is close to a posterior.
+
+    Parameters
+    ----------
+    shape : Shape
+    density : LogPosterior
+    seed, cores : int
+    progress : Progress
+    settings : Settings
+    """
+
+    shape: Shape
+    density: LogPosterior
+    seed: int
+    cores: int
+    progress: Progress
+    settings: Settings
+
+    def around(self, whitening: Whitening) -> tuple[Estimate, Array | None]:
+        """Fit a Gaussian around a mode; also return a point of a heavier region of the posterior, if there is one."""
+        self.progress.stage("fitting a Gaussian")
+        closest = self._closest(whitening)
+        self.progress.stage("resampling")
+        corrected = correct(
+            self.density, closest.assessed, closest.propose, self.settings.draws, self.seed, self.cores, self.progress
+        )
+        kept, assessment = corrected.draws, corrected.kept
+        more = assessment.resampled.proposals - len(closest.assessed) if assessment.resampled else 0
+        notes = EngineNotes(
+            converged=closest.optimisation.converged,
+            interrupted=closest.optimisation.interrupted,
+            repaired_directions=whitening.repaired,
+            approximation=corrected.source,
+            elbo=closest.assessment.elbo,
+            elbo_se=closest.assessment.elbo_se,
+            pareto_khat=assessment.pareto_khat,
+            importance_share=assessment.importance_share,
+            missed_share=assessment.missed_share,
+            compared=assessment.compared,
+            optimism=closest.optimism,
+            evaluations=closest.evaluations + more,
+            resampled=assessment.resampled,
+        )
+        stats = {"lp": kept.lp[None], "log_q": kept.log_q[None]}
+        groups = {"optimisation": _history(closest.optimisation)}
+        warnings = (
+            *_optimiser_warnings(closest, self.density.n_components),
+            *resampling_warnings(assessment, self.settings.draws),
+        )
+        return Estimate(kept.q[None], stats, warnings, notes, groups), corrected.heavier
+
+    def _closest(self, whitening: Whitening) -> Closest:
+        """Find the closest Gaussian, with more fixed draws while it overfits them."""
+        optimisation: Optimisation | None = None
+        evaluations = 0  # of log densities, after the mode was found
+        for samples in _sample_sizes(self.shape, self.density.size, self.settings.samples):
+            normals = fixed_draws(samples, self.density.size, self.seed)
+            densities = _densities(self.density, whitening.mode, samples // 2, self.settings.batch_size, self.seed)
+            bound = Bound(densities, whitening, self.shape, normals, self.cores)
+            optimisation = optimisation or Optimisation(bound.start())
+            optimise(bound, optimisation, self.settings, self.progress)
+            self.progress.stage("assessing the approximation")
+            propose = _proposals(self.density, bound, optimisation.params, self.seed)
+            assessed = propose(max(self.settings.draws, MIN_ASSESSED))
+            evaluations += bound.evaluations + len(assessed)
+            assessment = assess(assessed.log_ratio)
+            optimism = optimisation.history[-1] - assessment.elbo
+            if optimisation.interrupted or optimism < OPTIMISM + 4 * assessment.elbo_se:
+                break
+        assert optimisation is not None
+        return Closest(optimisation, assessed, propose, assessment, optimism, evaluations)
 
 
 def _coordinates(

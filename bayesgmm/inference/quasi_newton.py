@@ -14,6 +14,7 @@ from bayesgmm.blas import one_blas_thread
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import Family, chart_of
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.posterior.parameters import softmax
 from bayesgmm.sweep.stats import Array, Blocks, fold
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Anchor:
         log_weight, steps, v = self._parts(z)
         mean = start.mean + family.stretch(start.core_roots, steps)
         roots = self.chart.compose(self.chart.core_roots(v, k, d), start.core_roots)
-        return Mixture(scipy.special.softmax(np.log(start.weight) + log_weight), mean, roots)
+        return Mixture(softmax(np.log(start.weight) + log_weight), mean, roots)
 
     def downhill(self, z: Array) -> tuple[float, Array]:
         """Return minus the log likelihood at z (size,) and its gradient, by Fisher's identity."""

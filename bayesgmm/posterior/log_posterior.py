@@ -10,7 +10,6 @@ from threading import RLock
 from typing import Any, Self, override
 
 import numpy as np
-import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points, Standard
@@ -18,7 +17,7 @@ from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import native
-from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.parameters import Parameters, softmax
 from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.compilation import Callback
@@ -217,7 +216,7 @@ class LogPosterior:
         logits, _, mean, _, roots, _, _ = np.split(q, self._cuts, axis=-1)
         if self.model.means.is_ordered:
             mean = np.concatenate([mean[..., :1], np.exp(mean[..., 1:])], axis=-1).cumsum(axis=-1)
-        weight = scipy.special.softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1), axis=-1)
+        weight = softmax(np.concatenate([logits, np.zeros((*q.shape[:-1], 1))], axis=-1))
         return weight, mean.reshape(*q.shape[:-1], k, d), self.chart.core_roots(roots, k, d)
 
     def coordinates(self, weight: Array, mean: Array, core_roots: Array) -> Array:

@@ -7,6 +7,18 @@ import numpy as np
 from bayesgmm.sweep.stats import Array
 
 
+def softmax(log: Array) -> Array:
+    """Normalise exponentials along the last axis; as scipy's, whose import takes longer than a small fit.
+
+    Examples
+    --------
+    >>> softmax(np.log([2.0, 6.0])).round(6)
+    array([0.25, 0.75])
+    """
+    shifted = np.exp(log - log.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Draws of a mixture in data units, with any leading axes.

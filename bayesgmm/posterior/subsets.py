@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy  # its parts are imported when they are used
 
 from bayesgmm.data.numbers import LARGEST
 from bayesgmm.data.points import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
-from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.parameters import Parameters, softmax
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array
@@ -122,4 +121,4 @@ def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
     """Compute the conditional weights (S, K): weights times densities of the given values, normalised in logs."""
     with np.errstate(divide="ignore"):
         log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
-    return scipy.special.softmax(log, axis=1)
+    return softmax(log)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
 from bayesgmm.errors import choose, warn
-from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.parameters import Parameters, softmax
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import condition, marginal
 from bayesgmm.predictions.densities import kept
@@ -51,7 +50,7 @@ def conditional(
     part = marginal(posterior, [*given])
     log = kept(part, np.array([[*given.values()]]), progress=False)[:, 0]
     finite = bool(np.isfinite(log).any())
-    weight = scipy.special.softmax(log if finite else np.zeros(len(log)))
+    weight = softmax(log if finite else np.zeros(len(log)))
     _warn_of_few(1 / float(np.square(weight).sum()) if finite else 0.0, len(weight), given)
     n_draws = posterior.thin(draws).n_draws
     p = posterior.parameters

@@ -12,7 +12,6 @@ from bayesgmm.declared import Declared, Positive, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.squares import is_positive_definite
 from bayesgmm.families.structures import Family
-from bayesgmm.late import Late
 from bayesgmm.priors import lkj
 from bayesgmm.priors.covariance_densities import lkj_density, wishart_density
 from bayesgmm.priors.native_calls import PriorDensity
@@ -20,8 +19,12 @@ from bayesgmm.priors.scalars import AnyScalar, HalfNormal, Scalar, ScaleOrPrior
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
 
-special = Late("scipy.special")
 _LOG_2 = math.log(2)
+
+
+def _log_multigamma(a: float, d: int) -> float:
+    """Logarithm of the multivariate gamma function, without scipy, whose import takes longer than a small fit."""
+    return d * (d - 1) / 4 * math.log(math.pi) + sum(math.lgamma(a - j / 2) for j in range(d))
 
 
 class CovariancesPrior(Declared):
@@ -200,7 +203,7 @@ class WishartPrecision(CovariancesPrior):
 
     def params(self, standard: Standard, family: Family) -> Array:  # noqa: D102
         d, dof = family.form.block_size(standard.scale.size), self.resolved_dof
-        one = d * _LOG_2 - special.multigammaln(dof / 2, d) - 0.5 * dof * d * _LOG_2
+        one = d * _LOG_2 - _log_multigamma(dof / 2, d) - 0.5 * dof * d * _LOG_2
         if isinstance(self.scale, Scalar):
             width = self.n_extra
             constant = one * (width // d)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, SerializeAsAny
 
 from bayesgmm.data.points import per_column
-from bayesgmm.declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_positive, read_prior, read_scale
+from bayesgmm.declared import Declared, Numbers, PositiveNumbers, Row, by_name, read_named, read_positive, read_scale
 from bayesgmm.errors import DeclarationError
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
@@ -304,4 +304,4 @@ ScaleOrPrior = Annotated[
 
 
 def _or_prior(value: object, read: Callable[[object], object]) -> object:
-    return read_prior(value, SCALARS) if isinstance(value, Mapping | Scalar) else read(value)
+    return read_named(value, SCALARS) if isinstance(value, Mapping | Scalar) else read(value)

@@ -1,14 +1,12 @@
 """Transforms of one column: increasing functions with an inverse and a slope, defined for every number."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
-from bayesgmm.declared import Declared, Positive
-from bayesgmm.errors import allowed, choose
+from bayesgmm.declared import Declared, Positive, by_name
 from bayesgmm.sweep.stats import Array
 
 FARTHEST = 600.0  # largest argument of sinh and exp, where the inverse is cut off
@@ -144,21 +142,4 @@ class Arcsinh(Curve):
 
 
 CURVES: dict[str, type[Curve]] = {"power": Power, "arcsinh": Arcsinh}
-
-
-def _read(value: object) -> Curve:
-    """Validate a curve; plain values name theirs in the field ``transform``.
-
-    Raises
-    ------
-    ValueError
-        If the field is missing.
-    """
-    if isinstance(value, Curve):
-        return value
-    if not isinstance(value, Mapping) or "transform" not in value:
-        raise ValueError(f"transform is required: one of {allowed(CURVES)}")
-    return choose(value["transform"], CURVES, "transform").model_validate(value)
-
-
-AnyCurve = Annotated[SerializeAsAny[Curve], BeforeValidator(_read)]
+AnyCurve = Annotated[SerializeAsAny[Curve], by_name(CURVES, "transform")]

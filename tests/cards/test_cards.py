@@ -32,9 +32,10 @@ CARDS = sorted(cards())
 SLOW = {"digits", "galaxies_dp", "galaxies_finite", "galaxies_overfitted", "moons", "photo", "wine", "one_heap"}
 SHORTER = {  # settings of a shorter run than that of the card
     "galaxies_dp": {"draws": 250, "max_draws": 500},
-    "galaxies_finite": {"thin": 10},
-    "moons": {"n_init": 3},
-    "digits": {"n_init": 2},
+    "galaxies_finite": {"thin": 5},
+    "moons": {"n_init": 1},
+    "digits": {"n_init": 1, "draws": 300},
+    "one_heap": {"draws": 250},
 }
 PARTS = ["The data", "The question", "The model", "The priors", "What to expect", "What to look at", "How to run it"]
 

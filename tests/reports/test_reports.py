@@ -40,8 +40,7 @@ mpl.use("Agg")
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 HOSTILE = [
-    "<script>alert(1)</script>",
-    "\"quoted\" 'name' & $x_{",
+    "<script>alert(1)</script> \"quoted\" 'name' & $x_{",
     r"$\frac{1}{2$ " + "a very long name " * 20,
     "温度 °C\n=cmd|' /C calc'!A0",
 ]
