@@ -260,9 +260,9 @@ def _overview(clusters: "Clusters") -> "Table":
     table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
     for heading in ("cluster", "rows", "share", "uncertain", "silhouette"):
         table.add_column(heading, justify="right")
-    table.add_column("name, and what is special", overflow="fold")
+    table.add_column("what is special", overflow="fold")
     for k, row in clusters.overview.iterrows():
-        numbers = str(k), str(row["size"]), f"{row['share']:.0%}", str(row["uncertain"]), f"{row['silhouette']:.2f}"
-        special = description(clusters.profiles, int(str(k)))
-        table.add_row(*numbers, f"[bold]{literal(row['name'])}[/bold]\n{literal(special)}")
+        silhouette = f"{row['silhouette']:.2f}" if row["silhouette"] == row["silhouette"] else ""
+        numbers = str(k), f"{row['size']:,}", f"{row['share']:.0%}", str(row["uncertain"]), silhouette
+        table.add_row(*numbers, literal(description(clusters.profiles, int(str(k)))))
     return table

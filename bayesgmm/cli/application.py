@@ -20,9 +20,8 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperOption
 
-from bayesgmm.cli.session import Session
+from bayesgmm.cli.session import Session, options_of
 from bayesgmm.cli.tables import READING, reading_as, reads_tables
 from bayesgmm.cli.terminal import as_options, discard, echo, is_broken_pipe, say, session, start_session
 from bayesgmm.files import guarded_csv
@@ -111,7 +110,7 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
         context = given[named] if named else given.pop("context")
         session().command = context.command_path.partition(" ")[2]
         session().typed = _typed(context)
-        session().options = {str(p.name): max(p.opts, key=len) for p in _with_values(context)}
+        session().options = options_of(context.command)
         with (
             no_progress() if session().quiet else nullcontext(),
             guarded_csv() if session().guard_csv else nullcontext(),
@@ -122,11 +121,6 @@ def with_shared_options(function: Callable[..., object]) -> Callable[..., object
     command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
     return command
-
-
-def _with_values(context: typer.Context) -> list[TyperOption]:
-    """Return the options of the command that take a value."""
-    return [p for p in context.command.params if isinstance(p, TyperOption) and not p.is_flag]
 
 
 def _typed(context: typer.Context) -> dict[str, str]:

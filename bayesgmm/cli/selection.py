@@ -85,6 +85,7 @@ def select(
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         _show_posterior(frame, counts, covariance, output, plot, seed)
         return
+    _say_rounded(frame)
     table = run(frame, counts, names_of(covariance), criterion=criterion, transform=transform, seed=seed)
     if (transforms := table.attrs.get("transforms")) is not None:
         for name, fitted in transforms.changed.items():
@@ -94,6 +95,20 @@ def select(
         write(table.set_index("n_components"), output, "choices")
     if plot is not None:
         _draw(table, criterion, plot)
+
+
+def _say_rounded(frame: "pd.DataFrame") -> None:
+    """Say that components may be single values of coarsely rounded columns, which are fitted as they are."""
+    from bayesgmm.screening.lattices import lattice_of
+    from bayesgmm.wording import listing
+
+    coarse = [str(name) for name in frame.columns if lattice_of(frame[name].to_numpy("float64")) is not None]
+    if coarse:
+        say(
+            f"coarsely rounded: {listing(coarse)}; a component may then be a single value, which has a high density. "
+            "'bayesgmm cluster' spreads such values within the rounding",
+            err=True,
+        )
 
 
 def _show_posterior(

@@ -66,6 +66,12 @@ class Session:
         return json.dumps({"command": self.command, **plain(self.results), **body, **ends}, allow_nan=False)
 
 
+def options_of(command: Any) -> dict[str, str]:
+    """Return the long names of the options of a command that take a value, by the names of its parameters."""
+    taking = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
+    return {str(p.name): max(p.opts, key=len) for p in taking}
+
+
 def records(frame: "pd.DataFrame") -> list[dict[str, object]]:
     """Convert a table to a list of rows; an index with a name becomes a column.
 

@@ -8,7 +8,9 @@ import numbers
 import os
 import re
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +86,7 @@ ARGUMENT = re.compile(
     r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|range\(\d+, \d+\)|-?\w(?:[\w.+-]*\w)?)"
 )
 RANGE = re.compile(r"range\((\d+), (\d+)\)")
+NARROW = 20  # minimum width of a terminal that lines are broken for
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -119,7 +122,25 @@ def remark(text: str, err: bool = False) -> None:
 def echo(text: str, err: bool = False) -> None:
     """Print a text; control characters in it, for example of a column name, are replaced."""
     with unread(err):
-        typer.echo(printable(text), err=err)
+        typer.echo(_wrapped(printable(text), sys.stderr if err else sys.stdout), err=err)
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    """Break lines between words at the width of a terminal, and indent what follows; other output is not broken."""
+    if not stream.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns, NARROW)
+    lines = text.split("\n")
+    return "\n".join(line if len(line) <= width else _filled(line, width) for line in lines)
+
+
+def _filled(line: str, width: int) -> str:
+    after = _indent(line) + "  "
+    return textwrap.fill(line, width, subsequent_indent=after, break_long_words=False, break_on_hyphens=False)
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 @contextmanager
@@ -184,8 +205,8 @@ def refuse(names: Collection[str], why: str) -> None:
         raise DeclarationError(f"{' and '.join(typed)} {why}")
 
 
-def as_options(message: str) -> str:
-    """Write arguments of Python functions that a message names as the options of the command.
+def as_options(message: str, given: dict[str, str] | None = None) -> str:
+    """Write arguments of Python functions that a message names as options: those that are given, or the command's own.
 
     Examples
     --------
@@ -202,7 +223,7 @@ def as_options(message: str) -> str:
     def option(match: re.Match[str]) -> str:
         return f"{options[match['name']]} {_typed(match['value'])}" if match["name"] in options else match[0]
 
-    given = session().options
+    given = session().options if given is None else given
     options = given | ({"n_components": given["components"]} if "components" in given else {})
     return ARGUMENT.sub(option, message)
 

@@ -191,6 +191,10 @@ def select(
 
     Notes
     -----
+    Values are fitted as they are. If a column is coarsely rounded, a component may shrink onto a single value, which
+    has a high density, so that more components are selected than there are groups; ``cluster_table`` spreads such
+    values.
+
     ``bic`` and ``icl`` are those of R's mclust with the opposite sign, except for the penalty of ``icl``: here twice
     the entropy of the assignments, :math:`-2 \sum_{nk} r_{nk} \log r_{nk}` [2]_; in mclust
     :math:`-2 \sum_n \log \max_k r_{nk}`, which is smaller. For three tied components of Old Faithful ``icl`` is 2399.8;

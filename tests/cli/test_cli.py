@@ -358,3 +358,15 @@ def test_diagnose_strict_fails_on_a_problem_only(folder, fitted):
     assert "Do not trust these results yet" in done.stdout
     assert run("diagnose", "short.nc", cwd=folder).returncode == 0
     assert "there is no file" in run("diagnose", "missing.nc", cwd=folder).stderr
+
+
+def test_select_warns_of_coarsely_rounded_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"rooms": rng.integers(1, 9, 200), "size": rng.normal(size=200)})
+    table.to_csv(tmp_path / "houses.csv", index=False)
+    done = run("select", tmp_path / "houses.csv", "-k", "1", "--covariance", "diag", "--seed", "1")
+    assert done.returncode == 0
+    assert "coarsely rounded: 'rooms'; a component may then be a single value" in done.stderr
+    table.drop(columns="rooms").to_csv(tmp_path / "sizes.csv", index=False)
+    done = run("select", tmp_path / "sizes.csv", "-k", "1", "--covariance", "diag", "--seed", "1")
+    assert "rounded" not in done.stderr

@@ -445,3 +445,30 @@ def test_help_and_completion_are_fast():
     assert offered("fit", "--method", "nu") == ["nuts"]
     assert between - before < 1.0
     assert spent() - between < 1.0
+
+
+def test_long_lines_are_broken_between_words_at_a_terminal_only(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "error: the first line is longer than forty characters\n  short\n  path/" + "x" * 50
+
+    class Stream:
+        def __init__(self, is_terminal):
+            self.isatty = lambda: is_terminal
+
+    assert terminal._wrapped(text, Stream(False)) == text
+    first, second, *rest = terminal._wrapped(text, Stream(True)).split("\n")
+    assert len(first) <= 40
+    assert f"{first} {second.strip()}" == text.split("\n")[0]
+    assert rest[0] == "  short"
+    assert "x" * 50 in rest[-1]  # a path can be copied
+
+
+def test_advice_of_diagnose_names_options_of_fit(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": np.exp(2 * rng.normal(size=400)), "y": rng.normal(size=400)})
+    bg.save(bg.fit(bg.MixtureModel(1, "diag"), table, "vb", seed=0, progress=False), tmp_path / "fit.nc")
+    tree = bg.load(tmp_path / "fit.nc")
+    assert any("plots.check(fit)" in finding.advice for finding in bg.diagnose(tree))
+    shown = " ".join(run("diagnose", tmp_path / "fit.nc").stdout.split())
+    assert "--plot shows the misfit" in shown
+    assert not re.search(r"\b(plots|bg)\.|\b(method|covariance|draws|n_components)=", shown)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.errors import DataError
+from bayesgmm.wording import plural
 
 SHAPES = (
     "Give (height, width), or (height, width, 3) for colour; with 2 or 4 channels the last is alpha; "
@@ -119,25 +120,31 @@ def _is_measured(values: NDArray) -> bool:
         return values.shape[2] > 4
     kind = values.dtype.kind
     with np.errstate(invalid="ignore"):
-        out_of_range = kind == "f" and np.isfinite(values).all() and (values.min() < 0 or values.max() > 1)
+        out_of_range = kind == "f" and not ((values >= 0) & (values <= 1)).all()  # or NaN
     return bool(out_of_range) or kind == "i" or (kind == "u" and values.itemsize > 2)
 
 
 def measured(values: NDArray, alpha: NDArray[np.bool_] | None, what: str) -> InputImage:
-    """Make an image of bands of measured values (H, W, B) or (H, W).
+    """Make an image of bands of measured values (H, W, B) or (H, W); a pixel with NaN is transparent: it has no data.
 
     Raises
     ------
     DataError
-        If they are not numbers, or missing or infinite.
+        If they are not numbers, or infinite, or all NaN.
     """
     values = values if values.ndim == 3 else values[:, :, None]
     if values.dtype.kind not in "uif":
         raise DataError(f"{what} holds {values.dtype}; bands are whole numbers or floats")
+    absent = np.isnan(values).any(axis=2) if values.dtype.kind == "f" else np.zeros(values.shape[:2], bool)
+    notes: tuple[str, ...] = ()
+    if absent.any() and not absent.all():
+        alpha = ~absent if alpha is None else alpha & ~absent
+        values = _nearest(values, ~absent)
+        notes = (f"{what}: {plural(int(absent.sum()), 'pixel is', 'pixels are')} without data (NaN): no label",)
     if not np.isfinite(values).all():
-        raise DataError(f"{what} has missing or infinite pixels\n  Fill them, or make them transparent.")
+        raise DataError(f"{what} has infinite pixels, or none with data\n  Fill them, or make them NaN: no data.")
     shown = stretched(values[:, :, :3] if values.shape[2] > 2 else values[:, :, 0])
-    return _filled(InputImage(shown, measured=values), alpha, what)
+    return _filled(InputImage(shown, notes=notes, measured=values), alpha, what)
 
 
 def stretched(values: NDArray) -> NDArray[np.float32]:
@@ -185,8 +192,13 @@ def _filled(image: InputImage, alpha: NDArray[np.bool_] | None, what: str) -> In
         return image
     if not alpha.any():
         raise DataError(f"{what} is fully transparent")
+    bands = None if image.measured is None else _nearest(image.measured, alpha)
+    return replace(image, values=_nearest(image.values, alpha), measured=bands, visible=alpha)
+
+
+def _nearest(values: NDArray, known: NDArray[np.bool_]) -> NDArray:
+    """Return the values, those of unknown pixels replaced by those of the nearest known ones."""
     from scipy.ndimage import distance_transform_edt
 
-    rows, columns = distance_transform_edt(~alpha, return_distances=False, return_indices=True)
-    bands = None if image.measured is None else image.measured[rows, columns]
-    return replace(image, values=image.values[rows, columns], measured=bands, visible=alpha)
+    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return np.asarray(values[rows, columns])

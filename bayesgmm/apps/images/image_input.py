@@ -202,7 +202,7 @@ def _of_frames(image: InputImage, frames: int, page: int, name: str) -> InputIma
     if frames == 1:
         return image
     used = "the first" if page == 1 else f"number {page}"
-    return replace(image, pages=frames, notes=(f"{name} has {frames} frames; {used} is used",))
+    return replace(image, pages=frames, notes=(*image.notes, f"{name} has {frames} frames; {used} is used"))
 
 
 def _as_array(source: "Image", upright: "Image") -> NDArray:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from bayesgmm.apps.extras import extra
 from bayesgmm.apps.images.connected_regions import of_kind
-from bayesgmm.errors import DataError
 from bayesgmm.files import in_place_of, made_folder, write_csv
 from bayesgmm.plots.style import colour
 from bayesgmm.sweep.stats import Array
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from PIL.Image import Image
 
-TRANSPARENT = 255  # index of transparent pixels in labels.png
+TRANSPARENT = 255  # index of transparent pixels in labels.png, which has at most as many regions
+SWATCHES = 100  # maximum number of regions in palette.png
 TINT = 0.2  # weight of a region's colour in an overlay
 GREY = (128, 128, 128)
 SWATCH = 56  # pixels
 INDEX = {"connected": "region", "components": "component"}
+MANY = "labels.tif"  # in place of labels.png
 WRITTEN = ("labels.png", "entropy.png", "overlay.png", "palette.png", "regions.csv")
 Labels = NDArray[np.int16] | NDArray[np.int32]
 
@@ -186,8 +187,9 @@ def save_regions(segments: "xr.Dataset", folder: str | Path, regions: str = "con
         From ``segment_image``.
     folder : path
         Created if it does not exist. It gets ``labels.png`` (the region of each pixel, in a palette; 255 for
-        transparent pixels), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
-        probable), ``overlay.png``, ``palette.png`` and ``regions.csv``.
+        transparent pixels; with more than 255 regions ``labels.tif``, in 32-bit numbers, -1 for transparent
+        pixels), ``entropy.png`` (grey: 0 is certain, 255 means that all components are equally
+        probable), ``overlay.png``, ``palette.png`` (the 100 largest regions) and ``regions.csv``.
     regions : {'connected', 'components'}
         Connected regions, or all pixels of a component as one region.
 
@@ -198,8 +200,6 @@ def save_regions(segments: "xr.Dataset", folder: str | Path, regions: str = "con
 
     Raises
     ------
-    DataError
-        If there are more than 255 regions.
     FitFileError
         If the folder can't be written.
 
@@ -214,35 +214,27 @@ def save_regions(segments: "xr.Dataset", folder: str | Path, regions: str = "con
     """
     from PIL import Image
 
-    folder = made_folder(folder, WRITTEN)
+    folder = made_folder(folder, [*WRITTEN, MANY])
     segments, held = of_kind(segments, regions), segments
     label = segments["label"].values
-    indexed, table = _indexed(label), region_table(held, regions)
+    table, many = region_table(held, regions), int(label.max()) >= TRANSPARENT
+    indexed = Image.fromarray(label.astype(np.int32)) if many else _indexed(label)
+    names = [MANY, *WRITTEN[1:]] if many else [*WRITTEN]
+    (folder / (WRITTEN[0] if many else MANY)).unlink(missing_ok=True)  # of an earlier run: other regions
     entropy = np.round(segments["entropy"].values * np.float32(255)).astype(np.uint8)
     drawn = overlay(segments["image"].values, label, line_width(label.shape))
     images = (indexed, Image.fromarray(entropy), Image.fromarray(drawn), _palette(table))
-    for name, image in zip(WRITTEN, images, strict=False):
+    for name, image in zip(names, images, strict=False):
         with in_place_of(folder / name) as partial:
-            image.save(partial, compress_level=3)
-    write_csv(table, folder / WRITTEN[-1])
-    return [folder / name for name in WRITTEN]
+            image.save(partial, **({"compression": "tiff_deflate"} if name == MANY else {"compress_level": 3}))
+    write_csv(table, folder / names[-1])
+    return [folder / name for name in names]
 
 
 def _indexed(label: Labels) -> "Image":
-    """Make an image of label indices, with the regions' colours as its palette.
-
-    Raises
-    ------
-    DataError
-        If there are more than 255 regions.
-    """
+    """Make an image of label indices, with the regions' colours as its palette."""
     from PIL import Image
 
-    if label.max() >= TRANSPARENT:
-        raise DataError(
-            f"labels.png can hold {TRANSPARENT} regions, not {label.max() + 1}\n"
-            "  Try a larger detail, so that more regions are merged, or regions='components'."
-        )
     image = Image.fromarray(np.where(label < 0, TRANSPARENT, label).astype(np.uint8))
     image.putpalette([part for k in range(256) for part in _rgb(colour(k))])
     if (label < 0).any():
@@ -255,7 +247,7 @@ def _palette(table: "pd.DataFrame") -> "Image":
     from PIL import Image, ImageDraw
 
     share = table["share"].to_numpy()
-    shown = [k for k in np.argsort(-share, kind="stable") if share[k] > 0]
+    shown = [k for k in np.argsort(-share, kind="stable")[:SWATCHES] if share[k] > 0]
     image = Image.new("RGB", (6 * SWATCH, SWATCH * len(shown)), "white")
     pen = ImageDraw.Draw(image)
     for i, k in enumerate(shown):

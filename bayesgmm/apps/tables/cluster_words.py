@@ -65,8 +65,8 @@ def _uncertainty(found: FoundClusters) -> list[str]:
     saddle = found.merged.attrs["closest"]
     if found.is_separate:
         lines.append(
-            f"between the two closest clusters the density falls to {100 * saddle:.0f} % of the lower peak, which "
-            "allows for chance"
+            f"between the two closest clusters the density falls to {100 * saddle:.0f} % of the lower peak or less, "
+            "with an allowance for chance"
         )
     return lines
 

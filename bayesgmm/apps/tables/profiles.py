@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 QUARTILES_OF_SD = 1.349  # distance of the quartiles of a Gaussian, in standard deviations
 MIN_DIFFERENCE = 0.5  # minimum difference that is reported
+SIDE = 0.75  # share of the other rows below the median of a cluster whose values are high, or above it if they are low
+INSIDE = 0.1  # share of the other rows among the central 90 % of a cluster whose values lie between theirs
 OUTLYING = 5.0  # difference of a small cluster from which its values are outliers
 LONE = 3  # rows that are always outliers, if they are a cluster
 FAR = 10.0  # distances of the quartiles, beyond them, from which a value is far from its cluster
@@ -37,7 +39,9 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
         One row per cluster and column: ``size`` (number of rows); ``mean``, ``sd``, ``q05``, ``q25``, ``median``,
         ``q75``, ``q95`` in the column's own units; ``difference``, the cluster's median minus that of all other rows,
         divided by the standard deviation within the two groups, which is taken from their quartiles; NaN if there are
-        no other rows or the column does not vary; and ``far``, the value of the cluster that is farthest from it, if it
+        no other rows or the column does not vary; ``side``, ``'high'`` or ``'low'`` if three quarters of the other rows
+        are below or above the cluster's median, ``'middle'`` if they lie on both sides and hardly any between, else
+        empty; and ``far``, the value of the cluster that is farthest from it, if it
         lies more than ten times the distance of the quartiles beyond them, else NaN.
 
     Examples
@@ -58,7 +62,8 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
             own, others = x[inside], x[~inside]
             row = {"cluster": cluster, "column": str(name), "size": own.size, "mean": own.mean(), "sd": _sd(own)}
             quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
-            summaries.append(row | quantiles | {"difference": _difference(own, others), "far": _far(own)})
+            against = {"difference": _difference(own, others), "side": _side(quantiles, others), "far": _far(own)}
+            summaries.append(row | quantiles | against)
     return pd.DataFrame(summaries).set_index(["cluster", "column"])
 
 
@@ -78,6 +83,18 @@ def _difference(own: Array, others: Array) -> float:
     squares = own.size * _spread(own) ** 2 + others.size * _spread(others) ** 2
     pooled = float(np.sqrt(squares / (own.size + others.size)))
     return float(np.median(own) - np.median(others)) / pooled if pooled > 0 else np.nan
+
+
+def _side(own: dict[str, float], others: Array) -> str:
+    """Say where a cluster lies: a median alone would call the middle one of three groups high or low by chance."""
+    if not others.size:
+        return ""
+    middle = own["median"]
+    if (others < middle).mean() >= SIDE:
+        return "high"
+    if (others > middle).mean() >= SIDE:
+        return "low"
+    return "middle" if ((others >= own["q05"]) & (others <= own["q95"])).mean() <= INSIDE else ""
 
 
 def _far(x: Array) -> float:
@@ -100,7 +117,8 @@ def number_in_words(value: float) -> str:
 def special_columns(profile: "pd.DataFrame", cluster: int) -> "pd.DataFrame":
     """Return the rows of a profile in which a cluster differs from the other rows, the largest difference first."""
     own = profile.loc[cluster]
-    return own[own["difference"].abs() >= MIN_DIFFERENCE].sort_values("difference", key=abs, ascending=False)
+    differs = (own["difference"].abs() >= MIN_DIFFERENCE) & (own["side"] != "") | (own["side"] == "middle")
+    return own[differs].sort_values("difference", key=abs, ascending=False)
 
 
 def description(profile: "pd.DataFrame", cluster: int) -> str:
@@ -115,16 +133,19 @@ def description(profile: "pd.DataFrame", cluster: int) -> str:
     special = special_columns(profile, cluster)
     if is_outlying(profile, cluster):
         return f"outlying: {_listed(special.head(MAX_NAMED), '')}"
-    near = _listed(special.head(MAX_NAMED), "median ") or "close to the other rows in every column"
+    near = _listed(special.head(MAX_NAMED), "median ") or _unremarkable(profile)
     far = profile.loc[cluster]["far"].dropna()
     values = ", ".join(f"{name} {number_in_words(value)}" for name, value in far.items())
     return f"{near}; far from the rest of the cluster: {values}" if values else near
 
 
+def _unremarkable(profile: "pd.DataFrame") -> str:
+    return "all rows" if len(profile.index.unique("cluster")) == 1 else "close to the other rows in every column"
+
+
 def _listed(special: "pd.DataFrame", what: str) -> str:
     return ", ".join(
-        f"{'high' if row['difference'] > 0 else 'low'} {name} ({what}{number_in_words(row['median'])})"
-        for name, row in special.iterrows()
+        f"{row['side']} {name} ({what}{number_in_words(row['median'])})" for name, row in special.iterrows()
     )
 
 
@@ -146,6 +167,8 @@ def names(profile: "pd.DataFrame") -> list[str]:
     ['low x', 'high x']
     """
     clusters = profile.index.unique("cluster")
+    if len(clusters) == 1:
+        return ["all rows"]
     special = {c: special_columns(profile, c) for c in clusters}
     count = dict.fromkeys(clusters, IN_NAME)
     for _ in range(MAX_NAMED):
@@ -156,7 +179,7 @@ def names(profile: "pd.DataFrame") -> list[str]:
 
 
 def _name(special: "pd.DataFrame", count: int, outlying: bool) -> str:
-    words = [f"{'high' if value > 0 else 'low'} {name}" for name, value in special["difference"].head(count).items()]
+    words = [f"{side} {name}" for name, side in special["side"].head(count).items()]
     return ("outliers: " if outlying else "") + (", ".join(words) or "average")
 
 

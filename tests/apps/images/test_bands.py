@@ -132,13 +132,29 @@ def test_a_page_can_be_chosen_and_is_named_when_the_first_is_flat(tmp_path):
     [
         (np.full((9, 9), -5, np.int16), "all features are constant"),
         (np.full((1, 1), 300.0), "all features are constant in this image \\(1 pixel"),
-        (np.array([[-1000.0, np.nan]]), "missing or infinite"),
+        (np.array([[-1000.0, np.inf]]), "infinite pixels"),
+        (np.array([[np.nan, np.nan]]), "none with data"),
         (np.zeros((5, 5, 6), complex), "complex128"),
     ],
 )
 def test_bad_bands_give_one_clear_message(values, message):
     with pytest.raises(DataError, match=message):
         segment_image(values, 2, progress=False)
+
+
+@pytest.mark.parametrize("n_bands", [1, 5])
+def test_pixels_without_data_have_no_label(tmp_path, n_bands):
+    rng = np.random.default_rng(0)
+    values = np.repeat([300.0, 900.0], 15)[None, :, None] + rng.normal(0, 20, size=(24, 30, n_bands))
+    held = segment_image(np.squeeze(values), 2, progress=False)["label"].values
+    values[2:6, 3:9, -1] = np.nan
+    source = read_image(np.squeeze(values))
+    assert source.notes == ("the image: 24 pixels are without data (NaN): no label",)
+    found = segment_image(source, 2, progress=False)
+    np.testing.assert_array_equal(found["label"] < 0, np.isnan(values).any(axis=2))
+    seen = found["label"].values >= 0
+    one, other = np.unique(np.stack([found["label"].values[seen], held[seen]]), axis=1)
+    assert len(one) == len(other) == 2
 
 
 def test_one_row_has_connected_regions():

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from bayesgmm.apps import fit_pixels, overlay_data, region_table, save_regions, segment_image
 from bayesgmm.apps.images.region_merging import Borders, merge_pieces, pieces_of, unit_scale
-from bayesgmm.errors import DataError, UnknownName
+from bayesgmm.errors import UnknownName
 from bayesgmm.posterior.schema import unpack
 
 COLOURS = np.array([[40, 60, 90], [200, 180, 60], [90, 160, 80], [45, 66, 96]], np.uint8)
@@ -131,9 +131,22 @@ def test_table_and_files_show_connected_regions_by_default(tmp_path, segments):
     assert overlay_data(segments)["share"].size == 3
     with pytest.raises(UnknownName, match="did you mean 'connected'"):
         region_table(segments, "conected")
-    many = segments.assign(region=segments["region"] + 255)
-    with pytest.raises(DataError, match="Try a larger detail"):
-        save_regions(many, tmp_path)
+
+
+def test_more_regions_than_a_palette_holds_are_written_as_tiff(tmp_path):
+    noise = np.random.default_rng(0).uniform(size=(40, 40))
+    noise[:2, :2] = np.nan
+    many = segment_image(noise, 3, smoothing=0, detail=0, progress=False)
+    assert many.sizes["segment"] > 255
+    (tmp_path / "labels.png").write_text("of an earlier run")
+    names = [path.name for path in save_regions(many, tmp_path)]
+    assert names == ["labels.tif", "entropy.png", "overlay.png", "palette.png", "regions.csv"]
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    with Image.open(tmp_path / "labels.tif") as labels:
+        np.testing.assert_array_equal(np.asarray(labels), many["region"])
+    assert np.asarray(labels)[0, 0] == -1
+    save_regions(many, tmp_path, "components")
+    assert not (tmp_path / "labels.tif").exists()
 
 
 def test_the_command_has_both_kinds_of_regions(tmp_path):

@@ -212,3 +212,20 @@ def test_the_cluster_command_writes_all_files(tmp_path, iris, undrawn):
     done = run(*args[:-1], "file", cwd=tmp_path)
     assert done.returncode == 1
     assert "file is a file; give the name of a folder" in done.stderr
+
+
+def test_the_middle_one_of_three_groups_is_neither_high_nor_low():
+    """By medians alone it is high or low by chance, as one of the two other groups has more rows."""
+    rng = np.random.default_rng(0)
+    sizes, label = [40, 38, 42], np.repeat([0, 1, 2], [40, 38, 42])
+    rows = pd.DataFrame({"age": rng.normal(np.repeat([20.0, 50.0, 80.0], sizes)), "noise": rng.normal(size=120)})
+    table = profiles(rows, label)
+    assert table.xs("age", level="column")["side"].tolist() == ["low", "middle", "high"]
+    assert table.xs("noise", level="column")["side"].tolist() == ["", "", ""]
+    assert names(table) == ["low age", "middle age", "high age"]
+    assert description(table, 1).startswith("middle age (median 50")
+
+
+def test_a_single_cluster_is_all_rows():
+    table = profiles(pd.DataFrame({"x": np.arange(40.0)}), np.zeros(40, int))
+    assert (names(table), description(table, 0)) == (["all rows"], "all rows")
