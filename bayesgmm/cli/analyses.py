@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from bayesgmm.apps.tables.anomalies import Anomalies, Detector
     from bayesgmm.apps.tables.anomaly_files import FlagCounts
     from bayesgmm.apps.tables.clusters import Clusters
+    from bayesgmm.apps.tables.detectors import Detector
     from bayesgmm.apps.tables.flagging import Rule
+    from bayesgmm.apps.tables.judging import Anomalies
 
 SHOWN = 10  # uncertain rows
 SHOWN_COLUMNS = 3
@@ -82,6 +83,9 @@ def anomalies(
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: maximum p-value of a flagged row.")] = None,
     top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
+    contamination: Annotated[
+        float | None, typer.Option(help="Instead of --fdr: share of the rows to flag, at most 0.5.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Write all rows, not only the flagged ones.")] = False,
     save: Annotated[
         Path | None, typer.Option(help="Output file for the fit (.nc); --fit reads it.", autocompletion=files(*FITS))
@@ -105,9 +109,9 @@ def anomalies(
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find anomalous rows of a table, with a reason for each."""
-    from bayesgmm.apps.tables.anomalies import fit_detector
     from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
     from bayesgmm.apps.tables.columns import usable_table
+    from bayesgmm.apps.tables.detectors import fit_detector
     from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.model_choice import COMPONENTS
     from bayesgmm.data.tables import require_file
@@ -116,7 +120,7 @@ def anomalies(
     from bayesgmm.priors.backgrounds import Background
     from bayesgmm.screening.checks import data_check
 
-    rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
+    rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top, "contamination": contamination}
     description = Rule.of(**rule)
     check_other(writable(output, ".csv"), data, new, fit)
     if fit is not None:

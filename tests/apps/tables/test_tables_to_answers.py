@@ -230,7 +230,7 @@ def test_the_choice_of_a_model_uses_no_held_out_row(monkeypatch):
         used.append(x.index)
         return []
 
-    monkeypatch.setattr("bayesgmm.apps.tables.anomalies.evaluate_models", record)
+    monkeypatch.setattr("bayesgmm.apps.tables.detectors.evaluate_models", record)
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["a", "b"])
     found = find_anomalies(table, table.head(3), **QUIET)
     seen = {tuple(row) for row in found.fit["observed_data"]["x"].values}
