@@ -1,5 +1,6 @@
 """Anomaly detection: a scikit-learn outlier detector with p-values."""
 
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior.schema import unpack
+from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import mean_log_density
@@ -120,7 +121,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)
         self.posterior_ = fits.fit(model, points, self.method, self.random_state, self.settings)
-        self._rows = self._left_out(points)
+        self.__dict__.pop("_left_out", None)  # of an earlier fit
         self.offset_ = self._improbable(alpha) if share is None else self._lowest_inlier(points, share)
         return self
 
@@ -150,12 +151,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         If the training points are few, it is also at most this quantile of their scores under fits without them.
         """
         lowest = _quantile(self._simulated(), np.ones(SIMULATED), alpha)
-        return lowest if self._rows is None else min(lowest, _quantile(*self._rows, alpha))
+        return lowest if self._left_out is None else min(lowest, _quantile(*self._left_out, alpha))
 
-    def _left_out(self, points: Points) -> tuple[Array, Array] | None:
-        """Score training points by fits without them, if they are few; None if an engine fails on a part.
+    @cached_property
+    def _left_out(self) -> tuple[Array, Array] | None:
+        """Scores and weights of the training points under fits without them, if they are few; else None.
 
-        Returns scores and row weights.
+        None as well if an engine fails on a part of the points.
         """
         if not cross_conformal.few_points(self.posterior_):
             return None
@@ -165,7 +167,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return None
         if self._mixtures is None:
             return rows.own, rows.weight
-        return np.minimum(rows.own, left_out_scores(points, SEED)), rows.weight
+        return np.minimum(rows.own, left_out_scores(observed(self.posterior_), SEED)), rows.weight
 
     def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""
@@ -263,9 +265,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         points = self._new_points(X)
         score = self._scores(points.values)
         p_value = rank_p_values(score, np.sort(self._simulated()))
-        if self._rows is None:
+        if self._left_out is None:
             return p_value
-        own, weight = self._rows
+        own, weight = self._left_out
         order = np.argsort(own)
         below = np.concatenate([[0.0], np.cumsum(weight[order])])
         below = below[np.searchsorted(own[order], score, side="right")]

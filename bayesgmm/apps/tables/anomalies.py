@@ -37,6 +37,7 @@ def find_anomalies(
     transform: Transform = AUTO,
     background: Background | None = None,
     method: str = "vb",
+    time: str | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Anomalies:
@@ -83,6 +84,8 @@ def find_anomalies(
         Broad component for outliers in ``data``. By default ``Background(share=0.05)`` is tried, and used if it helps.
     method : str
         Inference method for the chosen mixture, as in ``fit``.
+    time : str, optional
+        Column by which the rows are ordered, for ``events``; default the column of dates, if there is one.
     seed : int
     progress : bool
 
@@ -119,6 +122,7 @@ def find_anomalies(
         transform=transform,
         background=background,
         method=method,
+        time=time,
         seed=seed,
         progress=progress,
     )

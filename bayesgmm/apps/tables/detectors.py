@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm.apps.tables.columns import UsableTable, require_rows
+from bayesgmm.apps.tables.events import time_column
 from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.judging import Anomalies, judge_rows, model_p_values
 from bayesgmm.apps.tables.model_choice import (
@@ -22,6 +23,7 @@ from bayesgmm.apps.tables.model_choice import (
 from bayesgmm.apps.tables.p_values import (
     DRAWS,
     heavy_tail,
+    mixtures_of,
     null_of,
     reference_of,
     with_expected,
@@ -34,11 +36,12 @@ from bayesgmm.data.points import as_points
 from bayesgmm.declared import whole
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError, warn
-from bayesgmm.estimators.structures import fit_structures
+from bayesgmm.estimators.structures import COUNTS, fit_structures
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
 from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
+from bayesgmm.posterior.schema import observed
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.wording import plural
 
@@ -52,8 +55,8 @@ if TYPE_CHECKING:
 ABSURD = 30.0  # robust standard deviations from which a value is left out of the first fit
 MAX_ABSURD = 0.05  # share of the rows
 RANGE_OF_SD = 3.29  # distance of the quantiles at 5 and 95 % of a Gaussian, in standard deviations
-MAX_ROUNDS = 3  # fits, each without the certain anomalies of the one before
-CERTAIN = 0.01  # false discovery rate of the rows that are left out of the next fit
+MAX_ROUNDS = 3  # fits, each without the likely anomalies of the one before
+LIKELY = 0.2  # false discovery rate of the rows that are left out of the next fit
 MAX_TRIMMED = 0.2  # share of the rows
 MIN_HELD_OUT = 50  # rows; half of them are held out for calibration
 ROWS_EACH = 10  # minimum number of rows per component
@@ -71,12 +74,15 @@ class Detector:
         The models that were compared.
     scales : Scales
         The rows as they were fitted.
+    time : str, optional
+        Column by which the rows are ordered.
     """
 
     fit: "xr.DataTree"
     table: UsableTable
     tried: list[Candidate]
     scales: Scales
+    time: str | None = None
 
     @property
     def choices(self) -> "pd.DataFrame":
@@ -106,6 +112,14 @@ class Detector:
                 f"{MIN_IMPROVEMENT:.0%}, a background if it reduces it by "
                 f"{plural(round(100 * MIN_BACKGROUND_GAIN), 'percentage point')}"
             )
+        if mixtures_of(self.fit) is not None:
+            lines.append(
+                "the score of a row is its lowest density under this mixture and under tied mixtures with "
+                f"{', '.join(map(str, COUNTS[:-1]))} and {COUNTS[-1]} components (fewer where the rows are few)"
+            )
+        left_out = len(self.table.rows) - len(observed(self.fit).values)
+        if left_out and reference_of(self.fit) is None:
+            lines.append(f"{plural(left_out, 'row was', 'rows were')} left out of the last fit, as likely anomalies")
         return lines
 
     def judge(
@@ -132,7 +146,7 @@ class Detector:
         rows = judge_rows(self.fit, self.table, rule, is_own=True)
         if rule.fdr is not None and rows["anomaly"].any() and reference_of(self.fit) is None:
             warn(filter(None, [heavy_tail(rows["p_value"].dropna().to_numpy())]))
-        return Anomalies(rows, self.fit, self.table, rule, self.tried)
+        return Anomalies(rows, self.fit, self.table, rule, self.tried, self.time, self.words())
 
 
 def fit_detector(
@@ -144,6 +158,7 @@ def fit_detector(
     transform: Transform = AUTO,
     background: Background | None = None,
     method: str = "vb",
+    time: str | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Detector:
@@ -154,7 +169,7 @@ def fit_detector(
     table : UsableTable
     calibrated : bool
         Hold out half of the rows; p-values of new rows are computed from these.
-    n_components, covariance, transform, background, method, seed, progress
+    n_components, covariance, transform, background, method, time, seed, progress
         As in ``find_anomalies``.
 
     Raises
@@ -164,7 +179,7 @@ def fit_detector(
     DeclarationError
         If a setting is invalid.
     """
-    rows = table.rows
+    rows, ordered_by = table.rows, time_column(table, time)
     if calibrated and len(rows) < MIN_HELD_OUT:
         raise DataError(
             f"{len(rows)} rows are too few to judge new rows: half of them are held out; give at least {MIN_HELD_OUT}"
@@ -179,9 +194,9 @@ def fit_detector(
     if calibrated:
         held_out = np.random.default_rng((seed, 12)).permutation(np.arange(len(rows)) % 2 == 1)
         fitted = training.fitted(rows[~held_out])  # the choice of the model must not use held-out rows either
-        return Detector(with_reference(fitted.tree, rows[held_out]), table, fitted.tried, fitted.scales)
+        return Detector(with_reference(fitted.tree, rows[held_out]), table, fitted.tried, fitted.scales, ordered_by)
     fitted = training.trimmed(rows)
-    return Detector(fitted.tree, table, fitted.tried, fitted.scales)
+    return Detector(fitted.tree, table, fitted.tried, fitted.scales, ordered_by)
 
 
 @dataclass(frozen=True)
@@ -219,7 +234,7 @@ class _Training:
         return _Fitted(tree, tried, scales)
 
     def trimmed(self, rows: "pd.DataFrame") -> _Fitted:
-        """Fit rows, and again without those that are anomalies almost certainly, so that these do not bend the model.
+        """Fit rows, and again without those that are probably anomalies, so that these do not bend the model.
 
         Absurd values are left out of the first fit: priors get their scales from the rows that are fitted.
 
@@ -234,11 +249,11 @@ class _Training:
             tree = with_expected(tree)
             log_p = model_p_values(tree, rows)[1]
             tree = with_null(tree, log_p)
-            certain = Rule(fdr=CERTAIN).flag(null_of(tree).p_values(log_p), log_p)[1]
-            is_done = not (kept & certain).any() and (number > 0 or bool(certain[~kept].all()))
-            if not fitted.tried or is_done or certain.mean() > MAX_TRIMMED:
+            likely = Rule(fdr=LIKELY).flag(null_of(tree).p_values(log_p), log_p)[1]
+            is_done = not (kept & likely).any() and (number > 0 or bool(likely[~kept].all()))
+            if not fitted.tried or is_done or likely.mean() > MAX_TRIMMED:
                 break
-            kept = ~certain
+            kept = ~likely
         return replace(fitted, tree=tree)
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesgmm.apps.tables.columns import UsableTable, beside, complete_rows
+from bayesgmm.apps.tables.events import events
 from bayesgmm.apps.tables.flagging import Rule, most_anomalous_first
 from bayesgmm.apps.tables.model_choice import Candidate
 from bayesgmm.apps.tables.p_values import (
@@ -21,7 +23,7 @@ from bayesgmm.apps.tables.p_values import (
 )
 from bayesgmm.data.columns import select
 from bayesgmm.data.points import DataLike
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, warn
 from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import (
@@ -30,7 +32,6 @@ from bayesgmm.predictions.anomalies import (
     left_out,
     rank_p_values,
     rows_among,
-    warn_of_few,
 )
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.reasons import explain_anomalies
@@ -38,12 +39,15 @@ from bayesgmm.reading.marks import NUMBER_MARKS
 from bayesgmm.reading.settings import Source
 from bayesgmm.reading.tables import ReadTable
 from bayesgmm.screening.sheets import sheet_of
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from bayesgmm.sweep.stats import Array
+
+FEW_ADVICE = "Train on more rows, use top=10, or compare with a fit of all rows: judge(find_anomalies(data).fit, new)."
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Anomalies:
     rule : Rule
     tried : list of Candidate
         The models that were compared, with their errors on held-out rows.
+    time : str, optional
+        Column by which the rows are ordered.
+    method : sequence of str
+        How the anomalies were found, in sentences.
 
     Examples
     --------
@@ -76,11 +84,18 @@ class Anomalies:
     table: UsableTable
     rule: Rule
     tried: list[Candidate] = field(default_factory=list)
+    time: str | None = None
+    method: Sequence[str] = ()
 
     @property
     def flagged(self) -> "pd.DataFrame":
         """The flagged rows with the table's own columns, the smallest p-value first."""
         return flagged(self.rows, self.table)
+
+    @cached_property
+    def events(self) -> "pd.DataFrame":
+        """Groups of called rows that lie close together in time; empty if the rows have no order in time."""
+        return events(self.rows, self.table, self.time)
 
 
 def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "pd.DataFrame":
@@ -192,7 +207,7 @@ def judge_rows(tree: "xr.DataTree", table: UsableTable, rule: Rule, is_own: bool
     score, p_value = _scored(tree, rows, is_own)
     q_value, anomaly = rule.flag(p_value, score)
     if not anomaly.any() and (reference := reference_of(tree)) is not None:
-        warn_of_few(p_value, reference.size, str(rule), "Train on more rows, or flag by top=.")
+        _warn_of_few(p_value, reference.size, rule)
     for name, values in {"log_density": score, "p_value": p_value, "q_value": q_value, "anomaly": anomaly}.items():
         judged.iloc[at, judged.columns.get_loc(name)] = values
     if anomaly.any():
@@ -200,6 +215,21 @@ def judge_rows(tree: "xr.DataTree", table: UsableTable, rule: Rule, is_own: bool
         for name in ("component", "reason"):
             judged.iloc[at[anomaly], judged.columns.get_loc(name)] = reasons[name].values
     return judged
+
+
+def _warn_of_few(p_value: "Array", n_reference: int, rule: Rule) -> None:
+    """Warn if the held-out rows are too few for any row to be flagged, however anomalous."""
+    smallest = 1 / (1 + n_reference)
+    lowest = max(1, int((p_value == smallest).sum()))
+    limit = rule.alpha if rule.alpha is not None else (rule.fdr or 1.0) * lowest / p_value.size
+    if smallest > limit:
+        warn(
+            [
+                f"no row can be flagged ({rule}): new rows are compared with {plural(n_reference, 'held-out row')}; "
+                f"no p-value is below {smallest:.2g}, and of {plural(p_value.size, 'row')} "
+                f"{lowest:,} would need at most {limit:.2g}. {FEW_ADVICE}"
+            ]
+        )
 
 
 def _scored(tree: "xr.DataTree", rows: "pd.DataFrame", is_own: bool) -> "tuple[Array, Array]":

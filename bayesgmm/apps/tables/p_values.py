@@ -144,7 +144,7 @@ def scores(tree: "xr.DataTree", data: DataLike) -> Array:
     either kind has a low density under some of the mixtures.
     """
     points = points_for(tree, data)
-    score, mixtures = mean_log_density(tree, points), TiedMixtures.of(_stored(tree))
+    score, mixtures = mean_log_density(tree, points), mixtures_of(tree)
     return score if mixtures is None else np.minimum(score, mixtures.lowest_log_density(points.values))
 
 
@@ -188,6 +188,11 @@ def with_reference(tree: "xr.DataTree", held_out: DataLike) -> "xr.DataTree":
 def with_mixtures(tree: "xr.DataTree", mixtures: TiedMixtures) -> "xr.DataTree":
     """Copy of a fit that stores tied mixtures of the same columns, in group ``calibration``."""
     return _calibrated(tree, {**mixtures.variables()})
+
+
+def mixtures_of(tree: "xr.DataTree") -> TiedMixtures | None:
+    """Tied mixtures that a fit stores; None if it stores none."""
+    return TiedMixtures.of(_stored(tree))
 
 
 def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":
