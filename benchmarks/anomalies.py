@@ -98,14 +98,14 @@ DETECTORS = {
 }
 
 
-def calls(train, test, anomaly):
+def flags(train, test, anomaly):
     """Return AUC of find_anomalies, how many anomalies are flagged, and how many of the flagged rows are anomalies."""
     names = [f"x{j}" for j in range(train.shape[1])]
     fit = find_anomalies(pd.DataFrame(train, columns=names), progress=False).fit
     rows = judge(fit, pd.DataFrame(test, columns=names), fdr=FDR).rows
-    called = rows["anomaly"].to_numpy(bool)
-    found = f"{called[anomaly].sum()} of {anomaly.sum()}"
-    return roc_auc_score(anomaly, -rows["log_density"]), found, f"{anomaly[called].sum()} of {called.sum()}"
+    flagged = rows["anomaly"].to_numpy(bool)
+    found = f"{flagged[anomaly].sum()} of {anomaly.sum()}"
+    return roc_auc_score(anomaly, -rows["log_density"]), found, f"{anomaly[flagged].sum()} of {flagged.sum()}"
 
 
 def main(folder=None):
@@ -115,7 +115,7 @@ def main(folder=None):
         for protocol in PROTOCOLS:
             ranking(everything, protocol)
         for protocol in PROTOCOLS:
-            calling(everything, protocol)
+            flagging(everything, protocol)
 
 
 def ranking(everything, protocol):
@@ -135,10 +135,10 @@ def ranking(everything, protocol):
     )
 
 
-def calling(everything, protocol):
+def flagging(everything, protocol):
     print(f"find_anomalies, {PROTOCOLS[protocol]}; one split, flagged at fdr={FDR}.\n")
     print("| table | AUC | anomalies flagged | anomalies among the flagged |\n|---|---|---|---|", flush=True)
     for name, x, anomaly in everything:
-        auc, called, right = calls(*next(splits(x, anomaly, protocol, 1)))
-        print(f"| {name} | {auc:.3f} | {called} | {right} |", flush=True)
+        auc, found, right = flags(*next(splits(x, anomaly, protocol, 1)))
+        print(f"| {name} | {auc:.3f} | {found} | {right} |", flush=True)
     print(flush=True)

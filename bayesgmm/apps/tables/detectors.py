@@ -53,10 +53,11 @@ if TYPE_CHECKING:
     from bayesgmm.sweep.stats import Array
 
 ABSURD = 30.0  # robust standard deviations from which a value is left out of the first fit
+ABSURD_SCALED = 15.0  # the same on the scales of the fit
 MAX_ABSURD = 0.05  # share of the rows
 RANGE_OF_SD = 3.29  # distance of the quantiles at 5 and 95 % of a Gaussian, in standard deviations
 MAX_ROUNDS = 3  # fits, each without the likely anomalies of the one before
-LIKELY = 0.2  # false discovery rate of the rows that are left out of the next fit
+LIKELY = 0.05  # false discovery rate of the rows that are left out of the next fit
 MAX_TRIMMED = 0.2  # share of the rows
 MIN_HELD_OUT = 50  # rows; half of them are held out for calibration
 ROWS_EACH = 10  # minimum number of rows per component
@@ -217,11 +218,15 @@ class _Training:
     seed: int
     progress: bool
 
-    def fitted(self, rows: "pd.DataFrame", without_few: bool = False) -> _Fitted:
+    def scaled(self, rows: "pd.DataFrame") -> Scales:
+        """Choose the scales of the columns; tails matter more than plain units."""
+        return scales_of(rows, self.transform, FAMILIES, self.seed, min_gain=0)
+
+    def fitted(self, rows: "pd.DataFrame", scales: Scales | None = None, without_few: bool = False) -> _Fitted:
         """Choose transforms and the mixture, fit it to rows, and add the tied mixtures of the score."""
         settings: dict[str, Any] = {"seed": self.seed, "progress": self.progress}
         settings |= {"draws": DRAWS} if "draws" in engine_named(self.method).defaults else {}
-        scales = scales_of(rows, self.transform, FAMILIES, self.seed, min_gain=0)  # tails matter more than plain units
+        scales = scales or self.scaled(rows)
         settings["transform"] = scales.transform
         few = len(rows) < MIN_HELD_OUT or len(self.models) == 1
         tried = [] if few else evaluate_models(scales.fitted, self.models, self.seed, self.progress)
@@ -242,9 +247,13 @@ class _Training:
         ----------
         .. [1] Hadi (1992), J. R. Stat. Soc. B 54(3), 761-771.
         """
-        kept = ~absurd(rows.to_numpy(np.float64))
+        kept = ~absurd(rows.to_numpy(np.float64), ABSURD)
+        scales = self.scaled(rows[kept])
+        if (more := absurd(scales.fitted.to_numpy(np.float64), ABSURD_SCALED)).any():
+            kept[kept] = ~more
+            scales = self.scaled(rows[kept])
         for number in range(MAX_ROUNDS):
-            fitted = self.fitted(rows[kept], without_few=True)
+            fitted = self.fitted(rows[kept], None if number else scales, without_few=True)
             tree = holding(fitted.tree, rows[kept]) if fitted.scales.spread_out else fitted.tree
             tree = with_expected(tree)
             log_p = model_p_values(tree, rows)[1]
@@ -257,17 +266,16 @@ class _Training:
         return replace(fitted, tree=tree)
 
 
-def absurd(x: "Array") -> "NDArray[np.bool_]":
-    """Rows (N,) of a few values that are very far from all others: more than 30 robust standard deviations.
+def absurd(x: "Array", far: float) -> "NDArray[np.bool_]":
+    """Rows (N,) of a few values that are very far from all others: more than ``far`` robust standard deviations.
 
     These are computed from the quantiles at 5 and 95 %. No row is absurd if more than 5 % would be.
 
     Examples
     --------
-    >>> absurd(np.append(np.linspace(-1, 1, 99), 1e6)[:, None]).sum()
+    >>> absurd(np.append(np.linspace(-1, 1, 99), 1e6)[:, None], 30.0).sum()
     np.int64(1)
     """
     low, middle, high = np.quantile(x, [0.05, 0.5, 0.95], axis=0)
-    far = (np.abs(x - middle) > ABSURD * (high - low) / RANGE_OF_SD) & (high > low)
-    rows = far.any(axis=1)
+    rows = ((np.abs(x - middle) > far * (high - low) / RANGE_OF_SD) & (high > low)).any(axis=1)
     return rows if rows.mean() <= MAX_ABSURD else np.zeros(len(x), bool)

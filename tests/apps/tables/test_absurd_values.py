@@ -45,11 +45,11 @@ def test_absurd_rows_of_several_kinds_do_not_hide_each_other():
 
 def test_rows_that_are_left_out_of_the_first_fit_are_few_and_very_far():
     x = np.random.default_rng(0).standard_t(5, size=(1000, 3))
-    assert not absurd(x).any()
+    assert not absurd(x, 30.0).any()
     x[3, 1] = 1e4
-    assert np.flatnonzero(absurd(x)).tolist() == [3]
+    assert np.flatnonzero(absurd(x, 30.0)).tolist() == [3]
     x[:100, 1] = 1e4  # a group
-    assert not absurd(x).any()
+    assert not absurd(x, 30.0).any()
 
 
 def test_a_share_of_the_rows_is_called():
