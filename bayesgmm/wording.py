@@ -20,6 +20,17 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def number_in_words(value: float) -> str:
+    """Format a number with four significant digits, without an exponent where possible.
+
+    Examples
+    --------
+    >>> number_in_words(3706.25), number_in_words(1234567.0), number_in_words(0.00012345)
+    ('3706', '1,234,567', '0.0001234')
+    """
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
 def listing(names: Sequence[object]) -> str:
     """Format names for an error message: the first five, and the number of the others."""
     shown = ", ".join(repr(name) if isinstance(name, str) else str(name) for name in names[:SHOWN])

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import (
     advi,
+    anomalies,
     builder,
     diagnosis,
     em,
@@ -44,6 +45,7 @@ PARTS = {
     "diagnosis": diagnosis,
     "segmentation": segmentation,
     "speech": speech,
+    "anomalies": anomalies,
     "startup": startup,
 }
 PACKAGES = (
@@ -93,6 +95,7 @@ def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[st
     own.add_argument("--engines", nargs="+", choices=search.SIDES, metavar="ENGINE", help=", ".join(search.SIDES))
     own.add_argument("--problems", nargs="+", metavar="NAME", help="problems whose description contains a name")
     own.add_argument("--results", type=Path, help="file to which each run is appended; its runs are not repeated")
+    parser.add_argument("--folder", type=Path, help="more tables for the part anomalies: NAME.npz with X and y")
     given = vars(parser.parse_args(arguments))
     named = given.pop("part")
     for unknown in set(named) - set(PARTS):
@@ -102,11 +105,14 @@ def chosen_parts(arguments: list[str] | None = None) -> tuple[list[str], dict[st
 
 def main() -> None:
     chosen, given = chosen_parts()
+    folder = given.pop("folder")
     print(f"Machine: {machine()}.\n\nVersions: {versions()}.", flush=True)
     for name in chosen:
         print(f"\n{PARTS[name].TITLE}\n", flush=True)
         part = PARTS[name]
-        if part is search:
+        if part is anomalies:
+            part.main(folder)
+        elif part is search:
             part.main(**given)
         else:
             part.main(quick=True) if given["quick"] and part is overfitted else part.main()

@@ -6,6 +6,7 @@ from .speech import audio, synthesis
 from .speech.classifier import SpeechClassifier
 from .speech.recording_lists import recordings_in
 from .tables.anomalies import Anomalies, find_anomalies, judge
+from .tables.anomaly_report import save_anomalies
 from .tables.clusters import Clusters, cluster_table
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "read_image",
     "recordings_in",
     "region_table",
+    "save_anomalies",
     "save_regions",
     "segment_image",
     "synthesis",

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from bayesgmm.apps.tables.anomalies import Anomalies, Detector
     from bayesgmm.apps.tables.anomaly_files import FlagCounts
     from bayesgmm.apps.tables.clusters import Clusters
+    from bayesgmm.apps.tables.detectors import Detector
     from bayesgmm.apps.tables.flagging import Rule
+    from bayesgmm.apps.tables.judging import Anomalies
 
 SHOWN = 10  # uncertain rows
 SHOWN_COLUMNS = 3
@@ -53,6 +54,8 @@ TRAINING = {
     "transform",
     "background",
     "method",
+    "time",
+    "report",
     "seed",
 }  # options
 
@@ -82,7 +85,13 @@ def anomalies(
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Instead of --fdr: maximum p-value of a flagged row.")] = None,
     top: Annotated[int | None, typer.Option(help="Instead of --fdr: number of rows to flag.")] = None,
+    contamination: Annotated[
+        float | None, typer.Option(help="Instead of --fdr: share of the rows to flag, at most 0.5.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Write all rows, not only the flagged ones.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Output folder for an HTML report, a picture and a table of events.")
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Output file for the fit (.nc); --fit reads it.", autocompletion=files(*FITS))
     ] = None,
@@ -102,27 +111,39 @@ def anomalies(
         float | None, typer.Option(help="Share of outliers in the table. (default: 0.05 if that reduces the error)")
     ] = None,
     method: Annotated[str, typer.Option(help=f"Inference: {either(METHODS)}.", autocompletion=one_of(*METHODS))] = "vb",
+    time: Annotated[
+        str | None,
+        typer.Option(help="Column by which rows are ordered, to group them in events. (default: the column of dates)"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
 ) -> None:
     """Find anomalous rows of a table, with a reason for each."""
-    from bayesgmm.apps.tables.anomalies import fit_detector
+    import matplotlib as mpl
+
     from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
+    from bayesgmm.apps.tables.anomaly_report import FILES, save_anomalies
     from bayesgmm.apps.tables.columns import usable_table
+    from bayesgmm.apps.tables.detectors import fit_detector
     from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.model_choice import COMPONENTS
     from bayesgmm.data.tables import require_file
-    from bayesgmm.files import writable
+    from bayesgmm.files import writable, writable_folder
     from bayesgmm.posterior import schema
     from bayesgmm.priors.backgrounds import Background
     from bayesgmm.screening.checks import data_check
 
-    rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top}
+    rule: dict[str, Any] = {"fdr": fdr, "alpha": alpha, "top": top, "contamination": contamination}
     description = Rule.of(**rule)
     check_other(writable(output, ".csv"), data, new, fit)
+    found: Anomalies | None = None
     if fit is not None:
         refuse(TRAINING, "can't be used with --fit: the table is compared with the saved fit")
         parts: Iterable[Anomalies] = judge_file(schema.load(fit), data, **rule)
     else:
+        if new is not None:
+            refuse({"report"}, "can't be used with --new")
+        if report is not None:
+            writable_folder(report, FILES)
         if save is not None:
             check_other(writable(save, *schema.FORMATS), data, new)
         if new is not None:
@@ -136,16 +157,36 @@ def anomalies(
             transform=transform,
             background=None if background is None else Background(share=background),
             method=method,
+            time=time,
             seed=seed,
             calibrated=new is not None,
         )
         _show_detector(detector)
         if save is not None:
             wrote(schema.save(detector.fit, save))
-        parts = [detector.judge(**rule)] if new is None else judge_file(detector.fit, new, **rule, codes=detector.codes)
+        if new is None:
+            found = detector.judge(**rule)
+            parts = [found]
+        else:
+            parts = judge_file(detector.fit, new, **rule, codes=detector.codes)
     count = write_flagged(parts, output, everything)
     _show_flagged(count, description)
+    _show_events(found)
     wrote(output, count.rows if everything else count.flagged)
+    if report is not None and found is not None:
+        mpl.use("Agg")
+        for path in save_anomalies(found, report, wording=as_options):
+            wrote(path)
+
+
+def _show_events(found: "Anomalies | None") -> None:
+    from bayesgmm.apps.tables.events import event_words
+
+    if found is not None and (words := event_words(found.events, int(found.rows["anomaly"].sum()))):
+        say(words)
+        events = found.events.drop(columns="reason")
+        shown = events.assign(p_value=[f"{p:.2g}" for p in events["p_value"]]).head(SHOWN)
+        show(shown, f"Events by {found.time}", name="events", values=found.events)
 
 
 def _show_flagged(count: "FlagCounts", rule: "Rule") -> None:

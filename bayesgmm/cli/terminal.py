@@ -81,6 +81,8 @@ DataAnywhere = Annotated[
 ]
 QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
+CALLS = {"judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table"}
+"""Calls of Python functions that a message names, as options."""
 ARGUMENT = re.compile(
     r"--[\w-]+ \w+=[^\s,]+(?:, \w+=[^\s,]+)*"
     r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|range\(\d+, \d+\)|-?\w(?:[\w.+-]*\w)?)"
@@ -223,6 +225,8 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
     def option(match: re.Match[str]) -> str:
         return f"{options[match['name']]} {_typed(match['value'])}" if match["name"] in options else match[0]
 
+    for call, words in CALLS.items():
+        message = message.replace(call, words)
     given = session().options if given is None else given
     options = given | ({"n_components": given["components"]} if "components" in given else {})
     return ARGUMENT.sub(option, message)

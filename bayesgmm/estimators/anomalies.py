@@ -1,5 +1,6 @@
 """Anomaly detection: a scikit-learn outlier detector with p-values."""
 
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -12,15 +13,17 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
+from bayesgmm.estimators.structures import best_count, fit_structures, left_out_scores
 from bayesgmm.model import MixtureModel
-from bayesgmm.posterior.schema import unpack
+from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions import cross_conformal
-from bayesgmm.predictions.anomalies import anomaly_scores
+from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import mean_log_density
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 
 SIMULATED = 10_000  # number of simulated points for p-values
+AUTO = "auto"
 SEED = 0  # seed of the simulation
 
 
@@ -28,12 +31,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     r"""Anomaly detector: anomalies are points of low density under a mixture.
 
     The score of a point is its log density, averaged over the posterior. A point is an anomaly if its score is below
-    ``offset_``.
+    ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components:
+    with many components an anomaly can have one of its own, with few, points between groups are dense.
 
     Parameters
     ----------
-    n_components : int
+    n_components : int or 'auto'
+        With 'auto', several tied mixtures are fitted; ``posterior_`` is the one with the lowest BIC, from which
+        p-values are computed.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
+        With ``n_components='auto'``, that of ``posterior_`` is always 'tied'.
     contamination : float or 'auto'
         Fraction of the training points that are anomalies, in (0, 0.5]. With 'auto', anomalies are points whose
         p-value is at most ``alpha``.
@@ -57,8 +64,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    With ``method='em'`` and too many components, an anomaly far from all other points can get a component of its own,
-    and is then not flagged. Use few components, train on normal data, or use another method.
+    With ``method='em'`` and a given number of components that is too large, an anomaly far from all other points can
+    get a component of its own, and is then not flagged. Use ``n_components='auto'``, or train on normal data.
 
     References
     ----------
@@ -74,7 +81,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int = 1,
+        n_components: int | str = AUTO,
         *,
         covariance_type: str = "full",
         contamination: float | str = 0.1,
@@ -110,36 +117,61 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         arguments.family_of(self.covariance_type)
         alpha = probability("alpha", self.alpha)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight, min_samples=2)
-        model = MixtureModel(self.n_components, self.covariance_type)
+        model = self._declared(points)
         arguments.require_rows(points, model.n_components)
         model = fits.proper(model, points, points.summary.variance)
         self.posterior_ = fits.fit(model, points, self.method, self.random_state, self.settings)
-        self._rows = self._left_out()
+        self.__dict__.pop("_left_out", None)  # of an earlier fit
         self.offset_ = self._improbable(alpha) if share is None else self._lowest_inlier(points, share)
         return self
+
+    def _declared(self, points: Points) -> MixtureModel:
+        """Declare the mixture; with 'auto', fit those of the score, and choose among them."""
+        self._mixtures = None
+        if not isinstance(self.n_components, str):
+            return MixtureModel(self.n_components, self.covariance_type)
+        if self.n_components != AUTO:
+            raise DeclarationError(f"n_components={self.n_components!r}: must be a positive integer or 'auto'")
+        self._mixtures = fit_structures(points, SEED)
+        return MixtureModel(best_count(self._mixtures, points), "tied")
+
+    def _scores(self, values: Array) -> Array:
+        """Compute the scores (N,) of points (N, D)."""
+        score = mean_log_density(self.posterior_, values)
+        return score if self._mixtures is None else np.minimum(score, self._mixtures.lowest_log_density(values))
+
+    def _simulated(self) -> Array:
+        """Scores of points simulated from the fit."""
+        posterior = unpack(self.posterior_).thin(1000)
+        return self._scores(simulate(posterior, SIMULATED, np.random.default_rng(SEED)))
 
     def _improbable(self, alpha: float) -> float:
         """Compute the lowest score whose p-value, (1 + number of scores at most this) / (1 + M), is above alpha.
 
         If the training points are few, it is also at most this quantile of their scores under fits without them.
         """
-        posterior = unpack(self.posterior_).thin(1000)
-        drawn = simulate(posterior, SIMULATED, np.random.default_rng(SEED))
-        lowest = _quantile(mean_log_density(self.posterior_, drawn), np.ones(SIMULATED), alpha)
-        return lowest if self._rows is None else min(lowest, _quantile(self._rows.own, self._rows.weight, alpha))
+        lowest = _quantile(self._simulated(), np.ones(SIMULATED), alpha)
+        return lowest if self._left_out is None else min(lowest, _quantile(*self._left_out, alpha))
 
-    def _left_out(self) -> cross_conformal.Weighted | cross_conformal.Refitted | None:
-        """Score the training points by fits without them, if they are few; None if an engine fails on a part."""
+    @cached_property
+    def _left_out(self) -> tuple[Array, Array] | None:
+        """Scores and weights of the training points under fits without them, if they are few; else None.
+
+        None as well if an engine fails on a part of the points.
+        """
         if not cross_conformal.few_points(self.posterior_):
             return None
         try:
-            return cross_conformal.references(self.posterior_, 1000)
+            rows = cross_conformal.references(self.posterior_, 1000)
         except (ComponentError, DataError, SamplingError):
             return None
+        if self._mixtures is None:
+            return rows.own, rows.weight
+        return np.minimum(rows.own, left_out_scores(observed(self.posterior_), SEED)), rows.weight
 
     def _lowest_inlier(self, points: Points, share: float) -> float:
         """Compute the lowest score of a training point outside the given share of lowest scores."""
-        score = mean_log_density(self.posterior_, points.values)
+        score = self._scores(points.values)
         weight = np.ones(len(score)) if points.weights is None else points.weights
         order = np.argsort(score, kind="stable")
         below = weight[order].cumsum()
@@ -163,7 +195,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             If the data are not valid.
         """
         points = self._new_points(X)
-        return mean_log_density(self.posterior_, points.values)
+        return self._scores(points.values)
 
     def decision_function(self, X: DataLike) -> Array:
         """Compute ``score_samples(X) - offset_``: negative for anomalies.
@@ -231,14 +263,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         array([1., 0.])
         """
         points = self._new_points(X)
-        scores = anomaly_scores(self.posterior_, points.values, simulated=SIMULATED, seed=SEED)
-        p_value = scores["p_value"].values
-        if self._rows is None:
+        score = self._scores(points.values)
+        p_value = rank_p_values(score, np.sort(self._simulated()))
+        if self._left_out is None:
             return p_value
-        score, order = scores["log_density"].values, np.argsort(self._rows.own)
-        below = np.concatenate([[0.0], np.cumsum(self._rows.weight[order])])
-        below = below[np.searchsorted(self._rows.own[order], score, side="right")]
-        return np.where(below > 0, np.maximum(p_value, (1 + below) / (1 + self._rows.weight.sum())), p_value)
+        own, weight = self._left_out
+        order = np.argsort(own)
+        below = np.concatenate([[0.0], np.cumsum(weight[order])])
+        below = below[np.searchsorted(own[order], score, side="right")]
+        return np.where(below > 0, np.maximum(p_value, (1 + below) / (1 + weight.sum())), p_value)
 
     def _new_points(self, X: DataLike) -> Points:
         check_is_fitted(self)

@@ -5,6 +5,7 @@ from bayesgmm.plots.checks import check, check_data
 from bayesgmm.plots.cluster_numbers import n_clusters, n_clusters_data, n_components, n_components_data
 from bayesgmm.plots.clusters import assignment_data, assignments
 from bayesgmm.plots.densities import density, density_data
+from bayesgmm.plots.flagged_rows import flagged_rows, flagged_rows_data
 from bayesgmm.plots.forests import weights, weights_data
 from bayesgmm.plots.merging import entropy, entropy_data
 from bayesgmm.plots.mixtures import pairs, pairs_data
@@ -29,6 +30,8 @@ __all__ = [
     "elbo_data",
     "entropy",
     "entropy_data",
+    "flagged_rows",
+    "flagged_rows_data",
     "n_clusters",
     "n_clusters_data",
     "n_components",

@@ -1,6 +1,7 @@
-"""Explain anomalies: which columns of a point differ from their expectation given the other columns."""
+"""Explain anomalies: the cells of a point that do not fit the rest of it."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,31 +9,37 @@ from numpy.typing import NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import Posterior, points_for, transforms_of
+from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, transforms_of
 from bayesgmm.predictions.densities import dataset
-from bayesgmm.predictions.predictive import assignments
+from bayesgmm.predictions.suspects import Gaussians, Suspects, find_suspects, given_rest
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import number_in_words, plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DRAWS = 100  # default number of posterior draws that z-scores are averaged over
-LARGE = 2.0  # z-score from which a column is named in the reason
 ROUNDING = 1e-13  # of a value that was transformed and transformed back
 MAX_NAMED = 3  # maximum number of columns in a reason
 
 
 def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
-    r"""Compute the z-score of each column of each point, given the other columns and the component of the point.
+    r"""Find the suspect cells of each point, and compute its z-scores.
 
-    With k the most probable component of the point, and :math:`\Lambda_k` its precision matrix:
+    The suspect cells are the smallest set without which the rest of the point is ordinary for some component: the
+    squared distance of the rest is not larger than chance makes it in one of 1,000 points [2]_. Their z-scores and
+    expectations, ``rest_z`` and ``rest_expected``, are conditional on the cells that are not suspect, so a wrong value
+    is not held against the others. If other sets of the same size explain the point about as well, the reason names
+    them.
+
+    With k the most probable component given the cells that are not suspect, and :math:`\Lambda_k` its precision matrix:
 
     .. math:: z_{nj} = \frac{(\Lambda_k (x_n - \mu_k))_j}{\sqrt{\Lambda_{k,jj}}}
               = \frac{x_{nj} - \mathrm{E}[x_j \mid x_{n,-j}, k]}{\mathrm{sd}[x_j \mid x_{n,-j}, k]}
 
-    averaged over the posterior. Each z is a standard normal for points of the component [1]_. A value can be ordinary
-    in its own column (a weight of 70 kg) and unusual given the other columns (a height of 1 m): then ``z`` is large,
-    and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
+    is averaged over the posterior. Each z is a standard normal for points of the component [1]_. A value can be
+    ordinary in its own column (a weight of 70 kg) and unusual given the other columns (a height of 1 m): then ``z`` is
+    large, and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
     ``marginal_z`` is large, and ``z`` can be small.
 
     If the fit has transforms, z-scores are those of the transformed columns; values and expectations are in data units.
@@ -48,9 +55,11 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     Returns
     -------
     Dataset
-        ``component`` [point], the most probable one; ``z`` and ``marginal_z`` [point, feature], in standard deviations;
-        ``expected`` [point, feature], the expectation given the component and the other columns, in data units;
-        ``reason`` [point], a text that names up to three columns with a z-score of 2 or more.
+        ``component`` [point], the most probable one given the cells that are not suspect; components of very few
+        points are not considered; ``suspect`` [point, feature]; ``rest_z`` and ``rest_expected`` [point, feature], the
+        z-score and the expectation given the cells that are not suspect; ``z`` and ``marginal_z`` [point, feature];
+        ``expected`` [point, feature], the expectation given all other columns, in data units; ``reason`` [point], a
+        text that names up to three suspect columns, or says that the point is ordinary.
 
     Raises
     ------
@@ -62,6 +71,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     References
     ----------
     .. [1] Lauritzen (1996), Graphical Models, section 5.1.
+    .. [2] Rousseeuw & Van den Bossche (2018), Technometrics 60(2), 135-145.
 
     Examples
     --------
@@ -75,37 +85,47 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     (True, True)
     """
     points, posterior = points_for(fit, data).complete("explain_anomalies"), aligned(fit, draws)
-    component = assignments(fit, points, draws=draws)["label"].values  # a file is read once
+    components, kept = _gaussians(fit, posterior)
+    found = find_suspects(points.values, components)
+    rest_z, rest_expected = given_rest(points.values, components, found)
+    component = kept[found.component]
     z, marginal, expected = _z_scores(posterior, points.values, component)
-    centre = _centres(posterior)[component]
     if (transforms := transforms_of(fit)).changed:
-        expected, centre = transforms.inverse(expected), transforms.inverse(centre)
-        values = _unrounded(transforms.inverse(points.values), centre)
+        unit = transforms.inverse(components.mean[found.component])
+        expected, rest_expected = transforms.inverse(expected), transforms.inverse(rest_expected)
+        values = _unrounded(transforms.inverse(points.values), unit)
         points = replace(points, values=values, columns=transforms.names)
     each = ("point", "feature")
     names = fit["posterior"].coords["component"].values
-    scores = dataset(
-        points,
-        {
-            "component": ("point", names[component]),
-            "z": (each, z),
-            "marginal_z": (each, marginal),
-            "expected": (each, expected),
-        },
-        feature=list(points.columns),
-    )
-    reasons = _reasons(points, z, marginal, expected, centre)
+    variables = {
+        "component": ("point", names[component]),
+        "suspect": (each, found.cells),
+        "rest_z": (each, rest_z),
+        "rest_expected": (each, rest_expected),
+        "z": (each, z),
+        "marginal_z": (each, marginal),
+        "expected": (each, expected),
+    }
+    scores = dataset(points, variables, feature=list(points.columns))
+    reasons = _reasons(points, found, rest_z, rest_expected, names[component])
     return scores.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
+
+
+def _gaussians(fit: "xr.DataTree", posterior: Posterior) -> tuple[Gaussians, NDArray[np.intp]]:
+    """Posterior mean components, without those on few rows (these may be anomalies themselves); and which they are."""
+    p = posterior.parameters
+    weight, mean, covariance = p.weight.mean(axis=0), p.mean.mean(axis=0), p.covariance.mean(axis=0)
+    n_rows = observed(fit).total_weight if holds_points(fit) else np.inf
+    kept = np.flatnonzero(weight * n_rows > mean.shape[1] + 1)
+    kept = kept if kept.size else np.array([weight.argmax()])
+    scale = posterior.standard.scale
+    precision = np.linalg.inv(covariance[kept] / np.outer(scale, scale)) / np.outer(scale, scale)
+    return Gaussians(np.log(weight[kept]), mean[kept], precision), kept
 
 
 def _unrounded(values: Array, unit: Array) -> Array:
     """Replace by zero what is only the rounding error of an inverse transform."""
     return np.where(np.abs(values) < ROUNDING * np.abs(unit), 0.0, values)
-
-
-def _centres(posterior: Posterior) -> Array:
-    """Compute posterior means (K, D) of the components' means."""
-    return posterior.parameters.mean.mean(axis=0)
 
 
 def _z_scores(posterior: Posterior, values: Array, component: NDArray[np.intp]) -> tuple[Array, Array, Array]:
@@ -126,14 +146,45 @@ def _z_scores(posterior: Posterior, values: Array, component: NDArray[np.intp]) 
     return z / n, marginal / n, expected / n
 
 
-def _reasons(points: Points, z: Array, marginal: Array, expected: Array, centre: Array) -> list[str]:
-    """Describe the columns with the largest z-scores of each point, the largest first."""
-    reasons = []
-    for x, own, alone, others, middle in zip(points.values, z, marginal, expected, centre, strict=True):
-        together = len(x) > 1 and np.abs(own).max() >= max(LARGE, 0.5 * np.abs(alone).max())
-        score, expectation = (own, others) if together else (alone, middle)
-        words = "given the other columns" if together else "in its component"
-        far = [j for j in np.argsort(-np.abs(score), kind="stable")[:MAX_NAMED] if abs(score[j]) >= LARGE]
-        parts = [f"{points.columns[j]} {x[j]:.4g} ({score[j]:+.1f} sd from {expectation[j]:.4g})" for j in far]
-        reasons.append(f"{'; '.join(parts)} {words}" if parts else "no single column: all columns together")
-    return reasons
+def _reasons(points: Points, found: Suspects, z: Array, expected: Array, component: NDArray) -> list[str]:
+    """Describe the suspect cells of each point, the largest z-score first."""
+    rows = zip(points.values, z, expected, found.cells, found.others, component, strict=True)
+    return [
+        _reason(_Cells(points.columns, x, zs, means), np.flatnonzero(cells), others, k)
+        for x, zs, means, cells, others, k in rows
+    ]
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """One point: its columns, values, z-scores given the rest, and expectations, (D,) each."""
+
+    columns: tuple[str, ...]
+    x: Array
+    z: Array
+    expected: Array
+
+    def words(self, at: Sequence[int]) -> str:
+        order = sorted(at, key=lambda j: -abs(self.z[j]))
+        parts = [
+            f"{self.columns[j]} {number_in_words(self.x[j])} ({_sd(self.z[j])} sd from "
+            f"{number_in_words(self.expected[j])})"
+            for j in order[:MAX_NAMED]
+        ]
+        more = [f"and {plural(len(order) - MAX_NAMED, 'more column')}"] if len(order) > MAX_NAMED else []
+        return "; ".join([*parts, *more])
+
+
+def _sd(z: float) -> str:
+    return f"{z:+.1f}" if abs(z) < 100 else f"{z:+,.0f}"
+
+
+def _reason(cells: _Cells, suspects: NDArray[np.intp], others: list[tuple[int, ...]], component: np.generic) -> str:
+    if not suspects.size:
+        largest = cells.words([int(np.abs(cells.z).argmax())])
+        return f"ordinary for component {component}; the largest difference is {largest}"
+    if suspects.size == len(cells.x):
+        return f"{'every column: ' if suspects.size > 1 else ''}{cells.words(suspects.tolist())} in its component"
+    either = [" and ".join(cells.columns[j] for j in other) for other in others[:MAX_NAMED]]
+    instead = f"; or it is {' or '.join(either)} that does not fit the rest" if either else ""
+    return f"{cells.words(suspects.tolist())} given the other columns{instead}"

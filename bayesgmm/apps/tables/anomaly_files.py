@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.apps.tables.anomalies import Anomalies, flagged, judged_table, usable_table_for
 from bayesgmm.apps.tables.columns import free_name
 from bayesgmm.apps.tables.flagging import Rule
+from bayesgmm.apps.tables.judging import Anomalies, flagged, judged_table, usable_table_for
 from bayesgmm.apps.tables.p_values import with_expected
 from bayesgmm.data.tables import read_chunks, read_file
 from bayesgmm.errors import DeclarationError, TableWarning, warn
@@ -48,10 +48,13 @@ def judge_file(
     fdr: float | None = None,
     alpha: float | None = None,
     top: int | None = None,
+    contamination: float | None = None,
     chunk: int = CHUNK,
     codes: Mapping[str, Sequence[float]] | None = None,
 ) -> Iterator[Anomalies]:
-    """Flag anomalous rows of a CSV file in chunks; of a Parquet file, or by ``top``, all rows at once.
+    """Flag anomalous rows of a CSV file in chunks.
+
+    Of a Parquet file, or by ``top`` or ``contamination``, all rows are read at once.
 
     The false discovery rate is controlled in each chunk separately.
 
@@ -59,7 +62,7 @@ def judge_file(
     ----------
     tree : DataTree
     path : str, Path or TableFile
-    fdr, alpha, top : float, float, int, optional
+    fdr, alpha, top, contamination : float, float, int, float, optional
         As in ``find_anomalies``.
     chunk : int
         Rows per chunk.
@@ -76,11 +79,11 @@ def judge_file(
     DataError
         If the file can't be read, or lacks a column of the fit.
     DeclarationError
-        If more than one of ``fdr``, ``alpha`` and ``top`` is given, or a value is out of range.
+        If more than one of ``fdr``, ``alpha``, ``top`` and ``contamination`` is given, or a value is out of range.
     """
     tree = with_expected(tree)  # simulated once, not for each chunk
-    names, rule = [*transforms_of(tree).names], Rule.of(fdr, alpha, top)
-    for i, sheet in enumerate([read_file(path, forced=names)] if top is not None else read_chunks(path, chunk, names)):
+    names, rule = [*transforms_of(tree).names], Rule.of(fdr, alpha, top, contamination)
+    for i, sheet in enumerate([read_file(path, forced=names)] if rule.ranks else read_chunks(path, chunk, names)):
         warn(sheet.words if i == 0 else (), TableWarning)
         yield judged_table(tree, usable_table_for(tree, sheet, codes), rule)
 

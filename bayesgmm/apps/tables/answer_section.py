@@ -6,13 +6,12 @@ import numpy as np
 
 from bayesgmm.apps.tables.cross_tables import cell_words
 from bayesgmm.apps.tables.found_clusters import FoundClusters
-from bayesgmm.apps.tables.profiles import number_in_words
 from bayesgmm.plots.separation import separation, separation_data
 from bayesgmm.plots.style import colour
 from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph, Picture
 from bayesgmm.reports.pages import Filled
 from bayesgmm.reports.pictures import picture
-from bayesgmm.wording import plural
+from bayesgmm.wording import number_in_words, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.profiles import number_in_words
 from bayesgmm.data.columns import is_numeric
 from bayesgmm.screening.results import IDS, DataCheck
+from bayesgmm.wording import number_in_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Rules for flagging rows: a false discovery rate, a significance level, or a number of rows."""
+"""Rules for flagging rows: a false discovery rate, a significance level, or a number or share of rows."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from bayesgmm.sweep.stats import Array
 
 FDR = 0.05
+LARGEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Rule for flagging points: exactly one of three criteria.
+    """Rule for flagging points: exactly one of four criteria.
 
     Parameters
     ----------
@@ -28,14 +29,17 @@ class Rule:
         Significance level: rows with a p-value of at most ``alpha`` are flagged.
     top : int, optional
         Number of rows to flag, those with the smallest p-values.
+    contamination : float, optional
+        Share of the rows to flag, those with the smallest p-values, in (0, 0.5].
     """
 
     fdr: float | None = None
     alpha: float | None = None
     top: int | None = None
+    contamination: float | None = None
 
     @classmethod
-    def of(cls, fdr: float | None, alpha: float | None, top: int | None) -> "Rule":
+    def of(cls, fdr: float | None, alpha: float | None, top: int | None, contamination: float | None = None) -> "Rule":
         """Rule for the criterion that is given; default a false discovery rate of 0.05.
 
         Raises
@@ -43,14 +47,24 @@ class Rule:
         DeclarationError
             If more than one criterion is given, or a value is out of range.
         """
-        given = {name: value for name, value in {"fdr": fdr, "alpha": alpha, "top": top}.items() if value is not None}
+        rules = {"fdr": fdr, "alpha": alpha, "top": top, "contamination": contamination}
+        given = [name for name, value in rules.items() if value is not None]
         if len(given) > 1:
-            raise DeclarationError(f"give one of fdr, alpha and top, not {' and '.join(given)}")
+            raise DeclarationError(f"give one of fdr, alpha, top and contamination, not {' and '.join(given)}")
+        if contamination is not None:
+            if probability("contamination", contamination) > LARGEST_SHARE:
+                raise DeclarationError(f"contamination={contamination:g}: must be at most {LARGEST_SHARE:g}")
+            return cls(contamination=contamination)
         if top is not None:
             return cls(top=whole("top", top))
         if alpha is not None:
             return cls(alpha=probability("alpha", alpha))
         return cls(fdr=probability("fdr", FDR if fdr is None else fdr))
+
+    @property
+    def ranks(self) -> bool:
+        """True if a number of rows is flagged, which needs all rows at once."""
+        return self.top is not None or self.contamination is not None
 
     def flag(self, p_value: "Array", score: "Array") -> "tuple[Array, NDArray[np.bool_]]":
         """Compute q-values (N,) and the mask (N,) of flagged points.
@@ -69,9 +83,10 @@ class Rule:
         from scipy.stats import false_discovery_control
 
         q_value: Array = false_discovery_control(p_value)
-        if self.top is not None:
+        if self.ranks:
             flagged = np.zeros(p_value.size, dtype=np.bool_)
-            flagged[most_anomalous_first(p_value, score)[: self.top]] = True
+            count = round((self.contamination or 0) * p_value.size) if self.top is None else self.top
+            flagged[most_anomalous_first(p_value, score)[:count]] = True
             return q_value, flagged
         return q_value, p_value <= self.alpha if self.alpha is not None else q_value <= (self.fdr or FDR)
 
@@ -79,6 +94,8 @@ class Rule:
         """Describe the rule, as part of a sentence."""
         if self.top is not None:
             return f"the {self.top} smallest p-values"
+        if self.contamination is not None:
+            return f"the smallest p-values, {100 * self.contamination:g} % of the rows"
         return f"p-value at most {self.alpha:g}" if self.alpha is not None else f"false discovery rate {self.fdr:g}"
 
 

@@ -27,7 +27,6 @@ MIN_BACKGROUND_GAIN = 0.01  # reduction in error that a background must give
 STANDARD_ERRORS = 2.0  # of a difference of errors
 MAX_ROWS_TRIED = 4_000  # half to fit, half to evaluate
 N_ARTIFICIAL = 4_000  # points that held-out rows are compared with
-DRAWS_TRIED = 50  # posterior draws of each candidate
 EDGE = 0.05  # quantile of a column at which its range ends
 MARGIN = 0.25  # added to the range on each side, as a fraction of it
 
@@ -116,7 +115,7 @@ def _denser(
     try:
         with warnings.catch_warnings(), gibbs_judge.ignored():
             warnings.simplefilter("ignore", FitWarning)
-            tree = fit(model, training, "vb", seed=seed, progress=False, draws=DRAWS_TRIED, n_init=5)
+            tree = fit(model, training, "em", seed=seed, progress=False, n_init=3, tol=1e-5)
     except BayesGMMError:
         return np.empty(0)
     score = np.sort(mean_log_density(tree, artificial))
@@ -127,9 +126,9 @@ def _denser(
 def choose_model(tried: Sequence[Candidate]) -> MixtureModel:
     """Choose the simplest model whose error is close to the smallest.
 
-    The first model is kept unless the best one reduces its error by a fifth, with two standard errors to spare. Else
-    the simplest model is chosen whose error does not differ from the best by more than two standard errors. A
-    background is included if it reduces the error by 0.01.
+    The first model is kept unless the best one reduces its error by a fifth, and by two standard errors. Else the
+    simplest model is chosen whose error does not differ from the best by more than two standard errors. A background
+    is included if it reduces the error by 0.01.
 
     Examples
     --------
@@ -142,7 +141,7 @@ def choose_model(tried: Sequence[Candidate]) -> MixtureModel:
         return tried[0].model
     fitted = [_choose_background([c for c in fitted if c.model.n_components == k]) for k in _counts(fitted)]
     best = min(fitted, key=lambda candidate: candidate.error)
-    if best.improvement_bound(fitted[0]) < MIN_IMPROVEMENT * fitted[0].error:
+    if best.improvement_bound(fitted[0]) <= 0 or best.error > (1 - MIN_IMPROVEMENT) * fitted[0].error:
         return fitted[0].model
     return next(candidate.model for candidate in fitted if best.improvement_bound(candidate) <= 0)
 

@@ -1,6 +1,6 @@
 """P-values of log densities: an extrapolated tail, an empirical null, and what a fit stores for calibration."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
-from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed
+from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed, points_for
 from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import assignments, mean_log_density
 from bayesgmm.predictions.replication import simulate
+from bayesgmm.predictions.tied_mixtures import TiedMixtures
 from bayesgmm.priors.backgrounds import QUARTILES_APART
 from bayesgmm.sweep.stats import Array
 
@@ -24,6 +25,8 @@ DRAWS = 200  # posterior draws of the chosen model
 MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
 MIDDLING = (0.0005, 0.005)  # range of p-values that distant anomalies do not have
 FALSE_ALARMS = 0.02
+FEW_ROWS = 5  # rows of a component that may be anomalies; or one more than columns
+LOWEST = -690.0  # logarithm of the smallest p-value, 1e-300: none is 0
 TAIL = 0.01  # fraction of the reference scores that the tail is fitted to
 
 
@@ -100,7 +103,7 @@ class EmpiricalNull:
         """Corrected p-values (N,)."""
         from scipy.special import ndtr
 
-        return np.maximum(np.exp(log_p), ndtr((_z(log_p) - self.middle) / self.spread))
+        return np.maximum(np.exp(np.maximum(log_p, LOWEST)), ndtr((_z(log_p) - self.middle) / self.spread))
 
 
 def _z(log_p: Array) -> Array:
@@ -134,8 +137,19 @@ def heavy_tail(p_value: Array) -> str:
     )
 
 
-def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
-    """Log densities (size,) of points simulated from a fit, with a fixed seed.
+def scores(tree: "xr.DataTree", data: DataLike) -> Array:
+    """Anomaly scores (N,) of rows: the lowest log density under the fit and the tied mixtures that it stores, if any.
+
+    With many components an anomaly can have one of its own; with few, points between groups are dense. An anomaly of
+    either kind has a low density under some of the mixtures.
+    """
+    points = points_for(tree, data)
+    score, mixtures = mean_log_density(tree, points), mixtures_of(tree)
+    return score if mixtures is None else np.minimum(score, mixtures.lowest_log_density(points.values))
+
+
+def simulated_scores(tree: "xr.DataTree", size: int, by: "Callable[..., Array]" = scores) -> Array:
+    """Scores (size,) of points simulated from a fit, with a fixed seed.
 
     Components are drawn by their shares of the fitted rows, not by their weights. By its weight, a component without
     rows would still generate about one point in N, anywhere, and no p-value could be small.
@@ -146,11 +160,14 @@ def simulated_scores(tree: "xr.DataTree", size: int) -> Array:
         weight = np.broadcast_to(_component_shares(tree), p.weight.shape)
         posterior = replace(posterior, parameters=replace(p, weight=weight))
     drawn = simulate(posterior, size, np.random.default_rng(0))
-    return mean_log_density(tree, in_fit_columns(tree, drawn))
+    return by(tree, in_fit_columns(tree, drawn))
 
 
 def _component_shares(tree: "xr.DataTree") -> Array:
-    """Fraction of the fitted rows that each component holds (K,); rows of a background are not counted."""
+    """Fraction of the fitted rows that each component holds (K,); rows of a background are not counted.
+
+    A component of very few rows may hold anomalies: its share is zero, so that they are compared with the others.
+    """
     points = observed(tree)
     some = slice(None, None, 1 + len(points.values) // MAX_COUNTED_ROWS)
     answer = assignments(tree, in_fit_columns(tree, points.values[some]), draws=DRAWS)
@@ -158,12 +175,24 @@ def _component_shares(tree: "xr.DataTree") -> Array:
     if "background" in answer:
         counted = counted * (1 - answer["background"].values)
     held = counted @ answer["probability"].transpose("point", "component").values
+    few = held * points.total_weight <= max(points.values.shape[1] + 1, FEW_ROWS) * counted.sum()
+    held = held if few.all() else np.where(few, 0.0, held)
     return np.asarray(held / held.sum())
 
 
 def with_reference(tree: "xr.DataTree", held_out: DataLike) -> "xr.DataTree":
     """Copy of a fit that stores the scores of held-out rows: ``score`` [reference] in group ``calibration``."""
-    return _calibrated(tree, {"score": ("reference", np.sort(mean_log_density(tree, held_out)))})
+    return _calibrated(tree, {"score": ("reference", np.sort(scores(tree, held_out)))})
+
+
+def with_mixtures(tree: "xr.DataTree", mixtures: TiedMixtures) -> "xr.DataTree":
+    """Copy of a fit that stores tied mixtures of the same columns, in group ``calibration``."""
+    return _calibrated(tree, {**mixtures.variables()})
+
+
+def mixtures_of(tree: "xr.DataTree") -> TiedMixtures | None:
+    """Tied mixtures that a fit stores; None if it stores none."""
+    return TiedMixtures.of(_stored(tree))
 
 
 def with_null(tree: "xr.DataTree", log_p: Array) -> "xr.DataTree":

@@ -7,6 +7,7 @@ import numpy as np
 
 from bayesgmm.clusterings.merging import small
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import number_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,17 +102,6 @@ def _far(x: Array) -> float:
     low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
     far = x[(x < low - FAR * (high - low)) | (x > high + FAR * (high - low))]
     return float(far[np.argmax(np.abs(far - middle))]) if far.size and high > low else np.nan
-
-
-def number_in_words(value: float) -> str:
-    """Format a number with four significant digits, without an exponent where possible.
-
-    Examples
-    --------
-    >>> number_in_words(3706.25), number_in_words(1234567.0), number_in_words(0.00012345)
-    ('3706', '1,234,567', '0.0001234')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def special_columns(profile: "pd.DataFrame", cluster: int) -> "pd.DataFrame":

@@ -73,7 +73,7 @@ def test_rows_are_judged_in_data_units_also_outside_the_domain_of_a_logarithm():
     fit = find_anomalies(x, n_components=1, **QUIET).fit
     rows = judge(fit, [[1.0, 1, 1, 1], [1e6, 1, 1, 1], [-5.0, 1, 1, 1]]).rows
     assert rows["anomaly"].tolist() == [False, True, True]
-    assert rows["reason"][1].startswith("x0 1e+06 (")
+    assert rows["reason"][1].startswith("x0 1,000,000 (")
     assert rows["reason"][2].startswith("x0 -5 (")
 
 

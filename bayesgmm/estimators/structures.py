@@ -1,0 +1,89 @@
+"""Mixtures with several numbers of components, fitted to the same points for anomaly scores."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.data.points import Points
+from bayesgmm.estimators import fits
+from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.criteria import n_parameters
+from bayesgmm.posterior.schema import unpack
+from bayesgmm.predictions.tied_mixtures import TiedMixtures
+from bayesgmm.sweep.stats import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COUNTS = (1, 2, 4, 10, 20)
+ROWS_EACH = 5  # minimum number of rows per component
+MAX_ROWS = 20_000  # rows that are fitted
+FOLDS = 5
+TIED = MixtureModel(1, "tied").family
+SETTINGS = {"n_init": 1, "tol": 1e-5, "max_iter": 200}
+
+
+def fit_structures(points: Points, seed: int = 0) -> TiedMixtures:
+    r"""Fit tied mixtures with 1, 2, 4, 10 and 20 components by EM.
+
+    The anomaly score of a point is its lowest log density among them. With many components an anomaly can have one of
+    its own; with few components, points between groups are dense. An anomaly of either kind has a low density under
+    some of the mixtures.
+
+    Parameters
+    ----------
+    points : Points
+        At most 20,000 different ones are used. There are at least five for each component.
+    seed : int
+    """
+    points = _distinct(points)
+    fitted = [unpack(_fit(k, points, seed)).parameters for k in _counts(points)]
+    most = max(p.weight.shape[1] for p in fitted)
+    weight, mean = np.zeros((len(fitted), most)), np.zeros((len(fitted), most, points.values.shape[1]))
+    for i, p in enumerate(fitted):
+        held = p.weight.shape[1]
+        weight[i, :held], mean[i, :held] = p.weight[0], p.mean[0]
+    return TiedMixtures(weight, mean, np.stack([p.covariance[0, 0] for p in fitted]))
+
+
+def best_count(mixtures: TiedMixtures, points: Points) -> int:
+    """Number of components of the mixture with the lowest BIC."""
+    points = _distinct(points)
+    weights = points.weights if points.weights is not None else np.ones(len(points.values))
+    bics = {}
+    for one in mixtures.each():
+        n_components, (_, n_columns) = int((one.weight > 0).sum()), points.values.shape
+        numbers = n_parameters(TIED, n_components, n_columns)
+        loglik = float(weights @ one.lowest_log_density(points.values))
+        bics[n_components] = numbers * np.log(weights.sum()) - 2 * loglik
+    return min(bics, key=lambda k: bics[k])
+
+
+def left_out_scores(points: Points, seed: int = 0) -> Array:
+    """Lowest log densities (N,) of points under tied mixtures that are fitted without them, a fifth at a time."""
+    out = np.empty(len(points.values))
+    fold = np.random.default_rng(seed).permutation(len(out)) % FOLDS
+    for i in np.unique(fold):
+        kept = fold != i
+        weights = None if points.weights is None else points.weights[kept]
+        part = Points(points.values[kept], points.columns, points.index[kept], weights)
+        out[~kept] = fit_structures(part, seed).lowest_log_density(points.values[~kept])
+    return out
+
+
+def _counts(points: Points) -> list[int]:
+    return [k for k in COUNTS if k == 1 or ROWS_EACH * k <= len(points.values)]
+
+
+def _distinct(points: Points) -> Points:
+    """Different points in a fixed order, with their weights: neither the order of rows nor copies change a fit."""
+    values, inverse = np.unique(points.values, axis=0, return_inverse=True)
+    weights = np.bincount(inverse.ravel(), weights=points.weights)
+    step = -(-len(values) // MAX_ROWS)
+    some = (weights > 0) & (np.arange(len(values)) % step == 0)
+    return Points(values[some], points.columns, np.arange(some.sum()), weights[some])
+
+
+def _fit(n_components: int, points: Points, seed: int) -> "xr.DataTree":
+    model = fits.proper(MixtureModel(n_components, "tied"), points, points.summary.variance)
+    return fits.fit(model, points, "em", seed, SETTINGS)

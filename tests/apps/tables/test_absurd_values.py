@@ -1,0 +1,66 @@
+"""Absurd values are called, ranked first, and blamed alone, however far they are and however many."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesgmm.apps import find_anomalies, judge
+from bayesgmm.apps.tables.detectors import absurd
+
+pytestmark = pytest.mark.filterwarnings("ignore::bayesgmm.FitWarning")
+QUICK = {"n_components": [1, 3, 4], "transform": "none", "progress": False}
+
+
+def three_groups(n=60):
+    """Three groups: age 20, 50, 80; income 1,500, 3,000, 9,000."""
+    rng = np.random.default_rng(0)
+    groups = ((20, 2, 1500, 200), (50, 4, 3000, 400), (80, 4, 9000, 1000))
+    age = np.concatenate([rng.normal(m, s, n) for m, s, _, _ in groups])
+    income = np.concatenate([rng.normal(m, s, n) for _, _, m, s in groups])
+    return pd.DataFrame({"age": age, "income": income})
+
+
+@pytest.mark.parametrize("value", [1e5, 1e6, 1e8, -1e5])
+def test_an_absurd_income_is_called_and_alone_blamed(value):
+    table = three_groups()
+    table.loc[5, "income"] = value
+    found = find_anomalies(table, **QUICK)
+    assert found.flagged.index[0] == 5
+    reason = found.rows.loc[5, "reason"]
+    assert reason.startswith(f"income {value:,.0f} (")
+    assert "age" not in reason
+    assert (found.rows["p_value"] > 0).all()
+
+
+def test_absurd_rows_of_several_kinds_do_not_hide_each_other():
+    """Two of them are alike, and could hold a component of their own."""
+    table = three_groups()
+    table.loc[[5, 70], "income"] = 1e6
+    table.loc[150, "income"] = -5e4
+    table.loc[30, "age"] = 900
+    found = find_anomalies(table, **QUICK)
+    assert {5, 30, 70, 150} == {*found.flagged.index[:4]}
+    assert found.rows.loc[30, "reason"].startswith("age 900 (")
+
+
+def test_rows_that_are_left_out_of_the_first_fit_are_few_and_very_far():
+    x = np.random.default_rng(0).standard_t(5, size=(1000, 3))
+    assert not absurd(x, 30.0).any()
+    x[3, 1] = 1e4
+    assert np.flatnonzero(absurd(x, 30.0)).tolist() == [3]
+    x[:100, 1] = 1e4  # a group
+    assert not absurd(x, 30.0).any()
+
+
+def test_a_share_of_the_rows_is_called():
+    found = find_anomalies(three_groups(), contamination=0.05, **QUICK | {"n_components": 1})
+    assert found.rows["anomaly"].sum() == 9
+    assert found.rows["p_value"][found.rows["anomaly"]].max() <= found.rows["p_value"][~found.rows["anomaly"]].min()
+
+
+def test_few_held_out_rows_are_said_to_call_nothing():
+    old, new = three_groups().iloc[::3], three_groups().iloc[1::3]
+    with pytest.warns(match=r"no row can be flagged .* no p-value is below 0\.032, .* use top=10, or .*judge\("):
+        find_anomalies(old, new, n_components=1, progress=False)
+    found = find_anomalies(old, n_components=1, progress=False)
+    assert judge(found.fit, new.assign(income=1e6)).rows["anomaly"].all()
