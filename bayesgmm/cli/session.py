@@ -29,7 +29,7 @@ class Session:
     typed : dict
         The options that were given, with their long names, by the names of the command's parameters.
     options : dict
-        The same of all options of the command that take a value.
+        The same of all options of the command.
     """
 
     quiet: bool = False
@@ -67,9 +67,8 @@ class Session:
 
 
 def options_of(command: Any) -> dict[str, str]:
-    """Return the long names of the options of a command that take a value, by the names of its parameters."""
-    taking = [p for p in command.params if p.param_type_name == "option" and not p.is_flag]
-    return {str(p.name): max(p.opts, key=len) for p in taking}
+    """Return the long names of the options of a command, by the names of its parameters."""
+    return {str(p.name): max(p.opts, key=len) for p in command.params if p.param_type_name == "option"}
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, object]]:

@@ -216,6 +216,8 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
     >>> start_session(Session(options={"covariance": "--covariance", "method": "--method"}))
     >>> as_options("Try covariance='diag' or 'tied', draws=2000 or method='map'.")
     'Try --covariance diag or tied, draws=2000 or --method map.'
+    >>> as_options("Skip them: skip_broken=True.", {"skip_broken": "--skip-broken"})
+    'Skip them: --skip-broken.'
     >>> as_options("give n_components=range(1, 19) or n_components=4")
     'give n_components=range(1, 19) or n_components=4'
     >>> as_options("--given method=3, covariance=1.5 needs --over")
@@ -223,7 +225,10 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
     """
 
     def option(match: re.Match[str]) -> str:
-        return f"{options[match['name']]} {_typed(match['value'])}" if match["name"] in options else match[0]
+        if match["name"] not in options:
+            return match[0]
+        name, value = options[match["name"]], match["value"]
+        return name if value == "True" else f"{name} {_typed(value)}"
 
     for call, words in CALLS.items():
         message = message.replace(call, words)

@@ -17,7 +17,7 @@ from bayesgmm.estimators import arguments
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array
 
-SKIP = "Fix or remove them, or skip them: skip_broken=True (--skip-broken)."
+SKIP = "Fix or remove them, or skip them: skip_broken=True."
 TOUCHING = 0.1  # seconds; maximum gap between consecutive parts of a file
 MAX_RATE = 16_000  # Hz; default maximum of the sampling rate of features
 

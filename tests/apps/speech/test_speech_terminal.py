@@ -125,7 +125,7 @@ def test_the_recognise_command_skips_broken_files_and_rejects_noise(trained, lis
     code, _, err = run(capsys, monkeypatch, *given)
     assert code == 1
     assert "bad.wav: can't be read as audio" in err
-    assert "--skip-broken" in err
+    assert "or skip them: --skip-broken." in err
     answers = tmp_path / "answers.csv"
     code, _, err = run(capsys, monkeypatch, *given, "--skip-broken", "--reject", "0.1", "-o", answers)
     assert code == 3
