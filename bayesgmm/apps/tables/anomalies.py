@@ -54,6 +54,10 @@ def find_anomalies(
     columns: these may be anomalies. The default covariance is shared by all components, so that no component can shrink
     around a few anomalies.
 
+    The score of a row is its lowest log density under this mixture and, if several numbers of components are tried,
+    under tied mixtures with 1, 2, 4, 10 and 20 components. Rows with p-values below 1e-6 are left out of another fit,
+    so that they do not bend the model; their own p-values come from that fit.
+
     Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
     shows that the model does not fit. Rows of ``new`` are compared with held-out rows instead: half of ``data`` is
     held out, and p-values of new rows from the same distribution are then valid for any model.
