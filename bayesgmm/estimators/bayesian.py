@@ -160,6 +160,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.concatenate([np.linspace(0, 1, 40), np.linspace(9, 10, 20)])[:, None]
     >>> finite = {"weight_concentration_prior_type": "dirichlet_distribution", "covariance_prior": [[0.1]]}
     >>> mixture = BayesianGaussianMixture(2, method="advi", random_state=1, **finite).fit(X)
@@ -249,6 +250,7 @@ class BayesianGaussianMixture(PosteriorEstimator):
 
         Examples
         --------
+        >>> import numpy as np
         >>> stream = np.random.default_rng(0).normal(size=(400, 1)) + np.repeat([0.0, 50.0], 200)[:, None]
         >>> np.random.default_rng(1).shuffle(stream)
         >>> estimator = BayesianGaussianMixture(2, random_state=0)

@@ -1,5 +1,6 @@
 """Mixtures with several numbers of components, fitted to the same points for anomaly scores."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ TIED = MixtureModel(1, "tied").family
 SETTINGS = {"n_init": 1, "tol": 1e-5, "max_iter": 200}
 
 
-def fit_structures(points: Points, seed: int = 0) -> TiedMixtures:
+def fit_structures(points: Points, seed: int = 0, counts: Sequence[int] | None = None) -> TiedMixtures:
     r"""Fit tied mixtures with 1, 2, 4, 10 and 20 components by EM.
 
     The anomaly score of a point is its lowest log density among them. With many components an anomaly can have one of
@@ -33,11 +34,14 @@ def fit_structures(points: Points, seed: int = 0) -> TiedMixtures:
     Parameters
     ----------
     points : Points
-        At most 20,000 different ones are used. There are at least five for each component.
+        At most 20,000 different ones are used. There are at least five for each component, with a fifth left out too.
     seed : int
+    counts : sequence of int, optional
+        Numbers of components, in place of these.
     """
+    counts = _counts(points) if counts is None else counts
     points = _distinct(points)
-    fitted = [unpack(_fit(k, points, seed)).parameters for k in _counts(points)]
+    fitted = [unpack(_fit(k, points, seed)).parameters for k in counts]
     most = max(p.weight.shape[1] for p in fitted)
     weight, mean = np.zeros((len(fitted), most)), np.zeros((len(fitted), most, points.values.shape[1]))
     for i, p in enumerate(fitted):
@@ -60,19 +64,23 @@ def best_count(mixtures: TiedMixtures, points: Points) -> int:
 
 
 def left_out_scores(points: Points, seed: int = 0) -> Array:
-    """Lowest log densities (N,) of points under tied mixtures that are fitted without them, a fifth at a time."""
-    out = np.empty(len(points.values))
+    """Lowest log densities (N,) of points under tied mixtures that are fitted without them, a fifth at a time.
+
+    The numbers of components are those of all points: with others, the scores could not be compared.
+    """
+    out, counts = np.empty(len(points.values)), _counts(points)
     fold = np.random.default_rng(seed).permutation(len(out)) % FOLDS
     for i in np.unique(fold):
         kept = fold != i
         weights = None if points.weights is None else points.weights[kept]
         part = Points(points.values[kept], points.columns, points.index[kept], weights)
-        out[~kept] = fit_structures(part, seed).lowest_log_density(points.values[~kept])
+        out[~kept] = fit_structures(part, seed, counts).lowest_log_density(points.values[~kept])
     return out
 
 
 def _counts(points: Points) -> list[int]:
-    return [k for k in COUNTS if k == 1 or ROWS_EACH * k <= len(points.values)]
+    left = len(_distinct(points).values) * (FOLDS - 1) // FOLDS
+    return [k for k in COUNTS if k == 1 or ROWS_EACH * k <= left]
 
 
 def _distinct(points: Points) -> Points:

@@ -74,18 +74,10 @@ def one_pass(blocks: Blocks, points: int, rng: np.random.Generator) -> Iterator[
 
 def _take(blocks: Blocks, chosen: NDArray[np.int64], weight: float) -> Blocks:
     """Copy some of the blocks, with the weight of each point multiplied by ``weight``."""
-    rows = blocks.weight.reshape(-1, BLOCK)[chosen].reshape(-1) * weight
-    return replace(_parts(blocks, chosen), weight=rows, n_points=rows.size)
+    part = blocks.part(chosen)
+    return replace(part, weight=part.weight * weight)
 
 
 def _window(blocks: Blocks, start: int, stop: int) -> Blocks:
     """Return adjacent blocks, without a copy."""
-    weight = blocks.weight[start * BLOCK : stop * BLOCK]
-    return replace(_parts(blocks, slice(start, stop)), weight=weight, n_points=weight.size)
-
-
-def _parts(blocks: Blocks, chosen: NDArray[np.int64] | slice) -> Blocks:
-    """Return the points of some of the blocks."""
-    x = blocks.x.reshape(blocks.n_blocks, -1)[chosen].reshape(-1)
-    missing = None if blocks.missing is None else blocks.missing.reshape(blocks.n_blocks, -1)[chosen].reshape(-1)
-    return replace(blocks, x=x, missing=missing)
+    return blocks.part(slice(start, stop))

@@ -36,20 +36,15 @@ def sample_observed(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Ar
     Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
     the rows nor on whether a row is repeated or has weight two.
     """
-    n_blocks, max_blocks = blocks.n_blocks, SEEDING_POINTS // BLOCK
-    if n_blocks <= max_blocks:
-        rows, weight, missing = blocks.rows(), blocks.weight[: blocks.n_points], ~blocks.observed()
-    else:
-        chosen = np.sort(rng.choice(n_blocks - 1, max_blocks, replace=False))  # the last block may be padded
-        x = blocks.x.reshape(n_blocks, blocks.n_features, BLOCK)[chosen]
-        rows = x.transpose(0, 2, 1).reshape(-1, blocks.n_features)
-        weight = blocks.weight.reshape(n_blocks, BLOCK)[chosen].reshape(-1)
-        missing = ~blocks.observed().reshape(n_blocks - 1, BLOCK, -1)[chosen].reshape(rows.shape)
+    max_blocks, part = SEEDING_POINTS // BLOCK, blocks
+    if blocks.n_blocks > max_blocks:  # the last block may be padded
+        part = blocks.part(np.sort(rng.choice(blocks.n_blocks - 1, max_blocks, replace=False)))
+    rows, weight, seen = part.rows(), part.weight[: part.n_points], part.observed()
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
     if blocks.background is not None:
         order = order[_without_isolated(rows[order], weight[order], blocks.background, rng)]
-    return rows[order], weight[order], None if blocks.missing is None else missing[order]
+    return rows[order], weight[order], None if blocks.missing is None else ~seen[order]
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:

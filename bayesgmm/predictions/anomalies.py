@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIMULATED = 10_000  # default number of reference points
 TAIL = 0.1  # share of the fitted rows that the tail of the simulated points is compared with
-FEWEST, COMPARED = 1000, 400_000  # reference points of each pattern of missing columns, and of all together
+MIN_EACH, COMPARED = 1000, 400_000  # reference points of each pattern of missing columns, and of all together
 BY_CHANCE = 0.1  # share of calibration points that may equal fitted points: rounded data have ties
 MAX_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
 SIMULATION = "posterior predictive"
@@ -292,7 +292,7 @@ def _ranked(posterior: Posterior, points: Points, score: Array, others: Array, p
     if not points.has_gaps:
         return rank_p_values(score, np.sort(spread(posterior, others, progress=progress).mean_log)), len(others)
     patterns, which = np.unique(np.isnan(points.values), axis=0, return_inverse=True)
-    others = others[: max(FEWEST, COMPARED // len(patterns))]
+    others = others[: max(MIN_EACH, COMPARED // len(patterns))]
     p_value = np.empty_like(score)
     for number in track(range(len(patterns)), "p-values", progress):
         reference = spread(posterior, np.where(patterns[number], np.nan, others), progress=False).mean_log

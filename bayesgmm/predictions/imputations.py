@@ -69,7 +69,7 @@ def impute(fit: "xr.DataTree", data: DataLike | None = None, draws: int = 20, *,
     >>> x = [[0.0, 0.1], [1.0, 0.9], [2.0, 2.1], [3.0, 2.9], [4.0, 4.0], [5.0, np.nan]]
     >>> fit = bg.fit(bg.MixtureModel(1), x, "em", progress=False)
     >>> bg.impute(fit)["mean"].values[-1].round(1)
-    array([5., 5.])
+    array([5. , 4.9])
     """
     points, posterior = points_for(fit, data), unpack(fit)
     draws, seed, transforms = whole("draws", draws), whole("seed", seed, minimum=0), transforms_of(fit)

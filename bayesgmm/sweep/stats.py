@@ -121,6 +121,13 @@ class Blocks:
         missing = self.missing.reshape(self.n_blocks, self.n_features, BLOCK)
         return ~missing.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points]
 
+    def part(self, chosen: NDArray[np.int64] | slice) -> "Blocks":
+        """Return some of the blocks: a copy, or for a slice a view."""
+        x = self.x.reshape(self.n_blocks, -1)[chosen].reshape(-1)
+        weight = self.weight.reshape(self.n_blocks, -1)[chosen].reshape(-1)
+        missing = None if self.missing is None else self.missing.reshape(self.n_blocks, -1)[chosen].reshape(-1)
+        return replace(self, x=x, weight=weight, n_points=weight.size, missing=missing)
+
     def hiding(self, missing: NDArray[np.bool_]) -> "Blocks":
         """Return the same points with missing cells (N, D)."""
         laid = np.zeros((self.n_blocks * BLOCK, self.n_features), dtype=bool)

@@ -316,6 +316,7 @@ def test_more_proposals_are_made_while_the_error_is_large(gaussian, monkeypatch)
     assert found.se <= 0.003
 
 
+@pytest.mark.filterwarnings("ignore:.*leave-one-out is unreliable")
 def test_compare_shows_the_evidence_where_there_is_one(gaussian):
     fit, _ = gaussian
     table = bg.compare({"nuts": fit, "em": sampled(bg.MixtureModel(1), POINTS, "em")}, evidence=True)

@@ -113,6 +113,7 @@ def find_anomalies(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.append(np.random.default_rng(0).normal(size=99), 40.0)
     >>> find_anomalies(x[:, None], n_components=1, progress=False).flagged["reason"].item()[:6]
     'x0 40 '

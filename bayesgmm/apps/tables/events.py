@@ -62,7 +62,7 @@ def events(rows: "pd.DataFrame", table: UsableTable, time: str | None) -> "pd.Da
     >>> at = hours.index.isin([20, 21, 23, 200])
     >>> rows = pd.DataFrame({"p_value": 0.01, "anomaly": at, "reason": "hot"})
     >>> events(rows, usable_table(hours), "hour")[["first", "last", "rows", "flagged"]].values.tolist()
-    [[20.0, 23.0, 4, 3], [200.0, 200.0, 1, 1]]
+    [[20.0, 23.0, 4.0, 3.0], [200.0, 200.0, 1.0, 1.0]]
     """
     import pandas as pd
 

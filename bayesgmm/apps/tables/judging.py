@@ -73,6 +73,7 @@ class Anomalies:
 
     Examples
     --------
+    >>> from bayesgmm.apps import find_anomalies
     >>> x = np.append(np.random.default_rng(0).normal(size=99), 40.0)
     >>> found = find_anomalies(x[:, None], n_components=1, progress=False)
     >>> found.rows["anomaly"].sum(), found.flagged.index.tolist()
@@ -181,6 +182,7 @@ def judge(
 
     Examples
     --------
+    >>> from bayesgmm.apps import find_anomalies
     >>> x = np.random.default_rng(0).normal(size=(99, 1))
     >>> tree = find_anomalies(x, n_components=1, progress=False).fit
     >>> judge(tree, [[0.5], [40.0]]).rows["anomaly"].tolist()
