@@ -5,6 +5,7 @@ import os
 import time
 
 from evidence import page, results
+from evidence.results import SEED
 from evidence.sections import SECTIONS
 
 
@@ -19,7 +20,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("section", nargs="*", help="sections to run; default: all")
     parser.add_argument("--replicates", type=int, help="number of replicates; default: as listed below")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the simulations; default: 1")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"seed of the simulations; default: {SEED}")
     parser.add_argument("--print-only", action="store_true", help="print the result, and store nothing")
     given = parser.parse_args(arguments)
     for unknown in set(given.section) - set(SECTIONS) - {"page"}:

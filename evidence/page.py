@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evidence import results
-from evidence.results import Result
+from evidence.results import SEED, Result
 from evidence.sections import SECTIONS
 
 PATH = Path(__file__).parents[1] / "docs" / "evidence.md"
@@ -51,8 +51,9 @@ def rendered(name: str, result: Result) -> str:
     lines += [row(cell(value) for value in values) for values in table.itertuples(index=False)]
     section = SECTIONS[name]
     fewer = "" if result.replicates == section.replicates else f" --replicates {result.replicates}"
+    other = "" if result.seed == SEED else f" --seed {result.seed}"
     made = (
-        f"`python -m evidence {name}{fewer}`: {cell(result.replicates)} replicates, seed {result.seed}, "
+        f"`python -m evidence {name}{fewer}{other}`: {cell(result.replicates)} replicates, seed {result.seed}, "
         f"{cell(result.seconds)} s of processor time, bayesgmm {result.version}, {result.day}."
     )
     return "\n".join([f"## {section.title}", "", result.text, "", *lines, "", made, ""])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+SEED = 1  # default of the command
 FOLDER = Path(__file__).parent / "results"
 
 
