@@ -55,7 +55,7 @@ def find_anomalies(
     around a few anomalies.
 
     The score of a row is its lowest log density under this mixture and, if several numbers of components are tried,
-    under tied mixtures with 1, 2, 4, 10 and 20 components. Rows with p-values below 1e-4 are left out of another fit,
+    under tied mixtures with 1, 2, 4, 10 and 20 components. Rows with p-values below 1e-5 are left out of another fit,
     so that they do not bend the model; their own p-values come from that fit.
 
     Rows of ``data`` get p-values from the fitted model. They are corrected upwards if the central half of the rows
