@@ -79,7 +79,7 @@ def split_merge_period(density: LogPosterior) -> int:
     """
     weights = density.model.weights
     own = density.model.family.sharing.count(density.n_components) > 1
-    if not own or density.blocks.missing is not None or (density.blocks.weight > 1).any():
+    if not own or density.blocks.latent is not None or (density.blocks.weight > 1).any():
         return 0
     if weights.is_overfitted:
         return 1

@@ -17,7 +17,7 @@ from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixtur
 from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
-from bayesgmm.inference.starts import from_centres, sample_observed, spread_out_centres
+from bayesgmm.inference.starts import from_centres, sample_latent, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Stats
@@ -365,7 +365,7 @@ def explore(
     .. [1] Biernacki, Celeux & Govaert (2003), Comput. Stat. Data Anal. 41, 561-575.
     """
     rng = np.random.default_rng(seed)
-    rows = _part(Rows(*sample_observed(blocks, rng)), n_components, rng)
+    rows = _part(Rows(*sample_latent(blocks, rng)), n_components, rng)
     explored = replace(rows.blocks(), background=blocks.background)
     climb = _climb(explored, family, prior, rows, threads, exponents)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
@@ -397,4 +397,4 @@ def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:
     if len(rows.values) <= most:
         return rows
     chosen = np.sort(rng.choice(len(rows.values), most, replace=False))
-    return Rows(rows.values[chosen], rows.weight[chosen], None if rows.missing is None else rows.missing[chosen])
+    return Rows(rows.values[chosen], rows.weight[chosen], None if rows.latent is None else rows.latent.take(chosen))

@@ -93,14 +93,14 @@ def fit(
 
 
 def _require_drawn(density: LogPosterior, tempering: str) -> None:
-    """Raise an error for what can't be combined with missing cells.
+    """Raise an error for what can't be combined with missing cells or errors of measurement.
 
     Raises
     ------
     DeclarationError
-        If there are missing cells, and tempering, an unknown number of components, or row weights above one.
+        If there are such cells, and tempering, an unknown number of components, or row weights above one.
     """
-    if density.blocks.missing is None:
+    if density.blocks.latent is None:
         return
     refused = {
         "tempering='parallel'": tempering != "none",
@@ -109,7 +109,7 @@ def _require_drawn(density: LogPosterior, tempering: str) -> None:
     }
     if found := [name for name, is_used in refused.items() if is_used]:
         raise DeclarationError(
-            f"{found[0]} needs complete rows, and cells are missing.\n  Leave it out, or the rows with missing cells."
+            f"{found[0]} needs complete rows without errors of measurement.\n  Leave it out, or the rows with missing cells and the noise."
         )
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.stats import Array, Blocks
 
 SMALL = 1e-9  # directions with less than this share of the largest variance are left out
@@ -32,18 +33,17 @@ class Rows:
     ----------
     values : (M, D) float
     weight : (M,) float
-    missing : (M, D) bool, optional
-        Cells that are missing; their values are rough guesses. Default: none is.
+    latent : LatentCells, optional
+        Cells that are missing, whose values are rough guesses, and errors of measurement. Default: none.
     """
 
     values: Array
     weight: Array
-    missing: NDArray[np.bool_] | None = None
+    latent: LatentCells | None = None
 
     def blocks(self) -> Blocks:
         """Lay out the rows in blocks."""
-        blocks = Blocks.from_rows(self.values, self.weight)
-        return blocks if self.missing is None else blocks.hiding(self.missing)
+        return Blocks.from_rows(self.values, self.weight).with_latent(self.latent)
 
     @cached_property
     def share(self) -> Array:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from bayesgmm.families.structures import Family
 from bayesgmm.inference.mixtures import Mixture, maximise
 from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.stats import Array, BackgroundRow, Blocks, Stats
 
-BoolArray = NDArray[np.bool_]
 SEEDING_POINTS = 20_000  # maximum number of points for a start
 SAMPLE = 60_000  # number of points for a first fit, when there are many more
 MIN_SPREAD = 1e-12
@@ -26,12 +26,12 @@ def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]
 
     Missing cells have the numbers that the blocks hold.
     """
-    rows, weight, _ = sample_observed(blocks, rng)
+    rows, weight, _ = sample_latent(blocks, rng)
     return rows, weight
 
 
-def sample_observed(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array, BoolArray | None]:
-    """Sample points as ``sample_rows`` does; return which of their cells are missing (M, D), too, None if none is.
+def sample_latent(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array, LatentCells | None]:
+    """Sample points as ``sample_rows`` does; return their latent cells, too, None if there are none.
 
     Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
     the rows nor on whether a row is repeated or has weight two.
@@ -39,12 +39,12 @@ def sample_observed(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Ar
     max_blocks, part = SEEDING_POINTS // BLOCK, blocks
     if blocks.n_blocks > max_blocks:  # the last block may be padded
         part = blocks.part(np.sort(rng.choice(blocks.n_blocks - 1, max_blocks, replace=False)))
-    rows, weight, seen = part.rows(), part.weight[: part.n_points], part.observed()
+    rows, weight = part.rows(), part.weight[: part.n_points]
     order = np.lexsort(rows.T[::-1])
     order = order[weight[order] > 0]
     if blocks.background is not None:
         order = order[_without_isolated(rows[order], weight[order], blocks.background, rng)]
-    return rows[order], weight[order], None if blocks.missing is None else ~seen[order]
+    return rows[order], weight[order], part.latent_of(order)
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
@@ -55,9 +55,7 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
     chosen = np.sort(rng.choice(counting, SAMPLE, replace=False, shuffle=False))
     x = blocks.x.reshape(blocks.n_blocks, blocks.n_features, BLOCK)
     part = Blocks.from_rows(x[chosen // BLOCK, :, chosen % BLOCK], blocks.weight[chosen])
-    if blocks.missing is not None:
-        part = part.hiding(~blocks.observed()[chosen])
-    return replace(part, background=blocks.background)
+    return replace(part.with_latent(blocks.latent_of(chosen)), background=blocks.background)
 
 
 def _without_isolated(

@@ -87,7 +87,7 @@ class LogPosterior:
             "x": self.blocks.native.x,
             "weight": self.blocks.native.weight,
             "background": self.blocks.native.background,
-            "gaps": self.blocks.native.gaps,
+            "latent": self.blocks.native.latent,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),

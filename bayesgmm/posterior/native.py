@@ -38,7 +38,7 @@ class Plan(IntEnum):
     N_POINTS = 5
     N_BLOCKS = 6
     BACKGROUND_SIZE = 7
-    GAPS_SIZE = 8
+    LATENT_SIZE = 8
     CORE_SIZE = 9
     COORDINATES_SIZE = 10
     SIZE = 11
@@ -51,7 +51,7 @@ class Plan(IntEnum):
     X = 18
     WEIGHT = 19
     BACKGROUND = 20
-    GAPS = 21
+    LATENT = 21
     WEIGHTS_PARAMS = 22
     MEANS_PARAMS = 23
     COVARIANCES_PARAMS = 24
@@ -91,8 +91,8 @@ def _points(plan):
     d, n_blocks = plan[Plan.N_FEATURES], plan[Plan.N_BLOCKS]
     x, weight = floats(plan, Plan.X, n_blocks * d * BLOCK), floats(plan, Plan.WEIGHT, n_blocks * BLOCK)
     background = floats(plan, Plan.BACKGROUND, plan[Plan.BACKGROUND_SIZE])
-    gaps = pointers.carray(pointers.integers_at(plan[Plan.GAPS]), plan[Plan.GAPS_SIZE])
-    return NativePoints(x, weight, background, gaps, plan[Plan.N_POINTS], d)
+    latent = pointers.carray(pointers.integers_at(plan[Plan.LATENT]), plan[Plan.LATENT_SIZE])
+    return NativePoints(x, weight, background, latent, plan[Plan.N_POINTS], d)
 
 
 @jit

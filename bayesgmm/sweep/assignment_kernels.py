@@ -8,9 +8,9 @@ depend neither on threads nor on chunks. A row of weight w represents w points, 
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, plain_jit
-from bayesgmm.sweep.gap_kernels import DRAW
-from bayesgmm.sweep.gap_kernels import Sweep as Sweep
 from bayesgmm.sweep.kernels import logsumexp
+from bayesgmm.sweep.latent_kernels import DRAW
+from bayesgmm.sweep.latent_kernels import Sweep as Sweep
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import add_moments, count_blocks, score_block
 
@@ -38,7 +38,7 @@ def _draw_lanes(score, n_rows, p, uniform, weight, at):
 
 @block_jit
 def set_counters(sweep, work):
-    """Give the counters of random numbers to the functions that draw missing cells."""
+    """Give the counters of random numbers to the functions that draw latent cells."""
     counters = work.counters
     counters[0], counters[1], counters[2], counters[3] = sweep.number, sweep.chain, sweep.key0, sweep.key1
 

@@ -1,11 +1,12 @@
-"""Missing cells filled: by one Gaussian for starts, by expectations and draws of a mixture."""
+"""Latent cells replaced: missing ones by one Gaussian for starts, all by expectations and draws of a mixture."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from bayesgmm.sweep import imputation_kernels
-from bayesgmm.sweep.gap_kernels import Sweep
+from bayesgmm.sweep.latent_kernels import Sweep
+from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 from bayesgmm.sweep.threads import run_ranges
@@ -17,12 +18,14 @@ RIDGE = 1e-6  # added to its correlations: columns may be observed together in f
 def imputed(blocks: Blocks) -> Blocks:
     """Return blocks whose missing cells hold their expectations under one Gaussian: rough guesses, for starts.
 
+    Measured values stay as they are.
+
     Examples
     --------
     >>> imputed(Blocks.from_rows([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, np.nan]])).rows()[-1].round(1)
     array([3., 3.])
     """
-    if blocks.missing is None:
+    if blocks.latent is None or not blocks.latent.missing.any():
         return blocks
     d = blocks.n_features
     mean, root = np.zeros((1, d)), np.eye(d)[None]
@@ -33,39 +36,52 @@ def imputed(blocks: Blocks) -> Blocks:
         covariance = covariance + np.diag(RIDGE * variance)
         root = np.linalg.solve(cholesky(covariance), np.eye(d))[None]
     x, _ = expected(blocks, Table.from_parameters(np.zeros((1, 1)), mean[None], root[None]))
-    return replace(blocks, x=x)
+    return replace(blocks, x=np.where(blocks.laid_out(blocks.latent.missing), x, blocks.x))
 
 
-def expected(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Array]:
-    """Compute expectations of the missing cells, and of their squares, averaged over a stack of tables.
+def expected(blocks: Blocks, tables: Table, threads: int = 1, cross: bool = False) -> tuple[Array, Array]:
+    """Compute means and variances of the latent cells given what is observed, over a stack of tables.
 
     Parameters
     ----------
     blocks : Blocks
-        N points, some of whose cells are missing.
+        N points with latent cells.
     tables : Table
         S tables.
+    cross : bool
+        Compute covariances of the latent cells of a row, too.
 
     Returns
     -------
-    mean, square : (n_blocks * D * BLOCK,) float
-        Laid out as ``blocks.x``; observed cells are those of the blocks.
+    mean : (n_blocks * D * BLOCK,) float
+        Laid out as ``blocks.x``; exact cells are those of the blocks.
+    variance : (n_blocks, V, BLOCK) float
+        V = D variances, or the V = D (D + 1) / 2 entries of the lower triangle of covariances, row by row. Those of
+        exact cells are zero.
     """
-    assert blocks.missing is not None
-    mean = np.where(blocks.missing, 0.0, blocks.x)
-    square = mean**2
+    assert blocks.latent is not None
+    d = blocks.n_features
+    i, j = np.tril_indices(d) if cross else (np.arange(d), np.arange(d))
+    latent = blocks.laid_out(blocks.latent.cells)
+    mean = np.where(latent, 0.0, blocks.x)
+    second = np.zeros(blocks.weight.size * len(i))
     args = blocks.native, tables.native
-    run_ranges(lambda a, b: imputation_kernels.expect_cells(*args, a, b, mean, square), blocks.n_blocks, threads)
-    return mean, square
+    if blocks.native.latent.size:
+        run_ranges(
+            lambda a, b: imputation_kernels.add_expectations(*args, a, b, mean, second), blocks.n_blocks, threads
+        )
+    each, cells = mean.reshape(-1, d, BLOCK), latent.reshape(-1, d, BLOCK)
+    variance = second.reshape(-1, len(i), BLOCK) - each[:, i] * each[:, j]
+    return mean, np.where(cells[:, i] & cells[:, j], variance, 0.0)
 
 
 def drawn(blocks: Blocks, table: Table, number: int, keys: tuple[int, int], threads: int = 1) -> Array:
-    """Draw the missing cells from the predictive distribution of a table, given the observed cells of each row.
+    """Draw the latent cells from their distribution under a table, given what is observed of each row.
 
     Parameters
     ----------
     blocks : Blocks
-        N points, some of whose cells are missing.
+        N points with latent cells.
     table : Table
         A stack of one table.
     number : int
@@ -80,7 +96,8 @@ def drawn(blocks: Blocks, table: Table, number: int, keys: tuple[int, int], thre
     """
     out = blocks.x.copy()
     args = blocks.native, table.native, Sweep(number, 0, *keys)
-    run_ranges(lambda a, b: imputation_kernels.draw_cells(*args, a, b, out), blocks.n_blocks, threads)
+    if blocks.native.latent.size:
+        run_ranges(lambda a, b: imputation_kernels.draw_cells(*args, a, b, out), blocks.n_blocks, threads)
     return out
 
 

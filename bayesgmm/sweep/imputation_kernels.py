@@ -1,95 +1,115 @@
-"""Missing cells filled by their expectations, or by draws, compiled."""
+"""Latent cells replaced by their expectations, or by draws, compiled."""
 
 import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.gap_kernels import HEAD, MEMORY, NEGLIGIBLE, WEIGHTS, add_noise, block_rows, prepared
+from bayesgmm.sweep.latent_kernels import (
+    COUNT,
+    HEAD,
+    MEMORY,
+    add_draw,
+    cell_columns,
+    is_dense,
+    kept_from,
+    variance_of,
+)
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.orchestration import assign_block, count_draws, is_diagonal, workspace
 
 random_numbers = Late("bayesgmm.sweep.random_numbers")
+NEGLIGIBLE = 1e-30  # a responsibility below this adds nothing to any mean
 
 
 @jit
 def _memory(points, row, work):
-    """Return what is kept for a component, and its filled cells of the last block."""
-    d = points.n_features
-    size = points.gaps[MEMORY]
-    at = row * (size + d * BLOCK)
-    return work.gap[at : at + size], work.gap[at + size : at + size + d * BLOCK]
+    """Return what is kept for a component."""
+    size = points.latent[MEMORY]
+    return work.latent[row * size : (row + 1) * size]
+
+
+@jit
+def _total(score, k, p):
+    """Return the total responsibility of the components for a point; a background has the rest."""
+    total = 0.0
+    for c in range(k):
+        total += score[c * BLOCK + p]
+    return total
 
 
 @kernel
-def expect_cells(points, table, start, stop, mean, square):
-    """Add each missing cell's expectation, and that of its square, of the blocks start to stop, averaged over draws.
+def add_expectations(points, table, start, stop, mean, second):
+    """Add each latent cell's expectation, and second moments, of the blocks start to stop, averaged over draws.
 
-    Both are laid out as ``points.x``. A background is left out: the components share its responsibility.
+    ``mean`` is laid out as ``points.x``. So is ``second``, if it has only the squares; or it has the lower triangle of
+    second moments in place of the features: those of a latent cell and an exact one are not added. A background is
+    left out: the components share its responsibility.
     """
-    d, k, gaps, diagonal = points.n_features, table.n_components, points.gaps, is_diagonal(table)
-    n_draws, work, one = count_draws(table), workspace(points, table), np.ones(BLOCK)
+    k, latent, n_draws = table.n_components, points.latent, count_draws(table)
+    work, one = workspace(points, table), np.ones(BLOCK)
     for block in range(start, stop):
-        first_record, last_record = block_rows(gaps, block)
-        for draw in range(n_draws if first_record < last_record else 0):
+        for draw in range(n_draws if latent[HEAD + block] > 0 else 0):
             assign_block(points, block, table, draw, one, 0, work)
             for c in range(k):
-                memory, filled = _memory(points, c, work)
-                at = 0
-                for record in range(first_record, last_record, 2):
-                    p, pattern = gaps[record], gaps[record + 1]
-                    first = gaps[HEAD + pattern]
-                    count = gaps[HEAD + pattern + 1] - first
-                    total = 0.0
-                    for other in range(k):
-                        total += work.score[other * BLOCK + p]
-                    share = work.score[c * BLOCK + p] / total / n_draws
+                memory = _memory(points, c, work)
+                for p in range(BLOCK):
+                    share = work.score[c * BLOCK + p] / _total(work.score, k, p) / n_draws
                     if share > NEGLIGIBLE:
-                        _, _, own = prepared(gaps, pattern, d, diagonal, memory)
-                        variance = own + WEIGHTS + count * (d + count)
-                        for a in range(count):
-                            column = gaps[first + a]
-                            value = table.mean[(draw * k + c) * d + column] + filled[at + a]
-                            to = (block * d + column) * BLOCK + p
-                            mean[to] += share * value
-                            square[to] += share * (value * value + memory[variance + a * (a + 1) // 2 + a])
-                    at += count
+                        _add_row(points, table, draw * k + c, block, p, share, memory, mean, second)
+
+
+@jit
+def _add_row(points, table, c, block, p, share, memory, mean, second):
+    """Add the moments of one row's latent cells under one component, times its share."""
+    d, latent = points.n_features, points.latent
+    at, width = latent[HEAD + block], second.size // points.weight.size
+    dense, columns, kept = is_dense(latent, at, is_diagonal(table)), cell_columns(latent, at) + p, kept_from(d) + p
+    for a in range(latent[at + COUNT]):
+        i = latent[columns + a * BLOCK]
+        if i == d:
+            break
+        value = table.mean[c * d + i] + memory[kept + a * BLOCK]
+        mean[(block * d + i) * BLOCK + p] += share * value
+        for b in range(a if width == d else 0, a + 1):
+            j = latent[columns + b * BLOCK]
+            moment = value * (table.mean[c * d + j] + memory[kept + b * BLOCK])
+            moment += variance_of(latent, at, p, a, b, d, dense, memory)
+            place = i if width == d else i * (i + 1) // 2 + j
+            second[(block * width + place) * BLOCK + p] += share * moment
 
 
 @kernel
 def draw_cells(points, table, sweep, start, stop, out):
-    """Replace the missing cells of the blocks start to stop by one draw from the predictive distribution of a table.
+    """Replace the latent cells of the blocks start to stop by one draw from their distribution under a table.
 
     ``out`` is laid out as ``points.x``; the component of each row is drawn first.
     """
-    d, k, gaps, diagonal = points.n_features, table.n_components, points.gaps, is_diagonal(table)
-    work, one, cells = workspace(points, table), np.ones(BLOCK), np.empty(d)
+    d, k, latent, diagonal = points.n_features, table.n_components, points.latent, is_diagonal(table)
+    work, one = workspace(points, table), np.ones(BLOCK)
     for block in range(start, stop):
-        first_record, last_record = block_rows(gaps, block)
-        if first_record < last_record:
-            assign_block(points, block, table, 0, one, 0, work)
-        at = 0
-        for record in range(first_record, last_record, 2):
-            p, pattern = gaps[record], gaps[record + 1]
+        at = latent[HEAD + block]
+        if at == 0:
+            continue
+        assign_block(points, block, table, 0, one, 0, work)
+        dense, columns = is_dense(latent, at, diagonal), cell_columns(latent, at)
+        for p in range(BLOCK):
+            if latent[columns + p] == d:
+                continue
             row = block * BLOCK + p
             c = _component(work.score, k, p, row, sweep)
-            memory, filled = _memory(points, c, work)
-            first, count, own = prepared(gaps, pattern, d, diagonal, memory)
-            for a in range(count):
-                cells[a] = table.mean[c * d + gaps[first + a]] + filled[at + a]
-            add_noise(gaps, first, count, d, own, row, sweep, memory, cells, 0)
-            for a in range(count):
-                out[(block * d + gaps[first + a]) * BLOCK + p] = cells[a]
-            at += count
+            memory = _memory(points, c, work)
+            add_draw(latent, at, p, d, dense, row, sweep, memory)
+            for a in range(latent[at + COUNT]):
+                i = latent[columns + a * BLOCK + p]
+                if i < d:
+                    out[(block * d + i) * BLOCK + p] = table.mean[c * d + i] + memory[kept_from(d) + a * BLOCK + p]
 
 
 @jit
 def _component(score, k, p, row, sweep):
     """Draw a row's component from its responsibilities, those of the components alone."""
-    total = 0.0
-    for c in range(k):
-        total += score[c * BLOCK + p]
     u, _ = random_numbers.uniform_pair(row, sweep.number, sweep.chain, 0, sweep.key0, sweep.key1)
-    left, chosen = u * total, k - 1
+    left, chosen = u * _total(score, k, p), k - 1
     for c in range(k):
         left -= score[c * BLOCK + p]
         if left <= 0.0:

@@ -54,6 +54,33 @@ def store4(x, at, v0, v1, v2, v3):
 
 
 @jit
+def spread4(number):
+    """Return a block's row of equal numbers."""
+    return simd.spread(number), simd.spread(number), simd.spread(number), simd.spread(number)
+
+
+@jit
+def add4(x, y):
+    """Add two rows of a block."""
+    (a, b, c, d), (e, f, g, h) = x, y
+    return a + e, b + f, c + g, d + h
+
+
+@jit
+def mul4(x, y):
+    """Multiply two rows of a block."""
+    (a, b, c, d), (e, f, g, h) = x, y
+    return a * e, b * f, c * g, d * h
+
+
+@jit
+def fma4(x, y, z):
+    """Compute ``x * y + z`` for rows of a block."""
+    (a, b, c, d), (e, f, g, h), (i, j, k, l) = x, y, z
+    return simd.fma(a, e, i), simd.fma(b, f, j), simd.fma(c, g, k), simd.fma(d, h, l)
+
+
+@jit
 def score_full(d, root, at, n_features, offset, a, to):
     """a[to + p] = offset - |root d_p|^2 / 2 for a lower-triangular root, two rows at a time."""
     q0 = q1 = q2 = q3 = simd.spread(0.0)

@@ -13,13 +13,11 @@ extension           field of its own               function that reads it
 background          ``points.background``          ``score_block``: one more row of scores
 allowed components  log prior of each, by point    ``score_block``: added to the scores
 tempering           ``table`` with a temperature   ``score_block``: scales the distances
-missing values      ``points.gaps``                ``score_block``: the table's marginal;
-                                                   ``add_moments``: expected complete moments
-measurement errors  covariance of each point       ``score_block``: a root for each point;
-                                                   ``add_moments``: moments of what was measured
+missing values,     ``points.latent``              ``score_block``: density of what was measured;
+measurement errors                                 ``add_moments``: expected moments of true values
 =================== ============================== ===============================================
 
-The background and missing values (``gap_kernels``) are implemented. Points in several parts (files, machines) need no
+The background and latent cells (``latent_kernels``) are implemented. Points in several parts (files, machines) need no
 change here: the sums of the parts are added (``stats.fold``).
 
 A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; compiled code
@@ -32,7 +30,6 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, jit, kernel
-from bayesgmm.sweep.gap_kernels import ADD, DRAW, FILL, MEMORY, gap_memory, has_rows
 from bayesgmm.sweep.kernels import (
     add_lanes,
     centre,
@@ -45,6 +42,7 @@ from bayesgmm.sweep.kernels import (
     score_diagonal,
     score_full,
 )
+from bayesgmm.sweep.latent_kernels import ADD, DRAW, EXPECT, MEMORY, has_latent, latent_memory
 from bayesgmm.sweep.layout import BLOCK, LANES
 
 simd = Late("bayesgmm.sweep.simd")
@@ -54,7 +52,7 @@ MIN_CHUNK = 256  # blocks: enough work to start a thread for
 MAX_CHUNKS = 64  # limits the memory of the partial sums for any N
 LOG_REST, OFFSET, MEAN = 0, 1, 2  # index of the first number of a background's mean; its root follows the mean
 
-NativePoints = namedtuple("NativePoints", "x weight background gaps n_points n_features")
+NativePoints = namedtuple("NativePoints", "x weight background latent n_points n_features")
 """Points as compiled code reads them.
 
 x : (n_blocks * D * BLOCK,) float
@@ -64,8 +62,9 @@ weight : (n_blocks * BLOCK,) float
 background : (2 + 2 D,) float, or (0,)
     Parameters of a fixed additional component: log of the total share of the others, offset, mean, diagonal of the
     root. Empty if there is none.
-gaps : (...,) int, or (0,)
-    Missing cells (``gap_kernels.gap_numbers``), which have any number in ``x``. Empty if there are none.
+latent : (...,) int, or (0,)
+    Cells that are missing, or measured with an error (``latent_cells.latent_numbers``). Missing ones have any number in
+    ``x``. Empty if there are none.
 n_points, n_features : int
     N and D.
 """
@@ -80,12 +79,12 @@ n_components : int
     K.
 """
 
-Workspace = namedtuple("Workspace", "centred score gap counters")
+Workspace = namedtuple("Workspace", "centred score latent counters")
 """Scratch memory for one block.
 
-``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``gap``, the memory of
-``gap_kernels``: for each component what is kept and its filled cells, then a row of corrections; (0,) for points
-without missing values. ``counters`` (4,): the counters of random numbers for missing cells that are drawn.
+``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``latent``, the memory of
+``latent_kernels`` for each component, then a row of corrections; (0,) for points without latent cells. ``counters``
+(4,): the counters of random numbers for latent cells that are drawn.
 """
 
 
@@ -116,8 +115,8 @@ def count_draws(table):
 def workspace(points, table):
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
-    gap = np.zeros(gap_memory(points.gaps, rows, d))
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), gap, np.zeros(4))
+    latent = np.zeros(latent_memory(points.latent, rows))
+    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(4))
 
 
 @block_jit
@@ -127,38 +126,36 @@ def is_diagonal(table):
 
 
 @block_jit
-def _gap_places(points, row):
-    """Return the places in ``work.gap`` of a component's memory and of its filled cells."""
-    at = row * (points.gaps[MEMORY] + points.n_features * BLOCK)
-    return at, at + points.gaps[MEMORY]
+def _expect_block(points, block, root, root_at, diagonal, row, work):
+    """Replace the latent cells of a block by expectations under one component; write the corrections of its scores."""
+    memory, at, where = work.latent, row * points.latent[MEMORY], (block, points.n_features, int(diagonal))
+    last = memory.size - BLOCK
+    pointers.call_on_block(
+        points.latent, EXPECT, root, root_at, work.centred, memory, last, memory, 0, memory, at, where
+    )
 
 
 @block_jit
-def _fill_block(points, block, root, root_at, diagonal, row, work):
-    """Fill the missing cells of a block under one component; write the corrections of its scores."""
-    gap, args = work.gap, (block, points.n_features, diagonal)
-    last, at = gap.size - BLOCK, _gap_places(points, row)
-    pointers.call_on_block(points.gaps, FILL, root, root_at, work.centred, gap, last, gap, 0, gap, at, *args)
-
-
-@block_jit
-def _add_gaps(points, block, root, root_at, diagonal, row, sums, work, how):
-    """Fill the missing cells of a block under one component: with their conditional moments, or with draws."""
-    d, score, at = points.n_features, work.score, _gap_places(points, row)
-    args = work.gap, at, block, d, diagonal
+def _add_variances(points, block, root, root_at, diagonal, row, sums, work, how):
+    """Replace the latent cells of a block under one component: by expectations, adding variances, or by draws."""
+    d, score, at = points.n_features, work.score, row * points.latent[MEMORY]
+    latent, centred, memory, where = points.latent, work.centred, work.latent, (block, d, int(diagonal))
     if how == ADD:
         to = (row * moments_width(d, diagonal) + 1) * LANES
-        pointers.call_on_block(points.gaps, ADD, root, root_at, work.centred, score, row * BLOCK, sums, to, *args)
+        pointers.call_on_block(latent, ADD, root, root_at, centred, score, row * BLOCK, sums, to, memory, at, where)
     else:
         counters = work.counters
-        pointers.call_on_block(points.gaps, DRAW, root, root_at, work.centred, score, row * BLOCK, counters, 0, *args)
+        pointers.call_on_block(
+            latent, DRAW, root, root_at, centred, score, row * BLOCK, counters, 0, memory, at, where
+        )
 
 
 @block_jit
 def _correct(work, to):
-    """Add the corrections of a block's missing cells to the scores of one component."""
+    """Add the corrections of a block's latent cells to the scores of one component."""
+    last = work.latent.size - BLOCK
     for p in range(0, BLOCK, LANES):
-        simd.store(work.score, to + p, simd.load(work.score, to + p) + simd.load(work.gap, work.gap.size - BLOCK + p))
+        simd.store(work.score, to + p, simd.load(work.score, to + p) + simd.load(work.latent, last + p))
 
 
 @block_jit
@@ -166,25 +163,25 @@ def score_block(points, block, table, draw, work):
     """Score one block under one table: ``work.score[component, point]``, the background's row last."""
     d, k, background = points.n_features, table.n_components, points.background
     at, first, diagonal = block * d * BLOCK, draw * k, is_diagonal(table)
-    log_rest, gaps = background[LOG_REST] if background.size > 0 else 0.0, has_rows(points.gaps, block)
+    log_rest, latent = background[LOG_REST] if background.size > 0 else 0.0, has_latent(points.latent, block)
     for c in range(first, first + k):
         centre(points.x, at, table.mean, c * d, d, work.centred)
         offset, to = table.offset[c] + log_rest, (c - first) * BLOCK
         root_at = c * d if diagonal else c * d * d
-        if gaps:
-            _fill_block(points, block, table.root, root_at, diagonal, c - first, work)
+        if latent:
+            _expect_block(points, block, table.root, root_at, diagonal, c - first, work)
         if diagonal:
             score_diagonal(work.centred, table.root, root_at, d, offset, work.score, to)
         else:
             score_full(work.centred, table.root, root_at, d, offset, work.score, to)
-        if gaps:
+        if latent:
             _correct(work, to)
     if background.size > 0:
         centre(points.x, at, background, MEAN, d, work.centred)
-        if gaps:
-            _fill_block(points, block, background, MEAN + d, True, k, work)
+        if latent:
+            _expect_block(points, block, background, MEAN + d, True, k, work)
         score_diagonal(work.centred, background, MEAN + d, d, background[OFFSET], work.score, k * BLOCK)
-        if gaps:
+        if latent:
             _correct(work, k * BLOCK)
 
 
@@ -208,15 +205,15 @@ def log_density_block(points, block, table, draw, work, out, to):
 def add_moments(points, block, table, draw, work, sums, how=ADD):
     """Add one block's moments about the means to the eight-lane sums; ``work.score`` holds its responsibilities.
 
-    Missing cells have their conditional moments, or are drawn if ``how`` is ``DRAW``.
+    Latent cells have their conditional moments, or are drawn if ``how`` is ``DRAW``.
     """
     d, n_components, diagonal = points.n_features, table.n_components, is_diagonal(table)
-    width, gaps = moments_width(d, diagonal) * LANES, has_rows(points.gaps, block)
+    width, latent = moments_width(d, diagonal) * LANES, has_latent(points.latent, block)
     for k in range(n_components):
         c = draw * n_components + k
         centre(points.x, block * d * BLOCK, table.mean, c * d, d, work.centred)
-        if gaps:
-            _add_gaps(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work, how)
+        if latent:
+            _add_variances(points, block, table.root, c * d if diagonal else c * d * d, diagonal, k, sums, work, how)
         r0, r1, r2, r3 = load4(work.score, k * BLOCK)
         add_lanes(sums, k * width, r0, r1, r2, r3)
         if diagonal:

@@ -42,12 +42,21 @@ def call_density(typingctx, address, call, alive):
 
 
 @intrinsic
-def call_on_block(
-    typingctx, gaps, place, root, root_at, centred, row, row_at, sums, sums_at, gap, at, block, d, diagonal
-):
-    """Call one of ``gap_kernels``, whose address is ``gaps[place]``, with pointers into flat arrays.
+def as_floats(typingctx, integers):
+    """Return a pointer to float64 numbers that are kept, bit for bit, among integers."""
 
-    ``at`` are the places in ``gap`` of the component's memory and of its filled cells.
+    def codegen(context, builder, sig, args):
+        return builder.bitcast(args[0], ir.DoubleType().as_pointer())
+
+    return FLOATS(INTEGERS), codegen
+
+
+@intrinsic
+def call_on_block(typingctx, latent, place, root, root_at, centred, row, row_at, sums, sums_at, memory, at, where):
+    """Call one of ``latent_kernels``, whose address is ``latent[place]``, with pointers into flat arrays.
+
+    ``at`` is where the component's memory begins; ``where`` are the number of the block, D, and whether the root is a
+    diagonal.
     """
 
     def codegen(context, builder, sig, args):
@@ -56,15 +65,14 @@ def call_on_block(
             return builder.gep(data, [position])
 
         ints, doubles, number = ir.IntType(64).as_pointer(), ir.DoubleType().as_pointer(), ir.IntType(64)
-        kind = ir.FunctionType(number, [ints, *[doubles] * 6, *[number] * 3])
-        memory, filled = cgutils.unpack_tuple(builder, args[10])
+        kind = ir.FunctionType(number, [ints, *[doubles] * 5, *[number] * 3])
         arrays = [pointer(2, args[3]), pointer(4, number(0)), pointer(5, args[6]), pointer(7, args[8])]
-        arrays += [pointer(9, memory), pointer(9, filled)]
+        arrays.append(pointer(9, args[10]))
         address = builder.load(pointer(0, args[1]))
-        builder.call(builder.inttoptr(address, kind.as_pointer()), [pointer(0, number(0)), *arrays, *args[11:]])
+        rest = cgutils.unpack_tuple(builder, args[11])
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [pointer(0, number(0)), *arrays, *rest])
         return context.get_dummy_value()
 
     one = types.int64
-    return types.none(
-        gaps, one, root, one, centred, row, one, sums, one, gap, types.UniTuple(one, 2), one, one, one
-    ), codegen
+    where_type = types.UniTuple(one, 3)
+    return types.none(latent, one, root, one, centred, row, one, sums, one, memory, one, where_type), codegen

@@ -66,6 +66,56 @@ def store(typingctx, array, position, vec):
     return types.none(array, types.intp, VEC), codegen
 
 
+def _gathered(context, builder, array_type, array, places):
+    """Return a vector of the numbers at eight places of an array."""
+    vector = ir.Constant(_VF, ir.Undefined)
+    for lane, place in enumerate(places):
+        value = builder.load(_element_pointer(context, builder, array_type, array, place))
+        vector = builder.insert_element(vector, value, ir.IntType(32)(lane))
+    return vector
+
+
+def _places(context, builder, array_type, array, first):
+    """Return eight adjacent numbers of a flat array of integers."""
+    pointer = _element_pointer(context, builder, array_type, array, first)
+    return [builder.load(builder.gep(pointer, [_I64(lane)])) for lane in range(LANES)]
+
+
+@intrinsic
+def gather(typingctx, array, base, places, first):
+    """Load ``array[base + places[first + lane]]`` in each lane."""
+
+    def codegen(context, builder, sig, args):
+        each = _places(context, builder, sig.args[2], args[2], args[3])
+        return _gathered(context, builder, sig.args[0], args[0], [builder.add(args[1], place) for place in each])
+
+    return VEC(array, types.int64, places, types.int64), codegen
+
+
+@intrinsic
+def gather_rows(typingctx, array, base, width, places, first):
+    """Load ``array[base + width * places[first + lane] + lane]`` in each lane."""
+
+    def codegen(context, builder, sig, args):
+        rows = [builder.mul(place, args[2]) for place in _places(context, builder, sig.args[3], args[3], args[4])]
+        each = [builder.add(builder.add(args[1], row), _I64(lane)) for lane, row in enumerate(rows)]
+        return _gathered(context, builder, sig.args[0], args[0], each)
+
+    return VEC(array, types.int64, types.int64, places, types.int64), codegen
+
+
+@intrinsic
+def gather_pairs(typingctx, array, base, width, places, first, second):
+    """Load ``array[base + width * places[first + lane] + places[second + lane]]`` in each lane."""
+
+    def codegen(context, builder, sig, args):
+        row, column = (_places(context, builder, sig.args[3], args[3], at) for at in args[4:])
+        each = [builder.add(builder.mul(i, args[2]), j) for i, j in zip(row, column, strict=True)]
+        return _gathered(context, builder, sig.args[0], args[0], [builder.add(args[1], place) for place in each])
+
+    return VEC(array, types.int64, types.int64, places, types.int64, types.int64), codegen
+
+
 @intrinsic
 def spread(typingctx, scalar):
     """Fill all eight lanes with the same number."""
@@ -94,6 +144,12 @@ def fma(typingctx, a, b, c):
 def larger(typingctx, a, b):
     """Return the larger of each pair of lanes; of a NaN and a number, the number."""
     return VEC(VEC, VEC), lambda context, builder, sig, args: _call(builder, "maxnum", args)
+
+
+@intrinsic
+def sqrt(typingctx, a):
+    """Compute the square root."""
+    return VEC(VEC), lambda context, builder, sig, args: _call(builder, "sqrt", args)
 
 
 @intrinsic

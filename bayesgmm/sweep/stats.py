@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.sweep import orchestration
-from bayesgmm.sweep.gap_kernels import gap_numbers
 from bayesgmm.sweep.kernels import BLOCK
+from bayesgmm.sweep.latent_cells import LatentCells, latent_numbers
 from bayesgmm.sweep.orchestration import NativePoints, NativeTable
 from bayesgmm.sweep.threads import enough_threads, run_ranges
 
@@ -40,8 +40,9 @@ class Blocks:
         N and D.
     background : BackgroundRow, optional
         A fixed additional component.
-    missing : (n_blocks * D * BLOCK,) bool, optional
-        Missing cells, laid out as ``x``, which has any finite numbers there. Default: none are missing.
+    latent : LatentCells, optional
+        Missing cells, and errors of measurement, of all rows with the padding. Where a cell is missing, ``x`` has any
+        finite number. Default: all cells are exact.
     """
 
     x: Array
@@ -49,7 +50,7 @@ class Blocks:
     n_points: int
     n_features: int
     background: "BackgroundRow | None" = None
-    missing: NDArray[np.bool_] | None = None
+    latent: LatentCells | None = None
 
     @classmethod
     def from_rows(
@@ -58,6 +59,7 @@ class Blocks:
         weights: ArrayLike | None = None,
         shift: Array | float = 0.0,
         scale: Array | float = 1.0,
+        noise: ArrayLike | None = None,
     ) -> "Blocks":
         """Lay out ``(rows - shift) / scale``, one slice at a time, so that no second copy is made.
 
@@ -69,6 +71,8 @@ class Blocks:
             Number of points that each row represents. Default: 1.
         shift, scale : number or (D,) float
             Shift and scale of the coordinates of the blocks.
+        noise : (N, D) or (N, D, D) float, optional
+            Variances or covariances of the errors of measurement, in the units of the rows. Default: none.
 
         Examples
         --------
@@ -92,10 +96,11 @@ class Blocks:
             last = part[whole * BLOCK :]
             if len(last):
                 x[first + whole, :, : len(last)] = last.T
-        missing = np.isnan(x.reshape(-1)) if np.isnan(x.sum()) else None
-        if missing is not None:
+        latent = None
+        if noise is not None or np.isnan(x.sum()):
+            latent = _latent(rows, noise, scale).padded(n_blocks * BLOCK)
             x = np.nan_to_num(x)
-        return cls(x.reshape(-1), weight, n_points, n_features, missing=missing)
+        return cls(x.reshape(-1), weight, n_points, n_features, latent=latent)
 
     @property
     def n_blocks(self) -> int:
@@ -106,8 +111,8 @@ class Blocks:
     def native(self) -> NativePoints:
         """The points in the form that compiled code reads."""
         background = np.empty(0) if self.background is None else self.background.numbers()
-        gaps = np.empty(0, dtype=np.int64) if self.missing is None else gap_numbers(self.missing, self.n_features)
-        return NativePoints(self.x, self.weight, background, gaps, self.n_points, self.n_features)
+        latent = latent_numbers(self.latent)
+        return NativePoints(self.x, self.weight, background, latent, self.n_points, self.n_features)
 
     @cached_property
     def total_weight(self) -> float:
@@ -115,29 +120,44 @@ class Blocks:
         return float(self.weight.sum())
 
     def observed(self) -> NDArray[np.bool_]:
-        """Return which cells (N, D) are observed."""
-        if self.missing is None:
+        """Return which cells (N, D) are observed, with or without an error."""
+        if self.latent is None:
             return np.ones((self.n_points, self.n_features), dtype=bool)
-        missing = self.missing.reshape(self.n_blocks, self.n_features, BLOCK)
-        return ~missing.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points]
+        return ~self.latent.missing[: self.n_points]
 
     def part(self, chosen: NDArray[np.int64] | slice) -> "Blocks":
         """Return some of the blocks: a copy, or for a slice a view."""
         x = self.x.reshape(self.n_blocks, -1)[chosen].reshape(-1)
         weight = self.weight.reshape(self.n_blocks, -1)[chosen].reshape(-1)
-        missing = None if self.missing is None else self.missing.reshape(self.n_blocks, -1)[chosen].reshape(-1)
-        return replace(self, x=x, weight=weight, n_points=weight.size, missing=missing)
+        rows = np.arange(self.n_blocks * BLOCK).reshape(-1, BLOCK)[chosen].ravel()
+        latent = None if self.latent is None else self.latent.take(rows)
+        return replace(self, x=x, weight=weight, n_points=weight.size, latent=latent)
 
-    def hiding(self, missing: NDArray[np.bool_]) -> "Blocks":
-        """Return the same points with missing cells (N, D)."""
-        laid = np.zeros((self.n_blocks * BLOCK, self.n_features), dtype=bool)
-        laid[: self.n_points] = missing
-        return replace(self, missing=laid.reshape(-1, BLOCK, self.n_features).transpose(0, 2, 1).reshape(-1))
+    def with_latent(self, latent: LatentCells | None) -> "Blocks":
+        """Return the same points with other latent cells, those of N rows."""
+        return replace(self, latent=None if latent is None else latent.padded(self.n_blocks * BLOCK))
+
+    def latent_of(self, rows: NDArray[np.int64]) -> LatentCells | None:
+        """Return the latent cells of some rows; None if all cells are exact."""
+        return None if self.latent is None else self.latent.take(rows)
+
+    def laid_out(self, cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return cells of all rows, with the padding, laid out as ``x``."""
+        return cells.reshape(-1, BLOCK, self.n_features).transpose(0, 2, 1).reshape(-1)
 
     def rows(self) -> Array:
         """Return the points (N, D), one in each row; missing cells have the numbers that the blocks hold."""
         x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
         return x.transpose(0, 2, 1).reshape(-1, self.n_features)[: self.n_points].copy()
+
+
+def _latent(rows: Array, noise: ArrayLike | None, scale: Array | float) -> LatentCells:
+    """Return the missing cells (NaN) of rows, and their errors in standardised coordinates."""
+    if noise is None:
+        return LatentCells(np.isnan(rows))
+    noise, missing = np.asarray(noise, dtype=np.float64), np.isnan(rows)
+    scales = np.broadcast_to(scale, rows.shape[1])
+    return LatentCells(missing, noise / (scales**2 if noise.ndim == 2 else np.outer(scales, scales)))
 
 
 @dataclass(frozen=True)

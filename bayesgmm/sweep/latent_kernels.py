@@ -1,0 +1,460 @@
+r"""Latent cells in the compiled sweep: missing values, and values that were measured with an error.
+
+A row's latent columns l have true values :math:`z_l`; the others, e, are exact. Errors of measured cells are Gaussian
+with precision W, which is zero where a cell is missing. Under a component with precision :math:`\Lambda = R^\top R`
+
+.. math::
+
+    \mathrm{Var}[z_l \mid x] &= C = (\Lambda_{ll} + W)^{-1}, \qquad
+    \mathrm E[z_l - \mu_l \mid x] = C \bigl( W (x_l - \mu_l) - \Lambda_{le} (x_e - \mu_e) \bigr) \\
+    \log p(x) &= \log N(x_e, \mathrm E z_l) - \tfrac12 \lVert x_l - \mathrm E z_l \rVert_W^2
+        + \tfrac12 \log |W_{mm}| + \tfrac12 \log |C| + \tfrac{|l| - |m|}{2} \log 2\pi
+
+with m the measured columns of l. So scores are those of the point of expectations plus a correction, and expected
+moments are those of this point plus the conditional variance. The same holds for the expected natural parameters of
+variational Bayes.
+
+A block with latent cells has a *record* in the array ``latent``: the number of latent cells of the row with most, the
+number of columns with a latent cell, the kind of the errors, whether all rows have the same latent columns, where its
+lists of rows and its floats are; then these columns, and the column of each latent cell: of the first of all rows, of
+the second, ... A row with fewer has column D, which does not exist. The lists are the rows that have a first latent
+cell, a second, ...: first where each list ends, then the rows. The floats are a constant for each row, and the
+precisions of its errors.
+All rows are computed together, in the lanes of four vectors, as the sweep does it.
+
+These functions are called by their addresses, which come with the points (``NativePoints.latent``): code for exact
+points stays as it is, and compiles as fast.
+
+References
+----------
+.. [1] Ghahramani & Jordan (1994), Advances in Neural Information Processing Systems 6: EM with missing values.
+.. [2] Bovy, Hogg & Roweis (2011), Annals of Applied Statistics 5(2B), 1657-1677: EM with errors of measurement.
+"""
+
+import math
+from collections import namedtuple
+
+from bayesgmm.late import Late
+from bayesgmm.sweep.compilation import callback, jit, plain_jit
+from bayesgmm.sweep.kernels import add4, add_lanes, fma4, load4, mul4, spread4, store4
+from bayesgmm.sweep.layout import BLOCK, LANES
+
+simd = Late("bayesgmm.sweep.simd")
+pointers = Late("bayesgmm.sweep.pointers")
+random_numbers = Late("bayesgmm.sweep.random_numbers")
+
+EXPECT, ADD, DRAW, MEMORY, HEAD = range(5)  # places of addresses and sizes; then of the record of each block, or zero
+COUNT, UNION, KIND, SAME, ROWS, FLOATS, COLUMNS = range(7)  # places in a record
+NO_NOISE, VARIANCES, COVARIANCES = 0, 1, 2
+UNKNOWN = 1 << 40  # length of an array behind a pointer, which nothing reads
+CELLS = 1 << 20  # purpose of the random numbers of latent cells; those of assignments have lower ones
+RUN = 8  # factors of a product that is small enough to have a logarithm
+Sweep = namedtuple("Sweep", "number chain key0 key1")
+"""The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
+
+FLOAT_POINTERS = "CPointer(float64)"
+latent_callback = callback(f"int64(CPointer(int64), {', '.join([FLOAT_POINTERS] * 5)}, int64, int64, int64)")
+"""Decorator: compile a function of one block and one component, whose address comes with the points.
+
+Its arguments are
+
+latent_ : (...,) int
+    As ``latent_cells.latent_numbers`` returns them.
+root_ : (d * d,) or (d,) float
+    Root of the component's precision.
+centred_ : (d * BLOCK,) float
+    The block's points minus the component's mean; their latent cells are replaced.
+row_ : (BLOCK,) float
+    A number for each point: ``expect_cells`` writes corrections of scores, the others read responsibilities.
+sums_ : (moments * LANES,) float
+    The component's eight-lane sums of moments, without its count, which ``add_variances`` changes; for ``draw_cells``
+    four counters of random numbers, as doubles: ``Sweep``.
+memory_ : (memory,) float
+    What is kept for this component. ``expect_cells`` writes it for a block, and the others read it.
+block, d, diagonal : int
+    Number of the block, D, and 1 if the root is a diagonal.
+"""
+
+
+@plain_jit
+def kept_from(d):
+    """Return where the numbers of a block begin in a component's memory: after what ``_keep_root`` keeps, and scratch."""
+    return _scratch(d) + 3 * (d + 1) * BLOCK
+
+
+@jit
+def has_latent(latent, block):
+    """Return True if a block has latent cells."""
+    return latent.size > 0 and latent[HEAD + block] > 0
+
+
+@jit
+def latent_memory(latent, n_rows):
+    """Return the numbers of memory for ``n_rows`` components, and a row of corrections."""
+    return n_rows * latent[MEMORY] + BLOCK if latent.size > 0 else 0
+
+
+@plain_jit
+def _scratch(d):
+    """Return where scratch memory begins: after the root, the precision with column D, and its diagonal."""
+    return -(-(d * d + (d + 1) * (d + 2)) // LANES) * LANES
+
+
+@plain_jit
+def _triangle(a):
+    """Return the number of entries in the first ``a`` rows of a lower triangle."""
+    return a * (a + 1) // 2
+
+
+@plain_jit
+def is_dense(latent, at, diagonal):
+    """Return True if latent cells of a row depend on each other; else only diagonals of triangles are used."""
+    return not diagonal or latent[at + KIND] == COVARIANCES
+
+
+@plain_jit
+def cell_columns(latent, at):
+    """Return where the columns of the latent cells of all rows begin."""
+    return at + COLUMNS + latent[at + UNION]
+
+
+@plain_jit
+def _rows_with(latent, at, a):
+    """Return where the rows with a latent cell of number ``a`` begin and end."""
+    ends = latent[at + ROWS]
+    return latent[ends + a], latent[ends + a + 1]
+
+
+@plain_jit
+def _keep_root(root, d, diagonal, memory):
+    """Keep the component's root and its precision, if it differs from the one that is kept.
+
+    The precision has a further row and column of zeros, for column D, which does not exist; its diagonal, which is kept
+    once more, has a one there.
+    """
+    size, to = d if diagonal else d * d, d * d
+    diagonal_at = to + (d + 1) ** 2
+    same = True
+    for i in range(size):
+        same &= memory[i] == root[i]
+    if same:
+        return
+    for i in range(size):
+        memory[i] = root[i]
+    memory[diagonal_at + d] = 1.0
+    for i in range(d):
+        if diagonal:
+            memory[diagonal_at + i] = root[i] * root[i]
+            continue
+        for j in range(i + 1):
+            total = 0.0
+            for l in range(i, d):
+                total += root[l * d + i] * root[l * d + j]
+            memory[to + i * (d + 1) + j] = memory[to + j * (d + 1) + i] = total
+        memory[diagonal_at + i] = memory[to + i * (d + 2)]
+
+
+@plain_jit
+def _gather4(array, base, latent, first):
+    """Load numbers at places that differ from row to row."""
+    return (
+        simd.gather(array, base, latent, first),
+        simd.gather(array, base, latent, first + LANES),
+        simd.gather(array, base, latent, first + 2 * LANES),
+        simd.gather(array, base, latent, first + 3 * LANES),
+    )
+
+
+@plain_jit
+def _gather_rows4(array, base, latent, first):
+    """Load each row's number of a column that it chooses."""
+    return (
+        simd.gather_rows(array, base, BLOCK, latent, first),
+        simd.gather_rows(array, base + LANES, BLOCK, latent, first + LANES),
+        simd.gather_rows(array, base + 2 * LANES, BLOCK, latent, first + 2 * LANES),
+        simd.gather_rows(array, base + 3 * LANES, BLOCK, latent, first + 3 * LANES),
+    )
+
+
+@plain_jit
+def _gather_pairs4(array, base, width, latent, first, second):
+    """Load the entry of a matrix in each row's own row and column."""
+    return (
+        simd.gather_pairs(array, base, width, latent, first, second),
+        simd.gather_pairs(array, base, width, latent, first + LANES, second + LANES),
+        simd.gather_pairs(array, base, width, latent, first + 2 * LANES, second + 2 * LANES),
+        simd.gather_pairs(array, base, width, latent, first + 3 * LANES, second + 3 * LANES),
+    )
+
+
+@plain_jit
+def _separate(latent, at, d, centred, memory, exact, kept):
+    """Copy the deviations of the block's exact cells, with zeros for latent ones, and those of the latent cells."""
+    for j in range(d):
+        store4(memory, exact + j * BLOCK, *load4(centred, j * BLOCK))
+    store4(memory, exact + d * BLOCK, *spread4(0.0))
+    for a in range(latent[at + COUNT]):
+        first, to = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
+        store4(memory, to, *_gather_rows4(memory, exact, latent, first))
+        if latent[at + SAME] > 0:
+            store4(memory, exact + latent[first] * BLOCK, *spread4(0.0))
+        else:
+            start, stop = _rows_with(latent, at, a)
+            for r in range(start, stop):
+                memory[exact + latent[first + latent[r]] * BLOCK + latent[r]] = 0.0
+
+
+@plain_jit
+def _pull_of_exact(latent, at, d, memory, exact, to):
+    """Write the precision times the exact deviations, of columns with latent cells, to ``memory[to:]``."""
+    for u in range(latent[at + UNION]):
+        column, total = latent[at + COLUMNS + u], spread4(0.0)
+        row = d * d + column * (d + 1)
+        for j in range(d):
+            total = fma4(spread4(memory[row + j]), load4(memory, exact + j * BLOCK), total)
+        store4(memory, to + column * BLOCK, *total)
+    store4(memory, to + d * BLOCK, *spread4(0.0))
+
+
+@plain_jit
+def _conditional_precision(latent, floats, at, a, b, d, memory):
+    """Return an entry of the precision of the latent cells, given what was measured."""
+    columns, noise = cell_columns(latent, at), latent[at + FLOATS] + BLOCK
+    first, second = columns + a * BLOCK, columns + b * BLOCK
+    if a == b:
+        value = _gather4(memory, d * d + (d + 1) ** 2, latent, first)
+    elif latent[at + SAME] > 0:
+        value = spread4(memory[d * d + latent[first] * (d + 1) + latent[second]])
+    else:
+        value = _gather_pairs4(memory, d * d, d + 1, latent, first, second)
+    if latent[at + KIND] == COVARIANCES:
+        value = add4(value, load4(floats, noise + (_triangle(a) + b) * BLOCK))
+    elif latent[at + KIND] == VARIANCES and a == b:
+        value = add4(value, load4(floats, noise + a * BLOCK))
+    return value
+
+
+@plain_jit
+def _add_logs(product, total):
+    """Return totals plus the logarithms of products."""
+    (a, b, c, d), (e, f, g, h) = product, total
+    return e + simd.log(a), f + simd.log(b), g + simd.log(c), h + simd.log(d)
+
+
+@plain_jit
+def _inverse_roots(value):
+    """Return one over square roots."""
+    one, (a, b, c, d) = simd.spread(1.0), value
+    return one / simd.sqrt(a), one / simd.sqrt(b), one / simd.sqrt(c), one / simd.sqrt(d)
+
+
+@plain_jit
+def _factorise(latent, floats, at, d, dense, memory, factor):
+    """Keep the inverse Cholesky factor of the precision of the latent cells; return its log determinant.
+
+    It is lower-triangular. Where it is not dense, only its diagonal is written and read.
+    """
+    count, minus = latent[at + COUNT], spread4(-1.0)
+    log_determinant, product = spread4(0.0), spread4(1.0)
+    for a in range(count):
+        row = factor + _triangle(a) * BLOCK
+        for b in range(0 if dense else a, a + 1):
+            value = _conditional_precision(latent, floats, at, a, b, d, memory)
+            column = factor + _triangle(b) * BLOCK
+            for c in range(0 if dense else b, b):
+                left = mul4(minus, load4(memory, row + c * BLOCK))
+                value = fma4(left, load4(memory, column + c * BLOCK), value)
+            if a == b:
+                value = _inverse_roots(value)
+                product = mul4(product, value)
+            else:
+                value = mul4(value, load4(memory, column + b * BLOCK))
+            store4(memory, row + b * BLOCK, *value)
+        if a % RUN == RUN - 1 or a == count - 1:
+            log_determinant, product = _add_logs(product, log_determinant), spread4(1.0)
+    for b in range(count if dense else 0):
+        for a in range(b + 1, count):
+            row, total = factor + _triangle(a) * BLOCK, spread4(0.0)
+            for c in range(b, a):
+                other = load4(memory, factor + (_triangle(c) + b) * BLOCK)
+                total = fma4(load4(memory, row + c * BLOCK), other, total)
+            store4(memory, row + b * BLOCK, *mul4(mul4(minus, total), load4(memory, row + a * BLOCK)))
+    return log_determinant
+
+
+@plain_jit
+def _noise_times(latent, floats, at, a, memory, of):
+    """Return an entry of the precision of the errors times the vectors at ``memory[of:]``."""
+    noise = latent[at + FLOATS] + BLOCK
+    if latent[at + KIND] == VARIANCES:
+        return mul4(load4(floats, noise + a * BLOCK), load4(memory, of + a * BLOCK))
+    total = spread4(0.0)
+    for b in range(latent[at + COUNT]):
+        place = _triangle(a) + b if b <= a else _triangle(b) + a
+        total = fma4(load4(floats, noise + place * BLOCK), load4(memory, of + b * BLOCK), total)
+    return total
+
+
+@plain_jit
+def _solve(count, dense, memory, factor, spare):
+    """Replace the vectors at ``memory[spare:]`` by their products with the inverse of the precision."""
+    for i in range(count):  # the factor times them, from the last on, in place
+        a, total = count - 1 - i, spread4(0.0)
+        for b in range(0 if dense else a, a + 1):
+            entry = load4(memory, factor + (_triangle(a) + b) * BLOCK)
+            total = fma4(entry, load4(memory, spare + b * BLOCK), total)
+        store4(memory, spare + a * BLOCK, *total)
+    for a in range(count):  # and its transpose times that
+        total = spread4(0.0)
+        for b in range(a, count if dense else a + 1):
+            entry = load4(memory, factor + (_triangle(b) + a) * BLOCK)
+            total = fma4(entry, load4(memory, spare + b * BLOCK), total)
+        store4(memory, spare + a * BLOCK, *total)
+
+
+@plain_jit
+def _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept):
+    """Keep the expected deviations of latent cells in place of those that were measured.
+
+    Returns the squared distances of the measured values from their expectations.
+    """
+    count, distance, minus = latent[at + COUNT], spread4(0.0), spread4(-1.0)
+    noisy = latent[at + KIND] != NO_NOISE
+    for a in range(count):
+        value = spread4(0.0)
+        if has_pull:
+            value = mul4(minus, _gather_rows4(memory, pull, latent, cell_columns(latent, at) + a * BLOCK))
+        if noisy:
+            value = add4(value, _noise_times(latent, floats, at, a, memory, kept))
+        store4(memory, spare + a * BLOCK, *value)
+    _solve(count, dense, memory, kept + count * BLOCK, spare)
+    for a in range(count):
+        expected, measured = load4(memory, spare + a * BLOCK), load4(memory, kept + a * BLOCK)
+        store4(memory, spare + a * BLOCK, *fma4(minus, expected, measured))
+        store4(memory, kept + a * BLOCK, *expected)
+    for a in range(count if noisy else 0):
+        away = load4(memory, spare + a * BLOCK)
+        distance = fma4(_noise_times(latent, floats, at, a, memory, spare), away, distance)
+    return distance
+
+
+@plain_jit
+def _replace(latent, at, centred, memory, kept):
+    """Replace the latent cells of a block by what is kept."""
+    for a in range(latent[at + COUNT]):
+        first, own = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
+        if latent[at + SAME] > 0:
+            store4(centred, latent[first] * BLOCK, *load4(memory, own))
+            continue
+        start, stop = _rows_with(latent, at, a)
+        for r in range(start, stop):
+            p = latent[r]
+            centred[latent[first + p] * BLOCK + p] = memory[own + p]
+
+
+@latent_callback
+def expect_cells(latent_, root_, centred_, row_, sums_, memory_, block, d, diagonal_):
+    """Replace the latent cells of one block by their expectations; write what is to be added to its scores."""
+    latent, root = pointers.carray(latent_, UNKNOWN), pointers.carray(root_, UNKNOWN)
+    floats = pointers.carray(pointers.as_floats(latent_), UNKNOWN)
+    centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
+    memory, diagonal, at = pointers.carray(memory_, UNKNOWN), diagonal_ != 0, latent[HEAD + block]
+    exact, kept = _scratch(d), kept_from(d)
+    pull, spare = exact + (d + 1) * BLOCK, exact + 2 * (d + 1) * BLOCK
+    dense = is_dense(latent, at, diagonal)
+    _keep_root(root, d, diagonal, memory)
+    _separate(latent, at, d, centred, memory, exact, kept)
+    has_pull = not diagonal and (latent[at + SAME] == 0 or latent[at + COUNT] < d)
+    if has_pull:
+        _pull_of_exact(latent, at, d, memory, exact, pull)
+    log_determinant = _factorise(latent, floats, at, d, dense, memory, kept + latent[at + COUNT] * BLOCK)
+    distance = _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept)
+    correction = fma4(spread4(-0.5), distance, log_determinant)
+    store4(row, 0, *add4(correction, load4(floats, latent[at + FLOATS])))
+    _replace(latent, at, centred, memory, kept)
+    return 0
+
+
+@plain_jit
+def variance_of(latent, at, p, a, b, d, dense, memory):
+    """Return an entry of the conditional covariance of a row's latent cells, b <= a."""
+    count, total = latent[at + COUNT], 0.0
+    factor = kept_from(d) + count * BLOCK + p
+    for c in range(a, count if dense else a + 1):
+        row = factor + _triangle(c) * BLOCK
+        if dense or a == b:
+            total += memory[row + a * BLOCK] * memory[row + b * BLOCK]
+    return total
+
+
+@plain_jit
+def _moment(i, j, diagonal):
+    """Return the place among a component's moments, without its count, of the second moment of features j <= i."""
+    return 2 * i + 1 if diagonal else i + _triangle(i) + 1 + j
+
+
+@latent_callback
+def add_variances(latent_, root_, centred_, row_, sums_, memory_, block, d, diagonal_):
+    """Replace the latent cells of one block by their expectations; add their conditional covariances to the sums."""
+    latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
+    centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
+    sums, diagonal, at = pointers.carray(sums_, UNKNOWN), diagonal_ != 0, latent[HEAD + block]
+    spare, kept, dense, columns = _scratch(d), kept_from(d), is_dense(latent, at, diagonal), cell_columns(latent, at)
+    count = latent[at + COUNT]
+    factor, share = kept + count * BLOCK, load4(row, 0)
+    _replace(latent, at, centred, memory, kept)
+    for a in range(count):
+        start, stop = _rows_with(latent, at, a)
+        for b in range(a if diagonal or not dense else 0, a + 1):
+            total = spread4(0.0)
+            for c in range(a, count if dense else a + 1):
+                at_a, at_b = (_triangle(c) + a) * BLOCK, (_triangle(c) + b) * BLOCK
+                total = fma4(load4(memory, factor + at_a), load4(memory, factor + at_b), total)
+            total = mul4(total, share)
+            first, second = columns + a * BLOCK, columns + b * BLOCK
+            if latent[at + SAME] > 0:
+                add_lanes(sums, _moment(latent[first], latent[second], diagonal) * LANES, *total)
+                continue
+            store4(memory, spare, *total)
+            for r in range(start, stop):
+                p = latent[r]
+                to = _moment(latent[first + p], latent[second + p], diagonal) * LANES
+                sums[to + p % LANES] += memory[spare + p]
+    return 0
+
+
+@plain_jit
+def add_draw(latent, at, p, d, dense, row, sweep, memory):
+    """Add a draw from the conditional distribution about its mean to what is kept for one row."""
+    count, kept, spare = latent[at + COUNT], kept_from(d) + p, 0.0
+    factor, columns = kept + count * BLOCK, cell_columns(latent, at) + p
+    for a in range(count):
+        if latent[columns + a * BLOCK] == d:
+            break
+        if a % 2 == 0:
+            kind = CELLS + a // 2
+            u, v = random_numbers.uniform_pair(row, sweep.number, sweep.chain, kind, sweep.key0, sweep.key1)
+            radius = math.sqrt(-2.0 * math.log(u))
+            normal, spare = radius * math.cos(2.0 * math.pi * v), radius * math.sin(2.0 * math.pi * v)
+        else:
+            normal = spare
+        for b in range(0 if dense else a, a + 1):
+            memory[kept + b * BLOCK] += memory[factor + (_triangle(a) + b) * BLOCK] * normal
+
+
+@latent_callback
+def draw_cells(latent_, root_, centred_, row_, counters_, memory_, block, d, diagonal_):
+    """Replace the latent cells of the points of a component by draws, given what is measured."""
+    latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
+    centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
+    counters, diagonal, at = pointers.carray(counters_, 4), diagonal_ != 0, latent[HEAD + block]
+    sweep = Sweep(int(counters[0]), int(counters[1]), int(counters[2]), int(counters[3]))
+    dense = is_dense(latent, at, diagonal)
+    for p in range(BLOCK):
+        if row[p] > 0.0:
+            add_draw(latent, at, p, d, dense, block * BLOCK + p, sweep, memory)
+    _replace(latent, at, centred, memory, kept_from(d))
+    return 0
+
+
+FUNCTIONS = expect_cells, add_variances, draw_cells  # at the places EXPECT, ADD, DRAW
