@@ -5,7 +5,8 @@ import time
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.predictions import densities

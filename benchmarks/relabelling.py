@@ -6,7 +6,8 @@ import time
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.labels.alignments import METHODS, MIN_RESPONSIBILITY
 from bayesgmm.labels.relabelling import POINTS, Options, find_order

@@ -26,7 +26,8 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError
 from bayesgmm.families.structures import COVARIANCES

@@ -5,7 +5,7 @@ import pandas as pd
 
 from bayesgmm.apps.speech import decoding
 from bayesgmm.apps.speech import word_models as wm
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 
 FEW = ["one", "two", "six", "nine"]
 

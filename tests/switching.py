@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import softmax
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import reorder

@@ -182,7 +182,7 @@ def test_a_kernel_is_made_of_all_files_that_it_calls():
     def names(kernel):
         return {Path(file).name for file in sources(kernel.function)}
 
-    own = {"gap_kernels.py", "kernels.py", "layout.py", "orchestration.py", "pointers.py", "simd.py"}
+    own = {"latent_records.py", "kernels.py", "layout.py", "orchestration.py", "pointers.py", "simd.py"}
     assert names(orchestration.fold_chunks) == own
     more = {"coordinate_kernels.py", "native.py", "native_calls.py"}
     assert names(native.log_posterior) >= names(orchestration.fold_chunks) | more

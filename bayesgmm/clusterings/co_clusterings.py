@@ -106,7 +106,7 @@ def co_clustering(
         chosen = np.linspace(0, n_points - 1, int(max_points)).round().astype(int)
         warn([f"co_clustering uses {len(chosen)} of {n_points} points, evenly spaced; max_points=None takes all."])
     clusters = merged_clusters(merge, posterior.parameters.weight.shape[1])
-    blocks = posterior.standard.blocks(points.values[chosen])
+    blocks = posterior.standard.blocks(points.take(chosen))
     index = plain_index(points.index)[chosen]
     return xr.Dataset(
         {"probability": (("point", "point_bis"), pair_probabilities(posterior, blocks, clusters, progress=progress))},

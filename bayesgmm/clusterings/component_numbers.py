@@ -116,7 +116,7 @@ def _counts(fit: "xr.DataTree", points: Points, seed: int) -> Counts:
     """Count the points of each component (S, K) by labels drawn from every draw; a background takes its points."""
     posterior = schema.unpack(fit)
     row = None if (own := background(fit)) is None else own.row(posterior.standard)
-    blocks = replace(posterior.standard.blocks(points.values), background=row)
+    blocks = replace(posterior.standard.blocks(points), background=row)
     return count_labels(posterior, blocks, seed)
 
 
@@ -242,7 +242,7 @@ def _packed(fit: "xr.DataTree", points: Points, parameters: Parameters) -> "xr.D
     weights = model.weights.model_copy(update={"components": Uniform(count, count)})
     drawn = schema.Posterior(parameters.flat(), points.columns, schema.unpack(fit).standard)
     modelled = with_background(drawn, model.background)
-    blocks = drawn.standard.blocks(points.values)
+    blocks = drawn.standard.blocks(points)
     logs = log_densities(blocks, modelled.tables()) - drawn.standard.log_scales(blocks)
     loglik = (logs @ (np.ones(len(points.values)) if points.weights is None else points.weights)).reshape(
         parameters.weight.shape[:2]

@@ -72,7 +72,7 @@ def repeated(posterior: Posterior, minimum: int = MIN_DRAWS) -> Posterior:
 
     Examples
     --------
-    >>> from bayesgmm.data.points import Standard
+    >>> from bayesgmm.data.standards import Standard
     >>> one = Parameters(np.ones((1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1, 1)))
     >>> repeated(Posterior(one, ("x",), Standard(np.zeros(1), np.ones(1))), 3).n_draws
     3
@@ -160,7 +160,7 @@ def n_clusters(
     points = points_for(fit, data)
     warn_of_weights("n_clusters", points)
     posterior = repeated(posterior_for(fit, merge, draws))
-    counts = count_labels(posterior, posterior.standard.blocks(points.values), seed)
+    counts = count_labels(posterior, posterior.standard.blocks(points), seed)
     clusters = merged_clusters(merge, counts.shape[1])
     if clusters is not None:
         counts = counts @ (clusters[:, None] == np.arange(clusters.max() + 1))

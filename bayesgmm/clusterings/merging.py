@@ -125,7 +125,7 @@ def merge_components(
     saddle = probability("saddle", saddle)
     ci_prob = probability("ci_prob", ci_prob)
     points, posterior = points_for(fit, data), aligned(fit, draws)
-    blocks = posterior.standard.blocks(points.values)
+    blocks = posterior.standard.blocks(points)
     share = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
     path = merge_path(share, points.weights, expectations(posterior, points)[0], saddle if rule == VALLEY else None)
     tail = (1 - ci_prob) / 2

@@ -159,7 +159,7 @@ def drawn(fit: "xr.DataTree", merge: "xr.Dataset | None", draws: int | None, n_p
 
 def allocations(posterior: Posterior, points: Points, seed: int, clusters: Clustering | None) -> Allocations:
     """Draw labels (of merged clusters, if given) for the points, several from each posterior draw if these are few."""
-    labels = draw_labels(repeated(posterior), posterior.standard.blocks(points.values), seed)
+    labels = draw_labels(repeated(posterior), posterior.standard.blocks(points), seed)
     return Allocations.of(labels if clusters is None else clusters.astype(np.int16)[labels])
 
 
@@ -192,7 +192,7 @@ def merge_of(best: "xr.Dataset") -> "xr.Dataset | None":
 
 def _likely(posterior: Posterior, points: Points, clusters: Clustering | None) -> Clustering:
     """Return the most probable component of each point: a start of the search, for which relabelling is not needed."""
-    blocks = posterior.standard.blocks(points.values)
+    blocks = posterior.standard.blocks(points)
     label = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1).argmax(axis=1)
     return label if clusters is None else clusters[label]
 

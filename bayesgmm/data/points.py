@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.columns import column_names, doubles_of, require_distinct, select
 from bayesgmm.data.containers import named_frame, row_labels
+from bayesgmm.data.noise import as_noise
 from bayesgmm.data.numbers import LARGEST, as_matrix, as_weights
 from bayesgmm.errors import DataError, DeclarationError
-from bayesgmm.sweep.stats import Array, Blocks
+from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import SHOWN, listing, plural
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ class Points:
         Row labels.
     weights : (N,) float, optional
         Number of points that each row represents. Default: 1.
+    noise : (N, D) or (N, D, D) float, optional
+        Standard errors of the values, or covariances of the errors of each row. Default: the values are exact.
     """
 
     values: Array
     columns: tuple[str, ...]
     index: RowLabels
     weights: Array | None = None
+    noise: Array | None = None
 
     def weighed(self, weights: ArrayLike | None) -> "Points":
         """Return the same points with row weights.
@@ -65,6 +69,40 @@ class Points:
         """
         return self if weights is None else replace(self, weights=as_weights(weights, len(self.values)))
 
+    def measured(self, noise: ArrayLike | None) -> "Points":
+        """Return the same points with errors of measurement.
+
+        Parameters
+        ----------
+        noise : (N, D) or (N, D, D) array, or None
+            Standard errors, or covariances of the errors of each row, in the units of the data; also (D,) or one
+            number, for all rows. Infinite standard errors make a value a missing one. None: the values are exact.
+
+        Raises
+        ------
+        DataError
+            When the shape is another one, a number is negative or missing, or a matrix is not a covariance.
+
+        Examples
+        --------
+        >>> as_points([[1.0, 5.0]]).measured([0.1, 0.2]).noise
+        array([[0.1, 0.2]])
+        """
+        if noise is None:
+            return self
+        errors = as_noise(noise, self.values, self.columns, self.index)
+        missing = np.isinf(errors if errors.ndim == 2 else np.diagonal(errors, axis1=1, axis2=2))
+        if not missing.any():
+            return replace(self, noise=errors)
+        return replace(
+            self, values=np.where(missing, np.nan, self.values), noise=np.where(np.isinf(errors), 0.0, errors)
+        )
+
+    def take(self, rows: NDArray[np.integer] | slice) -> "Points":
+        """Return some rows."""
+        weights, noise = (None if part is None else part[rows] for part in (self.weights, self.noise))
+        return replace(self, values=self.values[rows], index=self.index[rows], weights=weights, noise=noise)
+
     def forgotten(self) -> "Points":
         """Return a copy without rows, which keeps the column names."""
         return Points(self.values[:0].copy(), self.columns, self.index[:0])
@@ -73,6 +111,11 @@ class Points:
     def has_gaps(self) -> bool:
         """True if cells are missing."""
         return bool(np.isnan(self.values).any())
+
+    @property
+    def is_exact(self) -> bool:
+        """True if no cell is missing or has an error of measurement."""
+        return self.noise is None and not self.has_gaps
 
     def gap_words(self) -> str:
         """Return a sentence about missing values; empty if there are none.
@@ -100,16 +143,23 @@ class Points:
         Raises
         ------
         DataError
-            When a cell is missing.
+            When a cell is missing, or there are errors of measurement.
         """
+        if self.noise is not None:
+            raise DataError(f"{what} does not allow for errors of measurement, and this fit has them (noise=)")
         if self.has_gaps:
             raise DataError(f"{what} needs complete rows\n  {_places(self.values, self.columns, self.index)}")
         return self
 
     @property
-    def counted(self) -> Array:
+    def counts(self) -> NDArray[np.intp] | slice:
         """Rows whose weight is not zero."""
-        return self.values if self.weights is None or (self.weights > 0).all() else self.values[self.weights > 0]
+        return slice(None) if self.weights is None or (self.weights > 0).all() else np.flatnonzero(self.weights > 0)
+
+    @property
+    def counted(self) -> Array:
+        """Values of the rows whose weight is not zero."""
+        return self.values[self.counts]
 
     @cached_property
     def total_weight(self) -> float:
@@ -121,7 +171,8 @@ class Points:
         """Hash of values, weights and column names: two fits with the same hash were made from the same data."""
         digest = hashlib.blake2b("\0".join(self.columns).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(self.values))
-        digest.update(b"" if self.weights is None else self.weights)
+        for part in (self.weights, self.noise):
+            digest.update(b"" if part is None else np.ascontiguousarray(part))
         return digest.hexdigest()
 
     @cached_property
@@ -190,58 +241,14 @@ class Summary:
         return self.range
 
 
-@dataclass(frozen=True)
-class Standard:
-    """Standardised coordinates ``(x - shift) / scale``; scales are powers of two, so that scaling is exact.
+def n_rows(points: Points | Array) -> int:
+    """Return N."""
+    return len(points.values if isinstance(points, Points) else points)
 
-    Parameters
-    ----------
-    shift, scale : (D,) float
-        In the units of the data.
-    """
 
-    shift: Array
-    scale: Array
-
-    @classmethod
-    def of(cls, points: Points, common: bool = False) -> "Standard":
-        """Return the standardisation by mean and standard deviation of the points.
-
-        Parameters
-        ----------
-        points : Points
-        common : bool
-            One scale for all columns, as spherical covariances need it.
-
-        Examples
-        --------
-        >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
-        array([  2., 256.])
-        """
-        shift, sd = points.centre_and_sd
-        exponent = np.log2(np.where(sd > 0, sd, np.where(shift != 0, np.abs(shift), 1.0)))
-        if common:
-            exponent = np.full_like(exponent, exponent.mean())
-        return cls(shift, 2.0 ** np.round(exponent))
-
-    def blocks(self, values: Array, weights: Array | None = None) -> Blocks:
-        """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks."""
-        return Blocks.from_rows(values, weights, self.shift, self.scale)
-
-    @property
-    def log_scale(self) -> float:
-        """Log density of complete points in standardised coordinates minus that in data units."""
-        return float(np.log(self.scale).sum())
-
-    def log_scales(self, blocks: Blocks) -> Array | float:
-        """Log densities in standardised coordinates minus those in data units: of each point (N,), or of all."""
-        return self.log_scale if blocks.missing is None else np.where(blocks.observed(), np.log(self.scale), 0.0).sum(1)
-
-    def log_units(self, blocks: Blocks) -> float:
-        """Log likelihood of points in standardised coordinates minus that in data units."""
-        if blocks.missing is None:
-            return blocks.total_weight * self.log_scale
-        return float(blocks.weight[: blocks.n_points] @ self.log_scales(blocks))
+def taken(points: Points | Array, rows: NDArray[np.integer] | slice) -> Points | Array:
+    """Return some rows of points, or of an array."""
+    return points.take(rows) if isinstance(points, Points) else points[rows]
 
 
 def _centre_and_sd(column: Array, weights: Array | None) -> tuple[float, float]:

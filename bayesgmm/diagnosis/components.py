@@ -77,7 +77,7 @@ def shares(fit: "xr.DataTree") -> tuple[Array, Array]:
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
     at = evenly(np.flatnonzero(weights > 0), POINTS)
     weights = weights[at]
-    blocks = posterior.standard.blocks(points.values[at])
+    blocks = posterior.standard.blocks(points.take(at))
     return draw_responsibilities(blocks, posterior.tables()), weights * points.total_weight / weights.sum()
 
 
@@ -138,7 +138,7 @@ def thin(fit: "xr.DataTree") -> list[Finding]:
 def narrowness(fit: "xr.DataTree") -> Array:
     """(S, K) smallest ratio of a component's standard deviation to that of the data, over all directions."""
     points, posterior = observed(fit), aligned(fit).thin(DRAWS)
-    values = imputed(posterior.standard.blocks(points.counted)).rows() * posterior.standard.scale
+    values = imputed(posterior.standard.blocks(points.take(points.counts))).rows() * posterior.standard.scale
     p, sd = posterior.parameters, values.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     z = (values - values.mean(axis=0)) / sd

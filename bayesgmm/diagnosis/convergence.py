@@ -12,7 +12,7 @@ from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel,
 from bayesgmm.labels.subsamples import Rows, evenly
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, unpack
-from bayesgmm.sweep.stats import Array, Blocks, draw_responsibilities, log_densities
+from bayesgmm.sweep.stats import Array, draw_responsibilities, log_densities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,10 +120,9 @@ def _of_points(posterior: Posterior, points: Points, with_loglik: bool, progress
     """Compute the label-free quantities of S draws from points."""
     tables, standard, threads = posterior.tables(), posterior.standard, os.cpu_count() or 1
     rows = evenly(np.arange(len(points.values)), POINTS)
-    few = (points.values[rows] - standard.shift) / standard.scale
-    weight = np.ones(len(rows)) if points.weights is None else points.weights[rows]
-    responsibilities = Responsibilities(Blocks.from_rows(few, weight), tables, threads, progress)
-    references = Blocks.from_rows(few[along_longest_axis(responsibilities.blocks.rows(), REFERENCES)])
+    few = points.take(rows)
+    responsibilities = Responsibilities(standard.blocks(few, few.weights), tables, threads, progress)
+    references = standard.blocks(few.take(along_longest_axis(responsibilities.blocks.rows(), REFERENCES)))
     shares = draw_responsibilities(references, tables, threads)
     quantities = {
         "log_density": log_densities(references, tables, threads) - standard.log_scales(references),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.points import Points
 from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import components, number_varies, sampled, size, statistic
@@ -67,7 +68,7 @@ def monitored(fit: "xr.DataTree") -> "xr.Dataset":
     if holds_points(fit):
         points = observed(fit)
         at = np.unique(np.linspace(0, len(points.values) - 1, REFERENCES).round().astype(int))
-        values = _log_densities(fit, points.values[at]).reshape(*size(fit), len(at))
+        values = _log_densities(fit, points.take(at)).reshape(*size(fit), len(at))
         coords = {"point": points.index[at]}
         quantities["log_density"] = xr.DataArray(values, dims=("chain", "draw", "point"), coords=coords)
     if number_varies(fit):
@@ -75,9 +76,9 @@ def monitored(fit: "xr.DataTree") -> "xr.Dataset":
     return xr.Dataset(quantities)
 
 
-def _log_densities(fit: "xr.DataTree", values: Array) -> Array:
+def _log_densities(fit: "xr.DataTree", points: Points) -> Array:
     posterior = unpack(fit)
-    blocks = posterior.standard.blocks(values)
+    blocks = posterior.standard.blocks(points)
     return log_densities(blocks, posterior.tables()) - posterior.standard.log_scales(blocks)
 
 

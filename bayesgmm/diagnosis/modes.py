@@ -66,10 +66,11 @@ def stacking(fit: "xr.DataTree") -> Array:
     """
     from arviz_stats.base.array import array_stats
 
-    values, posterior, (chains, draws) = observed(fit).values, as_modelled(fit), size(fit)
-    rows = np.linspace(0, len(values) - 1, min(len(values), STACKED_POINTS)).round().astype(int)
+    points, posterior, (chains, draws) = observed(fit), as_modelled(fit), size(fit)
+    n_points = len(points.values)
+    rows = np.linspace(0, n_points - 1, min(n_points, STACKED_POINTS)).round().astype(int)
     kept = np.linspace(0, draws - 1, min(draws, STACKED_DRAWS)).round().astype(int)
-    log = log_densities(posterior.standard.blocks(values[rows]), posterior.tables())
+    log = log_densities(posterior.standard.blocks(points.take(rows)), posterior.tables())
     log = log.reshape(chains, draws, len(rows))[:, kept]
     left_out = {}
     for chain in range(chains):

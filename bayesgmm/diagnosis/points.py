@@ -83,12 +83,13 @@ def leave_one_out(fit: "xr.DataTree") -> tuple[LeftOut, IntArray]:
     ----------
     .. [1] Vehtari, Gelman & Gabry (2017), Stat. Comput. 27(5), 1413-1432.
     """
-    values, opened = observed(fit).values, Opened(fit, as_modelled(fit), info(fit))
+    points, opened = observed(fit), Opened(fit, as_modelled(fit), info(fit))
     total = opened.posterior.n_draws
-    rows = np.linspace(0, len(values) - 1, min(len(values), LOO_POINTS)).round().astype(int)
+    n_points = len(points.values)
+    rows = np.linspace(0, n_points - 1, min(n_points, LOO_POINTS)).round().astype(int)
     draws = np.linspace(0, total - 1, min(total, LOO_DRAWS)).round().astype(int)
     few = opened.posterior.thin(LOO_DRAWS)
-    blocks = few.standard.blocks(values[rows])
+    blocks = few.standard.blocks(points.take(rows))
     log = (log_densities(blocks, few.tables()) - few.standard.log_scales(blocks)).T
     with np.errstate(all="ignore"):
         elpd, khat, effective = leave_outs(opened, draws)(log)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm.data.points import Points, Standard, Summary
+from bayesgmm.data.points import Points, Summary
+from bayesgmm.data.standards import Standard
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments
@@ -77,7 +78,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     family = model.family
     standard = Standard.of(points, common=family.needs_common_scale)
     prior = closest_wishart(model.covariances, standard, family)
-    sweep = em.Sweep(standard.blocks(points.values, points.weights), family, prior, threads=os.cpu_count() or 1)
+    sweep = em.Sweep(standard.blocks(points, points.weights), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
     result = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)

@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bayesgmm.data.points import DataLike, Points, Standard
+from bayesgmm.data.points import DataLike, Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import PACKAGE, ComponentError, warn
 from bayesgmm.estimators import arguments, continuation, shapes
 from bayesgmm.estimators.arguments import RandomState
@@ -187,7 +188,7 @@ class GaussianMixture(MixtureEstimator):
         continued = self._continues(points, named)
         standard = Standard.of(points, common=family.needs_common_scale)
         floor = self.reg_covar / standard.scale**2
-        blocks = standard.blocks(points.values, points.weights)
+        blocks = standard.blocks(points, points.weights)
         sweep = em.Sweep(blocks, family, floor=floor, threads=os.cpu_count() or 1)
         with self._advising(points, family):
             if continued:

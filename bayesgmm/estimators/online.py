@@ -173,7 +173,7 @@ def later_batch(last: Approximation, points: Points, steps: Steps) -> Stream:
 def _weighted_up(density: LogPosterior, points: Points, total: float) -> LogPosterior:
     """Return the log posterior of other points in the same coordinates, with weights scaled to sum to ``total``."""
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
-    blocks = density.standard.blocks(points.values, weights * (total / points.total_weight))
+    blocks = density.standard.blocks(points, weights * (total / points.total_weight))
     return replace(density, blocks=blocks)
 
 

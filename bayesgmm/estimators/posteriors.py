@@ -73,14 +73,14 @@ class PosteriorEstimator(MixtureEstimator):
         approximation = self._approximation
         if approximation is None:
             return log_mean_density(self.posterior_, points.values)
-        log = log_densities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)[0]
+        log = log_densities(approximation.standard.blocks(points), approximation.table, os.cpu_count() or 1)[0]
         return log - approximation.standard.log_scale
 
     def _probability(self, points: Points) -> Array:
         approximation = self._approximation
         if approximation is None:
             return assignments(self.posterior_, points.values)["probability"].values
-        return responsibilities(approximation.standard.blocks(points.values), approximation.table, os.cpu_count() or 1)
+        return responsibilities(approximation.standard.blocks(points), approximation.table, os.cpu_count() or 1)
 
     def _draw(self, size: int, random: np.random.RandomState) -> tuple[Array, Labels]:
         seeded = np.random.default_rng(random.randint(2**31 - 1))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DataError, NotConjugate
 from bayesgmm.estimators import shapes
@@ -79,7 +80,7 @@ class Approximation:
             raise DataError(
                 "the array has changed since it was fitted\n  Read posterior_ before you change it, or fit a copy."
             )
-        blocks = self.standard.blocks(points.values, points.weights)
+        blocks = self.standard.blocks(points, points.weights)
         return Ascent(LogPosterior(self.model, blocks, self.standard), threads)
 
     @property

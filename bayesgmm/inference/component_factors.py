@@ -6,7 +6,7 @@ from typing import Protocol, Self, override
 
 import numpy as np
 
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import NotConjugate
 from bayesgmm.inference.conjugate import (

@@ -109,7 +109,8 @@ def _require_drawn(density: LogPosterior, tempering: str) -> None:
     }
     if found := [name for name, is_used in refused.items() if is_used]:
         raise DeclarationError(
-            f"{found[0]} needs complete rows without errors of measurement.\n  Leave it out, or the rows with missing cells and the noise."
+            f"{found[0]} needs complete rows without errors of measurement.\n"
+            "  Leave it out, or the rows with missing cells and noise=."
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.families.structures import Family
 from bayesgmm.priors.covariances import CovariancesPrior, LKJCovariance, WishartPrecision

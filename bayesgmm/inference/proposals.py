@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.stats import Array, Blocks

@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.dispatch import by_class
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.structures import Family

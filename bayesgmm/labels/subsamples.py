@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.sweep.stats import Array, Blocks, Table, responsibilities
 
 SLICE = 65_536  # points scored at a time
@@ -39,7 +40,7 @@ def stratified_subsample(points: Points, standard: Standard, table: Table, size:
     if size is not None and size < len(rows):
         label = _labels(points, standard, table)
         rows, weight = _stratified(label, weight, size)
-    return rows, standard.blocks(points.values[rows], weight)
+    return rows, standard.blocks(points.take(rows), weight)
 
 
 def _stratified(label: NDArray[np.int16], weight: Array, size: int) -> tuple[Rows, Array]:
@@ -68,5 +69,5 @@ def evenly(rows: Rows, size: int) -> Rows:
 def _labels(points: Points, standard: Standard, table: Table) -> NDArray[np.int16]:
     """Return the most probable component (N,) of every point."""
     starts = range(0, len(points.values), SLICE)
-    slices = (standard.blocks(points.values[start : start + SLICE]) for start in starts)
+    slices = (standard.blocks(points.take(slice(start, start + SLICE))) for start in starts)
     return np.concatenate([responsibilities(part, table).argmax(axis=1).astype(np.int16) for part in slices])

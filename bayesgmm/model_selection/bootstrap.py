@@ -7,7 +7,8 @@ from threading import Event
 
 import numpy as np
 
-from bayesgmm.data.points import DataLike, Standard, as_points
+from bayesgmm.data.points import DataLike, as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import ComponentError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES, Family
@@ -183,7 +184,7 @@ def bootstrap_test(
     replicates, cores = whole("replicates", replicates), cores_of(cores)
     points = as_points(data, columns)
     MixtureModel(n_components=pair.against, covariance=covariance).resolve(points)
-    blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points.values)
+    blocks = Standard.of(points, common=pair.family.needs_common_scale).blocks(points)
     with advising(points, MixtureModel(n_components=pair.n_components, covariance=covariance)):
         observed, mixture = pair.statistic(blocks)
     null, size = _standardised(mixture, pair.family), len(points.values)

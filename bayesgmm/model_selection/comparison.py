@@ -242,7 +242,7 @@ def _point_criteria(fit: Opened, points: Points) -> dict[str, float]:
     """Compute the log likelihood of a point estimate, and the criteria if it is a maximum of the likelihood."""
     standard, tables = fit.posterior.standard, fit.posterior.tables()
     table = Table(tables.offset[0], tables.mean[0], tables.root[0])
-    blocks = standard.blocks(points.values, points.weights)
+    blocks = standard.blocks(points, points.weights)
     stats = fold(blocks, table)
     loglik = stats.loglik - standard.log_units(blocks)
     if fit.info.notes.maximum != "likelihood":

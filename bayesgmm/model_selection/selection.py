@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.data.points import DataLike, Points, Standard, as_points
+from bayesgmm.data.points import DataLike, Points, as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
@@ -80,7 +81,7 @@ class Candidates:
         _ = points.summary  # computed once, before the threads use it
         kinds = {COVARIANCES[name].needs_common_scale for name in covariances}
         standards = {common: Standard.of(points, common) for common in kinds}
-        layouts = {c: (standard, standard.blocks(points.values, points.weights)) for c, standard in standards.items()}
+        layouts = {c: (standard, standard.blocks(points, points.weights)) for c, standard in standards.items()}
         found = cls(points, layouts, seed, n_init, **settings)
         return replace(found, n_transforms=transform.n_parameters, log_jacobian=jacobian)
 

@@ -98,7 +98,7 @@ def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
     points = observed(fit)
     each = len(points.values) * n_components
     few = posterior.thin(max(10, min(posterior.n_draws, MAX_RESPONSIBILITIES // each)))
-    blocks, tables = few.standard.blocks(points.values), few.tables()
+    blocks, tables = few.standard.blocks(points), few.tables()
     step, chances = max(1, SLICE // each), []
     for first in range(0, few.n_draws, step):
         some = slice(first, first + step)

@@ -12,7 +12,8 @@ from typing import Any, Self, override
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
@@ -74,7 +75,7 @@ class LogPosterior:
         """
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
-        blocks = imputed(standard.blocks(points.values, points.weights))
+        blocks = imputed(standard.blocks(points, points.weights))
         row = None if resolved.background is None else resolved.background.row(standard)
         return cls(resolved, replace(blocks, background=row), standard)
 

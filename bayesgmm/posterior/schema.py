@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.containers import named_frame
-from bayesgmm.data.points import DataLike, Points, RowLabels, Standard, as_points
+from bayesgmm.data.points import DataLike, Points, RowLabels, as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.data.numbers import LARGEST
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.parameters import Parameters, softmax

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.data.points import Points
+from bayesgmm.data.points import Points, n_rows, taken
 from bayesgmm.errors import DataError
 from bayesgmm.posterior.schema import Posterior, plain_index
 from bayesgmm.predictions import density_kernels
@@ -44,7 +44,7 @@ class Spread:
     log_band: Array
 
 
-def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, progress: bool = True) -> Spread:
+def spread(posterior: Posterior, points: Points | Array, ci_prob: float | None = None, progress: bool = True) -> Spread:
     r"""Compute the mean density at points over all draws, and an equal-tailed band.
 
     .. math:: \mathrm{E}[\log p(x \mid \theta)], \quad \log \mathrm{E}[p(x \mid \theta)], \quad
@@ -54,8 +54,8 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
     ----------
     posterior : Posterior
         S draws.
-    values : (N, D) float
-        Points in data units.
+    points : Points or (N, D) float
+        In data units.
     ci_prob : float, optional
         Probability of the band. Default: no band.
 
@@ -67,8 +67,8 @@ def spread(posterior: Posterior, values: Array, ci_prob: float | None = None, pr
     tables, threads = posterior.tables(), os.cpu_count() or 1
     tail = 0.0 if ci_prob is None else (1 - ci_prob) / 2
     parts = []
-    for start, stop in track(_cuts(len(values), posterior.n_draws, STRETCH), "densities", progress):
-        blocks = posterior.standard.blocks(values[start:stop])
+    for start, stop in track(_cuts(n_rows(points), posterior.n_draws, STRETCH), "densities", progress):
+        blocks = posterior.standard.blocks(taken(points, slice(start, stop)))
         out = np.full((blocks.n_blocks, 4, BLOCK), np.nan)
         _fill(out, blocks, tables, tail, threads)
         sums = out.transpose(1, 0, 2).reshape(4, -1)[:, : stop - start]
@@ -95,15 +95,17 @@ def _cuts(n_points: int, n_draws: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, n_points)) for start in range(0, n_points, step)]
 
 
-def slices(posterior: Posterior, values: Array, title: str = "densities", progress: bool = True) -> Iterator[Array]:
+def slices(
+    posterior: Posterior, points: Points | Array, title: str = "densities", progress: bool = True
+) -> Iterator[Array]:
     """Yield log densities (S, n) in data units, a slice of the points at a time."""
     tables, standard = posterior.tables(), posterior.standard
-    for start, stop in track(_cuts(len(values), posterior.n_draws, SLICE), title, progress):
-        blocks = standard.blocks(values[start:stop])
+    for start, stop in track(_cuts(n_rows(points), posterior.n_draws, SLICE), title, progress):
+        blocks = standard.blocks(taken(points, slice(start, stop)))
         yield log_densities(blocks, tables, os.cpu_count() or 1) - standard.log_scales(blocks)
 
 
-def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress: bool = True) -> Array:
+def kept(posterior: Posterior, points: Points | Array, dtype: type = np.float64, progress: bool = True) -> Array:
     """Compute all log densities (S, N), in data units.
 
     Raises
@@ -111,13 +113,13 @@ def kept(posterior: Posterior, values: Array, dtype: type = np.float64, progress
     DataError
         When they need more than 2 GiB.
     """
-    n_points, n_draws = len(values), posterior.n_draws
+    n_points, n_draws = n_rows(points), posterior.n_draws
     require_room(
         n_draws * n_points * np.dtype(dtype).itemsize, f"log densities of {n_points} points in {n_draws} draws"
     )
     out: Array = np.empty((n_draws, n_points), dtype)
     start = 0
-    for log in slices(posterior, values, progress=progress):
+    for log in slices(posterior, points, progress=progress):
         out[:, start : start + log.shape[1]] = log
         start += log.shape[1]
     return out

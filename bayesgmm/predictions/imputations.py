@@ -97,19 +97,19 @@ def expectations(posterior: Posterior, points: Points) -> tuple[Array, Array]:
 
     An observed value is its own mean, with standard deviation 0.
     """
-    blocks, standard = posterior.standard.blocks(points.values), posterior.standard
-    if blocks.missing is None:
+    blocks, standard = posterior.standard.blocks(points), posterior.standard
+    if not points.has_gaps:
         return points.values, np.zeros_like(points.values)
-    mean, square = (as_rows(blocks, part) for part in expected(blocks, posterior.tables(), os.cpu_count() or 1))
-    observed = blocks.observed()
-    sd = np.sqrt(np.maximum(square - mean**2, 0.0)) * standard.scale
+    mean, variance = expected(blocks, posterior.tables(), os.cpu_count() or 1)
+    mean, observed = as_rows(blocks, mean), blocks.observed()
+    sd = np.sqrt(np.maximum(as_rows(blocks, variance.reshape(-1)), 0.0)) * standard.scale
     return np.where(observed, points.values, mean * standard.scale + standard.shift), np.where(observed, 0.0, sd)
 
 
 def _draws(posterior: Posterior, points: Points, count: int, seed: int) -> Array:
     """Draw completed data (count, N, D), each from another draw of the posterior where there are enough."""
-    blocks, standard = posterior.standard.blocks(points.values), posterior.standard
-    if blocks.missing is None:
+    blocks, standard = posterior.standard.blocks(points), posterior.standard
+    if not points.has_gaps:
         return np.repeat(points.values[None], count, axis=0)
     tables, observed = posterior.tables(), blocks.observed()
     first, second = np.random.SeedSequence(seed).generate_state(2).tolist()

@@ -86,7 +86,7 @@ def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int 
     array([0., 1.])
     """
     points, posterior = points_for(fit, data), aligned(fit, draws)
-    blocks = posterior.standard.blocks(points.values)
+    blocks = posterior.standard.blocks(points)
     probability = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
     n_components = probability.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):

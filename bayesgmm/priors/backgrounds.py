@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from bayesgmm.data.points import Points, Standard, per_column
+from bayesgmm.data.points import Points, per_column
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, no_boolean
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import LOG_2PI, Array, BackgroundRow

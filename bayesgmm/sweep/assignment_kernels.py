@@ -9,8 +9,8 @@ depend neither on threads nor on chunks. A row of weight w represents w points, 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import block_jit, plain_jit
 from bayesgmm.sweep.kernels import logsumexp
-from bayesgmm.sweep.latent_kernels import DRAW
-from bayesgmm.sweep.latent_kernels import Sweep as Sweep
+from bayesgmm.sweep.latent_records import DRAW
+from bayesgmm.sweep.latent_records import Sweep as Sweep
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import add_moments, count_blocks, score_block
 

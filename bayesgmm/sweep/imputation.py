@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesgmm.sweep import imputation_kernels
-from bayesgmm.sweep.latent_kernels import Sweep
+from bayesgmm.sweep.latent_records import Sweep
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold

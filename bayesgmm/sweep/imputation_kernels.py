@@ -4,16 +4,8 @@ import numpy as np
 
 from bayesgmm.late import Late
 from bayesgmm.sweep.compilation import jit, kernel
-from bayesgmm.sweep.latent_kernels import (
-    COUNT,
-    HEAD,
-    MEMORY,
-    add_draw,
-    cell_columns,
-    is_dense,
-    kept_from,
-    variance_of,
-)
+from bayesgmm.sweep.latent_kernels import add_draw, variance_of
+from bayesgmm.sweep.latent_records import COUNT, HEAD, MEMORY, cell_columns, is_dense, kept_from
 from bayesgmm.sweep.layout import BLOCK
 from bayesgmm.sweep.orchestration import assign_block, count_draws, is_diagonal, workspace
 

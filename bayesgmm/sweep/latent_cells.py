@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.sweep import latent_kernels as kernels
+from bayesgmm.sweep import latent_records as records
 from bayesgmm.sweep.layout import BLOCK
 
 NEGLIGIBLE = 1e-20  # a variance of an error below this, in standardised coordinates, is zero
@@ -70,77 +71,74 @@ def latent_numbers(latent: LatentCells | None) -> IntArray:
     -------
     (...,) int
         Addresses of the functions of ``latent_kernels``; numbers of memory of a component; for each block where its
-        record is, or zero if it has no latent cells; and the records, as ``latent_kernels`` describes them. All places
+        record is, or zero if it has no latent cells; and the records, as ``latent_records`` describes them. All places
         count from the start of this array.
     """
     cells = np.empty((0, 0), dtype=bool) if latent is None else latent.cells
     if latent is None or not cells.any():
         return np.empty(0, dtype=np.int64)
-    n_features, count = cells.shape[1], cells.sum(axis=1)
-    blocks = np.flatnonzero(count.reshape(-1, BLOCK).any(axis=1))
+    n_features, n_blocks = cells.shape[1], len(cells) // BLOCK
+    blocks = np.flatnonzero(cells.reshape(n_blocks, -1).any(axis=1))
     rows = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-    cells, count = cells[rows], count[rows]
-    most = count.reshape(-1, BLOCK).max(axis=1)
+    cells = cells[rows]
+    kind, constant, precision = _precisions(latent.take(rows), cells)
+    most = cells.sum(axis=1).reshape(-1, BLOCK).max(axis=1)
     each = cells.reshape(-1, BLOCK, n_features)
     union, same = each.any(axis=1), (each == each[:, :1]).all(axis=(1, 2))
-    kind, constant, precision = _precisions(latent.take(rows), cells)
-    width = {kernels.NO_NOISE: 0 * most, kernels.VARIANCES: most}.get(kind, most * (most + 1) // 2)
-    columns_at = kernels.COLUMNS + union.sum(axis=1)
+    triangles = most * (most + 1) // 2
+    columns_at = records.COLUMNS + union.sum(axis=1)
     rows_at = columns_at + BLOCK * most
-    floats_at = rows_at + most + 1 + cells.reshape(len(blocks), -1).sum(axis=1)
-    n_blocks = len(latent.missing) // BLOCK
-    ends = kernels.HEAD + n_blocks + np.cumsum(floats_at + BLOCK * (1 + width))
-    at = ends - (floats_at + BLOCK * (1 + width))
-    out = np.zeros(int(ends[-1]), dtype=np.int64)
-    memory = kernels.kept_from(n_features) + BLOCK * int((most + most * (most + 1) // 2).max())
-    out[: kernels.HEAD] = [*(function.address for function in kernels.FUNCTIONS), memory]
-    out[kernels.HEAD + blocks] = at
-    for place, field in enumerate((most, union.sum(axis=1), np.full(len(at), kind), same, at + rows_at, at + floats_at)):
+    floats_at = rows_at + most + 1 + each.sum(axis=(1, 2))
+    length = floats_at + BLOCK * (1 + {records.NO_NOISE: 0, records.VARIANCES: most}.get(kind, triangles))
+    at = records.HEAD + n_blocks + np.cumsum(length) - length
+    out = np.zeros(int(at[-1] + length[-1]), dtype=np.int64)
+    memory = records.kept_from(n_features) + BLOCK * int((most + triangles).max())
+    out[: records.HEAD] = [*(function.address for function in kernels.FUNCTIONS), memory]
+    out[records.HEAD + blocks] = at
+    fields = (most, union.sum(axis=1), np.full(len(at), kind), same, at + rows_at, at + floats_at)
+    for place, field in enumerate(fields):
         out[at + place] = field
     block, column = np.nonzero(union)
-    out[(at + kernels.COLUMNS)[block] + _ranks(block)] = column
-    row, column = np.nonzero(cells)
-    cell, lane, block = _ranks(row), row % BLOCK, row // BLOCK
-    _fill(out, at + columns_at, BLOCK * most, n_features)
-    out[(at + columns_at)[block] + cell * BLOCK + lane] = column
-    _write_lists(out, at + rows_at, most, np.stack([block, cell, lane]))
-    floats, first = out.view(np.float64), at + floats_at
-    floats[first[:, None] + np.arange(BLOCK)] = constant.reshape(-1, BLOCK)
-    if kind == kernels.VARIANCES:
-        floats[first[block] + (1 + cell) * BLOCK + lane] = precision[row, column]
-    elif kind == kernels.COVARIANCES:
-        begin = np.searchsorted(row, row)
-        for other in range(int(most.max())):
-            chosen = cell >= other
-            second = column[begin[chosen] + other]
-            place = cell[chosen] * (cell[chosen] + 1) // 2 + other
-            to = first[block[chosen]] + (1 + place) * BLOCK + lane[chosen]
-            floats[to] = precision[row[chosen], column[chosen], second]
+    out[(at + records.COLUMNS)[block] + _ranks(block)] = column
+    _write_cells(out, at + columns_at, at + rows_at, most, cells)
+    _write_errors(out.view(np.float64), at + floats_at, cells, constant, precision)
     return out
+
+
+def _write_cells(out: IntArray, columns_at: IntArray, rows_at: IntArray, most: IntArray, cells: BoolArray) -> None:
+    """Write the columns of latent cells, and the lists of rows that have a first one, a second, ..."""
+    part = np.repeat(np.arange(len(most)), BLOCK * most)
+    out[columns_at[part] + _ranks(part)] = cells.shape[1]
+    row, column = np.nonzero(cells)
+    cell, block, lane = _ranks(row), row // BLOCK, row % BLOCK
+    out[columns_at[block] + cell * BLOCK + lane] = column
+    order = np.lexsort([lane, cell, block])
+    block, cell = block[order], cell[order]
+    place = rows_at[block] + most[block] + 1 + _ranks(block)
+    out[place] = lane[order]
+    out[rows_at] = rows_at + most + 1
+    last = np.append((block[1:] != block[:-1]) | (cell[1:] != cell[:-1]), True)
+    out[rows_at[block[last]] + cell[last] + 1] = place[last] + 1
+
+
+def _write_errors(floats: Array, at: IntArray, cells: BoolArray, constant: Array, precision: Array) -> None:
+    """Write a constant for each row, and the precisions of the errors of its latent cells."""
+    floats[at[:, None] + np.arange(BLOCK)] = constant.reshape(-1, BLOCK)
+    row, column = np.nonzero(cells)
+    cell, to = _ranks(row), at[row // BLOCK] + BLOCK + row % BLOCK
+    if precision.ndim == 2 and precision.size:
+        floats[to + cell * BLOCK] = precision[row, column]
+    elif precision.ndim == 3:
+        first = np.searchsorted(row, row)
+        for other in range(int(cell.max()) + 1):
+            own = cell >= other
+            place = cell[own] * (cell[own] + 1) // 2 + other
+            floats[to[own] + place * BLOCK] = precision[row[own], column[own], column[first[own] + other]]
 
 
 def _ranks(group: IntArray) -> IntArray:
     """Return the number of each entry in its group, of groups that follow each other."""
     return np.arange(len(group)) - np.searchsorted(group, group)
-
-
-def _fill(out: IntArray, starts: IntArray, counts: IntArray, value: int) -> None:
-    """Write a value to several ranges of an array."""
-    part = np.repeat(np.arange(len(starts)), counts)
-    out[starts[part] + _ranks(part)] = value
-
-
-def _write_lists(out: IntArray, at: IntArray, most: IntArray, entries: IntArray) -> None:
-    """Write for each block where the lists of rows end that have a first latent cell, a second, ...; and the lists.
-
-    ``entries`` (3, ...) are the blocks of all latent cells, their numbers in their rows, and their rows.
-    """
-    block, cell, lane = entries[:, np.lexsort([entries[2], entries[1], entries[0]])]
-    place = at[block] + most[block] + 1 + _ranks(block)
-    out[place] = lane
-    out[at] = at + most + 1
-    last = np.append((block[1:] != block[:-1]) | (cell[1:] != cell[:-1]), True)
-    out[at[block[last]] + cell[last] + 1] = place[last] + 1
 
 
 def _precisions(latent: LatentCells, cells: BoolArray) -> tuple[int, Array, Array]:
@@ -150,13 +148,13 @@ def _precisions(latent: LatentCells, cells: BoolArray) -> tuple[int, Array, Arra
     are zero.
     """
     measured, noise = cells & ~latent.missing, latent.noise
-    constant = 0.5 * LOG_2PI * (cells & latent.missing).sum(axis=1)
+    constant: Array = 0.5 * LOG_2PI * (cells & latent.missing).sum(axis=1).astype(np.float64)
     if noise is None:
-        return kernels.NO_NOISE, constant, np.empty((0, 0))
+        return records.NO_NOISE, constant, np.empty((0, 0))
     if noise.ndim == 2:
         precision = np.divide(1.0, noise, where=measured, out=np.zeros(noise.shape))
         constant += 0.5 * np.log(precision, where=measured, out=np.zeros(noise.shape)).sum(axis=1)
-        return kernels.VARIANCES, constant, precision
+        return records.VARIANCES, constant, precision
     precision, identity = np.empty(noise.shape), np.eye(cells.shape[1])
     for start in range(0, len(noise), SLICE):
         part = slice(start, start + SLICE)
@@ -164,4 +162,4 @@ def _precisions(latent: LatentCells, cells: BoolArray) -> tuple[int, Array, Arra
         inverse = np.linalg.inv(np.where(both, noise[part], identity))
         constant[part] += 0.5 * np.linalg.slogdet(inverse)[1]
         precision[part] = np.where(both, inverse, 0.0)
-    return kernels.COVARIANCES, constant, precision
+    return records.COVARIANCES, constant, precision

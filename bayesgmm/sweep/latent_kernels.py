@@ -14,13 +14,7 @@ with m the measured columns of l. So scores are those of the point of expectatio
 moments are those of this point plus the conditional variance. The same holds for the expected natural parameters of
 variational Bayes.
 
-A block with latent cells has a *record* in the array ``latent``: the number of latent cells of the row with most, the
-number of columns with a latent cell, the kind of the errors, whether all rows have the same latent columns, where its
-lists of rows and its floats are; then these columns, and the column of each latent cell: of the first of all rows, of
-the second, ... A row with fewer has column D, which does not exist. The lists are the rows that have a first latent
-cell, a second, ...: first where each list ends, then the rows. The floats are a constant for each row, and the
-precisions of its errors.
-All rows are computed together, in the lanes of four vectors, as the sweep does it.
+All rows of a block are computed together, in the lanes of four vectors, as the sweep does it.
 
 These functions are called by their addresses, which come with the points (``NativePoints.latent``): code for exact
 points stays as it is, and compiles as fast.
@@ -32,26 +26,38 @@ References
 """
 
 import math
-from collections import namedtuple
 
 from bayesgmm.late import Late
-from bayesgmm.sweep.compilation import callback, jit, plain_jit
+from bayesgmm.sweep.compilation import callback, plain_jit
 from bayesgmm.sweep.kernels import add4, add_lanes, fma4, load4, mul4, spread4, store4
+from bayesgmm.sweep.latent_records import (
+    COLUMNS,
+    COUNT,
+    COVARIANCES,
+    FLOATS,
+    HEAD,
+    KIND,
+    NO_NOISE,
+    SAME,
+    UNION,
+    VARIANCES,
+    Sweep,
+    cell_columns,
+    is_dense,
+    kept_from,
+    rows_with,
+    scratch,
+    triangle,
+)
 from bayesgmm.sweep.layout import BLOCK, LANES
 
 simd = Late("bayesgmm.sweep.simd")
 pointers = Late("bayesgmm.sweep.pointers")
 random_numbers = Late("bayesgmm.sweep.random_numbers")
 
-EXPECT, ADD, DRAW, MEMORY, HEAD = range(5)  # places of addresses and sizes; then of the record of each block, or zero
-COUNT, UNION, KIND, SAME, ROWS, FLOATS, COLUMNS = range(7)  # places in a record
-NO_NOISE, VARIANCES, COVARIANCES = 0, 1, 2
 UNKNOWN = 1 << 40  # length of an array behind a pointer, which nothing reads
 CELLS = 1 << 20  # purpose of the random numbers of latent cells; those of assignments have lower ones
 RUN = 8  # factors of a product that is small enough to have a logarithm
-Sweep = namedtuple("Sweep", "number chain key0 key1")
-"""The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
-
 FLOAT_POINTERS = "CPointer(float64)"
 latent_callback = callback(f"int64(CPointer(int64), {', '.join([FLOAT_POINTERS] * 5)}, int64, int64, int64)")
 """Decorator: compile a function of one block and one component, whose address comes with the points.
@@ -74,55 +80,6 @@ memory_ : (memory,) float
 block, d, diagonal : int
     Number of the block, D, and 1 if the root is a diagonal.
 """
-
-
-@plain_jit
-def kept_from(d):
-    """Return where the numbers of a block begin in a component's memory: after what ``_keep_root`` keeps, and scratch."""
-    return _scratch(d) + 3 * (d + 1) * BLOCK
-
-
-@jit
-def has_latent(latent, block):
-    """Return True if a block has latent cells."""
-    return latent.size > 0 and latent[HEAD + block] > 0
-
-
-@jit
-def latent_memory(latent, n_rows):
-    """Return the numbers of memory for ``n_rows`` components, and a row of corrections."""
-    return n_rows * latent[MEMORY] + BLOCK if latent.size > 0 else 0
-
-
-@plain_jit
-def _scratch(d):
-    """Return where scratch memory begins: after the root, the precision with column D, and its diagonal."""
-    return -(-(d * d + (d + 1) * (d + 2)) // LANES) * LANES
-
-
-@plain_jit
-def _triangle(a):
-    """Return the number of entries in the first ``a`` rows of a lower triangle."""
-    return a * (a + 1) // 2
-
-
-@plain_jit
-def is_dense(latent, at, diagonal):
-    """Return True if latent cells of a row depend on each other; else only diagonals of triangles are used."""
-    return not diagonal or latent[at + KIND] == COVARIANCES
-
-
-@plain_jit
-def cell_columns(latent, at):
-    """Return where the columns of the latent cells of all rows begin."""
-    return at + COLUMNS + latent[at + UNION]
-
-
-@plain_jit
-def _rows_with(latent, at, a):
-    """Return where the rows with a latent cell of number ``a`` begin and end."""
-    ends = latent[at + ROWS]
-    return latent[ends + a], latent[ends + a + 1]
 
 
 @plain_jit
@@ -199,7 +156,7 @@ def _separate(latent, at, d, centred, memory, exact, kept):
         if latent[at + SAME] > 0:
             store4(memory, exact + latent[first] * BLOCK, *spread4(0.0))
         else:
-            start, stop = _rows_with(latent, at, a)
+            start, stop = rows_with(latent, at, a)
             for r in range(start, stop):
                 memory[exact + latent[first + latent[r]] * BLOCK + latent[r]] = 0.0
 
@@ -228,7 +185,7 @@ def _conditional_precision(latent, floats, at, a, b, d, memory):
     else:
         value = _gather_pairs4(memory, d * d, d + 1, latent, first, second)
     if latent[at + KIND] == COVARIANCES:
-        value = add4(value, load4(floats, noise + (_triangle(a) + b) * BLOCK))
+        value = add4(value, load4(floats, noise + (triangle(a) + b) * BLOCK))
     elif latent[at + KIND] == VARIANCES and a == b:
         value = add4(value, load4(floats, noise + a * BLOCK))
     return value
@@ -257,10 +214,10 @@ def _factorise(latent, floats, at, d, dense, memory, factor):
     count, minus = latent[at + COUNT], spread4(-1.0)
     log_determinant, product = spread4(0.0), spread4(1.0)
     for a in range(count):
-        row = factor + _triangle(a) * BLOCK
+        row = factor + triangle(a) * BLOCK
         for b in range(0 if dense else a, a + 1):
             value = _conditional_precision(latent, floats, at, a, b, d, memory)
-            column = factor + _triangle(b) * BLOCK
+            column = factor + triangle(b) * BLOCK
             for c in range(0 if dense else b, b):
                 left = mul4(minus, load4(memory, row + c * BLOCK))
                 value = fma4(left, load4(memory, column + c * BLOCK), value)
@@ -274,9 +231,9 @@ def _factorise(latent, floats, at, d, dense, memory, factor):
             log_determinant, product = _add_logs(product, log_determinant), spread4(1.0)
     for b in range(count if dense else 0):
         for a in range(b + 1, count):
-            row, total = factor + _triangle(a) * BLOCK, spread4(0.0)
+            row, total = factor + triangle(a) * BLOCK, spread4(0.0)
             for c in range(b, a):
-                other = load4(memory, factor + (_triangle(c) + b) * BLOCK)
+                other = load4(memory, factor + (triangle(c) + b) * BLOCK)
                 total = fma4(load4(memory, row + c * BLOCK), other, total)
             store4(memory, row + b * BLOCK, *mul4(mul4(minus, total), load4(memory, row + a * BLOCK)))
     return log_determinant
@@ -290,7 +247,7 @@ def _noise_times(latent, floats, at, a, memory, of):
         return mul4(load4(floats, noise + a * BLOCK), load4(memory, of + a * BLOCK))
     total = spread4(0.0)
     for b in range(latent[at + COUNT]):
-        place = _triangle(a) + b if b <= a else _triangle(b) + a
+        place = triangle(a) + b if b <= a else triangle(b) + a
         total = fma4(load4(floats, noise + place * BLOCK), load4(memory, of + b * BLOCK), total)
     return total
 
@@ -301,13 +258,13 @@ def _solve(count, dense, memory, factor, spare):
     for i in range(count):  # the factor times them, from the last on, in place
         a, total = count - 1 - i, spread4(0.0)
         for b in range(0 if dense else a, a + 1):
-            entry = load4(memory, factor + (_triangle(a) + b) * BLOCK)
+            entry = load4(memory, factor + (triangle(a) + b) * BLOCK)
             total = fma4(entry, load4(memory, spare + b * BLOCK), total)
         store4(memory, spare + a * BLOCK, *total)
     for a in range(count):  # and its transpose times that
         total = spread4(0.0)
         for b in range(a, count if dense else a + 1):
-            entry = load4(memory, factor + (_triangle(b) + a) * BLOCK)
+            entry = load4(memory, factor + (triangle(b) + a) * BLOCK)
             total = fma4(entry, load4(memory, spare + b * BLOCK), total)
         store4(memory, spare + a * BLOCK, *total)
 
@@ -346,7 +303,7 @@ def _replace(latent, at, centred, memory, kept):
         if latent[at + SAME] > 0:
             store4(centred, latent[first] * BLOCK, *load4(memory, own))
             continue
-        start, stop = _rows_with(latent, at, a)
+        start, stop = rows_with(latent, at, a)
         for r in range(start, stop):
             p = latent[r]
             centred[latent[first + p] * BLOCK + p] = memory[own + p]
@@ -359,7 +316,7 @@ def expect_cells(latent_, root_, centred_, row_, sums_, memory_, block, d, diago
     floats = pointers.carray(pointers.as_floats(latent_), UNKNOWN)
     centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
     memory, diagonal, at = pointers.carray(memory_, UNKNOWN), diagonal_ != 0, latent[HEAD + block]
-    exact, kept = _scratch(d), kept_from(d)
+    exact, kept = scratch(d), kept_from(d)
     pull, spare = exact + (d + 1) * BLOCK, exact + 2 * (d + 1) * BLOCK
     dense = is_dense(latent, at, diagonal)
     _keep_root(root, d, diagonal, memory)
@@ -381,7 +338,7 @@ def variance_of(latent, at, p, a, b, d, dense, memory):
     count, total = latent[at + COUNT], 0.0
     factor = kept_from(d) + count * BLOCK + p
     for c in range(a, count if dense else a + 1):
-        row = factor + _triangle(c) * BLOCK
+        row = factor + triangle(c) * BLOCK
         if dense or a == b:
             total += memory[row + a * BLOCK] * memory[row + b * BLOCK]
     return total
@@ -390,7 +347,7 @@ def variance_of(latent, at, p, a, b, d, dense, memory):
 @plain_jit
 def _moment(i, j, diagonal):
     """Return the place among a component's moments, without its count, of the second moment of features j <= i."""
-    return 2 * i + 1 if diagonal else i + _triangle(i) + 1 + j
+    return 2 * i + 1 if diagonal else i + triangle(i) + 1 + j
 
 
 @latent_callback
@@ -399,16 +356,16 @@ def add_variances(latent_, root_, centred_, row_, sums_, memory_, block, d, diag
     latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
     centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
     sums, diagonal, at = pointers.carray(sums_, UNKNOWN), diagonal_ != 0, latent[HEAD + block]
-    spare, kept, dense, columns = _scratch(d), kept_from(d), is_dense(latent, at, diagonal), cell_columns(latent, at)
+    spare, kept, dense, columns = scratch(d), kept_from(d), is_dense(latent, at, diagonal), cell_columns(latent, at)
     count = latent[at + COUNT]
     factor, share = kept + count * BLOCK, load4(row, 0)
     _replace(latent, at, centred, memory, kept)
     for a in range(count):
-        start, stop = _rows_with(latent, at, a)
+        start, stop = rows_with(latent, at, a)
         for b in range(a if diagonal or not dense else 0, a + 1):
             total = spread4(0.0)
             for c in range(a, count if dense else a + 1):
-                at_a, at_b = (_triangle(c) + a) * BLOCK, (_triangle(c) + b) * BLOCK
+                at_a, at_b = (triangle(c) + a) * BLOCK, (triangle(c) + b) * BLOCK
                 total = fma4(load4(memory, factor + at_a), load4(memory, factor + at_b), total)
             total = mul4(total, share)
             first, second = columns + a * BLOCK, columns + b * BLOCK
@@ -439,7 +396,7 @@ def add_draw(latent, at, p, d, dense, row, sweep, memory):
         else:
             normal = spare
         for b in range(0 if dense else a, a + 1):
-            memory[kept + b * BLOCK] += memory[factor + (_triangle(a) + b) * BLOCK] * normal
+            memory[kept + b * BLOCK] += memory[factor + (triangle(a) + b) * BLOCK] * normal
 
 
 @latent_callback

@@ -42,7 +42,7 @@ from bayesgmm.sweep.kernels import (
     score_diagonal,
     score_full,
 )
-from bayesgmm.sweep.latent_kernels import ADD, DRAW, EXPECT, MEMORY, has_latent, latent_memory
+from bayesgmm.sweep.latent_records import ADD, DRAW, EXPECT, MEMORY, has_latent, latent_memory
 from bayesgmm.sweep.layout import BLOCK, LANES
 
 simd = Late("bayesgmm.sweep.simd")
@@ -145,9 +145,7 @@ def _add_variances(points, block, root, root_at, diagonal, row, sums, work, how)
         pointers.call_on_block(latent, ADD, root, root_at, centred, score, row * BLOCK, sums, to, memory, at, where)
     else:
         counters = work.counters
-        pointers.call_on_block(
-            latent, DRAW, root, root_at, centred, score, row * BLOCK, counters, 0, memory, at, where
-        )
+        pointers.call_on_block(latent, DRAW, root, root_at, centred, score, row * BLOCK, counters, 0, memory, at, where)
 
 
 @block_jit

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from bayesgmm.data.containers import named_frame
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.data.tables import read_frame, read_table
 from bayesgmm.datasets import galaxies, make_mixture
 from bayesgmm.errors import DataError, DeclarationError

@@ -9,7 +9,8 @@ import xarray as xr
 from scipy import stats as st
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.diagnosis import CHECKS, components, mixing, modes, points, priors
 from bayesgmm.diagnosis.summary import component_words
 from bayesgmm.errors import FitFileError, UnknownName

@@ -145,7 +145,8 @@ def test_holm_agrees_with_its_definition():
 
 def test_labels_are_drawn_with_their_responsibilities():
     """Four standard errors of the mean of 200 draws, for two components."""
-    from bayesgmm.data.points import Standard, as_points
+    from bayesgmm.data.points import as_points
+    from bayesgmm.data.standards import Standard
     from bayesgmm.posterior.schema import Posterior
     from bayesgmm.sweep.stats import responsibilities
 

@@ -8,7 +8,8 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import datasets
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.errors import ComponentError, DataError
 from bayesgmm.families.structures import COVARIANCES

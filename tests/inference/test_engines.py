@@ -13,7 +13,8 @@ from scipy.stats import chisquare, norm
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import ComponentError, DeclarationError, FitWarning, SamplingError, UnknownName

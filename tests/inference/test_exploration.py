@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import em, exploration
 from bayesgmm.inference.exploration import Exploration, Found, Optimum, explore, unseen_share

@@ -9,7 +9,8 @@ import xarray as xr
 from scipy.stats import multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.diagnosis.convergence import label_free
 from bayesgmm.errors import FitWarning
 from bayesgmm.labels.alignments import divergence

@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import DataError, DeclarationError, UnknownName
 from bayesgmm.labels import relabelling
 from bayesgmm.labels.alignments import (

@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 from scipy.stats import dirichlet, gamma, multivariate_normal, norm, wishart
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.covariances import COVARIANCE_PRIORS

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, multivariate_normal, norm
 
 import bayesgmm as bg
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import DataError, DeclarationError, FitFileError, FitWarning, UnknownName
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, unpack

@@ -12,7 +12,8 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm import dispatch
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitWarning, MissingImplementation
 from bayesgmm.estimators.variational_search import weight_concentration
 from bayesgmm.inference.conditionals import weights_kind

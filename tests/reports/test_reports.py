@@ -500,7 +500,7 @@ def test_every_engine_s_fit_gets_a_report(method, tmp_path, unsaved):
 
 def many(n_points, n_features, n_components):
     """A simulated fit, made by no engine: a few draws around the true values."""
-    from bayesgmm.data.points import Standard
+    from bayesgmm.data.standards import Standard
     from bayesgmm.posterior.parameters import Parameters
     from bayesgmm.posterior.schema import pack
 

@@ -12,7 +12,7 @@ from bayesgmm.apps.images.image_arrays import InputImage
 from bayesgmm.apps.images.pixel_features import feature_names, pixel_features
 from bayesgmm.apps.images.random_fields import ROWS_PER_SWEEP, edge_weights, smooth
 from bayesgmm.clusterings.merging import merged_clusters
-from bayesgmm.data.points import Standard
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import Count

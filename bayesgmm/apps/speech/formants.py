@@ -12,7 +12,8 @@ from bayesgmm.apps.speech.held_out import folds_of
 from bayesgmm.apps.speech.speech_files import SpeechModel
 from bayesgmm.apps.speech.word_models import WordModels
 from bayesgmm.data.columns import is_numeric
-from bayesgmm.data.points import Standard, as_points
+from bayesgmm.data.points import as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.sweep.stats import Array

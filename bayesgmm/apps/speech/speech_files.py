@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bayesgmm.apps.speech.cepstral_features import FeatureSettings
 from bayesgmm.apps.speech.rejection import COLUMNS, KINDS, Rejection
 from bayesgmm.apps.speech.word_models import WordModels
-from bayesgmm.data.points import Points, Standard
+from bayesgmm.data.points import Points
+from bayesgmm.data.standards import Standard
 from bayesgmm.errors import FitFileError
 from bayesgmm.files import writable
 from bayesgmm.posterior.info import FitInfo, annotate

@@ -1,0 +1,112 @@
+"""Checks of errors of measurement: standard errors, or covariances of the errors of each row."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayesgmm.data.containers import named_frame
+from bayesgmm.data.numbers import as_doubles
+from bayesgmm.errors import DataError
+from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOO_LARGE = 1000  # times the range of a column: such standard errors are in other units, or stand for something else
+ASYMMETRY = 1e-8  # of a covariance matrix, relative to its diagonal
+SINGULAR = 1e-12  # smallest eigenvalue of a correlation matrix
+
+
+def as_noise(noise: ArrayLike, values: Array, columns: Sequence[str], index: "NDArray[Any] | pd.Index[Any]") -> Array:
+    """Check errors of measurement.
+
+    Parameters
+    ----------
+    noise : number, (D,), (N, D) or (N, D, D) array, or DataFrame
+        Standard errors, or covariances. A DataFrame has the columns of the data, or other names in the same order.
+    values : (N, D) float
+        The measured values, NaN where one is missing; its error is not read.
+    columns : sequence of D str
+    index : (N,) array
+        Row labels.
+
+    Returns
+    -------
+    (N, D) or (N, D, D) float
+        Zero where a value is missing. Standard errors may be infinite.
+
+    Raises
+    ------
+    DataError
+        When the shape is another one, a number is negative, missing, or far larger than the range of its column, or a
+        matrix is not a covariance.
+    """
+    given = _as_array(noise, values, columns)
+    missing = np.isnan(values)
+    if given.ndim == 3:
+        return _covariances(given, missing, index)
+    given = np.where(missing, 0.0, given)
+    with np.errstate(invalid="ignore"):
+        spread = np.nanmax(values, axis=0, initial=-np.inf) - np.nanmin(values, axis=0, initial=np.inf)
+        far = np.isfinite(given) & (spread > 0) & (given > TOO_LARGE * spread)
+    faults = (
+        (given < 0, "negative", "A standard error is zero or more."),
+        (np.isnan(given), "missing", "Give 0 where a value is exact, and inf where it says nothing."),
+        (far, f"larger than {TOO_LARGE} times the range of the column", "Are they in the units of the data?"),
+    )
+    for wrong, what, advice in faults:
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0]
+            count = plural(int(wrong.sum()), "standard error is", "standard errors are")
+            place = f"row {index[i]}, column {columns[j]!r} has {given[i, j]:g}"
+            raise DataError(f"noise: {count} {what}: {place}\n  {advice}")
+    return given
+
+
+def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str]) -> Array:
+    """Return an array (N, D) or (N, D, D)."""
+    n_points, n_features = values.shape
+    frame = named_frame(noise, None)
+    if frame is not None:
+        names = [str(name) for name in frame.columns]
+        noise = frame[[*columns]] if set(columns) <= set(names) else frame
+    try:
+        given = as_doubles(noise)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"noise is not an array of numbers ({error})") from None
+    if given.shape == (n_points,) and n_features == 1:
+        given = given[:, None]
+    if given.ndim < 2 and given.shape in ((), (n_features,)):
+        given = np.broadcast_to(given, values.shape).copy()
+    if given.shape not in (values.shape, (*values.shape, n_features)):
+        raise DataError(
+            f"noise has shape {given.shape} for data of shape {values.shape}\n"
+            f"  Give standard errors {values.shape} or ({n_features},), or covariances {(*values.shape, n_features)}."
+        )
+    return given
+
+
+def _covariances(given: Array, missing: NDArray[np.bool_], index: "NDArray[Any] | pd.Index[Any]") -> Array:
+    """Return covariances of errors, zero where a value is missing."""
+    given = np.where(missing[:, :, None] | missing[:, None, :], 0.0, given)
+    sd = np.sqrt(np.maximum(np.diagonal(given, axis1=1, axis2=2), 0.0))
+    unit = np.where(sd > 0, sd, 1.0)
+    correlation = given / unit[:, :, None] / unit[:, None, :]
+    finite = np.isfinite(correlation).all(axis=(1, 2))
+    correlation[~finite] = np.eye(given.shape[1])
+    symmetric = (np.abs(correlation - correlation.transpose(0, 2, 1)) < ASYMMETRY).all(axis=(1, 2))
+    exact = np.zeros_like(correlation)
+    exact[:, np.arange(given.shape[1]), np.arange(given.shape[1])] = sd == 0  # an exact value has no error
+    positive = np.linalg.eigvalsh(correlation + exact)[:, 0] > SINGULAR
+    wrong = np.flatnonzero(~(finite & symmetric & positive))
+    if wrong.size:
+        count = plural(wrong.size, "matrix is", "matrices are")
+        raise DataError(
+            f"noise: {count} not the covariance of errors: row{'s' if wrong.size > 1 else ''} "
+            f"{listing([index[i] for i in wrong])}\n"
+            "  It must be finite, symmetric and positive definite; a value without an error has a row of zeros."
+        )
+    return given

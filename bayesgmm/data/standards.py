@@ -1,0 +1,68 @@
+"""Standardised coordinates of points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesgmm.data.points import Points
+from bayesgmm.sweep.stats import Array, Blocks
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Standardised coordinates ``(x - shift) / scale``; scales are powers of two, so that scaling is exact.
+
+    Parameters
+    ----------
+    shift, scale : (D,) float
+        In the units of the data.
+    """
+
+    shift: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, points: Points, common: bool = False) -> "Standard":
+        """Return the standardisation by mean and standard deviation of the points.
+
+        Parameters
+        ----------
+        points : Points
+        common : bool
+            One scale for all columns, as spherical covariances need it.
+
+        Examples
+        --------
+        >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
+        array([  2., 256.])
+        """
+        shift, sd = points.centre_and_sd
+        exponent = np.log2(np.where(sd > 0, sd, np.where(shift != 0, np.abs(shift), 1.0)))
+        if common:
+            exponent = np.full_like(exponent, exponent.mean())
+        return cls(shift, 2.0 ** np.round(exponent))
+
+    def blocks(self, points: Points | Array, weights: Array | None = None) -> Blocks:
+        """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks.
+
+        An array has exact values; those of ``Points`` may have errors of measurement.
+        """
+        if not isinstance(points, Points):
+            return Blocks.from_rows(points, weights, self.shift, self.scale)
+        noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise
+        return Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
+
+    @property
+    def log_scale(self) -> float:
+        """Log density of complete points in standardised coordinates minus that in data units."""
+        return float(np.log(self.scale).sum())
+
+    def log_scales(self, blocks: Blocks) -> Array | float:
+        """Log densities in standardised coordinates minus those in data units: of each point (N,), or of all."""
+        return self.log_scale if blocks.latent is None else np.where(blocks.observed(), np.log(self.scale), 0.0).sum(1)
+
+    def log_units(self, blocks: Blocks) -> float:
+        """Log likelihood of points in standardised coordinates minus that in data units."""
+        if blocks.latent is None:
+            return blocks.total_weight * self.log_scale
+        return float(blocks.weight[: blocks.n_points] @ self.log_scales(blocks))
