@@ -28,6 +28,7 @@ from .model_selection.transform_choice import choose_transforms, transform_table
 from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
+from .predictions.deconvolution import deconvolve
 from .predictions.elicitation import elicit, prior_predictive
 from .predictions.imputations import impute
 from .predictions.log_likelihoods import log_likelihood
@@ -98,6 +99,7 @@ __all__ = [
     "credible_ball",
     "data_check",
     "datasets",
+    "deconvolve",
     "density",
     "diagnose",
     "elicit",

@@ -103,6 +103,13 @@ class Points:
         weights, noise = (None if part is None else part[rows] for part in (self.weights, self.noise))
         return replace(self, values=self.values[rows], index=self.index[rows], weights=weights, noise=noise)
 
+    def in_columns(self, at: Sequence[int]) -> "Points":
+        """Return some columns, without row weights."""
+        noise = self.noise
+        if noise is not None:
+            noise = noise[:, at] if noise.ndim == 2 else noise[:, at][:, :, at]
+        return Points(self.values[:, at], tuple(self.columns[j] for j in at), self.index, noise=noise)
+
     def forgotten(self) -> "Points":
         """Return a copy without rows, which keeps the column names."""
         return Points(self.values[:0].copy(), self.columns, self.index[:0])
@@ -131,6 +138,23 @@ class Points:
             return ""
         rows = f"in {missing.any(axis=1).sum():,} of {len(missing):,} rows; what is observed of these rows is used"
         return f"{count:,} of {missing.size:,} values {'is' if count == 1 else 'are'} missing, {rows}"
+
+    def noise_words(self) -> str:
+        """Return a sentence about errors of measurement; empty if there are none.
+
+        Examples
+        --------
+        >>> as_points([[1.0, 10.0], [3.0, 20.0]]).measured([0.1, 0.0]).noise_words()
+        'median standard error, as a share of the standard deviation of the measured values: 0.1 in x0, 0 in x1'
+        """
+        if self.noise is None:
+            return ""
+        error = self.noise if self.noise.ndim == 2 else np.sqrt(np.diagonal(self.noise, axis1=1, axis2=2))
+        sd = self.centre_and_sd[1]
+        share = np.median(error, axis=0) / np.where(sd > 0, sd, 1.0)
+        each = [f"{part:.2g} in {name}" for name, part in zip(self.columns, share, strict=True)]
+        shown = ", ".join(each[:SHOWN]) + (f" and {len(each) - SHOWN} more" if len(each) > SHOWN else "")
+        return f"median standard error, as a share of the standard deviation of the measured values: {shown}"
 
     def complete(self, what: str) -> "Points":
         """Return these points.

@@ -59,7 +59,10 @@ def _points(fit: "xr.DataTree") -> str:
 def _complete(fit: "xr.DataTree") -> str:
     if reason := _points(fit):
         return reason
-    return "cells are missing" if observed(fit).has_gaps else ""
+    points = observed(fit)
+    if points.has_gaps:
+        return "cells are missing"
+    return "" if points.is_exact else "the values have errors of measurement"
 
 
 def _unweighted_complete(fit: "xr.DataTree") -> str:

@@ -47,6 +47,7 @@ def fit(
     *,
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
     transform: ColumnTransforms | None = None,
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
@@ -67,6 +68,10 @@ def fit(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement: standard errors of the values, or covariances of the errors of each row, in the units of
+        the data; also (D,) or one number, for all rows. The mixture is then that of the true values (extreme
+        deconvolution [1]_). Zero: the value is exact; infinite: it is missing. Default: all values are exact.
     transform : ColumnTransforms, optional
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
@@ -110,6 +115,10 @@ def fit(
 
     {methods}
 
+    References
+    ----------
+    .. [1] Bovy, Hogg & Roweis (2011), Annals of Applied Statistics 5(2B), 1657-1677.
+
     Examples
     --------
     >>> import bayesgmm as bg
@@ -123,7 +132,7 @@ def fit(
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
-    points = as_points(data, columns, gaps=True).weighed(sample_weight)
+    points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
     points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model

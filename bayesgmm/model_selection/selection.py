@@ -130,6 +130,7 @@ def select(
     criterion: str = "bic",
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
+    noise: ArrayLike | None = None,
     transform: Transform = NONE,
     seed: int | None = None,
     cores: int | None = None,
@@ -153,6 +154,8 @@ def select(
         Columns of a DataFrame to use.
     sample_weight : (N,) float, optional
         Number of points that each row represents; N in the criteria is their sum.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement, as in ``fit``.
     transform : {'none', 'auto', 'log', 'power', 'arcsinh'} or ColumnTransforms
         Transform of the columns, as in ``choose_transforms``. The criteria are those of the density in data units, so
         they can be compared between transforms; ``n_parameters`` counts those of the transforms.
@@ -217,7 +220,7 @@ def select(
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
     counts, covariances = _counts(n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
-    points, seed = as_points(data, columns, gaps=True).weighed(sample_weight), seed_of(seed)
+    points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
     chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
     candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from bayesgmm.data.points import Points
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, unpack
@@ -37,7 +38,7 @@ def with_background(posterior: Posterior, declared: Background | None) -> Poster
     return Posterior(joined, posterior.columns, posterior.standard)
 
 
-def background_probability(posterior: Posterior, declared: Background, values: Array) -> Array:
+def background_probability(posterior: Posterior, declared: Background, points: Points) -> Array:
     """Compute the probability (N,) that each point came from the background, averaged over the draws."""
-    blocks = posterior.standard.blocks(values)
+    blocks = posterior.standard.blocks(points)
     return responsibilities(blocks, with_background(posterior, declared).tables(), os.cpu_count() or 1)[:, -1]

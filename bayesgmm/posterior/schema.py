@@ -1,11 +1,11 @@
 """The schema of fits, common to all engines: pack, unpack, save, load."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.points import DataLike, Points, RowLabels, as_points
@@ -117,6 +117,8 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
     values: dict[str, object] = {"x": (("point", "feature"), points.values)}
     if points.weights is not None:
         values["sample_weight"] = ("point", points.weights)
+    if points.noise is not None:
+        values["noise"] = (("point", "feature", "feature_bis")[: points.noise.ndim], points.noise)
     observed = xr.Dataset(values, coords={"point": plain_index(points.index), "feature": features})
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
@@ -228,7 +230,9 @@ def observed(fit: "xr.DataTree") -> Points:
     x = data["x"].transpose("point", "feature")
     columns = tuple(str(name) for name in x.coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
-    return Points(x.values, columns, index, data["sample_weight"].values if "sample_weight" in data else None)
+    weights = data["sample_weight"].values if "sample_weight" in data else None
+    noise = data["noise"].transpose("point", "feature", ...).values if "noise" in data else None
+    return Points(x.values, columns, index, weights, noise)
 
 
 def holds_points(fit: "xr.DataTree") -> bool:
@@ -243,8 +247,8 @@ def in_fit_columns(fit: "xr.DataTree", values: Array) -> Points:
     return Points(values, tuple(_features(fit)), np.arange(len(values)))
 
 
-def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
-    """Return new data as points in the columns of a fit; the fitted points if ``data`` is None.
+def points_for(fit: "xr.DataTree", data: DataLike | None, noise: ArrayLike | None = None) -> Points:
+    """Return new data as points in the columns of a fit; the fitted points, with their errors, if ``data`` is None.
 
     If the fit has transforms, data are in data units and are transformed. ``Points`` in the columns of the fit are not.
 
@@ -257,8 +261,10 @@ def points_for(fit: "xr.DataTree", data: DataLike | None) -> Points:
     """
     _require_schema(fit, "this object")
     if data is None:
-        return observed(fit)
-    points = _of_same_columns(fit, data)
+        return observed(fit).measured(noise)
+    points = _of_same_columns(fit, data).measured(noise)
+    if noise is not None:
+        transforms_of(fit).require_none("noise")
     _require_near(fit, points)
     return points
 
@@ -279,7 +285,7 @@ def _in_columns(data: DataLike, columns: list[str]) -> Points:
             raise DataError(
                 f"the fit has {len(columns)} columns ({listing(columns)}), the data have shape {points.values.shape}"
             )
-        return Points(points.values, tuple(columns), points.index)
+        return replace(points, columns=tuple(columns), weights=None)
     names = [str(name) for name in frame.columns]
     if missing := [name for name in columns if name not in names]:
         others = [name for name in names if name not in columns]

@@ -1,10 +1,11 @@
 """Anomaly scores: p-values of points, and anomalies at a false discovery rate."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import probability, whole
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 SIMULATED = 10_000  # default number of reference points
 TAIL = 0.1  # share of the fitted rows that the tail of the simulated points is compared with
 MIN_EACH, COMPARED = 1000, 400_000  # reference points of each pattern of missing columns, and of all together
+NOISY, MIN_NOISY = 2_000_000, 199  # simulated points for rows with errors of their own, and minimum for each of them
+NOISY_DRAWS, NOISY_SLICE = 50, 200_000  # draws that score them, and simulated points at a time
 BY_CHANCE = 0.1  # share of calibration points that may equal fitted points: rounded data have ties
 MAX_SIMULATED = 1_000_000  # maximum default number of reference points, with ``fdr`` and many points
 SIMULATION = "posterior predictive"
@@ -38,6 +41,7 @@ def anomaly_scores(
     fit: "xr.DataTree",
     data: DataLike | None = None,
     *,
+    noise: ArrayLike | None = None,
     fdr: float | None = None,
     fdr_method: str = "bh",
     calibration: DataLike | None = None,
@@ -83,6 +87,8 @@ def anomaly_scores(
     fit : DataTree
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement of the points, as in ``fit``. Default: those of the fitted points, none of others.
     fdr : float, optional
         False discovery rate: the expected share of regular points among those that are flagged as anomalies.
     fdr_method : str
@@ -153,12 +159,12 @@ def anomaly_scores(
     >>> scores["p_value"].values.round(2)
     array([1., 0.])
     """
-    points, posterior = points_for(fit, data), unpack(fit).thin(draws)
+    points, posterior = points_for(fit, data, noise), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)
     choose(fdr_method, FDR_METHODS, "fdr_method")
-    score = spread(posterior, points.values, progress=progress).mean_log
+    score = spread(posterior, points, progress=progress).mean_log
     kind = _kind(fit, data, calibration, reference, simulated)
-    if kind == "cross-conformal" and points.has_gaps:
+    if kind == "cross-conformal" and not points.is_exact:
         kind = SIMULATION
         if reference is not None:
             points.complete("reference='cross-conformal'")
@@ -173,7 +179,7 @@ def anomaly_scores(
             others = _simulated(posterior, _enough(simulated, rate, len(score)), seed)
         else:
             others = _unseen(fit, calibration)
-        p_value, n_reference = _ranked(posterior, points, score, others, progress)
+        p_value, n_reference = _ranked(posterior, points, score, others, seed, progress)
     variables: dict[str, object] = {"log_density": ("point", score), "p_value": ("point", p_value)}
     if rate is not None:
         variables |= _flagged(p_value, rate, fdr_method, n_reference)
@@ -283,12 +289,17 @@ def rank_p_values(score: Array, reference: Array) -> Array:
     return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
 
 
-def _ranked(posterior: Posterior, points: Points, score: Array, others: Array, progress: bool) -> tuple[Array, int]:
+def _ranked(
+    posterior: Posterior, points: Points, score: Array, others: Array, seed: int, progress: bool
+) -> tuple[Array, int]:
     """Compute p-values of scores among those of reference points (M, D), and the number of these.
 
     Densities of different columns can't be compared. So a point is compared with reference points in which the same
-    columns are missing: for many such patterns with fewer of them.
+    columns are missing: for many such patterns with fewer of them. A point that was measured with errors is compared
+    with points that have errors of the same distribution.
     """
+    if points.noise is not None:
+        return _ranked_with_errors(posterior.thin(NOISY_DRAWS), points, others, seed, progress)
     if not points.has_gaps:
         return rank_p_values(score, np.sort(spread(posterior, others, progress=progress).mean_log)), len(others)
     patterns, which = np.unique(np.isnan(points.values), axis=0, return_inverse=True)
@@ -299,6 +310,36 @@ def _ranked(posterior: Posterior, points: Points, score: Array, others: Array, p
         own = which == number
         p_value[own] = rank_p_values(score[own], np.sort(reference))
     return p_value, len(others)
+
+
+def _ranked_with_errors(
+    posterior: Posterior, points: Points, others: Array, seed: int, progress: bool
+) -> tuple[Array, int]:
+    """Compute p-values of points among reference points (M, D) with simulated errors, for each point of its own."""
+    rng, n_points = np.random.default_rng(seed), len(points.values)
+    others = others[: max(MIN_NOISY, NOISY // n_points)]
+    size, p_value = len(others), np.empty(n_points)
+    step = max(1, NOISY_SLICE // size)
+    for start in track(range(0, n_points, step), "p-values", progress):
+        rows = points.take(np.arange(start, min(start + step, n_points)))
+        each = np.repeat(np.arange(len(rows.values)), size)
+        repeated = rows.take(each)
+        values = np.tile(others, (len(rows.values), 1)) + drawn_errors(repeated, rng)
+        reference = replace(repeated, values=np.where(np.isnan(repeated.values), np.nan, values))
+        score = spread(posterior, rows, progress=False).mean_log
+        below = spread(posterior, reference, progress=False).mean_log.reshape(-1, size) <= score[:, None]
+        p_value[start : start + step] = (1 + below.sum(axis=1)) / (1 + size)
+    return p_value, size
+
+
+def drawn_errors(points: Points, rng: np.random.Generator) -> Array:
+    """Draw errors of measurement (N, D) of points that have them."""
+    assert points.noise is not None
+    normal = rng.standard_normal(points.values.shape)
+    if points.noise.ndim == 2:
+        return points.noise * normal
+    value, vector = np.linalg.eigh(points.noise)
+    return np.einsum("nij,nj->ni", vector * np.sqrt(np.maximum(value, 0.0))[:, None, :], normal)
 
 
 def _enough(simulated: int | None, rate: float | None, n_points: int) -> int:

@@ -47,7 +47,7 @@ def p_values(references: "Weighted | Refitted", values: Array, progress: bool = 
 
 def can_leave_out(fit: "xr.DataTree") -> bool:
     """Return True if rows can be left out of a fit: it holds them, and has draws or a declaration to fit again."""
-    if not holds_points(fit) or len(observed(fit).values) < 2 or observed(fit).has_gaps:
+    if not holds_points(fit) or len(observed(fit).values) < 2 or not observed(fit).is_exact:
         return False
     facts = info(fit)
     return unpack(fit).n_draws >= MIN_DRAWS or (facts.model is not None and facts.method in ENGINES)

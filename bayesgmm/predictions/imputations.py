@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 SUMMARISED = 400  # imputations that are summarised where columns are transformed: their moments have no closed form
 
 
-def impute(fit: "xr.DataTree", data: DataLike | None = None, draws: int = 20, *, seed: int = 0) -> "xr.Dataset":
+def impute(
+    fit: "xr.DataTree",
+    data: DataLike | None = None,
+    draws: int = 20,
+    *,
+    noise: ArrayLike | None = None,
+    seed: int = 0,
+) -> "xr.Dataset":
     r"""Impute missing values from the posterior predictive, given what is observed of each row.
 
     An imputation draws the parameters, a component of the row, and the missing values together, so that they vary as
@@ -37,6 +45,9 @@ def impute(fit: "xr.DataTree", data: DataLike | None = None, draws: int = 20, *,
         (N, D) points, NaN where a value is missing. Default: the points that were fitted.
     draws : int
         M, the number of imputations.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement of the data, as in ``fit``. Measured values stay as they are: ``deconvolve`` estimates
+        what they were before the errors.
     seed : int
         The same seed gives the same imputations.
 
@@ -71,12 +82,14 @@ def impute(fit: "xr.DataTree", data: DataLike | None = None, draws: int = 20, *,
     >>> bg.impute(fit)["mean"].values[-1].round(1)
     array([5. , 4.9])
     """
-    points, posterior = points_for(fit, data), unpack(fit)
+    points, posterior = points_for(fit, data, noise), unpack(fit)
     draws, seed, transforms = whole("draws", draws), whole("seed", seed, minimum=0), transforms_of(fit)
     count = max(draws, SUMMARISED) if transforms.changed else draws
     require_room(8 * count * points.values.size, f"{count} imputations of {len(points.values)} points")
     values = transforms.inverse(points.values) if transforms.changed else points.values
-    completed = _draws(posterior, points, count, seed)
+    completed = latent_draws(posterior, points, count, seed)
+    if points.noise is not None:
+        completed = np.where(np.isnan(values), completed, values)
     if transforms.changed:
         completed = np.where(np.isnan(values), transforms.inverse(completed), values)
         mean, sd = completed.mean(axis=0), completed.std(axis=0)
@@ -97,24 +110,46 @@ def expectations(posterior: Posterior, points: Points) -> tuple[Array, Array]:
 
     An observed value is its own mean, with standard deviation 0.
     """
-    blocks, standard = posterior.standard.blocks(points), posterior.standard
     if not points.has_gaps:
         return points.values, np.zeros_like(points.values)
-    mean, variance = expected(blocks, posterior.tables(), os.cpu_count() or 1)
-    mean, observed = as_rows(blocks, mean), blocks.observed()
-    sd = np.sqrt(np.maximum(as_rows(blocks, variance.reshape(-1)), 0.0)) * standard.scale
-    return np.where(observed, points.values, mean * standard.scale + standard.shift), np.where(observed, 0.0, sd)
+    mean, variance = latent_moments(posterior, points)
+    observed = ~np.isnan(points.values)
+    return np.where(observed, points.values, mean), np.where(observed, 0.0, np.sqrt(np.maximum(variance, 0.0)))
 
 
-def _draws(posterior: Posterior, points: Points, count: int, seed: int) -> Array:
-    """Draw completed data (count, N, D), each from another draw of the posterior where there are enough."""
+def latent_moments(posterior: Posterior, points: Points, cross: bool = False) -> tuple[Array, Array]:
+    """Compute means (N, D) of true values, and variances (N, D) or with ``cross`` covariances (N, D, D), in data units.
+
+    Those of exact values are the values, and zero.
+    """
+    standard, d = posterior.standard, points.values.shape[1]
+    blocks = standard.blocks(points)
+    place = np.tril_indices(d) if cross else (np.arange(d), np.arange(d))
+    mean, variance = (
+        np.where(np.isnan(points.values), 0.0, points.values),
+        np.zeros((len(points.values), len(place[0]))),
+    )
+    if blocks.latent is not None:
+        centred, each = expected(blocks, posterior.tables(), os.cpu_count() or 1, cross)
+        mean = np.where(blocks.exact(), mean, as_rows(blocks, centred) * standard.scale + standard.shift)
+        variance = each.transpose(0, 2, 1).reshape(-1, len(place[0]))[: len(mean)]
+    variance = variance * (standard.scale[place[0]] * standard.scale[place[1]])
+    if not cross:
+        return mean, variance
+    covariance = np.zeros((len(mean), d, d))
+    covariance[:, place[0], place[1]] = covariance[:, place[1], place[0]] = variance
+    return mean, covariance
+
+
+def latent_draws(posterior: Posterior, points: Points, count: int, seed: int) -> Array:
+    """Draw true values (count, N, D), each from another draw of the posterior where there are enough."""
     blocks, standard = posterior.standard.blocks(points), posterior.standard
-    if not points.has_gaps:
+    if blocks.latent is None:
         return np.repeat(points.values[None], count, axis=0)
-    tables, observed = posterior.tables(), blocks.observed()
+    tables, exact = posterior.tables(), blocks.exact()
     first, second = np.random.SeedSequence(seed).generate_state(2).tolist()
     out = np.empty((count, *points.values.shape))
     for number, place in enumerate(np.linspace(0, posterior.n_draws - 1, count).round().astype(int)):
         x = as_rows(blocks, drawn(blocks, tables.draw(int(place)), number, (first, second), os.cpu_count() or 1))
-        out[number] = np.where(observed, points.values, x * standard.scale + standard.shift)
+        out[number] = np.where(exact, points.values, x * standard.scale + standard.shift)
     return out

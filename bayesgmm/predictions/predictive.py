@@ -31,7 +31,13 @@ STEPS = {1: 200, 2: 60}  # number of columns: points of the default grid along e
 SEEN = 5_000  # number of simulated points that determine the range of the default grid
 
 
-def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
+def assignments(
+    fit: "xr.DataTree",
+    data: DataLike | None = None,
+    *,
+    noise: ArrayLike | None = None,
+    draws: int | None = DRAWS,
+) -> "xr.Dataset":
     r"""Compute the posterior probability that each point came from each component.
 
     The probabilities are the responsibilities, averaged over the posterior:
@@ -51,6 +57,8 @@ def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int 
     fit : DataTree
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement of the points, as in ``fit``. Default: those of the fitted points, none of others.
     draws : int, optional
         Number of posterior draws to average over, evenly spaced; None for all.
 
@@ -85,7 +93,7 @@ def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int 
     >>> answer["entropy"].values.round(3)
     array([0., 1.])
     """
-    points, posterior = points_for(fit, data), aligned(fit, draws)
+    points, posterior = points_for(fit, data, noise), aligned(fit, draws)
     blocks = posterior.standard.blocks(points)
     probability = responsibilities(blocks, posterior.tables(), os.cpu_count() or 1)
     n_components = probability.shape[1]
@@ -98,7 +106,7 @@ def assignments(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int 
         "entropy": ("point", np.clip(normalised, 0.0, 1.0)),
     }
     if (behind := background(fit)) is not None:
-        variables["background"] = ("point", background_probability(posterior, behind, points.values))
+        variables["background"] = ("point", background_probability(posterior, behind, points))
     return dataset(
         points,
         variables,
@@ -111,6 +119,7 @@ def density(
     data: DataLike | None = None,
     *,
     columns: Sequence[str] | None = None,
+    noise: ArrayLike | None = None,
     ci_prob: float = 0.9,
     draws: int | None = DRAWS,
     keep_draws: bool = False,
@@ -127,6 +136,9 @@ def density(
         Points. Default: the points that were fitted. With ``columns``, an array has these columns.
     columns : sequence of str, optional
         Compute the joint density of these columns; the others are integrated out. Default: all columns.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement, as in ``fit``: the density is then that of measured values with such errors. Default:
+        those of the fitted points; for others none, which gives the density of true values.
     ci_prob : float
         Probability of the equal-tailed band at each point.
     draws : int, optional
@@ -167,21 +179,21 @@ def density(
     """
     ci_prob, posterior, transforms = probability("ci_prob", ci_prob), unpack(fit).thin(draws), transforms_of(fit)
     if columns is None:
-        points = points_for(fit, data)
+        points = points_for(fit, data, noise)
     else:
         names = column_names(columns)
         places(transforms.names, names)  # they exist
         transforms = transforms.chosen(names)
         posterior = marginal(posterior, transforms.fitted_names)
         own = transforms.fitted_names
-        points = _own_columns(fit, own) if data is None else transforms.applied(as_points(data, names))
+        points = _own_columns(fit, own) if data is None else transforms.applied(as_points(data, names).measured(noise))
     return _density(posterior, points, transforms, ci_prob, keep_draws, progress)
 
 
 def _own_columns(fit: "xr.DataTree", names: Sequence[str]) -> Points:
     points = observed(fit)
     at = places(points.columns, names)
-    return Points(points.values[:, at], tuple(names), points.index)
+    return points.in_columns(at)
 
 
 def log_jacobian(points: Points, transforms: ColumnTransforms) -> Array:
@@ -197,7 +209,7 @@ def _density(
     keep_draws: bool,
     progress: bool,
 ) -> "xr.Dataset":
-    summary, jacobian = spread(posterior, points.values, ci_prob, progress), log_jacobian(points, transforms)
+    summary, jacobian = spread(posterior, points, ci_prob, progress), log_jacobian(points, transforms)
     log_mean, log_band = summary.log_mean + jacobian, summary.log_band + jacobian[:, None]
     with np.errstate(over="ignore"):  # in very small units a density can overflow; its logarithm does not
         variables: dict[str, object] = {
@@ -206,7 +218,7 @@ def _density(
             "band": (("point", "ci_bound"), np.exp(log_band)),
         }
     if keep_draws:
-        log = kept(posterior, points.values, progress=progress) + jacobian
+        log = kept(posterior, points, progress=progress) + jacobian
         variables["log_density_draws"] = (("draw", "point"), log)
     answer = dataset(points, variables, ci_bound=["lower", "upper"]).assign_attrs(ci_prob=ci_prob)
     return answer if posterior.n_draws > 1 else answer.assign_attrs(note="a single draw has no credible band")
@@ -383,9 +395,9 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
 def log_mean_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) logarithm of the posterior mean density, in data units: ``log_density`` of ``density``."""
     points = points_for(fit, data)
-    return spread(unpack(fit).thin(draws), points.values).log_mean + log_jacobian(points, transforms_of(fit))
+    return spread(unpack(fit).thin(draws), points).log_mean + log_jacobian(points, transforms_of(fit))
 
 
 def mean_log_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) posterior mean of the log density in the columns of the fit: the score of ``anomaly_scores``."""
-    return spread(unpack(fit).thin(draws), points_for(fit, data).values).mean_log
+    return spread(unpack(fit).thin(draws), points_for(fit, data)).mean_log

@@ -63,6 +63,8 @@ def _require_complete(subject: Subject) -> None:
     """Omit a part that compares the data with data of the model, whose values are never missing."""
     if subject.points.has_gaps:
         raise Omitted("Values are missing, so the rows can't be compared with complete points of the model.")
+    if not subject.points.is_exact:
+        raise Omitted("Values have errors of measurement, so the rows can't be compared with points of the model.")
 
 
 def anomalous(subject: Subject) -> list[Block]:

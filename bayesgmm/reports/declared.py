@@ -31,6 +31,8 @@ def data(subject: Subject) -> list[Block]:
         )
     if points.has_gaps:
         facts.append(("Missing values", points.gap_words()))
+    if points.noise is not None:
+        facts.append(("Errors of measurement", points.noise_words()))
     if transforms := subject.info.transforms:
         facts.append(
             ("Transformed columns", f"{listing([*transforms.changed.values()])}; the others are in data units")

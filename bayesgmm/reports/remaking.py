@@ -56,8 +56,10 @@ def declaration(subject: Subject) -> list[Block]:
 
 def _call(subject: Subject, model: MixtureModel) -> str:
     settings = {"method": subject.method, **subject.info.settings, "seed": subject.info.seed}
-    weighted = subject.has_points and subject.points.weights is not None
-    given = [f"columns={list(subject.columns)!r}"] + (["sample_weight=weights"] if weighted else [])
+    given = [f"columns={list(subject.columns)!r}"]
+    if subject.has_points:
+        own = {"sample_weight=weights": subject.points.weights, "noise=standard_errors": subject.points.noise}
+        given += [text for text, value in own.items() if value is not None]
     given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
     lines = ["import bayesgmm as bg", "import pandas as pd", "", 'data = pd.read_csv("data.csv")']
     fields = {name: getattr(model, name) for name in type(model).model_fields}
@@ -77,7 +79,7 @@ def _command(subject: Subject) -> str:
         return ""
     if any("," in name or name != name.strip() for name in subject.columns):
         return ""
-    if subject.has_points and subject.points.weights is not None:
+    if subject.has_points and not (subject.points.weights is None and subject.points.noise is None):
         return ""
     options: dict[str, Setting] = {
         "method": subject.method,

@@ -125,6 +125,10 @@ class Blocks:
             return np.ones((self.n_points, self.n_features), dtype=bool)
         return ~self.latent.missing[: self.n_points]
 
+    def exact(self) -> NDArray[np.bool_]:
+        """Return which cells (N, D) are neither missing nor have an error."""
+        return self.observed() if self.latent is None else ~self.latent.cells[: self.n_points]
+
     def part(self, chosen: NDArray[np.int64] | slice) -> "Blocks":
         """Return some of the blocks: a copy, or for a slice a view."""
         x = self.x.reshape(self.n_blocks, -1)[chosen].reshape(-1)

@@ -83,14 +83,31 @@ class ColumnTransforms(Declared):
         Raises
         ------
         DataError
-            If a column is missing.
+            If a column is missing, or a transform changes points that have errors of measurement.
         """
+        if points.noise is not None:
+            self.require_none("noise")
         if missing := [name for name in self.names if name not in points.columns]:
             raise DataError(f"the transforms are for {listing(self.names)}; the data lack {listing(missing)}")
-        if not self.changed and points.columns == self.names:
+        if points.columns == self.names and not self.changed:
             return points
         values = points.values[:, [points.columns.index(name) for name in self.names]]
         return Points(self.forward(values), self.fitted_names, points.index, points.weights)
+
+    def require_none(self, what: str) -> None:
+        """Check that no column changes.
+
+        Raises
+        ------
+        DataError
+            If one does; ``what`` is the argument that needs columns in data units.
+        """
+        if self.changed:
+            raise DataError(
+                f"{what}= is for columns in data units; transformed are {listing([*self.changed])}\n"
+                "  Errors of a transformed column are not Gaussian: fit without transforms, or transform values and "
+                "standard errors yourself."
+            )
 
     def chosen(self, names: Sequence[str]) -> "ColumnTransforms":
         """Return the transforms of some columns, which exist."""
