@@ -11,10 +11,10 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
-from bayesgmm.cli.data import check_picture, declare, read_for
+from bayesgmm.cli.data import check_picture, declare, noise_of, read_for, without_noise
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
-from bayesgmm.cli.predictions import assign, density, impute, score
+from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
@@ -25,6 +25,7 @@ from bayesgmm.cli.terminal import (
     Covariance,
     DataAnywhere,
     Method,
+    NoiseColumns,
     OwnOrFile,
     record,
     remark,
@@ -78,6 +79,7 @@ def fit(
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
+    noise_columns: NoiseColumns = None,
     draws: Annotated[int | None, typer.Option(help="Minimum number of draws of each chain.")] = None,
     max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
@@ -91,15 +93,16 @@ def fit(
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
-    frame = read_for(card, data, columns)
+    noise, frame = noise_of(data, noise_columns), without_noise(read_for(card, data, columns), noise_columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     given = {"draws": draws, "max_draws": max_draws, "chains": chains}
     settings |= {name: value for name, value in given.items() if value is not None}
     if seed is None and data is None:
         seed = card.fit.seed
-    result = fit_mixture(card.mixture, frame, method or card.fit.method, seed=seed, **settings)
+    result = fit_mixture(card.mixture, frame, method or card.fit.method, noise=noise, seed=seed, **settings)
     schema.save(result, output)
-    if words := schema.observed(result).gap_words():
+    points = schema.observed(result)
+    for words in filter(None, (points.gap_words(), points.noise_words())):
         remark(words)
     _show_fit(result)
     wrote(output)
@@ -139,7 +142,21 @@ def prior(
     wrote(output)
 
 
-COMMANDS = assign, score, density, impute, partition, diagnose, report, select, compare, segment, anomalies, cluster
+COMMANDS = (
+    assign,
+    score,
+    density,
+    impute,
+    deconvolve,
+    partition,
+    diagnose,
+    report,
+    select,
+    compare,
+    segment,
+    anomalies,
+    cluster,
+)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(speech, name="speech")

@@ -84,6 +84,28 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     return frame
 
 
+def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
+    """Return the standard errors of ``--noise-columns``, in which an empty cell says nothing; None without the option.
+
+    Raises
+    ------
+    DataError
+        When there is no table, or it lacks a column.
+    """
+    from bayesgmm.errors import DataError
+
+    if names is None:
+        return None
+    if path is None:
+        raise DataError(f"--noise-columns {names} needs a table of points with these columns")
+    return read(path, chosen_columns(names)).fillna(float("inf"))
+
+
+def without_noise(frame: "pd.DataFrame", names: str | None) -> "pd.DataFrame":
+    """Return the points of a table: its columns but those of ``--noise-columns``."""
+    return frame if names is None else frame.drop(columns=chosen_columns(names), errors="ignore")
+
+
 def check_table(output: Path, *inputs: Path | None) -> None:
     """Check that a table can be written, before the computation starts.
 

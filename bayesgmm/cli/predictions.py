@@ -5,23 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesgmm.cli.data import check_table, write
-from bayesgmm.cli.terminal import FitFile, NewData, TableOut, names_of, record, say
+from bayesgmm.cli.data import check_table, noise_of, write
+from bayesgmm.cli.terminal import FitFile, NewData, NoiseColumns, TableOut, names_of, record, say
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+Folder = Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Seed of the simulation. The same seed gives the same table.")]
 
 
-def assign(fit: FitFile, output: TableOut, data: NewData = None) -> None:
+def assign(fit: FitFile, output: TableOut, data: NewData = None, noise_columns: NoiseColumns = None) -> None:
     """Write the most probable component of each point, all probabilities, and their entropy."""
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.predictive import assignments
 
     check_table(output, fit, data)
-    answer = assignments(load(fit), data)
+    answer = assignments(load(fit), data, noise=noise_of(data, noise_columns))
     write(_assignment_frame(answer), output, "points")
 
 
@@ -38,6 +39,7 @@ def score(
     fit: FitFile,
     output: TableOut,
     data: NewData = None,
+    noise_columns: NoiseColumns = None,
     fdr: Annotated[float | None, typer.Option(help="Flag anomalies at this false discovery rate.")] = None,
     calibration: Annotated[
         Path | None,
@@ -50,7 +52,8 @@ def score(
     from bayesgmm.predictions.anomalies import anomaly_scores
 
     check_table(output, fit, data, calibration)
-    answer = anomaly_scores(load(fit), data, fdr=fdr, calibration=calibration, seed=seed)
+    noise = noise_of(data, noise_columns)
+    answer = anomaly_scores(load(fit), data, noise=noise, fdr=fdr, calibration=calibration, seed=seed)
     if fdr is not None:
         count = int(answer["anomaly"].sum())
         say(f"{count} of {answer.sizes['point']} points flagged at a false discovery rate of {fdr:g}")
@@ -61,6 +64,7 @@ def density(
     fit: FitFile,
     output: TableOut,
     data: NewData = None,
+    noise_columns: NoiseColumns = None,
     over: Annotated[
         str | None,
         typer.Option(help="One or two columns, to compute their density on a grid instead of the density at points."),
@@ -82,7 +86,7 @@ def density(
     values = given_values(given)
     check_table(output, fit, data)
     if over is None:
-        answer = predictive.density(load(fit), data, ci_prob=ci_prob)
+        answer = predictive.density(load(fit), data, noise=noise_of(data, noise_columns), ci_prob=ci_prob)
     else:
         answer = predictive.conditional_density(load(fit), values, names_of(over), ci_prob=ci_prob)
     if "note" in answer.attrs:
@@ -92,25 +96,49 @@ def density(
 
 def impute(
     fit: FitFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
+    output: Folder,
     data: NewData = None,
+    noise_columns: NoiseColumns = None,
     draws: Annotated[int, typer.Option(help="Number of imputations: completed tables.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same tables.")] = 0,
 ) -> None:
     """Impute missing values: completed tables, drawn from the posterior, with means and standard deviations."""
-    from bayesgmm.files import made_folder
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.imputations import impute
 
-    answer = impute(load(fit), data, draws, seed=seed)
-    tables = {name: answer[name] for name in ("mean", "sd")}
-    tables |= {f"imputation_{number + 1:0{len(str(draws))}}": one for number, one in enumerate(answer["draws"])}
-    made_folder(output, [f"{name}.csv" for name in tables])
-    for name, table in tables.items():
-        write(table.to_pandas().rename_axis(columns=None), output / f"{name}.csv", name)
+    answer = impute(load(fit), data, draws, noise=noise_of(data, noise_columns), seed=seed)
+    _write_tables(answer, output, "imputation")
     missing = int(answer["missing"].sum())
     record(n_missing=missing)
     say(f"{missing:,} of {answer['missing'].size:,} values imputed, {draws} times")
+
+
+def deconvolve(
+    fit: FitFile,
+    output: Folder,
+    data: NewData = None,
+    noise_columns: NoiseColumns = None,
+    draws: Annotated[int, typer.Option(help="Number of tables of true values.")] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same tables.")] = 0,
+) -> None:
+    """Estimate true values of points measured with errors: means, standard deviations, draws from the posterior."""
+    from bayesgmm.posterior.schema import load
+    from bayesgmm.predictions.deconvolution import deconvolve
+
+    answer = deconvolve(load(fit), data, draws, noise=noise_of(data, noise_columns), seed=seed)
+    _write_tables(answer, output, "draw")
+    record(n_points=answer.sizes["point"])
+
+
+def _write_tables(answer: "xr.Dataset", output: Path, kind: str) -> None:
+    """Write means, standard deviations and draws of values, a table each, to a folder."""
+    from bayesgmm.files import made_folder
+
+    tables, width = {name: answer[name] for name in ("mean", "sd")}, len(str(len(answer["draws"])))
+    tables |= {f"{kind}_{number + 1:0{width}}": one for number, one in enumerate(answer["draws"])}
+    made_folder(output, [f"{name}.csv" for name in tables])
+    for name, table in tables.items():
+        write(table.to_pandas().rename_axis(columns=None), output / f"{name}.csv", name)
 
 
 def given_values(text: str | None) -> dict[str, float]:

@@ -45,6 +45,14 @@ OwnOrFile = Annotated[
     ),
 ]
 Columns = Annotated[str | None, typer.Option(help="Columns to use, separated by commas. (default: all numeric)")]
+NoiseColumns = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns of standard errors, in the order of the columns that are used; an empty or infinite one makes a "
+        "value missing.",
+        show_default=False,
+    ),
+]
 NewData = Annotated[
     Path | None,
     typer.Argument(

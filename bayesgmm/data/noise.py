@@ -94,14 +94,16 @@ def _covariances(given: Array, missing: NDArray[np.bool_], index: "NDArray[Any] 
     given = np.where(missing[:, :, None] | missing[:, None, :], 0.0, given)
     sd = np.sqrt(np.maximum(np.diagonal(given, axis1=1, axis2=2), 0.0))
     unit = np.where(sd > 0, sd, 1.0)
-    correlation = given / unit[:, :, None] / unit[:, None, :]
+    with np.errstate(invalid="ignore"):
+        correlation = given / unit[:, :, None] / unit[:, None, :]
     finite = np.isfinite(correlation).all(axis=(1, 2))
     correlation[~finite] = np.eye(given.shape[1])
     symmetric = (np.abs(correlation - correlation.transpose(0, 2, 1)) < ASYMMETRY).all(axis=(1, 2))
-    exact = np.zeros_like(correlation)
-    exact[:, np.arange(given.shape[1]), np.arange(given.shape[1])] = sd == 0  # an exact value has no error
-    positive = np.linalg.eigvalsh(correlation + exact)[:, 0] > SINGULAR
-    wrong = np.flatnonzero(~(finite & symmetric & positive))
+    diagonal = np.diagonal(correlation, axis1=1, axis2=2)
+    exact = diagonal == 0  # such a value has no error, so its errors have no covariance with others
+    alone = ((correlation == 0).all(axis=2) | ~exact).all(axis=1)
+    positive = np.linalg.eigvalsh(correlation + exact[:, :, None] * np.eye(given.shape[1]))[:, 0] > SINGULAR
+    wrong = np.flatnonzero(~(finite & symmetric & alone & positive))
     if wrong.size:
         count = plural(wrong.size, "matrix is", "matrices are")
         raise DataError(

@@ -98,7 +98,8 @@ class Blocks:
                 x[first + whole, :, : len(last)] = last.T
         latent = None
         if noise is not None or np.isnan(x.sum()):
-            latent = _latent(rows, noise, scale).padded(n_blocks * BLOCK)
+            latent = _latent(rows, noise, scale)
+            latent = latent.padded(n_blocks * BLOCK) if latent.cells.any() else None
             x = np.nan_to_num(x)
         return cls(x.reshape(-1), weight, n_points, n_features, latent=latent)
 
