@@ -1,10 +1,11 @@
 """Standardised coordinates of points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bayesgmm.data.points import Points
+from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, Blocks
 
 
@@ -51,6 +52,13 @@ class Standard:
             return Blocks.from_rows(points, weights, self.shift, self.scale)
         noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise
         return Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
+
+    def filled(self, points: Points) -> Points:
+        """Return points whose missing cells hold their expectations under one Gaussian: rough guesses, for starts."""
+        if not points.has_gaps:
+            return points
+        guesses = imputed(self.blocks(points, points.weights)).rows() * self.scale + self.shift
+        return replace(points, values=np.where(np.isnan(points.values), guesses, points.values))
 
     @property
     def log_scale(self) -> float:

@@ -13,6 +13,7 @@ from bayesgmm.data.columns import doubles_of
 from bayesgmm.data.containers import is_sparse, named_frame
 from bayesgmm.data.numbers import as_matrix, unmasked
 from bayesgmm.data.points import DataLike, Points, as_points
+from bayesgmm.data.standards import Standard
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
 from bayesgmm.estimators.initialisation import SLICE
@@ -47,7 +48,8 @@ def points_of(
     Raises
     ------
     DataError
-        If a value is missing or infinite, or a weight is not valid; the message says where.
+        If a value is infinite, or missing where the estimator needs complete rows, or a weight is not valid; the
+        message says where.
     ValueError
         From scikit-learn, if X is not a table of the fitted features.
     """
@@ -101,10 +103,12 @@ def _require_numbers(plain: object) -> None:
 
 
 def _as_points(estimator: "BaseEstimator", values: Array) -> Points:
+    from sklearn.utils import get_tags
+
     names = list(getattr(estimator, "feature_names_in_", ()))
     distinct = names and len(set(names)) == len(names)
     try:
-        return as_points(values, names if distinct else None)
+        return as_points(values, names if distinct else None, gaps=get_tags(estimator).input_tags.allow_nan)
     except DataError as error:
         if "missing or infinite" in str(error):  # scikit-learn's wording, which users search for
             raise DataError(f"X contains NaN or infinity: {error}") from None
@@ -321,6 +325,7 @@ def spread(points: Points, family: Family, reg_covar: float) -> Array | float:
 
 def _squares(points: Points) -> Iterator[Array]:
     """Yield sums of squares about the mean (D, D) of slices of the rows, so that the data are not copied."""
+    points = Standard.of(points).filled(points)
     for first in range(0, len(points.values), SLICE):
         rows = slice(first, first + SLICE)
         deviation = points.values[rows] - points.centre_and_sd[0]

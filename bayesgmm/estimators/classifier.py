@@ -1,11 +1,12 @@
 """Mixture discriminant analysis: a mixture for each class, and Bayes' rule."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,7 +29,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)
 
-    With one component this is quadratic discriminant analysis; with ``covariance_type='diag'``, naive Bayes.
+    With one component this is quadratic discriminant analysis; with ``covariance_type='diag'``, naive Bayes. Missing
+    values (NaN) are used as missing at random.
 
     Parameters
     ----------
@@ -82,6 +84,12 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         self.method = method
         self.random_state = random_state
         self.settings = settings
+
+    @override
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def fit(self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a mixture to each class.
@@ -228,9 +236,12 @@ def _within(points: Points, index: NDArray[np.intp]) -> Array:
     """Compute the variance within classes (D,): of the points about the means of their classes."""
     weight = points.weights
     assert weight is not None
-    total = np.bincount(index, weights=weight)
+    every = np.bincount(index)
     variance = np.empty(points.values.shape[1])
     for j, column in enumerate(points.values.T):
-        mean = np.bincount(index, weights=weight * column) / total
-        variance[j] = np.average((column - mean[index]) ** 2, weights=weight)
+        seen = ~np.isnan(column)
+        own, counted, weighed = index[seen], column[seen], weight[seen]
+        total = np.maximum(np.bincount(own, weights=weighed, minlength=len(every)), np.finfo(float).tiny)
+        mean = np.bincount(own, weights=weighed * counted, minlength=len(every)) / total
+        variance[j] = np.average((counted - mean[own]) ** 2, weights=weighed)
     return variance

@@ -1,11 +1,12 @@
 """Common methods of both mixture estimators: those that use the density and the components."""
 
 from abc import abstractmethod
-from typing import Self
+from typing import Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
@@ -18,7 +19,16 @@ Labels = NDArray[np.intp]
 
 
 class MixtureEstimator(DensityMixin, BaseEstimator):
-    """Mixture estimator: ``fit``, ``score``, ``predict`` and ``sample``."""
+    """Mixture estimator: ``fit``, ``score``, ``predict`` and ``sample``.
+
+    Missing values (NaN) are used as missing at random: what is observed of a row counts.
+    """
+
+    @override
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture.
@@ -26,6 +36,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : (N, D) array or DataFrame
+            NaN where a value is missing.
         y : ignored
         sample_weight : (N,) float, optional
             Number of points that each row represents. Default: 1. A row of weight 3 counts as three equal rows, a row

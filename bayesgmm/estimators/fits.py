@@ -21,6 +21,7 @@ from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.notes import EngineNotes
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import pack
+from bayesgmm.sweep.imputation import imputed
 from bayesgmm.sweep.stats import Array, fold
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     family = model.family
     standard = Standard.of(points, common=family.needs_common_scale)
     prior = closest_wishart(model.covariances, standard, family)
-    sweep = em.Sweep(standard.blocks(points, points.weights), family, prior, threads=os.cpu_count() or 1)
+    sweep = em.Sweep(imputed(standard.blocks(points, points.weights)), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
     result = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
@@ -88,7 +89,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     notes = EngineNotes(converged=result.converged, maximum="posterior")
     info = FitInfo(method="em", settings=chosen, seed=seed, notes=notes)
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
-    fitted = Fitted(points, standard, loglik - sweep.blocks.total_weight * standard.log_scale)
+    fitted = Fitted(points, standard, loglik - standard.log_units(sweep.blocks))
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
 
 

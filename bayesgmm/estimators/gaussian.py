@@ -190,14 +190,15 @@ class GaussianMixture(MixtureEstimator):
         floor = self.reg_covar / standard.scale**2
         blocks = standard.blocks(points, points.weights)
         sweep = em.Sweep(blocks, family, floor=floor, threads=os.cpu_count() or 1)
+        log_scale = standard.log_units(blocks) / blocks.total_weight
         with self._advising(points, family):
             if continued:
                 last = self._mixture(self.weights_, self.means_, self.precisions_cholesky_, standard)
-                best = self._best(sweep, lambda: last, 1, standard.log_scale, self.lower_bound_)
+                best = self._best(sweep, lambda: last, 1, log_scale, self.lower_bound_)
             else:
                 random = check_random_state(self.random_state)
                 start = partial(self._start, points, standard, floor, given, random)
-                best = self._best(sweep, start, self.n_init, standard.log_scale)
+                best = self._best(sweep, start, self.n_init, log_scale)
         self._keep(points, standard, blocks, best)
 
     def _continues(self, points: Points, named: tuple[str, ...]) -> bool:
@@ -264,7 +265,7 @@ class GaussianMixture(MixtureEstimator):
         """Return the initial mixture, in the coordinates of the blocks."""
         if len(given) == 3:
             return self._mixture(given["weight"], given["mean"], given["factors"], standard)
-        counted = without_weightless(points)
+        counted = standard.filled(without_weightless(points))
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, self.n_components, random)
         initial = from_assignment(counted, assigned, self.n_components, standard, self._declared_family, floor)
         return self._mixture(
@@ -291,7 +292,7 @@ class GaussianMixture(MixtureEstimator):
         self.lower_bound_ = best.bound
         self.lower_bounds_ = list(best.bounds)
         loglik = fold(blocks, mixture.table(family), os.cpu_count() or 1).loglik
-        self._fitted = Fitted(points, standard, loglik - blocks.total_weight * standard.log_scale)
+        self._fitted = Fitted(points, standard, loglik - standard.log_units(blocks))
         self._posterior: xr.DataTree | None = None
         empty = _empty(mixture.weight)
         self._info = FitInfo(

@@ -73,8 +73,9 @@ class PosteriorEstimator(MixtureEstimator):
         approximation = self._approximation
         if approximation is None:
             return log_mean_density(self.posterior_, points.values)
-        log = log_densities(approximation.standard.blocks(points), approximation.table, os.cpu_count() or 1)[0]
-        return log - approximation.standard.log_scale
+        blocks = approximation.standard.blocks(points)
+        log = log_densities(blocks, approximation.table, os.cpu_count() or 1)[0]
+        return log - approximation.standard.log_scales(blocks)
 
     def _probability(self, points: Points) -> Array:
         approximation = self._approximation

@@ -186,7 +186,8 @@ class Start:
         """Compute the factors after the points are assigned; sticks are sorted."""
         if self.last is not None:
             return self.last
-        counted, density = without_weightless(points), ascent.density
+        density = ascent.density
+        counted = density.standard.filled(without_weightless(points))
         n_components, family, standard = density.n_components, density.model.family, density.standard
         assigned = ASSIGN[self.init_params](counted.values, counted.weights, n_components, self.random)
         stats = statistics(counted, assigned, n_components, standard, family)

@@ -238,7 +238,7 @@ def test_parameters_that_can_t_be_are_refused_in_words(settings, message):
         (X[:1], None, "1 sample"),
         (X[0], None, "Expected 2D array"),
         (
-            np.where(X[5, 1] == X, np.nan, X),
+            np.where(X[5, 1] == X, np.inf, X),
             None,
             "NaN or infinity: 1 value is missing or infinite: row 5, column 'x1'",
         ),

@@ -1,0 +1,76 @@
+"""Estimators of scikit-learn's interface use rows with missing values: what is observed of each."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.utils import get_tags
+
+import bayesgmm as bg
+from bayesgmm.datasets import make_mixture
+from bayesgmm.families.structures import COVARIANCES
+
+SAMPLE = make_mixture(n_points=300, n_features=3, n_components=2, overlap=0.01, seed=3)
+HOLED = np.where(np.random.default_rng(0).random(SAMPLE.X.shape) < 0.15, np.nan, SAMPLE.X * [1.0, 10.0, 0.1])
+
+
+def log_density(x: np.ndarray, weight: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Log densities of what is observed, by scipy."""
+    out = np.zeros(len(x))
+    for i, row in enumerate(x):
+        seen = ~np.isnan(row)
+        parts = [
+            multivariate_normal(m[seen], c[np.ix_(seen, seen)]).logpdf(row[seen]) if seen.any() else 0.0
+            for m, c in zip(mean, covariance, strict=True)
+        ]
+        out[i] = logsumexp(np.log(weight) + parts)
+    return out
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCES)
+def test_the_bound_is_the_mean_log_density_of_what_is_observed(covariance_type: str) -> None:
+    mixture = bg.GaussianMixture(2, covariance_type=covariance_type, tol=1e-8, max_iter=500, random_state=0).fit(HOLED)
+    p = mixture.posterior_["posterior"].isel(chain=0, draw=0)
+    right = log_density(HOLED, p["weight"].values, p["mean"].values, p["covariance"].values)
+    np.testing.assert_allclose(mixture.score_samples(HOLED), right, rtol=1e-8)
+    assert mixture.score(HOLED) == pytest.approx(right.mean(), rel=1e-10)
+    assert mixture.lower_bound_ == pytest.approx(right.mean(), abs=1e-6)
+    best = bg.fit(bg.MixtureModel(2, covariance_type), HOLED, "em", seed=0, progress=False)
+    assert float(best["sample_stats"]["loglik"].item()) == pytest.approx(right.sum(), abs=0.5)
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_every_start_finds_the_groups(init_params: str) -> None:
+    mixture = bg.GaussianMixture(2, init_params=init_params, n_init=5, random_state=1).fit(HOLED)
+    label = mixture.predict(HOLED)
+    assert max((label == SAMPLE.label).mean(), (label != SAMPLE.label).mean()) > 0.95
+
+
+@pytest.mark.parametrize("method", ["vb", "em", "gibbs"])
+def test_bayesian_mixtures_agree_with_fit(method: str) -> None:
+    settings = {"draws": 200, "tune": 100, "max_draws": 200} if method == "gibbs" else None
+    weights = "dirichlet_distribution"
+    mixture = bg.BayesianGaussianMixture(
+        2, weight_concentration_prior_type=weights, method=method, settings=settings, random_state=0
+    ).fit(HOLED)
+    mean = np.sort(mixture.means_, axis=0) / [1.0, 10.0, 0.1]
+    np.testing.assert_allclose(mean, np.sort(SAMPLE.mean, axis=0), atol=0.4)
+    assert np.isfinite(mixture.score_samples(HOLED)).all()
+    assert mixture.predict_proba(HOLED).shape == (300, 2)
+
+
+def test_a_class_is_found_from_what_was_measured() -> None:
+    classifier = bg.MixtureClassifier(n_components=1).fit(HOLED, SAMPLE.label)
+    assert classifier.score(HOLED, SAMPLE.label) > 0.9
+    nothing = classifier.predict_proba(np.full((1, 3), np.nan))
+    np.testing.assert_allclose(nothing[0], np.bincount(SAMPLE.label) / 300, rtol=1e-6)
+
+
+def test_tags_say_so_and_infinite_values_are_refused() -> None:
+    for estimator in (bg.GaussianMixture(), bg.BayesianGaussianMixture(), bg.MixtureClassifier()):
+        assert get_tags(estimator).input_tags.allow_nan
+    assert not get_tags(bg.AnomalyDetector()).input_tags.allow_nan
+    wrong = HOLED.copy()
+    wrong[5, 1] = np.inf
+    with pytest.raises(ValueError, match="NaN or infinity: .* row 5, column 'x1'"):
+        bg.GaussianMixture(2).fit(wrong)
