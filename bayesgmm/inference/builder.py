@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, batch_size: int | None = None
+    model: MixtureModel,
+    data: DataLike,
+    *,
+    columns: Sequence[str] | None = None,
+    noise: ArrayLike | None = None,
+    batch_size: int | None = None,
 ) -> "pm.Model":
     """Build a PyMC model with the same posterior as a MixtureModel, for any tool of PyMC.
 
@@ -38,6 +44,9 @@ def build_model(
         (N, D), one point per row.
     columns : sequence of str, optional
         Columns of a DataFrame to use. Default: all.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement, as in ``fit``. With them, or with missing values, the one observed variable is a
+        ``CustomDist`` over fixed data, which is slower.
     batch_size : int, optional
         For ``pm.fit``: number of points in a random minibatch. Such a model can't be sampled. Default: all points.
 
@@ -62,7 +71,8 @@ def build_model(
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
-    points = as_points(data, columns, gaps=True).complete("build_model")
+    points = as_points(data, columns, gaps=True).measured(noise)
+    points = points if batch_size is None else points.complete("batch_size=")
     resolved = as_model(model).resolve(points)
     standard = Standard.of(points, common=resolved.family.needs_common_scale)
     warn(resolved.contradictions(points.summary))
@@ -75,7 +85,12 @@ def build_model(
         mean = pymc_means(resolved.means, standard, k, covariance)
         if resolved.background is not None:
             weight, mean, covariance = resolved.background.append_to(weight, mean, covariance, pt.concatenate)
-        if batch_size is None:
+        if not points.is_exact:
+            from bayesgmm.pymc_ops.measured import measured_mixture
+
+            pm_model.add_coord("point", plain_index(points.index))
+            measured_mixture("x", weight, mean, covariance, points, ("point", "feature"))
+        elif batch_size is None:
             pm_model.add_coord("point", plain_index(points.index))
             x = pm.Data("data", points.values, dims=("point", "feature"))
             MvNormalMixture("x", weight, mean, covariance, observed=x, dims=("point", "feature"))
@@ -86,7 +101,12 @@ def build_model(
 
 
 def initial_point(
-    model: MixtureModel, data: DataLike, *, columns: Sequence[str] | None = None, seed: int = 0
+    model: MixtureModel,
+    data: DataLike,
+    *,
+    columns: Sequence[str] | None = None,
+    noise: ArrayLike | None = None,
+    seed: int = 0,
 ) -> dict[str, Array]:
     """Find initial values for a PyMC model: the highest mode from several short EM runs.
 
@@ -94,7 +114,7 @@ def initial_point(
 
     Parameters
     ----------
-    model, data, columns
+    model, data, columns, noise
         As for ``build_model``.
     seed : int
         The same seed gives the same values.
@@ -121,7 +141,7 @@ def initial_point(
     from bayesgmm.inference.laplace import find_mode, starting_points
     from bayesgmm.inference.pymc_priors import covariance_values
 
-    density = LogPosterior.of(model, as_points(data, columns))
+    density = LogPosterior.of(model, as_points(data, columns, gaps=True).measured(noise))
     resolved = density.model
     starts = starting_points(density, whole("seed", seed, minimum=0), threads=1)
     modes = [find_mode(density, start) for start in starts]

@@ -123,8 +123,6 @@ def test_what_needs_complete_rows_says_so() -> None:
             quick_fit("gibbs", **settings)
     with pytest.raises(bg.errors.DeclarationError, match="FiniteMixture"):
         quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
-    with pytest.raises(bg.errors.DataError, match="build_model needs complete rows"):
-        bg.build_model(bg.MixtureModel(2), HOLED)
     fit = quick_fit("em")
     with pytest.raises(bg.errors.DataError, match="cross-conformal' needs complete rows"):
         bg.anomaly_scores(quick_fit("em", SAMPLE.X), HOLED, reference="cross-conformal")

@@ -1,0 +1,102 @@
+"""Mixture of multivariate normals for rows with missing values or errors of measurement, as a PyMC variable."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from bayesgmm.sweep.stats import LOG_2PI, Array
+
+if TYPE_CHECKING:
+    from bayesgmm.data.points import Points
+
+__all__ = ["measured_mixture"]
+
+
+def measured_mixture(
+    name: str,
+    weight: TensorVariable,
+    mean: TensorVariable,
+    covariance: TensorVariable,
+    points: "Points",
+    dims: Sequence[str],
+) -> TensorVariable:
+    r"""Register observed points of a mixture: what was measured of each, with its errors.
+
+    .. math:: p(x_n) = \sum_k w_k \, \mathrm{N}(x_{no}; m_{ko}, \Sigma_{koo} + S_{noo})
+
+    with o the observed columns of a row. All numbers are arrays of PyTensor, so that every tool of PyMC works; one
+    covariance for each row and component makes it slower than the engines of this package.
+
+    Parameters
+    ----------
+    name : str
+    weight, mean, covariance : (K,), (K, D) and (K, D, D) tensor
+    points : Points
+        N rows, in the units of the parameters.
+    dims : sequence of str
+        Names of the two dimensions.
+
+    Returns
+    -------
+    (N, D) tensor
+        Its observed values have zero where a value is missing; replicated data have no missing values.
+    """
+    observed = ~np.isnan(points.values)
+    noise = _covariances(points)
+    return pm.CustomDist(
+        name,
+        weight,
+        mean,
+        covariance,
+        logp=partial(_log_density, observed=observed, noise=noise),
+        random=partial(_replicated, noise=noise),
+        signature="(k),(k,d),(k,d,d)->(d)",
+        observed=np.where(observed, points.values, 0.0),
+        dims=tuple(dims),
+    )
+
+
+def _covariances(points: "Points") -> Array:
+    """Return the covariances (N, D, D) of the errors."""
+    n_points, n_features = points.values.shape
+    if points.noise is None:
+        return np.zeros((n_points, n_features, n_features))
+    if points.noise.ndim == 3:
+        return points.noise
+    return points.noise[:, :, None] ** 2 * np.eye(n_features)
+
+
+def _log_density(
+    value: TensorVariable,
+    weight: TensorVariable,
+    mean: TensorVariable,
+    covariance: TensorVariable,
+    observed: np.ndarray,
+    noise: Array,
+) -> TensorVariable:
+    """Compute the log density (N,); a missing column is replaced by an independent one with variance one."""
+    both = (observed[:, :, None] & observed[:, None, :])[:, None]
+    alone = ((~observed)[:, :, None] * np.eye(observed.shape[1]))[:, None]
+    together = pt.where(both, covariance[None] + noise[:, None], alone)
+    away = pt.where(observed[:, None], value[:, None] - mean[None], 0.0)
+    chol = pt.linalg.cholesky(together)
+    scaled = pt.linalg.solve_triangular(chol, away[..., None], lower=True)[..., 0]
+    log_root = pt.log(pt.diagonal(chol, axis1=-2, axis2=-1)).sum(-1)
+    constant = 0.5 * LOG_2PI * observed.sum(axis=1)
+    return pt.logsumexp(pt.log(weight) - 0.5 * (scaled**2).sum(-1) - log_root, axis=-1) - constant
+
+
+def _replicated(
+    weight: Array, mean: Array, covariance: Array, noise: Array, rng: np.random.Generator, size: tuple[int, ...]
+) -> Array:
+    """Draw points (N, D) with errors like those of the data; PyMC adds leading axes to the parameters."""
+    weight, mean = weight.reshape(-1, weight.shape[-1])[0], mean.reshape(-1, *mean.shape[-2:])[0]
+    covariance = covariance.reshape(-1, *covariance.shape[-3:])[0]
+    component = rng.choice(len(weight), p=weight / weight.sum(), size=len(noise))
+    chol = np.linalg.cholesky(covariance[component] + noise)
+    return mean[component] + np.einsum("nij,nj->ni", chol, rng.standard_normal((len(noise), mean.shape[1])))
