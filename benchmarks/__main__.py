@@ -15,6 +15,7 @@ from benchmarks import (
     em,
     fits,
     gibbs,
+    latent,
     memory,
     overfitted,
     partitions,
@@ -36,6 +37,7 @@ PARTS = {
     "overfitted": overfitted,
     "sampling": sampling,
     "gibbs": gibbs,
+    "latent": latent,
     "builder": builder,
     "advi": advi,
     "relabelling": relabelling,
@@ -60,6 +62,8 @@ PACKAGES = (
     "jax",
     "librosa",
     "hmmlearn",
+    "astroML",
+    "pygmmis",
 )
 
 

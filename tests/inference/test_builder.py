@@ -110,7 +110,9 @@ def test_points_with_errors_are_replicated_with_errors():
     x[0, 1] = np.nan
     pm_model = bg.build_model(bg.MixtureModel(1, "diag"), x, noise=sd)
     values = {"mean": np.zeros((1, 2)), "variance": np.ones((1, 2))}
-    drawn = pm.draw(pm.do(pm_model, values)["x"], draws=100, random_seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # PyTensor's: the draws are not compiled
+        drawn = pm.draw(pm.do(pm_model, values)["x"], draws=100, random_seed=1)
     assert drawn.shape == (100, 40, 2)
     np.testing.assert_allclose(drawn.reshape(-1, 2).var(axis=0), 5.0, rtol=0.1)
 
