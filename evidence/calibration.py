@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,21 @@ def log_densities(mixtures: Parameters, x: Array) -> Array:
         return logsumexp(np.log(mixtures.weight) + log_normal, axis=-1).T
 
 
+def measured_log_densities(mixtures: Parameters, x: Array, noise: Array | None) -> Array:
+    """Compute the log density (S, N) of what is observed of points, NaN where it is missing, with standard errors."""
+    if noise is None and not np.isnan(x).any():
+        return log_densities(mixtures, x)
+    out = np.zeros((len(mixtures.weight), len(x)))
+    for i, row in enumerate(x):
+        seen = np.flatnonzero(~np.isnan(row))
+        if seen.size:
+            error = np.zeros(seen.size) if noise is None else noise[i, seen] ** 2
+            covariance = mixtures.covariance[..., seen[:, None], seen] + np.diag(error)
+            marginal = Parameters(mixtures.weight, mixtures.mean[..., seen], covariance)
+            out[:, i] = log_densities(marginal, row[None, seen])[:, 0]
+    return out
+
+
 def with_background(mixtures: Parameters, background: bg.Background | None) -> Parameters:
     """Append the background of a declaration, if it has one, to mixtures (S, ...)."""
     if background is None:
@@ -55,13 +71,15 @@ def with_background(mixtures: Parameters, background: bg.Background | None) -> P
     return Parameters(*background.append_to(mixtures.weight, mixtures.mean, mixtures.covariance))
 
 
-def quantities(mixtures: Parameters, x: Array, background: bg.Background | None = None) -> dict[str, Array]:
-    """Compute quantities (S,) of mixtures that do not depend on the order of the components."""
+def quantities(
+    mixtures: Parameters, x: Array, background: bg.Background | None = None, noise: Array | None = None
+) -> dict[str, Array]:
+    """Compute quantities (S,) of mixtures, and of the observed points, that do not depend on the components' order."""
     whole = with_background(mixtures, background)
     log_det = np.linalg.slogdet(mixtures.covariance)[1]
     learned = {name: value.reshape(len(value), -1)[:, 0] for name, value in mixtures.extras.items()}
     common = (
-        log_densities(whole, x).sum(axis=1),
+        measured_log_densities(whole, x, noise).sum(axis=1),
         log_densities(whole, np.full((1, x.shape[1]), PLACE))[:, 0],
         mixtures.weight.min(axis=1),
         mixtures.weight.max(axis=1),
@@ -134,12 +152,23 @@ def uniformity(positions: list[float]) -> float:
     return min(1.0, 2 * min(by_distance, by_bins))
 
 
-class Simulation:
-    """Simulated data sets of one declaration, each fitted by one engine."""
+Measurement = Callable[[Array, np.random.Generator], tuple[Array, Array | None]]
+"""What is observed of points (N, D): values, NaN where one is missing, and standard errors."""
 
-    def __init__(self, method: str, declared: Declared, seed: int, settings: dict[str, int]) -> None:
+
+def exactly(x: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
+    """Observe the points as they are."""
+    return x, None
+
+
+class Simulation:
+    """Simulated data sets of one declaration, each observed in one way and fitted by one engine."""
+
+    def __init__(
+        self, method: str, declared: Declared, seed: int, settings: dict[str, int], observe: Measurement = exactly
+    ) -> None:
         title, self.d, self.model = declared
-        self.method, self.settings = method, settings
+        self.method, self.settings, self.observe = method, settings, observe
         self.rng = np.random.default_rng((seed, *title.encode()))
         self.found = Calibration(title)
 
@@ -147,19 +176,19 @@ class Simulation:
         """Draw a mixture from the prior and points from it, fit these, and find the mixture in the posterior."""
         truth = draw(self.model, self.rng, 1, self.d)
         background = self.model.background
-        x = simulate(with_background(truth, background), self.rng, N_POINTS)[0]
+        x, noise = self.observe(simulate(with_background(truth, background), self.rng, N_POINTS)[0], self.rng)
         seed = int(self.rng.integers(2**31))
         settings: dict[str, Any] = {"seed": seed, "progress": False, **self.settings}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", bg.FitWarning)
             try:
-                fit = bg.fit(self.model, x, self.method, **settings)
+                fit = bg.fit(self.model, x, self.method, noise=noise, **settings)
             except (BayesGMMError, np.linalg.LinAlgError):
                 self.found.refused += 1
                 return
         self.found.warned += any(issubclass(one.category, bg.FitWarning) for one in caught)
-        drawn = quantities(posterior_mixtures(fit), x, background)
-        self.found.add(quantities(truth, x, background), drawn, self.rng)
+        drawn = quantities(posterior_mixtures(fit), x, background, noise)
+        self.found.add(quantities(truth, x, background, noise), drawn, self.rng)
 
 
 def summarised(method: str, found: list[Calibration]) -> pd.DataFrame:
