@@ -29,10 +29,13 @@ class CardTable:
         Columns to fit, one row per point.
     truth : Series or None
         Class of each row if known; it is not fitted.
+    noise : DataFrame or None
+        Standard errors of the columns to fit, in their order.
     """
 
     frame: "pd.DataFrame"
     truth: "pd.Series | None"
+    noise: "pd.DataFrame | None" = None
 
 
 class DataCard(Declared):
@@ -51,6 +54,8 @@ class DataCard(Declared):
         Columns to use; default all numeric columns.
     truth : str, optional
         Column of known classes, which is not fitted; class ``bad`` means that a row belongs to no cluster.
+    noise : tuple of str, optional
+        Columns of standard errors, one for each column that is used, in the same order.
     transforms : tuple of Transform
         Transforms of the columns, in order.
 
@@ -65,6 +70,7 @@ class DataCard(Declared):
     path: str | None = None
     columns: tuple[str, ...] | None = None
     truth: str | None = None
+    noise: tuple[str, ...] | None = None
     transforms: tuple[SerializeAsAny[AnyTransform], ...] = ()
     _below: Path | None = PrivateAttr(default=None)
 
@@ -82,10 +88,13 @@ class DataCard(Declared):
         Raises
         ------
         ValueError
-            If there are two sources, or parameters without a data set that takes them.
+            If there are two sources, parameters without a data set that takes them, or transforms of columns with
+            errors.
         """
         if self.dataset is not None and self.path is not None:
             raise ValueError("give dataset or path, not both")
+        if self.noise is not None and self.transforms:
+            raise ValueError("noise and transforms can't be combined: errors are those of columns in data units")
         if self.parameters and self.dataset is None:
             raise ValueError("parameters need a dataset")
         arguments = self._arguments()
@@ -133,6 +142,10 @@ class DataCard(Declared):
         if self.truth is not None:
             choose(self.truth, dict.fromkeys(map(str, frame.columns)), "truth")
             truth = frame.pop(self.truth)
+        noise = None
+        if self.noise is not None:
+            noise = select(frame, self.noise)
+            frame = frame.drop(columns=[*self.noise])
         if self.columns is not None:
             frame = select(frame, self.columns)
         else:
@@ -140,7 +153,8 @@ class DataCard(Declared):
         if not len(frame.columns):
             raise DataError(f"the card's data ({self.dataset or self.path}) have no numeric column")
         frame = self.transformed(frame)
-        return CardTable(frame, None if truth is None else truth.loc[frame.index])
+        truth, noise = (None if part is None else part.loc[frame.index] for part in (truth, noise))
+        return CardTable(frame, truth, noise)
 
     def transformed(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Apply all transforms to a table.
@@ -168,7 +182,7 @@ class DataCard(Declared):
             return DATASETS[self.dataset](**self.parameters)
         if self.path is not None:
             self._require_below(Path(self.path))
-            known = () if self.truth is None else (self.truth,)
+            known = (() if self.truth is None else (self.truth,)) + (self.noise or ())
             return read_frame(self.path, None if self.columns is None else [*self.columns, *known])
         raise CardError("the card declares no data: give a table, or write [data] with dataset = '...' or path = '...'")
 

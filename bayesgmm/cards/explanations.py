@@ -124,7 +124,8 @@ def _data(card: Card, table: CardTable | None) -> tuple[str, ...]:
         if card.data.truth
         else ""
     )
-    return _some(card.lesson.data, f"{what}{known} {_source(card.data)}")
+    errors = f" Their standard errors are in {listing([*card.data.noise])}." if card.data.noise else ""
+    return _some(card.lesson.data, f"{what}{errors.replace("'", '`')}{known} {_source(card.data)}")
 
 
 def _source(data: DataCard) -> str:
@@ -155,7 +156,7 @@ def _declared(card: Card, table: CardTable | None) -> list[Part]:
             Part("The model", _some(words, why.components, why.covariance)),
             Part("The priors", _some(toml, why.weights, why.means, why.covariances, left)),
         ]
-    described = descriptions(model.resolve(as_points(table.frame)), table.frame.shape[1])
+    described = descriptions(model.resolve(as_points(table.frame, gaps=True)), table.frame.shape[1])
     names = [str(name) for name in table.frame.columns]
     of_data = described.pop("data")
     if model.n_components == 1:
@@ -216,12 +217,13 @@ def _commands(name: str, card: Card, has_data: bool) -> tuple[str, ...]:
     shell = _code("shell", f"bayesgmm models run {name} -o {Path(name).stem}/    # data, fit, report, expected results")
     settings: dict[str, Any] = {"method": card.fit.method, "seed": card.fit.seed, **card.fit.settings}
     arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    noise = "noise=data.noise, " if card.data.noise else ""
     lines = (
         "import bayesgmm as bg",
         "",
         f"card = bg.load_card({name!r})",
         "data = card.data.read()",
-        f"fit = bg.fit(card.mixture, data.frame, {arguments})",
+        f"fit = bg.fit(card.mixture, data.frame, {noise}{arguments})",
     )
     return (
         shell,

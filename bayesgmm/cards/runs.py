@@ -101,11 +101,14 @@ def _require_columns(card: Card, data: CardTable) -> None:
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
     """Fit the mixture of a card to data, with its method, seed and settings."""
     settings: dict[str, Any] = dict(card.fit.settings)
-    return fit(card.mixture, data.frame, card.fit.method, seed=card.fit.seed, progress=progress, **settings)
+    settings |= {"noise": data.noise, "seed": card.fit.seed, "progress": progress}
+    return fit(card.mixture, data.frame, card.fit.method, **settings)
 
 
 def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, progress: bool) -> None:
     frame = data.frame
+    if data.noise is not None:
+        frame = frame.join(data.noise)
     if data.truth is not None:
         frame = frame.assign(**{str(data.truth.name): data.truth})
     write_csv(frame, folder / "data.csv", index=False)

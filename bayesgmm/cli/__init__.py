@@ -11,7 +11,7 @@ from bayesgmm.cli.application import EXIT_CODES, App, run
 from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
-from bayesgmm.cli.data import check_picture, declare, noise_of, read_for, without_noise
+from bayesgmm.cli.data import check_picture, declare, read_for
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
@@ -93,7 +93,7 @@ def fit(
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
-    noise, frame = noise_of(data, noise_columns), without_noise(read_for(card, data, columns), noise_columns)
+    frame, noise = read_for(card, data, columns, noise_columns)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
     given = {"draws": draws, "max_draws": max_draws, "chains": chains}
     settings |= {name: value for name, value in given.items() if value is not None}
@@ -135,7 +135,7 @@ def prior(
 
     check_picture(output, *(path for path in (card, data) if path is not None))
     declared = declare(card, None, None, data_anywhere)
-    tree = prior_predictive(declared.mixture, read_for(declared, data, columns), draws, seed=seed)
+    tree = prior_predictive(declared.mixture, read_for(declared, data, columns)[0], draws, seed=seed)
     mpl.use("Agg")
     write_picture(plots.prior(tree), output)
     _show_expected_clusters(tree)

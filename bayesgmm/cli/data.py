@@ -36,8 +36,10 @@ def declare(model: Path | None, components: int | None, covariance: str | None, 
     return load_card(model, data_anywhere=data_anywhere)
 
 
-def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFrame":
-    """Return the data to fit: a table after the transforms of the card, or the card's own data.
+def read_for(
+    card: "Card", path: Path | None, columns: str | None, noise_columns: str | None = None
+) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+    """Return the data to fit, and their standard errors: a table after the transforms of the card, or its own data.
 
     Raises
     ------
@@ -48,16 +50,22 @@ def read_for(card: "Card", path: Path | None, columns: str | None) -> "pd.DataFr
 
     named = card.data.columns if columns is None else chosen_columns(columns)
     if path is not None:
+        if noise_columns is None and card.data.noise is not None:
+            noise_columns = ",".join(card.data.noise)
+        noise = noise_of(path, noise_columns)
         frame = read(path, None if named is None else list(named))
         if named is None and card.data.truth in frame:
             frame = frame.drop(columns=card.data.truth)
+        if noise is not None:
+            frame = frame.drop(columns=[*noise.columns], errors="ignore")
     elif card.data.given:
-        return card.data.model_copy(update={"columns": named}).read().frame
+        own = card.data.model_copy(update={"columns": named}).read()
+        return own.frame, own.noise if noise_columns is None else noise_of(path, noise_columns)
     else:
         raise DataError("there are no data: give a table, or --model with a card that has data (see bayesgmm models)")
     for transform in card.data.transforms:
         remark(f"transform of the card: {transform.words}")
-    return card.data.transformed(frame)
+    return card.data.transformed(frame), noise
 
 
 def check_picture(output: Path, *inputs: Path) -> None:
@@ -84,6 +92,12 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     return frame
 
 
+def measured(path: Path, columns: str | None, noise_columns: str | None) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+    """Return the columns of a file to fit, and their standard errors."""
+    frame, noise = read(path, chosen_columns(columns)), noise_of(path, noise_columns)
+    return frame if noise is None else frame.drop(columns=[*noise.columns], errors="ignore"), noise
+
+
 def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
     """Return the standard errors of ``--noise-columns``, in which an empty cell says nothing; None without the option.
 
@@ -99,11 +113,6 @@ def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
     if path is None:
         raise DataError(f"--noise-columns {names} needs a table of points with these columns")
     return read(path, chosen_columns(names)).fillna(float("inf"))
-
-
-def without_noise(frame: "pd.DataFrame", names: str | None) -> "pd.DataFrame":
-    """Return the points of a table: its columns but those of ``--noise-columns``."""
-    return frame if names is None else frame.drop(columns=chosen_columns(names), errors="ignore")
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:

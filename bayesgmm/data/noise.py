@@ -81,6 +81,9 @@ def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str]) -> Array:
         given = given[:, None]
     if given.ndim < 2 and given.shape in ((), (n_features,)):
         given = np.broadcast_to(given, values.shape).copy()
+    if given.ndim == 2 and given.shape[0] == n_points and given.shape[1] != n_features:
+        many = plural(given.shape[1], "column")
+        raise DataError(f"noise has {many} for {plural(n_features, 'column')} of data: one for each, in their order")
     if given.shape not in (values.shape, (*values.shape, n_features)):
         raise DataError(
             f"noise has shape {given.shape} for data of shape {values.shape}\n"

@@ -98,6 +98,14 @@ class Points:
             self, values=np.where(missing, np.nan, self.values), noise=np.where(np.isinf(errors), 0.0, errors)
         )
 
+    @property
+    def error_covariances(self) -> Array:
+        """Covariances of the errors (N, D, D); zero where a value is exact."""
+        n_points, n_features = self.values.shape
+        if self.noise is None:
+            return np.zeros((n_points, n_features, n_features))
+        return self.noise if self.noise.ndim == 3 else self.noise[:, :, None] ** 2 * np.eye(n_features)
+
     def take(self, rows: NDArray[np.integer] | slice) -> "Points":
         """Return some rows."""
         weights, noise = (None if part is None else part[rows] for part in (self.weights, self.noise))

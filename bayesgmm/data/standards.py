@@ -34,6 +34,7 @@ class Standard:
 
         Examples
         --------
+        >>> from bayesgmm.data.points import as_points
         >>> Standard.of(as_points([[0.0, 0.0], [4.0, 400.0]])).scale
         array([  2., 256.])
         """

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
-from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, sensors, waiting_times
+from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times
 from bayesgmm.declared import probability, whole
 from bayesgmm.sweep.stats import Array
 
@@ -47,8 +47,15 @@ def galaxies() -> "pd.DataFrame":
     return pd.DataFrame({"velocity": [float(v) for v in GALAXIES.split()]})
 
 
-def iris() -> "pd.DataFrame":
+def iris(missing: float = 0.0, seed: int = 0) -> "pd.DataFrame":
     """Load measurements of 150 iris flowers of three species, from scikit-learn.
+
+    Parameters
+    ----------
+    missing : float
+        Share of the measurements that are deleted at random, to try methods for missing values.
+    seed : int
+        Seed of the choice.
 
     Returns
     -------
@@ -63,11 +70,19 @@ def iris() -> "pd.DataFrame":
     --------
     >>> iris()["species"].value_counts().tolist()
     [50, 50, 50]
+    >>> int(iris(missing=0.1).isna().sum().sum())
+    60
     """
     from sklearn.datasets import load_iris
 
     bunch = load_iris(as_frame=True)
     frame = bunch.data.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
+    if missing > 0:
+        count = round(probability("missing", missing) * frame.size)
+        rng = np.random.default_rng(whole("seed", seed, minimum=0))
+        deleted = np.zeros(frame.size, dtype=bool)
+        deleted[rng.choice(frame.size, count, replace=False)] = True
+        frame = frame.mask(deleted.reshape(frame.shape))
     return frame.assign(species=[str(bunch.target_names[t]) for t in bunch.target])
 
 
@@ -135,9 +150,12 @@ DATASETS: dict[str, "Callable[..., pd.DataFrame]"] = {  # a card can name them; 
     "blobs": blobs,
     "sensors": sensors,
     "waiting_times": waiting_times,
+    "open_cluster": open_cluster,
     "mixture": mixture,
 }
-GENERATED = frozenset({"vowels", "heights", "one_heap", "moons", "blobs", "sensors", "waiting_times", "mixture"})
+GENERATED = frozenset(
+    {"vowels", "heights", "one_heap", "moons", "blobs", "sensors", "waiting_times", "open_cluster", "mixture"}
+)
 
 
 @dataclass(frozen=True)

@@ -231,3 +231,45 @@ def waiting_times(n_points: int = 150, given_up: int = 15, seed: int = 0) -> "pd
     answered = np.minimum(rng.normal(8.0, 2.0, size=n_points - lost), 19.9)
     kinds = ["answered"] * answered.size + ["given up"] * lost
     return pd.DataFrame({"seconds": np.append(answered, np.full(lost, 20.0)), "kind": kinds})
+
+
+def open_cluster(n_points: int = 600, n_members: int = 200, seed: int = 0) -> "pd.DataFrame":
+    """Simulate stars around an open cluster, with errors of measurement that are larger for faint stars.
+
+    Parameters
+    ----------
+    n_points : int
+    n_members : int
+        Number of stars of the cluster. Their true values have a standard deviation of 0.2 in each column; those of the
+        others 1 in parallax and 2 in proper motion.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Measured ``parallax`` in mas, proper motions ``pm_ra`` and ``pm_dec`` in mas per year; the standard errors of
+        each, ``parallax_error``, ``pm_ra_error`` and ``pm_dec_error``; and ``group``: cluster or field.
+
+    Raises
+    ------
+    DeclarationError
+        When an argument has a value that is not allowed.
+
+    Examples
+    --------
+    >>> open_cluster(10, 4)["group"].value_counts().to_dict()
+    {'field': 6, 'cluster': 4}
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
+    count = whole("n_points", n_points)
+    member = np.arange(count) < whole("n_members", n_members, minimum=0, maximum=count)
+    own, other = rng.normal(size=(2, count, 3))
+    true = np.where(member[:, None], [4.0, 2.0, -3.0] + 0.2 * own, [2.0, 0.0, -5.0] + np.array([1.0, 2.0, 2.0]) * other)
+    error = rng.lognormal(np.log(0.3), 0.8, size=(count, 1)) * [1.0, 1.2, 1.2]
+    measured = true + error * rng.normal(size=true.shape)
+    names = ["parallax", "pm_ra", "pm_dec"]
+    values = np.concatenate([measured, error], axis=1).round(3)
+    table = pd.DataFrame(values, columns=[*names, *(f"{name}_error" for name in names)])
+    return table.assign(group=np.where(member, "cluster", "field"))

@@ -89,7 +89,9 @@ def build_model(
             from bayesgmm.pymc_ops.measured import measured_mixture
 
             pm_model.add_coord("point", plain_index(points.index))
-            measured_mixture("x", weight, mean, covariance, points, ("point", "feature"))
+            measured_mixture(
+                "x", weight, mean, covariance, points.values, points.error_covariances, ("point", "feature")
+            )
         elif batch_size is None:
             pm_model.add_coord("point", plain_index(points.index))
             x = pm.Data("data", points.values, dims=("point", "feature"))

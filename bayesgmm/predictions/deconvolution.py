@@ -73,7 +73,7 @@ def deconvolve(
     >>> x, sd = [[-1.0], [0.0], [1.0], [9.0]], [[0.0], [0.0], [0.0], [20.0]]
     >>> fit = bg.fit(bg.MixtureModel(1), x, "em", noise=sd, progress=False)
     >>> deconvolve(fit)["mean"].values.ravel().round(1)
-    array([-1. ,  0. ,  1. ,  0. ])
+    array([-1.,  0.,  1.,  0.])
     """
     points, posterior = points_for(fit, data, noise), unpack(fit)
     draws, seed = whole("draws", draws), whole("seed", seed, minimum=0)

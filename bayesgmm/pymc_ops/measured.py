@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pymc as pm
@@ -10,9 +9,6 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.sweep.stats import LOG_2PI, Array
-
-if TYPE_CHECKING:
-    from bayesgmm.data.points import Points
 
 __all__ = ["measured_mixture"]
 
@@ -22,7 +18,8 @@ def measured_mixture(
     weight: TensorVariable,
     mean: TensorVariable,
     covariance: TensorVariable,
-    points: "Points",
+    values: Array,
+    noise: Array,
     dims: Sequence[str],
 ) -> TensorVariable:
     r"""Register observed points of a mixture: what was measured of each, with its errors.
@@ -36,8 +33,10 @@ def measured_mixture(
     ----------
     name : str
     weight, mean, covariance : (K,), (K, D) and (K, D, D) tensor
-    points : Points
-        N rows, in the units of the parameters.
+    values : (N, D) float
+        Measured values, NaN where one is missing, in the units of the parameters.
+    noise : (N, D, D) float
+        Covariances of their errors.
     dims : sequence of str
         Names of the two dimensions.
 
@@ -46,8 +45,7 @@ def measured_mixture(
     (N, D) tensor
         Its observed values have zero where a value is missing; replicated data have no missing values.
     """
-    observed = ~np.isnan(points.values)
-    noise = _covariances(points)
+    observed = ~np.isnan(values)
     return pm.CustomDist(
         name,
         weight,
@@ -56,19 +54,9 @@ def measured_mixture(
         logp=partial(_log_density, observed=observed, noise=noise),
         random=partial(_replicated, noise=noise),
         signature="(k),(k,d),(k,d,d)->(d)",
-        observed=np.where(observed, points.values, 0.0),
+        observed=np.where(observed, values, 0.0),
         dims=tuple(dims),
     )
-
-
-def _covariances(points: "Points") -> Array:
-    """Return the covariances (N, D, D) of the errors."""
-    n_points, n_features = points.values.shape
-    if points.noise is None:
-        return np.zeros((n_points, n_features, n_features))
-    if points.noise.ndim == 3:
-        return points.noise
-    return points.noise[:, :, None] ** 2 * np.eye(n_features)
 
 
 def _log_density(

@@ -409,7 +409,11 @@ def test_standardised_principal_components_do_not_depend_on_units():
         ({"dataset": "iris", "path": "x.csv"}, "dataset or path, not both"),
         ({"parameters": {"seed": 1}}, "parameters need a dataset"),
         ({"dataset": "moons", "parameters": {"nois": 1}}, "parameter='nois' is not one of .*did you mean 'noise'"),
-        ({"dataset": "iris", "parameters": {"seed": 1}}, "dataset 'iris' takes no parameters, got seed"),
+        ({"dataset": "wine", "parameters": {"seed": 1}}, "dataset 'wine' takes no parameters, got seed"),
+        (
+            {"dataset": "iris", "noise": ["petal_width"], "transforms": [{"transform": "log"}]},
+            "noise and transforms can't be combined",
+        ),
         ({"dataset": "iris", "transforms": [{"transform": "pcs", "n_columns": 2}]}, "did you mean 'pca'"),
         ({"dataset": "iris", "transforms": [{"n_columns": 2}]}, "transform is required: one of 'log', 'pca', 'rows'"),
         ({"dataset": "iris", "transforms": [{"transform": "pca", "n_columns": 0}]}, "greater than 0"),

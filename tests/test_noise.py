@@ -1,0 +1,129 @@
+"""Answers about a fit with errors of measurement, and the commands: each works, or says what it needs."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from tests.commands import run
+
+STARS = bg.datasets.open_cluster(300, 120, seed=1)
+NAMES = ["parallax", "pm_ra", "pm_dec"]
+ERRORS = [f"{name}_error" for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def fit():
+    settings = {"draws": 200, "tune": 100, "max_draws": 200}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        return bg.fit(
+            bg.MixtureModel(2), STARS[NAMES], "gibbs", noise=STARS[ERRORS], seed=1, progress=False, **settings
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("stars")
+    STARS.rename_axis("star").to_csv(place / "stars.csv")
+    command = ("fit", place / "stars.csv", "-k", 2, "--columns", ",".join(NAMES), "--noise-columns", ",".join(ERRORS))
+    said = run(*command, "--method", "em", "--seed", 1, "-o", place / "f.nc")
+    assert "median standard error" in said.stdout + said.stderr
+    return place
+
+
+def test_every_answer_works(fit, tmp_path) -> None:
+    assert adjusted_rand_score(bg.partition(fit, seed=0)["label"].values, STARS["group"]) > 0.6
+    assert bg.merge_components(fit).sizes["point"] == 300
+    assert np.isfinite(bg.n_clusters(fit)).all()
+    assert np.isfinite(bg.anomaly_scores(fit)["p_value"]).all()
+    for draw in (bg.plots.assignments, bg.plots.pairs, bg.plots.density, bg.plots.anomalies, bg.plots.partition):
+        draw(fit)
+        plt.close("all")
+    with pytest.raises(bg.errors.DataError, match="does not allow for errors of measurement"):
+        bg.plots.check(fit)
+    found = bg.diagnose(fit, progress=False)
+    assert found.skipped["predictive fit"] == "the values have errors of measurement"
+    path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
+    assert "median standard error" in path.read_text()
+
+
+def test_a_background_and_row_weights_stand_beside_errors() -> None:
+    model = bg.MixtureModel(2, background=bg.Background(0.05))
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 300)
+    fit = bg.fit(model, STARS[NAMES], "vb", noise=STARS[ERRORS], sample_weight=weights, seed=1, progress=False)
+    sd = np.sqrt(np.diagonal(fit["posterior"]["covariance"].mean(("chain", "draw")).values, axis1=1, axis2=2))
+    assert 0.15 < sd[:, 0].min() < 0.3
+
+
+def test_minibatches_see_the_errors() -> None:
+    """Against the fit of all rows; the measured cluster is twice as wide."""
+    stars = bg.datasets.open_cluster(4000, 1600, seed=2)
+    settings = {"noise": stars[ERRORS], "seed": 1, "progress": False}
+    spread = []
+    for more in ({}, {"batch_size": 500}):
+        fit = bg.fit(bg.MixtureModel(2), stars[NAMES], "vb", **settings, **more)
+        covariance = fit["posterior"]["covariance"].mean(("chain", "draw")).values
+        spread.append(np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).min(axis=0))
+    np.testing.assert_allclose(spread[1], spread[0], rtol=0.1)
+
+
+def test_a_card_has_columns_of_errors() -> None:
+    card = bg.load_card("open_cluster")
+    table = card.data.read()
+    assert [*table.frame.columns] == NAMES
+    assert [*table.noise.columns] == ERRORS
+    explained = str(bg.explain_card("open_cluster"))
+    assert "Their standard errors are in `parallax_error`" in explained
+    assert "data.frame, noise=data.noise, " in explained
+
+
+def test_the_command_line_reads_columns_of_errors(folder) -> None:
+    fit = bg.load(folder / "f.nc")
+    assert np.array_equal(fit["observed_data"]["noise"], STARS[ERRORS])
+    assert [*fit["posterior"].coords["feature"].values] == NAMES
+
+
+def test_answers_at_the_terminal_use_the_errors(folder) -> None:
+    errors = ("--noise-columns", ",".join(ERRORS))
+    run("assign", folder / "f.nc", "-o", folder / "own.csv")
+    run("assign", folder / "f.nc", folder / "stars.csv", *errors, "-o", folder / "new.csv")
+    run("assign", folder / "f.nc", folder / "stars.csv", "-o", folder / "exact.csv")
+    own, new, exact = (pd.read_csv(folder / f"{name}.csv")["probability_0"] for name in ("own", "new", "exact"))
+    np.testing.assert_allclose(new, own, atol=1e-9)
+    assert np.abs(exact - own).max() > 0.2
+    run("deconvolve", folder / "f.nc", "-o", folder / "true", "--draws", 2)
+    mean = pd.read_csv(folder / "true" / "mean.csv", index_col=0)
+    right = bg.deconvolve(bg.load(folder / "f.nc"))["mean"].values
+    np.testing.assert_allclose(mean.to_numpy(), right, rtol=1e-5)
+    assert len(pd.read_csv(folder / "true" / "draw_2.csv")) == 300
+    table = ("select", folder / "stars.csv", "-k", "1-2", "--covariance", "full", "--columns", ",".join(NAMES))
+    said = run(*table, *errors, "--seed", 1, "-o", folder / "t.csv")
+    assert pd.read_csv(folder / "t.csv")["n_components"].iloc[0] == 2, said
+
+
+def test_an_empty_cell_of_an_error_makes_a_value_missing(tmp_path) -> None:
+    table = STARS.copy()
+    table.loc[3, "pm_ra_error"] = np.nan
+    table.to_csv(tmp_path / "x.csv", index=False)
+    command = ("fit", tmp_path / "x.csv", "-k", 1, "--noise-columns", ",".join(ERRORS), "--method", "em")
+    said = run(*command, "-o", tmp_path / "f.nc")
+    assert "1 of 900 values is missing" in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--noise-columns", "nope"), "there is no column 'nope'"),
+        (("--noise-columns", "pm_ra_error"), "noise has 1 column for 3 columns"),
+    ],
+)
+def test_wrong_columns_have_one_message(folder, options, message) -> None:
+    command = ("fit", folder / "stars.csv", "-k", 2, "--columns", ",".join(NAMES), "-o", folder / "no.nc")
+    said = run(*command, *options)
+    assert said.returncode
+    assert message in said.stderr
