@@ -44,9 +44,39 @@ def test_pictures_show_what_is_observed(fit) -> None:
         bg.plots.check(fit)
 
 
+def test_the_pattern_of_gaps_is_counted(fit) -> None:
+    data = bg.plots.missing_data(fit)
+    cells = np.isnan(HOLED)
+    assert data["count"].values.sum() == 200
+    assert (data["total"].values == cells.sum(axis=0)).all()
+    first = data["missing"].values[0]
+    assert data["count"].values[0] == (cells == first).all(axis=1).sum() == data["count"].values.max()
+    figure = bg.plots.missing(fit)
+    assert next(text.get_text() for text in figure.axes[0].get_xticklabels()) == f"x0\n{cells[:, 0].sum()}"
+    plt.close("all")
+
+
+def test_imputed_values_are_shown_with_their_intervals(fit) -> None:
+    data, cells = bg.plots.imputation_data(fit, seed=1), np.isnan(HOLED)
+    assert data.sizes["cell"] == cells.sum()
+    inner, outer = data["interval"].values[:, 0], data["interval"].values[:, 1]
+    assert ((outer[:, 0] < inner[:, 0]) & (inner[:, 0] < inner[:, 1]) & (inner[:, 1] < outer[:, 1])).all()
+    truth = SAMPLE.X[data["row"].values, [int(name[1]) for name in data["column"].values]]
+    assert ((outer[:, 0] < truth) & (truth < outer[:, 1])).mean() > 0.75
+    assert len(bg.plots.imputations(fit, columns=["x2", "x0"]).axes) >= 2
+    plt.close("all")
+    with pytest.raises(bg.errors.DataError, match="no value is missing"):
+        bg.plots.imputations(fit, SAMPLE.X)
+    with pytest.raises(bg.errors.DataError, match="no value is missing"):
+        bg.plots.missing(fit, SAMPLE.X)
+
+
 def test_a_report_says_how_many_values_are_missing(fit, tmp_path) -> None:
     path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
-    assert "values are missing, in" in path.read_text()
+    text = path.read_text()
+    assert "values are missing, in" in text
+    assert "<h3>Missing values</h3>" in text
+    assert "<h3>Imputed values</h3>" in text
 
 
 def test_a_fit_with_gaps_is_read_again(fit, tmp_path) -> None:

@@ -62,6 +62,11 @@ def iris(missing: float = 0.0, seed: int = 0) -> "pd.DataFrame":
     DataFrame
         Columns ``sepal_length``, ``sepal_width``, ``petal_length`` and ``petal_width`` in cm, and ``species``.
 
+    Raises
+    ------
+    DeclarationError
+        When ``missing`` is not between 0 and 1, or ``seed`` is negative.
+
     References
     ----------
     .. [1] Fisher (1936), Annals of Eugenics 7(2), 179-188.

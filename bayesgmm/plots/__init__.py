@@ -8,6 +8,7 @@ from bayesgmm.plots.densities import density, density_data
 from bayesgmm.plots.flagged_rows import flagged_rows, flagged_rows_data
 from bayesgmm.plots.forests import weights, weights_data
 from bayesgmm.plots.merging import entropy, entropy_data
+from bayesgmm.plots.missing_values import imputation_data, imputations, missing, missing_data
 from bayesgmm.plots.mixtures import pairs, pairs_data
 from bayesgmm.plots.optimisation import elbo, elbo_data
 from bayesgmm.plots.partitions import co_clustering, co_clustering_data, partition, partition_data
@@ -32,6 +33,10 @@ __all__ = [
     "entropy_data",
     "flagged_rows",
     "flagged_rows_data",
+    "imputation_data",
+    "imputations",
+    "missing",
+    "missing_data",
     "n_clusters",
     "n_clusters_data",
     "n_components",

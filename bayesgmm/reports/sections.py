@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bayesgmm.errors import warn
-from bayesgmm.reports import chains, checks, clusters, declared, groupings, overview, remaking, terms
+from bayesgmm.reports import chains, checks, clusters, declared, gaps, groupings, overview, remaking, terms
 from bayesgmm.reports.blocks import Block, Omitted, Paragraph
 from bayesgmm.reports.subject import Subject
 
@@ -56,7 +56,9 @@ SECTIONS = (
         (groupings.how_many, groupings.how_many_components, groupings.clusterings, groupings.together),
     ),
     Section("findings", "Findings of the checks", (overview.findings,)),
-    Section("fitted", "Model, method and data", (declared.model, declared.engine, declared.data)),
+    Section(
+        "fitted", "Model, method and data", (declared.model, declared.engine, declared.data, gaps.patterns, gaps.values)
+    ),
     Section(
         "draws",
         "Convergence",

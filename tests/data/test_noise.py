@@ -1,4 +1,4 @@
-"""Errors of measurement at the door: shapes, and one clear error for each kind of wrong ones."""
+"""Input validation of errors of measurement: shapes, and one clear error for each kind of wrong ones."""
 
 import numpy as np
 import pandas as pd
