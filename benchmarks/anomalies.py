@@ -99,13 +99,12 @@ DETECTORS = {
 
 
 def flags(train, test, anomaly):
-    """Return AUC of find_anomalies, how many anomalies are flagged, and how many of the flagged rows are anomalies."""
+    """Return AUC of find_anomalies, and the numbers of flagged anomalies, anomalies and flagged rows."""
     names = [f"x{j}" for j in range(train.shape[1])]
     fit = find_anomalies(pd.DataFrame(train, columns=names), progress=False).fit
     rows = judge(fit, pd.DataFrame(test, columns=names), fdr=FDR).rows
     flagged = rows["anomaly"].to_numpy(bool)
-    found = f"{flagged[anomaly].sum()} of {anomaly.sum()}"
-    return roc_auc_score(anomaly, -rows["log_density"]), found, f"{anomaly[flagged].sum()} of {flagged.sum()}"
+    return roc_auc_score(anomaly, -rows["log_density"]), flagged[anomaly].sum(), anomaly.sum(), flagged.sum()
 
 
 def main(folder=None):
@@ -138,7 +137,12 @@ def ranking(everything, protocol):
 def flagging(everything, protocol):
     print(f"find_anomalies, {PROTOCOLS[protocol]}; one split, flagged at fdr={FDR}.\n")
     print("| table | AUC | anomalies flagged | anomalies among the flagged |\n|---|---|---|---|", flush=True)
+    total = []
     for name, x, anomaly in everything:
-        auc, found, right = flags(*next(splits(x, anomaly, protocol, 1)))
-        print(f"| {name} | {auc:.3f} | {found} | {right} |", flush=True)
-    print(flush=True)
+        auc, right, rare, flagged = flags(*next(splits(x, anomaly, protocol, 1)))
+        total.append([auc, right, rare, flagged, right / rare])
+        print(f"| {name} | {auc:.3f} | {right} of {rare} | {right} of {flagged} |", flush=True)
+    auc, share = np.mean(total, axis=0)[[0, -1]]
+    _, right, rare, flagged, _ = np.sum(total, axis=0)
+    print(f"| all | {auc:.3f} | {right:.0f} of {rare:.0f} | {right:.0f} of {flagged:.0f} |\n", flush=True)
+    print(f"Share of the anomalies that are flagged, averaged over the tables: {share:.2f}.\n", flush=True)

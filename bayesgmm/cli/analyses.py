@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bayesgmm.apps.tables.detectors import Detector
     from bayesgmm.apps.tables.flagging import Rule
     from bayesgmm.apps.tables.judging import Anomalies
+    from bayesgmm.findings import Findings
 
 SHOWN = 10  # uncertain rows
 SHOWN_COLUMNS = 3
@@ -172,11 +173,24 @@ def anomalies(
     count = write_flagged(parts, output, everything)
     _show_flagged(count, description)
     _show_events(found)
+    findings = None if found is None else _show_verdict(found)
     wrote(output, count.rows if everything else count.flagged)
     if report is not None and found is not None:
         mpl.use("Agg")
-        for path in save_anomalies(found, report, wording=as_options):
+        for path in save_anomalies(found, report, wording=as_options, findings=findings):
             wrote(path)
+
+
+def _show_verdict(found: "Anomalies") -> "Findings":
+    """Print whether the p-values hold, and what the checks of the mixture found."""
+    from bayesgmm.apps.tables.anomaly_verdict import findings_of, verdict
+
+    findings = findings_of(found)
+    lines = [as_options(line) for line in verdict(found, findings)]
+    for line in lines:
+        say(line)
+    record(verdict=lines)
+    return findings
 
 
 def _show_events(found: "Anomalies | None") -> None:

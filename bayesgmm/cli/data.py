@@ -87,8 +87,9 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
     from bayesgmm.wording import listing
 
     frame, dropped = read_table(path, columns)
-    if dropped:
-        say(f"left out, not numeric: {listing(dropped)}; choose columns with --columns", err=True)
+    for why in dict.fromkeys(dropped.values()):
+        names = [name for name, reason in dropped.items() if reason == why]
+        say(f"left out, {why}: {listing(names)}; choose columns with --columns", err=True)
     return frame
 
 

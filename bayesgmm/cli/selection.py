@@ -104,7 +104,7 @@ def _say_rounded(frame: "pd.DataFrame") -> None:
     from bayesgmm.screening.lattices import lattice_of
     from bayesgmm.wording import listing
 
-    coarse = [str(name) for name in frame.columns if lattice_of(frame[name].to_numpy("float64")) is not None]
+    coarse = [str(name) for name in frame.columns if lattice_of(frame[name].dropna().to_numpy("float64")) is not None]
     if coarse:
         say(
             f"coarsely rounded: {listing(coarse)}; a component may then be a single value, which has a high density. "

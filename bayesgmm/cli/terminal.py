@@ -89,12 +89,17 @@ DataAnywhere = Annotated[
 ]
 QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
-CALLS = {"judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table"}
+CALLS = {
+    "judge(find_anomalies(data).fit, new)": "--save FILE without --new, then --fit FILE with the new table",
+    " or X.select_dtypes('number')": "",
+}
 """Calls of Python functions that a message names, as options."""
 ARGUMENT = re.compile(
     r"--[\w-]+ \w+=[^\s,]+(?:, \w+=[^\s,]+)*"
-    r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|range\(\d+, \d+\)|-?\w(?:[\w.+-]*\w)?)"
+    r"|\b(?P<name>\w+)=(?P<value>'[^'\n]*'(?: or '[^'\n]*')*|range\(\d+, \d+\)"
+    r"|\[[^\]\n]*\]|-?\w(?:[\w.+-]*\w)?|(?=[.,;:)\s]|$))"
 )
+NAME = re.compile(r"'([^'\n]*)'")
 RANGE = re.compile(r"range\((\d+), (\d+)\)")
 NARROW = 20  # minimum width of a terminal that lines are broken for
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
@@ -228,6 +233,9 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
     'Skip them: --skip-broken.'
     >>> as_options("give n_components=range(1, 19) or n_components=4")
     'give n_components=range(1, 19) or n_components=4'
+    >>> columns = {"columns": "--columns"}
+    >>> as_options("Leave them out with columns=. For example columns=['a', 'b c'] or columns=[...].", columns)
+    "Leave them out with --columns. For example --columns 'a,b c' or --columns NAMES."
     >>> as_options("--given method=3, covariance=1.5 needs --over")
     '--given method=3, covariance=1.5 needs --over'
     """
@@ -236,7 +244,7 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
         if match["name"] not in options:
             return match[0]
         name, value = options[match["name"]], match["value"]
-        return name if value == "True" else f"{name} {_typed(value)}"
+        return f"{name} {'' if value == 'True' else _typed(value)}".rstrip()
 
     for call, words in CALLS.items():
         message = message.replace(call, words)
@@ -252,7 +260,11 @@ def _typed(value: str) -> str:
     --------
     >>> _typed("'tied'"), _typed("range(1, 19)")
     ('tied', '1-18')
+    >>> _typed("['a', 'b']"), _typed("[...]")
+    ('a,b', 'NAMES')
     """
+    if value.startswith("["):
+        return "NAMES" if "..." in value else shlex.quote(",".join(NAME.findall(value)))
     if ends := RANGE.fullmatch(value):
         return f"{ends[1]}-{int(ends[2]) - 1}"
     return shlex.quote(value[1:-1]) if value.count(QUOTE) == 2 else value.replace(QUOTE, "")

@@ -57,6 +57,22 @@ def is_numeric(column: "pd.Series") -> bool:
     return bool(is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype))
 
 
+def not_numeric(frame: "pd.DataFrame") -> dict[str, str]:
+    """Return the columns that can't be used as numbers, each with the reason.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> not_numeric(pd.DataFrame({"size": [1.5, 2.5], "kind": ["a", "b"], "empty": [None, None]}))
+    {'kind': 'not numeric', 'empty': 'without values'}
+    """
+    return {
+        str(name): "not numeric" if column.notna().any() else "without values"
+        for name, column in frame.items()
+        if not is_numeric(column)
+    }
+
+
 def doubles_of(frame: "pd.DataFrame") -> Array:
     """Return the numbers (N, D) of a DataFrame; missing values are NaN.
 
@@ -65,10 +81,14 @@ def doubles_of(frame: "pd.DataFrame") -> Array:
     DataError
         When a column holds anything else than real numbers, or integers that doubles can't hold exactly.
     """
-    text = [str(c) for c in frame.columns if not is_numeric(frame[c])]
-    if text:
+    if wrong := not_numeric(frame):
+        reasons = [
+            f"{plural(len(names), 'column is', 'columns are')} {why}: {listing(names)}"
+            for why in dict.fromkeys(wrong.values())
+            if (names := [name for name in wrong if wrong[name] == why])
+        ]
         raise DataError(
-            f"{plural(len(text), 'column is', 'columns are')} not numeric: {listing(text)}\n"
+            "; ".join(reasons) + "\n"
             "  Choose the columns to use, for example columns=[...] or X.select_dtypes('number')."
         )
     for name in frame.columns:

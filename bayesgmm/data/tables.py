@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesgmm.data.columns import is_numeric, require_distinct, select
+from bayesgmm.data.columns import not_numeric, require_distinct, select
 from bayesgmm.errors import DataError, TableWarning, warn
 from bayesgmm.memory import require_memory
 from bayesgmm.reading.grids import read_grid
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PARQUET = {".parquet", ".pq"}
 
 
-def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, list[str]]":
+def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[pd.DataFrame, dict[str, str]]":
     """Read the table of a file; keep the named columns, by default all numeric ones.
 
     Parameters
@@ -33,8 +33,8 @@ def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[p
     -------
     frame : DataFrame
         The columns to use.
-    dropped : list of str
-        Columns that were left out because they are not numeric.
+    dropped : dict of str to str
+        Columns that were left out, each with the reason: not numeric, or without values.
 
     Raises
     ------
@@ -48,11 +48,11 @@ def read_table(source: Source, columns: Sequence[str] | None = None) -> "tuple[p
     """
     frame = read_frame(source, columns)
     if columns is not None:
-        return select(frame, columns), []
-    numeric = [c for c in frame.columns if is_numeric(frame[c])]
-    dropped = [str(c) for c in frame.columns if c not in numeric]
+        return select(frame, columns), {}
+    dropped = not_numeric(frame)
+    numeric = [c for c in frame.columns if str(c) not in dropped]
     if not numeric:
-        raise DataError(f"{as_file(source).path} has no numeric column; its columns are {listing(dropped)}")
+        raise DataError(f"{as_file(source).path} has no numeric column; its columns are {listing([*dropped])}")
     return frame[numeric], dropped
 
 

@@ -1,6 +1,6 @@
-"""Subsets of a posterior: thinning, marginal and conditional distributions of columns."""
+"""Subsets of a posterior: fewer draws or rows, marginal and conditional distributions of columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
 from bayesgmm.posterior.parameters import Parameters, softmax
-from bayesgmm.posterior.schema import Posterior
+from bayesgmm.posterior.schema import Posterior, observed
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import listing
@@ -46,6 +46,25 @@ def thinned(fit: "xr.DataTree", draws: int | None) -> "xr.DataTree":
         same = all(dim in data.dims and data[dim].equals(of[dim]) for dim in chosen)
         groups[node.path] = data.isel(chosen) if same else data
     return xr.DataTree.from_dict(groups)
+
+
+def without_rows(fit: "xr.DataTree", labels: Collection[object]) -> "xr.DataTree":
+    """Return a copy of a fit that holds its points without some rows; the draws stay as they are.
+
+    Checks of the copy compare the model with the other rows only.
+
+    Parameters
+    ----------
+    fit : DataTree
+    labels : collection of hashable
+        Labels of rows, as in the data; those that the fit does not hold are ignored.
+    """
+    import xarray as xr
+
+    tree, points = fit.copy(), observed(fit)
+    kept = ~np.isin(np.arange(len(points.values)), [i for i, label in enumerate(points.index) if label in labels])
+    tree["observed_data"] = xr.DataTree(fit["observed_data"].to_dataset().isel(point=kept))
+    return tree
 
 
 def marginal(posterior: Posterior, names: Sequence[str]) -> Posterior:

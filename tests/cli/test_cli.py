@@ -17,6 +17,7 @@ def folder(tmp_path_factory, iris):
     iris.to_csv(path / "flowers.csv", index=False)
     iris.drop(columns="species").head(5).to_parquet(path / "new.parquet")
     iris[["sepal_length"]].to_csv(path / "short.csv", index=False)
+    pd.DataFrame({"x": iris["sepal_length"], "lack": np.nan}).to_csv(path / "empty.csv", index=False)
     return path
 
 
@@ -176,6 +177,8 @@ WRONG = [
     (["fit", "flowers.csv", "-k", 3, "-o", "x.txt"], "must end in .nc"),
     (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--columns", "petal"], "there is no column 'petal'"),
     (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--columns", "species"], "is not numeric: 'species'"),
+    (["fit", "empty.csv", "-k", 1, "-o", "x.nc", "--columns", "x,lack"], "Leave them out with --columns.\n"),
+    (["select", "empty.csv", "--columns", "x,lack"], "1 column has no values: 'lack'"),
     (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--covariance", "ful"], "did you mean 'full'"),
     (["fit", "flowers.csv", "-k", 3, "-o", "x.nc", "--method", "nut"], "did you mean 'nuts'"),
     (["fit", "flowers.csv", "-k", 200, "-o", "x.nc"], "150 rows can't hold 200 components"),

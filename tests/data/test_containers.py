@@ -206,6 +206,8 @@ WRONG = {
     "StringDType": (np.array([["1", "2"]], dtype=np.dtypes.StringDType()), "its type is StringDType"),
     "text in objects": (np.array([["1", 2]], object), "it contains text: '1'"),
     "text in a column": ({"a": ["1", "2"]}, "1 column is not numeric: 'a'"),
+    "no values": (pd.DataFrame({"a": [None, None], "b": ["x", "y"]}), "not numeric: 'b'"),
+    "no values beside text": (pd.DataFrame({"a": [None, None], "b": ["x", "y"]}), "1 column is without values: 'a'"),
     "None": ([[1.0, None]], "1 value is missing"),
     "NUL": ({"a\0b": [1.0, 2.0]}, "holds a character that files can't store"),
     "surrogate": ({"a\ud800": [1.0, 2.0]}, "holds a character that files can't store"),

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.cluster_words import verdict_words
+from bayesgmm.apps.tables.anomaly_verdict import findings_of, verdict
 from bayesgmm.apps.tables.columns import beside
 from bayesgmm.apps.tables.events import event_words
 from bayesgmm.apps.tables.judging import Anomalies
-from bayesgmm.apps.tables.p_values import heavy_tail, reference_of
 from bayesgmm.apps.tables.table_section import table_section
-from bayesgmm.diagnosis import diagnose
 from bayesgmm.files import made_folder, write_csv, write_picture
+from bayesgmm.findings import Findings
 from bayesgmm.plots.flagged_rows import flagged_rows
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.reports.blocks import Block, Grid, Items, Paragraph
@@ -33,7 +32,12 @@ COLUMNS_SHOWN = 5
 
 
 def save_anomalies(
-    found: Anomalies, folder: str | Path, progress: bool = True, *, wording: Callable[[str], str] = str
+    found: Anomalies,
+    folder: str | Path,
+    progress: bool = True,
+    *,
+    wording: Callable[[str], str] = str,
+    findings: Findings | None = None,
 ) -> list[Path]:
     """Write the flagged rows, events, a picture and a report into a folder; return the paths.
 
@@ -47,6 +51,8 @@ def save_anomalies(
         Show a progress bar after two seconds.
     wording : callable
         Applied to each sentence of the report: the command writes arguments as its options.
+    findings : Findings, optional
+        Of the checks of the fit, without the flagged rows. Default: computed here.
 
     Returns
     -------
@@ -79,15 +85,15 @@ def save_anomalies(
     figure = _drawn(found, columns)
     write_picture(figure, folder / "anomalies.png")
     plt.close(figure)
-    findings = diagnose(found.fit)
+    findings = findings_of(found, progress) if findings is None else findings
     opening = [
-        _answer_section(found, columns, _sentence(wording(verdict_words(findings))), wording),
+        _answer_section(found, columns, [_sentence(wording(line)) for line in verdict(found, findings)], wording),
         *(
             [Filled("method", "How they were found", [Items(tuple(map(wording, found.method)))])]
             if found.method
             else []
         ),
-        *([table_section(found.table.check)] if found.table.check is not None else []),
+        *([table_section(found.table.check, wording)] if found.table.check is not None else []),
     ]
     title = f"{plural(int(found.rows['anomaly'].sum()), 'anomaly', 'anomalies')} in {plural(len(found.rows), 'row')}"
     path = folder / "report.html"
@@ -105,8 +111,6 @@ def answer_words(found: Anomalies) -> list[str]:
         most = [f"{name} ({count:,})" for name, count in suspect[suspect > 0].head(COLUMNS_SHOWN).items()]
         lines.append(f"columns that do not fit, with the number of flagged rows: {', '.join(most)}" if most else "")
     lines.append(event_words(found.events, flagged))
-    if reference_of(found.fit) is None:
-        lines.append(heavy_tail(found.rows["p_value"].dropna().to_numpy()))
     return [line for line in lines if line]
 
 
@@ -159,9 +163,9 @@ def _drawn(found: Anomalies, columns: list[str]) -> "Figure":
     return flagged_rows(rows.iloc[order], judged["anomaly"].to_numpy(bool)[order], [names[name] for name in columns])
 
 
-def _answer_section(found: Anomalies, columns: list[str], verdict: str, wording: Callable[[str], str]) -> Filled:
+def _answer_section(found: Anomalies, columns: list[str], checks: list[str], wording: Callable[[str], str]) -> Filled:
     first, *rest = [_sentence(wording(line)) for line in answer_words(found)]
-    blocks: list[Block] = [Paragraph(f"{first} {' '.join(rest[:1])}", "lead"), Paragraph(verdict, "lead")]
+    blocks: list[Block] = [Paragraph(f"{first} {' '.join(rest[:1])}", "lead"), Paragraph(" ".join(checks), "lead")]
     shown = " and ".join(columns)
     count = plural(int(found.rows["anomaly"].sum()), "row")
     blocks.append(

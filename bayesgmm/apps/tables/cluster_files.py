@@ -65,7 +65,7 @@ def _write_report(found: FoundClusters, path: Path, progress: bool, wording: Cal
     opening = [
         answer_section(found, answer, wording(verdict_words(found.findings))),
         selection_section([*map(wording, method_words(found)), WHOLE], found.choices),
-        *([table_section(found.table.check)] if found.table.check is not None else []),
+        *([table_section(found.table.check, wording)] if found.table.check is not None else []),
     ]
     title = f"{many} in {rows}"
     report(

@@ -1,14 +1,13 @@
 """Sentences about the clusters of a table: the answer, its uncertainty, and how it was found."""
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesgmm.apps.tables.cross_tables import cross_words
 from bayesgmm.apps.tables.found_clusters import UNCERTAIN, FoundClusters
-from bayesgmm.apps.tables.profiles import description
+from bayesgmm.apps.tables.profiles import description, names, profiles
 from bayesgmm.findings import Findings
 from bayesgmm.model_selection.shortlists import SAMPLED, THOROUGHLY
 from bayesgmm.posterior.info import declaration
@@ -72,19 +71,19 @@ def _uncertainty(found: FoundClusters) -> list[str]:
 
 
 def _beside(found: FoundClusters) -> list[str]:
-    """Mention the answer with as many clusters as components, where they were merged."""
-    components = found.rows["component"].dropna().nunique()
-    if components > found.n_clusters:
-        sizes = found.rows["component"].value_counts().tolist()
-        return [
-            f"without merging: {components} groups, one for each component, of {_numbers(sizes)} rows (the column "
-            "'component' of the rows)"
-        ]
-    return []
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return ", ".join(f"{value:,}" for value in values)
+    """Describe the answer with as many clusters as components, where they were merged."""
+    component = found.rows["component"].dropna()
+    if component.nunique() <= found.n_clusters:
+        return []
+    sizes = component.value_counts(sort=False).sort_index()
+    groups = [
+        f"{size:,} rows ({name})"
+        for size, name in zip(sizes, names(profiles(found.table.rows, component.to_numpy(int))), strict=True)
+    ]
+    return [
+        f"without merging: {len(sizes)} groups, one for each component (the column 'component' of the rows): "
+        f"{', '.join(groups)}"
+    ]
 
 
 def method_words(found: FoundClusters) -> list[str]:

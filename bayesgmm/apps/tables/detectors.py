@@ -57,7 +57,7 @@ ABSURD_SCALED = 15.0  # the same on the scales of the fit
 MAX_ABSURD = 0.05  # share of the rows
 RANGE_OF_SD = 3.29  # distance of the quantiles at 5 and 95 % of a Gaussian, in standard deviations
 MAX_ROUNDS = 3  # fits, each without the likely anomalies of the one before
-LIKELY = 1e-5  # largest p-value of the rows that are left out of the next fit: regular rows are not
+LOST = 0.01  # probability that a fit leaves out a row of a table without anomalies whose model is right
 MAX_TRIMMED = 0.2  # share of the rows
 MIN_HELD_OUT = 50  # rows; half of them are held out for calibration
 ROWS_EACH = 10  # minimum number of rows per component
@@ -258,7 +258,7 @@ class _Training:
             tree = with_expected(tree)
             log_p = model_p_values(tree, rows)[1]
             tree = with_null(tree, log_p)
-            likely = null_of(tree).p_values(log_p) <= LIKELY
+            likely = null_of(tree).p_values(log_p) <= LOST / len(rows)
             is_done = not (kept & likely).any() and (number > 0 or bool(likely[~kept].all()))
             if not fitted.tried or is_done or likely.mean() > MAX_TRIMMED:
                 break

@@ -15,6 +15,7 @@ from bayesgmm.predictions.replication import simulate
 from bayesgmm.predictions.tied_mixtures import TiedMixtures
 from bayesgmm.priors.backgrounds import QUARTILES_APART
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +25,7 @@ MAX_COUNTED_ROWS = 20_000  # rows used to estimate each component's share
 DRAWS = 200  # posterior draws of the chosen model
 MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
 MIDDLING = (0.0005, 0.005)  # range of p-values that distant anomalies do not have
+SMALL = 0.1  # largest p-value that is counted where too few may be small
 FALSE_ALARMS = 0.02
 FEW_ROWS = 5  # rows of a component that may be anomalies; or one more than columns
 LOWEST = -690.0  # logarithm of the smallest p-value, 1e-300: none is 0
@@ -135,6 +137,33 @@ def heavy_tail(p_value: Array) -> str:
         f"{len(p_value) * (high - low):.1f} are expected: the rows have heavier tails than the model, or "
         "there are many mild anomalies. The false discovery rate may not hold: more of the flagged rows may be regular."
     )
+
+
+def calibration_words(p_value: Array) -> str:
+    """Say whether as many p-values (N,) are small, but not very small, as are expected of regular rows.
+
+    If they are, p-values and false discovery rates hold, even where the model does not describe the rows in full.
+
+    Examples
+    --------
+    >>> regular = (np.arange(1000) + 0.5) / 1000
+    >>> calibration_words(regular)
+    'p-values are as expected: 99 of 1,000 rows have one from 0.0005 to 0.1, where 99.5 are expected'
+    >>> calibration_words(regular**0.3)[:35]
+    'p-values are larger than necessary,'
+    """
+    from scipy.stats import binom
+
+    if heavier := heavy_tail(p_value):
+        return f"use the p-values with care: {heavier}"
+    low, high = MIDDLING[0], SMALL
+    count, n = int(((p_value > low) & (p_value <= high)).sum()), len(p_value)
+    numbers = (
+        f"{count:,} of {plural(n, 'row')} have one from {low:g} to {high:g}, where {n * (high - low):,.1f} are expected"
+    )
+    if binom.cdf(count, n, high - low) > FALSE_ALARMS:
+        return f"p-values are as expected: {numbers}"
+    return f"p-values are larger than necessary, so mild anomalies may be missed: {numbers}"
 
 
 def scores(tree: "xr.DataTree", data: DataLike) -> Array:

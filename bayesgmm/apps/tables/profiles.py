@@ -16,6 +16,7 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 QUARTILES_OF_SD = 1.349  # distance of the quartiles of a Gaussian, in standard deviations
 MIN_DIFFERENCE = 0.5  # minimum difference that is reported
 SIDE = 0.75  # share of the other rows below the median of a cluster whose values are high, or above it if they are low
+SEPARATES = 0.75  # separation from which a column is named, whatever the difference of the medians
 INSIDE = 0.1  # share of the other rows among the central 90 % of a cluster whose values lie between theirs
 OUTLYING = 5.0  # difference of a small cluster from which its values are outliers
 LONE = 3  # rows that are always outliers, if they are a cluster
@@ -42,8 +43,10 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
         divided by the standard deviation within the two groups, which is taken from their quartiles; NaN if there are
         no other rows or the column does not vary; ``side``, ``'high'`` or ``'low'`` if three quarters of the other rows
         are below or above the cluster's median, ``'middle'`` if they lie on both sides and hardly any between, else
-        empty; and ``far``, the value of the cluster that is farthest from it, if it
-        lies more than ten times the distance of the quartiles beyond them, else NaN.
+        empty; ``separation``, how well the column alone tells the cluster from the other rows: the largest difference
+        of the two distribution functions (in the middle, those of the distances from the cluster's median);
+        ``exactly``, a value of the cluster that separates it as well, else NaN; and ``far``, the value of the cluster
+        that is farthest from it, if it lies more than ten times the distance of the quartiles beyond them, else NaN.
 
     Examples
     --------
@@ -63,9 +66,36 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
             own, others = x[inside], x[~inside]
             row = {"cluster": cluster, "column": str(name), "size": own.size, "mean": own.mean(), "sd": _sd(own)}
             quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
-            against = {"difference": _difference(own, others), "side": _side(quantiles, others), "far": _far(own)}
-            summaries.append(row | quantiles | against)
+            summaries.append(row | quantiles | _against(own, others, quantiles) | {"far": _far(own)})
     return pd.DataFrame(summaries).set_index(["cluster", "column"])
+
+
+def _against(own: Array, others: Array, quantiles: dict[str, float]) -> dict[str, object]:
+    """Compare the values of a cluster with those of all other rows."""
+    side = _side(quantiles, others)
+    near = (np.abs(own - quantiles["median"]), np.abs(others - quantiles["median"]))
+    return {
+        "difference": _difference(own, others),
+        "side": side,
+        "separation": _separation(*(near if side == "middle" else (own, others))),
+        "exactly": _exactly(own, others),
+    }
+
+
+def _separation(own: Array, others: Array) -> float:
+    """Largest difference of two distribution functions: 1 if a threshold separates the values without an error."""
+    if not others.size:
+        return np.nan
+    at = np.concatenate([own, others])
+    below = (np.searchsorted(np.sort(x), at, side="right") / x.size for x in (own, others))
+    return float(np.abs(np.subtract(*below)).max())
+
+
+def _exactly(own: Array, others: Array) -> float:
+    """Value that most of a cluster has and few others have, such as a spike of zeros; NaN if there is none."""
+    value = float(np.median(own))
+    is_spike = own.size > LONE and others.size > 0 and (own == value).mean() - (others == value).mean() >= SEPARATES
+    return value if is_spike else np.nan
 
 
 def _sd(x: Array) -> float:
@@ -105,10 +135,12 @@ def _far(x: Array) -> float:
 
 
 def special_columns(profile: "pd.DataFrame", cluster: int) -> "pd.DataFrame":
-    """Return the rows of a profile in which a cluster differs from the other rows, the largest difference first."""
+    """Return the rows of a profile in which a cluster differs from the other rows, what separates it best first."""
     own = profile.loc[cluster]
     differs = (own["difference"].abs() >= MIN_DIFFERENCE) & (own["side"] != "") | (own["side"] == "middle")
-    return own[differs].sort_values("difference", key=abs, ascending=False)
+    separates = (own["separation"] >= SEPARATES) & (own["side"] != "")
+    special = own[differs | separates | own["exactly"].notna()]
+    return special.sort_values(["separation", "difference"], key=abs, ascending=False)
 
 
 def description(profile: "pd.DataFrame", cluster: int) -> str:
@@ -135,8 +167,14 @@ def _unremarkable(profile: "pd.DataFrame") -> str:
 
 def _listed(special: "pd.DataFrame", what: str) -> str:
     return ", ".join(
-        f"{row['side']} {name} ({what}{number_in_words(row['median'])})" for name, row in special.iterrows()
+        _spike(name, row) or f"{row['side']} {name} ({what}{number_in_words(row['median'])})"
+        for name, row in special.iterrows()
     )
+
+
+def _spike(name: object, row: "pd.Series") -> str:
+    """Say that nearly the whole cluster has one value, which the other rows do not have; empty if that is not so."""
+    return f"{name} exactly {number_in_words(row['exactly'])}" if row["exactly"] == row["exactly"] else ""
 
 
 def is_outlying(profile: "pd.DataFrame", cluster: int) -> bool:
@@ -148,7 +186,7 @@ def is_outlying(profile: "pd.DataFrame", cluster: int) -> bool:
 
 
 def names(profile: "pd.DataFrame") -> list[str]:
-    """Propose a name for each cluster: its two largest differences, more where names would be equal.
+    """Propose a name for each cluster: the two columns that separate it best, more where names would be equal.
 
     Examples
     --------
@@ -169,7 +207,7 @@ def names(profile: "pd.DataFrame") -> list[str]:
 
 
 def _name(special: "pd.DataFrame", count: int, outlying: bool) -> str:
-    words = [f"{side} {name}" for name, side in special["side"].head(count).items()]
+    words = [_spike(name, row) or f"{row['side']} {name}" for name, row in special.head(count).iterrows()]
     return ("outliers: " if outlying else "") + (", ".join(words) or "average")
 
 

@@ -52,6 +52,16 @@ def test_rows_that_are_left_out_of_the_first_fit_are_few_and_very_far():
     assert not absurd(x, 30.0).any()
 
 
+def test_hardly_any_table_without_anomalies_loses_a_row():
+    """At most one table in a hundred should: three of ten would by chance with probability 1e-4."""
+    lost = 0
+    for seed in range(10):
+        x = np.random.default_rng(seed).normal(size=(60, 2))
+        fit = find_anomalies(x, n_components=1, transform="none", progress=False).fit
+        lost += fit["observed_data"].sizes["point"] < 60
+    assert lost <= 2
+
+
 def test_a_share_of_the_rows_is_called():
     found = find_anomalies(three_groups(), contamination=0.05, **QUICK | {"n_components": 1})
     assert found.rows["anomaly"].sum() == 9

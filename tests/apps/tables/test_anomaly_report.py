@@ -7,6 +7,9 @@ import pytest
 
 from bayesgmm.apps import find_anomalies, save_anomalies
 from bayesgmm.apps.tables.anomaly_report import FILES, answer_words, columns_that_matter
+from bayesgmm.apps.tables.anomaly_verdict import findings_of, verdict
+from bayesgmm.cli.terminal import as_options
+from bayesgmm.diagnosis import diagnose
 from bayesgmm.errors import DataError
 
 mpl.use("Agg")
@@ -72,3 +75,25 @@ def test_a_report_without_anomalies_says_so(machine, tmp_path):
     none = find_anomalies(machine[machine["heat"] < 100], n_components=1, fdr=1e-6, progress=False)
     save_anomalies(none, tmp_path, progress=False)
     assert "0 of 383 rows are flagged" in (tmp_path / "report.html").read_text()
+
+
+def test_checks_leave_out_the_flagged_rows():
+    """They hold points where the mixture expects none, whatever the mixture."""
+    x = np.append(np.random.default_rng(0).normal(size=44), 12.0)
+    found = find_anomalies(x[:, None], n_components=1, progress=False)
+    assert found.flagged.index.tolist() == [44]
+    assert 44 in found.fit["observed_data"]["point"]
+    assert "unexplained points" in {finding.check for finding in diagnose(found.fit, progress=False)}
+    findings = findings_of(found, progress=False)
+    assert "unexplained points" in findings.passed
+    sentences = " ".join(verdict(found, findings))
+    assert "checks of the mixture, without the flagged row" in sentences
+    assert "Do not trust" not in sentences
+
+
+def test_every_sentence_of_the_report_is_worded_for_its_reader(found, tmp_path):
+    options = {"drop": "--drop", "columns": "--columns", "transform": "--transform", "n_components": "-k"}
+    save_anomalies(found, tmp_path, progress=False, wording=lambda text: as_options(text, options))
+    page = (tmp_path / "report.html").read_text()
+    assert "--drop speed leaves a column out" in page
+    assert "drop=&#39;" not in page

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
@@ -92,6 +93,42 @@ def test_names_are_different():
     given = names(profiles(rows, [0, 0, 1, 1, 2, 2]))
     assert len({*given}) == 3
     assert given[0] in ("low a, low b", "low b, low a")
+
+
+def test_separation_is_the_statistic_of_kolmogorov_and_smirnov():
+    rng = np.random.default_rng(0)
+    for spread in (0.2, 1, 5):
+        own, others = rng.normal(0.5, spread, 70).round(1), rng.normal(0, 1, 90).round(1)
+        table = profiles(pd.DataFrame({"x": np.concatenate([own, others])}), np.repeat([0, 1], [70, 90]))
+        table = table[table["side"] != "middle"]
+        assert table["separation"].to_numpy() == pytest.approx(ks_2samp(own, others).statistic)
+
+
+def test_clusters_are_named_by_what_separates_them():
+    """A spike of zeros divides the rows; the medians of another column differ more, in standard deviations."""
+    rng = np.random.default_rng(0)
+    spent = np.exp(rng.normal(1, 2, 400)) * np.repeat([0, 1], [100, 300])
+    spent[100:130] = 0
+    table = profiles(
+        pd.DataFrame({"visits": rng.normal(size=400) + np.repeat([2, 0], [100, 300]), "spent": spent}),
+        np.repeat([0, 1], [100, 300]),
+    )
+    assert table.loc[0, "difference"].abs().idxmax() == "visits"
+    assert names(table) == ["spent exactly 0, high visits", "high spent, low visits"]
+    assert description(table, 0).startswith("spent exactly 0, high visits (median ")
+
+
+def test_the_components_that_were_merged_are_described_beside_the_clusters(tmp_path, undrawn):
+    rng = np.random.default_rng(0)
+    bars = np.column_stack([rng.uniform(0, 12, size=300), rng.normal(scale=0.3, size=300)])
+    bars[150:, 1] += 8
+    found = cluster_table(bars, n_components=4, covariance="full", method="vb", **QUIET)
+    (beside,) = [line for line in found.answer() if line.startswith("without merging: 4 groups")]
+    assert beside.count(" rows (") == 4
+    assert "high x0" in beside
+    found.save(tmp_path, progress=False)
+    assert beside in (tmp_path / "summary.txt").read_text().splitlines()
+    assert "without merging: 4 groups" in (tmp_path / "report.html").read_text().replace("Without", "without")
 
 
 def test_cross_tables_agree_with_pandas(flower_clusters):
