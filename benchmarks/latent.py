@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 
 import bayesgmm as bg
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Blocks, Table, fold
 
 TITLE = "## Missing values and errors of measurement"
@@ -27,6 +29,10 @@ def fastest(call, repeats=15):
     return min(seconds)
 
 
+def with_gaps(x, rng):
+    return np.where(rng.random(x.shape) < SHARE, np.nan, x)
+
+
 def sweeps():
     print("A sweep on one thread, ms; in brackets the ratio to exact points.\n")
     print("| N, D, K | exact | 10 % missing | standard errors | covariances of errors |\n|---|---|---|---|---|")
@@ -38,7 +44,7 @@ def sweeps():
         sd = rng.uniform(0.05, 0.3, size=x.shape)
         points = (
             Blocks.from_rows(x),
-            Blocks.from_rows(np.where(rng.random(x.shape) < SHARE, np.nan, x)),
+            LogPosterior.of(bg.MixtureModel(1), as_points(with_gaps(x, rng), gaps=True)).blocks,
             Blocks.from_rows(x, noise=sd**2),
             Blocks.from_rows(x, noise=sd[:, :, None] * sd[:, None, :] * (0.5 + 0.5 * np.eye(d))),
         )

@@ -23,6 +23,7 @@ from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import NormalMeans
 from bayesgmm.sweep.compilation import Callback
 from bayesgmm.sweep.imputation import imputed
+from bayesgmm.sweep.latent_cells import by_pattern
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array, Blocks, Table, fold
 
@@ -75,6 +76,8 @@ class LogPosterior:
         """
         resolved = as_model(model).resolve(points)
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
+        if points.has_gaps:  # the order of the rows does not matter here
+            points = points.take(by_pattern(np.isnan(points.values)))
         blocks = imputed(standard.blocks(points, points.weights))
         row = None if resolved.background is None else resolved.background.row(standard)
         return cls(resolved, replace(blocks, background=row), standard)

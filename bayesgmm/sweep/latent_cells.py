@@ -59,6 +59,21 @@ class LatentCells:
         return LatentCells(np.pad(self.missing, [(0, more), (0, 0)]), noise)
 
 
+def by_pattern(missing: BoolArray) -> IntArray:
+    """Return an order of rows (N,): those with the same missing columns follow each other, complete ones come first.
+
+    Blocks of rows with the same missing columns are computed several times as fast as mixed ones.
+
+    Examples
+    --------
+    >>> by_pattern(np.array([[True, False], [False, False], [True, True], [True, False]]))
+    array([1, 0, 3, 2])
+    """
+    pattern = np.ascontiguousarray(np.packbits(missing, axis=1))
+    number = np.unique(pattern.view(f"V{pattern.shape[1]}").ravel(), return_inverse=True)[1]
+    return np.lexsort([number, missing.sum(axis=1)])
+
+
 def latent_numbers(latent: LatentCells | None) -> IntArray:
     """Return latent cells in the form that compiled code reads; empty if there are none.
 

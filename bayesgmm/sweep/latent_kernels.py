@@ -152,10 +152,12 @@ def _separate(latent, at, d, centred, memory, exact, kept):
     store4(memory, exact + d * BLOCK, *spread4(0.0))
     for a in range(latent[at + COUNT]):
         first, to = cell_columns(latent, at) + a * BLOCK, kept + a * BLOCK
-        store4(memory, to, *_gather_rows4(memory, exact, latent, first))
         if latent[at + SAME] > 0:
-            store4(memory, exact + latent[first] * BLOCK, *spread4(0.0))
+            place = exact + latent[first] * BLOCK
+            store4(memory, to, *load4(memory, place))
+            store4(memory, place, *spread4(0.0))
         else:
+            store4(memory, to, *_gather_rows4(memory, exact, latent, first))
             start, stop = rows_with(latent, at, a)
             for r in range(start, stop):
                 memory[exact + latent[first + latent[r]] * BLOCK + latent[r]] = 0.0
@@ -178,10 +180,11 @@ def _conditional_precision(latent, floats, at, a, b, d, memory):
     """Return an entry of the precision of the latent cells, given what was measured."""
     columns, noise = cell_columns(latent, at), latent[at + FLOATS] + BLOCK
     first, second = columns + a * BLOCK, columns + b * BLOCK
-    if a == b:
+    if latent[at + SAME] > 0:
+        i, j = latent[first], latent[second]
+        value = spread4(memory[d * d + ((d + 1) ** 2 + i if a == b else i * (d + 1) + j)])
+    elif a == b:
         value = _gather4(memory, d * d + (d + 1) ** 2, latent, first)
-    elif latent[at + SAME] > 0:
-        value = spread4(memory[d * d + latent[first] * (d + 1) + latent[second]])
     else:
         value = _gather_pairs4(memory, d * d, d + 1, latent, first, second)
     if latent[at + KIND] == COVARIANCES:
@@ -279,8 +282,11 @@ def _expectations(latent, floats, at, dense, has_pull, memory, pull, spare, kept
     noisy = latent[at + KIND] != NO_NOISE
     for a in range(count):
         value = spread4(0.0)
-        if has_pull:
-            value = mul4(minus, _gather_rows4(memory, pull, latent, cell_columns(latent, at) + a * BLOCK))
+        first = cell_columns(latent, at) + a * BLOCK
+        if has_pull and latent[at + SAME] > 0:
+            value = mul4(minus, load4(memory, pull + latent[first] * BLOCK))
+        elif has_pull:
+            value = mul4(minus, _gather_rows4(memory, pull, latent, first))
         if noisy:
             value = add4(value, _noise_times(latent, floats, at, a, memory, kept))
         store4(memory, spare + a * BLOCK, *value)
