@@ -36,6 +36,26 @@ def test_checks_that_need_complete_rows_are_named(fit) -> None:
     assert not found.of("problem")
 
 
+def test_reasons_are_those_of_the_observed_cells(fit) -> None:
+    """A row is explained as by the marginal mixture of its observed columns, and a wrong value is found among them."""
+    wrong = SAMPLE.X[:3].copy()
+    wrong[0, 1] += 30.0
+    wrong[[0, 1], 2] = np.nan
+    wrong[2] = np.nan
+    answer = bg.explain_anomalies(fit, wrong, draws=None)
+    assert answer["suspect"].values.tolist() == [[False, True, False], [False] * 3, [False] * 3]
+    assert str(answer["reason"].values[0]).startswith("x1")
+    assert answer["reason"].values[2] == "no value is observed"
+    assert np.isnan(answer["z"].values).tolist() == np.isnan(wrong).tolist()
+    p = fit["posterior"].to_dataset().stack(draw_=("chain", "draw"))
+    k = int(answer["component"].values[1])
+    own = p.sel(component=k).transpose("draw_", ...)
+    precision = np.linalg.inv(own["covariance"].values[:, :2, :2])
+    away = wrong[1, :2] - own["mean"].values[:, :2]
+    z = np.einsum("sij,sj->si", precision, away) / np.sqrt(np.diagonal(precision, axis1=1, axis2=2))
+    np.testing.assert_allclose(answer["z"].values[1, :2], z.mean(axis=0), rtol=1e-8)
+
+
 def test_pictures_show_what_is_observed(fit) -> None:
     for draw in (bg.plots.assignments, bg.plots.pairs, bg.plots.density, bg.plots.anomalies, bg.plots.partition):
         draw(fit)

@@ -164,6 +164,12 @@ class Points:
         shown = ", ".join(each[:SHOWN]) + (f" and {len(each) - SHOWN} more" if len(each) > SHOWN else "")
         return f"median standard error, as a share of the standard deviation of the measured values: {shown}"
 
+    def exact(self, what: str) -> "Points":
+        """Return these points; raise DataError, which begins with ``what``, if they have errors of measurement."""
+        if self.noise is not None:
+            raise DataError(f"{what} does not allow for errors of measurement, and these points have them (noise=)")
+        return self
+
     def complete(self, what: str) -> "Points":
         """Return these points.
 
@@ -177,9 +183,7 @@ class Points:
         DataError
             When a cell is missing, or there are errors of measurement.
         """
-        if self.noise is not None:
-            raise DataError(f"{what} does not allow for errors of measurement, and this fit has them (noise=)")
-        if self.has_gaps:
+        if self.exact(what).has_gaps:
             raise DataError(f"{what} needs complete rows\n  {_places(self.values, self.columns, self.index)}")
         return self
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, transforms_of
+from bayesgmm.posterior.subsets import marginal
 from bayesgmm.predictions.densities import dataset
 from bayesgmm.predictions.suspects import Gaussians, Suspects, find_suspects, given_rest
 from bayesgmm.sweep.stats import Array
+from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import number_in_words, plural
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 DRAWS = 100  # default number of posterior draws that z-scores are averaged over
 ROUNDING = 1e-13  # of a value that was transformed and transformed back
 MAX_NAMED = 3  # maximum number of columns in a reason
+CELLS = ("rest_z", "rest_expected", "z", "marginal_z", "expected")  # numbers of each cell
 
 
 def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
@@ -41,6 +44,8 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     ordinary in its own column (a weight of 70 kg) and unusual given the other columns (a height of 1 m): then ``z`` is
     large, and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
     ``marginal_z`` is large, and ``z`` can be small.
+
+    Of a point with missing values, what is observed is explained; its other cells are NaN.
 
     If the fit has transforms, z-scores are those of the transformed columns; values and expectations are in data units.
 
@@ -64,7 +69,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     Raises
     ------
     DataError
-        When the data do not have the columns of the fit.
+        When the data do not have the columns of the fit, or have errors of measurement.
     FitFileError
         When ``fit`` is not a fit, or holds no data and none are given.
 
@@ -84,31 +89,54 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     >>> bool(abs(answer["marginal_z"]).max() < 1.5), bool(abs(answer["z"]).min() > 10)
     (True, True)
     """
-    points, posterior = points_for(fit, data).complete("explain_anomalies"), aligned(fit, draws)
+    points, posterior = points_for(fit, data).exact("explain_anomalies"), aligned(fit, draws)
+    gaps, transforms = np.isnan(points.values), transforms_of(fit)
+    found = {name: np.full(gaps.shape, np.nan) for name in CELLS}
+    suspect, component = np.zeros(gaps.shape, dtype=bool), np.zeros(len(gaps), dtype=np.intp)
+    component[:] = posterior.parameters.weight.mean(axis=0).argmax()
+    reasons = np.full(len(gaps), "no value is observed", dtype=object)
+    for pattern in np.unique(gaps, axis=0):  # rows with the same missing columns: a mixture of the others
+        rows, at = np.flatnonzero((gaps == pattern).all(axis=1)), np.flatnonzero(~pattern)
+        if at.size:
+            part = points.take(rows).in_columns(at.tolist())
+            own = transforms.chosen([transforms.names[j] for j in at])
+            answer = _explained(fit, marginal(posterior, part.columns), part, own)
+            component[rows], suspect[np.ix_(rows, at)], reasons[rows] = answer.component, answer.suspect, answer.reasons
+            for name, values in answer.cells.items():
+                found[name][np.ix_(rows, at)] = values
+    each, names = ("point", "feature"), fit["posterior"].coords["component"].values
+    variables = {"component": ("point", names[component]), "suspect": (each, suspect)}
+    variables |= {name: (each, values) for name, values in found.items()}
+    scores = dataset(points, variables, feature=list(transforms.names if transforms.changed else points.columns))
+    return scores.assign(reason=("point", reasons.astype(str)))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What ``explain_anomalies`` finds of complete points: components (N,), suspect cells (N, D), and for each cell."""
+
+    component: NDArray[np.intp]
+    suspect: NDArray[np.bool_]
+    cells: dict[str, Array]
+    reasons: list[str]
+
+
+def _explained(fit: "xr.DataTree", posterior: Posterior, points: Points, transforms: ColumnTransforms) -> _Answer:
+    """Explain complete points by a posterior of their columns."""
     components, kept = _gaussians(fit, posterior)
     found = find_suspects(points.values, components)
     rest_z, rest_expected = given_rest(points.values, components, found)
     component = kept[found.component]
-    z, marginal, expected = _z_scores(posterior, points.values, component)
-    if (transforms := transforms_of(fit)).changed:
+    z, marginal_z, expected = _z_scores(posterior, points.values, component)
+    if transforms.changed:
         unit = transforms.inverse(components.mean[found.component])
         expected, rest_expected = transforms.inverse(expected), transforms.inverse(rest_expected)
         values = _unrounded(transforms.inverse(points.values), unit)
         points = replace(points, values=values, columns=transforms.names)
-    each = ("point", "feature")
     names = fit["posterior"].coords["component"].values
-    variables = {
-        "component": ("point", names[component]),
-        "suspect": (each, found.cells),
-        "rest_z": (each, rest_z),
-        "rest_expected": (each, rest_expected),
-        "z": (each, z),
-        "marginal_z": (each, marginal),
-        "expected": (each, expected),
-    }
-    scores = dataset(points, variables, feature=list(points.columns))
     reasons = _reasons(points, found, rest_z, rest_expected, names[component])
-    return scores.assign(reason=("point", np.array(reasons, dtype=object).astype(str)))
+    cells = dict(zip(CELLS, (rest_z, rest_expected, z, marginal_z, expected), strict=True))
+    return _Answer(component, found.cells, cells, reasons)
 
 
 def _gaussians(fit: "xr.DataTree", posterior: Posterior) -> tuple[Gaussians, NDArray[np.intp]]:

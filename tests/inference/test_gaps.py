@@ -123,11 +123,8 @@ def test_what_needs_complete_rows_says_so() -> None:
             quick_fit("gibbs", **settings)
     with pytest.raises(bg.errors.DeclarationError, match="FiniteMixture"):
         quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
-    fit = quick_fit("em")
     with pytest.raises(bg.errors.DataError, match="cross-conformal' needs complete rows"):
         bg.anomaly_scores(quick_fit("em", SAMPLE.X), HOLED, reference="cross-conformal")
-    with pytest.raises(bg.errors.DataError, match="explain_anomalies needs complete rows"):
-        bg.explain_anomalies(fit)
 
 
 def test_a_column_without_values_is_refused() -> None:
