@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesgmm.diagnosis import components, engines, mixing, modes, points, predictions, priors, tempering
+from bayesgmm.diagnosis import components, engines, measurement, mixing, modes, points, predictions, priors, tempering
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
@@ -140,6 +140,8 @@ CHECKS: dict[str, Check] = {
     "last stick": Check(components.last_stick, _truncated),
     "empty components": Check(components.emptied, _points),
     "thin components": Check(components.thin, _points),
+    "missing values": Check(measurement.missing_values, _points),
+    "hidden spread": Check(measurement.hidden_spread, _points),
     "labels": Check(components.labels, _several_components),
     "prior": Check(priors.prior_sensitivity, _prior_known),
     "predictive fit": Check(predictions.predictive_misfit, _unweighted_complete),

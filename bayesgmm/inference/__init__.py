@@ -18,6 +18,7 @@ from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
+from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
 from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
@@ -236,7 +237,8 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         labels=labels,
     )
     tree = annotate(tree, info)  # so that the checks know that it is relabelled
-    messages = [*estimate.warnings, *map(str, cut_off(info, len(points.values))), *mixing.fit_warnings(tree)]
+    found = [*cut_off(info, len(points.values)), *hidden_spread(tree)]
+    messages = [*estimate.warnings, *map(str, found), *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 

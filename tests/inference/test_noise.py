@@ -102,3 +102,19 @@ def test_the_choice_of_a_number_allows_for_errors() -> None:
     measured = wide + sd * np.random.default_rng(3).normal(size=wide.shape)
     assert int(bg.select(measured, [1, 2], seed=0, progress=False)["n_components"].iloc[0]) == 2
     assert int(bg.select(measured, [1, 2], noise=sd, seed=0, progress=False)["n_components"].iloc[0]) == 1
+
+
+@pytest.mark.parametrize("method", ["em", "mle"])
+def test_a_spread_that_the_errors_hide_is_said(method: str) -> None:
+    """The true standard deviation is a tenth of the errors': the likelihood is highest at zero."""
+    rng = np.random.default_rng(0)
+    x = np.where(np.arange(500) % 2, 0.0, 4.0)[:, None] + 0.1 * rng.normal(size=(500, 1)) + rng.normal(size=(500, 1))
+    with pytest.warns(bg.FitWarning, match="the errors of measurement explain all of the spread: component 0"):
+        fit = bg.fit(bg.MixtureModel(2, "tied"), x, method, noise=1.0, seed=0, progress=False)
+    assert "hidden spread" in {finding.check for finding in bg.diagnose(fit, progress=False)}
+
+
+def test_a_spread_above_the_errors_is_no_finding() -> None:
+    found = bg.diagnose(quick_fit("em", X, noise=SD), ["hidden spread", "missing values"], progress=False)
+    assert [finding.check for finding in found] == ["missing values"]
+    assert str(next(iter(found))).startswith("1 of 600 values is missing")

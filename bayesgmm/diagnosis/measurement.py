@@ -1,0 +1,59 @@
+"""Checks of how the points were observed: missing values, and errors of measurement that hide a component's spread."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesgmm.findings import Finding
+from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.draws import size
+from bayesgmm.posterior.schema import holds_points, observed
+from bayesgmm.wording import listing
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DRAWS = 200
+HIDDEN = 0.05  # standard deviation below which a component's spread is hidden, as a share of that of the errors
+
+
+def missing_values(fit: "xr.DataTree") -> list[Finding]:
+    """Say how many values are missing, which may be a mistake in the data."""
+    points = observed(fit)
+    if not points.has_gaps:
+        return []
+    why = "That is right if values are missing at random: not because of what they are."
+    advice = "bg.plots.missing shows which ones; bg.impute estimates them."
+    cells = np.isnan(points.values)
+    evidence: dict[str, object] = {"missing": dict(zip(points.columns, cells.sum(axis=0).tolist(), strict=True))}
+    what = f"{points.gap_words()}."
+    return [Finding("note", "missing values", what[0].upper() + what[1:], why, advice, evidence)]
+
+
+def hidden_spread(fit: "xr.DataTree") -> list[Finding]:
+    """Check for components that are much narrower than the errors of measurement: their covariances are undetermined.
+
+    The likelihood is then highest at a spread of zero, an edge of what is possible.
+    """
+    if not holds_points(fit) or (points := observed(fit)).noise is None:
+        return []
+    errors = np.median(points.error_covariances, axis=0)
+    measured = np.flatnonzero(np.diagonal(errors) > 0)
+    if not measured.size:
+        return []
+    p = aligned(fit).thin(DRAWS).parameters
+    covariance = p.covariance[..., measured[:, None], measured]
+    value, vector = np.linalg.eigh(errors[np.ix_(measured, measured)])
+    white = vector / np.sqrt(np.maximum(value, 1e-12 * value.max()))
+    narrowest = np.sqrt(np.maximum(np.linalg.eigvalsh(white.T @ covariance @ white)[..., 0], 0.0))
+    ratio = np.median(narrowest, axis=0)
+    hidden = np.flatnonzero(ratio < HIDDEN)
+    if not hidden.size:
+        return []
+    names = fit["posterior"].coords["component"].values
+    each = listing([f"component {names[k]} ({ratio[k]:.1g})" for k in hidden]).replace("'", "")
+    what = f"In some direction the errors of measurement explain all of the spread: {each} of the typical error."
+    why = "The covariance there is at the edge of what is possible, zero, and says little about the true spread."
+    posterior = "Look at its credible interval, and set the scale of the prior of the covariances."
+    advice = "Try method='nuts', whose intervals say how large it may be." if size(fit) == (1, 1) else posterior
+    return [Finding("warning", "hidden spread", what, why, advice, {"ratio": ratio.tolist()})]
