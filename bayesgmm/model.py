@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, field_va
 
 from bayesgmm.bundled import card_path as card_path  # public as bg.model.card_path and bg.model.cards
 from bayesgmm.bundled import cards as cards
-from bayesgmm.data.points import Points, Summary
+from bayesgmm.data.points import Points
+from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, by_name
 from bayesgmm.errors import DataError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES, Family

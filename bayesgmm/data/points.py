@@ -13,6 +13,7 @@ from bayesgmm.data.columns import column_names, doubles_of, require_distinct, se
 from bayesgmm.data.containers import named_frame, row_labels
 from bayesgmm.data.noise import as_noise
 from bayesgmm.data.numbers import LARGEST, as_matrix, as_weights
+from bayesgmm.data.summaries import Summary
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import SHOWN, listing, plural
@@ -228,53 +229,13 @@ class Points:
         return centre, sd
 
     @cached_property
-    def summary(self) -> "Summary":
+    def summary(self) -> Summary:
         """Range and spread of the columns, from which default priors are computed."""
         mean, sd = self.centre_and_sd
         low, high = np.nanmin(self.counted, axis=0), np.nanmax(self.counted, axis=0)
         count = self.total_weight
         variance = sd**2 * (count / (count - 1) if count >= 2 else 1)  # weights may be shares that sum to one
         return Summary(self.columns, len(self.counted), mean, low / 2 + high / 2, high - low, variance)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Range and spread of the data, in data units, from which default priors are computed.
-
-    Parameters
-    ----------
-    columns : tuple of D str
-    n_points : int
-        Rows whose weight is not zero.
-    mean, midrange, range, variance : (D,) float
-    """
-
-    columns: tuple[str, ...]
-    n_points: int
-    mean: Array
-    midrange: Array
-    range: Array
-    variance: Array
-
-    def varied_range(self) -> Array:
-        """Return the range of each column (D,).
-
-        Raises
-        ------
-        DataError
-            When a column is constant, so that the data can't set the scale of a prior.
-        """
-        constant = [name for name, r in zip(self.columns, self.range, strict=True) if not r > 0]
-        if constant:
-            rows = plural(self.n_points, "row")
-            raise DataError(
-                f"{'column' if len(constant) == 1 else 'columns'} {listing(constant)} "
-                f"{'is' if len(constant) == 1 else 'are'} constant ({rows}), so the data can't set the scale of "
-                "a prior.\n"
-                "  Drop constant columns, or declare both means=NormalMeans(location=..., scale=...) "
-                "and covariances=WishartPrecision(scale=...)."
-            )
-        return self.range
 
 
 def n_rows(points: Points | Array) -> int:

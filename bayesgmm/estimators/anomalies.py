@@ -17,8 +17,8 @@ from bayesgmm.estimators.structures import best_count, fit_structures, left_out_
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions import cross_conformal
-from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.ranks import rank_p_values
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesgmm import inference
-from bayesgmm.data.points import Points, Summary
+from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.summaries import Summary
 from bayesgmm.engines import engine_named
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments

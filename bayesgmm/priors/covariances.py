@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm.data.points import Summary
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, Positive, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.squares import is_positive_definite

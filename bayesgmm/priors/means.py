@@ -7,8 +7,9 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from bayesgmm.data.points import Summary, per_column
+from bayesgmm.data.points import per_column
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.summaries import Summary
 from bayesgmm.declared import Declared, Numbers, Positive, PositiveNumbers, Row
 from bayesgmm.errors import DeclarationError
 from bayesgmm.families.chart_kernels import LOGARITHMS

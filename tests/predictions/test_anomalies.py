@@ -15,8 +15,8 @@ from bayesgmm.plots import anomaly_data
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import unpack
 from bayesgmm.predictions import anomalies, cross_conformal
-from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.ranks import rank_p_values
 from bayesgmm.predictions.replication import simulate
 
 mpl.use("Agg")

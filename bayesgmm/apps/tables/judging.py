@@ -26,14 +26,9 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError, warn
 from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.schema import observed, points_for, transforms_of
-from bayesgmm.predictions.anomalies import (
-    conformal_p_values,
-    has_few_points,
-    left_out,
-    rank_p_values,
-    rows_among,
-)
+from bayesgmm.predictions.anomalies import conformal_p_values, has_few_points, left_out, rows_among
 from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.ranks import rank_p_values
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.reading.marks import NUMBER_MARKS
 from bayesgmm.reading.settings import Source

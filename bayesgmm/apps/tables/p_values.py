@@ -9,8 +9,8 @@ import numpy as np
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed, points_for
-from bayesgmm.predictions.anomalies import rank_p_values
 from bayesgmm.predictions.predictive import assignments, mean_log_density
+from bayesgmm.predictions.ranks import rank_p_values
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.predictions.tied_mixtures import TiedMixtures
 from bayesgmm.priors.backgrounds import QUARTILES_APART
