@@ -193,7 +193,7 @@ def test_masked_cells_are_missing(table):
         with pytest.raises(DataError, match="2 values are missing"):
             as_points(data)
         with pytest.raises(DataError, match="NaN"):
-            bg.GaussianMixture(1).fit(data)
+            bg.AnomalyDetector().fit(data)
     assert as_points(np.ma.array([1, 2])).values.tolist() == [[1], [2]]
 
 

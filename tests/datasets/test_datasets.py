@@ -21,6 +21,7 @@ SHAPES = {
     "blobs": (400, 3),
     "sensors": (1000, 3),
     "waiting_times": (150, 2),
+    "open_cluster": (600, 7),
     "mixture": (500, 3),
 }
 
