@@ -2,6 +2,7 @@
 
 import warnings
 
+import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -50,6 +51,21 @@ def test_every_answer_works(fit, tmp_path) -> None:
     assert found.skipped["predictive fit"] == "the values have errors of measurement"
     path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
     assert "median standard error" in path.read_text()
+
+
+def test_leave_one_out_uses_the_errors(fit) -> None:
+    filled = bg.log_likelihood(fit, progress=False)
+    log = filled["log_likelihood"]["x"]
+    np.testing.assert_allclose(log.sum("point"), fit["sample_stats"]["loglik"], rtol=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a k-hat may be too high
+        row = bg.compare({"fit": fit}).loc["fit"]
+        assert row["elpd_loo"] == pytest.approx(az.loo(filled).elpd, abs=0.01)
+    without = fit.copy()
+    without["sample_stats"] = without["sample_stats"].to_dataset().drop_vars("loglik")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert bg.compare({"fit": without}).loc["fit", "loglik"] == pytest.approx(row["loglik"], rel=1e-9)
 
 
 def test_a_background_and_row_weights_stand_beside_errors() -> None:
@@ -120,6 +136,7 @@ def test_an_empty_cell_of_an_error_makes_a_value_missing(tmp_path) -> None:
     [
         (("--noise-columns", "nope"), "there is no column 'nope'"),
         (("--noise-columns", "pm_ra_error"), "noise has 1 column for 3 columns"),
+        (("--noise-columns", "pm_ra_error,pm_dec_error,pm_ra"), "--columns and --noise-columns both name 'pm_ra'"),
     ],
 )
 def test_wrong_columns_have_one_message(folder, options, message) -> None:

@@ -56,8 +56,7 @@ def read_for(
         frame = read(path, None if named is None else list(named))
         if named is None and card.data.truth in frame:
             frame = frame.drop(columns=card.data.truth)
-        if noise is not None:
-            frame = frame.drop(columns=[*noise.columns], errors="ignore")
+        frame = _without(frame, noise, columns)
     elif card.data.given:
         own = card.data.model_copy(update={"columns": named}).read()
         return own.frame, own.noise if noise_columns is None else noise_of(path, noise_columns)
@@ -96,7 +95,27 @@ def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
 def measured(path: Path, columns: str | None, noise_columns: str | None) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
     """Return the columns of a file to fit, and their standard errors."""
     frame, noise = read(path, chosen_columns(columns)), noise_of(path, noise_columns)
-    return frame if noise is None else frame.drop(columns=[*noise.columns], errors="ignore"), noise
+    return _without(frame, noise, columns), noise
+
+
+def _without(frame: "pd.DataFrame", noise: "pd.DataFrame | None", columns: str | None) -> "pd.DataFrame":
+    """Return the values of a table, without the columns of their standard errors.
+
+    Raises
+    ------
+    DataError
+        When a column was chosen as both.
+    """
+    from bayesgmm.errors import DataError
+    from bayesgmm.wording import listing
+
+    if noise is None:
+        return frame
+    if both := [name for name in chosen_columns(columns) or () if name in noise]:
+        raise DataError(
+            f"--columns and --noise-columns both name {listing(both)}; a column holds values or their errors"
+        )
+    return frame.drop(columns=[*noise.columns], errors="ignore")
 
 
 def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":

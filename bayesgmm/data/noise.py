@@ -1,6 +1,6 @@
 """Checks of errors of measurement: standard errors, or covariances of the errors of each row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +25,9 @@ def as_noise(noise: ArrayLike, values: Array, columns: Sequence[str], index: "ND
 
     Parameters
     ----------
-    noise : number, (D,), (N, D) or (N, D, D) array, or DataFrame
-        Standard errors, or covariances. A DataFrame has the columns of the data, or other names in the same order.
+    noise : number, (D,), (N, D) or (N, D, D) array, Series, mapping or DataFrame
+        Standard errors, or covariances. A DataFrame has the columns of the data, or other names in the same order; a
+        Series or mapping with one number for each column is read by name.
     values : (N, D) float
         The measured values, NaN where one is missing; its error is not read.
     columns : sequence of D str
@@ -42,9 +43,9 @@ def as_noise(noise: ArrayLike, values: Array, columns: Sequence[str], index: "ND
     ------
     DataError
         When the shape is another one, a number is negative, missing, or far larger than the range of its column, or a
-        matrix is not a covariance.
+        matrix is not a covariance; when a DataFrame has the row labels of the data in another order.
     """
-    given = _as_array(noise, values, columns)
+    given = _as_array(noise, values, columns, index)
     missing = np.isnan(values)
     if given.ndim == 3:
         return _covariances(given, missing, index)
@@ -66,11 +67,41 @@ def as_noise(noise: ArrayLike, values: Array, columns: Sequence[str], index: "ND
     return given
 
 
-def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str]) -> Array:
+def _by_name(noise: Any, columns: Sequence[str]) -> Any:
+    """Return the numbers of a mapping or Series from names to numbers in the order of the columns, others as they are.
+
+    Examples
+    --------
+    >>> _by_name({"b": 0.2, "a": 0.1}, ["a", "b"])
+    [0.1, 0.2]
+    """
+    if not isinstance(noise, Mapping) and type(noise).__name__ != "Series":
+        return noise
+    if len(noise) != len(columns) or not hasattr(noise, "items"):
+        return noise
+    numbers = {str(name): number for name, number in noise.items()}
+    if numbers.keys() != {*columns} or any(np.ndim(number) for number in numbers.values()):
+        return noise
+    return [numbers[name] for name in columns]
+
+
+def _require_order(labels: "pd.Index[Any]", index: "NDArray[Any] | pd.Index[Any]") -> None:
+    """Check that rows with the labels of the data are in their order: errors would else go to other rows, unseen."""
+    own, others = [*index], [*labels]
+    if own != others and len(own) == len(others) and {*own} == {*others}:
+        raise DataError(
+            "noise has the row labels of the data in another order\n"
+            "  Give noise.loc[X.index], or noise.to_numpy() if its rows are those of the data."
+        )
+
+
+def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "NDArray[Any] | pd.Index[Any]") -> Array:
     """Return an array (N, D) or (N, D, D)."""
     n_points, n_features = values.shape
+    noise = _by_name(noise, columns)
     frame = named_frame(noise, None)
     if frame is not None:
+        _require_order(frame.index, index)
         names = [str(name) for name in frame.columns]
         noise = frame[[*columns]] if set(columns) <= set(names) else frame
     try:

@@ -218,8 +218,11 @@ def _difference(one: Points, other: Points) -> str:
         return f"in its columns: {list(one.columns)}, not {list(other.columns)}"
     if one.values.shape != other.values.shape:
         return f"in its rows: {len(one.values)}, not {len(other.values)}"
-    if not np.array_equal(one.values, other.values):
-        return f"in the values of {int((one.values != other.values).any(axis=1).sum())} rows"
+    if not np.array_equal(one.values, other.values, equal_nan=True):
+        same = (one.values == other.values) | (np.isnan(one.values) & np.isnan(other.values))
+        return f"in the values of {int((~same).any(axis=1).sum())} rows"
+    if not np.array_equal(one.error_covariances, other.error_covariances):
+        return "in its errors of measurement"
     return "in its sample weights"
 
 
@@ -255,4 +258,4 @@ def _mean_loglik(fit: Opened, points: Points) -> float:
     if "sample_stats" in fit.tree.children and "loglik" in fit.tree["sample_stats"]:
         return float(fit.tree["sample_stats"]["loglik"].mean())
     weights = np.ones(len(points.values)) if points.weights is None else points.weights
-    return float(weights @ spread(fit.posterior, points.values).mean_log)
+    return float(weights @ spread(fit.posterior, points).mean_log)

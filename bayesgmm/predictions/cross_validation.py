@@ -85,7 +85,7 @@ def leave_one_out(name: str, fit: Opened, points: Points) -> LeftOut | None:
         return None
     chosen = np.linspace(0, fit.posterior.n_draws - 1, draws).round().astype(int)
     leave_out = leave_outs(fit, chosen)
-    logs = slices(fit.posterior.thin(draws), points.values[rows], f"leave-one-out, {name}")
+    logs = slices(fit.posterior.thin(draws), points.take(rows), f"leave-one-out, {name}")
     try:
         with np.errstate(all="ignore"):
             parts = [leave_out(log.T) for log in logs]
@@ -125,7 +125,7 @@ def _from_sample(fit: Opened, points: Points, rows: IntArray, elpd: Array, p_loo
 
     n_points = len(points.values)
     rough = fit.posterior.thin(max(MIN_DRAWS // 4, min(ENOUGH_DRAWS, ROUGH_WORTH // n_points)))
-    approximate_elpd = spread(rough, points.values).log_mean
+    approximate_elpd = spread(rough, points).log_mean
     total, of_rows, of_points = array_stats.diff_srs_estimator(elpd, approximate_elpd[rows], approximate_elpd, n_points)
     effective, _, _ = array_stats.srs_estimator(p_loo, n_points)
     return float(total), math.hypot(of_rows, of_points), float(effective)

@@ -21,6 +21,9 @@ def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bo
 
     .. math:: \ell_{sn} = \log \sum_k w_k^{(s)} \, \mathrm{Normal}(x_n \mid \mu_k^{(s)}, \Sigma_k^{(s)})
 
+    With errors of measurement the covariance is the sum of :math:`\Sigma_k` and that of the errors of the point. Of a
+    row with missing values the density is that of what is observed.
+
     Row weights are not used: each row counts as one point. ``az.loo`` [1]_ then leaves out single points, not rows that
     represent several; ``compare`` computes no leave-one-out for weighted rows.
 
@@ -67,7 +70,7 @@ def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bo
     points, tree = observed(fit), thinned(fit, draws)
     posterior, of = as_modelled(tree), tree["posterior"]
     single = posterior.n_draws * len(points.values) > SINGLE_ABOVE
-    log = kept(posterior, points.values, np.float32 if single else np.float64, progress)
+    log = kept(posterior, points, np.float32 if single else np.float64, progress)
     log += log_jacobian(points, transforms_of(fit)).astype(log.dtype)
     coords = {"chain": of["chain"].values, "draw": of["draw"].values, "point": plain_index(points.index)}
     shape = of.sizes["chain"], of.sizes["draw"], len(points.values)

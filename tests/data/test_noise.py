@@ -23,6 +23,21 @@ def test_a_table_of_errors_is_read_by_name_or_in_order() -> None:
         assert POINTS.measured(table).noise[0].tolist() == [1.0, 3.0]
 
 
+@pytest.mark.parametrize("kind", [dict, pd.Series, lambda numbers: pd.Series(numbers, name="sd")])
+def test_one_number_for_each_column_is_read_by_name(kind) -> None:
+    assert POINTS.measured(kind({"b": 3.0, "a": 1.0})).noise[0].tolist() == [1.0, 3.0]
+    assert POINTS.measured(kind({"a": 1.0, "b": 3.0})).noise[0].tolist() == [1.0, 3.0]
+
+
+def test_rows_in_another_order_are_refused() -> None:
+    """Read by position they would be wrong, and read by label they could be, where the data are an array."""
+    noise = pd.DataFrame({"a_err": [1.0, 2.0, 3.0], "b_err": 1.0})
+    with pytest.raises(DataError, match="noise has the row labels of the data in another order"):
+        POINTS.measured(noise[::-1])
+    assert POINTS.measured(noise[::-1].to_numpy()).noise[:, 0].tolist() == [3.0, 2.0, 1.0]
+    assert POINTS.measured(noise.set_index(np.array([9, 8, 7]))).noise[:, 0].tolist() == [1.0, 2.0, 3.0]
+
+
 def test_an_infinite_error_makes_a_value_missing() -> None:
     noise = np.ones((3, 2))
     noise[1, 0] = np.inf

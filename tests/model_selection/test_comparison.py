@@ -29,7 +29,7 @@ LOO = ["elpd_loo", "elpd_loo_se", "p_loo", "pareto_khat"]
 
 def quick_fit(method, covariance="full", n_components=3, data=SAMPLE.X, **settings):
     settings = {"draws": 200, "tune": 100, "progress": False, "seed": 2} | QUICK | settings
-    known = ENGINES[method].defaults.keys() | {"progress", "seed", "sample_weight", "columns"}
+    known = ENGINES[method].defaults.keys() | {"progress", "seed", "sample_weight", "columns", "noise"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.FitWarning)
         chosen = {name: value for name, value in settings.items() if name in known}
@@ -331,6 +331,7 @@ def test_a_trace_of_pymc_can_be_compared(fits, table):
         ({"data": SAMPLE.X[:, :1]}, r"in its columns: \['x0'\], not \['x0', 'x1'\]"),
         ({"data": SAMPLE.X + (np.arange(120) < 7)[:, None]}, "in the values of 7 rows"),
         ({"sample_weight": np.full(120, 2.0)}, "in its sample weights"),
+        ({"noise": 0.3}, "in its errors of measurement"),
     ],
 )
 def test_fits_of_different_data_are_refused(fits, data, message):
