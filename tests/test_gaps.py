@@ -119,3 +119,7 @@ def test_the_command_line_imputes(tmp_path) -> None:
     seen = ~np.isnan(HOLED)
     np.testing.assert_allclose(read[seen], HOLED[seen], rtol=1e-5)
     assert np.isfinite(read).all()
+    run("fit", tmp_path / "filled" / "imputation_1.csv", "-k", 1, "-o", tmp_path / "g.nc", "--method", "em")
+    said = run("impute", tmp_path / "g.nc", "-o", tmp_path / "none")
+    assert "no value is missing in the points that were fitted" in said.stderr
+    assert not (tmp_path / "none").exists()

@@ -103,12 +103,15 @@ def impute(
     seed: Annotated[int, typer.Option(help="The same seed gives the same tables.")] = 0,
 ) -> None:
     """Impute missing values: completed tables, drawn from the posterior, with means and standard deviations."""
+    from bayesgmm.errors import DataError
     from bayesgmm.posterior.schema import load
     from bayesgmm.predictions.imputations import impute
 
     answer = impute(load(fit), data, draws, noise=noise_of(data, noise_columns), seed=seed)
-    _write_tables(answer, output, "imputation")
     missing = int(answer["missing"].sum())
+    if not missing:
+        raise DataError(f"no value is missing in {'the points that were fitted' if data is None else data}")
+    _write_tables(answer, output, "imputation")
     record(n_missing=missing)
     say(f"{missing:,} of {answer['missing'].size:,} values imputed, {draws} times")
 

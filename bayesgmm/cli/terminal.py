@@ -249,7 +249,8 @@ def as_options(message: str, given: dict[str, str] | None = None) -> str:
     for call, words in CALLS.items():
         message = message.replace(call, words)
     given = session().options if given is None else given
-    options = given | ({"n_components": given["components"]} if "components" in given else {})
+    named = {"n_components": "components", "noise": "noise_columns"}  # Python's names of arguments and their options
+    options = given | {name: given[option] for name, option in named.items() if option in given}
     return ARGUMENT.sub(option, message)
 
 

@@ -79,7 +79,7 @@ def deconvolve(
     draws, seed = whole("draws", draws), whole("seed", seed, minimum=0)
     if points.noise is None:
         what = "the fit has" if data is None else "the data have"
-        raise DataError(f"{what} no errors of measurement: give noise=, standard errors or covariances")
+        raise DataError(f"{what} no errors of measurement\n  Give their standard errors with noise=.")
     n_points, n_features = points.values.shape
     require_room(8 * n_points * n_features * (draws + n_features), f"{draws} draws of {n_points} points")
     mean, covariance = latent_moments(posterior.thin(DRAWS), points, cross=True)

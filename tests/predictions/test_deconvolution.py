@@ -70,7 +70,9 @@ def test_p_values_of_regular_points_with_errors_are_uniform(fit) -> None:
 
 def test_it_needs_errors(fit) -> None:
     plain = bg.fit(bg.MixtureModel(1), TRUE[:50], "em", progress=False)
-    with pytest.raises(DataError, match="the fit has no errors of measurement: give noise="):
+    with pytest.raises(
+        DataError, match=r"the fit has no errors of measurement\n  Give their standard errors with noise=\."
+    ):
         bg.deconvolve(plain)
     with pytest.raises(DataError, match="the data have no errors of measurement"):
         bg.deconvolve(fit, TRUE[:5])
