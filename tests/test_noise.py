@@ -131,6 +131,14 @@ def test_an_empty_cell_of_an_error_makes_a_value_missing(tmp_path) -> None:
     assert "1 of 900 values is missing" in said.stdout + said.stderr
 
 
+def test_one_column_of_errors_may_serve_for_several(folder) -> None:
+    command = ("fit", folder / "stars.csv", "-k", 1, "--columns", "pm_ra,pm_dec", "--method", "em")
+    run(*command, "--noise-columns", "pm_ra_error,pm_ra_error", "-o", folder / "same.nc")
+    noise = bg.load(folder / "same.nc")["observed_data"]["noise"].values
+    assert np.array_equal(noise[:, 0], STARS["pm_ra_error"])
+    assert np.array_equal(noise[:, 0], noise[:, 1])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -132,7 +132,9 @@ def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
         return None
     if path is None:
         raise DataError(f"--noise-columns {names} needs a table of points with these columns")
-    return read(path, chosen_columns(names)).fillna(float("inf"))
+    each = [name.strip() for name in names.split(",") if name.strip()]  # one column may serve for several
+    named = [name if name not in each[:place] else f"{name} ({place + 1})" for place, name in enumerate(each)]
+    return read(path, chosen_columns(names))[each].set_axis(named, axis=1).fillna(float("inf"))
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:

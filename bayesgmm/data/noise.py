@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.data.columns import doubles_of
 from bayesgmm.data.containers import named_frame
 from bayesgmm.data.numbers import as_doubles
 from bayesgmm.errors import DataError
@@ -103,11 +104,8 @@ def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "N
     if frame is not None:
         _require_order(frame.index, index)
         names = [str(name) for name in frame.columns]
-        noise = frame[[*columns]] if set(columns) <= set(names) else frame
-    try:
-        given = as_doubles(noise)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"noise is not an array of numbers ({error})") from None
+        frame = frame[[*columns]] if set(columns) <= set(names) else frame
+    given = _numbers(noise) if frame is None else _numbers_of(frame)
     if given.shape == (n_points,) and n_features == 1:
         given = given[:, None]
     if given.ndim < 2 and given.shape in ((), (n_features,)):
@@ -121,6 +119,24 @@ def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "N
             f"  Give standard errors {values.shape} or ({n_features},), or covariances {(*values.shape, n_features)}."
         )
     return given
+
+
+def _numbers(noise: ArrayLike) -> Array:
+    """Return an array of numbers."""
+    try:
+        if np.asarray(noise).dtype == bool:
+            raise TypeError("it is True or False")
+        return as_doubles(noise)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"noise is not an array of numbers ({error})") from None
+
+
+def _numbers_of(frame: "pd.DataFrame") -> Array:
+    """Return the numbers of a table."""
+    try:
+        return doubles_of(frame.infer_objects())
+    except DataError as error:
+        raise DataError(f"noise: {str(error).splitlines()[0]}") from None
 
 
 def _covariances(given: Array, missing: NDArray[np.bool_], index: "NDArray[Any] | pd.Index[Any]") -> Array:

@@ -24,6 +24,7 @@ from bayesgmm.priors.covariances import WishartPrecision
 from bayesgmm.priors.means import ConjugateMeans
 from bayesgmm.priors.weights import Dirichlet, DirichletProcess, WeightsPrior
 from bayesgmm.sweep.stats import Array
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -58,7 +59,23 @@ def points_of(
     values = validate_data(
         estimator, _checked(X), reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
     )
-    return _as_points(estimator, values).weighed(sample_weight)
+    points = _as_points(estimator, values).weighed(sample_weight)
+    if fitting:
+        require_values(points, "")
+    return points
+
+
+def require_values(points: Points, where: str) -> None:
+    """Check that every column has a value; ``where`` ends the message.
+
+    Raises
+    ------
+    DataError
+    """
+    empty = [name for name, lacks in zip(points.columns, np.isnan(points.values).all(axis=0), strict=True) if lacks]
+    if empty:
+        what = plural(len(empty), "column has", "columns have")
+        raise DataError(f"{what} no values{where}: {listing(empty)}\n  Fit the other columns.")
 
 
 def points_and_labels(

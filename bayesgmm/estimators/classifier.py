@@ -115,6 +115,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         self.priors_ = self._priors(np.bincount(index, weights=weight[weight > 0]).astype(np.float64))
         model = MixtureModel(self.n_components, self.covariance_type)
         model = fits.proper(model, counted, _within(counted, index))
+        for c, name in enumerate(self.classes_):
+            arguments.require_values(counted.take(index == c), f" in class {name!r}")
         self.posteriors_ = [self._fit_class(model, counted, index == c) for c in range(len(self.classes_))]
         return self
 

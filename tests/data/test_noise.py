@@ -65,6 +65,8 @@ def covariance(change: object) -> np.ndarray:
     [
         (np.ones((2, 2)), r"noise has shape \(2, 2\) for data of shape \(3, 2\)"),
         (np.full((3, 2), "x"), "noise is not an array of numbers"),
+        (True, "noise is not an array of numbers"),
+        (pd.DataFrame({"e": [1.0] * 3, "f": ["x"] * 3}), "noise: 1 column is not numeric: 'f'"),
         ([0.1, -0.2], "3 standard errors are negative: row 0, column 'b' has -0.2"),
         ([[0.1, 0.1], [np.nan, 0.1], [0.1, 0.1]], "1 standard error is missing: row 1, column 'a'"),
         ([4000.0, 1.0], "3 standard errors are larger than 1000 times the range of the column: row 0, column 'a'"),

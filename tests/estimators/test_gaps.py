@@ -66,6 +66,17 @@ def test_a_class_is_found_from_what_was_measured() -> None:
     np.testing.assert_allclose(nothing[0], np.bincount(SAMPLE.label) / 300, rtol=1e-6)
 
 
+def test_a_column_without_values_is_named() -> None:
+    empty = HOLED.copy()
+    empty[:, 1] = np.nan
+    for estimator in (bg.GaussianMixture(2), bg.BayesianGaussianMixture(2)):
+        with pytest.raises(ValueError, match="1 column has no values: 'x1'\n  Fit the other columns"):
+            estimator.fit(empty)
+    of_one_class = np.where((SAMPLE.label == 1)[:, None] & (np.arange(3) == 2), np.nan, HOLED)
+    with pytest.raises(ValueError, match="1 column has no values in class .*1.*: 'x2'"):
+        bg.MixtureClassifier().fit(of_one_class, SAMPLE.label)
+
+
 def test_tags_say_so_and_infinite_values_are_refused() -> None:
     for estimator in (bg.GaussianMixture(), bg.BayesianGaussianMixture(), bg.MixtureClassifier()):
         assert get_tags(estimator).input_tags.allow_nan
