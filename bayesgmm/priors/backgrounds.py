@@ -81,7 +81,7 @@ class Background(Declared):
         middle = _quantiles(points, [0.5])[0]
         location = middle if self.location is None else per_column(self.location, columns, "background.location")
         if self.scale is None:
-            far = np.abs(points.counted - location).max(axis=0)
+            far = np.nanmax(np.abs(points.counted - location), axis=0)
             scale = np.maximum(self.spread * _widths(points), far / self.spread)
         else:
             scale = per_column(self.scale, columns, "background.scale")
@@ -133,10 +133,11 @@ class Background(Declared):
 
 
 def _quantiles(points: Points, at: list[float]) -> Array:
-    """Compute quantiles of each column (len(at), D)."""
+    """Compute quantiles of what is observed of each column (len(at), D)."""
     if points.weights is None:
-        return np.quantile(points.values, at, axis=0)
-    return np.quantile(points.values, at, axis=0, weights=points.weights, method="inverted_cdf")
+        return np.nanquantile(points.values, at, axis=0)
+    weights = np.broadcast_to(points.weights[:, None], points.values.shape)
+    return np.nanquantile(points.values, at, axis=0, weights=weights, method="inverted_cdf")
 
 
 def _widths(points: Points) -> Array:

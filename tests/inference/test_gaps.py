@@ -134,3 +134,16 @@ def test_a_column_without_values_is_refused() -> None:
         bg.fit(bg.MixtureModel(2), x, progress=False)
     with pytest.raises(bg.errors.DataError, match="infinite"):
         bg.fit(bg.MixtureModel(2), np.where(np.isnan(HOLED), np.inf, HOLED), progress=False)
+
+
+def test_a_background_is_set_by_what_is_observed() -> None:
+    """Its scale was NaN in a column with gaps, and the log posterior with it."""
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    x[::4, 0] = np.nan
+    model = bg.MixtureModel(1, background=bg.Background(0.1))
+    for weight in (None, np.ones(200)):
+        found = model.resolve(as_points(x, gaps=True).weighed(weight)).background
+        alone = model.resolve(as_points(x[~np.isnan(x[:, 0])]).weighed(None if weight is None else weight[:150]))
+        assert found.scale[0] == pytest.approx(alone.background.scale[0])
+    fit = quick_fit("em", x, model)
+    assert np.isfinite(fit["sample_stats"]["lp"]).all()
