@@ -142,6 +142,26 @@ class MixtureModel(Declared):
                 )
         return [f"{message}. Is the prior in the data's units?" for message in messages]
 
+    def require_labels(self) -> None:
+        """Check that rows may have labels: that the priors leave each component its number.
+
+        Raises
+        ------
+        DeclarationError
+            When they order the components by their weights or means, or draw their number.
+        """
+        name = type(self.weights).__name__
+        refused = {
+            "means that are ordered": self.means.is_ordered and self.n_components > 1,
+            f"weights={name}(), which expects the heaviest component first": self.weights.heaviest_first,
+            f"weights={name}(), which draws the number of components": self.weights.draws_n_components,
+        }
+        if found := [what for what, is_used in refused.items() if is_used]:
+            raise DeclarationError(
+                f"labels give components their numbers, and can't be combined with {found[0]}\n"
+                "  Use means without ordered=True, and weights=Dirichlet() or SparseDirichlet()."
+            )
+
     def order(self, weight: Array, mean: Array) -> IntArray:
         """Return the order (K,) in which the priors expect components of these weights (K,) and means (K, D)."""
         if self.means.is_ordered:

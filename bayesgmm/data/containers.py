@@ -170,3 +170,24 @@ def row_labels(data: object, n_rows: int) -> object:
     index = getattr(data, "index", None)
     labels = None if index is None or callable(index) else np.asarray(index)
     return labels if labels is not None and labels.shape == (n_rows,) else np.arange(n_rows)
+
+
+def require_row_order(what: str, data: object, index: "NDArray[Any] | pd.Index") -> None:
+    """Check that a table of pandas with the row labels of the data has them in their order.
+
+    Its values would else go to other rows, unseen.
+
+    Raises
+    ------
+    DataError
+        When they are in another order. The message names ``what``.
+    """
+    labels = getattr(data, "index", None)
+    if labels is None or callable(labels):
+        return
+    own, others = [*index], [*labels]
+    if own != others and len(own) == len(others) and {*own} == {*others}:
+        raise DataError(
+            f"{what} has the row labels of the data in another order\n"
+            f"  Give {what}.loc[X.index], or {what}.to_numpy() if its rows are those of the data."
+        )

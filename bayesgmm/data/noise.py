@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.columns import doubles_of
-from bayesgmm.data.containers import named_frame
+from bayesgmm.data.containers import named_frame, require_row_order
 from bayesgmm.data.numbers import as_doubles
 from bayesgmm.errors import DataError
 from bayesgmm.sweep.stats import Array
@@ -86,23 +86,13 @@ def _by_name(noise: Any, columns: Sequence[str]) -> Any:
     return [numbers[name] for name in columns]
 
 
-def _require_order(labels: "pd.Index[Any]", index: "NDArray[Any] | pd.Index[Any]") -> None:
-    """Check that rows with the labels of the data are in their order: errors would else go to other rows, unseen."""
-    own, others = [*index], [*labels]
-    if own != others and len(own) == len(others) and {*own} == {*others}:
-        raise DataError(
-            "noise has the row labels of the data in another order\n"
-            "  Give noise.loc[X.index], or noise.to_numpy() if its rows are those of the data."
-        )
-
-
 def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "NDArray[Any] | pd.Index[Any]") -> Array:
     """Return an array (N, D) or (N, D, D)."""
     n_points, n_features = values.shape
     noise = _by_name(noise, columns)
     frame = named_frame(noise, None)
     if frame is not None:
-        _require_order(frame.index, index)
+        require_row_order("noise", noise, index)
         names = [str(name) for name in frame.columns]
         frame = frame[[*columns]] if set(columns) <= set(names) else frame
     given = _numbers(noise) if frame is None else _numbers_of(frame)

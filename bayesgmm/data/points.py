@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.columns import column_names, doubles_of, require_distinct, select
 from bayesgmm.data.containers import named_frame, row_labels
+from bayesgmm.data.labels import Labels, as_labels
 from bayesgmm.data.noise import as_noise
 from bayesgmm.data.numbers import LARGEST, as_matrix, as_weights
 from bayesgmm.data.summaries import Summary
@@ -42,6 +43,8 @@ class Points:
         Number of points that each row represents. Default: 1.
     noise : (N, D) or (N, D, D) float, optional
         Standard errors of the values, or covariances of the errors of each row. Default: the values are exact.
+    labels : Labels, optional
+        Components that rows may belong to. Default: each row may belong to each component.
     """
 
     values: Array
@@ -49,6 +52,7 @@ class Points:
     index: RowLabels
     weights: Array | None = None
     noise: Array | None = None
+    labels: Labels | None = None
 
     def weighed(self, weights: ArrayLike | None) -> "Points":
         """Return the same points with row weights.
@@ -99,6 +103,34 @@ class Points:
             self, values=np.where(missing, np.nan, self.values), noise=np.where(np.isinf(errors), 0.0, errors)
         )
 
+    def labelled(self, labels: object, n_components: int) -> "Points":
+        """Return the same points with labels of some rows: which of K components they may belong to.
+
+        Parameters
+        ----------
+        labels : (N,) or (N, K) array, Series, DataFrame or None
+            As ``as_labels`` describes; None: there are none.
+        n_components : int
+            K.
+
+        Raises
+        ------
+        DataError
+            When the shape is another one, or a label is not that of a component.
+
+        Examples
+        --------
+        >>> as_points([[1.0], [5.0]]).labelled(["low", None], 2).labels.names
+        ('low',)
+        """
+        if labels is None:
+            return self
+        return replace(self, labels=as_labels(labels, len(self.values), n_components, self.index))
+
+    def unlabelled(self) -> "Points":
+        """Return the same points without labels."""
+        return self if self.labels is None else replace(self, labels=None)
+
     @property
     def error_covariances(self) -> Array:
         """Covariances of the errors (N, D, D); zero where a value is exact."""
@@ -110,10 +142,12 @@ class Points:
     def take(self, rows: NDArray[np.integer] | slice) -> "Points":
         """Return some rows."""
         weights, noise = (None if part is None else part[rows] for part in (self.weights, self.noise))
-        return replace(self, values=self.values[rows], index=self.index[rows], weights=weights, noise=noise)
+        labels = None if self.labels is None else self.labels.take(rows)
+        values, index = self.values[rows], self.index[rows]
+        return replace(self, values=values, index=index, weights=weights, noise=noise, labels=labels)
 
     def in_columns(self, at: Sequence[int]) -> "Points":
-        """Return some columns, without row weights."""
+        """Return some columns, without row weights and labels."""
         noise = self.noise
         if noise is not None:
             noise = noise[:, at] if noise.ndim == 2 else noise[:, at][:, :, at]
@@ -208,7 +242,7 @@ class Points:
         """Hash of values, weights and column names: two fits with the same hash were made from the same data."""
         digest = hashlib.blake2b("\0".join(self.columns).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(self.values))
-        for part in (self.weights, self.noise):
+        for part in (self.weights, self.noise, None if self.labels is None else self.labels.plausible):
             digest.update(b"" if part is None else np.ascontiguousarray(part))
         return digest.hexdigest()
 

@@ -47,12 +47,13 @@ class Standard:
     def blocks(self, points: Points | Array, weights: Array | None = None) -> Blocks:
         """Standardise points (N, D), given in data units, with row weights (N,), and lay them out in blocks.
 
-        An array has exact values; those of ``Points`` may have errors of measurement.
+        An array has exact values; those of ``Points`` may have errors of measurement, and labels.
         """
         if not isinstance(points, Points):
             return Blocks.from_rows(points, weights, self.shift, self.scale)
         noise = None if points.noise is None else points.noise**2 if points.noise.ndim == 2 else points.noise
-        return Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
+        blocks = Blocks.from_rows(points.values, weights, self.shift, self.scale, noise)
+        return blocks if points.labels is None else blocks.with_labels(points.labels.log)
 
     def filled(self, points: Points) -> Points:
         """Return points whose missing cells hold their expectations under one Gaussian: rough guesses, for starts."""

@@ -49,6 +49,7 @@ def fit(
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
     noise: ArrayLike | None = None,
+    labels: object = None,
     transform: ColumnTransforms | None = None,
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
@@ -73,6 +74,12 @@ def fit(
         Errors of measurement: standard errors of the values, or covariances of the errors of each row, in the units of
         the data; also (D,) or one number, for all rows. The mixture is then that of the true values (extreme
         deconvolution [1]_). Zero: the value is exact; infinite: it is missing. Default: all values are exact.
+    labels : (N,) or (N, K) array, Series or DataFrame, optional
+        Components of rows that are known: for each row the name or number of its component, or None (NaN, NA, -1) where
+        it is not known. Names become those of the components, in alphabetical order; components that no label names
+        come last, heaviest first. Or for each row and component how plausible the component is, up to a factor for each
+        row: True where it is allowed, or a number that the weight of the component is multiplied by [2]_. Rows with a
+        label are no outliers of a background.
     transform : ColumnTransforms, optional
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
@@ -93,8 +100,8 @@ def fit(
     -------
     DataTree
         ``posterior`` with ``weight``, ``mean`` and ``covariance``, in data units, with label switching undone and
-        components sorted by weight, largest first; ``sample_stats``; ``observed_data``. All functions of ArviZ accept
-        it.
+        components sorted by weight, largest first (where ``labels`` treat them alike); ``sample_stats``;
+        ``observed_data``. All functions of ArviZ accept it.
 
     Raises
     ------
@@ -119,6 +126,7 @@ def fit(
     References
     ----------
     .. [1] Bovy, Hogg & Roweis (2011), Annals of Applied Statistics 5(2B), 1657-1677.
+    .. [2] Côme, Oukhellou, Denœux & Aknin (2009), Pattern Recognition 42(3), 334-348.
 
     Examples
     --------
@@ -126,6 +134,13 @@ def fit(
     >>> fitted = bg.fit(bg.MixtureModel(1), [[0.0], [1.0], [5.0]], "em", seed=1, progress=False)
     >>> fitted["posterior"]["mean"].values.ravel()
     array([2.])
+
+    Two rows have labels: the components get their names.
+
+    >>> x = [[0.0], [1.0], [5.0], [6.0], [2.0]]
+    >>> fitted = bg.fit(bg.MixtureModel(2, "tied"), x, "em", labels=["low", None, "high", None, None], progress=False)
+    >>> fitted["posterior"]["component"].values.tolist()
+    ['high', 'low']
     """
     as_model(model)
     engine = engine_named(method)
@@ -134,6 +149,7 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+    points = points.labelled(labels, model.n_components)
     points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model

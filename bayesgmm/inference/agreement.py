@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.diagnosis.mixing import HIGH_RHAT
+from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Table, log_densities
 
@@ -77,7 +78,8 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     """Compute label-free quantities (chains, draws, M) of draws (chains, draws, P) with log densities (chains, draws).
 
     They are the log posterior density, the weights in ascending order or an unknown number of components, and the log
-    density at some points of the data.
+    density at some points of the data. Where rows have labels, weights are ordered only among components that the
+    labels treat alike, and the means of others are quantities, too.
     """
     weight, mean, core_roots = density.mixture(q.reshape(-1, q.shape[-1]))
     rows = density.blocks.rows()
@@ -87,9 +89,21 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
         table = Table.from_parameters(np.log(weight), mean, family.expand(core_roots, *mean.shape[1:]))
     at = log_densities(type(density.blocks).from_rows(rows[chosen]), table)
     varies = density.model.weights.draws_n_components
-    sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else np.sort(weight, axis=1)
-    parts = [lp.reshape(-1, 1), sizes, at]
+    sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else _in_order(weight, density.groups)
+    parts = [lp.reshape(-1, 1), sizes, at, _labelled_means(mean, density.groups)]
     return np.concatenate(parts, axis=1).reshape(*q.shape[:2], -1)
+
+
+def _in_order(weight: Array, groups: Groups) -> Array:
+    return np.take_along_axis(weight, sort_within(weight, groups), axis=1)
+
+
+def _labelled_means(mean: Array, groups: Groups) -> Array:
+    """Return the means (S, M) of components (S, K, D) that the labels of rows distinguish from all others."""
+    if groups is None:
+        return np.empty((len(mean), 0))
+    alone = np.bincount(groups)[groups] == 1
+    return mean[:, alone].reshape(len(mean), -1)
 
 
 def monitored(density: LogPosterior, q: Array, lp: Array) -> Array:

@@ -8,9 +8,11 @@ from bayesgmm.inference import em
 from bayesgmm.inference.ascent_runs import AscentResult, ascend
 from bayesgmm.inference.coordinate_ascent import Ascent, Factors
 from bayesgmm.inference.exploration import partitions
+from bayesgmm.inference.label_matching import matched
 from bayesgmm.inference.laplace import climb_of, local_modes, maxima_of_fewer
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.moves import jump
+from bayesgmm.inference.populations import Population
 from bayesgmm.inference.proposals import Rows
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_rows
 
@@ -65,7 +67,9 @@ def _parents(ascent: Ascent, results: list[AscentResult]) -> list[Mixture]:
 
 def _ascend_from(ascent: Ascent, starts: Iterable[Mixture], max_iter: int, tol: float) -> list[AscentResult]:
     """Run a few iterations from each start, and ``max_iter`` iterations of the better half, highest ELBO first."""
-    rated = [ascend_sorted(ascent, ascent.first(start), min(RATING, max_iter), tol) for start in starts]
+    density = ascent.density
+    population = matched(density.blocks, density.model.family, Population.of([*starts]), ascent.threads)
+    rated = [ascend_sorted(ascent, ascent.first(start), min(RATING, max_iter), tol) for start in population]
     return _best_continued(ascent, rated, max_iter, tol)
 
 

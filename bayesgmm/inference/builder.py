@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
-from bayesgmm.errors import warn
+from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.schema import plain_index
@@ -25,6 +25,7 @@ def build_model(
     *,
     columns: Sequence[str] | None = None,
     noise: ArrayLike | None = None,
+    labels: object = None,
     batch_size: int | None = None,
 ) -> "pm.Model":
     """Build a PyMC model with the same posterior as a MixtureModel, for any tool of PyMC.
@@ -45,8 +46,10 @@ def build_model(
     columns : sequence of str, optional
         Columns of a DataFrame to use. Default: all.
     noise : (N, D) or (N, D, D) array, optional
-        Errors of measurement, as in ``fit``. With them, or with missing values, the one observed variable is a
-        ``CustomDist`` over fixed data, which is slower.
+        Errors of measurement, as in ``fit``. With them, with missing values or with labels, the one observed variable
+        is a ``CustomDist`` over fixed data, which is slower.
+    labels : (N,) or (N, K) array, Series or DataFrame, optional
+        Known components of rows, as in ``fit``.
     batch_size : int, optional
         For ``pm.fit``: number of points in a random minibatch. Such a model can't be sampled. Default: all points.
 
@@ -71,27 +74,33 @@ def build_model(
     from bayesgmm.inference.pymc_priors import pymc_covariances, pymc_means, pymc_weights
     from bayesgmm.pymc_ops.distributions import MvNormalMixture
 
-    points = as_points(data, columns, gaps=True).measured(noise)
-    points = points if batch_size is None else points.complete("batch_size=")
+    points = as_points(data, columns, gaps=True).measured(noise).labelled(labels, as_model(model).n_components)
+    if batch_size is not None and points.complete("batch_size=").labels is not None:
+        raise DeclarationError("batch_size= can't be combined with labels=\n  Leave one of them out.")
     resolved = as_model(model).resolve(points)
     standard = Standard.of(points, common=resolved.family.needs_common_scale)
     warn(resolved.contradictions(points.summary))
     k, n_points = resolved.n_components, len(points.values)
-    features = list(points.columns)
-    coords = {"component": np.arange(k), "feature": features, "feature_bis": features}
+    features, names = list(points.columns), np.arange(k)
+    if points.labels is not None:
+        resolved.require_labels()
+        names = points.labels.component_names(k)
+    coords = {"component": names, "feature": features, "feature_bis": features}
     with pm.Model(coords=coords) as pm_model:
         weight = pymc_weights(resolved.weights, k)
         covariance = pymc_covariances(resolved.covariances, resolved.family, standard, k)
         mean = pymc_means(resolved.means, standard, k, covariance)
         if resolved.background is not None:
             weight, mean, covariance = resolved.background.append_to(weight, mean, covariance, pt.concatenate)
-        if not points.is_exact:
+        if not points.is_exact or points.labels is not None:
             from bayesgmm.pymc_ops.measured import measured_mixture
 
             pm_model.add_coord("point", plain_index(points.index))
-            measured_mixture(
-                "x", weight, mean, covariance, points.values, points.error_covariances, ("point", "feature")
-            )
+            n_parts = k + (resolved.background is not None)
+            labels = points.labels
+            plausible = np.ones((n_points, n_parts)) if labels is None else labels.of_components(n_parts)
+            known = points.values, points.error_covariances, plausible
+            measured_mixture("x", weight, mean, covariance, *known, ("point", "feature"))
         elif batch_size is None:
             pm_model.add_coord("point", plain_index(points.index))
             x = pm.Data("data", points.values, dims=("point", "feature"))
@@ -108,6 +117,7 @@ def initial_point(
     *,
     columns: Sequence[str] | None = None,
     noise: ArrayLike | None = None,
+    labels: object = None,
     seed: int = 0,
 ) -> dict[str, Array]:
     """Find initial values for a PyMC model: the highest mode from several short EM runs.
@@ -116,7 +126,7 @@ def initial_point(
 
     Parameters
     ----------
-    model, data, columns, noise
+    model, data, columns, noise, labels
         As for ``build_model``.
     seed : int
         The same seed gives the same values.
@@ -143,7 +153,8 @@ def initial_point(
     from bayesgmm.inference.laplace import find_mode, starting_points
     from bayesgmm.inference.pymc_priors import covariance_values
 
-    density = LogPosterior.of(model, as_points(data, columns, gaps=True).measured(noise))
+    points = as_points(data, columns, gaps=True).measured(noise).labelled(labels, as_model(model).n_components)
+    density = LogPosterior.of(model, points)
     resolved = density.model
     starts = starting_points(density, whole("seed", seed, minimum=0), threads=1)
     modes = [find_mode(density, start) for start in starts]

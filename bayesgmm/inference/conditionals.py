@@ -158,7 +158,7 @@ def law_of(density: LogPosterior) -> Law:
         density.chart.code,
         model.family.sharing.count(k),
         weights_kind(model.weights),
-        exchangeable(model.weights),
+        exchangeable(model.weights) or density.blocks.labels is not None,  # if True, no labels are exchanged
         model.weights.n_extra,
         means_kind(model.means),
         model.means.n_extra,

@@ -12,13 +12,16 @@ from functools import reduce
 
 import numpy as np
 
+from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.families.structures import Family
+from bayesgmm.inference.label_matching import matched, reordered
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture
 from bayesgmm.inference.moves import offspring
 from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.inference.proposals import PROPOSALS, Labels, Rows
-from bayesgmm.inference.starts import from_centres, sample_latent, spread_out_centres
+from bayesgmm.inference.starts import from_centres, sample_points, spread_out_centres
 from bayesgmm.inference.weak_priors import WeakPrior
+from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.sweep.kernels import BLOCK
 from bayesgmm.sweep.stats import Array, Blocks, Stats
 
@@ -251,7 +254,7 @@ class Exploration:
 
     def refined(self, found: Found) -> Found:
         """Run EM over all points: a few iterations of the best mixtures, then more of the best half."""
-        population, history = self._steps(Population.of(found.mixtures(KEPT)), RATING)
+        population, history = self._steps(self._matched(Population.of(found.mixtures(KEPT))), RATING)
         population = population.take(_best(history[-1], (len(population) + 1) // 2))
         population, history = self._steps(population, BURST)
         refined = Found(self.climb.fault)
@@ -260,7 +263,7 @@ class Exploration:
 
     def _improve(self, found: Found, population: Population, hits: int, kept: int) -> None:
         """Run EM, a few iterations of all and then of the best until they converge; add the results."""
-        population, history = self._steps(population, RATING)
+        population, history = self._steps(self._matched(population), RATING)
         population = population.take(_best(history[-1], kept))
         best, bursts = found.best, MANY_BURSTS if self.climb.drops_small else BURSTS
         for burst in range(bursts):
@@ -275,6 +278,10 @@ class Exploration:
             if not len(going):
                 break
             population = population.take(going)
+
+    def _matched(self, population: Population) -> Population:
+        """Return mixtures with their components in the order that agrees best with the labels of rows."""
+        return matched(self.climb.blocks, self.climb.family, population, self.climb.threads)
 
     def _steps(self, population: Population, count: int) -> tuple[Population, Array]:
         """Run a number of iterations of EM; return the mixtures and their values before each iteration (count, S)."""
@@ -365,7 +372,7 @@ def explore(
     .. [1] Biernacki, Celeux & Govaert (2003), Comput. Stat. Data Anal. 41, 561-575.
     """
     rng = np.random.default_rng(seed)
-    rows = _part(Rows(*sample_latent(blocks, rng)), n_components, rng)
+    rows = _part(Rows(*sample_points(blocks, rng)), n_components, rng)
     explored = replace(rows.blocks(), background=blocks.background)
     climb = _climb(explored, family, prior, rows, threads, exponents)
     exploration = Exploration(climb, rows, n_components, rng, budget, watch)
@@ -373,7 +380,8 @@ def explore(
         found = exploration.run(1 if n_components == 1 else n_init, given or [])
         if len(rows.values) < blocks.n_points and found.optima:
             found = replace(exploration, climb=replace(climb, blocks=blocks)).refined(found)
-    return [replace(optimum, mixture=_in_order(optimum.mixture, family)) for optimum in found.optima[:KEPT]]
+    groups = exchangeable_groups(blocks.labels, n_components)
+    return [replace(optimum, mixture=_in_order(optimum.mixture, family, groups)) for optimum in found.optima[:KEPT]]
 
 
 def _climb(
@@ -384,11 +392,10 @@ def _climb(
     return Climb(blocks, family, prior.of(family, rows), threads, is_weak=True, drops_small=prior.drops_small)
 
 
-def _in_order(mixture: Mixture, family: Family) -> Mixture:
-    """Return the mixture with its components in the order of their means, which does not depend on the start."""
-    order = np.lexsort(mixture.mean.T[::-1])
-    core_roots = family.sharing.reordered(mixture.core_roots, order)
-    return Mixture(mixture.weight[order], mixture.mean[order], core_roots)
+def _in_order(mixture: Mixture, family: Family, groups: Groups) -> Mixture:
+    """Return the mixture with the components of a group in the order of their means, whatever the start."""
+    rank = np.argsort(np.lexsort(mixture.mean.T[::-1]))
+    return reordered(mixture, sort_within(rank, groups), family)
 
 
 def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:
@@ -397,4 +404,4 @@ def _part(rows: Rows, n_components: int, rng: np.random.Generator) -> Rows:
     if len(rows.values) <= most:
         return rows
     chosen = np.sort(rng.choice(len(rows.values), most, replace=False))
-    return Rows(rows.values[chosen], rows.weight[chosen], None if rows.latent is None else rows.latent.take(chosen))
+    return rows.take(chosen)

@@ -129,6 +129,11 @@ def _tempered(
             "tempering='parallel' needs a fixed number of components, and FiniteMixture draws it.\n"
             "  Leave tempering out, or declare weights=SparseDirichlet()."
         )
+    if density.blocks.labels is not None:
+        raise DeclarationError(
+            "tempering='parallel' does not allow for labels of rows: where the likelihood is switched off, they would "
+            "still tell of the weights.\n  Leave tempering or labels= out."
+        )
     tempered = tempered_sample(density, seed, cores, progress, **schedule)
     drawn = Drawn(tempered.q, {"lp": _log_posterior(density, tempered.q, tempered.loglik)}, tempered.info is None)
     notes, never = EngineNotes(interrupted=drawn.interrupted, tempering=tempered.info), replace(budget, max_draws=1)

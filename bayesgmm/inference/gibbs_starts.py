@@ -11,8 +11,10 @@ from bayesgmm.inference import starts
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.draw_kernels import FINITE
+from bayesgmm.inference.label_matching import matched
 from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer, maximum_of_fewer
 from bayesgmm.inference.mixtures import Mixture
+from bayesgmm.inference.populations import Population
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array, log_densities
 
@@ -55,7 +57,7 @@ def _fixed_starts(chain: Chains, chains: int, rows: Array, weight: Array, rng: n
     density, is_bound = chain.density, chain.density.model.weights.is_overfitted
     sizes = [density.n_components]
     if is_bound:
-        sizes += starts.fewer_components(density.n_components)
+        sizes += starts.fewer_components(density.n_components, density.n_labelled)
     count = max(MIN_STARTS, 4 * chains, len(_KINDS) * len(sizes))
     turns = [(kind, sizes[kind // len(_KINDS) % len(sizes)]) for kind in range(count)]
     begun = [_start(density, rows, weight, kind, occupied, rng) for kind, occupied in turns]
@@ -73,6 +75,8 @@ def _with_outliers(density: LogPosterior, seed: int, search: int) -> list[Mixtur
     Such a region may have much of the posterior, where the prior fits an outlying point better than a cluster does.
     """
     made, rows = [], density.blocks.rows()
+    if density.n_labelled == density.n_components:  # no component is free to take an outlier
+        return []
     for one in maximum_of_fewer(density, density.n_components - 1, seed, 1, search):
         logs = log_densities(density.blocks, one.table(density.model.family))[0][: len(rows)]
         for outlier in rows[np.argsort(logs)[:OUTLIERS]]:
@@ -131,7 +135,9 @@ def _start(
     shares = mixture.weight if equal else rng.dirichlet(np.full(occupied, 0.5)) + LIGHTEST
     if occupied < k:
         mixture, shares = mixture.among(k, family), _positive(np.append(shares, np.zeros(k - occupied)))
-    return density.coordinates(shares / shares.sum(), mixture.mean, mixture.core_roots)
+    start = Mixture(shares / shares.sum(), mixture.mean, mixture.core_roots)
+    start = matched(density.blocks, family, Population.of([start]))[0]
+    return density.coordinates(start.weight, start.mean, start.core_roots)
 
 
 def _positive(weight: Array) -> Array:

@@ -4,6 +4,7 @@ A rule gives every draw one order of its components. The draws in that order are
 is that of the posterior, summed over all orders of the components, and zero for draws that are in another order.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, override
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from bayesgmm.errors import DeclarationError
 from bayesgmm.labels.alignments import Order, solve_assignments
+from bayesgmm.labels.groups import restrained, sort_within
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.priors.component_orders import MAX_COMPONENTS, draw_orders, log_orders
 from bayesgmm.sweep.stats import Array
@@ -42,7 +44,7 @@ class ByWeight(Rule):
 
     @override
     def order(self, density: LogPosterior, q: Array) -> Order:
-        return np.argsort(-density.components(q)[0], axis=1, kind="stable")
+        return sort_within(-density.components(q)[0], density.groups)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Nearest(Rule):
         squares = np.zeros((len(q), len(self.centre), len(self.centre)))
         for centre, spread, at in zip(self.centre.T, self.spread.T, np.moveaxis(own, 2, 0), strict=True):
             squares += ((at[:, None, :] - centre[:, None]) / spread[:, None]) ** 2
-        return solve_assignments(0.5 * squares + np.log(self.spread).sum(axis=1)[:, None])
+        cost = 0.5 * squares + np.log(self.spread).sum(axis=1)[:, None]
+        return solve_assignments(restrained(cost, density.groups))
 
     @classmethod
     def of(cls, density: LogPosterior, q: Array, lp: Array) -> "Nearest":
@@ -101,8 +104,13 @@ def rules(density: LogPosterior, q: Array, lp: Array) -> list[Rule]:
     DeclarationError
         If the prior treats many components differently, so that the sum over their orders would take too long.
     """
-    if density.n_components == 1 or density.model.means.is_ordered:
+    if density.n_components == 1 or density.model.means.is_ordered or _are_apart(density):
         return [AsGiven()]
+    if density.groups is not None and not density.model.weights.is_exchangeable():
+        raise DeclarationError(
+            f"{type(density.model.weights).__name__} treats components differently, and only some of them have labels: "
+            "the sum over their orders is not implemented.\n  Use one concentration, or labels for all components."
+        )
     if not density.model.weights.is_exchangeable() and density.n_components > MAX_COMPONENTS:
         raise DeclarationError(
             f"{type(density.model.weights).__name__} treats {density.n_components} components differently: the sum "
@@ -115,7 +123,8 @@ def rules(density: LogPosterior, q: Array, lp: Array) -> list[Rule]:
 def log_copies(density: LogPosterior, q: Array) -> Array:
     """Compute the log of the posterior density summed over all orders of the components, relative to the given one.
 
-    For K components with the same prior it is log K!, and 0 for ordered means.
+    For K components with the same prior it is log K!, for groups of them whose labels differ the sum over the groups,
+    and 0 for ordered means.
 
     Returns
     -------
@@ -123,6 +132,8 @@ def log_copies(density: LogPosterior, q: Array) -> Array:
     """
     if density.n_components == 1 or density.model.means.is_ordered:
         return np.zeros(len(q))
+    if density.groups is not None:
+        return np.full(len(q), sum(math.lgamma(count + 1) for count in np.bincount(density.groups)))
     return log_orders(density.model.weights, _log_weight(density, q), _concentration(density, q))
 
 
@@ -143,10 +154,17 @@ def to_copy(density: LogPosterior, rule: Rule, q: Array) -> Array:
 
 def from_copy(density: LogPosterior, q: Array, rng: np.random.Generator) -> Array:
     """Give draws (S, P) of a labelled copy random orders of their components, as the posterior has them."""
-    if density.n_components == 1 or density.model.means.is_ordered:
+    if density.n_components == 1 or density.model.means.is_ordered or _are_apart(density):
         return q.copy()
+    if density.groups is not None:
+        return density.reordered(q, sort_within(rng.random((len(q), density.n_components)), density.groups))
     weights = density.model.weights
     return density.reordered(q, draw_orders(weights, _log_weight(density, q), _concentration(density, q), rng))
+
+
+def _are_apart(density: LogPosterior) -> bool:
+    """Return True if the labels of rows treat no two components alike."""
+    return density.groups is not None and len({*density.groups.tolist()}) == density.n_components
 
 
 def _log_weight(density: LogPosterior, q: Array) -> Array:

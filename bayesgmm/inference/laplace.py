@@ -147,7 +147,7 @@ def maxima_of_fewer(density: LogPosterior, seed: int, threads: int, sweeps: int)
     They are starts where the number of components is only an upper bound. From a start whose components all hold
     points, surplus components empty slowly, or not at all.
     """
-    numbers = fewer_components(density.n_components)
+    numbers = fewer_components(density.n_components, density.n_labelled)
     return [one for number in numbers for one in maximum_of_fewer(density, number, seed, threads, sweeps)]
 
 

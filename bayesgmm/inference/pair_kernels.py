@@ -50,7 +50,7 @@ def pair_memory(points, law):
     """Allocate the memory of split-merge moves."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
     weight, none = np.zeros(points.weight.size), np.zeros(0)
-    own = NativePoints(points.x, weight, none, points.latent, points.n_points, points.n_features)
+    own = NativePoints(points.x, weight, none, points.latent, none, points.n_points, points.n_features)
     table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
     sums = np.zeros(2 * moments_width(d, diagonal))
     return Pair(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.sweep.latent_cells import LatentCells
 from bayesgmm.sweep.stats import Array, Blocks
@@ -34,15 +35,24 @@ class Rows:
     weight : (M,) float
     latent : LatentCells, optional
         Cells that are missing, whose values are rough guesses, and errors of measurement. Default: none.
+    labels : (M, L + 1) float, optional
+        Log plausibilities of the components, as ``Blocks`` has them. Default: none.
     """
 
     values: Array
     weight: Array
     latent: LatentCells | None = None
+    labels: Array | None = None
 
     def blocks(self) -> Blocks:
         """Lay out the rows in blocks."""
-        return Blocks.from_rows(self.values, self.weight).with_latent(self.latent)
+        return Blocks.from_rows(self.values, self.weight).with_latent(self.latent).with_labels(self.labels)
+
+    def take(self, chosen: NDArray[np.intp]) -> "Rows":
+        """Return some of the rows."""
+        latent = None if self.latent is None else self.latent.take(chosen)
+        labels = None if self.labels is None else self.labels[chosen]
+        return Rows(self.values[chosen], self.weight[chosen], latent, labels)
 
     @cached_property
     def share(self) -> Array:

@@ -140,7 +140,8 @@ def find_maximum(
     result = em.maximise_likelihood(sweep, n_components, seed, n_init, sweeps=sweeps)
     table = result.mixture.table(family)
     stats = fold(blocks, table)
-    return Maximum(result.mixture, stats.loglik, assignment_entropy(stats, table), result.n_iter, result.converged)
+    entropy = assignment_entropy(stats, table, blocks)
+    return Maximum(result.mixture, stats.loglik, entropy, result.n_iter, result.converged)
 
 
 def run_all[T](

@@ -1,7 +1,6 @@
 """Initialisation of EM: rough mixtures from a part of the data, by the methods that scikit-learn names."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,12 @@ def sample_rows(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array]
 
     Missing cells have the numbers that the blocks hold.
     """
-    rows, weight, _ = sample_latent(blocks, rng)
+    rows, weight, _, _ = sample_points(blocks, rng)
     return rows, weight
 
 
-def sample_latent(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array, LatentCells | None]:
-    """Sample points as ``sample_rows`` does; return their latent cells, too, None if there are none.
+def sample_points(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Array, LatentCells | None, Array | None]:
+    """Sample points as ``sample_rows`` does; return their latent cells and labels, too, None if there are none.
 
     Whole blocks are drawn without replacement. The rows are sorted, so that a start depends neither on the order of
     the rows nor on whether a row is repeated or has weight two.
@@ -44,7 +43,7 @@ def sample_latent(blocks: Blocks, rng: np.random.Generator) -> tuple[Array, Arra
     order = order[weight[order] > 0]
     if blocks.background is not None:
         order = order[_without_isolated(rows[order], weight[order], blocks.background, rng)]
-    return rows[order], weight[order], part.latent_of(order)
+    return rows[order], weight[order], part.latent_of(order), part.labels_of(order)
 
 
 def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
@@ -53,9 +52,7 @@ def sample_blocks(blocks: Blocks, rng: np.random.Generator) -> Blocks | None:
     if len(counting) <= 4 * SAMPLE:
         return None
     chosen = np.sort(rng.choice(counting, SAMPLE, replace=False, shuffle=False))
-    x = blocks.x.reshape(blocks.n_blocks, blocks.n_features, BLOCK)
-    part = Blocks.from_rows(x[chosen // BLOCK, :, chosen % BLOCK], blocks.weight[chosen])
-    return replace(part.with_latent(blocks.latent_of(chosen)), background=blocks.background)
+    return blocks.take(chosen)
 
 
 def _without_isolated(
@@ -96,8 +93,8 @@ def from_centres(rows: Array, weight: Array, centres: Array, family: Family) -> 
     return Mixture(np.full(n_components, 1 / n_components), centres, root)
 
 
-def fewer_components(n_components: int) -> list[int]:
-    """Return numbers of components below K at which starts are made where K is only an upper bound.
+def fewer_components(n_components: int, least: int = 1) -> list[int]:
+    """Return numbers of components below K, at least ``least``, for starts where K is only an upper bound.
 
     Examples
     --------
@@ -108,7 +105,7 @@ def fewer_components(n_components: int) -> list[int]:
     while following < n_components:
         numbers.append(following)
         following = max(following + 1, int(RATIO * following))
-    return numbers
+    return [number for number in numbers if number >= least]
 
 
 def from_responsibilities(

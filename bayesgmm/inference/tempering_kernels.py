@@ -253,7 +253,9 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
     k, rungs, starts = law.n_components, ladder.beta.size, part_starts(law, ladder.q.shape[1])
     memory = scratch_memory(law, starts[2] - starts[1])
     background = np.zeros(points.background.size)
-    tempered = NativePoints(points.x, points.weight, background, points.latent, points.n_points, points.n_features)
+    tempered = NativePoints(
+        points.x, points.weight, background, points.latent, points.labels, points.n_points, points.n_features
+    )
     table = NativeTable(np.zeros(k), memory.mean, np.zeros(memory.root.size), k)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
     draws = np.empty(work.score.size)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.errors import DataError, DeclarationError, did_you_mean
 from bayesgmm.labels import label_kernels
+from bayesgmm.labels.groups import Groups, restrained, sort_within
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.progress import track
 from bayesgmm.sweep.kernels import BLOCK
@@ -144,6 +145,8 @@ class RelabellingProblem:
         An initial order.
     max_iter : int
         Maximum number of iterations.
+    groups : (K,) int, optional
+        Only components of a group may exchange labels. Default: all may.
     """
 
     posterior: Posterior
@@ -151,6 +154,7 @@ class RelabellingProblem:
     responsibilities: Responsibilities | None = None
     start: Order | None = None
     max_iter: int = MAX_ITER
+    groups: Groups = None
 
     def require_points(self) -> Responsibilities:
         """Return the responsibilities of the points.
@@ -236,11 +240,12 @@ def alternate(
     centre: Consensus,
     start: Order | None = None,
     max_iter: int = MAX_ITER,
+    groups: Groups = None,
 ) -> Alignment:
     """Minimise the cost over the orders and over the consensus alternately, until convergence."""
     order, objective = start, []
     for _ in range(max_iter):
-        cost = responsibilities.costs(point_cost(centre.share))
+        cost = restrained(responsibilities.costs(point_cost(centre.share)), groups)
         new = solve_assignments(cost)
         if order is not None:
             old_cost = order_cost(cost, order)
@@ -261,7 +266,7 @@ def _by_points(problem: RelabellingProblem, point_cost: Callable[[Array], Array]
     centre = (
         responsibilities.of_draw(problem.best) if problem.start is None else responsibilities.consensus(problem.start)
     )
-    return alternate(responsibilities, point_cost, centre, problem.start, problem.max_iter)
+    return alternate(responsibilities, point_cost, centre, problem.start, problem.max_iter, problem.groups)
 
 
 def stephens(problem: RelabellingProblem) -> Alignment:
@@ -306,7 +311,7 @@ def ecr(problem: RelabellingProblem, partition: ArrayLike | None = None) -> Alig
     if partition is None:
         return _by_points(problem, disagreement)
     responsibilities = problem.require_points()
-    cost = responsibilities.costs(disagreement(_as_centre(partition, responsibilities)))
+    cost = restrained(responsibilities.costs(disagreement(_as_centre(partition, responsibilities))), problem.groups)
     order = solve_assignments(cost)
     return Alignment(order, responsibilities.consensus(order), objective=(float(order_cost(cost, order).sum()),))
 
@@ -349,13 +354,13 @@ def pivot(problem: RelabellingProblem) -> Alignment:
     values = coordinates(problem.posterior)
     named = values[problem.best]
     squares = (values**2).sum(axis=2)[:, None, :] + (named**2).sum(axis=1)[:, None]
-    cost = squares - 2 * np.einsum("kc,sjc->skj", named, values)
+    cost = restrained(squares - 2 * np.einsum("kc,sjc->skj", named, values), problem.groups)
     order = solve_assignments(cost)
     return Alignment(order, objective=(float(order_cost(cost, order).sum()),))
 
 
 def ordered(problem: RelabellingProblem, by: str | None = None) -> Alignment:
-    """Sort the components by increasing mean of a column, or by decreasing weight.
+    """Sort the components by increasing mean of a column, or by decreasing weight; labels of rows keep their component.
 
     The posterior is cut where two components have the same value: choose a column in which the components differ.
 
@@ -372,7 +377,7 @@ def ordered(problem: RelabellingProblem, by: str | None = None) -> Alignment:
         start = "method 'ordered' needs by=" if by is None else f"by={by!r}: must be "
         raise DeclarationError(f"{start}one of {listing(list(known))}{did_you_mean(by, known)}")
     values = p.mean[:, :, columns.index(by)] if by in columns else -p.weight
-    return Alignment(np.argsort(values, axis=1, kind="stable"))
+    return Alignment(sort_within(values, problem.groups))
 
 
 METHODS: Mapping[str, Callable[..., Alignment]] = {

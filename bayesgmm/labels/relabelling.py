@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, choose, warn
@@ -21,6 +22,7 @@ from bayesgmm.labels.alignments import (
     Responsibilities,
     checked,
 )
+from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.labels.subsamples import stratified_subsample
 from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.info import annotate, info
@@ -180,7 +182,8 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
     options : Options
     """
     settings, weight, limit = dict(options.settings), drawn.parameters.weight, options.max_iter
-    problem = RelabellingProblem(drawn, best, max_iter=limit)
+    groups = None if points is None else component_groups(points, weight.shape[1])
+    problem = RelabellingProblem(drawn, best, max_iter=limit, groups=groups)
     if points is not None:
         tables = drawn.tables()
         rows, blocks = stratified_subsample(points, drawn.standard, tables.draw(best), options.points)
@@ -190,11 +193,11 @@ def find_order(drawn: Posterior, best: int, points: Points | None, options: Opti
         if not options.from_scratch(len(rows)):
             start, _ = find_order(drawn, best, points, replace(options, points=POINTS))
         problem = RelabellingProblem(
-            drawn, best, Responsibilities(blocks, tables, options.threads, options.progress), start, limit
+            drawn, best, Responsibilities(blocks, tables, options.threads, options.progress), start, limit, groups
         )
     alignment = METHODS[options.method](problem, **settings)
     if options.method != "ordered":
-        alignment = alignment.renamed(by_size(weight, alignment.order))
+        alignment = alignment.renamed(by_size(weight, alignment.order, groups))
     by = settings.get("by")
     if problem.responsibilities is None:
         return alignment.order, LabelInfo(options.method, by)
@@ -219,13 +222,14 @@ def undo(points: Points, posterior: Posterior, lp: Array, threads: int = 1) -> t
         Log posterior; the other draws are matched first to the draw with the largest value.
     """
     n_draws, n_components = posterior.parameters.weight.shape
+    groups = component_groups(points, n_components)
     if n_components == 1 or n_draws == 1:
         one = np.tile(np.arange(n_components), (n_draws, 1))
-        return one[:, by_size(posterior.parameters.weight, one)], LabelInfo("stephens")
+        return one[:, by_size(posterior.parameters.weight, one, groups)], LabelInfo("stephens")
     weight, total = posterior.parameters.weight, len(points.values) if points.weights is None else points.weights.sum()
     ranked = np.argsort(-weight, axis=1, kind="stable")
     used = max(1, int((weight * total > EMPTY).sum(axis=1).max()))
-    if used + 1 >= n_components:
+    if used + 1 >= n_components or groups is not None:
         ranked, used = np.tile(np.arange(n_components), (n_draws, 1)), n_components
     drawn = replace(posterior, parameters=reorder(posterior.parameters, ranked[:, :used]))
     options = Options(points=max(SUBSAMPLE, SUBSAMPLE_EACH * used), threads=threads)
@@ -279,9 +283,14 @@ def reorder(parameters: Parameters, order: Order) -> Parameters:
     )
 
 
-def by_size(weight: Array, order: Order) -> NDArray[np.int64]:
-    """Return the labels (K,) by decreasing mean weight."""
-    return np.argsort(-np.take_along_axis(weight, order, axis=1).mean(axis=0), kind="stable")
+def by_size(weight: Array, order: Order, groups: Groups = None) -> NDArray[np.int64]:
+    """Return the labels (K,) by decreasing mean weight, within groups."""
+    return sort_within(-np.take_along_axis(weight, order, axis=1).mean(axis=0), groups)
+
+
+def component_groups(points: Points, n_components: int) -> Groups:
+    """Return the groups (K,) of components that the labels of rows treat alike; None if all of them."""
+    return None if points.labels is None else exchangeable_groups(points.labels.plausible, n_components)
 
 
 def _points(fit: "xr.DataTree", data: DataLike | None) -> Points | None:

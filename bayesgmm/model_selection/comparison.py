@@ -223,7 +223,8 @@ def _difference(one: Points, other: Points) -> str:
         return f"in the values of {int((~same).any(axis=1).sum())} rows"
     if not np.array_equal(one.error_covariances, other.error_covariances):
         return "in its errors of measurement"
-    return "in its sample weights"
+    own, others = (np.ones(len(points.values)) if points.weights is None else points.weights for points in (one, other))
+    return "in its labels" if np.array_equal(own, others) else "in its sample weights"
 
 
 def _row(fit: Opened, points: Points, left_out: LeftOut | None) -> Row:
@@ -250,7 +251,7 @@ def _point_criteria(fit: Opened, points: Points) -> dict[str, float]:
     loglik = stats.loglik - standard.log_units(blocks)
     if fit.info.notes.maximum != "likelihood":
         return {"loglik": loglik}
-    entropy = assignment_entropy(stats, table)
+    entropy = assignment_entropy(stats, table, blocks)
     return {"loglik": loglik} | information_criteria(loglik, int(fit.size), points.total_weight, entropy)
 
 

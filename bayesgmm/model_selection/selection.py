@@ -92,6 +92,8 @@ class Candidates:
         named: Row = {"n_components": n_components, "covariance": covariance, "n_parameters": size}
         try:
             standard, blocks = self.layouts[model.family.needs_common_scale]
+            if self.points.labels is not None:
+                self.points.labels.require(n_components)
             density = LogPosterior(model.resolve(self.points), blocks, standard)
             row = named | self._maximum(density, size, stop)
         except BayesGMMError as error:
@@ -114,7 +116,13 @@ class Candidates:
             bound = highest_elbo(density, self.seed, engine.defaults)
         except BayesGMMError as error:
             return {"problem": f"{problem} No elbo: {_plain(error)}".strip()}
-        return {"elbo": bound + math.lgamma(density.n_components + 1) + self.log_jacobian}
+        return {"elbo": bound + _log_labellings(density) + self.log_jacobian}
+
+
+def _log_labellings(density: LogPosterior) -> float:
+    """Log of the number of equal labellings of the components: K!, or fewer with labels of rows."""
+    sizes = [density.n_components] if density.groups is None else np.bincount(density.groups).tolist()
+    return sum(math.lgamma(size + 1) for size in sizes)
 
 
 def _plain(error: BayesGMMError) -> str:
@@ -131,6 +139,7 @@ def select(
     columns: Sequence[str] | None = None,
     sample_weight: ArrayLike | None = None,
     noise: ArrayLike | None = None,
+    labels: object = None,
     transform: Transform = NONE,
     seed: int | None = None,
     cores: int | None = None,
@@ -156,6 +165,9 @@ def select(
         Number of points that each row represents; N in the criteria is their sum.
     noise : (N, D) or (N, D, D) array, optional
         Errors of measurement, as in ``fit``.
+    labels : (N,) array or Series, optional
+        Names or numbers of the components of some rows, as in ``fit``. The criteria are then those of values and
+        labels together. A choice with fewer components than there are names can't be fitted.
     transform : {'none', 'auto', 'log', 'power', 'arcsinh'} or ColumnTransforms
         Transform of the columns, as in ``choose_transforms``. The criteria are those of the density in data units, so
         they can be compared between transforms; ``n_parameters`` counts those of the transforms.
@@ -221,6 +233,7 @@ def select(
     counts, covariances = _counts(n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
     points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
+    points = points.labelled(labels, max(counts))
     chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
     candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from bayesgmm.data.labels import IMPOSSIBLE, component_columns
 from bayesgmm.families.structures import Family
-from bayesgmm.sweep.stats import Array, Stats, Table
+from bayesgmm.sweep.stats import Array, Blocks, Stats, Table, responsibilities
 
 HIGH_KHAT = 0.7  # Pareto k-hat above which importance weights are not reliable for any number of draws
 CRITERIA = {"bic": 1, "aic": 1, "icl": 1, "elbo": -1}  # sign: a lower product of sign and criterion is better
@@ -25,12 +26,13 @@ def n_parameters(family: Family, n_components: int, n_features: int) -> int:
     return n_components - 1 + n_components * n_features + family.size(n_components, n_features)
 
 
-def assignment_entropy(stats: Stats, table: Table) -> float:
+def assignment_entropy(stats: Stats, table: Table, blocks: Blocks | None = None) -> float:
     r"""Compute the total entropy of the assignments of all points, in nats: 0 if every assignment is certain.
 
-    .. math:: -\sum_{nk} r_{nk} \log r_{nk} = \mathrm{loglik} - \sum_{nk} r_{nk} a_{nk}
+    .. math:: -\sum_{nk} r_{nk} \log r_{nk} = \mathrm{loglik} - \sum_{nk} r_{nk} (a_{nk} + \log t_{nk})
 
-    The second sum is linear in the statistics ``n`` and ``s2``, so that no responsibilities need to be stored.
+    The sum of the scores is linear in the statistics ``n`` and ``s2``, so that no responsibilities need to be stored.
+    The plausibilities t count only for rows with labels that allow several components, but not all alike.
 
     Parameters
     ----------
@@ -38,6 +40,8 @@ def assignment_entropy(stats: Stats, table: Table) -> float:
         From a fold of the points.
     table : Table
         Table of that fold.
+    blocks : Blocks, optional
+        The points, if they have labels.
 
     Examples
     --------
@@ -50,7 +54,8 @@ def assignment_entropy(stats: Stats, table: Table) -> float:
     """
     held = np.isfinite(table.offset)  # an empty component scores minus infinity and has no points
     scores = table.offset[held] @ stats.n[held] - 0.5 * _squared_lengths(table.root, stats.s2)[held].sum()
-    return max(0.0, stats.loglik - float(scores))
+    added = 0.0 if blocks is None or blocks.labels is None else _label_term(blocks, blocks.labels, table)
+    return max(0.0, stats.loglik - float(scores) - added)
 
 
 def _squared_lengths(root: Array, s2: Array) -> Array:
@@ -58,6 +63,17 @@ def _squared_lengths(root: Array, s2: Array) -> Array:
     if s2.ndim == 2:
         return (root**2 * s2).sum(axis=1)
     return np.einsum("kij,kjl,kil->k", root, s2, root)
+
+
+def _label_term(blocks: Blocks, labels: Array, table: Table) -> float:
+    """Compute the sum of responsibilities times logarithms of plausibilities; 0 where all are zero or one."""
+    log = labels[: blocks.n_points, component_columns(labels.shape[1], table.offset.shape[-1])]
+    some = np.flatnonzero(((log < 0) & (log > IMPOSSIBLE)).any(axis=1))
+    if not some.size:
+        return 0.0
+    part = blocks.take(some)
+    share = responsibilities(part, table)
+    return float(part.weight[: some.size] @ (share * np.where(log[some] > IMPOSSIBLE, log[some], 0.0)).sum(axis=1))
 
 
 def information_criteria(loglik: float, n_parameters: int, n_points: float, entropy: float) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any, Self, override
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.families.charts import Chart
@@ -75,6 +76,8 @@ class LogPosterior:
             If the model does not fit the data.
         """
         resolved = as_model(model).resolve(points)
+        if points.labels is not None:
+            resolved.require_labels()
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
         if points.has_gaps:  # the order of the rows does not matter here
             points = points.take(by_pattern(np.isnan(points.values)))
@@ -92,6 +95,7 @@ class LogPosterior:
             "weight": self.blocks.native.weight,
             "background": self.blocks.native.background,
             "latent": self.blocks.native.latent,
+            "labels": self.blocks.native.labels,
             "weights_params": model.weights.params(k),
             "means_params": model.means.params(self.standard),
             "covariances_params": model.covariances.params(self.standard, model.family),
@@ -154,6 +158,16 @@ class LogPosterior:
     def n_components(self) -> int:
         """Number of components, K."""
         return self.model.n_components
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64] | None:
+        """Group (K,) of each component: labels of rows treat those in a group alike; None if they treat all alike."""
+        return exchangeable_groups(self.blocks.labels, self.n_components)
+
+    @property
+    def n_labelled(self) -> int:
+        """Number of components that labels of rows speak of, the first ones; 1 if there are no labels."""
+        return 1 if self.blocks.labels is None else self.blocks.labels.shape[1] - 1
 
     @property
     def n_features(self) -> int:

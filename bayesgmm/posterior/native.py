@@ -39,29 +39,31 @@ class Plan(IntEnum):
     N_BLOCKS = 6
     BACKGROUND_SIZE = 7
     LATENT_SIZE = 8
-    CORE_SIZE = 9
-    COORDINATES_SIZE = 10
-    SIZE = 11
-    WEIGHTS_EXTRA = 12
-    MEANS_EXTRA = 13
-    COVARIANCES_EXTRA = 14
-    WEIGHTS_PARAMS_SIZE = 15
-    MEANS_PARAMS_SIZE = 16
-    COVARIANCES_PARAMS_SIZE = 17
-    X = 18
-    WEIGHT = 19
-    BACKGROUND = 20
-    LATENT = 21
-    WEIGHTS_PARAMS = 22
-    MEANS_PARAMS = 23
-    COVARIANCES_PARAMS = 24
-    CONSTANT = 25
-    WEIGHTS_DENSITY = 26
-    MEANS_DENSITY = 27
-    COVARIANCES_DENSITY = 28
-    MODE = 29
-    SPREAD = 30
-    SPREAD_TRANSPOSED = 31
+    LABELS_SIZE = 9
+    CORE_SIZE = 10
+    COORDINATES_SIZE = 11
+    SIZE = 12
+    WEIGHTS_EXTRA = 13
+    MEANS_EXTRA = 14
+    COVARIANCES_EXTRA = 15
+    WEIGHTS_PARAMS_SIZE = 16
+    MEANS_PARAMS_SIZE = 17
+    COVARIANCES_PARAMS_SIZE = 18
+    X = 19
+    WEIGHT = 20
+    BACKGROUND = 21
+    LATENT = 22
+    LABELS = 23
+    WEIGHTS_PARAMS = 24
+    MEANS_PARAMS = 25
+    COVARIANCES_PARAMS = 26
+    CONSTANT = 27
+    WEIGHTS_DENSITY = 28
+    MEANS_DENSITY = 29
+    COVARIANCES_DENSITY = 30
+    MODE = 31
+    SPREAD = 32
+    SPREAD_TRANSPOSED = 33
 
 
 PLAN_SIZE = len(Plan)
@@ -92,7 +94,8 @@ def _points(plan):
     x, weight = floats(plan, Plan.X, n_blocks * d * BLOCK), floats(plan, Plan.WEIGHT, n_blocks * BLOCK)
     background = floats(plan, Plan.BACKGROUND, plan[Plan.BACKGROUND_SIZE])
     latent = pointers.carray(pointers.integers_at(plan[Plan.LATENT]), plan[Plan.LATENT_SIZE])
-    return NativePoints(x, weight, background, latent, plan[Plan.N_POINTS], d)
+    labels = floats(plan, Plan.LABELS, plan[Plan.LABELS_SIZE])
+    return NativePoints(x, weight, background, latent, labels, plan[Plan.N_POINTS], d)
 
 
 @jit

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.containers import named_frame
+from bayesgmm.data.labels import Labels
 from bayesgmm.data.points import DataLike, Points, RowLabels, as_points
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
@@ -30,6 +31,7 @@ DIMS = {
     "mean": ("component", "feature"),
     "covariance": ("component", "feature", "feature_bis"),
 }
+OTHERS = "(all others)"  # name of the components that no label speaks of
 FAR = 1.2e150  # standard deviations from the fitted points beyond which all log densities have one value, -1e300
 
 
@@ -58,7 +60,13 @@ def pack(
     import xarray as xr
 
     more = {name: xr.Dataset(variables) for name, variables in (groups or {}).items()}
-    own = {"posterior": _mixtures(points.columns, parameters), "sample_stats": _statistics(stats, parameters)}
+    names = np.arange(parameters.weight.shape[-1])
+    if points.labels is not None:
+        names = points.labels.component_names(names.size)
+    own = {
+        "posterior": _mixtures(points.columns, parameters, names),
+        "sample_stats": _statistics(stats, parameters, names),
+    }
     return xr.DataTree.from_dict(own | _data(points, standard) | more)
 
 
@@ -85,13 +93,14 @@ def pack_prior(points: Points, standard: Standard, parameters: Parameters, simul
     return xr.DataTree.from_dict(groups | _data(points, standard))
 
 
-def _mixtures(columns: tuple[str, ...], parameters: Parameters) -> "xr.Dataset":
+def _mixtures(columns: tuple[str, ...], parameters: Parameters, names: NDArray | None = None) -> "xr.Dataset":
     import xarray as xr
 
     values = {name: (DIMS[name], getattr(parameters, name)) for name in DIMS}
     for name, value in parameters.extras.items():  # one number, or one per column
         values[name] = ((), ("feature",))[value.ndim - 2], value
     chain, draw, component = (np.arange(n) for n in parameters.weight.shape)
+    component = component if names is None else names
     features = np.array(columns)
     return xr.Dataset(
         {name: (("chain", "draw", *dims), value) for name, (dims, value) in values.items()},
@@ -99,15 +108,14 @@ def _mixtures(columns: tuple[str, ...], parameters: Parameters) -> "xr.Dataset":
     )
 
 
-def _statistics(stats: dict[str, Array], parameters: Parameters) -> "xr.Dataset":
+def _statistics(stats: dict[str, Array], parameters: Parameters, names: NDArray) -> "xr.Dataset":
     import xarray as xr
 
     dims = ("chain", "draw", "component")
     named = {name: (dims[: value.ndim], value) for name, value in stats.items()}
     used = dims[: max(value.ndim for value in stats.values())]
-    return xr.Dataset(
-        named, coords={name: np.arange(n) for name, n in zip(used, parameters.weight.shape, strict=False)}
-    )
+    coords = {name: np.arange(n) for name, n in zip(used, parameters.weight.shape, strict=False)}
+    return xr.Dataset(named, coords=coords | ({"component": names} if "component" in coords else {}))
 
 
 def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
@@ -119,7 +127,12 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
         values["sample_weight"] = ("point", points.weights)
     if points.noise is not None:
         values["noise"] = (("point", "feature", "feature_bis")[: points.noise.ndim], points.noise)
-    observed = xr.Dataset(values, coords={"point": plain_index(points.index), "feature": features})
+    coords = {"point": plain_index(points.index), "feature": features}
+    if points.labels is not None:
+        plausible, own = points.labels.plausible, points.labels.names
+        values["plausibility"] = (("point", "labelled"), plausible)
+        coords["labelled"] = np.array([*(own or map(str, range(plausible.shape[1] - 1))), OTHERS])
+    observed = xr.Dataset(values, coords=coords)
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
     )
@@ -232,7 +245,17 @@ def observed(fit: "xr.DataTree") -> Points:
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])
     weights = data["sample_weight"].values if "sample_weight" in data else None
     noise = data["noise"].transpose("point", "feature", ...).values if "noise" in data else None
-    return Points(x.values, columns, index, weights, noise)
+    return Points(x.values, columns, index, weights, noise, _labels(data))
+
+
+def _labels(data: "xr.Dataset") -> Labels | None:
+    """Read the labels of the fitted points."""
+    if "plausibility" not in data:
+        return None
+    plausible = data["plausibility"].transpose("point", "labelled")
+    names = tuple(str(name) for name in plausible["labelled"].values[:-1])
+    are_numbers = names == tuple(map(str, range(len(names))))
+    return Labels(plausible.values, () if are_numbers else names)
 
 
 def holds_points(fit: "xr.DataTree") -> bool:

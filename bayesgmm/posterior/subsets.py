@@ -1,14 +1,17 @@
-"""Subsets of a posterior: fewer draws or rows, marginal and conditional distributions of columns."""
+"""Subsets of a posterior: fewer draws, rows or components, marginal and conditional distributions of columns."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.numbers import LARGEST
 from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, did_you_mean
+from bayesgmm.posterior.info import annotate, info
 from bayesgmm.posterior.parameters import Parameters, softmax
 from bayesgmm.posterior.schema import Posterior, observed
 from bayesgmm.sweep.matrices import cholesky
@@ -141,3 +144,31 @@ def _updated(weight: Array, diagonal: Array, z: Array) -> Array:
     with np.errstate(divide="ignore"):
         log = np.log(weight) - np.log(diagonal).sum(axis=-1) - 0.5 * np.square(z).sum(axis=-1)
     return softmax(log)
+
+
+def of_components(
+    fit: "xr.DataTree", components: NDArray[np.intp], rows: NDArray[np.bool_] | None = None
+) -> "xr.DataTree":
+    """Return the mixture of some components of a fit with some of its points, without labels.
+
+    Parameters
+    ----------
+    fit : DataTree
+    components : (M,) int
+        Positions. In each draw their weights are divided by their sum.
+    rows : (N,) bool, optional
+        Points that it holds. Default: all.
+    """
+    import xarray as xr
+
+    part = fit["posterior"].to_dataset().isel(component=components)
+    part["weight"] = part["weight"] / part["weight"].sum("component")
+    groups = {"posterior": part.assign_coords(component=np.arange(len(components)))}
+    if "constant_data" in fit.children:
+        groups["constant_data"] = fit["constant_data"].to_dataset()
+    if "observed_data" in fit.children:
+        known = fit["observed_data"].to_dataset().drop_vars(["plausibility", "labelled"], errors="ignore")
+        groups["observed_data"] = known if rows is None else known.isel(point=rows)
+    facts = info(fit)
+    model = None if facts.model is None else facts.model.model_copy(update={"n_components": len(components)})
+    return annotate(xr.DataTree.from_dict(groups), replace(facts, model=model, labels=None, fingerprint=None))

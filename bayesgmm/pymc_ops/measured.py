@@ -1,4 +1,4 @@
-"""Mixture of multivariate normals for rows with missing values or errors of measurement, as a PyMC variable."""
+"""Mixture of multivariate normals for rows with missing values, errors or labels, as a PyMC variable."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,14 +20,16 @@ def measured_mixture(
     covariance: TensorVariable,
     values: Array,
     noise: Array,
+    plausible: Array,
     dims: Sequence[str],
 ) -> TensorVariable:
     r"""Register observed points of a mixture: what was measured of each, with its errors.
 
-    .. math:: p(x_n) = \sum_k w_k \, \mathrm{N}(x_{no}; m_{ko}, \Sigma_{koo} + S_{noo})
+    .. math:: p(x_n) = \sum_k t_{nk} w_k \, \mathrm{N}(x_{no}; m_{ko}, \Sigma_{koo} + S_{noo})
 
-    with o the observed columns of a row. All numbers are arrays of PyTensor, so that every tool of PyMC works; one
-    covariance for each row and component makes it slower than the engines of this package.
+    with o the observed columns of a row, and t the plausibilities of components that labels give. All numbers are
+    arrays of PyTensor, so that every tool of PyMC works; one covariance for each row and component makes it slower than
+    the engines of this package.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def measured_mixture(
         Measured values, NaN where one is missing, in the units of the parameters.
     noise : (N, D, D) float
         Covariances of their errors.
+    plausible : (N, K) float
+        Plausibilities of the components.
     dims : sequence of str
         Names of the two dimensions.
 
@@ -51,8 +55,8 @@ def measured_mixture(
         weight,
         mean,
         covariance,
-        logp=partial(_log_density, observed=observed, noise=noise),
-        random=partial(_replicated, noise=noise),
+        logp=partial(_log_density, observed=observed, noise=noise, plausible=plausible),
+        random=partial(_replicated, noise=noise, plausible=plausible),
         signature="(k),(k,d),(k,d,d)->(d)",
         observed=np.where(observed, values, 0.0),
         dims=tuple(dims),
@@ -66,6 +70,7 @@ def _log_density(
     covariance: TensorVariable,
     observed: np.ndarray,
     noise: Array,
+    plausible: Array,
 ) -> TensorVariable:
     """Compute the log density (N,); a missing column is replaced by an independent one with variance one."""
     both = (observed[:, :, None] & observed[:, None, :])[:, None]
@@ -76,15 +81,24 @@ def _log_density(
     scaled = pt.linalg.solve_triangular(chol, away[..., None], lower=True)[..., 0]
     log_root = pt.log(pt.diagonal(chol, axis1=-2, axis2=-1)).sum(-1)
     constant = 0.5 * LOG_2PI * observed.sum(axis=1)
-    return pt.logsumexp(pt.log(weight) - 0.5 * (scaled**2).sum(-1) - log_root, axis=-1) - constant
+    with np.errstate(divide="ignore"):
+        chance = pt.log(weight) + np.log(plausible)
+    return pt.logsumexp(chance - 0.5 * (scaled**2).sum(-1) - log_root, axis=-1) - constant
 
 
 def _replicated(
-    weight: Array, mean: Array, covariance: Array, noise: Array, rng: np.random.Generator, size: tuple[int, ...]
+    weight: Array,
+    mean: Array,
+    covariance: Array,
+    noise: Array,
+    plausible: Array,
+    rng: np.random.Generator,
+    size: tuple[int, ...],
 ) -> Array:
-    """Draw points (N, D) with errors like those of the data; PyMC adds leading axes to the parameters."""
+    """Draw points (N, D) with errors and labels like those of the data; PyMC adds leading axes to the parameters."""
     weight, mean = weight.reshape(-1, weight.shape[-1])[0], mean.reshape(-1, *mean.shape[-2:])[0]
     covariance = covariance.reshape(-1, *covariance.shape[-3:])[0]
-    component = rng.choice(len(weight), p=weight / weight.sum(), size=len(noise))
+    share = np.cumsum(weight * plausible, axis=1)
+    component = (rng.random((len(noise), 1)) * share[:, -1:] > share).sum(axis=1)
     chol = np.linalg.cholesky(covariance[component] + noise)
     return mean[component] + np.einsum("nij,nj->ni", chol, rng.standard_normal((len(noise), mean.shape[1])))

@@ -27,15 +27,15 @@ def imputed(blocks: Blocks) -> Blocks:
     """
     if blocks.latent is None or not blocks.latent.missing.any():
         return blocks
-    d = blocks.n_features
+    d, unlabelled = blocks.n_features, blocks.with_labels(None)
     mean, root = np.zeros((1, d)), np.eye(d)[None]
     for _ in range(ITERATIONS):
-        stats = fold(blocks, Table.from_parameters(np.zeros(1), mean, root))
+        stats = fold(unlabelled, Table.from_parameters(np.zeros(1), mean, root))
         mean, covariance = stats.means(), stats.scatter()[0] / stats.n[0]
         variance = np.maximum(np.diagonal(covariance), np.finfo(float).tiny)
         covariance = covariance + np.diag(RIDGE * variance)
         root = np.linalg.solve(cholesky(covariance), np.eye(d))[None]
-    x, _ = expected(blocks, Table.from_parameters(np.zeros((1, 1)), mean[None], root[None]))
+    x, _ = expected(unlabelled, Table.from_parameters(np.zeros((1, 1)), mean[None], root[None]))
     return replace(blocks, x=np.where(blocks.laid_out(blocks.latent.missing), x, blocks.x))
 
 

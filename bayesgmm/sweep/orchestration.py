@@ -11,14 +11,14 @@ functions depend on how a point is observed, so an extension of the likelihood c
 extension           field of its own               function that reads it
 =================== ============================== ===============================================
 background          ``points.background``          ``score_block``: one more row of scores
-allowed components  log prior of each, by point    ``score_block``: added to the scores
+labels              ``points.labels``              ``score_block``: their logarithms are added
 tempering           ``table`` with a temperature   ``score_block``: scales the distances
 missing values,     ``points.latent``              ``score_block``: density of what was measured;
 measurement errors                                 ``add_moments``: expected moments of true values
 =================== ============================== ===============================================
 
-The background and latent cells (``latent_kernels``) are implemented. Points in several parts (files, machines) need no
-change here: the sums of the parts are added (``stats.fold``).
+All but tempering are fields of the points; ``latent_kernels`` computes missing values and errors. Points in several
+parts (files, machines) need no change here: the sums of the parts are added (``stats.fold``).
 
 A table's root is (K, D, D), lower triangular, or (K, D), its diagonal; compiled code
 distinguishes them by their size (for D = 1 they are the same).
@@ -52,7 +52,7 @@ MIN_CHUNK = 256  # blocks: enough work to start a thread for
 MAX_CHUNKS = 64  # limits the memory of the partial sums for any N
 LOG_REST, OFFSET, MEAN = 0, 1, 2  # index of the first number of a background's mean; its root follows the mean
 
-NativePoints = namedtuple("NativePoints", "x weight background latent n_points n_features")
+NativePoints = namedtuple("NativePoints", "x weight background latent labels n_points n_features")
 """Points as compiled code reads them.
 
 x : (n_blocks * D * BLOCK,) float
@@ -65,6 +65,9 @@ background : (2 + 2 D,) float, or (0,)
 latent : (...,) int, or (0,)
     Cells that are missing, or measured with an error (``latent_cells.latent_numbers``). Missing ones have any number in
     ``x``. Empty if there are none.
+labels : (n_blocks * (L + 1) * BLOCK,) float, or (0,)
+    ``labels[block, component, point]``, flat: logarithms of the plausibilities of the first L components for each
+    point; the last row is that of all others, the background among them. Empty if there are none.
 n_points, n_features : int
     N and D.
 """
@@ -157,6 +160,15 @@ def _correct(work, to):
 
 
 @block_jit
+def _add_labels(points, block, component, score, to):
+    """Add the logarithms of the plausibilities of one component to its scores."""
+    rows = points.labels.size // points.weight.size
+    at = (block * rows + min(component, rows - 1)) * BLOCK
+    for p in range(0, BLOCK, LANES):
+        simd.store(score, to + p, simd.load(score, to + p) + simd.load(points.labels, at + p))
+
+
+@block_jit
 def score_block(points, block, table, draw, work):
     """Score one block under one table: ``work.score[component, point]``, the background's row last."""
     d, k, background = points.n_features, table.n_components, points.background
@@ -174,6 +186,8 @@ def score_block(points, block, table, draw, work):
             score_full(work.centred, table.root, root_at, d, offset, work.score, to)
         if latent:
             _correct(work, to)
+        if points.labels.size > 0:
+            _add_labels(points, block, c - first, work.score, to)
     if background.size > 0:
         centre(points.x, at, background, MEAN, d, work.centred)
         if latent:
@@ -181,6 +195,8 @@ def score_block(points, block, table, draw, work):
         score_diagonal(work.centred, background, MEAN + d, d, background[OFFSET], work.score, k * BLOCK)
         if latent:
             _correct(work, k * BLOCK)
+        if points.labels.size > 0:  # a row with a label is none of the background's
+            _add_labels(points, block, points.labels.size // points.weight.size - 1, work.score, k * BLOCK)
 
 
 @block_jit

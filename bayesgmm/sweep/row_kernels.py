@@ -75,7 +75,7 @@ def _lay_out(x, d, row_weight, start, blocks, weights):
     weights[:size] = row_weight[start : start + size]
     weights[size:] = 0.0
     x_, weight = blocks[: n_blocks * d * BLOCK], weights[: n_blocks * BLOCK]
-    return NativePoints(x_, weight, np.empty(0), np.empty(0, dtype=np.int64), size, d)
+    return NativePoints(x_, weight, np.empty(0), np.empty(0, dtype=np.int64), np.empty(0), size, d)
 
 
 @_jit

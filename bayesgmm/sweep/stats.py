@@ -43,6 +43,9 @@ class Blocks:
     latent : LatentCells, optional
         Missing cells, and errors of measurement, of all rows with the padding. Where a cell is missing, ``x`` has any
         finite number. Default: all cells are exact.
+    labels : (n_blocks * BLOCK, L + 1) float, optional
+        Logarithms of the plausibilities of the first L components for each row, and of each other one; zero for the
+        padding. They are added to the scores. Default: all components are equally plausible.
     """
 
     x: Array
@@ -51,6 +54,7 @@ class Blocks:
     n_features: int
     background: "BackgroundRow | None" = None
     latent: LatentCells | None = None
+    labels: Array | None = None
 
     @classmethod
     def from_rows(
@@ -113,7 +117,10 @@ class Blocks:
         """The points in the form that compiled code reads."""
         background = np.empty(0) if self.background is None else self.background.numbers()
         latent = latent_numbers(self.latent)
-        return NativePoints(self.x, self.weight, background, latent, self.n_points, self.n_features)
+        labels = np.empty(0)
+        if self.labels is not None:
+            labels = np.ascontiguousarray(self.labels.reshape(self.n_blocks, BLOCK, -1).swapaxes(1, 2)).reshape(-1)
+        return NativePoints(self.x, self.weight, background, latent, labels, self.n_points, self.n_features)
 
     @cached_property
     def total_weight(self) -> float:
@@ -136,7 +143,7 @@ class Blocks:
         weight = self.weight.reshape(self.n_blocks, -1)[chosen].reshape(-1)
         rows = np.arange(self.n_blocks * BLOCK).reshape(-1, BLOCK)[chosen].ravel()
         latent = None if self.latent is None else self.latent.take(rows)
-        return replace(self, x=x, weight=weight, n_points=weight.size, latent=latent)
+        return replace(self, x=x, weight=weight, n_points=weight.size, latent=latent, labels=self.labels_of(rows))
 
     def with_latent(self, latent: LatentCells | None) -> "Blocks":
         """Return the same points with other latent cells, those of N rows."""
@@ -145,6 +152,23 @@ class Blocks:
     def latent_of(self, rows: NDArray[np.int64]) -> LatentCells | None:
         """Return the latent cells of some rows; None if all cells are exact."""
         return None if self.latent is None else self.latent.take(rows)
+
+    def with_labels(self, labels: Array | None) -> "Blocks":
+        """Return the same points with log plausibilities (N, L + 1) of the components."""
+        if labels is None:
+            return replace(self, labels=None)
+        return replace(self, labels=np.pad(labels, [(0, self.n_blocks * BLOCK - len(labels)), (0, 0)]))
+
+    def labels_of(self, rows: NDArray[np.int64]) -> Array | None:
+        """Return the log plausibilities (M, L + 1) of the components for some rows; None if there are no labels."""
+        return None if self.labels is None else self.labels[rows]
+
+    def take(self, rows: NDArray[np.int64]) -> "Blocks":
+        """Return a copy of some of the points."""
+        x = self.x.reshape(self.n_blocks, self.n_features, BLOCK)
+        part = Blocks.from_rows(x[rows // BLOCK, :, rows % BLOCK], self.weight[rows])
+        part = part.with_latent(self.latent_of(rows)).with_labels(self.labels_of(rows))
+        return replace(part, background=self.background)
 
     def laid_out(self, cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return cells of all rows, with the padding, laid out as ``x``."""

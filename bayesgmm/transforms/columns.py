@@ -92,7 +92,7 @@ class ColumnTransforms(Declared):
         if points.columns == self.names and not self.changed:
             return points
         values = points.values[:, [points.columns.index(name) for name in self.names]]
-        return Points(self.forward(values), self.fitted_names, points.index, points.weights)
+        return Points(self.forward(values), self.fitted_names, points.index, points.weights, labels=points.labels)
 
     def require_none(self, what: str) -> None:
         """Check that no column changes.
