@@ -31,6 +31,7 @@ from .predictions.anomalies import anomaly_scores
 from .predictions.deconvolution import deconvolve
 from .predictions.elicitation import elicit, prior_predictive
 from .predictions.imputations import impute
+from .predictions.label_errors import label_errors
 from .predictions.log_likelihoods import log_likelihood
 from .predictions.predictive import assignments, conditional_density, density
 from .predictions.reasons import explain_anomalies
@@ -113,6 +114,7 @@ __all__ = [
     "info",
     "initial_point",
     "label_convergence",
+    "label_errors",
     "load",
     "load_card",
     "log_likelihood",

@@ -75,6 +75,12 @@ def _unweighted(fit: "xr.DataTree") -> str:
     return "" if observed(fit).weights is None else "rows have weights, so a row is not one point"
 
 
+def _labelled(fit: "xr.DataTree") -> str:
+    if reason := _points(fit):
+        return reason
+    return "no rows have labels" if observed(fit).labels is None else ""
+
+
 def _several_components(fit: "xr.DataTree") -> str:
     return _points(fit) or ("there is one component" if fit["posterior"].sizes["component"] == 1 else "")
 
@@ -142,6 +148,7 @@ CHECKS: dict[str, Check] = {
     "thin components": Check(components.thin, _points),
     "missing values": Check(measurement.missing_values, _points),
     "hidden spread": Check(measurement.hidden_spread, _points),
+    "wrong labels": Check(measurement.wrong_labels, _labelled),
     "labels": Check(components.labels, _several_components),
     "prior": Check(priors.prior_sensitivity, _prior_known),
     "predictive fit": Check(predictions.predictive_misfit, _unweighted_complete),

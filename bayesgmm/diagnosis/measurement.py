@@ -1,4 +1,4 @@
-"""Checks of how the points were observed: missing values, and errors of measurement that hide a component's spread."""
+"""Checks of how the points were observed: missing values, large errors of measurement, wrong labels."""
 
 from typing import TYPE_CHECKING
 
@@ -8,12 +8,15 @@ from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.schema import holds_points, observed
-from bayesgmm.wording import listing
+from bayesgmm.predictions.label_errors import judged_labels
+from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DRAWS = 200
+NAMED = 5  # labels that a finding names
+CHANCE = 0.01  # probability below which so many uncertain labels are not by chance
 HIDDEN = 0.05  # standard deviation below which a component's spread is hidden, as a share of that of the errors
 
 
@@ -57,3 +60,22 @@ def hidden_spread(fit: "xr.DataTree") -> list[Finding]:
     posterior = "Look at its credible interval, and set the scale of the prior of the covariances."
     advice = "Try method='nuts', whose intervals say how large it may be." if size(fit) == (1, 1) else posterior
     return [Finding("warning", "hidden spread", what, why, advice, {"ratio": ratio.tolist()})]
+
+
+def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
+    """Find rows whose label is more likely wrong than right, by their values and all other labels."""
+    from scipy.stats import poisson
+
+    table, expected = judged_labels(fit)
+    found = table[table["wrong"] > 0.5]
+    if found.empty:
+        return []
+    each = [f"row {row} is {of.label!r}, probably {of.component!r}" for row, of in found[:NAMED].iterrows()]
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    many = plural(len(found), "label is", "labels are")
+    what = f"{many} more likely wrong than right, if 1 in 100 is wrong: {'; '.join(each)}{more}."
+    why = "A wrong label moves its component. Right labels of rows that lie between components can look wrong, too."
+    advice = "bg.label_errors gives the probability for each row. Check these labels, and leave wrong ones out."
+    by_chance = poisson.sf(len(found) - 1, expected) > CHANCE
+    evidence: dict[str, object] = {"rows": found.index.tolist(), "wrong": found["wrong"].tolist(), "expected": expected}
+    return [Finding("note" if by_chance else "warning", "wrong labels", what, why, advice, evidence)]

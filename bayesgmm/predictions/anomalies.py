@@ -155,7 +155,7 @@ def anomaly_scores(
     >>> scores["p_value"].values.round(2)
     array([1., 0.])
     """
-    points, posterior = points_for(fit, data, noise), unpack(fit).thin(draws)
+    points, posterior = points_for(fit, data, noise).unlabelled(), unpack(fit).thin(draws)
     rate = None if fdr is None else probability("fdr", fdr)
     choose(fdr_method, FDR_METHODS, "fdr_method")
     score = spread(posterior, points, progress=progress).mean_log

@@ -121,7 +121,7 @@ class Weighted:
         posterior, weight = unpack(fit).thin(draws), row_weights(points)
         n_points = len(points.values)
         require_room(8 * n_points * posterior.n_draws, f"weights of {posterior.n_draws} draws without each row")
-        modelled = kept(as_modelled(fit).thin(draws), points.values, progress=False)
+        modelled = kept(as_modelled(fit).thin(draws), points, progress=False)
         share = smoothed(-weight[:, None] * modelled.T)
         own = (share * kept(posterior, points.values, progress=False).T).sum(axis=1)
         return cls(posterior, share, own, weight)
@@ -217,10 +217,8 @@ class _Silent:
 
 def _fitted(points: Points, rows: Array, facts: FitInfo) -> Posterior:
     """The same declaration and engine on some of the rows."""
-    weights = None if points.weights is None else points.weights[rows]
-    part = Points(points.values[rows], points.columns, points.index[rows], weights)
     assert facts.model is not None
-    density = LogPosterior.of(facts.model, part)
+    density = LogPosterior.of(facts.model, points.take(np.flatnonzero(rows)))
     engine = ENGINES[str(facts.method)]
     # the estimators have settings that the engines do not have, and lack others
     settings = engine.defaults | {name: value for name, value in facts.settings.items() if name in engine.defaults}

@@ -179,7 +179,7 @@ def density(
     """
     ci_prob, posterior, transforms = probability("ci_prob", ci_prob), unpack(fit).thin(draws), transforms_of(fit)
     if columns is None:
-        points = points_for(fit, data, noise)
+        points = points_for(fit, data, noise).unlabelled()
     else:
         names = column_names(columns)
         places(transforms.names, names)  # they exist
@@ -394,10 +394,10 @@ def default_grid(posterior: Posterior, steps: int | None = None) -> Points:
 
 def log_mean_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) logarithm of the posterior mean density, in data units: ``log_density`` of ``density``."""
-    points = points_for(fit, data)
+    points = points_for(fit, data).unlabelled()
     return spread(unpack(fit).thin(draws), points).log_mean + log_jacobian(points, transforms_of(fit))
 
 
 def mean_log_density(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> Array:
     """(N,) posterior mean of the log density in the columns of the fit: the score of ``anomaly_scores``."""
-    return spread(unpack(fit).thin(draws), points_for(fit, data)).mean_log
+    return spread(unpack(fit).thin(draws), points_for(fit, data).unlabelled()).mean_log

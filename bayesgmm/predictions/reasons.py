@@ -89,7 +89,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     >>> bool(abs(answer["marginal_z"]).max() < 1.5), bool(abs(answer["z"]).min() > 10)
     (True, True)
     """
-    points, posterior = points_for(fit, data).exact("explain_anomalies"), aligned(fit, draws)
+    points, posterior = points_for(fit, data).unlabelled().exact("explain_anomalies"), aligned(fit, draws)
     gaps, transforms = np.isnan(points.values), transforms_of(fit)
     found = {name: np.full(gaps.shape, np.nan) for name in CELLS}
     suspect, component = np.zeros(gaps.shape, dtype=bool), np.zeros(len(gaps), dtype=np.intp)

@@ -33,6 +33,8 @@ def data(subject: Subject) -> list[Block]:
         facts.append(("Missing values", points.gap_words()))
     if points.noise is not None:
         facts.append(("Errors of measurement", points.noise_words()))
+    if points.labels is not None:
+        facts.append(("Labels", points.labels.words(len(subject.components))))
     if transforms := subject.info.transforms:
         facts.append(
             ("Transformed columns", f"{listing([*transforms.changed.values()])}; the others are in data units")

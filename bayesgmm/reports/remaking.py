@@ -58,7 +58,12 @@ def _call(subject: Subject, model: MixtureModel) -> str:
     settings = {"method": subject.method, **subject.info.settings, "seed": subject.info.seed}
     given = [f"columns={list(subject.columns)!r}"]
     if subject.has_points:
-        own = {"sample_weight=weights": subject.points.weights, "noise=standard_errors": subject.points.noise}
+        points = subject.points
+        own = {
+            "sample_weight=weights": points.weights,
+            "noise=standard_errors": points.noise,
+            "labels=labels": points.labels,
+        }
         given += [text for text, value in own.items() if value is not None]
     given += [f"{name}={value!r}" for name, value in settings.items() if value is not None]
     lines = ["import bayesgmm as bg", "import pandas as pd", "", 'data = pd.read_csv("data.csv")']
@@ -79,8 +84,10 @@ def _command(subject: Subject) -> str:
         return ""
     if any("," in name or name != name.strip() for name in subject.columns):
         return ""
-    if subject.has_points and not (subject.points.weights is None and subject.points.noise is None):
-        return ""
+    if subject.has_points:
+        points = subject.points
+        if any(part is not None for part in (points.weights, points.noise, points.labels)):
+            return ""
     options: dict[str, Setting] = {
         "method": subject.method,
         "columns": ",".join(subject.columns),

@@ -1,0 +1,138 @@
+"""Rows whose label contradicts their values and all other labels."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.declared import probability
+from bayesgmm.errors import DataError
+from bayesgmm.posterior.contamination import as_modelled
+from bayesgmm.posterior.schema import observed
+from bayesgmm.predictions.cross_conformal import smoothed
+from bayesgmm.sweep.stats import Array, draw_responsibilities
+from bayesgmm.wording import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+DRAWS = 1000  # maximum number of draws
+MIN_DRAWS = 5  # fewer are not smoothed
+SLICE = 20_000_000  # numbers at a time
+ERROR_RATE = 0.01
+
+
+def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.DataFrame":
+    r"""Compute the probability that the label of a row is wrong, given its values and all other labels.
+
+    Without its own label, row n came from component k with probability
+
+    .. math:: p_{nk} = \mathrm{E}_{-n}\left[\frac{w_k \mathrm{Normal}(x_n \mid \mu_k, \Sigma_k)}{p(x_n)}\right],
+
+    where the draws count in inverse proportion to the probability of its label (smoothed: PSIS [1]_). The label agrees
+    with its values with probability :math:`a_n = \sum_k t_{nk} p_{nk}`, where t are the plausibilities: 1 for the
+    component of a label, 0 for the others. If a share :math:`\varepsilon` of all labels is wrong, and a wrong one is
+    any of the others, it is wrong with probability
+
+    .. math:: \frac{\varepsilon (1 - a_n) / (K - 1)}{\varepsilon (1 - a_n) / (K - 1) + (1 - \varepsilon) a_n}.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit with labels.
+    error_rate : float
+        Share of labels that are expected to be wrong, before the values are seen.
+
+    Returns
+    -------
+    DataFrame
+        One row for each row with a label, the most probably wrong first: ``label``, ``agreement`` (the probability that
+        its values and the other labels give to its label), ``component`` (the most probable one without its label) and
+        ``wrong`` (the probability that the label is wrong). The index is that of the data.
+
+    Raises
+    ------
+    DataError
+        When the fit has no labels.
+    DeclarationError
+        When ``error_rate`` is not between 0 and 1.
+    FitFileError
+        When ``fit`` is not a fit, or holds no data.
+
+    References
+    ----------
+    .. [1] Vehtari, Simpson, Gelman, Yao & Gabry (2024), J. Mach. Learn. Res. 25(72), 1-58.
+
+    Examples
+    --------
+    The last row has the values of a high one, and the label of a low one.
+
+    >>> import bayesgmm as bg
+    >>> x, y = [[0.0], [1.0], [2.0], [9.0], [10.0], [11.0], [9.5]], ["low"] * 3 + ["high"] * 3 + ["low"]
+    >>> fit = bg.fit(bg.MixtureModel(2, "tied"), x, "em", labels=y, progress=False)
+    >>> bg.label_errors(fit).iloc[0][["label", "component"]].tolist()
+    ['low', 'high']
+    """
+    return judged_labels(fit, probability("error_rate", error_rate))[0]
+
+
+def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.DataFrame", float]:
+    """Compute the table of ``label_errors``, and how many rows would be more likely wrong than right if all were right.
+
+    Raises
+    ------
+    DataError, FitFileError
+        As ``label_errors``.
+    """
+    import pandas as pd
+
+    points = observed(fit)
+    if points.labels is None:
+        raise DataError("this fit has no labels: fit(..., labels=y) uses them")
+    rows = np.flatnonzero(points.labels.informative)
+    names = fit["posterior"].coords["component"].values
+    chance = left_out_probabilities(fit, rows)
+    plausible = points.labels.of_components(len(names))[rows]
+    agreement = np.clip((plausible * chance[:, : len(names)]).sum(axis=1), 0.0, 1.0)
+    others = max(chance.shape[1] - 1, 1)
+    against = rate * (1 - agreement) / others
+    with np.errstate(invalid="ignore"):
+        wrong = np.nan_to_num(against / (against + (1 - rate) * agreement))
+    columns = {
+        "label": [_label(one, names) for one in plausible],
+        "agreement": agreement,
+        "component": names[chance[:, : len(names)].argmax(axis=1)],
+        "wrong": wrong,
+    }
+    table = pd.DataFrame(columns, index=pd.Index(points.index[rows], name="point"))
+    unlikely = chance < rate / (rate + (1 - rate) * others)
+    return table.sort_values("wrong", ascending=False, kind="stable"), float((chance * unlikely).sum())
+
+
+def _label(plausible: Array, names: Array) -> object:
+    """Return the name of the component of a label; of several plausible ones their names."""
+    allowed = names[plausible > 0]
+    return allowed[0] if len(allowed) == 1 else f"one of {plural(len(allowed), 'component')}"
+
+
+def left_out_probabilities(fit: "xr.DataTree", rows: NDArray[np.intp]) -> Array:
+    """Compute the probabilities (M, K) of the components of rows without their own labels.
+
+    The last column is that of a background, if there is one.
+    """
+    points, posterior = observed(fit), as_modelled(fit).thin(DRAWS)
+    tables = posterior.tables()
+    n_draws, n_components = tables.offset.shape
+    step, parts = max(1, SLICE // (n_draws * n_components)), []
+    for start in range(0, len(rows), step):
+        part = points.take(rows[start : start + step])
+        share = draw_responsibilities(posterior.standard.blocks(part.unlabelled()), tables, os.cpu_count() or 1)
+        assert part.labels is not None
+        own = (share * part.labels.of_components(n_components)).sum(axis=2).T
+        weight = np.full(own.shape, 1.0 / n_draws)
+        if n_draws >= MIN_DRAWS:
+            weight = smoothed(-np.log(np.maximum(own, np.finfo(float).tiny)))
+        parts.append(np.einsum("ns,snk->nk", weight, share))
+    return np.concatenate(parts)
