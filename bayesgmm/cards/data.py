@@ -31,11 +31,19 @@ class CardTable:
         Class of each row if known; it is not fitted.
     noise : DataFrame or None
         Standard errors of the columns to fit, in their order.
+    labels : Series or None
+        Names or numbers of the components of some rows.
     """
 
     frame: "pd.DataFrame"
     truth: "pd.Series | None"
     noise: "pd.DataFrame | None" = None
+    labels: "pd.Series | None" = None
+
+    @property
+    def known(self) -> dict[str, object]:
+        """Arguments ``noise`` and ``labels`` of ``fit``."""
+        return {"noise": self.noise, "labels": self.labels}
 
 
 class DataCard(Declared):
@@ -56,6 +64,8 @@ class DataCard(Declared):
         Column of known classes, which is not fitted; class ``bad`` means that a row belongs to no cluster.
     noise : tuple of str, optional
         Columns of standard errors, one for each column that is used, in the same order.
+    labels : str, optional
+        Column with the names or numbers of the components of some rows, empty where they are not known.
     transforms : tuple of Transform
         Transforms of the columns, in order.
 
@@ -71,6 +81,7 @@ class DataCard(Declared):
     columns: tuple[str, ...] | None = None
     truth: str | None = None
     noise: tuple[str, ...] | None = None
+    labels: str | None = None
     transforms: tuple[SerializeAsAny[AnyTransform], ...] = ()
     _below: Path | None = PrivateAttr(default=None)
 
@@ -135,13 +146,11 @@ class DataCard(Declared):
         DataError
             If the data can't be read, a column is missing or not numeric, or a transform can't be applied.
         UnknownName
-            If the column ``truth`` does not exist, or an argument of the data set is unknown.
+            If the column ``truth`` or ``labels`` does not exist, or an argument of the data set is unknown.
         """
         frame = self._read_table()
-        truth = None
-        if self.truth is not None:
-            choose(self.truth, dict.fromkeys(map(str, frame.columns)), "truth")
-            truth = frame.pop(self.truth)
+        truth, labels = (self._column(frame, name) for name in ("truth", "labels"))
+        frame = frame.drop(columns=[name for name in (self.truth, self.labels) if name is not None])
         noise = None
         if self.noise is not None:
             noise = select(frame, self.noise)
@@ -153,8 +162,15 @@ class DataCard(Declared):
         if not len(frame.columns):
             raise DataError(f"the card's data ({self.dataset or self.path}) have no numeric column")
         frame = self.transformed(frame)
-        truth, noise = (None if part is None else part.loc[frame.index] for part in (truth, noise))
-        return CardTable(frame, truth, noise)
+        truth, noise, labels = (None if part is None else part.loc[frame.index] for part in (truth, noise, labels))
+        return CardTable(frame, truth, noise, labels)
+
+    def _column(self, frame: "pd.DataFrame", field: str) -> "pd.Series | None":
+        """Return the column that a field names."""
+        if (name := getattr(self, field)) is None:
+            return None
+        choose(name, dict.fromkeys(map(str, frame.columns)), field)
+        return frame[name]
 
     def transformed(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Apply all transforms to a table.
@@ -182,8 +198,8 @@ class DataCard(Declared):
             return DATASETS[self.dataset](**self.parameters)
         if self.path is not None:
             self._require_below(Path(self.path))
-            known = (() if self.truth is None else (self.truth,)) + (self.noise or ())
-            return read_frame(self.path, None if self.columns is None else [*self.columns, *known])
+            known = [name for name in (self.truth, self.labels, *(self.noise or ())) if name is not None]
+            return read_frame(self.path, None if self.columns is None else [*self.columns, *dict.fromkeys(known)])
         raise CardError("the card declares no data: give a table, or write [data] with dataset = '...' or path = '...'")
 
     def _require_below(self, path: Path) -> None:

@@ -125,7 +125,8 @@ def _data(card: Card, table: CardTable | None) -> tuple[str, ...]:
         else ""
     )
     errors = f" Their standard errors are in {listing([*card.data.noise])}." if card.data.noise else ""
-    return _some(card.lesson.data, f"{what}{errors.replace("'", '`')}{known} {_source(card.data)}")
+    labels = f" The component of some rows is known, in `{card.data.labels}`." if card.data.labels else ""
+    return _some(card.lesson.data, f"{what}{errors.replace("'", '`')}{labels}{known} {_source(card.data)}")
 
 
 def _source(data: DataCard) -> str:
@@ -217,13 +218,13 @@ def _commands(name: str, card: Card, has_data: bool) -> tuple[str, ...]:
     shell = _code("shell", f"bayesgmm models run {name} -o {Path(name).stem}/    # data, fit, report, expected results")
     settings: dict[str, Any] = {"method": card.fit.method, "seed": card.fit.seed, **card.fit.settings}
     arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-    noise = "noise=data.noise, " if card.data.noise else ""
+    known = "".join(f"{name}=data.{name}, " for name in ("noise", "labels") if getattr(card.data, name))
     lines = (
         "import bayesgmm as bg",
         "",
         f"card = bg.load_card({name!r})",
         "data = card.data.read()",
-        f"fit = bg.fit(card.mixture, data.frame, {noise}{arguments})",
+        f"fit = bg.fit(card.mixture, data.frame, {known}{arguments})",
     )
     return (
         shell,

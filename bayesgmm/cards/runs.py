@@ -101,7 +101,7 @@ def _require_columns(card: Card, data: CardTable) -> None:
 def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
     """Fit the mixture of a card to data, with its method, seed and settings."""
     settings: dict[str, Any] = dict(card.fit.settings)
-    settings |= {"noise": data.noise, "seed": card.fit.seed, "progress": progress}
+    settings |= data.known | {"seed": card.fit.seed, "progress": progress}
     return fit(card.mixture, data.frame, card.fit.method, **settings)
 
 
@@ -109,8 +109,9 @@ def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, pro
     frame = data.frame
     if data.noise is not None:
         frame = frame.join(data.noise)
-    if data.truth is not None:
-        frame = frame.assign(**{str(data.truth.name): data.truth})
+    for part in (data.truth, data.labels):
+        if part is not None:
+            frame = frame.assign(**{str(part.name): part})
     write_csv(frame, folder / "data.csv", index=False)
     save(result, folder / "fit.nc")
     report(result, folder / "report.html", title=card.title or None, progress=progress)

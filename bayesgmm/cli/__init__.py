@@ -24,6 +24,7 @@ from bayesgmm.cli.terminal import (
     Columns,
     Covariance,
     DataAnywhere,
+    LabelColumn,
     Method,
     NoiseColumns,
     OwnOrFile,
@@ -80,6 +81,7 @@ def fit(
     method: Method = None,
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
+    label_column: LabelColumn = None,
     draws: Annotated[int | None, typer.Option(help="Minimum number of draws of each chain.")] = None,
     max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
@@ -93,16 +95,17 @@ def fit(
 
     writable(output, *schema.FORMATS)
     card = declare(model, components, covariance, data_anywhere)
-    frame, noise = read_for(card, data, columns, noise_columns)
+    given = read_for(card, data, columns, noise_columns, label_column)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
-    given = {"draws": draws, "max_draws": max_draws, "chains": chains}
-    settings |= {name: value for name, value in given.items() if value is not None}
+    counts = {"draws": draws, "max_draws": max_draws, "chains": chains}
+    settings |= {name: value for name, value in counts.items() if value is not None}
     if seed is None and data is None:
         seed = card.fit.seed
-    result = fit_mixture(card.mixture, frame, method or card.fit.method, noise=noise, seed=seed, **settings)
+    result = fit_mixture(card.mixture, given.frame, method or card.fit.method, **given.known, seed=seed, **settings)
     schema.save(result, output)
     points = schema.observed(result)
-    for words in filter(None, (points.gap_words(), points.noise_words())):
+    labels = "" if points.labels is None else points.labels.words(card.mixture.n_components)
+    for words in filter(None, (points.gap_words(), points.noise_words(), labels)):
         remark(words)
     _show_fit(result)
     wrote(output)
@@ -135,7 +138,7 @@ def prior(
 
     check_picture(output, *(path for path in (card, data) if path is not None))
     declared = declare(card, None, None, data_anywhere)
-    tree = prior_predictive(declared.mixture, read_for(declared, data, columns)[0], draws, seed=seed)
+    tree = prior_predictive(declared.mixture, read_for(declared, data, columns).frame, draws, seed=seed)
     mpl.use("Agg")
     write_picture(plots.prior(tree), output)
     _show_expected_clusters(tree)

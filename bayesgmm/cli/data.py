@@ -1,7 +1,8 @@
 """The model and the data that a command fits, and the tables that it writes."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import check_other, chosen_columns, record, remark, say, session, wrote
@@ -10,6 +11,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.cards.card import Card
+
+
+@dataclass(frozen=True)
+class Given:
+    """The data of a command.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns to fit.
+    noise : DataFrame or None
+        Their standard errors.
+    labels : Series or None
+        Components of some rows.
+    """
+
+    frame: "pd.DataFrame"
+    noise: "pd.DataFrame | None" = None
+    labels: "pd.Series | None" = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """Arguments ``noise`` and ``labels`` of ``fit``."""
+        return {"noise": self.noise, "labels": self.labels}
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":
@@ -37,9 +62,13 @@ def declare(model: Path | None, components: int | None, covariance: str | None, 
 
 
 def read_for(
-    card: "Card", path: Path | None, columns: str | None, noise_columns: str | None = None
-) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
-    """Return the data to fit, and their standard errors: a table after the transforms of the card, or its own data.
+    card: "Card",
+    path: Path | None,
+    columns: str | None,
+    noise_columns: str | None = None,
+    label_column: str | None = None,
+) -> Given:
+    """Return the data to fit: a table after the transforms of the card, or its own data.
 
     Raises
     ------
@@ -49,22 +78,24 @@ def read_for(
     from bayesgmm.errors import DataError
 
     named = card.data.columns if columns is None else chosen_columns(columns)
+    label_column = label_column or card.data.labels
     if path is not None:
         if noise_columns is None and card.data.noise is not None:
             noise_columns = ",".join(card.data.noise)
-        noise = noise_of(path, noise_columns)
-        frame = read(path, None if named is None else list(named))
+        noise, labels = noise_of(path, noise_columns), labels_of(path, label_column, columns)
+        frame = read(path, None if named is None else list(named), hidden=label_column)
         if named is None and card.data.truth in frame:
             frame = frame.drop(columns=card.data.truth)
         frame = _without(frame, noise, columns)
     elif card.data.given:
-        own = card.data.model_copy(update={"columns": named}).read()
-        return own.frame, own.noise if noise_columns is None else noise_of(path, noise_columns)
+        own = card.data.model_copy(update={"columns": named, "labels": label_column}).read()
+        return Given(own.frame, own.noise if noise_columns is None else noise_of(path, noise_columns), own.labels)
     else:
         raise DataError("there are no data: give a table, or --model with a card that has data (see bayesgmm models)")
     for transform in card.data.transforms:
         remark(f"transform of the card: {transform.words}")
-    return card.data.transformed(frame), noise
+    frame = card.data.transformed(frame)
+    return Given(frame, noise, None if labels is None else labels.loc[frame.index])
 
 
 def check_picture(output: Path, *inputs: Path) -> None:
@@ -80,22 +111,26 @@ def check_picture(output: Path, *inputs: Path) -> None:
     check_other(writable(output, ".png", ".pdf", ".svg"), *inputs)
 
 
-def read(path: Path, columns: list[str] | None) -> "pd.DataFrame":
-    """Read the named columns of a file, default all numeric ones; print which columns were left out."""
+def read(path: Path, columns: list[str] | None, hidden: str | None = None) -> "pd.DataFrame":
+    """Read the named columns of a file, default all numeric ones but one; print which columns were left out."""
     from bayesgmm.data.tables import read_table
     from bayesgmm.wording import listing
 
     frame, dropped = read_table(path, columns)
+    if columns is None and hidden is not None:
+        frame = frame.drop(columns=hidden, errors="ignore")
+        dropped.pop(hidden, None)
     for why in dict.fromkeys(dropped.values()):
         names = [name for name, reason in dropped.items() if reason == why]
         say(f"left out, {why}: {listing(names)}; choose columns with --columns", err=True)
     return frame
 
 
-def measured(path: Path, columns: str | None, noise_columns: str | None) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
-    """Return the columns of a file to fit, and their standard errors."""
-    frame, noise = read(path, chosen_columns(columns)), noise_of(path, noise_columns)
-    return _without(frame, noise, columns), noise
+def measured(path: Path, columns: str | None, noise_columns: str | None, label_column: str | None) -> Given:
+    """Return the data of a file."""
+    frame = read(path, chosen_columns(columns), hidden=label_column)
+    noise, labels = noise_of(path, noise_columns), labels_of(path, label_column, columns)
+    return Given(_without(frame, noise, columns), noise, labels)
 
 
 def _without(frame: "pd.DataFrame", noise: "pd.DataFrame | None", columns: str | None) -> "pd.DataFrame":
@@ -135,6 +170,25 @@ def noise_of(path: Path | None, names: str | None) -> "pd.DataFrame | None":
     each = [name.strip() for name in names.split(",") if name.strip()]  # one column may serve for several
     named = [name if name not in each[:place] else f"{name} ({place + 1})" for place, name in enumerate(each)]
     return read(path, chosen_columns(names))[each].set_axis(named, axis=1).fillna(float("inf"))
+
+
+def labels_of(path: Path, name: str | None, columns: str | None) -> "pd.Series | None":
+    """Return the column of ``--label-column``; None without the option.
+
+    Raises
+    ------
+    DataError
+        When the table lacks it, or it is fitted, too.
+    """
+    from bayesgmm.data.columns import select
+    from bayesgmm.data.tables import read_frame
+    from bayesgmm.errors import DataError
+
+    if name is None:
+        return None
+    if name in (chosen_columns(columns) or ()):
+        raise DataError(f"--columns and --label-column both name {name!r}; a column holds values or labels")
+    return select(read_frame(path, [name]), [name])[name]
 
 
 def check_table(output: Path, *inputs: Path | None) -> None:

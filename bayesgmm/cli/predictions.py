@@ -28,6 +28,7 @@ def assign(fit: FitFile, output: TableOut, data: NewData = None, noise_columns: 
 
 def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
     frame = answer[["label", "entropy"]].to_dataframe()
+    frame["label"] = answer["component"].values[frame["label"].to_numpy()]
     for k in answer["component"].values:
         frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
     if "background" in answer:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
-from bayesgmm.cli.data import check_picture, check_table, declare, measured, read_for, write
+from bayesgmm.cli.data import Given, check_picture, check_table, declare, measured, read_for, write
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
@@ -15,6 +15,7 @@ from bayesgmm.cli.terminal import (
     Columns,
     Covariance,
     DataFile,
+    LabelColumn,
     NoiseColumns,
     in_words,
     names_of,
@@ -71,6 +72,7 @@ def select(
     transform: TransformOption = "none",
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
+    label_column: LabelColumn = None,
     seed: Seed = None,
 ) -> None:
     """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
@@ -81,14 +83,17 @@ def select(
         check_table(output, data)
     if plot is not None:
         check_picture(plot, data)
-    frame, noise = measured(data, columns, noise_columns)
+    given = measured(data, columns, noise_columns, label_column)
+    frame = given.frame
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
+        refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
         _show_posterior(frame, counts, covariance, output, plot, seed)
         return
     _say_rounded(frame)
-    table = run(frame, counts, names_of(covariance), criterion=criterion, noise=noise, transform=transform, seed=seed)
+    families = names_of(covariance)
+    table = run(frame, counts, families, criterion=criterion, transform=transform, seed=seed, **given.known)
     if (transforms := table.attrs.get("transforms")) is not None:
         for name, fitted in transforms.changed.items():
             say(f"column {name!r} is fitted as {fitted}")
@@ -226,6 +231,7 @@ def compare(
     model: CardName = None,
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
+    label_column: LabelColumn = None,
     seed: Seed = None,
 ) -> None:
     """Compare methods: fit one mixture by each of them and show the results in a table."""
@@ -241,8 +247,8 @@ def compare(
     if output is not None:
         check_table(output, data)
     card = declare(model, components, covariance)
-    frame, noise = read_for(card, data, columns, noise_columns)
-    fits, problems = _fitted(card.mixture, frame, noise, chosen, seed)
+    given = read_for(card, data, columns, noise_columns, label_column)
+    fits, problems = _fitted(card.mixture, given, chosen, seed)
     table = lay_out(fits).reindex(chosen)
     table["problem"] = [problems.get(method, "") for method in chosen]
     _show_comparison(table, next(iter(fits)), saved=output is not None)
@@ -252,8 +258,7 @@ def compare(
 
 def _fitted(
     model: "MixtureModel",
-    frame: "pd.DataFrame",
-    noise: "pd.DataFrame | None",
+    given: Given,
     methods: list[str],
     seed: int | None,
 ) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":
@@ -271,7 +276,7 @@ def _fitted(
     for method in methods:
         remark(f"fitting with {method}", err=True)
         try:
-            fits[method] = fit(model, frame, method, noise=noise, seed=seed)
+            fits[method] = fit(model, given.frame, method, **given.known, seed=seed)
         except BayesGMMError as error:
             problems[method] = " ".join(str(error).split())
             if len(problems) == len(methods):

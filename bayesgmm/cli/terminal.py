@@ -53,6 +53,14 @@ NoiseColumns = Annotated[
         show_default=False,
     ),
 ]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column with the component of each row, a name or number; empty where it is not known. Names become those "
+        "of the components.",
+        show_default=False,
+    ),
+]
 NewData = Annotated[
     Path | None,
     typer.Argument(

@@ -10,11 +10,13 @@ from bayesgmm.datasets.formants import vowels
 from bayesgmm.datasets.pictures import digits, photo
 from bayesgmm.datasets.teaching import blobs, heights, moons, one_heap, open_cluster, sensors, waiting_times
 from bayesgmm.declared import probability, whole
+from bayesgmm.errors import DeclarationError
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
+EACH_SPECIES = 50  # flowers of iris
 GALAXIES = """
 9172 9350 9483 9558 9775 10227 10406 16084 16170 18419 18552 18600 18927 19052 19070 19330 19343 19349 19440 19473
 19529 19541 19547 19663 19846 19856 19863 19914 19918 19973 19989 20166 20175 20179 20196 20215 20221 20415 20629
@@ -47,25 +49,28 @@ def galaxies() -> "pd.DataFrame":
     return pd.DataFrame({"velocity": [float(v) for v in GALAXIES.split()]})
 
 
-def iris(missing: float = 0.0, seed: int = 0) -> "pd.DataFrame":
+def iris(missing: float = 0.0, labelled: int = 0, seed: int = 0) -> "pd.DataFrame":
     """Load measurements of 150 iris flowers of three species, from scikit-learn.
 
     Parameters
     ----------
     missing : float
         Share of the measurements that are deleted at random, to try methods for missing values.
+    labelled : int
+        Number of flowers of each species whose species is known, chosen at random, to try methods for a few labels.
     seed : int
         Seed of the choice.
 
     Returns
     -------
     DataFrame
-        Columns ``sepal_length``, ``sepal_width``, ``petal_length`` and ``petal_width`` in cm, and ``species``.
+        Columns ``sepal_length``, ``sepal_width``, ``petal_length`` and ``petal_width`` in cm, and ``species``. With
+        ``labelled`` also ``label``, the species where it is known, else missing.
 
     Raises
     ------
     DeclarationError
-        When ``missing`` is not between 0 and 1, or ``seed`` is negative.
+        When ``missing`` is not between 0 and 1, ``labelled`` not between 0 and 50, or ``seed`` is negative.
 
     References
     ----------
@@ -77,18 +82,26 @@ def iris(missing: float = 0.0, seed: int = 0) -> "pd.DataFrame":
     [50, 50, 50]
     >>> int(iris(missing=0.1).isna().sum().sum())
     60
+    >>> iris(labelled=3)["label"].count()
+    np.int64(9)
     """
     from sklearn.datasets import load_iris
 
     bunch = load_iris(as_frame=True)
     frame = bunch.data.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
     if missing > 0:
         count = round(probability("missing", missing) * frame.size)
-        rng = np.random.default_rng(whole("seed", seed, minimum=0))
         deleted = np.zeros(frame.size, dtype=bool)
         deleted[rng.choice(frame.size, count, replace=False)] = True
         frame = frame.mask(deleted.reshape(frame.shape))
-    return frame.assign(species=[str(bunch.target_names[t]) for t in bunch.target])
+    frame = frame.assign(species=[str(bunch.target_names[t]) for t in bunch.target])
+    if whole("labelled", labelled, minimum=0):
+        if labelled > EACH_SPECIES:
+            raise DeclarationError(f"labelled={labelled}: there are {EACH_SPECIES} flowers of each species")
+        each = frame.groupby("species").sample(labelled, random_state=rng).index
+        frame["label"] = frame["species"].where(frame.index.isin(each))
+    return frame
 
 
 def wine() -> "pd.DataFrame":
