@@ -1,6 +1,6 @@
 """Mixture discriminant analysis: a mixture for each class, and Bayes' rule."""
 
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +14,10 @@ from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
+from bayesgmm.estimators.unlabelled import AUTO, UNLABELLED, fit_classes, labelled_rows
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 MAX_COMPARED = 10_000  # maximum number of rows of a class among which distinct rows are counted
 
@@ -30,7 +28,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     .. math:: P(c \mid x) \propto \pi_c \, p(x \mid c)
 
     With one component this is quadratic discriminant analysis; with ``covariance_type='diag'``, naive Bayes. Missing
-    values (NaN) are used as missing at random.
+    values (NaN) are used as missing at random. Rows without a label (-1) help to find the mixtures of the classes: all
+    classes are then fitted together [3]_.
 
     Parameters
     ----------
@@ -39,13 +38,17 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
         Covariance structure of the components of one class.
     priors : (n_classes,) float, optional
-        Prior probabilities of the classes, in the order of ``classes_``. Default: class frequencies.
+        Prior probabilities of the classes, in the order of ``classes_``. Default: class frequencies; with unlabelled
+        rows their estimates from all rows.
     method : str
         Any method of ``bayesgmm.fit``, under a prior of the covariances whose scale is the variance within the
         classes. 'em' finds the mode under that prior, so that a class of one row has a density, too.
     random_state : int, RandomState or None
     settings : dict, optional
         Settings of the method, as in ``bayesgmm.fit``.
+    unlabelled : label or None
+        Value of y for rows whose class is not known; None if each row has one. Default: ``'auto'``, -1 as elsewhere in
+        scikit-learn, with a warning; labels -1 and 1 alone are two classes.
 
     Attributes
     ----------
@@ -59,6 +62,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     ----------
     .. [1] Hastie & Tibshirani (1996), J. R. Stat. Soc. B 58(1), 155-176.
     .. [2] Fraley & Raftery (2002), J. Am. Stat. Assoc. 97(458), 611-631.
+    .. [3] Miller & Uyar (1997), Advances in Neural Information Processing Systems 9, 571-577.
 
     Examples
     --------
@@ -77,6 +81,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         method: str = "em",
         random_state: RandomState = None,
         settings: dict[str, Any] | None = None,
+        unlabelled: object = AUTO,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -84,6 +89,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         self.method = method
         self.random_state = random_state
         self.settings = settings
+        self.unlabelled = unlabelled
 
     @override
     def __sklearn_tags__(self) -> Tags:
@@ -98,6 +104,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : (N, D) array or DataFrame
         y : (N,) labels
+            Class of each row, or -1 (``unlabelled``) where it is not known.
         sample_weight : (N,) float, optional
             Number of points that each row represents. A class of total weight 0 is ignored.
 
@@ -108,24 +115,33 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         """
         arguments.family_of(self.covariance_type)
         points, labels = arguments.points_and_labels(self, X, y, sample_weight)
-        check_classification_targets(labels)
+        known = labelled_rows(labels, self.unlabelled)
+        check_classification_targets(labels[known])
         weight = np.ones(len(labels)) if points.weights is None else points.weights
-        self.classes_, index = np.unique(labels[weight > 0], return_inverse=True)
-        counted = Points(points.values[weight > 0], points.columns, points.index[weight > 0], weight[weight > 0])
-        self.priors_ = self._priors(np.bincount(index, weights=weight[weight > 0]).astype(np.float64))
+        kept = np.flatnonzero(weight)
+        counted, labels, known = points.weighed(weight).take(kept), labels[kept], known[kept]
+        self.classes_, own = np.unique(labels[known], return_inverse=True)
+        index = np.full(len(labels), UNLABELLED)
+        index[known] = own
+        self.priors_ = self._priors(np.bincount(own, weights=weight[kept][known]).astype(np.float64))
         model = MixtureModel(self.n_components, self.covariance_type)
-        model = fits.proper(model, counted, _within(counted, index))
+        model = fits.proper(model, counted, _within(counted.take(np.flatnonzero(known)), own))
         for c, name in enumerate(self.classes_):
-            arguments.require_values(counted.take(index == c), f" in class {name!r}")
-        self.posteriors_ = [self._fit_class(model, counted, index == c) for c in range(len(self.classes_))]
+            arguments.require_values(counted.take(np.flatnonzero(index == c)), f" in class {name!r}")
+        self._fit_classes(model, counted, index)
         return self
 
-    def _fit_class(self, model: MixtureModel, points: Points, rows: NDArray[np.bool_]) -> "xr.DataTree":
-        assert points.weights is not None
-        own = Points(points.values[rows], points.columns, points.index[rows], points.weights[rows])
-        different = len(np.unique(own.values[:MAX_COMPARED], axis=0)) if model.n_components > 1 else 1
-        model = model.model_copy(update={"n_components": min(model.n_components, different)})
-        return fits.fit(model, own, self.method, self.random_state, self.settings)
+    def _fit_classes(self, model: MixtureModel, points: Points, index: NDArray[np.int64]) -> None:
+        settings = self.method, self.random_state, self.settings
+        classes, free = range(len(self.classes_)), index == UNLABELLED
+        parts = [points.take(np.flatnonzero((index == c) | free)) for c in classes]
+        counts = [_count(part, model.n_components) for part in parts]
+        if not free.any():
+            models = [model.model_copy(update={"n_components": count}) for count in counts]
+            self.posteriors_ = [fits.fit(own, part, *settings) for own, part in zip(models, parts, strict=True)]
+            return
+        self.posteriors_, shares = fit_classes(model, points, index, counts, *settings)
+        self.priors_ = shares if self.priors is None else self.priors_
 
     def _priors(self, count: Array) -> Array:
         if self.priors is None:
@@ -232,6 +248,11 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         array([[0.5, 0.5]])
         """
         return np.exp(self.predict_log_proba(X))
+
+
+def _count(points: Points, n_components: int) -> int:
+    """Return the number of components for some rows: no more than there are different ones."""
+    return min(n_components, len(np.unique(points.values[:MAX_COMPARED], axis=0))) if n_components > 1 else 1
 
 
 def _within(points: Points, index: NDArray[np.intp]) -> Array:
