@@ -49,18 +49,38 @@ def log_densities(mixtures: Parameters, x: Array) -> Array:
         return logsumexp(np.log(mixtures.weight) + log_normal, axis=-1).T
 
 
-def measured_log_densities(mixtures: Parameters, x: Array, noise: Array | None) -> Array:
-    """Compute the log density (S, N) of what is observed of points, NaN where it is missing, with standard errors."""
-    if noise is None and not np.isnan(x).any():
+@dataclass(frozen=True)
+class Observed:
+    """What is observed of points.
+
+    Parameters
+    ----------
+    x : (N, D) float
+        NaN where a value is missing.
+    noise : (N, D) float, optional
+        Standard errors.
+    labels : (N, K) float, optional
+        Plausibilities of the components.
+    """
+
+    x: Array
+    noise: Array | None = None
+    labels: Array | None = None
+
+
+def observed_log_densities(mixtures: Parameters, observed: Observed) -> Array:
+    """Compute the log density (S, N) of what is observed of points."""
+    x, noise, labels = observed.x, observed.noise, observed.labels
+    if noise is None and labels is None and not np.isnan(x).any():
         return log_densities(mixtures, x)
     out = np.zeros((len(mixtures.weight), len(x)))
     for i, row in enumerate(x):
         seen = np.flatnonzero(~np.isnan(row))
-        if seen.size:
-            error = np.zeros(seen.size) if noise is None else noise[i, seen] ** 2
-            covariance = mixtures.covariance[..., seen[:, None], seen] + np.diag(error)
-            marginal = Parameters(mixtures.weight, mixtures.mean[..., seen], covariance)
-            out[:, i] = log_densities(marginal, row[None, seen])[:, 0]
+        weight = mixtures.weight if labels is None else mixtures.weight * labels[i]
+        error = np.zeros(seen.size) if noise is None else noise[i, seen] ** 2
+        covariance = mixtures.covariance[..., seen[:, None], seen] + np.diag(error)
+        marginal = Parameters(weight, mixtures.mean[..., seen], covariance)
+        out[:, i] = log_densities(marginal, row[None, seen])[:, 0]
     return out
 
 
@@ -71,16 +91,19 @@ def with_background(mixtures: Parameters, background: bg.Background | None) -> P
     return Parameters(*background.append_to(mixtures.weight, mixtures.mean, mixtures.covariance))
 
 
-def quantities(
-    mixtures: Parameters, x: Array, background: bg.Background | None = None, noise: Array | None = None
-) -> dict[str, Array]:
-    """Compute quantities (S,) of mixtures, and of the observed points, that do not depend on the components' order."""
+def quantities(mixtures: Parameters, observed: Observed, background: bg.Background | None = None) -> dict[str, Array]:
+    """Compute quantities (S,) of mixtures, and of the observed points, that do not depend on the components' order.
+
+    With labels there are also those of the first component, which has a number then.
+    """
     whole = with_background(mixtures, background)
     log_det = np.linalg.slogdet(mixtures.covariance)[1]
     learned = {name: value.reshape(len(value), -1)[:, 0] for name, value in mixtures.extras.items()}
+    if observed.labels is not None:
+        learned |= {"weight of the first": mixtures.weight[:, 0], "mean of the first": mixtures.mean[:, 0, 0]}
     common = (
-        measured_log_densities(whole, x, noise).sum(axis=1),
-        log_densities(whole, np.full((1, x.shape[1]), PLACE))[:, 0],
+        observed_log_densities(whole, observed).sum(axis=1),
+        log_densities(whole, np.full((1, observed.x.shape[1]), PLACE))[:, 0],
         mixtures.weight.min(axis=1),
         mixtures.weight.max(axis=1),
         mixtures.mean[..., 0].min(axis=1),
@@ -152,13 +175,13 @@ def uniformity(positions: list[float]) -> float:
     return min(1.0, 2 * min(by_distance, by_bins))
 
 
-Measurement = Callable[[Array, np.random.Generator], tuple[Array, Array | None]]
-"""What is observed of points (N, D): values, NaN where one is missing, and standard errors."""
+Measurement = Callable[[Array, Parameters, np.random.Generator], Observed]
+"""What is observed of points (N, D) of a mixture."""
 
 
-def exactly(x: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
+def exactly(x: Array, mixture: Parameters, rng: np.random.Generator) -> Observed:
     """Observe the points as they are."""
-    return x, None
+    return Observed(x)
 
 
 class Simulation:
@@ -176,19 +199,21 @@ class Simulation:
         """Draw a mixture from the prior and points from it, fit these, and find the mixture in the posterior."""
         truth = draw(self.model, self.rng, 1, self.d)
         background = self.model.background
-        x, noise = self.observe(simulate(with_background(truth, background), self.rng, N_POINTS)[0], self.rng)
+        x = simulate(with_background(truth, background), self.rng, N_POINTS)[0]
+        observed = self.observe(x, truth, self.rng)
         seed = int(self.rng.integers(2**31))
         settings: dict[str, Any] = {"seed": seed, "progress": False, **self.settings}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", bg.FitWarning)
             try:
-                fit = bg.fit(self.model, x, self.method, noise=noise, **settings)
+                settings |= {"noise": observed.noise, "labels": observed.labels}
+                fit = bg.fit(self.model, observed.x, self.method, **settings)
             except (BayesGMMError, np.linalg.LinAlgError):
                 self.found.refused += 1
                 return
         self.found.warned += any(issubclass(one.category, bg.FitWarning) for one in caught)
-        drawn = quantities(posterior_mixtures(fit), x, background, noise)
-        self.found.add(quantities(truth, x, background, noise), drawn, self.rng)
+        drawn = quantities(posterior_mixtures(fit), observed, background)
+        self.found.add(quantities(truth, observed, background), drawn, self.rng)
 
 
 def summarised(method: str, found: list[Calibration]) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def test_calibrated_quantities_ignore_labels_and_use_the_density():
     covariance = np.array([[np.eye(2), 2 * np.eye(2) + 0.5, 0.3 * np.eye(2)]])
     mixture = Parameters(np.array([[0.2, 0.3, 0.5]]), mean, covariance)
     swapped = Parameters(*(values[:, [2, 0, 1]] for values in (mixture.weight, mean, covariance)))
-    ours, theirs = (calibration.quantities(one, x) for one in (mixture, swapped))
+    ours, theirs = (calibration.quantities(one, calibration.Observed(x)) for one in (mixture, swapped))
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([*ours.values()], [*theirs.values()], atol=1e-12)
     density = sum(
