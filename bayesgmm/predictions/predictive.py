@@ -56,7 +56,7 @@ def assignments(
     ----------
     fit : DataTree
     data : (N, D) array or DataFrame, optional
-        Points. Default: the points that were fitted.
+        Points. Default: the points that were fitted, with their labels if some have any.
     noise : (N, D) or (N, D, D) array, optional
         Errors of measurement of the points, as in ``fit``. Default: those of the fitted points, none of others.
     draws : int, optional
