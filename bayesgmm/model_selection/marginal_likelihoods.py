@@ -87,9 +87,9 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
     A mixture of Student distributions is fitted to half of the draws, in unconstrained coordinates and with the
     components in one order. Bridge sampling [1]_ [2]_ compares it with the other half. All K! orders of the components
     count, also those that the chains have not visited [3]_; of rows with labels x is values and labels, and only
-    components that the labels treat alike have several orders. Draws of an approximation (``'advi'``, ``'vb'``) and draws
-    that repeat because they were resampled serve to find the mixture, and importance sampling gives the estimate. A fit
-    with parallel tempering has an estimate of its own, which must agree. Modes that no draw is in are missing.
+    components that the labels treat alike have several orders. Draws of an approximation (``'advi'``, ``'vb'``) and
+    draws that repeat because they were resampled serve to find the mixture, and importance sampling gives the estimate.
+    A fit with parallel tempering has an estimate of its own, which must agree. Modes that no draw is in are missing.
 
     The difference of two log evidences is the log of the Bayes factor. It depends on the priors much more than
     predictions do: compare fits only with priors that you would defend.
