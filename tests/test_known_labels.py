@@ -68,6 +68,14 @@ def test_a_fit_with_labels_can_be_continued(fit) -> None:
     )
 
 
+def test_a_start_without_labels_gets_their_order(fit) -> None:
+    """Its heaviest component comes first; the labels give it another number."""
+    plain = bg.fit(bg.MixtureModel(3), IRIS.iloc[:, :4], "em", seed=1, progress=False)
+    settings = {"labels": IRIS["label"], "progress": False}
+    one, other = (bg.fit(bg.MixtureModel(3), IRIS.iloc[:, :4], "em", start=start, **settings) for start in (plain, fit))
+    np.testing.assert_allclose(one["posterior"]["mean"], other["posterior"]["mean"], atol=1e-3)
+
+
 def test_assign_writes_names(folder) -> None:
     run("assign", folder / "fit.nc", "-o", folder / "rows.csv")
     rows = pd.read_csv(folder / "rows.csv")
