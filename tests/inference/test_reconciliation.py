@@ -44,7 +44,7 @@ def reconciled(model, method):
     [
         (TIED, "nuts", "independence steps"),
         (TIED, "gibbs", "independence steps"),
-        (bg.MixtureModel(3, covariance="diag"), "nuts", "independence steps"),
+        (bg.MixtureModel(3, covariance="diag"), "nuts", "Gibbs sampling"),
         (bg.MixtureModel(2, covariance="tied", covariances=bg.LKJCovariance(2.0)), "nuts", "importance resampling"),
     ],
 )
