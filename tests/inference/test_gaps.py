@@ -89,10 +89,11 @@ def test_the_maximum_has_a_zero_gradient(covariance: str) -> None:
     assert fit["sample_stats"]["loglik"].item() == pytest.approx(value, rel=1e-9)
 
 
-def test_two_samplers_agree() -> None:
+@pytest.mark.parametrize("weight", [None, np.arange(60) % 3])
+def test_two_samplers_agree(weight: np.ndarray | None) -> None:
     """NUTS has the marginal likelihood, Gibbs draws the missing cells; means differ by at most 4 errors."""
     x = holed(make_mixture(n_points=60, n_features=2, n_components=2, overlap=0.05, seed=5).X, 0.25)
-    settings = {"draws": 1500, "tune": 500, "chains": 4, "max_draws": 1500}
+    settings = {"draws": 1500, "tune": 500, "chains": 4, "max_draws": 1500, "sample_weight": weight}
     one, two = (quick_fit(method, x, **settings) for method in ("nuts", "gibbs"))
     for value in (lambda f: f["sample_stats"]["loglik"].values, lambda f: f["posterior"]["weight"].values.max(-1)):
         a, b = value(one), value(two)
@@ -117,14 +118,28 @@ def test_units_change_the_log_likelihood_by_the_observed_cells() -> None:
     assert one - two == pytest.approx(change, rel=1e-6)
 
 
+def test_gibbs_finds_both_clusters_among_gaps_when_their_number_is_unknown() -> None:
+    fit = quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
+    assert (bg.n_clusters(fit)["probability"].sel(n_clusters=2) > 0.5).all()
+
+
 def test_what_needs_complete_rows_says_so() -> None:
-    for settings in ({"tempering": "parallel"}, {"sample_weight": np.full(200, 2.0)}):
-        with pytest.raises(bg.errors.DeclarationError, match="needs complete rows"):
-            quick_fit("gibbs", **settings)
-    with pytest.raises(bg.errors.DeclarationError, match="FiniteMixture"):
-        quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
     with pytest.raises(bg.errors.DataError, match="cross-conformal' needs complete rows"):
         bg.anomaly_scores(quick_fit("em", SAMPLE.X), HOLED, reference="cross-conformal")
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(200) % 3])
+def test_a_background_has_the_scale_of_the_values_that_there_are(weights) -> None:
+    """Rows in which one column is missing tell about the others only: as if each column were complete by itself."""
+    x = SAMPLE.X.copy()
+    x[::2, 0] = np.nan
+    background = bg.Background(0.1).resolve(as_points(x, gaps=True).weighed(weights))
+    for column, own in enumerate((slice(1, None, 2), slice(None), slice(None))):
+        part = as_points(x[own, [column]]).weighed(None if weights is None else weights[own])
+        alone = bg.Background(0.1).resolve(part)
+        assert (background.location[column], background.scale[column]) == (*alone.location, *alone.scale)
+    model = bg.MixtureModel(2, background=bg.Background(0.1))
+    assert np.isfinite(quick_fit("em", x, model, sample_weight=weights)["sample_stats"]["loglik"].item())
 
 
 def test_a_column_without_values_is_refused() -> None:
