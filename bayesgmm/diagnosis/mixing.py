@@ -155,7 +155,7 @@ def _replaced(fit: "xr.DataTree") -> list[Finding]:
         what = f"The chains may have missed a part of the posterior ({where}): the draws come from {by}."
     why = "They visit all regions that the chains have found, each as often as it is probable."
     if by == "Gibbs sampling":
-        why = "Its split-merge moves change the number of clusters, which these chains hardly did."
+        why = "Its split-merge moves change whole clusters, which these chains hardly did, and its chains agree."
     return [Finding("note", "mixing", what, why, "", {"rhat": replaced.rhat})]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesgmm.diagnosis.mixing import HIGH_RHAT
+from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
 from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sweep.stats import Array, Table, log_densities
@@ -12,6 +12,9 @@ from bayesgmm.sweep.stats import Array, Table, log_densities
 REFERENCES = 8  # points of the data at which the density is monitored
 SMALLEST = 5  # points of a cluster that is counted
 MIN_DRAWS = 4  # with fewer draws in each chain R-hat is not defined
+APART = 1.2  # R-hat above which chains that mix well are in different modes
+RESERVE = 1.2  # factor of the number of draws that the effective size so far predicts
+MIN_FACTOR = 1.5  # minimum factor of one extension
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,27 @@ class Agreement:
     def is_good(self, ess: float) -> bool:
         """True if the chains agree and have at least this effective sample size."""
         return self.rhat <= HIGH_RHAT and self.ess >= ess
+
+    def draws_needed(self, draws: int, ess: float) -> int:
+        """Number of draws at which chains with this agreement after some draws are expected to be good.
+
+        Examples
+        --------
+        >>> Agreement(rhat=1.0, ess=100.0).draws_needed(500, ess=400)
+        2400
+        """
+        by_rhat = (self.rhat - 1) / (HIGH_RHAT - 1)  # for chains that agree, R-hat - 1 is proportional to 1 / draws
+        factor = RESERVE * max(ess / self.ess, by_rhat if self.rhat <= ALARMING_RHAT else 0.0)
+        return int(np.ceil(max(factor, MIN_FACTOR) * draws))
+
+
+def wanted_ess(chains: int, draws: int) -> float:
+    """Return the effective sample size at which a run is long enough.
+
+    With 100 effective draws per chain, of four chains, the Monte Carlo error of a posterior mean is a twentieth of a
+    posterior standard deviation. Short runs need a quarter of their draws.
+    """
+    return min(LOW_ESS * chains, draws * chains // 4)
 
 
 def agreement(values: Array) -> Agreement:

@@ -74,14 +74,14 @@ class Chains:
 def split_merge_period(density: LogPosterior) -> int:
     """Return the number of sweeps from one with split-merge moves to the next; 0 if there are none.
 
-    There are moves for components with covariances of their own, for complete rows of weight one without labels, and
-    for weights that are exchangeable or have only an upper bound on their number.
+    There are moves for components with covariances of their own, for rows of weight one without labels, and for weights
+    that are exchangeable or have only an upper bound on their number.
     """
     weights = density.model.weights
     own = density.model.family.sharing.count(density.n_components) > 1
     if density.blocks.labels is not None:  # they would have to be part of the proposals
         return 0
-    if not own or density.blocks.latent is not None or (density.blocks.weight > 1).any():
+    if not own or (density.blocks.weight > 1).any():
         return 0
     if weights.is_overfitted:
         return 1

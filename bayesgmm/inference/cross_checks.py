@@ -11,10 +11,10 @@ import numpy as np
 
 from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, NOTICEABLE
 from bayesgmm.inference import conjugate_sweeps, gibbs_chains
-from bayesgmm.inference.agreement import agreement, monitored
+from bayesgmm.inference.agreement import agreement, monitored, wanted_ess
 from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
-from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension, wanted_ess
+from bayesgmm.inference.extension import Budget, Checked, Drawn, Extension
 from bayesgmm.inference.gibbs_judge import is_conjugate
 from bayesgmm.inference.reconciliation import Reconciled
 from bayesgmm.posterior.log_posterior import LogPosterior

@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from bayesgmm.diagnosis.mixing import ALARMING_RHAT, HIGH_RHAT, LOW_ESS
-from bayesgmm.inference.agreement import Agreement, agreement, ess_within_chains, monitored
+from bayesgmm.diagnosis.mixing import ALARMING_RHAT
+from bayesgmm.inference.agreement import APART, Agreement, agreement, ess_within_chains, monitored, wanted_ess
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.interruptions import trim
 from bayesgmm.inference.reconciliation import SHORTEST, Reconciled, reconcile
@@ -16,10 +16,7 @@ from bayesgmm.posterior.notes import EngineNotes, ExtensionInfo
 from bayesgmm.sweep.stats import Array
 
 FACTOR = 8  # maximum number of draws, relative to those that are asked for, by default
-RESERVE = 1.2  # factor of the number of draws that the effective size so far predicts
-APART = 1.2  # R-hat above which chains that mix well are in different modes
 MIN_DRAWS = 50  # draws of an extension
-MIN_FACTOR = 1.5  # minimum factor of one extension
 
 
 @dataclass(frozen=True)
@@ -112,15 +109,6 @@ class Budget:
         return FACTOR * self.draws if self.max_draws is None else max(self.draws, self.max_draws)
 
 
-def wanted_ess(chains: int, draws: int) -> float:
-    """Return the effective sample size at which a run is long enough.
-
-    With 100 effective draws per chain, of four chains, the Monte Carlo error of a posterior mean is a twentieth of a
-    posterior standard deviation. Short runs need a quarter of their draws.
-    """
-    return min(LOW_ESS * chains, draws * chains // 4)
-
-
 @dataclass
 class Extension:
     """Chains that are extended until R-hat and effective sample size of label-free quantities are good.
@@ -160,7 +148,7 @@ class Extension:
         to suffice; but not chains that mix well, each in another region.
         """
         while not (self.is_good or self.drawn.interrupted) and self.longest - self.drawn.draws >= MIN_DRAWS:
-            needed = _needed(self.agreement, self.drawn.draws, self.wanted)
+            needed = self.agreement.draws_needed(self.drawn.draws, self.wanted)
             is_uncertain = self.agreement.rhat > ALARMING_RHAT or needed > self.longest
             if is_uncertain and (not if_uncertain or self._are_apart()):
                 break
@@ -250,10 +238,3 @@ def _interrupted(drawn: Drawn, notes: EngineNotes, budget: Budget) -> Estimate:
     q, stats = trim(drawn.q, drawn.stats)
     kept = f"Interrupted: kept {q.shape[1]} of {budget.draws} draws of {len(q)} of {budget.chains} chains."
     return Estimate(q, stats, (kept,), replace(notes, interrupted=True))
-
-
-def _needed(now: Agreement, draws: int, wanted: float) -> int:
-    """Return the number of draws at which the chains are expected to be good."""
-    by_rhat = (now.rhat - 1) / (HIGH_RHAT - 1)  # for chains that agree, R-hat - 1 is proportional to 1 / draws
-    factor = max(RESERVE * wanted / now.ess, RESERVE * by_rhat if now.rhat <= ALARMING_RHAT else 1.0, MIN_FACTOR)
-    return int(np.ceil(factor * draws))

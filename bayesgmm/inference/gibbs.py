@@ -68,7 +68,6 @@ def fit(
     .. [1] Diebolt & Robert (1994), J. R. Stat. Soc. B 56(2), 363-375.
     .. [2] Ishwaran & James (2001), J. Am. Stat. Assoc. 96(453), 161-173: truncated stick-breaking.
     """
-    _require_drawn(density, tempering)
     progress.stage("sampling")
 
     varies = density.model.weights.draws_n_components
@@ -90,28 +89,6 @@ def fit(
     if not varies:
         return estimate
     return replace(estimate, q=np.empty((*estimate.q.shape[:2], 0)), parameters=density.parameters(estimate.q))
-
-
-def _require_drawn(density: LogPosterior, tempering: str) -> None:
-    """Raise an error for what can't be combined with missing cells or errors of measurement.
-
-    Raises
-    ------
-    DeclarationError
-        If there are such cells, and tempering, an unknown number of components, or row weights above one.
-    """
-    if density.blocks.latent is None:
-        return
-    refused = {
-        "tempering='parallel'": tempering != "none",
-        "weights=FiniteMixture()": density.model.weights.draws_n_components,
-        "a sample_weight above 1": bool((density.blocks.weight > 1).any()),
-    }
-    if found := [name for name, is_used in refused.items() if is_used]:
-        raise DeclarationError(
-            f"{found[0]} needs complete rows without errors of measurement.\n"
-            "  Leave it out, or the rows with missing cells and noise=."
-        )
 
 
 def _tempered(

@@ -41,9 +41,7 @@ def ignored() -> Iterator[None]:
 
 def is_conjugate(density: LogPosterior) -> bool:
     """Return True if the Gibbs sampler can draw from the posterior."""
-    weight = density.blocks.weight
-    drawn = weight <= 1 if density.blocks.latent is not None else weight % 1 == 0
-    return not ENGINES["gibbs"].refused(density.model) and bool(drawn.all() and (weight % 1 == 0).all())
+    return not ENGINES["gibbs"].refused(density.model) and bool((density.blocks.weight % 1 == 0).all())
 
 
 def max_sweeps(density: LogPosterior) -> int:

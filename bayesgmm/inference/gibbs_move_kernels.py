@@ -38,7 +38,7 @@ def split_merge_sweeps(points, law, schedule, chain, q, first, last, drawn, logl
         read(law, q, starts, memory)
         sweep = Sweep(number, chain[0], chain[1], chain[2])
         loglik = assign(
-            points, table, DRAWN, sweep, schedule.single, work, draws, lanes, memory.sums, pair.label, 0, 0, stream
+            points, table, DRAWN, sweep, schedule.single, work, draws, lanes, memory.sums, pair, 0, 0, stream
         )
         keep_draw(schedule, number, q, loglik, drawn, logliks)
         restart(stream, number, chain)

@@ -32,7 +32,9 @@ def fit(
     The mode depends on the coordinates. This is the mode of ``lp``, the density that NUTS samples, with weights as
     logits and covariances as precision roots. It exists also for sparse weights, which have no mode on the simplex. A
     draw with a larger ``lp`` means that a higher mode was missed. In other coordinates the mode is elsewhere, and most
-    of the posterior mass may lie elsewhere, too.
+    of the posterior mass may lie elsewhere, too. A root is triangular, so that with full or tied covariances the order
+    of the columns is a choice of coordinates: in another order the estimate differs slightly, the less the more points
+    there are.
 
     Parameters
     ----------

@@ -8,9 +8,10 @@ import numpy as np
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.draw_kernels import uniforms
 from bayesgmm.late import Late
-from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single
+from bayesgmm.sweep.assignment_kernels import draw_copies, draw_single, set_counters
 from bayesgmm.sweep.compilation import block_jit, jit, plain_jit
 from bayesgmm.sweep.kernels import moments_width, normalise
+from bayesgmm.sweep.latent_records import COUNT, DRAW, HEAD, MEMORY, cell_columns, has_latent, kept_from, rows_with
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import (
     NativePoints,
@@ -29,7 +30,7 @@ Pair = namedtuple("Pair", "points table work lanes sums whole label means shift 
 """Memory of split-merge moves.
 
 points : NativePoints
-    The points, with weights that are zero outside S.
+    The points, with latent cells as they were drawn, and with weights that are zero outside S.
 table, work, lanes, sums
     A table of two components, and what a pass over the points needs.
 whole : (sums / 2,) float
@@ -49,8 +50,9 @@ precision, scatter : (D * D,) float
 def pair_memory(points, law):
     """Allocate the memory of split-merge moves."""
     d, diagonal = law.n_features, law.chart == LOGARITHMS
-    weight, none = np.zeros(points.weight.size), np.zeros(0)
-    own = NativePoints(points.x, weight, none, points.latent, none, points.n_points, points.n_features)
+    weight, none, exact = np.zeros(points.weight.size), np.zeros(0), np.zeros(0, dtype=np.int64)
+    x = points.x.copy() if points.latent.size > 0 else points.x
+    own = NativePoints(x, weight, none, exact, none, points.n_points, points.n_features)
     table = NativeTable(np.zeros(2), np.zeros(2 * d), np.zeros(2 * d if diagonal else 2 * d * d), 2)
     sums = np.zeros(2 * moments_width(d, diagonal))
     return Pair(
@@ -80,6 +82,22 @@ def _write_labels(score, n_rows, label, at):
 
 
 @plain_jit
+def _write_drawn(points, block, table, work, label, x):
+    """Write a block's latent cells as they were drawn, each point's under its own component, the background's never."""
+    latent, d = points.latent, points.n_features
+    at = latent[HEAD + block]
+    for a in range(latent[at + COUNT]):
+        start, stop = rows_with(latent, at, a)
+        columns, kept = cell_columns(latent, at) + a * BLOCK, kept_from(d) + a * BLOCK
+        for r in range(start, stop):
+            p = latent[r]
+            column, k = latent[columns + p], int(label[block * BLOCK + p])
+            if k < table.n_components:
+                drawn = work.latent[k * latent[MEMORY] + kept + p]
+                x[(block * d + column) * BLOCK + p] = table.mean[k * d + column] + drawn
+
+
+@plain_jit
 def _divide(score, weight, at, given, label, first, second, stream):
     """Assign a block's points to two sides, ``given`` by their labels or drawn; return the log probability of that."""
     value = 0.0
@@ -103,26 +121,30 @@ def _divide(score, weight, at, given, label, first, second, stream):
 
 
 @plain_jit
-def assign(points, table, mode, sweep, single, work, counts, lanes, sums, label, first, second, stream):
+def assign(points, table, mode, sweep, single, work, counts, lanes, sums, pair, first, second, stream):
     """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
 
     Parameters
     ----------
     points, table : NativePoints, NativeTable
     mode : int
-        ``DRAWN`` from all components, as ``fold_draws``, with their labels; ``SOFT`` to two by responsibilities;
-        ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels.
+        ``DRAWN`` from all components, as ``fold_draws``, with their labels and latent cells; ``SOFT`` to two by
+        responsibilities; ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels.
     sweep : Sweep
     single : bool
         True if all row weights are zero or one.
     work, counts, lanes : Workspace, (rows,) and (sums * LANES,) float
         Scratch memory.
-    sums, label : (sums,) and (rows,) float
+    sums : (sums,) float
+    pair : Pair
+        Its labels and its points' latent cells are written.
     first, second : int
         Labels of the two sides.
     stream : (5,) int
         Random numbers.
     """
+    label = pair.label
+    set_counters(sweep, work)
     for t in range(lanes.size):
         lanes[t] = 0.0
     value = 0.0
@@ -139,7 +161,9 @@ def assign(points, table, mode, sweep, single, work, counts, lanes, sums, label,
         else:
             given = mode == GIVEN
             value += _divide(work.score, points.weight, block * BLOCK, given, label, first, second, stream)
-        add_moments(points, block, table, 0, work, lanes)
+        add_moments(points, block, table, 0, work, lanes, DRAW)
+        if mode == DRAWN and single and has_latent(points.latent, block):
+            _write_drawn(points, block, table, work, label, pair.points.x)
     for t in range(sums.size):
         sums[t] = simd.total(simd.load(lanes, t * LANES))
     return value

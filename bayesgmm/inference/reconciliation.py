@@ -4,18 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesgmm.diagnosis.mixing import LOW_ESS
 from bayesgmm.errors import DeclarationError, PoorProposal, SamplingError
 from bayesgmm.inference import conjugate_sweeps, gibbs_chains, independence_chains, mean_orders
-from bayesgmm.inference.agreement import agreement, label_free, monitored
+from bayesgmm.inference.agreement import APART, agreement, label_free, monitored, wanted_ess
 from bayesgmm.inference.corrected_draws import corrected_draws
-from bayesgmm.inference.elbo import evaluate
 from bayesgmm.inference.engine import Progress, Silent
 from bayesgmm.inference.gibbs_judge import is_conjugate, log_densities
-from bayesgmm.inference.independence_chains import IndependenceDraws
 from bayesgmm.inference.missed_regions import MAX_SIZE, elsewhere, probability_elsewhere
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
-from bayesgmm.posterior.log_posterior import LogPosterior
+from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.posterior.notes import ReconciliationInfo
 from bayesgmm.sweep.stats import Array
 
@@ -23,7 +20,8 @@ SHORTEST = 200  # with fewer draws in each chain, R-hat and the effective size a
 WANTED = 1000  # effective number of draws of the result; a quarter of the draws, if they are few
 TUNE, THIN = 500, 20  # Gibbs sweeps before the first draw, and from one draw to the next (fewer if they have moves)
 GIBBS_WORTH = 1_500_000_000  # maximum cost of these sweeps: points x features x components x sweeps
-GIBBS_CHAINS = 4
+GIBBS_CHAINS = 4  # minimum number
+FACTOR = 3  # maximum factor of one extension
 MANY = 0.03  # share of the posterior that the steps may have lost
 
 
@@ -56,8 +54,9 @@ def reconcile(
 ) -> Reconciled | None:
     """Return draws from all regions that the chains have visited, in proportion to their probability.
 
-    A mixture is fitted to the draws of all chains, and to those of a Gibbs sampler where the priors are conjugate. It
-    proposes draws between Gibbs sweeps, or else its draws are resampled by their importance weights.
+    Where the priors are conjugate, they are those of a Gibbs sampler with split-merge moves, if its chains agree.
+    Otherwise a mixture is fitted to the draws of all chains, and to those of the Gibbs sampler. It proposes draws
+    between Gibbs sweeps, or else its draws are resampled by their importance weights.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def reconcile(
     if density.model.weights.is_overfitted and density.size > MAX_SIZE:
         return None
     before = agreement(monitored(density, q, lp))
-    if draws < SHORTEST or (before.is_good(min(LOW_ESS * chains, draws * chains // 4)) and not if_good):
+    if draws < SHORTEST or (before.is_good(wanted_ess(chains, draws)) and not if_good):
         return None
     progress.stage("moving between regions")
     target = min(WANTED, draws * chains // 4)
@@ -96,42 +95,103 @@ def reconcile(
 
 
 def _by_gibbs(density: LogPosterior, q: Array, rhat: float, seed: int, cores: int, target: float) -> Reconciled | None:
-    """Draw by Gibbs sweeps and independence steps; None if even these chains disagree."""
+    """Draw by Gibbs sweeps, with independence steps where sweeps alone are slow; None if even these chains disagree."""
     chains, draws = q.shape[:2]
     free = mean_orders.unordered(density)
-    pilot = np.concatenate([mean_orders.out_of_order(density, q), _pilot(free, draws, seed, cores)])
+    known = mean_orders.out_of_order(density, q)
+    gibbs = _GibbsChains(free, seed, cores, max(chains, GIBBS_CHAINS), draws)
+    if gibbs.mix(wanted_ess(chains, draws)) and _lost(free, known, gibbs.q, gibbs.lp, seed, cores) <= MANY:
+        alone = gibbs.thinned(draws)
+        info = ReconciliationInfo("Gibbs sampling", rhat)
+        return _in_order(density, free, gibbs.q[:chains, alone], gibbs.lp[:chains, alone], info, cores)
+    pilot = np.concatenate([known, gibbs.q[:, gibbs.thinned(draws)]])
     proposal = proposal_from_chains(free, pilot, seed, cores)
-    known = pilot.reshape(-1, density.size)
-    found = independence_chains.sample(proposal, known, seed, chains=chains, draws=draws, target=target)
-    if not found.agreement.is_good(target / 4) or _lost(free, pilot, found, seed, cores) > MANY:
+    everything = pilot.reshape(-1, density.size)
+    found = independence_chains.sample(proposal, everything, seed, chains=chains, draws=draws, target=target)
+    if not found.agreement.is_good(target / 4) or _lost(free, pilot, found.q, found.lp, seed, cores) > MANY:
         return None
-    q, lp = mean_orders.in_order(density, found.q), found.lp
-    if free is not density:
-        lp = evaluate([density] * lp.size, q.reshape(lp.size, -1), cores)[0].reshape(lp.shape)
-    return Reconciled(q, lp, ReconciliationInfo("independence steps", rhat, accepted=found.accepted))
+    info = ReconciliationInfo("independence steps", rhat, accepted=found.accepted)
+    return _in_order(density, free, found.q, found.lp, info, cores)
 
 
-def _lost(density: LogPosterior, pilot: Array, found: IndependenceDraws, seed: int, cores: int) -> float:
-    """Return the probability of a region that chains (chains, draws, P) have visited, and the steps have not.
+def _in_order(
+    density: LogPosterior, free: LogPosterior, q: Array, lp: Array, info: ReconciliationInfo, cores: int
+) -> Reconciled:
+    """Return draws of the density whose means are not ordered as draws of the one that they may be ordered in."""
+    q = mean_orders.in_order(density, q)
+    return Reconciled(q, lp if free is density else log_densities(density, q, cores), info)
+
+
+def _lost(density: LogPosterior, known: Array, q: Array, lp: Array, seed: int, cores: int) -> float:
+    """Return the probability of a region that chains (chains, draws, P) have visited, and the draws q have not.
 
     Where a proposal fits a region badly, steps hardly ever enter it, and agree nevertheless.
     """
-    lp = log_densities(density, pilot, cores)
-    values = label_free(density, found.q, found.lp)
-    known = values.reshape(-1, values.shape[-1])
-    apart = np.array([elsewhere(known, one) for one in label_free(density, pilot, lp)])
-    return probability_elsewhere(density, (found.q[0], found.lp[0]), pilot, lp, apart, seed, cores) or 0.0
+    known_lp = log_densities(density, known, cores)
+    values = label_free(density, q, lp)
+    all_values = values.reshape(-1, values.shape[-1])
+    apart = np.array([elsewhere(all_values, one) for one in label_free(density, known, known_lp)])
+    return probability_elsewhere(density, (q[0], lp[0]), known, known_lp, apart, seed, cores) or 0.0
 
 
-def _pilot(density: LogPosterior, draws: int, seed: int, cores: int) -> Array:
-    """Draw (chains, draws, P) by Gibbs sampling, from starts of different kinds."""
-    cost = conjugate_sweeps.sweep_cost(density)
-    longest = round(THIN * density.sweep_cost / cost)
-    thin = int(np.clip(GIBBS_WORTH // (cost * GIBBS_CHAINS * draws), 1, longest))
-    tune = min(TUNE, thin * draws)
-    q, _, interrupted = gibbs_chains.sample(
-        density, seed, cores, Silent(), draws=draws, tune=tune, chains=GIBBS_CHAINS, thin=thin
-    )
-    if interrupted:
-        raise KeyboardInterrupt
-    return q
+class _GibbsChains:
+    """Chains of Gibbs sampling from starts of different kinds, which can be continued.
+
+    Parameters
+    ----------
+    density : LogPosterior
+    seed, cores, chains, draws : int
+
+    Attributes
+    ----------
+    q, lp : (chains, draws, P) and (chains, draws) float
+        Draws, and their log posterior densities.
+    """
+
+    def __init__(self, density: LogPosterior, seed: int, cores: int, chains: int, draws: int) -> None:
+        self.density, self.seed, self.cores, self.chains = density, seed, cores, chains
+        cost = conjugate_sweeps.sweep_cost(density)
+        most = int(GIBBS_WORTH // (cost * chains))  # sweeps of each chain
+        self.thin = int(np.clip(most // draws, 1, round(THIN * density.sweep_cost / cost)))
+        self.tune = min(TUNE, self.thin * draws)
+        self.longest = most // self.thin
+        self.q, self.lp = np.empty((chains, 0, density.size)), np.empty((chains, 0))
+        self._extend(draws)
+
+    def _extend(self, draws: int) -> None:
+        """Continue the chains up to a number of draws.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If Ctrl-C comes.
+        """
+        made = self.q.shape[1]
+        settings = {"tune": self.tune, "chains": self.chains, "thin": self.thin, "draws": draws}
+        earlier = self.q if made else None
+        q, _, interrupted = gibbs_chains.sample(
+            self.density, self.seed, self.cores, Silent(), **settings, earlier=earlier
+        )
+        if interrupted:
+            raise KeyboardInterrupt
+        new = q[:, made:]
+        self.q = np.concatenate([self.q, new], axis=1)
+        self.lp = np.concatenate([self.lp, log_densities(self.density, new, self.cores)], axis=1)
+
+    def mix(self, wanted: float) -> bool:
+        """Continue the chains until they agree, with an effective size that is wanted; False if that is not expected.
+
+        Without split-merge moves it never is: such chains move between distant regions too slowly.
+        """
+        if not conjugate_sweeps.split_merge_period(self.density):
+            return False
+        while True:
+            now, made = agreement(monitored(self.density, self.q, self.lp)), self.q.shape[1]
+            needed = now.draws_needed(made, wanted)
+            if now.is_good(wanted) or now.rhat > APART or needed > self.longest:
+                return now.is_good(wanted)
+            self._extend(min(needed, FACTOR * made))
+
+    def thinned(self, draws: int) -> IntArray:
+        """Return the numbers of evenly spaced draws, as many as are asked for."""
+        return np.linspace(0, self.q.shape[1] - 1, draws).round().astype(int)

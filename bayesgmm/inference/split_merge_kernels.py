@@ -94,9 +94,7 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
         for t in range(half):
             table.root[half * side + t] = scale * table.root[t]
     for _ in range(min(4 + 2 * d, ITERATIONS)):
-        assign(
-            pair.points, table, SOFT, sweep, True, pair.work, pair.sums, pair.lanes, pair.sums, pair.label, 0, 0, stream
-        )
+        assign(pair.points, table, SOFT, sweep, True, pair.work, pair.sums, pair.lanes, pair.sums, pair, 0, 0, stream)
         for side in range(2):
             n = pair.sums[side * width]
             log_det = approximate(
@@ -208,9 +206,7 @@ def _log_sides(stream, given, pair, mode, sums, at, mean, mean_at, size, sweep, 
     """Assign the points of S to two sides; return the log probability of that given a launch state."""
     _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep)
     work, lanes, parts = pair.work, pair.lanes, pair.sums
-    return assign(
-        pair.points, pair.table, mode, sweep, True, work, parts, lanes, parts, pair.label, first, second, stream
-    )
+    return assign(pair.points, pair.table, mode, sweep, True, work, parts, lanes, parts, pair, first, second, stream)
 
 
 @plain_jit

@@ -247,8 +247,7 @@ def _assign_active(points, law, sweep, single, count, memory, whole, draws, lane
     others = whole.score.size // BLOCK - k  # a background
     work = Workspace(whole.centred, whole.score[: (count + others) * BLOCK], whole.latent, whole.counters)
     lanes = lanes[: active.sums.size * LANES]
-    label = pair.label
-    return assign(points, table, DRAWN, sweep, single, work, draws, lanes, active.sums, label, 0, 0, stream)
+    return assign(points, table, DRAWN, sweep, single, work, draws, lanes, active.sums, pair, 0, 0, stream)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Parallel tempering with Gibbs sweeps: several ladders of temperatures in threads, adapted together, then sampled."""
 
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 from typing import Self
@@ -17,7 +17,8 @@ from bayesgmm.inference.mean_orders import in_order
 from bayesgmm.inference.tempering_kernels import Ladder, Record, tempered_sweeps
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import TemperingInfo
-from bayesgmm.sweep.stats import Array
+from bayesgmm.sweep.orchestration import NativePoints
+from bayesgmm.sweep.stats import Array, Blocks
 
 ROUNDS = (1 / 16, 3 / 16, 7 / 16, 15 / 16)  # shares of the tuning iterations at which the ladder is adapted
 
@@ -48,34 +49,37 @@ class _Ladders:
     Parameters
     ----------
     chain : Chains
+    points : NativePoints
     ladders : list of Ladder
     records : list of Record
     """
 
     chain: Chains
+    points: NativePoints
     ladders: list[Ladder]
     records: list[Record]
 
     @classmethod
-    def of(cls, chain: Chains, beta: Array, states: list[Array], draws: int) -> Self:
+    def of(cls, chain: Chains, points: NativePoints, beta: Array, states: list[Array], draws: int) -> Self:
         """Make them from the states (M, P) of each, with room for some draws."""
         ladders = [Ladder(beta, q.copy(), np.arange(len(q)), np.zeros(len(q), dtype=np.int64)) for q in states]
-        return cls(chain, ladders, [_empty_record(draws, *q.shape) for q in states])
+        return cls(chain, points, ladders, [_empty_record(draws, *q.shape) for q in states])
 
     def adapted(self) -> Self:
         """Place the rungs again, by the exchanges so far."""
         beta, nearest = adapted(self.ladders[0].beta, self.rejection)
-        return self.of(self.chain, beta, [ladder.q[nearest] for ladder in self.ladders], draws=0)
+        return self.of(self.chain, self.points, beta, [ladder.q[nearest] for ladder in self.ladders], draws=0)
 
     def recording(self, draws: int) -> Self:
         """Return the same ladders, with nothing recorded so far."""
-        return self.of(self.chain, self.ladders[0].beta, [ladder.q for ladder in self.ladders], draws)
+        states = [ladder.q for ladder in self.ladders]
+        return self.of(self.chain, self.points, self.ladders[0].beta, states, draws)
 
     def iterate(self, number: int, first: int, last: int) -> None:
         """Make the iterations first to last of one ladder."""
         chain, names = self.chain, np.array([number, *self.chain.keys])
-        points, ladder, record = chain.density.blocks.native, self.ladders[number], self.records[number]
-        tempered_sweeps(points, chain.law, chain.schedule, names, ladder, first, last, record)
+        ladder, record = self.ladders[number], self.records[number]
+        tempered_sweeps(self.points, chain.law, chain.schedule, names, ladder, first, last, record)
 
     @property
     def rejection(self) -> Array:
@@ -95,6 +99,16 @@ class _Ladders:
             log_evidence=evidence.log_evidence + units,
             log_evidence_se=evidence.se,
         )
+
+
+def temperable(blocks: Blocks) -> Blocks:
+    """Return blocks whose missing cells are zero, and have room for the precision of an error."""
+    latent = blocks.latent
+    if latent is None:
+        return blocks
+    noise = np.zeros(latent.missing.shape) if latent.noise is None else latent.noise
+    x = np.where(blocks.laid_out(latent.missing), 0.0, blocks.x)
+    return replace(blocks, x=x, latent=replace(latent, noise=noise))
 
 
 def _empty_record(draws: int, rungs: int, size: int) -> Record:
@@ -165,4 +179,4 @@ def _started(chain: Chains, chains: int, seed: int, pool: Executor) -> _Ladders:
     beta = first_ladder(chain.density.blocks.total_weight)
     begin = starting_points(chain, chains, np.random.default_rng((seed, 1)), pool)
     states = [begin[(number + np.arange(len(beta))) % chains] for number in range(chains)]
-    return _Ladders.of(chain, beta, states, draws=0)
+    return _Ladders.of(chain, temperable(chain.density.blocks).native, beta, states, draws=0)

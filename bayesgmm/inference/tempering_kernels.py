@@ -6,8 +6,10 @@ Rung r samples from the posterior with the likelihood of each component raised t
 
 from the prior (0) to the posterior (1). Assignments keep their prior, so that every rung has the conditional
 distributions of the posterior: with scores log w + beta log N, and with beta times the counts and moments for means and
-precisions. An iteration proposes to exchange the states of neighbours, the assignments summed out, alternately
-at even and odd rungs [1]_, and then makes a Gibbs sweep at every rung.
+precisions. Where cells are latent, z, N^beta is the integral of N(z)^beta times the density of what was measured of z,
+and for missing cells of exp(-(1 - beta) z^2 / 2), in standardised coordinates. An iteration proposes to exchange the
+states of neighbours, the assignments summed out, alternately at even and odd rungs [1]_, and then makes a Gibbs sweep
+at every rung.
 
 References
 ----------
@@ -27,6 +29,7 @@ from bayesgmm.late import Late
 from bayesgmm.sweep.assignment_kernels import Sweep, fold_draws
 from bayesgmm.sweep.compilation import jit, kernel, plain_jit
 from bayesgmm.sweep.kernels import logsumexp
+from bayesgmm.sweep.latent_records import COUNT, COVARIANCES, FLOATS, HEAD, KIND, has_latent, rows_with, triangle
 from bayesgmm.sweep.layout import BLOCK, LANES
 from bayesgmm.sweep.orchestration import (
     LOG_REST,
@@ -97,6 +100,28 @@ def _temper_background(background, beta, out):
         half = (background.size - MEAN) // 2
         for t in range(MEAN, MEAN + half):
             out[t], out[t + half] = background[t], math.sqrt(beta) * background[t + half]
+
+
+@plain_jit
+def _temper_cells(points, own, beta, out):
+    """Write the precisions of the errors of missing cells for one rung: they count as measured at zero.
+
+    Without it, the likelihood of all cells, raised to a power, would have an integral over the missing ones that is
+    large or infinite for small powers. The constants of the rows stay as they are: they cancel out of all exchanges.
+    """
+    latent = points.latent
+    for block in range(count_blocks(points)):
+        if not has_latent(latent, block):
+            continue
+        at = latent[HEAD + block]
+        first, is_dense = latent[at + FLOATS], latent[at + KIND] == COVARIANCES
+        for a in range(latent[at + COUNT]):
+            start, stop = rows_with(latent, at, a)
+            to = first + BLOCK + (triangle(a) + a if is_dense else a) * BLOCK
+            for r in range(start, stop):
+                p = latent[r]
+                if own[to + p] == 0.0:
+                    out[to + p] = 1.0 - beta
 
 
 @plain_jit
@@ -211,13 +236,14 @@ def _move_weights(stream, points, law, q, beta, memory, table, work, value):
 
 
 @plain_jit
-def _write_energies(points, law, ladder, r, offered, memory, table, background, tempered, work, energy):
+def _write_energies(points, law, ladder, r, offered, memory, table, own, cells, tempered, work, energy):
     """Write the tempered log likelihoods of the state at rung r, which ``memory`` holds, for rungs beside it."""
     for at in (COLDER, HOTTER):
         to = r + 1 - at
         if to > 0 and to < ladder.beta.size and offered[at]:
             _temper(law, memory, ladder.beta[to], table.offset, table.root)
-            _temper_background(points.background, ladder.beta[to], background)
+            _temper_background(points.background, ladder.beta[to], tempered.background)
+            _temper_cells(points, own, ladder.beta[to], cells)
             energy[r, at] = _log_likelihood(tempered, table, work)
 
 
@@ -241,6 +267,7 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
     Parameters
     ----------
     points : NativePoints
+        With room for the precisions of errors of all latent cells, as ``tempering.temperable`` gives them.
     law : Law
     schedule : Schedule
     chain : (3,) int
@@ -252,9 +279,10 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
     """
     k, rungs, starts = law.n_components, ladder.beta.size, part_starts(law, ladder.q.shape[1])
     memory = scratch_memory(law, starts[2] - starts[1])
-    background = np.zeros(points.background.size)
+    background, latent = np.zeros(points.background.size), points.latent.copy()
+    own, cells = points.latent.view(np.float64), latent.view(np.float64)
     tempered = NativePoints(
-        points.x, points.weight, background, points.latent, points.labels, points.n_points, points.n_features
+        points.x, points.weight, background, latent, points.labels, points.n_points, points.n_features
     )
     table = NativeTable(np.zeros(k), memory.mean, np.zeros(memory.root.size), k)
     work, lanes = workspace(points, table), np.empty(memory.sums.size * LANES)
@@ -274,6 +302,7 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
             stream[0], stream[2] = 0, chain[0] * MAX_RUNGS + r
             _read_tempered(law, q, starts, memory, beta, table)
             _temper_background(points.background, beta, background)
+            _temper_cells(points, own, beta, cells)
             if number >= first:
                 for t in range(memory.sums.size):
                     memory.sums[t] = 0.0
@@ -289,4 +318,4 @@ def tempered_sweeps(points, law, schedule, chain, ladder, first, last, record):
                 energy[r, OWN] = _log_likelihood(tempered, table, work)
             is_lower = r % 2 == (number + 1) % 2  # of the pair of the next exchange
             offered[COLDER], offered[HOTTER] = is_lower or kept, not is_lower or kept
-            _write_energies(points, law, ladder, r, offered, memory, table, background, tempered, work, energy)
+            _write_energies(points, law, ladder, r, offered, memory, table, own, cells, tempered, work, energy)

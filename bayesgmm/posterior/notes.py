@@ -124,8 +124,7 @@ class ReconciliationInfo(Facts):
     ----------
     by : {'independence steps', 'importance resampling', 'Gibbs sampling'}
         Method of the draws: Gibbs sweeps with independence steps, or importance resampling. Both take their proposals
-        from a mixture that is fitted to the draws of the chains. Or Gibbs sampling with split-merge moves, where the
-        number of components is only an upper bound.
+        from a mixture that is fitted to the draws of the chains. Or Gibbs sampling with split-merge moves.
     rhat : float
         Largest R-hat of the label-free quantities of the replaced draws.
     accepted : float, optional

@@ -90,7 +90,7 @@ def draw_cells(points, table, sweep, start, stop, out):
             row = block * BLOCK + p
             c = _component(work.score, k, p, row, sweep)
             memory = _memory(points, c, work)
-            add_draw(latent, at, p, d, dense, row, sweep, memory)
+            add_draw(latent, at, p, d, dense, row, sweep, 0, 1.0, memory, kept_from(d) + p, BLOCK)
             for a in range(latent[at + COUNT]):
                 i = latent[columns + a * BLOCK + p]
                 if i < d:

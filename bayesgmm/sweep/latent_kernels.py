@@ -32,7 +32,9 @@ from bayesgmm.sweep.compilation import callback, plain_jit
 from bayesgmm.sweep.kernels import add4, add_lanes, fma4, load4, mul4, spread4, store4
 from bayesgmm.sweep.latent_records import (
     COLUMNS,
+    COMPONENT,
     COUNT,
+    COUNTERS,
     COVARIANCES,
     FLOATS,
     HEAD,
@@ -57,6 +59,7 @@ random_numbers = Late("bayesgmm.sweep.random_numbers")
 
 UNKNOWN = 1 << 40  # length of an array behind a pointer, which nothing reads
 CELLS = 1 << 20  # purpose of the random numbers of latent cells; those of assignments have lower ones
+CHAIN_BITS = 20  # of the number of a chain; the component's number follows in the same counter
 RUN = 8  # factors of a product that is small enough to have a logarithm
 FLOAT_POINTERS = "CPointer(float64)"
 latent_callback = callback(f"int64(CPointer(int64), {', '.join([FLOAT_POINTERS] * 5)}, int64, int64, int64)")
@@ -67,14 +70,14 @@ Its arguments are
 latent_ : (...,) int
     As ``latent_cells.latent_numbers`` returns them.
 root_ : (d * d,) or (d,) float
-    Root of the component's precision.
+    Root of the component's precision; for ``draw_cells`` counters of random numbers: those of ``Sweep``, as doubles,
+    and the number of the component.
 centred_ : (d * BLOCK,) float
     The block's points minus the component's mean; their latent cells are replaced.
 row_ : (BLOCK,) float
     A number for each point: ``expect_cells`` writes corrections of scores, the others read responsibilities.
 sums_ : (moments * LANES,) float
-    The component's eight-lane sums of moments, without its count, which ``add_variances`` changes; for ``draw_cells``
-    four counters of random numbers, as doubles: ``Sweep``.
+    The component's eight-lane sums of moments, without its count, which ``add_variances`` and ``draw_cells`` change.
 memory_ : (memory,) float
     What is kept for this component. ``expect_cells`` writes it for a block, and the others read it.
 block, d, diagonal : int
@@ -387,36 +390,67 @@ def add_variances(latent_, root_, centred_, row_, sums_, memory_, block, d, diag
 
 
 @plain_jit
-def add_draw(latent, at, p, d, dense, row, sweep, memory):
-    """Add a draw from the conditional distribution about its mean to what is kept for one row."""
-    count, kept, spare = latent[at + COUNT], kept_from(d) + p, 0.0
-    factor, columns = kept + count * BLOCK, cell_columns(latent, at) + p
+def add_draw(latent, at, p, d, dense, row, sweep, copy, scale, memory, to, step):
+    """Add a draw from the conditional distribution of a row's cells about its mean, times a scale, to ``memory[to:]``.
+
+    The number of the ``copy`` is a counter of the random numbers; ``step`` is the distance from cell to cell.
+    """
+    count, spare = latent[at + COUNT], 0.0
+    factor, columns = kept_from(d) + p + count * BLOCK, cell_columns(latent, at) + p
     for a in range(count):
         if latent[columns + a * BLOCK] == d:
             break
         if a % 2 == 0:
-            kind = CELLS + a // 2
+            kind = CELLS + copy * ((d + 1) // 2) + a // 2
             u, v = random_numbers.uniform_pair(row, sweep.number, sweep.chain, kind, sweep.key0, sweep.key1)
-            radius = math.sqrt(-2.0 * math.log(u))
+            radius = scale * math.sqrt(-2.0 * math.log(u))
             normal, spare = radius * math.cos(2.0 * math.pi * v), radius * math.sin(2.0 * math.pi * v)
         else:
             normal = spare
         for b in range(0 if dense else a, a + 1):
-            memory[kept + b * BLOCK] += memory[factor + (triangle(a) + b) * BLOCK] * normal
+            memory[to + b * step] += memory[factor + (triangle(a) + b) * BLOCK] * normal
+
+
+@plain_jit
+def _add_scatter(latent, at, p, d, diagonal, dense, row, sweep, copies, memory, sums):
+    """Add to the sums the squares of the cells of several points of a row about their mean, which are drawn."""
+    spare, columns = scratch(d), cell_columns(latent, at) + p
+    for copy in range(1, copies):
+        for a in range(d):
+            memory[spare + a] = 0.0
+        add_draw(latent, at, p, d, dense, row, sweep, copy, 1.0, memory, spare, 1)
+        for a in range(latent[at + COUNT]):
+            i = latent[columns + a * BLOCK]
+            if i == d:
+                break
+            for b in range(a if diagonal else 0, a + 1):
+                to = _moment(i, latent[columns + b * BLOCK], diagonal) * LANES
+                sums[to + p % LANES] += memory[spare + a] * memory[spare + b]
 
 
 @latent_callback
-def draw_cells(latent_, root_, centred_, row_, counters_, memory_, block, d, diagonal_):
-    """Replace the latent cells of the points of a component by draws, given what is measured."""
+def draw_cells(latent_, counters_, centred_, row_, sums_, memory_, block, d, diagonal_):
+    """Replace the latent cells of the points of a component by draws, given what is measured.
+
+    A row's number is that of its points in the component. All have their own cells: their mean replaces the row's, and
+    what their squares are about it is added to the sums. It has as many degrees of freedom as there are points but one.
+    """
     latent, memory = pointers.carray(latent_, UNKNOWN), pointers.carray(memory_, UNKNOWN)
-    centred, row = pointers.carray(centred_, UNKNOWN), pointers.carray(row_, BLOCK)
-    counters, diagonal, at = pointers.carray(counters_, 4), diagonal_ != 0, latent[HEAD + block]
-    sweep = Sweep(int(counters[0]), int(counters[1]), int(counters[2]), int(counters[3]))
-    dense = is_dense(latent, at, diagonal)
+    centred, row, sums = (
+        pointers.carray(centred_, UNKNOWN),
+        pointers.carray(row_, BLOCK),
+        pointers.carray(sums_, UNKNOWN),
+    )
+    counters, diagonal, at = pointers.carray(counters_, COUNTERS), diagonal_ != 0, latent[HEAD + block]
+    chain = int(counters[1]) + (int(counters[COMPONENT]) << CHAIN_BITS)
+    sweep = Sweep(int(counters[0]), chain, int(counters[2]), int(counters[3]))
+    dense, kept = is_dense(latent, at, diagonal), kept_from(d)
     for p in range(BLOCK):
         if row[p] > 0.0:
-            add_draw(latent, at, p, d, dense, block * BLOCK + p, sweep, memory)
-    _replace(latent, at, centred, memory, kept_from(d))
+            n, scale = block * BLOCK + p, 1.0 / math.sqrt(row[p])
+            add_draw(latent, at, p, d, dense, n, sweep, 0, scale, memory, kept + p, BLOCK)
+            _add_scatter(latent, at, p, d, diagonal, dense, n, sweep, int(row[p]), memory, sums)
+    _replace(latent, at, centred, memory, kept)
     return 0
 
 

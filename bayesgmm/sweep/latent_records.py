@@ -21,6 +21,7 @@ COUNT, UNION, KIND, SAME, ROWS, FLOATS, COLUMNS = range(7)  # places in a record
 NO_NOISE, VARIANCES, COVARIANCES = 0, 1, 2
 Sweep = namedtuple("Sweep", "number chain key0 key1")
 """The counters of all random numbers of one sweep: its number, the chain, and two keys from the seed."""
+COMPONENT, COUNTERS = 4, 5  # place of a component's number after these, and size of both together
 
 
 @plain_jit

@@ -42,7 +42,16 @@ from bayesgmm.sweep.kernels import (
     score_diagonal,
     score_full,
 )
-from bayesgmm.sweep.latent_records import ADD, DRAW, EXPECT, MEMORY, has_latent, latent_memory
+from bayesgmm.sweep.latent_records import (
+    ADD,
+    COMPONENT,
+    COUNTERS,
+    DRAW,
+    EXPECT,
+    MEMORY,
+    has_latent,
+    latent_memory,
+)
 from bayesgmm.sweep.layout import BLOCK, LANES
 
 simd = Late("bayesgmm.sweep.simd")
@@ -87,7 +96,7 @@ Workspace = namedtuple("Workspace", "centred score latent counters")
 
 ``centred`` (D * BLOCK,), ``score`` (rows * BLOCK,), a row for each component, and ``latent``, the memory of
 ``latent_kernels`` for each component, then a row of corrections; (0,) for points without latent cells. ``counters``
-(4,): the counters of random numbers for latent cells that are drawn.
+(5,): the counters of random numbers for latent cells that are drawn.
 """
 
 
@@ -119,7 +128,7 @@ def workspace(points, table):
     """Allocate the scratch memory for the blocks of these points under this table."""
     rows, d = table.n_components + (points.background.size > 0), points.n_features
     latent = np.zeros(latent_memory(points.latent, rows))
-    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(4))
+    return Workspace(np.empty(d * BLOCK), np.empty(rows * BLOCK), latent, np.zeros(COUNTERS))
 
 
 @block_jit
@@ -143,12 +152,13 @@ def _add_variances(points, block, root, root_at, diagonal, row, sums, work, how)
     """Replace the latent cells of a block under one component: by expectations, adding variances, or by draws."""
     d, score, at = points.n_features, work.score, row * points.latent[MEMORY]
     latent, centred, memory, where = points.latent, work.centred, work.latent, (block, d, int(diagonal))
+    to = (row * moments_width(d, diagonal) + 1) * LANES
     if how == ADD:
-        to = (row * moments_width(d, diagonal) + 1) * LANES
         pointers.call_on_block(latent, ADD, root, root_at, centred, score, row * BLOCK, sums, to, memory, at, where)
     else:
         counters = work.counters
-        pointers.call_on_block(latent, DRAW, root, root_at, centred, score, row * BLOCK, counters, 0, memory, at, where)
+        counters[COMPONENT] = float(row)
+        pointers.call_on_block(latent, DRAW, counters, 0, centred, score, row * BLOCK, sums, to, memory, at, where)
 
 
 @block_jit

@@ -89,10 +89,11 @@ def test_the_maximum_has_a_zero_gradient(covariance: str) -> None:
     assert fit["sample_stats"]["loglik"].item() == pytest.approx(value, rel=1e-9)
 
 
-def test_two_samplers_agree() -> None:
+@pytest.mark.parametrize("weight", [None, np.arange(60) % 3])
+def test_two_samplers_agree(weight: np.ndarray | None) -> None:
     """NUTS has the marginal likelihood, Gibbs draws the missing cells; means differ by at most 4 errors."""
     x = holed(make_mixture(n_points=60, n_features=2, n_components=2, overlap=0.05, seed=5).X, 0.25)
-    settings = {"draws": 1500, "tune": 500, "chains": 4, "max_draws": 1500}
+    settings = {"draws": 1500, "tune": 500, "chains": 4, "max_draws": 1500, "sample_weight": weight}
     one, two = (quick_fit(method, x, **settings) for method in ("nuts", "gibbs"))
     for value in (lambda f: f["sample_stats"]["loglik"].values, lambda f: f["posterior"]["weight"].values.max(-1)):
         a, b = value(one), value(two)
@@ -117,14 +118,58 @@ def test_units_change_the_log_likelihood_by_the_observed_cells() -> None:
     assert one - two == pytest.approx(change, rel=1e-6)
 
 
+def test_gibbs_finds_both_clusters_among_gaps_when_their_number_is_unknown() -> None:
+    fit = quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
+    assert bg.n_clusters(fit).sel(n_clusters=2) > 0.5
+
+
+@pytest.mark.parametrize("method", ["vb", "advi"])
+def test_minibatches_reach_the_bound_of_all_rows(method: str) -> None:
+    """Blocks hold rows with the same missing columns, so that minibatches differ in what they tell of each column."""
+    x = make_mixture(n_points=3000, n_features=4, n_components=3, overlap=0.05, seed=1).X
+    turn = np.random.default_rng(0).random(len(x))
+    x[turn < 0.3, 0], x[(turn > 0.2) & (turn < 0.5), 2:] = np.nan, np.nan
+    elbo = [bg.info(quick_fit(method, x, bg.MixtureModel(3), **more)).notes.elbo for more in ({}, {"batch_size": 300})]
+    assert elbo[1] == pytest.approx(elbo[0], abs=0.3)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("noise", [None, 0.3])
+def test_only_the_jacobian_of_triangular_roots_depends_on_the_order_of_the_columns(
+    covariance: str, noise: float | None
+) -> None:
+    """The log density of permuted columns differs by the sum of (i + 1) log p_ii; the mode of ``map`` follows it."""
+    spread = np.array([[2.0, 0.9, -0.4], [0.9, 1.0, 0.3], [-0.4, 0.3, 0.7]])
+    spread = {"diag": spread * np.eye(3), "spherical": 0.8 * np.eye(3)}.get(covariance, spread)
+    values, jacobians = [], []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        points = as_points(HOLED[:80, order], gaps=True).measured(noise)
+        density = LogPosterior.of(bg.MixtureModel(2, covariance), points)
+        family = density.model.family
+        roots = family.roots(family.cores(np.stack([spread[np.ix_(order, order)]] * 2)))
+        values.append(density.value(density.coordinates(np.array([0.3, 0.7]), np.zeros((2, 3)), roots)))
+        triangular = roots if roots.ndim == 3 else np.eye(3)[None]
+        jacobians.append((np.log(np.diagonal(triangular, axis1=1, axis2=2)) @ [1.0, 2.0, 3.0]).sum())
+    assert values[1] - values[0] == pytest.approx(jacobians[1] - jacobians[0], abs=1e-8)
+
+
 def test_what_needs_complete_rows_says_so() -> None:
-    for settings in ({"tempering": "parallel"}, {"sample_weight": np.full(200, 2.0)}):
-        with pytest.raises(bg.errors.DeclarationError, match="needs complete rows"):
-            quick_fit("gibbs", **settings)
-    with pytest.raises(bg.errors.DeclarationError, match="FiniteMixture"):
-        quick_fit("gibbs", model=bg.MixtureModel(5, weights=bg.FiniteMixture()))
     with pytest.raises(bg.errors.DataError, match="cross-conformal' needs complete rows"):
         bg.anomaly_scores(quick_fit("em", SAMPLE.X), HOLED, reference="cross-conformal")
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(200) % 3])
+def test_a_background_has_the_scale_of_the_values_that_there_are(weights) -> None:
+    """Rows in which one column is missing tell about the others only: as if each column were complete by itself."""
+    x = SAMPLE.X.copy()
+    x[::2, 0] = np.nan
+    background = bg.Background(0.1).resolve(as_points(x, gaps=True).weighed(weights))
+    for column, own in enumerate((slice(1, None, 2), slice(None), slice(None))):
+        part = as_points(x[own, [column]]).weighed(None if weights is None else weights[own])
+        alone = bg.Background(0.1).resolve(part)
+        assert (background.location[column], background.scale[column]) == (*alone.location, *alone.scale)
+    model = bg.MixtureModel(2, background=bg.Background(0.1))
+    assert np.isfinite(quick_fit("em", x, model, sample_weight=weights)["sample_stats"]["loglik"].item())
 
 
 def test_a_column_without_values_is_refused() -> None:

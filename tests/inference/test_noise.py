@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import DataError
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.inference.test_gaps import quick_fit
@@ -80,8 +80,6 @@ def test_what_can_not_be_combined_is_refused() -> None:
     log = bg.ColumnTransforms({"x0": bg.Power(0.0, start=0.1), "x1": None})
     with pytest.raises(DataError, match="noise= is for columns in data units; transformed are 'x0'"):
         bg.fit(bg.MixtureModel(1), np.exp(TRUE), "em", noise=0.1, transform=log, progress=False)
-    with pytest.raises(DeclarationError, match="needs complete rows without errors of measurement"):
-        quick_fit("gibbs", X, noise=SD, tempering="parallel")
 
 
 def test_a_fit_keeps_its_errors(tmp_path) -> None:

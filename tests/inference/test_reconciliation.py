@@ -8,11 +8,13 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
-from bayesgmm.inference import gibbs_chains, laplace, mean_orders
+from bayesgmm.inference import gibbs_chains, laplace, mean_orders, reconciliation
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.corrected_draws import IndependenceStep
+from bayesgmm.inference.engine import Silent
 from bayesgmm.inference.independence_chains import _joined, sample
 from bayesgmm.inference.mixture_proposals import proposal_from_chains
+from bayesgmm.inference.reconciliation import _GibbsChains
 from bayesgmm.posterior.log_posterior import LogPosterior
 
 TIED = bg.MixtureModel(2, covariance="tied")
@@ -44,7 +46,7 @@ def reconciled(model, method):
     [
         (TIED, "nuts", "independence steps"),
         (TIED, "gibbs", "independence steps"),
-        (bg.MixtureModel(3, covariance="diag"), "nuts", "independence steps"),
+        (bg.MixtureModel(3, covariance="diag"), "nuts", "Gibbs sampling"),
         (bg.MixtureModel(2, covariance="tied", covariances=bg.LKJCovariance(2.0)), "nuts", "importance resampling"),
     ],
 )
@@ -100,6 +102,35 @@ def test_a_reconciled_fit_says_so_in_a_note():
     (found,) = bg.diagnose(fit, ["mixing"], progress=False)
     assert found.severity == "note"
     assert "were replaced: the draws come from independence steps" in found.what
+
+
+def test_gibbs_chains_are_continued_until_they_are_good():
+    """They are the chains of one long run, whatever the extensions were."""
+    density = LogPosterior.of(bg.MixtureModel(3), as_points(bg.datasets.iris().drop(columns="species")))
+    chains = _GibbsChains(density, 3, 1, 4, 400)
+    assert chains.mix(400)
+    assert agreement(label_free(density, chains.q, chains.lp)).is_good(400)
+    assert chains.q.shape[1] > 400
+    draws = chains.q.shape[1]
+    whole = gibbs_chains.run(density, 3, 1, draws=draws, tune=chains.tune, chains=4, thin=chains.thin)
+    np.testing.assert_array_equal(chains.q, whole)
+
+
+def test_gibbs_chains_without_split_merge_moves_are_no_result_though_they_agree():
+    x = np.random.default_rng(0).normal(size=(40, 1)) + np.repeat([[0.0], [20.0]], 20, axis=0)
+    chains = _GibbsChains(LogPosterior.of(TIED, as_points(x)), 0, 1, 4, 400)
+    assert agreement(label_free(chains.density, chains.q, chains.lp)).is_good(400)
+    assert not chains.mix(400)
+
+
+def test_gibbs_chains_that_have_lost_a_region_are_not_the_result(monkeypatch):
+    density = LogPosterior.of(bg.MixtureModel(2), as_points(overlapping(0)[:60]))
+    q = gibbs_chains.run(density, 1, 1, draws=250, tune=100, chains=4)
+    lp = np.array([[density.value(one) for one in chain] for chain in q])
+    settings = {"seed": 0, "cores": 1, "progress": Silent(), "if_good": True}
+    assert reconciliation.reconcile(density, q, lp, **settings).info.by == "Gibbs sampling"
+    monkeypatch.setattr(reconciliation, "_lost", lambda *_: 1.0)
+    assert reconciliation.reconcile(density, q, lp, **settings) is None
 
 
 def test_coordinates_of_ordered_means_and_back():

@@ -116,6 +116,6 @@ def test_a_fit_says_that_its_chains_missed_a_part(monkeypatch):
     fit = bg.fit(bg.MixtureModel(2), x, draws=300, tune=300, seed=0)
     notes = bg.info(fit).notes
     assert 0 < notes.reconciled.missed < 0.03
-    assert notes.reconciled.by == "independence steps"
+    assert notes.reconciled.by == "Gibbs sampling"
     found = next(finding for finding in mixing(fit) if "may have missed a part of the posterior" in finding.what)
     assert found.severity == "note"

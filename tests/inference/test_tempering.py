@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
@@ -12,6 +13,7 @@ from bayesgmm.errors import FitWarning
 from bayesgmm.inference import gibbs_chains, ladders, tempering
 from bayesgmm.inference.agreement import agreement, label_free
 from bayesgmm.inference.engine import Silent
+from bayesgmm.inference.importance import log_evidence
 from bayesgmm.inference.ladders import adapted, first_ladder
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.reports import chains
@@ -27,8 +29,8 @@ from tests.model_selection.test_evidence import (
 )
 
 
-def tempered(model, x, **settings):
-    density = LogPosterior.of(model, as_points(x))
+def tempered(model, x, noise=None, **settings):
+    density = LogPosterior.of(model, as_points(x, gaps=True).measured(noise))
     settings = {"draws": 1000, "tune": 300, "chains": 2, "thin": 2} | settings
     return density, tempering.sample(density, settings.pop("seed", 1), 2, Silent(), **settings)
 
@@ -67,11 +69,62 @@ def test_the_evidence_is_the_mean_likelihood_under_the_prior(model):
     assert abs(found.info.log_evidence - right) < 5 * se < 1.0
 
 
+def latent(x, kind):
+    """Measurements of points: a third of the cells missing, or all with errors; and what ``noise`` is."""
+    rng = np.random.default_rng(8)
+    missing = rng.uniform(size=x.shape) < (1 / 3 if kind == "missing" else 1 / 6)
+    missing[0] = False
+    noise = None if kind == "missing" else rng.uniform(0.3, 1.0, size=x.shape)
+    if kind == "covariances":
+        noise = np.einsum("ni,nj,ij->nij", noise, noise, 0.5 + 0.5 * np.eye(x.shape[1]))
+    return np.where(missing, np.nan, x), noise
+
+
+def measured_over_the_prior(density, x, noise, draws):
+    """Log of the mean likelihood of what was measured at draws of the prior, and the standard error."""
+    rng, model, k = np.random.default_rng(3), density.model, density.n_components
+    weight, _ = model.weights.draw(rng, k, draws)
+    covariance, _ = model.covariances.draw(rng, model.family, (draws, k, 2))
+    mean, _ = model.means.draw(rng, k, draws, covariance)
+    total = np.zeros(draws)
+    for n, row in enumerate(x):
+        seen = ~np.isnan(row)
+        if not seen.any():
+            continue
+        error = np.zeros((2, 2)) if noise is None else noise[n] if noise.ndim == 3 else np.diag(noise[n] ** 2)
+        spread = (covariance + error)[:, :, seen][..., seen]
+        away = (row - mean)[..., seen]
+        distance = (away * np.linalg.solve(spread, away[..., None])[..., 0]).sum(axis=2)
+        log_det = np.linalg.slogdet(2 * np.pi * spread)[1]
+        with np.errstate(divide="ignore"):
+            total += logsumexp(np.log(weight) - 0.5 * (distance + log_det), axis=1)
+    return log_evidence(total)
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("kind", ["missing", "errors", "covariances"])
+def test_the_evidence_with_latent_cells_is_the_mean_likelihood_under_the_prior(kind, number):
+    """False alarm: 6e-7 each (5 sd), with the errors of both."""
+    x, noise = latent(FEW, kind)
+    density, found = tempered(LEARNED[number], x, noise)
+    right, error = measured_over_the_prior(density, x, noise, 50_000)
+    se = np.hypot(error, found.info.log_evidence_se)
+    assert abs(found.info.log_evidence - right) < 5 * se < 1.0
+
+
+@pytest.mark.parametrize("kind", ["missing", "covariances"])
+def test_draws_with_latent_cells_are_those_of_plain_sampling(kind):
+    check_draws(LEARNED[3], *latent(np.random.default_rng(2).normal(size=(6, 2)) + [[0.0, 0.0], [3.0, 0.0]] * 3, kind))
+
+
 @pytest.mark.parametrize("model", LEARNED, ids=str)
 def test_draws_are_those_of_plain_sampling(model):
     """Means of label-free quantities of six points: 5 standard errors of both; weights, and exchanges, are beside."""
-    x = np.random.default_rng(2).normal(size=(6, 2)) + [[0.0, 0.0], [3.0, 0.0]] * 3
-    density, found = tempered(model, x, draws=1500, thin=4)
+    check_draws(model, np.random.default_rng(2).normal(size=(6, 2)) + [[0.0, 0.0], [3.0, 0.0]] * 3)
+
+
+def check_draws(model, x, noise=None):
+    density, found = tempered(model, x, noise, draws=1500, thin=4)
     plain = gibbs_chains.run(density, 1, 2, draws=1500, tune=200, chains=2, thin=10)
     one, other = (label_free(density, q, np.zeros(q.shape[:2]))[..., 1:] for q in (found.q, plain))
     assert min(agreement(one).ess, agreement(other).ess) > 600
