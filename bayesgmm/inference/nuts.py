@@ -165,22 +165,52 @@ def _from_modes(
     chains: int,
     settings: dict[str, float],
 ) -> Drawn:
-    """Sample chains that are divided among modes; no more after Ctrl-C."""
+    """Sample chains that are divided among modes, as many at a time as there are cores; no more after Ctrl-C."""
     shown, parts = AllChains(progress, chains, int(settings["tune"] + settings["draws"])), []
+    counts = [len(range(number, chains, len(modes))) for number in range(len(modes))]
     interrupted = False
-    for number, mode in enumerate(modes):
-        count = len(range(number, chains, len(modes)))
-        of_mode, show = settings | {"chains": count}, shown.part(count)
-        z, stats, interrupted = _sample(density, mode, seed + number, min(cores, count), show, of_mode)
-        parts.append((mode(z), stats))
+    for together in _together(counts, cores):
+        samplers = [
+            _start(density, modes[i], seed + i, cores, shown.part(counts[i]), settings | {"chains": counts[i]})
+            for i in together
+        ]
+        trees, interrupted = _wait_for_all(samplers)
+        parts += [(modes[i](z), stats) for i, (z, stats) in zip(together, map(_drawn, trees), strict=True)]
         if interrupted:
             break
-    q = np.concatenate([part for part, _ in parts])
-    return Drawn(q, {name: np.concatenate([part[name] for _, part in parts]) for name in parts[0][1]}, interrupted)
+    longest = max(q.shape[1] for q, _ in parts)
+    q = np.concatenate([_padded(part, longest, np.nan) for part, _ in parts])
+    stats = {name: np.concatenate([_padded(part[name], longest, 0) for _, part in parts]) for name in parts[0][1]}
+    return Drawn(q, stats, interrupted)
+
+
+def _padded(values: Array, length: int, missing: float) -> Array:
+    """Return values (chains, draws, ...) with as many draws as are asked for: Ctrl-C may come at different ones."""
+    more = [(0, 0), (0, length - values.shape[1])] + [(0, 0)] * (values.ndim - 2)
+    return np.pad(values, more, constant_values=missing)
+
+
+def _together(counts: list[int], cores: int) -> list[list[int]]:
+    """Divide the modes, which have these numbers of chains, into groups that occupy the cores.
+
+    Examples
+    --------
+    >>> _together([2, 1, 1], 2), _together([1, 1, 1], 4)
+    ([[0], [1, 2]], [[0, 1, 2]])
+    """
+    groups: list[list[int]] = []
+    busy = cores
+    for number, count in enumerate(counts):
+        if busy + count > cores:
+            groups.append([])
+            busy = 0
+        groups[-1].append(number)
+        busy += count
+    return groups
 
 
 class AllChains:
-    """Progress of chains that are sampled in several parts, one after another."""
+    """Progress of chains that are sampled in several parts."""
 
     def __init__(self, progress: Progress, chains: int, total: int) -> None:
         self.progress, self.done = progress, 0
@@ -197,29 +227,27 @@ class AllChains:
         return show
 
 
-def _sample(
+def _start(
     density: LogPosterior,
     mode: Whitening,
     seed: int,
     cores: int,
     show: Callable[[Sequence[ChainState]], None],
     settings: dict[str, float],
-) -> tuple[Array, dict[str, Array], bool]:
-    """Sample in coordinates whitened at a mode; return the draws, their statistics, and whether Ctrl-C came."""
+) -> Sampler:
+    """Start chains in coordinates whitened at a mode."""
     import nutpie
 
-    sampler = nutpie.sample(
+    return nutpie.sample(
         _compiled(density, mode),
         **settings,
-        cores=cores,
+        cores=min(cores, int(settings["chains"])),
         seed=seed,
         save_warmup=False,
         progress_bar=False,
         progress_callback=show,
         blocking=False,
     )
-    tree, interrupted = _wait(sampler)
-    return *_drawn(tree), interrupted
 
 
 def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel":
@@ -265,14 +293,18 @@ def _compiled(density: LogPosterior, whitening: Whitening) -> "CompiledPyMCModel
     )
 
 
-def _wait(sampler: Sampler) -> tuple[Tree, bool]:
-    """Wait for the sampler; Ctrl-C keeps the draws so far."""
+def _wait_for_all(samplers: list[Sampler]) -> tuple[list[Tree], bool]:
+    """Wait for samplers that run side by side; Ctrl-C stops all and keeps the draws so far."""
+    trees: list[Tree] = []
     try:
-        return sampler.wait(), False
+        for sampler in samplers:
+            trees.append(sampler.wait())  # noqa: PERF401 -- what has finished is kept after Ctrl-C
+        return trees, False
     except KeyboardInterrupt:
-        return sampler.abort(), True
+        return trees + [sampler.abort() for sampler in samplers[len(trees) :]], True
     except BaseException as error:
-        sampler.cancel()
+        for sampler in samplers[len(trees) :]:
+            sampler.cancel()
         if not isinstance(error, RuntimeError | ValueError):
             raise
         raise SamplingError(

@@ -401,17 +401,33 @@ def test_too_many_coordinates_are_refused_with_a_way_out():
         bg.fit(bg.MixtureModel(20), np.random.default_rng(0).normal(size=(500, 20)), progress=False)
 
 
+class Interrupts(Silent):
+    """Sends Ctrl-C once the first chain has some draws after tuning."""
+
+    sent = False
+
+    def chains(self, states):
+        if not self.sent and any(s.finished_draws > s.total_draws // 4 for s in states):
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_stops_chains_in_all_modes():
+    """Chains in two modes run at the same time."""
+    corner = np.random.default_rng(1).normal(size=(2, 2))
+    corner = np.concatenate([corner * sign for sign in ([1, 1], [-1, 1], [1, -1], [-1, -1])])
+    corner = np.concatenate([corner, corner[:, ::-1]])
+    x = np.concatenate([corner + np.array([a, b]) for a in (-1.7, 1.7) for b in (-1.7, 1.7)])
+    model = bg.MixtureModel(2, covariance="tied")
+    with pytest.warns(FitWarning) as said:
+        fit = bg.fit(model, x, draws=40_000, tune=100, chains=2, cores=2, seed=1, progress=Interrupts())
+    assert str(said[0].message).startswith("Interrupted: kept ")
+    assert "of 40000 draws of 2 of 2 chains" in str(said[0].message)
+    assert 0 < fit["posterior"].sizes["draw"] < 40_000
+    assert np.isfinite(fit["posterior"]["mean"]).all()
+
+
 def test_ctrl_c_keeps_what_was_drawn():
-    class Interrupts(Silent):
-        """Sends Ctrl-C once the first chain has some draws after tuning."""
-
-        sent = False
-
-        def chains(self, states):
-            if not self.sent and any(s.finished_draws > s.total_draws // 4 for s in states):
-                self.sent = True
-                os.kill(os.getpid(), signal.SIGINT)
-
     assert threading.current_thread() is threading.main_thread()
     with pytest.warns(FitWarning, match=r"Interrupted: kept \d+ of 40000 draws of \d of 4 chains"):
         fit = bg.fit(MODEL, SAMPLE.X, draws=40_000, tune=100, seed=1, progress=Interrupts())

@@ -1,6 +1,7 @@
 """Runs with a small effective sample size are extended, within a budget."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,14 +95,15 @@ def test_chains_in_different_modes_are_not_extended():
 
 def test_divergent_transitions_make_nuts_tune_again(monkeypatch):
     """As if the first run had diverged: the next one has shorter steps and longer tuning."""
-    real, given = nuts._sample, []
+    real, given = nuts._from_modes, []
 
-    def diverging_at_first(density, mode, seed, cores, show, settings):
-        z, stats, interrupted = real(density, mode, seed, cores, show, settings)
+    def diverging_at_first(density, modes, seed, cores, progress, chains, settings):
+        drawn = real(density, modes, seed, cores, progress, chains, settings)
         given.append(settings)
-        return z, stats | {"diverging": stats["diverging"] | (len(given) == 1)}, interrupted
+        stats = drawn.stats | {"diverging": drawn.stats["diverging"] | (len(given) == 1)}
+        return replace(drawn, stats=stats)
 
-    monkeypatch.setattr(nuts, "_sample", diverging_at_first)
+    monkeypatch.setattr(nuts, "_from_modes", diverging_at_first)
     fit = fitted("nuts", max_draws=250)
     assert bg.info(fit).notes.target_accept == pytest.approx(0.95)
     assert not fit["sample_stats"]["diverging"].any()
