@@ -81,7 +81,7 @@ class Background(Declared):
         middle = _quantiles(points, [0.5])[0]
         location = middle if self.location is None else per_column(self.location, columns, "background.location")
         if self.scale is None:
-            far = np.abs(points.counted - location).max(axis=0)
+            far = np.nanmax(np.abs(points.counted - location), axis=0)
             scale = np.maximum(self.spread * _widths(points), far / self.spread)
         else:
             scale = per_column(self.scale, columns, "background.scale")
@@ -133,10 +133,15 @@ class Background(Declared):
 
 
 def _quantiles(points: Points, at: list[float]) -> Array:
-    """Compute quantiles of each column (len(at), D)."""
-    if points.weights is None:
-        return np.quantile(points.values, at, axis=0)
-    return np.quantile(points.values, at, axis=0, weights=points.weights, method="inverted_cdf")
+    """Compute quantiles of what is observed of each column (len(at), D)."""
+    return np.stack([_quantiles_of(column, points.weights, at) for column in points.values.T], axis=1)
+
+
+def _quantiles_of(column: Array, weights: Array | None, at: list[float]) -> Array:
+    seen = ~np.isnan(column)
+    if weights is None:
+        return np.quantile(column[seen], at)
+    return np.quantile(column[seen], at, weights=weights[seen], method="inverted_cdf")
 
 
 def _widths(points: Points) -> Array:
