@@ -13,7 +13,7 @@ from .diagnosis import diagnose
 from .diagnosis.convergence import label_convergence
 from .diagnosis.summary import component_table
 from .errors import BayesGMMError, FitWarning, TableWarning
-from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier
+from .estimators import AnomalyDetector, BayesianGaussianMixture, GaussianMixture, MixtureClassifier, MixtureRegressor
 from .files import guarded_csv
 from .inference import fit
 from .inference.builder import build_model, initial_point
@@ -77,6 +77,7 @@ __all__ = [
     "LogNormal",
     "MixtureClassifier",
     "MixtureModel",
+    "MixtureRegressor",
     "NormalMeans",
     "PitmanYor",
     "Poisson",

@@ -12,7 +12,13 @@ import bayesgmm as bg
 
 PACKAGE = Path(bg.__file__).parent
 ERRORS = {name for name, kind in vars(bg.errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
-ESTIMATORS = (bg.GaussianMixture, bg.BayesianGaussianMixture, bg.AnomalyDetector, bg.MixtureClassifier)
+ESTIMATORS = (
+    bg.GaussianMixture,
+    bg.BayesianGaussianMixture,
+    bg.AnomalyDetector,
+    bg.MixtureClassifier,
+    bg.MixtureRegressor,
+)
 
 
 def public(kind):

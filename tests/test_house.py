@@ -20,7 +20,7 @@ MAY_BE_HEAVY = (
     "inference.pymc_scalars",
 )  # typer, PyMC: that is their job
 MAY_BE_HEAVY += ("apps.speech.classifier", "apps.speech.recogniser")  # a scikit-learn estimator
-HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian", "posteriors")
+HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian", "posteriors", "regressor")
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """

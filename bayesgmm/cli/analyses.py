@@ -206,14 +206,14 @@ def _show_events(found: "Anomalies | None") -> None:
 def _show_flagged(count: "FlagCounts", rule: "Rule") -> None:
     if count.flagged:
         show(_formatted(count.first), "Smallest p-values", name="smallest_p_values", values=count.first, saved=True)
-    missing = f"; {count.rows - count.judged} with missing values" if count.judged < count.rows else ""
+    missing = f"; {count.rows - count.judged} without values" if count.judged < count.rows else ""
     say(f"{count.flagged} of {count.judged} rows flagged ({rule}){missing}")
     record(n_rows=count.rows, n_judged=count.judged, n_flagged=count.flagged)
 
 
 def _show_detector(detector: "Detector") -> None:
-    if missing := detector.table.words_on_rows():
-        say(missing, err=True)
+    for line in detector.table.words_on_rows():
+        say(line, err=True)
     model = detector.fit["posterior"].sizes["component"]
     for line in detector.words():
         remark(as_options(line))
@@ -279,7 +279,7 @@ def cluster(
 
 def _show_clusters(clusters: "Clusters") -> None:
     first, *rest = clusters.answer()
-    for line in (clusters.table.words_on_rows(), first):
+    for line in (*clusters.table.words_on_rows(), first):
         say(as_options(line))
     show_table(_overview(clusters))
     for line in (*(line for line in rest if not line.startswith("cluster ")), "", *clusters.method()):

@@ -4,5 +4,6 @@ from bayesgmm.estimators.anomalies import AnomalyDetector
 from bayesgmm.estimators.bayesian import BayesianGaussianMixture
 from bayesgmm.estimators.classifier import MixtureClassifier
 from bayesgmm.estimators.gaussian import GaussianMixture
+from bayesgmm.estimators.regressor import MixtureRegressor
 
-__all__ = ["AnomalyDetector", "BayesianGaussianMixture", "GaussianMixture", "MixtureClassifier"]
+__all__ = ["AnomalyDetector", "BayesianGaussianMixture", "GaussianMixture", "MixtureClassifier", "MixtureRegressor"]

@@ -1,11 +1,12 @@
 """Anomaly detection: a scikit-learn outlier detector with p-values."""
 
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
@@ -17,8 +18,9 @@ from bayesgmm.estimators.structures import best_count, fit_structures, left_out_
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions import cross_conformal
+from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.predictive import mean_log_density
-from bayesgmm.predictions.ranks import rank_p_values
+from bayesgmm.predictions.ranks import comparable_scores, rank_p_values
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.sweep.stats import Array
 
@@ -32,7 +34,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     The score of a point is its log density, averaged over the posterior. A point is an anomaly if its score is below
     ``offset_``. By default the score is the lowest log density under tied mixtures with 1, 2, 4, 10 and 20 components:
-    with many components an anomaly can have one of its own, with few, points between groups are dense.
+    with many components an anomaly can have one of its own, with few, points between groups are dense. Missing values
+    (NaN) are used as missing at random: the score of a point with missing values is that of a complete point which is
+    as improbable.
 
     Parameters
     ----------
@@ -98,6 +102,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
         self.settings = settings
 
+    @override
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def fit(self, X: DataLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture and compute the threshold ``offset_``.
 
@@ -137,13 +147,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _scores(self, values: Array) -> Array:
         """Compute the scores (N,) of points (N, D)."""
+        return comparable_scores(self._lowest, values, self._points_of_fit)
+
+    def _lowest(self, values: Array) -> Array:
         score = mean_log_density(self.posterior_, values)
         return score if self._mixtures is None else np.minimum(score, self._mixtures.lowest_log_density(values))
 
+    def _points_of_fit(self) -> Array:
+        """Points simulated from the fit."""
+        return simulate(unpack(self.posterior_).thin(DRAWS), SIMULATED, np.random.default_rng(SEED))
+
     def _simulated(self) -> Array:
         """Scores of points simulated from the fit."""
-        posterior = unpack(self.posterior_).thin(1000)
-        return self._scores(simulate(posterior, SIMULATED, np.random.default_rng(SEED)))
+        return self._scores(self._points_of_fit())
 
     def _improbable(self, alpha: float) -> float:
         """Compute the lowest score whose p-value, (1 + number of scores at most this) / (1 + M), is above alpha.
@@ -157,12 +173,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _left_out(self) -> tuple[Array, Array] | None:
         """Scores and weights of the training points under fits without them, if they are few; else None.
 
-        None as well if an engine fails on a part of the points.
+        None as well if values are missing, or an engine fails on a part of the points.
         """
-        if not cross_conformal.few_points(self.posterior_):
+        if not (cross_conformal.few_points(self.posterior_) and observed(self.posterior_).is_exact):
             return None
         try:
-            rows = cross_conformal.references(self.posterior_, 1000)
+            rows = cross_conformal.references(self.posterior_, DRAWS)
         except (ComponentError, DataError, SamplingError):
             return None
         if self._mixtures is None:

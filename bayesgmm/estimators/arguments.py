@@ -94,6 +94,26 @@ def points_and_labels(
     return _as_points(estimator, values).weighed(sample_weight), labels
 
 
+def targets_of(estimator: "BaseEstimator", y: ArrayLike, n_rows: int) -> Array:
+    """Validate the y of a regression (N,) or (N, M), which may have missing values.
+
+    Raises
+    ------
+    ValueError
+        From scikit-learn, if y is None or infinite, or does not have a value for each row of X.
+    """
+    from sklearn.utils import check_array
+    from sklearn.utils.validation import check_consistent_length
+
+    if y is None:
+        name = type(estimator).__name__
+        raise DataError(f"This {name} estimator requires y to be passed, but the target y is None.")
+    checked = _checked(y)
+    values = check_array(checked, dtype=np.float64, ensure_all_finite="allow-nan", ensure_2d=False, input_name="y")
+    check_consistent_length(np.empty(n_rows), values)
+    return np.asarray(values).ravel() if np.asarray(y).ndim == 1 else np.asarray(values)
+
+
 def _checked(X: DataLike) -> object:
     """Return a table as a DataFrame of doubles with its names, masked values as NaN; anything else as it is."""
     if is_sparse(X):

@@ -43,12 +43,17 @@ def proper(model: MixtureModel, points: Points, within: Array) -> MixtureModel:
         Variances that set the prior of the covariances; zeros are replaced by a small share of the largest.
     """
     summary = points.summary
-    variance = np.maximum(within, MIN_VARIANCE_SHARE * summary.variance.max())
-    variance = np.where(variance > 0, variance, 1.0)
+    variance = positive_variances(within, summary.variance)
     spread = np.where(summary.range > 0, summary.range, np.sqrt(variance))
     resolved = Summary(summary.columns, summary.n_points, summary.mean, summary.midrange, spread, variance)
     covariances = model.covariances.resolve(resolved, model.family, model.n_components)
     return model.model_copy(update={"means": model.means.resolve(resolved), "covariances": covariances})
+
+
+def positive_variances(variance: Array, of_columns: Array) -> Array:
+    """Return variances (D,), zeros replaced by a small share of the largest one of the columns (D,)."""
+    positive = np.maximum(variance, MIN_VARIANCE_SHARE * of_columns.max())
+    return np.where(positive > 0, positive, 1.0)
 
 
 def fit(

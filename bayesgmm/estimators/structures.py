@@ -85,7 +85,8 @@ def _counts(points: Points) -> list[int]:
 
 def _distinct(points: Points) -> Points:
     """Different points in a fixed order, with their weights: neither the order of rows nor copies change a fit."""
-    values, inverse = np.unique(points.values, axis=0, return_inverse=True)
+    values, inverse = np.unique(np.nan_to_num(points.values, nan=np.inf), axis=0, return_inverse=True)
+    values[np.isinf(values)] = np.nan  # a missing value equals another one
     weights = np.bincount(inverse.ravel(), weights=points.weights)
     step = -(-len(values) // MAX_ROWS)
     some = (weights > 0) & (np.arange(len(values)) % step == 0)

@@ -57,7 +57,7 @@ def shortlist(
     >>> int(table["n_components"][0]), table["search"][0]
     (2, 'thorough')
     """
-    points = as_points(data)
+    points = as_points(data, gaps=True)
     choices = [(k, name) for k in n_components for name in covariance]
     brief: list[Row] = []
     if len(choices) > FINALISTS:
@@ -123,7 +123,7 @@ def _sample(points: Points, seed: int) -> Points:
     n = len(points.values)
     if n <= SAMPLE:
         return points
-    return as_points(points.values[np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))])
+    return as_points(points.values[np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))], gaps=True)
 
 
 def _scaled(rows: list[Row], points: Points) -> list[Row]:

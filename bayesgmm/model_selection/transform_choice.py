@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesgmm.data.points import DataLike, as_points
-from bayesgmm.errors import ComponentError, DeclarationError, choose
+from bayesgmm.data.points import DataLike, Points, as_points
+from bayesgmm.errors import ComponentError, DataError, DeclarationError, choose
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference.em import Sweep, short_runs
 from bayesgmm.posterior.criteria import n_parameters
@@ -93,9 +93,9 @@ def choose_transforms(
     if isinstance(transform, ColumnTransforms):
         return transform
     choose(transform, KINDS, "transform")
-    points = as_points(data)
+    points = as_points(data, gaps=True)
     families = _families(covariance)
-    columns = zip(points.columns, points.values.T, strict=True)
+    columns = _observed(points)
     return ColumnTransforms({name: _chosen(x, transform, families, min_gain, seed) for name, x in columns})
 
 
@@ -129,13 +129,22 @@ def transform_table(data: DataLike, *, covariance: str | Sequence[str] = FAMILIE
     """
     import pandas as pd
 
-    points, families = as_points(data), _families(covariance)
+    points, families = as_points(data, gaps=True), _families(covariance)
     rows = [
         {"column": name, "transform": kind, "n_components": k, "bic": bic}
-        for name, x in zip(points.columns, points.values.T, strict=True)
+        for name, x in _observed(points)
         for kind, _, k, bic in _tried(x, families, seed)
     ]
     return pd.DataFrame(rows, columns=["column", "transform", "n_components", "bic"])
+
+
+def _observed(points: Points) -> Iterator[tuple[str, Array]]:
+    """Yield the name and the values of each column, without missing ones."""
+    for name, x in zip(points.columns, points.values.T, strict=True):
+        seen = x[~np.isnan(x)]
+        if not seen.size:
+            raise DataError(f"1 column has no values: {name!r}\n  Leave it out.")
+        yield name, seen
 
 
 def _families(covariance: str | Sequence[str]) -> list[str]:

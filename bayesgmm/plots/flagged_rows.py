@@ -71,7 +71,7 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
     Parameters
     ----------
     rows : (N, D) DataFrame
-        Numeric columns.
+        Numeric columns. A row that lacks a value in the columns that are drawn is left out.
     flagged : (N,) bool
         Rows that were flagged, the most anomalous ones anywhere.
     columns : sequence of str, optional
@@ -95,15 +95,17 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
 
     data = flagged_rows_data(rows, flagged, columns)
     x, mask = data["x"].values, data["flagged"].values
+    seen = np.isfinite(x).all(axis=1)
     y = x[:, 1] if x.shape[1] == 2 else np.arange(len(x), dtype=np.float64)
     figure, axis = plt.subplots(figsize=(7.6, 5.0), layout="constrained")
-    regular = np.flatnonzero(~mask)
+    regular = np.flatnonzero(~mask & seen)
     some = (
         regular[np.linspace(0, len(regular) - 1, min(len(regular), DRAWN)).round().astype(int)] if regular.size else []
     )
     area = marker_area(len(x), total=8_000, minimum=6, maximum=26)
     label = f"other rows ({plural(int(regular.size), 'row')})"
     axis.scatter(x[some, 0], y[some], s=area, c=COLOURS[0], alpha=0.5, lw=0, label=label)
+    mask = mask & seen
     label = f"flagged ({plural(int(mask.sum()), 'row')})"
     axis.scatter(x[mask, 0], y[mask], s=area + 22, c=FLAGGED, marker="D", lw=0.6, edgecolors="white", label=label)
     for i in np.flatnonzero(mask)[:LABELLED]:
@@ -111,7 +113,7 @@ def flagged_rows(rows: "pd.DataFrame", flagged: object, columns: Sequence[str] |
         axis.annotate(label, at, xytext=(5, 5), textcoords="offset points", fontsize="small")
     names = [*data["feature"].values, "row"][:2]
     for which, values, name in zip("xy", (x[:, 0], y), names, strict=True):
-        _scale(axis, which, values)
+        _scale(axis, which, values[seen])
         getattr(axis, f"set_{which}label")(str(name))
     despine(axis)
     figure.legend(frameon=False, loc="outside lower left", ncols=2, fontsize="small")

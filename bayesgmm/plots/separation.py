@@ -49,7 +49,8 @@ def separation_data(rows: "pd.DataFrame", label: object, expected_distance: obje
     Returns
     -------
     Dataset
-        ``x`` [point, feature], the one or two columns; ``label`` and ``uncertain`` [point]. Attribute ``right``: the
+        ``x`` [point, feature], the one or two columns, of the rows that have values there; ``label`` and ``uncertain``
+        [point]. Attribute ``right``: the
         share of rows whose cluster is that of most of their neighbours in these columns, averaged over the clusters.
 
     Raises
@@ -71,6 +72,8 @@ def separation_data(rows: "pd.DataFrame", label: object, expected_distance: obje
         raise DataError("there are no rows to draw")
     x = rows.to_numpy(np.float64)
     chosen, right = best_columns(x, label)
+    seen = ~np.isnan(x[:, chosen]).any(axis=1)
+    x, label, distance = x[seen], label[seen], distance[seen]
     return xr.Dataset(
         {
             "x": (("point", "feature"), x[:, chosen]),
@@ -102,19 +105,28 @@ def best_columns(x: Array, label: Labels) -> tuple[list[int], float]:
 
 def _scaled(x: Array) -> Array:
     """Replace values by their normal scores, so that outliers and skewness do not matter."""
-    rank = scipy.stats.rankdata(x, axis=0)
-    return scipy.stats.norm.ppf(rank / (len(x) + 1))
+    rank = scipy.stats.rankdata(x, axis=0, nan_policy="omit")
+    return scipy.stats.norm.ppf(rank / ((~np.isnan(x)).sum(axis=0) + 1))
 
 
 def _spread_of_clusters(x: Array, label: Labels) -> Array:
     """(D,) share of the variance of each column that lies between clusters."""
-    between = np.zeros_like(x)
-    for k in np.unique(label):
-        between[label == k] = x[label == k].mean(axis=0)
-    return between.var(axis=0) / np.maximum(x.var(axis=0), 1e-300)
+    share = np.zeros(x.shape[1])
+    for j, column in enumerate(x.T):
+        seen = ~np.isnan(column)
+        own, column = label[seen], column[seen]
+        between = np.zeros_like(column)
+        for k in np.unique(own):
+            between[own == k] = column[own == k].mean()
+        share[j] = between.var() / max(column.var(), 1e-300)
+    return share
 
 
 def _right(x: Array, label: Labels) -> float:
+    seen = ~np.isnan(x).any(axis=1)
+    x, label = x[seen], label[seen]
+    if len(x) < 2:
+        return 0.0
     count = min(NEIGHBOURS, len(x) - 1) + 1
     near = scipy.spatial.cKDTree(x).query(x, count)[1].reshape(len(x), -1)[:, 1:]
     own = (label[near] == label[:, None]).mean(axis=1)
@@ -133,7 +145,8 @@ def separation(
     Parameters
     ----------
     rows : (N, D) DataFrame
-        Numeric columns. A single one is drawn as a histogram.
+        Numeric columns. A single one is drawn as a histogram. A row that lacks a value in the columns that are drawn is
+        left out.
     label : (N,) int
         Cluster of each row.
     expected_distance : (N,) float

@@ -1,8 +1,10 @@
 """P-values of scores among those of reference points, which are observed in the same way as the points."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesgmm.data.points import Points
 from bayesgmm.posterior.schema import Posterior
@@ -10,7 +12,9 @@ from bayesgmm.predictions.densities import spread
 from bayesgmm.progress import track
 from bayesgmm.sweep.stats import Array
 
+TAIL = 0.01  # fraction of the reference scores that the tail is fitted to
 MIN_EACH, COMPARED = 1000, 400_000  # reference points of each pattern of missing columns, and of all together
+AT_ONCE = 200_000  # reference points that are scored at a time
 FIRST, FEW_LOWER = 199, 10  # reference points with which a point with errors begins, and lower ones that suffice
 NOISY_DRAWS, NOISY_SLICE = 50, 200_000  # draws that score them, and simulated points at a time
 
@@ -26,6 +30,121 @@ def rank_p_values(score: Array, reference: Array) -> Array:
     return (1 + np.searchsorted(reference, score, side="right")) / (1 + reference.size)
 
 
+def log_p_values(score: Array, reference: Array) -> Array:
+    r"""Logarithms of p-values of scores, by sorted reference scores with an exponential lower tail.
+
+    Below its maximum, a Gaussian's log density is a gamma variable, whose tail decreases almost exponentially, and
+    faster the farther out. So below the lowest hundredth of the reference scores an exponential tail is used. The
+    p-values there are too large rather than too small.
+
+    Parameters
+    ----------
+    score : (N,) float
+        Log densities of the points to test.
+    reference : (M,) float
+        Log densities of points simulated from the model, in increasing order.
+
+    Returns
+    -------
+    (N,) float
+
+    Examples
+    --------
+    One Gaussian in two dimensions: the tail is exponential, p = exp(-r^2 / 2).
+
+    >>> reference = np.sort(np.log(np.random.default_rng(0).random(100_000)))
+    >>> log_p_values(np.array([-20.0]), reference).round()
+    array([-20.])
+    """
+    log_p = np.log(rank_p_values(score, reference))
+    count = int(TAIL * reference.size)
+    if count < 2:
+        return log_p
+    edge = reference[count]
+    rate = 1 / (edge - reference[:count]).mean()
+    return np.where(score < edge, np.log(TAIL) + rate * (score - edge), log_p)
+
+
+def scores_at(log_p: Array, reference: Array) -> Array:
+    """Compute the scores (N,) that have these logarithms of p-values: the inverse of ``log_p_values``.
+
+    Examples
+    --------
+    >>> reference = np.sort(np.log(np.random.default_rng(0).random(100_000)))
+    >>> scores_at(log_p_values(np.array([-20.0, -1.0]), reference), reference).round(3)
+    array([-20.,  -1.])
+    """
+    rank = np.exp(log_p) * (1 + reference.size) - 1
+    score = np.interp(rank - 0.5, np.arange(reference.size), reference)
+    count = int(TAIL * reference.size)
+    if count < 2:
+        return score
+    edge = reference[count]
+    rate = 1 / (edge - reference[:count]).mean()
+    return np.where(log_p < np.log(TAIL), edge + (log_p - np.log(TAIL)) / rate, score)
+
+
+def comparable_scores(score_of: Callable[[Array], Array], values: Array, simulated: Callable[[], Array]) -> Array:
+    """Compute scores of points, those with missing values on the scale of complete ones.
+
+    Densities of different columns can't be compared. So a point with missing values has the score of a complete point
+    that is as improbable: p-values are those among simulated points in which the same values are missing.
+
+    Parameters
+    ----------
+    score_of : function
+        From points (N, D), all of them complete or all of them not, to scores (N,).
+    values : (N, D) float
+    simulated : function
+        Returns complete points (M, D) from the model; called if values are missing.
+    """
+    gaps = np.isnan(values)
+    if not gaps.any():
+        return score_of(values)
+    score, others = np.empty(len(values)), simulated()
+    complete, empty = np.sort(score_of(others)), gaps.all(axis=1)
+    score[empty] = complete[-1]
+    short, whole = np.flatnonzero(gaps.any(axis=1) & ~empty), np.flatnonzero(~gaps.any(axis=1))
+    for rows in filter(len, (whole, short)):
+        score[rows] = score_of(values[rows])
+    for own, reference in references_by_pattern(score_of, gaps[short], others) if len(short) else ():
+        score[short[own]] = scores_at(log_p_values(score[short[own]], reference), complete)
+    return score
+
+
+def references_by_pattern(
+    score_of: Callable[[Array], Array],
+    gaps: NDArray[np.bool_],
+    others: Array,
+    minimum: int = MIN_EACH,
+    together: int = COMPARED,
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    """Yield, for each pattern of missing columns, its rows, and the sorted scores of points with the same ones missing.
+
+    Where there are many patterns, each has fewer points. Many patterns are scored at a time.
+
+    Parameters
+    ----------
+    score_of : function
+        From points (N, D), of several patterns, to scores (N,).
+    gaps : (N, D) bool
+    others : (M, D) float
+        Complete points.
+    minimum, together : int
+        Number of points of each pattern, and of all patterns.
+    """
+    patterns, which = np.unique(gaps, axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1])
+    others = others[:: max(1, len(others) // max(minimum, together // len(patterns)))]
+    step = max(1, AT_ONCE // len(others))
+    for start in range(0, len(patterns), step):
+        some = patterns[start : start + step]
+        masked = np.where(some[:, None], np.nan, others).reshape(-1, gaps.shape[1])
+        for number, score in enumerate(score_of(masked).reshape(len(some), -1), start):
+            yield rows[number], np.sort(score)
+
+
 def among_points(
     posterior: Posterior, points: Points, score: Array, others: Array, seed: int, progress: bool
 ) -> tuple[Array, int]:
@@ -39,14 +158,14 @@ def among_points(
         return _ranked_with_errors(posterior.thin(NOISY_DRAWS), points, others, seed, progress)
     if not points.has_gaps:
         return rank_p_values(score, np.sort(spread(posterior, others, progress=progress).mean_log)), len(others)
-    patterns, which = np.unique(np.isnan(points.values), axis=0, return_inverse=True)
-    others = others[: max(MIN_EACH, COMPARED // len(patterns))]
-    p_value = np.empty_like(score)
-    for number in track(range(len(patterns)), "p-values", progress):
-        reference = spread(posterior, np.where(patterns[number], np.nan, others), progress=False).mean_log
-        own = which == number
-        p_value[own] = rank_p_values(score[own], np.sort(reference))
-    return p_value, len(others)
+    p_value, count = np.empty_like(score), len(others)
+
+    def score_of(values: Array) -> Array:
+        return spread(posterior, values, progress=progress).mean_log
+
+    for own, reference in references_by_pattern(score_of, np.isnan(points.values), others):
+        p_value[own], count = rank_p_values(score[own], reference), len(reference)
+    return p_value, count
 
 
 def _ranked_with_errors(

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from bayesgmm.data.standards import Standard
+from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import Posterior
+from bayesgmm.predictions.densities import spread
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -43,7 +47,15 @@ class TiedMixtures:
     covariance: Array
 
     def lowest_log_density(self, x: Array) -> Array:
-        """Compute the lowest log density (N,) of points (N, D) among the mixtures."""
+        """Compute the lowest log density (N,) of points (N, D) among the mixtures: of what is observed of each."""
+        gaps = np.isnan(x).any(axis=1)
+        if not gaps.any():
+            return self._of_complete(x)
+        lowest = np.empty(len(x))
+        lowest[~gaps], lowest[gaps] = self._of_complete(x[~gaps]), self._of_observed(x[gaps])
+        return lowest
+
+    def _of_complete(self, x: Array) -> Array:
         lowest = np.full(len(x), np.inf)
         chunk = max(1, CHUNK // (self.weight.shape[1] + x.shape[1]))
         for weight, mean, covariance in zip(self.weight, self.mean, self.covariance, strict=True):
@@ -55,6 +67,22 @@ class TiedMixtures:
                 own = size + _log_density((x[rows] - mean[0]) @ whiten, (centres - mean[0]) @ whiten, log_weight)
                 lowest[rows] = np.minimum(lowest[rows], own)
         return lowest
+
+    def _of_observed(self, x: Array) -> Array:
+        shape = (1, *self.mean.shape[1:], self.mean.shape[-1])
+        log = [
+            spread(
+                Posterior(
+                    Parameters(weight[None], mean[None], np.broadcast_to(covariance, shape)),
+                    (),
+                    Standard(mean[0], np.sqrt(np.diagonal(covariance))),
+                ),
+                x,
+                progress=False,
+            ).mean_log
+            for weight, mean, covariance in zip(self.weight, self.mean, self.covariance, strict=True)
+        ]
+        return np.min(log, axis=0)
 
     def each(self) -> "list[TiedMixtures]":
         """Return the mixtures one by one."""

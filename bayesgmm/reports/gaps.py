@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bayesgmm.posterior.schema import transforms_of
 from bayesgmm.reports.blocks import Block
 from bayesgmm.reports.pictures import picture
 from bayesgmm.reports.subject import Subject, listed
@@ -43,7 +44,8 @@ def values(subject: Subject) -> list[Block]:
     if not points.has_gaps:
         return []
     counts = np.isnan(points.values).sum(axis=0)
-    names = [points.columns[j] for j in np.argsort(-counts, kind="stable")[:COLUMNS] if counts[j]]
+    columns = [*transforms_of(subject.fit).names]  # in data units, in the same order
+    names = [columns[j] for j in np.argsort(-counts, kind="stable")[:COLUMNS] if counts[j]]
     return [
         picture(
             lambda: imputations(subject.fit, columns=names),

@@ -17,21 +17,30 @@ NEARLY = 0.005  # fraction of its variance below which a column is nearly determ
 MAX_COLUMNS = 500
 
 
-def complete_rows(frame: "pd.DataFrame") -> NDArray[np.bool_]:
-    """Mask (N,) of the rows in which every value is a finite number."""
-    return np.isfinite(frame.to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+def numbers_of(frame: "pd.DataFrame") -> Array:
+    """Values (N, D), NaN where one is missing."""
+    return frame.to_numpy(np.float64, na_value=np.nan)
+
+
+def finite(frame: "pd.DataFrame") -> NDArray[np.bool_]:
+    """Mask (N, D) of the values that are finite numbers."""
+    return np.isfinite(numbers_of(frame))
+
+
+def _complete(frame: "pd.DataFrame") -> Array:
+    """Values of the rows without missing or infinite ones."""
+    return numbers_of(frame)[finite(frame).all(axis=1)]
 
 
 def determined(frame: "pd.DataFrame") -> dict[str, str]:
     """Find columns that are linear combinations of earlier ones, for which no density exists; with the reason."""
-    x = frame.to_numpy(np.float64, na_value=np.nan)[complete_rows(frame)]
+    x = _complete(frame)
     if len(x) <= x.shape[1]:
         return {}
     x, flat = _angles(x)
     names, kept, reasons = [str(name) for name in frame.columns], list[int](), dict[str, str]()
     for j, name in enumerate(names):
-        if flat[j]:
-            reasons[name] = "it is constant in the rows without missing values"
+        if flat[j]:  # in the rows without missing values; others may differ
             continue
         share = np.linalg.lstsq(x[:, kept], x[:, j], rcond=None)[0]
         if ((x[:, j] - x[:, kept] @ share) ** 2).sum() > OWN:
@@ -53,7 +62,7 @@ def nearly_determined(frame: "pd.DataFrame") -> dict[str, float]:
     >>> [*nearly_determined(table)]
     ['a', 'b']
     """
-    x = frame.to_numpy(np.float64, na_value=np.nan)[complete_rows(frame)]
+    x = _complete(frame)
     if not 1 < x.shape[1] <= MAX_COLUMNS or len(x) <= 2 * x.shape[1]:
         return {}
     x, flat = _angles(x)

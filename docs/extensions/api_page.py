@@ -56,7 +56,7 @@ PURPOSES = {
     "Choose": ("How many components, and which method.", "select bootstrap_test compare evidence"),
     "scikit-learn's estimators": (
         "scikit-learn's parameters and attributes, over the same engines.",
-        "GaussianMixture BayesianGaussianMixture MixtureClassifier AnomalyDetector",
+        "GaussianMixture BayesianGaussianMixture MixtureClassifier MixtureRegressor AnomalyDetector",
     ),
 }
 MODULES = {

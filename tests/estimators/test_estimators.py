@@ -9,7 +9,7 @@ import pytest
 import sklearn
 from scipy.stats import kstest, multivariate_t
 from sklearn import mixture
-from sklearn.base import clone, is_classifier, is_outlier_detector
+from sklearn.base import clone, is_classifier, is_outlier_detector, is_regressor
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -33,6 +33,7 @@ ESTIMATORS = [
     bg.BayesianGaussianMixture(method=APPROXIMATE),
     bg.AnomalyDetector(),
     bg.MixtureClassifier(),
+    bg.MixtureRegressor(),
 ]
 FINITE = {"weight_concentration_prior_type": "dirichlet_distribution"}
 
@@ -76,11 +77,12 @@ def test_estimators_live_in_scikit_learn(estimator):
     assert clone(fitted).get_params().keys() == estimator.get_params().keys()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(frame), fitted.predict(frame))
     tree = fitted.posteriors_[0] if is_classifier(fitted) else posterior_of(fitted)
-    assert list(tree["posterior"].coords["feature"].values) == ["a", "b"]
+    assert list(tree["posterior"].coords["feature"].values) == ["a", "b", *(["y"] if is_regressor(fitted) else [])]
 
 
 def test_their_kinds_are_known():
     assert is_classifier(bg.MixtureClassifier())
+    assert is_regressor(bg.MixtureRegressor())
     assert is_outlier_detector(bg.AnomalyDetector())
     assert bg.GaussianMixture().__sklearn_tags__().estimator_type == "density_estimator"
 

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import kstest, multivariate_normal
 from sklearn.utils import get_tags
 
 import bayesgmm as bg
+from bayesgmm.data.points import as_points
 from bayesgmm.datasets import make_mixture
+from bayesgmm.estimators.structures import fit_structures
 from bayesgmm.families.structures import COVARIANCES
 
 SAMPLE = make_mixture(n_points=300, n_features=3, n_components=2, overlap=0.01, seed=3)
@@ -78,10 +80,42 @@ def test_a_column_without_values_is_named() -> None:
 
 
 def test_tags_say_so_and_infinite_values_are_refused() -> None:
-    for estimator in (bg.GaussianMixture(), bg.BayesianGaussianMixture(), bg.MixtureClassifier()):
+    for estimator in (bg.GaussianMixture(), bg.BayesianGaussianMixture(), bg.MixtureClassifier(), bg.AnomalyDetector()):
         assert get_tags(estimator).input_tags.allow_nan
-    assert not get_tags(bg.AnomalyDetector()).input_tags.allow_nan
     wrong = HOLED.copy()
     wrong[5, 1] = np.inf
     with pytest.raises(ValueError, match="NaN or infinity: .* row 5, column 'x1'"):
         bg.GaussianMixture(2).fit(wrong)
+
+
+@pytest.mark.parametrize("n_components", ["auto", 2])
+def test_gaps_alone_make_no_anomaly_and_do_not_hide_one(n_components: int | str) -> None:
+    """P-values of new rows with gaps are uniform; Kolmogorov-Smirnov, false alarm 1e-4."""
+    truth = make_mixture(n_points=1500, n_features=3, n_components=2, overlap=0.05, seed=5)
+    holed = np.where(np.random.default_rng(2).random(truth.X.shape) < 0.2, np.nan, truth.X)
+    detector = bg.AnomalyDetector(n_components, contamination="auto", random_state=0).fit(holed[:1000])
+    new = holed[1000:]
+    gaps = np.isnan(new).any(axis=1) & ~np.isnan(new).all(axis=1)
+    assert kstest(detector.p_value(new[gaps]), "uniform").pvalue > 1e-4
+    far = [[60.0, np.nan, 0.0], [np.nan, np.nan, -60.0], [np.nan, np.nan, np.nan]]
+    assert detector.predict(far).tolist() == [-1, -1, 1]
+    share = bg.AnomalyDetector(n_components, contamination=0.1, random_state=0).fit(holed).predict(holed) < 0
+    assert share.mean() == pytest.approx(0.1, abs=0.001)
+    assert 0.05 < share[np.isnan(holed).any(axis=1)].mean() < 0.15
+
+
+def test_the_lowest_density_of_what_is_observed_is_scipy_s() -> None:
+    mixtures = fit_structures(as_points(HOLED, gaps=True), counts=[1, 2])
+    each = [
+        log_density(
+            HOLED, weight[weight > 0], mean[weight > 0], np.repeat(covariance[None], (weight > 0).sum(), axis=0)
+        )
+        for weight, mean, covariance in zip(mixtures.weight, mixtures.mean, mixtures.covariance, strict=True)
+    ]
+    np.testing.assert_allclose(mixtures.lowest_log_density(HOLED), np.min(each, axis=0), rtol=1e-8)
+
+
+def test_the_order_of_rows_with_gaps_changes_nothing() -> None:
+    order = np.random.default_rng(0).permutation(len(HOLED))
+    one, other = (fit_structures(as_points(x, gaps=True), counts=[2]) for x in (HOLED, HOLED[order]))
+    np.testing.assert_array_equal(one.mean, other.mean)

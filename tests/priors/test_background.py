@@ -243,3 +243,16 @@ def test_a_single_row_can_be_fitted():
     priors = {"means": bg.NormalMeans(0.0, 1.0), "covariances": bg.WishartPrecision(3, 1)}
     fit = fitted(bg.MixtureModel(1, **priors, background=bg.Background(scale=9.0)), [2.0], "map")
     assert 0 < fit["posterior"]["mean"].item() < 2
+
+
+def test_gaps_do_not_change_what_a_background_reads_from_the_other_cells():
+    """Its centre and width come from what is observed of each column; a far value beside a gap is its own."""
+    x = np.random.default_rng(3).normal(size=(300, 2))
+    x[:40, 0], x[40] = np.nan, [50.0, np.nan]
+    found = bg.Background().resolve(as_points(x, gaps=True))
+    for j, column in enumerate(x.T):
+        assert found.location[j] == np.nanmedian(column)
+        alone = bg.Background().resolve(as_points(column[~np.isnan(column)]))
+        assert found.scale[j] == alone.scale[0]
+    fit = fitted(declared(1), x)
+    assert bg.assignments(fit)["background"].values.argmax() == 40

@@ -66,7 +66,8 @@ def find_anomalies(
     Parameters
     ----------
     data : DataFrame, (N, D) array, path, TableFile or DataCheck
-        Table. Columns that are no measurements are left out (see ``data_check``), and so are rows with missing values.
+        Table. Columns that are no measurements are left out (see ``data_check``). A row with missing values is used by
+        what is observed of it: its log density is that of a complete row which is as improbable.
     new : DataFrame, (M, D) array, path or TableFile, optional
         Rows to judge instead of those of ``data``, which are then assumed to be good.
     columns : sequence of str, optional

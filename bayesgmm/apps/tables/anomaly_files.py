@@ -118,7 +118,7 @@ def write_flagged(parts: Iterable[Anomalies], path: str | Path, everything: bool
             written = flagged(part.rows, part.table, every=True) if everything else anomalies
             append_csv(written, file, header=i == 0, index_label=free_name("row", written.columns))
             n_rows += len(part.rows)
-            n_judged += int(part.table.complete.sum())
+            n_judged += int(part.table.known.sum())
             n_flagged += len(anomalies)
             shown = [_most_anomalous([*shown, part.rows[part.rows["anomaly"]]])]
         if not shown:

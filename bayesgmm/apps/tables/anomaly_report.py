@@ -103,7 +103,7 @@ def save_anomalies(
 
 def answer_words(found: Anomalies) -> list[str]:
     """Say how many rows are flagged, how many of them may be regular, in which columns, and the events."""
-    flagged, judged = int(found.rows["anomaly"].sum()), int(found.table.complete.sum())
+    flagged, judged = int(found.rows["anomaly"].sum()), int(found.table.known.sum())
     lines = [f"{flagged:,} of {plural(judged, 'row')} {'is' if flagged == 1 else 'are'} flagged ({found.rule})"]
     lines.append(_sure(found, flagged))
     if flagged:
@@ -134,7 +134,7 @@ def _sure(found: Anomalies, flagged: int) -> str:
 
 
 def _flagged_rows(found: Anomalies) -> "pd.DataFrame":
-    return found.table.rows[found.rows["anomaly"].to_numpy(bool)[found.table.complete]]
+    return found.table.rows[found.rows["anomaly"].to_numpy(bool)[found.table.known]]
 
 
 def _suspect_counts(found: Anomalies) -> "pd.Series":
@@ -143,7 +143,7 @@ def _suspect_counts(found: Anomalies) -> "pd.Series":
 
     answer = explain_anomalies(found.fit, _flagged_rows(found).head(EXPLAINED))
     counts = answer["suspect"].values.sum(axis=0)
-    strength = np.abs(answer["rest_z"].values).mean(axis=0)
+    strength = np.nan_to_num(np.abs(answer["rest_z"].values)).mean(axis=0)
     order = np.lexsort([-strength, -counts])
     return pd.Series(counts[order], index=[str(answer["feature"].values[j]) for j in order])
 
@@ -157,7 +157,7 @@ def columns_that_matter(found: Anomalies) -> list[str]:
 
 
 def _drawn(found: Anomalies, columns: list[str]) -> "Figure":
-    rows, judged = found.table.rows, found.rows[found.table.complete]
+    rows, judged = found.table.rows, found.rows[found.table.known]
     order = np.argsort(judged["p_value"].to_numpy(np.float64), kind="stable")
     names = {str(name): name for name in rows.columns}
     return flagged_rows(rows.iloc[order], judged["anomaly"].to_numpy(bool)[order], [names[name] for name in columns])

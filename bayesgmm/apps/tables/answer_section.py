@@ -49,13 +49,17 @@ def _picture(found: FoundClusters) -> Picture:
     label, distance = found.partition["label"].values, found.partition["expected_distance"].values
     data = separation_data(found.table.rows, label, distance)
     shown = " and ".join(data["feature"].values)
-    uncertain = plural(int(data["uncertain"].sum()), "row")
+    uncertain, lacking = plural(int(data["uncertain"].sum()), "row"), len(label) - data.sizes["point"]
+    left_out = (
+        f" {plural(lacking, 'row')} without a value in these columns {'is' if lacking == 1 else 'are'} not drawn."
+    )
     return picture(
         lambda: separation(found.table.rows, label, distance, found.names),
         title=f"The clusters in {shown}",
         alt=f"{plural(found.n_clusters, 'cluster')} in {shown}; {uncertain} with a ring.",
         reading=f"Each cluster has a colour and a marker. Of all columns, {shown} separate the clusters best. A ring "
-        "marks a row whose cluster is uncertain. Clusters that overlap here may be separate in other columns.",
+        "marks a row whose cluster is uncertain. Clusters that overlap here may be separate in other columns."
+        + (left_out if lacking else ""),
         verdict=f"In these columns {100 * data.attrs['right']:.0f} % of a row's neighbours are in its cluster, "
         f"averaged over the clusters; {uncertain} {'is' if uncertain == '1 row' else 'are'} uncertain.",
         vectors=False,

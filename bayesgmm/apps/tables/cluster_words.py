@@ -56,9 +56,10 @@ def _uncertainty(found: FoundClusters) -> list[str]:
         return []
     uncertain, lines = len(found.uncertain_rows), []
     verb = "has" if uncertain == 1 else "have"
+    of_some = " of the rows without missing values" if found.table.rows.isna().any(axis=None) else ""
     lines.append(
         f"{plural(uncertain, 'row')} {verb} an uncertain cluster (expected distance of {UNCERTAIN:g} or more); the "
-        f"mean expected distance is {found.rows['expected_distance'].mean():.2f}, the mean silhouette "
+        f"mean expected distance is {found.rows['expected_distance'].mean():.2f}, the mean silhouette{of_some} "
         f"{found.silhouette:.2f} (1: far from other clusters, 0: as close to another)"
     )
     saddle = found.merged.attrs["closest"]

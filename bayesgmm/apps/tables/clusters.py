@@ -54,7 +54,7 @@ class Clusters(FoundClusters):
     rows : DataFrame
         One row for each row of the table: ``cluster``, where 0 is the largest, ``expected_distance``, the expected
         Jaccard distance, between 0 and 1, of the row's cluster from its cluster in a posterior draw, and ``component``,
-        the most probable component. All are missing for rows with missing values.
+        the most probable component. All are missing for rows without values.
     profiles : DataFrame
         Location and spread of each column in each cluster, in data units.
     fit : DataTree
@@ -141,8 +141,8 @@ def cluster_table(
     Parameters
     ----------
     data : DataFrame, (N, D) array, path, TableFile or DataCheck
-        Table. Columns that are no measurements are left out (see ``data_check``), and so are rows with missing values;
-        ``words()`` lists them.
+        Table. Columns that are no measurements are left out (see ``data_check``); ``words()`` lists them. A row with
+        missing values is used by what is observed of it; a row without values is left out.
     columns : sequence of str, optional
         Columns to use; default all measurements.
     drop, id, keep : str or iterable of str
@@ -169,7 +169,7 @@ def cluster_table(
     Raises
     ------
     DataError
-        If the table has fewer than 20 complete rows or no more than columns, a named column can't be used, or no model
+        If the table has fewer than 20 rows or no more than columns, a named column can't be used, or no model
         can be fitted.
     DeclarationError
         If ``n_components`` is empty, or a setting is invalid.
@@ -197,9 +197,7 @@ def cluster_table(
     table = usable_table(data, columns, drop=drop, id=id, keep=keep, na=na)
     rows = table.rows
     if len(rows) < MIN_ROWS:
-        raise DataError(
-            f"{plural(len(rows), 'row')} without missing values: too few to find clusters; give at least {MIN_ROWS}"
-        )
+        raise DataError(f"{plural(len(rows), 'row')} with values: too few to find clusters; give at least {MIN_ROWS}")
     require_rows(table, [covariance] if isinstance(covariance, str) else covariance)
     counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
     counts = [whole("n_components", k) for k in counts]
@@ -265,7 +263,7 @@ def _labelled(table: UsableTable, partition: "xr.Dataset", component: Array) -> 
     index = table.frame.index
     rows = pd.DataFrame({"cluster": pd.NA, "expected_distance": np.nan, "component": pd.NA}, index=index)
     rows = rows.astype({"cluster": "Int64", "component": "Int64"})
-    at = np.flatnonzero(table.complete)
+    at = np.flatnonzero(table.known)
     for j, values in enumerate((partition["label"].values, partition["expected_distance"].values, component)):
         rows.iloc[at, j] = values
     return rows

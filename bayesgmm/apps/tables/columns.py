@@ -2,26 +2,27 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data.columns import select
-from bayesgmm.data.points import DataLike
+from bayesgmm.data.points import DataLike, as_points
 from bayesgmm.errors import DataError
 from bayesgmm.reading.settings import Source
 from bayesgmm.screening.checks import data_check
-from bayesgmm.screening.dependence import complete_rows
+from bayesgmm.screening.dependence import finite, numbers_of
 from bayesgmm.screening.results import DataCheck
 from bayesgmm.screening.sheets import as_frame
-from bayesgmm.wording import listing, plural
+from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CORRELATED = frozenset({"full", "tied"})  # families with correlations
-__all__ = ["UsableTable", "as_frame", "beside", "complete_rows", "free_name", "require_rows", "usable_table"]
+__all__ = ["UsableTable", "as_frame", "beside", "finite", "free_name", "require_rows", "usable_table"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class UsableTable:
         Columns to fit.
     left_out : dict of str to str
         The other columns, each with the reason.
-    complete : (N,) bool
-        Rows without missing values in ``columns``.
+    known : (N,) bool
+        Rows with a value in ``columns``; the others are left out.
     written : DataFrame
         The same rows and columns as they came, for tables that are written.
     check : DataCheck, optional
@@ -47,30 +48,45 @@ class UsableTable:
     frame: "pd.DataFrame"
     columns: tuple[str, ...]
     left_out: dict[str, str]
-    complete: NDArray[np.bool_]
+    known: NDArray[np.bool_]
     written: "pd.DataFrame"
     check: DataCheck | None = None
 
-    @property
+    @cached_property
     def rows(self) -> "pd.DataFrame":
-        """Rows and columns to fit."""
-        return select(self.frame, self.columns)[self.complete]
+        """Rows and columns to fit; NaN where a value is missing or infinite."""
+        import pandas as pd
+
+        rows = select(self.frame, self.columns)[self.known]
+        seen = finite(rows)
+        if seen.all():
+            return rows
+        return pd.DataFrame(np.where(seen, numbers_of(rows), np.nan), rows.index, rows.columns)
 
     @property
-    def n_incomplete(self) -> int:
-        """Number of rows that are left out because a value is missing."""
+    def n_infinite(self) -> int:
+        """Number of infinite values in the rows."""
+        return int(np.isinf(numbers_of(select(self.frame, self.columns)[self.known])).sum())
+
+    @property
+    def n_empty(self) -> int:
+        """Number of rows that are left out because every value is missing."""
         aside = len(self.check.source.aside) if self.check is not None else 0
-        return int((~self.complete).sum()) - aside
+        return int((~self.known).sum()) - aside
 
     def words(self) -> list[str]:
         """Describe how the table was read, what is left out and stands out, and the missing values, one per line."""
-        lines = [] if self.check is None else self.check.words()
-        return [*lines, self.words_on_rows()] if self.n_incomplete else lines
+        return [*([] if self.check is None else self.check.words()), *self.words_on_rows()]
 
-    def words_on_rows(self) -> str:
-        """Say how many rows are left out because a value is missing; empty if none is."""
-        rows = plural(self.n_incomplete, "row is", "rows are")
-        return f"{rows} left out: a value is missing or infinite" if self.n_incomplete else ""
+    def words_on_rows(self) -> list[str]:
+        """Say how many values are missing, and how many rows have none and are left out: one sentence per line."""
+        empty = plural(self.n_empty, "row has no values and is", "rows have no values and are")
+        infinite = plural(self.n_infinite, "infinite value is", "infinite values are")
+        return [
+            *filter(None, [as_points(self.rows, gaps=True).gap_words()]),
+            *([f"{infinite} taken as missing"] if self.n_infinite else []),
+            *([f"{empty} left out"] if self.n_empty else []),
+        ]
 
 
 def beside(table: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame":
@@ -114,7 +130,7 @@ def require_rows(table: UsableTable, families: Iterable[str]) -> None:
 def usable_table(
     data: DataLike | Source | DataCheck, columns: Sequence[str] | None = None, **settings: Any
 ) -> UsableTable:
-    """Select the columns that hold measurements, and the rows without missing values.
+    """Select the columns that hold measurements, and the rows with values.
 
     Named columns are always used, unless they are a linear combination of columns named before.
 
@@ -140,7 +156,7 @@ def usable_table(
     column 'flat' is left out: it is constant
     column 'who' is left out: it is text, such as 'a'
     keep='id' uses a column that is left out; drop='x' leaves a column out
-    1 row is left out: a value is missing or infinite
+    1 row has no values and is left out
     """
     check = data if isinstance(data, DataCheck) else data_check(data, columns, **settings)
     used = check.used
@@ -149,7 +165,5 @@ def usable_table(
     if not used:
         why = "; ".join(f"{name!r}: {reason}" for name, reason in check.left_out.items())
         raise DataError(f"no column can be used: {why}")
-    complete = complete_rows(check.frame[list(used)]) & check.source.is_data
-    if not complete.any():
-        raise DataError(f"every row lacks a value in one of {listing(used)}; choose other columns")
-    return UsableTable(check.frame, used, check.left_out, complete, check.source.texts, check)
+    known = finite(check.frame[list(used)]).any(axis=1) & check.source.is_data
+    return UsableTable(check.frame, used, check.left_out, known, check.source.texts, check)

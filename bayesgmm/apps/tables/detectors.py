@@ -43,6 +43,7 @@ from bayesgmm.model_selection.transform_choice import AUTO, FAMILIES, Transform
 from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.schema import observed
 from bayesgmm.priors.backgrounds import Background
+from bayesgmm.screening.dependence import numbers_of
 from bayesgmm.wording import plural
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class _Training:
         if without_few and tried and (other := without_small(model, tree, self.counts)):
             tree = fit(other, scales.rows, self.method, **settings)
         if tried and len(self.counts) > 1:
-            tree = with_mixtures(tree, fit_structures(as_points(scales.fitted), self.seed))
+            tree = with_mixtures(tree, fit_structures(as_points(scales.fitted, gaps=True), self.seed))
         return _Fitted(tree, tried, scales)
 
     def trimmed(self, rows: "pd.DataFrame") -> _Fitted:
@@ -247,9 +248,9 @@ class _Training:
         ----------
         .. [1] Hadi (1992), J. R. Stat. Soc. B 54(3), 761-771.
         """
-        kept = ~absurd(rows.to_numpy(np.float64), ABSURD)
+        kept = ~absurd(numbers_of(rows), ABSURD)
         scales = self.scaled(rows[kept])
-        if (more := absurd(scales.fitted.to_numpy(np.float64), ABSURD_SCALED)).any():
+        if (more := absurd(numbers_of(scales.fitted), ABSURD_SCALED)).any():
             kept[kept] = ~more
             scales = self.scaled(rows[kept])
         for number in range(MAX_ROUNDS):
@@ -276,6 +277,6 @@ def absurd(x: "Array", far: float) -> "NDArray[np.bool_]":
     >>> absurd(np.append(np.linspace(-1, 1, 99), 1e6)[:, None], 30.0).sum()
     np.int64(1)
     """
-    low, middle, high = np.quantile(x, [0.05, 0.5, 0.95], axis=0)
+    low, middle, high = np.nanquantile(x, [0.05, 0.5, 0.95], axis=0)
     rows = ((np.abs(x - middle) > far * (high - low) / RANGE_OF_SD) & (high > low)).any(axis=1)
     return rows if rows.mean() <= MAX_ABSURD else np.zeros(len(x), bool)

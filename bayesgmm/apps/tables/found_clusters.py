@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, beside
+from bayesgmm.apps.tables.columns import UsableTable, beside, finite
 from bayesgmm.apps.tables.cross_tables import cross_tables
 from bayesgmm.apps.tables.profiles import names
 from bayesgmm.apps.tables.scales import Scales
 from bayesgmm.diagnosis import diagnose
 from bayesgmm.findings import Findings
 from bayesgmm.posterior.info import declaration
+from bayesgmm.screening.dependence import numbers_of
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class FoundClusters:
     rows : DataFrame
         One row for each row of the table: ``cluster``, where 0 is the largest, ``expected_distance``, the expected
         Jaccard distance, between 0 and 1, of the row's cluster from its cluster in a posterior draw, and ``component``,
-        the most probable component. All are missing for rows with missing values.
+        the most probable component. All are missing for rows without values.
     profiles : DataFrame
         Location and spread of each column in each cluster, in data units.
     fit : DataTree
@@ -74,7 +75,8 @@ class FoundClusters:
     @cached_property
     def overview(self) -> "pd.DataFrame":
         """One row per cluster: ``name``, ``size``, ``share`` of the rows, ``uncertain`` rows, mean
-        ``expected_distance``, and mean ``silhouette`` of standardised columns [1]_ (of at most 2,000 rows).
+        ``expected_distance``, and mean ``silhouette`` of standardised columns [1]_ (of at most 2,000 rows
+        without missing values).
 
         References
         ----------
@@ -93,14 +95,15 @@ class FoundClusters:
 
     @cached_property
     def _silhouettes(self) -> Array:
-        """(N,) silhouettes; NaN for rows that were not compared."""
-        label = self.partition["label"].values
-        at = np.unique(np.linspace(0, len(label) - 1, min(len(label), COMPARED)).round().astype(int))
+        """(N,) silhouettes; NaN for rows that were not compared: those with missing values are not."""
+        label, rows = self.partition["label"].values, self.table.rows
+        complete = np.flatnonzero(finite(rows).all(axis=1))
+        at = complete[np.unique(np.linspace(0, len(complete) - 1, min(len(complete), COMPARED)).round().astype(int))]
         out = np.full(len(label), np.nan)
         if 1 < len(np.unique(label[at])) < len(at):
             from sklearn.metrics import silhouette_samples
 
-            x = self.table.rows.to_numpy(np.float64)[at]
+            x = numbers_of(rows)[at]
             sd = x.std(axis=0)
             out[at] = silhouette_samples((x - x.mean(axis=0)) / np.where(sd > 0, sd, 1.0), label[at])
         return out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesgmm.apps.tables.columns import UsableTable, beside, complete_rows
+from bayesgmm.apps.tables.columns import UsableTable, beside, finite
 from bayesgmm.apps.tables.events import events
 from bayesgmm.apps.tables.flagging import Rule, most_anomalous_first
 from bayesgmm.apps.tables.model_choice import Candidate
@@ -15,7 +15,6 @@ from bayesgmm.apps.tables.p_values import (
     DRAWS,
     N_SIMULATED,
     expected_of,
-    log_p_values,
     null_of,
     reference_of,
     scores,
@@ -28,7 +27,7 @@ from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import conformal_p_values, has_few_points, left_out, rows_among
 from bayesgmm.predictions.predictive import mean_log_density
-from bayesgmm.predictions.ranks import rank_p_values
+from bayesgmm.predictions.ranks import log_p_values, rank_p_values
 from bayesgmm.predictions.reasons import explain_anomalies
 from bayesgmm.reading.marks import NUMBER_MARKS
 from bayesgmm.reading.settings import Source
@@ -53,7 +52,8 @@ class Anomalies:
     ----------
     rows : DataFrame
         One row for each row of the table: ``log_density``, ``p_value``, ``q_value``, ``anomaly``, and for flagged rows
-        ``component`` and ``reason``. Rows with missing values have ``anomaly`` False and no other values.
+        ``component`` and ``reason``. A row with missing values has the log density of a complete row that is as
+        improbable. Rows without values have ``anomaly`` False and nothing else.
     fit : DataTree
         The fitted mixture. ``judge`` applies it to other tables, also after it was saved and loaded.
     table : UsableTable
@@ -106,7 +106,7 @@ def flagged(rows: "pd.DataFrame", table: UsableTable, every: bool = False) -> "p
 def usable_table_for(
     tree: "xr.DataTree", data: DataLike | Source | ReadTable, codes: Mapping[str, Sequence[float]] | None = None
 ) -> UsableTable:
-    """Select the columns of a fit from a table, and the rows without missing values.
+    """Select the columns of a fit from a table, and the rows with values.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def usable_table_for(
     for name, values in (codes or {}).items():
         numbers[name] = numbers[name].mask(numbers[name].isin(values))
     frame = sheet.values.assign(**numbers)
-    return UsableTable(frame, tuple(names), {}, complete_rows(numbers) & sheet.is_data, sheet.texts)
+    return UsableTable(frame, tuple(names), {}, finite(numbers).any(axis=1) & sheet.is_data, sheet.texts)
 
 
 def _holds_text(cells: "pd.Series") -> bool:
@@ -198,9 +198,9 @@ def judge_rows(tree: "xr.DataTree", table: UsableTable, rule: Rule, is_own: bool
     empty = {"log_density": np.nan, "p_value": np.nan, "q_value": np.nan, "anomaly": False}
     judged = pd.DataFrame(empty | {"component": pd.NA, "reason": ""}, index=table.frame.index)
     judged["component"] = judged["component"].astype("Int64")
-    if not table.complete.any():
+    if not table.known.any():
         return judged
-    rows, at = table.rows, np.flatnonzero(table.complete)
+    rows, at = table.rows, np.flatnonzero(table.known)
     score, p_value = _scored(tree, rows, is_own)
     q_value, anomaly = rule.flag(p_value, score)
     if not anomaly.any() and (reference := reference_of(tree)) is not None:
@@ -249,7 +249,8 @@ def _compare_new(tree: "xr.DataTree", rows: "pd.DataFrame", p_value: "Array") ->
     rows, which are then no reference. The scores are densities of the fit alone, which can leave rows out.
     """
     points = points_for(tree, rows)
-    new = np.setdiff1d(np.arange(len(rows)), rows_among(points, observed(tree)))
+    complete = np.flatnonzero(~np.isnan(points.values).any(axis=1))  # no fitted row is as short as the others
+    new = np.setdiff1d(complete, rows_among(points, observed(tree)))
     fitted = left_out(tree, DRAWS, is_wanted=False) if new.size else None
     if fitted is not None:
         score = mean_log_density(tree, rows)[new]

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -13,8 +14,10 @@ from bayesgmm.inference import fit, gibbs_judge
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.schema import observed, unpack
 from bayesgmm.predictions.predictive import mean_log_density
+from bayesgmm.predictions.ranks import references_by_pattern
 from bayesgmm.priors.backgrounds import Background
 from bayesgmm.progress import track
+from bayesgmm.screening.dependence import numbers_of
 from bayesgmm.sweep.stats import Array
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ MIN_BACKGROUND_GAIN = 0.01  # reduction in error that a background must give
 STANDARD_ERRORS = 2.0  # of a difference of errors
 MAX_ROWS_TRIED = 4_000  # half to fit, half to evaluate
 N_ARTIFICIAL = 4_000  # points that held-out rows are compared with
+MIN_ARTIFICIAL, N_GAPPED = 200, 40_000  # for each pattern of missing columns, and for all together
 EDGE = 0.05  # quantile of a column at which its range ends
 MARGIN = 0.25  # added to the range on each side, as a fraction of it
 
@@ -72,6 +76,7 @@ def artificial_points(x: Array, size: int, rng: np.random.Generator) -> Array:
     Parameters
     ----------
     x : (N, D) float
+        NaN where a value is missing.
     size : int
     rng : Generator
 
@@ -79,10 +84,10 @@ def artificial_points(x: Array, size: int, rng: np.random.Generator) -> Array:
     -------
     (size, D) float
     """
-    low, high = np.quantile(x, [EDGE, 1 - EDGE], axis=0)
+    low, high = np.nanquantile(x, [EDGE, 1 - EDGE], axis=0)
     margin = MARGIN * (high - low)
     uniform = rng.uniform(low - margin, high + margin, size=(size // 2, x.shape[1]))
-    independent = np.stack([rng.choice(column, size - size // 2) for column in x.T], axis=1)
+    independent = np.stack([rng.choice(column[~np.isnan(column)], size - size // 2) for column in x.T], axis=1)
     return np.concatenate([uniform, independent])
 
 
@@ -102,7 +107,7 @@ def evaluate_models(
     rng = np.random.default_rng((seed, 11))
     rows = rng.permutation(len(x))[:MAX_ROWS_TRIED]
     training, held_out = x.iloc[rows[::2]], x.iloc[rows[1::2]]
-    artificial = artificial_points(x.to_numpy(np.float64)[rows], N_ARTIFICIAL, rng)
+    artificial = artificial_points(numbers_of(x)[rows], N_ARTIFICIAL, rng)
     return [
         Candidate(model, _denser(model, training, held_out, artificial, seed))
         for model in track(models, "choosing", progress)
@@ -118,9 +123,12 @@ def _denser(
             tree = fit(model, training, "em", seed=seed, progress=False, n_init=3, tol=1e-5)
     except BayesGMMError:
         return np.empty(0)
-    score = np.sort(mean_log_density(tree, artificial))
-    below = np.searchsorted(score, mean_log_density(tree, held_out), side="right")
-    return 1 - below / len(artificial)
+    own, denser = mean_log_density(tree, held_out), np.empty(len(held_out))
+    gaps = np.isnan(numbers_of(held_out))
+    by_pattern = references_by_pattern(partial(mean_log_density, tree), gaps, artificial, MIN_ARTIFICIAL, N_GAPPED)
+    for rows, score in by_pattern:  # densities of the same columns
+        denser[rows] = 1 - np.searchsorted(score, own[rows], side="right") / len(score)
+    return denser
 
 
 def choose_model(tried: Sequence[Candidate]) -> MixtureModel:

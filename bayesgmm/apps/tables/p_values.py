@@ -9,8 +9,9 @@ import numpy as np
 from bayesgmm.data.points import DataLike
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.schema import holds_points, in_fit_columns, observed, points_for
+from bayesgmm.predictions.densities import DRAWS as DENSITY_DRAWS
 from bayesgmm.predictions.predictive import assignments, mean_log_density
-from bayesgmm.predictions.ranks import rank_p_values
+from bayesgmm.predictions.ranks import comparable_scores
 from bayesgmm.predictions.replication import simulate
 from bayesgmm.predictions.tied_mixtures import TiedMixtures
 from bayesgmm.priors.backgrounds import QUARTILES_APART
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 N_SIMULATED = 100_000  # points behind the p-values of a fit without held-out rows
+GAP_DRAWS = 20  # posterior draws that score rows with missing values, and the points they are compared with
+N_COMPARED = 20_000  # points with which rows with missing values are compared, for each pattern of these
 MAX_COUNTED_ROWS = 20_000  # rows used to estimate each component's share
 DRAWS = 200  # posterior draws of the chosen model
 MIN_P_VALUES = 200  # p-values needed to estimate the empirical null
@@ -29,42 +32,6 @@ SMALL = 0.1  # largest p-value that is counted where too few may be small
 FALSE_ALARMS = 0.02
 FEW_ROWS = 5  # rows of a component that may be anomalies; or one more than columns
 LOWEST = -690.0  # logarithm of the smallest p-value, 1e-300: none is 0
-TAIL = 0.01  # fraction of the reference scores that the tail is fitted to
-
-
-def log_p_values(score: Array, reference: Array) -> Array:
-    r"""Logarithms of p-values of scores, by sorted reference scores with an exponential lower tail.
-
-    Below its maximum, a Gaussian's log density is a gamma variable, whose tail decreases almost exponentially, and
-    faster the farther out. So below the lowest hundredth of the reference scores an exponential tail is used. The
-    p-values there are too large rather than too small.
-
-    Parameters
-    ----------
-    score : (N,) float
-        Log densities of the points to test.
-    reference : (M,) float
-        Log densities of points simulated from the model, in increasing order.
-
-    Returns
-    -------
-    (N,) float
-
-    Examples
-    --------
-    One Gaussian in two dimensions: the tail is exponential, p = exp(-r^2 / 2).
-
-    >>> reference = np.sort(np.log(np.random.default_rng(0).random(100_000)))
-    >>> log_p_values(np.array([-20.0]), reference).round()
-    array([-20.])
-    """
-    log_p = np.log(rank_p_values(score, reference))
-    count = int(TAIL * reference.size)
-    if count < 2:
-        return log_p
-    edge = reference[count]
-    rate = 1 / (edge - reference[:count]).mean()
-    return np.where(score < edge, np.log(TAIL) + rate * (score - edge), log_p)
 
 
 @dataclass(frozen=True)
@@ -170,15 +137,26 @@ def scores(tree: "xr.DataTree", data: DataLike) -> Array:
     """Anomaly scores (N,) of rows: the lowest log density under the fit and the tied mixtures that it stores, if any.
 
     With many components an anomaly can have one of its own; with few, points between groups are dense. An anomaly of
-    either kind has a low density under some of the mixtures.
+    either kind has a low density under some of the mixtures. A row with missing values has the score of a complete row
+    that is as improbable.
     """
     points = points_for(tree, data)
-    score, mixtures = mean_log_density(tree, points), mixtures_of(tree)
-    return score if mixtures is None else np.minimum(score, mixtures.lowest_log_density(points.values))
+
+    def lowest(values: Array) -> Array:
+        draws = GAP_DRAWS if np.isnan(values).any() else DENSITY_DRAWS
+        score, mixtures = mean_log_density(tree, in_fit_columns(tree, values), draws=draws), mixtures_of(tree)
+        return score if mixtures is None else np.minimum(score, mixtures.lowest_log_density(values))
+
+    return comparable_scores(lowest, points.values, lambda: simulated_values(tree, N_COMPARED))
 
 
 def simulated_scores(tree: "xr.DataTree", size: int, by: "Callable[..., Array]" = scores) -> Array:
-    """Scores (size,) of points simulated from a fit, with a fixed seed.
+    """Scores (size,) of points simulated from a fit, with a fixed seed."""
+    return by(tree, in_fit_columns(tree, simulated_values(tree, size)))
+
+
+def simulated_values(tree: "xr.DataTree", size: int) -> Array:
+    """Points (size, D) simulated from a fit, with a fixed seed, in the columns of the fit.
 
     Components are drawn by their shares of the fitted rows, not by their weights. By its weight, a component without
     rows would still generate about one point in N, anywhere, and no p-value could be small.
@@ -188,8 +166,7 @@ def simulated_scores(tree: "xr.DataTree", size: int, by: "Callable[..., Array]" 
         p = posterior.parameters
         weight = np.broadcast_to(_component_shares(tree), p.weight.shape)
         posterior = replace(posterior, parameters=replace(p, weight=weight))
-    drawn = simulate(posterior, size, np.random.default_rng(0))
-    return by(tree, in_fit_columns(tree, drawn))
+    return simulate(posterior, size, np.random.default_rng(0))
 
 
 def _component_shares(tree: "xr.DataTree") -> Array:

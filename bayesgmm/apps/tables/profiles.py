@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesgmm.clusterings.merging import small
+from bayesgmm.screening.dependence import numbers_of
 from bayesgmm.sweep.stats import Array
 from bayesgmm.wording import number_in_words
 
@@ -31,7 +32,7 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
     Parameters
     ----------
     rows : (N, D) DataFrame
-        Numeric columns.
+        Numeric columns; missing values are ignored, column by column.
     label : (N,) int
         Cluster of each row.
 
@@ -62,12 +63,21 @@ def profiles(rows: "pd.DataFrame", label: object) -> "pd.DataFrame":
     for cluster in np.unique(label):
         inside = label == cluster
         for name in rows.columns:
-            x = rows[name].to_numpy(np.float64)
-            own, others = x[inside], x[~inside]
-            row = {"cluster": cluster, "column": str(name), "size": own.size, "mean": own.mean(), "sd": _sd(own)}
-            quantiles = {key: np.quantile(own, at) for key, at in QUANTILES.items()}
-            summaries.append(row | quantiles | _against(own, others, quantiles) | {"far": _far(own)})
+            x = numbers_of(rows[[name]])[:, 0]
+            seen = ~np.isnan(x)
+            row = {"cluster": cluster, "column": str(name), "size": int(inside.sum())}
+            summaries.append(row | _summary(x[inside & seen], x[~inside & seen]))
     return pd.DataFrame(summaries).set_index(["cluster", "column"])
+
+
+def _summary(own: Array, others: Array) -> dict[str, object]:
+    """Summarise the values of a cluster, beside those of all other rows; NaN if it has none."""
+    if not own.size:
+        return dict.fromkeys(["mean", "sd", *QUANTILES, "difference", "separation", "exactly", "far"], np.nan) | {
+            "side": ""
+        }
+    quantiles = {key: float(np.quantile(own, at)) for key, at in QUANTILES.items()}
+    return {"mean": own.mean(), "sd": _sd(own)} | quantiles | _against(own, others, quantiles) | {"far": _far(own)}
 
 
 def _against(own: Array, others: Array, quantiles: dict[str, float]) -> dict[str, object]:

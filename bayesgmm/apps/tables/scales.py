@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.data.points import as_points
 from bayesgmm.model_selection.transform_choice import MIN_GAIN, Transform, choose_transforms
 from bayesgmm.posterior.schema import points_for
+from bayesgmm.screening.dependence import numbers_of
 from bayesgmm.screening.lattices import lattice_of
 from bayesgmm.transforms.columns import ColumnTransforms
 
@@ -42,7 +43,7 @@ class Scales:
             return self.rows
         import pandas as pd
 
-        points = self.transform.applied(as_points(self.rows))
+        points = self.transform.applied(as_points(self.rows, gaps=True))
         return pd.DataFrame(points.values, index=self.rows.index, columns=list(points.columns))
 
     def words(self) -> list[str]:
@@ -71,7 +72,7 @@ def scales_of(
     Parameters
     ----------
     rows : (N, D) DataFrame
-        Numbers, none missing.
+        Numbers; NaN where one is missing.
     transform, covariance, min_gain
         As in ``choose_transforms``.
     seed : int
@@ -93,9 +94,11 @@ def scales_of(
     """
     rng, columns, found = np.random.default_rng((seed, 14)), {}, {}
     for name in rows.columns:
-        x = rows[name].to_numpy(np.float64)
-        if (lattice := lattice_of(x)) is not None:
-            columns[name], found[str(name)] = lattice.spread_out(x, rng), lattice.words
+        x = numbers_of(rows[[name]])[:, 0].copy()
+        seen = ~np.isnan(x)
+        if (lattice := lattice_of(x[seen])) is not None:
+            x[seen] = lattice.spread_out(x[seen], rng)
+            columns[name], found[str(name)] = x, lattice.words
     spread = rows.assign(**columns) if columns else rows
     chosen = choose_transforms(spread, transform, covariance=covariance, min_gain=min_gain, seed=seed)
     return Scales(spread, chosen if chosen.changed else None, found)

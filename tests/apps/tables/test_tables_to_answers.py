@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, chi2, multivariate_normal
+from scipy.stats import binom, chi2, kstest, multivariate_normal
 from sklearn.metrics import roc_auc_score
 
 import bayesgmm as bg
@@ -15,8 +15,9 @@ from bayesgmm.apps.tables import p_values
 from bayesgmm.apps.tables.anomaly_files import judge_file, write_flagged
 from bayesgmm.apps.tables.flagging import Rule
 from bayesgmm.apps.tables.model_choice import Candidate, choose_model
-from bayesgmm.apps.tables.p_values import EmpiricalNull, log_p_values
+from bayesgmm.apps.tables.p_values import EmpiricalNull
 from bayesgmm.errors import DeclarationError, FitWarning
+from bayesgmm.predictions.ranks import log_p_values
 from tests.commands import run
 
 QUIET = {"progress": False, "seed": 0}
@@ -311,15 +312,32 @@ def test_rules_set_the_threshold():
         Rule.of(None, 0.1, 3)
 
 
-def test_rows_with_missing_values_are_not_flagged(ring_anomalies):
+def test_rows_without_values_are_not_flagged(ring_anomalies):
     table, _ = ring()
-    table.loc[7, "north"] = np.nan
-    judged = judge(
-        ring_anomalies.fit, table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
-    ).rows
-    assert judged["p_value"].isna().to_numpy().nonzero()[0].tolist() == [7, 9]
-    assert not judged.loc[[7, 9], "anomaly"].any()
+    table.loc[7] = np.nan
+    marked = table.astype({"east": object}).assign(east=table["east"].replace(table.loc[9, "east"], "?"))
+    judged = judge(ring_anomalies.fit, marked).rows
+    assert judged["p_value"].isna().to_numpy().nonzero()[0].tolist() == [7]
+    assert not judged.loc[7, "anomaly"]
     assert len(judged) == 630
+
+
+def test_an_absurd_value_beside_a_gap_is_flagged():
+    """A row is compared with complete ones by how improbable it is, so gaps alone make no anomaly."""
+    rng = np.random.default_rng(7)
+    x = rng.multivariate_normal(np.zeros(3), 0.5 * np.eye(3) + 0.5, size=400)
+    x[rng.random(x.shape) < 0.15] = np.nan
+    x[11] = [np.nan, 40.0, 0.1]
+    x[12] = [np.nan, 2.5, -2.5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        found = find_anomalies(x, method="em", **QUIET)
+    assert found.flagged.index[0] == 11
+    assert "x1 40" in found.flagged["reason"].iloc[0]
+    gaps = np.isnan(x).any(axis=1) & found.table.known
+    p_value = found.rows["p_value"].to_numpy()
+    assert kstest(p_value[gaps], "uniform").pvalue > 1e-3
+    assert p_value[12] < 0.01
 
 
 def test_equal_p_values_are_ordered_by_density(ring_anomalies, tmp_path):
