@@ -91,10 +91,13 @@ class Labels:
         --------
         >>> Labels(np.ones((1, 3)), ("low", "high")).component_names(3)
         array(['low', 'high', '2'], dtype='<U4')
+        >>> Labels(np.ones((1, 3)), ("2", "3")).component_names(3)
+        array(['2', '3', 'component 2'], dtype='<U11')
         """
         if not self.names:
             return np.arange(n_components)
-        return np.array([*self.names, *map(str, range(len(self.names), n_components))])
+        free = [str(k) for k in range(len(self.names), n_components)]
+        return np.array([*self.names, *(f"component {name}" if name in self.names else name for name in free)])
 
     def words(self, n_components: int) -> str:
         """Return a sentence about the labels.
@@ -177,6 +180,8 @@ def as_labels(labels: object, n_points: int, n_components: int, index: "NDArray[
            [1., 1., 1.],
            [1., 0., 0.]])
     """
+    if isinstance(labels, str):
+        raise DataError(f"labels is the text {labels!r}\n  Give the label of each row, for example X[{labels!r}].")
     require_row_order("labels", labels, index)
     frame = named_frame(labels)
     values = np.asarray(unmasked(labels) if frame is None else frame, dtype=object)

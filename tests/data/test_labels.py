@@ -97,6 +97,7 @@ def test_labels_that_treat_all_components_alike_leave_one_group() -> None:
         ([[1, np.nan], [1, 1], [1, 0]], ["row 0", "missing"]),
         ([["x", "y"]] * 3, ["plausibilities", "numbers"]),
         (3, ["shape ()"]),
+        ("species", ["the text 'species'", "X['species']"]),
     ],
 )
 def test_a_wrong_label_is_one_clear_error(labels: object, words: list[str]) -> None:
