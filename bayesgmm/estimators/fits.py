@@ -1,6 +1,7 @@
 """Robust fits for the estimators: they accept few rows, duplicate rows and constant columns."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,12 @@ from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
 from bayesgmm.data.summaries import Summary
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import ComponentError, DataError, DeclarationError
 from bayesgmm.estimators import arguments
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.inference import em
 from bayesgmm.inference.mixtures import closest_wishart
+from bayesgmm.inference.populations import Climb, Population
 from bayesgmm.model import MixtureModel
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.notes import EngineNotes
@@ -88,7 +90,7 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     sweep = em.Sweep(imputed(standard.blocks(points, points.weights)), family, prior, threads=os.cpu_count() or 1)
     if model.n_components == 1:
         chosen = chosen | {"n_init": 1}  # all starts have the same result
-    result = em.maximise_likelihood(sweep, model.n_components, seed, **chosen)
+    result = _maximum(sweep, model.n_components, seed, chosen)
     mixture = result.mixture.without_empty(sweep.blocks.total_weight)
     mean = mixture.mean * standard.scale + standard.shift
     covariance = family.matrices(mixture.core_roots, *mean.shape) * np.outer(standard.scale, standard.scale)
@@ -97,6 +99,29 @@ def _most_probable(model: MixtureModel, points: Points, seed: int, settings: dic
     loglik = fold(sweep.blocks, mixture.table(family), sweep.threads).loglik
     fitted = Fitted(points, standard, loglik - standard.log_units(sweep.blocks))
     return one_draw(fitted, model, (mixture.weight, mean, covariance), info)
+
+
+def _maximum(sweep: em.Sweep, n_components: int, seed: int, settings: dict[str, Any]) -> em.EMResult:
+    """Find the mode under the prior; with labels of rows the better one of that, and of the one near the likelihood's.
+
+    With few labels the density under the prior may be highest where a component holds little more than its labelled
+    rows: in many columns a narrow covariance has a high density, but little probability. So modes are compared by that.
+    """
+    found = [em.maximise_likelihood(sweep, n_components, seed, **settings)]
+    if sweep.blocks.labels is not None:
+        with suppress(ComponentError):  # too few rows for the likelihood alone
+            start = em.maximise_likelihood(replace(sweep, prior=None), n_components, seed, **settings).mixture
+            found.append(em.run(sweep, start, settings["max_iter"], settings["tol"]))
+    return max(found, key=lambda result: _log_mass(sweep, result))
+
+
+def _log_mass(sweep: em.Sweep, result: em.EMResult) -> float:
+    """Log posterior density in coordinates in which it is close to the probability of a mode: roots of precisions."""
+    assert sweep.prior is not None
+    block = sweep.family.form.block_size(sweep.blocks.n_features)
+    prior = replace(sweep.prior, dof=sweep.prior.dof - block - 1 - (block - 1) / 2)
+    climb = Climb(sweep.blocks, sweep.family, prior, sweep.threads)
+    return float(climb.step(Population.of([result.mixture]))[0][0])
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,18 @@ def test_several_components_of_a_class_are_its_own() -> None:
     np.testing.assert_allclose(classifier.predict_proba(X).sum(axis=1), 1.0)
 
 
+def test_few_labels_in_many_columns_do_not_make_narrow_classes() -> None:
+    """Five wines of each kind are known. The density under the prior is highest where a class is little more."""
+    wine = bg.datasets.wine()
+    values, kinds = wine.drop(columns="cultivar").to_numpy(), np.unique(wine["cultivar"], return_inverse=True)[1]
+    known = np.concatenate([np.random.default_rng(0).choice(np.flatnonzero(kinds == c), 5, False) for c in range(3)])
+    y = np.full(len(kinds), -1)
+    y[known] = kinds[known]
+    classifier = bg.MixtureClassifier(random_state=0, unlabelled=-1).fit(values, y)
+    assert classifier.score(values, kinds) > 0.97
+    assert classifier.priors_.min() > 0.2
+
+
 def test_labels_of_all_rows_give_the_plain_classifier() -> None:
     plain = bg.MixtureClassifier(random_state=0).fit(X, CLASS)
     np.testing.assert_array_equal(plain.predict_proba(X), fitted(CLASS).predict_proba(X))

@@ -41,9 +41,9 @@ def test_draws_have_the_moments_that_are_given(fit) -> None:
     z = (drawn.mean(axis=0) - answer["mean"].values) / (answer["sd"].values / np.sqrt(2000))
     assert np.abs(z).max() < 5
     centred = drawn - drawn.mean(axis=0)
-    together = (centred[..., 0] * centred[..., 1]).mean(axis=0)
-    scale = answer["sd"].values.prod(axis=1)
-    assert np.abs((together - answer["covariance"].values[:, 0, 1]) / scale).max() < 0.15
+    together = centred[..., 0] * centred[..., 1]  # of 1,500 rows, some of which may come from either component
+    z = (together.mean(axis=0) - answer["covariance"].values[:, 0, 1]) / (together.std(axis=0) / np.sqrt(2000))
+    assert np.abs(z).max() < 5
 
 
 def test_densities_of_measurements_are_those_of_the_convolution(fit) -> None:
