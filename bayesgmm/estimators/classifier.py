@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm.data.points import DataLike, Points
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
 from bayesgmm.estimators.unlabelled import AUTO, UNLABELLED, fit_classes, labelled_rows
@@ -120,6 +120,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         weight = np.ones(len(labels)) if points.weights is None else points.weights
         kept = np.flatnonzero(weight)
         counted, labels, known = points.weighed(weight).take(kept), labels[kept], known[kept]
+        if not known.any():
+            raise DataError("y has no label: each row is unlabelled\n  GaussianMixture needs none.")
         self.classes_, own = np.unique(labels[known], return_inverse=True)
         index = np.full(len(labels), UNLABELLED)
         index[known] = own

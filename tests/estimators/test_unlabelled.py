@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.errors import DeclarationError
+from bayesgmm.errors import DataError, DeclarationError
 
 RNG = np.random.default_rng(0)
 CLASS = RNG.integers(0, 3, 300)
@@ -108,3 +108,10 @@ def test_missing_cells_and_unlabelled_rows_go_together() -> None:
     holed[::5, 0] = np.nan
     classifier = bg.MixtureClassifier(random_state=0, unlabelled=-1).fit(holed, FEW)
     assert classifier.score(X, CLASS) > 0.9
+
+
+def test_a_label_of_no_row_is_one_clear_error() -> None:
+    with pytest.raises(DataError, match="y has no label"):
+        fitted(np.full(300, -1))
+    with pytest.raises(DataError, match="y has no label"):
+        bg.MixtureClassifier(unlabelled=-1).fit(X, FEW, sample_weight=FEW == -1)
