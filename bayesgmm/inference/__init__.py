@@ -233,12 +233,11 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         If the result is not reliable.
     """
     standard = density.standard
-    parameters, log_prior = _read(density, estimate)
-    stats: dict[str, NDArray] = {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
+    parameters, stats = _read(density, estimate)
     if of_likelihood := estimate.notes.maximum == "likelihood":  # hyperparameters were not estimated
         parameters = replace(parameters, extras={})
     drawn = schema.Posterior(parameters.flat(), points.columns, standard)
-    order, labels = relabelling.undo(points, drawn, stats["lp"].reshape(-1), cores)
+    order, labels = relabelling.undo(points, drawn, stats.get("lp", stats["loglik"]).reshape(-1), cores)
     stats |= {relabelling.KEPT: order.astype(np.int16).reshape(parameters.weight.shape)}
     tree = schema.pack(points, standard, relabelling.reorder(parameters, order), stats, estimate.groups)
     info = FitInfo(
@@ -262,11 +261,12 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))
 
 
-def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, NDArray]:
-    """Return the mixtures of an estimate and their log prior densities, 0 for families without coordinates."""
+def _read(density: LogPosterior, estimate: Estimate) -> tuple[Parameters, dict[str, NDArray]]:
+    """Return the mixtures of an estimate, and its statistics with their log likelihoods."""
     if estimate.parameters is not None:
-        return estimate.parameters, np.zeros(estimate.stats["lp"].shape)
-    return density.parameters(estimate.q), np.apply_along_axis(density.log_prior, -1, estimate.q)
+        return estimate.parameters, estimate.stats
+    log_prior = np.apply_along_axis(density.log_prior, -1, estimate.q)
+    return density.parameters(estimate.q), {**estimate.stats, "loglik": estimate.stats["lp"] - log_prior}
 
 
 def _truncation(density: LogPosterior, parameters: Parameters) -> TruncationInfo | None:

@@ -413,24 +413,16 @@ def fit(
     if not result.converged:
         attempts = advice(density.n_components, "a larger max_iter", FEWER)
         warnings = (f"EM stopped after {max_iter} iterations before it converged. {attempts}",)
-    estimate = _without_coordinates if density.model.family.chart is None else _with_coordinates
-    q, lp, parameters = estimate(density, result.mixture, cores)
-    stats = {"lp": np.array([[lp]]), "n_iter": np.array([[result.n_iter]])}
+    loglik = fold(density.blocks, result.mixture.table(density.model.family), cores).loglik - density.log_units
+    stats = {"loglik": np.array([[loglik]]), "n_iter": np.array([[result.n_iter]])}
     notes = EngineNotes(converged=result.converged, maximum="likelihood")
-    return Estimate(q[None, None], stats, warnings, notes, parameters=parameters)
+    return Estimate(np.empty((1, 1, 0)), stats, warnings, notes, parameters=_parameters(density, result.mixture))
 
 
-Point = tuple[Array, float, Parameters | None]  # coordinates, log posterior, and parameters without coordinates
-
-
-def _with_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
-    q = density.coordinates(mixture.weight, mixture.mean, mixture.core_roots)
-    return q, density.value(q), None
-
-
-def _without_coordinates(density: LogPosterior, mixture: Mixture, threads: int) -> Point:
-    """Estimate for a family without unconstrained coordinates; the log likelihood replaces the log posterior."""
-    loglik = fold(density.blocks, mixture.table(density.model.family), threads).loglik
-    loglik -= density.log_units
-    one = density.in_data_units(mixture.weight[None, None], mixture.mean[None, None], mixture.core_roots[None, None])
-    return np.empty(0), loglik, one
+def _parameters(density: LogPosterior, mixture: Mixture) -> Parameters:
+    """Return the mixture in data units, (1, 1, ...), with its components in the order that the priors require."""
+    order = density.model.order(mixture.weight, mixture.mean)
+    core_roots = density.model.family.sharing.reordered(mixture.core_roots, order)
+    return density.in_data_units(
+        mixture.weight[order][None, None], mixture.mean[order][None, None], core_roots[None, None]
+    )

@@ -31,8 +31,8 @@ class Estimate:
     groups : dict
         Additional groups of the fit: for each variable name, a dimension and values.
     parameters : Parameters, optional
-        Mixtures (chains, draws, ...) of a covariance family without unconstrained coordinates. ``q`` is then empty,
-        and ``lp`` is the log likelihood.
+        Mixtures (chains, draws, ...), for an engine that needs neither priors nor coordinates. ``q`` is then empty,
+        and the statistics have ``loglik``, the log likelihood, in place of ``lp``.
     """
 
     q: Array
