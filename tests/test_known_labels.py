@@ -97,7 +97,7 @@ def test_select_and_compare_count_labels(folder) -> None:
     [
         (["--label-column", "nothing"], "nothing"),
         (["--label-column", "petal_width", "--columns", "petal_width"], "--columns and --label-column both name"),
-        (["--label-column", "petal_width"], "the components have the numbers 0 to 2"),
+        (["--label-column", "petal_width"], "components have whole numbers from 0"),
     ],
 )
 def test_a_wrong_column_is_one_clear_error(folder, options: list[str], words: str) -> None:
@@ -118,6 +118,16 @@ def test_columns_of_numbers_are_labels_and_no_values(folder) -> None:
     assert fit["posterior"]["feature"].values.tolist() == table.columns[:4].tolist()
     assert fit["posterior"]["component"].values.tolist() == [0, 1, 2]
     assert fit["posterior"]["mean"].sel(feature="petal_length").values[0, 0].argsort().tolist() == [0, 1, 2]
+
+
+def test_codes_from_one_are_names_at_the_terminal(folder) -> None:
+    code = IRIS["label"].map({name: k + 1 for k, name in enumerate(NAMES)})
+    IRIS.iloc[:, :4].assign(code=code.astype("Int64")).to_csv(folder / "codes.csv", index=False)
+    said = run(
+        "fit", folder / "codes.csv", "-k", 3, "--label-column", "code", "--method", "em", "-o", folder / "codes.nc"
+    )
+    assert "15 of 150 rows have a label: 5 of 1, 5 of 2, 5 of 3" in said.stdout + said.stderr
+    assert "component 3" in said.stdout
 
 
 def test_the_card_reads_its_labels() -> None:

@@ -78,8 +78,9 @@ def fit(
         deconvolution [1]_). Zero: the value is exact; infinite: it is missing. Default: all values are exact.
     labels : (N,) or (N, K) array, Series or DataFrame, optional
         Components of rows that are known: for each row the name or number of its component, or None (NaN, NA, -1) where
-        it is not known. Names become those of the components, in alphabetical order; components that no label names
-        come last, heaviest first. Or for each row and component how plausible the component is, up to a factor for each
+        it is not known. Names become those of the components, in alphabetical order, or in that of categories;
+        components that no label names come last, heaviest first. Numbers are names if one of them is that of no
+        component. Or for each row and component how plausible the component is, up to a factor for each
         row: True where it is allowed, or a number that the weight of the component is multiplied by [2]_. Rows with a
         label are no outliers of a background.
     transform : ColumnTransforms, optional

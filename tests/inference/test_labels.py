@@ -209,6 +209,15 @@ def test_a_choice_of_the_number_of_components_counts_labels() -> None:
     assert alone == "labels speak of 2 components, and there are only 1"
 
 
+def test_codes_from_one_count_as_names_in_a_choice() -> None:
+    """Three classes called 1, 2 and 3 need three components, not four."""
+    codes = np.where(np.arange(270) % 10 == 0, GROUP + 1, -1)
+    named = np.where(codes > 0, np.array(["", "a", "b", "c"])[codes], "")
+    one, other = (bg.select(X, [2, 3, 5], "full", labels=labels, seed=0, progress=False) for labels in (codes, named))
+    assert int(one["n_components"][0]) == 3
+    np.testing.assert_allclose(one["bic"], other["bic"], rtol=1e-6)
+
+
 @pytest.mark.parametrize("labels", [LABELS, RNG.random((270, 3)), np.eye(3)[GROUP]], ids=["names", "plausible", "all"])
 def test_the_entropy_of_the_assignments_counts_labels(labels) -> None:
     table = bg.select(X, 3, "full", labels=labels, seed=0, progress=False)
