@@ -54,6 +54,28 @@ def test_every_answer_works(fit, tmp_path) -> None:
     assert "median standard error" in path.read_text()
 
 
+def test_reasons_are_those_of_the_measured_values(fit) -> None:
+    """A difference of ten counts only if it was measured well; z-scores are those of spread and error together."""
+    mean = fit["posterior"].to_dataset().mean(("chain", "draw"))
+    k = int(mean["covariance"].values[:, 0, 0].argmin())
+    x = mean["mean"].values[[k, k, k]]
+    x[:, 1] += 10.0
+    x[2, 2] = np.nan
+    sd = np.array([[0.1, 0.1, 0.1], [0.1, 20.0, 0.1], [0.2, 0.3, 0.4]])
+    answer = bg.explain_anomalies(fit, x, noise=sd, draws=None)
+    assert answer["suspect"].values.tolist() == [[False, True, False], [False] * 3, [False, True, False]]
+    names = fit["posterior"]["component"].values
+    for n, at in ((0, [0, 1, 2]), (1, [0, 1, 2]), (2, [0, 1])):
+        own = fit["posterior"].to_dataset().sel(component=names[names == answer["component"].values[n]][0])
+        own = own.stack(sample=("chain", "draw")).transpose("sample", ...)
+        covariance = (own["covariance"].values + np.diag(sd[n] ** 2))[:, at][:, :, at]
+        pulled = np.einsum("sij,sj->si", np.linalg.inv(covariance), x[n, at] - own["mean"].values[:, at])
+        z = pulled / np.sqrt(np.diagonal(np.linalg.inv(covariance), axis1=1, axis2=2))
+        np.testing.assert_allclose(answer["z"].values[n, at], z.mean(axis=0), rtol=1e-8)
+    own = bg.explain_anomalies(fit)
+    np.testing.assert_allclose(own["z"], bg.explain_anomalies(fit, STARS[NAMES], noise=STARS[ERRORS])["z"])
+
+
 def test_leave_one_out_uses_the_errors(fit) -> None:
     filled = bg.log_likelihood(fit, progress=False)
     log = filled["log_likelihood"]["x"]
