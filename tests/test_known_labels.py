@@ -1,7 +1,5 @@
 """Answers about a fit with labels, and the commands: components have names everywhere."""
 
-import warnings
-
 import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.cards.card import load_card
 from tests.commands import run
+from tests.conftest import quick_gibbs
 
 IRIS = bg.datasets.iris(labelled=5)
 NAMES = ["setosa", "versicolor", "virginica"]
@@ -18,12 +17,7 @@ NAMES = ["setosa", "versicolor", "virginica"]
 
 @pytest.fixture(scope="module")
 def fit():
-    settings = {"draws": 200, "tune": 100, "max_draws": 200}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bg.FitWarning)
-        return bg.fit(
-            bg.MixtureModel(3), IRIS.iloc[:, :4], "gibbs", labels=IRIS["label"], seed=1, progress=False, **settings
-        )
+    return quick_gibbs(bg.MixtureModel(3), IRIS.iloc[:, :4], labels=IRIS["label"])
 
 
 @pytest.fixture(scope="module")

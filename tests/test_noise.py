@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from tests.commands import run
+from tests.conftest import quick_gibbs
 
 STARS = bg.datasets.open_cluster(300, 120, seed=1)
 NAMES = ["parallax", "pm_ra", "pm_dec"]
@@ -19,12 +20,7 @@ ERRORS = [f"{name}_error" for name in NAMES]
 
 @pytest.fixture(scope="module")
 def fit():
-    settings = {"draws": 200, "tune": 100, "max_draws": 200}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bg.FitWarning)
-        return bg.fit(
-            bg.MixtureModel(2), STARS[NAMES], "gibbs", noise=STARS[ERRORS], seed=1, progress=False, **settings
-        )
+    return quick_gibbs(bg.MixtureModel(2), STARS[NAMES], noise=STARS[ERRORS])
 
 
 @pytest.fixture(scope="module")

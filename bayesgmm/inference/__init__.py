@@ -22,9 +22,8 @@ from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
 from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
-from bayesgmm.inference.label_matching import matched
+from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.inference.populations import Population
 from bayesgmm.inference.remedies import advising
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
@@ -205,7 +204,7 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
     covariance = p.covariance.mean(axis=0) / np.outer(standard.scale, standard.scale)
     mean = (p.mean.mean(axis=0) - standard.shift) / standard.scale
     mixture = Mixture(p.weight.mean(axis=0), mean, family.roots(family.cores(covariance)))
-    return matched(density.blocks, family, Population.of([mixture]))[0]
+    return matched_start(density.blocks, family, mixture)
 
 
 def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:
