@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 UNLABELLED = -1  # a number that means no label, as in scikit-learn
 NO_NAMES = ("", str(UNLABELLED))  # texts that mean no label: numpy makes -1 beside texts a text
 WITH_ORDER = ("CategoricalDtype", "Enum")  # kinds of columns, of pandas and polars, that declare an order of names
+OTHERS = "(all others)"  # name of the components that no label speaks of
 MAX_NUMBER = 2**53  # doubles beyond are not exact
 IMPOSSIBLE = -1e100  # logarithm of a plausibility of zero: products with tiny responsibilities stay finite
 
@@ -120,6 +121,11 @@ class Labels:
             return np.arange(n_components)
         free = (name for name in map(str, count(len(self.names))) if name not in self.names)
         return np.array([*self.names, *islice(free, n_components - len(self.names))])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of ``plausible``."""
+        return [*(self.names or map(str, range(self.plausible.shape[1] - 1))), OTHERS]
 
     def words(self, n_components: int) -> str:
         """Return a sentence about the labels.

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pymc as pm
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -291,3 +292,29 @@ def test_log_sums_of_impossible_components_are_exact() -> None:
     q = np.zeros(density.size)
     assert density.value(q) - density.log_prior(q) == pytest.approx(np.sum(logs), rel=1e-12)
     assert np.isfinite(logsumexp(logs))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trace_of_pymc_holds_labels_and_errors() -> None:
+    """Answers about the fitted points use both; they did not."""
+    rows, sd = slice(None, None, 9), RNG.uniform(0.2, 2.0, size=(30, 2))
+    x, labels, model = X[rows], LABELS[rows], bg.MixtureModel(3)
+    with bg.build_model(model, x, noise=sd, labels=labels):
+        start = bg.initial_point(model, x, noise=sd, labels=labels)
+        settings = {"draws": 20, "tune": 20, "chains": 1, "cores": 1, "progressbar": False, "random_seed": 1}
+        trace = pm.sample(initvals=start, nuts_sampler="pymc", **settings)
+    found = bg.assignments(trace, draws=None)["probability"]
+    known = np.array([label is not None for label in labels])
+    assert found.values[known].max(axis=1) == pytest.approx(1.0)
+    p = trace.posterior.isel(chain=0)
+    for n in (1, 2):
+        each = [
+            [
+                w * multivariate_normal(m, c + np.diag(sd[n] ** 2)).pdf(x[n])
+                for w, m, c in zip(*(p[name].values[s] for name in ("weight", "mean", "covariance")), strict=True)
+            ]
+            for s in range(20)
+        ]
+        share = np.mean([one / np.sum(one) for one in each], axis=0)
+        np.testing.assert_allclose(found.values[n], share, atol=1e-8)
+    assert set(bg.label_errors(trace).index) == set(np.flatnonzero(known))
