@@ -122,7 +122,7 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight)
         targets = _targets_of(self, y, len(points.values))
         arguments.require_values(targets, " of y", "Give y for some rows.")
-        self.n_outputs_, self._is_flat = len(targets.columns), np.ndim(y) == 1
+        self.n_outputs_, self._is_flat = len(targets.columns), np.asarray(y).ndim == 1
         self.posterior_ = self._fitted(self._joint(points, targets.values), family)
         return self
 
