@@ -124,6 +124,13 @@ def test_codes_from_one_are_names_at_the_terminal(folder) -> None:
     assert "component 3" in said.stdout
 
 
+def test_a_text_for_unknown_labels_can_be_named(folder) -> None:
+    IRIS.drop(columns="species").fillna({"label": "?"}).to_csv(folder / "asked.csv", index=False)
+    command = ("fit", folder / "asked.csv", "-k", 3, "--label-column", "label", "--method", "em")
+    said = run(*command, "--na", "?", "-o", folder / "asked.nc")
+    assert "15 of 150 rows have a label: 5 of setosa" in said.stdout + said.stderr
+
+
 def test_the_card_reads_its_labels() -> None:
     data = load_card("iris_labels").data.read()
     assert data.labels.notna().sum() == 15
