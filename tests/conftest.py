@@ -106,6 +106,11 @@ def sampled(model, data, **settings):
         return bg.fit(model, data, progress=False, **settings)
 
 
+def quick_gibbs(model, data, **settings):
+    """Fit by a short Gibbs run: for tests of functions that read fits."""
+    return sampled(model, data, method="gibbs", seed=1, draws=200, tune=100, max_draws=200, **settings)
+
+
 @pytest.fixture(scope="session")
 def iris():
     return bg.datasets.iris()

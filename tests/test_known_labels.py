@@ -1,7 +1,5 @@
 """Answers about a fit with labels, and the commands: components have names everywhere."""
 
-import warnings
-
 import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.cards.card import load_card
 from tests.commands import run
+from tests.conftest import quick_gibbs
 
 IRIS = bg.datasets.iris(labelled=5)
 NAMES = ["setosa", "versicolor", "virginica"]
@@ -18,12 +17,7 @@ NAMES = ["setosa", "versicolor", "virginica"]
 
 @pytest.fixture(scope="module")
 def fit():
-    settings = {"draws": 200, "tune": 100, "max_draws": 200}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bg.FitWarning)
-        return bg.fit(
-            bg.MixtureModel(3), IRIS.iloc[:, :4], "gibbs", labels=IRIS["label"], seed=1, progress=False, **settings
-        )
+    return quick_gibbs(bg.MixtureModel(3), IRIS.iloc[:, :4], labels=IRIS["label"])
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +91,7 @@ def test_select_and_compare_count_labels(folder) -> None:
     [
         (["--label-column", "nothing"], "nothing"),
         (["--label-column", "petal_width", "--columns", "petal_width"], "--columns and --label-column both name"),
-        (["--label-column", "petal_width"], "the components have the numbers 0 to 2"),
+        (["--label-column", "petal_width"], "components have whole numbers from 0"),
     ],
 )
 def test_a_wrong_column_is_one_clear_error(folder, options: list[str], words: str) -> None:
@@ -118,6 +112,23 @@ def test_columns_of_numbers_are_labels_and_no_values(folder) -> None:
     assert fit["posterior"]["feature"].values.tolist() == table.columns[:4].tolist()
     assert fit["posterior"]["component"].values.tolist() == [0, 1, 2]
     assert fit["posterior"]["mean"].sel(feature="petal_length").values[0, 0].argsort().tolist() == [0, 1, 2]
+
+
+def test_codes_from_one_are_names_at_the_terminal(folder) -> None:
+    code = IRIS["label"].map({name: k + 1 for k, name in enumerate(NAMES)})
+    IRIS.iloc[:, :4].assign(code=code.astype("Int64")).to_csv(folder / "codes.csv", index=False)
+    said = run(
+        "fit", folder / "codes.csv", "-k", 3, "--label-column", "code", "--method", "em", "-o", folder / "codes.nc"
+    )
+    assert "15 of 150 rows have a label: 5 of 1, 5 of 2, 5 of 3" in said.stdout + said.stderr
+    assert "component 3" in said.stdout
+
+
+def test_a_text_for_unknown_labels_can_be_named(folder) -> None:
+    IRIS.drop(columns="species").fillna({"label": "?"}).to_csv(folder / "asked.csv", index=False)
+    command = ("fit", folder / "asked.csv", "-k", 3, "--label-column", "label", "--method", "em")
+    said = run(*command, "--na", "?", "-o", folder / "asked.nc")
+    assert "15 of 150 rows have a label: 5 of setosa" in said.stdout + said.stderr
 
 
 def test_the_card_reads_its_labels() -> None:

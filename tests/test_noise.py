@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
 from tests.commands import run
+from tests.conftest import quick_gibbs
 
 STARS = bg.datasets.open_cluster(300, 120, seed=1)
 NAMES = ["parallax", "pm_ra", "pm_dec"]
@@ -19,12 +20,7 @@ ERRORS = [f"{name}_error" for name in NAMES]
 
 @pytest.fixture(scope="module")
 def fit():
-    settings = {"draws": 200, "tune": 100, "max_draws": 200}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bg.FitWarning)
-        return bg.fit(
-            bg.MixtureModel(2), STARS[NAMES], "gibbs", noise=STARS[ERRORS], seed=1, progress=False, **settings
-        )
+    return quick_gibbs(bg.MixtureModel(2), STARS[NAMES], noise=STARS[ERRORS])
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +41,35 @@ def test_every_answer_works(fit, tmp_path) -> None:
     for draw in (bg.plots.assignments, bg.plots.pairs, bg.plots.density, bg.plots.anomalies, bg.plots.partition):
         draw(fit)
         plt.close("all")
-    with pytest.raises(bg.errors.DataError, match="does not allow for errors of measurement"):
-        bg.plots.check(fit)
+    bg.plots.check(fit)
+    plt.close("all")
     found = bg.diagnose(fit, progress=False)
-    assert found.skipped["predictive fit"] == "the values have errors of measurement"
+    assert found.skipped["unexplained points"] == "the values have errors of measurement"
+    assert "predictive fit" not in found.skipped
     path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
     assert "median standard error" in path.read_text()
+
+
+def test_reasons_are_those_of_the_measured_values(fit) -> None:
+    """A difference of ten counts only if it was measured well; z-scores are those of spread and error together."""
+    mean = fit["posterior"].to_dataset().mean(("chain", "draw"))
+    k = int(mean["covariance"].values[:, 0, 0].argmin())
+    x = mean["mean"].values[[k, k, k]]
+    x[:, 1] += 10.0
+    x[2, 2] = np.nan
+    sd = np.array([[0.1, 0.1, 0.1], [0.1, 20.0, 0.1], [0.2, 0.3, 0.4]])
+    answer = bg.explain_anomalies(fit, x, noise=sd, draws=None)
+    assert answer["suspect"].values.tolist() == [[False, True, False], [False] * 3, [False, True, False]]
+    names = fit["posterior"]["component"].values
+    for n, at in ((0, [0, 1, 2]), (1, [0, 1, 2]), (2, [0, 1])):
+        own = fit["posterior"].to_dataset().sel(component=names[names == answer["component"].values[n]][0])
+        own = own.stack(sample=("chain", "draw")).transpose("sample", ...)
+        covariance = (own["covariance"].values + np.diag(sd[n] ** 2))[:, at][:, :, at]
+        pulled = np.einsum("sij,sj->si", np.linalg.inv(covariance), x[n, at] - own["mean"].values[:, at])
+        z = pulled / np.sqrt(np.diagonal(np.linalg.inv(covariance), axis1=1, axis2=2))
+        np.testing.assert_allclose(answer["z"].values[n, at], z.mean(axis=0), rtol=1e-8)
+    own = bg.explain_anomalies(fit)
+    np.testing.assert_allclose(own["z"], bg.explain_anomalies(fit, STARS[NAMES], noise=STARS[ERRORS])["z"])
 
 
 def test_leave_one_out_uses_the_errors(fit) -> None:

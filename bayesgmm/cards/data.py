@@ -1,7 +1,6 @@
 """Data of a card: a data set or a file, its columns and transforms."""
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator, model_
 
 from bayesgmm.cards.transforms import AnyTransform
 from bayesgmm.data.columns import is_numeric, select
+from bayesgmm.data.given import Given
 from bayesgmm.data.points import as_points
 from bayesgmm.data.tables import read_frame
 from bayesgmm.datasets import DATASETS, GENERATED
@@ -17,33 +17,6 @@ from bayesgmm.errors import CardError, DataError, choose
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class CardTable:
-    """Data of a card, after the transforms.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns to fit, one row per point.
-    truth : Series or None
-        Class of each row if known; it is not fitted.
-    noise : DataFrame or None
-        Standard errors of the columns to fit, in their order.
-    labels : Series or None
-        Names or numbers of the components of some rows.
-    """
-
-    frame: "pd.DataFrame"
-    truth: "pd.Series | None"
-    noise: "pd.DataFrame | None" = None
-    labels: "pd.Series | None" = None
-
-    @property
-    def known(self) -> dict[str, object]:
-        """Arguments ``noise`` and ``labels`` of ``fit``."""
-        return {"noise": self.noise, "labels": self.labels}
 
 
 class DataCard(Declared):
@@ -136,7 +109,7 @@ class DataCard(Declared):
         placed._below = None if anywhere else folder
         return placed
 
-    def read(self) -> CardTable:
+    def read(self) -> Given:
         """Read or generate the data, and transform them.
 
         Raises
@@ -163,7 +136,7 @@ class DataCard(Declared):
             raise DataError(f"the card's data ({self.dataset or self.path}) have no numeric column")
         frame = self.transformed(frame)
         truth, noise, labels = (None if part is None else part.loc[frame.index] for part in (truth, noise, labels))
-        return CardTable(frame, truth, noise, labels)
+        return Given(frame, noise, labels, truth)
 
     def _column(self, frame: "pd.DataFrame", field: str) -> "pd.Series | None":
         """Return the column that a field names."""

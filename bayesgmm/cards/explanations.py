@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bayesgmm.cards.card import Card, load_card
-from bayesgmm.cards.data import CardTable, DataCard
+from bayesgmm.cards.data import DataCard
 from bayesgmm.cards.facts import fact_named, interval_words
+from bayesgmm.data.given import Given
 from bayesgmm.data.points import as_points
 from bayesgmm.declared import Declared
 from bayesgmm.reports.mathematics import number
@@ -113,7 +114,7 @@ def _bullets(items: tuple[str, ...]) -> tuple[str, ...]:
     return ("\n".join(f"- {item.strip()}" for item in items),) if items else ()
 
 
-def _data(card: Card, table: CardTable | None) -> tuple[str, ...]:
+def _data(card: Card, table: Given | None) -> tuple[str, ...]:
     if table is None:
         return _some(card.lesson.data, "The card has no data of its own: give a table.")
     count, width = table.frame.shape
@@ -146,7 +147,7 @@ def _source(data: DataCard) -> str:
     return f"{source}; {'; '.join(step.words for step in data.transforms)}." if data.transforms else f"{source}."
 
 
-def _declared(card: Card, table: CardTable | None) -> list[Part]:
+def _declared(card: Card, table: Given | None) -> list[Part]:
     """Explain the model and its priors."""
     why, model = card.lesson.why, card.mixture
     if table is None:

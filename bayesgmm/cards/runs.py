@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.cards.card import Card, load_card
-from bayesgmm.cards.data import CardTable
 from bayesgmm.cards.facts import ExpectedResult, expected_results, fact_named
+from bayesgmm.data.given import Given
 from bayesgmm.errors import choose
 from bayesgmm.files import made_folder, write_csv
 from bayesgmm.inference import fit
@@ -26,14 +26,14 @@ class CardRun:
     Parameters
     ----------
     card : Card
-    data : CardTable
+    data : Given
     fit : DataTree
     expected : list of ExpectedResult
         Expected results, compared with the fit.
     """
 
     card: Card
-    data: CardTable
+    data: Given
     fit: "xr.DataTree"
     expected: list[ExpectedResult]
 
@@ -91,21 +91,21 @@ def run_card(
     return CardRun(card, data, result, expected_results(card, result, data.truth))
 
 
-def _require_columns(card: Card, data: CardTable) -> None:
+def _require_columns(card: Card, data: Given) -> None:
     """Raise UnknownName, before the fit, if an interval is about a column that is not fitted."""
     for interval in card.intervals:
         if interval.column is not None:
             choose(interval.column, dict.fromkeys(map(str, data.frame.columns)), "intervals: column")
 
 
-def fit_card(card: Card, data: CardTable, *, progress: bool = True) -> "xr.DataTree":
+def fit_card(card: Card, data: Given, *, progress: bool = True) -> "xr.DataTree":
     """Fit the mixture of a card to data, with its method, seed and settings."""
     settings: dict[str, Any] = dict(card.fit.settings)
     settings |= data.known | {"seed": card.fit.seed, "progress": progress}
     return fit(card.mixture, data.frame, card.fit.method, **settings)
 
 
-def _write(card: Card, data: CardTable, result: "xr.DataTree", folder: Path, progress: bool) -> None:
+def _write(card: Card, data: Given, result: "xr.DataTree", folder: Path, progress: bool) -> None:
     frame = data.frame
     if data.noise is not None:
         frame = frame.join(data.noise)

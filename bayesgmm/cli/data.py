@@ -1,40 +1,16 @@
 """The model and the data that a command fits, and the tables that it writes."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesgmm.cli.session import records
 from bayesgmm.cli.terminal import check_other, chosen_columns, record, remark, say, session, wrote
+from bayesgmm.data.given import Given
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesgmm.cards.card import Card
-
-
-@dataclass(frozen=True)
-class Given:
-    """The data of a command.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns to fit.
-    noise : DataFrame or None
-        Their standard errors.
-    labels : Series or None
-        Components of some rows.
-    """
-
-    frame: "pd.DataFrame"
-    noise: "pd.DataFrame | None" = None
-    labels: "pd.Series | None" = None
-
-    @property
-    def known(self) -> dict[str, Any]:
-        """Arguments ``noise`` and ``labels`` of ``fit``."""
-        return {"noise": self.noise, "labels": self.labels}
 
 
 def declare(model: Path | None, components: int | None, covariance: str | None, data_anywhere: bool = False) -> "Card":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
-from bayesgmm.cli.data import Given, check_picture, check_table, declare, measured, read_for, write
+from bayesgmm.cli.data import check_picture, check_table, declare, measured, read_for, write
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from bayesgmm.data.given import Given
     from bayesgmm.model import MixtureModel
 
 SHOWN = 12  # rows
@@ -258,7 +259,7 @@ def compare(
 
 def _fitted(
     model: "MixtureModel",
-    given: Given,
+    given: "Given",
     methods: list[str],
     seed: int | None,
 ) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":

@@ -1,11 +1,13 @@
 """Checks of labels: which components each row may belong to."""
 
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.data.columns import require_distinct
 from bayesgmm.data.containers import named_frame, require_row_order
 from bayesgmm.data.numbers import unmasked
 from bayesgmm.errors import DataError
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNLABELLED = -1  # a number that means no label, as in scikit-learn
+NO_NAMES = ("", str(UNLABELLED))  # texts that mean no label: numpy makes -1 beside texts a text
+WITH_ORDER = ("CategoricalDtype", "Enum")  # kinds of columns, of pandas and polars, that declare an order of names
+OTHERS = "(all others)"  # name of the components that no label speaks of
+MAX_NUMBER = 2**53  # doubles beyond are not exact
 IMPOSSIBLE = -1e100  # logarithm of a plausibility of zero: products with tiny responsibilities stay finite
 
 
@@ -79,10 +85,27 @@ class Labels:
         >>> Labels(np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])).trimmed().plausible.shape
         (2, 2)
         """
-        differ = np.flatnonzero((self.plausible[:, :-1] != self.plausible[:, -1:]).any(axis=0))
+        differ = self._special
         if self.names or not differ.size:
             return self
         return replace(self, plausible=self.plausible[:, [*range(differ[-1] + 1), -1]])
+
+    def gathered(self) -> "Labels":
+        """Return the same with the components first that the labels single out: they suit any larger number of others.
+
+        Examples
+        --------
+        >>> Labels(np.array([[0.0, 1.0, 0.0], [1.0, 1.0, 1.0]])).gathered().plausible
+        array([[1., 0.],
+               [1., 1.]])
+        """
+        names = tuple(self.names[k] for k in self._special) if self.names else ()
+        return Labels(self.plausible[:, [*self._special, -1]], names)
+
+    @property
+    def _special(self) -> NDArray[np.intp]:
+        """Components that the labels do not treat as all others."""
+        return np.flatnonzero((self.plausible[:, :-1] != self.plausible[:, -1:]).any(axis=0))
 
     def component_names(self, n_components: int) -> NDArray[Any]:
         """Return the names (K,) of all components; numbers if none has a name.
@@ -92,12 +115,17 @@ class Labels:
         >>> Labels(np.ones((1, 3)), ("low", "high")).component_names(3)
         array(['low', 'high', '2'], dtype='<U4')
         >>> Labels(np.ones((1, 3)), ("2", "3")).component_names(3)
-        array(['2', '3', 'component 2'], dtype='<U11')
+        array(['2', '3', '4'], dtype='<U1')
         """
         if not self.names:
             return np.arange(n_components)
-        free = [str(k) for k in range(len(self.names), n_components)]
-        return np.array([*self.names, *(f"component {name}" if name in self.names else name for name in free)])
+        free = (name for name in map(str, count(len(self.names))) if name not in self.names)
+        return np.array([*self.names, *islice(free, n_components - len(self.names))])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of ``plausible``."""
+        return [*(self.names or map(str, range(self.plausible.shape[1] - 1))), OTHERS]
 
     def words(self, n_components: int) -> str:
         """Return a sentence about the labels.
@@ -154,9 +182,10 @@ def as_labels(labels: object, n_points: int, n_components: int, index: "NDArray[
     Parameters
     ----------
     labels : (N,) or (N, K) array, Series or DataFrame
-        A number or name of a component for each row; a row has no label where it is None, NaN, NA, empty or -1. Or
-        the plausibility of each component for each row, up to a factor for each row: True or False, or numbers of at
-        least zero. The columns of a DataFrame name the components, if they are text.
+        A number or name of a component for each row; a row has no label where it is None, NaN, NA, empty or -1.
+        Numbers are names if one is that of no component, as in 1, 2, 3 for three components. Spaces around a name do
+        not count. Or the plausibility of each component for each row, up to a factor for each row: True or False, or
+        numbers of at least zero. The columns of a DataFrame name the components, if they are text.
     n_points, n_components : int
         N and K.
     index : (N,) array
@@ -170,8 +199,8 @@ def as_labels(labels: object, n_points: int, n_components: int, index: "NDArray[
     Raises
     ------
     DataError
-        When the shape is another one, a number is not that of a component, there are more names than components, or a
-        row may belong to no component; when a Series has the row labels of the data in another order.
+        When the shape is another one, a number is not whole, there are more names than components, or a row may belong
+        to no component; when a Series has the row labels of the data in another order.
 
     Examples
     --------
@@ -186,13 +215,14 @@ def as_labels(labels: object, n_points: int, n_components: int, index: "NDArray[
     frame = named_frame(labels)
     values = np.asarray(unmasked(labels) if frame is None else frame, dtype=object)
     names: tuple[Any, ...] = () if frame is None else tuple(frame.columns)
-    if values.shape == (n_points, 1) and n_components > 1:
+    if values.shape == (n_points, 1):
         values = values[:, 0]
     if values.shape == (n_points,):
-        order = getattr(getattr(labels if frame is None else frame.iloc[:, 0], "dtype", None), "categories", None)
+        order = _order(labels) if frame is None else _order(labels, frame.iloc[:, 0])
         made = _of_each_row(values, order, n_components, index)
     elif values.shape == (n_points, n_components):
-        made = _of_plausibilities(values, names if all(isinstance(name, str) for name in names) else (), index)
+        named = all(isinstance(name, str) for name in names)
+        made = _of_plausibilities(values, tuple(map(_name, names)) if named else (), index)
     else:
         shape = (n_points, n_components)
         raise DataError(
@@ -203,42 +233,60 @@ def as_labels(labels: object, n_points: int, n_components: int, index: "NDArray[
 
 
 def _of_each_row(values: NDArray[Any], order: Any, n_components: int, index: Any) -> Labels:
-    """Return labels of one number or name for each row; ``order`` is that of the names, alphabetical if None."""
+    """Return labels of one number or name for each row; ``order`` is that of the names, by default their own."""
     import pandas as pd
 
-    unlabelled = np.asarray(pd.isna(values)) | np.array([isinstance(one, str) and not one.strip() for one in values])
-    present = values[~unlabelled]
-    if all(_is_number(one) for one in present):
-        numbers = np.full(len(values), UNLABELLED)
-        numbers[~unlabelled] = _numbers(present, np.flatnonzero(~unlabelled), n_components, index)
-        return _certain(numbers, n_components, ())
-    names = [str(one) for one in present]
-    used = [name for name in map(str, sorted({*names}) if order is None else order) if name in {*names}]
-    if len(used) > n_components:
+    try:
+        code, different = pd.factorize(values)
+    except TypeError:  # lists
+        raise DataError("labels: give one name or number for each row, or None") from None
+    names = [_name(one) for one in different]
+    used = {name: one for name, one in zip(names, different, strict=True) if name not in NO_NAMES}
+    of_numbers = all(_is_number(one) for one in used.values())
+    if of_numbers:
+        _require_whole([*used.values()], values, index)
+        if all(int(name) < n_components for name in used):
+            return _certain(_numbers(names, {name: int(name) for name in used})[code], n_components, ())
+    every = sorted(used, key=int if of_numbers else str) if order is None else dict.fromkeys(map(_name, order))
+    named = [name for name in every if name in used]
+    if len(named) > n_components:
         raise DataError(
-            f"labels name {len(used)} components, {listing(used)}, and the model has {n_components}\n"
-            f"  Give n_components={len(used)} or more."
+            f"labels name {len(named)} components, {listing(named)}, and the model has {n_components}\n"
+            f"  Give n_components={len(named)} or more, and no label (an empty cell) where the component is not known."
         )
-    numbers = np.full(len(values), UNLABELLED)
-    numbers[~unlabelled] = [used.index(name) for name in names]
-    return _certain(numbers, len(used), tuple(used))
+    numbers = _numbers(names, {name: place for place, name in enumerate(named)})
+    return _certain(numbers[code], len(named), tuple(named))
+
+
+def _numbers(names: list[str], of: dict[str, int]) -> NDArray[np.int64]:
+    """Return the numbers of the components that names mean, and a last one for missing names."""
+    return np.array([*(of.get(name, UNLABELLED) for name in names), UNLABELLED])
+
+
+def _order(*sources: Any) -> Any:
+    """Return the order of names that a column declares; None if it declares none."""
+    kinds: list[Any] = [getattr(source, "dtype", None) for source in sources]
+    return next((kind.categories for kind in kinds if type(kind).__name__ in WITH_ORDER), None)
+
+
+def _name(value: Any) -> str:
+    """Return the name that a label gives: of a whole number its digits, of a text its words."""
+    if _is_number(value) and value % 1 == 0:
+        return str(int(value))
+    return " ".join((value.decode(errors="replace") if isinstance(value, bytes) else str(value)).split())
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
 
 
-def _numbers(present: NDArray[Any], rows: NDArray[np.intp], n_components: int, index: Any) -> NDArray[np.int64]:
-    """Return component numbers, -1 for no label."""
-    numbers = present.astype(np.float64)
-    wrong = np.flatnonzero((numbers % 1 != 0) | (numbers < UNLABELLED) | (numbers >= n_components))
-    if wrong.size:
+def _require_whole(numbers: list[Any], values: NDArray[Any], index: Any) -> None:
+    """Check numbers of components."""
+    for wrong in (one for one in numbers if one % 1 != 0 or not 0 <= one <= MAX_NUMBER):
         raise DataError(
-            f"labels: row {index[rows[wrong[0]]]} has {present[wrong[0]]!r}; the components have the numbers 0 to "
-            f"{n_components - 1}, and {UNLABELLED} means no label\n"
-            "  Give numbers from 0, or names as text, for example y.astype(str)."
+            f"labels: row {index[int((values == wrong).argmax())]} has {wrong!r}; components have whole numbers from "
+            f"0, and {UNLABELLED} means no label\n  Names are texts, for example 'low'."
         )
-    return numbers.astype(np.int64)
 
 
 def _certain(numbers: NDArray[np.int64], n_named: int, names: tuple[str, ...]) -> Labels:
@@ -251,6 +299,7 @@ def _certain(numbers: NDArray[np.int64], n_named: int, names: tuple[str, ...]) -
 
 def _of_plausibilities(values: NDArray[Any], names: tuple[str, ...], index: Any) -> Labels:
     """Return labels of a plausibility for each row and component."""
+    require_distinct(names)
     try:
         numbers = values.astype(np.float64)
     except (TypeError, ValueError):

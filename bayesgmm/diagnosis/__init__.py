@@ -65,10 +65,6 @@ def _complete(fit: "xr.DataTree") -> str:
     return "" if points.is_exact else "the values have errors of measurement"
 
 
-def _unweighted_complete(fit: "xr.DataTree") -> str:
-    return _unweighted(fit) or _complete(fit)
-
-
 def _unweighted(fit: "xr.DataTree") -> str:
     if reason := _points(fit):
         return reason
@@ -151,7 +147,7 @@ CHECKS: dict[str, Check] = {
     "wrong labels": Check(measurement.wrong_labels, _labelled),
     "labels": Check(components.labels, _several_components),
     "prior": Check(priors.prior_sensitivity, _prior_known),
-    "predictive fit": Check(predictions.predictive_misfit, _unweighted_complete),
+    "predictive fit": Check(predictions.predictive_misfit, _unweighted),
     "unexplained points": Check(points.unexplained, _complete),
     "influential points": Check(points.influential, _many_draws),
     "rounding": Check(points.rounding, _points),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy  # its parts are imported when they are used
+from numpy.typing import NDArray
 
 from bayesgmm.diagnosis.discrepancies import (
     TAIL,
@@ -25,6 +26,7 @@ from bayesgmm.findings import Finding
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, observed
+from bayesgmm.predictions.imputations import latent_draws
 from bayesgmm.sweep.matrices import cholesky
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 
@@ -63,15 +65,31 @@ class Misfit:
     outside: float = float("nan")
 
 
-def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
-    """Return evenly spaced points (n, D) and draws for the comparisons, few enough for a few seconds.
+def compared(fit: "xr.DataTree") -> tuple[Array, NDArray[np.bool_], Posterior]:
+    """Return evenly spaced points and draws for the comparisons, few enough for a few seconds.
+
+    Missing values, and those with errors of measurement, are drawn for each draw of the parameters, given what was
+    measured [1]_: under a correct model the completed rows are rows of the model, also if values are missing at random.
 
     Values of rounded columns are spread evenly over their rounding steps.
+
+    Returns
+    -------
+    (n, D) or (S, n, D) float
+        The points; those of each draw, if values are drawn.
+    (n, D) bool
+        Values that are the same in each draw.
+    Posterior
+        S draws.
 
     Raises
     ------
     DataError
         When rows have weights: a row is then not one point, and p-values would be wrong.
+
+    References
+    ----------
+    .. [1] Gelman, Van Mechelen, Verbeke, Heitjan & Meulders (2005), Biometrics 61(1), 74-85.
     """
     points, posterior = observed(fit), as_modelled(fit)
     if points.weights is not None:
@@ -79,67 +97,82 @@ def thinned(fit: "xr.DataTree") -> tuple[Array, Posterior]:
             "the rows have weights, so a row is not one point and can't be compared with points of the model\n"
             "  Try a fit to data in which each row is repeated as often as its weight says."
         )
-    values = points.complete("the comparison with the model").values
     k, d = posterior.parameters.mean.shape[1:]
-    n_points = min(len(values), MAX_POINTS)
+    n_points = min(len(points.values), MAX_POINTS)
     each = n_points * k * (d + d + d * (d - 1))  # evaluations for one draw
     posterior = posterior.thin(int(np.clip(WORK // each, MIN_DRAWS, MAX_DRAWS)))
-    at = np.linspace(0, len(values) - 1, n_points).round().astype(int)
-    return unrounded(values[at]), posterior
+    points = points.take(np.linspace(0, len(points.values) - 1, n_points).round().astype(int))
+    points = replace(points, values=unrounded(points.values))
+    blocks = posterior.standard.blocks(points)
+    if blocks.latent is None:
+        return points.values, np.ones(points.values.shape, dtype=bool), posterior
+    return latent_draws(posterior, points, posterior.n_draws, 0), blocks.exact(), posterior
 
 
 def misfits(fit: "xr.DataTree") -> list[Misfit]:
     """Compare the data of a fit with the model in all ways, and return the p-values."""
-    x, posterior = thinned(fit)
+    x, _, posterior = compared(fit)
     parameters, names = posterior.parameters, posterior.columns
     label, k = drawn_labels(x, posterior), parameters.weight.shape[1]
-    compared = []
+    found = []
     for j, name in enumerate(names):
         u, inside = rosenblatt(x, parameters, [j])[..., 0], deviations(x, posterior, label, [j])[..., 0]
-        compared.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
+        found.append(Misfit("margin", (name,), float(combine(either(evenness(u), shape(inside, label, k))))))
         outside = float(((u < TAIL) | (u > 1 - TAIL)).mean())
-        compared.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
+        found.append(Misfit("tails", (name,), float(combine(tails(u))), outside=outside))
     for i, j in combinations(range(len(names)), 2):
         u, inside = rosenblatt(x, parameters, [i, j]), scipy.special.ndtr(deviations(x, posterior, label, [i, j]))
         p_values = either(dependence(u[..., 0], u[..., 1]), within(inside[..., 0], inside[..., 1], label, k))
-        compared.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
+        found.append(Misfit("pair", (names[i], names[j]), float(combine(p_values))))
     if len(names) > 1:
         far = distances(rosenblatt(x, parameters))
-        compared.append(Misfit("distance", names, float(combine(evenness(far)))))
-    adjusted = holm(np.array([misfit.p_value for misfit in compared]))
-    return [replace(misfit, adjusted=float(p)) for misfit, p in zip(compared, adjusted, strict=True)]
+        found.append(Misfit("distance", names, float(combine(evenness(far)))))
+    adjusted = holm(np.array([misfit.p_value for misfit in found]))
+    return [replace(misfit, adjusted=float(p)) for misfit, p in zip(found, adjusted, strict=True)]
 
 
 def deviations(x: Array, posterior: Posterior, label: IntArray, columns: list[int]) -> Array:
     """(S, n, d) deviation of each point from its component's mean, in standard deviations, given earlier columns."""
     p, rows = posterior.parameters, np.arange(posterior.n_draws)[:, None]
     chol = cholesky(p.covariance[..., columns, :][..., columns])[rows, label]
-    away = x[None, :, columns] - p.mean[..., columns][rows, label]
+    away = x[..., columns] - p.mean[..., columns][rows, label]
     return np.linalg.solve(chol, away[..., None])[..., 0]
 
 
 def drawn_labels(x: Array, posterior: Posterior, seed: int = 0) -> IntArray:
-    """(S, n) component of each point under each draw, drawn with its responsibilities."""
-    share = draw_responsibilities(posterior.standard.blocks(x), posterior.tables()).cumsum(axis=-1)
+    """(S, n) component of each point (n, D) or (S, n, D) under each draw, drawn with its responsibilities."""
+    tables, standard = posterior.tables(), posterior.standard
+    if x.ndim == 2:
+        share = draw_responsibilities(standard.blocks(x), tables)
+    else:
+        share = np.concatenate([draw_responsibilities(standard.blocks(own), tables.draw(s)) for s, own in enumerate(x)])
+    share = share.cumsum(axis=-1)
     uniform = np.random.default_rng(seed).random(share.shape[:-1])
     return (uniform[..., None] * share[..., -1:] > share).sum(axis=-1)
 
 
 def margins(fit: "xr.DataTree") -> Array:
-    """(D, n) posterior mean of each column's distribution function at the points: uniform under a correct model."""
-    x, posterior = thinned(fit)
-    columns = range(x.shape[1])
-    return np.stack([rosenblatt(x, posterior.parameters, [j])[..., 0].mean(axis=0) for j in columns])
+    """(D, n) posterior mean of each column's distribution function at the points: uniform under a correct model.
+
+    Values that are drawn have that of one draw: a mean over draws would be near a half.
+    """
+    x, exact, posterior = compared(fit)
+    n, d = exact.shape
+    one, out = np.arange(n) % posterior.n_draws, np.empty((d, n))
+    for j in range(d):
+        u = rosenblatt(x, posterior.parameters, [j])[..., 0]
+        out[j] = np.where(exact[:, j], u.mean(axis=0), u[one, np.arange(n)])
+    return out
 
 
 def predictive_misfit(fit: "xr.DataTree") -> list[Finding]:
     """Find misfit between data and model; false alarms occur in at most 5 % of fits of the correct model."""
-    compared = misfits(fit)
+    every = misfits(fit)
     findings = []
     for kind, sentences in SENTENCES.items():
-        bad = sorted((m for m in compared if m.kind == kind and m.adjusted < LEVEL), key=lambda m: m.adjusted)
+        bad = sorted((m for m in every if m.kind == kind and m.adjusted < LEVEL), key=lambda m: m.adjusted)
         if bad:
-            findings.append(_finding(fit, kind, bad, sentences, len(compared)))
+            findings.append(_finding(fit, kind, bad, sentences, len(every)))
     return findings
 
 

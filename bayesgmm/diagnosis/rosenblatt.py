@@ -23,8 +23,8 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
 
     Parameters
     ----------
-    x : (N, D) float
-        Points, in data units.
+    x : (N, D) or (S, N, D) float
+        Points, in data units; different ones for each mixture if they have three dimensions.
     parameters : Parameters
         S mixtures.
     columns : list of int, optional
@@ -47,16 +47,16 @@ def rosenblatt(x: Array, parameters: Parameters, columns: list[int] | None = Non
     array([[[0.5  , 0.5  ],
             [0.841, 0.5  ]]])
     """
-    chosen = list(range(x.shape[1])) if columns is None else columns
+    chosen = list(range(x.shape[-1])) if columns is None else columns
     mean = parameters.mean[..., chosen]
     chol = cholesky(parameters.covariance[..., chosen, :][..., chosen])
     with np.errstate(divide="ignore"):
-        log_weight = np.broadcast_to(np.log(parameters.weight)[:, None, :], (len(mean), len(x), mean.shape[1])).copy()
-    out = np.empty((len(mean), len(x), len(chosen)))
+        log_weight = np.log(parameters.weight)[:, None, :].repeat(x.shape[-2], axis=1)
+    out = np.empty((len(mean), x.shape[-2], len(chosen)))
     errors: list[Array] = []
     for d, column in enumerate(chosen):
         known = sum((chol[:, None, :, d, j] * errors[j] for j in range(d)), start=np.zeros(1))
-        error = (x[None, :, None, column] - mean[:, None, :, d] - known) / chol[:, None, :, d, d]
+        error = (x[..., None, column] - mean[:, None, :, d] - known) / chol[:, None, :, d, d]
         weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
         out[..., d] = (weight * scipy.special.ndtr(error)).sum(axis=-1) / weight.sum(axis=-1)
         log_weight -= 0.5 * (error**2 + LOG_2PI) + np.log(chol[:, None, :, d, d])
@@ -82,11 +82,11 @@ def distances(uniform: Array) -> Array:
 
 
 def unrounded(x: Array, seed: int = 0) -> Array:
-    """Spread the values of rounded columns of points (N, D) evenly over their rounding steps.
+    """Spread the values of rounded columns of points (N, D) evenly over their rounding steps; NaN stays NaN.
 
     Rounding is then not reported as a misfit of the model.
     """
-    steps = np.array([rounded_to(column) for column in x.T])
+    steps = np.array([rounded_to(column[~np.isnan(column)]) for column in x.T])
     return x + steps * (np.random.default_rng(seed).random(x.shape) - 0.5)
 
 

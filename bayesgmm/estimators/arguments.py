@@ -57,7 +57,7 @@ def points_of(
     from sklearn.utils.validation import validate_data
 
     values = validate_data(
-        estimator, _checked(X), reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
+        estimator, checked(X), reset=fitting, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=min_samples
     )
     points = _as_points(estimator, values).weighed(sample_weight)
     if fitting:
@@ -65,8 +65,8 @@ def points_of(
     return points
 
 
-def require_values(points: Points, where: str) -> None:
-    """Check that every column has a value; ``where`` ends the message.
+def require_values(points: Points, where: str, advice: str = "Fit the other columns.") -> None:
+    """Check that every column has a value; ``where`` and ``advice`` end the message.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def require_values(points: Points, where: str) -> None:
     empty = [name for name, lacks in zip(points.columns, np.isnan(points.values).all(axis=0), strict=True) if lacks]
     if empty:
         what = plural(len(empty), "column has", "columns have")
-        raise DataError(f"{what} no values{where}: {listing(empty)}\n  Fit the other columns.")
+        raise DataError(f"{what} no values{where}: {listing(empty)}\n  {advice}")
 
 
 def points_and_labels(
@@ -90,31 +90,11 @@ def points_and_labels(
     """
     from sklearn.utils.validation import validate_data
 
-    values, labels = validate_data(estimator, _checked(X), y, dtype=np.float64, ensure_all_finite=False)
+    values, labels = validate_data(estimator, checked(X), y, dtype=np.float64, ensure_all_finite=False)
     return _as_points(estimator, values).weighed(sample_weight), labels
 
 
-def targets_of(estimator: "BaseEstimator", y: ArrayLike, n_rows: int) -> Array:
-    """Validate the y of a regression (N,) or (N, M), which may have missing values.
-
-    Raises
-    ------
-    ValueError
-        From scikit-learn, if y is None or infinite, or does not have a value for each row of X.
-    """
-    from sklearn.utils import check_array
-    from sklearn.utils.validation import check_consistent_length
-
-    if y is None:
-        name = type(estimator).__name__
-        raise DataError(f"This {name} estimator requires y to be passed, but the target y is None.")
-    checked = _checked(y)
-    values = check_array(checked, dtype=np.float64, ensure_all_finite="allow-nan", ensure_2d=False, input_name="y")
-    check_consistent_length(np.empty(n_rows), values)
-    return np.asarray(values).ravel() if np.asarray(y).ndim == 1 else np.asarray(values)
-
-
-def _checked(X: DataLike) -> object:
+def checked(X: DataLike) -> object:
     """Return a table as a DataFrame of doubles with its names, masked values as NaN; anything else as it is."""
     if is_sparse(X):
         return X  # scikit-learn says what to do

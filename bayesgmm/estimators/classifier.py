@@ -6,15 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags
+from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from bayesgmm.data.labels import UNLABELLED
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.estimators import arguments, fits
 from bayesgmm.estimators.arguments import RandomState
-from bayesgmm.estimators.unlabelled import AUTO, UNLABELLED, fit_classes, labelled_rows
+from bayesgmm.estimators.unlabelled import AUTO, fit_classes, labelled_rows, without
 from bayesgmm.model import MixtureModel
 from bayesgmm.predictions.predictive import log_mean_density
 from bayesgmm.sweep.stats import Array
@@ -114,6 +116,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
             If the data or a parameter are not valid. Both are ValueErrors.
         """
         arguments.family_of(self.covariance_type)
+        _require_labels(y)
         points, labels = arguments.points_and_labels(self, X, y, sample_weight)
         known = labelled_rows(labels, self.unlabelled)
         check_classification_targets(labels[known])
@@ -250,6 +253,48 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         array([[0.5, 0.5]])
         """
         return np.exp(self.predict_log_proba(X))
+
+    @override
+    def score(self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the share of rows whose class is predicted, among those that have a label.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        y : (N,) labels
+        sample_weight : (N,) float, optional
+
+        Raises
+        ------
+        DataError
+            If the data are not valid, or no row has a label.
+
+        Examples
+        --------
+        >>> X = [[0.0], [0.2], [0.4], [5.0], [5.2], [5.4]]
+        >>> classifier = MixtureClassifier(unlabelled=-1).fit(X, [0, 0, -1, 1, 1, -1])
+        >>> classifier.score(X, [0, 0, -1, 1, 1, -1])
+        1.0
+        """
+        predicted, labels = self.predict(X), column_or_1d(y)
+        value = UNLABELLED if self.unlabelled == AUTO else self.unlabelled
+        known = without(labels, value) | (not without(self.classes_, value).all())  # it may be a class
+        if not known.any():
+            raise DataError("y has no label: each row is unlabelled")
+        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(accuracy_score(labels[known], predicted[known], sample_weight=weight))
+
+
+def _require_labels(y: ArrayLike) -> None:
+    """Check that no label is missing."""
+    import pandas as pd
+
+    missing = np.asarray(pd.isna(np.asarray(y, dtype=object)))
+    if y is not None and missing.any():
+        raise DataError(
+            f"Input y contains NaN: {missing.sum():,} of {missing.size:,} rows have no label\n"
+            f"  Give such a row the label {UNLABELLED}, and unlabelled={UNLABELLED}."
+        )
 
 
 def _count(points: Points, n_components: int) -> int:

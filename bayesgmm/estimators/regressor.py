@@ -1,14 +1,16 @@
 """Gaussian mixture regression: a mixture of X and y together, and the distribution of y given X."""
 
+import math
 from typing import TYPE_CHECKING, Any, Self, override
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags, check_array
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from bayesgmm.data.points import DataLike, Points
+from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
 from bayesgmm.estimators import arguments, fits
@@ -25,7 +27,7 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-RIDGE = 1e-8  # added to the correlations in the scale of the prior: columns may depend on each other exactly
+OF_CLASSES = "For classes use MixtureClassifier; give dates and durations as numbers."
 MAX_COMPARED = 10_000  # maximum number of rows among which distinct rows are counted
 
 
@@ -118,11 +120,10 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         family = arguments.family_of(self.covariance_type)
         whole("n_components", self.n_components)
         points = arguments.points_of(self, X, fitting=True, sample_weight=sample_weight)
-        targets = arguments.targets_of(self, y, len(points.values))
-        self.n_outputs_, self._is_flat = int(np.prod(targets.shape[1:])), targets.ndim == 1
-        joint = self._joint(points, targets.reshape(len(targets), -1))
-        arguments.require_values(joint, "")
-        self.posterior_ = self._fitted(joint, family)
+        targets = _targets_of(self, y, len(points.values))
+        arguments.require_values(targets, " of y", "Give y for some rows.")
+        self.n_outputs_, self._is_flat = len(targets.columns), np.asarray(y).ndim == 1
+        self.posterior_ = self._fitted(self._joint(points, targets.values), family)
         return self
 
     def _fitted(self, joint: Points, family: Family) -> "xr.DataTree":
@@ -191,6 +192,29 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self._of_targets(mean)
         return self._of_targets(mean), np.sqrt(np.maximum(self._of_targets(variance), 0.0))
 
+    @override
+    def score(self, X: DataLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute R2, the share of the variance of y that is predicted; rows in which a y is missing are left out.
+
+        Parameters
+        ----------
+        X : (N, D) array or DataFrame
+        y : (N,) or (N, M) array or DataFrame
+        sample_weight : (N,) float, optional
+
+        Raises
+        ------
+        DataError
+            If the data are not valid, or y is missing in each row.
+        """
+        predicted = np.asarray(self.predict(X))
+        targets = _targets_of(self, y, len(predicted)).values
+        known = ~np.isnan(targets).any(axis=1)
+        if not known.any():
+            raise DataError("a y is missing in each row, so that there is no score")
+        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(r2_score(targets[known], predicted.reshape(targets.shape)[known], sample_weight=weight))
+
     def sample_y(self, X: DataLike, n_samples: int = 1, random_state: RandomState = 0) -> Array:
         """Draw y given what is observed of X; quantiles of the draws are those of the predictive distribution.
 
@@ -231,13 +255,37 @@ class MixtureRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the data are not valid.
         """
         _, given = self._conditioned(X)
-        targets = arguments.targets_of(self, y, len(given.values)).reshape(len(given.values), -1)
+        targets = _targets_of(self, y, len(given.values)).values
         if targets.shape[1] != self.n_outputs_:
             raise DataError(f"y has {targets.shape[1]} columns; that of fit had {self.n_outputs_}")
         values = given.values.copy()
         values[:, -self.n_outputs_ :] = targets
         both = Points(values, given.columns, given.index)
         return log_mean_density(self.posterior_, both) - log_mean_density(self.posterior_, given)
+
+
+def _targets_of(estimator: BaseEstimator, y: ArrayLike, n_rows: int) -> Points:
+    """Validate the y of a regression (N,) or (N, M), which may have missing values.
+
+    Raises
+    ------
+    DataError
+        If y is None or not numeric, or a column is too large or has no value.
+    ValueError
+        From scikit-learn, if y is infinite, or does not have a value for each row of X.
+    """
+    if y is None:
+        name = type(estimator).__name__
+        raise DataError(f"This {name} estimator requires y to be passed, but the target y is None.")
+    try:
+        checked = arguments.checked(y)
+    except DataError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"y must be numbers, NaN where a value is missing: {reason}\n  {OF_CLASSES}") from None
+    values = check_array(checked, dtype=np.float64, ensure_all_finite="allow-nan", ensure_2d=False, input_name="y")
+    check_consistent_length(np.empty(n_rows), values)
+    table = np.asarray(values).reshape(n_rows, -1)
+    return as_points(table, ["y"] if table.shape[1] == 1 else [f"y{j}" for j in range(table.shape[1])], gaps=True)
 
 
 def _prior(points: Points, family: Family, shrink: float, method: str) -> WishartPrecision:
@@ -251,9 +299,19 @@ def _prior(points: Points, family: Family, shrink: float, method: str) -> Wishar
     .. [1] Fraley & Raftery (2007), J. Classification 24, 155-181: K components divide d columns; each is about
        :math:`K^{-1/d}` as wide as all points.
     """
-    width = family.form.block_size(len(points.columns))
+    n_columns = len(points.columns)
+    width = family.form.block_size(n_columns)
     dof, at_mode = width + 2.0, 2 * width + 3.0
     variance = points.summary.variance
     floor = fits.positive_variances(variance, variance)
-    scale = arguments.spread(points, COVARIANCES["full"], 0.0) + np.diag(floor * (1 + RIDGE) - variance)
+    scale = arguments.spread(points, COVARIANCES["full"], 0.0) + np.diag(floor * (1 + _ridge(n_columns)) - variance)
     return WishartPrecision(dof, (scale * shrink * (at_mode if method == "em" else 1.0)).tolist())
+
+
+def _ridge(n_columns: int) -> float:
+    """Return what is added to the correlations in the scale of the prior: columns may depend on each other exactly.
+
+    It changes predictions by as much. The correlations have rounding errors of ``n_columns`` times the machine epsilon,
+    which change predictions by as much divided by it. Here both are equal.
+    """
+    return math.sqrt(n_columns * np.finfo(np.float64).eps)

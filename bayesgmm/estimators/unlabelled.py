@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data.labels import Labels
+from bayesgmm.data.labels import UNLABELLED, Labels
 from bayesgmm.data.points import Points
 from bayesgmm.errors import DeclarationError, warn
 from bayesgmm.estimators import fits
@@ -20,7 +20,6 @@ from bayesgmm.sweep.stats import Array
 if TYPE_CHECKING:
     import xarray as xr
 
-UNLABELLED = -1
 AUTO = "auto"
 
 
@@ -47,8 +46,8 @@ def labelled_rows(labels: NDArray, unlabelled: object) -> NDArray[np.bool_]:
     if unlabelled is None:
         return np.ones(len(labels), dtype=bool)
     if unlabelled != AUTO:
-        return np.array([label != unlabelled for label in labels])
-    known = np.array([isinstance(label, str | bool | np.bool_) or label != UNLABELLED for label in labels.tolist()])
+        return without(labels, unlabelled)
+    known = without(labels, UNLABELLED)
     if known.all() or len({*labels[known].tolist()}) < 2:
         return np.ones(len(labels), dtype=bool)
     warn(
@@ -58,6 +57,17 @@ def labelled_rows(labels: NDArray, unlabelled: object) -> NDArray[np.bool_]:
         ]
     )
     return known
+
+
+def without(labels: NDArray, value: object) -> NDArray[np.bool_]:
+    """Return which rows (N,) have another label than a value; beside texts, numpy makes it a text.
+
+    Examples
+    --------
+    >>> without(np.array(["a", -1]), -1)
+    array([ True, False])
+    """
+    return np.array([label != value and not (isinstance(label, str) and label == str(value)) for label in labels])
 
 
 def fit_classes(

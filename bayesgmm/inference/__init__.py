@@ -22,9 +22,8 @@ from bayesgmm.diagnosis.measurement import hidden_spread
 from bayesgmm.engines import ENGINES, Engine, described, engine_named, quoted
 from bayesgmm.errors import DeclarationError, allowed, warn
 from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
-from bayesgmm.inference.label_matching import matched
+from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.inference.populations import Population
 from bayesgmm.inference.remedies import advising
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
@@ -78,8 +77,9 @@ def fit(
         deconvolution [1]_). Zero: the value is exact; infinite: it is missing. Default: all values are exact.
     labels : (N,) or (N, K) array, Series or DataFrame, optional
         Components of rows that are known: for each row the name or number of its component, or None (NaN, NA, -1) where
-        it is not known. Names become those of the components, in alphabetical order; components that no label names
-        come last, heaviest first. Or for each row and component how plausible the component is, up to a factor for each
+        it is not known. Names become those of the components, in alphabetical order, or in that of categories;
+        components that no label names come last, heaviest first. Numbers are names if one of them is that of no
+        component. Or for each row and component how plausible the component is, up to a factor for each
         row: True where it is allowed, or a number that the weight of the component is multiplied by [2]_. Rows with a
         label are no outliers of a background.
     transform : ColumnTransforms, optional
@@ -204,7 +204,7 @@ def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points
     covariance = p.covariance.mean(axis=0) / np.outer(standard.scale, standard.scale)
     mean = (p.mean.mean(axis=0) - standard.shift) / standard.scale
     mixture = Mixture(p.weight.mean(axis=0), mean, family.roots(family.cores(covariance)))
-    return matched(density.blocks, family, Population.of([mixture]))[0]
+    return matched_start(density.blocks, family, mixture)
 
 
 def shown(progress: bool | Progress) -> AbstractContextManager[Progress]:

@@ -96,6 +96,11 @@ def build_model(
             from bayesgmm.pymc_ops.measured import measured_mixture
 
             pm_model.add_coord("point", plain_index(points.index))
+            if points.noise is not None:  # so that a trace holds it
+                pm.Data("noise", points.noise, dims=("point", "feature", "feature_bis")[: points.noise.ndim])
+            if points.labels is not None:
+                pm_model.add_coord("labelled", points.labels.columns)
+                pm.Data("plausibility", points.labels.plausible, dims=("point", "labelled"))
             n_parts = k + (resolved.background is not None)
             labels = points.labels
             plausible = np.ones((n_points, n_parts)) if labels is None else labels.of_components(n_parts)

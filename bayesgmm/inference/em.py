@@ -11,9 +11,8 @@ from bayesgmm.inference.acceleration import ROUNDING, remaining_gain
 from bayesgmm.inference.engine import Estimate, Progress
 from bayesgmm.inference.exploration import Optimum, explore
 from bayesgmm.inference.faults import is_suspect
-from bayesgmm.inference.label_matching import matched
+from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import NONE, CovariancePrior, Exponents, Mixture, maximise
-from bayesgmm.inference.populations import Population
 from bayesgmm.inference.quasi_newton import Anchor, ascend
 from bayesgmm.inference.starts import CENTRES, from_centres, sample_blocks, sample_rows
 from bayesgmm.inference.weak_priors import WeakPrior
@@ -221,7 +220,7 @@ def short_runs(
     failure: ComponentError | None = None
     for _ in range(n_init):
         start = from_centres(rows, weight, CENTRES[init](rows, weight, n_components, rng), sweep.family)
-        start = matched(sweep.blocks, sweep.family, Population.of([start]), sweep.threads)[0]
+        start = matched_start(sweep.blocks, sweep.family, start, sweep.threads)
         try:
             results.append(take_steps(sweep, start, max_iter, tol))
         except ComponentError as error:

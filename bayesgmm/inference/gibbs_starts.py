@@ -11,10 +11,9 @@ from bayesgmm.inference import starts
 from bayesgmm.inference.agreement import label_free
 from bayesgmm.inference.conjugate_sweeps import Chains
 from bayesgmm.inference.draw_kernels import FINITE
-from bayesgmm.inference.label_matching import matched
+from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.laplace import bic_mass, local_modes, maxima_of_fewer, maximum_of_fewer
 from bayesgmm.inference.mixtures import Mixture
-from bayesgmm.inference.populations import Population
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array, log_densities
 
@@ -136,7 +135,7 @@ def _start(
     if occupied < k:
         mixture, shares = mixture.among(k, family), _positive(np.append(shares, np.zeros(k - occupied)))
     start = Mixture(shares / shares.sum(), mixture.mean, mixture.core_roots)
-    start = matched(density.blocks, family, Population.of([start]))[0]
+    start = matched_start(density.blocks, family, start)
     return density.coordinates(start.weight, start.mean, start.core_roots)
 
 

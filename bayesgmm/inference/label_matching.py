@@ -33,6 +33,11 @@ def matched(blocks: Blocks, family: Family, population: Population, threads: int
     return Population.of([reordered(mixture, own, family) for mixture, own in pairs])
 
 
+def matched_start(blocks: Blocks, family: Family, start: Mixture, threads: int = 1) -> Mixture:
+    """Return one mixture with its components in the order that agrees best with the labels of the points."""
+    return matched(blocks, family, Population.of([start]), threads)[0]
+
+
 def reordered(mixture: Mixture, order: Order, family: Family) -> Mixture:
     """Return a mixture whose component k is what ``order[k]`` was."""
     core_roots = family.sharing.reordered(mixture.core_roots, order)

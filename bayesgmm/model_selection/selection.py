@@ -234,6 +234,8 @@ def select(
     choose(criterion, CRITERIA, "criterion")
     points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
     points = points.labelled(labels, max(counts))
+    if points.labels is not None:  # so that they suit each number of components
+        points = replace(points, labels=points.labels.gathered())
     chosen = choose_transforms(points, transform, covariance=covariances, seed=seed)
     candidates = Candidates.of(points, chosen, covariances, seed, whole("n_init", n_init))
     tasks = [partial(candidates.row, k, name) for k in counts for name in covariances]

@@ -107,7 +107,8 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
     A panel for each column: the share of the points below each quantile of the model, minus the expected share. If the
     model is right, the curve stays in the band. A curve that is first negative and then positive: the column is too
     wide in the model. A curve that leaves the band at an end: the tails differ. Last panel: p-values of single columns
-    (diagonal) and of the dependence of two columns; dark cells are misfits.
+    (diagonal) and of the dependence of two columns; dark cells are misfits. Missing values, and true values where there
+    are errors of measurement, are drawn from the posterior, given what was measured.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ DIMS = {
     "mean": ("component", "feature"),
     "covariance": ("component", "feature", "feature_bis"),
 }
-OTHERS = "(all others)"  # name of the components that no label speaks of
+KNOWN = ("noise", "plausibility")  # what is known of the fitted points beside their values
 FAR = 1.2e150  # standard deviations from the fitted points beyond which all log densities have one value, -1e300
 
 
@@ -129,9 +129,8 @@ def _data(points: Points, standard: Standard) -> "dict[str, xr.Dataset]":
         values["noise"] = (("point", "feature", "feature_bis")[: points.noise.ndim], points.noise)
     coords = {"point": plain_index(points.index), "feature": features}
     if points.labels is not None:
-        plausible, own = points.labels.plausible, points.labels.names
-        values["plausibility"] = (("point", "labelled"), plausible)
-        coords["labelled"] = np.array([*(own or map(str, range(plausible.shape[1] - 1))), OTHERS])
+        values["plausibility"] = (("point", "labelled"), points.labels.plausible)
+        coords["labelled"] = np.array(points.labels.columns)
     observed = xr.Dataset(values, coords=coords)
     constant = xr.Dataset(
         {"shift": ("feature", standard.shift), "scale": ("feature", standard.scale)}, coords={"feature": features}
@@ -240,6 +239,9 @@ def observed(fit: "xr.DataTree") -> Points:
     if not holds_points(fit):
         raise FitFileError("this fit has no observed data; pass the data")
     data = fit["observed_data"].to_dataset()
+    if "constant_data" in fit.children:  # where PyMC stores what is not random
+        constant = fit["constant_data"].to_dataset()
+        data = data.assign({name: constant[name] for name in KNOWN if name in constant})
     x = data["x"].transpose("point", "feature")
     columns = tuple(str(name) for name in x.coords["feature"].values)
     index = x["point"].values if "point" in x.coords else np.arange(x.sizes["point"])

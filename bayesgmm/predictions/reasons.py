@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
@@ -26,7 +26,9 @@ MAX_NAMED = 3  # maximum number of columns in a reason
 CELLS = ("rest_z", "rest_expected", "z", "marginal_z", "expected")  # numbers of each cell
 
 
-def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws: int | None = DRAWS) -> "xr.Dataset":
+def explain_anomalies(
+    fit: "xr.DataTree", data: DataLike | None = None, *, noise: ArrayLike | None = None, draws: int | None = DRAWS
+) -> "xr.Dataset":
     r"""Find the suspect cells of each point, and compute its z-scores.
 
     The suspect cells are the smallest set without which the rest of the point is ordinary for some component: the
@@ -45,7 +47,9 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     large, and ``marginal_z``, which uses each column alone, is not. When several columns are wrong in a consistent way,
     ``marginal_z`` is large, and ``z`` can be small.
 
-    Of a point with missing values, what is observed is explained; its other cells are NaN.
+    Of a point with missing values, what is observed is explained; its other cells are NaN. Of a point with errors of
+    measurement, the measured values are: :math:`\Lambda_k` is then the inverse of the component's covariance plus that
+    of the errors, so that a value with a large error is rarely suspect.
 
     If the fit has transforms, z-scores are those of the transformed columns; values and expectations are in data units.
 
@@ -54,6 +58,8 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     fit : DataTree
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
+    noise : (N, D) or (N, D, D) array, optional
+        Errors of measurement of the data, as in ``fit``.
     draws : int, optional
         Number of posterior draws to average over, evenly spaced; None for all.
 
@@ -69,7 +75,7 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     Raises
     ------
     DataError
-        When the data do not have the columns of the fit, or have errors of measurement.
+        When the data do not have the columns of the fit, or ``noise`` is not valid.
     FitFileError
         When ``fit`` is not a fit, or holds no data and none are given.
 
@@ -89,18 +95,18 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     >>> bool(abs(answer["marginal_z"]).max() < 1.5), bool(abs(answer["z"]).min() > 10)
     (True, True)
     """
-    points, posterior = points_for(fit, data).unlabelled().exact("explain_anomalies"), aligned(fit, draws)
+    points, posterior = points_for(fit, data, noise).unlabelled(), aligned(fit, draws)
     gaps, transforms = np.isnan(points.values), transforms_of(fit)
     found = {name: np.full(gaps.shape, np.nan) for name in CELLS}
     suspect, component = np.zeros(gaps.shape, dtype=bool), np.zeros(len(gaps), dtype=np.intp)
     component[:] = posterior.parameters.weight.mean(axis=0).argmax()
     reasons = np.full(len(gaps), "no value is observed", dtype=object)
-    for pattern in np.unique(gaps, axis=0):  # rows with the same missing columns: a mixture of the others
-        rows, at = np.flatnonzero((gaps == pattern).all(axis=1)), np.flatnonzero(~pattern)
+    for rows in _alike(points):
+        at = np.flatnonzero(~gaps[rows[0]])
         if at.size:
             part = points.take(rows).in_columns(at.tolist())
             own = transforms.chosen([transforms.names[j] for j in at])
-            answer = _explained(fit, marginal(posterior, part.columns), part, own)
+            answer = _explained(fit, _as_measured(marginal(posterior, part.columns), part), part, own)
             component[rows], suspect[np.ix_(rows, at)], reasons[rows] = answer.component, answer.suspect, answer.reasons
             for name, values in answer.cells.items():
                 found[name][np.ix_(rows, at)] = values
@@ -109,6 +115,26 @@ def explain_anomalies(fit: "xr.DataTree", data: DataLike | None = None, *, draws
     variables |= {name: (each, values) for name, values in found.items()}
     scores = dataset(points, variables, feature=list(transforms.names if transforms.changed else points.columns))
     return scores.assign(reason=("point", reasons.astype(str)))
+
+
+def _alike(points: Points) -> list[NDArray[np.intp]]:
+    """Return the rows of each mixture of measured values: rows with the same missing columns and the same errors."""
+    gaps = np.isnan(points.values)
+    kind = gaps.astype(np.float64)
+    if points.noise is not None:
+        hidden = gaps if points.noise.ndim == 2 else gaps[:, :, None] | gaps[:, None, :]
+        kind = np.column_stack([kind, np.where(hidden, 0.0, points.noise).reshape(len(gaps), -1)])
+    _, number = np.unique(kind, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    return np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+
+
+def _as_measured(posterior: Posterior, points: Points) -> Posterior:
+    """Return the posterior of measured values with the errors of the first point, which are those of all."""
+    if points.noise is None:
+        return posterior
+    p = posterior.parameters
+    return replace(posterior, parameters=replace(p, covariance=p.covariance + points.error_covariances[0]))
 
 
 @dataclass(frozen=True)

@@ -229,18 +229,19 @@ def _question(name: str, cell: str) -> str:
 
 
 def _without(one: Meaning, na: tuple[str | float, ...] | None) -> Meaning:
-    """Replace the numbers that stand for missing values."""
+    """Replace the numbers, or texts of a column of text, that stand for missing values."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    codes = [number for value in na or () if (number := _as_number(value)) is not None]
-    if not codes or not is_numeric_dtype(one.values.dtype) or is_bool_dtype(one.values.dtype):
+    if is_bool_dtype(one.values.dtype):
         return one
-    found = one.values.isin(codes)
-    if not found.any():
+    is_text = not is_numeric_dtype(one.values.dtype)
+    codes = [code for value in na or () if (code := str(value) if is_text else _as_number(value)) is not None]
+    counts = {f"{code}" if is_text else f"{code:g}": int((one.values == code).sum()) for code in codes}
+    if not any(counts.values()):
         return one
-    counts = {f"{code:g}": int((one.values == code).sum()) for code in codes}
     marks = one.marks | {code: count for code, count in counts.items() if count}
-    return replace(one, values=one.values.astype(np.float64).mask(found), marks=marks)
+    values = one.values if is_text else one.values.astype(np.float64)
+    return replace(one, values=values.mask(one.values.isin(codes)), marks=marks)
 
 
 def _as_number(value: str | float) -> float | None:

@@ -35,7 +35,6 @@ def margins(subject: Subject) -> list[Block]:
         raise Omitted(
             "The rows have weights, so a row is not one point and can't be compared with points of the model."
         )
-    _require_complete(subject)
     names = subject.informative
     data = check_data(subject.few, names)
     chance = data["p_value"].values

@@ -12,6 +12,7 @@ from bayesgmm.diagnosis.rosenblatt import distances, rosenblatt, rounded_to, unr
 from bayesgmm.errors import DataError
 from bayesgmm.plots import check_data
 from bayesgmm.posterior.parameters import Parameters
+from bayesgmm.posterior.schema import unpack
 from tests.conftest import sampled
 
 mpl.use("Agg")
@@ -199,6 +200,61 @@ def test_a_right_model_rarely_gives_an_alarm():
     assert alarms <= 5
 
 
+def with_gaps_or_errors(rng, x, kind):
+    """Data whose second column is often missing where the first is high; or with errors of measurement."""
+    if kind == "errors":
+        sd = rng.uniform(0.2, 0.8, x.shape) * x.std(axis=0)
+        return x + sd * rng.normal(size=x.shape), sd
+    hidden = (x[:, 0] > np.median(x[:, 0])) & (rng.random(len(x)) < 0.7)
+    return np.where(np.column_stack([np.zeros(len(x), dtype=bool), hidden]), np.nan, x), None
+
+
+@pytest.mark.parametrize("kind", ["gaps", "errors"])
+def test_completed_rows_rarely_give_an_alarm_under_a_right_model(kind):
+    """15 fits of the right model, at most 5 % with an alarm: false alarm 5e-3. Observed values alone are misfits."""
+    alarms, observed_alone = 0, 0
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        centres = rng.normal(scale=3, size=(2, 2))
+        x = centres[rng.integers(2, size=200)] + rng.normal(size=(200, 2)) @ [[1.0, 0.7], [0.0, 0.7]]
+        x, noise = with_gaps_or_errors(rng, x, kind)
+        fit = sampled(bg.MixtureModel(2), x, method="em", seed=seed, noise=noise)
+        alarms += bool(seen(fit))
+        seen_there = ~np.isnan(x[:, 1])
+        u = rosenblatt(x[seen_there], unpack(fit).parameters, [1])[..., 0]
+        observed_alone += bool(discrepancies.evenness(u) < 0.01)
+    assert alarms <= 3
+    assert observed_alone > 5
+
+
+@pytest.mark.parametrize("kind", ["gaps", "errors"])
+def test_misfits_are_detected_among_gaps_and_errors(kind):
+    rng = np.random.default_rng(3)
+    x, noise = with_gaps_or_errors(rng, np.exp(0.8 * rng.normal(size=(200, 2))), kind)
+    fit = sampled(bg.MixtureModel(1), x, method="em", seed=1, noise=noise)
+    assert {("margin", ("x0",)), ("margin", ("x1",))} <= seen(fit)
+    data = check_data(fit)
+    low, high = data["band"].values.T
+    assert ((data["difference"].values < low) | (data["difference"].values > high)).any(axis=1).all()
+
+
+def test_measured_values_stay_and_missing_ones_are_drawn_for_each_draw():
+    rng = np.random.default_rng(4)
+    x, _ = with_gaps_or_errors(rng, rng.normal(size=(60, 2)), "gaps")
+    fit = sampled(bg.MixtureModel(1), x, draws=50, chains=2, seed=1)
+    completed, exact, posterior = predictions.compared(fit)
+    assert np.array_equal(exact, ~np.isnan(x))
+    np.testing.assert_allclose(completed[:, exact], np.broadcast_to(x[exact], completed[:, exact].shape))
+    assert (completed[:, ~exact].std(axis=0) > 0.5).all()
+    assert predictions.margins(fit)[~exact.T].std() > 0.2  # uniform, 0.29; a mean over draws would be near a half
+    each = rosenblatt(completed, posterior.parameters)
+    for s in (0, 7):
+        p = posterior.parameters
+        own = Parameters(p.weight[[s]], p.mean[[s]], p.covariance[[s]])
+        np.testing.assert_allclose(each[s], rosenblatt(completed[s], own)[0], atol=1e-12)
+    assert predictions.drawn_labels(completed, posterior).shape == completed.shape[:2]
+
+
 def test_rounding_is_no_misfit():
     x = np.random.default_rng(3).normal(size=400)
     coarse = np.round(x, 0)
@@ -210,7 +266,7 @@ def test_rounding_is_no_misfit():
 def test_large_data_are_thinned():
     x = np.random.default_rng(4).normal(size=(50_000, 3))
     fit = sampled(bg.MixtureModel(1), x, method="em", seed=1)
-    values, posterior = predictions.thinned(fit)
+    values, _, posterior = predictions.compared(fit)
     assert len(values) == predictions.MAX_POINTS
     assert posterior.n_draws <= predictions.MAX_DRAWS
 

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data
 
 import bayesgmm as bg
 
@@ -117,6 +118,31 @@ def test_other_methods_average_over_their_draws(method: str) -> None:
     np.testing.assert_allclose(fitted.predict(X[:4]), right["mean"].values[:, -1])
 
 
+def test_rows_without_a_y_have_no_part_in_the_score() -> None:
+    holed = BOTH.copy()
+    holed[::3, 0] = np.nan
+    known = np.arange(200) % 3 > 0
+    fitted = regressor(2).fit(X, holed)
+    weight = RANDOM.random(200)
+    found = fitted.score(X, holed, weight)
+    assert found == pytest.approx(r2_score(BOTH[known], fitted.predict(X)[known], sample_weight=weight[known]))
+    with pytest.raises(ValueError, match="y is missing in each row"):
+        fitted.score(X, np.full((200, 2), np.nan))
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 5])
+def test_more_columns_than_rows_are_regressed_the_same_by_weights(n_components: int) -> None:
+    """The prior is as far from singular as rounding requires; of 30 columns a few rows leave 16 directions open."""
+    check_sample_weight_equivalence_on_dense_data("MixtureRegressor", bg.MixtureRegressor(n_components))
+
+
+def test_columns_that_depend_exactly_predict_exactly() -> None:
+    x = np.column_stack([X, X.sum(axis=1), X[:, 0] * 1e6])
+    y = x[:, 0] - 2 * x[:, 1] + 7
+    error = regressor(1).fit(x, y).predict(x) - y
+    assert np.abs(error).max() < 1e-6 * y.std()
+
+
 def test_shapes_and_names_are_those_of_y() -> None:
     frame = pd.DataFrame(X, columns=["a", "y"])
     flat = regressor(1).fit(frame, pd.Series(Y))
@@ -141,12 +167,15 @@ def test_few_rows_and_columns_that_do_not_vary_are_regressed() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (X, np.full(200, np.nan), "1 column has no values: 'y'\n  Fit the other columns"),
+        (X, np.full(200, np.nan), "1 column has no values of y: 'y'\n  Give y for some rows"),
+        (X, np.column_stack([Y, np.full(200, np.nan)]), "1 column has no values of y: 'y1'"),
+        (X, pd.DataFrame({"a": Y, "b": "x"}), "y must be numbers.*'b'\n  For classes use MixtureClassifier"),
+        (X, Y * 1e200, "column 'y': values beyond .* can't be squared"),
         (X, np.where(Y.mean() < Y, np.inf, Y), "Input y contains infinity"),
         (X, Y[:10], "inconsistent numbers of samples"),
         (X, None, "requires y to be passed"),
         (np.where(X > 4, np.inf, X), Y, "NaN or infinity: .* are missing or infinite"),
-        (X, ["a"] * 200, "not a table of numbers"),
+        (X, ["a"] * 200, "y must be numbers.*not a table of numbers .*\n  For classes use MixtureClassifier"),
     ],
 )
 def test_bad_data_are_refused_in_words(x: np.ndarray, y: object, message: str) -> None:

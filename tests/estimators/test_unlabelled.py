@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import cross_val_score
 
 import bayesgmm as bg
 from bayesgmm.errors import DataError, DeclarationError
@@ -83,6 +84,35 @@ def test_another_value_may_mean_unlabelled() -> None:
     expected = names[fitted().predict(X)]
     np.testing.assert_array_equal(fitted(text, unlabelled="?").predict(X), expected)
     np.testing.assert_array_equal(fitted(of_objects).predict(X), expected)
+    of_texts = np.where(FEW < 0, "-1", names[FEW])  # numpy makes -1 beside texts a text
+    np.testing.assert_array_equal(fitted(of_texts).predict(X), expected)
+    with pytest.warns(bg.FitWarning, match="288 of 300 rows have y = -1"):
+        fitted(of_texts, unlabelled="auto")
+
+
+def test_rows_without_a_label_have_no_part_in_the_score() -> None:
+    weight = np.random.default_rng(2).random(300)
+    for classifier in (fitted(), bg.MixtureClassifier(random_state=0).fit(X[:12], CLASS[:12])):
+        right = np.average((classifier.predict(X) == CLASS)[:12], weights=weight[:12])
+        assert classifier.score(X, FEW, weight) == pytest.approx(right)
+        with pytest.raises(DataError, match="y has no label"):
+            classifier.score(X, np.full(300, -1))
+    sign = np.where(CLASS == 0, -1, 1)
+    two = fitted(sign, unlabelled="auto")
+    assert two.score(X, sign) == np.mean(two.predict(X) == sign)
+
+
+def test_cross_validation_scores_the_labelled_rows() -> None:
+    partly = np.where(np.arange(300) % 3, CLASS, -1)
+    scores = cross_val_score(bg.MixtureClassifier(unlabelled=-1), X, partly, cv=3, error_score="raise")
+    assert scores.min() > 0.85
+
+
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_a_missing_label_is_one_clear_error(missing: object) -> None:
+    y = np.where(FEW < 0, missing, FEW.astype(object))
+    with pytest.raises(DataError, match="Input y contains NaN: 288 of 300 rows have no label\n  Give .* -1"):
+        fitted(y)
 
 
 def test_given_priors_are_kept() -> None:

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pymc as pm
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -209,6 +210,15 @@ def test_a_choice_of_the_number_of_components_counts_labels() -> None:
     assert alone == "labels speak of 2 components, and there are only 1"
 
 
+def test_codes_from_one_count_as_names_in_a_choice() -> None:
+    """Three classes called 1, 2 and 3 need three components, not four."""
+    codes = np.where(np.arange(270) % 10 == 0, GROUP + 1, -1)
+    named = np.where(codes > 0, np.array(["", "a", "b", "c"])[codes], "")
+    one, other = (bg.select(X, [2, 3, 5], "full", labels=labels, seed=0, progress=False) for labels in (codes, named))
+    assert int(one["n_components"][0]) == 3
+    np.testing.assert_allclose(one["bic"], other["bic"], rtol=1e-6)
+
+
 @pytest.mark.parametrize("labels", [LABELS, RNG.random((270, 3)), np.eye(3)[GROUP]], ids=["names", "plausible", "all"])
 def test_the_entropy_of_the_assignments_counts_labels(labels) -> None:
     table = bg.select(X, 3, "full", labels=labels, seed=0, progress=False)
@@ -282,3 +292,29 @@ def test_log_sums_of_impossible_components_are_exact() -> None:
     q = np.zeros(density.size)
     assert density.value(q) - density.log_prior(q) == pytest.approx(np.sum(logs), rel=1e-12)
     assert np.isfinite(logsumexp(logs))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trace_of_pymc_holds_labels_and_errors() -> None:
+    """Answers about the fitted points use both; they did not."""
+    rows, sd = slice(None, None, 9), RNG.uniform(0.2, 2.0, size=(30, 2))
+    x, labels, model = X[rows], LABELS[rows], bg.MixtureModel(3)
+    with bg.build_model(model, x, noise=sd, labels=labels):
+        start = bg.initial_point(model, x, noise=sd, labels=labels)
+        settings = {"draws": 20, "tune": 20, "chains": 1, "cores": 1, "progressbar": False, "random_seed": 1}
+        trace = pm.sample(initvals=start, nuts_sampler="pymc", **settings)
+    found = bg.assignments(trace, draws=None)["probability"]
+    known = np.array([label is not None for label in labels])
+    assert found.values[known].max(axis=1) == pytest.approx(1.0)
+    p = trace.posterior.isel(chain=0)
+    for n in (1, 2):
+        each = [
+            [
+                w * multivariate_normal(m, c + np.diag(sd[n] ** 2)).pdf(x[n])
+                for w, m, c in zip(*(p[name].values[s] for name in ("weight", "mean", "covariance")), strict=True)
+            ]
+            for s in range(20)
+        ]
+        share = np.mean([one / np.sum(one) for one in each], axis=0)
+        np.testing.assert_allclose(found.values[n], share, atol=1e-8)
+    assert set(bg.label_errors(trace).index) == set(np.flatnonzero(known))
