@@ -102,16 +102,15 @@ def label_free(density: LogPosterior, q: Array, lp: Array) -> Array:
     """Compute label-free quantities (chains, draws, M) of draws (chains, draws, P) with log densities (chains, draws).
 
     They are the log posterior density, the weights in ascending order or an unknown number of components, and the log
-    density at some points of the data. Where rows have labels, weights are ordered only among components that the
-    labels treat alike, and the means of others are quantities, too.
+    density of what is observed of some points. Where rows have labels, weights are ordered only among components that
+    the labels treat alike, and the means of others are quantities, too.
     """
     weight, mean, core_roots = density.mixture(q.reshape(-1, q.shape[-1]))
-    rows = density.blocks.rows()
-    chosen = np.unique(np.linspace(0, len(rows) - 1, REFERENCES).round().astype(int))
+    chosen = np.unique(np.linspace(0, density.blocks.n_points - 1, REFERENCES).round().astype(int))
     family = density.model.family
     with np.errstate(divide="ignore"):
         table = Table.from_parameters(np.log(weight), mean, family.expand(core_roots, *mean.shape[1:]))
-    at = log_densities(type(density.blocks).from_rows(rows[chosen]), table)
+    at = log_densities(density.blocks.take(chosen).with_labels(None), table)
     varies = density.model.weights.draws_n_components
     sizes = q[..., density.extra("weights")[-1]].reshape(-1, 1) if varies else _in_order(weight, density.groups)
     parts = [lp.reshape(-1, 1), sizes, at, _labelled_means(mean, density.groups)]

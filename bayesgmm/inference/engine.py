@@ -23,7 +23,8 @@ class Estimate:
     q : (chains, draws, P) float
         Unconstrained coordinates; a point estimate is one draw.
     stats : dict of (chains, draws) arrays
-        Statistics of the draws by their ArviZ names; they include ``lp``, the log posterior.
+        Statistics of the draws by their ArviZ names. They include ``lp``, the log posterior, unless there are
+        ``parameters``.
     warnings : tuple of str
         Warnings for the user.
     notes : EngineNotes
@@ -31,8 +32,8 @@ class Estimate:
     groups : dict
         Additional groups of the fit: for each variable name, a dimension and values.
     parameters : Parameters, optional
-        Mixtures (chains, draws, ...), for an engine that needs neither priors nor coordinates. ``q`` is then empty,
-        and the statistics have ``loglik``, the log likelihood, in place of ``lp``.
+        Mixtures (chains, draws, ...) without coordinates. ``q`` is then empty, and the statistics include ``loglik``,
+        the log likelihood.
     """
 
     q: Array

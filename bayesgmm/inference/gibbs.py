@@ -88,7 +88,8 @@ def fit(
     estimate = settled(density, draw(draws), more, EngineNotes(interrupted=False), budget, seed, cores, progress)
     if not varies:
         return estimate
-    return replace(estimate, q=np.empty((*estimate.q.shape[:2], 0)), parameters=density.parameters(estimate.q))
+    no_coordinates, stats = np.empty((*estimate.q.shape[:2], 0)), estimate.stats | {"loglik": estimate.stats["lp"]}
+    return replace(estimate, q=no_coordinates, stats=stats, parameters=density.parameters(estimate.q))
 
 
 def _tempered(

@@ -191,4 +191,4 @@ def test_a_background_is_set_by_what_is_observed() -> None:
         alone = model.resolve(as_points(x[~np.isnan(x[:, 0])]).weighed(None if weight is None else weight[:150]))
         assert found.scale[0] == pytest.approx(alone.background.scale[0])
     fit = quick_fit("em", x, model)
-    assert np.isfinite(fit["sample_stats"]["lp"]).all()
+    assert np.isfinite(fit["sample_stats"]["loglik"]).all()
