@@ -87,12 +87,13 @@ def _read(path: Path, what: str) -> "xr.DataTree":
 
     try:
         tree = xr.DataTree.from_dict((zarr_stores if path.is_dir() else netcdf_files).read_parts(path))
+        stored = tree.attrs.pop(DIGEST, None)
+        is_whole = stored is None or stored == digest(tree)
     except FitFileError:
         raise
     except Exception as error:  # each layer of the formats raises errors of its own
         raise FitFileError(f"{path} can't be read as {what}: it is damaged, or something else ({error})") from error
-    stored = tree.attrs.pop(DIGEST, None)
-    if stored is not None and stored != digest(tree):
+    if not is_whole:
         raise FitFileError(f"{path} is damaged: its contents are not those that were saved (their digest differs)")
     return tree
 
