@@ -5,7 +5,6 @@ import re
 import signal
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -14,13 +13,10 @@ import bayesgmm as bg
 from bayesgmm.engines import ENGINES
 from tests.quick import rank
 from tests.speaking import FEW
-from tests.undrawn import without_drawing
+from tests.undrawn import PANELS, without_drawing, without_saving
 
-TESTS = Path(__file__).parent
-BUDGET = 300  # sweeps of a short search, by default at most 4,000
-SHORT = {"apps", "cli", "inference", "model_selection", "reports"}  # folders and files of tests that search shortly,
-SHORT |= {"test_docs.py", "test_estimators.py", "test_notebooks.py", "test_readme.py"}
-SEARCHED = {  # except where the law is about searches, and regions that are missed
+BUDGET = 300  # sweeps of a search for starts, by default at most 4,000
+SEARCHED = {  # files of tests whose law is about searches, and about regions that are missed
     "test_corrections.py",
     "test_cross_checks.py",
     "test_em.py",
@@ -77,8 +73,7 @@ def threads_for_little_work(request):
 @pytest.fixture(autouse=True)
 def short_searches(request):
     """Searches for starts have a small budget where the law is not about what they find."""
-    short = request.path.is_relative_to(TESTS) and SHORT & set(request.path.relative_to(TESTS).parts)
-    if not short or request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
+    if request.path.name in SEARCHED or "whole_searches" in request.fixturenames:
         yield
         return
     from bayesgmm.inference import em, exploration, gibbs_judge
@@ -139,6 +134,22 @@ def few_draws(monkeypatch):
         engine = ENGINES[name]
         settings = tuple(replace(one, default=250) if one.name == "draws" else one for one in engine.settings)
         monkeypatch.setitem(ENGINES, name, replace(engine, settings=settings))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_panels():
+    """In each figure of a report: most of the time goes into panels."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, number in PANELS:
+            patch.setattr(f"bayesgmm.reports.{module}.{name}", number)
+        yield
+
+
+@pytest.fixture
+def unsaved():
+    """Make the figures of reports, but do not save them."""
+    with without_saving():
+        yield
 
 
 @pytest.fixture

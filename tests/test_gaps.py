@@ -91,7 +91,7 @@ def test_imputed_values_are_shown_with_their_intervals(fit) -> None:
         bg.plots.missing(fit, SAMPLE.X)
 
 
-def test_a_report_says_how_many_values_are_missing(fit, tmp_path) -> None:
+def test_a_report_says_how_many_values_are_missing(fit, tmp_path, unsaved) -> None:
     path = bg.report(fit, tmp_path / "r.html", progress=False)  # a part that fails would warn, which is an error here
     text = path.read_text()
     assert "values are missing, in" in text

@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.FitWarning")
-def test_every_answer_has_the_names(fit, tmp_path) -> None:
+def test_every_answer_has_the_names(fit, tmp_path, unsaved) -> None:
     assert az.summary(fit, var_names=["weight"]).index.tolist() == [f"weight[{name}]" for name in NAMES]
     assert bg.assignments(fit)["component"].values.tolist() == NAMES
     assert bg.merge_components(fit)["component"].values.tolist() == NAMES

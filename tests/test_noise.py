@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_every_answer_works(fit, tmp_path) -> None:
+def test_every_answer_works(fit, tmp_path, unsaved) -> None:
     assert adjusted_rand_score(bg.partition(fit, seed=0)["label"].values, STARS["group"]) > 0.6
     assert bg.merge_components(fit).sizes["point"] == 300
     assert np.isfinite(bg.n_clusters(fit)).all()

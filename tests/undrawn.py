@@ -1,10 +1,12 @@
-"""Reports without figures, which take most of the time: for tests of their text."""
+"""Reports with few panels, and without figures, which take most of the time: for tests of their text."""
 
 from contextlib import contextmanager
 
 import pytest
 
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+PANELS = (("quantities", "SHOWN", 2), ("checks", "SHOWN", 2), ("checks", "REPLICATED", 5))
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def test_a_structure_without_a_chart_is_fitted_by_em():
 
 
 @pytest.mark.usefixtures("registered")
-def test_em_of_overlapping_clusters_needs_no_chart_and_ends_at_a_maximum():
+def test_em_of_overlapping_clusters_needs_no_chart_and_ends_at_a_maximum(whole_searches):
     x = np.random.default_rng(1).normal(size=(300, 2)) + 0.8 * (np.arange(300) % 2)[:, None]
     one = bg.GaussianMixture(2, covariance_type="EII", tol=1e-9, max_iter=5000, random_state=0).fit(x)
     assert one.converged_

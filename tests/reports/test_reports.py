@@ -24,7 +24,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS
 from bayesgmm.priors.means import MEANS
 from bayesgmm.priors.scalars import SCALARS
 from bayesgmm.priors.weights import WEIGHTS
-from bayesgmm.reports import checks, clusters, declared, groupings, pictures, quantities, remaking, sections, terms
+from bayesgmm.reports import clusters, declared, groupings, pictures, remaking, sections, terms
 from bayesgmm.reports.blocks import Omitted
 from bayesgmm.reports.mathematics import mathml
 from bayesgmm.reports.priors import descriptions
@@ -34,7 +34,7 @@ from bayesgmm.reports.subject import Subject
 from tests import browser
 from tests.commands import run
 from tests.conftest import sampled
-from tests.undrawn import without_saving
+from tests.undrawn import PANELS
 
 mpl.use("Agg")
 
@@ -58,21 +58,6 @@ def said(element):
 
 def find(document, name):
     return document.findall(f".//{HTML}{name}")
-
-
-# In each figure of a report: most of the time goes into panels.
-FEW_PANELS = (
-    "from bayesgmm.reports import checks, quantities; quantities.SHOWN = checks.SHOWN = 2; checks.REPLICATED = 5"
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_panels():
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((quantities, "SHOWN"), (checks, "SHOWN"), (checks, "REPLICATED")):
-            patch.setattr(module, name, getattr(module, name))  # to be set back
-        exec(FEW_PANELS)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +110,11 @@ def by_command(fit, tmp_path_factory):
     """Return the output of the command, and the report that it writes."""
     folder = tmp_path_factory.mktemp("command")
     bg.save(fit, folder / "fit.nc")
-    code = f"{FEW_PANELS}; from bayesgmm.__main__ import main; main()"
+    few = "".join(f"{module}.{name} = {number}; " for module, name, number in PANELS)
+    code = f"from bayesgmm.reports import checks, quantities; {few}from bayesgmm.__main__ import main; main()"
     words = [sys.executable, "-c", code, "report", "fit.nc", "-o", "iris.html", "--title", "Iris"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
     return done, folder / "iris.html"
-
-
-@pytest.fixture
-def unsaved():
-    """Make the figures of reports, but do not save them."""
-    with without_saving():
-        yield
 
 
 @pytest.fixture
