@@ -49,6 +49,7 @@ def test_every_answer_has_the_names(fit, tmp_path, unsaved) -> None:
         draw(fit)
         plt.close("all")
     text = bg.report(fit, tmp_path / "report.html", progress=False).read_text()
+    assert "Left out:" not in text
     assert "component versicolor" in text
     assert "15 of 150 rows have a label" in text
     assert "labels=labels" in text
