@@ -97,7 +97,7 @@ def test_a_background_and_row_weights_stand_beside_errors() -> None:
 
 def test_minibatches_see_the_errors() -> None:
     """Against the fit of all rows; the measured cluster is twice as wide."""
-    stars = bg.datasets.open_cluster(4000, 1600, seed=2)
+    stars = bg.datasets.open_cluster(2000, 800, seed=2)
     settings = {"noise": stars[ERRORS], "seed": 1, "progress": False}
     spread = []
     for more in ({}, {"batch_size": 500}):

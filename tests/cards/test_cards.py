@@ -29,13 +29,15 @@ from tests.commands import run as command
 from tests.undrawn import without_drawing
 
 CARDS = sorted(cards())
-SLOW = {"digits", "galaxies_dp", "galaxies_finite", "galaxies_overfitted", "moons", "photo", "wine", "one_heap"}
+SLOW = {"digits", "galaxies_dp", "galaxies_finite", "galaxies_overfitted", "iris_gaps", "moons", "one_heap"}
+SLOW |= {"open_cluster", "photo", "wine"}
 SHORTER = {  # settings of a shorter run than that of the card
     "galaxies_dp": {"draws": 250, "max_draws": 500},
     "galaxies_finite": {"thin": 5},
     "moons": {"n_init": 1},
     "digits": {"n_init": 1, "draws": 300},
     "one_heap": {"draws": 250},
+    "galaxies_overfitted": {"draws": 250, "max_draws": 500},
 }
 PARTS = ["The data", "The question", "The model", "The priors", "What to expect", "What to look at", "How to run it"]
 
