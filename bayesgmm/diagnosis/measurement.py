@@ -66,7 +66,7 @@ def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
     """Find rows whose label is more likely wrong than right, by their values and all other labels."""
     from scipy.stats import poisson
 
-    table, expected = judged_labels(fit)
+    table, expected, _ = judged_labels(fit)
     found = table[table["wrong"] > 0.5]
     if found.empty:
         return []

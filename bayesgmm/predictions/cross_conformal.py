@@ -122,7 +122,7 @@ class Weighted:
         n_points = len(points.values)
         require_room(8 * n_points * posterior.n_draws, f"weights of {posterior.n_draws} draws without each row")
         modelled = kept(as_modelled(fit).thin(draws), points, progress=False)
-        share = smoothed(-weight[:, None] * modelled.T)
+        share, _ = smoothed(-weight[:, None] * modelled.T)
         own = (share * kept(posterior, points.values, progress=False).T).sum(axis=1)
         return cls(posterior, share, own, weight)
 
@@ -135,13 +135,14 @@ class Weighted:
         return np.concatenate(counts)
 
 
-def smoothed(log_ratio: Array) -> Array:
-    """Pareto-smoothed importance weights (N, S); rows sum to one.
+def smoothed(log_ratio: Array) -> tuple[Array, Array]:
+    """Pareto-smoothed importance weights (N, S), whose rows sum to one, and Pareto k-hat (N,); 0 for equal weights.
 
     Examples
     --------
-    >>> smoothed(np.zeros((2, 100))).sum(axis=1).round(9)
-    array([1., 1.])
+    >>> weight, khat = smoothed(np.zeros((2, 100)))
+    >>> weight.sum(axis=1).round(9), khat
+    (array([1., 1.]), array([0., 0.]))
     """
     from arviz_stats.base.array import array_stats
     from scipy.special import softmax
@@ -149,11 +150,13 @@ def smoothed(log_ratio: Array) -> Array:
     plain = softmax(log_ratio, axis=1)
     with np.errstate(all="ignore"):
         try:
-            log_weight, _ = array_stats.psislw(-log_ratio)
+            log_weight, khat = array_stats.psislw(-log_ratio)
         except ValueError:  # ArviZ's: "All tail values are the same"
-            return np.asarray(plain)
+            return np.asarray(plain), np.zeros(len(plain))
     weight = softmax(np.where(np.isfinite(log_weight), log_weight, -np.inf), axis=1)
-    return np.where(np.isfinite(log_weight).any(axis=1, keepdims=True) & np.isfinite(weight), weight, plain)
+    weight = np.where(np.isfinite(log_weight).any(axis=1, keepdims=True) & np.isfinite(weight), weight, plain)
+    varies = np.ptp(log_ratio, axis=1) > 0
+    return weight, np.where(varies, np.where(np.isnan(khat), np.inf, khat), 0.0)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.declared import probability
-from bayesgmm.errors import DataError
+from bayesgmm.errors import DataError, warn
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.cross_conformal import smoothed
+from bayesgmm.predictions.cross_validation import khat_limit
 from bayesgmm.sweep.stats import Array, draw_responsibilities
 from bayesgmm.wording import plural
 
@@ -22,6 +23,7 @@ DRAWS = 1000  # maximum number of draws
 MIN_DRAWS = 5  # fewer are not smoothed
 SLICE = 20_000_000  # numbers at a time
 ERROR_RATE = 0.01
+POSSIBLE = 0.05  # probability above which a label may be wrong if its estimate is too small
 
 
 def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.DataFrame":
@@ -49,8 +51,9 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
     -------
     DataFrame
         One row for each row with a label, the most probably wrong first: ``label``, ``agreement`` (the probability that
-        its values and the other labels give to its label), ``component`` (the most probable one without its label) and
-        ``wrong`` (the probability that the label is wrong). The index is that of the data.
+        its values and the other labels give to its label), ``component`` (the most probable one without its label),
+        ``wrong`` (the probability that the label is wrong) and ``khat`` (Pareto k-hat: where it is above 0.7, few
+        draws count, and ``agreement`` is imprecise; NaN for a point estimate). The index is that of the data.
 
     Raises
     ------
@@ -60,6 +63,12 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
         When ``error_rate`` is not between 0 and 1.
     FitFileError
         When ``fit`` is not a fit, or holds no data.
+
+    Warns
+    -----
+    FitWarning
+        Where a label may be wrong, and k-hat is high: its probability is then too small rather than too large, because
+        the fit has seen the label.
 
     References
     ----------
@@ -75,11 +84,29 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
     >>> bg.label_errors(fit).iloc[0][["label", "component"]].tolist()
     ['low', 'high']
     """
-    return judged_labels(fit, probability("error_rate", error_rate))[0]
+    table, _, unsure = judged_labels(fit, probability("error_rate", error_rate))
+    if len(unsure):
+        worst = table.loc[unsure].iloc[0]
+        message = (
+            f"{plural(len(unsure), 'label', 'labels')} may be wrong, that of row {unsure[0]} first: its probability, "
+            f"{worst['wrong']:.2f}, comes from few draws (Pareto k-hat {worst['khat']:.2f}), and is probably "
+            "too small. Fit again without this label, and look at bg.assignments."
+        )
+        warn([message])
+    return table
 
 
-def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.DataFrame", float]:
-    """Compute the table of ``label_errors``, and how many rows would be more likely wrong than right if all were right.
+def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.DataFrame", float, list[object]]:
+    """Compute the table of ``label_errors``.
+
+    Returns
+    -------
+    DataFrame
+        The table.
+    float
+        How many rows would be more likely wrong than right if all were right.
+    list
+        Rows that may be more likely wrong than right, because k-hat is high; the most probable first.
 
     Raises
     ------
@@ -93,10 +120,10 @@ def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.Dat
         raise DataError("this fit has no labels: fit(..., labels=y) uses them")
     rows = np.flatnonzero(points.labels.informative)
     names = fit["posterior"].coords["component"].values
-    chance = left_out_probabilities(fit, rows)
+    chance, khat, n_draws = left_out_probabilities(fit, rows)
     plausible = points.labels.of_components(len(names))[rows]
-    agreement = np.clip((plausible * chance[:, : len(names)]).sum(axis=1), 0.0, 1.0)
     others = max(chance.shape[1] - 1, 1)
+    agreement = np.clip((plausible * chance[:, : len(names)]).sum(axis=1), 0.0, 1.0)
     against = rate * (1 - agreement) / others
     with np.errstate(invalid="ignore"):
         wrong = np.nan_to_num(against / (against + (1 - rate) * agreement))
@@ -105,10 +132,13 @@ def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.Dat
         "agreement": agreement,
         "component": names[chance[:, : len(names)].argmax(axis=1)],
         "wrong": wrong,
+        "khat": khat,
     }
     table = pd.DataFrame(columns, index=pd.Index(points.index[rows], name="point"))
     unlikely = chance < rate / (rate + (1 - rate) * others)
-    return table.sort_values("wrong", ascending=False, kind="stable"), float((chance * unlikely).sum())
+    ordered = table.sort_values("wrong", ascending=False, kind="stable")
+    unsure = (ordered["khat"] > khat_limit(max(n_draws, MIN_DRAWS))) & ordered["wrong"].between(POSSIBLE, 0.5)
+    return ordered, float((chance * unlikely).sum()), ordered.index[unsure].tolist()
 
 
 def _label(plausible: Array, names: Array) -> object:
@@ -117,10 +147,19 @@ def _label(plausible: Array, names: Array) -> object:
     return allowed[0] if len(allowed) == 1 else f"one of {plural(len(allowed), 'component')}"
 
 
-def left_out_probabilities(fit: "xr.DataTree", rows: NDArray[np.intp]) -> Array:
+def left_out_probabilities(fit: "xr.DataTree", rows: NDArray[np.intp]) -> tuple[Array, Array, int]:
     """Compute the probabilities (M, K) of the components of rows without their own labels.
 
     The last column is that of a background, if there is one.
+
+    Returns
+    -------
+    (M, K) float
+        The probabilities.
+    (M,) float
+        Pareto k-hat; NaN if there are too few draws for smoothing.
+    int
+        Number of draws.
     """
     points, posterior = observed(fit), as_modelled(fit).thin(DRAWS)
     tables = posterior.tables()
@@ -131,8 +170,9 @@ def left_out_probabilities(fit: "xr.DataTree", rows: NDArray[np.intp]) -> Array:
         share = draw_responsibilities(posterior.standard.blocks(part.unlabelled()), tables, os.cpu_count() or 1)
         assert part.labels is not None
         own = (share * part.labels.of_components(n_components)).sum(axis=2).T
-        weight = np.full(own.shape, 1.0 / n_draws)
+        weight, khat = np.full(own.shape, 1.0 / n_draws), np.full(len(own), np.nan)
         if n_draws >= MIN_DRAWS:
-            weight = smoothed(-np.log(np.maximum(own, np.finfo(float).tiny)))
-        parts.append(np.einsum("ns,snk->nk", weight, share))
-    return np.concatenate(parts)
+            weight, khat = smoothed(-np.log(np.maximum(own, np.finfo(float).tiny)))
+        parts.append((np.einsum("ns,snk->nk", weight, share), khat))
+    chance, khats = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return chance, khats, n_draws

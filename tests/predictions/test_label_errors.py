@@ -70,6 +70,25 @@ def test_right_labels_are_no_finding(flipped) -> None:
     assert {finding.severity for finding in bg.diagnose(fit, ["wrong labels"], progress=False)} <= {"note"}
 
 
+def test_a_probability_from_few_draws_is_too_small_and_says_so() -> None:
+    """The wrong one of eight labels has drawn its component to it; a fit without it gives the right probability."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(0, 1, 4), rng.normal(4, 1, 4)])[:, None]
+    y = np.array(["low"] * 4 + ["high"] * 4, dtype=object)
+    y[0] = "high"
+    settings = {"seed": 1, "progress": False, "draws": 2000}
+    fit = bg.fit(bg.MixtureModel(2), x, "gibbs", labels=y, **settings)
+    with pytest.warns(
+        FitWarning, match=r"1 label may be wrong, that of row 0 first: its probability, 0\.\d\d, comes from few"
+    ):
+        row = bg.label_errors(fit).loc[0]
+    assert row["khat"] > 0.7
+    y[0] = None
+    without = bg.fit(bg.MixtureModel(2), x, "gibbs", labels=y, **settings)
+    agreement = bg.assignments(without)["probability"].sel(component="high").values[0]
+    assert row["wrong"] < 0.5 < 0.01 * (1 - agreement) / (0.01 * (1 - agreement) + 0.99 * agreement)
+
+
 def test_bad_input_is_one_clear_error(fit) -> None:
     plain = bg.fit(bg.MixtureModel(1), POINTS[:, None], "em", progress=False)
     with pytest.raises(DataError, match="this fit has no labels"):
