@@ -1,6 +1,7 @@
 """Checks of errors of measurement: standard errors, or covariances of the errors of each row."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def _by_name(noise: Any, columns: Sequence[str]) -> Any:
 def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "NDArray[Any] | pd.Index[Any]") -> Array:
     """Return an array (N, D) or (N, D, D)."""
     n_points, n_features = values.shape
+    _require_no_names(noise)
     noise = _by_name(noise, columns)
     frame = named_frame(noise, None)
     if frame is not None:
@@ -109,6 +111,16 @@ def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "N
             f"  Give standard errors {values.shape} or ({n_features},), or covariances {(*values.shape, n_features)}."
         )
     return given
+
+
+def _require_no_names(noise: Any) -> None:
+    """Raise DataError for names of columns in place of their numbers; a text may also be the path of a table."""
+    names = [noise] if isinstance(noise, str) and not Path(noise).exists() else noise
+    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+        raise DataError(
+            f"noise is text, {listing(names)}, and not numbers\n"
+            f"  For columns of a table give the columns: noise=table[{[*names]}]; at the terminal --noise-columns."
+        )
 
 
 def _numbers(noise: ArrayLike) -> Array:

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from bayesgmm.data.labels import Labels
 from bayesgmm.data.points import Points
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import ComponentError
+from bayesgmm.errors import ComponentError, EmptyComponent
 from bayesgmm.families.structures import COVARIANCES, SINGULAR, Family
 from bayesgmm.model import MixtureModel
 from bayesgmm.wording import alternatives, plural
@@ -104,10 +105,19 @@ def advising(points: Points, model: MixtureModel, method: str | None = None) -> 
     except ComponentError as error:
         if "\n" in str(error):  # it has its own
             raise
-        found = Remedies(points, model.family, model.n_components).of(error)
-        if method is not None:
-            found.append(_stronger(model, method))
+        stronger = [] if method is None else [_stronger(model, method)]
+        if points.labels is not None and (free := _without_rows(points.labels, model.n_components)):
+            rest = plural(free, "component has", "components have")
+            what = f"every row has a label, and {rest} none: no row is left for {'it' if free == 1 else 'them'}"
+            found = [f"n_components={model.n_components - free}", "no label for some rows", *stronger]
+            raise EmptyComponent(what).advised(alternatives(found)) from None
+        found = [*Remedies(points, model.family, model.n_components).of(error), *stronger]
         raise error.advised(alternatives(found)) from None
+
+
+def _without_rows(labels: Labels, n_components: int) -> int:
+    """Return the number of components to which no row may belong."""
+    return int((labels.of_components(n_components).sum(axis=0) == 0).sum())
 
 
 def _stronger(model: MixtureModel, method: str) -> str:

@@ -66,6 +66,8 @@ def covariance(change: object) -> np.ndarray:
         (np.ones((2, 2)), r"noise has shape \(2, 2\) for data of shape \(3, 2\)"),
         (np.full((3, 2), "x"), "noise is not an array of numbers"),
         (True, "noise is not an array of numbers"),
+        ("a_err", r"noise is text, 'a_err', and not numbers\n.*noise=table\[\['a_err'\]\]"),
+        (["a_err", "b_err"], r"noise is text, 'a_err', 'b_err', and not numbers"),
         (pd.DataFrame({"e": [1.0] * 3, "f": ["x"] * 3}), "noise: 1 column is not numeric: 'f'"),
         ([0.1, -0.2], "3 standard errors are negative: row 0, column 'b' has -0.2"),
         ([[0.1, 0.1], [np.nan, 0.1], [0.1, 0.1]], "1 standard error is missing: row 1, column 'a'"),

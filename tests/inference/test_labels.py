@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 import bayesgmm as bg
 from bayesgmm.data.points import as_points
 from bayesgmm.engines import ENGINES
-from bayesgmm.errors import DataError, DeclarationError
+from bayesgmm.errors import DataError, DeclarationError, EmptyComponent
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.posterior.log_posterior import LogPosterior
 from tests.inference import test_gaps
@@ -318,3 +318,16 @@ def test_a_trace_of_pymc_holds_labels_and_errors() -> None:
         share = np.mean([one / np.sum(one) for one in each], axis=0)
         np.testing.assert_allclose(found.values[n], share, atol=1e-8)
     assert set(bg.label_errors(trace).index) == set(np.flatnonzero(known))
+
+
+@pytest.mark.parametrize("method", ["em", "mle"])
+def test_components_that_no_row_may_belong_to_are_said_to_be_so(method: str) -> None:
+    """With a prior they have its distribution; the likelihood says nothing of them."""
+    x = np.random.default_rng(0).normal(size=10) + np.repeat([0.0, 9.0], 5)
+    labels = ["low"] * 5 + ["high"] * 5
+    with pytest.raises(EmptyComponent, match="every row has a label, and 1 component has none") as raised:
+        bg.fit(bg.MixtureModel(3), x, method, labels=labels, progress=False)
+    assert "Try n_components=2, no label for some rows, or method='map'" in str(raised.value)
+    labels[3] = None  # which may belong to the third one
+    with pytest.raises(EmptyComponent, match="a 'full' covariance"):
+        bg.fit(bg.MixtureModel(3), x, method, labels=labels, progress=False)
