@@ -114,8 +114,8 @@ def _as_array(noise: ArrayLike, values: Array, columns: Sequence[str], index: "N
 
 
 def _require_no_names(noise: Any) -> None:
-    """Raise DataError for names of columns in place of their numbers; a text may also be the path of a table."""
-    names = [noise] if isinstance(noise, str) and not Path(noise).exists() else noise
+    """Raise DataError for names of columns in place of their numbers; a text with a suffix is the path of a table."""
+    names = [noise] if isinstance(noise, str) and not Path(noise).suffix else noise
     if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
         raise DataError(
             f"noise is text, {listing(names)}, and not numbers\n"

@@ -8,7 +8,7 @@ from bayesgmm.findings import Finding
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.posterior.draws import size
 from bayesgmm.posterior.schema import holds_points, observed
-from bayesgmm.predictions.label_errors import judged_labels
+from bayesgmm.predictions.label_errors import REFIT, judged_labels, possibly_wrong
 from bayesgmm.wording import listing, plural
 
 if TYPE_CHECKING:
@@ -66,10 +66,15 @@ def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
     """Find rows whose label is more likely wrong than right, by their values and all other labels."""
     from scipy.stats import poisson
 
-    table, expected, _ = judged_labels(fit)
+    table, expected, unsure = judged_labels(fit)
     found = table[table["wrong"] > 0.5]
+    possible = []
+    if len(unsure):
+        rows: dict[str, object] = {"rows": unsure.index.tolist(), "khat": unsure["khat"].tolist()}
+        why = "The fit has seen the label, and reweighting its draws as if it had not is then imprecise."
+        possible = [Finding("note", "wrong labels", possibly_wrong(unsure), why, REFIT, rows)]
     if found.empty:
-        return []
+        return possible
     each = [f"row {row} is {of.label!r}, probably {of.component!r}" for row, of in found[:NAMED].iterrows()]
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     many = plural(len(found), "label is", "labels are")
@@ -78,4 +83,4 @@ def wrong_labels(fit: "xr.DataTree") -> list[Finding]:
     advice = "bg.label_errors gives the probability for each row. Check these labels, and leave wrong ones out."
     by_chance = poisson.sf(len(found) - 1, expected) > CHANCE
     evidence: dict[str, object] = {"rows": found.index.tolist(), "wrong": found["wrong"].tolist(), "expected": expected}
-    return [Finding("note" if by_chance else "warning", "wrong labels", what, why, advice, evidence)]
+    return [Finding("note" if by_chance else "warning", "wrong labels", what, why, advice, evidence), *possible]

@@ -138,6 +138,8 @@ class Weighted:
 def smoothed(log_ratio: Array) -> tuple[Array, Array]:
     """Pareto-smoothed importance weights (N, S), whose rows sum to one, and Pareto k-hat (N,); 0 for equal weights.
 
+    A row whose largest weights are equal is not smoothed.
+
     Examples
     --------
     >>> weight, khat = smoothed(np.zeros((2, 100)))
@@ -151,8 +153,11 @@ def smoothed(log_ratio: Array) -> tuple[Array, Array]:
     with np.errstate(all="ignore"):
         try:
             log_weight, khat = array_stats.psislw(-log_ratio)
-        except ValueError:  # ArviZ's: "All tail values are the same"
-            return np.asarray(plain), np.zeros(len(plain))
+        except ValueError:  # ArviZ's, for all rows: "All tail values are the same" in one of them
+            if len(log_ratio) == 1:
+                return plain, np.zeros(1)
+            each = [smoothed(row[None]) for row in log_ratio]
+            return np.concatenate([weight for weight, _ in each]), np.concatenate([khat for _, khat in each])
     weight = softmax(np.where(np.isfinite(log_weight), log_weight, -np.inf), axis=1)
     weight = np.where(np.isfinite(log_weight).any(axis=1, keepdims=True) & np.isfinite(weight), weight, plain)
     varies = np.ptp(log_ratio, axis=1) > 0

@@ -23,6 +23,7 @@ DRAWS = 1000  # maximum number of draws
 MIN_DRAWS = 5  # fewer are not smoothed
 SLICE = 20_000_000  # numbers at a time
 ERROR_RATE = 0.01
+REFIT = "Fit again without this label, and look at the row in bg.assignments."
 POSSIBLE = 0.05  # probability above which a label may be wrong if its estimate is too small
 
 
@@ -52,7 +53,7 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
     DataFrame
         One row for each row with a label, the most probably wrong first: ``label``, ``agreement`` (the probability that
         its values and the other labels give to its label), ``component`` (the most probable one without its label),
-        ``wrong`` (the probability that the label is wrong) and ``khat`` (Pareto k-hat: where it is above 0.7, few
+        ``wrong`` (the probability that the label is wrong) and ``khat`` (Pareto k-hat: where it is above 0.67, few
         draws count, and ``agreement`` is imprecise; NaN for a point estimate). The index is that of the data.
 
     Raises
@@ -86,17 +87,20 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
     """
     table, _, unsure = judged_labels(fit, probability("error_rate", error_rate))
     if len(unsure):
-        worst = table.loc[unsure].iloc[0]
-        message = (
-            f"{plural(len(unsure), 'label', 'labels')} may be wrong, that of row {unsure[0]} first: its probability, "
-            f"{worst['wrong']:.2f}, comes from few draws (Pareto k-hat {worst['khat']:.2f}), and is probably "
-            "too small. Fit again without this label, and look at bg.assignments."
-        )
-        warn([message])
+        warn([f"{possibly_wrong(unsure)} {REFIT}"])
     return table
 
 
-def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.DataFrame", float, list[object]]:
+def possibly_wrong(unsure: "pd.DataFrame") -> str:
+    """Describe rows of the table of ``label_errors`` that may be more likely wrong than right."""
+    worst = unsure.iloc[0]
+    return (
+        f"{plural(len(unsure), 'label', 'labels')} may be wrong, that of row {worst.name} first: its probability, "
+        f"{worst['wrong']:.2f}, comes from few draws (Pareto k-hat {worst['khat']:.2f}), and is probably too small."
+    )
+
+
+def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.DataFrame", float, "pd.DataFrame"]:
     """Compute the table of ``label_errors``.
 
     Returns
@@ -105,8 +109,8 @@ def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.Dat
         The table.
     float
         How many rows would be more likely wrong than right if all were right.
-    list
-        Rows that may be more likely wrong than right, because k-hat is high; the most probable first.
+    DataFrame
+        Those of its rows that may be more likely wrong than right, because k-hat is high.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def judged_labels(fit: "xr.DataTree", rate: float = ERROR_RATE) -> tuple["pd.Dat
     unlikely = chance < rate / (rate + (1 - rate) * others)
     ordered = table.sort_values("wrong", ascending=False, kind="stable")
     unsure = (ordered["khat"] > khat_limit(max(n_draws, MIN_DRAWS))) & ordered["wrong"].between(POSSIBLE, 0.5)
-    return ordered, float((chance * unlikely).sum()), ordered.index[unsure].tolist()
+    return ordered, float((chance * unlikely).sum()), ordered[unsure]
 
 
 def _label(plausible: Array, names: Array) -> object:

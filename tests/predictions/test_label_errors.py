@@ -7,6 +7,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.errors import DataError, DeclarationError, FitWarning
+from bayesgmm.predictions.cross_conformal import smoothed
 from tests.labelled_points import POINTS, conjugate, exact_probabilities
 
 LABELS = [0, None, 0, 1, 1, None]
@@ -83,10 +84,25 @@ def test_a_probability_from_few_draws_is_too_small_and_says_so() -> None:
     ):
         row = bg.label_errors(fit).loc[0]
     assert row["khat"] > 0.7
+    found = bg.diagnose(fit, ["wrong labels"], progress=False)
+    assert [(finding.severity, finding.evidence["rows"]) for finding in found] == [("note", [0])]
     y[0] = None
     without = bg.fit(bg.MixtureModel(2), x, "gibbs", labels=y, **settings)
     agreement = bg.assignments(without)["probability"].sel(component="high").values[0]
     assert row["wrong"] < 0.5 < 0.01 * (1 - agreement) / (0.01 * (1 - agreement) + 0.99 * agreement)
+
+
+def test_rows_are_smoothed_independently() -> None:
+    """A row whose weights are equal stops ArviZ for all rows."""
+    rng = np.random.default_rng(0)
+    flat, heavy, light = np.zeros(500), 5 * rng.exponential(size=500), 0.1 * rng.normal(size=500)
+    weight, khat = smoothed(np.stack([flat, heavy, light]))
+    assert khat[0] == 0.0
+    for number, row in ((1, heavy), (2, light)):
+        alone, own_khat = smoothed(row[None])
+        np.testing.assert_array_equal(weight[number], alone[0])
+        assert khat[number] == own_khat[0]
+    assert khat[2] < 0.5 < 0.7 < khat[1]
 
 
 def test_bad_input_is_one_clear_error(fit) -> None:
