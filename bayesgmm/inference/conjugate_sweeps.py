@@ -18,7 +18,7 @@ from bayesgmm.inference.telescoping_kernels import telescoping_sweeps
 from bayesgmm.posterior.log_posterior import IntArray, LogPosterior
 from bayesgmm.sweep.stats import Array
 
-PERIOD = 5  # sweeps from one with split-merge moves to the next, where the number of components is fixed
+PERIOD = 4  # sweeps from one with split-merge moves to the next, where the number of components is fixed
 MOVES_COST = 2  # time of the moves of a sweep, relative to the rest
 _NOWHERE = np.empty((0, 0)), np.empty(0)  # draws that are not kept
 

@@ -33,6 +33,13 @@ def uniforms(stream):
 
 
 @plain_jit
+def choose(stream, count):
+    """Draw one of the numbers 0 to count - 1."""
+    u, _ = uniforms(stream)
+    return min(int(u * count), count - 1)
+
+
+@plain_jit
 def normal(stream):
     """Draw a standard normal number, by Box and Muller."""
     u, v = uniforms(stream)

@@ -30,6 +30,22 @@ def row_of(law, at, i):
 
 
 @plain_jit
+def prior_scale(given, i, j):
+    """Entry of the scale of the Wishart prior; full covariances."""
+    law = given.law
+    if law.scale_extra > 0:
+        return math.exp(given.q[given.scales_at + i]) if i == j else 0.0
+    return law.covariances_params[2 + i * law.n_features + j]
+
+
+@plain_jit
+def prior_rate(given, w):
+    """Rate of the prior of the precision of a group of columns; diagonal covariances."""
+    law = given.law
+    return math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
+
+
+@plain_jit
 def fill_scatter(given, sums, at, mean, mean_at, shift, out):
     """Write the sums of squares about a shifted mean, and the prior's scale, and factorise; return the log det."""
     law = given.law
@@ -39,11 +55,7 @@ def fill_scatter(given, sums, at, mean, mean_at, shift, out):
         away = a + mean[mean_at + i] - law.means_params[i]
         for j in range(i + 1):
             b, t = shift[j], sums[row_of(law, at, j)]
-            if law.scale_extra > 0:
-                value = math.exp(given.q[given.scales_at + i]) if i == j else 0.0
-            else:
-                value = law.covariances_params[2 + i * d + j]
-            value += sums[row + 1 + j] - sums[row] * b - a * t + sums[at] * a * b
+            value = prior_scale(given, i, j) + sums[row + 1 + j] - sums[row] * b - a * t + sums[at] * a * b
             out[i * d + j] = value + strength * away * (b + mean[mean_at + j] - law.means_params[j])
     factorise(out, d)
     return _log_det(out, d)
@@ -64,7 +76,7 @@ def rate_of(given, sums, at, mean, mean_at, shift, w):
     law = given.law
     d, width = law.n_features, core_width(law)
     strength = law.means_params[d] if law.means_kind == CONJUGATE else 0.0
-    value = math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
+    value = prior_rate(given, w)
     for j in range(w, d, width):
         row, a = row_of(law, at, j), shift[j]
         away = a + mean[mean_at + j] - law.means_params[j]
@@ -231,10 +243,9 @@ def log_marginal(stream, given, sums, at, mean, mean_at, pair, drawn):
         width = core_width(law)
         for w in range(width):
             size = n * (d // width)
-            prior = math.exp(given.q[given.scales_at + w]) if law.scale_extra > 0 else law.covariances_params[2 + w]
             rate = rate_of(given, sums, at, mean, mean_at, pair.drawn, w)
             value += math.lgamma(0.5 * (dof + size)) - math.lgamma(0.5 * dof)
-            value += 0.5 * dof * math.log(prior) - 0.5 * (dof + size) * math.log(rate)
+            value += 0.5 * dof * math.log(prior_rate(given, w)) - 0.5 * (dof + size) * math.log(rate)
         return value
     value -= 0.5 * (dof + n) * fill_scatter(given, sums, at, mean, mean_at, pair.drawn, pair.scatter)
     for i in range(d):

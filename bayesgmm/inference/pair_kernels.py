@@ -24,9 +24,11 @@ from bayesgmm.sweep.orchestration import (
 
 simd = Late("bayesgmm.sweep.simd")
 
-DRAWN, SOFT, DIVIDED, GIVEN = range(4)  # how points are assigned in a pass
+DRAWN, SOFT, DIVIDED, GIVEN, KNOWN = range(5)  # how points are assigned in a pass
 
-Pair = namedtuple("Pair", "points table work lanes sums whole label means shift drawn precision scatter")
+Pair = namedtuple(
+    "Pair", "points table work lanes sums whole label means shift drawn precision scatter distance density rows spare"
+)
 """Memory of split-merge moves.
 
 points : NativePoints
@@ -43,6 +45,9 @@ shift, drawn : (D,) float
     Shift of a mean from its reference: where the posterior is centred, and a draw.
 precision, scatter : (D * D,) float
     Cholesky factors of the posterior precision of a mean, and of the sums of squares of a cluster.
+distance, density, rows : (rows,) float, float and int
+    Points of S in the order of their distances from one of them: ``growth_kernels``.
+spare : (D,) float
 """
 
 
@@ -68,7 +73,17 @@ def pair_memory(points, law):
         np.zeros(d),
         np.zeros(d * d),
         np.zeros(d * d),
+        np.zeros(points.weight.size),
+        np.zeros(points.weight.size),
+        np.zeros(points.weight.size, dtype=np.int64),
+        np.zeros(d),
     )
+
+
+@plain_jit
+def place(pair, p, d, j):
+    """Column j of point p."""
+    return pair.points.x[((p // BLOCK) * d + j) * BLOCK + p % BLOCK]
 
 
 @block_jit
@@ -121,6 +136,14 @@ def _divide(score, weight, at, given, label, first, second, stream):
 
 
 @plain_jit
+def _write_known(score, weight, at, label, first):
+    """Assign a block's points to two sides by their labels."""
+    for p in range(BLOCK):
+        left = weight[at + p] if label[at + p] == first else 0.0
+        score[p], score[BLOCK + p] = left, weight[at + p] - left
+
+
+@plain_jit
 def assign(points, table, mode, sweep, single, work, counts, lanes, sums, pair, first, second, stream):
     """Assign all points; write the sums of their moments, and return their log likelihood or log probability.
 
@@ -129,7 +152,8 @@ def assign(points, table, mode, sweep, single, work, counts, lanes, sums, pair, 
     points, table : NativePoints, NativeTable
     mode : int
         ``DRAWN`` from all components, as ``fold_draws``, with their labels and latent cells; ``SOFT`` to two by
-        responsibilities; ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels.
+        responsibilities; ``DIVIDED`` between two at random, or as ``GIVEN`` by the labels; as ``KNOWN`` by the labels,
+        without a probability.
     sweep : Sweep
     single : bool
         True if all row weights are zero or one.
@@ -158,6 +182,8 @@ def assign(points, table, mode, sweep, single, work, counts, lanes, sums, pair, 
                 _write_labels(work.score, work.score.size // BLOCK, label, block * BLOCK)
             else:
                 value += draw_copies(points, block, sweep, counts, work)
+        elif mode == KNOWN:
+            _write_known(work.score, points.weight, block * BLOCK, label, first)
         else:
             given = mode == GIVEN
             value += _divide(work.score, points.weight, block * BLOCK, given, label, first, second, stream)

@@ -10,6 +10,9 @@ integrated out:
    probability of the reverse move;
 4. the proposal is accepted by the ratio of Metropolis and Hastings.
 
+A launch state has one shape, and a cluster of few points many: so in some moves a small cluster is grown instead
+of steps 2 and 3 (``growth_kernels``).
+
 ``marginal_kernels`` has the marginal likelihood of a cluster, and ``pair_kernels`` the passes over the points.
 
 References
@@ -21,8 +24,9 @@ import math
 
 from bayesgmm.families.chart_kernels import LOGARITHMS
 from bayesgmm.inference.allocation_kernels import choose_empty, first_empty, log_apart, log_together, set_prior
-from bayesgmm.inference.draw_kernels import log_gamma, uniforms, wishart_root
+from bayesgmm.inference.draw_kernels import choose, log_gamma, uniforms, wishart_root
 from bayesgmm.inference.gibbs_state_kernels import CONJUGATE
+from bayesgmm.inference.growth_kernels import grow
 from bayesgmm.inference.marginal_kernels import (
     Given,
     approximate,
@@ -32,20 +36,13 @@ from bayesgmm.inference.marginal_kernels import (
     rate_of,
     row_of,
 )
-from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, SOFT, assign
+from bayesgmm.inference.pair_kernels import DIVIDED, GIVEN, KNOWN, SOFT, assign, place
 from bayesgmm.sweep.compilation import jit, plain_jit
-from bayesgmm.sweep.layout import BLOCK
 
 MOVES = 4  # in a sweep
+GROWN = 0.4  # share of the moves in which a small cluster is grown
 ITERATIONS = 12  # maximum number of iterations of EM for a launch state; in one column there are six
 TIGHTEST = 1.0  # maximum log of the factor by which a root of a launch state begins larger than that of S
-
-
-@plain_jit
-def _choose(stream, count):
-    """Draw one of the numbers 0 to count - 1."""
-    u, _ = uniforms(stream)
-    return min(int(u * count), count - 1)
 
 
 @plain_jit
@@ -72,12 +69,6 @@ def _find(pair, number):
 
 
 @plain_jit
-def _place(pair, p, d, j):
-    """Column j of point p."""
-    return pair.points.x[((p // BLOCK) * d + j) * BLOCK + p % BLOCK]
-
-
-@plain_jit
 def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
     """Fit two components to the points of S, of which there are ``size``, with these sums about a mean."""
     law = given.law
@@ -85,12 +76,12 @@ def _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep):
     half, width = table.root.size // 2, pair.sums.size // 2
     approximate(given, sums, at, mean, mean_at, 1, pair, table.root, 0)
     for side in range(1, -1, -1):
-        p = _find(pair, _choose(stream, size))
+        p = _find(pair, choose(stream, size))
         u, _ = uniforms(stream)
         scale = math.exp(u * TIGHTEST)
         table.offset[side] = d * math.log(scale)
         for j in range(d):
-            table.mean[side * d + j] = _place(pair, p, d, j)
+            table.mean[side * d + j] = place(pair, p, d, j)
         for t in range(half):
             table.root[half * side + t] = scale * table.root[t]
     for _ in range(min(4 + 2 * d, ITERATIONS)):
@@ -171,7 +162,7 @@ def _pick(stream, counts, fewest, but):
         number -= 1
     if number < 1:
         return -1
-    left = _choose(stream, number)
+    left = choose(stream, number)
     for c in range(counts.size):
         if counts[c] >= fewest and c != but:
             if left == 0:
@@ -202,10 +193,18 @@ def _write_part(law, memory, pair, side, c):
 
 
 @plain_jit
-def _log_sides(stream, given, pair, mode, sums, at, mean, mean_at, size, sweep, first, second):
-    """Assign the points of S to two sides; return the log probability of that given a launch state."""
+def _log_sides(stream, given, pair, grown, sums, at, mean, mean_at, size, part, sweep, first, second):
+    """Assign the points of S to two sides; return the log probability of that.
+
+    A number of points, ``part``, is given on the second side by their labels; if it is 0, the sides are drawn.
+    """
+    work, lanes, parts, mode = pair.work, pair.lanes, pair.sums, GIVEN if part > 0 else DIVIDED
+    if grown:
+        value = grow(stream, given, pair, sums, at, mean, mean_at, size, part, first, second)
+        if part == 0:
+            assign(pair.points, pair.table, KNOWN, sweep, True, work, parts, lanes, parts, pair, first, second, stream)
+        return value
     _launch(stream, given, pair, sums, at, mean, mean_at, size, sweep)
-    work, lanes, parts = pair.work, pair.lanes, pair.sums
     return assign(pair.points, pair.table, mode, sweep, True, work, parts, lanes, parts, pair, first, second, stream)
 
 
@@ -229,7 +228,7 @@ def _rename(pair, old, new):
 
 
 @plain_jit
-def propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers):
+def propose_split(stream, points, given, memory, sweep, pair, grown, log_alpha, numbers):
     """Propose to split a cluster of at least two points."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, occupied = law.n_features, _count(counts, 1.0)
@@ -240,7 +239,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers
     before = log_together(law, log_alpha, counts, occupied, numbers) + _own_marginal(stream, given, memory, c, pair)
     size = _mark(points, pair, c, c)
     log_sides = _log_sides(
-        stream, given, pair, DIVIDED, memory.sums, c * width, memory.mean, c * d, size, sweep, c, free
+        stream, given, pair, grown, memory.sums, c * width, memory.mean, c * d, size, 0, sweep, c, free
     )
     gain = -math.inf
     if pair.sums[0] > 0.0 and pair.sums[width] > 0.0:
@@ -263,7 +262,7 @@ def propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers
 
 
 @plain_jit
-def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers):
+def propose_merge(stream, points, given, memory, sweep, pair, grown, log_alpha, numbers):
     """Propose to merge two clusters."""
     law, counts, width = given.law, memory.counts, pair.whole.size
     d, occupied = law.n_features, _count(counts, 1.0)
@@ -285,7 +284,7 @@ def propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers
     gain += math.log(occupied * (occupied - 1.0) / _count(counts, 2.0)) - math.log(u)
     if gain > 0.0:  # the log probability of the sides is at most 0
         size = _mark(points, pair, a, b)
-        gain += _log_sides(stream, given, pair, GIVEN, pair.whole, 0, memory.mean, a * d, size, sweep, a, b)
+        gain += _log_sides(stream, given, pair, grown, pair.whole, 0, memory.mean, a * d, size, int(m), sweep, a, b)
     if not gain > 0.0:
         counts[a], counts[b] = n, m
         return
@@ -316,8 +315,8 @@ def split_and_merge(stream, points, law, q, starts, memory, sweep, pair, log_alp
     given = Given(law, q, starts[0] + memory.mean.size, starts[2])
     set_prior(law, log_alpha, memory.counts, numbers)
     for _ in range(MOVES):
-        u, _ = uniforms(stream)
+        u, v = uniforms(stream)
         if u < 0.5:
-            propose_split(stream, points, given, memory, sweep, pair, log_alpha, numbers)
+            propose_split(stream, points, given, memory, sweep, pair, v < GROWN, log_alpha, numbers)
         else:
-            propose_merge(stream, points, given, memory, sweep, pair, log_alpha, numbers)
+            propose_merge(stream, points, given, memory, sweep, pair, v < GROWN, log_alpha, numbers)
