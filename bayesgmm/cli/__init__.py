@@ -12,6 +12,7 @@ from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.data import check_picture, declare, read_for
+from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
@@ -164,16 +165,22 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(speech, name="speech")
 app.add_typer(models, name="models")
+app.add_typer(datasets, name="datasets")
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.")] = Path("bayesgmm-demo"),
 ) -> None:
-    """Fit the iris data with NUTS, and show the results."""
+    """Fit the iris data with NUTS, show the results, and write the files that the documentation's examples read."""
+    from bayesgmm.apps.examples import write_examples
     from bayesgmm.cards import demo
 
     demo.run(output, remark, show, show_table, wrote)
+    remark("\nfor the examples of the documentation:")
+    for name, what in write_examples(output).items():
+        wrote(output / name)
+        remark(f"  {what}")
 
 
 @app.command()

@@ -1,12 +1,14 @@
 """The commands: typical command lines work, and an error is one message."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.apps import examples
 from bayesgmm.diagnosis.summary import component_sizes, component_table, convergence_line
 from tests.commands import run
 
@@ -300,7 +302,23 @@ def test_the_demo_shows_and_writes(tmp_path):
     assert done.returncode == 0, done.stderr
     for part in ("petal_width", "adjusted Rand index 0.9", "most uncertain", "largest R-hat"):
         assert part in done.stdout
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"iris.nc", "iris.csv", "iris.png", *examples.WORDS}
+    assert all(f"wrote {tmp_path / 'out' / name}\n" in done.stdout for name in written)
+
+
+def test_the_demo_leaves_out_recordings_without_their_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert set(examples.WORDS) - set(examples.write_examples(tmp_path)) == {"recordings", "new.wav"}
+
+
+def test_datasets_are_listed_and_saved(tmp_path):
+    listed = document(run("datasets", "--json"))["datasets"]
+    assert {each["name"] for each in listed} == set(bg.datasets.DATASETS)
+    assert all(each["about"].endswith(".") for each in listed)
+    assert run("datasets", "save", "wine", "wine.csv", cwd=tmp_path).returncode == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "wine.csv"), bg.datasets.wine())
+    assert "did you mean 'wine'" in run("datasets", "save", "wime", "wine.csv", cwd=tmp_path).stderr
 
 
 def test_partition_writes_clusters_and_their_uncertainty(folder, fitted):
