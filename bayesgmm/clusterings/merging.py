@@ -11,6 +11,7 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import expectations
@@ -29,8 +30,9 @@ VALLEY = "valley"
 OVERLAP = 0.05  # minimum overlap for a merger: that of two equal spherical Gaussians 4.5 sd apart
 
 
+@takes_fit
 def merge_components(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     rule: str = "valley",
@@ -63,7 +65,7 @@ def merge_components(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     rule : str

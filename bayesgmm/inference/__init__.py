@@ -29,6 +29,7 @@ from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import TruncationInfo
@@ -52,7 +53,7 @@ def fit(
     noise: ArrayLike | None = None,
     labels: object = None,
     transform: ColumnTransforms | None = None,
-    start: "xr.DataTree | None" = None,
+    start: FitLike | None = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
@@ -86,7 +87,7 @@ def fit(
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
         data units. Priors, log posterior, ELBO and ``evidence`` are those of the transformed columns.
-    start : DataTree, optional
+    start : DataTree or estimator, optional
         A fit with the same columns and number of components, to continue from instead of new starts. For the methods
         {starting}.
     seed : int, optional
@@ -156,7 +157,7 @@ def fit(
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
-    given = {} if start is None else {"start": _started(engine, start, density, points)}
+    given = {} if start is None else {"start": _started(engine, as_fit(start), density, points)}
     conflicts = resolved.contradictions(points.summary)
     warn(conflicts)
     began = time.perf_counter()

@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.errors import BayesGMMError, DataError, DeclarationError, FitFileError, choose
 from bayesgmm.model_selection import marginal_likelihoods
+from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.criteria import assignment_entropy, information_criteria
 from bayesgmm.posterior.draws import sampled
@@ -48,9 +49,7 @@ COLUMNS = (
 EVIDENCE = ("log_evidence", "log_evidence_se")
 
 
-def compare(
-    fits: "Mapping[str, xr.DataTree]", reference: str | None = None, *, evidence: bool = False
-) -> "pd.DataFrame":
+def compare(fits: Mapping[str, FitLike], reference: str | None = None, *, evidence: bool = False) -> "pd.DataFrame":
     """Compare fits of the same data: point estimates, approximations, samples, traces of PyMC.
 
     Rows are in the order given, because no single criterion applies to all fits. Sort by the column of interest, for
@@ -58,7 +57,7 @@ def compare(
 
     Parameters
     ----------
-    fits : mapping of str to DataTree
+    fits : mapping of str to DataTree or estimator
         Fits by name.
     reference : str, optional
         Name of the fit whose labels the others are compared with. Default: the first.
@@ -167,7 +166,7 @@ def _evidence(fit: "xr.DataTree") -> Row:
     return {"log_evidence": found.log_evidence, "log_evidence_se": found.se}
 
 
-def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
+def _opened(fits: Mapping[str, FitLike]) -> dict[str, Opened]:
     """Read the fits.
 
     Raises
@@ -182,7 +181,8 @@ def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
     opened = {}
     for name, fit in fits.items():
         try:
-            opened[str(name)] = Opened(fit, as_modelled(fit), info(fit))
+            tree = as_fit(fit)
+            opened[str(name)] = Opened(tree, as_modelled(tree), info(tree))
         except FitFileError as error:
             raise FitFileError(f"{name!r}: {error}") from None
     return opened
