@@ -1,14 +1,16 @@
 """Base class of declarations: frozen values that are checked when they are made; one error lists all mistakes."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeGuard, dataclass_transform
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bayesgmm.errors import DeclarationError, allowed, choose
+from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.wording import in_short
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -38,7 +40,7 @@ class Declared(BaseModel):
         try:
             super().__init__(**kwargs)
         except ValidationError as error:
-            raise _declaration_error(error, f"{type(self).__name__}(...)") from None
+            raise _declaration_error(error, f"{type(self).__name__}(...)", type(self)) from None
 
     # pydantic then validates nested declarations without this __init__, so that one error lists all problems.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
@@ -61,33 +63,34 @@ class Declared(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise _declaration_error(error, where) from None
+            raise _declaration_error(error, where, cls) from None
 
     def plain(self) -> dict[str, Any]:
         """Return the declaration as plain values, as in a card, without the fields that are not set."""
         return self.model_dump(exclude_none=True)
 
 
-def _declaration_error(error: ValidationError, where: str) -> DeclarationError:
+def _declaration_error(error: ValidationError, where: str, kind: type[Declared]) -> DeclarationError:
     """Convert pydantic's error to one that lists all problems; a single error of this package is returned unchanged."""
     causes = [problem.get("ctx", {}).get("error") for problem in error.errors()]
     if len(causes) == 1 and isinstance(causes[0], DeclarationError):
         return causes[0]
-    lines = list(dict.fromkeys(_line(problem) for problem in error.errors()))
+    lines = list(dict.fromkeys(_line(problem, kind) for problem in error.errors()))
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     return DeclarationError(f"{where} has {count}\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def _line(problem: "ErrorDetails") -> str:
+def _line(problem: "ErrorDetails", kind: type[Declared]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{place}: is required"
     if problem["type"] == "extra_forbidden":
-        return f"{place}: is not a field here"
+        known = {name: None for name in kind.model_fields if len(problem["loc"]) == 1}
+        return f"{place}: is not a field here{did_you_mean(place, known)}"
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
-    return f"{place}: {message.replace('Input should', 'must')}, got {problem['input']!r}"
+    return f"{place}: {message.replace('Input should', 'must')}, got {in_short(problem['input'])}"
 
 
 def by_name(registry: Mapping[str, type[Declared]], field: str = "prior") -> BeforeValidator:
@@ -109,7 +112,7 @@ def read_named(value: object, registry: Mapping[str, type[Declared]], field: str
         return value
     if not isinstance(value, Mapping):
         names = ", ".join(sorted(kind.__name__ for kind in registry.values()))
-        raise ValueError(f"must be one of {names}, got {value!r}")
+        raise ValueError(f"must be one of {names}, got {in_short(value)}")
     if field not in value:
         raise ValueError(f"{field} is required: one of {allowed(registry)}")
     return choose(value[field], registry, field).model_validate(value)
@@ -130,8 +133,43 @@ def whole(name: str, value: object, minimum: int = 1, maximum: int = 2**63 - 1) 
     """
     if not _is_finite(value) or value != int(value) or not minimum <= value <= maximum:
         limits = f"at least {minimum}" if maximum >= 2**63 - 1 else f"from {minimum} to {maximum}"
-        raise DeclarationError(f"{name}={value!r}: must be a whole number, {limits}")
+        raise DeclarationError(f"{name}={in_short(value)}: must be a whole number, {limits}")
     return int(value)
+
+
+def whole_numbers(name: str, value: object) -> list[int]:
+    """Validate an argument that is one or several positive whole numbers; each is kept once.
+
+    A text is read as at the terminal: ``"3"``, ``"2,4,6"`` or ``"1-9"``.
+
+    Raises
+    ------
+    DeclarationError
+        When it is anything else, or there is none.
+
+    Examples
+    --------
+    >>> whole_numbers("n_components", "1-3,6"), whole_numbers("n_components", range(1, 3))
+    ([1, 2, 3, 6], [1, 2])
+    >>> whole_numbers("n_components", "4-2")
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: n_components='4-2': '4-2' is not a number or a range; give 3, or 2,4,6, or 1-9
+    """
+    if isinstance(value, str):
+        return [*dict.fromkeys(number for part in value.split(",") for number in _range(name, value, part))]
+    numbers = [*dict.fromkeys(whole(name, k) for k in (value if isinstance(value, Iterable) else [value]))]
+    if not numbers:
+        raise DeclarationError(f"{name}={value!r}: give at least one number, for example range(1, 10)")
+    return numbers
+
+
+def _range(name: str, text: str, part: str) -> range:
+    match = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last:
+        raise DeclarationError(f"{name}={text!r}: {part!r} is not a number or a range; give 3, or 2,4,6, or 1-9")
+    return range(first, last + 1)
 
 
 def _is_finite(value: object) -> TypeGuard[float]:
@@ -147,7 +185,7 @@ def positive(name: str, value: object) -> float:
         When it is anything else.
     """
     if not _is_finite(value) or not value > 0:
-        raise DeclarationError(f"{name}={value!r}: must be a positive number")
+        raise DeclarationError(f"{name}={in_short(value)}: must be a positive number")
     return float(value)
 
 
@@ -160,7 +198,7 @@ def probability(name: str, value: object) -> float:
         When it is anything else.
     """
     if not _is_finite(value) or not 0 < value < 1:
-        raise DeclarationError(f"{name}={value!r}: must be between 0 and 1")
+        raise DeclarationError(f"{name}={in_short(value)}: must be between 0 and 1")
     return float(value)
 
 
@@ -173,9 +211,8 @@ def _numbers(value: object, max_dims: int, above_zero: bool) -> object:
         fits = False
     if not fits or not np.isfinite(array).all() or (above_zero and array.ndim < 2 and not (array > 0).all()):
         kind = "positive number" if above_zero else "number"
-        raise ValueError(
-            f"must be a {kind}, or {('one for each column', 'a vector or a matrix')[max_dims - 1]}, got {value!r}"
-        )
+        more = ("one for each column", "a vector or a matrix")[max_dims - 1]
+        raise ValueError(f"must be a {kind}, or {more}, got {in_short(value)}")
     return _tuples(array.astype(np.float64).tolist())
 
 
@@ -187,7 +224,7 @@ def no_boolean(value: object) -> object:
     ValueError
     """
     if isinstance(value, bool | np.bool_):
-        raise ValueError(f"must be a number, got {value!r}")
+        raise ValueError(f"must be a number, got {in_short(value)}")
     return value
 
 

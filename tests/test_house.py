@@ -24,7 +24,7 @@ HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian"
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
-wording late temporary blas
+wording late temporary blas synonyms
 errors
 memory progress
 sweep

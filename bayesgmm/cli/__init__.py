@@ -21,6 +21,7 @@ from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
 from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
+    COUNT,
     CardName,
     Columns,
     Covariance,
@@ -76,7 +77,7 @@ def fit(
         ),
     ],
     data: OwnOrFile = None,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", **COUNT, help="Number of components.")] = None,
     model: CardName = None,
     covariance: Covariance = None,
     method: Method = None,

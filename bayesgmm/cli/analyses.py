@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, TABLES, covariances, either, files, late, one_of
-from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import Drop, Id, Keep, TransformOption, chosen, show_check
 from bayesgmm.cli.terminal import (
@@ -101,8 +100,8 @@ def anomalies(
     id: Id = None,  # noqa: A002
     keep: Keep = None,
     components: Annotated[
-        int | None,
-        typer.Option("-k", "--components", help="Number of components. (default: chosen on held-out rows)"),
+        str | None,
+        typer.Option("-k", "--components", help="Number of components, or 1-9. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
         str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=late(one_of, covariances))
@@ -266,7 +265,7 @@ def cluster(
         warnings.simplefilter("ignore", FitWarning)  # the answer ends with the verdict
         clusters = cluster_table(
             check,
-            n_components=component_counts(components),
+            n_components=components,
             covariance=names_of(covariance),
             transform=transform,
             method=method,

@@ -1,6 +1,5 @@
 """The commands ``select`` and ``compare``: numbers of components, and methods."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from bayesgmm.cli.data import check_picture, check_table, declare, measured, rea
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
+    COUNT,
     CardName,
     Columns,
     Covariance,
@@ -77,9 +77,10 @@ def select(
     seed: Seed = None,
 ) -> None:
     """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
+    from bayesgmm.declared import whole_numbers
     from bayesgmm.model_selection.selection import select as run
 
-    counts = component_counts(components)
+    counts = whole_numbers("n_components", components)
     if output is not None:
         check_table(output, data)
     if plot is not None:
@@ -164,35 +165,6 @@ def _draw_numbers(found: "xr.DataTree", path: Path) -> None:
     wrote(path)
 
 
-def component_counts(text: str) -> list[int]:
-    """Parse the text of ``-k`` into numbers of components.
-
-    Raises
-    ------
-    DeclarationError
-        When a part is not a number or a range.
-
-    Examples
-    --------
-    >>> component_counts("1-3,6")
-    [1, 2, 3, 6]
-    >>> component_counts("4-2")
-    Traceback (most recent call last):
-        ...
-    bayesgmm.errors.DeclarationError: -k 4-2: '4-2' is not a number of components; give 3, or 2,4,6, or 1-9
-    """
-    from bayesgmm.errors import DeclarationError
-
-    counts: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last:
-            raise DeclarationError(f"-k {text}: {part!r} is not a number of components; give 3, or 2,4,6, or 1-9")
-        counts += range(first, last + 1)
-    return [*dict.fromkeys(counts)]
-
-
 def _show_selection(table: "pd.DataFrame", criterion: str, saved: bool) -> None:
     fitted = table[table[criterion].notna()]
     record(criterion=criterion, choices=records(table))
@@ -220,7 +192,7 @@ def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
 
 def compare(
     data: DataFile,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", **COUNT, help="Number of components.")] = None,
     methods: Annotated[
         str,
         typer.Option(

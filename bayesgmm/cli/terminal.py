@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -95,6 +95,25 @@ Method = Annotated[
 DataAnywhere = Annotated[
     bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
 ]
+
+
+def one_count(text: str) -> int:
+    """Read the number of components of ``-k``.
+
+    Raises
+    ------
+    typer.BadParameter
+        When it is not one positive whole number.
+    """
+    if text.strip().isdecimal() and int(text):
+        return int(text)
+    several = re.fullmatch(r"\d+([-,:]\d+)+", text.strip())
+    instead = f"; to try several: bayesgmm select TABLE -k {text.replace(':', '-')}" if several else ""
+    raise typer.BadParameter(f"{text!r} is not a whole number of at least 1; write for example -k 3{instead}")
+
+
+COUNT: dict[str, Any] = {"parser": one_count, "metavar": "<int>"}
+"""Settings of an option with a number of components."""
 QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
 CALLS = {

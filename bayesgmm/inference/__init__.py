@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
-from inspect import cleandoc
+from inspect import cleandoc, signature
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -145,9 +145,9 @@ def fit(
     >>> fitted["posterior"]["component"].values.tolist()
     ['high', 'low']
     """
-    as_model(model)
+    as_model(model, data)
     engine = engine_named(method)
-    chosen = engine.checked(settings)
+    chosen = engine.checked(settings, signature(fit).parameters)
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
