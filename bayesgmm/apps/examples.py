@@ -148,7 +148,7 @@ def write_examples(folder: Path) -> dict[str, str]:
     """
     from importlib.resources import files
 
-    made_folder(folder, WORDS)
+    made_folder(folder, [*TABLES, PHOTO, RECORDING])
     for name, table in TABLES.items():
         write_csv(table(), folder / name, index=False)
     picture = files("sklearn.datasets.images") / "flower.jpg"
