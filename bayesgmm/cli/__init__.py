@@ -19,6 +19,8 @@ from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Tune
+from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
     COUNT,
@@ -84,10 +86,14 @@ def fit(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
-    draws: Annotated[int | None, typer.Option(help="Minimum number of draws of each chain.")] = None,
-    max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
-    chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
+    draws: Draws = None,
+    max_draws: MaxDraws = None,
+    chains: Chains = None,
+    tune: Tune = None,
+    n_init: Starts = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same draws. (default: 0; for a card's own data its own)")
+    ] = None,
     data_anywhere: DataAnywhere = False,
 ) -> None:
     """Fit a mixture to a table, or the mixture of a card to its own data."""
@@ -99,10 +105,9 @@ def fit(
     card = declare(model, components, covariance, data_anywhere)
     given = read_for(card, data, columns, noise_columns, label_column)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
-    counts = {"draws": draws, "max_draws": max_draws, "chains": chains}
-    settings |= {name: value for name, value in counts.items() if value is not None}
-    if seed is None and data is None:
-        seed = card.fit.seed
+    settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
+    if seed is None:
+        seed = card.fit.seed if data is None else 0
     result = fit_mixture(card.mixture, given.frame, method or card.fit.method, **given.known, seed=seed, **settings)
     schema.save(result, output)
     points = schema.observed(result)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -313,6 +314,24 @@ def test_the_demo_shows_and_writes(tmp_path):
 def test_the_demo_leaves_out_recordings_without_their_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
     assert set(examples.WORDS) - set(examples.write_examples(tmp_path)) == {"recordings", "new.wav"}
+
+
+def test_fit_without_a_seed_has_one_all_the_same(folder):
+    for name in ("a.nc", "b.nc"):
+        assert run("fit", "flowers.csv", "-k", 2, "--method", "em", "-o", name, cwd=folder).returncode == 0
+    first, second = (bg.load(folder / name) for name in ("a.nc", "b.nc"))
+    assert bg.info(first).seed == 0
+    assert first["posterior"].equals(second["posterior"])
+
+
+def test_compare_gives_each_method_the_settings_that_it_has(folder):
+    args = ["compare", "flowers.csv", "-k", 2, "--methods", "em,gibbs", "--draws", 60, "--max-draws", 60, "--n-init", 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        done = run(*args, "--json", cwd=folder)
+    assert [row["problem"] for row in document(done)["methods"]] == ["", ""]
+    wrong = run("compare", "flowers.csv", "-k", 2, "--methods", "em", "--draws", 60, cwd=folder)
+    assert "method 'em' has no setting 'draws'; a setting of method 'nuts'" in wrong.stderr
 
 
 def test_datasets_are_listed_and_saved(tmp_path):
