@@ -49,6 +49,8 @@ from .screening.results import DataCheck
 from .transforms.columns import ColumnTransforms
 from .transforms.curves import Arcsinh, Power
 
+__version__: str
+
 __all__ = [
     "AnomalyDetector",
     "Arcsinh",

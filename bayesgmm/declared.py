@@ -3,21 +3,112 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from inspect import Parameter, Signature
 from numbers import Real
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeGuard, dataclass_transform
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Self,
+    TypeGuard,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.notebooks import declaration_html
 from bayesgmm.wording import in_short
 
 if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
     from pydantic_core import ErrorDetails
+else:
+    ModelMetaclass = type(BaseModel)  # it has no public name
+
+
+class Written(str):
+    """A type as it is written in a signature, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text itself."""
+        return str(self)
+
+
+def type_in_words(kind: Any) -> Written:
+    """Write a type as the documentation does: by the names of the classes, without validators.
+
+    Examples
+    --------
+    >>> type_in_words(float | tuple[float, ...] | None)
+    float | tuple[float, ...] | None
+    """
+    parts = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return Written(" | ".join(map(type_in_words, parts)))
+    if get_origin(kind) is Literal:
+        return Written(" | ".join(map(repr, parts)))
+    if parts:
+        inside = ("..." if part is ... else type_in_words(part) for part in parts)
+        return Written(f"{get_origin(kind).__name__}[{', '.join(inside)}]")
+    return Written("None" if kind is type(None) else getattr(kind, "__name__", str(kind)))
+
+
+class DeclaredClass(ModelMetaclass):
+    """Class of declarations: ``help`` and completion show its own parts, in words, and not those of pydantic."""
+
+    @property
+    def __signature__(self) -> Signature:
+        """Parameters with their types and defaults."""
+        return _signature(self)  # type: ignore[arg-type]  # a class of this metaclass is a declaration
+
+    @__signature__.setter
+    def __signature__(self, made_by_pydantic: object) -> None:
+        pass
+
+    def __dir__(self) -> list[str]:
+        """List the names that are not pydantic's."""
+        return [name for name in super().__dir__() if not is_of_pydantic(name)]
+
+
+def _signature(kind: type["Declared"]) -> Signature:
+    kinds, hidden = get_type_hints(kind), names_of_kind(kind)
+    shown = {name: field for name, field in kind.model_fields.items() if name not in hidden}
+    defaults = {
+        name: Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
+        for name, field in shown.items()
+    }
+    either = Parameter.POSITIONAL_OR_KEYWORD
+    return Signature(
+        [Parameter(name, either, default=defaults[name], annotation=type_in_words(kinds[name])) for name in shown]
+    )
+
+
+def names_of_kind(kind: type["Declared"]) -> set[str]:
+    """Return the fields that only name the class, for files: ``prior = "dirichlet"``."""
+    return {name for name, field in kind.model_fields.items() if _is_one_word(field.annotation)}
+
+
+def _is_one_word(kind: Any) -> bool:
+    return get_origin(kind) is Literal and len(get_args(kind)) == 1
+
+
+def is_of_pydantic(name: str) -> bool:
+    """Return True for an attribute that all models of pydantic have."""
+    return name.startswith("__pydantic") or (name in vars(BaseModel) and not hasattr(object, name))
 
 
 @dataclass_transform(kw_only_default=False)
-class Declared(BaseModel):
+class Declared(BaseModel, metaclass=DeclaredClass):
     """Frozen, validated value that can be written in Python, TOML and JSON.
 
     Its fields can be given by position or by name.
@@ -31,6 +122,7 @@ class Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a declaration of fields that are given by position or by name."""
         fields = list(type(self).model_fields)
         if len(args) > len(fields):
             raise DeclarationError(f"{type(self).__name__} takes {', '.join(fields)}; got {len(args)} values")
@@ -64,6 +156,23 @@ class Declared(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise _declaration_error(error, where, cls) from None
+
+    def __repr_args__(self) -> "Iterable[tuple[str | None, Any]]":
+        """Return what the representation shows: all but the fields that only name the class."""
+        hidden = names_of_kind(type(self))
+        return [(name, value) for name, value in super().__repr_args__() if name not in hidden]
+
+    def __str__(self) -> str:
+        """Return the declaration as it is written in Python."""
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        fields = {name: value for name, value in self if name not in names_of_kind(type(self))}
+        return declaration_html(type(self), fields)
+
+    def __dir__(self) -> list[str]:
+        """List the names that are not pydantic's."""
+        return [name for name in super().__dir__() if not is_of_pydantic(name)]
 
     def plain(self) -> dict[str, Any]:
         """Return the declaration as plain values, as in a card, without the fields that are not set."""

@@ -264,7 +264,7 @@ def test_every_card_has_a_page(extension, tmp_path):
     assert all(f'bg.run_card("{name}"' in gallery for name in bg.model.cards())
 
 
-@pytest.mark.parametrize("name", ["mathml", "public_names", "offline", "card_pages"])
+@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages"])
 def test_the_examples_of_what_builds_the_pages_hold(name, extension):
     if name != "card_pages":
         pytest.importorskip("sphinx")

@@ -25,6 +25,7 @@ MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
 wording late temporary blas synonyms
+notebooks
 errors
 memory progress
 sweep

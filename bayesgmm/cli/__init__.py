@@ -55,9 +55,9 @@ app = App(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        import bayesgmm
 
-        say(f"bayesgmm {version('bayesgmm')}")
+        say(f"bayesgmm {bayesgmm.__version__}")
         raise typer.Exit
 
 

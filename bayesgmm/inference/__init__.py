@@ -1,5 +1,6 @@
 """``fit``: fits a model to data by an engine."""
 
+import logging
 import math
 import os
 import time
@@ -41,6 +42,8 @@ from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -160,13 +163,19 @@ def fit(
     given = {} if start is None else {"start": _started(engine, as_fit(start), density, points)}
     conflicts = resolved.contradictions(points.summary)
     warn(conflicts)
+    log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
     with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
+    log.info("fitted by %s in %.2f s", method, run.seconds)
     return finish(density, points, estimate, run, cores)
+
+
+def _size(density: LogPosterior) -> tuple[int, int, int]:
+    return density.n_components, density.blocks.n_points, density.n_features
 
 
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
