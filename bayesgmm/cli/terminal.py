@@ -97,17 +97,18 @@ DataAnywhere = Annotated[
 ]
 
 
-def one_count(text: str) -> int:
-    """Read the number of components of ``-k``.
+def one_count(value: str | int) -> int:
+    """Read the number of components of ``-k``; a default is a number already.
 
     Raises
     ------
     typer.BadParameter
         When it is not one positive whole number.
     """
-    if text.strip().isdecimal() and int(text):
+    text = str(value).strip()
+    if text.isdecimal() and int(text):
         return int(text)
-    several = re.fullmatch(r"\d+([-,:]\d+)+", text.strip())
+    several = re.fullmatch(r"\d+([-,:]\d+)+", text)
     instead = f"; to try several: bayesgmm select TABLE -k {text.replace(':', '-')}" if several else ""
     raise typer.BadParameter(f"{text!r} is not a whole number of at least 1; write for example -k 3{instead}")
 

@@ -67,6 +67,7 @@ def co_clustering(
     Dataset
         ``probability`` [point, point_bis], float32, symmetric, 1 on the diagonal. Attributes: ``draws``, the number of
         draws, and ``n_points``, the number of points before a subset was taken.
+        ``answer["probability"].to_pandas()`` is a table.
 
     Raises
     ------

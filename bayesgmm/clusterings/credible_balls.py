@@ -49,6 +49,7 @@ def credible_ball(
         with the most clusters (the first draw if several are equally far); ``distance`` and ``n_clusters``
         [bound]; ``radius``; ``draw_distance`` [draw], the distance of every draw from the optimal partition. Distances
         are in the units of the loss (bits for ``'vi'``). Cluster 0 is the largest.
+        ``answer["label"].to_pandas().T`` is a table, a row for each point.
 
     Raises
     ------

@@ -128,6 +128,7 @@ def n_clusters(
     DataArray
         ``probability`` [n_clusters], for 1 to the number of components or merged clusters. Coordinates ``lowest`` and
         ``highest`` [n_clusters]: the smallest and largest probability in a single chain.
+        ``answer.to_series()`` is a table.
 
     Raises
     ------

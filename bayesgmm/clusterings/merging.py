@@ -93,6 +93,7 @@ def merge_components(
         If by ``'valley'`` all clusters but one are small, the choice is one cluster. Attributes: ``n_clusters``,
         the choice, ``rule``, ``draws``, ``ci_prob``. Pass the result to ``partition``, ``co_clustering`` and
         ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
+        ``answer[["entropy", "overlap"]].to_dataframe()`` is a table, a row for each number.
 
     Raises
     ------

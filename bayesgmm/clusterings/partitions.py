@@ -86,6 +86,7 @@ def partition(
         every draw) to nearly 1 (a different cluster in every draw); ``size`` [cluster], the number of points;
         ``expected_loss``, in bits for ``'vi'``. Attributes: ``loss``, ``n_clusters``, ``draws`` (the number of draws
         of the labels, from ``posterior_draws`` posterior draws), ``seed``, ``split_cost``, ``join_cost``.
+        ``answer[["label", "expected_distance"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

@@ -62,6 +62,8 @@ def component_table(fit: FitLike, ci_prob: float = 0.9) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     ci_prob = probability("ci_prob", ci_prob)
     posterior = aligned(fit)
     p, transforms = posterior.parameters, transforms_of(fit)
@@ -72,7 +74,7 @@ def component_table(fit: FitLike, ci_prob: float = 0.9) -> "pd.DataFrame":
     index = pd.MultiIndex.from_product(
         [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
     )
-    return pd.DataFrame(
+    return WholeTable(
         {"mean": values.mean(axis=0).ravel(), "lower": lower.ravel(), "upper": upper.ravel()}, index=index
     )
 

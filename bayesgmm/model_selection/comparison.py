@@ -127,6 +127,8 @@ def compare(fits: Mapping[str, FitLike], reference: str | None = None, *, eviden
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
 
+    from bayesgmm.whole_tables import WholeTable
+
     known = _opened(fits)
     points = _same_points(known)
     first = next(iter(known)) if reference is None else reference
@@ -142,7 +144,7 @@ def compare(fits: Mapping[str, FitLike], reference: str | None = None, *, eviden
     if evidence:
         rows = {name: row | _evidence(known[name].tree) for name, row in rows.items()}
     columns = [*COLUMNS, *(EVIDENCE if evidence else ())]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("fit")
+    return WholeTable(pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("fit"))
 
 
 def _stacked(left_out: dict[str, LeftOut], fits: dict[str, Opened]) -> dict[str, float]:

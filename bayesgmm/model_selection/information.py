@@ -248,12 +248,14 @@ def _named(quantities: Quantities, moved: Array) -> str:
 def _table(quantities: Quantities, components: Array, estimate: Array, error: Array, ci_prob: float) -> "pd.DataFrame":
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     values, errors = (each.reshape(len(components), -1).T for each in (estimate, error))
     ends = [_interval(*one, ci_prob) for one in zip(values, errors, quantities.transforms, strict=True)]
     lower, upper = (np.column_stack(side).ravel() for side in zip(*ends, strict=True))
     index = pd.MultiIndex.from_product([components, quantities.names], names=["component", "quantity"])
     columns = {"estimate": estimate, "standard_error": error, "lower": lower, "upper": upper}
-    return pd.DataFrame(columns, index=index)
+    return WholeTable(columns, index=index)
 
 
 def _interval(estimate: Array, error: Array, transform: Transform, ci_prob: float) -> tuple[Array, Array]:

@@ -267,10 +267,12 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
     """Sort the rows by the criterion, those without it last; ties stay in the order given."""
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
-    return table.iloc[order].reset_index(drop=True)
+    return WholeTable(table.iloc[order].reset_index(drop=True))
 
 
 def _covariances(covariance: str | Sequence[str]) -> list[str]:

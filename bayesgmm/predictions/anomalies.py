@@ -117,6 +117,7 @@ def anomaly_scores(
         for a fit with transforms that of the transformed columns, so that it does not depend on their units;
         ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the minimum rate at which the point is flagged, and
         ``anomaly`` [point], True for flagged points. Attributes: ``reference``, ``n_reference``, ``fdr``.
+        ``answer.to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

@@ -53,6 +53,7 @@ def deconvolve(
         ``mean`` and ``sd`` [point, feature] of the true values, ``covariance`` [point, feature, feature_bis], and
         ``draws`` [draw, point, feature], all in the units of the data. An exact value has itself, and 0. A missing
         value is estimated from the others of its row, as by ``impute``.
+        ``answer["mean"].to_pandas()`` is a table.
 
     Raises
     ------

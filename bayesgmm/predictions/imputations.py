@@ -59,6 +59,8 @@ def impute(
         ``mean`` and ``sd`` [point, feature], of each missing value given what is observed of its row (an observed value
         has itself, and 0); ``draws`` [imputation, point, feature], the completed data; ``missing`` [point, feature].
         All in the units of the data.
+        ``answer["draws"].sel(imputation=0).to_pandas()`` is a completed table, ``answer["mean"].to_pandas()`` the
+        means.
 
     Raises
     ------

@@ -70,6 +70,7 @@ def assignments(
         ``probability`` [point, component], rows sum to one; ``label`` [point], the most probable component;
         ``entropy`` [point], from 0 to 1 (0 when K is 1). With a background all three are conditional on the point
         not being from the background, and ``background`` [point] is the probability that it is.
+        ``assignments_table`` returns the same as a table: ``bg.assignments_table(fit)``.
 
     Raises
     ------
@@ -157,6 +158,8 @@ def density(
         ``density`` [point], the posterior mean, in one over the product of the columns' units; ``log_density``
         [point], its logarithm; ``band`` [point, ci_bound], with ``ci_bound`` ``lower`` and ``upper``. For a point
         estimate (one draw) the band is NaN. With ``keep_draws`` also ``log_density_draws`` [draw, point].
+        ``answer[["density", "log_density"]].to_dataframe()`` and ``answer["band"].to_pandas()`` are tables, a row
+        for each point.
 
     Raises
     ------
@@ -285,6 +288,7 @@ def conditional_density(
     -------
     Dataset
         As from ``density``, with the points ``x`` [point, feature]. The attributes ``given`` and ``average`` are texts.
+        ``answer[["density", "log_density"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

@@ -73,6 +73,7 @@ def explain_anomalies(
         z-score and the expectation given the cells that are not suspect; ``z`` and ``marginal_z`` [point, feature];
         ``expected`` [point, feature], the expectation given all other columns, in data units; ``reason`` [point], a
         text that names up to three suspect columns, or says that the point is ordinary.
+        ``answer[["component", "reason"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------
