@@ -2,9 +2,21 @@
 
 >>> import bayesgmm as bg
 >>> bg.MixtureModel(n_components=2).weights
-Dirichlet(concentration=1.0, prior='dirichlet')
+Dirichlet(concentration=1.0)
 """
+
+import logging
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent until a program configures logging
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
+    return _public(name)

@@ -28,6 +28,7 @@ from .model_selection.transform_choice import choose_transforms, transform_table
 from .posterior.info import FitInfo, info
 from .posterior.schema import load, save
 from .predictions.anomalies import anomaly_scores
+from .predictions.assignment_tables import assignments_table
 from .predictions.deconvolution import deconvolve
 from .predictions.elicitation import elicit, prior_predictive
 from .predictions.imputations import impute
@@ -48,6 +49,8 @@ from .screening.checks import data_check
 from .screening.results import DataCheck
 from .transforms.columns import ColumnTransforms
 from .transforms.curves import Arcsinh, Power
+
+__version__: str
 
 __all__ = [
     "AnomalyDetector",
@@ -90,6 +93,7 @@ __all__ = [
     "anomaly_scores",
     "apps",
     "assignments",
+    "assignments_table",
     "bootstrap_test",
     "build_model",
     "choose_transforms",

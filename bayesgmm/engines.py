@@ -12,6 +12,7 @@ from textwrap import fill, indent
 from typing import Any, Literal
 
 from bayesgmm.errors import DeclarationError, allowed, choose, did_you_mean
+from bayesgmm.wording import alternatives
 
 Kind = Literal["sampler", "approximation", "point estimate"]
 Value = int | float | str | None
@@ -150,8 +151,14 @@ class Engine:
         """Default of each setting."""
         return {setting.name: setting.default for setting in self.settings}
 
-    def checked(self, given: Mapping[str, object]) -> dict[str, Value]:
+    def checked(self, given: Mapping[str, object], others: Iterable[str] = ()) -> dict[str, Value]:
         """Return all settings: the given ones, validated, and the defaults of the others.
+
+        Parameters
+        ----------
+        given : mapping
+        others : iterable of str
+            Further arguments of the function that takes the settings, which an error may name.
 
         Raises
         ------
@@ -161,10 +168,17 @@ class Engine:
         known = {setting.name: setting for setting in self.settings}
         for name in given:
             if name not in known:
+                instead = self._instead(name, others)
                 raise DeclarationError(
-                    f"method {self.name!r} has no setting {name!r}; it has {allowed(known)}{did_you_mean(name, known)}"
+                    f"method {self.name!r} has no setting {name!r}{instead}\n  It has {allowed(known)}."
                 )
         return self.defaults | {name: known[name].checked(value) for name, value in given.items()}
+
+    def _instead(self, name: str, others: Iterable[str]) -> str:
+        """Return what to write instead of a setting that the engine lacks."""
+        if able := [other.name for other in ENGINES.values() if name in other.defaults]:
+            return f"; a setting of method {alternatives([repr(other) for other in able])}"
+        return did_you_mean(name, dict.fromkeys([*self.defaults, *others]))
 
     def refused(self, model: object) -> dict[Limit, dict[str, str]]:
         """Return the limitations that exclude a MixtureModel, each with the unsupported parts and alternatives."""

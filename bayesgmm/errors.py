@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from bayesgmm.wording import printable
+from bayesgmm.synonyms import written_here
+from bayesgmm.wording import in_short, printable
 
 
 class BayesGMMError(Exception):
@@ -192,7 +193,7 @@ def choose[T](name: object, registry: Mapping[str, T], what: str) -> T:
     """
     if isinstance(name, str) and name in registry:
         return registry[name]
-    raise UnknownName(f"{what}={name!r} is not one of {allowed(registry)}{did_you_mean(name, registry)}")
+    raise UnknownName(f"{what}={in_short(name)} is not one of {allowed(registry)}{did_you_mean(name, registry)}")
 
 
 def allowed(registry: Mapping[str, object]) -> str:
@@ -201,6 +202,14 @@ def allowed(registry: Mapping[str, object]) -> str:
 
 
 def did_you_mean(name: object, registry: Mapping[str, object]) -> str:
-    """Return ``"; did you mean 'full'?"`` when the registry has a similar name, else an empty text."""
+    """Return what to write instead of a name that is not in a registry: one of a similar spelling or of equal meaning.
+
+    Examples
+    --------
+    >>> did_you_mean("fulll", {"full": 1}), did_you_mean("random_state", {"seed": 1}), did_you_mean("x", {"full": 1})
+    ("; did you mean 'full'?", '; write seed=1', '')
+    """
+    if here := written_here(name, registry):
+        return f"; write {here}"
     close = difflib.get_close_matches(str(name), list(registry), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

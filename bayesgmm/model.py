@@ -1,6 +1,7 @@
 """Declaration of a mixture model: number of components, covariance family and priors."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -19,7 +20,7 @@ from bayesgmm.priors.covariances import COVARIANCE_PRIORS, CovariancesPrior, Wis
 from bayesgmm.priors.means import MEANS, MeansPrior, NormalMeans
 from bayesgmm.priors.weights import WEIGHTS, Dirichlet, WeightsPrior
 from bayesgmm.sweep.stats import Array
-from bayesgmm.wording import plural
+from bayesgmm.wording import in_short, plural
 
 IntArray = NDArray[np.intp]
 
@@ -28,7 +29,12 @@ FAR = 100  # ratio of two scales above which one of them is probably a mistake
 
 
 def _plain_integer(value: object) -> object:
-    """Convert numpy's integers, as in ``for k in np.arange(1, 6)``."""
+    """Convert numpy's integers, as in ``for k in np.arange(1, 6)``; refuse several numbers."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        raise ValueError(
+            f"must be one number, got {in_short(value)}; to compare several, write select(data, n_components="
+            "range(1, 10)), or weights=FiniteMixture() with the largest"
+        )
     return int(value) if isinstance(value, np.integer) else value
 
 
@@ -181,17 +187,26 @@ class MixtureModel(Declared):
         return tomli_w.dumps({"mixture": self.plain()})
 
 
-def as_model(value: object) -> MixtureModel:
-    """Validate an argument that must be a declaration.
+def as_model(value: object, data: object = None) -> MixtureModel:
+    """Validate an argument that must be a declaration, and is followed by data.
 
     Raises
     ------
     DeclarationError
         When it is anything else.
+
+    Examples
+    --------
+    >>> as_model([[0.0], [1.0]], MixtureModel(2))
+    Traceback (most recent call last):
+        ...
+    bayesgmm.errors.DeclarationError: the data are given before the model; give the model first, as in fit(model, data)
     """
-    if not isinstance(value, MixtureModel):
-        raise DeclarationError(f"model={value!r}: must be a MixtureModel, for example MixtureModel(n_components=3)")
-    return value
+    if isinstance(value, MixtureModel):
+        return value
+    if isinstance(data, MixtureModel):
+        raise DeclarationError("the data are given before the model; give the model first, as in fit(model, data)")
+    raise DeclarationError(f"model={in_short(value)}: must be a MixtureModel, for example MixtureModel(n_components=3)")
 
 
 def model_from_json(text: str) -> MixtureModel:

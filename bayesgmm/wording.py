@@ -1,8 +1,9 @@
 """Counts and lists of names in sentences; text that is safe for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 FEWER = "fewer components"
+SHORT = 100  # characters of a value that an error message repeats
 SHOWN = 5  # names that an error message lists
 # Characters that move the cursor, change colours, ring, or reverse the direction of text
 CONTROL = [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -64,6 +65,22 @@ def advice(n_components: int, *options: str) -> str:
     """
     possible = [option for option in options if option != FEWER or n_components > 1]
     return f"Try {alternatives(possible)}."
+
+
+def in_short(value: object) -> str:
+    """Describe a value that an argument has: as it is written, or by its kind and shape if that is long.
+
+    Examples
+    --------
+    >>> in_short(0.5), in_short([[1.0, 2.0]] * 99)
+    ('0.5', 'a list of 99')
+    """
+    written = repr(value)
+    if len(written) <= SHORT and "\n" not in written:
+        return written
+    shape = getattr(value, "shape", None)
+    size = f"of shape {shape}" if shape is not None else f"of {len(value)}" if isinstance(value, Sized) else ""
+    return f"a {type(value).__name__} {size}".rstrip()
 
 
 def printable(text: str) -> str:

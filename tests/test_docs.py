@@ -15,7 +15,10 @@ import matplotlib as mpl
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.apps.examples import write_examples
 from notebooks import smaller
+from tests.commands import run as command_line
+from tests.test_readme import typed as typed_in_readme
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -219,6 +222,28 @@ def test_every_command_on_the_pages_exists():
     assert wrong == []
 
 
+def typed(name):
+    """The lines of a guide that are typed at a terminal, without those that README's test runs and none reads."""
+    lines = re.findall(r"^bayesgmm .*$", (DOCS / "guides" / name).read_text(), re.MULTILINE)
+    again = [line for line in typed_in_readme() if line.split()[1] not in ("fit", "speech")]
+    return [line for line in lines if line not in again]
+
+
+@pytest.mark.parametrize("name", ["terminal.md", "missing.md", "known_labels.md", "noise.md"])
+def test_the_lines_of_a_guide_run_as_typed_where_the_demo_has_run(name, tmp_path, monkeypatch, undrawn, few_draws):
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
+    write_examples(tmp_path)
+    failed = {}
+    for line in typed(name):
+        command, _, target = line.partition(" > ")
+        done = command_line(*shlex.split(command, comments=True)[1:], cwd=tmp_path)
+        if target:
+            (tmp_path / target).write_text(done.stdout)
+        if done.returncode:
+            failed[line] = done.stderr
+    assert failed == {}
+
+
 def test_lessons_are_copied_and_removed_again(extension, tmp_path):
     course, notebooks = extension("course"), tmp_path / "notebooks"
     notebooks.mkdir()
@@ -239,7 +264,7 @@ def test_every_card_has_a_page(extension, tmp_path):
     assert all(f'bg.run_card("{name}"' in gallery for name in bg.model.cards())
 
 
-@pytest.mark.parametrize("name", ["mathml", "public_names", "offline", "card_pages"])
+@pytest.mark.parametrize("name", ["mathml", "offline", "card_pages"])
 def test_the_examples_of_what_builds_the_pages_hold(name, extension):
     if name != "card_pages":
         pytest.importorskip("sphinx")

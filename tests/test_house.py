@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"arviz", "jinja2", "librosa", "matplotlib", "nutpie", "pandas", "sklearn", "typer", "xarray", "pymc", "jax"}
 HEAVY |= {"skimage", "PIL"}
 MAY_BE_HEAVY = (
+    "whole_tables",
     "cli",
     "pymc_ops",
     "inference.prior_distributions",
@@ -24,7 +25,8 @@ HEAVY_ESTIMATORS = ("anomalies", "bayesian", "classifier", "density", "gaussian"
 MAY_BE_HEAVY += tuple(f"estimators.{name}" for name in HEAVY_ESTIMATORS)
 
 ROOMS = """
-wording late temporary blas
+wording late temporary blas synonyms whole_tables
+notebooks
 errors
 memory progress
 sweep

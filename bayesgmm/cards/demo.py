@@ -14,6 +14,7 @@ from bayesgmm.diagnosis.summary import component_table, component_words, converg
 from bayesgmm.files import made_folder, write_csv, write_picture
 from bayesgmm.inference import fit
 from bayesgmm.posterior import schema
+from bayesgmm.predictions.assignment_tables import assignments_table
 from bayesgmm.predictions.predictive import assignments
 
 if TYPE_CHECKING:
@@ -61,18 +62,11 @@ def run(
     show_table(_species_table(flowers, answer))
     show_table(_uncertain_table(flowers, answer))
     schema.save(result, folder / "iris.nc")
-    write_csv(_assignment_frame(flowers, answer), folder / "iris.csv")
+    write_csv(flowers.join(assignments_table(result).round(4)).rename_axis("flower"), folder / "iris.csv")
     write_picture(plots.assignments(result), folder / "iris.png", dpi=110)
     for name, what in WRITTEN.items():
         wrote(folder / name)
         say(f"  {what}")
-
-
-def _assignment_frame(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = flowers.assign(label=answer["label"].values, entropy=answer["entropy"].values.round(4))
-    for k in answer["component"].values:
-        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values.round(4)
-    return frame.rename_axis("flower")
 
 
 def _species_table(flowers: "pd.DataFrame", answer: "xr.Dataset") -> "Table":

@@ -12,14 +12,18 @@ from bayesgmm.cli.applications import segment
 from bayesgmm.cli.cards import models
 from bayesgmm.cli.completion import FITS, card_names, files
 from bayesgmm.cli.data import check_picture, declare, read_for
+from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.diagnosis import diagnose
 from bayesgmm.cli.partitions import partition
 from bayesgmm.cli.predictions import assign, deconvolve, density, impute, score
 from bayesgmm.cli.reports import report
 from bayesgmm.cli.selection import compare, select
 from bayesgmm.cli.session import records
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Starts, Tune
+from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.speech import speech
 from bayesgmm.cli.terminal import (
+    COUNT,
     CardName,
     Columns,
     Covariance,
@@ -51,9 +55,9 @@ app = App(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        import bayesgmm
 
-        say(f"bayesgmm {version('bayesgmm')}")
+        say(f"bayesgmm {bayesgmm.__version__}")
         raise typer.Exit
 
 
@@ -75,17 +79,21 @@ def fit(
         ),
     ],
     data: OwnOrFile = None,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", **COUNT, help="Number of components.")] = None,
     model: CardName = None,
     covariance: Covariance = None,
     method: Method = None,
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
-    draws: Annotated[int | None, typer.Option(help="Minimum number of draws of each chain.")] = None,
-    max_draws: Annotated[int | None, typer.Option(help="Maximum number of draws of each chain.")] = None,
-    chains: Annotated[int | None, typer.Option(help="Number of chains.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same draws.")] = None,
+    draws: Draws = None,
+    max_draws: MaxDraws = None,
+    chains: Chains = None,
+    tune: Tune = None,
+    n_init: Starts = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same draws. (default: 0; for a card's own data its own)")
+    ] = None,
     data_anywhere: DataAnywhere = False,
 ) -> None:
     """Fit a mixture to a table, or the mixture of a card to its own data."""
@@ -97,10 +105,9 @@ def fit(
     card = declare(model, components, covariance, data_anywhere)
     given = read_for(card, data, columns, noise_columns, label_column)
     settings: dict[str, Any] = dict(card.fit.settings) if method in (None, card.fit.method) else {}
-    counts = {"draws": draws, "max_draws": max_draws, "chains": chains}
-    settings |= {name: value for name, value in counts.items() if value is not None}
-    if seed is None and data is None:
-        seed = card.fit.seed
+    settings |= chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
+    if seed is None:
+        seed = card.fit.seed if data is None else 0
     result = fit_mixture(card.mixture, given.frame, method or card.fit.method, **given.known, seed=seed, **settings)
     schema.save(result, output)
     points = schema.observed(result)
@@ -164,16 +171,22 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(speech, name="speech")
 app.add_typer(models, name="models")
+app.add_typer(datasets, name="datasets")
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.")] = Path("bayesgmm-demo"),
 ) -> None:
-    """Fit the iris data with NUTS, and show the results."""
+    """Fit the iris data with NUTS, show the results, and write the files that the documentation's examples read."""
+    from bayesgmm.apps.examples import write_examples
     from bayesgmm.cards import demo
 
     demo.run(output, remark, show, show_table, wrote)
+    remark("\nfor the examples of the documentation:")
+    for name, what in write_examples(output).items():
+        wrote(output / name)
+        remark(f"  {what}")
 
 
 @app.command()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, TABLES, covariances, either, files, late, one_of
-from bayesgmm.cli.selection import component_counts
 from bayesgmm.cli.session import records
 from bayesgmm.cli.tables import Drop, Id, Keep, TransformOption, chosen, show_check
 from bayesgmm.cli.terminal import (
@@ -16,15 +15,14 @@ from bayesgmm.cli.terminal import (
     as_options,
     check_other,
     chosen_columns,
-    literal,
     names_of,
+    print_frame,
     record,
     refuse,
     remark,
     say,
     session,
     show,
-    show_table,
     wrote,
 )
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
-    from rich.table import Table
 
     from bayesgmm.apps.tables.anomaly_files import FlagCounts
     from bayesgmm.apps.tables.clusters import Clusters
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # uncertain rows
 SHOWN_COLUMNS = 3
+SPECIAL = "what is special"  # heading
 TRAINING = {
     "new",
     "save",
@@ -101,8 +99,8 @@ def anomalies(
     id: Id = None,  # noqa: A002
     keep: Keep = None,
     components: Annotated[
-        int | None,
-        typer.Option("-k", "--components", help="Number of components. (default: chosen on held-out rows)"),
+        str | None,
+        typer.Option("-k", "--components", help="Number of components, or 1-9. (default: chosen on held-out rows)"),
     ] = None,
     covariance: Annotated[
         str, typer.Option(help="Covariance: full, tied, diag or spherical.", autocompletion=late(one_of, covariances))
@@ -266,7 +264,7 @@ def cluster(
         warnings.simplefilter("ignore", FitWarning)  # the answer ends with the verdict
         clusters = cluster_table(
             check,
-            n_components=component_counts(components),
+            n_components=components,
             covariance=names_of(covariance),
             transform=transform,
             method=method,
@@ -281,7 +279,8 @@ def _show_clusters(clusters: "Clusters") -> None:
     first, *rest = clusters.answer()
     for line in (*clusters.table.words_on_rows(), first):
         say(as_options(line))
-    show_table(_overview(clusters))
+    if not session().json:
+        print_frame(_overview(clusters), texts=(SPECIAL,))
     for line in (*(line for line in rest if not line.startswith("cluster ")), "", *clusters.method()):
         say(as_options(line))
     _show_uncertain(clusters)
@@ -306,18 +305,11 @@ def _show_uncertain(clusters: "Clusters") -> None:
         show(table, "Rows with the most uncertain cluster", saved=True)
 
 
-def _overview(clusters: "Clusters") -> "Table":
-    from rich.box import SIMPLE
-    from rich.table import Table
-
+def _overview(clusters: "Clusters") -> "pd.DataFrame":
     from bayesgmm.apps.tables.profiles import description
 
-    table = Table(box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    for heading in ("cluster", "rows", "share", "uncertain", "silhouette"):
-        table.add_column(heading, justify="right")
-    table.add_column("what is special", overflow="fold")
-    for k, row in clusters.overview.iterrows():
-        silhouette = f"{row['silhouette']:.2f}" if row["silhouette"] == row["silhouette"] else ""
-        numbers = str(k), f"{row['size']:,}", f"{row['share']:.0%}", str(row["uncertain"]), silhouette
-        table.add_row(*numbers, literal(description(clusters.profiles, int(str(k)))))
-    return table
+    shown = clusters.overview[["size", "share", "uncertain", "silhouette"]].rename_axis("cluster")
+    words = {"size": "{:,}", "share": "{:.0%}", "uncertain": "{}", "silhouette": "{:.2f}"}
+    shown = shown.assign(**{name: [*map(form.format, shown[name])] for name, form in words.items()})
+    special = [description(clusters.profiles, int(str(k))) for k in shown.index]
+    return shown.replace("nan", "").rename(columns={"size": "rows"}).assign(**{SPECIAL: special})

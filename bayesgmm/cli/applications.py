@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesgmm.cli.completion import FITS, METHODS, either, files, one_of, some_of
-from bayesgmm.cli.terminal import check_other, names_of, refuse, say, show, wrote
+from bayesgmm.cli.terminal import COUNT, check_other, names_of, refuse, say, show, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def segment(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Output folder.", show_default=False)],
     components: Annotated[
-        int | None, typer.Option("-k", "--components", help="Number of components. (default: 8)")
+        int | None, typer.Option("-k", "--components", **COUNT, help="Number of components. (default: 8)")
     ] = None,
     features: Annotated[
         str | None,

@@ -180,16 +180,16 @@ def check_table(output: Path, *inputs: Path | None) -> None:
     check_other(writable(output, ".csv", ".parquet", ".pq"), *inputs)
 
 
-def write(frame: "pd.DataFrame", path: Path, name: str = "rows") -> None:
+def write(frame: "pd.DataFrame", path: Path, name: str = "rows", *, index: bool = True) -> None:
     """Write a table, and print that; in the JSON document its rows are called ``name``."""
     from bayesgmm.data.tables import PARQUET
     from bayesgmm.files import in_place_of, write_csv
 
     if path.suffix.lower() in PARQUET:
         with in_place_of(path) as partial:
-            frame.to_parquet(partial)
+            frame.to_parquet(partial, index=index)
     else:
-        write_csv(frame, path)
+        write_csv(frame, path, index=index)
     if session().json:
         record(**{name: records(frame)})
     wrote(path, len(frame))

@@ -19,21 +19,10 @@ Seed = Annotated[int, typer.Option(help="Seed of the simulation. The same seed g
 def assign(fit: FitFile, output: TableOut, data: NewData = None, noise_columns: NoiseColumns = None) -> None:
     """Write the most probable component of each point, all probabilities, and their entropy."""
     from bayesgmm.posterior.schema import load
-    from bayesgmm.predictions.predictive import assignments
+    from bayesgmm.predictions.assignment_tables import assignments_table
 
     check_table(output, fit, data)
-    answer = assignments(load(fit), data, noise=noise_of(data, noise_columns))
-    write(_assignment_frame(answer), output, "points")
-
-
-def _assignment_frame(answer: "xr.Dataset") -> "pd.DataFrame":
-    frame = answer[["label", "entropy"]].to_dataframe()
-    frame["label"] = answer["component"].values[frame["label"].to_numpy()]
-    for k in answer["component"].values:
-        frame[f"probability_{k}"] = answer["probability"].sel(component=k).values
-    if "background" in answer:
-        frame["background"] = answer["background"].values
-    return frame
+    write(assignments_table(load(fit), data, noise=noise_of(data, noise_columns)), output, "points")
 
 
 def score(

@@ -1,16 +1,18 @@
 """The commands ``select`` and ``compare``: numbers of components, and methods."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bayesgmm.cli.completion import CRITERIA, METHODS, covariances, either, late, one_of, some_of
 from bayesgmm.cli.data import check_picture, check_table, declare, measured, read_for, write
 from bayesgmm.cli.session import records
+from bayesgmm.cli.settings import Chains, Draws, MaxDraws, Seed, Starts, Tune, known_to
+from bayesgmm.cli.settings import given as chosen_settings
 from bayesgmm.cli.tables import TransformOption
 from bayesgmm.cli.terminal import (
+    COUNT,
     CardName,
     Columns,
     Covariance,
@@ -40,7 +42,6 @@ FAMILIES = "full,tied,diag,spherical"
 MaybeTable = Annotated[
     Path | None, typer.Option("-o", "--output", help="Output file for the table (.csv or .parquet).")
 ]
-Seed = Annotated[int | None, typer.Option(help="The same seed gives the same table.")]
 
 
 def select(
@@ -74,12 +75,14 @@ def select(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
-    seed: Seed = None,
+    n_init: Annotated[int, typer.Option(help="Number of starts of EM for each choice.")] = 10,
+    seed: Seed = 0,
 ) -> None:
     """Select the number of components: fit each choice by EM and show the criteria, the best one first."""
+    from bayesgmm.declared import whole_numbers
     from bayesgmm.model_selection.selection import select as run
 
-    counts = component_counts(components)
+    counts = whole_numbers("n_components", components)
     if output is not None:
         check_table(output, data)
     if plot is not None:
@@ -89,12 +92,15 @@ def select(
     if bayes:
         refuse({"transform"}, "can't be used with --bayes: --bayes fits the columns as they are")
         refuse({"noise_columns"}, "can't be used with --bayes: its sampler needs exact values")
+        refuse({"n_init"}, "can't be used with --bayes: its sampler has other starts")
         refuse({"label_column"}, "can't be used with --bayes: its sampler needs components without names")
         _show_posterior(frame, counts, covariance, output, plot, seed)
         return
     _say_rounded(frame)
     families = names_of(covariance)
-    table = run(frame, counts, families, criterion=criterion, transform=transform, seed=seed, **given.known)
+    table = run(
+        frame, counts, families, criterion=criterion, transform=transform, seed=seed, n_init=n_init, **given.known
+    )
     if (transforms := table.attrs.get("transforms")) is not None:
         for name, fitted in transforms.changed.items():
             say(f"column {name!r} is fitted as {fitted}")
@@ -120,7 +126,7 @@ def _say_rounded(frame: "pd.DataFrame") -> None:
 
 
 def _show_posterior(
-    frame: "pd.DataFrame", counts: list[int], covariance: str, output: Path | None, plot: Path | None, seed: int | None
+    frame: "pd.DataFrame", counts: list[int], covariance: str, output: Path | None, plot: Path | None, seed: int
 ) -> None:
     """Fit a mixture of finite mixtures, and show the posterior of the number of components, uniform a priori.
 
@@ -164,35 +170,6 @@ def _draw_numbers(found: "xr.DataTree", path: Path) -> None:
     wrote(path)
 
 
-def component_counts(text: str) -> list[int]:
-    """Parse the text of ``-k`` into numbers of components.
-
-    Raises
-    ------
-    DeclarationError
-        When a part is not a number or a range.
-
-    Examples
-    --------
-    >>> component_counts("1-3,6")
-    [1, 2, 3, 6]
-    >>> component_counts("4-2")
-    Traceback (most recent call last):
-        ...
-    bayesgmm.errors.DeclarationError: -k 4-2: '4-2' is not a number of components; give 3, or 2,4,6, or 1-9
-    """
-    from bayesgmm.errors import DeclarationError
-
-    counts: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last:
-            raise DeclarationError(f"-k {text}: {part!r} is not a number of components; give 3, or 2,4,6, or 1-9")
-        counts += range(first, last + 1)
-    return [*dict.fromkeys(counts)]
-
-
 def _show_selection(table: "pd.DataFrame", criterion: str, saved: bool) -> None:
     fitted = table[table[criterion].notna()]
     record(criterion=criterion, choices=records(table))
@@ -220,7 +197,7 @@ def _draw(table: "pd.DataFrame", criterion: str, path: Path) -> None:
 
 def compare(
     data: DataFile,
-    components: Annotated[int | None, typer.Option("-k", "--components", help="Number of components.")] = None,
+    components: Annotated[int | None, typer.Option("-k", "--components", **COUNT, help="Number of components.")] = None,
     methods: Annotated[
         str,
         typer.Option(
@@ -233,7 +210,12 @@ def compare(
     columns: Columns = None,
     noise_columns: NoiseColumns = None,
     label_column: LabelColumn = None,
-    seed: Seed = None,
+    draws: Draws = None,
+    max_draws: MaxDraws = None,
+    chains: Chains = None,
+    tune: Tune = None,
+    n_init: Starts = None,
+    seed: Seed = 0,
 ) -> None:
     """Compare methods: fit one mixture by each of them and show the results in a table."""
     from bayesgmm.engines import engine_named
@@ -249,7 +231,8 @@ def compare(
         check_table(output, data)
     card = declare(model, components, covariance)
     given = read_for(card, data, columns, noise_columns, label_column)
-    fits, problems = _fitted(card.mixture, given, chosen, seed)
+    settings = chosen_settings(draws=draws, max_draws=max_draws, chains=chains, tune=tune, n_init=n_init)
+    fits, problems = _fitted(card.mixture, given, {m: known_to(m, chosen, settings) for m in chosen}, seed)
     table = lay_out(fits).reindex(chosen)
     table["problem"] = [problems.get(method, "") for method in chosen]
     _show_comparison(table, next(iter(fits)), saved=output is not None)
@@ -260,10 +243,10 @@ def compare(
 def _fitted(
     model: "MixtureModel",
     given: "Given",
-    methods: list[str],
-    seed: int | None,
+    methods: "dict[str, dict[str, Any]]",
+    seed: int,
 ) -> "tuple[dict[str, xr.DataTree], dict[str, str]]":
-    """Fit by each method; return the fits and the errors.
+    """Fit by each method, with its settings; return the fits and the errors.
 
     Raises
     ------
@@ -274,10 +257,10 @@ def _fitted(
     from bayesgmm.inference import fit
 
     fits, problems = {}, {}
-    for method in methods:
+    for method, settings in methods.items():
         remark(f"fitting with {method}", err=True)
         try:
-            fits[method] = fit(model, given.frame, method, **given.known, seed=seed)
+            fits[method] = fit(model, given.frame, method, **given.known, **settings, seed=seed)
         except BayesGMMError as error:
             problems[method] = " ".join(str(error).split())
             if len(problems) == len(methods):

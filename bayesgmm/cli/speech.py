@@ -8,7 +8,7 @@ import typer
 from bayesgmm.cli.application import App
 from bayesgmm.cli.completion import METHODS, either, one_of
 from bayesgmm.cli.data import check_table, write
-from bayesgmm.cli.terminal import check_other, names_of, record, refuse, remark, say, show, wrote
+from bayesgmm.cli.terminal import COUNT, check_other, names_of, record, refuse, remark, say, show, wrote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,9 @@ def train(
     states: Annotated[
         int, typer.Option(help="Number of states of each word; 1 for a sustained sound, 3 for sounds in words.")
     ] = 8,
-    components: Annotated[int, typer.Option("-k", "--components", help="Components of each state's mixture.")] = 1,
+    components: Annotated[
+        int, typer.Option("-k", "--components", **COUNT, help="Components of each state's mixture.")
+    ] = 1,
     covariance: Annotated[str, typer.Option(help="Covariance: full, tied, diag or spherical.")] = "full",
     shrinkage: Annotated[
         float,

@@ -13,16 +13,15 @@ from bayesgmm.cli.terminal import (
     NewData,
     OwnOrFile,
     as_options,
-    literal,
     names_of,
+    print_frame,
     record,
     say,
     session,
-    show_table,
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    import pandas as pd
 
     from bayesgmm.screening.results import DataCheck
 
@@ -102,23 +101,17 @@ def show_check(check: "DataCheck") -> None:
     for line in check.source.words:
         say(line)
     if check.remarkable:
-        show_table(_table(check))
+        print_frame(_table(check), check.heading, texts=("kind", "used", "remarks"))
     else:
         say(check.heading)
     for line in check.closing:
         say(as_options(line))
 
 
-def _table(check: "DataCheck") -> "Table":
-    from rich.box import SIMPLE
-    from rich.table import Table
+def _table(check: "DataCheck") -> "pd.DataFrame":
+    import pandas as pd
 
     from bayesgmm.screening.results import HEADINGS
 
-    title = literal(check.heading)
-    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold", justify="right" if heading == "missing" else "left")
-    for column in check.remarkable:
-        table.add_row(*(literal(as_options(cell)) for cell in column.cells))
-    return table
+    rows = [[as_options(cell) for cell in column.cells] for column in check.remarkable]
+    return pd.DataFrame(rows, columns=[*HEADINGS]).set_index(HEADINGS[0])

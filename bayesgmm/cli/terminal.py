@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
@@ -95,6 +95,26 @@ Method = Annotated[
 DataAnywhere = Annotated[
     bool, typer.Option("--data-anywhere", help="Let the card read data outside its own folder; trust it first.")
 ]
+
+
+def one_count(value: str | int) -> int:
+    """Read the number of components of ``-k``; a default is a number already.
+
+    Raises
+    ------
+    typer.BadParameter
+        When it is not one positive whole number.
+    """
+    text = str(value).strip()
+    if text.isdecimal() and int(text):
+        return int(text)
+    several = re.fullmatch(r"\d+([-,:]\d+)+", text)
+    instead = f"; to try several: bayesgmm select TABLE -k {text.replace(':', '-')}" if several else ""
+    raise typer.BadParameter(f"{text!r} is not a whole number of at least 1; write for example -k 3{instead}")
+
+
+COUNT: dict[str, Any] = {"parser": one_count, "metavar": "<int>"}
+"""Settings of an option with a number of components."""
 QUOTE = "'"
 # An argument of a Python function; what follows an option that takes text of this form, as --given does, is left
 CALLS = {
@@ -110,6 +130,7 @@ ARGUMENT = re.compile(
 NAME = re.compile(r"'([^'\n]*)'")
 RANGE = re.compile(r"range\((\d+), (\d+)\)")
 NARROW = 20  # minimum width of a terminal that lines are broken for
+SENTENCE = 24  # shortest line of a column of sentences
 UNBOUNDED = 10_000  # width of output that is not a terminal, so that tables are not cut
 
 _session = Session()
@@ -149,8 +170,8 @@ def echo(text: str, err: bool = False) -> None:
 
 
 def _wrapped(text: str, stream: TextIO) -> str:
-    """Break lines between words at the width of a terminal, and indent what follows; other output is not broken."""
-    if not stream.isatty():
+    """Break lines between words at the width of a terminal or of the variable COLUMNS, and indent what follows."""
+    if not (stream.isatty() or "COLUMNS" in os.environ):
         return text
     width = max(shutil.get_terminal_size().columns, NARROW)
     lines = text.split("\n")
@@ -358,10 +379,28 @@ def show(
     if session().json:
         record(**{name or slug(title): records(frame if values is None else values)})
     elif not (session().quiet and saved):
-        screen = console()
-        for table in _side_by_side(in_words(frame), title, end_after, screen):
-            with unread():
-                screen.print(table)
+        print_frame(in_words(frame), title, end_after)
+
+
+def print_frame(
+    frame: "pd.DataFrame", title: str = "", end_after: Collection[str] = (), texts: Collection[str] = ()
+) -> None:
+    """Print a table of texts; what is wider than the terminal is divided into several tables.
+
+    Parameters
+    ----------
+    frame : DataFrame of str
+        Its index is the first column.
+    title : str
+    end_after : collection of str
+        Rows that are followed by a line.
+    texts : collection of str
+        Columns of sentences, which are broken between words where the terminal is narrow.
+    """
+    screen = console()
+    for table in _side_by_side(frame, title, end_after, texts, screen):
+        with unread():
+            screen.print(table)
 
 
 def slug(title: str) -> str:
@@ -391,31 +430,45 @@ def console() -> "Console":
 
 
 def _side_by_side(
-    frame: "pd.DataFrame", title: str, end_after: Collection[str], screen: "Console"
+    frame: "pd.DataFrame", title: str, end_after: Collection[str], texts: Collection[str], screen: "Console"
 ) -> "Iterator[Table]":
     """Yield the table, or several with a part of its columns each, so that each fits the screen if possible."""
     from rich.measure import Measurement
 
+    def fits(part: "pd.DataFrame") -> bool:
+        table = _rich_table(_with_shortest_lines(part, texts), title, end_after, texts)
+        return Measurement.get(screen, screen.options.update(width=UNBOUNDED), table).maximum <= screen.width
+
     first, count = 0, len(frame.columns)
     while first < max(count, 1):
         last = count
-        while last > first + 1:
-            table = _rich_table(frame.iloc[:, first:last], title, end_after)
-            if Measurement.get(screen, screen.options.update(width=UNBOUNDED), table).maximum <= screen.width:
-                break
+        while last > first + 1 and not fits(frame.iloc[:, first:last]):
             last -= 1
-        yield _rich_table(frame.iloc[:, first:last], title if first == 0 else "", end_after)
+        yield _rich_table(frame.iloc[:, first:last], title if first == 0 else "", end_after, texts)
         first = max(last, first + 1)
 
 
-def _rich_table(frame: "pd.DataFrame", title: str, end_after: Collection[str]) -> "Table":
+def _with_shortest_lines(frame: "pd.DataFrame", texts: Collection[str]) -> "pd.DataFrame":
+    """Return a table in which each sentence is replaced by the shortest line that its column may have."""
+    shorter = frame.copy()
+    for name in frame.columns.intersection([*texts]):
+        words = [word for text in frame[name] for word in str(text).split()]
+        full = max((len(str(text)) for text in frame[name]), default=0)
+        shorter[name] = "x" * min(full, max(SENTENCE, *map(len, words), 0))
+    return shorter
+
+
+def _rich_table(frame: "pd.DataFrame", title: str, end_after: Collection[str], texts: Collection[str] = ()) -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
     table = Table(title=literal(title) or None, title_justify="left", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
-    table.add_column(literal(str(frame.index.name or "")))
+    table.add_column(literal(str(frame.index.name or "")), no_wrap=True, overflow="fold")
     for column in frame.columns:
-        table.add_column(literal(str(column)), justify="right")
+        is_long = column in texts and frame[column].str.len().max() > SENTENCE
+        broken = is_long or len(frame.columns) == 1  # between words
+        justify: Literal["left", "right"] = "left" if column in texts else "right"
+        table.add_column(literal(str(column)), justify=justify, no_wrap=not broken, overflow="fold")
     for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
         table.add_row(literal(str(label)), *map(literal, row), end_section=str(label) in end_after)
     return table

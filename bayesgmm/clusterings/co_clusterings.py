@@ -13,6 +13,7 @@ from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import warn
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.progress import track
@@ -29,8 +30,9 @@ SLAB = 4_000_000  # responsibilities in memory at a time
 MIN_RESPONSIBILITY = 1e-12  # smaller responsibilities are set to 0: their products underflow, which is slow
 
 
+@takes_fit
 def co_clustering(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     merge: "xr.Dataset | None" = None,
@@ -47,7 +49,7 @@ def co_clustering(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     merge : Dataset, optional
@@ -65,6 +67,7 @@ def co_clustering(
     Dataset
         ``probability`` [point, point_bis], float32, symmetric, 1 on the diagonal. Attributes: ``draws``, the number of
         draws, and ``n_points``, the number of points before a subset was taken.
+        ``answer["probability"].to_pandas()`` is a table.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DeclarationError
 from bayesgmm.labels import relabelling
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import background, with_background
 from bayesgmm.posterior.draws import number_varies, size
 from bayesgmm.posterior.info import annotate, declaration, info
@@ -28,7 +29,8 @@ Counts = NDArray[np.int64]
 SIMULATIONS = 40_000  # of the prior of the number of clusters: its standard errors are at most .0025
 
 
-def n_components(fit: "xr.DataTree", *, seed: int = 0) -> "pd.DataFrame":
+@takes_fit
+def n_components(fit: FitLike, *, seed: int = 0) -> "pd.DataFrame":
     r"""Tabulate the posterior of the number of components and of the number of clusters, beside their priors.
 
     The number of components K belongs to the population. The number of clusters :math:`K_+ \le K` is the number of
@@ -37,7 +39,7 @@ def n_components(fit: "xr.DataTree", *, seed: int = 0) -> "pd.DataFrame":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit of ``MixtureModel`` with ``weights=FiniteMixture(...)``.
     seed : int
         Seed of the labels that determine the clusters, and of the simulated prior.
@@ -140,7 +142,8 @@ def probabilities(values: Counts, most: int) -> tuple[Array, Array]:
         return share, np.nan_to_num(np.sqrt(share * (1 - share) / effective))
 
 
-def condition(fit: "xr.DataTree", n_clusters: int, *, seed: int = 0) -> "xr.DataTree":
+@takes_fit
+def condition(fit: FitLike, n_clusters: int, *, seed: int = 0) -> "xr.DataTree":
     r"""Keep the draws with a given number of clusters, as a fit with that many components.
 
     Labels of the points are drawn under each draw. Draws in which that many components hold points are kept, without
@@ -149,7 +152,7 @@ def condition(fit: "xr.DataTree", n_clusters: int, *, seed: int = 0) -> "xr.Data
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit of ``MixtureModel`` with ``weights=FiniteMixture(...)``.
     n_clusters : int
         Number of clusters.

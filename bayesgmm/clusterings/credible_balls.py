@@ -10,6 +10,7 @@ from bayesgmm.clusterings.partition_losses import Allocations, Clustering, Loss,
 from bayesgmm.clusterings.partitions import allocations, drawn, merge_of, require_same_points
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.sweep.stats import Array
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 BOUNDS = ("horizontal", "vertical_upper", "vertical_lower")
 
 
+@takes_fit
 def credible_ball(
-    fit: "xr.DataTree", best: "xr.Dataset", data: DataLike | None = None, *, ci_prob: float = 0.95
+    fit: FitLike, best: "xr.Dataset", data: DataLike | None = None, *, ci_prob: float = 0.95
 ) -> "xr.Dataset":
     r"""Compute the credible ball of a partition, and the partitions at its bounds.
 
@@ -31,7 +33,7 @@ def credible_ball(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     best : Dataset
         The result of ``partition``. Its loss, draws, seed and merged components are used again.
     data : (N, D) array or DataFrame, optional
@@ -47,6 +49,7 @@ def credible_ball(
         with the most clusters (the first draw if several are equally far); ``distance`` and ``n_clusters``
         [bound]; ``radius``; ``draw_distance`` [draw], the distance of every draw from the optimal partition. Distances
         are in the units of the loss (bits for ``'vi'``). Cluster 0 is the largest.
+        ``answer["label"].to_pandas().T`` is a table, a row for each point.
 
     Raises
     ------

@@ -12,6 +12,7 @@ from bayesgmm.clusterings.merging import merged_clusters, posterior_for
 from bayesgmm.clusterings.random_keys import key_of
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.errors import warn
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.schema import Posterior, points_for
 from bayesgmm.sweep.stats import Array, Blocks
@@ -97,8 +98,9 @@ def warn_of_weights(answer: str, points: Points) -> None:
         )
 
 
+@takes_fit
 def n_clusters(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     merge: "xr.Dataset | None" = None,
@@ -111,7 +113,7 @@ def n_clusters(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     merge : Dataset, optional
@@ -126,6 +128,7 @@ def n_clusters(
     DataArray
         ``probability`` [n_clusters], for 1 to the number of components or merged clusters. Coordinates ``lowest`` and
         ``highest`` [n_clusters]: the smallest and largest probability in a single chain.
+        ``answer.to_series()`` is a table.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.declared import probability
 from bayesgmm.errors import DeclarationError, choose
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for, unpack
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.predictions.imputations import expectations
@@ -29,8 +30,9 @@ VALLEY = "valley"
 OVERLAP = 0.05  # minimum overlap for a merger: that of two equal spherical Gaussians 4.5 sd apart
 
 
+@takes_fit
 def merge_components(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     rule: str = "valley",
@@ -63,7 +65,7 @@ def merge_components(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     rule : str
@@ -91,6 +93,7 @@ def merge_components(
         If by ``'valley'`` all clusters but one are small, the choice is one cluster. Attributes: ``n_clusters``,
         the choice, ``rule``, ``draws``, ``ci_prob``. Pass the result to ``partition``, ``co_clustering`` and
         ``n_clusters`` as ``merge``, as it is or after ``.sel(n_clusters=2)``.
+        ``answer[["entropy", "overlap"]].to_dataframe()`` is a table, a row for each number.
 
     Raises
     ------

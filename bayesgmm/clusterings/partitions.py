@@ -12,6 +12,7 @@ from bayesgmm.clusterings.partition_search import Search, optimal
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import positive, whole
 from bayesgmm.errors import DataError, DeclarationError, choose
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, plain_index, points_for
 from bayesgmm.predictions.densities import DRAWS
 from bayesgmm.sweep.stats import responsibilities
@@ -24,8 +25,9 @@ MAX_LABELS = 100_000_000  # maximum of points times draws in memory: with more p
 MIN_LIMIT = 10  # minimum of the default of ``max_clusters``
 
 
+@takes_fit
 def partition(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     loss: str = "vi",
@@ -54,7 +56,7 @@ def partition(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     loss : str
@@ -84,6 +86,7 @@ def partition(
         every draw) to nearly 1 (a different cluster in every draw); ``size`` [cluster], the number of points;
         ``expected_loss``, in bits for ``'vi'``. Attributes: ``loss``, ``n_clusters``, ``draws`` (the number of draws
         of the labels, from ``posterior_draws`` posterior draws), ``seed``, ``split_cost``, ``join_cost``.
+        ``answer[["label", "expected_distance"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from bayesgmm.diagnosis import components, engines, measurement, mixing, modes, 
 from bayesgmm.errors import choose
 from bayesgmm.findings import Finding, Findings
 from bayesgmm.posterior import draws
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.schema import holds_points, observed, unpack
 from bayesgmm.predictions.cross_validation import MIN_DRAWS
@@ -154,7 +155,8 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progress: bool = True) -> Findings:
+@takes_fit
+def diagnose(fit: FitLike, checks: Sequence[str] | None = None, *, progress: bool = True) -> Findings:
     """Run checks on a fit; each finding has a severity, an explanation and advice.
 
     It works for fits by every engine, including point estimates, and for traces of PyMC. A check that is not possible
@@ -163,7 +165,7 @@ def diagnose(fit: "xr.DataTree", checks: Sequence[str] | None = None, *, progres
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     checks : sequence of str, optional
         Names of the checks to run. Default: all.
     progress : bool

@@ -10,6 +10,7 @@ from bayesgmm.data.points import Points
 from bayesgmm.labels.alignments import Responsibilities
 from bayesgmm.labels.relabelling import KEPT, component_order, inverse, relabel, reorder
 from bayesgmm.labels.subsamples import Rows, evenly
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, unpack
 from bayesgmm.sweep.stats import Array, draw_responsibilities, log_densities
@@ -23,7 +24,8 @@ POINTS = 10_000  # maximum number of points in sums over the points
 MIN_DRAWS = 4  # per chain: with fewer, R-hat is not defined
 
 
-def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataFrame":
+@takes_fit
+def label_convergence(fit: FitLike, *, progress: bool = True) -> "pd.DataFrame":
     """Compute R-hat and bulk ESS before and after relabelling, and for quantities that do not depend on labels.
 
     If the chains number the components differently, R-hat is large before relabelling and near 1 after it. If it is
@@ -32,7 +34,7 @@ def label_convergence(fit: "xr.DataTree", *, progress: bool = True) -> "pd.DataF
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A trace that has not been relabelled is relabelled first, by ``relabel``.
     progress : bool
         Show a progress bar after two seconds.

@@ -8,6 +8,7 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.diagnosis.mixing import convergence
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.draws import approximate
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.notes import EngineNotes
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 OWN_ROWS = ("points", "weight")  # rows of a table of the components that are no columns of the data
 
 
-def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
+@takes_fit
+def component_table(fit: FitLike, ci_prob: float = 0.9) -> "pd.DataFrame":
     """Compute the weight and the mean of every component, with equal-tailed credible intervals.
 
     For a transformed column, it is the component's median in data units instead: the inverse of the mean.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     ci_prob : float
         Probability of the intervals.
 
@@ -60,6 +62,8 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     ci_prob = probability("ci_prob", ci_prob)
     posterior = aligned(fit)
     p, transforms = posterior.parameters, transforms_of(fit)
@@ -70,7 +74,7 @@ def component_table(fit: "xr.DataTree", ci_prob: float = 0.9) -> "pd.DataFrame":
     index = pd.MultiIndex.from_product(
         [fit["posterior"].coords["component"].values, names], names=["component", "quantity"]
     )
-    return pd.DataFrame(
+    return WholeTable(
         {"mean": values.mean(axis=0).ravel(), "lower": lower.ravel(), "upper": upper.ravel()}, index=index
     )
 

@@ -1,5 +1,6 @@
 """``fit``: fits a model to data by an engine."""
 
+import logging
 import math
 import os
 import time
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
-from inspect import cleandoc
+from inspect import cleandoc, signature
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,12 @@ from bayesgmm.inference.engine import Estimate, Progress, Run, Silent
 from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
+from bayesgmm.inference.stored_groups import with_log_likelihood, with_prior
 from bayesgmm.labels import relabelling
 from bayesgmm.memory import require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
+from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.posterior.notes import TruncationInfo
@@ -36,10 +39,12 @@ from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
 from bayesgmm.transforms.columns import ColumnTransforms
-from bayesgmm.wording import listing
+from bayesgmm.wording import in_short, listing
 
 if TYPE_CHECKING:
     import xarray as xr
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -52,10 +57,12 @@ def fit(
     noise: ArrayLike | None = None,
     labels: object = None,
     transform: ColumnTransforms | None = None,
-    start: "xr.DataTree | None" = None,
+    start: FitLike | None = None,
     seed: int | None = None,
     cores: int | None = None,
     progress: bool | Progress = True,
+    log_likelihood: bool = False,
+    prior: bool = False,
     **settings: object,
 ) -> "xr.DataTree":
     """Fit a mixture.
@@ -86,7 +93,7 @@ def fit(
         Fit transformed columns, for example logarithms; ``choose_transforms`` chooses them. The fit stores the
         transforms. Its columns have the names of the transformed ones; new data, densities and replicated data are in
         data units. Priors, log posterior, ELBO and ``evidence`` are those of the transformed columns.
-    start : DataTree, optional
+    start : DataTree or estimator, optional
         A fit with the same columns and number of components, to continue from instead of new starts. For the methods
         {starting}.
     seed : int, optional
@@ -95,6 +102,11 @@ def fit(
         Number of threads. Default: the number of cores of the machine.
     progress : bool
         Show a progress bar.
+    log_likelihood : bool
+        Store the log likelihood of each point under each draw, which ``az.loo`` and its relatives need.
+    prior : bool
+        Store draws from the prior, which ``az.plot_prior_posterior`` needs, and of sampled fits the log prior, which
+        ``az.psense_summary`` needs, together with ``log_likelihood``. The priors themselves belong to the model.
     **settings
         Settings of the method. The notes list them with their defaults.
 
@@ -103,7 +115,8 @@ def fit(
     DataTree
         ``posterior`` with ``weight``, ``mean`` and ``covariance``, in data units, with label switching undone and
         components sorted by weight, largest first (where ``labels`` treat them alike); ``sample_stats``;
-        ``observed_data``. All functions of ArviZ accept it.
+        ``observed_data``; on request ``log_likelihood``, ``prior``, ``prior_predictive`` and ``log_prior``. ArviZ
+        accepts it.
 
     Raises
     ------
@@ -144,9 +157,10 @@ def fit(
     >>> fitted["posterior"]["component"].values.tolist()
     ['high', 'low']
     """
-    as_model(model)
+    as_model(model, data)
+    _require_choices(log_likelihood=log_likelihood, prior=prior)
     engine = engine_named(method)
-    chosen = engine.checked(settings)
+    chosen = engine.checked(settings, signature(fit).parameters)
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
@@ -156,16 +170,39 @@ def fit(
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
-    given = {} if start is None else {"start": _started(engine, start, density, points)}
+    given = {} if start is None else {"start": _started(engine, as_fit(start), density, points)}
     conflicts = resolved.contradictions(points.summary)
     warn(conflicts)
+    log.info("fitting %d components to %d rows and %d columns by %s, seed %d", *_size(density), method, seed)
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
     with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
-    return finish(density, points, estimate, run, cores)
+    log.info("fitted by %s in %.2f s", method, run.seconds)
+    tree = finish(density, points, estimate, run, cores)
+    tree = with_log_likelihood(tree, wanted(progress)) if log_likelihood else tree
+    return with_prior(tree, seed) if prior else tree
+
+
+def _require_choices(**choices: object) -> None:
+    """Check that arguments are True or False.
+
+    Raises
+    ------
+    DeclarationError
+    """
+    for name, value in choices.items():
+        if not isinstance(value, bool):
+            raise DeclarationError(
+                f"{name}={in_short(value)}: must be True or False; priors are declared in the model, for example "
+                "MixtureModel(3, weights=Dirichlet(1.0))"
+            )
+
+
+def _size(density: LogPosterior) -> tuple[int, int, int]:
+    return density.n_components, density.blocks.n_points, density.n_features
 
 
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:

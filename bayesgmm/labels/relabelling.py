@@ -24,6 +24,7 @@ from bayesgmm.labels.alignments import (
 )
 from bayesgmm.labels.groups import Groups, sort_within
 from bayesgmm.labels.subsamples import stratified_subsample
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.draws import statistic
 from bayesgmm.posterior.info import annotate, info
 from bayesgmm.posterior.notes import LabelInfo
@@ -44,8 +45,9 @@ GROUPS = ("posterior", "sample_stats", "unconstrained_posterior")  # groups whos
 KEPT = "component_order"  # in ``sample_stats``: the label of each component in the original draw
 
 
+@takes_fit
 def relabel(
-    fit: "xr.DataTree",
+    fit: FitLike,
     method: str = "stephens",
     *,
     by: str | None = None,
@@ -62,7 +64,7 @@ def relabel(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit by any engine, or a trace of PyMC. All variables of its posterior that have components are reordered.
     method : str
         ``'stephens'``: minimises the divergence of the responsibilities from their mean [1]_, the most accurate method.

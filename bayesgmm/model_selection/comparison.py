@@ -9,6 +9,7 @@ import numpy as np
 from bayesgmm.data.points import Points
 from bayesgmm.errors import BayesGMMError, DataError, DeclarationError, FitFileError, choose
 from bayesgmm.model_selection import marginal_likelihoods
+from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.criteria import assignment_entropy, information_criteria
 from bayesgmm.posterior.draws import sampled
@@ -48,9 +49,7 @@ COLUMNS = (
 EVIDENCE = ("log_evidence", "log_evidence_se")
 
 
-def compare(
-    fits: "Mapping[str, xr.DataTree]", reference: str | None = None, *, evidence: bool = False
-) -> "pd.DataFrame":
+def compare(fits: Mapping[str, FitLike], reference: str | None = None, *, evidence: bool = False) -> "pd.DataFrame":
     """Compare fits of the same data: point estimates, approximations, samples, traces of PyMC.
 
     Rows are in the order given, because no single criterion applies to all fits. Sort by the column of interest, for
@@ -58,7 +57,7 @@ def compare(
 
     Parameters
     ----------
-    fits : mapping of str to DataTree
+    fits : mapping of str to DataTree or estimator
         Fits by name.
     reference : str, optional
         Name of the fit whose labels the others are compared with. Default: the first.
@@ -128,6 +127,8 @@ def compare(
     import pandas as pd
     from sklearn.metrics import adjusted_rand_score
 
+    from bayesgmm.whole_tables import WholeTable
+
     known = _opened(fits)
     points = _same_points(known)
     first = next(iter(known)) if reference is None else reference
@@ -143,7 +144,7 @@ def compare(
     if evidence:
         rows = {name: row | _evidence(known[name].tree) for name, row in rows.items()}
     columns = [*COLUMNS, *(EVIDENCE if evidence else ())]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("fit")
+    return WholeTable(pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("fit"))
 
 
 def _stacked(left_out: dict[str, LeftOut], fits: dict[str, Opened]) -> dict[str, float]:
@@ -167,7 +168,7 @@ def _evidence(fit: "xr.DataTree") -> Row:
     return {"log_evidence": found.log_evidence, "log_evidence_se": found.se}
 
 
-def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
+def _opened(fits: Mapping[str, FitLike]) -> dict[str, Opened]:
     """Read the fits.
 
     Raises
@@ -182,7 +183,8 @@ def _opened(fits: "Mapping[str, xr.DataTree]") -> dict[str, Opened]:
     opened = {}
     for name, fit in fits.items():
         try:
-            opened[str(name)] = Opened(fit, as_modelled(fit), info(fit))
+            tree = as_fit(fit)
+            opened[str(name)] = Opened(tree, as_modelled(tree), info(tree))
         except FitFileError as error:
             raise FitFileError(f"{name!r}: {error}") from None
     return opened

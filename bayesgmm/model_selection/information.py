@@ -11,6 +11,7 @@ from bayesgmm.declared import probability
 from bayesgmm.errors import NotAMaximum, SingularInformation
 from bayesgmm.inference.laplace import HESSIAN_LIMIT
 from bayesgmm.inference.maxima import FLAT, Curvature, Maximum, polish
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import declaration, info
 from bayesgmm.posterior.log_posterior import LogLikelihood, LogPosterior
 from bayesgmm.posterior.schema import Posterior, observed, unpack
@@ -30,7 +31,8 @@ LOGIT: Transform = (logit, expit, lambda x: 1 / (x * (1 - x)))
 LOG: Transform = (np.log, np.exp, np.reciprocal)
 
 
-def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFrame":
+@takes_fit
+def standard_errors(fit: FitLike, *, ci_prob: float = 0.9) -> "pd.DataFrame":
     r"""Compute standard errors and confidence intervals of a maximum likelihood fit.
 
     The observed information is minus the Hessian of the log likelihood in unconstrained coordinates, by differences of
@@ -40,7 +42,7 @@ def standard_errors(fit: "xr.DataTree", *, ci_prob: float = 0.9) -> "pd.DataFram
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit by ``method='mle'``, or by ``'em'`` if it converged closely enough to the maximum.
     ci_prob : float
         Confidence level of the intervals. They are symmetric on the logit scale for weights, on the log scale for
@@ -246,12 +248,14 @@ def _named(quantities: Quantities, moved: Array) -> str:
 def _table(quantities: Quantities, components: Array, estimate: Array, error: Array, ci_prob: float) -> "pd.DataFrame":
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     values, errors = (each.reshape(len(components), -1).T for each in (estimate, error))
     ends = [_interval(*one, ci_prob) for one in zip(values, errors, quantities.transforms, strict=True)]
     lower, upper = (np.column_stack(side).ravel() for side in zip(*ends, strict=True))
     index = pd.MultiIndex.from_product([components, quantities.names], names=["component", "quantity"])
     columns = {"estimate": estimate, "standard_error": error, "lower": lower, "upper": upper}
-    return pd.DataFrame(columns, index=index)
+    return WholeTable(columns, index=index)
 
 
 def _interval(estimate: Array, error: Array, transform: Transform, ci_prob: float) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from bayesgmm.inference.bridges import bridge
 from bayesgmm.inference.importance import Draws, importance_share, log_evidence, smooth
 from bayesgmm.inference.mixture_proposals import Proposal, fit_proposal, halves
 from bayesgmm.labels.relabelling import component_order, inverse, reorder
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.criteria import HIGH_KHAT
 from bayesgmm.posterior.draws import approximate, size
 from bayesgmm.posterior.info import declaration, info
@@ -79,7 +80,8 @@ class Evidence:
     tempering_se: float = np.nan
 
 
-def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0, cores: int | None = None) -> Evidence:
+@takes_fit
+def evidence(fit: FitLike, *, proposals: int | None = None, seed: int = 0, cores: int | None = None) -> Evidence:
     r"""Estimate the log evidence of a fit by draws: the log marginal likelihood of its data.
 
     .. math:: \log p(x) = \log \int p(x \mid \theta) \, p(\theta) \, d\theta
@@ -96,7 +98,7 @@ def evidence(fit: "xr.DataTree", *, proposals: int | None = None, seed: int = 0,
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit of :func:`bayesgmm.fit` by a sampler or an approximation.
     proposals : int, optional
         Number of draws of the mixture; each takes one pass over the data. Default: 10,000, fewer with many points, and

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.data.standards import Standard
-from bayesgmm.declared import whole
+from bayesgmm.declared import whole, whole_numbers
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import BayesGMMError, DeclarationError, choose, warn
 from bayesgmm.families.structures import COVARIANCES
@@ -132,7 +132,7 @@ def _plain(error: BayesGMMError) -> str:
 
 def select(
     data: DataLike,
-    n_components: int | Iterable[int] = range(1, 10),
+    n_components: int | Iterable[int] | str = range(1, 10),
     covariance: str | Sequence[str] = ("full", "tied", "diag", "spherical"),
     *,
     criterion: str = "bic",
@@ -152,8 +152,8 @@ def select(
     ----------
     data : array or DataFrame
         (N, D), one row for each point.
-    n_components : int or iterable of int
-        Numbers of components to try.
+    n_components : int or iterable of int or str
+        Numbers of components to try; a text as at the terminal, ``"1-9"`` or ``"2,4,8"``, is read, too.
     covariance : str or sequence of str
         Covariance families to try.
     criterion : str
@@ -230,7 +230,7 @@ def select(
     2
     """
     require_data(data, "select(data, n_components=[1, 2, 3], covariance='full')")
-    counts, covariances = _counts(n_components), _covariances(covariance)
+    counts, covariances = whole_numbers("n_components", n_components), _covariances(covariance)
     choose(criterion, CRITERIA, "criterion")
     points, seed = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise), seed_of(seed)
     points = points.labelled(labels, max(counts))
@@ -267,25 +267,12 @@ def table_of(rows: list[Row], criterion: str) -> "pd.DataFrame":
     """Sort the rows by the criterion, those without it last; ties stay in the order given."""
     import pandas as pd
 
+    from bayesgmm.whole_tables import WholeTable
+
     names = ["n_components", "covariance", "loglik", "n_parameters", *CRITERIA, "problem"]
     table = pd.DataFrame(rows, columns=names)
     order = np.argsort(CRITERIA[criterion] * table[criterion].to_numpy(np.float64), kind="stable")
-    return table.iloc[order].reset_index(drop=True)
-
-
-def _counts(n_components: int | Iterable[int]) -> list[int]:
-    """Validate the numbers of components to try; each is kept once.
-
-    Raises
-    ------
-    DeclarationError
-        When a number is not positive, or there is none.
-    """
-    given = [*n_components] if isinstance(n_components, Iterable) else [n_components]
-    counts = [*dict.fromkeys(whole("n_components", k) for k in given)]
-    if not counts:
-        raise DeclarationError(f"n_components={n_components!r}: give at least one number, for example range(1, 10)")
-    return counts
+    return WholeTable(table.iloc[order].reset_index(drop=True))
 
 
 def _covariances(covariance: str | Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from bayesgmm.data.points import DataLike
 from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import COLOURS, choose_columns, literal, marker_area
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.anomalies import anomaly_scores
 
@@ -22,8 +23,9 @@ LABELLED = 12  # maximum number of anomalies with a label
 ANOMALY = COLOURS[5]
 
 
+@takes_fit
 def anomaly_data(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     columns: Sequence[str] | None = None,
     *,
@@ -80,9 +82,10 @@ def anomaly_data(
     ).assign_coords(feature=[points.columns[j] for j in chosen], place=place, ci_bound=["lower", "upper"])
 
 
+@takes_fit
 @literal
 def anomalies(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     columns: Sequence[str] | None = None,
     *,
@@ -99,7 +102,7 @@ def anomalies(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     columns : sequence of str, optional

@@ -9,6 +9,7 @@ from bayesgmm.declared import probability
 from bayesgmm.diagnosis.predictions import LEVEL, margins, misfits
 from bayesgmm.plots.panels import despine, panel_grid
 from bayesgmm.plots.style import COLOURS, choose_columns, literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.wording import printable
 
@@ -22,12 +23,13 @@ BAND_POINTS = 500  # maximum number of points of a curve
 FLOOR = 1e-4  # smaller p-values have the same colour
 
 
-def check_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "xr.Dataset":
+@takes_fit
+def check_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "xr.Dataset":
     """Compute the data of ``check`` [1]_.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns. Default: the first six. P-values are corrected for all columns of the fit.
     ci_prob : float
@@ -100,8 +102,9 @@ def _of_pair(compared: dict[tuple[str, ...], float], a: str, b: str) -> float:
     return compared["margin", a] if a == b else compared.get(("pair", a, b), compared.get(("pair", b, a), float("nan")))
 
 
+@takes_fit
 @literal
-def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "Figure":
+def check(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.95) -> "Figure":
     """Plot a posterior predictive check of the columns and of their dependence.
 
     A panel for each column: the share of the points below each quantile of the model, minus the expected share. If the
@@ -112,7 +115,7 @@ def check(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns to show. Default: the first six.
     ci_prob : float

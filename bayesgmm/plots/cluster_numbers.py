@@ -8,13 +8,15 @@ from bayesgmm.clusterings.component_numbers import n_components as tabulate
 from bayesgmm.clusterings.label_draws import n_clusters as count_clusters
 from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
 
-def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
+@takes_fit
+def n_clusters_data(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
     """Compute the data of ``n_clusters``.
 
     Parameters
@@ -48,13 +50,14 @@ def n_clusters_data(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, se
     return chance.isel(n_clusters=slice(first, last)).to_dataset()
 
 
+@takes_fit
 @literal
-def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def n_clusters(fit: FitLike, merge: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """Plot the posterior of the number of occupied components or merged clusters.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     merge : Dataset, optional
         From ``merge_components``: count its clusters.
     seed : int
@@ -92,12 +95,13 @@ def n_clusters(fit: "xr.DataTree", merge: "xr.Dataset | None" = None, *, seed: i
     return figure
 
 
-def n_components_data(fit: "xr.DataTree", *, seed: int = 0) -> "xr.Dataset":
+@takes_fit
+def n_components_data(fit: FitLike, *, seed: int = 0) -> "xr.Dataset":
     """Compute the data of ``n_components``: the table, up to the largest number with some posterior probability.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     seed : int
         Seed of the simulated prior of the number of clusters.
 
@@ -127,15 +131,16 @@ def n_components_data(fit: "xr.DataTree", *, seed: int = 0) -> "xr.Dataset":
     return table.iloc[: int(there[-1]) + 2].to_xarray()
 
 
+@takes_fit
 @literal
-def n_components(fit: "xr.DataTree", *, seed: int = 0) -> "Figure":
+def n_components(fit: FitLike, *, seed: int = 0) -> "Figure":
     """Plot the posterior of the number of components, and of the number of clusters, beside their priors.
 
     Bars are posterior probabilities, with their Monte Carlo errors; points are prior probabilities.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit of ``MixtureModel`` with ``weights=FiniteMixture(...)``.
     seed : int
         Seed of the labels and of the simulated prior.

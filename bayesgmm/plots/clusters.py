@@ -22,6 +22,7 @@ from bayesgmm.plots.panels import (
     triangle,
 )
 from bayesgmm.plots.style import OUTLINES, choose_columns, colour, curves, grid, interval, literal, marker_area
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments as assign
 from bayesgmm.sweep.matrices import cholesky
@@ -36,12 +37,13 @@ CURVES = 400  # maximum number of draws for a band
 RINGED = 0.1  # entropy from which a point gets a ring
 
 
-def assignment_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
+@takes_fit
+def assignment_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
     """Compute the data of ``assignments``.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns. Default: the first six.
     ci_prob : float
@@ -116,8 +118,9 @@ def ellipses(mean: Array, covariance: Array, pair: list[int], ci_prob: float, st
     return mean[..., pair][..., None] + chol @ circle
 
 
+@takes_fit
 @literal
-def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+def assignments(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Plot the points by component, with rings around uncertain points, and the components in some draws.
 
     Below the diagonal, each pair of columns: points in the colour of their most probable component. The size of a ring
@@ -127,7 +130,7 @@ def assignments(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_pro
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns to show. Default: the first six.
     ci_prob : float

@@ -12,6 +12,7 @@ from bayesgmm.errors import DataError
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.panels import despine, draw_histogram, draw_legend, hide_height, pair_number, row_weights, triangle
 from bayesgmm.plots.style import COLOURS, OUTLINES, choose_columns, colour, curves, grid, literal, marker_area
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.posterior.subsets import marginal, places
 from bayesgmm.predictions.conditionals import conditional
@@ -30,8 +31,9 @@ SHADES = ("#D6E6F2", "#9CC4E0", "#4F95C6")  # of the filled contours, from the o
 MAX_SHOWN = 5_000  # maximum number of points in a panel
 
 
+@takes_fit
 def density_data(
-    fit: "xr.DataTree",
+    fit: FitLike,
     columns: Sequence[str] | None = None,
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
@@ -166,9 +168,10 @@ def held_by(values: Array, shares: Sequence[float]) -> Array:
     return np.array([ordered[np.searchsorted(total, share * (1 - 1e-12))] for share in shares])
 
 
+@takes_fit
 @literal
 def density(
-    fit: "xr.DataTree",
+    fit: FitLike,
     columns: Sequence[str] | None = None,
     given: Mapping[str, float] | None = None,
     ci_prob: float = 0.9,
@@ -181,7 +184,7 @@ def density(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns to show. Default: the first six.
     given : mapping of column to number, optional

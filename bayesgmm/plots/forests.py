@@ -8,6 +8,7 @@ import numpy as np
 from bayesgmm.declared import probability
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.plots.style import colour, interval, literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 from bayesgmm.posterior.schema import Posterior, holds_points, observed
 from bayesgmm.sweep.stats import Array, Table, draw_responsibilities
@@ -23,7 +24,8 @@ MAX_RESPONSIBILITIES = 50_000_000  # maximum number of responsibilities for the 
 SLICE = 2_000_000  # responsibilities in memory at a time
 
 
-def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
+@takes_fit
+def weights_data(fit: FitLike, ci_prob: float = 0.9) -> "xr.Dataset":
     r"""Compute the data of ``weights``.
 
     A component is occupied when it holds at least one point. With N points and draws s, the probability of this is
@@ -31,7 +33,7 @@ def weights_data(fit: "xr.DataTree", ci_prob: float = 0.9) -> "xr.Dataset":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     ci_prob : float
         Probability of the outer intervals and of the prior's interval.
 
@@ -110,8 +112,9 @@ def _occupied(fit: "xr.DataTree", posterior: Posterior) -> Array:
     return np.concatenate(chances).mean(axis=0)
 
 
+@takes_fit
 @literal
-def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
+def weights(fit: FitLike, ci_prob: float = 0.9) -> "Figure":
     """Plot the weight of each component, with two intervals, and the probability that it holds a point.
 
     The thick line is the 50 % interval, the thin line the ``ci_prob`` interval. The band is the prior interval of the
@@ -119,7 +122,7 @@ def weights(fit: "xr.DataTree", ci_prob: float = 0.9) -> "Figure":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     ci_prob : float
         Probability of the thin intervals and of the prior's band.
 

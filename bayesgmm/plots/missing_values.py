@@ -8,6 +8,7 @@ from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError
 from bayesgmm.plots.panels import despine, panel_grid
 from bayesgmm.plots.style import COLOURS, choose_columns, literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for
 from bayesgmm.predictions.imputations import impute
 from bayesgmm.wording import plural
@@ -25,7 +26,8 @@ DRAWS = 400  # imputations for the intervals
 MISSING, OBSERVED = COLOURS[5], "0.85"
 
 
-def missing_data(fit: "xr.DataTree", data: DataLike | None = None) -> "xr.Dataset":
+@takes_fit
+def missing_data(fit: FitLike, data: DataLike | None = None) -> "xr.Dataset":
     """Compute the data of ``missing``.
 
     Parameters
@@ -71,8 +73,9 @@ def missing_data(fit: "xr.DataTree", data: DataLike | None = None) -> "xr.Datase
     )
 
 
+@takes_fit
 @literal
-def missing(fit: "xr.DataTree", data: DataLike | None = None) -> "Figure":
+def missing(fit: FitLike, data: DataLike | None = None) -> "Figure":
     """Plot which columns are missing together, and how often.
 
     Each row of the figure is a pattern: the columns that are missing in the same rows of the data. At most 15 patterns
@@ -80,7 +83,7 @@ def missing(fit: "xr.DataTree", data: DataLike | None = None) -> "Figure":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
 
@@ -128,8 +131,9 @@ def missing(fit: "xr.DataTree", data: DataLike | None = None) -> "Figure":
     return figure
 
 
+@takes_fit
 def imputation_data(
-    fit: "xr.DataTree", data: DataLike | None = None, columns: "Sequence[str] | None" = None, *, seed: int = 0
+    fit: FitLike, data: DataLike | None = None, columns: "Sequence[str] | None" = None, *, seed: int = 0
 ) -> "xr.Dataset":
     """Compute the data of ``imputations``.
 
@@ -186,9 +190,10 @@ def imputation_data(
     )
 
 
+@takes_fit
 @literal
 def imputations(
-    fit: "xr.DataTree", data: DataLike | None = None, columns: "Sequence[str] | None" = None, *, seed: int = 0
+    fit: FitLike, data: DataLike | None = None, columns: "Sequence[str] | None" = None, *, seed: int = 0
 ) -> "Figure":
     """Plot imputed values with 50 % and 90 % intervals, beside the observed values of their column.
 
@@ -197,7 +202,7 @@ def imputations(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     columns : sequence of str, optional

@@ -12,6 +12,7 @@ from bayesgmm.plots.clusters import assignment_data, draw_marginal, ellipses
 from bayesgmm.plots.densities import held_by
 from bayesgmm.plots.panels import component_marks, despine, draw_outlines, draw_points, label_axes, pair_number
 from bayesgmm.plots.style import colour, literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.predictions.densities import spread
@@ -28,12 +29,13 @@ AVERAGED = 100  # number of draws for a density in two dimensions
 MEANS = 400  # maximum number of draws of a mean in the plot
 
 
-def pairs_data(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
+@takes_fit
+def pairs_data(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "xr.Dataset":
     """Compute the data of ``pairs``: those of ``assignment_data``, and more for each pair of columns.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns. Default: the first six.
     ci_prob : float
@@ -120,8 +122,9 @@ def region(draws: Array, level: float, steps: int = 73) -> Array:
     return centre[:, None] + sd[:, None] * outline
 
 
+@takes_fit
 @literal
-def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
+def pairs(fit: FitLike, columns: Sequence[str] | None = None, ci_prob: float = 0.9) -> "Figure":
     """Plot the mixture by pairs of columns: components, credible regions of their means, and the density.
 
     Below the diagonal: points in the colour of their component, the posterior mean components as ellipses that contain
@@ -132,7 +135,7 @@ def pairs(fit: "xr.DataTree", columns: Sequence[str] | None = None, ci_prob: flo
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     columns : sequence of str, optional
         Columns to show. Default: the first six.
     ci_prob : float

@@ -7,6 +7,7 @@ import numpy as np
 from bayesgmm.errors import FitFileError
 from bayesgmm.plots.panels import despine
 from bayesgmm.plots.style import colour, literal
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import info
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
+@takes_fit
+def elbo_data(fit: FitLike) -> "xr.Dataset":
     """Compute the data of ``elbo``.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         By ``method='vb'``, ``'advi'`` or ``'fullrank_advi'``.
 
     Returns
@@ -49,8 +51,9 @@ def elbo_data(fit: "xr.DataTree") -> "xr.Dataset":
     return fit["optimisation"].to_dataset().assign(final=notes.elbo, final_se=notes.elbo_se)
 
 
+@takes_fit
 @literal
-def elbo(fit: "xr.DataTree") -> "Figure":
+def elbo(fit: FitLike) -> "Figure":
     """Plot the evidence lower bound (ELBO) over the iterations, and its final value.
 
     The curve increases, except where its colour changes: there ADVI replaced its fixed draws by four times as many,
@@ -59,7 +62,7 @@ def elbo(fit: "xr.DataTree") -> "Figure":
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         By ``method='vb'``, ``'advi'`` or ``'fullrank_advi'``.
 
     Raises

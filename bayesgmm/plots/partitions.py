@@ -13,6 +13,7 @@ from bayesgmm.clusterings.partitions import merge_of, require_same_points
 from bayesgmm.clusterings.partitions import partition as best_partition
 from bayesgmm.plots.panels import despine, draw_points, draw_rings
 from bayesgmm.plots.style import choose_columns, colour, literal, marker_area
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.predictive import assignments
 from bayesgmm.wording import plural
@@ -35,12 +36,13 @@ TITLES = {
 }
 
 
-def co_clustering_data(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
+@takes_fit
+def co_clustering_data(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0) -> "xr.Dataset":
     """Compute the data of ``co_clustering``.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     best : Dataset, optional
         From ``partition``. Default: computed here.
     seed : int
@@ -109,8 +111,9 @@ def matched(label: Labels, reference: Labels) -> Labels:
     return linear_sum_assignment(-shared)[1]
 
 
+@takes_fit
 @literal
-def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
+def co_clustering(fit: FitLike, best: "xr.Dataset | None" = None, *, seed: int = 0) -> "Figure":
     """Plot the co-clustering probabilities of all pairs of points, ordered by the optimal partition.
 
     A cluster that is certain is a black square. Grey areas between two squares mean that their points may be in one
@@ -118,7 +121,7 @@ def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed:
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     best : Dataset, optional
         From ``partition``. Default: computed here.
     seed : int
@@ -165,8 +168,9 @@ def co_clustering(fit: "xr.DataTree", best: "xr.Dataset | None" = None, *, seed:
     return figure
 
 
+@takes_fit
 def partition_data(
-    fit: "xr.DataTree",
+    fit: FitLike,
     best: "xr.Dataset | None" = None,
     columns: Sequence[str] | None = None,
     *,
@@ -224,9 +228,10 @@ def partition_data(
     )
 
 
+@takes_fit
 @literal
 def partition(
-    fit: "xr.DataTree",
+    fit: FitLike,
     best: "xr.Dataset | None" = None,
     columns: Sequence[str] | None = None,
     *,
@@ -241,7 +246,7 @@ def partition(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     best : Dataset, optional
         From ``partition``. Default: computed here.
     columns : sequence of str, optional

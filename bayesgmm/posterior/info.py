@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bayesgmm.errors import FitFileError
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.notes import EngineNotes, Facts, LabelInfo, TruncationInfo, known_facts
 from bayesgmm.transforms.columns import ColumnTransforms
 
@@ -83,12 +84,13 @@ class FitInfo(Facts):
         return "\n".join(["FitInfo(", *(f"    {name}={value!r}," for name, value in known_facts(self).items()), ")"])
 
 
-def info(fit: "xr.DataTree") -> FitInfo:
+@takes_fit
+def info(fit: FitLike) -> FitInfo:
     """Read the facts that a fit stores: model, engine, settings, seed, versions, labels and warnings.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit by any engine, or a trace of PyMC, which stores nothing.
 
     Returns

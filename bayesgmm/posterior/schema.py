@@ -14,6 +14,7 @@ from bayesgmm.data.standards import Standard
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, FitFileError
 from bayesgmm.files import writable
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.info import SCHEMA, info, stored_schema
 from bayesgmm.posterior.parameters import Parameters, are_covariances, are_probabilities
 from bayesgmm.sweep.matrices import cholesky
@@ -356,12 +357,13 @@ def _require_schema(fit: Any, what: str) -> None:
         raise FitFileError(f"{what} is not a fit: its covariances are not square; select feature_bis like feature")
 
 
-def save(fit: "xr.DataTree", path: str | Path) -> Path:
+@takes_fit
+def save(fit: FitLike, path: str | Path) -> Path:
     """Write a fit as NetCDF (``.nc``) or zarr (``.zarr``). If writing fails, no partial file remains.
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     path : str or Path
         Its suffix, ``.nc`` or ``.zarr``, is the format.
 

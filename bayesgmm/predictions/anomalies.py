@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import ComponentError, DataError, DeclarationError, SamplingError, choose, warn
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, unpack
 from bayesgmm.predictions import cross_conformal
 from bayesgmm.predictions.cross_conformal import Refitted, Weighted
@@ -33,8 +34,9 @@ REFERENCES = {
 FDR_METHODS = {"bh": "Benjamini & Hochberg", "by": "Benjamini & Yekutieli"}
 
 
+@takes_fit
 def anomaly_scores(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     noise: ArrayLike | None = None,
@@ -80,7 +82,7 @@ def anomaly_scores(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     noise : (N, D) or (N, D, D) array, optional
@@ -115,6 +117,7 @@ def anomaly_scores(
         for a fit with transforms that of the transformed columns, so that it does not depend on their units;
         ``p_value`` [point]. With ``fdr`` also ``q_value`` [point], the minimum rate at which the point is flagged, and
         ``anomaly`` [point], True for flagged points. Attributes: ``reference``, ``n_reference``, ``fdr``.
+        ``answer.to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

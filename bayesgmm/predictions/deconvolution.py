@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from bayesgmm.data.points import DataLike
 from bayesgmm.declared import whole
 from bayesgmm.errors import DataError
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import points_for, unpack
 from bayesgmm.predictions.densities import DRAWS, dataset, require_room
 from bayesgmm.predictions.imputations import latent_draws, latent_moments
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@takes_fit
 def deconvolve(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     draws: int = 20,
     *,
@@ -35,7 +37,7 @@ def deconvolve(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : array or DataFrame, optional
         (N, D) measured points. Default: the points that were fitted, with their errors.
     draws : int
@@ -51,6 +53,7 @@ def deconvolve(
         ``mean`` and ``sd`` [point, feature] of the true values, ``covariance`` [point, feature, feature_bis], and
         ``draws`` [draw, point, feature], all in the units of the data. An exact value has itself, and 0. A missing
         value is estimated from the others of its row, as by ``impute``.
+        ``answer["mean"].to_pandas()`` is a table.
 
     Raises
     ------

@@ -160,6 +160,7 @@ def elicit(model: MixtureModel, n_points: int, *, draws: int = 10_000, seed: int
     Dataset
         ``probability`` [n_clusters], for 1 to K clusters; ``weight`` [rank], the expected weights in decreasing order.
         ``components`` [n_clusters], the prior of an unknown number of components, for ``FiniteMixture``.
+        ``answer["probability"].to_series()`` is a table.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.declared import whole
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, points_for, transforms_of, unpack
 from bayesgmm.predictions.densities import DRAWS, dataset, require_room
 from bayesgmm.sweep.imputation import as_rows, drawn, expected
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 SUMMARISED = 400  # imputations that are summarised where columns are transformed: their moments have no closed form
 
 
+@takes_fit
 def impute(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     draws: int = 20,
     *,
@@ -40,7 +42,7 @@ def impute(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : array or DataFrame, optional
         (N, D) points, NaN where a value is missing. Default: the points that were fitted.
     draws : int
@@ -57,6 +59,8 @@ def impute(
         ``mean`` and ``sd`` [point, feature], of each missing value given what is observed of its row (an observed value
         has itself, and 0); ``draws`` [imputation, point, feature], the completed data; ``missing`` [point, feature].
         All in the units of the data.
+        ``answer["draws"].sel(imputation=0).to_pandas()`` is a completed table, ``answer["mean"].to_pandas()`` the
+        means.
 
     Raises
     ------

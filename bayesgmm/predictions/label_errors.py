@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.declared import probability
 from bayesgmm.errors import DataError, warn
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import observed
 from bayesgmm.predictions.cross_conformal import smoothed
@@ -27,7 +28,8 @@ REFIT = "Fit again without this label, and look at the row in bg.assignments."
 POSSIBLE = 0.05  # probability above which a label may be wrong if its estimate is too small
 
 
-def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.DataFrame":
+@takes_fit
+def label_errors(fit: FitLike, *, error_rate: float = ERROR_RATE) -> "pd.DataFrame":
     r"""Compute the probability that the label of a row is wrong, given its values and all other labels.
 
     Without its own label, row n came from component k with probability
@@ -43,7 +45,7 @@ def label_errors(fit: "xr.DataTree", *, error_rate: float = ERROR_RATE) -> "pd.D
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit with labels.
     error_rate : float
         Share of labels that are expected to be wrong, before the values are seen.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import observed, plain_index, transforms_of
 from bayesgmm.posterior.subsets import thinned
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 SINGLE_ABOVE = 50_000_000  # numbers (400 MB) above which they are stored in single precision
 
 
-def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bool = True) -> "xr.DataTree":
+@takes_fit
+def log_likelihood(fit: FitLike, draws: int | None = None, *, progress: bool = True) -> "xr.DataTree":
     r"""Compute the log likelihood of each fitted point under each draw, in data units.
 
     .. math:: \ell_{sn} = \log \sum_k w_k^{(s)} \, \mathrm{Normal}(x_n \mid \mu_k^{(s)}, \Sigma_k^{(s)})
@@ -29,7 +31,7 @@ def log_likelihood(fit: "xr.DataTree", draws: int | None = None, *, progress: bo
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit that holds its data.
     draws : int, optional
         Maximum number of draws, evenly spaced, the same number from each chain. Default: all.

@@ -14,6 +14,7 @@ from bayesgmm.data.points import DataLike, Points, as_points
 from bayesgmm.declared import probability, whole
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import background, background_probability
 from bayesgmm.posterior.schema import Posterior, observed, points_for, transforms_of, unpack
 from bayesgmm.posterior.subsets import marginal, places
@@ -31,8 +32,9 @@ STEPS = {1: 200, 2: 60}  # number of columns: points of the default grid along e
 SEEN = 5_000  # number of simulated points that determine the range of the default grid
 
 
+@takes_fit
 def assignments(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     noise: ArrayLike | None = None,
@@ -54,7 +56,7 @@ def assignments(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted, with their labels if some have any.
     noise : (N, D) or (N, D, D) array, optional
@@ -68,6 +70,7 @@ def assignments(
         ``probability`` [point, component], rows sum to one; ``label`` [point], the most probable component;
         ``entropy`` [point], from 0 to 1 (0 when K is 1). With a background all three are conditional on the point
         not being from the background, and ``background`` [point] is the probability that it is.
+        ``assignments_table`` returns the same as a table: ``bg.assignments_table(fit)``.
 
     Raises
     ------
@@ -114,8 +117,9 @@ def assignments(
     )
 
 
+@takes_fit
 def density(
-    fit: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | None = None,
     *,
     columns: Sequence[str] | None = None,
@@ -131,7 +135,7 @@ def density(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted. With ``columns``, an array has these columns.
     columns : sequence of str, optional
@@ -154,6 +158,8 @@ def density(
         ``density`` [point], the posterior mean, in one over the product of the columns' units; ``log_density``
         [point], its logarithm; ``band`` [point, ci_bound], with ``ci_bound`` ``lower`` and ``upper``. For a point
         estimate (one draw) the band is NaN. With ``keep_draws`` also ``log_density_draws`` [draw, point].
+        ``answer[["density", "log_density"]].to_dataframe()`` and ``answer["band"].to_pandas()`` are tables, a row
+        for each point.
 
     Raises
     ------
@@ -224,8 +230,9 @@ def _density(
     return answer if posterior.n_draws > 1 else answer.assign_attrs(note="a single draw has no credible band")
 
 
+@takes_fit
 def conditional_density(
-    fit: "xr.DataTree",
+    fit: FitLike,
     given: Mapping[str, float],
     over: str | Sequence[str],
     grid: ArrayLike | None = None,
@@ -255,7 +262,7 @@ def conditional_density(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     given : mapping of column to number
         Values in data units, for example ``{"petal_width": 1.2}``; ``{}`` gives the marginal density of ``over``.
     over : str or sequence of str
@@ -281,6 +288,7 @@ def conditional_density(
     -------
     Dataset
         As from ``density``, with the points ``x`` [point, feature]. The attributes ``given`` and ``average`` are texts.
+        ``answer[["density", "log_density"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data.points import DataLike, Points
 from bayesgmm.labels.relabelling import aligned
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.schema import Posterior, holds_points, observed, points_for, transforms_of
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.predictions.densities import dataset
@@ -26,8 +27,9 @@ MAX_NAMED = 3  # maximum number of columns in a reason
 CELLS = ("rest_z", "rest_expected", "z", "marginal_z", "expected")  # numbers of each cell
 
 
+@takes_fit
 def explain_anomalies(
-    fit: "xr.DataTree", data: DataLike | None = None, *, noise: ArrayLike | None = None, draws: int | None = DRAWS
+    fit: FitLike, data: DataLike | None = None, *, noise: ArrayLike | None = None, draws: int | None = DRAWS
 ) -> "xr.Dataset":
     r"""Find the suspect cells of each point, and compute its z-scores.
 
@@ -55,7 +57,7 @@ def explain_anomalies(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     data : (N, D) array or DataFrame, optional
         Points. Default: the points that were fitted.
     noise : (N, D) or (N, D, D) array, optional
@@ -71,6 +73,7 @@ def explain_anomalies(
         z-score and the expectation given the cells that are not suspect; ``z`` and ``marginal_z`` [point, feature];
         ``expected`` [point, feature], the expectation given all other columns, in data units; ``reason`` [point], a
         text that names up to three suspect columns, or says that the point is ordinary.
+        ``answer[["component", "reason"]].to_dataframe()`` is a table, a row for each point.
 
     Raises
     ------

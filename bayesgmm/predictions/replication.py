@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.declared import whole
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import as_modelled
 from bayesgmm.posterior.schema import Posterior, observed, plain_index, transforms_of
 from bayesgmm.posterior.subsets import thinned
@@ -23,8 +24,9 @@ REPLICATES = 200  # default number of data sets: tail probabilities are accurate
 AT_ONCE = 50_000  # points simulated at a time
 
 
+@takes_fit
 def posterior_predictive(
-    fit: "xr.DataTree", draws: int | None = REPLICATES, *, size: int | None = None, seed: int = 0, progress: bool = True
+    fit: FitLike, draws: int | None = REPLICATES, *, size: int | None = None, seed: int = 0, progress: bool = True
 ) -> "xr.DataTree":
     r"""Simulate data sets from the posterior predictive, one from each of some draws [1]_.
 
@@ -33,7 +35,7 @@ def posterior_predictive(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
     draws : int, optional
         Number of data sets. Their draws are evenly spaced, the same number from each chain; None for all draws.
     size : int, optional

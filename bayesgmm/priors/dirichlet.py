@@ -77,7 +77,7 @@ class SparseDirichlet(WeightsPrior):
 
     >>> prior = SparseDirichlet().resolve(n_components=4, per_component=2)
     >>> prior.concentration
-    Gamma(alpha=10.0, beta=40.0, prior='gamma')
+    Gamma(alpha=10.0, beta=40.0)
     """
 
     concentration: NumbersOrPrior | None = None

@@ -3,25 +3,23 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bayesgmm.errors import DeclarationError
 from bayesgmm.files import in_place_of, writable
 from bayesgmm.findings import Findings
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.progress import track
 from bayesgmm.reports.pages import ENDINGS, Filled, page
 from bayesgmm.reports.sections import SECTIONS
 from bayesgmm.reports.subject import Subject
 from bayesgmm.wording import plural
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 __all__ = ["report"]
 
 
+@takes_fit
 def report(
-    fit: "xr.DataTree",
+    fit: FitLike,
     path: str | Path,
     *,
     title: str | None = None,
@@ -39,7 +37,7 @@ def report(
 
     Parameters
     ----------
-    fit : DataTree
+    fit : DataTree or estimator
         A fit by any engine, a trace of PyMC, or a fit read from a file.
     path : str or Path
         Path of the file; it ends in ``.html`` or ``.htm``.

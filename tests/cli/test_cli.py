@@ -1,12 +1,15 @@
 """The commands: typical command lines work, and an error is one message."""
 
 import json
+import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.apps import examples
 from bayesgmm.diagnosis.summary import component_sizes, component_table, convergence_line
 from tests.commands import run
 
@@ -204,10 +207,13 @@ WRONG = [
     (["score", "fit.nc", "flowers.csv", "-o", "flowers.csv"], "is an input of this command"),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--seed", -1], "--seed -1: "),
     (["fit", "flowers.csv", "-k", 2, "-o", "x.nc", "--columns", "sepal_length, petal"], "no column 'petal'"),
-    (["select", "flowers.csv", "-k", "3-1"], "-k 3-1: '3-1' is not a number of components; give 3, or 2,4,6, or 1-9"),
-    (["select", "flowers.csv", "-k", "1,two"], "-k 1,two: 'two' is not a number of components"),
-    (["select", "flowers.csv", "-k", ""], "'' is not a number of components"),
-    (["select", "flowers.csv", "-k", "0"], "'0' is not a number of components"),
+    (
+        ["select", "flowers.csv", "-k", "3-1"],
+        "--components 3-1: '3-1' is not a number or a range; give 3, or 2,4,6, or 1-9",
+    ),
+    (["select", "flowers.csv", "-k", "1,two"], "--components 1,two: 'two' is not a number or a range"),
+    (["select", "flowers.csv", "-k", ""], "'' is not a number or a range"),
+    (["select", "flowers.csv", "-k", "0"], "'0' is not a number or a range"),
     (["select", "flowers.csv", "--criterion", "bik"], "did you mean 'bic'"),
     (["select", "flowers.csv", "--covariance", "full,tide"], "did you mean 'tied'"),
     (["select", "flowers.csv", "--bayes", "--covariance", "full,tied"], "--bayes takes one family, for example full"),
@@ -300,7 +306,41 @@ def test_the_demo_shows_and_writes(tmp_path):
     assert done.returncode == 0, done.stderr
     for part in ("petal_width", "adjusted Rand index 0.9", "most uncertain", "largest R-hat"):
         assert part in done.stdout
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"iris.nc", "iris.csv", "iris.png"}
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"iris.nc", "iris.csv", "iris.png", *examples.WORDS}
+    assert all(f"wrote {tmp_path / 'out' / name}\n" in done.stdout for name in written)
+
+
+def test_the_demo_leaves_out_recordings_without_their_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert set(examples.WORDS) - set(examples.write_examples(tmp_path)) == {"recordings", "new.wav"}
+
+
+def test_fit_without_a_seed_has_one_all_the_same(folder):
+    for name in ("a.nc", "b.nc"):
+        assert run("fit", "flowers.csv", "-k", 2, "--method", "em", "-o", name, cwd=folder).returncode == 0
+    first, second = (bg.load(folder / name) for name in ("a.nc", "b.nc"))
+    assert bg.info(first).seed == 0
+    assert first["posterior"].equals(second["posterior"])
+
+
+def test_compare_gives_each_method_the_settings_that_it_has(folder):
+    args = ["compare", "flowers.csv", "-k", 2, "--methods", "em,gibbs", "--draws", 60, "--max-draws", 60, "--n-init", 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bg.FitWarning)
+        done = run(*args, "--json", cwd=folder)
+    assert [row["problem"] for row in document(done)["methods"]] == ["", ""]
+    wrong = run("compare", "flowers.csv", "-k", 2, "--methods", "em", "--draws", 60, cwd=folder)
+    assert "method 'em' has no setting 'draws'; a setting of method 'nuts'" in wrong.stderr
+
+
+def test_datasets_are_listed_and_saved(tmp_path):
+    listed = document(run("datasets", "--json"))["datasets"]
+    assert {each["name"] for each in listed} == set(bg.datasets.DATASETS)
+    assert all(each["about"].endswith(".") for each in listed)
+    assert run("datasets", "save", "wine", "wine.csv", cwd=tmp_path).returncode == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "wine.csv"), bg.datasets.wine())
+    assert "did you mean 'wine'" in run("datasets", "save", "wime", "wine.csv", cwd=tmp_path).stderr
 
 
 def test_partition_writes_clusters_and_their_uncertainty(folder, fitted):

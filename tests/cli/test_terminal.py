@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from typer.main import get_command
 
 import bayesgmm as bg
 from bayesgmm.cli import app, completion, terminal
@@ -60,6 +61,31 @@ def test_every_command_lists_the_shared_options(words):
     for name in SHARED:
         assert "--" + name.replace("_", "-") in shown
     assert run(*words, "-h").stdout == shown
+
+
+def parameters():
+    """Every option of every command: the words of the command, the option."""
+    for words, _ in commands():
+        command = get_command(app)
+        for word in words:
+            command = command.commands[word]
+        yield from ((words, parameter) for parameter in command.params)
+
+
+def test_every_command_has_the_same_seed_by_default():
+    seeds = {words: parameter for words, parameter in parameters() if parameter.name == "seed"}
+    assert len(seeds) > 10
+    own = {words: parameter.default for words, parameter in seeds.items() if words != ("fit",)}
+    assert set(own.values()) == {0}
+    assert "default: 0" in seeds[("fit",)].help
+
+
+@pytest.mark.parametrize("name", ["draws", "max_draws", "chains", "tune", "n_init"])
+def test_settings_that_messages_advise_are_options_and_show_their_default(name):
+    having = {words: parameter for words, parameter in parameters() if parameter.name == name}
+    assert {("fit",), ("compare",)} <= set(having)
+    for words, parameter in having.items():
+        assert parameter.default is not None or "default: " in parameter.help, words
 
 
 # commands that fail on purpose, or by mistake
@@ -242,6 +268,37 @@ def test_no_cell_is_cut_however_narrow_the_screen(monkeypatch, columns, parts):
     for i in range(12):
         assert len(re.findall(rf"(column|value|other) {i}\b", shown)) == 3
     assert shown.count("first") == parts
+
+
+LONG = """
+import bayesgmm as bg
+from bayesgmm.cli.session import Session
+from bayesgmm.cli.tables import show_check
+from bayesgmm.cli.terminal import remark, start_session
+start_session(Session())
+flowers = bg.datasets.iris().rename(columns=lambda name: name + "_in_centimetres")
+flowers.loc[3, "petal_length_in_centimetres"] = -999
+flowers["copy_of_petal_length"] = flowers["petal_length_in_centimetres"]
+show_check(bg.data_check(flowers))
+remark(" ".join(["a remark on petal_length_in_centimetres that goes on"] * 4))
+"""
+
+
+def test_no_word_is_broken_in_a_terminal():
+    screens = {columns: watch(["-c", LONG], columns=columns)[0] for columns in (80, 120, 3000)}
+    words = {columns: re.sub(r"\x1b\[[\d;]*m", "", seen).split() for columns, seen in screens.items()}
+    assert "copy_of_petal_length" in words[80]
+    for columns in (80, 120):
+        assert {word for word in words[columns] if not set(word) <= set("─")} <= set(words[3000])
+
+
+def test_a_column_of_sentences_is_broken_rather_than_moved(monkeypatch, capsys):
+    frame = pd.DataFrame({"rows": ["12", "3"], "words": ["high petal_length and so on, at length", ""]}, index=[0, 1])
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal.print_frame(frame, texts=("words",))
+    shown = capsys.readouterr().out
+    assert shown.count("rows") == 1
+    assert "high petal_length and" in shown
 
 
 @pytest.mark.parametrize("columns", [1, 7])
@@ -447,7 +504,7 @@ def test_help_and_completion_are_fast():
     assert spent() - between < 1.0
 
 
-def test_long_lines_are_broken_between_words_at_a_terminal_only(monkeypatch):
+def test_long_lines_are_broken_between_words_where_the_width_is_known(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = "error: the first line is longer than forty characters\n  short\n  path/" + "x" * 50
 
@@ -455,7 +512,10 @@ def test_long_lines_are_broken_between_words_at_a_terminal_only(monkeypatch):
         def __init__(self, is_terminal):
             self.isatty = lambda: is_terminal
 
+    assert terminal._wrapped(text, Stream(False)) == terminal._wrapped(text, Stream(True))  # as tables are
+    monkeypatch.delenv("COLUMNS")
     assert terminal._wrapped(text, Stream(False)) == text
+    monkeypatch.setenv("COLUMNS", "40")
     first, second, *rest = terminal._wrapped(text, Stream(True)).split("\n")
     assert len(first) <= 40
     assert f"{first} {second.strip()}" == text.split("\n")[0]

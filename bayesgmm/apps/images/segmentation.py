@@ -21,6 +21,7 @@ from bayesgmm.declared import whole
 from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
 from bayesgmm.labels.relabelling import aligned
 from bayesgmm.model import MixtureModel
+from bayesgmm.posterior.arguments import FitLike, as_fit
 from bayesgmm.progress import Count
 from bayesgmm.sweep.stats import Array
 from bayesgmm.sweep.threads import run_ranges
@@ -145,7 +146,7 @@ def segment_image(
     n_components: int | MixtureModel = N_COMPONENTS,
     *,
     features: Features = None,
-    fit: "xr.DataTree | None" = None,
+    fit: FitLike | None = None,
     merge: "xr.Dataset | Sequence[int] | None" = None,
     smoothing: float = 0.5,
     sweeps: int = 5,
@@ -174,7 +175,7 @@ def segment_image(
         An array is (H, W) or (H, W, channels), of uint8, uint16, or floats from 0 to 1.
     n_components, features, method, sample, seed, cores, progress, **settings
         As in ``fit_pixels``.
-    fit : DataTree, optional
+    fit : DataTree or estimator, optional
         Existing fit from ``fit_pixels``, of this image or another.
     merge : Dataset or sequence of int, optional
         Result of ``merge_components(fit, overlap=0.3)``, or the region, from 0, of each component. (The colours of a
@@ -231,6 +232,7 @@ def segment_image(
     reused = fit is not None
     if fit is not None and settings:
         raise DeclarationError(f"{listing(list(settings))}: not used with an existing fit; leave it out")
+    fit = None if fit is None else as_fit(fit)
     if fit is None:
         common: dict[str, Any] = {
             "features": features,

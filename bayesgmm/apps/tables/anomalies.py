@@ -32,7 +32,7 @@ def find_anomalies(
     alpha: float | None = None,
     top: int | None = None,
     contamination: float | None = None,
-    n_components: int | Iterable[int] = COMPONENTS,
+    n_components: int | Iterable[int] | str = COMPONENTS,
     covariance: str = "tied",
     transform: Transform = AUTO,
     background: Background | None = None,

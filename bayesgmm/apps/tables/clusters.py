@@ -17,8 +17,8 @@ from bayesgmm.apps.tables.scales import Scales, scales_of
 from bayesgmm.clusterings.merging import merge_components
 from bayesgmm.clusterings.partitions import partition
 from bayesgmm.data.points import DataLike
-from bayesgmm.declared import whole
-from bayesgmm.errors import DataError, DeclarationError, FitWarning, warn
+from bayesgmm.declared import whole_numbers
+from bayesgmm.errors import DataError, FitWarning, warn
 from bayesgmm.families.structures import COVARIANCES
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
@@ -121,7 +121,7 @@ def cluster_table(
     id: str | Iterable[str] = (),  # noqa: A002
     keep: str | Iterable[str] = (),
     na: str | float | Sequence[str | float] | None = None,
-    n_components: int | Iterable[int] = COMPONENTS,
+    n_components: int | Iterable[int] | str = COMPONENTS,
     covariance: str | Sequence[str] = FAMILIES,
     transform: Transform = AUTO,
     method: str | None = None,
@@ -199,10 +199,7 @@ def cluster_table(
     if len(rows) < MIN_ROWS:
         raise DataError(f"{plural(len(rows), 'row')} with values: too few to find clusters; give at least {MIN_ROWS}")
     require_rows(table, [covariance] if isinstance(covariance, str) else covariance)
-    counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
-    counts = [whole("n_components", k) for k in counts]
-    if not counts:
-        raise DeclarationError("n_components=[]: give at least one number of components")
+    counts = whole_numbers("n_components", n_components)
     possible = [k for k in counts if k * ROWS_EACH <= len(rows)] or counts[:1]
     families = [covariance] if isinstance(covariance, str) else [*covariance]
     scales = scales_of(rows, transform, covariance, seed)

@@ -33,9 +33,9 @@ from bayesgmm.apps.tables.p_values import (
 )
 from bayesgmm.apps.tables.scales import Scales, holding, scales_of
 from bayesgmm.data.points import as_points
-from bayesgmm.declared import whole
+from bayesgmm.declared import whole_numbers
 from bayesgmm.engines import engine_named
-from bayesgmm.errors import DataError, DeclarationError, warn
+from bayesgmm.errors import DataError, warn
 from bayesgmm.estimators.structures import COUNTS, fit_structures
 from bayesgmm.inference import fit
 from bayesgmm.model import MixtureModel
@@ -155,7 +155,7 @@ def fit_detector(
     table: UsableTable,
     *,
     calibrated: bool = False,
-    n_components: int | Iterable[int] = COMPONENTS,
+    n_components: int | Iterable[int] | str = COMPONENTS,
     covariance: str = "tied",
     transform: Transform = AUTO,
     background: Background | None = None,
@@ -187,10 +187,8 @@ def fit_detector(
             f"{len(rows)} rows are too few to judge new rows: half of them are held out; give at least {MIN_HELD_OUT}"
         )
     require_rows(table, [covariance])
-    counts = [n_components] if not isinstance(n_components, Iterable) else [*n_components]
-    if not counts:
-        raise DeclarationError("n_components=[]: give at least one number of components")
-    counts = [k for k in (whole("n_components", k) for k in counts) if k == counts[0] or ROWS_EACH * k <= len(rows)]
+    counts = whole_numbers("n_components", n_components)
+    counts = [k for k in counts if k == counts[0] or ROWS_EACH * k <= len(rows)]
     models = candidates(counts, covariance, [None, Background()] if background is None else [background])
     training = _Training(models, counts, transform, method, seed, progress)
     if calibrated:

@@ -23,6 +23,7 @@ from bayesgmm.apps.tables.p_values import (
 from bayesgmm.data.columns import select
 from bayesgmm.data.points import DataLike
 from bayesgmm.errors import DataError, warn
+from bayesgmm.posterior.arguments import FitLike, takes_fit
 from bayesgmm.posterior.contamination import background as background_of
 from bayesgmm.posterior.schema import observed, points_for, transforms_of
 from bayesgmm.predictions.anomalies import conformal_p_values, has_few_points, left_out, rows_among
@@ -141,8 +142,9 @@ def _holds_text(cells: "pd.Series") -> bool:
     return bool((cells.notna() & ~cells.isin(["", *NUMBER_MARKS])).any())
 
 
+@takes_fit
 def judge(
-    tree: "xr.DataTree",
+    fit: FitLike,
     data: DataLike | Source,
     *,
     fdr: float | None = None,
@@ -154,7 +156,7 @@ def judge(
 
     Parameters
     ----------
-    tree : DataTree
+    fit : DataTree or estimator
         Fit of ``find_anomalies``, or any other. If it stores scores of held-out rows (``find_anomalies(data, new)``),
         p-values are computed from these. Otherwise they are computed from 100,000 points simulated from the fit, with
         the correction that ``find_anomalies(data)`` stored. If the fitted rows are few (fewer than 20 for each free
@@ -183,7 +185,7 @@ def judge(
     >>> judge(tree, [[0.5], [40.0]]).rows["anomaly"].tolist()
     [False, True]
     """
-    return judged_table(tree, usable_table_for(tree, data), Rule.of(fdr, alpha, top, contamination))
+    return judged_table(fit, usable_table_for(fit, data), Rule.of(fdr, alpha, top, contamination))
 
 
 def judged_table(tree: "xr.DataTree", table: UsableTable, rule: Rule) -> Anomalies:
