@@ -128,6 +128,9 @@ class Engine:
     takes_start : bool
         True if it can continue from another fit; ``function`` then takes ``start``.
     ignores_priors : bool
+    needs_rows : str
+        Reason why all rows must be in memory: the end of the sentence in the error. Empty if the engine takes sums over
+        rows that are read part by part (``sweep.parts``).
     """
 
     name: str
@@ -140,6 +143,7 @@ class Engine:
     limits: tuple[Limit, ...] = ()
     takes_start: bool = False
     ignores_priors: bool = False
+    needs_rows: str = ""
 
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
@@ -189,6 +193,21 @@ class Engine:
             raise DeclarationError(
                 f"method {self.name!r} can't take {' and '.join(wrong)}: {limit.because}.\n"
                 f"  Methods that can: {allowed(able)}. Or declare {instead}."
+            )
+
+    def require_parts(self) -> None:
+        """Check that the engine can read rows part by part.
+
+        Raises
+        ------
+        DeclarationError
+            If it can't; the message names the engines that can.
+        """
+        if self.needs_rows:
+            able = {name: engine for name, engine in ENGINES.items() if not engine.needs_rows}
+            raise DeclarationError(
+                f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
+                f"  Methods that can: {allowed(able)}. Or fit a sample in memory: source(data).sample(100_000)."
             )
 
 
@@ -256,6 +275,9 @@ NEEDS_CONDITIONALS = Limit(
 )
 NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordinate ascent needs conjugate priors")
 
+MANY_SWEEPS = "each of its many steps is a sweep over all rows"
+EACH_ROW = "each sweep draws an assignment of each row"
+GRADIENTS = "its gradients are computed by native code from rows in memory"
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
 SWEEPS = Setting("sweeps", 4000, "budget of the search: maximum number of sweeps for a start")
@@ -313,6 +335,7 @@ ENGINES: dict[str, Engine] = {
                 DISAGREEMENT,
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "gibbs",
@@ -341,6 +364,7 @@ ENGINES: dict[str, Engine] = {
                 DISAGREEMENT,
             ),
             (NEEDS_COORDINATES, NEEDS_CONDITIONALS),
+            needs_rows=EACH_ROW,
         ),
         Engine(
             "advi",
@@ -353,6 +377,7 @@ ENGINES: dict[str, Engine] = {
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "fullrank_advi",
@@ -363,6 +388,7 @@ ENGINES: dict[str, Engine] = {
             (KUCUKELBIR,),
             ADVI,
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
+            needs_rows=MANY_SWEEPS,
         ),
         Engine(
             "vb",
@@ -383,6 +409,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
+            needs_rows=GRADIENTS,
         ),
         Engine(
             "map",
@@ -398,6 +425,7 @@ ENGINES: dict[str, Engine] = {
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
+            needs_rows=GRADIENTS,
         ),
         Engine(
             "mle",
@@ -415,6 +443,7 @@ ENGINES: dict[str, Engine] = {
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
             ignores_priors=True,
+            needs_rows=GRADIENTS,
         ),
         Engine(
             "em",

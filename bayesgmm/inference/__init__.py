@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.blas import one_blas_thread
 from bayesgmm.data.points import DataLike, Points, as_points
+from bayesgmm.data.streams import Stream
 from bayesgmm.declared import whole
 from bayesgmm.diagnosis import mixing
 from bayesgmm.diagnosis.components import cut_off
@@ -26,20 +27,24 @@ from bayesgmm.inference.label_matching import matched_start
 from bayesgmm.inference.mixtures import Mixture
 from bayesgmm.inference.remedies import advising
 from bayesgmm.labels import relabelling
-from bayesgmm.memory import require_memory
+from bayesgmm.memory import GIB, as_bytes, require_memory
 from bayesgmm.model import MixtureModel, as_model
 from bayesgmm.posterior import schema
 from bayesgmm.posterior.info import FitInfo, annotate
 from bayesgmm.posterior.log_posterior import LogPosterior
-from bayesgmm.posterior.notes import TruncationInfo
+from bayesgmm.posterior.notes import SourceInfo, TruncationInfo
 from bayesgmm.posterior.parameters import Parameters
 from bayesgmm.posterior.subsets import marginal
 from bayesgmm.progress import quiet, wanted
+from bayesgmm.sources.opening import is_read_in_parts, source
+from bayesgmm.sources.surveys import stream
 from bayesgmm.transforms.columns import ColumnTransforms
 from bayesgmm.wording import listing
 
 if TYPE_CHECKING:
     import xarray as xr
+
+MEMORY = GIB  # bytes of rows in memory at a time, by default
 
 
 def fit(
@@ -55,6 +60,7 @@ def fit(
     start: "xr.DataTree | None" = None,
     seed: int | None = None,
     cores: int | None = None,
+    memory: int | str | None = None,
     progress: bool | Progress = True,
     **settings: object,
 ) -> "xr.DataTree":
@@ -63,8 +69,10 @@ def fit(
     Parameters
     ----------
     model : MixtureModel
-    data : array or DataFrame
-        (N, D), one point per row.
+    data : array, DataFrame, path or source
+        (N, D), one point per row. A pattern of file names (``'measurements/*.parquet'``), a folder, a list of files, a
+        ``.npy`` file and a ``source`` are read part by part in each sweep, and need not fit into memory. The fit does
+        not hold their rows. The methods for them: {streaming}.
     method : str
         Name of the engine: {names}. See the notes.
     columns : sequence of str, optional
@@ -93,6 +101,9 @@ def fit(
         The same seed gives the same draws, for any number of cores. The fit stores it. Default: random.
     cores : int, optional
         Number of threads. Default: the number of cores of the machine.
+    memory : int or str, optional
+        Memory that rows may take at a time, in bytes or as ``'500MB'`` or ``'1GiB'``. All data are then read part by
+        part. Default: 1 GiB for data that are always read so; others are read as a whole.
     progress : bool
         Show a progress bar.
     **settings
@@ -150,9 +161,14 @@ def fit(
     engine.require(model)
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
-    points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
-    points = points.labelled(labels, model.n_components)
-    points = points if transform is None else transform.applied(points)
+    if memory is not None or is_read_in_parts(data):
+        engine.require_parts()
+        _refuse({"sample_weight": sample_weight, "noise": noise, "labels": labels})
+        points: Points | Stream = _streamed(data, columns, memory, seed, transform)
+    else:
+        points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
+        points = points.labelled(labels, model.n_components)
+        points = points if transform is None else transform.applied(points)
     density = LogPosterior.of(model, points)
     resolved = density.model
     _require_memory(chosen, density)
@@ -168,6 +184,29 @@ def fit(
     return finish(density, points, estimate, run, cores)
 
 
+def _streamed(
+    data: object,
+    columns: Sequence[str] | None,
+    memory: int | str | None,
+    seed: int,
+    transform: ColumnTransforms | None,
+) -> Stream:
+    """Check data that are read part by part, in a first pass."""
+    room = MEMORY if memory is None else as_bytes("memory", memory)
+    names = columns if transform is None or columns is not None else transform.names
+    rows = source(data, names)
+    return stream(rows, room, seed) if transform is None else stream(rows, room, seed, transform.applied)
+
+
+def _refuse(given: Mapping[str, object]) -> None:
+    """Raise an error for arguments with a value for each row, for rows that are read in parts."""
+    if wrong := [f"{name}=" for name, value in given.items() if value is not None]:
+        raise DeclarationError(
+            f"{' and '.join(wrong)} can't be used with rows that are read in parts\n"
+            "  Read them as a whole, without memory=, for example as a DataFrame."
+        )
+
+
 def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> None:
     """Raise an error for numbers of draws and chains whose result would not fit into memory."""
     counts = {name: value for name, value in settings.items() if name in ("draws", "chains") and isinstance(value, int)}
@@ -180,14 +219,16 @@ def _require_memory(settings: Mapping[str, object], density: LogPosterior) -> No
 def documented(text: str) -> str:
     """Fill the docstring of ``fit`` with the engines of the registry."""
     starting = [name for name, engine in ENGINES.items() if engine.takes_start]
+    streaming = [name for name, engine in ENGINES.items() if not engine.needs_rows]
     filled = cleandoc(text).replace("{names}", quoted(ENGINES)).replace("{starting}", quoted(starting))
+    filled = filled.replace("{streaming}", quoted(streaming))
     return filled.replace("{methods}", described(ENGINES).strip())
 
 
 fit.__doc__ = documented(fit.__doc__ or "")
 
 
-def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points: Points) -> Mixture:
+def _started(engine: Engine, start: "xr.DataTree", density: LogPosterior, points: Points | Stream) -> Mixture:
     """Return the mixture that an engine starts from: the mean of a fit's draws, in standardised coordinates."""
     if not engine.takes_start:
         able = {name: other for name, other in ENGINES.items() if other.takes_start}
@@ -224,7 +265,7 @@ def _silent() -> Iterator[Progress]:
         yield Silent()
 
 
-def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
+def finish(density: LogPosterior, points: Points | Stream, estimate: Estimate, run: Run, cores: int) -> "xr.DataTree":
     """Make a fit from the result of an engine: undo label switching, pack the draws, give warnings.
 
     Warns
@@ -247,6 +288,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         settings=run.settings,
         seed=run.seed,
         fingerprint=points.fingerprint,
+        source=SourceInfo(points.name, points.n_points) if isinstance(points, Stream) else None,
         seconds=round(run.seconds, 3),
         versions={name: version(name) for name in ("bayesgmm", "numpy", "nutpie", "arviz")},
         notes=estimate.notes,
@@ -255,7 +297,7 @@ def finish(density: LogPosterior, points: Points, estimate: Estimate, run: Run, 
         labels=labels,
     )
     tree = annotate(tree, info)  # so that the checks know that it is relabelled
-    found = [*cut_off(info, len(points.values)), *hidden_spread(tree)]
+    found = [*cut_off(info, points.summary.n_points), *hidden_spread(tree)]
     messages = [*estimate.warnings, *map(str, found), *mixing.fit_warnings(tree)]
     warn(messages)
     return annotate(tree, replace(info, warnings=(*run.conflicts, *messages)))

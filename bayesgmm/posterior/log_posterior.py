@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.data.labels import exchangeable_groups
 from bayesgmm.data.points import Points
 from bayesgmm.data.standards import Standard
+from bayesgmm.data.streams import Stream
 from bayesgmm.families.charts import Chart
 from bayesgmm.families.structures import chart_of
 from bayesgmm.model import MixtureModel, as_model
@@ -67,7 +68,7 @@ class LogPosterior:
     standard: Standard
 
     @classmethod
-    def of(cls, model: MixtureModel, points: Points) -> Self:
+    def of(cls, model: MixtureModel, points: Points | Stream) -> Self:
         """Make it from a model and data as the user gave them.
 
         Raises
@@ -79,7 +80,7 @@ class LogPosterior:
         if points.labels is not None:
             resolved.require_labels()
         standard = Standard.of(points, common=resolved.family.needs_common_scale)
-        if points.has_gaps:  # the order of the rows does not matter here
+        if isinstance(points, Points) and points.has_gaps:  # the order of the rows does not matter here
             points = points.take(by_pattern(np.isnan(points.values)))
         blocks = imputed(standard.blocks(points, points.weights))
         row = None if resolved.background is None else resolved.background.row(standard)

@@ -8,9 +8,10 @@ component far from the origin loses no digits. ``orchestration`` holds the compi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,15 @@ class Blocks:
     def total_weight(self) -> float:
         """Sum of the row weights: N if there are none."""
         return float(self.weight.sum())
+
+    def parts(self) -> "Iterable[Blocks]":
+        """Return the parts that a sweep reads one after the other: these points are one part."""
+        return (self,)
+
+    @property
+    def sample(self) -> "Blocks":
+        """Points from which starts are made: all of them."""
+        return self
 
     def observed(self) -> NDArray[np.bool_]:
         """Return which cells (N, D) are observed, with or without an error."""
@@ -331,7 +341,8 @@ def _enough(threads: int, blocks: Blocks, tables: Table) -> int:
 def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     """Compute the sums of responsibilities and moments, and the log likelihood of all points.
 
-    A background (``blocks.background``) has responsibilities, too, but no statistics.
+    A background (``blocks.background``) has responsibilities, too, but no statistics. The statistics of points in
+    several parts (``Parts``) are added.
 
     Parameters
     ----------
@@ -350,6 +361,10 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
+    return reduce(add, (_fold(part, table, threads) for part in blocks.parts()))
+
+
+def _fold(blocks: Blocks, table: Table, threads: int) -> Stats:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
@@ -384,6 +399,11 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     array([[1.],
            [1.]])
     """
+    logliks, stats = zip(*(_fold_each(part, tables, threads) for part in blocks.parts()), strict=True)
+    return reduce(add, logliks), reduce(add, stats)
+
+
+def _fold_each(blocks: Blocks, tables: Table, threads: int) -> tuple[Array, Stats]:
     n_tables, n_components, n_features = tables.mean.shape
     points, native, diagonal = blocks.native, tables.native, tables.root.ndim == tables.mean.ndim
     span = orchestration.count_chunks(blocks.n_blocks)
