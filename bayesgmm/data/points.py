@@ -408,12 +408,12 @@ def require_range(low: Array, high: Array, names: Sequence[str]) -> None:
         )
 
 
-def not_finite(values: Array, names: Sequence[str], index: RowLabels | range) -> str:
+def not_finite(values: Array, names: Sequence[str], index: RowLabels) -> str:
     """Return an error message that names the first cells that are missing or infinite."""
     return f"{_places(values, names, index)}\n  Drop or impute those rows first, for example X.dropna()."
 
 
-def _places(values: Array, names: Sequence[str], index: RowLabels | range) -> str:
+def _places(values: Array, names: Sequence[str], index: RowLabels) -> str:
     """Return a sentence that names the first cells that are missing or infinite."""
     rows, columns = np.nonzero(~np.isfinite(values))
     places = [f"row {index[i]}, column {names[j]!r}" for i, j in zip(rows[:SHOWN], columns[:SHOWN], strict=True)]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from bayesgmm.data.points import Points
 from bayesgmm.sources.rows import Part, RowSource
 
@@ -43,4 +45,4 @@ class MemorySource(RowSource):
         values = self.points.values
         for first in range(0, len(values), rows):
             part = values[first : first + rows]
-            yield Part(part, "", range(first, first + len(part)))
+            yield Part(part, "", np.arange(first, first + len(part)))

@@ -27,7 +27,7 @@ def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
     for first in range(0, count_rows(file), rows):  # mapped again each time: pages of a map count as memory
         values = np.array(_mapped(file)[first : first + rows, chosen])
         try:
-            yield Part(as_doubles(values), str(file.path), range(first, first + len(values)))
+            yield Part(as_doubles(values), str(file.path), np.arange(first, first + len(values)))
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file.path}, rows {first:,} to {first + len(values) - 1:,}: {error}") from None
 

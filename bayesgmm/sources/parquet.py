@@ -45,7 +45,7 @@ def parts(file: TableFile, columns: Sequence[str], rows: int) -> Iterator[Part]:
             place, first = f"{file.path}, row group {group}", 0
             batches = opened.iter_batches(rows, row_groups=[group], columns=[*columns])
             while (batch := _next_batch(batches, place)) is not None:
-                yield Part(_values(batch, columns, place), place, range(first, first + batch.num_rows))
+                yield Part(_values(batch, columns, place), place, np.arange(first, first + batch.num_rows))
                 first += batch.num_rows
 
 

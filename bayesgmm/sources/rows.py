@@ -28,13 +28,13 @@ class Part:
         In the units of the data.
     place : str
         Where they are, in words: a file, a row group. Empty for data in memory.
-    index : (n,) int or range
+    index : (n,) int
         Numbers of the rows in that place, from 0.
     """
 
     values: Array
     place: str
-    index: range | NDArray[np.int64]
+    index: NDArray[np.int64]
 
 
 class RowSource(ABC):

@@ -92,11 +92,10 @@ def rows_within(memory: int, n_columns: int) -> int:
 
 def _converted(part: Part, columns: tuple[str, ...], convert: Convert) -> Points:
     """Return the points of a part, after a check that they are finite."""
-    index = np.asarray(part.index)
     if not np.isfinite(part.values.sum()) and not np.isfinite(part.values).all():
         place = f"{part.place}: " if part.place else ""
-        raise DataError(place + not_finite(part.values, columns, index))
-    return convert(Points(part.values, columns, index))
+        raise DataError(place + not_finite(part.values, columns, part.index))
+    return convert(Points(part.values, columns, part.index))
 
 
 @dataclass

@@ -54,7 +54,7 @@ KINDS = ["array", "table", "parquet", "pattern", "folder", "list", "npy", "colum
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rows", [1, 37, 5000])
+@pytest.mark.parametrize("rows", [40, 300, 5000])
 def test_every_kind_yields_the_same_rows_again_and_again(kind, rows, tmp_path):
     opened = bg.source(made(kind, tmp_path))
     for _ in range(2):
