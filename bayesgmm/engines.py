@@ -131,6 +131,8 @@ class Engine:
     needs_rows : str
         Reason why all rows must be in memory: the end of the sentence in the error. Empty if the engine takes sums over
         rows that are read part by part (``sweep.parts``).
+    whole_settings : tuple of str
+        Settings that need all rows in memory, too, whatever their value; None is allowed.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Engine:
     takes_start: bool = False
     ignores_priors: bool = False
     needs_rows: str = ""
+    whole_settings: tuple[str, ...] = ()
 
     def __call__(self, *args: object, **settings: object) -> Any:
         """Run the engine; return its ``Estimate``."""
@@ -195,8 +198,8 @@ class Engine:
                 f"  Methods that can: {allowed(able)}. Or declare {instead}."
             )
 
-    def require_parts(self) -> None:
-        """Check that the engine can read rows part by part.
+    def require_parts(self, settings: Mapping[str, object]) -> None:
+        """Check that the engine can read rows part by part, with these settings.
 
         Raises
         ------
@@ -209,6 +212,11 @@ class Engine:
                 f"method {self.name!r} can't read rows in parts: {self.needs_rows}.\n"
                 f"  Methods that can: {allowed(able)}. Or fit a sample in memory: source(data).sample(100_000)."
             )
+        for name in self.whole_settings:
+            if settings[name] is not None:
+                raise DeclarationError(
+                    f"{name}={settings[name]!r} can't be used with rows that are read in parts\n  Leave it out."
+                )
 
 
 def _loaded[R](function: Callable[..., R] | str) -> Callable[..., R]:
@@ -277,7 +285,6 @@ NEEDS_CONJUGATE = Limit("bayesgmm.inference.variational:not_conjugate", "coordin
 
 MANY_SWEEPS = "each of its many steps is a sweep over all rows"
 EACH_ROW = "each sweep draws an assignment of each row"
-GRADIENTS = "its gradients are computed by native code from rows in memory"
 DRAWS = Setting("draws", 1000, "number of draws to keep")
 STARTS = Setting("n_init", 10, "number of starts in each cycle of the search")
 SWEEPS = Setting("sweeps", 4000, "budget of the search: maximum number of sweeps for a start")
@@ -409,7 +416,7 @@ ENGINES: dict[str, Engine] = {
                 Setting("forget", 0.7, "exponent of the step size: more than 0.5, at most 1", above=0.5, maximum=1.0),
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES, NEEDS_CONJUGATE),
-            needs_rows=GRADIENTS,
+            whole_settings=("batch_size",),
         ),
         Engine(
             "map",
@@ -425,7 +432,6 @@ ENGINES: dict[str, Engine] = {
             ),
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
-            needs_rows=GRADIENTS,
         ),
         Engine(
             "mle",
@@ -443,7 +449,6 @@ ENGINES: dict[str, Engine] = {
             (NEEDS_FIXED_NUMBER, NEEDS_COORDINATES),
             takes_start=True,
             ignores_priors=True,
-            needs_rows=GRADIENTS,
         ),
         Engine(
             "em",

@@ -162,7 +162,7 @@ def fit(
     cores = (os.cpu_count() or 1) if cores is None else whole("cores", cores)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else whole("seed", seed, minimum=0)
     if memory is not None or is_read_in_parts(data):
-        engine.require_parts()
+        engine.require_parts(chosen)
         _refuse({"sample_weight": sample_weight, "noise": noise, "labels": labels})
         points: Points | Stream = _streamed(data, columns, memory, seed, transform)
     else:
@@ -178,7 +178,7 @@ def fit(
     began = time.perf_counter()
     # One BLAS thread: more compete with those of the engines (on a busy machine a search for modes took 80 times as
     # long), and their number changes the rounding of sums.
-    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method):
+    with shown(progress) as report, one_blas_thread(), advising(points, resolved, method), _judged(points):
         estimate = engine(density, seed, cores, report, **chosen, **given)
     run = Run(method, chosen, seed, time.perf_counter() - began, conflicts, transform)
     return finish(density, points, estimate, run, cores)
@@ -196,6 +196,15 @@ def _streamed(
     names = columns if transform is None or columns is not None else transform.names
     rows = source(data, names)
     return stream(rows, room, seed) if transform is None else stream(rows, room, seed, transform.applied)
+
+
+def _judged(points: Points | Stream) -> AbstractContextManager[None]:
+    """Return a context in which approximations are compared with Gibbs runs only if all rows are in memory."""
+    if isinstance(points, Points):
+        return nullcontext()
+    from bayesgmm.inference.gibbs_judge import ignored
+
+    return ignored()
 
 
 def _refuse(given: Mapping[str, object]) -> None:

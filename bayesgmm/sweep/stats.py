@@ -361,16 +361,22 @@ def fold(blocks: Blocks, table: Table, threads: int = 1) -> Stats:
     >>> fold(Blocks.from_rows([[0.0], [2.0], [4.0]]), bumps).n.round(2)
     array([1.5, 1.5])
     """
-    return reduce(add, (_fold(part, table, threads) for part in blocks.parts()))
+    return unpack_stats(fold_sums(blocks, table, threads), table.mean, table.root.ndim == table.mean.ndim)
 
 
-def _fold(blocks: Blocks, table: Table, threads: int) -> Stats:
+def fold_sums(blocks: Blocks, table: Table, threads: int = 1) -> Array:
+    """Compute the statistics of ``fold`` as one row of sums, which ``unpack_stats`` reads."""
+    return reduce(add, (_sums(part, table, threads) for part in blocks.parts()))
+
+
+def _sums(blocks: Blocks, table: Table, threads: int) -> Array:
     points, native, diagonal = blocks.native, table.native, table.root.ndim == table.mean.ndim
     n_chunks = orchestration.count_chunks(blocks.n_blocks)
     out = np.empty((n_chunks, orchestration.count_sums(native.n_components, blocks.n_features, diagonal)))
     threads = _enough(threads, blocks, table)
     run_ranges(lambda start, stop: orchestration.fold_chunks(points, native, 1, start, stop, out), n_chunks, threads)
-    return unpack_stats(out.sum(axis=0), table.mean, diagonal)
+    row: Array = out.sum(axis=0)
+    return row
 
 
 def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, Stats]:
@@ -399,8 +405,8 @@ def fold_each(blocks: Blocks, tables: Table, threads: int = 1) -> tuple[Array, S
     array([[1.],
            [1.]])
     """
-    logliks, stats = zip(*(_fold_each(part, tables, threads) for part in blocks.parts()), strict=True)
-    return reduce(add, logliks), reduce(add, stats)
+    each = (_fold_each(part, tables, threads) for part in blocks.parts())
+    return reduce(lambda one, other: (one[0] + other[0], one[1] + other[1]), each)
 
 
 def _fold_each(blocks: Blocks, tables: Table, threads: int) -> tuple[Array, Stats]:

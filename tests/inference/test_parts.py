@@ -15,6 +15,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
 from bayesgmm.sweep.parts import Parts, ahead
@@ -41,7 +42,7 @@ def rough_start(covariance="full"):
 
 
 def loglik(fit):
-    return fit["sample_stats"]["loglik"].item()
+    return fit["sample_stats"]["loglik"].mean().item()
 
 
 def table(k=4, seed=0):
@@ -61,6 +62,43 @@ def test_the_statistics_of_parts_are_those_of_all_points(cuts):
         np.testing.assert_allclose(getattr(one, "n", one), getattr(other, "n", other), rtol=1e-11)
 
 
+@pytest.mark.parametrize("prior", [{}, {"means": bg.HierarchicalMeans()}, {"weights": bg.DirichletProcess()}])
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_the_log_posterior_of_parts_and_its_gradient_are_those_of_all_points(covariance, prior):
+    model, points = bg.MixtureModel(3, covariance, **prior), as_points(X)
+    if covariance not in with_chart():
+        pytest.skip("it has no coordinates")
+    whole = LogPosterior.of(model, points)
+    parts = LogPosterior.of(model, stream(bg.source(X), 2**21, seed=0))
+    q = whole.coordinates(*start_of(whole)) + np.random.default_rng(1).normal(0, 0.1, (3, whole.size))
+    for one in q:
+        (value, gradient), (other, slope) = whole(one), parts(one)
+        assert other == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(slope, gradient, atol=1e-9 * np.abs(gradient).max())
+        assert parts.value(one) == pytest.approx(value, rel=1e-12)
+        assert parts.log_prior(one) == pytest.approx(whole.log_prior(one), rel=1e-9)
+    np.testing.assert_allclose(parts.values(q, 2), whole.values(q, 2), rtol=1e-12)
+
+
+def with_chart():
+    return [name for name, family in COVARIANCES.items() if family.chart is not None]
+
+
+def start_of(density):
+    k, d = density.n_components, density.n_features
+    mean = np.linspace(-1, 1, k)[:, None] * np.ones(d)
+    return np.full(k, 1 / k), mean, density.model.family.identity(k, d)
+
+
+def test_many_coordinates_take_one_pass_over_the_parts():
+    read = stream(bg.source(X), 2**21, seed=0)
+    density, passes = LogPosterior.of(bg.MixtureModel(3), replace(read, held=False)), []
+    blocks = density.blocks
+    density = replace(density, blocks=replace(blocks, read=lambda: passes.append(1) or blocks.read()))
+    density.values(np.tile(density.coordinates(*start_of(density)), (20, 1)))
+    assert len(passes) == 1
+
+
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_em_in_parts_is_em_in_memory_whatever_the_parts_and_their_order(covariance, tmp_path):
     """From one start, to 1e-10 of the log likelihood."""
@@ -76,15 +114,42 @@ def test_em_in_parts_is_em_in_memory_whatever_the_parts_and_their_order(covarian
             np.testing.assert_allclose(fit["posterior"]["mean"], whole["posterior"]["mean"], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", STREAMING)
+@pytest.mark.parametrize("method", [name for name in STREAMING if ENGINES[name].kind == "point estimate"])
 def test_a_search_on_a_sample_reaches_the_maximum_of_all_rows(method, tmp_path, monkeypatch):
     monkeypatch.setattr(surveys, "SAMPLE", 5_000)
     fit = bg.fit(bg.MixtureModel(4), written(tmp_path, X, [15_000]), method, seed=1, progress=False)
     whole = bg.fit(bg.MixtureModel(4), pd.DataFrame(X, columns=list("abc")), method, seed=1, progress=False)
-    assert loglik(fit) / len(X) == pytest.approx(loglik(whole) / len(X), abs=1e-3 if fit.sizes else 2e-8)
     np.testing.assert_allclose(
         fit["posterior"]["mean"].mean(["chain", "draw"]), whole["posterior"]["mean"].mean(["chain", "draw"]), atol=0.02
     )
+
+
+@pytest.mark.parametrize("method", [name for name in STREAMING if ENGINES[name].takes_start])
+def test_a_point_estimate_in_parts_is_that_in_memory(method, tmp_path):
+    """From one start, to 1e-10 of the log likelihood."""
+    start, model = rough_start(), bg.MixtureModel(4)
+    whole, parts = (
+        bg.fit(model, data, method, start=start, seed=1, progress=False)
+        for data in (pd.DataFrame(X, columns=list("abc")), written(tmp_path, X, [100, 20_000], [1, 2, 0]))
+    )
+    assert loglik(parts) == pytest.approx(loglik(whole), rel=1e-10, abs=0)
+
+
+def test_variational_bayes_in_parts_has_the_bound_of_the_fit_in_memory(tmp_path):
+    """From starts on a sample, to the tolerance; its draws have the same means, up to their error."""
+    x = X[:10_000]
+    whole, parts = (
+        bg.fit(bg.MixtureModel(4), data, "vb", seed=1, progress=False)
+        for data in (pd.DataFrame(x, columns=list("abc")), written(tmp_path, x, [100, 5_000], [1, 2, 0]))
+    )
+    assert bg.info(parts).notes.elbo == pytest.approx(bg.info(whole).notes.elbo, abs=1e-8 * len(x))
+    one, other = (fit["posterior"]["mean"].mean(["chain", "draw"]) for fit in (whole, parts))
+    np.testing.assert_allclose(one, other, atol=0.02)
+
+
+def test_minibatches_are_refused_for_rows_in_parts():
+    with pytest.raises(DeclarationError, match=r"batch_size=100 can't be used with rows that are read in parts"):
+        bg.fit(bg.MixtureModel(2), X, "vb", batch_size=100, memory="1GiB", progress=False)
 
 
 def test_rows_that_fit_into_the_memory_are_read_twice_and_give_the_same_sums(tmp_path):
