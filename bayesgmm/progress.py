@@ -168,10 +168,11 @@ class Count:
     Parameters
     ----------
     title : str
-    total : int
+    total : int or None
+        Number of steps; None if it is unknown.
     """
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int | None) -> None:
         self._bar = _bars()
         self._task = self._bar.add_task(title, total=total)
         self._later = Timer(PATIENCE, self._bar.start)
@@ -190,9 +191,9 @@ class Count:
         _compiling.vanish(self._bar)
         self._bar.stop()
 
-    def step(self, title: str = "") -> None:
-        """Advance by one step; a title says what is done next."""
-        self._bar.advance(self._task)
+    def step(self, title: str = "", by: int = 1) -> None:
+        """Advance by one step, or several; a title says what is done next."""
+        self._bar.advance(self._task, by)
         if title:
             self._bar.update(self._task, description=title)
 

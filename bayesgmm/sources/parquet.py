@@ -26,7 +26,7 @@ def columns_of(file: TableFile) -> dict[str, str]:
         schema = opened.schema_arrow
     numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal)
     return {
-        field.name: "" if any(is_one(field.type) for is_one in numeric) else f"not numeric ({field.type})"
+        field.name: "" if any(is_one(field.type) for is_one in numeric) else "not numeric"
         for field in schema
         if not field.name.startswith("__index_level_")
     }

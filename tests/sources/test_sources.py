@@ -106,7 +106,7 @@ def test_columns_are_found_by_name_whatever_their_order(tmp_path):
 def test_columns_that_are_not_chosen_may_hold_anything(tmp_path):
     path = parquet(tmp_path, frame=FRAME.assign(kind="text"))
     assert bg.source(path, ["a"]).columns == ("a",)
-    with pytest.raises(DataError, match=r"column 'kind' of .*a.parquet is not numeric \(.*string.*\)\n.*columns="):
+    with pytest.raises(DataError, match=r"column 'kind' of .*a.parquet is not numeric\n.*columns="):
         bg.source(path)
 
 
