@@ -81,9 +81,9 @@ def _values(batch: "pa.RecordBatch", columns: Sequence[str], place: str) -> Any:
     """Convert a batch to numbers (n, D), each column contiguous, as files and blocks have them."""
     values = np.empty((batch.num_rows, len(columns)), order="F")
     for j, name in enumerate(columns):
-        column = batch.column(name)
+        column = batch.column(name).to_numpy(zero_copy_only=False)
         try:
-            values[:, j] = as_doubles(column.to_numpy(zero_copy_only=False))
+            values[:, j] = column if column.dtype.kind == "f" else as_doubles(column)
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{place}, column {name!r}: {error}") from None
     return values

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -46,14 +47,15 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert = lambda 
     """
     rows = rows_within(memory, len(source.columns))
 
-    def read() -> Iterator[Array]:
-        converted = (_converted(part, source.columns, convert).values for part in source.parts(rows))
-        return recut(converted, rows)
+    def read(check: bool = False) -> Iterator[Array]:
+        parts = source.parts(rows)
+        checked = map(_checked, parts, repeat(source.columns)) if check else parts
+        return recut((convert(Points(part.values, source.columns, part.index)).values for part in checked), rows)
 
     columns = convert(Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))).columns
     moments, sample = _Moments(), Reservoir(SAMPLE, np.random.default_rng((seed, 18)))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
-    for values in ahead(read()):
+    for values in ahead(read(check=True)):
         digest.update(np.ascontiguousarray(values))
         moments.add(values)
         sample.add(values)
@@ -90,12 +92,12 @@ def rows_within(memory: int, n_columns: int) -> int:
     return rows
 
 
-def _converted(part: Part, columns: tuple[str, ...], convert: Convert) -> Points:
-    """Return the points of a part, after a check that they are finite."""
+def _checked(part: Part, columns: tuple[str, ...]) -> Part:
+    """Return a part, after a check that its values are finite."""
     if not np.isfinite(part.values.sum()) and not np.isfinite(part.values).all():
         place = f"{part.place}: " if part.place else ""
         raise DataError(place + not_finite(part.values, columns, part.index))
-    return convert(Points(part.values, columns, part.index))
+    return part
 
 
 @dataclass

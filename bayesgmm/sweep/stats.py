@@ -24,7 +24,7 @@ from bayesgmm.sweep.threads import enough_threads, run_ranges
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
-SLICE = 64  # blocks that are laid out at a time: few enough to stay in the cache
+SLICE = 2**15  # numbers that are laid out at a time: few enough to stay in the cache
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,10 @@ class Blocks:
         x = np.zeros((n_blocks, n_features, BLOCK))
         weight = np.zeros(n_blocks * BLOCK)
         weight[:n_points] = 1.0 if weights is None else weights
-        step = SLICE * BLOCK
+        step = max(1, SLICE // (BLOCK * max(1, n_features))) * BLOCK
         for start in range(0, n_points, step):
-            part = (rows[start : start + step] - shift) / scale
+            part = rows[start : start + step] - shift
+            part /= scale
             whole = len(part) // BLOCK
             first = start // BLOCK
             blocks = part[: whole * BLOCK].reshape(whole, BLOCK, n_features)
