@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from bayesgmm.data.columns import doubles_of, not_numeric, select
-from bayesgmm.data.tables import read_chunks
-from bayesgmm.errors import DataError, TableWarning, warn
+from bayesgmm.data.tables import read_chunks, read_first
+from bayesgmm.errors import DataError
 from bayesgmm.reading.settings import TableFile
 from bayesgmm.sources.rows import Part
 
@@ -14,12 +14,9 @@ SEEN = 10_000  # rows that show which columns hold numbers
 
 def columns_of(file: TableFile) -> dict[str, str]:
     """Return the names of the columns of a file; for those whose first rows are not numbers, why."""
-    chunks = read_chunks(file, SEEN)
-    table = next(chunks)
-    chunks.close()  # type: ignore[attr-defined]
-    warn(table.told, TableWarning)
-    reasons = not_numeric(table.frame)
-    return {str(name): reasons.get(str(name), "") for name in table.frame}
+    frame = read_first(file, SEEN)
+    reasons = not_numeric(frame)
+    return {str(name): reasons.get(str(name), "") for name in frame}
 
 
 def count_rows(file: TableFile) -> None:
