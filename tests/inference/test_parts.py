@@ -15,6 +15,7 @@ from bayesgmm.datasets import make_mixture
 from bayesgmm.engines import ENGINES
 from bayesgmm.errors import DataError, DeclarationError, FitFileError
 from bayesgmm.families.structures import COVARIANCES
+from bayesgmm.inference.minibatches import sampled
 from bayesgmm.posterior.log_posterior import LogPosterior
 from bayesgmm.sources import surveys
 from bayesgmm.sources.surveys import stream
@@ -147,6 +148,19 @@ def test_variational_bayes_in_parts_has_the_bound_of_the_fit_in_memory(tmp_path)
     np.testing.assert_allclose(one, other, atol=0.02)
 
 
+def test_the_weights_of_a_sample_represent_all_rows(monkeypatch):
+    monkeypatch.setattr(surveys, "SAMPLE", 1_000)
+    density = LogPosterior.of(bg.MixtureModel(2), stream(bg.source(X), 2**30, seed=0))
+    assert sampled(density).blocks.n_points == 1_000
+    assert sampled(density).blocks.total_weight == pytest.approx(len(X))
+
+
+@pytest.mark.parametrize("method", STREAMING)
+def test_every_engine_that_does_not_refuse_rows_in_parts_fits_them(method):
+    fit = bg.fit(bg.MixtureModel(2), X[:600], method, memory="1GiB", seed=1, progress=False)
+    assert bg.info(fit).source.n_rows == 600
+
+
 def test_minibatches_are_refused_for_rows_in_parts():
     with pytest.raises(DeclarationError, match=r"batch_size=100 can't be used with rows that are read in parts"):
         bg.fit(bg.MixtureModel(2), X, "vb", batch_size=100, memory="1GiB", progress=False)
@@ -270,12 +284,17 @@ def test_a_background_and_transforms_are_those_of_the_fit_in_memory():
     )
     assert loglik(one) == pytest.approx(loglik(other), rel=1e-8)
     assert bg.info(one).fingerprint == bg.info(other).fingerprint
-    default = bg.MixtureModel(2, background=bg.Background(share=0.02))
+
+
+def test_the_default_of_a_background_reaches_all_rows_although_it_is_set_by_a_sample(monkeypatch):
+    frame = pd.DataFrame(np.concatenate([X, [[1e6, 2e6, -3e6]]]), columns=list("abc"))
+    monkeypatch.setattr(surveys, "SAMPLE", 1_000)
+    default = bg.MixtureModel(2, background=bg.Background(share=0.02, location=[0.0, 0.0, 0.0]))
     scale = [
         bg.info(bg.fit(default, frame, "em", memory=m, seed=1, progress=False)).model.background.scale
         for m in (None, "1GiB")
     ]
-    np.testing.assert_allclose(*scale, rtol=1e-12)  # the sample has all rows here
+    np.testing.assert_allclose(*scale, rtol=1e-12)
 
 
 def test_parts_have_nothing_that_needs_all_rows():

@@ -88,6 +88,13 @@ def test_moments_do_not_depend_on_how_rows_are_divided_into_files(tmp_path):
     np.testing.assert_array_equal(one.sample.values, many.sample.values)
 
 
+def test_moments_of_parts_with_different_means_are_those_of_all_rows():
+    rows = np.column_stack([np.arange(60_000.0), np.arange(60_000) % 7, np.full(60_000, 3.0)])
+    found, points = stream(bg.source(rows), 2**21, seed=0), as_points(rows)
+    for own, other in zip(found.centre_and_sd, points.centre_and_sd, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-12)
+
+
 @pytest.mark.parametrize("size", [1e-150, 1.0, 1e150])
 def test_moments_of_tiny_and_huge_values_do_not_underflow(size):
     rows = size * np.random.default_rng(0).normal(size=(20_000, 1))
