@@ -1,7 +1,7 @@
 """Progress bars for long computations, on a terminal's error stream or in a notebook."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib.util import find_spec
 from threading import RLock, Timer
@@ -219,11 +219,23 @@ def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[
     >>> [i * i for i in track(range(4), "squares")]
     [0, 1, 4, 9]
     """
-    if not wanted(progress):
-        with quiet():
-            yield from items
-        return
-    with Count(title, len(items)) as count:
+    with counted(title, len(items), progress) as count:
         for item in items:
             yield item
             count.step()
+
+
+@contextmanager
+def counted(title: str, total: int | None, progress: bool = True) -> Iterator[Count]:
+    """Show a bar that counts steps while a block runs, if it takes longer than two seconds.
+
+    Parameters
+    ----------
+    title : str
+    total : int or None
+        Number of steps; None if it is unknown.
+    progress : bool
+        False: nothing is shown.
+    """
+    with nullcontext() if wanted(progress) else quiet(), Count(title, total) as count:
+        yield count

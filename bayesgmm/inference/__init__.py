@@ -164,7 +164,7 @@ def fit(
     if memory is not None or is_read_in_parts(data):
         engine.require_parts(chosen)
         _refuse({"sample_weight": sample_weight, "noise": noise, "labels": labels})
-        points: Points | Stream = _streamed(data, columns, memory, seed, transform)
+        points: Points | Stream = _streamed(data, columns, memory, seed, transform, progress)
     else:
         points = as_points(data, columns, gaps=True).weighed(sample_weight).measured(noise)
         points = points.labelled(labels, model.n_components)
@@ -190,12 +190,13 @@ def _streamed(
     memory: int | str | None,
     seed: int,
     transform: ColumnTransforms | None,
+    progress: bool | Progress,
 ) -> Stream:
     """Check data that are read part by part, in a first pass."""
     room = MEMORY if memory is None else as_bytes("memory", memory)
     names = columns if transform is None or columns is not None else transform.names
-    rows = source(data, names)
-    return stream(rows, room, seed) if transform is None else stream(rows, room, seed, transform.applied)
+    convert = {} if transform is None else {"convert": transform.applied}
+    return stream(source(data, names), room, seed, progress=progress is True, **convert)
 
 
 def _judged(points: Points | Stream) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from bayesgmm.data.tables import PARQUET
 from bayesgmm.errors import DataError
 from bayesgmm.files import append_csv, in_place_of
 from bayesgmm.posterior.schema import transforms_of
-from bayesgmm.progress import Count, quiet, wanted
+from bayesgmm.progress import counted
 from bayesgmm.sources.opening import source
 from bayesgmm.sources.rows import Part, RowSource
 from bayesgmm.sources.surveys import rows_within
@@ -56,7 +56,7 @@ def write_in_parts(
     width = len(rows.columns) + 2 * fit["posterior"].sizes["component"] + ANSWERS
     size, count = rows_within(memory, width), 0
     writing = _parquet(output) if output.suffix.lower() in PARQUET else _csv(output)
-    with writing as write, _bar(rows, progress) as bar:
+    with writing as write, counted("rows", rows.n_rows, progress) as bar:
         for part in ahead(rows.parts(size)):
             write(_answered(part, rows, answer, count))
             count += len(part.values)
@@ -64,16 +64,6 @@ def write_in_parts(
         if not count:
             raise DataError(f"{rows.name} has no rows")
     return count
-
-
-@contextmanager
-def _bar(rows: RowSource, progress: bool) -> Iterator[Count]:
-    if wanted(progress):
-        with Count("rows", rows.n_rows) as bar:
-            yield bar
-    else:
-        with quiet(), Count("rows", rows.n_rows) as bar:
-            yield bar
 
 
 def _answered(part: Part, rows: RowSource, answer: Answer, first: int) -> "pd.DataFrame":

@@ -24,11 +24,12 @@ def columns_of(file: TableFile) -> dict[str, str]:
 
     with _opened(file) as opened:
         schema = opened.schema_arrow
+    labels = (schema.pandas_metadata or {}).get("index_columns", ())  # of a DataFrame: they are no data
     numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal)
     return {
         field.name: "" if any(is_one(field.type) for is_one in numeric) else "not numeric"
         for field in schema
-        if not field.name.startswith("__index_level_")
+        if field.name not in labels and not field.name.startswith("__index_level_")
     }
 
 

@@ -11,6 +11,7 @@ from bayesgmm.data.points import Points, not_finite, require_range
 from bayesgmm.data.streams import Stream
 from bayesgmm.errors import DataError, DeclarationError
 from bayesgmm.memory import in_words
+from bayesgmm.progress import counted
 from bayesgmm.sources.reservoirs import Reservoir
 from bayesgmm.sources.rows import Part, RowSource, recut
 from bayesgmm.sweep.layout import BLOCK
@@ -25,7 +26,9 @@ COPIES = 9  # of a part: it is read, converted and laid out, while the one befor
 Convert = Callable[[Points], Points]
 
 
-def stream(source: RowSource, memory: int, seed: int, convert: Convert = lambda points: points) -> Stream:
+def stream(
+    source: RowSource, memory: int, seed: int, convert: Convert = lambda points: points, progress: bool = False
+) -> Stream:
     """Read all rows once: check them, and compute what the engines need to know before they start.
 
     Parameters
@@ -37,6 +40,8 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert = lambda 
         Seed of the sample.
     convert : function, optional
         From points in the columns of the source to those that are fitted, for example their logarithms.
+    progress : bool
+        Show a progress bar.
 
     Raises
     ------
@@ -55,10 +60,12 @@ def stream(source: RowSource, memory: int, seed: int, convert: Convert = lambda 
     columns = convert(Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))).columns
     moments, sample = _Moments(), Reservoir(SAMPLE, np.random.default_rng((seed, 18)))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
-    for values in ahead(read(check=True)):
-        digest.update(np.ascontiguousarray(values))
-        moments.add(values)
-        sample.add(values)
+    with counted("first pass", source.n_rows, progress) as bar:
+        for values in ahead(read(check=True)):
+            digest.update(np.ascontiguousarray(values))
+            moments.add(values)
+            sample.add(values)
+            bar.step(by=len(values))
     if not moments.count:
         raise DataError(f"{source.name} has no rows")
     require_range(moments.low, moments.high, columns)

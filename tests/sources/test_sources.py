@@ -117,6 +117,11 @@ def test_columns_that_are_not_chosen_may_hold_anything(tmp_path):
         bg.source(path)
 
 
+def test_row_labels_of_a_table_are_no_column(tmp_path):
+    path = parquet(tmp_path, frame=FRAME.set_axis([f"r{i}" for i in range(1000)]).rename_axis("label"))
+    assert bg.source(path).columns == ("a", "b", "c")
+
+
 def test_an_empty_part_adds_nothing(tmp_path):
     files = pattern(tmp_path, [FRAME[:0], FRAME, FRAME[:0]])
     assert stream(bg.source(files), GIB, seed=0).n_points == 1000
