@@ -1,7 +1,7 @@
 """Progress bars for long computations, on a terminal's error stream or in a notebook."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from threading import RLock, Timer
@@ -219,15 +219,15 @@ def track[T](items: Sequence[T], title: str, progress: bool = True) -> Iterator[
     >>> [i * i for i in track(range(4), "squares")]
     [0, 1, 4, 9]
     """
-    with counted(title, len(items), progress) as count:
+    with counted(title, len(items), progress) as step:
         for item in items:
             yield item
-            count.step()
+            step(1)
 
 
 @contextmanager
-def counted(title: str, total: int | None, progress: bool = True) -> Iterator[Count]:
-    """Show a bar that counts steps while a block runs, if it takes longer than two seconds.
+def counted(title: str, total: int | None, progress: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar while a block runs, if it takes longer than two seconds; the block calls a function after each step.
 
     Parameters
     ----------
@@ -236,6 +236,15 @@ def counted(title: str, total: int | None, progress: bool = True) -> Iterator[Co
         Number of steps; None if it is unknown.
     progress : bool
         False: nothing is shown.
+
+    Returns
+    -------
+    context manager
+        Its value takes the number of steps that were done.
     """
-    with nullcontext() if wanted(progress) else quiet(), Count(title, total) as count:
-        yield count
+    if not wanted(progress):
+        with quiet():
+            yield lambda steps: None
+        return
+    with Count(title, total) as count:
+        yield lambda steps: count.step(by=steps)

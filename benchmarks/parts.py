@@ -88,7 +88,7 @@ def write(folder, rows):
     sample, rng = make_mixture(1000, D, K, overlap=0.1, seed=1), np.random.default_rng(0)
     chol = np.linalg.cholesky(sample.covariance)
     for number, start in enumerate(range(0, rows, FILE)):
-        with pq.ParquetWriter(folder / f"{number:04}.parquet", _schema(pa)) as writer:
+        with pq.ParquetWriter(folder / f"{number:04}.parquet", _schema(pa), use_dictionary=False) as writer:
             for first in range(start, min(start + FILE, rows), GROUP):
                 n = min(GROUP, rows - first)
                 label = np.sort(rng.integers(K, size=n))

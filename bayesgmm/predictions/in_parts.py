@@ -56,11 +56,11 @@ def write_in_parts(
     width = len(rows.columns) + 2 * fit["posterior"].sizes["component"] + ANSWERS
     size, count = rows_within(memory, width), 0
     writing = _parquet(output) if output.suffix.lower() in PARQUET else _csv(output)
-    with writing as write, counted("rows", rows.n_rows, progress) as bar:
+    with writing as write, counted("rows", rows.n_rows, progress) as step:
         for part in ahead(rows.parts(size)):
             write(_answered(part, rows, answer, count))
             count += len(part.values)
-            bar.step(by=len(part.values))
+            step(len(part.values))
         if not count:
             raise DataError(f"{rows.name} has no rows")
     return count

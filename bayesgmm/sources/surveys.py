@@ -60,12 +60,12 @@ def stream(
     columns = convert(Points(np.empty((0, len(source.columns))), source.columns, np.arange(0))).columns
     moments, sample = _Moments(), Reservoir(SAMPLE, np.random.default_rng((seed, 18)))
     digest = hashlib.blake2b("\0".join(columns).encode(), digest_size=16)
-    with counted("first pass", source.n_rows, progress) as bar:
+    with counted("first pass", source.n_rows, progress) as step:
         for values in ahead(read(check=True)):
             digest.update(np.ascontiguousarray(values))
             moments.add(values)
             sample.add(values)
-            bar.step(by=len(values))
+            step(len(values))
     if not moments.count:
         raise DataError(f"{source.name} has no rows")
     require_range(moments.low, moments.high, columns)
