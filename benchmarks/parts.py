@@ -11,9 +11,9 @@ import numpy as np
 from bayesgmm.datasets import make_mixture
 
 TITLE = "## Rows in parts: EM over Parquet files, 4 columns of float32, K = 8"
-ROWS, D, K = 2_000_000, 4, 8
+ROWS, D, K = 10_000_000, 4, 8
 FILE, GROUP = 5_000_000, 500_000  # rows of a file and of a row group
-MEMORY = "256MiB"
+MEMORY = "64MiB"  # too little for all rows, which are then read in each sweep
 SWEEPS = 5
 
 COMMON = """
