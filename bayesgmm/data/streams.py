@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesgmm.data.points import Points
 from bayesgmm.data.summaries import Summary
-from bayesgmm.sweep.parts import Parts
+from bayesgmm.sweep.parts import Parts, ahead
 from bayesgmm.sweep.stats import Array, Blocks
 
 LayOut = Callable[[Points | Array], Blocks]
@@ -86,18 +86,18 @@ class Stream:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads rows and lays them out in blocks; called for each sweep."""
+    """Reads rows and lays them out in blocks; called for each sweep. A thread reads ahead."""
 
     read: Callable[[], Iterator[Array]]
     lay_out: LayOut
     held: bool
 
     def __call__(self) -> Iterator[Blocks]:
-        return iter(self._kept) if self.held else self._laid_out()
+        return iter(self._kept) if self.held else ahead(self._laid_out())
 
     @cached_property
     def _kept(self) -> list[Blocks]:
-        return [*self._laid_out()]
+        return [*ahead(self._laid_out())]
 
     def _laid_out(self) -> Iterator[Blocks]:
         return (self.lay_out(rows) for rows in self.read())

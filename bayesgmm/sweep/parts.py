@@ -45,9 +45,8 @@ class Parts:
     labels: ClassVar[None] = None
 
     def parts(self) -> Iterator[Blocks]:
-        """Return the parts; the next one is read while one is in use."""
-        for part in ahead(self.read()):
-            yield replace(part, background=self.background)
+        """Return the parts."""
+        return (replace(part, background=self.background) for part in self.read())
 
     @property
     def n_blocks(self) -> int:

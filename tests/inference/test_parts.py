@@ -210,6 +210,19 @@ def test_the_next_part_is_read_while_one_is_in_use():
         assert number == 2 or read[number + 1].wait(10)
 
 
+def test_rows_are_read_and_laid_out_in_a_thread_of_their_own(tmp_path):
+    read, names = stream(bg.source(written(tmp_path, X, [])), 2**21, seed=0), []
+
+    def reading():
+        for rows in read.read():
+            names.append(threading.current_thread().name)
+            yield rows
+
+    fold(Standard.of(read).blocks(replace(read, read=reading, held=False)), table())
+    assert len(names) > 2
+    assert all(name.startswith("bayesgmm-read") for name in names)
+
+
 def test_an_error_of_a_reader_is_raised_after_the_parts_before_it():
     def parts():
         yield 1
